@@ -1,0 +1,114 @@
+"""What a meter is, and what it returns.
+
+    start() --> mark         (at the first edge of a window that spans many requests)
+    read(mark) --> readings  (at the second edge: one reading per zone)
+
+Energy is an integer in microjoules. Every reading says its grade, scope and source. What cannot be read is
+`unavailable, because`: never zero, which would be a measurement.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
+
+Grade = Literal["measured", "modelled", "unavailable"]
+Scope = Literal["package", "dram", "package+dram", "board", "process share", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Energy of one zone over one window.
+
+    `microjoules` is None exactly when `grade` is `unavailable`; then `reason` says why. `span_ns` is the
+    window's length on a monotonic clock, `resolution_uj` the uncertainty of the difference of two readings
+    in microjoules (quantum plus one update period at the edges), `samples` how many raw values were used.
+    `overlaps` names zones whose energy is part of this one or the other way round: such zones are never
+    summed.
+    """
+
+    zone: str
+    grade: Grade
+    scope: Scope
+    source: str
+    microjoules: int | None
+    span_ns: int
+    resolution_uj: int = 0
+    samples: int = 0
+    reason: str | None = None
+    overlaps: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Hold the rule that absence has a reason and presence has a value."""
+        if (self.grade == "unavailable") != (self.microjoules is None):
+            raise ValueError(f"{self.zone}: a reading without joules is unavailable, and only such a reading")
+        if self.grade == "unavailable" and not self.reason:
+            raise ValueError(f"{self.zone}: an unavailable reading says why")
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One counter of a meter: its name, what it covers, and the energy at which it wraps (microjoules)."""
+
+    name: str
+    scope: Scope
+    range_uj: int | None = None
+
+
+class Meter(Protocol):
+    """Reads the energy of a window."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the table of meters: `rapl`, `nvml`, `modelled`, ..."""
+
+    @property
+    def grade(self) -> Grade:
+        """The best grade its readings can have."""
+
+    def zones(self) -> Sequence[Zone]:
+        """The counters it reads, duplicates dropped."""
+
+    def start(self) -> Any:  # noqa: ANN401 -- the mark is the meter's own business
+        """Read the first edge of a window."""
+
+    def read(self, mark: Any) -> tuple[Reading, ...]:  # noqa: ANN401
+        """Read the second edge; one reading per zone, unavailable ones included."""
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the record: source, update period, model and its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The meter that was chosen, and why each other one was not."""
+
+    meter: Meter | None
+    skipped: tuple[tuple[str, str, str], ...] = ()
+    """(meter, why it was skipped, what would allow it)"""
+
+
+def total(readings: Iterable[Reading]) -> Reading | None:
+    """Sum the zones that may be summed: sockets and DRAM, all of one grade, none within another.
+
+    Returns None if there is nothing to sum. One unavailable part makes the sum unavailable: a sum without
+    a socket is not the machine.
+    """
+    parts = list(readings)
+    if not parts:
+        return None
+    missing = [part for part in parts if part.grade == "unavailable"]
+    if missing:
+        return replace(missing[0], zone="total", reason=f"{missing[0].zone}: {missing[0].reason}")
+    if len({part.grade for part in parts}) > 1:
+        raise ValueError("readings of different grades are never summed")
+    joined: Scope = parts[0].scope if len({part.scope for part in parts}) == 1 else "package+dram"
+    return Reading(
+        zone="total",
+        grade=parts[0].grade,
+        scope=joined,
+        source=parts[0].source,
+        microjoules=sum(part.microjoules or 0 for part in parts),
+        span_ns=max(part.span_ns for part in parts),
+        resolution_uj=sum(part.resolution_uj for part in parts),
+        samples=min(part.samples for part in parts),
+    )

@@ -1,0 +1,224 @@
+"""The one seam between the harness and models.
+
+    examples --encode--> requests --predict--> predictions
+
+The harness owns order, how many requests a call gets, repetition, the stop rule, pinning and thread limits.
+A system owns padding, sorting, packing and instances within the cores it was given. Nothing here knows a
+tokenizer, a framework or a file format; what varies is a protocol, what is known is a frozen dataclass.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from harness.tasks.base import Task
+
+Ids = npt.NDArray[np.int64]
+Logits = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """One sequence as text: `first` alone or with `second`; spans are character offsets into `first`."""
+
+    first: str
+    second: str | None = None
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question of a task as text.
+
+    `inputs` holds one sequence for pair tasks and one per candidate for grouped tasks. `gold` holds the
+    official answer (one label name for pair tasks), and is empty where the split hides it.
+    """
+
+    id: str
+    inputs: tuple[TextInput, ...]
+    gold: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedSequence:
+    """Unpadded token ids and segment ids, both int64 of shape [tokens]; spans are token offsets.
+
+    `cut` is the number of tokens that truncation removed.
+    """
+
+    ids: Ids
+    segments: Ids
+    spans: tuple[tuple[int, int], ...] = ()
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """One example, encoded for one system."""
+
+    id: str
+    sequences: tuple[EncodedSequence, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens over all sequences, special tokens included, padding excluded."""
+        return sum(len(sequence.ids) for sequence in self.sequences)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What a system answered to the requests of one call, in their order.
+
+    `logits` is float32 of shape [sequences, labels], its columns in the order of the task's labels;
+    the sequences of request i are rows `offsets[i]` to `offsets[i + 1]`. A program that gives labels only
+    leaves `logits` empty and fills `labels`. `costs` may say what each request cost (layers, tokens, stage).
+    """
+
+    logits: Logits
+    offsets: npt.NDArray[np.int64]
+    labels: tuple[str, ...] | None = None
+    costs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a system runs: the device, the CPUs it is pinned to, threads per instance, and instances."""
+
+    device: str
+    cpus: tuple[int, ...]
+    threads: int
+    instances: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a system is asked to do the same way as its rivals: the maximum length and the batch size."""
+
+    max_length: int = 256
+    batch: int = 1
+
+
+class System(Protocol):
+    """Anything that answers requests."""
+
+    def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
+        """Turn text into requests; outside the clock at boundary `encoded`, inside it at `text`."""
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer the requests; return when the answers are on the host."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Effective settings read back from the engine (threads, precision, kernels), for the record."""
+
+    def close(self) -> None:
+        """Release what the system holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A fine-tuned model that variants are made from.
+
+    `folder` is a Hugging Face checkpoint; `name` is how the user called it, without its path;
+    `tier` is embedded, local or online; `fingerprint` is the sha256 of weights and configuration.
+    `trained` is False for architecture studies, whose answers mean nothing.
+    """
+
+    name: str
+    folder: Path
+    tier: str
+    fingerprint: str
+    trained: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a variant may be prepared from: the checkpoint, and examples to try a candidate on.
+
+    `trial` holds examples of the training split (never of what is reported) for timing candidates.
+    """
+
+    checkpoint: Checkpoint
+    trial: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What preparation left on disk: its folder, its cache key, and its manifest.
+
+    The manifest says recipe, parameters, parents by hash, quality where known, and the preparation's
+    `seconds`.
+    """
+
+    folder: Path
+    key: str
+    manifest: Mapping[str, Any]
+    fresh: bool = False
+
+
+class Cache(Protocol):
+    """Where artifacts lie, keyed by content, CPU and library versions."""
+
+    def find(self, key: str) -> Artifact | None:
+        """Return the complete artifact under this key, or None."""
+
+    def writing(self, key: str) -> AbstractContextManager[Path]:
+        """Give an empty folder to fill; it appears under the key only if the block ends without error.
+
+        The block writes `manifest.json` into it, a JSON object: what `Artifact.manifest` returns later.
+        """
+
+
+Progress = Callable[[str], None]
+"""Told, in a few words, what preparation does now."""
+
+MeasureCandidates = Callable[[Mapping[str, System], Sequence[Example]], Mapping[str, float]]
+"""Times candidate systems, interleaved, over the examples: median seconds per request by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What preparation is given by the harness: the cache, someone to tell, a way to time, a placement."""
+
+    cache: Cache
+    progress: Progress
+    measure: MeasureCandidates
+    placement: Placement
+
+
+class Variant(Protocol):
+    """A named way to a system, in two halves: prepare once and cache, load fast."""
+
+    @property
+    def name(self) -> str:
+        """The name in the table."""
+
+    @property
+    def summary(self) -> str:
+        """One line for `bench list`."""
+
+    def unavailable(self) -> str | None:
+        """Say why this variant cannot run here, with the line that would change it; None if it can."""
+
+    def prepare(self, task: "Task", sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Make the artifact, or find it in the cache."""
+
+    def load(self, task: "Task", artifact: Artifact, placement: Placement, settings: Settings) -> System:
+        """Load the artifact into a system that is ready to answer."""
+
+
+def offsets_of(requests: Sequence[Request]) -> npt.NDArray[np.int64]:
+    """Return int64 [requests + 1]: where each request's sequences begin among all sequences."""
+    counts = [len(request.sequences) for request in requests]
+    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+
+
+def sequences_of(requests: Sequence[Request]) -> Iterator[EncodedSequence]:
+    """Yield every sequence of every request, in order."""
+    for request in requests:
+        yield from request.sequences

@@ -1,0 +1,1 @@
+"""The same model made faster: one file per recipe."""

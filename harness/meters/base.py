@@ -66,7 +66,7 @@ class Meter(Protocol):
         """The best grade its readings can have."""
 
     def zones(self) -> Sequence[Zone]:
-        """The counters it reads, duplicates dropped."""
+        """Return the counters it reads, duplicates dropped."""
 
     def start(self) -> Any:  # noqa: ANN401 -- the mark is the meter's own business
         """Read the first edge of a window."""

@@ -115,11 +115,15 @@ class Percentile(Facts):
 
 
 class Start(Facts):
-    """What comes before steady state: loading, the very first request, and the warm-up that followed."""
+    """What comes before steady state: loading, the very first request, and the warm-up that followed.
+
+    `loaded_per_visit` is True where the group's memory would not fit and workers did not stay loaded.
+    """
 
     load_ns: int
     first_request_ns: int
     warmup_requests: int
+    loaded_per_visit: bool = False
 
 
 class Memory(Facts):

@@ -1,0 +1,44 @@
+"""Names become variants; the only module that knows baselines/ and optimized/ exist.
+
+Loading the table imports none of torch, transformers or onnxruntime: variants load what they need when they
+prepare or load.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from harness.errors import unknown_name
+from harness.system import Cache, Checkpoint, Variant
+from harness.tasks.base import Task
+
+BASELINE = "pytorch-fixed"
+"""PyTorch as people first meet it: fp32, every sequence padded to the maximum length."""
+
+UNPADDED = "pytorch-dynamic"
+"""The same without padding: the second reference, because padding flatters every rival of the baseline."""
+
+DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What can be measured: variants by name, and the way from a model's name to a checkpoint for a task."""
+
+    variants: Mapping[str, Variant]
+    resolve: Callable[[str, Task, Cache], Checkpoint]
+
+    def variant(self, name: str) -> Variant:
+        """Return the variant of this name; UsageError with the nearest names if there is none."""
+        try:
+            return self.variants[name]
+        except KeyError:
+            raise unknown_name("variant", name, self.variants) from None
+
+
+def load_catalog() -> Catalog:
+    """Return the catalog of everything that ships with the package."""
+    from baselines.checkpoint import resolve_classifier
+    from baselines.table import variants as plain
+    from optimized.table import variants as faster
+
+    return Catalog({variant.name: variant for variant in (*plain(), *faster())}, resolve_classifier)

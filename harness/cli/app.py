@@ -1,0 +1,79 @@
+"""The program `bench`: its commands, and the one place where errors become messages and exit codes."""
+
+from collections.abc import Sequence
+
+import typer
+
+from harness.cli import doctor, listing, report, run, train
+from harness.cli.toolbox import Toolbox
+from harness.errors import BenchError
+
+app = typer.Typer(
+    name="bench",
+    help="Measure what each optimisation of a transformer classifier gains here, and what it costs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run.run)
+app.command("train")(train.train)
+app.command("report")(report.report)
+app.command("list")(listing.list_)
+app.command("doctor")(doctor.doctor)
+
+INTERRUPTED = 130
+
+
+@app.callback(invoke_without_command=True)
+def bench(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+) -> None:
+    """Measure what each optimisation of a transformer classifier gains here, and what it costs."""
+    del context
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"bench {installed('fastformers-bench')}")
+        raise typer.Exit
+
+
+def call(words: Sequence[str], toolbox: Toolbox) -> int:
+    """Run one command and return its exit code; messages go to stderr."""
+    debug = "--debug" in words
+    try:
+        rest = [word for word in words if word != "--debug"]
+        code = app(rest, prog_name="bench", obj=toolbox, standalone_mode=False)
+    except BenchError as problem:
+        return _told(problem)
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("Interrupted.", err=True)
+        return INTERRUPTED
+    except Exception as problem:  # noqa: BLE001 -- the last resort, and it says so
+        return _unexpected(problem, debug=debug)
+    return code if isinstance(code, int) else 0
+
+
+def _told(problem: BenchError) -> int:
+    typer.echo(f"bench: {escape(str(problem))}", err=True)
+    return problem.exit_code
+
+
+def _unexpected(problem: Exception, *, debug: bool) -> int:
+    """Show what the option parser has to say, or own up to a bug; the traceback only under --debug."""
+    # typer's parser errors are known by what they can do: their classes moved between its versions
+    show, code = getattr(problem, "show", None), getattr(problem, "exit_code", None)
+    if callable(show) and isinstance(code, int):
+        show()
+        return code
+    if debug:
+        raise problem
+    typer.echo(f"bench: a bug of ours: {type(problem).__name__}: {escape(str(problem))}", err=True)
+    typer.echo("Run it again with --debug for the traceback, and report both, please.", err=True)
+    return 1
+
+
+def escape(text: str) -> str:
+    """Return text with control characters made visible, so that no file name or label drives a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,67 @@
+"""`bench list`: what can be asked, who can answer, what reads energy, and what is cached."""
+
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.toolbox import Toolbox
+
+
+def list_(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False,
+) -> None:
+    """List tasks, variants, scenarios, profiles, meters, and what lies in the cache."""
+    known = _known(context.obj)
+    if json:
+        import json as encoder
+
+        typer.echo(encoder.dumps(known, indent=1))
+        return
+    for kind, rows in known.items():
+        typer.echo(kind)
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            typer.echo(f"  {row['name']:<{width}}  {row['summary']}")
+            if row.get("unavailable"):
+                typer.echo(f"  {'':<{width}}  unavailable, because {row['unavailable']}")
+        if not rows:
+            typer.echo("  nothing")
+
+
+def _known(toolbox: Toolbox) -> dict[str, list[dict[str, Any]]]:
+    from harness.cache import FolderCache
+    from harness.meters.choose import METERS
+    from harness.scenarios import SCENARIOS
+    from harness.sweep.plan import PROFILES
+    from harness.tasks import TASKS
+
+    artifacts = FolderCache(toolbox.cache()).artifacts()
+    return {
+        "tasks": [_row(task) for task in TASKS.values()],
+        "variants": [
+            {**_row(variant), "unavailable": variant.unavailable()}
+            for variant in toolbox.catalog().variants.values()
+        ],
+        "scenarios": [_row(scenario) for scenario in SCENARIOS.values()],
+        "profiles": [
+            {"name": p.name, "summary": f"{p.rounds} rounds over {p.sample} timed examples"}
+            for p in PROFILES.values()
+        ],
+        "meters": [_row(meter) for meter in METERS],
+        "cached artifacts": [_artifact(artifact) for artifact in artifacts],
+    }
+
+
+def _row(thing: Any) -> dict[str, Any]:  # noqa: ANN401 -- whatever has a name and a summary
+    return {"name": thing.name, "summary": thing.summary}
+
+
+def _artifact(artifact: Any) -> dict[str, Any]:  # noqa: ANN401 -- an Artifact, without importing its module
+    from harness.cache import size_of
+
+    recipe = artifact.manifest.get("recipe", "unknown recipe")
+    return {
+        "name": artifact.key[:16],
+        "summary": f"{recipe}, {size_of(artifact.folder) / 1e6:.1f} MB",
+    }

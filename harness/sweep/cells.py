@@ -1,0 +1,62 @@
+"""Cells and groups: what is measured, and with what it is compared."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from harness.record import CellFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """task x variant x settings, on this data and this model: frozen, hashed.
+
+    `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell.
+    """
+
+    task: str
+    variant: str
+    device: str
+    scenario: str
+    threads: int
+    max_length: int
+    data: str
+    model: str
+    boundary: str = "encoded"
+    instances: int = 1
+    batch: int = 1
+
+    @property
+    def id(self) -> str:
+        """A readable name with a hash of everything that makes the cell: also its file name."""
+        where = self.device.replace(":", "")
+        return f"{self.task}-{self.variant}-{where}-{self.scenario}-{_digest(asdict(self))}"
+
+    @property
+    def group(self) -> str:
+        """The group's name: cells that differ only in the variant are compared with one another."""
+        common = {name: value for name, value in asdict(self).items() if name != "variant"}
+        return f"{self.task}-{self.device.replace(':', '')}-{self.scenario}-{_digest(common)}"
+
+    def facts(self) -> CellFacts:
+        """Return the cell as the record has it."""
+        known = asdict(self)
+        return CellFacts(
+            id=self.id, group=self.group, **{name: known[name] for name in known if name in _FACTS}
+        )
+
+
+_FACTS = CellFacts.model_fields.keys()
+
+
+def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """Sort cells into their groups, in order of first appearance."""
+    sorted_cells: dict[str, list[Cell]] = {}
+    for cell in cells:
+        sorted_cells.setdefault(cell.group, []).append(cell)
+    return sorted_cells
+
+
+def _digest(facts: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,83 @@
+"""What the journal holds of one cell, gathered: pure, from entries to facts.
+
+{"kind": "opened",    "cell", "launch", "load_ns", "effective", "loop_ns_per_request",
+                      "first_request_ns", "warmup_requests"}
+{"kind": "round",     "group", "index", "slice", "launch", "indexes", "visits": {cell: {...}}}
+{"kind": "completed", "cell", "indexes", "answers", "truncated"}
+{"kind": "failed",    "cell", "failure": {...}}
+{"kind": "memory",    "cell", "peak_bytes", "counted_as"}
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class CellJournal:
+    """Everything the journal says of one cell."""
+
+    opened: Entry | None = None
+    visits: list[tuple[Entry, Entry]] = field(default_factory=list)
+    """(round, visit) by round index"""
+    completed: Entry | None = None
+    failed: Entry | None = None
+    memory: Entry | None = None
+
+    @property
+    def timed_answers(self) -> dict[int, int]:
+        """The answer to each timed example, of its first timed pass."""
+        answers: dict[int, int] = {}
+        for turn, visit in self.visits:
+            for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
+                answers.setdefault(index, answer)
+        return answers
+
+    @property
+    def untimed_answers(self) -> dict[int, int]:
+        """The answers of the untimed pass."""
+        if self.completed is None:
+            return {}
+        return dict(zip(self.completed["indexes"], self.completed["answers"], strict=True))
+
+
+def of_cell(entries: Iterable[Entry], cell: str) -> CellJournal:
+    """Gather what the journal says of one cell; a later entry of the same kind replaces an earlier one."""
+    gathered = CellJournal()
+    for entry in entries:
+        if entry["kind"] == "round":
+            if cell in entry["visits"]:
+                gathered.visits.append((entry, entry["visits"][cell]))
+        elif entry["cell"] == cell:
+            _place(gathered, entry)
+    gathered.visits.sort(key=lambda pair: pair[0]["index"])
+    return gathered
+
+
+def rounds_done(entries: Sequence[Entry], group: str, cells: Iterable[str]) -> set[int]:
+    """Return the rounds of a group in which every one of these cells was visited."""
+    wanted = set(cells)
+    return {
+        entry["index"]
+        for entry in entries
+        if entry["kind"] == "round" and entry["group"] == group and wanted <= set(entry["visits"])
+    }
+
+
+def launches(entries: Sequence[Entry], group: str) -> int:
+    """Return how often the group's workers have been launched so far."""
+    seen = [entry["launch"] for entry in entries if entry["kind"] == "round" and entry["group"] == group]
+    return max(seen, default=-1) + 1
+
+
+def _place(gathered: CellJournal, entry: Entry) -> None:
+    if entry["kind"] == "opened":
+        gathered.opened = entry
+    elif entry["kind"] == "completed":
+        gathered.completed = entry
+    elif entry["kind"] == "failed":
+        gathered.failed = entry
+    elif entry["kind"] == "memory":
+        gathered.memory = entry

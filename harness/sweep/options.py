@@ -1,0 +1,143 @@
+"""What the user asked for, checked: options become a plan before any clock starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.catalog import DEFAULT_VARIANTS, Catalog
+from harness.data import Data, Split, embedded_data, local_data
+from harness.errors import UsageError, unknown_name
+from harness.scenarios import get_scenario
+from harness.sweep.machine import Machine
+from harness.sweep.narrator import Narrator
+from harness.sweep.plan import PROFILES, DataPlan, ModelPlan, Plan, Profile
+from harness.tasks.base import Task
+
+MAXIMUM_LENGTH = 8192
+"""Longer than any encoder here reads; the checkpoint's own limit is checked when it loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `bench run`; None means the profile's or the machine's own."""
+
+    task: str
+    data: Path | None = None
+    split: str = "val"
+    model: str = "embedded"
+    device: str = "cpu"
+    variants: tuple[str, ...] | None = None
+    scenarios: tuple[str, ...] = ("single-stream",)
+    threads: int | None = None
+    max_length: int = 256
+    profile: str = "default"
+    rounds: int | None = None
+    sample: int | None = None
+    seed: int = 0
+    quality: Literal["full", "sample"] = "full"
+
+
+def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> RunOptions:
+    """Raise for anything that can be known to be wrong before data and model are touched.
+
+    Returns the options with the variants that will be measured: those asked for, or the default ones that
+    can run here.
+    """
+    for name in options.scenarios:
+        get_scenario(name)
+    if options.profile not in PROFILES:
+        raise unknown_name("profile", options.profile, PROFILES)
+    machine.check_device(options.device)
+    _check_numbers(options, len(machine.cpus()))
+    return replace(options, variants=_variants(options, catalog, narrator))
+
+
+def _variants(options: RunOptions, catalog: Catalog, narrator: Narrator) -> tuple[str, ...]:
+    asked = options.variants or DEFAULT_VARIANTS
+    if len(set(asked)) < len(asked):
+        raise UsageError("a variant is named twice.", remedy="Name each variant once.")
+    why = {name: catalog.variant(name).unavailable() for name in asked}
+    for name, reason in why.items():
+        if reason and options.variants:
+            raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench list` shows what can.")
+        if reason:
+            narrator.warn(f"{name} is left out: {reason}")
+    return tuple(name for name in asked if not why[name])
+
+
+def _check_numbers(options: RunOptions, cores: int) -> None:
+    for name, value, high in (
+        ("--threads", options.threads, cores),
+        ("--rounds", options.rounds, 10_000),
+        ("--limit", options.sample, 10_000_000),
+        ("--max-length", options.max_length, MAXIMUM_LENGTH),
+    ):
+        if value is not None and not 1 <= value <= high:
+            limit = f"this process may use {cores} CPUs" if name == "--threads" else f"at most {high:,}"
+            raise UsageError(f"{name} {value} is out of range.", remedy=f"It is at least 1; {limit}.")
+
+
+def source_of(options: RunOptions, task: Task, cache: Path) -> Data:
+    """Return where the examples come from."""
+    return local_data(options.data) if options.data else embedded_data(cache, task)
+
+
+def profile_of(options: RunOptions) -> Profile:
+    """Return the profile with what the user changed of it."""
+    asked = {"rounds": options.rounds, "sample": options.sample}
+    changed = {name: value for name, value in asked.items() if value is not None}
+    return PROFILES[options.profile].model_copy(update=changed)
+
+
+def make_plan(
+    options: RunOptions, data: Data, split: Split, checkpoint: Mapping[str, Any], machine: Machine
+) -> Plan:
+    """Write down everything that is decided."""
+    now = machine.now()
+    cpus = tuple(machine.cpus())
+    threads = options.threads or len(cpus)
+    from harness.meters.choose import spec_of
+
+    meter = machine.choose_meter(options.device).meter
+    return Plan(
+        run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
+        created=now.isoformat(timespec="seconds"),
+        task=options.task,
+        data=DataPlan(
+            tier=data.tier, folder=str(data.folder.resolve()), split=split.name, fingerprint=split.fingerprint
+        ),
+        model=ModelPlan(**checkpoint),
+        variants=options.variants or (),
+        scenarios=options.scenarios,
+        device=options.device,
+        cpus=cpus[:threads],
+        threads=threads,
+        max_length=options.max_length,
+        profile=profile_of(options),
+        seed=options.seed,
+        quality=options.quality,
+        meter=spec_of(meter) if meter else None,
+        host_fingerprint=machine.host().fingerprint,
+        configuration=_configuration(options, checkpoint["name"], threads),
+    )
+
+
+def _configuration(options: RunOptions, model: str, threads: int) -> dict[str, Any]:
+    """Return the effective configuration, with base names in place of paths."""
+    return {
+        "task": options.task,
+        "data": options.data.name if options.data else "embedded",
+        "split": options.split,
+        "model": model,
+        "device": options.device,
+        "variants": list(options.variants or ()),
+        "scenarios": list(options.scenarios),
+        "threads": threads,
+        "max_length": options.max_length,
+        "profile": options.profile,
+        "rounds": options.rounds,
+        "limit": options.sample,
+        "seed": options.seed,
+        "quality": options.quality,
+    }

@@ -1,0 +1,72 @@
+"""The plan of a run: everything that is decided before the first clock starts, written down first.
+
+A run resumes from its plan and its journal alone, so the plan holds every input by value or fingerprint; the
+folders it names stay on this machine and never reach a record.
+"""
+
+from typing import Any, Literal
+
+from harness.record import Facts
+
+
+class Profile(Facts):
+    """How much is measured: rounds, distinct timed requests, unrecorded requests before each window.
+
+    `slice_at_least` keeps a slice from becoming too small to stand for the sample.
+    """
+
+    name: str
+    rounds: int
+    sample: int
+    warmup: int
+    slice_at_least: int = 32
+
+
+PROFILES = {
+    # 96 requests: the smallest multiple of three slices of 32 that carries a p90 (64 are needed)
+    "quick": Profile(name="quick", rounds=3, sample=96, warmup=4),
+    # 336 = 7 x 48 requests carry a p97 (219 are needed); 7 rounds are the method's minimum
+    "default": Profile(name="default", rounds=7, sample=336, warmup=4),
+}
+
+
+class DataPlan(Facts):
+    """The split that is measured; `folder` is where it lies on this machine."""
+
+    tier: Literal["embedded", "local", "online"]
+    folder: str
+    split: str
+    fingerprint: str
+
+
+class ModelPlan(Facts):
+    """The checkpoint that variants are made from."""
+
+    name: str
+    tier: Literal["embedded", "local", "online"]
+    folder: str
+    fingerprint: str
+    trained: bool
+
+
+class Plan(Facts):
+    """One run: task, data, model, variants and settings, profile and seed."""
+
+    version: Literal[1] = 1
+    run: str
+    created: str
+    task: str
+    data: DataPlan
+    model: ModelPlan
+    variants: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    device: str
+    cpus: tuple[int, ...]
+    threads: int
+    max_length: int
+    profile: Profile
+    seed: int
+    quality: Literal["full", "sample"]
+    meter: dict[str, Any] | None
+    host_fingerprint: str
+    configuration: dict[str, Any]

@@ -1,0 +1,257 @@
+"""A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.cache import size_of
+from harness.catalog import Catalog
+from harness.data import Data, Split, load_split
+from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
+from harness.record import ArtifactFacts, DataFacts, EnergyFacts, Host, Record
+from harness.store import RunFolder, Store
+from harness.sweep import options as asked
+from harness.sweep.cells import Cell, groups
+from harness.sweep.crew import fits, placement
+from harness.sweep.group import Group
+from harness.sweep.journal import of_cell
+from harness.sweep.launch import Worker
+from harness.sweep.machine import Machine
+from harness.sweep.narrator import Narrator
+from harness.sweep.options import RunOptions
+from harness.sweep.plan import Plan
+from harness.sweep.seal import Surroundings, seal_cell
+from harness.sweep.slices import cut_slices, draw_sample, slice_count
+from harness.sweep.wire import failure_of
+from harness.system import Example
+from harness.tasks import get_task
+
+TRIAL_EXAMPLES = 48
+"""Training examples on which preparation tries candidates: enough for a median, a second or two of work."""
+
+BAD_INPUT = (UsageError, DataError, CheckpointError, DeviceError)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Artifacts by variant, and the failure of each variant that could not be prepared."""
+
+    artifacts: dict[str, dict[str, Any]]
+    broken: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is ready to measure: its plan, what was prepared, the store's folder, the world."""
+
+    plan: Plan
+    prepared: Prepared
+    folder: RunFolder
+    machine: Machine
+    narrator: Narrator
+
+
+def start(
+    wanted: RunOptions, catalog: Catalog, store: Store, cache: Path, machine: Machine, narrator: Narrator
+) -> Run:
+    """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
+    wanted = asked.check(wanted, catalog, machine, narrator)
+    task = get_task(wanted.task)
+    data = asked.source_of(wanted, task, cache)
+    split = load_split(task, data, wanted.split)
+    store.check_writable()
+    checkpoint = _resolve(wanted, cache, machine)
+    plan = asked.make_plan(wanted, data, split, checkpoint, machine)
+    prepared = prepare(plan, cache, machine, narrator)
+    return Run(plan, prepared, store.begin(plan), machine, narrator)
+
+
+def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:
+    """Go on with an unfinished run; UsageError if the machine is not the one it began on."""
+    plan = folder.plan()
+    if machine.host().fingerprint != plan.host_fingerprint:
+        raise UsageError(
+            "the run began on another machine, or this one has changed since.",
+            where=folder.name,
+            remedy="Resume it there, or start a new run here: rounds of unlike machines are never joined.",
+        )
+    folder.mend()
+    return Run(plan, prepare(plan, cache, machine, narrator), folder, machine, narrator)
+
+
+def execute(run: Run) -> list[Record]:
+    """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
+    before = run.machine.host()
+    split = read_split(run.plan)
+    cells = cells_of(run.plan)
+    for members in groups(cells).values():
+        measure_group(run, members, split)
+    return seal_all(run, cells, surroundings(run, split, before))
+
+
+def read_split(plan: Plan) -> Split:
+    """Read the plan's split; UsageError if it is not what it was when the run began."""
+    split = load_split(get_task(plan.task), Data(plan.data.tier, Path(plan.data.folder)), plan.data.split)
+    if split.fingerprint != plan.data.fingerprint:
+        raise UsageError("the data changed since the run began.", where=f"{plan.task}/{plan.data.split}")
+    return split
+
+
+def cells_of(plan: Plan) -> list[Cell]:
+    """Return every cell of the plan, group by group."""
+    return [
+        Cell(
+            task=plan.task,
+            variant=variant,
+            device=plan.device,
+            scenario=scenario,
+            threads=plan.threads,
+            max_length=plan.max_length,
+            data=plan.data.fingerprint,
+            model=plan.model.fingerprint,
+        )
+        for scenario in plan.scenarios
+        for variant in plan.variants
+    ]
+
+
+def prepare(plan: Plan, cache: Path, machine: Machine, narrator: Narrator) -> Prepared:
+    """Prepare every variant in one worker; one that takes the worker down leaves the others a new one.
+
+    Bad input is the same for every variant and ends the run at once, before anything is stored.
+    """
+    narrator.stage("prepare", len(plan.variants))
+    prepared = Prepared({}, {})
+    worker: Worker | None = None
+    try:
+        for variant in plan.variants:
+            narrator.detail(variant)
+            worker = worker or machine.launch(plan.cpus, plan.threads)
+            try:
+                made = worker.ask("prepare", narrator.detail, **_order(plan, variant, cache))
+                prepared.artifacts[variant] = made
+            except BAD_INPUT:
+                raise
+            except BenchError as problem:
+                prepared.broken[variant] = failure_of(problem)
+                narrator.warn(f"{variant} cannot be prepared: {problem}")
+                worker.end()
+                worker = None
+            narrator.step()
+    finally:
+        if worker:
+            worker.end()
+    return prepared
+
+
+def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
+    """Measure what the journal does not hold yet of one group."""
+    slices, rest = slices_of(run.plan, split.examples)
+    made = [
+        run.prepared.artifacts[cell.variant] for cell in members if cell.variant in run.prepared.artifacts
+    ]
+    Group(
+        plan=run.plan,
+        cells=members,
+        artifacts=run.prepared.artifacts,
+        slices=slices,
+        rest=rest if run.plan.quality == "full" else [],
+        machine=run.machine,
+        narrator=run.narrator,
+        append=run.folder.append,
+        done=run.folder.entries(),
+        resident=fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
+    ).run()
+
+
+def slices_of(plan: Plan, examples: Sequence[Example]) -> tuple[list[list[int]], list[int]]:
+    """Return the slices, stratified by characters so that no tokenizer is needed, and who is left out."""
+    lengths = [sum(len(text.first) + len(text.second or "") for text in e.inputs) for e in examples]
+    sample = draw_sample(lengths, plan.profile.sample, plan.seed)
+    count = slice_count(len(sample), plan.profile.rounds, plan.profile.slice_at_least)
+    timed = set(sample)
+    rest = [index for index in range(len(examples)) if index not in timed]
+    return cut_slices(lengths, sample, count, plan.seed), rest
+
+
+def seal_all(run: Run, cells: Sequence[Cell], shared: Surroundings) -> list[Record]:
+    """Seal every cell that is not sealed yet, and drop the journal."""
+    entries = run.folder.entries()
+    sealed = run.folder.sealed()
+    records = []
+    for cell in cells:
+        journal = of_cell(entries, cell.id)
+        if cell.variant in run.prepared.broken:
+            journal.failed = {"failure": run.prepared.broken[cell.variant]}
+        record, arrays = seal_cell(shared, cell, journal)
+        records.append(record if cell.id in sealed else run.folder.seal(record, arrays))
+    run.folder.finish()
+    return records
+
+
+def surroundings(run: Run, split: Split, before: Host) -> Surroundings:
+    """Gather what all records of the run share."""
+    from harness.host import changes
+
+    plan = run.plan
+    choice = run.machine.choose_meter(plan.device)
+    sampled, _ = slices_of(plan, split.examples)
+    return Surroundings(
+        plan=plan,
+        examples=split.examples,
+        data=DataFacts(
+            tier=split.tier,
+            name=get_task(plan.task).folder,
+            split=split.name,
+            fingerprint=split.fingerprint,
+            official=split.official,
+            examples=len(split.examples),
+            sample=sum(map(len, sampled)),
+            majority=split.majority,
+            note=split.note,
+        ),
+        host=before,
+        host_changes=changes(before, run.machine.host()),
+        software=run.machine.software(),
+        energy=EnergyFacts(
+            meter=choice.meter.name if choice.meter else None,
+            describe=choice.meter.describe() if choice.meter else {},
+            skipped=choice.skipped,
+        ),
+        artifacts={name: _artifact_facts(made) for name, made in run.prepared.artifacts.items()},
+    )
+
+
+def _resolve(wanted: RunOptions, cache: Path, machine: Machine) -> dict[str, Any]:
+    worker = machine.launch(tuple(machine.cpus()), 1)
+    try:
+        return worker.ask("resolve", task=wanted.task, model=wanted.model, cache=str(cache))
+    finally:
+        worker.end()
+
+
+def _artifact_facts(made: Mapping[str, Any]) -> ArtifactFacts:
+    return ArtifactFacts(
+        key=made["key"],
+        size_bytes=_size_bytes(made),
+        cached=not made["fresh"],
+        manifest=dict(made["manifest"]),
+    )
+
+
+def _size_bytes(made: Mapping[str, Any]) -> int:
+    """Return the bytes of an artifact on disk; a checkpoint that is its own artifact counts as it is."""
+    return size_of(Path(made["folder"]))
+
+
+def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
+    return {
+        "task": plan.task,
+        "variant": variant,
+        "checkpoint": plan.model.model_dump(),
+        "trial": {"tier": plan.data.tier, "folder": plan.data.folder, "limit": TRIAL_EXAMPLES},
+        "settings": {"max_length": plan.max_length, "batch": 1},
+        "placement": placement(plan),
+        "cache": str(cache),
+    }

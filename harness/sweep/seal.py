@@ -1,0 +1,204 @@
+"""A cell's journal becomes its record and its samples: pure, so that a resumed run seals the same way."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness import estimate
+from harness.record import (
+    ArtifactFacts,
+    DataFacts,
+    EnergyFacts,
+    Failure,
+    Host,
+    Memory,
+    ModelFacts,
+    Observer,
+    Percentile,
+    PlacementFacts,
+    Quality,
+    Record,
+    Round,
+    Start,
+)
+from harness.scenarios import get_scenario
+from harness.sweep.cells import Cell
+from harness.sweep.journal import CellJournal
+from harness.sweep.plan import Plan
+from harness.system import Example
+from harness.tasks import get_task
+from harness.tasks.base import Task
+
+PERCENTILES = (50, 90, 95, 99)
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all records of a run share."""
+
+    plan: Plan
+    examples: Sequence[Example]
+    data: DataFacts
+    host: Host
+    host_changes: tuple[str, ...]
+    software: dict[str, str]
+    energy: EnergyFacts
+    artifacts: Mapping[str, ArtifactFacts]
+
+
+def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
+    """Return the record of a cell, still without its samples' name, and the samples."""
+    plan = shared.plan
+    task = get_task(plan.task)
+    planned = plan.profile.rounds
+    answers = {**journal.untimed_answers, **journal.timed_answers}
+    record = Record(
+        run=plan.run,
+        created=plan.created,
+        status=_status(journal, planned),
+        failure=_failure(journal, planned),
+        profile=plan.profile.name,
+        seed=plan.seed,
+        launches=len({entry["launch"] for entry, _ in journal.visits}),
+        rounds_planned=planned,
+        cell=cell.facts(),
+        data=shared.data,
+        model=ModelFacts(**plan.model.model_dump(exclude={"folder"})),
+        artifact=shared.artifacts.get(cell.variant),
+        placement=_placement(plan, journal),
+        host=shared.host,
+        host_changes=shared.host_changes,
+        software=shared.software,
+        energy=shared.energy,
+        start=_start(journal),
+        rounds=tuple(_round(entry, visit) for entry, visit in journal.visits),
+        latency=_latency(cell, journal),
+        memory=_memory(journal),
+        quality=_quality(task, shared, cell, journal, answers),
+        observer=_observer(journal),
+        configuration=plan.configuration,
+    )
+    return record, _samples(task, shared.examples, journal, answers)
+
+
+def _status(journal: CellJournal, planned: int) -> str:
+    if not journal.visits:
+        return "failed"
+    return "complete" if len(journal.visits) >= planned and not journal.failed else "partial"
+
+
+def _failure(journal: CellJournal, planned: int) -> Failure | None:
+    if journal.failed:
+        failure = journal.failed["failure"]
+        where = f"{failure['where']}: " if failure["where"] else ""
+        return Failure(kind=failure["kind"], message=f"{where}{failure['message']}", remedy=failure["remedy"])
+    if len(journal.visits) >= planned:
+        return None
+    message = f"the run was stopped after {len(journal.visits)} of {planned} rounds."
+    return Failure(kind="InterruptedRun", message=message, remedy="`bench run --resume` goes on with it.")
+
+
+def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
+    if journal.opened is None:
+        return None
+    return PlacementFacts(
+        cpus=plan.cpus, threads_requested=plan.threads, effective=journal.opened["effective"]
+    )
+
+
+def _start(journal: CellJournal) -> Start | None:
+    if journal.opened is None:
+        return None
+    return Start(**{name: journal.opened[name] for name in Start.model_fields if name in journal.opened})
+
+
+def _observer(journal: CellJournal) -> Observer | None:
+    if journal.opened is None:
+        return None
+    return Observer(loop_ns_per_request=journal.opened["loop_ns_per_request"])
+
+
+def _memory(journal: CellJournal) -> Memory | None:
+    if journal.memory is None:
+        return None
+    return Memory(peak_bytes=journal.memory["peak_bytes"], counted_as=journal.memory["counted_as"])
+
+
+def _round(entry: Mapping[str, Any], visit: Mapping[str, Any]) -> Round:
+    shared = {name: entry[name] for name in ("index", "slice", "launch")}
+    own = {name: visit[name] for name in _VISITED}
+    return Round(**shared, **own)
+
+
+_VISITED = ("position", "requests", "sequences", "tokens", "wall_ns", "cpu_ns", "readings")
+
+
+def _latency(cell: Cell, journal: CellJournal) -> dict[str, Percentile]:
+    """Percentiles over all timed requests; repeats of an example are no further requests to count."""
+    if not get_scenario(cell.scenario).per_request or not journal.visits:
+        return {}
+    samples = [ns for _, visit in journal.visits for ns in visit["call_ns"]]
+    distinct = len(journal.timed_answers)
+    return {f"p{p}": Percentile(**estimate.percentile(samples, p, distinct=distinct)) for p in PERCENTILES}
+
+
+def _quality(
+    task: Task, shared: Surroundings, cell: Cell, journal: CellJournal, answers: Mapping[int, int]
+) -> Quality | None:
+    if not answers:
+        return None
+    order = sorted(answers)
+    names = [task.labels[answers[index]] for index in order]
+    gold = [shared.examples[index].gold for index in order]
+    absent = _why_no_quality(shared, cell, journal, gold)
+    metrics = {} if absent else estimate.quality(task, [label for (label,) in gold], names)
+    return Quality(
+        metrics=metrics,
+        primary=task.metrics[0],
+        timed=len(journal.timed_answers),
+        untimed=len(order) - len(journal.timed_answers),
+        answers_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        truncated=journal.completed["truncated"] if journal.completed else 0,
+        unavailable=absent,
+    )
+
+
+def _why_no_quality(
+    shared: Surroundings, cell: Cell, journal: CellJournal, gold: Sequence[tuple[str, ...]]
+) -> str | None:
+    if journal.opened and journal.opened["effective"].get("reads_input") is False:
+        return f"{cell.variant} does not read its input"
+    if not shared.plan.model.trained:
+        return "the model is untrained"
+    if not all(gold):
+        return f"the {shared.plan.data.split} split hides its labels"
+    return None
+
+
+def _samples(
+    task: Task, examples: Sequence[Example], journal: CellJournal, answers: Mapping[int, int]
+) -> Arrays:
+    """Return the raw samples; their dictionary stands in results/README.md."""
+    labels = np.full(len(examples), -1, dtype=np.int16)
+    for index, answer in answers.items():
+        labels[index] = answer
+    gold = np.array([task.labels.index(e.gold[0]) if e.gold else -1 for e in examples], dtype=np.int16)
+    correct = np.where((labels < 0) | (gold < 0), -1, labels == gold).astype(np.int8)
+    visits = journal.visits
+    return {
+        "call_ns": _joined([visit["call_ns"] for _, visit in visits], np.int64),
+        "call_round": _joined([[turn["index"]] * len(visit["call_ns"]) for turn, visit in visits], np.int32),
+        "timed_example": _joined([turn["indexes"] for turn, _ in visits], np.int32),
+        "timed_round": _joined([[turn["index"]] * len(turn["indexes"]) for turn, _ in visits], np.int32),
+        "timed_answer": _joined([visit["answers"] for _, visit in visits], np.int16),
+        "answer": labels,
+        "correct": correct,
+    }
+
+
+def _joined(parts: Sequence[Sequence[int]], kind: type) -> np.ndarray[Any, Any]:
+    return np.array([value for part in parts for value in part], dtype=kind)

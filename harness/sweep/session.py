@@ -1,0 +1,249 @@
+"""What a worker does when asked: prepare a variant, or open one and answer visits with it.
+
+The same session runs inside a worker process and, in tests, inside the test's own process.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.cache import FolderCache
+from harness.catalog import Catalog
+from harness.data import Data, load_split
+from harness.errors import UsageError
+from harness.kernel import TreeCpuTime
+from harness.loop import Clock, loop_ns_per_request, visit
+from harness.meters.base import Meter
+from harness.meters.choose import open_meter
+from harness.scenarios import get_scenario
+from harness.scenarios.base import Scenario
+from harness.sweep.candidates import measure_candidates
+from harness.system import (
+    Artifact,
+    Checkpoint,
+    Example,
+    Placement,
+    Request,
+    Settings,
+    Sources,
+    System,
+    Workshop,
+)
+from harness.tasks import get_task
+from harness.tasks.base import Task
+
+CHUNK = 256
+"""Examples encoded at once in the untimed pass, to bound memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Monotonic nanoseconds, and CPU nanoseconds of this process and its children."""
+
+    wall: Clock = time.perf_counter_ns
+    cpu: Clock = field(default_factory=TreeCpuTime)
+
+
+@dataclass(slots=True)
+class Opened:
+    """A system that is loaded, with what it is asked."""
+
+    task: Task
+    system: System
+    scenario: Scenario
+    examples: Sequence[Example]
+    meter: Meter | None
+    requests: dict[int, Request] = field(default_factory=dict)
+
+    def encode(self, indexes: Sequence[int]) -> None:
+        """Encode what has not been encoded yet."""
+        missing = [index for index in indexes if index not in self.requests]
+        encoded = self.system.encode([self.examples[index] for index in missing])
+        self.requests.update(zip(missing, encoded, strict=True))
+
+    def calls(self, indexes: Sequence[int]) -> list[Sequence[Request]]:
+        """Return the calls the scenario makes of these requests."""
+        return self.scenario.calls([self.requests[index] for index in indexes])
+
+    def answers(self, predictions: Sequence[Any]) -> list[int]:
+        """Return the answers as positions in the task's labels."""
+        labels = [label for part in predictions for label in self.task.decide(part.logits)]
+        return [self.task.labels.index(label) for label in labels]
+
+
+class Session:
+    """Handles the messages of one worker."""
+
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        progress: Callable[[str], None],
+        clocks: Clocks | None = None,
+        open_meter: Callable[[Mapping[str, Any]], Meter] = open_meter,
+    ) -> None:
+        self._catalog = catalog
+        self._progress = progress
+        self._clocks = clocks or Clocks()
+        self._open_meter = open_meter
+        self._opened: Opened | None = None
+
+    def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what the message asks and return the answer; any error is the caller's to report."""
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
+            "resolve": self.resolve,
+            "prepare": self.prepare,
+            "open": self.open,
+            "warm": self.warm,
+            "visit": self.visit,
+            "complete": self.complete,
+            "close": self.close,
+        }
+        words = dict(message)
+        return actions[words.pop("do")](**words)
+
+    def resolve(self, task: str, model: str, cache: str) -> dict[str, Any]:
+        """Find the checkpoint a model's name means for a task."""
+        found = self._catalog().resolve(model, get_task(task), FolderCache(Path(cache)))
+        return {**dataclasses.asdict(found), "folder": str(found.folder)}
+
+    def prepare(
+        self,
+        task: str,
+        variant: str,
+        checkpoint: Mapping[str, Any],
+        trial: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        placement: Mapping[str, Any],
+        cache: str,
+    ) -> dict[str, Any]:
+        """Make a variant's artifact, or find it in the cache."""
+        workshop = Workshop(
+            cache=FolderCache(Path(cache)),
+            progress=self._progress,
+            measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
+            placement=_placement(placement),
+        )
+        sources = Sources(_checkpoint(checkpoint), _trial(get_task(task), trial))
+        begin = self._clocks.wall()
+        artifact = (
+            self._catalog().variant(variant).prepare(get_task(task), sources, Settings(**settings), workshop)
+        )
+        return {
+            "folder": str(artifact.folder),
+            "key": artifact.key,
+            "manifest": dict(artifact.manifest),
+            "fresh": artifact.fresh,
+            "seconds": (self._clocks.wall() - begin) / 1e9,
+        }
+
+    def open(
+        self,
+        task: str,
+        variant: str,
+        scenario: str,
+        data: Mapping[str, Any],
+        artifact: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        placement: Mapping[str, Any],
+        meter: Mapping[str, Any] | None,
+        sample: Sequence[int],
+    ) -> dict[str, Any]:
+        """Load the system and encode the sample; say how long loading took and what the engine made of it."""
+        asked = get_task(task)
+        split = load_split(asked, Data(data["tier"], Path(data["folder"])), data["split"])
+        if split.fingerprint != data["fingerprint"]:
+            raise UsageError("the data changed since the run was planned.", where=data["split"])
+        made = Artifact(Path(artifact["folder"]), artifact["key"], artifact["manifest"])
+        begin = self._clocks.wall()
+        system = (
+            self._catalog().variant(variant).load(asked, made, _placement(placement), Settings(**settings))
+        )
+        load_ns = self._clocks.wall() - begin
+        energy = self._open_meter(meter) if meter else None
+        self._opened = Opened(asked, system, get_scenario(scenario), split.examples, energy)
+        self._opened.encode(sample)
+        return {
+            "load_ns": load_ns,
+            "effective": dict(system.describe()),
+            "loop_ns_per_request": loop_ns_per_request(self._clocks.wall),
+        }
+
+    def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
+        """Answer the first request under the clock, then the rest until the system is warm."""
+        opened = self._ready()
+        calls = [(opened.requests[index],) for index in indexes]
+        begin = self._clocks.wall()
+        opened.system.predict(calls[0])
+        first_request_ns = self._clocks.wall() - begin
+        for call in calls[1:]:
+            opened.system.predict(call)
+        return {"first_request_ns": first_request_ns, "warmup_requests": len(calls)}
+
+    def visit(self, indexes: Sequence[int], warmup: int) -> dict[str, Any]:
+        """Time one pass over the slice."""
+        opened = self._ready()
+        calls = opened.calls(indexes)
+        seen = visit(
+            opened.system,
+            calls,
+            warmup=[(opened.requests[index],) for index in indexes[:warmup]],
+            clock=self._clocks.wall,
+            cpu_clock=self._clocks.cpu,
+            meter=opened.meter,
+        )
+        requests = [opened.requests[index] for index in indexes]
+        return {
+            "requests": len(requests),
+            "sequences": sum(len(request.sequences) for request in requests),
+            "tokens": sum(request.tokens for request in requests),
+            "wall_ns": seen.wall_ns,
+            "cpu_ns": seen.cpu_ns,
+            "call_ns": list(seen.call_ns),
+            "readings": [dataclasses.asdict(reading) for reading in seen.readings],
+            "answers": opened.answers(seen.predictions),
+        }
+
+    def complete(self, indexes: Sequence[int]) -> dict[str, Any]:
+        """Answer requests outside the clock; say how many sequences of the whole split were cut."""
+        opened = self._ready()
+        answers: list[int] = []
+        for start in range(0, len(indexes), CHUNK):
+            chunk = indexes[start : start + CHUNK]
+            opened.encode(chunk)
+            # the calls of the scenario, so that answers that depend on batch mates are the timed ones
+            answers += opened.answers([opened.system.predict(call) for call in opened.calls(chunk)])
+            self._progress(f"{start + len(chunk)}/{len(indexes)}")
+        cut = sum(any(part.cut for part in request.sequences) for request in opened.requests.values())
+        return {"answers": answers, "truncated": cut}
+
+    def close(self) -> dict[str, Any]:
+        """Release the system."""
+        if self._opened:
+            self._opened.system.close()
+            self._opened = None
+        return {}
+
+    def _ready(self) -> Opened:
+        if self._opened is None:
+            raise UsageError("the worker was asked before it had opened a system.")
+        return self._opened
+
+
+def _placement(words: Mapping[str, Any]) -> Placement:
+    return Placement(**{**words, "cpus": tuple(words["cpus"])})
+
+
+def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
+    return Checkpoint(**{**words, "folder": Path(words["folder"])})
+
+
+def _trial(task: Task, trial: Mapping[str, Any]) -> tuple[Example, ...]:
+    """Read the training examples that candidates are tried on; none where there is no training split."""
+    path = Path(trial["folder"]) / task.folder / "train.jsonl"
+    if not path.exists():
+        return ()
+    split = load_split(task, Data(trial["tier"], Path(trial["folder"])), "train")
+    return split.examples[: trial["limit"]]

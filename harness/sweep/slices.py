@@ -1,0 +1,45 @@
+"""Slices: seeded, length-stratified parts of a split, so that every round sees short and long requests alike.
+
+the split, by length   | | | | | | | | | | | |     one drawn from each stretch --> the sample
+the sample, by length  1 2 3 | 2 3 1 | 3 1 2       each stretch of S dealt to the S slices
+"""
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+
+def draw_sample(lengths: Sequence[int], size: int, seed: int) -> list[int]:
+    """Draw `size` distinct indexes, one from each of `size` equal stretches of the split sorted by length."""
+    by_length = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    if size >= len(by_length):
+        return by_length
+    draw = random.Random(f"sample {seed}")  # noqa: S311 -- a seeded draw, not a secret
+    edges = [round(turn * len(by_length) / size) for turn in range(size + 1)]
+    return [draw.choice(by_length[low:high]) for low, high in pairwise(edges)]
+
+
+def cut_slices(lengths: Sequence[int], sample: Sequence[int], count: int, seed: int) -> list[list[int]]:
+    """Deal the sample into `count` slices of equal length profile; together they hold it exactly once."""
+    by_length = sorted(sample, key=lambda index: (lengths[index], index))
+    deal = random.Random(f"slices {seed}")  # noqa: S311 -- likewise
+    slices: list[list[int]] = [[] for _ in range(count)]
+    for start in range(0, len(by_length), count):
+        turns = deal.sample(range(count), count)
+        for turn, index in zip(turns, by_length[start : start + count], strict=False):
+            slices[turn].append(index)
+    for part in slices:
+        deal.shuffle(part)
+    return slices
+
+
+def slice_count(sample: int, rounds: int, at_least: int) -> int:
+    """Return how many slices a sample makes: one a round, but none with fewer than `at_least` requests."""
+    return max(1, min(rounds, sample // at_least))
+
+
+def round_order(cells: Sequence[str], index: int, seed: int) -> list[str]:
+    """Return the cells in the shuffled order of round `index`."""
+    order = list(cells)
+    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- likewise
+    return order

@@ -1,0 +1,144 @@
+"""Fake systems: they answer from the gold label and take as long on the fake clock as they are told to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.cache import FolderCache
+from harness.catalog import BASELINE, UNPADDED, Catalog
+from harness.errors import BenchError
+from harness.system import (
+    Artifact,
+    Cache,
+    Checkpoint,
+    EncodedSequence,
+    Example,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    System,
+    Workshop,
+    offsets_of,
+)
+from harness.tasks.base import Task
+from harness.testing.clock import FakeClock
+
+
+@dataclass(slots=True)
+class FakeSystem:
+    """Answers rightly but for every `wrong`-th example; each token costs `ns_per_token` on the clock.
+
+    `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request.
+    """
+
+    task: Task
+    clock: FakeClock
+    ns_per_token: int
+    padded_to: int | None = None
+    wrong: int = 0
+    fails: BenchError | None = None
+    closed: bool = False
+    _gold: dict[str, int] = field(default_factory=dict)
+
+    def encode(self, examples: Sequence[Example]) -> list[Request]:
+        """Give each word a token."""
+        return [self._request(example) for example in examples]
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Let the time pass, and answer."""
+        if self.fails:
+            raise self.fails
+        for request in requests:
+            tokens = (self.padded_to or 0) * len(request.sequences) or request.tokens
+            self.clock.advance(tokens * self.ns_per_token)
+        logits = np.zeros((len(requests), len(self.task.labels)), dtype=np.float32)
+        for row, request in enumerate(requests):
+            logits[row, self._gold[request.id]] = 1.0
+        return Predictions(logits, offsets_of(requests))
+
+    def describe(self) -> Mapping[str, Any]:
+        """Say that it is a fake."""
+        return {"engine": "fake", "threads": 1}
+
+    def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _request(self, example: Example) -> Request:
+        words = sum(len(f"{text.first} {text.second or ''}".split()) for text in example.inputs)
+        ids = np.arange(words, dtype=np.int64)
+        right = self.task.labels.index(example.gold[0]) if example.gold else 0
+        missed = self.wrong and len(self._gold) % self.wrong == self.wrong - 1
+        self._gold.setdefault(example.id, (right + 1) % len(self.task.labels) if missed else right)
+        return Request(example.id, (EncodedSequence(ids, np.zeros_like(ids)),))
+
+
+@dataclass(frozen=True, slots=True)
+class FakeVariant:
+    """A variant whose system is a `FakeSystem`; `breaks` names the half that raises `error`."""
+
+    name: str
+    clock: FakeClock
+    ns_per_token: int
+    padded: bool = False
+    wrong: int = 0
+    breaks: str = ""
+    error: BenchError = field(default_factory=lambda: BenchError("the fake was told to break."))
+    missing: str | None = None
+    summary: str = "a fake"
+
+    def unavailable(self) -> str | None:
+        """Say what the fake was told to lack."""
+        return self.missing
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Leave a manifest in the cache."""
+        if self.breaks == "prepare":
+            raise self.error
+        key = f"{self.name}-{task.name}-{sources.checkpoint.fingerprint[:8]}-{settings.max_length}"
+        found = workshop.cache.find(key)
+        if found:
+            return found
+        workshop.progress(f"making {self.name}")
+        with workshop.cache.writing(key) as folder:
+            (folder / "manifest.json").write_text('{"recipe": "fake"}', encoding="utf-8")
+        made = workshop.cache.find(key)
+        assert made is not None
+        return Artifact(made.folder, made.key, made.manifest, fresh=True)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
+        """Return the fake system."""
+        del artifact, placement
+        if self.breaks == "load":
+            raise self.error
+        return FakeSystem(
+            task=task,
+            clock=self.clock,
+            ns_per_token=self.ns_per_token,
+            padded_to=settings.max_length if self.padded else None,
+            wrong=self.wrong,
+            fails=self.error if self.breaks == "predict" else None,
+        )
+
+
+def fake_catalog(clock: FakeClock, *more: FakeVariant) -> Catalog:
+    """Return a catalog of a padded baseline, an unpadded reference and two faster fakes, plus `more`."""
+    fakes = (
+        FakeVariant(BASELINE, clock, 1000, padded=True, wrong=10),
+        FakeVariant(UNPADDED, clock, 1000, wrong=10),
+        FakeVariant("onnx-fp32", clock, 500, wrong=10),
+        FakeVariant("onnx-int8", clock, 200, wrong=8),
+        *more,
+    )
+    return Catalog({fake.name: fake for fake in fakes}, _fake_checkpoint)
+
+
+def _fake_checkpoint(model: str, task: Task, cache: Cache) -> Checkpoint:
+    del task
+    folder = cache.root if isinstance(cache, FolderCache) else Path()
+    return Checkpoint(model, folder, "embedded", "f" * 64)

@@ -1,0 +1,91 @@
+"""A fake machine: workers in the test's own process, a fixed date, a fixed host, a fake meter."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from harness.catalog import Catalog
+from harness.meters.base import Choice
+from harness.record import Host, Memory
+from harness.sweep.launch import Told
+from harness.sweep.machine import Machine
+from harness.sweep.session import Clocks, Session
+from harness.sweep.wire import error_from, failure_of
+from harness.testing.clock import FakeClock
+from harness.testing.meter import FakeMeter, open_fake
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOST = Host(
+    fingerprint="a" * 64,
+    name_sha256="b" * 64,
+    facts={"model": "Fake CPU", "physical_cpus": 2, "virtualisation": "none"},
+)
+
+
+class InlineWorker:
+    """A worker in this process: the same session, and every message through JSON as on the wire."""
+
+    def __init__(self, catalog: Catalog, clocks: Clocks) -> None:
+        self._told: Told | None = None
+        self._session = Session(
+            lambda: catalog, self._tell, clocks, open_meter=lambda spec: open_fake(spec, clocks.wall)
+        )
+        self.stopped = False
+        self.ended = False
+
+    @property
+    def pid(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Handle the message here; errors cross the wire as they do between processes."""
+        self._told = told
+        message = json.loads(json.dumps({"do": do, **words}, allow_nan=False))
+        try:
+            answer: dict[str, Any] = json.loads(json.dumps(self._session.handle(message), allow_nan=False))
+        except Exception as problem:
+            raise error_from(failure_of(problem)) from problem
+        return answer
+
+    def stop(self) -> None:
+        """Remember it."""
+        self.stopped = True
+
+    def go(self) -> None:
+        """Remember it."""
+        self.stopped = False
+
+    def end(self) -> None:
+        """Remember it."""
+        self.ended = True
+
+    def _tell(self, text: str) -> None:
+        if self._told:
+            self._told(text)
+
+
+def fake_machine(
+    catalog: Catalog, clock: FakeClock, *, watts: float | None = 10.0, cpus: Sequence[int] = (0, 1)
+) -> Machine:
+    """Return a machine on which everything is known: time passes on `clock`, energy is `watts` times it."""
+    meter = FakeMeter(watts, clock) if watts is not None else None
+    skipped = () if meter else (("rapl", "there is no powercap tree", "Run on bare metal."),)
+    launch: Callable[[Sequence[int], int], InlineWorker] = lambda _cpus, _threads: InlineWorker(  # noqa: E731
+        catalog, Clocks(clock, clock)
+    )
+    return replace(
+        Machine(),
+        launch=launch,
+        choose_meter=lambda _device: Choice(meter, skipped),
+        host=lambda: HOST,
+        software=lambda: {"python": "3.11.0"},
+        memory=lambda _pid: Memory(peak_bytes=100_000_000, counted_as="RSS"),
+        memory_limit_bytes=lambda: 2**36,
+        now=lambda: NOON,
+        cpus=lambda: tuple(cpus),
+        suffix=lambda: "0001",
+    )

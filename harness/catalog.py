@@ -6,6 +6,8 @@ prepare or load.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from harness.errors import unknown_name
 from harness.system import Cache, Checkpoint, Variant
@@ -42,3 +44,27 @@ def load_catalog() -> Catalog:
     from optimized.table import variants as faster
 
     return Catalog({variant.name: variant for variant in (*plain(), *faster())}, resolve_classifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How models are trained: any checkpoint by name, fine-tuned; and the embedded encoder, from scratch."""
+
+    resolve: Callable[[str, Task, Cache], Checkpoint]
+    finetune: Callable[..., dict[str, Any]]
+    tuning: Callable[..., Any]
+    scratch: Callable[..., dict[str, Any]]
+
+
+def load_training() -> Training:
+    """Return what `bench train` needs; torch loads only when training begins."""
+    from baselines.checkpoint import resolve
+    from baselines.finetune import Tuning, finetune
+    from harness.data import embedded
+
+    def scratch(output: Path, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
+        from baselines.scratch import train_embedded
+
+        return train_embedded(output, source=embedded, **settings)
+
+    return Training(resolve, finetune, Tuning, scratch)

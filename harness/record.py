@@ -89,7 +89,7 @@ class Round(Facts):
     """One visit of the cell: the totals of one window.
 
     `position` is its turn within the shuffled round; `cpu_ns` is CPU time of the worker's process tree in
-    the window; `latency_start` is where its per-request samples begin in the samples file.
+    the window.
     """
 
     index: int

@@ -1,7 +1,8 @@
 """Progress on stderr: bars for people, plain lines for logs."""
 
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,31 +12,39 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class Lines:
-    """One line a stage and one a detail, for logs and pipes."""
+LOG_SECONDS = 30.0
+"""How often a log is told how far a long stage is."""
 
-    def __init__(self) -> None:
-        self._last = ""
+
+class Lines:
+    """One line a stage, and one now and then within a long stage, for logs and pipes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._name, self._steps, self._done = "", 0, 0.0
+        self._began = self._told = clock()
 
     def stage(self, name: str, steps: int) -> None:
         """Name the stage."""
-        del steps
-        self._say(f"{name} ...")
+        self._name, self._steps, self._done = name, steps, 0.0
+        self._began = self._told = self._clock()
+        self.warn(f"{name} ...")
 
     def step(self, done: float = 1.0) -> None:
-        """Say nothing: a log needs no ticks."""
+        """Say how far it is, and how long the rest will take at this pace, every half minute."""
+        self._done += done
+        now = self._clock()
+        if now - self._told >= LOG_SECONDS and self._done:
+            left = (now - self._began) * (self._steps - self._done) / self._done
+            self._told = now
+            self.warn(f"{self._name}: {self._done / self._steps:.0%}, about {left:.0f} s left")
 
     def detail(self, text: str) -> None:
         """Say nothing: a log needs no rounds."""
 
     def warn(self, text: str) -> None:
         """Say it."""
-        self._say(text)
-
-    def _say(self, text: str) -> None:
-        if text != self._last:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 -- the command line prints
-        self._last = text
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 -- the command line prints
 
 
 class Bars:

@@ -23,9 +23,9 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Render the table of one or more runs again, from their records."""
+    from harness.cli.output import rendered
     from harness.errors import MeasurementError
     from harness.store import Store
-    from reports import render
 
     toolbox: Toolbox = context.obj
     place = Store(toolbox.store(store))
@@ -38,7 +38,7 @@ def report(
             where=", ".join(runs or ["latest"]),
             remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
         )
-    text = render(records, "json" if json else format_).rstrip("\n")
+    text = rendered(records, "json" if json else format_, plain=output is not None)
     if output:
         _write(output, text)
     else:

@@ -133,9 +133,9 @@ def _measured(ready: "Run") -> "list[Record]":
 
 
 def _show(records: "list[Record]", folder: "RunFolder", *, json: bool) -> None:
-    from reports import render
+    from harness.cli.output import rendered
 
-    typer.echo(render(records, "json" if json else "text").rstrip("\n"))
+    typer.echo(rendered(records, "json" if json else "text"))
     if not json:
         typer.echo(f"\nRecords: {folder.path}")
         typer.echo(f"The table again: bench report {folder.name}")

@@ -1,9 +1,23 @@
 """`bench train`: fine-tune a checkpoint on a task, with the library's trainer."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from harness.cli.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from harness.data import Split
+    from harness.sweep.narrator import Narrator
+    from harness.tasks.base import Task
+
+EMBEDDED_ROWS = 4096
+"""Training rows of the embedded sample, where no --data is given."""
+
+MILLE = 1000
 
 
 def train(
@@ -12,6 +26,130 @@ def train(
     task: Annotated[
         str, typer.Option(help="What is learned: boolq, cb or rte.", envvar="BENCH_TASK")
     ] = "boolq",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Data in the official SuperGLUE layout (default: embedded).",
+            envvar="BENCH_DATA",
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="minilm, embedded, a checkpoint folder, a hub name; scratch: the embedded encoder anew."
+        ),
+    ] = "minilm",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")] = "cpu",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 4,
+    learning_rate: Annotated[float, typer.Option(min=1e-9, max=1.0, help="At its peak.")] = 3e-5,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 16,
+    max_length: Annotated[int, typer.Option(min=8, help="Longest sequence in tokens.")] = 256,
+    seed: Annotated[int, typer.Option(help="Seed of head, order and held-out part.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do not go on with an interrupted training.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print numbers for machines.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Fine-tune a checkpoint on a task; an interrupted training goes on where it was."""
-    del context, output, task
+    from harness.cli.progress import narrator
+
+    toolbox: Toolbox = context.obj
+    with narrator(quiet=quiet) as told:
+        if model == "scratch":
+            facts = _from_scratch(output, seed, told)
+        else:
+            settings = {
+                "epochs": epochs,
+                "learning_rate": learning_rate,
+                "batch": batch_size,
+                "max_length": max_length,
+                "seed": seed,
+            }
+            facts = _fine_tuned(toolbox, task, data, model, output, device, settings, told, resume=not fresh)
+    _show(facts, output, json=json)
+
+
+def _fine_tuned(
+    toolbox: Toolbox,
+    name: str,
+    data: Path | None,
+    model: str,
+    output: Path,
+    device: str,
+    settings: dict[str, Any],
+    told: "Narrator",
+    *,
+    resume: bool,
+) -> dict[str, Any]:
+    from harness.cache import FolderCache
+    from harness.catalog import load_training
+    from harness.tasks import get_task
+
+    machine = toolbox.machine()
+    task = get_task(name)
+    machine.check_device(device)
+    split = _training_split(task, data, toolbox.cache())
+    training = load_training()
+    checkpoint = training.resolve(model, task, FolderCache(toolbox.cache()))
+    meter = machine.choose_meter(device).meter
+    mark = meter.start() if meter else None
+    return training.finetune(
+        task,
+        split.examples,
+        (),
+        checkpoint,
+        output,
+        tuning=training.tuning(**settings),
+        device=device,
+        data_fingerprint=split.fingerprint,
+        progress=_progress(told, f"train {checkpoint.name} on {task.name}"),
+        energy=(lambda: _readings(meter.read(mark))) if meter else None,
+        resume=resume,
+    )
+
+
+def _training_split(task: "Task", data: Path | None, cache: Path) -> "Split":
+    from harness.data import embedded_data, load_split, local_data
+
+    source = local_data(data) if data else embedded_data(cache, task, train_rows=EMBEDDED_ROWS)
+    return load_split(task, source, "train")
+
+
+def _from_scratch(output: Path, seed: int, told: "Narrator") -> dict[str, Any]:
+    from harness.catalog import load_training
+
+    return load_training().scratch(output, seed=seed, progress=_progress(told, "train the embedded encoder"))
+
+
+def _progress(told: "Narrator", stage: str) -> Callable[[Any], None]:
+    """Return what is told of training: a bar in thousandths, with the loss beside it."""
+    told.stage(stage, MILLE)
+    done = 0.0
+
+    def tick(where: Any) -> None:  # noqa: ANN401 -- baselines' Tick, whose module the harness does not load
+        nonlocal done
+        now = where.fraction * MILLE
+        told.step(now - done)
+        done = now
+        if where.loss is not None:
+            told.detail(f"loss {where.loss:.3f}")
+
+    return tick
+
+
+def _readings(readings: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- a tuple of Reading
+    import dataclasses
+
+    return [dataclasses.asdict(reading) for reading in readings]
+
+
+def _show(facts: dict[str, Any], output: Path, *, json: bool) -> None:
+    import json as encoder
+
+    if json:
+        typer.echo(encoder.dumps(facts, indent=1))
+        return
+    typer.echo(f"Trained in {time.strftime('%H:%M:%S', time.gmtime(facts['seconds']))}: {output}")
+    typer.echo(f"How, and what it cost: {output / 'training.json'}")

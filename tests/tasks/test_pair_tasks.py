@@ -3,6 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from harness.errors import DataError, UsageError
 from harness.tasks import TASKS, get_task
@@ -110,6 +113,14 @@ def test_a_class_that_nobody_holds_or_answers_counts_zero() -> None:
     """A split without neutral examples cannot reach a macro-F1 of 1, as in the official script."""
     gold = ["entailment", "contradiction"]
     assert CB.score(gold, gold)["macro_f1"] == pytest.approx(2 / 3)
+
+
+@given(st.lists(st.tuples(st.sampled_from(CB.labels), st.sampled_from(CB.labels)), min_size=1))
+def test_macro_f1_is_what_the_library_computes(pairs: list[tuple[str, str]]) -> None:
+    """Whatever the answers: scikit-learn over all three classes, absent ones as 0."""
+    gold, answers = ([pair[side] for pair in pairs] for side in (0, 1))
+    expected = f1_score(gold, answers, labels=CB.labels, average="macro", zero_division=0.0)
+    assert CB.score(gold, answers)["macro_f1"] == pytest.approx(expected)
 
 
 def test_scoring_refuses_answers_that_do_not_match_the_examples() -> None:

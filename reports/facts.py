@@ -1,0 +1,125 @@
+"""What was measured: the lines below a table that name its task, data, run, machine and meter."""
+
+from collections.abc import Sequence
+
+from harness.doubts import harness_share
+from harness.estimate import Energy
+from harness.record import Record
+from reports.cells import Fact
+from reports.figures import Figures, fastest
+from reports.numbers import TIMES, shown, unit_for
+
+
+def title_of(record: Record) -> str:
+    """Name a group by what its records share."""
+    cell = record.cell
+    threads = _count(cell.threads, "thread")
+    return (
+        f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}, {threads}, batch {cell.batch}, "
+        f"at most {cell.max_length} tokens"
+    )
+
+
+def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
+    """Return the facts of a group, by label; records of one group share all but placement and outcome."""
+    record = next((item.record for item in group if item.record.rounds), group[0].record)
+    lines = (
+        ("run", f"{record.run}, {record.profile} profile, seed {record.seed}"),
+        ("data", _data(record)),
+        ("model", _model(record)),
+        ("rounds", _rounds(record)),
+        ("quality", _scored(record)),
+        ("harness", _observer(group)),
+        ("meter", _meter(group)),
+        ("host", _host(record)),
+    )
+    return tuple(Fact(label, text) for label, text in lines)
+
+
+def _data(record: Record) -> str:
+    data = record.data
+    official = {True: "the official file", False: "not the official file", None: ""}[data.official]
+    parts = (
+        f"{data.name}/{data.split}, {data.tier}, {_count(data.examples, 'example')}",
+        official,
+        "" if data.majority is None else f"most frequent label {100 * data.majority:.1f} %",
+        f"sha256 {data.fingerprint[:12]}",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _model(record: Record) -> str:
+    trained = "" if record.model.trained else ", untrained"
+    return f"{record.model.name}, {record.model.tier}{trained}, sha256 {record.model.fingerprint[:12]}"
+
+
+def _rounds(record: Record) -> str:
+    if not record.rounds:
+        return f"0 of {record.rounds_planned}"
+    requests = sum(item.requests for item in record.rounds)
+    launches = _count(record.launches, "launch", "launches")
+    seconds = sum(item.wall_ns for item in record.rounds) / 1e9
+    examples = _count(record.data.sample, "distinct example")
+    anew = ", loaded anew for each visit" if record.start and record.start.loaded_per_visit else ""
+    return (
+        f"{len(record.rounds)} of {record.rounds_planned} in {launches}; {requests:,} requests per variant "
+        f"over {examples}; {shown(seconds)} s for {record.cell.variant}{anew}"
+    )
+
+
+def _scored(record: Record) -> str:
+    quality = record.quality
+    if quality is None:
+        return "not scored"
+    if quality.unavailable:
+        return f"unavailable, because {quality.unavailable}"
+    cut = f"; {_count(quality.truncated, 'example')} cut to the maximum length" if quality.truncated else ""
+    return f"from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
+
+
+def _observer(group: Sequence[Figures]) -> str:
+    quickest = fastest(group)
+    observer = quickest.record.observer if quickest else None
+    share = harness_share(quickest.record) if quickest else None
+    if quickest is None or observer is None or share is None:
+        return "the loop's own cost was not measured"
+    cost = observer.loop_ns_per_request
+    unit = unit_for([cost], TIMES)
+    loop = f"{shown(cost / unit.size)} {unit.name} per request"
+    whose = f"the fastest variant's time ({quickest.record.cell.variant})"
+    return f"the loop costs {loop}, {100 * share:.2g} % of {whose}"
+
+
+def _meter(group: Sequence[Figures]) -> str:
+    kinds = dict.fromkeys(
+        f"{item.energy.grade}, scope {item.energy.scope}, source {item.energy.source}"
+        for item in group
+        if isinstance(item.energy, Energy)
+    )
+    return f"{group[0].record.energy.meter or 'none'}: {'; '.join(kinds) or 'no energy'}"
+
+
+def _host(record: Record) -> str:
+    facts = record.host.facts
+    shown_facts = (
+        facts.get("cpu_model"),
+        _with(facts.get("usable_logical_cpus"), "usable of", facts.get("logical_cpus"), "logical CPUs"),
+        _with(facts.get("ram_gib"), "GiB"),
+        _with("kernel", facts.get("kernel")),
+        facts.get("virtualisation"),
+        f"fingerprint {record.host.fingerprint[:12]}",
+    )
+    return ", ".join(str(fact) for fact in shown_facts if _tells(fact))
+
+
+def _with(*words: object) -> str | None:
+    """Join the words, or return None if one of them is not known."""
+    return " ".join(map(str, words)) if all(map(_tells, words)) else None
+
+
+def _tells(fact: object) -> bool:
+    return fact not in (None, "", "none") and not str(fact).startswith("unavailable")
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

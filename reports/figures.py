@@ -1,0 +1,137 @@
+"""The figures of a report: every record of a group with its estimates, and its ratios over the references.
+
+Latencies are in nanoseconds, throughput in requests per second. What is absent keeps its reason; whoever
+renders it decides how to show one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from harness.compare import REFERENCES, Ratio, Refused, energy_reduction, speedup
+from harness.doubts import Doubt, doubts, is_null
+from harness.estimate import (
+    CONFIDENCE,
+    PERCENTILE_METHOD,
+    Energy,
+    Estimate,
+    Unavailable,
+    energy_per_request,
+    throughput,
+    time_per_request,
+)
+from harness.record import Record
+
+Absent = Unavailable | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a report says about one record; the keys of the ratios are the reference variants."""
+
+    record: Record
+    quality: dict[str, Estimate | Unavailable]
+    latency: dict[str, Estimate | Unavailable]
+    time: Estimate | Unavailable
+    throughput: Estimate | Unavailable
+    energy: Energy | Unavailable
+    peak_bytes: int | Unavailable
+    speedup: dict[str, Ratio | Absent]
+    energy_reduction: dict[str, Ratio | Absent]
+    doubts: tuple[Doubt, ...]
+
+
+def groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the records by run and group, both in order of first appearance; each table shows one."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        found.setdefault((record.run, record.cell.group), []).append(record)
+    return list(found.values())
+
+
+def figures(group: Sequence[Record]) -> list[Figures]:
+    """Return the figures of every record of one group."""
+    metrics = metrics_of(group)
+    percentiles = list(dict.fromkeys(name for record in group for name in record.latency))
+    references = {record.cell.variant: record for record in group if record.cell.variant in REFERENCES}
+    return [_of_record(record, group, metrics, percentiles, references) for record in group]
+
+
+def metrics_of(group: Sequence[Record]) -> list[str]:
+    """Return the names of the metrics that any record of the group has, or else the primary one's."""
+    qualities = [record.quality for record in group if record.quality]
+    named = [name for quality in qualities for name in quality.metrics]
+    return list(dict.fromkeys(named or [quality.primary for quality in qualities]))
+
+
+def fastest(group: Sequence[Figures]) -> Figures | None:
+    """Return the model with the least time per request, or None if none was timed."""
+    models = [item for item in group if not is_null(item.record)]
+    timed = [(item.time.value, item) for item in models if isinstance(item.time, Estimate)]
+    return min(timed, key=lambda pair: pair[0])[1] if timed else None
+
+
+def _of_record(
+    record: Record,
+    group: Sequence[Record],
+    metrics: Sequence[str],
+    percentiles: Sequence[str],
+    references: dict[str, Record],
+) -> Figures:
+    failure = _failure(record)
+    return Figures(
+        record=record,
+        quality={name: failure or _metric(record, name) for name in metrics},
+        latency={name: failure or _percentile(record, name) for name in percentiles},
+        time=failure or time_per_request(record.rounds),
+        throughput=failure or throughput(record.rounds),
+        energy=failure or energy_per_request(record.rounds),
+        peak_bytes=failure or _peak(record),
+        speedup={name: failure or _over(name, references, record, speedup) for name in REFERENCES},
+        energy_reduction={
+            name: failure or _over(name, references, record, energy_reduction) for name in REFERENCES
+        },
+        doubts=doubts(record, group),
+    )
+
+
+def _failure(record: Record) -> Unavailable | None:
+    if record.status != "failed":
+        return None
+    failure = record.failure
+    message = f"{failure.message.rstrip('. ')}. {failure.remedy or ''}" if failure else "no reason was kept"
+    return Unavailable(f"{record.cell.variant} failed: {message}")
+
+
+def _metric(record: Record, name: str) -> Estimate | Unavailable:
+    if record.quality is None:
+        return Unavailable("its answers were not scored")
+    found = record.quality.metrics.get(name)
+    return found or Unavailable(record.quality.unavailable or "its answers were not scored")
+
+
+def _percentile(record: Record, name: str) -> Estimate | Unavailable:
+    found = record.latency.get(name)
+    if found is None:
+        return Unavailable("it was not measured per request")
+    if found.value_ns is None or found.low_ns is None or found.high_ns is None:
+        return Unavailable(f"{name} needs {found.needed:,} distinct requests, have {found.have:,}")
+    return Estimate(
+        found.value_ns, found.low_ns, found.high_ns, CONFIDENCE, PERCENTILE_METHOD, count=found.have
+    )
+
+
+def _peak(record: Record) -> int | Unavailable:
+    return record.memory.peak_bytes if record.memory else Unavailable("its memory was not read")
+
+
+def _over(
+    name: str,
+    references: dict[str, Record],
+    record: Record,
+    compare: Callable[[Record, Record], Ratio | Refused],
+) -> Ratio | Absent:
+    if is_null(record):
+        return Unavailable(f"{record.cell.variant} does not read its input, so it is no faster model")
+    if name not in references:
+        return Unavailable(f"{name} was not measured in this run")
+    return compare(record, references[name])

@@ -1,0 +1,17 @@
+"""Text from records made safe to show: names and messages may hold anything a file name or a library did."""
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def printable(text: str) -> str:
+    """Return the text on one line, with control and direction characters as visible escapes."""
+    line = " ".join(text.splitlines())
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+def escape_markdown(text: str) -> str:
+    """Return text that GitHub's Markdown shows as it is, within a table's cell too."""
+    tagless = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN.sub(r"\\\1", tagless)

@@ -1,0 +1,175 @@
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import a_failure, a_percentile, a_quality, a_record, an_accuracy, three_variants
+
+from reports.text import as_text, wants_color
+
+NARROW = """\
+boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
+
+                                           speed-up over          speed-up over
+variant                     accuracy       pytorch-fixed        pytorch-dynamic
+───────────────────────────────────────────────────────────────────────────────
+pytorch-fixed    88.0 % [86.0, 90.0]        1 (baseline)  0.500x [0.500, 0.500]
+pytorch-dynamic  88.0 % [86.0, 90.0]  2.00x [2.00, 2.00]             1 (itself)
+onnx-int8        88.0 % [86.0, 90.0]  5.00x [5.00, 5.00]     2.50x [2.50, 2.50]
+
+                       mJ/request,    energy reduction  energy reduction over
+variant                   measured  over pytorch-fixed        pytorch-dynamic
+─────────────────────────────────────────────────────────────────────────────
+pytorch-fixed       400 [400, 400]        1 (baseline)  0.500x [0.500, 0.500]
+pytorch-dynamic     200 [200, 200]  2.00x [2.00, 2.00]             1 (itself)
+onnx-int8        80.0 [80.0, 80.0]  5.00x [5.00, 5.00]     2.50x [2.50, 2.50]
+
+                                                                          peak
+variant                     p50 ms             p90 ms         requests/s   MiB
+──────────────────────────────────────────────────────────────────────────────
+pytorch-fixed    20.0 [19.6, 20.4]  30.0 [29.4, 30.6]  50.0 [50.0, 50.0]   600
+pytorch-dynamic   10.0 [9.8, 10.2]  15.0 [14.7, 15.3]     100 [100, 100]   600
+onnx-int8        4.00 [3.92, 4.08]  6.00 [5.88, 6.12]     250 [250, 250]   600
+
+[low, high] is the 95 % interval; n/a says why in its note.
+Speed-up and energy reduction: the reference's time or energy over the
+variant's, median of paired rounds, bootstrap over rounds, within one process;
+differences within 2 % count as none.
+
+What was measured
+run      r1, default profile, seed 0
+data     BoolQ/val, local, 1,000 examples, the official file, most frequent
+         label 62.0 %, sha256 aaaaaaaaaaaa
+model    bert-base-boolq, local, sha256 bbbbbbbbbbbb
+rounds   7 of 7 in 1 launch; 700 requests per variant over 700 distinct
+         examples; 14.0 s for pytorch-fixed
+quality  from 700 timed and 300 untimed answers
+harness  the loop costs 200 ns per request, 0.005 % of the fastest variant's
+         time (onnx-int8)
+meter    rapl: measured, scope package, source powercap
+host     Example CPU @ 3.0 GHz, 2 usable of 4 logical CPUs, 16.0 GiB, kernel
+         6.1.0, fingerprint cccccccccccc
+"""
+
+STACKED = """\
+                               speed-up over    speed-up over
+variant              accuracy  pytorch-fixed  pytorch-dynamic
+─────────────────────────────────────────────────────────────
+pytorch-fixed          88.0 %   1 (baseline)           0.500x
+                 [86.0, 90.0]                  [0.500, 0.500]
+pytorch-dynamic        88.0 %          2.00x       1 (itself)
+                 [86.0, 90.0]   [2.00, 2.00]
+onnx-int8              88.0 %          5.00x            2.50x
+                 [86.0, 90.0]   [5.00, 5.00]     [2.50, 2.50]
+"""
+
+DOUBTFUL = """\
+(1)  because pytorch-fixed was not measured in this run.
+(2)  because pytorch-dynamic was not measured in this run.
+(3)  because p90 needs 64 distinct requests, have 56.
+(4)  torch-bf16 failed: the process ran out of memory. Lower --max-length.
+[low, high] is the 95 % interval; n/a says why in its note.
+Speed-up and energy reduction: the reference's time or energy over the
+variant's, median of paired rounds, bootstrap over rounds, within one process;
+differences within 2 % count as none.
+
+Doubts
+percentile     Run r1 asked 56 distinct requests, too few: p90 needs 64.
+               -> Time more examples: raise --limit, or name more data with
+               --data.
+near-majority  onnx-int8: its accuracy, 50.0 %, is not surely above the 62.0 %
+               that one constant answer gets.
+               -> Train longer (`bench train`), name a better checkpoint with
+               --model, or score more examples.
+cell-failed    torch-bf16 failed: the process ran out of memory.
+               -> Lower --max-length.
+"""
+
+
+def test_at_80_columns_the_table_is_cut_into_three_that_keep_rows_on_a_line() -> None:
+    """Gains, energy and costs, each beside the names, and below them what was measured."""
+    assert as_text(three_variants(), width=80) == NARROW
+
+
+def test_with_room_for_all_there_is_one_table() -> None:
+    """220 columns hold every column with its interval."""
+    lines = as_text(three_variants(), width=220).splitlines()
+    assert sum("─" in line for line in lines) == 1
+    (row,) = [line for line in lines if line.startswith("onnx-int8")]
+    assert "5.00x [5.00, 5.00]" in row
+    assert "250 [250, 250]" in row
+
+
+def test_where_a_row_does_not_fit_intervals_go_below_their_values() -> None:
+    """At 70 columns the first table needs two lines a row."""
+    assert STACKED in as_text(three_variants(), width=70)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 240])
+def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> None:
+    """Whatever the width, every interval is whole."""
+    shown = as_text([*three_variants(), a_failure("torch-bf16")], width=width)
+    assert max(map(len, shown.splitlines())) <= width
+    for interval in ("[86.0, 90.0]", "[0.500, 0.500]", "[80.0, 80.0]", "[29.4, 30.6]", "[250, 250]"):
+        assert interval in shown
+
+
+def test_a_terminal_too_narrow_for_a_column_gets_the_column_whole() -> None:
+    """Numbers overflow rather than lose digits."""
+    assert "[0.500, 0.500]" in as_text(three_variants(), width=10)
+
+
+def test_notes_and_doubts_stand_below_the_tables_with_their_next_steps() -> None:
+    """Absent values are numbered in the order in which they are met."""
+    poor = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
+    latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
+    shown = as_text([a_record("onnx-int8", quality=poor, latency=latency), a_failure("torch-bf16")])
+    assert DOUBTFUL in shown
+
+
+def test_without_colour_there_is_no_escape_and_with_it_only_colour_is_added() -> None:
+    """The same text, with and without."""
+    plain = as_text(three_variants())
+    coloured = as_text(three_variants(), color=True)
+    assert "\x1b" not in plain
+    assert "\x1b[" in coloured
+    bare = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
+    assert [line.rstrip() for line in bare.splitlines()] == plain.splitlines()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_colour_is_for_terminals_that_want_it() -> None:
+    """NO_COLOR set to anything, a dumb terminal or a pipe turn it off."""
+    assert wants_color(Terminal(), {})
+    assert wants_color(Terminal(), {"NO_COLOR": ""})
+    assert not wants_color(Terminal(), {"NO_COLOR": "1"})
+    assert not wants_color(Terminal(), {"TERM": "dumb"})
+    assert not wants_color(io.StringIO(), {})
+
+
+def test_hostile_text_is_shown_and_not_obeyed() -> None:
+    """Escapes, markup, line breaks and direction marks of a message are text like any other."""
+    evil = "\x1b[31mred\x1b[0m [bold]x[/bold] two\nlines \u202egnp :smile:"
+    shown = as_text([a_failure("a\x1b]0;title\x07b", evil)], width=200)
+    assert "\x1b" not in shown
+    assert "\x07" not in shown
+    assert "\u202e" not in shown
+    assert r"\x1b[31mred\x1b[0m [bold]x[/bold] two lines \u202egnp :smile:" in shown
+    assert r"a\x1b]0;title\x07b (failed)" in shown
+
+
+@given(st.text(max_size=40))
+def test_any_name_and_message_can_be_shown(words: str) -> None:
+    """Whatever it holds, nothing but printable characters and line ends comes out."""
+    shown = as_text([a_failure(f"v{words}", words)], width=80)
+    assert all(char.isprintable() for line in shown.split("\n") for char in line)
+
+
+def test_no_records_are_said_to_be_none() -> None:
+    """An empty report is a sentence, not an empty screen."""
+    assert as_text([]) == "No records.\n"

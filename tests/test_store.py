@@ -121,3 +121,23 @@ def test_runs_are_found_by_name_and_by_age(world: World, sealed: tuple[RunFolder
 def test_a_file_that_is_gone_is_unreadable_not_a_crash(tmp_path: Path) -> None:
     """Somebody may delete while a report reads."""
     assert isinstance(read_record(tmp_path / "none.json"), Unreadable)
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry that does not fit is an error with a remedy; those before it are read back."""
+    import errno
+    import os
+
+    folder = begun(world).folder
+    folder.append({"kind": "failed", "cell": "a", "failure": {}})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device") as caught:
+        folder.append({"kind": "failed", "cell": "b", "failure": {}})
+    assert caught.value.exit_code == 4
+    assert folder.entries()[0] == {"kind": "failed", "cell": "a", "failure": {}}

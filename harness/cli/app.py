@@ -1,5 +1,7 @@
 """The program `bench`: its commands, and the one place where errors become messages and exit codes."""
 
+import os
+import sys
 from collections.abc import Sequence
 
 import typer
@@ -47,12 +49,20 @@ def call(words: Sequence[str], toolbox: Toolbox) -> int:
         code = app(rest, prog_name="bench", obj=toolbox, standalone_mode=False)
     except BenchError as problem:
         return _told(problem)
+    except BrokenPipeError:
+        return _reader_gone()
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("Interrupted.", err=True)
         return INTERRUPTED
     except Exception as problem:  # noqa: BLE001 -- the last resort, and it says so
         return _unexpected(problem, debug=debug)
     return code if isinstance(code, int) else 0
+
+
+def _reader_gone() -> int:
+    """Leave quietly when whoever read stdout has read enough (`bench list | head -1`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def _told(problem: BenchError) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.catalog import Catalog
+    from harness.catalog import Catalog, Training
     from harness.sweep.machine import Machine
 
 
@@ -23,6 +23,12 @@ def _catalog() -> "Catalog":
     return load_catalog()
 
 
+def _training() -> "Training":
+    from harness.catalog import load_training
+
+    return load_training()
+
+
 def _cache() -> Path:
     from harness.cache import default_cache
 
@@ -31,10 +37,11 @@ def _cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The machine, the catalog and the cache, each made when it is needed; and the environment."""
+    """The machine, the catalog, training and the cache, each made when it is needed; and the environment."""
 
     machine: "Callable[[], Machine]" = _machine
     catalog: "Callable[[], Catalog]" = _catalog
+    training: "Callable[[], Training]" = _training
     cache: Callable[[], Path] = _cache
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 

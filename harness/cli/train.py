@@ -58,7 +58,7 @@ def train(
     toolbox: Toolbox = context.obj
     with narrator(quiet=quiet) as told:
         if model == "scratch":
-            facts = _from_scratch(output, seed, told)
+            facts = _from_scratch(toolbox, output, seed, told)
         else:
             settings = {
                 "epochs": epochs,
@@ -84,14 +84,13 @@ def _fine_tuned(
     resume: bool,
 ) -> dict[str, Any]:
     from harness.cache import FolderCache
-    from harness.catalog import load_training
     from harness.tasks import get_task
 
     machine = toolbox.machine()
     task = get_task(name)
     machine.check_device(device)
     split = _training_split(task, data, toolbox.cache())
-    training = load_training()
+    training = toolbox.training()
     checkpoint = training.resolve(model, task, FolderCache(toolbox.cache()))
     meter = machine.choose_meter(device).meter
     mark = meter.start() if meter else None
@@ -117,10 +116,10 @@ def _training_split(task: "Task", data: Path | None, cache: Path) -> "Split":
     return load_split(task, source, "train")
 
 
-def _from_scratch(output: Path, seed: int, told: "Narrator") -> dict[str, Any]:
-    from harness.catalog import load_training
-
-    return load_training().scratch(output, seed=seed, progress=_progress(told, "train the embedded encoder"))
+def _from_scratch(toolbox: Toolbox, output: Path, seed: int, told: "Narrator") -> dict[str, Any]:
+    return toolbox.training().scratch(
+        output, seed=seed, progress=_progress(told, "train the embedded encoder")
+    )
 
 
 def _progress(told: "Narrator", stage: str) -> Callable[[Any], None]:

@@ -1,0 +1,224 @@
+"""Fine-tuning an encoder for a task, by transformers' Trainer and with FastFormers' settings.
+
+    train --hash of the first text--> trained on | held out --score per epoch--> the best epoch is kept
+    val ------------------------------------------------------------------> scored once, at the end
+
+The split that is reported never chooses anything. Work in progress lies in `<output>.part`; a run that was
+cut off, even by kill -9, goes on from its last checkpoint with the same batches in the same order, and the
+output folder appears only when it is complete.
+"""
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from baselines.folder import read_config
+from baselines.labels import label_columns
+from baselines.text import TextEncoder
+from harness.errors import CheckpointError, UsageError
+from harness.system import Checkpoint, Example
+from harness.tasks.base import Task
+
+PLAN = "plan.json"
+RECORD = "training.json"
+_TEXT_SIDE = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+_HELD_OUT = 0.1  # of the training split, to choose the best epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How to train. The learning rate suits small encoders; FastFormers uses 1e-5 for BERT-base.
+
+    `bf16` None lets the CPU decide: autocast where it has bfloat16 instructions, which halved the time of a
+    step of MiniLM. Warm-up (`warmup_ratio` of all steps, then linear to zero), weight decay and clip are
+    FastFormers'.
+    """
+
+    epochs: int = 4
+    learning_rate: float = 3e-5
+    batch: int = 16
+    max_length: int = 256
+    seed: int = 0
+    bf16: bool | None = None
+    warmup_ratio: float = 0.06
+    weight_decay: float = 0.01
+    clip: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Where training stands: the share done, seconds left at the pace so far, epoch, last loss."""
+
+    fraction: float
+    seconds_left: float | None
+    epoch: float
+    loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One training example: its unpadded ids and segments, and the column of its label."""
+
+    ids: Any
+    segments: Any
+    label: int
+
+
+def finetune(
+    task: Task,
+    train: Sequence[Example],
+    val: Sequence[Example],
+    model: Checkpoint,
+    output: Path,
+    *,
+    tuning: Tuning | None = None,
+    device: str = "cpu",
+    data_fingerprint: str = "",
+    progress: Callable[[Tick], None] = lambda _: None,
+    energy: Callable[[], Any] | None = None,
+    resume: bool = True,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Fine-tune `model` into the folder `output` and return what `training.json` there says.
+
+    `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end for a
+    reading of this session, which is recorded beside the steps it covers. MeasurementError if the loss stops
+    being a number, CheckpointError, UsageError or DeviceError for what cannot be trained.
+    """
+    from baselines import training
+
+    training.require_device(device)
+    tuning = tuning or Tuning()
+    part = _prepare_part(output, _plan(task, train, model, tuning, data_fingerprint), resume=resume)
+    names = label_names(task, model)
+    columns = [names.index(label) for label in task.labels]
+    encoder = TextEncoder(model.folder, tuning.max_length)
+    kept, held_out = split_for_selection(train, tuning.seed)
+    job = training.Job(
+        task=task,
+        columns=columns,
+        folder=part,
+        tuning=tuning,
+        device=device,
+        pad_id=encoder.pad_id,
+        progress=progress,
+        clock=clock,
+    )
+    encode = _Encode(task, columns, encoder)
+    classifier = training.new_classifier(model.folder, names, seed=tuning.seed)
+    started = clock()
+    facts = training.run(job, classifier, encode(kept), encode(held_out), encode(val))
+    record = {
+        **json.loads((part / PLAN).read_text(encoding="utf-8")),
+        "labels": names,
+        "examples": {"trained_on": len(kept), "held_out": len(held_out), "val": len(val)},
+        "cut_tokens": encode.cut,
+        **facts,
+        "seconds": round(clock() - started, 3),
+        "energy": energy() if energy else "unavailable, because nobody measured it",
+    }
+    _publish(part, output, model.folder, record)
+    return record
+
+
+def split_for_selection(
+    train: Sequence[Example], seed: int, share: float = _HELD_OUT
+) -> tuple[list[Example], list[Example]]:
+    """Return what is trained on, and what chooses the epoch, by a seeded hash of the first text.
+
+    Examples with the same first text (BoolQ asks several questions about a passage) lie next to each other,
+    so that hardly one is on both sides.
+    """
+    if len(train) < 2:  # noqa: PLR2004 -- one for each side
+        raise UsageError(f"{len(train)} training examples are too few to train on and to choose an epoch.")
+
+    def place(example: Example) -> str:
+        return hashlib.sha256(f"{seed} {example.inputs[0].first}".encode()).hexdigest()
+
+    ordered = sorted(train, key=place)
+    held_out = math.ceil(len(train) * share)
+    return ordered[held_out:], ordered[:held_out]
+
+
+def label_names(task: Task, model: Checkpoint) -> list[str]:
+    """Return each column's label: the head's own order where it fits the task, else the task's."""
+    config = read_config(model.folder)
+    try:
+        columns = label_columns(config, task, model.name)
+    except CheckpointError:
+        return list(task.labels)
+    return [task.labels[columns.index(column)] for column in range(len(columns))]
+
+
+class _Encode:
+    """Turns examples of pair tasks into training examples, and counts the tokens that truncation removed."""
+
+    def __init__(self, task: Task, columns: Sequence[int], encoder: TextEncoder) -> None:
+        self._column = dict(zip(task.labels, columns, strict=True))
+        self._encoder = encoder
+        self.cut = 0
+
+    def __call__(self, examples: Sequence[Example]) -> list[Encoded]:
+        return [self._one(example) for example in examples]
+
+    def _one(self, example: Example) -> Encoded:
+        if len(example.inputs) != 1 or len(example.gold) != 1 or example.gold[0] not in self._column:
+            raise UsageError(
+                f"example {example.id} has {len(example.inputs)} sequences and labels {example.gold}: "
+                "fine-tuning takes one labelled sequence each.",
+                remedy="Train on the labelled split of a pair task.",
+            )
+        sequence = self._encoder.encode([example])[0].sequences[0]
+        self.cut += sequence.cut
+        return Encoded(sequence.ids, sequence.segments, self._column[example.gold[0]])
+
+
+def _plan(
+    task: Task, train: Sequence[Example], model: Checkpoint, tuning: Tuning, data: str
+) -> dict[str, Any]:
+    return {
+        "recipe": "finetune",
+        "version": 1,
+        "task": task.name,
+        "parents": [model.fingerprint],
+        "parent_name": model.name,
+        "data_fingerprint": data,
+        "train_sha256": hashlib.sha256(repr(list(train)).encode()).hexdigest(),
+        "tuning": asdict(tuning),
+    }
+
+
+def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
+    """Return the working folder, emptied unless it holds the same training and may be resumed."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError("the output is there already.", where=str(output), remedy="Name a new folder.")
+    part = output.with_name(output.name + ".part")
+    if part.exists() and not resume:
+        shutil.rmtree(part)
+    written = part / PLAN
+    if written.exists() and json.loads(written.read_text(encoding="utf-8")) != plan:
+        raise UsageError(
+            "another training was interrupted there: its settings, data or model differ.",
+            where=str(part),
+            remedy="Repeat its settings to go on, or start afresh without resuming.",
+        )
+    part.mkdir(parents=True, exist_ok=True)
+    written.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    return part
+
+
+def _publish(part: Path, output: Path, source: Path, record: Mapping[str, Any]) -> None:
+    """Complete the trained folder with tokenizer and record, and rename it to the output."""
+    final = part / "final"
+    for name in _TEXT_SIDE:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, final / name)
+    (final / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    final.rename(output)
+    shutil.rmtree(part)

@@ -1,0 +1,144 @@
+"""PyTorch as people first meet it, and the same without padding.
+
+fp32, the library's default attention kernel, not compiled. `pytorch-fixed` pads every sequence to the
+maximum length and is what the others are compared with; `pytorch-dynamic` pads to the longest sequence of a
+call, hence not at all for one request. The artifact of both is the checkpoint itself: nothing is copied.
+"""
+
+import contextlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from baselines.artifacts import cache_key, library_versions, missing
+from baselines.batching import Batching, Run
+from baselines.folder import read_config
+from baselines.labels import label_columns
+from baselines.text import TextEncoder, check_length
+from harness.errors import DeviceError
+from harness.system import Artifact, Example, Placement, Predictions, Request, Settings, Sources, Workshop
+from harness.tasks.base import Task
+
+Padding = Literal["fixed", "dynamic"]
+
+
+class PyTorchSystem:
+    """A transformers classifier, answering with its own forward pass."""
+
+    def __init__(self, model: Any, run: Run, encoder: TextEncoder, batching: Batching) -> None:  # noqa: ANN401
+        self._model = model
+        self._run = run
+        self._encoder = encoder
+        self._batching = batching
+
+    def encode(self, examples: Sequence[Example]) -> list[Request]:
+        """Turn text into unpadded requests."""
+        return self._encoder.encode(examples)
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer the requests, `batch` sequences at a time; the logits are on the host when it returns."""
+        return self._batching.answer(requests, self._run)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Read back what PyTorch really uses."""
+        import torch
+
+        config = self._model.config
+        device = self._model.device
+        length = self._batching.length
+        return {
+            "engine": "pytorch",
+            "engine_version": torch.__version__,
+            "device": str(device),
+            "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            "dtype": str(self._model.dtype).removeprefix("torch."),
+            "attention": config._attn_implementation,  # noqa: SLF001 -- the only place that says so
+            "padding": f"to {length}" if length else "to the longest of a call",
+            "batch": self._batching.batch,
+            "max_length": self._encoder.max_length,
+            "threads": torch.get_num_threads(),
+            "interop_threads": torch.get_num_interop_threads(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "mkldnn": bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "parameters": sum(parameter.numel() for parameter in self._model.parameters()),
+        }
+
+    def close(self) -> None:
+        """Release the model."""
+        self._model = None
+
+
+@dataclass(frozen=True, slots=True)
+class PyTorchVariant:
+    """Plain PyTorch, padded to the maximum length or not."""
+
+    name: str
+    summary: str
+    padding: Padding
+
+    def unavailable(self) -> str | None:
+        """Say what is not installed."""
+        return missing("torch", "transformers")
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Return the checkpoint itself as the artifact; the workshop has nothing to do."""
+        del workshop
+        checkpoint = sources.checkpoint
+        config = read_config(checkpoint.folder)
+        label_columns(config, task, checkpoint.name)
+        check_length(config, settings.max_length)
+        libraries = library_versions("torch", "transformers", "tokenizers")
+        parents = [checkpoint.fingerprint]
+        key = cache_key(self.name, 1, task, parents, libraries=libraries)
+        manifest = {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, "key": key}
+        return Artifact(checkpoint.folder, key, {**manifest, "seconds": 0.0})
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PyTorchSystem:
+        """Load the checkpoint onto the device; DeviceError if that is not there."""
+        from baselines.classifier import load_classifier, runner
+
+        device = find_device(placement.device)
+        limit_threads(placement.threads)
+        encoder = TextEncoder(artifact.folder, settings.max_length)
+        columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
+        length = settings.max_length if self.padding == "fixed" else None
+        batching = Batching(settings.batch, encoder.pad_id, columns, length)
+        model = load_classifier(artifact.folder).to(device)
+        return PyTorchSystem(model, runner(model), encoder, batching)
+
+
+def find_device(name: str) -> Any:  # noqa: ANN401 -- a torch.device
+    """Return torch's device of this name; DeviceError if it is not there."""
+    import torch
+
+    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", name)
+    if match is None:
+        raise DeviceError(f"PyTorch here knows no device {name!r}.", remedy="Devices: cpu, cuda, cuda:N.")
+    if name == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(match[1] or 0) >= count:
+        raise DeviceError(
+            f"{name} is not there: this PyTorch ({torch.__version__}) sees {count} CUDA devices.",
+            remedy="`bench doctor` lists devices; CUDA needs a CUDA build of PyTorch, cpu does not.",
+        )
+    return torch.device("cuda", int(match[1] or 0))
+
+
+def limit_threads(threads: int) -> None:
+    """Give PyTorch this many threads within an operation, and one across operations."""
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        # torch lets this be set once, before parallel work; `describe` reads back what holds
+        with contextlib.suppress(RuntimeError):
+            torch.set_num_interop_threads(1)
+
+
+VARIANTS = (
+    PyTorchVariant("pytorch-fixed", "PyTorch fp32, every sequence padded to the maximum length", "fixed"),
+    PyTorchVariant("pytorch-dynamic", "PyTorch fp32, no more padding than a call needs", "dynamic"),
+)

@@ -1,0 +1,11 @@
+"""The table of plain variants: one line each. Loading it imports no torch, transformers or onnxruntime."""
+
+from baselines import pytorch
+from baselines.null import NullVariant
+from baselines.onnx import OnnxVariant
+from harness.system import Variant
+
+
+def variants() -> tuple[Variant, ...]:
+    """Return every variant of this package, in the order of `bench list`."""
+    return (*pytorch.VARIANTS, OnnxVariant(), NullVariant())

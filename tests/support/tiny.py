@@ -1,0 +1,147 @@
+"""A tiny random BERT with a WordPiece tokenizer as a checkpoint folder, and what else variants need."""
+
+import json
+import string
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baselines.quiet import quiet_transformers
+from harness.system import (
+    Artifact,
+    Checkpoint,
+    Example,
+    Placement,
+    Settings,
+    Sources,
+    System,
+    TextInput,
+    Workshop,
+)
+
+SENTENCE = "is the lake frozen in winter a passage says it freezes each year and people skate"
+WORDS = tuple(SENTENCE.split())
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def vocabulary() -> list[str]:
+    """Return special tokens, whole words, and every ASCII letter, digit and mark, alone and continuing."""
+    marks = string.ascii_lowercase + string.digits + string.punctuation
+    words = list(dict.fromkeys(word for word in WORDS if len(word) > 1))
+    return [*SPECIAL, *words, *marks, *(f"##{mark}" for mark in marks)]
+
+
+def tiny_checkpoint(
+    folder: Path,
+    labels: Sequence[str] = ("false", "true"),
+    *,
+    seed: int = 0,
+    head: bool = True,
+    spread: float = 0.4,
+    **config: Any,
+) -> Path:
+    """Write a random BERT of 2 layers, 32 wide, whose logits vary with the text; return its folder."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, BertModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    names = dict(enumerate(labels))
+    settings = {
+        "vocab_size": len(vocabulary()),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "initializer_range": spread,
+        "id2label": names,
+        "label2id": {name: column for column, name in names.items()},
+    }
+    torch.manual_seed(seed)
+    kind = BertForSequenceClassification if head else BertModel
+    with quiet_transformers():
+        kind(BertConfig(**{**settings, **config})).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Write a lower-casing WordPiece tokenizer as BERT's."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    ids = {token: number for number, token in enumerate(vocabulary())}
+    tokenizer = Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    tokenizer.add_special_tokens(list(SPECIAL))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    named = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 64}
+    (folder / "tokenizer_config.json").write_text(json.dumps(named))
+    (folder / "vocab.txt").write_text("\n".join(vocabulary()) + "\n")
+
+
+def examples(count: int, *, longest: int = 40, gold: Sequence[str] = ("false", "true")) -> list[Example]:
+    """Return examples of different lengths, the first text from 1 to `longest` words."""
+    made = []
+    for number in range(count):
+        size = 1 + (number * 7) % longest
+        first = " ".join(WORDS[(number + place) % len(WORDS)] for place in range(size))
+        second = " ".join(WORDS[: 2 + number % 4])
+        made.append(Example(str(number), (TextInput(first, second),), (gold[number % len(gold)],)))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A cache in a folder, complete artifacts only; `made` lists the keys that were written."""
+
+    root: Path
+    made: list[str] = field(default_factory=list)
+
+    def find(self, key: str) -> Artifact | None:
+        """Return the artifact under this key, or None."""
+        folder = self.root / key
+        if not folder.exists():
+            return None
+        return Artifact(folder, key, json.loads((folder / "manifest.json").read_text()))
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[Path]:
+        """Give a folder, which counts only if the block ends without error."""
+        scratch = self.root / f"{key}.part"
+        scratch.mkdir(parents=True)
+        yield scratch
+        scratch.rename(self.root / key)
+        self.made.append(key)
+
+
+def checkpoint_of(folder: Path) -> Checkpoint:
+    """Return the checkpoint in a folder, fingerprinted."""
+    from baselines.folder import fingerprint
+
+    return Checkpoint("tiny", folder, "local", fingerprint(folder))
+
+
+def workshop(root: Path, times: Mapping[str, float] | None = None, told: list[str] | None = None) -> Workshop:
+    """Return a workshop with a cache below `root` whose measure answers `times`, or 1.0."""
+
+    def measure(systems: Mapping[str, System], trial: Sequence[Example]) -> dict[str, float]:
+        for system in systems.values():
+            system.predict(system.encode(trial))
+        return {name: (times or {}).get(name, 1.0) for name in systems}
+
+    progress = (told if told is not None else []).append
+    return Workshop(Shelf(root), progress, measure, CPU)
+
+
+CPU = Placement("cpu", (0,), threads=1)
+SHORT = Settings(max_length=32, batch=1)
+
+
+def sources(folder: Path, trial: int = 6) -> Sources:
+    """Return the checkpoint in a folder with trial examples."""
+    return Sources(checkpoint_of(folder), tuple(examples(trial)))

@@ -11,12 +11,26 @@ readings and two list stores; what they cost is measured by `loop_ns_per_request
 import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
 
 from harness.meters.base import Meter, Reading
-from harness.system import Logits, Predictions, Request, System
+from harness.system import Predictions
 
 Clock = Callable[[], int]
 """Monotonic nanoseconds (`time.perf_counter_ns`), or CPU nanoseconds (`time.process_time_ns`)."""
+
+Asked_contra = TypeVar("Asked_contra", contravariant=True)
+Asked = TypeVar("Asked")
+"""What one call holds: requests at boundary `encoded`, examples at boundary `text`."""
+
+
+class Answers(Protocol[Asked_contra]):
+    """What is timed: a system, or a system with everything from text to label around it."""
+
+    def predict(self, asked: Sequence[Asked_contra], /) -> Predictions:
+        """Answer one call; return when the answers are on the host."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,10 +49,10 @@ class Visit:
 
 
 def visit(
-    system: System,
-    calls: Sequence[Sequence[Request]],
+    system: Answers[Asked],
+    calls: Sequence[Sequence[Asked]],
     *,
-    warmup: Sequence[Sequence[Request]],
+    warmup: Sequence[Sequence[Asked]],
     clock: Clock,
     cpu_clock: Clock,
     meter: Meter | None,
@@ -63,7 +77,7 @@ def visit(
 
 
 def _timed(
-    system: System, calls: Sequence[Sequence[Request]], clock: Clock
+    system: Answers[Asked], calls: Sequence[Sequence[Asked]], clock: Clock
 ) -> tuple[list[int], list[int], list[Predictions]]:
     predict = system.predict
     begins = [0] * len(calls)
@@ -81,7 +95,7 @@ def loop_ns_per_request(clock: Clock, requests: int = 2000, repeats: int = 5) ->
 
     The median of `repeats` passes, since a first pass pays for cold caches.
     """
-    calls: list[Sequence[Request]] = [()] * requests
+    calls: list[Sequence[object]] = [()] * requests
     spans = []
     for _ in range(repeats):
         begins, ends, _answers = _timed(_AtOnce(), calls, clock)
@@ -89,28 +103,12 @@ def loop_ns_per_request(clock: Clock, requests: int = 2000, repeats: int = 5) ->
     return sorted(spans)[repeats // 2]
 
 
-def _empty() -> Logits:
-    import numpy as np
-
-    return np.zeros((0, 0), dtype=np.float32)
-
-
-_NOTHING = Predictions(_empty(), offsets=_empty().astype("int64").reshape(-1))
+_NOTHING = Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
 
 
 class _AtOnce:
     """The null system, in the loop's own process."""
 
-    def encode(self, examples: Sequence[object]) -> Sequence[Request]:
-        del examples
-        return ()
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        del requests
+    def predict(self, asked: Sequence[object], /) -> Predictions:
+        del asked
         return _NOTHING
-
-    def describe(self) -> dict[str, object]:
-        return {}
-
-    def close(self) -> None:
-        return None

@@ -42,6 +42,10 @@ def run(
     scenario: Annotated[
         str, typer.Option(metavar="NAME,...", help="single-stream, offline, or both.")
     ] = "single-stream",
+    boundary: Annotated[
+        Literal["encoded", "text"],
+        typer.Option(help="What the clock includes: ids to logits, or text to label."),
+    ] = "encoded",
     threads: Annotated[
         int | None, typer.Option(help="Threads of every system (default: the CPUs of this process).")
     ] = None,
@@ -54,7 +58,8 @@ def run(
         int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")
     ] = None,
     quality: Annotated[
-        str, typer.Option(help="full: answer the rest of the split untimed; sample: do not.")
+        Literal["full", "sample"],
+        typer.Option(help="full: answer the rest of the split untimed; sample: do not."),
     ] = "full",
     seed: Annotated[int, typer.Option(help="Seed of sample, slices and order.")] = 0,
     resume: Annotated[
@@ -81,13 +86,14 @@ def run(
         device=device,
         variants=_names(variants) if variants else None,
         scenarios=_names(scenario),
+        boundary=boundary,
         threads=threads,
         max_length=max_length,
         profile=profile,
         rounds=rounds,
         sample=limit,
         seed=seed,
-        quality=_quality(quality),
+        quality=quality,
     )
     with narrator(quiet=quiet) as told:
         ready = _resumed(toolbox, place, resume, told) if resume else _started(toolbox, place, wanted, told)
@@ -144,13 +150,3 @@ def _show(records: "list[Record]", folder: "RunFolder", *, json: bool) -> None:
 
 def _names(words: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in words.split(",") if word.strip())
-
-
-def _quality(word: str) -> Literal["full", "sample"]:
-    from harness.errors import unknown_name
-
-    if word == "full":
-        return "full"
-    if word == "sample":
-        return "sample"
-    raise unknown_name("quality", word, ("full", "sample"))

@@ -1,11 +1,18 @@
-"""What a scenario decides: which requests one call gets, and whether a call's time is a request's latency."""
+"""What a scenario decides: what one call gets, and whether a call's time is a request's latency."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from harness.system import Request
+Asked = TypeVar("Asked")
+"""Requests at boundary `encoded`, examples at boundary `text`."""
 
-Calls = list[Sequence[Request]]
+
+class Split(Protocol):
+    """Splits what a visit asks into calls."""
+
+    def __call__(self, asked: Sequence[Asked], /) -> list[Sequence[Asked]]:
+        """Return the calls, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +26,4 @@ class Scenario:
     name: str
     summary: str
     per_request: bool
-    calls: Callable[[Sequence[Request]], Calls]
+    calls: Split

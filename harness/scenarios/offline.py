@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from harness.scenarios.base import Calls, Scenario
-from harness.system import Request
+from harness.scenarios.base import Asked, Scenario
 
 
-def _all_at_once(requests: Sequence[Request]) -> Calls:
-    return [tuple(requests)]
+def _all_at_once(asked: Sequence[Asked], /) -> list[Sequence[Asked]]:
+    return [tuple(asked)]
 
 
 OFFLINE = Scenario("offline", "all requests at once; throughput counts", False, _all_at_once)

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from harness.scenarios.base import Calls, Scenario
-from harness.system import Request
+from harness.scenarios.base import Asked, Scenario
 
 
-def _one_by_one(requests: Sequence[Request]) -> Calls:
-    return [(request,) for request in requests]
+def _one_by_one(asked: Sequence[Asked], /) -> list[Sequence[Asked]]:
+    return [(each,) for each in asked]
 
 
 SINGLE_STREAM = Scenario("single-stream", "one request at a time; latency counts", True, _one_by_one)

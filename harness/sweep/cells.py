@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from harness.record import CellFacts
 
@@ -23,7 +24,7 @@ class Cell:
     max_length: int
     data: str
     model: str
-    boundary: str = "encoded"
+    boundary: Literal["encoded", "text"] = "encoded"
     instances: int = 1
     batch: int = 1
 

@@ -84,6 +84,7 @@ class Crew:
             "task": cell.task,
             "variant": cell.variant,
             "scenario": cell.scenario,
+            "boundary": cell.boundary,
             "data": self.plan.data.model_dump(),
             "artifact": self.artifacts[cell.variant],
             "settings": {"max_length": cell.max_length, "batch": cell.batch},

@@ -29,6 +29,7 @@ class RunOptions:
     device: str = "cpu"
     variants: tuple[str, ...] | None = None
     scenarios: tuple[str, ...] = ("single-stream",)
+    boundary: Literal["encoded", "text"] = "encoded"
     threads: int | None = None
     max_length: int = 256
     profile: str = "default"
@@ -110,6 +111,7 @@ def make_plan(
         model=ModelPlan(**checkpoint),
         variants=options.variants or (),
         scenarios=options.scenarios,
+        boundary=options.boundary,
         device=options.device,
         cpus=cpus[:threads],
         threads=threads,
@@ -133,6 +135,7 @@ def _configuration(options: RunOptions, model: str, threads: int) -> dict[str, A
         "device": options.device,
         "variants": list(options.variants or ()),
         "scenarios": list(options.scenarios),
+        "boundary": options.boundary,
         "threads": threads,
         "max_length": options.max_length,
         "profile": options.profile,

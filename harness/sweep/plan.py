@@ -60,6 +60,7 @@ class Plan(Facts):
     model: ModelPlan
     variants: tuple[str, ...]
     scenarios: tuple[str, ...]
+    boundary: Literal["encoded", "text"] = "encoded"
     device: str
     cpus: tuple[int, ...]
     threads: int

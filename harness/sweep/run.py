@@ -108,6 +108,7 @@ def cells_of(plan: Plan) -> list[Cell]:
             scenario=scenario,
             threads=plan.threads,
             max_length=plan.max_length,
+            boundary=plan.boundary,
             data=plan.data.fingerprint,
             model=plan.model.fingerprint,
         )

@@ -6,7 +6,7 @@ The same session runs inside a worker process and, in tests, inside the test's o
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from harness.catalog import Catalog
 from harness.data import Data, load_split
 from harness.errors import UsageError
 from harness.kernel import TreeCpuTime
-from harness.loop import Clock, loop_ns_per_request, visit
+from harness.loop import Answers, Clock, loop_ns_per_request, visit
 from harness.meters.base import Meter
 from harness.meters.choose import open_meter
 from harness.scenarios import get_scenario
@@ -26,6 +26,7 @@ from harness.system import (
     Checkpoint,
     Example,
     Placement,
+    Predictions,
     Request,
     Settings,
     Sources,
@@ -47,6 +48,19 @@ class Clocks:
     cpu: Clock = field(default_factory=TreeCpuTime)
 
 
+class TextToLabel:
+    """A system with everything from text to label around it: what is timed at boundary `text`."""
+
+    def __init__(self, system: System, task: Task) -> None:
+        self._system = system
+        self._task = task
+
+    def predict(self, asked: Sequence[Example], /) -> Predictions:
+        """Encode, answer and decide."""
+        predictions = self._system.predict(self._system.encode(asked))
+        return replace(predictions, labels=tuple(self._task.decide(predictions.logits)))
+
+
 @dataclass(slots=True)
 class Opened:
     """A system that is loaded, with what it is asked."""
@@ -54,9 +68,15 @@ class Opened:
     task: Task
     system: System
     scenario: Scenario
+    boundary: str
     examples: Sequence[Example]
     meter: Meter | None
     requests: dict[int, Request] = field(default_factory=dict)
+
+    @property
+    def timed(self) -> Answers[Any]:
+        """What stands inside the clock: the system, or all from text to label."""
+        return TextToLabel(self.system, self.task) if self.boundary == "text" else self.system
 
     def encode(self, indexes: Sequence[int]) -> None:
         """Encode what has not been encoded yet."""
@@ -64,14 +84,15 @@ class Opened:
         encoded = self.system.encode([self.examples[index] for index in missing])
         self.requests.update(zip(missing, encoded, strict=True))
 
-    def calls(self, indexes: Sequence[int]) -> list[Sequence[Request]]:
-        """Return the calls the scenario makes of these requests."""
-        return self.scenario.calls([self.requests[index] for index in indexes])
+    def asked(self, indexes: Sequence[int]) -> list[Any]:
+        """Return what is asked at this boundary: examples, or requests that are encoded already."""
+        source: Any = self.examples if self.boundary == "text" else self.requests
+        return [source[index] for index in indexes]
 
-    def answers(self, predictions: Sequence[Any]) -> list[int]:
+    def answers(self, predictions: Sequence[Predictions]) -> list[int]:
         """Return the answers as positions in the task's labels."""
-        labels = [label for part in predictions for label in self.task.decide(part.logits)]
-        return [self.task.labels.index(label) for label in labels]
+        decided = (part.labels or self.task.decide(part.logits) for part in predictions)
+        return [self.task.labels.index(label) for labels in decided for label in labels]
 
 
 class Session:
@@ -144,6 +165,7 @@ class Session:
         task: str,
         variant: str,
         scenario: str,
+        boundary: str,
         data: Mapping[str, Any],
         artifact: Mapping[str, Any],
         settings: Mapping[str, Any],
@@ -163,7 +185,7 @@ class Session:
         )
         load_ns = self._clocks.wall() - begin
         energy = self._open_meter(meter) if meter else None
-        self._opened = Opened(asked, system, get_scenario(scenario), split.examples, energy)
+        self._opened = Opened(asked, system, get_scenario(scenario), boundary, split.examples, energy)
         self._opened.encode(sample)
         return {
             "load_ns": load_ns,
@@ -174,22 +196,22 @@ class Session:
     def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
         """Answer the first request under the clock, then the rest until the system is warm."""
         opened = self._ready()
-        calls = [(opened.requests[index],) for index in indexes]
+        first, *others = opened.asked(indexes)
         begin = self._clocks.wall()
-        opened.system.predict(calls[0])
+        opened.timed.predict([first])
         first_request_ns = self._clocks.wall() - begin
-        for call in calls[1:]:
-            opened.system.predict(call)
-        return {"first_request_ns": first_request_ns, "warmup_requests": len(calls)}
+        for one in others:
+            opened.timed.predict([one])
+        return {"first_request_ns": first_request_ns, "warmup_requests": len(indexes)}
 
     def visit(self, indexes: Sequence[int], warmup: int) -> dict[str, Any]:
         """Time one pass over the slice."""
         opened = self._ready()
-        calls = opened.calls(indexes)
+        asked = opened.asked(indexes)
         seen = visit(
-            opened.system,
-            calls,
-            warmup=[(opened.requests[index],) for index in indexes[:warmup]],
+            opened.timed,
+            opened.scenario.calls(asked),
+            warmup=[(one,) for one in asked[:warmup]],
             clock=self._clocks.wall,
             cpu_clock=self._clocks.cpu,
             meter=opened.meter,
@@ -214,7 +236,8 @@ class Session:
             chunk = indexes[start : start + CHUNK]
             opened.encode(chunk)
             # the calls of the scenario, so that answers that depend on batch mates are the timed ones
-            answers += opened.answers([opened.system.predict(call) for call in opened.calls(chunk)])
+            calls = opened.scenario.calls(opened.asked(chunk))
+            answers += opened.answers([opened.timed.predict(call) for call in calls])
             self._progress(f"{start + len(chunk)}/{len(indexes)}")
         cut = sum(any(part.cut for part in request.sequences) for request in opened.requests.values())
         return {"answers": answers, "truncated": cut}

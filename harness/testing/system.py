@@ -28,6 +28,9 @@ from harness.system import (
 from harness.tasks.base import Task
 from harness.testing.clock import FakeClock
 
+ENCODE_NS = 100
+"""What encoding one example costs on the clock."""
+
 
 @dataclass(slots=True)
 class FakeSystem:
@@ -46,7 +49,8 @@ class FakeSystem:
     _gold: dict[str, int] = field(default_factory=dict)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Give each word a token."""
+        """Give each word a token; that takes `ENCODE_NS` an example."""
+        self.clock.advance(ENCODE_NS * len(examples))
         return [self._request(example) for example in examples]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:

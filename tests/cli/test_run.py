@@ -96,7 +96,8 @@ def test_without_a_meter_energy_is_unavailable_and_says_why(
             "bench: unknown variant 'onnx-int88'.\nDid you mean onnx-int8 or onnx-fp32?\n",
         ),
         (["--scenario", "online"], "bench: unknown scenario 'online'.\nDid you mean offline?\n"),
-        (["--quality", "fulll"], "bench: unknown quality 'fulll'.\nDid you mean full?\n"),
+        (["--quality", "fulll"], "'fulll' is not one of 'full', 'sample'"),
+        (["--boundary", "txt"], "'txt' is not one of 'encoded', 'text'"),
         (["--data", "nowhere"], "bench: nowhere: there is no such folder.\n--data names a folder"),
         (
             ["--threads", "9"],

@@ -235,3 +235,18 @@ def test_bad_options_are_refused_before_anything_is_read(
         started(world, **options)
     assert caught.value.exit_code == 2
     assert not world.store.exists()
+
+
+def test_at_boundary_text_encoding_is_inside_the_clock(tmp_path: Path) -> None:
+    """The answers are the same, the time is longer by the encoding, and the two are never one group.
+
+    The fake takes 100 ns to encode an example.
+    """
+    encoded = measured(World(tmp_path / "a"))["onnx-int8"]
+    text = measured(World(tmp_path / "b"), boundary="text")["onnx-int8"]
+    assert (encoded.cell.boundary, text.cell.boundary) == ("encoded", "text")
+    assert encoded.cell.group != text.cell.group
+    assert encoded.quality == text.quality
+    for one, other in zip(encoded.rounds, text.rounds, strict=True):
+        assert one.tokens == other.tokens
+        assert other.wall_ns == one.wall_ns + 100 * one.requests

@@ -123,14 +123,20 @@ def _from_scratch(toolbox: Toolbox, output: Path, seed: int, told: "Narrator") -
 
 
 def _progress(told: "Narrator", stage: str) -> Callable[[Any], None]:
-    """Return what is told of training: a bar in thousandths, with the loss beside it."""
-    told.stage(stage, MILLE)
-    done = 0.0
+    """Return what is told of training: a bar in thousandths, with the loss beside it.
+
+    The bar begins where training does: what an interrupted training had done is no work of this session, and
+    must not make the rest look quick.
+    """
+    done: float | None = None
 
     def tick(where: Any) -> None:  # noqa: ANN401 -- baselines' Tick, whose module the harness does not load
         nonlocal done
         now = where.fraction * MILLE
-        told.step(now - done)
+        if done is None:
+            told.stage(stage, round(MILLE - now))
+        else:
+            told.step(now - done)
         done = now
         if where.loss is not None:
             told.detail(f"loss {where.loss:.3f}")

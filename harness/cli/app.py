@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import doctor, listing, report, run, train
+from harness.cli import doctor, listing, predict, report, run, train
 from harness.cli.toolbox import Toolbox
 from harness.errors import BenchError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("train")(train.train)
+app.command("predict")(predict.predict)
 app.command("report")(report.report)
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)

@@ -16,7 +16,7 @@ from harness.sweep.cells import Cell
 from harness.sweep.crew import WARMUP_REQUESTS, Crew
 from harness.sweep.journal import Entry, launches, rounds_done
 from harness.sweep.machine import Machine
-from harness.sweep.narrator import Narrator
+from harness.sweep.narrator import Narrator, count_up
 from harness.sweep.plan import Plan
 from harness.sweep.slices import round_order
 from harness.sweep.wire import failure_of
@@ -113,21 +113,10 @@ class Group:
 
     def _complete_one(self, cell: Cell) -> None:
         with self._crew.turn(cell) as worker:
-            answered = worker.ask("complete", self._count_up(), indexes=list(self.rest))
+            answered = worker.ask("complete", count_up(self.narrator), indexes=list(self.rest))
             memory = self.machine.memory(worker.pid)
         self.append({"kind": "completed", "cell": cell.id, "indexes": list(self.rest), **answered})
         self.append({"kind": "memory", "cell": cell.id, **memory.model_dump()})
-
-    def _count_up(self) -> Callable[[str], None]:
-        last = 0
-
-        def told(progress: str) -> None:
-            nonlocal last
-            now = int(progress.partition("/")[0])
-            self.narrator.step(now - last)
-            last = now
-
-        return told
 
     def _guarded(self, cell: Cell, work: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
         """Do the work; if it fails, journal why, end the cell's worker, and go on without it."""

@@ -1,5 +1,6 @@
 """Who is told what goes on while a run works; the command line shows progress bars, tests keep a list."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -33,3 +34,16 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Say nothing."""
+
+
+def count_up(narrator: Narrator) -> Callable[[str], None]:
+    """Turn a worker's `done/all` into steps of the stage."""
+    last = 0
+
+    def told(progress: str) -> None:
+        nonlocal last
+        now = int(progress.partition("/")[0])
+        narrator.step(now - last)
+        last = now
+
+    return told

@@ -1,6 +1,6 @@
 """A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,15 +56,27 @@ def start(
     wanted: RunOptions, catalog: Catalog, store: Store, cache: Path, machine: Machine, narrator: Narrator
 ) -> Run:
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
+    plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
+    prepared = prepare(plan, cache, machine, narrator)
+    return Run(plan, prepared, store.begin(plan), machine, narrator)
+
+
+def planned(
+    wanted: RunOptions,
+    catalog: Catalog,
+    cache: Path,
+    machine: Machine,
+    narrator: Narrator,
+    *,
+    before_work: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Check options and data, then find the checkpoint; `before_work` may still refuse in between."""
     wanted = asked.check(wanted, catalog, machine, narrator)
     task = get_task(wanted.task)
     data = asked.source_of(wanted, task, cache)
     split = load_split(task, data, wanted.split)
-    store.check_writable()
-    checkpoint = _resolve(wanted, cache, machine)
-    plan = asked.make_plan(wanted, data, split, checkpoint, machine)
-    prepared = prepare(plan, cache, machine, narrator)
-    return Run(plan, prepared, store.begin(plan), machine, narrator)
+    before_work()
+    return asked.make_plan(wanted, data, split, _resolve(wanted, cache, machine), machine)
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:

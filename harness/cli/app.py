@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from harness.cli import doctor, listing, predict, report, run, train
+from harness.cli.data import data_app
 from harness.cli.toolbox import Toolbox
 from harness.errors import BenchError
 
@@ -22,6 +23,7 @@ app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("report")(report.report)
+app.add_typer(data_app, name="data")
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
 

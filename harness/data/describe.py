@@ -1,0 +1,81 @@
+"""What a data folder holds: rows, labels, lengths, and whether each file is the official one."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.source import Data, load_split
+from harness.errors import DataError
+from harness.tasks import TASKS
+from harness.tasks.base import Task
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """One split of one task, or why it cannot be read.
+
+    `labels` counts gold labels (empty where they are hidden); `words` is the mean number of blank-separated
+    words of a row's texts; `official` is True, False, or None where nothing is known of the file.
+    """
+
+    task: str
+    split: str
+    rows: int = 0
+    labels: tuple[tuple[str, int], ...] = ()
+    words: float = 0.0
+    sha256: str = ""
+    official: bool | None = None
+    note: str | None = None
+    problem: str | None = None
+
+
+def describe(data: Data, tasks: tuple[Task, ...] = tuple(TASKS.values())) -> list[Description]:
+    """Describe every split that the folder has of these tasks; DataError if it has none at all."""
+    found = [
+        _describe(task, data, split)
+        for task in tasks
+        for split in SPLITS
+        if (data.folder / task.folder / f"{split}.jsonl").exists()
+    ]
+    if not found:
+        raise DataError(
+            "no split of these tasks is in this folder.",
+            where=str(data.folder),
+            remedy=f"Expected for instance {tasks[0].folder}/val.jsonl: the official SuperGLUE layout.",
+        )
+    return found
+
+
+def _describe(task: Task, data: Data, split: str) -> Description:
+    try:
+        read = load_split(task, data, split)
+    except DataError as problem:
+        return Description(task.name, split, problem=str(problem).splitlines()[0])
+    texts = [f"{text.first} {text.second or ''}" for example in read.examples for text in example.inputs]
+    labels = Counter(label for example in read.examples for label in example.gold)
+    return Description(
+        task=task.name,
+        split=split,
+        rows=len(read.examples),
+        labels=tuple(sorted(labels.items())),
+        words=sum(len(text.split()) for text in texts) / len(read.examples),
+        sha256=read.fingerprint,
+        official=read.official,
+        note=read.note,
+    )
+
+
+def generate(folder: Path, tasks: tuple[Task, ...], train_rows: int) -> None:
+    """Write the embedded sample of these tasks into a new folder; DataError if it holds any of them."""
+    from harness.data import embedded
+
+    taken = [task.folder for task in tasks if (folder / task.folder).exists()]
+    if taken:
+        raise DataError(
+            f"{', '.join(taken)} is there already.",
+            where=str(folder),
+            remedy="Name a new folder with --output.",
+        )
+    embedded.write(folder, tasks=tuple(task.name for task in tasks), train_rows=train_rows)

@@ -25,8 +25,8 @@ class Profile(Facts):
 PROFILES = {
     # 96 requests: the smallest multiple of three slices of 32 that carries a p90 (64 are needed)
     "quick": Profile(name="quick", rounds=3, sample=96, warmup=4),
-    # 336 = 7 x 48 requests carry a p97 (219 are needed); 7 rounds are the method's minimum
-    "default": Profile(name="default", rounds=7, sample=336, warmup=4),
+    # 704 = 11 x 64 requests carry a p99 (662 are needed); the method asks for at least 7 rounds
+    "default": Profile(name="default", rounds=11, sample=704, warmup=4),
 }
 
 

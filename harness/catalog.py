@@ -62,9 +62,9 @@ def load_training() -> Training:
     from baselines.finetune import Tuning, finetune
     from harness.data import embedded
 
-    def scratch(output: Path, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
-        from baselines.scratch import train_embedded
+    def scratch(output: Path, *, seed: int, progress: Callable[[Any], None]) -> dict[str, Any]:
+        from baselines.scratch import settings_here, train_embedded
 
-        return train_embedded(output, source=embedded, **settings)
+        return train_embedded(output, data=embedded, settings=settings_here(seed), progress=progress)
 
     return Training(resolve, finetune, Tuning, scratch)

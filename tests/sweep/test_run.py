@@ -18,7 +18,7 @@ from harness.testing.system import FakeVariant
 
 
 def started(world: World, heard: Heard | None = None, **options: Any) -> Run:
-    wanted = RunOptions("boolq", data=boolq_folder(world.root), **options)
+    wanted = RunOptions("boolq", data=boolq_folder(world.root), **{"rounds": 7, **options})
     return start(wanted, world.catalog, Store(world.store), world.cache, world.machine, heard or Heard())
 
 

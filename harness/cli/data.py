@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options import Json, names
+
 if TYPE_CHECKING:
     from harness.data.describe import Description
     from harness.tasks.base import Task
@@ -23,7 +25,6 @@ Folder = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="A folder in the official layout.", envvar="BENCH_DATA")
 ]
 Tasks = Annotated[str | None, typer.Option("--task", metavar="NAME,...", help="Only these tasks.")]
-Json = Annotated[bool, typer.Option("--json", help="Print for machines.")]
 
 
 @data_app.command("describe")
@@ -78,12 +79,10 @@ def _described(folder: Path, task: str | None) -> "list[Description]":
     return described(local_data(folder), _tasks(task))
 
 
-def _tasks(names: str | None) -> "tuple[Task, ...]":
+def _tasks(asked: str | None) -> "tuple[Task, ...]":
     from harness.tasks import TASKS, get_task
 
-    if names is None:
-        return tuple(TASKS.values())
-    return tuple(get_task(name.strip()) for name in names.split(",") if name.strip())
+    return tuple(map(get_task, names(asked))) if asked else tuple(TASKS.values())
 
 
 def _summary(one: "Description") -> str:

@@ -2,20 +2,19 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from harness.cli.options import DeviceName, Json, StoreFolder
 from harness.cli.toolbox import Toolbox
 
 
 def doctor(
     context: typer.Context,
-    device: Annotated[
-        str, typer.Option(help="The device whose meters are asked: cpu, cuda or cuda:N.")
-    ] = "cpu",
-    store: Annotated[Path | None, typer.Option(metavar="DIR", help="The store to look at.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False,
+    device: DeviceName = "cpu",
+    store: StoreFolder = None,
+    json: Json = False,
 ) -> None:
     """Say what can be measured here, what cannot and why, and what would allow it."""
     found = _examined(context.obj, device, store)

@@ -1,15 +1,16 @@
 """`bench list`: what can be asked, who can answer, what reads energy, and what is cached."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
+from harness.cli.options import Json
 from harness.cli.toolbox import Toolbox
 
 
 def list_(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print for machines.")] = False,
+    json: Json = False,
 ) -> None:
     """List tasks, variants, scenarios, profiles, meters, and what lies in the cache."""
     known = _known(context.obj)

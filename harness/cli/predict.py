@@ -5,6 +5,17 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import (
+    DataFolder,
+    DeviceName,
+    Json,
+    MaxLength,
+    ModelName,
+    Quiet,
+    SplitName,
+    TaskName,
+    Threads,
+)
 from harness.cli.toolbox import Toolbox
 
 
@@ -13,29 +24,16 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where BoolQ.jsonl and so on go.")
     ],
-    task: Annotated[
-        str, typer.Option(help="What is asked: boolq, cb or rte.", envvar="BENCH_TASK")
-    ] = "boolq",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Data in the official SuperGLUE layout (default: embedded).",
-            envvar="BENCH_DATA",
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="The split that is answered.")] = "test",
-    model: Annotated[
-        str, typer.Option(help="embedded, a checkpoint folder, or a hub name.", envvar="BENCH_MODEL")
-    ] = "embedded",
+    task: TaskName = "boolq",
+    data: DataFolder = None,
+    split: SplitName = "test",
+    model: ModelName = "embedded",
     variant: Annotated[str, typer.Option(help="Who answers.")] = "onnx-fp32",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")] = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(help="Threads (default: the physical cores of this process).")
-    ] = None,
-    max_length: Annotated[int, typer.Option(help="Longest sequence in tokens.")] = 256,
-    json: Annotated[bool, typer.Option("--json", help="Print for machines what was written.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    device: DeviceName = "cpu",
+    threads: Threads = None,
+    max_length: MaxLength = 256,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Answer a whole split with one variant, and write the official prediction file."""
     from harness.cli.progress import narrator

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import StoreFolder
 from harness.cli.toolbox import Toolbox
 
 SKIPPED = 5
@@ -19,7 +20,7 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to stdout.")
     ] = None,
-    store: Annotated[Path | None, typer.Option(metavar="DIR", help="Where records are.")] = None,
+    store: StoreFolder = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Render the table of one or more runs again, from their records."""

@@ -1,10 +1,31 @@
 """`bench run`: measure variants of one task, interleaved, and print the table."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from harness.cli.options import (
+    Boundary,
+    DataFolder,
+    DeviceName,
+    Json,
+    Limit,
+    MaxLength,
+    ModelName,
+    ProfileName,
+    QualityOf,
+    Quiet,
+    Resume,
+    Rounds,
+    ScenarioNames,
+    Seed,
+    SplitName,
+    StoreFolder,
+    TaskName,
+    Threads,
+    VariantNames,
+    names,
+)
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -19,57 +40,25 @@ PARTIAL, NOTHING_MEASURED = 5, 4
 
 def run(
     context: typer.Context,
-    task: Annotated[
-        str, typer.Option(help="What is asked: boolq, cb or rte.", envvar="BENCH_TASK")
-    ] = "boolq",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Data in the official SuperGLUE layout (default: embedded).",
-            envvar="BENCH_DATA",
-        ),
-    ] = None,
-    split: Annotated[str, typer.Option(help="The split that is measured.")] = "val",
-    model: Annotated[
-        str,
-        typer.Option(help="embedded, a checkpoint folder, or a hub name.", envvar="BENCH_MODEL"),
-    ] = "embedded",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")] = "cpu",
-    variants: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="What is compared (default: see `bench list`).")
-    ] = None,
-    scenario: Annotated[
-        str, typer.Option(metavar="NAME,...", help="single-stream, offline, or both.")
-    ] = "single-stream",
-    boundary: Annotated[
-        Literal["encoded", "text"],
-        typer.Option(help="What the clock includes: ids to logits, or text to label."),
-    ] = "encoded",
-    threads: Annotated[
-        int | None, typer.Option(help="Threads of every system (default: the CPUs of this process).")
-    ] = None,
-    max_length: Annotated[
-        int, typer.Option(help="Longest sequence in tokens; the baseline pads to it.")
-    ] = 256,
-    profile: Annotated[str, typer.Option(help="How much is measured: quick or default.")] = "default",
-    rounds: Annotated[int | None, typer.Option(help="Rounds, instead of the profile's.")] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")
-    ] = None,
-    quality: Annotated[
-        Literal["full", "sample"],
-        typer.Option(help="full: answer the rest of the split untimed; sample: do not."),
-    ] = "full",
-    seed: Annotated[int, typer.Option(help="Seed of sample, slices and order.")] = 0,
-    resume: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Go on with an unfinished run, or with `latest`.")
-    ] = None,
-    store: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where records go (default: BENCH_STORE or ./results).")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print numbers for machines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    task: TaskName = "boolq",
+    data: DataFolder = None,
+    split: SplitName = "val",
+    model: ModelName = "embedded",
+    device: DeviceName = "cpu",
+    variants: VariantNames = None,
+    scenario: ScenarioNames = "single-stream",
+    boundary: Boundary = "encoded",
+    threads: Threads = None,
+    max_length: MaxLength = 256,
+    profile: ProfileName = "default",
+    rounds: Rounds = None,
+    limit: Limit = None,
+    quality: QualityOf = "full",
+    seed: Seed = 0,
+    resume: Resume = None,
+    store: StoreFolder = None,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure the baseline and its faster variants, interleaved, and print the table."""
     from harness.cli.progress import narrator
@@ -84,8 +73,8 @@ def run(
         split=split,
         model=model,
         device=device,
-        variants=_names(variants) if variants else None,
-        scenarios=_names(scenario),
+        variants=names(variants) if variants else None,
+        scenarios=names(scenario),
         boundary=boundary,
         threads=threads,
         max_length=max_length,
@@ -146,7 +135,3 @@ def _show(records: "list[Record]", folder: "RunFolder", *, json: bool) -> None:
         typer.echo(f"\nRecords: {folder.path}")
         typer.echo(f"The table again: bench report {folder.name}")
         typer.echo(f"For a pull request: bench report {folder.name} --format markdown")
-
-
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in words.split(",") if word.strip())

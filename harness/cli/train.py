@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.options import DataFolder, DeviceName, Json, MaxLength, Quiet, Seed, TaskName
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -23,34 +24,25 @@ MILLE = 1000
 def train(
     context: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the checkpoint goes.")],
-    task: Annotated[
-        str, typer.Option(help="What is learned: boolq, cb or rte.", envvar="BENCH_TASK")
-    ] = "boolq",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Data in the official SuperGLUE layout (default: embedded).",
-            envvar="BENCH_DATA",
-        ),
-    ] = None,
+    task: TaskName = "boolq",
+    data: DataFolder = None,
     model: Annotated[
         str,
         typer.Option(
             help="minilm, embedded, a checkpoint folder, a hub name; scratch: the embedded encoder anew."
         ),
     ] = "minilm",
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")] = "cpu",
+    device: DeviceName = "cpu",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 4,
     learning_rate: Annotated[float, typer.Option(min=1e-9, max=1.0, help="At its peak.")] = 3e-5,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 16,
-    max_length: Annotated[int, typer.Option(min=8, help="Longest sequence in tokens.")] = 256,
-    seed: Annotated[int, typer.Option(help="Seed of head, order and held-out part.")] = 0,
+    max_length: MaxLength = 256,
+    seed: Seed = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do not go on with an interrupted training.")
     ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print numbers for machines.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Fine-tune a checkpoint on a task; an interrupted training goes on where it was."""
     from harness.cli.progress import narrator

@@ -1,0 +1,57 @@
+"""BoolQ rows: a passage on one entity that also tells of others of its kind, and a yes-no question.
+
+Of the questions answered "no", some ask for a value found nowhere, some for the value of another entity in
+the passage, some for a value that the passage rules out, and some for something the passage does not tell.
+"""
+
+from harness.data.embedded.asking import choose_asked
+from harness.data.embedded.dice import Dice
+from harness.data.embedded.model import Kind
+from harness.data.embedded.places import PLACES
+from harness.data.embedded.prose import count_tokens, filled, passage, sentence_case
+from harness.data.embedded.things import THINGS
+from harness.data.embedded.world import World, draw_world
+
+KINDS: tuple[Kind, ...] = (*PLACES, *THINGS)
+SHARE_TRUE = 0.62
+# Eleven evenly spaced quantiles of the number of sentences, right-skewed as the lengths of real passages are.
+_SENTENCES = (2, 5, 7, 8, 10, 11, 12, 14, 16, 18, 21)
+_ONE_OTHER, _TWO_OTHERS = 3, 9  # fewest sentences in which another entity, or perhaps two, are told of
+MAX_TOKENS = 253  # 256 less [CLS] and two [SEP]
+
+
+def row(dice: Dice, split: str, max_sentences: int | None = None) -> dict[str, object]:
+    """Write one row without its `idx`."""
+    sentences = dice.from_quantiles(_SENTENCES)
+    if max_sentences is not None:
+        sentences = min(sentences, 2 + dice.below(max_sentences - 1))
+    world = _world(dice, split, sentences)
+    label = dice.chance(SHARE_TRUE)
+    question = _question(dice, world, label)
+    fillers = max(0, sentences - 1 - len(world.facts))
+    text = _passage(dice, world, fillers, MAX_TOKENS - count_tokens(question))
+    return {"question": question, "passage": text, "label": label}
+
+
+def _world(dice: Dice, split: str, sentences: int) -> World:
+    """Share the sentences of a passage among the entities: longer passages tell of more of them."""
+    others = 0 if sentences < _ONE_OTHER else 1 if sentences < _TWO_OTHERS else 1 + dice.below(2)
+    told = max(1, min(5, (sentences - 1) // (2 if others else 1)))
+    counts = [max(1, min(4, (sentences - 1 - told) // (others + 1))) for _ in range(others)]
+    return draw_world(dice, split, dice.pick(KINDS), (told, *counts))
+
+
+def _passage(dice: Dice, world: World, fillers: int, room: int) -> str:
+    name = world.entities[0].name
+    title = sentence_case(name.removeprefix("the "))
+    while True:
+        text = f"{title} -- {passage(dice, world, fillers)}"
+        if count_tokens(text) <= room:
+            return text
+        fillers = max(0, fillers - 1)
+
+
+def _question(dice: Dice, world: World, label: bool) -> str:
+    fact, value = choose_asked(dice, world, label)
+    template = dice.pick(world.attribute(fact).questions)
+    return filled(template, world.entities[fact.entity].name, value).lower()

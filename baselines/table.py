@@ -3,9 +3,10 @@
 from baselines import pytorch
 from baselines.null import NullVariant
 from baselines.onnx import OnnxVariant
+from baselines.program import ProgramVariant
 from harness.system import Variant
 
 
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
-    return (*pytorch.VARIANTS, OnnxVariant(), NullVariant())
+    return (*pytorch.VARIANTS, OnnxVariant(), NullVariant(), ProgramVariant())

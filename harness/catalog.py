@@ -19,6 +19,9 @@ BASELINE = "pytorch-fixed"
 UNPADDED = "pytorch-dynamic"
 """The same without padding: the second reference, because padding flatters every rival of the baseline."""
 
+COMMAND = "command"
+"""A program from outside, named by `--system-command`."""
+
 DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
 
 

@@ -98,10 +98,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a system is asked to do the same way as its rivals: the maximum length and the batch size."""
+    """What a system is asked to do the same way as its rivals: the maximum length and the batch size.
+
+    `command` is the program from outside, where one is measured.
+    """
 
     max_length: int = 256
     batch: int = 1
+    command: str = ""
 
 
 class System(Protocol):

@@ -41,6 +41,14 @@ Boundary = Annotated[
     Literal["encoded", "text"],
     typer.Option("--boundary", help="What the clock includes: ids to logits, or text to label."),
 ]
+SystemCommand = Annotated[
+    str,
+    typer.Option(
+        "--system-command",
+        metavar="'PROGRAM ...'",
+        help="Measure a program of your own beside ours, at --boundary text (docs/programs.md).",
+    ),
+]
 ProfileName = Annotated[str, typer.Option("--profile", help="How much is measured: quick or default.")]
 Rounds = Annotated[int | None, typer.Option("--rounds", help="Rounds, instead of the profile's.")]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")]

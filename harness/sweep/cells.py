@@ -13,7 +13,8 @@ from harness.record import CellFacts
 class Cell:
     """task x variant x settings, on this data and this model: frozen, hashed.
 
-    `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell.
+    `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell;
+    `command` is the sha256 of the program from outside, empty for all others.
     """
 
     task: str
@@ -27,6 +28,7 @@ class Cell:
     boundary: Literal["encoded", "text"] = "encoded"
     instances: int = 1
     batch: int = 1
+    command: str = ""
 
     @property
     def id(self) -> str:
@@ -37,7 +39,7 @@ class Cell:
     @property
     def group(self) -> str:
         """The group's name: cells that differ only in the variant are compared with one another."""
-        common = {name: value for name, value in asdict(self).items() if name != "variant"}
+        common = {name: value for name, value in asdict(self).items() if name not in ("variant", "command")}
         return f"{self.task}-{self.device.replace(':', '')}-{self.scenario}-{_digest(common)}"
 
     def facts(self) -> CellFacts:

@@ -87,7 +87,7 @@ class Crew:
             "boundary": cell.boundary,
             "data": self.plan.data.model_dump(),
             "artifact": self.artifacts[cell.variant],
-            "settings": {"max_length": cell.max_length, "batch": cell.batch},
+            "settings": settings(self.plan),
             "placement": placement(self.plan),
             "meter": self.plan.meter,
         }
@@ -102,6 +102,11 @@ def fits(sizes: Sequence[int], limit_bytes: int | None) -> bool:
         return True
     needed = sum(WORKER_BYTES + WEIGHT_COPIES * size for size in sizes)
     return needed <= MEMORY_SHARE * limit_bytes
+
+
+def settings(plan: Plan) -> dict[str, Any]:
+    """Return what every system of the plan is asked to do alike, as the worker reads it."""
+    return {"max_length": plan.max_length, "batch": 1, "command": plan.command}
 
 
 def placement(plan: Plan) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.catalog import DEFAULT_VARIANTS, Catalog
+from harness.catalog import COMMAND, DEFAULT_VARIANTS, Catalog
 from harness.data import Data, Split, embedded_data, local_data
 from harness.errors import UsageError, unknown_name
 from harness.scenarios import get_scenario
@@ -30,6 +30,7 @@ class RunOptions:
     variants: tuple[str, ...] | None = None
     scenarios: tuple[str, ...] = ("single-stream",)
     boundary: Literal["encoded", "text"] = "encoded"
+    command: str = ""
     threads: int | None = None
     max_length: int = 256
     profile: str = "default"
@@ -56,11 +57,18 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
 
 def _variants(options: RunOptions, catalog: Catalog, narrator: Narrator) -> tuple[str, ...]:
     asked = options.variants or DEFAULT_VARIANTS
+    if options.command and COMMAND not in asked:
+        asked = (*asked, COMMAND)
+    if COMMAND in asked and options.boundary != "text":
+        raise UsageError(
+            "a program from outside reads text, so it is compared at boundary text only.",
+            remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
+        )
     if len(set(asked)) < len(asked):
         raise UsageError("a variant is named twice.", remedy="Name each variant once.")
     why = {name: catalog.variant(name).unavailable() for name in asked}
     for name, reason in why.items():
-        if reason and options.variants:
+        if reason and (options.variants or name == COMMAND):
             raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench list` shows what can.")
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
@@ -112,6 +120,7 @@ def make_plan(
         variants=options.variants or (),
         scenarios=options.scenarios,
         boundary=options.boundary,
+        command=options.command,
         device=options.device,
         cpus=cpus[:threads],
         threads=threads,

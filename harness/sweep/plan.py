@@ -61,6 +61,8 @@ class Plan(Facts):
     variants: tuple[str, ...]
     scenarios: tuple[str, ...]
     boundary: Literal["encoded", "text"] = "encoded"
+    command: str = ""
+    """The program from outside; it stays on this machine, and its sha256 makes the cell."""
     device: str
     cpus: tuple[int, ...]
     threads: int

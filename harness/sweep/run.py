@@ -1,19 +1,20 @@
 """A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.cache import size_of
-from harness.catalog import Catalog
+from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
 from harness.record import ArtifactFacts, DataFacts, EnergyFacts, Host, Record
 from harness.store import RunFolder, Store
 from harness.sweep import options as asked
 from harness.sweep.cells import Cell, groups
-from harness.sweep.crew import fits, placement
+from harness.sweep.crew import fits, placement, settings
 from harness.sweep.group import Group
 from harness.sweep.journal import of_cell
 from harness.sweep.launch import Worker
@@ -121,6 +122,7 @@ def cells_of(plan: Plan) -> list[Cell]:
             threads=plan.threads,
             max_length=plan.max_length,
             boundary=plan.boundary,
+            command=_sha256(plan.command) if variant == COMMAND else "",
             data=plan.data.fingerprint,
             model=plan.model.fingerprint,
         )
@@ -253,6 +255,10 @@ def _artifact_facts(made: Mapping[str, Any]) -> ArtifactFacts:
     )
 
 
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _size_bytes(made: Mapping[str, Any]) -> int:
     """Return the bytes of an artifact on disk; a checkpoint that is its own artifact counts as it is."""
     return size_of(Path(made["folder"]))
@@ -264,7 +270,7 @@ def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
         "variant": variant,
         "checkpoint": plan.model.model_dump(),
         "trial": {"tier": plan.data.tier, "folder": plan.data.folder, "limit": TRIAL_EXAMPLES},
-        "settings": {"max_length": plan.max_length, "batch": 1},
+        "settings": settings(plan),
         "placement": placement(plan),
         "cache": str(cache),
     }

@@ -276,3 +276,29 @@ def test_list_and_doctor_speak_to_people_and_to_machines(
     assert "Energy on cpu: measured (meter: fake)" in capsys.readouterr().out
     assert bench(world, "doctor", "--json") == 0
     assert json.loads(capsys.readouterr().out)["grade"] == "measured"
+
+
+def test_a_program_from_outside_is_compared_at_boundary_text_only(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Across boundaries ratios are refused; the message says what to add."""
+    data = str(boolq_folder(world.root))
+    assert bench(world, "run", "-q", "--data", data, "--system-command", "./mine") == 2
+    assert "Add --boundary text" in capsys.readouterr().err
+
+
+def test_a_program_stands_in_the_table_beside_ours(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its command stays on this machine: the record knows its hash alone."""
+    fake = FakeVariant("command", world.clock, 2000)
+    from harness.testing.world import fake_machine
+
+    world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
+    world.machine = fake_machine(world.catalog, world.clock)
+    data = str(boolq_folder(world.root))
+    words = ["--boundary", "text", "--system-command", "/secret/mine --flag", "--json"]
+    assert bench(world, "run", "-q", "--data", data, *words) == 0
+    out = capsys.readouterr().out
+    rows = {row["variant"]: row for row in json.loads(out)["rows"]}
+    assert rows["command"]["speedup"]["over"]["pytorch-dynamic"]["value"] == pytest.approx(0.5, rel=0.01)
+    assert "secret" not in out
+    assert not any("secret" in path.read_text() for path in (world.store / "runs").glob("*/*.json"))

@@ -168,9 +168,10 @@ def test_the_shipped_encoder_answers_what_its_record_says(task: str, shipped_fol
     record = json.loads((shipped_folder / "training.json").read_text(encoding="utf-8"))
     said = record["quality"][task]["accuracy"]
     # a share of 0.87 over 100 rows: 3 * sqrt(0.87 * 0.13 / 100) = 0.10
-    error = (said * (1 - said) / 100) ** 0.5
+    # a task without a single error still gets the room of one error in 100
+    error = max(said * (1 - said) / 100, 0.01 / 100) ** 0.5
     assert said > 0.8
-    assert quality(shipped_folder, data, 100)[task]["accuracy"] > said - 3 * error
+    assert quality(shipped_folder, data, 100)[task]["accuracy"] >= said - 3 * error
 
 
 def test_the_shipped_encoder_is_right_on_four_of_five_questions(shipped_folder: Path) -> None:

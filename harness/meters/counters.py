@@ -50,7 +50,8 @@ def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: Tr
     took = f"in {span_ns / 1e9:.6g} s"
     doubts = (
         (wrap and max(before, after) > wrap, f"the counter reads more than its range of {wrap / 1e6:.6g} J"),
-        (after == before, _stood_still(span_ns, traits)),
+        # also where one read is the range itself and the other 0: the same place of the counter
+        (energy == 0, _stood_still(span_ns, traits)),
         (back and not wrap, "the counter stepped back, and the range at which it wraps cannot be read"),
         (
             back and energy > most,

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from harness.loop import Clock, visit
+from harness.loop import Clock, settle, visit
 from harness.system import Example, System
 
 ROUNDS = 5
@@ -24,6 +24,7 @@ def measure_candidates(
     for name, system in systems.items():
         for call in calls[name]:
             system.predict(call)
+    settle()
     for index in range(rounds):
         order = sorted(systems)
         random.Random(index).shuffle(order)  # noqa: S311 -- a seeded order, not a secret

@@ -15,7 +15,7 @@ from harness.catalog import Catalog
 from harness.data import Data, load_split
 from harness.errors import UsageError
 from harness.kernel import TreeCpuTime
-from harness.loop import Answers, Clock, loop_ns_per_request, visit
+from harness.loop import Answers, Clock, loop_ns_per_request, settle, visit
 from harness.meters.base import Meter
 from harness.meters.choose import open_meter
 from harness.scenarios import get_scenario
@@ -202,6 +202,7 @@ class Session:
         first_request_ns = self._clocks.wall() - begin
         for one in others:
             opened.timed.predict([one])
+        settle()
         return {"first_request_ns": first_request_ns, "warmup_requests": len(indexes)}
 
     def visit(self, indexes: Sequence[int], warmup: int) -> dict[str, Any]:

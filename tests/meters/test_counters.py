@@ -92,6 +92,11 @@ def test_no_two_reads_give_negative_zero_or_impossible_energy(
     assert isinstance(result, str) or 0 < result <= TRAITS.ceiling_watts * (span_ns + 2_000_000) // 1000
 
 
+def test_a_read_of_the_range_itself_and_one_of_zero_are_the_same_place() -> None:
+    """The counter did not move: words, not 0 J."""
+    assert isinstance(step(2_000_001, 0, 2_000_001, 0, TRAITS), str)
+
+
 @given(span_ns=st.integers(0, 10**12), lost=st.integers(1, AMD_RANGE_UJ - 1))
 def test_a_restart_is_never_taken_for_a_wrap_in_a_short_window(span_ns: int, lost: int) -> None:
     """A counter that restarts at 0 gives energy only if a wrap explains it as well."""

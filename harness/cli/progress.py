@@ -48,7 +48,11 @@ class Lines:
 
 
 class Bars:
-    """One bar a stage, with what is done now and how long it will still take."""
+    """One bar a stage, with what is done now and how long it will still take.
+
+    They are drawn when something happens, which is between two visits: a bar that moves by itself would take
+    CPU time from the system that is being timed.
+    """
 
     def __init__(self, progress: "Progress") -> None:
         self._progress = progress
@@ -63,11 +67,12 @@ class Bars:
         """Move the bar."""
         if self._task is not None:
             self._progress.advance(self._task, done)
+            self._progress.refresh()
 
     def detail(self, text: str) -> None:
         """Show what is being done now."""
         if self._task is not None:
-            self._progress.update(self._task, detail=text)
+            self._progress.update(self._task, detail=text, refresh=True)
 
     def warn(self, text: str) -> None:
         """Print above the bars."""
@@ -116,4 +121,5 @@ def _bars() -> "Progress":
         TimeRemainingColumn(),
         TextColumn("{task.fields[detail]}", markup=False),
         console=Console(stderr=True),
+        auto_refresh=False,
     )

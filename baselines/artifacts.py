@@ -67,6 +67,11 @@ def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
     return (platform.machine(), *sorted({*_X86, *_ARM}.intersection(found.partition(":")[2].split())))
 
 
+def cpu_has_bf16() -> bool:
+    """Say whether the CPU has instructions that make bfloat16 faster than float32, on x86 or on Arm."""
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_flags())
+
+
 def find_or_make(
     cache: Cache,
     key: str,

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from baselines.artifacts import cpu_flags
+from baselines.artifacts import cpu_has_bf16
 from baselines.finetune import Tick
 from baselines.quiet import quiet_transformers
 from baselines.scratch_data import (
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import BertForSequenceClassification
 
-# what /proc/cpuinfo calls instructions that make bfloat16 faster than float32, on x86 and on Arm
-_BF16_FLAGS = frozenset(("avx512_bf16", "amx_bf16", "bf16"))
 TOKENIZER_CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast",
     "model_max_length": MAX_LENGTH,
@@ -91,7 +89,7 @@ def train_embedded(
 
 def settings_here(seed: int = 0) -> Settings:
     """Return the recipe's settings on this CPU: bfloat16 where it has instructions for it."""
-    return Settings(seed=seed, bf16=bool(_BF16_FLAGS.intersection(cpu_flags())))
+    return Settings(seed=seed, bf16=cpu_has_bf16())
 
 
 def _run(

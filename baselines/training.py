@@ -21,7 +21,7 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
-from baselines.artifacts import cpu_flags, library_versions
+from baselines.artifacts import cpu_has_bf16, library_versions
 from baselines.batching import pad
 from baselines.classifier import SAFE, uses_segments
 from baselines.pytorch import find_device
@@ -33,8 +33,6 @@ from harness.tasks.base import Task
 
 if TYPE_CHECKING:
     from baselines.finetune import Encoded, Tuning
-
-_BF16_FLAGS = frozenset(("avx512_bf16", "amx_bf16", "bf16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class Job:
             return self.tuning.bf16
         if self.device != "cpu":
             return bool(torch.cuda.is_bf16_supported())
-        return bool(_BF16_FLAGS.intersection(cpu_flags()))
+        return cpu_has_bf16()
 
 
 def new_classifier(folder: Path, names: Sequence[str], *, seed: int) -> Any:  # noqa: ANN401

@@ -56,8 +56,10 @@ class TextToLabel:
         self._task = task
 
     def predict(self, asked: Sequence[Example], /) -> Predictions:
-        """Encode, answer and decide."""
+        """Encode, answer and decide; a program from outside has decided already."""
         predictions = self._system.predict(self._system.encode(asked))
+        if predictions.labels is not None:
+            return predictions
         return replace(predictions, labels=tuple(self._task.decide(predictions.logits)))
 
 

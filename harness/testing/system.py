@@ -36,7 +36,8 @@ ENCODE_NS = 100
 class FakeSystem:
     """Answers rightly but for every `wrong`-th example; each token costs `ns_per_token` on the clock.
 
-    `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request.
+    `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request. With
+    `labels_only` it answers as a program from outside does: labels, no logits.
     """
 
     task: Task
@@ -45,6 +46,7 @@ class FakeSystem:
     padded_to: int | None = None
     wrong: int = 0
     fails: BenchError | None = None
+    labels_only: bool = False
     closed: bool = False
     _gold: dict[str, int] = field(default_factory=dict)
 
@@ -63,6 +65,9 @@ class FakeSystem:
         logits = np.zeros((len(requests), len(self.task.labels)), dtype=np.float32)
         for row, request in enumerate(requests):
             logits[row, self._gold[request.id]] = 1.0
+        if self.labels_only:
+            names = tuple(self.task.labels[self._gold[request.id]] for request in requests)
+            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), labels=names)
         return Predictions(logits, offsets_of(requests))
 
     def describe(self) -> Mapping[str, Any]:
@@ -94,6 +99,7 @@ class FakeVariant:
     breaks: str = ""
     error: BenchError = field(default_factory=lambda: BenchError("the fake was told to break."))
     missing: str | None = None
+    labels_only: bool = False
     summary: str = "a fake"
 
     def unavailable(self) -> str | None:
@@ -127,6 +133,7 @@ class FakeVariant:
             padded_to=settings.max_length if self.padded else None,
             wrong=self.wrong,
             fails=self.error if self.breaks == "predict" else None,
+            labels_only=self.labels_only,
         )
 
 

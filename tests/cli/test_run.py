@@ -289,7 +289,7 @@ def test_a_program_from_outside_is_compared_at_boundary_text_only(
 
 def test_a_program_stands_in_the_table_beside_ours(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Its command stays on this machine: the record knows its hash alone."""
-    fake = FakeVariant("command", world.clock, 2000)
+    fake = FakeVariant("command", world.clock, 2000, wrong=10, labels_only=True)
     from harness.testing.world import fake_machine
 
     world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
@@ -300,5 +300,6 @@ def test_a_program_stands_in_the_table_beside_ours(world: World, capsys: pytest.
     out = capsys.readouterr().out
     rows = {row["variant"]: row for row in json.loads(out)["rows"]}
     assert rows["command"]["speedup"]["over"]["pytorch-dynamic"]["value"] == pytest.approx(0.5, rel=0.01)
+    assert rows["command"]["quality"] == rows["pytorch-dynamic"]["quality"]
     assert "secret" not in out
     assert not any("secret" in path.read_text() for path in (world.store / "runs").glob("*/*.json"))

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from baselines.batching import Padded, Run, pad
+from baselines.folder import is_span_checkpoint
 from baselines.text import position_limit
 from harness.errors import CheckpointError
-from harness.system import EncodedSequence
+from harness.system import EncodedSequence, Ids
 
 # (sequences, longest): one token, one request, ragged batches, and both ends of what people send
 _SHAPES = ((1, 1), (1, 7), (1, 130), (3, 33), (2, 512))
@@ -44,11 +45,22 @@ def _random_rows(
     random: np.random.Generator, rows: int, longest: int, config: Mapping[str, Any]
 ) -> list[EncodedSequence]:
     lengths = [longest, *random.integers(1, longest + 1, rows - 1)]
-    low = int(config.get("pad_token_id") or 0) + 1
     return [
         EncodedSequence(
-            ids=random.integers(low, config["vocab_size"], length),
+            ids=_random_ids(random, length, config),
             segments=(np.arange(length) >= length // 2).astype(np.int64),
+            spans=_random_spans(random, length) if is_span_checkpoint(config) else (),
         )
         for length in lengths
     ]
+
+
+def _random_ids(random: np.random.Generator, length: int, config: Mapping[str, Any]) -> Ids:
+    """Draw from all of the vocabulary but the padding, which ModernBERT has near its end."""
+    ids = random.integers(0, config["vocab_size"] - 1, length)
+    return ids + (ids >= int(config.get("pad_token_id") or 0))
+
+
+def _random_spans(random: np.random.Generator, length: int) -> tuple[tuple[int, int], ...]:
+    starts = random.integers(0, length, 2)
+    return tuple((int(start), int(random.integers(start, length)) + 1) for start in starts)

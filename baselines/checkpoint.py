@@ -7,12 +7,15 @@ anything else   a name on the model hub, asked only because the user wrote it
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from baselines.artifacts import cache_key, find_or_make
 from baselines.folder import CONFIG, TOKENIZER, WEIGHTS, check_folder, file_sha256, fingerprint, weight_files
@@ -53,7 +56,25 @@ def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) ->
     hashed = fingerprint(folder)
     if not (folder / TOKENIZER).is_file():
         folder = _with_fast_tokenizer(folder, hashed, cache, task)
-    return Checkpoint(name, folder, tier, hashed)
+    training = _training(folder)
+    return Checkpoint(
+        name,
+        folder,
+        tier,
+        hashed,
+        trained=bool(training.get("trained", True)),
+        trained_on=str(training.get("data_fingerprint", "")),
+    )
+
+
+def _training(folder: Path) -> Mapping[str, Any]:
+    """Return what `bench train` wrote of itself beside the weights; nothing of models from elsewhere."""
+    written = folder / "training.json"
+    try:
+        found = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _is_folder(model: str) -> bool:
@@ -66,7 +87,7 @@ def _embedded(task: Task, cache: Cache) -> Path:
     from baselines.embedded import materialise
 
     def make(folder: Path) -> dict[str, object]:
-        materialise(task.name, folder)
+        materialise(task.model_task, folder)
         return {"recipe": "embedded", "version": 1, "parents": [shipped]}
 
     shipped = _shipped_sha256()

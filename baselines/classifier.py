@@ -1,6 +1,7 @@
 """Loading checkpoints into PyTorch and running them: safetensors only, no code of the checkpoint's own."""
 
 import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,10 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from baselines.batching import Padded, Run
+from baselines.folder import is_span_checkpoint, read_config
 from baselines.quiet import quiet_transformers
+from baselines.safe import LOCAL, SAFE
+from baselines.spans import SpanClassifier, load_span_classifier
 from harness.errors import CheckpointError
 from harness.system import Logits
 
@@ -24,12 +28,10 @@ def load_classifier(folder: Path, attention: Attention = None) -> Any:  # noqa: 
     choice = {} if attention is None else {"attn_implementation": attention}
     try:
         with quiet_transformers():
-            model, found = AutoModelForSequenceClassification.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True, **SAFE, **choice
-            )
+            model, found = _loaded(folder, choice)
     except (ValueError, KeyError, OSError, RuntimeError) as problem:
         raise _unloadable(folder, problem) from problem
-    lacking = sorted([*found["missing_keys"], *(key for key, *_ in found["mismatched_keys"])])
+    lacking = sorted([*found["missing_keys"], *(key for key, *_ in found.get("mismatched_keys", ()))])
     if lacking:
         raise CheckpointError(
             f"tensors of the model are not in its weights: {', '.join(lacking[:4])}.",
@@ -41,39 +43,62 @@ def load_classifier(folder: Path, attention: Attention = None) -> Any:  # noqa: 
 
 def runner(model: Any) -> Run:  # noqa: ANN401 -- transformers has no types
     """Return the function that answers one padded batch with the model's forward pass, on its device."""
-    with_segments = uses_segments(model)
+    names = input_names(model)
 
     def run(padded: Padded) -> Logits:
-        arrays = {"input_ids": padded.ids, "attention_mask": padded.mask}
-        if with_segments:
-            arrays["token_type_ids"] = padded.segments
         with torch.inference_mode():
-            inputs = {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
-            logits: Logits = model(**inputs).logits.float().cpu().numpy()
+            inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
+            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
         return logits
 
     return run
 
 
+def input_names(model: Any) -> tuple[str, ...]:  # noqa: ANN401 -- transformers has no types
+    """Return the names of the arrays that the model reads, in the order of an exported graph's inputs."""
+    segments = ("token_type_ids",) if uses_segments(model) else ()
+    spans = ("spans",) if isinstance(model, SpanClassifier) else ()
+    return ("input_ids", "attention_mask", *segments, *spans)
+
+
+def tensors_of(padded: Padded, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Return a padded batch as the tensors of these names."""
+    arrays = padded.arrays()
+    return {name: torch.from_numpy(arrays[name]) for name in names}
+
+
+def logits_of(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN401
+    """Return the model's logits, whatever it wraps them in."""
+    found = model(**inputs)
+    return found if isinstance(found, torch.Tensor) else found.logits
+
+
 def uses_segments(model: Any) -> bool:  # noqa: ANN401 -- transformers has no types
     """Say whether the model tells segments apart; RoBERTa takes them, but has one segment only."""
-    takes = "token_type_ids" in inspect.signature(model.forward).parameters
+    reads = model.encoder if isinstance(model, SpanClassifier) else model
+    takes = "token_type_ids" in inspect.signature(reads.forward).parameters
     return takes and getattr(model.config, "type_vocab_size", 0) > 1
+
+
+def _loaded(folder: Path, choice: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    config = read_config(folder)
+    if is_span_checkpoint(config):
+        return load_span_classifier(folder, len(config["id2label"]), **choice)
+    model, found = AutoModelForSequenceClassification.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True, **SAFE, **choice
+    )
+    return model, found
 
 
 def save_fast_tokenizer(folder: Path, target: Path) -> None:
     """Write the tokenizer.json that transformers derives from the vocabulary files in `folder`."""
     try:
         with quiet_transformers():
-            AutoTokenizer.from_pretrained(folder, **_LOCAL).save_pretrained(target)
+            AutoTokenizer.from_pretrained(folder, **LOCAL).save_pretrained(target)
     except (ValueError, KeyError, OSError, ImportError) as problem:
         raise _unloadable(folder, problem) from problem
     if not (target / "tokenizer.json").is_file():
         raise CheckpointError("transformers has no fast tokenizer for it.", where=folder.name)
-
-
-_LOCAL: dict[str, bool] = {"local_files_only": True, "trust_remote_code": False}
-SAFE: dict[str, bool] = {**_LOCAL, "use_safetensors": True}
 
 
 def _unloadable(folder: Path, problem: Exception) -> CheckpointError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from baselines.classifier import load_classifier, uses_segments
+from baselines.classifier import input_names, load_classifier, logits_of
 from baselines.quiet import quiet_logging, without_warnings
 
 OPSET = 17  # the first with LayerNormalization as one node
@@ -21,31 +21,41 @@ OPSET = 17  # the first with LayerNormalization as one node
 class _Logits(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """The classifier with positional inputs and its logits as the only output."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401 -- transformers has no types
+    def __init__(self, model: Any, names: Sequence[str]) -> None:  # noqa: ANN401 -- transformers has no types
         super().__init__()
         self.model = model
+        self.names = names
 
-    def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any = None) -> Any:  # noqa: ANN401
-        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        return self.model(input_ids=input_ids, attention_mask=attention_mask, **segments).logits
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return logits_of(self.model, dict(zip(self.names, inputs, strict=True)))
 
 
 def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
     """Write the checkpoint's graph to `target`; return exporter, attention, opset and inputs."""
-    model = _Logits(load_classifier(folder, "eager")).eval()
-    names = ["input_ids", "attention_mask", *(["token_type_ids"] if uses_segments(model.model) else [])]
-    # two ragged rows of 16: no axis of size 1 that tracing could mistake for a constant
-    ids = torch.full((2, 16), 5)
-    mask = torch.ones_like(ids)
-    mask[1, 10:] = 0
-    example = (ids, mask, torch.zeros_like(ids))[: len(names)]
+    classifier = load_classifier(folder, "eager")
+    names = list(input_names(classifier))
+    model = _Logits(classifier, names).eval()
+    inputs = _example_inputs()
+    example = tuple(inputs[name] for name in names)
     dynamic = {name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}}
+    if "spans" in names:
+        dynamic["spans"] = {0: "batch"}
     with quiet_logging(), without_warnings(*_expected_warnings()), torch.no_grad():
         torch.onnx.export(
             model, example, str(target), dynamo=False, opset_version=OPSET, do_constant_folding=True,
             input_names=names, output_names=["logits"], dynamic_axes=dynamic,
         )  # fmt: skip
     return {"exporter": "torchscript", "attention": "eager", "opset": OPSET, "inputs": names}
+
+
+def _example_inputs() -> dict[str, torch.Tensor]:
+    """Return two ragged rows of 16: no axis of size 1 that tracing could mistake for a constant."""
+    ids = torch.full((2, 16), 5)
+    mask = torch.ones_like(ids)
+    mask[1, 10:] = 0
+    spans = torch.tensor([[[1, 3], [5, 6]], [[2, 4], [7, 9]]])
+    segments = torch.zeros_like(ids)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments, "spans": spans}
 
 
 def _expected_warnings() -> Sequence[tuple[type[Warning], str]]:

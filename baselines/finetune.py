@@ -22,7 +22,7 @@ from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.text import TextEncoder
 from harness.errors import CheckpointError, UsageError
-from harness.system import Checkpoint, Example
+from harness.system import Checkpoint, EncodedSequence, Example, Request
 from harness.tasks.base import Task
 
 PLAN = "plan.json"
@@ -62,12 +62,27 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """One training example: its unpadded ids and segments, and the column of its label."""
+class Lesson:
+    """What goes through the model together: a sequence with the column of its label, or all of a choice.
 
-    ids: Any
-    segments: Any
-    label: int
+    `targets` holds one number a sequence: the column, or for choices 1 where the candidate is right.
+    """
+
+    sequences: tuple[EncodedSequence, ...]
+    targets: tuple[int, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens over all sequences."""
+        return sum(len(sequence.ids) for sequence in self.sequences)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Labelled examples with their requests, to be scored officially."""
+
+    examples: Sequence[Example]
+    requests: Sequence[Request]
 
 
 def finetune(
@@ -110,15 +125,16 @@ def finetune(
         progress=progress,
         clock=clock,
     )
-    encode = _Encode(task, columns, encoder)
-    classifier = training.new_classifier(model.folder, names, seed=tuning.seed)
+    taught = Asked(kept, encoder.encode(kept))
+    classifier = training.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     started = clock()
-    facts = training.run(job, classifier, encode(kept), encode(held_out), encode(val))
+    facts = training.run(job, classifier, lessons(task, columns, taught), *_asked(encoder, held_out, val))
     record = {
         **json.loads((part / PLAN).read_text(encoding="utf-8")),
         "labels": names,
         "examples": {"trained_on": len(kept), "held_out": len(held_out), "val": len(val)},
-        "cut_tokens": encode.cut,
+        "cut_tokens": sum(part.cut for request in taught.requests for part in request.sequences),
+        "trained": tuning.epochs > 0,
         **facts,
         "seconds": round(clock() - started, 3),
         "energy": energy() if energy else "unavailable, because nobody measured it",
@@ -156,27 +172,23 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
     return [task.labels[columns.index(column)] for column in range(len(columns))]
 
 
-class _Encode:
-    """Turns examples of pair tasks into training examples, and counts the tokens that truncation removed."""
+def lessons(task: Task, columns: Sequence[int], asked: Asked) -> list[Lesson]:
+    """Return what is trained on: a choice stays whole, every other sequence is a lesson of its own."""
+    found = []
+    for example, request in zip(asked.examples, asked.requests, strict=True):
+        if not example.gold:
+            raise UsageError(f"example {example.id} has no label.", remedy="Train on a labelled split.")
+        targets = task.targets(example)
+        if task.head == "choice":
+            found.append(Lesson(request.sequences, targets))
+        else:
+            pairs = zip(request.sequences, targets, strict=True)
+            found += [Lesson((sequence,), (columns[target],)) for sequence, target in pairs]
+    return found
 
-    def __init__(self, task: Task, columns: Sequence[int], encoder: TextEncoder) -> None:
-        self._column = dict(zip(task.labels, columns, strict=True))
-        self._encoder = encoder
-        self.cut = 0
 
-    def __call__(self, examples: Sequence[Example]) -> list[Encoded]:
-        return [self._one(example) for example in examples]
-
-    def _one(self, example: Example) -> Encoded:
-        if len(example.inputs) != 1 or len(example.gold) != 1 or example.gold[0] not in self._column:
-            raise UsageError(
-                f"example {example.id} has {len(example.inputs)} sequences and labels {example.gold}: "
-                "fine-tuning takes one labelled sequence each.",
-                remedy="Train on the labelled split of a pair task.",
-            )
-        sequence = self._encoder.encode([example])[0].sequences[0]
-        self.cut += sequence.cut
-        return Encoded(sequence.ids, sequence.segments, self._column[example.gold[0]])
+def _asked(encoder: TextEncoder, *parts: Sequence[Example]) -> list[Asked]:
+    return [Asked(part, encoder.encode(part)) for part in parts]
 
 
 def _plan(
@@ -186,6 +198,7 @@ def _plan(
         "recipe": "finetune",
         "version": 1,
         "task": task.name,
+        "labels": list(task.labels),
         "parents": [model.fingerprint],
         "parent_name": model.name,
         "data_fingerprint": data,

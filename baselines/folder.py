@@ -6,7 +6,7 @@ checkpoint is never run. Reads files only: no torch, no transformers.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,11 @@ def read_config(folder: Path) -> dict[str, Any]:
                 remedy="Use a checkpoint of an architecture that transformers itself knows.",
             )
     return config
+
+
+def is_span_checkpoint(config: Mapping[str, Any]) -> bool:
+    """Say whether a checkpoint has the head for two spans (`baselines/spans.py`)."""
+    return any(str(name).endswith("ForSpanClassification") for name in config.get("architectures") or ())
 
 
 def check_folder(folder: Path) -> None:

@@ -14,7 +14,7 @@ from baselines.batching import Batching, Padded, Run
 from baselines.folder import CONFIG, TOKENIZER, read_config
 from baselines.labels import label_columns
 from baselines.text import TextEncoder, check_length
-from harness.errors import DeviceError
+from harness.errors import BenchError, CheckpointError, DeviceError
 from harness.system import (
     Artifact,
     Example,
@@ -50,6 +50,11 @@ class OnnxSystem:
         self._encoder = encoder
         self._batching = batching
         self._facts = facts
+
+    @property
+    def encoding(self) -> str:
+        """What is the same for all systems that encode alike."""
+        return self._encoder.encoding
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Turn text into unpadded requests."""
@@ -107,7 +112,12 @@ class OnnxVariant:
 
         def make(folder: Path) -> dict[str, Any]:
             workshop.progress(f"exporting {checkpoint.name} to ONNX")
-            facts = _export(checkpoint.folder, folder, self.tolerance)
+            try:
+                facts = _export(checkpoint.folder, folder, self.tolerance)
+            except (BenchError, OSError):
+                raise
+            except Exception as problem:  # the exporter's and the engine's errors have no base of their own
+                raise _not_exportable(checkpoint.name, problem) from problem
             return {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, **facts}
 
         return find_or_make(workshop.cache, cache_key(self.name, 1, task, parents, libraries=libraries), make)
@@ -158,7 +168,7 @@ def runner(session: Any) -> Run:  # noqa: ANN401 -- onnxruntime has no types
     names = [each.name for each in session.get_inputs()]
 
     def run(padded: Padded) -> Logits:
-        arrays = {"input_ids": padded.ids, "attention_mask": padded.mask, "token_type_ids": padded.segments}
+        arrays = padded.arrays()
         logits: Logits = session.run(None, {name: arrays[name] for name in names})[0]
         return logits
 
@@ -178,6 +188,15 @@ def copy_text_side(source: Path, target: Path) -> None:
     """Copy what encoding and labels need beside a graph."""
     for name in (CONFIG, TOKENIZER):
         shutil.copyfile(source / name, target / name)
+
+
+def _not_exportable(name: str, problem: Exception) -> CheckpointError:
+    first = (str(problem).splitlines() or [""])[0]
+    return CheckpointError(
+        f"it has no ONNX graph that runs at every length ({type(problem).__name__}: {first}).",
+        where=name,
+        remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",
+    )
 
 
 def _export(source: Path, target: Path, tolerance: float) -> dict[str, Any]:

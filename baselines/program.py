@@ -3,6 +3,9 @@
     harness  {"id": "3", "task": "rte", "labels": [...], "inputs": [{"first": "...", "second": "..."}]}
     program  {"id": "3", "label": "entailment"}
 
+Where a request has several inputs, the label is the position of the one that is chosen (COPA, ReCoRD), or
+a list with a 0 or 1 for each (MultiRC).
+
 It reads text, so it is compared at boundary `text` only. It runs without a shell, in the worker's process
 group: it is pinned, stopped and ended with its worker. One that hangs, dies, answers out of order or nonsense
 fails its cell, with what it last wrote on stderr.
@@ -35,6 +38,7 @@ from harness.system import (
     Request,
     Settings,
     Sources,
+    TextInput,
     Workshop,
     offsets_of,
 )
@@ -51,6 +55,7 @@ class ProgramSystem:
         self._task = task
         self._patience_s = patience_s
         self._name = Path(command[0]).name
+        self._asked: dict[str, Example] = {}
         self._lines: dict[str, bytes] = {}
         self._rest = b""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- it lives as long as the program
@@ -67,12 +72,12 @@ class ProgramSystem:
         writer = threading.Thread(target=self._write, args=([self._lines[r.id] for r in requests],))
         writer.start()  # a program may answer while it still reads: neither pipe may fill up
         try:
-            labels = tuple(self._label(request.id) for request in requests)
+            answers = tuple(self._answer(request.id) for request in requests)
         finally:
             if self._process.poll() is not None:
                 self._close_input()
         writer.join()
-        return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), labels=labels)
+        return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), answers=answers)
 
     def describe(self) -> Mapping[str, Any]:
         """Say that a program answers; what is inside it is its own business."""
@@ -88,11 +93,16 @@ class ProgramSystem:
                 stream.close()
 
     def _request(self, example: Example) -> Request:
-        texts = [{"first": text.first, "second": text.second} for text in example.inputs]
-        line = {"id": example.id, "task": self._task.name, "labels": self._task.labels, "inputs": texts}
+        line = {
+            "id": example.id,
+            "task": self._task.name,
+            "labels": self._task.labels if self._task.head != "choice" else list(range(len(example.inputs))),
+            "inputs": [_written(text) for text in example.inputs],
+        }
+        self._asked[example.id] = example
         self._lines[example.id] = json.dumps(line).encode() + b"\n"
-        words = np.zeros(sum(len(f"{t['first']} {t['second'] or ''}".split()) for t in texts), dtype=np.int64)
-        return Request(example.id, (EncodedSequence(ids=words, segments=words),))
+        words = [np.zeros(len(f"{t.first} {t.second or ''}".split()), dtype=np.int64) for t in example.inputs]
+        return Request(example.id, tuple(EncodedSequence(ids=each, segments=each) for each in words))
 
     def _write(self, lines: Sequence[bytes]) -> None:
         try:
@@ -102,7 +112,7 @@ class ProgramSystem:
         except (OSError, ValueError):
             return  # the reader will say what became of the program
 
-    def _label(self, example_id: str) -> str:
+    def _answer(self, example_id: str) -> str:
         line = self._line(time.monotonic() + self._patience_s)
         try:
             answer = json.loads(line)
@@ -111,9 +121,10 @@ class ProgramSystem:
             raise self._failed(f"it answered {line[:80]!r}, which is no answer") from None
         if found != example_id:
             raise self._failed(f"it answered {found!r} to {example_id!r}: answers keep the order")
-        if label not in self._task.labels:
+        said = _canonical(label)
+        if not said or not self._task.valid(said, self._asked[example_id]):
             raise self._failed(f"it answered {label!r}, which is no label of {self._task.name}")
-        return str(label)
+        return said
 
     def _line(self, deadline: float) -> bytes:
         stdout = self._process.stdout
@@ -143,6 +154,24 @@ class ProgramSystem:
                 self._process.stdin.close()
             except OSError:
                 return
+
+
+def _written(text: TextInput) -> dict[str, Any]:
+    """Return an input as a program reads it; spans are characters of its first or second text."""
+    written: dict[str, Any] = {"first": text.first, "second": text.second}
+    if text.spans:
+        names = ("first", "second")
+        written["spans"] = [
+            {"text": names[span.text], "start": span.start, "end": span.end} for span in text.spans
+        ]
+    return written
+
+
+def _canonical(label: Any) -> str:  # noqa: ANN401 -- a JSON value
+    """Return a program's answer as the task writes answers: a word, a position, or one 0 or 1 an input."""
+    if isinstance(label, list):
+        return "".join(map(_canonical, label))
+    return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ class PyTorchSystem:
         self._encoder = encoder
         self._batching = batching
 
+    @property
+    def encoding(self) -> str:
+        """What is the same for all systems that encode alike."""
+        return self._encoder.encoding
+
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Turn text into unpadded requests."""
         return self._encoder.encode(examples)

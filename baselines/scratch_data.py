@@ -1,8 +1,9 @@
-"""What the embedded encoder is trained on: its vocabulary, its label rows, and the order of its examples.
+"""What the embedded encoder is trained on: its vocabulary, the rows of its heads, the order of its lessons.
 
-The texts come from a `Source` that is passed in, so that nothing here knows where examples are made. The
-order is a curriculum: short texts first, on which matching a question with a passage is learned within
-minutes, then longer ones, and neighbours of similar length so that batches carry little padding.
+The texts come from a `Source` that is passed in, so that nothing here knows where examples are made; the
+tasks lay them out as they do for every model. The order is a curriculum: short texts first, on which
+matching a question with a passage is learned within minutes, then longer ones, and neighbours of similar
+length so that batches carry little padding.
 """
 
 import random
@@ -12,18 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from harness.system import Example, TextInput
+from harness.tasks import SUPERGLUE, get_task
+from harness.tasks.base import Task
 
-LABELS = {
-    "boolq": ("false", "true"),
-    "cb": ("entailment", "contradiction", "neutral"),
-    "rte": ("entailment", "not_entailment"),
-}
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
+
 MAX_LENGTH = 256
 BATCH = 64
+"""Sequences a step, a few less where a choice would not fit."""
 CLS = 2  # its place in SPECIAL
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+PASSAGE_ROWS = ("multirc", "record")  # a row of these gives a dozen sequences
 _FALLBACK = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORD = re.compile(r"\w+|[^\w\s]")
 Row = dict[str, object]
@@ -64,39 +66,60 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """One example: token and segment ids (two bytes each), and the classifier row that answers it."""
+class Piece:
+    """One sequence: token and segment ids (two bytes each), and its two spans, if the task has any."""
 
-    input_ids: "array[int]"
-    token_type_ids: "array[int]"
-    label: int
+    ids: "array[int]"
+    segments: "array[int]"
+    spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is learned from together: a sequence with its label's row, or all candidates of a choice.
+
+    `targets` holds one number a sequence: the row of the head, or for choices 1 where the candidate is right.
+    """
+
+    task: str
+    pieces: tuple[Piece, ...]
+    targets: tuple[int, ...]
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(len(piece.ids) for piece in self.pieces)
 
 
 def heads() -> dict[str, dict[str, int]]:
-    """Give each label of each task its row of the shared classifier."""
-    names = [(task, label) for task, labels in LABELS.items() for label in labels]
-    return {task: {label: names.index((task, label)) for label in labels} for task, labels in LABELS.items()}
+    """Give each label of each task its row: of the span head for tasks with spans, else of the classifier."""
+    rows: dict[bool, int] = {True: 0, False: 0}
+    found: dict[str, dict[str, int]] = {}
+    for task in SUPERGLUE:
+        spans = task.head == "span"
+        found[task.name] = {label: rows[spans] + place for place, label in enumerate(task.labels)}
+        rows[spans] += len(task.labels)
+    return found
 
 
-def pair_of(task: str, row: Row) -> tuple[str, str]:
-    """Put the two texts of a row in the order in which the encoder reads them."""
-    first, second = ("passage", "question") if task == "boolq" else ("premise", "hypothesis")
-    return str(row[first]), str(row[second])
+def head_sizes() -> tuple[int, int]:
+    """Return the rows of the classifier and of the span head."""
+    sizes = {False: 0, True: 0}
+    for task in SUPERGLUE:
+        sizes[task.head == "span"] += len(task.labels)
+    return sizes[False], sizes[True]
 
 
-def label_of(row: Row) -> str:
-    """Name the label of a row."""
-    label = row["label"]
-    return str(label).lower() if isinstance(label, bool) else str(label)
+def examples_of(task: Task, rows: Iterator[Row]) -> list[Example]:
+    """Return the examples of labelled rows."""
+    return [one for row in rows for one in task.parse(row, f"embedded {task.name}", labelled=True)]
 
 
 def build_tokenizer(data: Source, sample: int = 20_000) -> "Tokenizer":
     """Make a lower-case WordPiece tokenizer of all words of the first rows of `train`, and of characters."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    words = {
-        word for task in LABELS for row in data.rows(task, "train", sample) for word in _words(task, row)
-    }
+    words = {word for task in SUPERGLUE for word in _words(data, task, sample)}
     pieces = sorted(words | set(_FALLBACK)) + [f"##{letter}" for letter in _FALLBACK]
     vocabulary = {piece: number for number, piece in enumerate([*SPECIAL, *pieces])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 -- a token
@@ -112,18 +135,44 @@ def build_tokenizer(data: Source, sample: int = 20_000) -> "Tokenizer":
     return tokenizer
 
 
-def _words(task: str, row: Row) -> list[str]:
-    return [word for text in pair_of(task, row) for word in _WORD.findall(text.lower())]
+def _words(data: Source, task: Task, sample: int) -> set[str]:
+    rows = data.rows(task.name, "train", sample // 6 if task.name in PASSAGE_ROWS else sample)
+    texts = {
+        text
+        for example in examples_of(task, rows)
+        for sequence in example.inputs
+        for text in (sequence.first, sequence.second or "")
+    }
+    return {word for text in texts for word in _WORD.findall(text.lower())}
 
 
-def encode(tokenizer: "Tokenizer", task: str, rows: Sequence[Row]) -> list[Encoded]:
-    """Encode labelled rows of one task."""
-    labels = heads()[task]
-    encodings = tokenizer.encode_batch([pair_of(task, row) for row in rows])
-    return [
-        Encoded(array("H", encoding.ids), array("H", encoding.type_ids), labels[label_of(row)])
-        for encoding, row in zip(encodings, rows, strict=True)
-    ]
+def encode(tokenizer: "Tokenizer", task: Task, examples: Sequence[Example]) -> list[Lesson]:
+    """Encode labelled examples of one task: a choice stays whole, every other sequence is its own lesson."""
+    rows = list(heads()[task.name].values())
+    inputs = [text for example in examples for text in example.inputs]
+    encodings = tokenizer.encode_batch(
+        [text.first if text.second is None else (text.first, text.second) for text in inputs]
+    )
+    pieces = iter(map(_piece, encodings, inputs))
+    lessons: list[Lesson] = []
+    for example in examples:
+        own = tuple(next(pieces) for _ in example.inputs)
+        targets = task.targets(example)
+        if task.head == "choice":
+            lessons.append(Lesson(task.name, own, targets))
+        else:
+            pairs = zip(own, targets, strict=True)
+            lessons += [Lesson(task.name, (piece,), (rows[target],)) for piece, target in pairs]
+    return lessons
+
+
+def _piece(encoding: "Encoding", text: TextInput) -> Piece:
+    spans = []
+    for span in text.spans:
+        start = encoding.char_to_token(span.start, span.text)
+        last = encoding.char_to_token(span.end - 1, span.text)
+        spans.append((start or 0, (last or 0) + 1))
+    return Piece(array("H", encoding.ids), array("H", encoding.type_ids), tuple(spans))
 
 
 def plan(
@@ -131,28 +180,40 @@ def plan(
     tokenizer: "Tokenizer",
     stages: Sequence[Stage],
     seed: int,
-) -> list[Encoded]:
-    """Write every stage's examples in the order of training: batches of similar length, in random order."""
-    ordered: list[Encoded] = []
+) -> list[list[Lesson]]:
+    """Return every stage's batches in the order of training: of similar length, in random order."""
+    batches: list[list[Lesson]] = []
     for number, stage in enumerate(stages):
-        found = [
-            example
-            for task, count in stage.counts.items()
-            for example in encode(
-                tokenizer, task, list(data.rows(task, "train", count, max_sentences=stage.max_sentences))
-            )
-        ]
-        ordered += _in_batches(found, random.Random(f"{seed}/{number}"))  # noqa: S311
-    return ordered
+        found = []
+        for name, count in stage.counts.items():
+            task = get_task(name)
+            rows = data.rows(name, "train", count, max_sentences=stage.max_sentences)
+            found += encode(tokenizer, task, examples_of(task, rows))
+        batches += _in_batches(found, random.Random(f"{seed}/{number}"))  # noqa: S311
+    return batches
 
 
-def _in_batches(examples: list[Encoded], order: random.Random) -> list[Encoded]:
+def _in_batches(lessons: list[Lesson], order: random.Random) -> list[list[Lesson]]:
     """Shuffle, sort by length within pools of 50 batches, cut into full batches, and shuffle these."""
-    order.shuffle(examples)
+    order.shuffle(lessons)
+    batches: list[list[Lesson]] = []
     pool = 50 * BATCH
-    batches: list[list[Encoded]] = []
-    for start in range(0, len(examples), pool):
-        near = sorted(examples[start : start + pool], key=lambda example: len(example.input_ids))
-        batches += [near[at : at + BATCH] for at in range(0, len(near) - BATCH + 1, BATCH)]
+    for start in range(0, len(lessons), pool):
+        near = sorted(lessons[start : start + pool], key=lambda lesson: lesson.longest)
+        batches += _full(near)
     order.shuffle(batches)
-    return [example for each in batches for example in each]
+    return batches
+
+
+def _full(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
+    """Yield batches of at most `BATCH` sequences; what is left over at the end is dropped."""
+    batch: list[Lesson] = []
+    size = 0
+    for lesson in lessons:
+        if size + len(lesson.pieces) > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(lesson)
+        size += len(lesson.pieces)
+    if size == BATCH:
+        yield batch

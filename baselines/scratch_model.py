@@ -21,17 +21,37 @@ from transformers import (
     TrainingArguments,
 )
 
-from baselines.scratch_data import BATCH, CLS, LABELS, MAX_LENGTH, Encoded, Settings, heads
+from baselines.scratch_data import CLS, MAX_LENGTH, Lesson, Settings, head_sizes, heads
+from baselines.spans import SPANS, pool_spans
+from baselines.training import choice_loss
 from baselines.watch import Watch
+from harness.tasks import get_task
 
 HIDDEN, LAYERS, HEADS, INNER = 128, 3, 4, 512
 HEAD = HIDDEN // HEADS
 WORD_SCALE, QUERY_KEY_SCALE, VALUE_SCALE = 0.1, 1.3, 0.7
 
 
-def new_model(vocabulary: int, seed: int) -> BertForSequenceClassification:
+class SharedTrunk(BertForSequenceClassification):  # type: ignore[misc]
+    """One encoder with a classifier on its first token and one on two spans, for all tasks."""
+
+    def __init__(self, config: BertConfig, span_labels: int) -> None:
+        super().__init__(config)
+        self.span_classifier = torch.nn.Linear(SPANS * config.hidden_size, span_labels)
+        torch.nn.init.normal_(self.span_classifier.weight, std=config.initializer_range)
+        torch.nn.init.zeros_(self.span_classifier.bias)
+
+    def forward(self, spans: Tensor, **inputs: Tensor) -> Tensor:
+        """Return the logits of both heads side by side, [sequences, rows of both]."""
+        found = self.bert(**inputs)
+        pooled = pool_spans(found.last_hidden_state, spans)
+        return torch.cat([self.classifier(found.pooler_output), self.span_classifier(pooled)], dim=1)
+
+
+def new_model(vocabulary: int, seed: int) -> SharedTrunk:
     """Make the untrained encoder, its attention mimetic."""
     torch.manual_seed(seed)
+    labels, span_labels = head_sizes()
     config = BertConfig(
         vocab_size=vocabulary,
         hidden_size=HIDDEN,
@@ -42,9 +62,9 @@ def new_model(vocabulary: int, seed: int) -> BertForSequenceClassification:
         max_position_embeddings=MAX_LENGTH,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-        num_labels=sum(map(len, LABELS.values())),
+        num_labels=labels,
     )
-    model = BertForSequenceClassification(config)
+    model = SharedTrunk(config, span_labels)
     model.set_attn_implementation(
         "eager"
     )  # under bfloat16 on CPU it trains twice as fast as the fused kernel
@@ -98,56 +118,89 @@ def _waves() -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def collate(examples: Sequence[Encoded]) -> dict[str, Tensor]:
-    """Pad a batch to its longest example; `allowed` marks the classifier rows of each example's task.
+def collate(lessons: Sequence[Lesson]) -> dict[str, Tensor]:
+    """Pad a batch to its longest sequence.
 
-    Widths are multiples of 16: a kernel is kept for every width seen, and 250 of them take gigabytes.
+    `allowed` marks the rows of each sequence's task, spans' rows after the others; `targets` holds the row of
+    the label, or 1 for the right candidate of a choice and 0 for another; `sizes` counts the sequences of
+    each lesson, and `choice` says which lessons are choices. Widths are multiples of 16: a kernel is kept
+    for every width seen, and 250 of them take gigabytes.
     """
-    longest = max(len(example.input_ids) for example in examples)
-    width = min(MAX_LENGTH, 16 * math.ceil(longest / 16))
-    rows_of = {row: list(labels.values()) for labels in heads().values() for row in labels.values()}
-    ids = torch.zeros(len(examples), width, dtype=torch.long)
+    pieces = [(lesson.task, piece) for lesson in lessons for piece in lesson.pieces]
+    width = min(MAX_LENGTH, 16 * math.ceil(max(lesson.longest for lesson in lessons) / 16))
+    rows = _rows()
+    ids = torch.zeros(len(pieces), width, dtype=torch.long)
     types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-    allowed = torch.zeros(len(examples), len(rows_of), dtype=torch.bool)
-    for number, example in enumerate(examples):
-        length = len(example.input_ids)
-        ids[number, :length] = torch.tensor(example.input_ids.tolist())
-        types[number, :length] = torch.tensor(example.token_type_ids.tolist())
+    spans = torch.tensor([[0, 1]] * SPANS).repeat(len(pieces), 1, 1)
+    allowed = torch.zeros(len(pieces), sum(head_sizes()), dtype=torch.bool)
+    for number, (task, piece) in enumerate(pieces):
+        length = len(piece.ids)
+        ids[number, :length] = torch.tensor(piece.ids.tolist())
+        types[number, :length] = torch.tensor(piece.segments.tolist())
         mask[number, :length] = 1
-        allowed[number, rows_of[example.label]] = True
-    labels = torch.tensor([example.label for example in examples])
+        allowed[number, rows[task]] = True
+        if piece.spans:
+            spans[number] = torch.tensor(piece.spans)
     return {
         "input_ids": ids,
         "token_type_ids": types,
         "attention_mask": mask,
+        "spans": spans,
         "allowed": allowed,
-        "labels": labels,
+        "targets": torch.tensor([_target(lesson.task, to) for lesson in lessons for to in lesson.targets]),
+        "sizes": torch.tensor([len(lesson.pieces) for lesson in lessons]),
+        "choice": torch.tensor([get_task(lesson.task).head == "choice" for lesson in lessons]),
     }
 
 
+def _rows() -> dict[str, list[int]]:
+    """Return the rows of each task among those of both heads."""
+    return {task: [_offset(task) + row for row in labels.values()] for task, labels in heads().items()}
+
+
+def _target(task: str, target: int) -> int:
+    return target if get_task(task).head == "choice" else _offset(task) + target
+
+
+def _offset(task: str) -> int:
+    return head_sizes()[0] if get_task(task).head == "span" else 0
+
+
+def shared_loss(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
+    """Return the mean loss of a batch's lessons, each over its task's rows or its candidates."""
+    allowed, targets, sizes, choice = (inputs[name] for name in ("allowed", "targets", "sizes", "choice"))
+    chosen = choice.repeat_interleave(sizes)
+    own = logits.masked_fill(~allowed, float("-inf"))
+    total = cross_entropy(own[~chosen], targets[~chosen], reduction="sum")
+    if choice.any():
+        scores = own[chosen].max(dim=1).values  # a choice has one row
+        total = total + choice.sum() * choice_loss(scores, targets[chosen], sizes[choice].tolist())
+    return total / len(sizes)
+
+
 class SharedTrunkTrainer(Trainer):  # type: ignore[misc]
-    """The library's Trainer with a loss that looks only at the classifier rows of an example's own task."""
+    """The library's Trainer with the loss of all tasks."""
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
-        """Return the mean cross-entropy of a batch, and the outputs if asked for."""
-        allowed, labels = inputs.pop("allowed"), inputs.pop("labels")
-        outputs = model(**inputs)
-        loss = cross_entropy(outputs.logits.float().masked_fill(~allowed, float("-inf")), labels)
-        return (loss, outputs) if return_outputs else loss
+        """Return the mean loss of a batch, and the logits if asked for."""
+        read = ("input_ids", "token_type_ids", "attention_mask", "spans")
+        logits = model(**{name: inputs[name] for name in read}).float()
+        loss = shared_loss(logits, inputs)
+        return (loss, logits) if return_outputs else loss
 
 
 def make_trainer(
-    model: BertForSequenceClassification,
-    examples: Sequence[Encoded],
+    model: SharedTrunk,
+    batches: Sequence[Sequence[Lesson]],
     folder: Path,
     settings: Settings,
     watch: Watch,
 ) -> SharedTrunkTrainer:
-    """Set the Trainer up to read the examples once and in their order."""
+    """Set the Trainer up to read the batches once and in their order."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,
-        per_device_train_batch_size=BATCH,
+        per_device_train_batch_size=1,  # a batch is made already
         train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -164,35 +217,14 @@ def make_trainer(
         logging_steps=settings.log_every,
         report_to="none",
         disable_tqdm=True,
-        dataloader_drop_last=True,
         dataloader_pin_memory=False,
     )
     trainer = SharedTrunkTrainer(
         model=model,
         args=arguments,
-        train_dataset=list(examples),
-        data_collator=collate,
+        train_dataset=list(batches),
+        data_collator=lambda one: collate(one[0]),
         callbacks=[watch],
     )
     trainer.remove_callback(PrinterCallback)  # it prints on stdout
     return trainer
-
-
-def predict_rows(model: BertForSequenceClassification, examples: Sequence[Encoded]) -> list[int]:
-    """Answer each example with a row of the classifier, among the rows of its task."""
-    model.eval()
-    answers: list[int] = []
-    with torch.inference_mode():
-        for start in range(0, len(examples), BATCH):
-            inputs = collate(examples[start : start + BATCH])
-            del inputs["labels"]
-            allowed = inputs.pop("allowed")
-            logits = model(**inputs).logits.masked_fill(~allowed, float("-inf"))
-            answers += logits.argmax(dim=-1).tolist()
-    return answers
-
-
-def accuracy(model: BertForSequenceClassification, examples: Sequence[Encoded]) -> float:
-    """Share of examples answered with their label."""
-    pairs = zip(predict_rows(model, examples), examples, strict=True)
-    return sum(answer == example.label for answer, example in pairs) / len(examples)

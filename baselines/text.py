@@ -5,15 +5,17 @@ workers of other engines stay light. Of a pair only the first text is cut, so th
 where the second text alone is too long, the longer of the two is cut.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.folder import TOKENIZER, read_config
+from baselines.folder import TOKENIZER, file_sha256, read_config
 from harness.errors import DataError, UsageError
-from harness.system import EncodedSequence, Example, Request, TextInput
+from harness.system import EncodedSequence, Example, Request, Span, TextInput
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -23,6 +25,9 @@ _OFFSET_POSITIONS = (
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "xmod"),
     *("mpnet", "longformer", "data2vec-text", "ibert", "luke"),
 )
+
+
+_LAYOUT_VERSION = 1  # of how this module cuts and joins texts
 
 
 class TextEncoder:
@@ -39,31 +44,65 @@ class TextEncoder:
         least = self._tokenizer.num_special_tokens_to_add(is_pair=True) + 2
         check_length(config, max_length, least)
         self.max_length = max_length
+        words = (file_sha256(folder / TOKENIZER), max_length, version("tokenizers"), _LAYOUT_VERSION)
+        self.encoding = hashlib.sha256(repr(words).encode()).hexdigest()
+        """Encoders with the same one make the same ids of the same texts."""
         self.pad_id = int(config.get("pad_token_id") or 0)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Return one request per example, its sequences unpadded."""
-        return [Request(example.id, tuple(map(self._sequence, example.inputs))) for example in examples]
+        return [Request(example.id, tuple(self._sequences(example.inputs))) for example in examples]
 
-    def _sequence(self, text: TextInput) -> EncodedSequence:
+    def _sequences(self, inputs: Sequence[TextInput]) -> Iterator[EncodedSequence]:
+        """Encode the sequences of one request; those with the same first text share its tokenisation."""
+        firsts: dict[str, Encoding] = {}
+        for text in inputs:
+            if text.spans:
+                yield self._spanned(text)
+                continue
+            if text.first not in firsts:
+                firsts[text.first] = self._tokens(text.first)
+            yield self._joined(firsts[text.first], None if text.second is None else self._tokens(text.second))
+
+    def _tokens(self, text: str) -> "Encoding":
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _joined(self, first: "Encoding", second: "Encoding | None") -> EncodedSequence:
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=second is not None)
+        length = len(first) + (len(second) if second else 0) + special
+        cut = max(length - self.max_length, 0)
+        kept = self._cut(cut, len(first), lambda: self._tokenizer.post_process(first, second))
+        return _sequence(kept, cut)
+
+    def _spanned(self, text: TextInput) -> EncodedSequence:
+        """Encode a sequence whole: tokens that are joined later no longer know their characters."""
         whole = self._tokenizer.encode(text.first, text.second)
-        cut = max(len(whole.ids) - self.max_length, 0)
-        kept = self._truncated(text, whole, cut) if cut else whole
-        return EncodedSequence(
-            ids=np.array(kept.ids, dtype=np.int64),
-            segments=np.array(kept.type_ids, dtype=np.int64),
-            spans=tuple(_token_span(kept, span) for span in text.spans),
-            cut=cut,
+        cut = max(len(whole) - self.max_length, 0)
+        first = whole.sequence_ids.count(0)
+        kept = (
+            self._cut(cut, first, lambda: self._tokenizer.encode(text.first, text.second)) if cut else whole
         )
+        return _sequence(kept, cut, text.spans)
 
-    def _truncated(self, text: TextInput, whole: "Encoding", cut: int) -> "Encoding":
-        first_tokens = whole.sequence_ids.count(0)
+    def _cut(self, cut: int, first_tokens: int, encode: "Callable[[], Encoding]") -> "Encoding":
+        """Encode with `cut` tokens less: the first text's, or the longer's where the first has too few."""
+        if not cut:
+            return encode()
         strategy = "only_first" if first_tokens > cut else "longest_first"
         self._tokenizer.enable_truncation(self.max_length, strategy=strategy)
         try:
-            return self._tokenizer.encode(text.first, text.second)
+            return encode()
         finally:
             self._tokenizer.no_truncation()
+
+
+def _sequence(encoding: "Encoding", cut: int, spans: Sequence[Span] = ()) -> EncodedSequence:
+    return EncodedSequence(
+        ids=np.array(encoding.ids, dtype=np.int32),
+        segments=np.array(encoding.type_ids, dtype=np.int32),
+        spans=tuple(_token_span(encoding, span) for span in spans),
+        cut=cut,
+    )
 
 
 def check_length(config: Mapping[str, Any], max_length: int, least: int = 1) -> None:
@@ -87,13 +126,15 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     return most - int(config.get("pad_token_id") or 0) - 1 if offset else most
 
 
-def _token_span(encoding: "Encoding", span: tuple[int, int]) -> tuple[int, int]:
-    """Turn character offsets into `first` (end exclusive) into token offsets (end exclusive)."""
-    start = encoding.char_to_token(span[0], 0)
-    last = encoding.char_to_token(span[1] - 1, 0)
+def _token_span(encoding: "Encoding", span: Span) -> tuple[int, int]:
+    """Turn a span's characters into token offsets in the whole sequence, end exclusive."""
+    start = encoding.char_to_token(span.start, span.text)
+    last = encoding.char_to_token(span.end - 1, span.text)
     if start is None or last is None:
+        which = ("first", "second")[span.text]
         raise DataError(
-            f"characters {span[0]} to {span[1]} of the first text have no token within the maximum length.",
+            f"characters {span.start} to {span.end} of the {which} text have no token "
+            "within the maximum length.",
             remedy="Raise --max-length, or check the span.",
         )
     return start, last + 1

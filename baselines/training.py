@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForSequenceClassification,
     PrinterCallback,
@@ -22,17 +22,20 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from baselines.artifacts import cpu_has_bf16, library_versions
-from baselines.batching import pad
-from baselines.classifier import SAFE, uses_segments
+from baselines.batching import Batching, Padded, pad
+from baselines.classifier import input_names, logits_of, tensors_of
 from baselines.pytorch import find_device
 from baselines.quiet import quiet_transformers
+from baselines.safe import SAFE
+from baselines.spans import load_span_classifier
 from baselines.watch import OrderedByEpoch, Watch
 from harness.errors import CheckpointError, DeviceError
-from harness.system import EncodedSequence
-from harness.tasks.base import Task
+from harness.system import Logits
+from harness.tasks.base import Head, Task
+from harness.tasks.scoring import mean_of
 
 if TYPE_CHECKING:
-    from baselines.finetune import Encoded, Tuning
+    from baselines.finetune import Asked, Lesson, Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +61,26 @@ class Job:
         return cpu_has_bf16()
 
 
-def new_classifier(folder: Path, names: Sequence[str], *, seed: int) -> Any:  # noqa: ANN401
+def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int) -> Any:  # noqa: ANN401
     """Return the encoder in float32 with a head for these labels, random where the checkpoint has none."""
     set_seed(seed)
+    labels = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: column for column, name in enumerate(names)},
+    }
     try:
         with quiet_transformers():
-            model, found = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                id2label=dict(enumerate(names)),
-                label2id={name: column for column, name in enumerate(names)},
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-                **SAFE,
-            )
+            if head == "span":
+                model, found = load_span_classifier(folder, len(names), **labels)
+            else:
+                model, found = AutoModelForSequenceClassification.from_pretrained(
+                    folder,
+                    dtype=torch.float32,
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                    **labels,
+                    **SAFE,
+                )
     except (ValueError, KeyError, OSError, RuntimeError) as problem:
         raise CheckpointError(f"transformers cannot load it ({problem}).", where=folder.name) from problem
     lost = [key for key in sorted(found["missing_keys"]) if "embeddings." in key or ".layer." in key]
@@ -85,17 +94,21 @@ def new_classifier(folder: Path, names: Sequence[str], *, seed: int) -> Any:  # 
 def run(
     job: Job,
     model: Any,  # noqa: ANN401 -- transformers has no types
-    train: "Sequence[Encoded]",
-    held_out: "Sequence[Encoded]",
-    val: "Sequence[Encoded]",
+    train: "Sequence[Lesson]",
+    held_out: "Asked",
+    val: "Asked",
 ) -> dict[str, Any]:
     """Train, keep the best epoch in `final/`, score `val` with it; return steps, losses and scores."""
+    if not job.tuning.epochs:
+        return _untrained(job, model)
     with quiet_transformers():
         trainer = _trainer(job, model, train, held_out)
         began = _resume_point(job.folder)
         trainer.train(resume_from_checkpoint=began)
         state = trainer.state
-        scores = score(job, trainer, val) if val else "unavailable, because no examples were given"
+        scores = (
+            score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
+        )
         trainer.model.save_pretrained(job.folder / "final")
     first = int(began.rpartition("-")[2]) if began else 0
     per_epoch = [log for log in state.log_history if "eval_selection" in log]
@@ -122,44 +135,102 @@ def require_device(name: str) -> None:
         )
 
 
-def score(job: Job, trainer: Any, examples: "Sequence[Encoded]") -> dict[str, float]:  # noqa: ANN401
-    """Return the task's official metrics of the trained model over labelled examples."""
-    found = trainer.predict(_longest_first(examples))
-    return _metrics(job, found.predictions, found.label_ids)
+def score(job: Job, model: Any, asked: "Asked") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
+    """Return the task's official metrics of the model as it stands, over labelled examples."""
+    names = input_names(model)
+    precision = torch.bfloat16 if job.bf16 else None
+
+    def run(padded: Padded) -> Logits:
+        inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
+        with torch.autocast(model.device.type, dtype=precision, enabled=precision is not None):
+            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
+        return logits
+
+    model.eval()
+    # longest first: batches of like length waste little, and memory peaks at once if at all
+    order = sorted(range(len(asked.requests)), key=lambda at: -asked.requests[at].tokens)
+    with torch.inference_mode():
+        found = Batching(job.tuning.batch, job.pad_id, job.columns).answer(
+            [asked.requests[at] for at in order], run
+        )
+    answers = job.task.decide(found.logits, found.offsets)
+    return job.task.scoring([asked.examples[at] for at in order], answers)
+
+
+def _untrained(job: Job, model: Any) -> dict[str, Any]:  # noqa: ANN401 -- transformers has no types
+    """Keep the model as it is, its head random: for studies of speed only."""
+    with quiet_transformers():
+        model.save_pretrained(job.folder / "final")
+    return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
 
 
 class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transformers
-    """The library's trainer with an order of batches that survives interruption."""
+    """The library's trainer with official scores, losses by head, and batches that survive interruption."""
+
+    def __init__(self, job: Job, held_out: "Asked", **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._job = job
+        self._held_out = held_out
 
     def _get_train_sampler(self, train_dataset: Any = None) -> OrderedByEpoch:  # noqa: ANN401
         rows = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [len(row.ids) for row in rows]
+        lengths = [row.tokens for row in rows]
         return OrderedByEpoch(lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
+        """Return the mean cross-entropy: over labels, or over the candidates of each choice."""
+        targets, sizes = inputs.pop("targets"), inputs.pop("sizes")
+        logits = logits_of(model, inputs).float()
+        choice = self._job.task.head == "choice"
+        loss = (
+            choice_loss(logits[:, 0], targets, sizes.tolist()) if choice else cross_entropy(logits, targets)
+        )
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
+        """Score the held-out examples by the mean of the task's metrics, as FastFormers chooses."""
+        found = {"eval_selection": mean_of(score(self._job, self.model, self._held_out))}
+        self.log(found)
+        control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, found)
+        return found
+
+
+def choice_loss(scores: torch.Tensor, right: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """Return the mean over choices of minus the log of the share that the right candidates have together.
+
+    `scores` and `right` (1 or 0) hold one value a sequence; `sizes` counts the candidates of each choice. A
+    choice without a right candidate teaches nothing and is left out.
+    """
+    losses = []
+    for mine, gold in zip(scores.split(list(sizes)), right.split(list(sizes)), strict=True):
+        if gold.any():
+            losses.append(mine.logsumexp(0) - mine[gold.bool()].logsumexp(0))
+    return torch.stack(losses).mean() if losses else scores.sum() * 0
 
 
 def _trainer(
     job: Job,
     model: Any,  # noqa: ANN401 -- transformers has no types
-    train: "Sequence[Encoded]",
-    held_out: "Sequence[Encoded]",
+    train: "Sequence[Lesson]",
+    held_out: "Asked",
 ) -> Any:  # noqa: ANN401
-    segments = uses_segments(model)
+    names = input_names(model)
 
-    def collate(rows: "Sequence[Encoded]") -> dict[str, Any]:
-        padded = pad([EncodedSequence(row.ids, row.segments) for row in rows], job.pad_id)
-        arrays = {"input_ids": padded.ids, "attention_mask": padded.mask}
-        if segments:
-            arrays["token_type_ids"] = padded.segments
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {**tensors, "labels": torch.tensor([row.label for row in rows])}
+    def collate(lessons: "Sequence[Lesson]") -> dict[str, Any]:
+        padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], job.pad_id)
+        targets = torch.tensor([target for lesson in lessons for target in lesson.targets])
+        sizes = torch.tensor([len(lesson.sequences) for lesson in lessons])
+        return {**tensors_of(padded, names), "targets": targets, "sizes": sizes}
 
     trainer = _Trainer(
+        job,
+        held_out,
         model=model,
         args=_arguments(job),
         train_dataset=list(train),
-        eval_dataset=_longest_first(held_out),
+        eval_dataset=list(held_out.examples),
         data_collator=collate,
-        compute_metrics=lambda found: {"selection": _selection(job, found.predictions, found.label_ids)},
         callbacks=[Watch(job.folder, job.progress, job.clock)],
     )
     trainer.remove_callback(PrinterCallback)
@@ -198,23 +269,6 @@ def _arguments(job: Job) -> Any:  # noqa: ANN401 -- transformers has no types
         # with several GPUs visible the trainer would split each batch over all of them
         arguments._n_gpu = 1  # noqa: SLF001 -- there is no public way
     return arguments
-
-
-def _selection(job: Job, logits: Any, labels: Any) -> float:  # noqa: ANN401 -- numpy arrays of the trainer
-    """Return the mean of the task's official metrics, as FastFormers chooses for tasks with two."""
-    scores = _metrics(job, logits, labels).values()
-    return sum(scores) / len(scores)
-
-
-def _metrics(job: Job, logits: Any, labels: Any) -> dict[str, float]:  # noqa: ANN401
-    ordered = np.asarray(logits, dtype=np.float32)[:, list(job.columns)]
-    label_of = {column: label for label, column in zip(job.task.labels, job.columns, strict=True)}
-    return job.task.score([label_of[int(label)] for label in labels], job.task.decide(ordered))
-
-
-def _longest_first(examples: "Sequence[Encoded]") -> "list[Encoded]":
-    """Sort for evaluation: batches of like length waste little, and memory peaks at once if at all."""
-    return sorted(examples, key=lambda row: -len(row.ids))
 
 
 def _resume_point(folder: Path) -> str | None:

@@ -25,6 +25,7 @@ from harness.estimate import (
 )
 from harness.record import Quality, Record, Round
 from harness.tasks.base import Task
+from harness.tasks.scoring import Counts
 
 BASELINE = "pytorch-fixed"
 UNPADDED = "pytorch-dynamic"
@@ -94,11 +95,13 @@ class QualityChange:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers of both systems to the same examples, for a paired change of quality."""
+    """The counts of both systems' answers to the same examples, for a paired change of quality.
 
-    gold: Sequence[str]
-    system: Sequence[str]
-    reference: Sequence[str]
+    Each is [clusters, counts] as `Scoring.by_cluster` gives it and a record's samples keep it.
+    """
+
+    system: Counts
+    reference: Counts
 
 
 def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | Refused:
@@ -343,21 +346,20 @@ def _paired_points(
     metric: str, answers: Answers, task: Task, *, resamples: int = 1_000, seed: int = 0
 ) -> Estimate:
     """Bootstrap the difference over examples, each drawn with both answers, in points."""
-    if not len(answers.gold) == len(answers.system) == len(answers.reference):
+    mine, theirs = answers.system, answers.reference
+    if mine.shape != theirs.shape:
         raise ValueError("both systems answer every labelled example")
-    rows = list(zip(answers.gold, answers.system, answers.reference, strict=True))
 
-    def change(drawn: Sequence[tuple[str, str, str]]) -> float:
-        gold, mine, theirs = zip(*drawn, strict=True)
-        return 100 * (task.score(gold, mine)[metric] - task.score(gold, theirs)[metric])
+    def rate(counts: Counts) -> float:
+        return task.scoring.rates(counts.sum(axis=0))[metric]
 
-    picks = np.random.default_rng(seed).integers(len(rows), size=(resamples, len(rows)))
-    changes = [change([rows[at] for at in pick]) for pick in picks]
+    size = len(mine)
+    picks = np.random.default_rng(seed).integers(size, size=(resamples, size))
+    changes = [100 * (rate(mine[pick]) - rate(theirs[pick])) for pick in picks]
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(changes, [tail, 1 - tail]))
-    return Estimate(
-        change(rows), low, high, CONFIDENCE, "difference, paired bootstrap over examples", len(rows)
-    )
+    value = 100 * (rate(mine) - rate(theirs))
+    return Estimate(value, low, high, CONFIDENCE, "difference, paired bootstrap over examples", size)
 
 
 def _shown(value: object) -> str:

@@ -18,7 +18,9 @@ from harness.meters.base import Grade, Reading, Scope, total
 
 if TYPE_CHECKING:
     from harness.record import Round
+    from harness.system import Example
     from harness.tasks.base import Task
+    from harness.tasks.scoring import Scoring
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +36,10 @@ published minima, 64 for p90 and 662 for p99, are two of them."""
 PERCENTILE_METHOD = "nearest rank, interval by order statistics"
 
 _RESAMPLES = 10_000
-_RESAMPLES_OF_EXAMPLES = 1_000
+RESAMPLES_OF_EXAMPLES = 1_000
+NOT_SHARES = ("mcc",)
+"""Metrics of which 0 does not mean that all answers are wrong."""
+
 _FEW_UNITS = 6
 """Below this many independent units even the range of all of them covers the median in less than 95 % of
 cases:
@@ -183,28 +188,36 @@ def energy_windows(rounds: Sequence["Round"]) -> Windows | Unavailable:
 
 
 def quality(
-    task: "Task", gold: Sequence[str], answers: Sequence[str], *, seed: int = 0
+    task: "Task", examples: "Sequence[Example]", answers: Sequence[str], *, seed: int = 0
 ) -> dict[str, Estimate]:
     """Return every official metric with its 95 % interval.
 
-    Accuracy is a share, so its interval is Wilson's; every other metric is bootstrapped over examples.
+    Accuracy is a share, so its interval is Wilson's where examples are independent; every other metric is
+    bootstrapped over examples, and over clusters where examples belong together (a passage's questions).
     ValueError if there are no examples, or not one answer for each.
     """
-    if len(gold) != len(answers) or not gold:
-        raise ValueError(f"{len(answers)} answers to {len(gold)} labelled examples")
-    scores = task.score(gold, answers)
-    count = len(gold)
+    scores = task.scoring(examples, answers)
+    counts = task.scoring.by_cluster(examples, answers)
+    independent = len(counts) == len(examples)
     found = {}
-    if resampled := [name for name in scores if name != "accuracy"]:
-        picks = np.random.default_rng(seed).integers(count, size=(_RESAMPLES_OF_EXAMPLES, count))
-        drawn = [task.score([gold[at] for at in pick], [answers[at] for at in pick]) for pick in picks]
-        found = {
-            name: _of_examples(scores[name], [score[name] for score in drawn], count) for name in resampled
-        }
-    if "accuracy" in scores:
-        right = round(scores["accuracy"] * count)
-        found["accuracy"] = wilson(right, count, "share of right answers, Wilson interval")
+    for name, value in scores.items():
+        if name == "accuracy" and independent:
+            right = round(value * len(examples))
+            found[name] = wilson(right, len(examples), "share of right answers, Wilson interval")
+    if left := [name for name in scores if name not in found]:
+        drawn = resampled(task.scoring, counts, seed)
+        of = "examples" if independent else "clusters of examples"
+        for name in left:
+            found[name] = _of_examples(name, scores[name], drawn[name], len(counts), of)
     return {name: found[name] for name in scores}
+
+
+def resampled(scoring: "Scoring", counts: Floats, seed: int) -> dict[str, list[float]]:
+    """Return each metric over a thousand resamples of clusters; `counts` is [clusters, counts]."""
+    picks = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES_OF_EXAMPLES, len(counts)))
+    drawn = [scoring.rates(counts[pick].sum(axis=0)) for pick in picks]
+    # a draw may lack what a metric needs, such as a complete pair
+    return {name: [scores[name] for scores in drawn if name in scores] for name in scoring.metrics}
 
 
 def wilson(right: int, count: int, method: str) -> Estimate:
@@ -290,19 +303,21 @@ def _resampled_medians(parts: Sequence[Floats], seed: int) -> Floats:
     return medians
 
 
-def _of_examples(value: float, drawn: Sequence[float], count: int) -> Estimate:
+def _of_examples(name: str, value: float, drawn: Sequence[float], count: int, over: str) -> Estimate:
     """Return a score with the interval of its resamples; one that is 0 or 1 in all gets Wilson's instead.
+
+    `count` is the number of units that were resampled, and `over` says what they are.
 
     Such a score means that all answers are wrong, or right: resampling shows no spread, which is not
     certainty.
     """
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
-    if low == high and value in (0.0, 1.0):
+    if low == high and value in (0.0, 1.0) and name not in NOT_SHARES:
         return wilson(
             int(value) * count, count, "official score, Wilson interval as resampling has no spread"
         )
-    method = "official score, bootstrap over examples"
+    method = f"official score, bootstrap over {over}"
     return Estimate(value, min(low, value), max(high, value), CONFIDENCE, method, count)
 
 

@@ -5,6 +5,8 @@ beside it in one compressed file named by hash; whatever is derived here can be 
 
 Format history
     1   the first
+    2   answers in the samples are words, one for each example, with the counts that scores are made of;
+        `majority` is the primary metric of the best constant answer, which it was for one label an example
 """
 
 from typing import Any, Literal
@@ -14,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.estimate import Estimate
 from harness.meters.base import Reading
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """What `Record.schema_version` says; a test holds the two together."""
 
 
@@ -45,7 +47,7 @@ class DataFacts(Facts):
 
     `fingerprint` is the sha256 of the split's file; `official` says whether it is the official file, and is
     None where that is unknown; `examples` counts the split, `sample` the distinct timed ones; `majority` is
-    the share of the most frequent label, which a quality is read against.
+    the primary metric of the best answer that needs no reading, which a quality is read against.
     """
 
     tier: Literal["embedded", "local", "online"]
@@ -60,12 +62,16 @@ class DataFacts(Facts):
 
 
 class ModelFacts(Facts):
-    """Whose answers these are: base name, never a path; `fingerprint` is of weights and configuration."""
+    """Whose answers these are: base name, never a path; `fingerprint` is of weights and configuration.
+
+    `trained_on` is the sha256 of the file it was fine-tuned on, and empty where that is not known.
+    """
 
     name: str
     tier: Literal["embedded", "local", "online"]
     fingerprint: str
     trained: bool
+    trained_on: str = ""
 
 
 class ArtifactFacts(Facts):
@@ -196,7 +202,7 @@ class Record(Facts):
     with a `failure`. `profile` is quick, default or full; `launches` counts process launches.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
     run: str
     created: str
     status: Literal["complete", "partial", "failed"]

@@ -21,39 +21,53 @@ if TYPE_CHECKING:
 
 Ids = npt.NDArray[np.int64]
 Logits = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` (exclusive) of the first text (`text` 0) or the second (1)."""
+
+    start: int
+    end: int
+    text: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """One sequence as text: `first` alone or with `second`; spans are character offsets into `first`."""
+    """One sequence as text: `first` alone or with `second`, and the spans that the task asks about."""
 
     first: str
     second: str | None = None
-    spans: tuple[tuple[int, int], ...] = ()
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One question of a task as text.
 
-    `inputs` holds one sequence for pair tasks and one per candidate for grouped tasks. `gold` holds the
-    official answer (one label name for pair tasks), and is empty where the split hides it.
+    `inputs` holds one sequence, or one per candidate for grouped tasks, whose names stand in `candidates`.
+    `gold` holds the official answer in the task's own terms, and is empty where the split hides it.
+    Examples of one `cluster` are not independent (a passage's questions, a minimal pair): they are drawn
+    together when intervals are resampled; without one, an example stands for itself.
     """
 
     id: str
     inputs: tuple[TextInput, ...]
     gold: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSequence:
-    """Unpadded token ids and segment ids, both int64 of shape [tokens]; spans are token offsets.
+    """Unpadded token ids and segment ids, integers of shape [tokens]; spans are token offsets, end exclusive.
 
     `cut` is the number of tokens that truncation removed.
     """
 
-    ids: Ids
-    segments: Ids
+    ids: npt.NDArray[np.integer[Any]]
+    segments: npt.NDArray[np.integer[Any]]
     spans: tuple[tuple[int, int], ...] = ()
     cut: int = 0
 
@@ -76,13 +90,13 @@ class Predictions:
     """What a system answered to the requests of one call, in their order.
 
     `logits` is float32 of shape [sequences, labels], its columns in the order of the task's labels;
-    the sequences of request i are rows `offsets[i]` to `offsets[i + 1]`. A program that gives labels only
-    leaves `logits` empty and fills `labels`. `costs` may say what each request cost (layers, tokens, stage).
+    the sequences of request i are rows `offsets[i]` to `offsets[i + 1]`. A program that decides for itself
+    leaves `logits` empty and fills `answers`. `costs` may say what each request cost (layers, tokens, stage).
     """
 
     logits: Logits
-    offsets: npt.NDArray[np.int64]
-    labels: tuple[str, ...] | None = None
+    offsets: Offsets
+    answers: tuple[str, ...] | None = None
     costs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
@@ -130,7 +144,8 @@ class Checkpoint:
 
     `folder` is a Hugging Face checkpoint; `name` is how the user called it, without its path;
     `tier` is embedded, local or online; `fingerprint` is the sha256 of weights and configuration.
-    `trained` is False for architecture studies, whose answers mean nothing.
+    `trained` is False for architecture studies, whose answers mean nothing; `trained_on` is the sha256 of
+    the file it was fine-tuned on, where that is known.
     """
 
     name: str
@@ -138,6 +153,7 @@ class Checkpoint:
     tier: str
     fingerprint: str
     trained: bool = True
+    trained_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +232,7 @@ class Variant(Protocol):
         """Load the artifact into a system that is ready to answer."""
 
 
-def offsets_of(requests: Sequence[Request]) -> npt.NDArray[np.int64]:
+def offsets_of(requests: Sequence[Request]) -> Offsets:
     """Return int64 [requests + 1]: where each request's sequences begin among all sequences."""
     counts = [len(request.sequences) for request in requests]
     return np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)

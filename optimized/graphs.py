@@ -59,8 +59,8 @@ def require_closeness(
     A logit may differ by half of the largest fp32 logit, and by 0.5 in any case: that catches a broken graph,
     while what int8 costs in quality is for the harness to measure.
     """
-    exact = reference.predict(reference.encode(trial)).logits
-    rounded = candidate.predict(candidate.encode(trial)).logits
+    first = reference.predict(reference.encode(trial))
+    exact, rounded = first.logits, candidate.predict(candidate.encode(trial)).logits
     worst = float(np.max(np.abs(exact - rounded)))
     bound = max(0.5, 0.5 * float(np.max(np.abs(exact))))
     if not worst <= bound:
@@ -69,7 +69,7 @@ def require_closeness(
             where="onnx-int8",
             remedy="This model does not bear dynamic int8 as it is; use onnx-fp32.",
         )
-    answers = zip(task.decide(exact), task.decide(rounded), strict=True)
+    answers = zip(task.decide(exact, first.offsets), task.decide(rounded, first.offsets), strict=True)
     equal = [one == other for one, other in answers]
     return {
         "examples": len(trial),

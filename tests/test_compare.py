@@ -9,6 +9,7 @@ from records import a_failure, a_host, a_quality, a_record, an_accuracy
 from harness import compare
 from harness.compare import Answers, QualityChange, Ratio, Refused
 from harness.record import PlacementFacts, Record
+from harness.system import Example
 from harness.tasks import get_task
 
 WITHIN_ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one process"
@@ -240,12 +241,13 @@ def test_equal_answers_are_no_change_of_quality() -> None:
 
 def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
     """The reference is right on 80 of 100, the system on 78 of these: -2 points, and never above 0."""
+    task = get_task("boolq")
+    examples = [Example(str(at), (), ("true",)) for at in range(100)]
     answers = Answers(
-        gold=["true"] * 100,
-        system=["true"] * 78 + ["false"] * 22,
-        reference=["true"] * 80 + ["false"] * 20,
+        system=task.scoring.by_cluster(examples, ["true"] * 78 + ["false"] * 22),
+        reference=task.scoring.by_cluster(examples, ["true"] * 80 + ["false"] * 20),
     )
-    found = compare.quality_change(a_record("fast"), a_record(), answers=answers, task=get_task("boolq"))
+    found = compare.quality_change(a_record("fast"), a_record(), answers=answers, task=task)
     assert isinstance(found, QualityChange)
     assert found.paired
     assert found.points.value == pytest.approx(-2)

@@ -1,5 +1,4 @@
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,26 +10,21 @@ from scipy.stats import binom
 from harness import estimate
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import Percentile
+from harness.system import Example
 from harness.tasks import get_task
-from harness.tasks.base import PairTask
 
 MS = 1_000_000
 
 
-def class_mean(gold: Sequence[str], answers: Sequence[str]) -> dict[str, float]:
-    """Accuracy, and the mean over classes of the share of their examples that were answered right."""
-    right = [one == other for one, other in zip(gold, answers, strict=True)]
-    shares = [
-        sum(hit for hit, label in zip(right, gold, strict=True) if label == name) / gold.count(name)
-        for name in set(gold)
+BOOLQ, CB = get_task("boolq"), get_task("cb")
+
+
+def having(gold: list[str], clusters: int = 0) -> list[Example]:
+    """Return an example without text for each label, dealt out to clusters in turn where there are any."""
+    return [
+        Example(str(at), (), (label,), cluster=str(at % clusters) if clusters else "")
+        for at, label in enumerate(gold)
     ]
-    return {"accuracy": sum(right) / len(right), "macro_f1": sum(shares) / len(shares)}
-
-
-TWO_METRICS = PairTask(
-    "cb", "CB", "premise", "hypothesis", {}, ("accuracy", "macro_f1"), class_mean, "two metrics"
-)
-"""CB with a metric that is as skewed as macro-F1 and scores in microseconds."""
 
 
 @pytest.mark.parametrize("p", estimate.MINIMUM_REQUESTS)
@@ -227,7 +221,7 @@ def test_no_meter_is_no_energy() -> None:
 
 def test_accuracy_has_wilsons_interval() -> None:
     """8 of 10: centre (0.8 + 3.8415/20) / 1.38415 = 0.71674, half-width 0.22658."""
-    found = estimate.quality(get_task("boolq"), ["true"] * 10, ["true"] * 8 + ["false"] * 2)
+    found = estimate.quality(BOOLQ, having(["true"] * 10), ["true"] * 8 + ["false"] * 2)
     accuracy = found["accuracy"]
     assert accuracy.value == 0.8
     assert (accuracy.low, accuracy.high) == pytest.approx((0.49016, 0.94332), abs=1e-5)
@@ -238,10 +232,10 @@ def test_other_metrics_are_bootstrapped_over_examples_and_seeded() -> None:
     """A task may have two metrics; the same seed gives the same interval, and the value lies in it."""
     gold = ["entailment"] * 20 + ["contradiction"] * 15 + ["neutral"] * 5
     answers = ["entailment"] * 18 + ["contradiction"] * 17 + ["entailment"] * 5
-    found = estimate.quality(TWO_METRICS, gold, answers, seed=3)
+    found = estimate.quality(CB, having(gold), answers, seed=3)
     assert list(found) == ["accuracy", "macro_f1"]
     macro = found["macro_f1"]
-    assert macro == estimate.quality(TWO_METRICS, gold, answers, seed=3)["macro_f1"]
+    assert macro == estimate.quality(CB, having(gold), answers, seed=3)["macro_f1"]
     assert 0 < macro.low < macro.value < macro.high < 1
     assert macro.method == "official score, bootstrap over examples"
 
@@ -249,16 +243,44 @@ def test_other_metrics_are_bootstrapped_over_examples_and_seeded() -> None:
 def test_a_perfect_score_is_not_certain() -> None:
     """Resampling 30 right answers shows no spread; Wilson's lower end, 30 / (30 + 3.8415), is 0.886."""
     gold = ["entailment", "contradiction", "neutral"] * 10
-    macro = estimate.quality(TWO_METRICS, gold, gold)["macro_f1"]
+    macro = estimate.quality(CB, having(gold), gold)["macro_f1"]
     assert (macro.value, macro.high) == (1, 1)
     assert macro.low == pytest.approx(30 / (30 + 1.959964**2), abs=1e-5)
+
+
+def test_examples_that_belong_together_are_resampled_together() -> None:
+    """Ten passages of four questions, answered all right or all wrong: ten units, not forty.
+
+    Seven of ten passages are right. Drawing ten with replacement the share has a standard deviation of
+    sqrt(0.7 x 0.3 / 10) = 0.145, where forty questions on their own would have 0.072.
+    """
+    examples = having(["true"] * 40, clusters=10)
+    answers = ["true" if at % 10 < 7 else "false" for at in range(40)]
+    found = estimate.quality(BOOLQ, examples, answers)["accuracy"]
+    assert (found.value, found.count) == (0.7, 10)
+    assert found.method == "official score, bootstrap over clusters of examples"
+    # 2 x 1.96 standard deviations
+    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.145, abs=0.07)
+    alone = estimate.quality(BOOLQ, having(["true"] * 40), answers)["accuracy"]
+    assert alone.high - alone.low < found.high - found.low
+
+
+def test_a_metric_that_some_resamples_cannot_give_has_the_interval_of_the_others() -> None:
+    """One complete minimal pair among ten halves of pairs: a third of the draws hold no pair at all."""
+    task = get_task("ax-g")
+    clusters = ["whole", "whole", *map(str, range(10))]
+    examples = [Example(str(at), (), ("entailment",), cluster=name) for at, name in enumerate(clusters)]
+    found = estimate.quality(task, examples, ["entailment"] * 12)
+    assert found["gender_parity"].value == 1
+    without = estimate.quality(task, examples[1:], ["entailment"] * 11)
+    assert list(without) == ["accuracy"]
 
 
 @pytest.mark.parametrize(("gold", "answers"), [([], []), (["true"], [])])
 def test_scores_need_an_answer_to_every_example(gold: list[str], answers: list[str]) -> None:
     """Neither nothing nor unequal numbers are scored."""
     with pytest.raises(ValueError, match=r"answers to \d labelled examples"):
-        estimate.quality(get_task("boolq"), gold, answers)
+        estimate.quality(BOOLQ, having(gold), answers)
 
 
 def test_robust_spread_is_the_scaled_median_deviation_over_the_median() -> None:

@@ -1,6 +1,7 @@
 """The tiny encoder that ships with the package, and how to unpack it for one task.
 
-One trunk serves every task; `heads.json` says which rows of the classifier belong to which task. Made by
+One trunk serves every task; `heads.json` says which rows of the classifier, or of the span classifier for
+tasks that ask about spans, belong to which task. Made by
 `baselines/scratch.py`; `training.json` says how. Weights are stored as float16 to keep the package small
 and are unpacked to float32. Unpacking needs neither torch nor transformers.
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import CheckpointError
+from harness.tasks import get_task
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _CLASSIFIER = ("classifier.weight", "classifier.bias")
@@ -46,8 +48,9 @@ def unpack(shipped: Path, task: str, folder: Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_weights(shipped, unfinished, list(heads[task].values()))
-        _write_config(shipped, unfinished, list(heads[task]))
+        spans = get_task(task).head == "span"
+        _write_weights(shipped, unfinished, list(heads[task].values()), spans=spans)
+        _write_config(shipped, unfinished, list(heads[task]), spans=spans)
         for name in _TOKENIZER_FILES:
             shutil.copy(shipped / name, unfinished / name)
         unfinished.chmod(0o755)
@@ -57,20 +60,23 @@ def unpack(shipped: Path, task: str, folder: Path) -> Path:
     return folder
 
 
-def _write_weights(shipped: Path, folder: Path, rows: list[int]) -> None:
+def _write_weights(shipped: Path, folder: Path, rows: list[int], *, spans: bool) -> None:
     from safetensors.numpy import load_file, save_file
 
     tensors = load_file(shipped / "model.safetensors")
+    heads = {name: tensors.pop(name) for name in list(tensors) if "classifier." in name}
     for name in _CLASSIFIER:
-        tensors[name] = tensors[name][rows]
-    wide = {name: tensor.astype("float32") for name, tensor in tensors.items()}
+        tensors[name] = heads[f"span_{name}" if spans else name][rows]
+    unused = "bert.pooler." if spans else "-"  # a span's head does not read the first token
+    wide = {name: tensor.astype("float32") for name, tensor in tensors.items() if not name.startswith(unused)}
     save_file(wide, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
 
 
-def _write_config(shipped: Path, folder: Path, labels: list[str]) -> None:
+def _write_config(shipped: Path, folder: Path, labels: list[str], *, spans: bool) -> None:
     config: dict[str, Any] = json.loads((shipped / "config.json").read_text(encoding="utf-8"))
     config |= {
+        "architectures": [f"BertFor{'Span' if spans else 'Sequence'}Classification"],
         "dtype": "float32",
         "id2label": {str(number): label for number, label in enumerate(labels)},
         "label2id": {label: number for number, label in enumerate(labels)},

@@ -16,6 +16,7 @@ from harness.system import (
     Checkpoint,
     EncodedSequence,
     Example,
+    Logits,
     Placement,
     Predictions,
     Request,
@@ -37,7 +38,7 @@ class FakeSystem:
     """Answers rightly but for every `wrong`-th example; each token costs `ns_per_token` on the clock.
 
     `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request. With
-    `labels_only` it answers as a program from outside does: labels, no logits.
+    `labels_only` it answers as a program from outside does: answers, no logits.
     """
 
     task: Task
@@ -48,7 +49,7 @@ class FakeSystem:
     fails: BenchError | None = None
     labels_only: bool = False
     closed: bool = False
-    _gold: dict[str, int] = field(default_factory=dict)
+    _gold: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Give each word a token; that takes `ENCODE_NS` an example."""
@@ -62,13 +63,12 @@ class FakeSystem:
         for request in requests:
             tokens = (self.padded_to or 0) * len(request.sequences) or request.tokens
             self.clock.advance(tokens * self.ns_per_token)
-        logits = np.zeros((len(requests), len(self.task.labels)), dtype=np.float32)
-        for row, request in enumerate(requests):
-            logits[row, self._gold[request.id]] = 1.0
+        targets = [target for request in requests for target in self._gold[request.id]]
+        logits, offsets = self._logits(targets), offsets_of(requests)
         if self.labels_only:
-            names = tuple(self.task.labels[self._gold[request.id]] for request in requests)
-            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), labels=names)
-        return Predictions(logits, offsets_of(requests))
+            decided = tuple(self.task.decide(logits, offsets))
+            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets, answers=decided)
+        return Predictions(logits, offsets)
 
     def describe(self) -> Mapping[str, Any]:
         """Say that it is a fake."""
@@ -78,13 +78,19 @@ class FakeSystem:
         """Remember that it was closed."""
         self.closed = True
 
+    def _logits(self, targets: Sequence[int]) -> Logits:
+        if self.task.head == "choice":
+            return np.array(targets, dtype=np.float32).reshape(-1, 1)
+        return np.eye(len(self.task.labels), dtype=np.float32)[np.array(targets, dtype=np.int64)]
+
     def _request(self, example: Example) -> Request:
-        words = sum(len(f"{text.first} {text.second or ''}".split()) for text in example.inputs)
-        ids = np.arange(words, dtype=np.int64)
-        right = self.task.labels.index(example.gold[0]) if example.gold else 0
+        words = [np.arange(len(f"{text.first} {text.second or ''}".split())) for text in example.inputs]
+        right = self.task.targets(example) if example.gold else (0,) * len(words)
         missed = self.wrong and len(self._gold) % self.wrong == self.wrong - 1
-        self._gold.setdefault(example.id, (right + 1) % len(self.task.labels) if missed else right)
-        return Request(example.id, (EncodedSequence(ids, np.zeros_like(ids)),))
+        others = 2 if self.task.head == "choice" else len(self.task.labels)
+        said = tuple((target + 1) % others for target in right) if missed else right
+        self._gold.setdefault(example.id, said)
+        return Request(example.id, tuple(EncodedSequence(ids, np.zeros_like(ids)) for ids in words))
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,12 +68,13 @@ def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path
     tuning = Tuning(epochs=6, batch=8, learning_rate=2e-3, max_length=16, bf16=False)
     said = train(encoder, output, examples=examples, tuning=tuning)
     assert said["selection"][-1][1] > 0.9
-    found = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    checkpoint = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     dynamic = VARIANTS[1]
-    sources = tiny.Sources(found)
+    sources = tiny.Sources(checkpoint)
     artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path / "cache"))
     system = dynamic.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    answers = BOOLQ.decide(system.predict(system.encode(examples)).logits)
+    found = system.predict(system.encode(examples))
+    answers = BOOLQ.decide(found.logits, found.offsets)
     right = [answer == example.gold[0] for answer, example in zip(answers, examples, strict=True)]
     assert sum(right) / len(right) > 0.9
 

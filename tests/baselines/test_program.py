@@ -34,9 +34,9 @@ def test_a_program_answers_in_order_call_after_call(tmp_path: Path) -> None:
     examples = tiny.examples(2000)
     expected = tuple(BOOLQ.labels[int(example.id) % 2] for example in examples)
     one = system.predict(system.encode(examples[:1]))
-    assert one.labels == expected[:1]
+    assert one.answers == expected[:1]
     many = system.predict(system.encode(examples))
-    assert many.labels == expected
+    assert many.answers == expected
     assert list(many.offsets[:3]) == [0, 1, 2]
     assert system.describe()["engine"] == "program from outside"
     system.close()
@@ -88,7 +88,7 @@ def test_the_examples_of_the_documents_run(tmp_path: Path, language: str) -> Non
     file.write_text(blocks[-1])
     interpreter = sys.executable if language == "python" else "/bin/sh"
     system = ProgramSystem([interpreter, str(file)], get_task("rte"))
-    answers = system.predict(system.encode(tiny.examples(3, gold=("entailment",)))).labels
+    answers = system.predict(system.encode(tiny.examples(3, gold=("entailment",)))).answers
     assert answers is not None
     assert len(answers) == 3
     assert set(answers) <= set(get_task("rte").labels)

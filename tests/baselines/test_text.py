@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from baselines.text import TextEncoder, position_limit
 from harness.errors import DataError, UsageError
-from harness.system import EncodedSequence, Example, TextInput
+from harness.system import EncodedSequence, Example, Span, TextInput
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +78,70 @@ def test_the_tokenizers_own_truncation_and_padding_do_not_count(boolq_folder: Pa
 def test_spans_become_token_offsets(boolq_folder: Path) -> None:
     """`frozen` is the fourth word, so token 4 after [CLS]; a word in two pieces spans two tokens."""
     text = "is the lake frozen xy"
-    example = Example("0", (TextInput(text, None, ((12, 18), (19, 21))),))
+    example = Example("0", (TextInput(text, None, (Span(12, 18), Span(19, 21))),))
     sequence = TextEncoder(boolq_folder, 32).encode([example])[0].sequences[0]
     assert sequence.spans == ((4, 5), (5, 7))
 
 
+def test_spans_of_the_second_text_count_from_its_own_beginning(boolq_folder: Path) -> None:
+    """[CLS] the lake [SEP] is frozen xy [SEP]: `frozen` is token 5, `xy` tokens 6 and 7."""
+    spans = (Span(4, 8), Span(3, 9, 1), Span(10, 12, 1))
+    example = Example("0", (TextInput("the lake", "is frozen xy", spans),))
+    (sequence,) = TextEncoder(boolq_folder, 32).encode([example])[0].sequences
+    assert sequence.spans == ((2, 3), (5, 6), (6, 8))
+    assert sequence.ids.tolist() == encode(boolq_folder, "the lake", "is frozen xy").ids.tolist()
+
+
+def test_a_span_after_a_first_text_that_was_cut_is_where_its_word_is(boolq_folder: Path) -> None:
+    """20 words cut to 4 with a second text of 2: `frozen` is the last token but one."""
+    example = Example("0", (TextInput("lake " * 20, "is frozen", (Span(0, 4), Span(3, 9, 1))),))
+    (sequence,) = TextEncoder(boolq_folder, 9).encode([example])[0].sequences
+    assert sequence.spans == ((1, 2), (7, 8))
+    assert sequence.ids[7] == encode(boolq_folder, "frozen").ids[1]
+    assert sequence.cut == 16
+
+
+def test_a_span_of_several_words_reaches_from_the_first_to_the_last(boolq_folder: Path) -> None:
+    """`the lake` of `is the lake frozen`, a line break inside: tokens 2 and 3."""
+    example = Example("0", (TextInput("is the\nlake frozen", None, (Span(3, 11), Span(0, 2))),))
+    assert TextEncoder(boolq_folder, 32).encode([example])[0].sequences[0].spans == ((2, 4), (1, 2))
+
+
+words = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=30).map(" ".join)
+
+
+@settings(deadline=None, max_examples=100)
+@given(first=words, seconds=st.lists(words, min_size=1, max_size=4), length=st.integers(8, 64))
+def test_candidates_that_share_their_first_text_are_encoded_as_if_alone(
+    boolq_folder: Path, first: str, seconds: list[str], length: int
+) -> None:
+    """Ids, segments and what was cut, with and without truncation, by the tokenizer's own way for a pair."""
+    from tokenizers import Tokenizer
+
+    grouped = Example("0", tuple(TextInput(first, second) for second in seconds))
+    (request,) = TextEncoder(boolq_folder, length).encode([grouped])
+    tokenizer = Tokenizer.from_file(str(boolq_folder / "tokenizer.json"))
+    for sequence, second in zip(request.sequences, seconds, strict=True):
+        tokenizer.no_truncation()
+        whole = tokenizer.encode(first, second)
+        over = max(len(whole) - length, 0)
+        own = len(tokenizer.encode(first, add_special_tokens=False))
+        if over:
+            tokenizer.enable_truncation(length, strategy="only_first" if own > over else "longest_first")
+        wanted = tokenizer.encode(first, second)
+        assert sequence.ids.tolist() == wanted.ids
+        assert sequence.segments.tolist() == wanted.type_ids
+        assert sequence.cut == over
+        if over and own > over:
+            # [SEP] and the second text, whole, and [SEP]
+            tokenizer.no_truncation()
+            tail = tokenizer.encode(second, add_special_tokens=False).ids
+            assert sequence.ids.tolist()[len(sequence.ids) - 1 - len(tail) : -1] == tail
+
+
 def test_a_span_that_was_cut_off_is_an_error(boolq_folder: Path) -> None:
     """A span that points nowhere must not become a wrong answer."""
-    example = Example("7", (TextInput("lake " * 40, None, ((190, 194),)),))
+    example = Example("7", (TextInput("lake " * 40, None, (Span(190, 194),)),))
     with pytest.raises(DataError, match="no token within the maximum length"):
         TextEncoder(boolq_folder, 8).encode([example])
 

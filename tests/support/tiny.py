@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.quiet import quiet_transformers
+from harness.data import embedded
 from harness.system import (
     Artifact,
     Checkpoint,
@@ -18,8 +19,10 @@ from harness.system import (
     Sources,
     System,
     TextInput,
+    Variant,
     Workshop,
 )
+from harness.tasks.base import Task, reported_split
 
 SENTENCE = "is the lake frozen in winter a passage says it freezes each year and people skate"
 WORDS = tuple(SENTENCE.split())
@@ -65,6 +68,39 @@ def tiny_checkpoint(
         kind(BertConfig(**{**settings, **config})).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
+
+
+def span_checkpoint(
+    folder: Path, labels: Sequence[str] = ("false", "true"), *, seed: int = 0, **config: Any
+) -> Path:
+    """Write a random BERT like `tiny_checkpoint`'s with the head for two spans; return its folder."""
+    import torch
+    from transformers import AutoModel
+
+    from baselines.spans import SpanClassifier
+
+    tiny_checkpoint(folder, labels, seed=seed, head=False, **config)
+    torch.manual_seed(seed)
+    with quiet_transformers():
+        SpanClassifier(AutoModel.from_pretrained(folder), len(labels)).save_pretrained(folder)
+    return folder
+
+
+def task_checkpoint(folder: Path, task: Task, **config: Any) -> Path:
+    """Write a random checkpoint with the head and the labels of a task, and 128 positions."""
+    make = span_checkpoint if task.head == "span" else tiny_checkpoint
+    return make(folder, task.labels, max_position_embeddings=128, **config)
+
+
+def task_examples(task: Task, count: int = 4) -> list[Example]:
+    """Return at least `count` labelled examples of a task, from its embedded rows."""
+    split = "train" if "train" in task.splits else reported_split(task)
+    rows = embedded.rows(task.name, split, count)
+    return [
+        example
+        for number, row in enumerate(rows, 1)
+        for example in task.parse(row, f"rows:{number}", labelled=True)
+    ]
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -140,8 +176,24 @@ def workshop(root: Path, times: Mapping[str, float] | None = None, told: list[st
 
 CPU = Placement("cpu", (0,), threads=1)
 SHORT = Settings(max_length=32, batch=1)
+LONG = Settings(max_length=128, batch=1)
+"""As long as the models of `task_checkpoint` take."""
 
 
-def sources(folder: Path, trial: int = 6) -> Sources:
-    """Return the checkpoint in a folder with trial examples."""
-    return Sources(checkpoint_of(folder), tuple(examples(trial)))
+def sources(folder: Path, trial: int = 6, task: Task | None = None) -> Sources:
+    """Return the checkpoint in a folder with trial examples, of a task if one is named."""
+    asked = examples(trial) if task is None else task_examples(task)
+    return Sources(checkpoint_of(folder), tuple(asked))
+
+
+def opened(
+    variant: Variant,
+    task: Task,
+    folder: Path,
+    cache: Path,
+    settings: Settings = LONG,
+    times: Mapping[str, float] | None = None,
+) -> System:
+    """Prepare a variant of the checkpoint in a folder and load it."""
+    artifact = variant.prepare(task, sources(folder, task=task), settings, workshop(cache, times))
+    return variant.load(task, artifact, CPU, settings)

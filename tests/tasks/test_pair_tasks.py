@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from harness.errors import DataError, UsageError
+from harness.system import Example
 from harness.tasks import TASKS, get_task
 
 BOOLQ = get_task("boolq")
@@ -84,16 +85,21 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         BOOLQ.read(path, labelled=True)
 
 
+def having(*gold: str) -> list[Example]:
+    """Return an example without text for each label."""
+    return [Example(str(number), (), (label,)) for number, label in enumerate(gold)]
+
+
 def test_the_answer_is_the_label_with_the_highest_logit() -> None:
     """Columns have the order of the task's labels; the first of equals wins."""
     logits = np.array([[0.1, 0.2, -1.0], [3.0, 1.0, 2.0], [1.0, 1.0, 0.0]], dtype=np.float32)
-    assert CB.decide(logits) == ["contradiction", "entailment", "entailment"]
+    assert CB.decide(logits, np.arange(4)) == ["contradiction", "entailment", "entailment"]
 
 
 def test_accuracy_is_the_share_of_right_answers() -> None:
     """Two of four."""
-    gold = ["true", "false", "true", "true"]
-    assert BOOLQ.score(gold, ["true", "true", "false", "true"]) == {"accuracy": 0.5}
+    examples = having("true", "false", "true", "true")
+    assert BOOLQ.scoring(examples, ["true", "true", "false", "true"]) == {"accuracy": 0.5}
 
 
 def test_cb_macro_f1_is_the_plain_mean_over_three_classes() -> None:
@@ -101,10 +107,10 @@ def test_cb_macro_f1_is_the_plain_mean_over_three_classes() -> None:
 
     Their mean is 4/9, and three of five answers are right.
     """
-    gold = ["entailment", "contradiction", "contradiction", "neutral", "entailment"]
+    examples = having("entailment", "contradiction", "contradiction", "neutral", "entailment")
     answers = ["entailment", "contradiction", "entailment", "entailment", "entailment"]
     # entailment: 2 right of 4 answered, 2 of 2 found -> P 1/2, R 1, F1 2/3
-    scores = CB.score(gold, answers)
+    scores = CB.scoring(examples, answers)
     assert scores["accuracy"] == pytest.approx(3 / 5)
     assert scores["macro_f1"] == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
@@ -112,7 +118,7 @@ def test_cb_macro_f1_is_the_plain_mean_over_three_classes() -> None:
 def test_a_class_that_nobody_holds_or_answers_counts_zero() -> None:
     """A split without neutral examples cannot reach a macro-F1 of 1, as in the official script."""
     gold = ["entailment", "contradiction"]
-    assert CB.score(gold, gold)["macro_f1"] == pytest.approx(2 / 3)
+    assert CB.scoring(having(*gold), gold)["macro_f1"] == pytest.approx(2 / 3)
 
 
 @given(st.lists(st.tuples(st.sampled_from(CB.labels), st.sampled_from(CB.labels)), min_size=1))
@@ -120,18 +126,18 @@ def test_macro_f1_is_what_the_library_computes(pairs: list[tuple[str, str]]) -> 
     """Whatever the answers: scikit-learn over all three classes, absent ones as 0."""
     gold, answers = ([pair[side] for pair in pairs] for side in (0, 1))
     expected = f1_score(gold, answers, labels=CB.labels, average="macro", zero_division=0.0)
-    assert CB.score(gold, answers)["macro_f1"] == pytest.approx(expected)
+    assert CB.scoring(having(*gold), answers)["macro_f1"] == pytest.approx(expected)
 
 
 def test_scoring_refuses_answers_that_do_not_match_the_examples() -> None:
     """One answer an example, and at least one."""
     with pytest.raises(ValueError, match="1 answers to 2"):
-        BOOLQ.score(["true", "false"], ["true"])
+        BOOLQ.scoring(having("true", "false"), ["true"])
 
 
 def test_prediction_rows_have_the_official_form() -> None:
     """BoolQ writes strings, not booleans."""
-    assert BOOLQ.answer_row("3", "true") == {"idx": 3, "label": "true"}
+    assert BOOLQ.answer_rows([Example("3", ())], ["true"]) == [{"idx": 3, "label": "true"}]
 
 
 def test_an_unknown_task_is_answered_with_the_nearest_name() -> None:

@@ -14,6 +14,11 @@ _NO = (("random", 0.35), ("entity", 0.4), ("ruled out", 0.1), ("untold", 0.15))
 def choose_asked(dice: Dice, world: World, label: bool) -> tuple[Fact, str]:
     """Choose the fact asked about, three times in four one of the main entity, and the value asked."""
     entity = 0 if dice.chance(0.75) else dice.below(len(world.entities))
+    return choose_of(dice, world, entity, label)
+
+
+def choose_of(dice: Dice, world: World, entity: int, label: bool) -> tuple[Fact, str]:
+    """Choose a fact of the given entity and the value asked, wrong in one of the ways if `label` is false."""
     fact = dice.pick([fact for fact in world.facts if fact.entity == entity])
     if label:
         return fact, world.value(fact)

@@ -8,7 +8,7 @@ from harness.data.embedded.asking import choose_asked
 from harness.data.embedded.dice import Dice
 from harness.data.embedded.model import Kind
 from harness.data.embedded.places import PLACES
-from harness.data.embedded.prose import count_tokens, filled, passage, sentence_case
+from harness.data.embedded.prose import count_tokens, filled, fitted_passage, sentence_case
 from harness.data.embedded.things import THINGS
 from harness.data.embedded.world import World, draw_world
 
@@ -25,30 +25,21 @@ def row(dice: Dice, split: str, max_sentences: int | None = None) -> dict[str, o
     sentences = dice.from_quantiles(_SENTENCES)
     if max_sentences is not None:
         sentences = min(sentences, 2 + dice.below(max_sentences - 1))
-    world = _world(dice, split, sentences)
+    world = draw_told(dice, split, sentences)
     label = dice.chance(SHARE_TRUE)
     question = _question(dice, world, label)
-    fillers = max(0, sentences - 1 - len(world.facts))
-    text = _passage(dice, world, fillers, MAX_TOKENS - count_tokens(question))
+    title = f"{sentence_case(world.entities[0].name.removeprefix('the '))} -- "
+    room = MAX_TOKENS - count_tokens(title) - count_tokens(question)
+    text = title + fitted_passage(dice, world, sentences, room)
     return {"question": question, "passage": text, "label": label}
 
 
-def _world(dice: Dice, split: str, sentences: int) -> World:
+def draw_told(dice: Dice, split: str, sentences: int) -> World:
     """Share the sentences of a passage among the entities: longer passages tell of more of them."""
     others = 0 if sentences < _ONE_OTHER else 1 if sentences < _TWO_OTHERS else 1 + dice.below(2)
     told = max(1, min(5, (sentences - 1) // (2 if others else 1)))
     counts = [max(1, min(4, (sentences - 1 - told) // (others + 1))) for _ in range(others)]
     return draw_world(dice, split, dice.pick(KINDS), (told, *counts))
-
-
-def _passage(dice: Dice, world: World, fillers: int, room: int) -> str:
-    name = world.entities[0].name
-    title = sentence_case(name.removeprefix("the "))
-    while True:
-        text = f"{title} -- {passage(dice, world, fillers)}"
-        if count_tokens(text) <= room:
-            return text
-        fillers = max(0, fillers - 1)
 
 
 def _question(dice: Dice, world: World, label: bool) -> str:

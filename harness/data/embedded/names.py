@@ -26,6 +26,11 @@ FIRST = tuple(
     Frank George Grace Hannah Harold Helen Henry Hugo Ida Irene Jacob James Jane Joan Joseph Julia Karl
     Laura Leo Lucy Martin Mary Nora Olive Oscar Paul Peter Ralph Rosa Ruth Simon Sarah Thomas Victor Walter""".split()
 )
+WOMEN = tuple(
+    """Ada Agnes Alice Anna Clara Edith Ella Emma Flora Grace Hannah Helen Ida Irene Jane Joan Julia Laura Lucy
+    Mary Nora Olive Rosa Ruth Sarah""".split()
+)
+MEN = tuple(name for name in FIRST if name not in WOMEN)
 LAST = tuple(
     """Adler Baker Barnes Bell Black Brandt Carr Chandler Cole Cooper Cross Dean Drake Ellis Fisher Fletcher
     Ford Frost Gray Hale Hart Hill Holt Hunter Keller King Lane Lowe Marsh Mason Miller Moss Nash North Page
@@ -38,6 +43,11 @@ _SPLIT_OF_TENTH = {0: "val", 1: "val", 2: "test", 3: "test"}
 def person(dice: Dice) -> str:
     """Draw a first and a last name."""
     return f"{dice.pick(FIRST)} {dice.pick(LAST)}"
+
+
+def surname(name: str) -> str:
+    """Take the last name of a person."""
+    return name.rpartition(" ")[2]
 
 
 def year(dice: Dice) -> str:

@@ -179,3 +179,9 @@ CLOSERS = (
     "The {ministry, court, council} is {expected, due} to {decide, report, meet} {next week, next month, in the autumn}.",
     "{Analysts, Observers, Reporters} had {not expected, long expected} the {news, move, statement}.",
 )
+QUOTES = (
+    "{s} said that {work, training, planning} would {start, go on, end} {soon, in the spring, next month}.",
+    "{s} told {reporters, members, visitors} that the {news, report, decision} was {good, bad, no surprise}.",
+    "{s} thanked {friends, neighbours, the staff} for their {help, patience, support}.",
+    "There would be no {delays, changes, talks}, {s} said on {Monday, Tuesday, Thursday, Friday}.",
+)

@@ -101,6 +101,16 @@ def passage(dice: Dice, world: World, count: int) -> str:
     return " ".join(text)
 
 
+def fitted_passage(dice: Dice, world: World, sentences: int, room: int) -> str:
+    """Write a passage of about that many sentences, with fewer fillers until it has at most `room` tokens."""
+    fillers = max(0, sentences - 1 - len(world.facts))
+    while True:
+        text = passage(dice, world, fillers)
+        if count_tokens(text) <= room:
+            return text
+        fillers = max(0, fillers - 1)
+
+
 def _joined(dice: Dice, facts: list[Fact]) -> list[list[Fact]]:
     """Join some neighbouring facts on the same entity in pairs."""
     groups: list[list[Fact]] = []

@@ -62,6 +62,10 @@ ASSERTED = (
     "Everybody in the street knows that {c}.",
     "It is a pity that {c}.",
     "I remember that {c}.",
+    "I do not doubt that {c}.",
+    "Nobody can deny that {c}.",
+    "It is no longer a secret that {c}.",
+    "I was wrong to doubt that {c}.",
 )
 DENIED = (
     "I do not believe that {c}.",
@@ -74,6 +78,10 @@ DENIED = (
     "They were wrong to say that {c}.",
     "It never happened that {c}.",
     "It is just a silly rumour that {c}.",
+    "I never believed that {c}.",
+    "It turns out to be false that {c}.",
+    "I was glad to hear it is not true that {c}.",
+    "I know it is not so that {c}.",
 )
 OPEN = (
     "Do you think that {c}?",
@@ -86,6 +94,10 @@ OPEN = (
     "It is possible that {c}.",
     "They are still arguing whether {c}.",
     "Is it really so that {c}?",
+    "I do not know whether {c}.",
+    "It may be true or false that {c}.",
+    "I am not sure that {c}.",
+    "Nobody knows whether {c}.",
 )
 SMALL_TALK = (
     "Well, you know how it is.",

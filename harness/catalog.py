@@ -26,11 +26,21 @@ DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """A family of pretrained encoders: what works with it, and what an engine cannot do and why."""
+
+    name: str
+    summary: str
+    unavailable: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What can be measured: variants by name, and the way from a model's name to a checkpoint for a task."""
 
     variants: Mapping[str, Variant]
     resolve: Callable[[str, Task, Cache], Checkpoint]
+    families: tuple[Family, ...] = ()
 
     def variant(self, name: str) -> Variant:
         """Return the variant of this name; UsageError with the nearest names if there is none."""
@@ -43,10 +53,12 @@ class Catalog:
 def load_catalog() -> Catalog:
     """Return the catalog of everything that ships with the package."""
     from baselines.checkpoint import resolve_classifier
+    from baselines.families import FAMILIES
     from baselines.table import variants as plain
     from optimized.table import variants as faster
 
-    return Catalog({variant.name: variant for variant in (*plain(), *faster())}, resolve_classifier)
+    found = {variant.name: variant for variant in (*plain(), *faster())}
+    return Catalog(found, resolve_classifier, tuple(Family(*each) for each in FAMILIES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from harness.estimate import (
     time_per_request,
 )
 from harness.record import Record
+from harness.tasks.custom import CUSTOM
 
 ENOUGH_ROUNDS = 7
 """From 7 rounds on the interval of a median covers it as often as it says (see `harness.estimate`)."""
@@ -202,7 +203,10 @@ def _data_note(record: Record) -> Doubt | None:
         return None
     split = f"{record.data.name}/{record.data.split}"
     sentence = f"{_run(record)}, {split}: {_stop(record.data.note)}"
-    return Doubt("data-note", sentence, f"Use the official {split} for a score that others can compare with.")
+    step = f"Use the official {split} for a score that others can compare with."
+    if record.cell.task == CUSTOM:
+        step = "Compare it with scores on these rows only, and of models that were not trained on them."
+    return Doubt("data-note", sentence, step)
 
 
 def _untrained_model(record: Record) -> Doubt | None:
@@ -213,13 +217,21 @@ def _untrained_model(record: Record) -> Doubt | None:
     return Doubt("untrained-model", sentence, step)
 
 
-def _near_majority(record: Record) -> Doubt | None:
-    accuracy = record.quality.metrics.get("accuracy") if record.quality else None
-    share = record.data.majority
-    if accuracy is None or share is None or accuracy.low > share:
+def _seen_in_training(record: Record) -> Doubt | None:
+    if not record.model.trained_on or record.model.trained_on != record.data.fingerprint:
         return None
+    sentence = f"{_run(record)}: {record.model.name} was trained on these very examples."
+    step = "Score a split that was held out, or cut one: `bench data folds`."
+    return Doubt("seen-in-training", sentence, step)
+
+
+def _near_majority(record: Record) -> Doubt | None:
+    found, share = _primary(record), record.data.majority
+    if record.quality is None or found is None or share is None or found.low > share:
+        return None
+    metric = record.quality.primary.replace("_", "-")
     sentence = (
-        f"{_name(record)}: its accuracy, {100 * accuracy.value:.1f} %, is not surely above the "
+        f"{_name(record)}: its {metric}, {100 * found.value:.1f} %, is not surely above the "
         f"{100 * share:.1f} % that one constant answer gets."
     )
     step = "Train longer (`bench train`), name a better checkpoint with --model, or score more examples."
@@ -254,6 +266,7 @@ _RULES: tuple[Callable[[Record], Doubt | None], ...] = (
     _embedded_data,
     _data_note,
     _untrained_model,
+    _seen_in_training,
     _near_majority,
 )
 

@@ -155,12 +155,12 @@ class Store:
             raise unknown_name("run", name, runs)
         return runs[name]
 
-    def unfinished(self) -> RunFolder:
-        """Return the newest run that has a journal; UsageError if every run is complete."""
+    def unfinished(self) -> list[RunFolder]:
+        """Return the runs that have a journal, the newest last; UsageError if every run is complete."""
         open_runs = [folder for folder in self.runs() if (folder.path / "journal" / "plan.json").exists()]
         if not open_runs:
             raise UsageError("no unfinished run in the store.", where=str(self.root))
-        return open_runs[-1]
+        return open_runs
 
     def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[Unreadable]]:
         """Read the records of these runs; what cannot be read is returned beside them, never raised."""
@@ -172,11 +172,14 @@ class Store:
                 unreadable.append(found)
             else:
                 records.append(found)
-        return sorted(records, key=_as_asked), unreadable
+        place = {folder.name: number for number, folder in enumerate(runs)}
+        return sorted(
+            records, key=lambda record: (place.get(record.run, len(runs)), *_as_asked(record))
+        ), unreadable
 
 
 def _as_asked(record: "Record") -> tuple[str, list[int]]:
-    """Sort records by run, then as the user named scenarios and variants: the baseline comes first."""
+    """Sort the records of a run as the user named scenarios and variants: the baseline comes first."""
     order = record.configuration
     places = ((order.get("scenarios"), record.cell.scenario), (order.get("variants"), record.cell.variant))
     return record.run, [named.index(name) if named and name in named else 0 for named, name in places]
@@ -191,8 +194,8 @@ def read_record(path: Path) -> "Record | Unreadable":
         version = json.loads(text).get("schema_version")
     except (OSError, ValueError, AttributeError) as problem:
         return Unreadable(path, f"not a record: {problem}")
-    if version != SCHEMA_VERSION:
-        return Unreadable(path, f"schema version {version}, and this program reads {SCHEMA_VERSION}")
+    if version not in range(1, SCHEMA_VERSION + 1):
+        return Unreadable(path, f"schema version {version}, and this program reads 1 to {SCHEMA_VERSION}")
     try:
         return Record.model_validate_json(text)
     except ValueError as problem:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from harness.compare import BASELINE, REFERENCES, TOLERANCE, Ratio, judge
 from harness.estimate import Energy, Estimate, Unavailable
+from harness.record import Record
 from reports.cells import Cell, Column, Notes
 from reports.figures import Absent, Figures
 from reports.numbers import COUNTS, ENERGIES, MEMORIES, TIMES, Unit, shown, unit_for, with_interval
@@ -30,6 +31,7 @@ def columns(group: Sequence[Figures]) -> list[Maker]:
         *(_energy_reduction(name, group) for name in REFERENCES),
         *(_percentile(name, group) for name in SHOWN_PERCENTILES if name in group[0].latency),
         _throughput(),
+        *([_sequences()] if any(_per_request(item.record) > 1 for item in group) else []),
         _memory(group),
     ]
 
@@ -96,6 +98,21 @@ def _throughput() -> Maker:
         return _estimate_or_absent(item.throughput, COUNTS[0], COUNTS, item, notes)
 
     return Column("requests/s", "right", "cost"), make
+
+
+def _sequences() -> Maker:
+    def make(item: Figures, notes: Notes) -> Cell:
+        found = _per_request(item.record)
+        absent = Unavailable("nothing was timed")
+        return Cell(shown(found)) if found else _absent(absent, item, notes)
+
+    return Column("sequences/request", "right", "cost"), make
+
+
+def _per_request(record: Record) -> float:
+    """Return how many sequences a request holds on average; 0 where nothing was timed."""
+    requests = sum(item.requests for item in record.rounds)
+    return sum(item.sequences for item in record.rounds) / requests if requests else 0.0
 
 
 def _memory(group: Sequence[Figures]) -> Maker:

@@ -42,7 +42,7 @@ def _data(record: Record) -> str:
     parts = (
         f"{data.name}/{data.split}, {data.tier}, {_count(data.examples, 'example')}",
         official,
-        "" if data.majority is None else f"most frequent label {100 * data.majority:.1f} %",
+        "" if data.majority is None else f"best constant answer {100 * data.majority:.1f} %",
         f"sha256 {data.fingerprint[:12]}",
     )
     return ", ".join(part for part in parts if part)
@@ -74,7 +74,13 @@ def _scored(record: Record) -> str:
     if quality.unavailable:
         return f"unavailable, because {quality.unavailable}"
     cut = f"; {_count(quality.truncated, 'example')} cut to the maximum length" if quality.truncated else ""
-    return f"from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
+    return f"{_positive(record)}from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
+
+
+def _positive(record: Record) -> str:
+    """Say whose F1 it is, where the user named the labels: the last of two."""
+    labels = record.configuration.get("custom", {}).get("labels", ())
+    return f"F1 of {labels[-1]!r}, " if record.quality and record.quality.primary == "f1" and labels else ""
 
 
 def _observer(group: Sequence[Figures]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.record import Record
 from reports.cells import Cell, Column, Part, Table
+from reports.overview import overview
 from reports.plain import escape_markdown
 from reports.table import speed_table
 
@@ -15,7 +16,7 @@ def as_markdown(records: Sequence[Record]) -> str:
     """Return the report on these records as GitHub Markdown."""
     if not records:
         return "No records.\n"
-    return "\n".join(map(render_table, speed_table(records)))
+    return "\n".join(map(render_table, [*speed_table(records), *overview(records)]))
 
 
 def render_table(table: Table) -> str:
@@ -34,6 +35,8 @@ def render_table(table: Table) -> str:
 def _rows(table: Table, parts: Sequence[Part]) -> list[str]:
     indexes = [at for at, column in enumerate(table.columns) if column.part in ("name", *parts)]
     columns = [table.columns[at] for at in indexes]
+    if len(columns) == 1:
+        return []  # names alone
     return [
         _row(escape_markdown(column.heading) for column in columns),
         _row(map(_rule, columns)),

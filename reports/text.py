@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from harness.record import Record
 from reports.cells import Cell, Column, Part, Table
+from reports.overview import overview
 from reports.plain import printable
 from reports.table import speed_table
 
@@ -35,7 +36,9 @@ def as_text(records: Sequence[Record], *, width: int = WIDTH, color: bool = Fals
     """Return the report on these records for a terminal of this width."""
     if not records:
         return "No records.\n"
-    return "\n".join(render_table(table, width=width, color=color) for table in speed_table(records))
+    return "\n".join(
+        render_table(table, width=width, color=color) for table in [*speed_table(records), *overview(records)]
+    )
 
 
 def wants_color(stream: TextIO, environ: Mapping[str, str]) -> bool:
@@ -63,7 +66,7 @@ def render_table(table: Table, *, width: int = WIDTH, color: bool = False) -> st
 def blocks(table: Table, width: int) -> list[Block]:
     """Return how to cut a table to a width: the fewest cuts that keep rows on one line."""
     for cut in _CUTS:
-        parts = [_columns_of(table, part) for part in cut]
+        parts = [columns for part in cut if len(columns := _columns_of(table, part)) > 1]
         if all(_needed(table, part, stacked=False) <= width for part in parts):
             return [(part, False) for part in parts]
     return [block for part in parts for block in _stacked(table, part, width)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import doctor, listing, predict, report, run, train
+from harness.cli import doctor, listing, predict, report, run, train, verify
 from harness.cli.data import data_app
 from harness.cli.toolbox import Toolbox
 from harness.errors import BenchError
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
+app.command("verify")(verify.verify)
 app.command("report")(report.report)
 app.add_typer(data_app, name="data")
 app.command("list")(listing.list_)

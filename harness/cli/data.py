@@ -1,20 +1,21 @@
-"""`bench data`: describe, verify and generate data."""
+"""`bench data`: list, download, describe, verify, generate and cut data."""
 
 import dataclasses
 import json as encoder
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, names
+from harness.cli.options import Json, Quiet, Seed, names
 
 if TYPE_CHECKING:
     from harness.data.describe import Description
+    from harness.data.official import OfficialTask
     from harness.tasks.base import Task
 
 data_app = typer.Typer(
-    help="Describe, verify and generate data in the official SuperGLUE layout.",
+    help="List, download, describe, verify, generate and cut data in the official SuperGLUE layout.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -25,6 +26,97 @@ Folder = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="A folder in the official layout.", envvar="BENCH_DATA")
 ]
 Tasks = Annotated[str | None, typer.Option("--task", metavar="NAME,...", help="Only these tasks.")]
+
+OPEN_TERMS = (
+    "SuperGLUE takes the licences of its sources to allow research use and redistribution; each source's\n"
+    "own terms hold, also where none are stated. `bench data download` fetches the official archives."
+)
+
+
+@data_app.command("list")
+def list_(
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Say which of them this folder has.", envvar="BENCH_DATA"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the official tasks: sizes, metrics, archive and licence, and which of them a folder has."""
+    from harness.data import local_data
+    from harness.data.official import OFFICIAL
+
+    folder = local_data(data).folder if data else None
+    found = [_listed(task, folder) for task in OFFICIAL.values()]
+    if json:
+        typer.echo(encoder.dumps(found, indent=1))
+        return
+    for line in _aligned([_heading(folder), *map(_line, found)]):
+        typer.echo(line)
+    typer.echo(OPEN_TERMS)
+
+
+@data_app.command("download")
+def download(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the folders go.")],
+    task: Annotated[str, typer.Option("--task", metavar="NAME,...", help="These tasks, or all.")] = "all",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="BASE",
+            help="A mirror of the archives; their sums are checked all the same.",
+            envvar="BENCH_DATA_URL",
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Download the official archives, check their sha256, and unpack them; nothing else uses the network."""
+    from harness.cli.progress import narrator
+    from harness.data.download import download as fetched
+    from harness.data.official import BASE_URL
+
+    with narrator(quiet=quiet) as told:
+        found = fetched(_official(task), output, url=url or BASE_URL, told=told)
+    if json:
+        rows = [{"task": one.task, "folder": str(one.folder), "state": one.state} for one in found]
+        typer.echo(encoder.dumps(rows, indent=1))
+        return
+    for one in found:
+        kept = "kept: the official files were there" if one.state == "kept" else "downloaded and checked"
+        typer.echo(f"{one.task}: {kept} ({one.folder})")
+
+
+@data_app.command("folds")
+def folds(
+    data: Folder,
+    task: Annotated[str, typer.Option("--task", metavar="NAME,...", help="Whose train split is cut.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where fold-1 ... go.")],
+    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Cut a train split into folds, where the val split is not at hand: each holds train and val."""
+    from harness.data import local_data
+    from harness.data.folds import cut
+    from harness.errors import UsageError
+
+    source, asked = local_data(data).folder, _official(task)
+    for one in asked:
+        if "train" not in one.files:
+            raise UsageError(f"{one.name} has no train split.", remedy="It is a diagnostic of rte's systems.")
+    rows = [
+        {"task": one.name, "folder": str(output / f"fold-{number}"), "train": train, "val": val}
+        for one in asked
+        for number, (train, val) in enumerate(cut(source, one.folder, output, folds=folds, seed=seed), 1)
+    ]
+    if json:
+        typer.echo(encoder.dumps(rows, indent=1))
+        return
+    for row in rows:
+        typer.echo(
+            f"{row['folder']}: {row['task']}, {row['train']:,} lines to train, {row['val']:,} to validate"
+        )
 
 
 @data_app.command("describe")
@@ -37,7 +129,7 @@ def describe(data: Folder, task: Tasks = None, json: Json = False) -> None:
     for one in found:
         typer.echo(f"{one.task}/{one.split}: {_summary(one)}")
         if not one.problem:
-            typer.echo(f"  labels: {_labels(one)}; {one.words:.0f} words a row; sha256 {one.sha256[:16]}")
+            typer.echo(f"  labels: {_labels(one)}; {one.words:.0f} words each; sha256 {one.sha256[:16]}")
 
 
 @data_app.command("verify")
@@ -89,12 +181,83 @@ def _summary(one: "Description") -> str:
     if one.problem:
         return f"cannot be read: {one.problem}"
     state = {True: "the official file", False: "not the official file", None: "no official sum is known"}
-    return f"{one.rows:,} rows, {one.note or state[one.official]}"
+    held = f" with {one.sequences:,} sequences" if one.sequences > one.rows else ""
+    return f"{one.rows:,} examples{held}, {one.note or state[one.official]}"
 
 
 def _labels(one: "Description") -> str:
-    return ", ".join(f"{name} {count / one.rows:.1%}" for name, count in one.labels) or "hidden"
+    from harness.data.describe import TEXTS
+
+    if [name for name, _ in one.labels] == [TEXTS]:
+        return f"{one.labels[0][1]:,} texts that are accepted"
+    total = sum(count for _, count in one.labels)
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in one.labels) or "hidden"
 
 
 def _print_json(found: "list[Description]") -> None:
     typer.echo(encoder.dumps([dataclasses.asdict(one) for one in found], indent=1))
+
+
+def _official(asked: str) -> "list[OfficialTask]":
+    from harness.data.official import OFFICIAL
+    from harness.errors import UsageError, unknown_name
+
+    wanted = dict.fromkeys(names(asked))
+    if not wanted:
+        raise UsageError("--task names no task.", remedy=f"Known: all, {', '.join(OFFICIAL)}.")
+    if "all" in wanted:
+        return list(OFFICIAL.values())
+    for name in wanted:
+        if name not in OFFICIAL:
+            raise unknown_name("task", name, OFFICIAL)
+    return [OFFICIAL[name] for name in wanted]
+
+
+def _listed(task: "OfficialTask", folder: Path | None) -> dict[str, Any]:
+    from harness.data.download import states
+
+    facts = {
+        "name": task.name,
+        "folder": task.folder,
+        "sizes": {split: file.size for split, file in task.files.items()},
+        "unit": task.unit,
+        "metrics": task.metrics.split(", "),
+        "terms": task.terms,
+        "archive_bytes": task.archive_bytes,
+        "archive_sha256": task.archive_sha256,
+    }
+    return facts if folder is None else {**facts, "here": states(task, folder)}
+
+
+def _heading(folder: Path | None) -> list[str]:
+    here = [] if folder is None else ["here"]
+    return ["task", "train", "val", "test", "of", "metrics", "archive", *here, "licence"]
+
+
+def _line(one: dict[str, Any]) -> list[str]:
+    sizes = [
+        f"{one['sizes'][split]:,}" if split in one["sizes"] else "-" for split in ("train", "val", "test")
+    ]
+    here = [_here(one["here"])] if "here" in one else []
+    archive = f"{one['archive_bytes'] / 1e6:.2f} MB"
+    return [one["name"], *sizes, one["unit"], ", ".join(one["metrics"]), archive, *here, one["terms"]]
+
+
+def _here(states: dict[str, str]) -> str:
+    different = set(states.values())
+    if len(different) == 1:
+        return different.pop()
+    return ", ".join(f"{split} {state}" for split, state in states.items())
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Return rows as lines with columns of one width; columns of figures are right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    figures = [column[-1][:1].isdigit() for column in zip(*rows[:2], strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if figure else cell.ljust(width)
+            for cell, width, figure in zip(row, widths, figures, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -36,13 +36,20 @@ def _known(toolbox: Toolbox) -> dict[str, list[dict[str, Any]]]:
     from harness.scenarios import SCENARIOS
     from harness.sweep.plan import PROFILES
     from harness.tasks import TASKS
+    from harness.tasks.custom import CUSTOM
 
     artifacts = FolderCache(toolbox.cache()).artifacts()
     return {
-        "tasks": [_row(task) for task in TASKS.values()],
+        "tasks": [
+            *map(_row, TASKS.values()),
+            {"name": CUSTOM, "summary": "your own classification of one text or two (docs/custom.md)"},
+        ],
         "variants": [
             {**_row(variant), "unavailable": variant.unavailable()}
             for variant in toolbox.catalog().variants.values()
+        ],
+        "families of checkpoints": [
+            {**_row(family), "unavailable": family.unavailable} for family in toolbox.catalog().families
         ],
         "scenarios": [_row(scenario) for scenario in SCENARIOS.values()],
         "profiles": [

@@ -1,28 +1,66 @@
 """Options that several commands share: one name, one meaning, one help text."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+if TYPE_CHECKING:
+    from harness.data.own import Own
+
 TaskName = Annotated[
-    str, typer.Option("--task", help="What is asked: boolq, cb or rte.", envvar="BENCH_TASK")
+    str,
+    typer.Option(
+        "--task",
+        help="What is asked: a task of `bench list`, or custom (your own data).",
+        envvar="BENCH_TASK",
+    ),
 ]
 DataFolder = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        metavar="DIR",
-        help="Data in the official SuperGLUE layout (default: embedded).",
+        metavar="DIR|FILE",
+        help="Data in the official SuperGLUE layout (default: embedded); with --task custom, your own file.",
         envvar="BENCH_DATA",
     ),
 ]
+TextColumns = Annotated[
+    str | None,
+    typer.Option("--text", metavar="NAME[,NAME]", help="Of your own data: the column of texts, or two."),
+]
+LabelColumn = Annotated[
+    str | None, typer.Option("--label", metavar="NAME", help="Of your own data: the column of labels.")
+]
+MetricName = Annotated[
+    Literal["accuracy", "f1", "mcc"] | None,
+    typer.Option("--metric", help="Of your own data (default: accuracy); f1 is the last of two labels'."),
+]
+LabelNames = Annotated[
+    str | None,
+    typer.Option(
+        "--labels",
+        metavar="NAME,...",
+        help="Of your own data: the labels, in the order of the model's (default: those found, sorted).",
+    ),
+]
+HeldOut = Annotated[
+    float | None,
+    typer.Option("--held-out", metavar="SHARE", help="Of one file of your own: how much is val (0.2)."),
+]
 ModelName = Annotated[
     str,
-    typer.Option("--model", help="embedded, a checkpoint folder, or a hub name.", envvar="BENCH_MODEL"),
+    typer.Option(
+        "--model",
+        help="embedded, a checkpoint folder, or a hub name; m/{task} for a folder each.",
+        envvar="BENCH_MODEL",
+    ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")]
-SplitName = Annotated[str, typer.Option("--split", help="The split that is answered.")]
+PredictedSplit = Annotated[
+    str | None,
+    typer.Option("--split", help="The split that is answered (default: test; of one file of your own: all)."),
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", help="Threads of every system (default: the physical cores of this process)."),
@@ -35,18 +73,25 @@ VariantNames = Annotated[
     typer.Option("--variants", metavar="NAME,...", help="What is compared (default: see `bench list`)."),
 ]
 ScenarioNames = Annotated[
-    str, typer.Option("--scenario", metavar="NAME,...", help="single-stream, offline, or both.")
+    str,
+    typer.Option(
+        "--scenario",
+        metavar="NAME,...",
+        help="single-stream, offline, or both (default: single-stream; offline at --boundary process).",
+    ),
 ]
 Boundary = Annotated[
-    Literal["encoded", "text"],
-    typer.Option("--boundary", help="What the clock includes: ids to logits, or text to label."),
+    Literal["encoded", "text", "process"],
+    typer.Option(
+        "--boundary", help="What the clock includes: ids to logits, text to label, or files to files."
+    ),
 ]
 SystemCommand = Annotated[
     str,
     typer.Option(
         "--system-command",
         metavar="'PROGRAM ...'",
-        help="Measure a program of your own beside ours, at --boundary text (docs/programs.md).",
+        help="Measure a program of your own beside ours, at --boundary text or process (docs/programs.md).",
     ),
 ]
 ProfileName = Annotated[str, typer.Option("--profile", help="How much is measured: quick or default.")]
@@ -59,7 +104,9 @@ QualityOf = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all that is drawn.")]
 Resume = Annotated[
     str | None,
-    typer.Option("--resume", metavar="RUN", help="Go on with an unfinished run, or with `latest`."),
+    typer.Option(
+        "--resume", metavar="RUN", help="Go on with an unfinished run: its id, `latest`, or `all` of them."
+    ),
 ]
 StoreFolder = Annotated[
     Path | None,
@@ -67,6 +114,24 @@ StoreFolder = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print for machines, and nothing else on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def own_data(
+    text: str | None,
+    label: str | None,
+    metric: Literal["accuracy", "f1", "mcc"] | None,
+    labels: str | None,
+    held_out: float | None,
+) -> "Own":
+    """Gather what is said of data of the user's own."""
+    from harness.data.own import Own
+
+    return Own(names(text or ""), label or "", metric, names(labels or ""), held_out)
+
+
+def predicted_split(asked: str | None, data: Path | None) -> str:
+    """Return the split that is answered: of a file, which only data of one's own can be, `all`."""
+    return asked or ("all" if data and data.is_file() else "test")
 
 
 def names(words: str) -> tuple[str, ...]:

@@ -8,13 +8,20 @@ import typer
 from harness.cli.options import (
     DataFolder,
     DeviceName,
+    HeldOut,
     Json,
+    LabelColumn,
+    LabelNames,
     MaxLength,
+    MetricName,
     ModelName,
+    PredictedSplit,
     Quiet,
-    SplitName,
     TaskName,
+    TextColumns,
     Threads,
+    own_data,
+    predicted_split,
 )
 from harness.cli.toolbox import Toolbox
 
@@ -26,7 +33,12 @@ def predict(
     ],
     task: TaskName = "boolq",
     data: DataFolder = None,
-    split: SplitName = "test",
+    text: TextColumns = None,
+    label: LabelColumn = None,
+    metric: MetricName = None,
+    labels: LabelNames = None,
+    held_out: HeldOut = None,
+    split: PredictedSplit = None,
     model: ModelName = "embedded",
     variant: Annotated[str, typer.Option(help="Who answers.")] = "onnx-fp32",
     device: DeviceName = "cpu",
@@ -40,13 +52,14 @@ def predict(
     from harness.sweep.options import RunOptions
     from harness.sweep.predicting import predict as answered
     from harness.sweep.predicting import write_rows
-    from harness.tasks import get_task
+    from harness.tasks import folder_of
 
     toolbox: Toolbox = context.obj
     wanted = RunOptions(
         task=task,
         data=data,
-        split=split,
+        own=own_data(text, label, metric, labels, held_out),
+        split=predicted_split(split, data),
         model=model,
         device=device,
         variants=(variant,),
@@ -55,7 +68,7 @@ def predict(
     )
     with narrator(quiet=quiet) as told:
         rows = answered(wanted, toolbox.catalog(), toolbox.cache(), toolbox.machine(), told)
-    path = output / f"{get_task(task).folder}.jsonl"
+    path = output / f"{folder_of(task)}.jsonl"
     write_rows(rows, path)
     _show(path, len(rows), json=json)
 

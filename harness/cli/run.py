@@ -1,6 +1,6 @@
 """`bench run`: measure variants of one task, interleaved, and print the table."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,9 +8,13 @@ from harness.cli.options import (
     Boundary,
     DataFolder,
     DeviceName,
+    HeldOut,
     Json,
+    LabelColumn,
+    LabelNames,
     Limit,
     MaxLength,
+    MetricName,
     ModelName,
     ProfileName,
     QualityOf,
@@ -19,13 +23,14 @@ from harness.cli.options import (
     Rounds,
     ScenarioNames,
     Seed,
-    SplitName,
     StoreFolder,
     SystemCommand,
     TaskName,
+    TextColumns,
     Threads,
     VariantNames,
     names,
+    own_data,
 )
 from harness.cli.toolbox import Toolbox
 
@@ -33,7 +38,6 @@ if TYPE_CHECKING:
     from harness.record import Record
     from harness.store import RunFolder, Store
     from harness.sweep.narrator import Narrator
-    from harness.sweep.options import RunOptions
     from harness.sweep.run import Run
 
 PARTIAL, NOTHING_MEASURED = 5, 4
@@ -43,11 +47,18 @@ def run(
     context: typer.Context,
     task: TaskName = "boolq",
     data: DataFolder = None,
-    split: SplitName = "val",
+    text: TextColumns = None,
+    label: LabelColumn = None,
+    metric: MetricName = None,
+    labels: LabelNames = None,
+    held_out: HeldOut = None,
+    split: Annotated[
+        str | None, typer.Option("--split", help="The split that is answered (default: val; of AX, its own).")
+    ] = None,
     model: ModelName = "embedded",
     device: DeviceName = "cpu",
     variants: VariantNames = None,
-    scenario: ScenarioNames = "single-stream",
+    scenario: ScenarioNames = "",
     boundary: Boundary = "encoded",
     system_command: SystemCommand = "",
     threads: Threads = None,
@@ -66,13 +77,14 @@ def run(
     from harness.cli.progress import narrator
     from harness.store import Store
     from harness.sweep.options import RunOptions
+    from harness.sweep.several import options_of, start_all
 
     toolbox: Toolbox = context.obj
     place = Store(toolbox.store(store))
     wanted = RunOptions(
         task=task,
         data=data,
-        split=split,
+        own=own_data(text, label, metric, labels, held_out),
         model=model,
         device=device,
         variants=names(variants) if variants else None,
@@ -88,9 +100,14 @@ def run(
         quality=quality,
     )
     with narrator(quiet=quiet) as told:
-        ready = _resumed(toolbox, place, resume, told) if resume else _started(toolbox, place, wanted, told)
+        if resume:
+            ready = _resumed(toolbox, place, resume, told)
+        else:
+            runs = options_of(wanted, names(task), split, told)
+            world = (toolbox.catalog(), place, toolbox.cache(), toolbox.machine())
+            ready = start_all(runs, *world, told)
         records = _measured(ready)
-    _show(records, ready.folder, json=json)
+    _show(records, [run.folder for run in ready], json=json)
     code = exit_code(records)
     if code:
         raise typer.Exit(code)
@@ -103,38 +120,40 @@ def exit_code(records: "list[Record]") -> int:
     return PARTIAL if any(record.rounds for record in records) else NOTHING_MEASURED
 
 
-def _started(toolbox: Toolbox, store: "Store", wanted: "RunOptions", told: "Narrator") -> "Run":
-    from harness.sweep.run import start
-
-    return start(wanted, toolbox.catalog(), store, toolbox.cache(), toolbox.machine(), told)
-
-
-def _resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "Run":
+def _resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":
     from harness.sweep.run import resume
+    from harness.sweep.several import about
 
-    folder = store.unfinished() if name == "latest" else store.run(name)
-    return resume(folder, toolbox.cache(), toolbox.machine(), told)
+    open_runs = store.unfinished() if name in ("latest", "all") else [store.run(name)]
+    folders = open_runs[-1:] if name == "latest" else open_runs
+    cache, machine = toolbox.cache(), toolbox.machine()
+    return [resume(each, cache, machine, about(each.plan().task, len(folders), told)) for each in folders]
 
 
-def _measured(ready: "Run") -> "list[Record]":
+def _measured(ready: "list[Run]") -> "list[Record]":
     from harness.errors import InterruptedRun
     from harness.sweep.run import execute
 
-    try:
-        return execute(ready)
-    except KeyboardInterrupt:
-        raise InterruptedRun(
-            "interrupted; every finished round is kept.",
-            where=ready.folder.name,
-            remedy=f"`bench run --resume {ready.folder.name}` goes on with it.",
-        ) from None
+    records = []
+    for run in ready:
+        try:
+            records += execute(run)
+        except KeyboardInterrupt:
+            left = run.folder.name if run is ready[-1] else "all"
+            raise InterruptedRun(
+                "interrupted; every finished round is kept.",
+                where=run.folder.name,
+                remedy=f"`bench run --resume {left}` goes on with it.",
+            ) from None
+    return records
 
 
-def _show(records: "list[Record]", folder: "RunFolder", *, json: bool) -> None:
+def _show(records: "list[Record]", folders: "list[RunFolder]", *, json: bool) -> None:
     from harness.cli.output import rendered
 
     typer.echo(rendered(records, "json" if json else "text"))
     if not json:
-        typer.echo(f"\nRecords: {folder.path}")
-        typer.echo(f"The table again: bench report {folder.name}")
-        typer.echo(f"For a pull request: bench report {folder.name} --format markdown")
+        runs = " ".join(folder.name for folder in folders)
+        typer.echo(f"\nRecords: {' '.join(str(folder.path) for folder in folders)}")
+        typer.echo(f"The table again: bench report {runs}")
+        typer.echo(f"For a pull request: bench report {runs} --format markdown")

@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DataFolder, DeviceName, Json, MaxLength, Quiet, Seed, TaskName
+from harness.cli.options import (
+    DataFolder,
+    DeviceName,
+    HeldOut,
+    Json,
+    LabelColumn,
+    LabelNames,
+    MaxLength,
+    MetricName,
+    Quiet,
+    Seed,
+    TaskName,
+    TextColumns,
+    own_data,
+)
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from harness.data import Split
+    from harness.data.own import Own
     from harness.sweep.narrator import Narrator
-    from harness.tasks.base import Task
 
 EMBEDDED_ROWS = 4096
 """Training rows of the embedded sample, where no --data is given."""
@@ -26,6 +39,11 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the checkpoint goes.")],
     task: TaskName = "boolq",
     data: DataFolder = None,
+    text: TextColumns = None,
+    label: LabelColumn = None,
+    metric: MetricName = None,
+    labels: LabelNames = None,
+    held_out: HeldOut = None,
     model: Annotated[
         str,
         typer.Option(
@@ -33,7 +51,9 @@ def train(
         ),
     ] = "minilm",
     device: DeviceName = "cpu",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training split.")] = 4,
+    epochs: Annotated[
+        int, typer.Option(min=0, help="Passes over the training split; 0: a random head, for speed only.")
+    ] = 4,
     learning_rate: Annotated[float, typer.Option(min=1e-9, max=1.0, help="At its peak.")] = 3e-5,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 16,
     max_length: MaxLength = 256,
@@ -59,14 +79,15 @@ def train(
                 "max_length": max_length,
                 "seed": seed,
             }
-            facts = _fine_tuned(toolbox, task, data, model, output, device, settings, told, resume=not fresh)
+            own = own_data(text, label, metric, labels, held_out)
+            asked = (task, data, own)
+            facts = _fine_tuned(toolbox, asked, model, output, device, settings, told, resume=not fresh)
     _show(facts, output, json=json)
 
 
 def _fine_tuned(
     toolbox: Toolbox,
-    name: str,
-    data: Path | None,
+    asked: "tuple[str, Path | None, Own]",
     model: str,
     output: Path,
     device: str,
@@ -76,12 +97,13 @@ def _fine_tuned(
     resume: bool,
 ) -> dict[str, Any]:
     from harness.cache import FolderCache
-    from harness.tasks import get_task
+    from harness.data import load_split
+    from harness.data.own import find
 
     machine = toolbox.machine()
-    task = get_task(name)
     machine.check_device(device)
-    split = _training_split(task, data, toolbox.cache())
+    found = find(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
+    task, split = found.task, load_split(found.task, found.data, "train")
     training = toolbox.training()
     checkpoint = training.resolve(model, task, FolderCache(toolbox.cache()))
     meter = machine.choose_meter(device).meter
@@ -99,13 +121,6 @@ def _fine_tuned(
         energy=(lambda: _readings(meter.read(mark))) if meter else None,
         resume=resume,
     )
-
-
-def _training_split(task: "Task", data: Path | None, cache: Path) -> "Split":
-    from harness.data import embedded_data, load_split, local_data
-
-    source = local_data(data) if data else embedded_data(cache, task, train_rows=EMBEDDED_ROWS)
-    return load_split(task, source, "train")
 
 
 def _from_scratch(toolbox: Toolbox, output: Path, seed: int, told: "Narrator") -> dict[str, Any]:

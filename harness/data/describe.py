@@ -4,10 +4,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.source import Data, load_split
+from harness.data.source import Data, Split, load_split
 from harness.errors import DataError
+from harness.system import Example
 from harness.tasks import TASKS
-from harness.tasks.base import Task
+from harness.tasks.base import Task, reported_split, split_path
+
+TEXTS = "texts"
+"""What stands for gold answers that are texts, which are counted and never shown."""
 
 SPLITS = ("train", "val", "test")
 
@@ -16,13 +20,15 @@ SPLITS = ("train", "val", "test")
 class Description:
     """One split of one task, or why it cannot be read.
 
-    `labels` counts gold labels (empty where they are hidden); `words` is the mean number of blank-separated
-    words of a row's texts; `official` is True, False, or None where nothing is known of the file.
+    `rows` counts examples, and `sequences` what they hold together; `labels` counts gold labels (empty where
+    they are hidden); `words` is the mean number of blank-separated words of an example; `official` is True,
+    False, or None where nothing is known of the file.
     """
 
     task: str
     split: str
     rows: int = 0
+    sequences: int = 0
     labels: tuple[tuple[str, int], ...] = ()
     words: float = 0.0
     sha256: str = ""
@@ -37,15 +43,19 @@ def describe(data: Data, tasks: tuple[Task, ...] = tuple(TASKS.values())) -> lis
         _describe(task, data, split)
         for task in tasks
         for split in SPLITS
-        if (data.folder / task.folder / f"{split}.jsonl").exists()
+        if split in task.splits and (data.folder / split_path(task, split)).exists()
     ]
     if not found:
         raise DataError(
             "no split of these tasks is in this folder.",
             where=str(data.folder),
-            remedy=f"Expected for instance {tasks[0].folder}/val.jsonl: the official SuperGLUE layout.",
+            remedy=f"Expected for instance {_expected(tasks[0])}: the official SuperGLUE layout.",
         )
     return found
+
+
+def _expected(task: Task) -> str:
+    return split_path(task, reported_split(task))
 
 
 def _describe(task: Task, data: Data, split: str) -> Description:
@@ -53,18 +63,31 @@ def _describe(task: Task, data: Data, split: str) -> Description:
         read = load_split(task, data, split)
     except DataError as problem:
         return Description(task.name, split, problem=str(problem).splitlines()[0])
-    texts = [f"{text.first} {text.second or ''}" for example in read.examples for text in example.inputs]
-    labels = Counter(label for example in read.examples for label in example.gold)
+    words = sum(map(_words, read.examples))
     return Description(
         task=task.name,
         split=split,
         rows=len(read.examples),
-        labels=tuple(sorted(labels.items())),
-        words=sum(len(text.split()) for text in texts) / len(read.examples),
+        sequences=sum(len(example.inputs) for example in read.examples),
+        labels=_labels(read),
+        words=words / len(read.examples),
         sha256=read.fingerprint,
         official=read.official,
         note=read.note,
     )
+
+
+def _words(example: Example) -> int:
+    """Count an example's words; a text that several sequences share counts once."""
+    texts = {text for sequence in example.inputs for text in (sequence.first, sequence.second or "")}
+    return sum(len(text.split()) for text in texts)
+
+
+def _labels(read: Split) -> tuple[tuple[str, int], ...]:
+    """Count gold labels; the texts that ReCoRD accepts are no labels."""
+    gold = Counter(label for example in read.examples for label in example.gold)
+    known = {*read.task.labels, *read.task.constants(read.examples[0])}
+    return tuple(sorted(gold.items())) if set(gold) <= known else ((TEXTS, gold.total()),)
 
 
 def generate(folder: Path, tasks: tuple[Task, ...], train_rows: int) -> None:

@@ -5,14 +5,16 @@ That makes every tier the same to whoever reads it, in the parent and in the wor
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from harness.data.official import note_on
+from harness.data.folds import origin_note
+from harness.data.official import note_on, official_file
 from harness.errors import DataError, StoreError
 from harness.system import Example
-from harness.tasks.base import Task
+from harness.tasks.base import Task, labelled, split_path
 
 Tier = Literal["embedded", "local", "online"]
 
@@ -34,6 +36,7 @@ class Split:
     """
 
     name: str
+    task: Task
     tier: Tier
     examples: tuple[Example, ...]
     fingerprint: str
@@ -42,16 +45,22 @@ class Split:
 
     @property
     def majority(self) -> float | None:
-        """The share of the most frequent label, or None where labels are hidden."""
-        gold = [example.gold for example in self.examples if example.gold]
-        return max(map(gold.count, set(gold))) / len(gold) if gold else None
+        """The primary metric of the best answer that needs no reading, or None where labels are hidden."""
+        examples = [example for example in self.examples if example.gold]
+        if not examples:
+            return None
+        scoring = self.task.scoring
+        constant = zip(*map(self.task.constants, examples), strict=True)
+        return max(scoring(examples, answers)[scoring.metrics[0]] for answers in constant)
 
 
 def local_data(folder: Path) -> Data:
     """Return the source for a folder the user named; DataError if it is not one."""
     if not folder.is_dir():
         raise DataError(
-            "there is no such folder.",
+            "it is a file: one of your own is for --task custom."
+            if folder.is_file()
+            else "there is no such folder.",
             where=str(folder),
             remedy="--data names a folder in the official layout, with BoolQ/val.jsonl and so on inside.",
         )
@@ -63,31 +72,55 @@ def embedded_data(cache: Path, task: Task, *, train_rows: int = 256) -> Data:
     from harness.data import embedded
 
     folder = cache / "data" / f"embedded-v{embedded.VERSION}-{train_rows}"
-    if (folder / task.folder / "val.jsonl").exists():
-        return Data("embedded", folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
-            embedded.write(Path(scratch), tasks=(task.name,), train_rows=train_rows)
-            _move_into_place(Path(scratch) / task.folder, folder / task.folder)
-    except OSError as problem:
-        raise StoreError(
-            f"the embedded sample cannot be written: {problem.strerror}.",
-            where=str(folder),
-            remedy="Set BENCH_CACHE to a folder with free space that you may write.",
-        ) from None
+    write_once(
+        folder,
+        task.folder,
+        lambda scratch: embedded.write(scratch, tasks=(task.name,), train_rows=train_rows),
+    )
     return Data("embedded", folder)
 
 
 def load_split(task: Task, data: Data, split: str = "val") -> Split:
-    """Read one split; DataError names file and line. Only val and train carry labels."""
-    path = data.folder / task.folder / f"{split}.jsonl"
-    examples = tuple(task.read(path, labelled=split != "test"))
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    official, note = (
-        (None, None) if data.tier == "embedded" else note_on(task.folder, split, len(examples), fingerprint)
-    )
-    return Split(split, data.tier, examples, fingerprint, official, note)
+    """Read one split; DataError names file and line, or says that the task has no such split."""
+    path = data.folder / split_path(task, split)
+    examples = tuple(task.read(path, labelled=labelled(task, split)))
+    content = path.read_bytes()
+    fingerprint = hashlib.sha256(content).hexdigest()
+    official, note = _standing(task, data, split, content, fingerprint)
+    return Split(split, task, data.tier, examples, fingerprint, official, note)
+
+
+def write_once(folder: Path, name: str, write: Callable[[Path], object]) -> None:
+    """Let `write` make the task folder `name` elsewhere and move it into `folder`, unless it is there."""
+    if (folder / name).is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
+            write(Path(scratch))
+            _move_into_place(Path(scratch) / name, folder / name)
+    except OSError as problem:
+        raise StoreError(
+            f"the data cannot be written: {problem.strerror}.",
+            where=str(folder),
+            remedy="Set BENCH_CACHE to a folder with free space that you may write.",
+        ) from None
+
+
+def _standing(
+    task: Task, data: Data, split: str, content: bytes, fingerprint: str
+) -> tuple[bool | None, str | None]:
+    """Say whether a file is official, and what must be known of it: what its folder says goes first."""
+    if data.tier == "embedded":
+        return None, None
+    said = origin_note(data.folder / task.folder)
+    rows = sum(bool(line.strip()) for line in content.split(b"\n"))
+    # one official file is known by its SHA-1 alone
+    sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    official, note = note_on(task.folder, split, rows, fingerprint, sha1)
+    if said is None:
+        return official, note
+    return (False if official_file(task.folder, split) else None), said
 
 
 def _move_into_place(source: Path, target: Path) -> None:

@@ -14,7 +14,8 @@ class Cell:
     """task x variant x settings, on this data and this model: frozen, hashed.
 
     `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell;
-    `command` is the sha256 of the program from outside, empty for all others.
+    `command` is the sha256 of the program from outside, empty for all others; `definition` is that of what
+    makes a user's own task.
     """
 
     task: str
@@ -25,10 +26,11 @@ class Cell:
     max_length: int
     data: str
     model: str
-    boundary: Literal["encoded", "text"] = "encoded"
+    boundary: Literal["encoded", "text", "process"] = "encoded"
     instances: int = 1
     batch: int = 1
     command: str = ""
+    definition: str = ""
 
     @property
     def id(self) -> str:

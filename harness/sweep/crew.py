@@ -6,6 +6,7 @@ Where the group's memory would not fit, workers are loaded for each visit and en
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.sweep.cells import Cell
@@ -35,6 +36,8 @@ class Crew:
     sample: Sequence[int]
     warmup: Sequence[int]
     machine: Machine
+    cache: Path
+    """Where encoded splits are kept."""
     resident: bool = True
     """Whether workers stay loaded between visits."""
     workers: dict[str, Worker] = field(default_factory=dict)
@@ -81,7 +84,7 @@ class Crew:
 
     def _opening(self, cell: Cell) -> dict[str, Any]:
         return {
-            "task": cell.task,
+            "task": self.plan.task_words,
             "variant": cell.variant,
             "scenario": cell.scenario,
             "boundary": cell.boundary,
@@ -90,6 +93,7 @@ class Crew:
             "settings": settings(self.plan),
             "placement": placement(self.plan),
             "meter": self.plan.meter,
+            "cache": str(self.cache),
         }
 
 

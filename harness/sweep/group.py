@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, islice
+from pathlib import Path
 from typing import Any
 
 from harness.errors import BenchError
@@ -33,6 +34,7 @@ class Group:
     rest: Sequence[int]
     """Examples that no timed pass covers."""
     machine: Machine
+    cache: Path
     narrator: Narrator
     append: Callable[[Entry], None]
     done: Sequence[Entry] = ()
@@ -49,7 +51,7 @@ class Group:
         self._alive = {cell.id: cell for cell in able}
         sample = sorted({index for part in self.slices for index in part})
         warmup = list(islice(cycle(self.slices[0]), WARMUP_REQUESTS))
-        self._crew = Crew(self.plan, self.artifacts, sample, warmup, self.machine, self.resident)
+        self._crew = Crew(self.plan, self.artifacts, sample, warmup, self.machine, self.cache, self.resident)
 
     @property
     def name(self) -> str:
@@ -114,9 +116,13 @@ class Group:
     def _complete_one(self, cell: Cell) -> None:
         with self._crew.turn(cell) as worker:
             answered = worker.ask("complete", count_up(self.narrator), indexes=list(self.rest))
-            memory = self.machine.memory(worker.pid)
+            # a program from file to file is gone by now: its worker has watched it while it ran
+            memory = answered.pop("memory") if "memory" in answered else self._memory(worker.pid)
         self.append({"kind": "completed", "cell": cell.id, "indexes": list(self.rest), **answered})
-        self.append({"kind": "memory", "cell": cell.id, **memory.model_dump()})
+        self.append({"kind": "memory", "cell": cell.id, **memory})
+
+    def _memory(self, pid: int) -> dict[str, Any]:
+        return self.machine.memory(pid).model_dump()
 
     def _guarded(self, cell: Cell, work: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
         """Do the work; if it fails, journal why, end the cell's worker, and go on without it."""

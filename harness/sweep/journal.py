@@ -27,16 +27,16 @@ class CellJournal:
     memory: Entry | None = None
 
     @property
-    def timed_answers(self) -> dict[int, int]:
+    def timed_answers(self) -> dict[int, str]:
         """The answer to each timed example, of its first timed pass."""
-        answers: dict[int, int] = {}
+        answers: dict[int, str] = {}
         for turn, visit in self.visits:
             for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
                 answers.setdefault(index, answer)
         return answers
 
     @property
-    def untimed_answers(self) -> dict[int, int]:
+    def untimed_answers(self) -> dict[int, str]:
         """The answers of the untimed pass."""
         if self.completed is None:
             return {}

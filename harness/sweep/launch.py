@@ -60,11 +60,13 @@ class ProcessWorker:
         ours, theirs = socket.socketpair()
         ours.settimeout(patience_s)
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the worker
+        # its temporary files are ours to remove: a worker that is killed removes nothing
+        self._scratch = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
         words = [str(theirs.fileno()), str(os.getpid()), json.dumps(sorted(cpus))]
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
             [sys.executable, "-P", "-m", "harness.sweep.worker", *words],
             pass_fds=[theirs.fileno()],
-            env=worker_environment(os.environ, threads),
+            env={**worker_environment(os.environ, threads), "TMPDIR": self._scratch.name},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -99,9 +101,10 @@ class ProcessWorker:
         self._signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill its whole session, and wait for it."""
+        """Kill its whole process group, wait for it, and remove its temporary files."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._scratch.cleanup()
         for part in (self._lines, self._socket, self._log):
             try:
                 part.close()

@@ -1,18 +1,18 @@
 """What the user asked for, checked: options become a plan before any clock starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.catalog import COMMAND, DEFAULT_VARIANTS, Catalog
-from harness.data import Data, Split, embedded_data, local_data
+from harness.data import Split
+from harness.data.own import Found, Own, find
 from harness.errors import UsageError, unknown_name
 from harness.scenarios import get_scenario
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.plan import PROFILES, DataPlan, ModelPlan, Plan, Profile
-from harness.tasks.base import Task
 
 MAXIMUM_LENGTH = 8192
 """Longer than any encoder here reads; the checkpoint's own limit is checked when it loads."""
@@ -24,12 +24,14 @@ class RunOptions:
 
     task: str
     data: Path | None = None
+    own: Own = field(default_factory=Own)
     split: str = "val"
     model: str = "embedded"
     device: str = "cpu"
     variants: tuple[str, ...] | None = None
-    scenarios: tuple[str, ...] = ("single-stream",)
-    boundary: Literal["encoded", "text"] = "encoded"
+    scenarios: tuple[str, ...] = ()
+    """None named: single-stream, but offline at boundary `process`."""
+    boundary: Literal["encoded", "text", "process"] = "encoded"
     command: str = ""
     threads: int | None = None
     max_length: int = 256
@@ -43,9 +45,10 @@ class RunOptions:
 def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> RunOptions:
     """Raise for anything that can be known to be wrong before data and model are touched.
 
-    Returns the options with the variants that will be measured: those asked for, or the default ones that
-    can run here.
+    Returns the options with the scenarios and variants that will be measured: those asked for, or the
+    default ones, of variants those that can run here.
     """
+    options = replace(options, scenarios=_scenarios(options))
     for name in options.scenarios:
         get_scenario(name)
     if options.profile not in PROFILES:
@@ -55,15 +58,36 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
     return replace(options, variants=_variants(options, catalog, narrator))
 
 
+def _scenarios(options: RunOptions) -> tuple[str, ...]:
+    if options.boundary != "process":
+        return options.scenarios or ("single-stream",)
+    if set(options.scenarios) <= {"offline"}:
+        return ("offline",)
+    raise UsageError(
+        "at boundary process a program is given all requests of a visit at once, which is scenario offline.",
+        remedy="Leave out --scenario, or name offline alone.",
+    )
+
+
+def _check_command(options: RunOptions) -> None:
+    """Refuse a program from outside where it cannot be asked."""
+    if options.boundary == "encoded":
+        raise UsageError(
+            "a program from outside reads text, so it is compared at boundary text or process only.",
+            remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
+        )
+    if options.boundary == "process":
+        from harness.sweep.spawn import outside
+
+        outside(options.command)
+
+
 def _variants(options: RunOptions, catalog: Catalog, narrator: Narrator) -> tuple[str, ...]:
     asked = options.variants or DEFAULT_VARIANTS
     if options.command and COMMAND not in asked:
         asked = (*asked, COMMAND)
-    if COMMAND in asked and options.boundary != "text":
-        raise UsageError(
-            "a program from outside reads text, so it is compared at boundary text only.",
-            remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
-        )
+    if COMMAND in asked:
+        _check_command(options)
     if len(set(asked)) < len(asked):
         raise UsageError("a variant is named twice.", remedy="Name each variant once.")
     why = {name: catalog.variant(name).unavailable() for name in asked}
@@ -87,9 +111,9 @@ def _check_numbers(options: RunOptions, cores: int) -> None:
             raise UsageError(f"{name} {value} is out of range.", remedy=f"It is at least 1; {limit}.")
 
 
-def source_of(options: RunOptions, task: Task, cache: Path) -> Data:
-    """Return where the examples come from."""
-    return local_data(options.data) if options.data else embedded_data(cache, task)
+def found_of(options: RunOptions, cache: Path, *, labelled: bool = True) -> Found:
+    """Return the task and where its examples come from; without `labelled` the user's own may lack labels."""
+    return find(options.task, options.data, options.own, cache, split=options.split, labelled=labelled)
 
 
 def profile_of(options: RunOptions) -> Profile:
@@ -100,7 +124,7 @@ def profile_of(options: RunOptions) -> Profile:
 
 
 def make_plan(
-    options: RunOptions, data: Data, split: Split, checkpoint: Mapping[str, Any], machine: Machine
+    options: RunOptions, found: Found, split: Split, checkpoint: Mapping[str, Any], machine: Machine
 ) -> Plan:
     """Write down everything that is decided."""
     now = machine.now()
@@ -113,8 +137,12 @@ def make_plan(
         run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
         created=now.isoformat(timespec="seconds"),
         task=options.task,
+        custom=found.definition,
         data=DataPlan(
-            tier=data.tier, folder=str(data.folder.resolve()), split=split.name, fingerprint=split.fingerprint
+            tier=found.data.tier,
+            folder=str(found.data.folder.resolve()),
+            split=split.name,
+            fingerprint=split.fingerprint,
         ),
         model=ModelPlan(**checkpoint),
         variants=options.variants or (),
@@ -130,15 +158,16 @@ def make_plan(
         quality=options.quality,
         meter=spec_of(meter) if meter else None,
         host_fingerprint=machine.host().fingerprint,
-        configuration=_configuration(options, checkpoint["name"], threads),
+        configuration=_configuration(options, found, checkpoint["name"], threads),
     )
 
 
-def _configuration(options: RunOptions, model: str, threads: int) -> dict[str, Any]:
+def _configuration(options: RunOptions, found: Found, model: str, threads: int) -> dict[str, Any]:
     """Return the effective configuration, with base names in place of paths."""
     return {
         "task": options.task,
         "data": options.data.name if options.data else "embedded",
+        **({"custom": dict(found.facts)} if found.facts else {}),
         "split": options.split,
         "model": model,
         "device": options.device,

@@ -4,9 +4,14 @@ A run resumes from its plan and its journal alone, so the plan holds every input
 folders it names stay on this machine and never reach a record.
 """
 
+import hashlib
+import json
 from typing import Any, Literal
 
 from harness.record import Facts
+from harness.tasks import TaskWords, task_of
+from harness.tasks.base import Task
+from harness.tasks.custom import Definition
 
 
 class Profile(Facts):
@@ -47,20 +52,23 @@ class ModelPlan(Facts):
     folder: str
     fingerprint: str
     trained: bool
+    trained_on: str = ""
 
 
 class Plan(Facts):
     """One run: task, data, model, variants and settings, profile and seed."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     run: str
     created: str
     task: str
+    custom: Definition | None = None
+    """What makes the task, where it is the user's own."""
     data: DataPlan
     model: ModelPlan
     variants: tuple[str, ...]
     scenarios: tuple[str, ...]
-    boundary: Literal["encoded", "text"] = "encoded"
+    boundary: Literal["encoded", "text", "process"] = "encoded"
     command: str = ""
     """The program from outside; it stays on this machine, and its sha256 makes the cell."""
     device: str
@@ -73,3 +81,20 @@ class Plan(Facts):
     meter: dict[str, Any] | None
     host_fingerprint: str
     configuration: dict[str, Any]
+
+    @property
+    def task_words(self) -> TaskWords:
+        """The task as it crosses to a worker."""
+        return self.task if self.custom is None else self.custom.words
+
+    @property
+    def definition_sha256(self) -> str:
+        """What tells two custom tasks over the same rows apart; empty for all others."""
+        if self.custom is None:
+            return ""
+        return hashlib.sha256(json.dumps(self.custom.words, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def asked(self) -> Task:
+        """The task."""
+        return task_of(self.task_words)

@@ -16,19 +16,18 @@ from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
 from harness.sweep.run import cells_of, planned, prepare, read_split
 from harness.sweep.wire import error_from
-from harness.tasks import get_task
 
 
 def predict(
     wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: Narrator
 ) -> list[dict[str, Any]]:
     """Return one official prediction row per example of the split, in file order."""
-    plan = planned(wanted, catalog, cache, machine, narrator)
+    plan = planned(wanted, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
     (cell,) = cells_of(plan)
-    return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine), narrator)
+    return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine, cache), narrator)
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -46,7 +45,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
 
 
 def _answered(plan: Plan, cell: Cell, crew: Crew, narrator: Narrator) -> list[dict[str, Any]]:
-    task = get_task(plan.task)
+    task = plan.asked
     examples = read_split(plan).examples
     narrator.stage("answer", len(examples))
     try:
@@ -55,5 +54,4 @@ def _answered(plan: Plan, cell: Cell, crew: Crew, narrator: Narrator) -> list[di
             found = worker.ask("complete", count_up(narrator), indexes=list(range(len(examples))))
     finally:
         crew.end()
-    labels = [task.labels[answer] for answer in found["answers"]]
-    return [task.answer_row(one.id, label) for one, label in zip(examples, labels, strict=True)]
+    return task.answer_rows(examples, found["answers"])

@@ -23,10 +23,10 @@ from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
 from harness.sweep.seal import Surroundings, seal_cell
-from harness.sweep.slices import cut_slices, draw_sample, slice_count
+from harness.sweep.slices import cut_slices, draw_sample, slice_count, units_of
 from harness.sweep.wire import failure_of
 from harness.system import Example
-from harness.tasks import get_task
+from harness.tasks import TaskWords
 
 TRIAL_EXAMPLES = 48
 """Training examples on which preparation tries candidates: enough for a median, a second or two of work."""
@@ -50,6 +50,7 @@ class Run:
     prepared: Prepared
     folder: RunFolder
     machine: Machine
+    cache: Path
     narrator: Narrator
 
 
@@ -59,7 +60,7 @@ def start(
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
     plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
     prepared = prepare(plan, cache, machine, narrator)
-    return Run(plan, prepared, store.begin(plan), machine, narrator)
+    return Run(plan, prepared, store.begin(plan), machine, cache, narrator)
 
 
 def planned(
@@ -70,14 +71,18 @@ def planned(
     narrator: Narrator,
     *,
     before_work: Callable[[], None] = lambda: None,
+    labelled: bool = True,
 ) -> Plan:
-    """Check options and data, then find the checkpoint; `before_work` may still refuse in between."""
+    """Check options and data, then find the checkpoint; `before_work` may still refuse in between.
+
+    Without `labelled`, a user's own rows may lack their labels.
+    """
     wanted = asked.check(wanted, catalog, machine, narrator)
-    task = get_task(wanted.task)
-    data = asked.source_of(wanted, task, cache)
-    split = load_split(task, data, wanted.split)
+    found = asked.found_of(wanted, cache, labelled=labelled)
+    split = load_split(found.task, found.data, wanted.split)
     before_work()
-    return asked.make_plan(wanted, data, split, _resolve(wanted, cache, machine), machine)
+    checkpoint = _resolve(wanted.model, found.words, cache, machine)
+    return asked.make_plan(wanted, found, split, checkpoint, machine)
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:
@@ -90,7 +95,7 @@ def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator)
             remedy="Resume it there, or start a new run here: rounds of unlike machines are never joined.",
         )
     folder.mend()
-    return Run(plan, prepare(plan, cache, machine, narrator), folder, machine, narrator)
+    return Run(plan, prepare(plan, cache, machine, narrator), folder, machine, cache, narrator)
 
 
 def execute(run: Run) -> list[Record]:
@@ -105,7 +110,7 @@ def execute(run: Run) -> list[Record]:
 
 def read_split(plan: Plan) -> Split:
     """Read the plan's split; UsageError if it is not what it was when the run began."""
-    split = load_split(get_task(plan.task), Data(plan.data.tier, Path(plan.data.folder)), plan.data.split)
+    split = load_split(plan.asked, Data(plan.data.tier, Path(plan.data.folder)), plan.data.split)
     if split.fingerprint != plan.data.fingerprint:
         raise UsageError("the data changed since the run began.", where=f"{plan.task}/{plan.data.split}")
     return split
@@ -123,6 +128,7 @@ def cells_of(plan: Plan) -> list[Cell]:
             max_length=plan.max_length,
             boundary=plan.boundary,
             command=_sha256(plan.command) if variant == COMMAND else "",
+            definition=plan.definition_sha256,
             data=plan.data.fingerprint,
             model=plan.model.fingerprint,
         )
@@ -173,21 +179,31 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         slices=slices,
         rest=rest if run.plan.quality == "full" else [],
         machine=run.machine,
+        cache=run.cache,
         narrator=run.narrator,
         append=run.folder.append,
         done=run.folder.entries(),
-        resident=fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
+        # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
+        resident=run.plan.boundary == "process"
+        or fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
     ).run()
 
 
 def slices_of(plan: Plan, examples: Sequence[Example]) -> tuple[list[list[int]], list[int]]:
-    """Return the slices, stratified by characters so that no tokenizer is needed, and who is left out."""
+    """Return the slices, stratified by characters so that no tokenizer is needed, and who is left out.
+
+    Where examples are drawn in clusters, as many clusters are drawn as hold about the sample.
+    """
     lengths = [sum(len(text.first) + len(text.second or "") for text in e.inputs) for e in examples]
-    sample = draw_sample(lengths, plan.profile.sample, plan.seed)
-    count = slice_count(len(sample), plan.profile.rounds, plan.profile.slice_at_least)
-    timed = set(sample)
+    units = units_of([example.cluster for example in examples], together=plan.boundary == "process")
+    sizes = [sum(lengths[index] for index in unit) for unit in units]
+    size = max(1, round(plan.profile.sample * len(units) / len(examples)))
+    sample = draw_sample(sizes, size, plan.seed)
+    timed = {index for unit in sample for index in units[unit]}
+    count = min(slice_count(len(timed), plan.profile.rounds, plan.profile.slice_at_least), len(sample))
+    cut = cut_slices(sizes, sample, count, plan.seed)
     rest = [index for index in range(len(examples)) if index not in timed]
-    return cut_slices(lengths, sample, count, plan.seed), rest
+    return [[index for unit in part for index in units[unit]] for part in cut], rest
 
 
 def seal_all(run: Run, cells: Sequence[Cell], shared: Surroundings) -> list[Record]:
@@ -217,7 +233,7 @@ def surroundings(run: Run, split: Split, before: Host) -> Surroundings:
         examples=split.examples,
         data=DataFacts(
             tier=split.tier,
-            name=get_task(plan.task).folder,
+            name=plan.asked.folder,
             split=split.name,
             fingerprint=split.fingerprint,
             official=split.official,
@@ -238,10 +254,10 @@ def surroundings(run: Run, split: Split, before: Host) -> Surroundings:
     )
 
 
-def _resolve(wanted: RunOptions, cache: Path, machine: Machine) -> dict[str, Any]:
+def _resolve(model: str, task: TaskWords, cache: Path, machine: Machine) -> dict[str, Any]:
     worker = machine.launch(tuple(machine.cpus()), 1)
     try:
-        return worker.ask("resolve", task=wanted.task, model=wanted.model, cache=str(cache))
+        return worker.ask("resolve", task=task, model=model, cache=str(cache))
     finally:
         worker.end()
 
@@ -266,7 +282,7 @@ def _size_bytes(made: Mapping[str, Any]) -> int:
 
 def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
     return {
-        "task": plan.task,
+        "task": plan.task_words,
         "variant": variant,
         "checkpoint": plan.model.model_dump(),
         "trial": {"tier": plan.data.tier, "folder": plan.data.folder, "limit": TRIAL_EXAMPLES},

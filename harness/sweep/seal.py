@@ -29,7 +29,6 @@ from harness.sweep.cells import Cell
 from harness.sweep.journal import CellJournal
 from harness.sweep.plan import Plan
 from harness.system import Example
-from harness.tasks import get_task
 from harness.tasks.base import Task
 
 PERCENTILES = (50, 90, 95, 99)
@@ -53,7 +52,7 @@ class Surroundings:
 def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
     """Return the record of a cell, still without its samples' name, and the samples."""
     plan = shared.plan
-    task = get_task(plan.task)
+    task = plan.asked
     planned = plan.profile.rounds
     answers = {**journal.untimed_answers, **journal.timed_answers}
     record = Record(
@@ -111,8 +110,8 @@ def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
 
 
 def _start(journal: CellJournal) -> Start | None:
-    if journal.opened is None:
-        return None
+    if journal.opened is None or "load_ns" not in journal.opened:
+        return None  # a program that is started for each visit loads inside the clock
     return Start(**{name: journal.opened[name] for name in Start.model_fields if name in journal.opened})
 
 
@@ -123,7 +122,7 @@ def _observer(journal: CellJournal) -> Observer | None:
 
 
 def _memory(journal: CellJournal) -> Memory | None:
-    if journal.memory is None:
+    if journal.memory is None or "peak_bytes" not in journal.memory:
         return None
     return Memory(peak_bytes=journal.memory["peak_bytes"], counted_as=journal.memory["counted_as"])
 
@@ -147,18 +146,18 @@ def _latency(cell: Cell, journal: CellJournal) -> dict[str, Percentile]:
 
 
 def _quality(
-    task: Task, shared: Surroundings, cell: Cell, journal: CellJournal, answers: Mapping[int, int]
+    task: Task, shared: Surroundings, cell: Cell, journal: CellJournal, answers: Mapping[int, str]
 ) -> Quality | None:
     if not answers:
         return None
     order = sorted(answers)
-    names = [task.labels[answers[index]] for index in order]
-    gold = [shared.examples[index].gold for index in order]
-    absent = _why_no_quality(shared, cell, journal, gold)
-    metrics = {} if absent else estimate.quality(task, [label for (label,) in gold], names)
+    names = [answers[index] for index in order]
+    examples = [shared.examples[index] for index in order]
+    absent = _why_no_quality(shared, cell, journal, [example.gold for example in examples])
+    metrics = {} if absent else estimate.quality(task, examples, names)
     return Quality(
         metrics=metrics,
-        primary=task.metrics[0],
+        primary=task.scoring.metrics[0],
         timed=len(journal.timed_answers),
         untimed=len(order) - len(journal.timed_answers),
         answers_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
@@ -180,24 +179,30 @@ def _why_no_quality(
 
 
 def _samples(
-    task: Task, examples: Sequence[Example], journal: CellJournal, answers: Mapping[int, int]
+    task: Task, examples: Sequence[Example], journal: CellJournal, answers: Mapping[int, str]
 ) -> Arrays:
     """Return the raw samples; their dictionary stands in results/README.md."""
-    labels = np.full(len(examples), -1, dtype=np.int16)
-    for index, answer in answers.items():
-        labels[index] = answer
-    gold = np.array([task.labels.index(e.gold[0]) if e.gold else -1 for e in examples], dtype=np.int16)
-    correct = np.where((labels < 0) | (gold < 0), -1, labels == gold).astype(np.int8)
     visits = journal.visits
     return {
         "call_ns": _joined([visit["call_ns"] for _, visit in visits], np.int64),
         "call_round": _joined([[turn["index"]] * len(visit["call_ns"]) for turn, visit in visits], np.int32),
         "timed_example": _joined([turn["indexes"] for turn, _ in visits], np.int32),
         "timed_round": _joined([[turn["index"]] * len(turn["indexes"]) for turn, _ in visits], np.int32),
-        "timed_answer": _joined([visit["answers"] for _, visit in visits], np.int16),
-        "answer": labels,
-        "correct": correct,
+        "timed_answer": np.array(
+            [answer for _, visit in visits for answer in visit["answers"]], dtype=np.str_
+        ),
+        "answer": np.array([answers.get(index, "") for index in range(len(examples))], dtype=np.str_),
+        "answered": np.array([index in answers for index in range(len(examples))]),
+        "counts": _counts(task, examples, answers),
     }
+
+
+def _counts(task: Task, examples: Sequence[Example], answers: Mapping[int, str]) -> np.ndarray[Any, Any]:
+    """Return what scores are made of, float64 [clusters, counts], over what was answered and has a label."""
+    scored = [index for index in sorted(answers) if examples[index].gold]
+    if not scored:
+        return np.zeros((0, 0))
+    return task.scoring.by_cluster([examples[at] for at in scored], [answers[at] for at in scored])
 
 
 def _joined(parts: Sequence[Sequence[int]], kind: type) -> np.ndarray[Any, Any]:

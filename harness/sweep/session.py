@@ -13,6 +13,7 @@ from typing import Any
 from harness.cache import FolderCache
 from harness.catalog import Catalog
 from harness.data import Data, load_split
+from harness.encodings import Shelf
 from harness.errors import UsageError
 from harness.kernel import TreeCpuTime
 from harness.loop import Answers, Clock, loop_ns_per_request, settle, visit
@@ -21,6 +22,8 @@ from harness.meters.choose import open_meter
 from harness.scenarios import get_scenario
 from harness.scenarios.base import Scenario
 from harness.sweep.candidates import measure_candidates
+from harness.sweep.files import Files, Instruments, split_rows
+from harness.sweep.spawn import program_of
 from harness.system import (
     Artifact,
     Checkpoint,
@@ -33,8 +36,8 @@ from harness.system import (
     System,
     Workshop,
 )
-from harness.tasks import get_task
-from harness.tasks.base import Task
+from harness.tasks import TaskWords, task_of
+from harness.tasks.base import Task, split_path
 
 CHUNK = 256
 """Examples encoded at once in the untimed pass, to bound memory."""
@@ -58,9 +61,10 @@ class TextToLabel:
     def predict(self, asked: Sequence[Example], /) -> Predictions:
         """Encode, answer and decide; a program from outside has decided already."""
         predictions = self._system.predict(self._system.encode(asked))
-        if predictions.labels is not None:
+        if predictions.answers is not None:
             return predictions
-        return replace(predictions, labels=tuple(self._task.decide(predictions.logits)))
+        decided = self._task.decide(predictions.logits, predictions.offsets)
+        return replace(predictions, answers=tuple(decided))
 
 
 @dataclass(slots=True)
@@ -74,6 +78,8 @@ class Opened:
     examples: Sequence[Example]
     meter: Meter | None
     requests: dict[int, Request] = field(default_factory=dict)
+    kept: Sequence[Request] = ()
+    """The whole split as it was encoded before, where the cache holds it."""
 
     @property
     def timed(self) -> Answers[Any]:
@@ -83,6 +89,9 @@ class Opened:
     def encode(self, indexes: Sequence[int]) -> None:
         """Encode what has not been encoded yet."""
         missing = [index for index in indexes if index not in self.requests]
+        if self.kept:
+            self.requests.update((index, self.kept[index]) for index in missing)
+            return
         encoded = self.system.encode([self.examples[index] for index in missing])
         self.requests.update(zip(missing, encoded, strict=True))
 
@@ -91,10 +100,12 @@ class Opened:
         source: Any = self.examples if self.boundary == "text" else self.requests
         return [source[index] for index in indexes]
 
-    def answers(self, predictions: Sequence[Predictions]) -> list[int]:
-        """Return the answers as positions in the task's labels."""
-        decided = (part.labels or self.task.decide(part.logits) for part in predictions)
-        return [self.task.labels.index(label) for labels in decided for label in labels]
+    def answers(self, predictions: Sequence[Predictions]) -> list[str]:
+        """Return one answer per request, in order."""
+        return [answer for part in predictions for answer in self._decided(part)]
+
+    def _decided(self, part: Predictions) -> Sequence[str]:
+        return self.task.decide(part.logits, part.offsets) if part.answers is None else part.answers
 
 
 class Session:
@@ -112,6 +123,8 @@ class Session:
         self._clocks = clocks or Clocks()
         self._open_meter = open_meter
         self._opened: Opened | None = None
+        self._files: Files | None = None
+        self._shelf: Shelf | None = None
 
     def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Do what the message asks and return the answer; any error is the caller's to report."""
@@ -127,14 +140,14 @@ class Session:
         words = dict(message)
         return actions[words.pop("do")](**words)
 
-    def resolve(self, task: str, model: str, cache: str) -> dict[str, Any]:
+    def resolve(self, task: TaskWords, model: str, cache: str) -> dict[str, Any]:
         """Find the checkpoint a model's name means for a task."""
-        found = self._catalog().resolve(model, get_task(task), FolderCache(Path(cache)))
+        found = self._catalog().resolve(model, task_of(task), FolderCache(Path(cache)))
         return {**dataclasses.asdict(found), "folder": str(found.folder)}
 
     def prepare(
         self,
-        task: str,
+        task: TaskWords,
         variant: str,
         checkpoint: Mapping[str, Any],
         trial: Mapping[str, Any],
@@ -149,10 +162,10 @@ class Session:
             measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
             placement=_placement(placement),
         )
-        sources = Sources(_checkpoint(checkpoint), _trial(get_task(task), trial))
+        sources = Sources(_checkpoint(checkpoint), _trial(task_of(task), trial))
         begin = self._clocks.wall()
         artifact = (
-            self._catalog().variant(variant).prepare(get_task(task), sources, Settings(**settings), workshop)
+            self._catalog().variant(variant).prepare(task_of(task), sources, Settings(**settings), workshop)
         )
         return {
             "folder": str(artifact.folder),
@@ -164,7 +177,7 @@ class Session:
 
     def open(
         self,
-        task: str,
+        task: TaskWords,
         variant: str,
         scenario: str,
         boundary: str,
@@ -173,21 +186,32 @@ class Session:
         settings: Mapping[str, Any],
         placement: Mapping[str, Any],
         meter: Mapping[str, Any] | None,
+        cache: str,
         sample: Sequence[int],
     ) -> dict[str, Any]:
         """Load the system and encode the sample; say how long loading took and what the engine made of it."""
-        asked = get_task(task)
+        asked = task_of(task)
         split = load_split(asked, Data(data["tier"], Path(data["folder"])), data["split"])
         if split.fingerprint != data["fingerprint"]:
             raise UsageError("the data changed since the run was planned.", where=data["split"])
+        energy = self._open_meter(meter) if meter else None
+        if boundary == "process":
+            program = {"task": task, "split": split.name, "variant": variant, "artifact": artifact}
+            self._files = Files(
+                split_rows(split, Path(data["folder"])),
+                program_of({**program, "settings": settings, "placement": placement}),
+                Instruments(self._clocks.wall, self._clocks.cpu, energy),
+            )
+            return {**self._files.describe(), "loop_ns_per_request": loop_ns_per_request(self._clocks.wall)}
         made = Artifact(Path(artifact["folder"]), artifact["key"], artifact["manifest"])
         begin = self._clocks.wall()
         system = (
             self._catalog().variant(variant).load(asked, made, _placement(placement), Settings(**settings))
         )
         load_ns = self._clocks.wall() - begin
-        energy = self._open_meter(meter) if meter else None
         self._opened = Opened(asked, system, get_scenario(scenario), boundary, split.examples, energy)
+        self._shelf = Shelf.of(system, FolderCache(Path(cache)), split)
+        self._opened.kept = self._shelf.find() if self._shelf else ()
         self._opened.encode(sample)
         return {
             "load_ns": load_ns,
@@ -197,6 +221,8 @@ class Session:
 
     def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
         """Answer the first request under the clock, then the rest until the system is warm."""
+        if self._files:
+            return self._files.warm(indexes)
         opened = self._ready()
         first, *others = opened.asked(indexes)
         begin = self._clocks.wall()
@@ -208,7 +234,9 @@ class Session:
         return {"first_request_ns": first_request_ns, "warmup_requests": len(indexes)}
 
     def visit(self, indexes: Sequence[int], warmup: int) -> dict[str, Any]:
-        """Time one pass over the slice."""
+        """Time one pass over the slice; a program from file to file starts cold, so it has no warm-up."""
+        if self._files:
+            return self._files.visit(indexes)
         opened = self._ready()
         asked = opened.asked(indexes)
         seen = visit(
@@ -233,8 +261,10 @@ class Session:
 
     def complete(self, indexes: Sequence[int]) -> dict[str, Any]:
         """Answer requests outside the clock; say how many sequences of the whole split were cut."""
+        if self._files:
+            return self._files.complete(indexes, self._progress)
         opened = self._ready()
-        answers: list[int] = []
+        answers: list[str] = []
         for start in range(0, len(indexes), CHUNK):
             chunk = indexes[start : start + CHUNK]
             opened.encode(chunk)
@@ -242,6 +272,8 @@ class Session:
             calls = opened.scenario.calls(opened.asked(chunk))
             answers += opened.answers([opened.timed.predict(call) for call in calls])
             self._progress(f"{start + len(chunk)}/{len(indexes)}")
+        if self._shelf and not opened.kept:
+            self._shelf.keep(opened.requests)
         cut = sum(any(part.cut for part in request.sequences) for request in opened.requests.values())
         return {"answers": answers, "truncated": cut}
 
@@ -250,6 +282,7 @@ class Session:
         if self._opened:
             self._opened.system.close()
             self._opened = None
+        self._files = None
         return {}
 
     def _ready(self) -> Opened:
@@ -268,8 +301,8 @@ def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
 
 def _trial(task: Task, trial: Mapping[str, Any]) -> tuple[Example, ...]:
     """Read the training examples that candidates are tried on; none where there is no training split."""
-    path = Path(trial["folder"]) / task.folder / "train.jsonl"
-    if not path.exists():
+    data = Data(trial["tier"], Path(trial["folder"]))
+    if "train" not in task.splits or not (data.folder / split_path(task, "train")).exists():
         return ()
-    split = load_split(task, Data(trial["tier"], Path(trial["folder"])), "train")
+    split = load_split(task, data, "train")
     return split.examples[: trial["limit"]]

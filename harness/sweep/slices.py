@@ -33,6 +33,18 @@ def cut_slices(lengths: Sequence[int], sample: Sequence[int], count: int, seed: 
     return slices
 
 
+def units_of(clusters: Sequence[str], *, together: bool) -> list[list[int]]:
+    """Return the indexes that are drawn as one: each alone, or `together` those of one cluster.
+
+    A program that reads files is given whole rows, and a row of MultiRC or ReCoRD is a cluster of examples.
+    """
+    units: dict[str, list[int]] = {}
+    for index, cluster in enumerate(clusters):
+        name = f"cluster {cluster}" if together and cluster else f"example {index}"
+        units.setdefault(name, []).append(index)
+    return list(units.values())
+
+
 def slice_count(sample: int, rounds: int, at_least: int) -> int:
     """Return how many slices a sample makes: one a round, but none with fewer than `at_least` requests."""
     return max(1, min(rounds, sample // at_least))

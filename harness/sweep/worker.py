@@ -15,11 +15,15 @@ from typing import Any
 PR_SET_PDEATHSIG = 1
 """From Linux's prctl(2): the signal this process gets when its parent dies."""
 
+PR_SET_CHILD_SUBREAPER = 36
+"""Likewise: orphans below this process become its children."""
+
 
 def main() -> None:
     """Serve the socket whose descriptor, with the parent's pid and the CPUs, is on the command line."""
     descriptor, parent, cpus = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
     _die_with(parent)
+    _adopt_orphans()
     if cpus:
         os.sched_setaffinity(0, cpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
@@ -45,6 +49,11 @@ def _serve(lines: Any) -> None:  # noqa: ANN401 -- a text stream
 
             traceback.print_exc()
             send({"failed": failure_of(problem)})
+
+
+def _adopt_orphans() -> None:
+    """Stay above whatever a program starts, so that its CPU time is counted and it is found and ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def _die_with(parent: int) -> None:

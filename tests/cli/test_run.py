@@ -8,6 +8,7 @@ from worlds import World, boolq_folder
 
 from harness.cli.app import call
 from harness.errors import CheckpointError, MeasurementError
+from harness.tasks import TASKS
 from harness.testing.system import FakeVariant
 
 
@@ -268,10 +269,10 @@ def test_list_and_doctor_speak_to_people_and_to_machines(
     """What can be asked, who can answer, what reads energy."""
     assert bench(world, "list") == 0
     out = capsys.readouterr().out
-    assert "  boolq  yes/no question about a passage; accuracy" in out
+    assert "  boolq    yes/no question about a passage; accuracy" in out
     assert "  onnx-int8        a fake" in out
     assert bench(world, "list", "--json") == 0
-    assert {row["name"] for row in json.loads(capsys.readouterr().out)["tasks"]} == {"boolq", "cb", "rte"}
+    assert {row["name"] for row in json.loads(capsys.readouterr().out)["tasks"]} == {*TASKS, "custom"}
     assert bench(world, "doctor") == 0
     assert "Energy on cpu: measured (meter: fake)" in capsys.readouterr().out
     assert bench(world, "doctor", "--json") == 0

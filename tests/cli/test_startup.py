@@ -11,6 +11,8 @@ HEAVY = {
     "onnx",
     "pandas",
     "matplotlib",
+    "pooch",
+    "requests",
     "codecarbon",
     "sklearn",
     "scipy",

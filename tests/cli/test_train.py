@@ -114,7 +114,7 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--task", "rt"], "Did you mean rte"),
         (["--data", "nowhere"], "there is no such folder"),
         (["--device", "gpu"], "Devices are cpu, cuda and cuda:N"),
-        (["--epochs", "0"], "--epochs"),
+        (["--epochs", "-1"], "--epochs"),
         (["--learning-rate", "0"], "--learning-rate"),
     ],
 )

@@ -8,6 +8,7 @@ from harness.data import embedded_data, load_split, local_data
 from harness.data.official import note_on, official_file
 from harness.errors import DataError, StoreError
 from harness.tasks import TASKS, get_task
+from harness.tasks.base import reported_split, split_path
 
 
 def test_a_local_split_says_what_it_is(tmp_path: Path) -> None:
@@ -38,14 +39,20 @@ def test_the_embedded_sample_is_read_like_any_folder(tmp_path: Path, name: str) 
     """Written once in the official layout; never called official; every label occurs."""
     task = get_task(name)
     data = embedded_data(tmp_path, task, train_rows=8)
-    split = load_split(task, data)
+    reported = reported_split(task)
+    split = load_split(task, data, reported)
     assert (split.tier, split.official, split.note) == ("embedded", None, None)
-    assert {example.gold[0] for example in split.examples} == set(task.labels)
-    assert len(load_split(task, data, "train").examples) == 8
-    assert all(example.gold == () for example in load_split(task, data, "test").examples)
-    written = (data.folder / task.folder / "val.jsonl").stat().st_mtime_ns
+    assert {target for example in split.examples for target in task.targets(example)} == {
+        *range(max(2, len(task.labels)))
+    }
+    assert 0 <= (split.majority or 0.0) < 0.75
+    for other in set(task.splits) - {reported}:
+        examples = load_split(task, data, other).examples
+        assert len(examples) >= 8
+        assert all(bool(example.gold) == (other == "train") for example in examples)
+    written = (data.folder / split_path(task, reported)).stat().st_mtime_ns
     assert embedded_data(tmp_path, task, train_rows=8) == data
-    assert (data.folder / task.folder / "val.jsonl").stat().st_mtime_ns == written
+    assert (data.folder / split_path(task, reported)).stat().st_mtime_ns == written
 
 
 def test_an_embedded_sample_that_cannot_be_written_says_what_to_set(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_doubts_are_shown_once_by_kind() -> None:
         (
             "data",
             (
-                "BoolQ/val, local, 1,000 examples, the official file, most frequent label 62.0 %, "
+                "BoolQ/val, local, 1,000 examples, the official file, best constant answer 62.0 %, "
                 "sha256 aaaaaaaaaaaa"
             ),
         ),

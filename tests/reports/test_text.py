@@ -39,8 +39,8 @@ differences within 2 % count as none.
 
 What was measured
 run      r1, default profile, seed 0
-data     BoolQ/val, local, 1,000 examples, the official file, most frequent
-         label 62.0 %, sha256 aaaaaaaaaaaa
+data     BoolQ/val, local, 1,000 examples, the official file, best constant
+         answer 62.0 %, sha256 aaaaaaaaaaaa
 model    bert-base-boolq, local, sha256 bbbbbbbbbbbb
 rounds   7 of 7 in 1 launch; 700 requests per variant over 700 distinct
          examples; 14.0 s for pytorch-fixed

@@ -13,6 +13,7 @@ from harness.record import Record
 from harness.store import Store, read_samples
 from harness.sweep.options import RunOptions
 from harness.sweep.run import Run, execute, resume, start
+from harness.tasks import get_task
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
 
@@ -140,7 +141,7 @@ def test_a_resumed_run_measures_only_what_is_missing(tmp_path: Path) -> None:
     assert run.folder.sealed() == set()
     del appended
 
-    folder = Store(world.store).unfinished()
+    (folder,) = Store(world.store).unfinished()
     again = execute(resume(folder, world.cache, world.machine, Heard()))
     assert [[turn.index for turn in record.rounds] for record in again] == [list(range(7))] * 4
     assert {record.status for record in again} == {"complete"}
@@ -191,15 +192,31 @@ def test_changed_data_is_noticed_before_measuring_goes_on(tmp_path: Path) -> Non
 
 
 def test_raw_samples_hold_what_the_record_was_derived_from(tmp_path: Path) -> None:
-    """Latencies by round, answers and correctness of the whole split."""
+    """Latencies by round, answers in words, and the counts that the scores were made of."""
     world = World(tmp_path)
     record = measured(world, sample=64)["onnx-int8"]
     samples = read_samples(world.store / "runs" / record.run, record)
     assert len(samples["call_ns"]) == sum(turn.requests for turn in record.rounds)
     assert int(samples["call_ns"][samples["call_round"] == 0].sum()) <= record.rounds[0].wall_ns
     assert record.quality is not None
-    share = float(np.mean(samples["correct"] == 1))
+    assert samples["answered"].all()
+    # row i is true but for every third
+    gold = np.array(["false" if i % 3 == 0 else "true" for i in range(100)])
+    share = float(np.mean(samples["answer"] == gold))
     assert share == record.quality.metrics["accuracy"].value
+    assert (samples["answer"][samples["timed_example"]] == samples["timed_answer"]).all()
+    rates = get_task("boolq").scoring.rates(samples["counts"].sum(axis=0))
+    assert rates == {"accuracy": share}
+
+
+def test_an_example_that_nobody_asked_has_no_answer(tmp_path: Path) -> None:
+    """With the quality of the sample alone: an empty word, no mark, and no row of counts."""
+    world = World(tmp_path)
+    record = measured(world, sample=40, quality="sample")["onnx-int8"]
+    samples = read_samples(world.store / "runs" / record.run, record)
+    assert samples["answered"].sum() == len(samples["counts"]) == 40
+    assert (samples["answer"][~samples["answered"]] == "").all()
+    assert (samples["answer"][samples["answered"]] != "").all()
 
 
 def test_offline_hands_over_all_requests_at_once_and_has_no_latencies(tmp_path: Path) -> None:

@@ -30,11 +30,12 @@ _ARM = ("asimddp", "i8mm", "bf16", "sve")
 def cache_key(recipe: str, number: int, task: Task, parents: Sequence[str], **settings: Any) -> str:  # noqa: ANN401 -- JSON values
     """Return the sha256 that names an artifact: `recipe` at version `number`, its parents, task and settings.
 
-    `settings` are JSON values: library versions, CPU flags where a choice was measured, lengths.
+    `settings` are JSON values: library versions, CPU flags where a choice was measured, lengths. Tasks
+    that are answered by one model share its artifacts.
     """
     parts = {
         "recipe": [recipe, number],
-        "task": [task.name, list(task.labels)],
+        "task": [task.model_task, list(task.labels)],
         "parents": list(parents),
         "settings": settings,
     }

@@ -77,4 +77,4 @@ def _show(path: Path, rows: int, *, json: bool) -> None:
     import json as encoder
 
     facts = {"file": str(path), "rows": rows}
-    typer.echo(encoder.dumps(facts) if json else f"{rows:,} answers: {path}")
+    typer.echo(encoder.dumps(facts) if json else f"{rows:,} rows: {path}")

@@ -300,7 +300,11 @@ def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
 
 
 def _trial(task: Task, trial: Mapping[str, Any]) -> tuple[Example, ...]:
-    """Read the training examples that candidates are tried on; none where there is no training split."""
+    """Read the training examples that candidates are tried on; none where there is no training split.
+
+    A diagnostic's are those of the task its model was trained for, which is not what is reported.
+    """
+    task = task if task.model_task == task.name else task_of(task.model_task)
     data = Data(trial["tier"], Path(trial["folder"]))
     if "train" not in task.splits or not (data.folder / split_path(task, "train")).exists():
         return ()

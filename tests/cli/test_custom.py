@@ -173,7 +173,7 @@ def test_every_row_of_a_file_is_answered(world: World, capsys: pytest.CaptureFix
     out = world.root / "out"
     words = ["--data", str(path), "--text", "review", "--labels", "bad,good", "-o", str(out)]
     assert bench(world, "predict", *words) == 0
-    assert capsys.readouterr().out == f"7 answers: {out / 'custom.jsonl'}\n"
+    assert capsys.readouterr().out == f"7 rows: {out / 'custom.jsonl'}\n"
     rows = [json.loads(line) for line in (out / "custom.jsonl").read_text().splitlines()]
     assert [row["idx"] for row in rows] == list(range(7))
     assert {row["label"] for row in rows} <= {"bad", "good"}

@@ -24,7 +24,7 @@ def test_the_prediction_file_has_the_official_name_and_form(
     words = ["--data", str(data), "--split", "val", "-o", str(tmp_path / "out"), "-q"]
     assert bench(world, *words) == 0
     file = tmp_path / "out" / "BoolQ.jsonl"
-    assert capsys.readouterr().out == f"100 answers: {file}\n"
+    assert capsys.readouterr().out == f"100 rows: {file}\n"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     assert [row["idx"] for row in rows] == list(range(100))
     gold = ["true" if index % 3 else "false" for index in range(100)]

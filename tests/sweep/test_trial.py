@@ -1,0 +1,18 @@
+"""What candidates are tried on: training examples, never what is reported."""
+
+from pathlib import Path
+
+from harness.data import embedded
+from harness.sweep.session import _trial
+from harness.tasks import get_task
+
+
+def test_a_diagnostic_is_tried_on_the_training_examples_of_its_model(tmp_path: Path) -> None:
+    """AX-b has one file, the reported one: without RTE's training file beside it there is nothing to try."""
+    embedded.write(tmp_path, ("ax-b",))
+    trial = {"tier": "embedded", "folder": str(tmp_path), "limit": 3}
+    assert _trial(get_task("ax-b"), trial) == ()
+    embedded.write(tmp_path, ("rte",), train_rows=8)
+    found = _trial(get_task("ax-b"), trial)
+    assert [example.id for example in found] == ["0", "1", "2"]
+    assert found == _trial(get_task("rte"), trial)

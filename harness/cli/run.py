@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from harness.record import Record
     from harness.store import RunFolder, Store
     from harness.sweep.narrator import Narrator
+    from harness.sweep.options import RunOptions
     from harness.sweep.run import Run
 
 PARTIAL, NOTHING_MEASURED = 5, 4
@@ -77,7 +78,7 @@ def run(
     from harness.cli.progress import narrator
     from harness.store import Store
     from harness.sweep.options import RunOptions
-    from harness.sweep.several import options_of, start_all
+    from harness.sweep.several import options_of
 
     toolbox: Toolbox = context.obj
     place = Store(toolbox.store(store))
@@ -103,14 +104,10 @@ def run(
         if resume:
             ready = _resumed(toolbox, place, resume, told)
         else:
-            runs = options_of(wanted, names(task), split, told)
-            world = (toolbox.catalog(), place, toolbox.cache(), toolbox.machine())
-            ready = start_all(runs, *world, told)
+            ready = _started(toolbox, place, options_of(wanted, names(task), split, told), told)
         records = _measured(ready)
     _show(records, [run.folder for run in ready], json=json)
-    code = exit_code(records)
-    if code:
-        raise typer.Exit(code)
+    raise typer.Exit(exit_code(records))
 
 
 def exit_code(records: "list[Record]") -> int:
@@ -118,6 +115,12 @@ def exit_code(records: "list[Record]") -> int:
     if all(record.status == "complete" for record in records):
         return 0
     return PARTIAL if any(record.rounds for record in records) else NOTHING_MEASURED
+
+
+def _started(toolbox: Toolbox, store: "Store", wanted: "list[RunOptions]", told: "Narrator") -> "list[Run]":
+    from harness.sweep.several import start_all
+
+    return start_all(wanted, toolbox.catalog(), store, toolbox.cache(), toolbox.machine(), told)
 
 
 def _resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":

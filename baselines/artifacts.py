@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import StoreError
-from harness.system import Artifact, Cache
+from harness.system import Artifact, Cache, Energy
 from harness.tasks.base import Task
 
 MANIFEST = "manifest.json"
@@ -25,6 +25,10 @@ MANIFEST = "manifest.json"
 # what changes which kernel an int8 or bf16 library picks, on x86 and on Arm
 _X86 = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 _ARM = ("asimddp", "i8mm", "bf16", "sve")
+
+
+def _unmetered() -> str:
+    return "unavailable, because nobody measured it"
 
 
 def cache_key(recipe: str, number: int, task: Task, parents: Sequence[str], **settings: Any) -> str:  # noqa: ANN401 -- JSON values
@@ -78,17 +82,20 @@ def find_or_make(
     key: str,
     make: Callable[[Path], Mapping[str, Any]],
     clock: Callable[[], float] = time.perf_counter,
+    energy: Energy | None = None,
 ) -> Artifact:
     """Return the artifact under `key`, or let `make` fill its folder and return its manifest.
 
-    The manifest gains `key` and `seconds`; the artifact's `fresh` is True if it was made just now.
+    The manifest gains `key`, `seconds` and `energy`; the artifact's `fresh` is True if it was made just now.
     """
     found = cache.find(key)
     if found is not None:
         return found
     with cache.writing(key) as folder:
-        started = clock()
-        manifest = {**make(folder), "key": key, "seconds": round(clock() - started, 3)}
+        started, spent = clock(), energy() if energy else _unmetered
+        facts = make(folder)
+        cost = {"seconds": round(clock() - started, 3), "energy": spent()}
+        manifest = {**cost, **facts, "key": key}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     made = cache.find(key)
     if made is None:

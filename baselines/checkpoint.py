@@ -35,7 +35,7 @@ def resolve(model: str, task: Task, cache: Cache) -> Checkpoint:
     if model == "embedded":
         return _checkpoint(model, _embedded(task, cache), "embedded", cache, task)
     if model == "minilm":
-        return _checkpoint(model, _minilm(), "local", cache, task)
+        return _checkpoint(model, minilm_folder(), "local", cache, task)
     if _is_folder(model):
         folder = Path(model).expanduser().resolve()
         return _checkpoint(folder.name, folder, "local", cache, task)
@@ -103,7 +103,8 @@ def _shipped_sha256() -> str:
     return total.hexdigest()
 
 
-def _minilm() -> Path:
+def minilm_folder() -> Path:
+    """Return where the weights of the extra `minilm` lie; CheckpointError if it has not exactly these."""
     found = find_spec(_MINILM_PACKAGE)
     places = list(found.submodule_search_locations or ()) if found else []
     if not places:

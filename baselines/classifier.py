@@ -8,10 +8,11 @@ from typing import Any, Literal
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from baselines import narrow
 from baselines.batching import Padded, Run
 from baselines.folder import is_span_checkpoint, read_config
 from baselines.quiet import quiet_transformers
-from baselines.safe import LOCAL, SAFE
+from baselines.safe import LOCAL
 from baselines.spans import SpanClassifier, load_span_classifier
 from harness.errors import CheckpointError
 from harness.system import Logits
@@ -84,10 +85,7 @@ def _loaded(folder: Path, choice: Mapping[str, Any]) -> tuple[Any, dict[str, Any
     config = read_config(folder)
     if is_span_checkpoint(config):
         return load_span_classifier(folder, len(config["id2label"]), **choice)
-    model, found = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True, **SAFE, **choice
-    )
-    return model, found
+    return narrow.load(AutoModelForSequenceClassification, folder, **choice)
 
 
 def save_fast_tokenizer(folder: Path, target: Path) -> None:

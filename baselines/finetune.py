@@ -98,15 +98,19 @@ def finetune(
     progress: Callable[[Tick], None] = lambda _: None,
     energy: Callable[[], Any] | None = None,
     resume: bool = True,
+    at_most_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Fine-tune `model` into the folder `output` and return what `training.json` there says.
 
     `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end for a
-    reading of this session, which is recorded beside the steps it covers. MeasurementError if the loss stops
-    being a number, CheckpointError, UsageError or DeviceError for what cannot be trained.
+    reading of this session, which is recorded beside the steps it covers. After `at_most_s` seconds of it
+    training ends with what was learned; the record has the steps that were planned beside those made.
+    MeasurementError if the loss stops being a number, CheckpointError, UsageError or DeviceError for what
+    cannot be trained.
     """
     from baselines import training
+    from baselines.objective import LabelObjective
 
     training.require_device(device)
     tuning = tuning or Tuning()
@@ -124,11 +128,14 @@ def finetune(
         pad_id=encoder.pad_id,
         progress=progress,
         clock=clock,
+        at_most_s=at_most_s,
+        objective=LabelObjective(task.head),
     )
     taught = Asked(kept, encoder.encode(kept))
     classifier = training.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     started = clock()
     facts = training.run(job, classifier, lessons(task, columns, taught), *_asked(encoder, held_out, val))
+    training.save(classifier, part / "final")
     record = {
         **json.loads((part / PLAN).read_text(encoding="utf-8")),
         "labels": names,
@@ -226,12 +233,17 @@ def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Pat
     return part
 
 
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Copy the files of the tokenizer that are there."""
+    for name in _TEXT_SIDE:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
 def _publish(part: Path, output: Path, source: Path, record: Mapping[str, Any]) -> None:
     """Complete the trained folder with tokenizer and record, and rename it to the output."""
     final = part / "final"
-    for name in _TEXT_SIDE:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, final / name)
+    copy_tokenizer(source, final)
     (final / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     final.rename(output)
     shutil.rmtree(part)

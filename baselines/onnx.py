@@ -120,7 +120,8 @@ class OnnxVariant:
                 raise _not_exportable(checkpoint.name, problem) from problem
             return {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, **facts}
 
-        return find_or_make(workshop.cache, cache_key(self.name, 1, task, parents, libraries=libraries), make)
+        key = cache_key(self.name, 1, task, parents, libraries=libraries, tolerance=self.tolerance)
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""
@@ -133,7 +134,10 @@ def open_graph(
     """Open a graph that has config.json and tokenizer.json beside it."""
     encoder = TextEncoder(graph.parent, settings.max_length)
     columns = label_columns(read_config(graph.parent), task, graph.parent.name)
-    known = ("opset", "exporter", "attention", "nodes", "fused_nodes", "graph", "reduce_range")
+    known = (
+        *("opset", "exporter", "attention", "nodes", "fused_nodes", "graph"),
+        *("weights", "activations", "reduce_range", "kept_float"),
+    )
     facts = {name: manifest[name] for name in known if name in manifest}
     session = open_session(graph, placement)
     batching = Batching(settings.batch, encoder.pad_id, columns)

@@ -2,7 +2,8 @@
 
 fp32, the library's default attention kernel, not compiled. `pytorch-fixed` pads every sequence to the
 maximum length and is what the others are compared with; `pytorch-dynamic` pads to the longest sequence of a
-call, hence not at all for one request. The artifact of both is the checkpoint itself: nothing is copied.
+call, hence not at all for one request. In half precision weights and activations alike have 16 bits. The
+artifact of all is the checkpoint itself: nothing is copied, and weights are rounded when they are loaded.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from baselines.artifacts import cache_key, library_versions, missing
+from baselines.artifacts import cache_key, cpu_has_bf16, library_versions, missing
 from baselines.batching import Batching, Run
 from baselines.folder import read_config
 from baselines.labels import label_columns
@@ -21,6 +22,7 @@ from harness.system import Artifact, Example, Placement, Predictions, Request, S
 from harness.tasks.base import Task
 
 Padding = Literal["fixed", "dynamic"]
+Precision = Literal["float32", "bfloat16", "float16"]
 
 
 class PyTorchSystem:
@@ -82,9 +84,12 @@ class PyTorchVariant:
     name: str
     summary: str
     padding: Padding
+    precision: Precision = "float32"
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Say what is not installed, or what the CPU lacks."""
+        if self.precision == "bfloat16" and not cpu_has_bf16():
+            return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
         return missing("torch", "transformers")
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
@@ -102,15 +107,22 @@ class PyTorchVariant:
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PyTorchSystem:
         """Load the checkpoint onto the device; DeviceError if that is not there."""
+        import torch
+
         from baselines.classifier import load_classifier, runner
 
+        if self.precision == "float16" and placement.device == "cpu":
+            raise DeviceError(
+                f"{self.name} runs on CUDA only: PyTorch has no fast float16 on CPUs.",
+                remedy="Use --device cuda, or pytorch-bf16 on a CPU that has bfloat16.",
+            )
         device = find_device(placement.device)
         limit_threads(placement.threads)
         encoder = TextEncoder(artifact.folder, settings.max_length)
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
         length = settings.max_length if self.padding == "fixed" else None
         batching = Batching(settings.batch, encoder.pad_id, columns, length)
-        model = load_classifier(artifact.folder).to(device)
+        model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
         return PyTorchSystem(model, runner(model), encoder, batching)
 
 
@@ -146,4 +158,16 @@ def limit_threads(threads: int) -> None:
 VARIANTS = (
     PyTorchVariant("pytorch-fixed", "PyTorch fp32, every sequence padded to the maximum length", "fixed"),
     PyTorchVariant("pytorch-dynamic", "PyTorch fp32, no more padding than a call needs", "dynamic"),
+)
+
+HALF_PRECISION = (
+    PyTorchVariant(
+        "pytorch-bf16", "PyTorch bfloat16, no more padding than a call needs", "dynamic", "bfloat16"
+    ),
+    PyTorchVariant(
+        "pytorch-fp16",
+        "PyTorch float16, on CUDA only, no more padding than a call needs",
+        "dynamic",
+        "float16",
+    ),
 )

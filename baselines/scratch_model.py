@@ -21,9 +21,9 @@ from transformers import (
     TrainingArguments,
 )
 
+from baselines.objective import choice_loss
 from baselines.scratch_data import CLS, MAX_LENGTH, Lesson, Settings, head_sizes, heads
 from baselines.spans import SPANS, pool_spans
-from baselines.training import choice_loss
 from baselines.watch import Watch
 from harness.tasks import get_task
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModel
 
+from baselines import narrow
 from baselines.folder import WEIGHTS, is_span_checkpoint, read_config, weight_files
-from baselines.safe import SAFE
 
 SPANS = 2  # a sequence
 
@@ -77,9 +77,7 @@ def load_span_classifier(folder: Path, labels: int, **choice: Any) -> tuple[Span
 
     The head is read where the checkpoint has one of this size, and fresh otherwise: `missing_keys` names it.
     """
-    encoder, found = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True, **SAFE, **choice
-    )
+    encoder, found = narrow.load(AutoModel, folder, **choice)
     model = SpanClassifier(encoder, labels)
     missing = [key for key in found["missing_keys"] if not key.startswith("pooler.")]
     head = _head(folder) if is_span_checkpoint(read_config(folder)) else {}

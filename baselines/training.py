@@ -1,6 +1,7 @@
 """The part of fine-tuning that needs torch: transformers' Trainer, set up once.
 
-The order of batches depends on seed and epoch alone, so that a resumed run sees what it would have seen.
+What the loss is, an `Objective` says (`baselines/objective.py`). The order of batches depends on seed and
+epoch alone, so that a resumed run sees what it would have seen.
 """
 
 import contextlib
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from transformers import (
     AutoModelForSequenceClassification,
     PrinterCallback,
@@ -21,12 +21,13 @@ from transformers import (
 )
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
+from baselines import narrow
 from baselines.artifacts import cpu_has_bf16, library_versions
-from baselines.batching import Batching, Padded, pad
+from baselines.batching import Batching, Padded, Run, pad
 from baselines.classifier import input_names, logits_of, tensors_of
+from baselines.objective import Objective
 from baselines.pytorch import find_device
 from baselines.quiet import quiet_transformers
-from baselines.safe import SAFE
 from baselines.spans import load_span_classifier
 from baselines.watch import OrderedByEpoch, Watch
 from harness.errors import CheckpointError, DeviceError
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One training: what to train towards, how, where, and whom to tell."""
+    """One training: what to train towards, how, where, and whom to tell.
+
+    `keep_best` False keeps the last epoch instead of the best.
+    """
 
     task: Task
     columns: Sequence[int]
@@ -50,15 +54,19 @@ class Job:
     pad_id: int
     progress: Callable[[Any], None]
     clock: Callable[[], float]
+    objective: Objective
+    keep_best: bool = True
+    at_most_s: float | None = None
 
     @property
     def bf16(self) -> bool:
         """Whether to train under bfloat16 autocast."""
-        if self.tuning.bf16 is not None:
-            return self.tuning.bf16
-        if self.device != "cpu":
-            return bool(torch.cuda.is_bf16_supported())
-        return cpu_has_bf16()
+        return uses_bf16(self.device) if self.tuning.bf16 is None else self.tuning.bf16
+
+
+def uses_bf16(device: str) -> bool:
+    """Say whether a device has instructions that make bfloat16 faster than float32."""
+    return cpu_has_bf16() if device == "cpu" else bool(torch.cuda.is_bf16_supported())
 
 
 def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int) -> Any:  # noqa: ANN401
@@ -73,13 +81,8 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
             if head == "span":
                 model, found = load_span_classifier(folder, len(names), **labels)
             else:
-                model, found = AutoModelForSequenceClassification.from_pretrained(
-                    folder,
-                    dtype=torch.float32,
-                    ignore_mismatched_sizes=True,
-                    output_loading_info=True,
-                    **labels,
-                    **SAFE,
+                model, found = narrow.load(
+                    AutoModelForSequenceClassification, folder, ignore_mismatched_sizes=True, **labels
                 )
     except (ValueError, KeyError, OSError, RuntimeError) as problem:
         raise CheckpointError(f"transformers cannot load it ({problem}).", where=folder.name) from problem
@@ -98,9 +101,9 @@ def run(
     held_out: "Asked",
     val: "Asked",
 ) -> dict[str, Any]:
-    """Train, keep the best epoch in `final/`, score `val` with it; return steps, losses and scores."""
+    """Train the model into its best epoch and score `val` with it; return steps, losses and scores."""
     if not job.tuning.epochs:
-        return _untrained(job, model)
+        return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
     with quiet_transformers():
         trainer = _trainer(job, model, train, held_out)
         began = _resume_point(job.folder)
@@ -109,21 +112,27 @@ def run(
         scores = (
             score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
         )
-        trainer.model.save_pretrained(job.folder / "final")
     first = int(began.rpartition("-")[2]) if began else 0
     per_epoch = [log for log in state.log_history if "eval_selection" in log]
     return {
         "steps": state.global_step,
+        "steps_planned": state.max_steps,
         "session_steps": [first, state.global_step],
         "loss": [[log["step"], log["loss"]] for log in state.log_history if "loss" in log],
         "selection": [[round(log["epoch"], 3), log["eval_selection"]] for log in per_epoch],
-        "kept_step": int(str(state.best_model_checkpoint).rpartition("-")[2]),
+        "kept_step": _kept_step(job, state),
         "val": scores,
         "precision": "bfloat16 autocast" if job.bf16 else "float32",
         "device": job.device,
         "threads": torch.get_num_threads(),
         "libraries": library_versions("torch", "transformers", "accelerate", "tokenizers"),
     }
+
+
+def save(model: Any, folder: Path) -> None:  # noqa: ANN401 -- transformers has no types
+    """Write weights and configuration into a new folder."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
 
 
 def require_device(name: str) -> None:
@@ -137,35 +146,39 @@ def require_device(name: str) -> None:
 
 def score(job: Job, model: Any, asked: "Asked") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
     """Return the task's official metrics of the model as it stands, over labelled examples."""
-    names = input_names(model)
-    precision = torch.bfloat16 if job.bf16 else None
-
-    def run(padded: Padded) -> Logits:
-        inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
-        with torch.autocast(model.device.type, dtype=precision, enabled=precision is not None):
-            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
-        return logits
-
-    model.eval()
+    run = answering(model, bf16=job.bf16)
     # longest first: batches of like length waste little, and memory peaks at once if at all
     order = sorted(range(len(asked.requests)), key=lambda at: -asked.requests[at].tokens)
-    with torch.inference_mode():
-        found = Batching(job.tuning.batch, job.pad_id, job.columns).answer(
-            [asked.requests[at] for at in order], run
-        )
+    found = Batching(job.tuning.batch, job.pad_id, job.columns).answer(
+        [asked.requests[at] for at in order], run
+    )
     answers = job.task.decide(found.logits, found.offsets)
     return job.task.scoring([asked.examples[at] for at in order], answers)
 
 
-def _untrained(job: Job, model: Any) -> dict[str, Any]:  # noqa: ANN401 -- transformers has no types
-    """Keep the model as it is, its head random: for studies of speed only."""
-    with quiet_transformers():
-        model.save_pretrained(job.folder / "final")
-    return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
+def answering(model: Any, *, bf16: bool) -> Run:  # noqa: ANN401 -- transformers has no types
+    """Return the model, put into inference mode, as what answers one padded batch on its device."""
+    names = input_names(model)
+    precision = torch.bfloat16 if bf16 else None
+    model.eval()
+
+    def run(padded: Padded) -> Logits:
+        inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
+        autocast = torch.autocast(model.device.type, dtype=precision, enabled=precision is not None)
+        with torch.inference_mode(), autocast:
+            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
+        return logits
+
+    return run
+
+
+def _kept_step(job: Job, state: Any) -> int:  # noqa: ANN401 -- transformers has no types
+    best = str(state.best_model_checkpoint).rpartition("-")[2]
+    return int(best) if job.keep_best else int(state.global_step)
 
 
 class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transformers
-    """The library's trainer with official scores, losses by head, and batches that survive interruption."""
+    """The library's trainer with official scores, our own loss, and batches that survive interruption."""
 
     def __init__(self, job: Job, held_out: "Asked", **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
@@ -178,14 +191,9 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
         return OrderedByEpoch(lengths, self.args.train_batch_size, self.args.seed)
 
     def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
-        """Return the mean cross-entropy: over labels, or over the candidates of each choice."""
-        targets, sizes = inputs.pop("targets"), inputs.pop("sizes")
-        logits = logits_of(model, inputs).float()
-        choice = self._job.task.head == "choice"
-        loss = (
-            choice_loss(logits[:, 0], targets, sizes.tolist()) if choice else cross_entropy(logits, targets)
-        )
-        return (loss, {"logits": logits}) if return_outputs else loss
+        """Return what the objective says."""
+        loss = self._job.objective.loss(model, inputs)
+        return (loss, {}) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
         """Score the held-out examples by the mean of the task's metrics, as FastFormers chooses."""
@@ -194,19 +202,6 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
         control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
         self.control = self.callback_handler.on_evaluate(self.args, self.state, control, found)
         return found
-
-
-def choice_loss(scores: torch.Tensor, right: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    """Return the mean over choices of minus the log of the share that the right candidates have together.
-
-    `scores` and `right` (1 or 0) hold one value a sequence; `sizes` counts the candidates of each choice. A
-    choice without a right candidate teaches nothing and is left out.
-    """
-    losses = []
-    for mine, gold in zip(scores.split(list(sizes)), right.split(list(sizes)), strict=True):
-        if gold.any():
-            losses.append(mine.logsumexp(0) - mine[gold.bool()].logsumexp(0))
-    return torch.stack(losses).mean() if losses else scores.sum() * 0
 
 
 def _trainer(
@@ -219,9 +214,7 @@ def _trainer(
 
     def collate(lessons: "Sequence[Lesson]") -> dict[str, Any]:
         padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], job.pad_id)
-        targets = torch.tensor([target for lesson in lessons for target in lesson.targets])
-        sizes = torch.tensor([len(lesson.sequences) for lesson in lessons])
-        return {**tensors_of(padded, names), "targets": targets, "sizes": sizes}
+        return {**tensors_of(padded, names), **job.objective.targets(lessons)}
 
     trainer = _Trainer(
         job,
@@ -231,7 +224,7 @@ def _trainer(
         train_dataset=list(train),
         eval_dataset=list(held_out.examples),
         data_collator=collate,
-        callbacks=[Watch(job.folder, job.progress, job.clock)],
+        callbacks=[Watch(job.folder, job.progress, job.clock, job.at_most_s)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -255,7 +248,7 @@ def _arguments(job: Job) -> Any:  # noqa: ANN401 -- transformers has no types
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=2,
-        load_best_model_at_end=True,
+        load_best_model_at_end=job.keep_best,
         metric_for_best_model="selection",
         greater_is_better=True,
         logging_steps=10,

@@ -38,12 +38,22 @@ class OrderedByEpoch(torch.utils.data.Sampler):  # type: ignore[misc]  # mypy do
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
-    """Tells how far training is, saves at least every ten minutes, and stops at a loss that is no number."""
+    """Tells how far training is, saves at least every ten minutes, and stops at a loss that is no number.
 
-    def __init__(self, folder: Path, progress: Callable[[Tick], None], clock: Callable[[], float]) -> None:
+    It also stops when this session has trained for `at_most_s`; what was learned so far is then kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Callable[[Tick], None],
+        clock: Callable[[], float],
+        at_most_s: float | None = None,
+    ) -> None:
         self._folder = folder
         self._progress = progress
         self._clock = clock
+        self._at_most_s = math.inf if at_most_s is None else at_most_s
         self._loss: float | None = None
         self._began = self._saved = (0, 0.0)
 
@@ -63,6 +73,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow tran
         now = self._clock()
         if now - self._saved[1] >= _SAVE_SECONDS:
             control.should_save = True
+        if now - self._began[1] >= self._at_most_s:
+            control.should_training_stop = True
         done, (first, start) = state.global_step, self._began
         left = (now - start) / (done - first) * (state.max_steps - done) if done > first else None
         self._progress(Tick(done / state.max_steps, left, state.epoch, self._loss))
@@ -70,7 +82,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow tran
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
         """Stop at a loss that is no number."""
         del control
-        self._loss = (logs or {}).get("loss", self._loss)
+        said = logs or {}
+        # the mean over all steps comes once, at the end: a short training has no other
+        self._loss = said.get("loss", said.get("train_loss", self._loss))
         if self._loss is not None and not math.isfinite(self._loss):
             raise MeasurementError(
                 f"the loss is {self._loss} at step {state.global_step}: training has diverged.",

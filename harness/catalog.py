@@ -5,12 +5,12 @@ prepare or load.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import unknown_name
-from harness.system import Cache, Checkpoint, Variant
+from harness.system import Cache, Checkpoint, Progress, Variant
 from harness.tasks.base import Task
 
 BASELINE = "pytorch-fixed"
@@ -34,6 +34,15 @@ class Family:
     unavailable: str | None
 
 
+def _no_checkpoint(name: str, task: Task, cache: Cache) -> Checkpoint:
+    del task, cache
+    raise unknown_name("checkpoint", name, ())
+
+
+def _no_rung(words: Mapping[str, Any]) -> Variant:
+    raise unknown_name("rung", str(words.get("name")), ())
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What can be measured: variants by name, and the way from a model's name to a checkpoint for a task."""
@@ -41,9 +50,16 @@ class Catalog:
     variants: Mapping[str, Variant]
     resolve: Callable[[str, Task, Cache], Checkpoint]
     families: tuple[Family, ...] = ()
+    find: Callable[[str, Task, Cache], Checkpoint] = _no_checkpoint
+    """Like `resolve`, but the checkpoint may lack a head: a student, say."""
+    rung: Callable[[Mapping[str, Any]], Variant] = _no_rung
+    """Makes the variant of a ladder's rung from its words."""
+    ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def variant(self, name: str) -> Variant:
-        """Return the variant of this name; UsageError with the nearest names if there is none."""
+    def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
+        """Return the variant of this name or rung; UsageError with the nearest names if there is none."""
+        if rung is not None:
+            return self.rung(rung)
         try:
             return self.variants[name]
         except KeyError:
@@ -52,13 +68,23 @@ class Catalog:
 
 def load_catalog() -> Catalog:
     """Return the catalog of everything that ships with the package."""
-    from baselines.checkpoint import resolve_classifier
+    from baselines.checkpoint import resolve, resolve_classifier
     from baselines.families import FAMILIES
     from baselines.table import variants as plain
+    from optimized.ladder import variant_of
+    from optimized.ladders import LADDERS
+    from optimized.shapes import is_shape, resolve_shape
     from optimized.table import variants as faster
 
     found = {variant.name: variant for variant in (*plain(), *faster())}
-    return Catalog(found, resolve_classifier, tuple(Family(*each) for each in FAMILIES))
+    return Catalog(
+        found,
+        lambda model, *rest: (resolve_shape if is_shape(model) else resolve_classifier)(model, *rest),
+        tuple(Family(*each) for each in FAMILIES),
+        find=resolve,
+        rung=variant_of,
+        ladders=LADDERS,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +109,35 @@ def load_training() -> Training:
         return train_embedded(output, data=embedded, settings=settings_here(seed), progress=progress)
 
     return Training(resolve, finetune, Tuning, scratch)
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How long texts are in tokens: any checkpoint by name, and the count by its tokenizer."""
+
+    resolve: Callable[[str, Task, Cache], Checkpoint]
+    count: Callable[..., Any]
+
+
+def load_lengths() -> Lengths:
+    """Return what `bench data lengths` needs."""
+    from baselines.checkpoint import resolve
+    from baselines.lengths import count_tokens
+
+    return Lengths(resolve, count_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """How a prepared variant becomes a folder that serves it: the winner, whether there is room, and how."""
+
+    winner: Callable[..., Any]
+    require_free: Callable[[Path], None]
+    hand_over: Callable[[Any, Path, Progress], dict[str, Any]]
+
+
+def load_handover() -> Handover:
+    """Return what `bench export` needs."""
+    from baselines.handover import Winner, hand_over, require_free
+
+    return Handover(Winner, require_free, hand_over)

@@ -159,6 +159,25 @@ def quality_change(
     return QualityChange(metric, _unpaired_points(mine.metrics[metric], theirs.metrics[metric]), False, note)
 
 
+def kept_gain(
+    system: Record, reference: Record, *, answers: Answers | None, task: Task | None
+) -> Estimate | Refused:
+    """Return the share that the system keeps of what the reference gains over the best constant answer.
+
+    1 is all of it and 0 none; more is better than the reference. Examples are resampled in pairs. Refused
+    where the reference gains nothing, or its gain is so small that resampling loses it.
+    """
+    if refusal := _refusal(system, reference, _QUALITY_FIELDS):
+        return refusal
+    scored = _both_scored(system, reference)
+    if isinstance(scored, Refused):
+        return scored
+    least = reference.data.majority
+    if least is None or answers is None or task is None:
+        return Refused("that needs the samples of both, and what a constant answer scores", "samples")
+    return _kept(scored[1].primary, least, answers, task)
+
+
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE) -> Judgement:
     """Judge by two conditions: the interval excludes 1, and the change exceeds the tolerance.
 
@@ -342,10 +361,29 @@ def _unpaired_points(mine: Estimate, theirs: Estimate) -> Estimate:
     return Estimate(100 * value, low, high, CONFIDENCE, "difference, Newcombe interval, unpaired", count)
 
 
-def _paired_points(
-    metric: str, answers: Answers, task: Task, *, resamples: int = 1_000, seed: int = 0
-) -> Estimate:
+def _paired_points(metric: str, answers: Answers, task: Task) -> Estimate:
     """Bootstrap the difference over examples, each drawn with both answers, in points."""
+    (mine, theirs), *resampled = _paired_rates(metric, answers, task)
+    changes = [100 * (one - other) for one, other in resampled]
+    low, high = _ends(changes)
+    value, size = 100 * (mine - theirs), len(answers.system)
+    return Estimate(value, low, high, CONFIDENCE, "difference, paired bootstrap over examples", size)
+
+
+def _kept(metric: str, least: float, answers: Answers, task: Task) -> Estimate | Refused:
+    rates = _paired_rates(metric, answers, task)
+    if any(theirs <= least for _, theirs in rates):
+        return Refused("the reference's gain over a constant answer is too small to be shared", "majority")
+    shares = [(mine - least) / (theirs - least) for mine, theirs in rates]
+    low, high = _ends(shares[1:])
+    size = len(answers.system)
+    return Estimate(shares[0], low, high, CONFIDENCE, "share kept, paired bootstrap over examples", size)
+
+
+def _paired_rates(
+    metric: str, answers: Answers, task: Task, *, resamples: int = 1_000, seed: int = 0
+) -> list[tuple[float, float]]:
+    """Return the metric of system and reference: as they are, then of every resample of both alike."""
     mine, theirs = answers.system, answers.reference
     if mine.shape != theirs.shape:
         raise ValueError("both systems answer every labelled example")
@@ -355,11 +393,13 @@ def _paired_points(
 
     size = len(mine)
     picks = np.random.default_rng(seed).integers(size, size=(resamples, size))
-    changes = [100 * (rate(mine[pick]) - rate(theirs[pick])) for pick in picks]
+    return [(rate(mine), rate(theirs)), *((rate(mine[pick]), rate(theirs[pick])) for pick in picks)]
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
     tail = (1 - CONFIDENCE) / 2
-    low, high = (float(end) for end in np.quantile(changes, [tail, 1 - tail]))
-    value = 100 * (rate(mine) - rate(theirs))
-    return Estimate(value, low, high, CONFIDENCE, "difference, paired bootstrap over examples", size)
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _shown(value: object) -> str:

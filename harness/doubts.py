@@ -4,8 +4,9 @@ A doubt is no error: the number stands, and its reader is told what it is not. D
 the same sentence for each of its records, so that a report shows them once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.compare import BASELINE
 from harness.estimate import (
@@ -30,6 +31,9 @@ SHORT_WINDOW = 20
 
 LARGE_SHARE = 0.05
 """Share of a request's time that the timed loop itself may take."""
+
+BATCH_TOLERANCE = 1e-3
+"""Of a logit: answering requests together moves it by 1e-6 in float32, and by 0.1 with scales for a call."""
 
 SHOWN_PERCENTILES = ("p50", "p90")
 
@@ -225,6 +229,28 @@ def _seen_in_training(record: Record) -> Doubt | None:
     return Doubt("seen-in-training", sentence, step)
 
 
+def _calibrated_on_reported(record: Record) -> Doubt | None:
+    used = _of_manifest(record, "calibration").get("data_sha256")
+    if not used or used != record.data.fingerprint:
+        return None
+    sentence = f"{_name(record)}: its int8 scales were calibrated on these very examples."
+    return Doubt("seen-in-calibration", sentence, "Report a split that nothing was prepared on.")
+
+
+def _batch_dependent(record: Record) -> Doubt | None:
+    found = _of_manifest(record, "batch_dependence")
+    moved, batch = found.get("max_logit_difference", 0.0), _answered_together(record)
+    if moved <= BATCH_TOLERANCE or batch == 1:
+        return None
+    stayed = 100 * found.get("equal_answers", 0.0)
+    sentence = (
+        f"{_name(record)}: an answer depends on what it is batched with: in batches of {found.get('batch')} "
+        f"logits moved by up to {moved:.2g}, and {stayed:.0f} % of answers stayed."
+    )
+    step = "Answer requests one at a time, or use fixed scales (onnx-int8-static)."
+    return Doubt("batch-dependent", sentence, step)
+
+
 def _near_majority(record: Record) -> Doubt | None:
     found, share = _primary(record), record.data.majority
     if record.quality is None or found is None or share is None or found.low > share:
@@ -238,13 +264,20 @@ def _near_majority(record: Record) -> Doubt | None:
     return Doubt("near-majority", sentence, step)
 
 
+def _first_rung(record: Record) -> str | None:
+    """Return the name of the rung that the others of a ladder are compared with."""
+    ladder = record.configuration.get("ladder") or {}
+    return next((str(rung["name"]) for rung in ladder.get("rungs", ())), None)
+
+
 def _other_answers(record: Record, peers: Sequence[Record]) -> Doubt | None:
-    reference = next((peer for peer in peers if peer.cell.variant == BASELINE), record)
+    first = _first_rung(record) or BASELINE
+    reference = next((peer for peer in peers if peer.cell.variant == first), record)
     mine, theirs = _primary(record), _primary(reference)
     if mine is None or theirs is None or (mine.low <= theirs.high and theirs.low <= mine.high):
         return None
     points = 100 * (mine.value - theirs.value)
-    sentence = f"{_name(record)}: quality {points:+.1f} points from {BASELINE}'s, beyond both intervals."
+    sentence = f"{_name(record)}: quality {points:+.1f} points from {first}'s, beyond both intervals."
     step = "Quote its speed-up only with this; try a gentler recipe, or distil with more data."
     return Doubt("answers-differ", sentence, step)
 
@@ -267,6 +300,8 @@ _RULES: tuple[Callable[[Record], Doubt | None], ...] = (
     _data_note,
     _untrained_model,
     _seen_in_training,
+    _calibrated_on_reported,
+    _batch_dependent,
     _near_majority,
 )
 
@@ -282,6 +317,18 @@ def _run(record: Record) -> str:
 def _stop(text: str) -> str:
     """End a clause or sentence with exactly one full stop."""
     return f"{text.rstrip('. ')}."
+
+
+def _of_manifest(record: Record, name: str) -> Mapping[str, Any]:
+    """Return a part of the artifact's manifest, empty where there is none or it was not measured."""
+    found = record.artifact.manifest.get(name) if record.artifact else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _answered_together(record: Record) -> Any:  # noqa: ANN401 -- engines name numbers or rules
+    """Return how many requests the system says it answers together, or else how many it was asked to."""
+    effective = record.placement.effective if record.placement else {}
+    return effective.get("batch", record.cell.batch)
 
 
 def _primary(record: Record) -> Estimate | None:

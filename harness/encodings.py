@@ -19,6 +19,9 @@ from harness.data import Split
 from harness.errors import StoreError
 from harness.system import Cache, EncodedSequence, Example, Request, System
 
+RECIPE = "encoded split"
+"""What tells an encoding from the other artifacts, by its manifest."""
+
 _VERSION = 1
 _ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cut")
 
@@ -58,7 +61,7 @@ class Shelf:
         with suppress(StoreError), self.cache.writing(self.key) as folder:
             for name, array in pack(ordered).items():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
-            manifest = {"recipe": "encoded split", "version": _VERSION, "requests": len(ordered)}
+            manifest = {"recipe": RECIPE, "version": _VERSION, "requests": len(ordered)}
             (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 

@@ -158,13 +158,20 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What a variant may be prepared from: the checkpoint, and examples to try a candidate on.
+    """What a variant may be prepared from: the checkpoint, and examples of the training split.
 
-    `trial` holds examples of the training split (never of what is reported) for timing candidates.
+    `trial` holds a few of them for timing candidates; `training` reads the whole split, which is empty where
+    there is none; `training_sha256` is of its file. Nothing here is ever of what is reported, whose file has
+    `reported_sha256` where that is known, so that the two can be held apart. `resolve` finds another
+    checkpoint by name, such as a student.
     """
 
     checkpoint: Checkpoint
     trial: tuple[Example, ...] = ()
+    training: Callable[[], Sequence[Example]] = tuple
+    training_sha256: str = ""
+    reported_sha256: str = ""
+    resolve: Callable[[str], Checkpoint] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +200,12 @@ class Cache(Protocol):
         The block writes `manifest.json` into it, a JSON object: what `Artifact.manifest` returns later.
         """
 
+    def working(self, key: str) -> AbstractContextManager[Path]:
+        """Give a folder that outlives an interruption, for work that goes on where it was.
+
+        One process has it at a time, others wait. It is removed only if the block ends without error.
+        """
+
 
 Progress = Callable[[str], None]
 """Told, in a few words, what preparation does now."""
@@ -201,14 +214,25 @@ MeasureCandidates = Callable[[Mapping[str, System], Sequence[Example]], Mapping[
 """Times candidate systems, interleaved, over the examples: median seconds per request by name."""
 
 
+Readings = Sequence[Mapping[str, Any]]
+"""Energy readings as JSON values, one a zone."""
+
+Energy = Callable[[], Callable[[], Readings]]
+"""Called where work begins; what it returns is called where work ends, and reads the energy in between."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What preparation is given by the harness: the cache, someone to tell, a way to time, a placement."""
+    """What preparation is given by the harness: the cache, someone to tell, a way to time, a placement.
+
+    `energy` is None where there is no meter.
+    """
 
     cache: Cache
     progress: Progress
     measure: MeasureCandidates
     placement: Placement
+    energy: Energy | None = None
 
 
 class Variant(Protocol):

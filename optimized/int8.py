@@ -6,173 +6,111 @@ exported and, where the family can be fused, after ONNX Runtime's transformer op
 faster, so both are timed here and the faster is kept.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baselines.agreement import probes, require_agreement
 from baselines.artifacts import cache_key, cpu_flags, find_or_make, library_versions, missing
-from baselines.batching import Run
-from baselines.folder import read_config
-from baselines.onnx import (
-    GRAPH,
-    OnnxSystem,
-    OnnxVariant,
-    copy_text_side,
-    graph_facts,
-    open_graph,
-    open_session,
-    runner,
-)
-from harness.system import Artifact, Example, Placement, Settings, Sources, System, Workshop
+from baselines.onnx import GRAPH, OnnxSystem, OnnxVariant, copy_text_side, open_graph
+from harness.errors import UsageError
+from harness.system import Artifact, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
-from optimized.graphs import fuse, quantise, require_closeness
+from optimized.candidates import LIBRARIES, Bench, against_fp32, fused_from, keep_fastest, unfused
+from optimized.graphs import needs_seven_bits, quantise
+from optimized.groups import as_names, chosen, products
+from optimized.sensitivity import kept_names
 
-_LIBRARIES = ("onnx", "onnxruntime")
-# with these the CPU sums products of 8-bit numbers in 32 bits; without, AVX2 sums pairs in 16 and saturates
-_WIDE_SUMS = frozenset(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Int8Variant:
-    """The fp32 graph with int8 matrix products."""
+    """The fp32 graph with int8 matrix products.
+
+    `keep_float` names what stays in float: groups (`layer.3.attention`, `layer.0.ffn`, `classifier`), nodes
+    of the graph, or `auto:2` for the two groups that int8 changes most.
+    """
 
     name: str = "onnx-int8"
     summary: str = "ONNX Runtime dynamic int8, per channel, raw or fused graph, whichever is faster here"
     parent: OnnxVariant = field(default_factory=OnnxVariant)
     fusion_tolerance: float = 1e-4  # of a logit, fused against raw, both in float32
+    keep_float: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Take one name as well as several."""
+        object.__setattr__(self, "keep_float", as_names(self.keep_float))
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return self.parent.unavailable() or missing(*_LIBRARIES)
+        return self.parent.unavailable() or missing(*LIBRARIES)
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Quantise the cached fp32 graph; time the candidates on the trial examples and keep the faster."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        key = cache_key(
-            self.name,
-            1,
-            task,
-            [parent.key],
-            libraries=library_versions(*_LIBRARIES),
-            # the choice between raw and fused holds for this CPU, these threads and these texts
-            cpu=cpu_flags(),
-            threads=workshop.placement.threads,
-            max_length=settings.max_length,
-            trial=_sha256_of(sources.trial),
-        )
+        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        mine = {"keep_float": self.keep_float, "fusion_tolerance": self.fusion_tolerance}
+        key = cache_key(self.name, _VERSION, task, [parent.key], **mine, **bench.key_parts())
+        found = workshop.cache.find(key)
+        if found is not None:
+            return found
+        keep, basis = kept_names(parent, self.keep_float, bench)
 
         def make(folder: Path) -> dict[str, Any]:
-            bench = _Bench(task, sources.trial, settings, workshop, self.fusion_tolerance)
-            facts = _quantise_and_choose(parent, folder, bench)
-            return {"recipe": self.name, "version": 1, "parents": [parent.key], **facts}
+            parents = [parent.key, *basis.get("parents", ())]
+            facts = _quantise_and_choose(parent, folder, bench, keep, self.fusion_tolerance)
+            return {"recipe": self.name, "version": _VERSION, **basis, "parents": parents, **facts}
 
-        return find_or_make(workshop.cache, key, make)
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""
         return open_graph(artifact.folder / GRAPH, task, placement, settings, artifact.manifest)
 
 
-@dataclass(frozen=True, slots=True)
-class _Bench:
-    """What candidates are tried with."""
-
-    task: Task
-    trial: Sequence[Example]
-    settings: Settings
-    workshop: Workshop
-    fusion_tolerance: float
-
-    def open(self, graph: Path) -> OnnxSystem:
-        return open_graph(graph, self.task, self.workshop.placement, self.settings, {})
-
-
-def _quantise_and_choose(parent: Artifact, folder: Path, bench: _Bench) -> dict[str, Any]:
-    tell = bench.workshop.progress
+def _quantise_and_choose(
+    parent: Artifact, folder: Path, bench: Bench, keep: Sequence[str], tolerance: float
+) -> dict[str, Any]:
     copy_text_side(parent.folder, folder)
-    reduce_range = not _WIDE_SUMS.intersection(cpu_flags())
-    tell("quantising to int8")
+    bench.workshop.progress("quantising to int8")
     graphs = {"raw": folder / "raw.onnx"}
-    quantise(parent.folder / GRAPH, graphs["raw"], reduce_range=reduce_range)
-    fusion = _fused_candidate(parent, folder, graphs, bench, reduce_range=reduce_range)
-    if len(graphs) > 1:
-        tell("timing the raw and the fused int8 graph")
-    seconds, chosen, reason = _choose(graphs, bench)
-    graphs.pop(chosen).rename(folder / GRAPH)
-    for loser in graphs.values():
-        loser.unlink()
-    tell("comparing int8 answers with fp32")
+    raw = parent.folder / GRAPH
+    quantise(raw, graphs["raw"], reduce_range=needs_seven_bits(), keep=_nodes(raw, keep))
+    fusion = _fused_candidate(parent, folder, graphs, keep, tolerance)
     return {
         "weights": "int8, per channel",
-        "reduce_range": reduce_range,
-        "libraries": library_versions(*_LIBRARIES),
+        "activations": "int8, one scale for a call",
+        "reduce_range": needs_seven_bits(),
+        "kept_float": list(keep),
+        "libraries": library_versions(*LIBRARIES),
         "cpu": list(cpu_flags()),
         "fusion": fusion,
-        "seconds_per_request": seconds,
-        "graph": chosen,
-        "chosen_because": reason,
-        **graph_facts(folder / GRAPH),
-        "agreement": _agreement(parent, folder, bench),
+        **keep_fastest(graphs, folder, bench),
+        **against_fp32(parent, folder, bench),
     }
 
 
 def _fused_candidate(
-    parent: Artifact, folder: Path, graphs: dict[str, Path], bench: _Bench, *, reduce_range: bool
+    parent: Artifact, folder: Path, graphs: dict[str, Path], keep: Sequence[str], tolerance: float
 ) -> dict[str, int] | str:
     """Add the fused graph to the candidates; return the fused nodes, or why there is no such candidate."""
-    config = read_config(parent.folder)
-    plain = folder / "fused-fp32.onnx"
+    plain, target = folder / "fused-fp32.onnx", folder / "fused.onnx"
+    found = fused_from(parent, plain, tolerance)
+    if isinstance(found, str):
+        return found
     try:
-        found = fuse(parent.folder / GRAPH, plain, config)
-        if not found.get("Attention"):
-            return f"unavailable, because the optimiser knows no attention of {config.get('model_type')}"
-        raw = _run_of(parent.folder / GRAPH)
-        require_agreement(raw, _run_of(plain), probes(config), bench.fusion_tolerance)
-        quantise(plain, folder / "fused.onnx", reduce_range=reduce_range)
-    except Exception as problem:  # noqa: BLE001 -- patterns of a third party on graphs it may not know
-        (folder / "fused.onnx").unlink(missing_ok=True)
-        reason = (str(problem).splitlines() or [""])[0]
-        return f"unavailable, because fusing failed ({type(problem).__name__}: {reason})"
+        quantise(plain, target, reduce_range=needs_seven_bits(), keep=_nodes(plain, keep))
+    except UsageError:
+        return f"unavailable, because fusing merges a node that stays in float ({', '.join(keep)})"
+    except Exception as problem:  # noqa: BLE001 -- a third party's quantiser on a third party's nodes
+        target.unlink(missing_ok=True)
+        return unfused(problem)
     finally:
-        plain.unlink(missing_ok=True)
-    graphs["fused"] = folder / "fused.onnx"
+        plain.unlink()
+    graphs["fused"] = target
     return found
 
 
-def _run_of(graph: Path) -> Run:
-    return runner(open_session(graph, Placement("cpu", (), threads=1)))
-
-
-def _choose(graphs: Mapping[str, Path], bench: _Bench) -> tuple[dict[str, float] | str, str, str]:
-    """Return seconds per request by graph, or why there are none; the graph to keep; and why."""
-    if len(graphs) == 1:
-        return "not measured, because there is one graph", "raw", "the only candidate"
-    if not bench.trial:
-        return "unavailable, because there were no trial examples", "raw", "not measured"
-    systems: dict[str, System] = {name: bench.open(path) for name, path in graphs.items()}
-    try:
-        seconds = dict(bench.workshop.measure(systems, bench.trial))
-    finally:
-        for system in systems.values():
-            system.close()
-    return seconds, min(seconds, key=seconds.__getitem__), "the lowest median time"
-
-
-def _agreement(parent: Artifact, folder: Path, bench: _Bench) -> dict[str, Any] | str:
-    if not bench.trial:
-        return "unavailable, because there were no trial examples"
-    exact, rounded = bench.open(parent.folder / GRAPH), bench.open(folder / GRAPH)
-    try:
-        return require_closeness(bench.task, exact, rounded, bench.trial)
-    finally:
-        exact.close()
-        rounded.close()
-
-
-def _sha256_of(trial: Sequence[Example]) -> str:
-    texts = [[[text.first, text.second] for text in example.inputs] for example in trial]
-    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
+def _nodes(graph: Path, keep: Sequence[str]) -> list[str]:
+    return chosen(products(graph), keep) if keep else []

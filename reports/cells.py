@@ -10,11 +10,15 @@ Part = Literal["name", "speed", "energy", "cost"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading with its unit, the side its cells are aligned to, and what it is about."""
+    """A heading with its unit, the side its cells are aligned to, and what it is about.
+
+    `folds` is for words that may take several lines: no number is ever broken.
+    """
 
     heading: str
     align: Align
     part: Part
+    folds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,20 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.compare import BASELINE, REFERENCES, TOLERANCE, Ratio, judge
+from harness.compare import BASELINE, REFERENCES, Ratio
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import Record
 from reports.cells import Cell, Column, Notes
 from reports.figures import Absent, Figures
-from reports.numbers import COUNTS, ENERGIES, MEMORIES, TIMES, Unit, shown, unit_for, with_interval
+from reports.making import absent_cell, estimate_cell, ratio_cell, share_cell
+from reports.numbers import COUNTS, ENERGIES, MEMORIES, TIMES, Unit, shown, unit_for
 
 SHOWN_PERCENTILES = ("p50", "p90")
 
 MakeCell = Callable[[Figures, Notes], Cell]
 Maker = tuple[Column, MakeCell]
 
-_FAR_BELOW = 1000.0
 _METRICS = {"macro_f1": "macro-F1"}
-_TOO_NOISY = (
-    f"too noisy to say: the interval holds both no change and a change beyond {100 * TOLERANCE:.0f} %."
-)
 
 
 def columns(group: Sequence[Figures]) -> list[Maker]:
@@ -42,15 +39,19 @@ def _name(item: Figures, notes: Notes) -> Cell:
     return Cell(f"{item.record.cell.variant}{status}")
 
 
+def metric_name(name: str) -> str:
+    """Return a metric's name as people read it."""
+    return _METRICS.get(name, name.replace("_", " "))
+
+
 def _metric(name: str) -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
         found = item.quality[name]
         if not isinstance(found, Estimate):
             return _absent(found, item, notes)
-        value, interval = with_interval(100 * found.value, 100 * found.low, 100 * found.high)
-        return Cell(f"{value} %", interval)
+        return share_cell(found)
 
-    return Column(_METRICS.get(name, name.replace("_", " ")), "right", "speed"), make
+    return Column(metric_name(name), "right", "speed"), make
 
 
 def _speedup(over: str) -> Maker:
@@ -76,7 +77,7 @@ def _energy(group: Sequence[Figures]) -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
         if not isinstance(item.energy, Energy):
             return _absent(item.energy, item, notes)
-        cell = _estimate(item.energy.microjoules, unit, ENERGIES)
+        cell = estimate_cell(item.energy.microjoules, unit, ENERGIES)
         return cell if len(grades) == 1 else Cell(cell.text, cell.interval, notes.number(item.energy.grade))
 
     heading = f"{unit.name}/request, {grades[0]}" if len(grades) == 1 else f"{unit.name}/request"
@@ -131,22 +132,13 @@ def _ratio(found: Ratio | Absent, over: str, item: Figures, notes: Notes) -> Cel
         return _absent(found, item, notes)
     if item.record.cell.variant == over:
         return Cell("1 (baseline)" if over == BASELINE else "1 (itself)")
-    value, interval = with_interval(found.value, found.low, found.high)
-    note = notes.number(_TOO_NOISY) if judge(found).verdict == "too noisy" else None
-    return Cell(f"{value}x", interval, note)
+    return ratio_cell(found, notes)
 
 
 def _estimate_or_absent(
     found: Estimate | Unavailable, unit: Unit, units: Sequence[Unit], item: Figures, notes: Notes
 ) -> Cell:
-    return _estimate(found, unit, units) if isinstance(found, Estimate) else _absent(found, item, notes)
-
-
-def _estimate(found: Estimate, unit: Unit, units: Sequence[Unit]) -> Cell:
-    """Show an estimate in the column's unit, or with a smaller one beside it if that has too many zeros."""
-    own = unit if found.value * _FAR_BELOW >= unit.size else unit_for([found.value], units)
-    value, interval = with_interval(found.value / own.size, found.low / own.size, found.high / own.size)
-    return Cell(value if own == unit else f"{value} {own.name}", interval)
+    return estimate_cell(found, unit, units) if isinstance(found, Estimate) else _absent(found, item, notes)
 
 
 def _grades(group: Sequence[Figures]) -> list[str]:
@@ -154,7 +146,4 @@ def _grades(group: Sequence[Figures]) -> list[str]:
 
 
 def _absent(found: Absent, item: Figures, notes: Notes) -> Cell:
-    """Show `n/a`, or `failed` where the whole cell failed, with the reason as a note."""
-    word = "failed" if item.record.status == "failed" else "n/a"
-    because = "" if word == "failed" else "because "
-    return Cell(word, note=notes.number(f"{because}{found.reason.rstrip('. ')}."))
+    return absent_cell(found, notes, failed=item.record.status == "failed")

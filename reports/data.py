@@ -15,7 +15,11 @@ SCHEMA_VERSION = 1
 
 def as_json(records: Sequence[Record]) -> str:
     """Return the report on these records as JSON: `schema_version`, and `rows` as `rows` makes them."""
-    report = {"schema_version": SCHEMA_VERSION, "rows": rows(records)}
+    return encoded({"schema_version": SCHEMA_VERSION, "rows": rows(records)})
+
+
+def encoded(report: Mapping[str, Any]) -> str:
+    """Return a report as JSON text; a NaN in it is a bug, and raises ValueError."""
     return json.dumps(report, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
@@ -35,27 +39,29 @@ def _row(item: Figures) -> dict[str, Any]:
         "model": record.model.model_dump(mode="json"),
         "host": record.host.fingerprint,
         "rounds": len(record.rounds),
-        "quality": _each(item.quality) or _because("its answers were not scored"),
-        "latency_ns": _each(item.latency) or _because("it was not measured per request"),
-        "time_per_request_ns": _value(item.time),
-        "throughput_per_s": _value(item.throughput),
-        "joules_per_request": _joules(item.energy),
-        "peak_memory_bytes": _value(item.peak_bytes),
-        "speedup": {"over": _each(item.speedup)},
+        "quality": each(item.quality) or because("its answers were not scored"),
+        "latency_ns": each(item.latency) or because("it was not measured per request"),
+        "time_per_request_ns": as_value(item.time),
+        "throughput_per_s": as_value(item.throughput),
+        "joules_per_request": as_joules(item.energy),
+        "peak_memory_bytes": as_value(item.peak_bytes),
+        "speedup": {"over": each(item.speedup)},
         "energy_reduction": {
             "grade": item.energy.grade if isinstance(item.energy, Energy) else "unavailable",
-            "over": _each(item.energy_reduction),
+            "over": each(item.energy_reduction),
         },
         "doubts": [asdict(doubt) for doubt in item.doubts],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }
 
 
-def _each(found: Mapping[str, Estimate | Ratio | Absent]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in found.items()}
+def each(found: Mapping[str, Estimate | Ratio | Absent]) -> dict[str, Any]:
+    """Return JSON values by the same names."""
+    return {name: as_value(value) for name, value in found.items()}
 
 
-def _value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- a JSON value
+def as_value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- a JSON value
+    """Return a number as it is, an estimate by its fields, a ratio with its verdict, or why there is none."""
     match found:
         case int():
             return found
@@ -67,18 +73,20 @@ def _value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- a 
             }
             return {**numbers, "verdict": judge(found).verdict}
         case Refused():
-            return {**_because(found.reason), "field": found.field}
+            return {**because(found.reason), "field": found.field}
         case _:
-            return _because(found.reason)
+            return because(found.reason)
 
 
-def _joules(found: Energy | Absent) -> dict[str, Any]:
+def as_joules(found: Energy | Absent) -> dict[str, Any]:
+    """Return an energy in joules with its kind, or why there is none."""
     if not isinstance(found, Energy):
-        return _because(found.reason)
+        return because(found.reason)
     shown = asdict(found.microjoules)
     joules = {name: shown[name] / 1e6 for name in ("value", "low", "high")}
     return {**shown, **joules, "grade": found.grade, "scope": found.scope, "source": found.source}
 
 
-def _because(reason: str) -> dict[str, Any]:
+def because(reason: str) -> dict[str, Any]:
+    """Return absence as JSON holds it."""
     return {"unavailable": f"because {reason}"}

@@ -77,7 +77,7 @@ def _of_record(
     percentiles: Sequence[str],
     references: dict[str, Record],
 ) -> Figures:
-    failure = _failure(record)
+    failure = failure_of(record)
     return Figures(
         record=record,
         quality={name: failure or _metric(record, name) for name in metrics},
@@ -94,7 +94,8 @@ def _of_record(
     )
 
 
-def _failure(record: Record) -> Unavailable | None:
+def failure_of(record: Record) -> Unavailable | None:
+    """Return why nothing of a failed record is known, or None if it did not fail."""
     if record.status != "failed":
         return None
     failure = record.failure

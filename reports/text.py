@@ -95,14 +95,17 @@ def _needed(table: Table, indexes: Sequence[int], *, stacked: bool) -> int:
 
 
 def _width(column: Column, cells: Sequence[Cell], *, stacked: bool) -> int:
-    """Return the width of the widest cell or heading word; names are folded at a limit of their own."""
+    """Return the width of the widest cell or heading word.
+
+    Names are folded at a limit of their own; of a column that folds it is the least width.
+    """
     from rich.cells import cell_len
 
-    words = column.heading.split()
-    widest = max(
-        cell_len(part) for part in [*words, *(p for cell in cells for p in _shown(cell, stacked=stacked))]
-    )
-    return min(widest, _NAME_WIDTH) if column.part == "name" else widest
+    shown = [part for cell in cells for part in _shown(cell, stacked=stacked)]
+    if column.folds:
+        shown = [word for part in shown for word in part.split()]
+    widest = max(map(cell_len, [*column.heading.split(), *shown]))
+    return min(widest, _NAME_WIDTH) if column.part == "name" or column.folds else widest
 
 
 def _shown(cell: Cell, *, stacked: bool) -> tuple[str, ...]:
@@ -138,7 +141,11 @@ def _rich_table(table: Table, indexes: Sequence[int], *, stacked: bool) -> "Rich
         column = table.columns[at]
         width = _width(column, [row[at] for row in table.rows], stacked=stacked)
         made.add_column(
-            _plain(column.heading), justify=column.align, vertical="top", width=width, overflow="fold"
+            _plain(column.heading),
+            justify=column.align,
+            vertical="top",
+            width=None if column.folds else width,
+            overflow="fold",
         )
     for row in table.rows:
         made.add_row(*(_cell(row[at], stacked=stacked) for at in indexes))

@@ -17,7 +17,8 @@ def test_what_was_written_is_found_with_its_manifest(tmp_path: Path) -> None:
     found = cache.find("k")
     assert found is not None
     assert found.manifest == {"recipe": "r"}
-    assert size_of(found.folder) == len('{"recipe": "r"}') + 5
+    seal = (found.folder / "files.json").stat().st_size
+    assert size_of(found.folder) == len('{"recipe": "r"}') + 5 + seal
     assert [artifact.key for artifact in cache.artifacts()] == ["k"]
 
 

@@ -8,6 +8,7 @@ from records import a_failure, a_host, a_quality, a_record, an_accuracy
 
 from harness import compare
 from harness.compare import Answers, QualityChange, Ratio, Refused
+from harness.estimate import Estimate
 from harness.record import PlacementFacts, Record
 from harness.system import Example
 from harness.tasks import get_task
@@ -276,3 +277,37 @@ def test_quality_is_compared_across_runs_and_threads() -> None:
     """Answers do not depend on when and on how many threads they were given."""
     other = a_record("fast", run="r2", cell={"threads": 1, "group": "other"})
     assert isinstance(compare.quality_change(other, a_record()), QualityChange)
+
+
+def answered(right: int, of: int = 100) -> list[str]:
+    """Return answers to `of` true questions of which the first `right` are right."""
+    return ["true"] * right + ["false"] * (of - right)
+
+
+def kept(system: int, reference: int, majority: float) -> Estimate | Refused:
+    task = get_task("boolq")
+    examples = [Example(str(at), (), ("true",)) for at in range(100)]
+    counts = [task.scoring.by_cluster(examples, answered(right)) for right in (system, reference)]
+    data = {"majority": majority}
+    return compare.kept_gain(
+        a_record("fast", quality=a_quality(), data=data),
+        a_record(quality=a_quality(), data=data),
+        answers=Answers(*counts),
+        task=task,
+    )
+
+
+def test_what_is_kept_of_a_gain_is_counted_from_the_constant_answer() -> None:
+    """90 right instead of 95, where a constant answer gets 75: 15 of 20 points, three quarters."""
+    found = kept(90, 95, 0.75)
+    assert isinstance(found, Estimate)
+    assert found.value == pytest.approx(0.75)
+    assert found.low < 0.75 < found.high <= 1
+
+
+@pytest.mark.parametrize("reference", [75, 74, 77])
+def test_no_share_is_told_of_a_gain_that_may_be_none(reference: int) -> None:
+    """Two points above the constant answer, of a hundred examples, are none in some resamples."""
+    found = kept(70, reference, 0.75)
+    assert isinstance(found, Refused)
+    assert "too small" in found.reason

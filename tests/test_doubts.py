@@ -4,7 +4,7 @@ import pytest
 from records import a_failure, a_host, a_percentile, a_quality, a_record, an_accuracy
 
 from harness.doubts import Doubt, doubts, harness_share
-from harness.record import EnergyFacts, ModelFacts, Observer, PlacementFacts, Record
+from harness.record import ArtifactFacts, EnergyFacts, ModelFacts, Observer, PlacementFacts, Record
 
 SKIPPED = EnergyFacts(
     meter="modelled",
@@ -18,6 +18,13 @@ SKIPPED = EnergyFacts(
 
 def placed(**effective: Any) -> PlacementFacts:
     return PlacementFacts(cpus=(0, 1), threads_requested=2, effective=effective)
+
+
+def prepared(**manifest: Any) -> ArtifactFacts:
+    return ArtifactFacts(key="k", size_bytes=1, cached=True, manifest=manifest)
+
+
+MOVED = {"examples": 16, "batch": 8, "max_logit_difference": 0.123, "equal_answers": 0.9375}
 
 
 def the_doubt(code: str, record: Record, *peers: Record) -> Doubt:
@@ -69,6 +76,16 @@ def test_a_sound_record_raises_no_doubt() -> None:
             "the model bert is untrained",
         ),
         (
+            "batch-dependent",
+            {"artifact": prepared(batch_dependence=MOVED), "cell": {"batch": 8}},
+            "in batches of 8 logits moved by up to 0.12, and 94 % of answers stayed",
+        ),
+        (
+            "seen-in-calibration",
+            {"artifact": prepared(calibration={"data_sha256": "a" * 64})},
+            "calibrated on these very examples",
+        ),
+        (
             "near-majority",
             {"quality": a_quality(metrics={"accuracy": an_accuracy(0.63, 0.60, 0.66)})},
             "accuracy, 63.0 %, is not surely above the 62.0 %",
@@ -97,12 +114,32 @@ def test_each_reason_to_distrust_is_named_with_its_figures(
         {"observer": Observer(loop_ns_per_request=250_000)},  # 5 % of 5 ms
         {"data": {"majority": None}, "quality": a_quality(metrics={"accuracy": an_accuracy(0.5, 0.4, 0.6)})},
         {"host": a_host(virtualisation="unavailable, because this architecture has no flag for it")},
+        {"artifact": prepared(batch_dependence=MOVED)},  # one request at a time has no company
+        {
+            "artifact": prepared(batch_dependence={**MOVED, "max_logit_difference": 1e-3}),
+            "cell": {"batch": 8},
+        },
+        {"artifact": prepared(batch_dependence="unavailable, because ..."), "cell": {"batch": 8}},
+        {"artifact": prepared(calibration={"data_sha256": "c" * 64})},  # another file
+        {"artifact": prepared(calibration={"data_sha256": ""}), "data": {"fingerprint": ""}},  # not known
     ],
 )
 def test_what_stays_within_its_limit_raises_no_doubt_of_its_own(changes: dict[str, Any]) -> None:
     """Limits are limits: at or below them nothing is said, but that a quick profile was quick."""
     codes = {doubt.code for doubt in doubts(a_record("onnx-int8", **changes))}
     assert codes <= {"quick-profile"}
+
+
+def test_what_the_system_says_it_batches_counts_and_not_what_it_was_asked() -> None:
+    """Offline, a system may batch as it likes: four at a time, by a rule of its own, or one by one."""
+    for batch, doubted in ((4, True), ("1,024 tokens", True), (1, False)):
+        record = a_record(
+            "onnx-int8",
+            artifact=prepared(batch_dependence=MOVED),
+            cell={"scenario": "offline", "batch": 8 if batch == 1 else 1},
+            placement=placed(threads=2, batch=batch),
+        )
+        assert ("batch-dependent" in {doubt.code for doubt in doubts(record)}) is doubted
 
 
 def test_modelled_energy_says_what_would_allow_measuring_it() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import doctor, listing, predict, report, run, train, verify
+from harness.cli import doctor, export, ladder, listing, predict, report, run, train, tune, verify
+from harness.cli.cache import cache_app
 from harness.cli.data import data_app
 from harness.cli.toolbox import Toolbox
 from harness.errors import BenchError
@@ -21,10 +22,15 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("train")(train.train)
+app.command("optimize")(ladder.optimize)
+app.command("ladder")(ladder.ladder)
+app.command("tune")(tune.tune)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.add_typer(data_app, name="data")
+app.add_typer(cache_app, name="cache")
 app.command("list")(listing.list_)
 app.command("doctor")(doctor.doctor)
 

@@ -1,4 +1,4 @@
-"""`bench data`: list, download, describe, verify, generate and cut data."""
+"""`bench data`: list, download, describe, verify, generate, cut and count data."""
 
 import dataclasses
 import json as encoder
@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import Json, Quiet, Seed, names
+from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
+    from harness.data import Split
     from harness.data.describe import Description
+    from harness.data.lengths import Histogram
     from harness.data.official import OfficialTask
     from harness.tasks.base import Task
 
 data_app = typer.Typer(
-    help="List, download, describe, verify, generate and cut data in the official SuperGLUE layout.",
+    help="List, download, describe, verify, generate, cut and count data in the official SuperGLUE layout.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -162,6 +165,55 @@ def generate(
     except OSError as problem:
         raise StoreError(f"cannot be written: {problem.strerror}.", where=str(output)) from None
     typer.echo(f"Written: {output}")
+
+
+@data_app.command("lengths")
+def lengths(
+    context: typer.Context,
+    data: Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the histogram goes.")],
+    task: Annotated[str, typer.Option("--task", help="Whose texts are counted.")] = "boolq",
+    split: Annotated[str, typer.Option("--split", help="Of which split.")] = "val",
+    model: Annotated[str, typer.Option("--model", help="In whose tokens: as in `bench train`.")] = "minilm",
+    max_length: Annotated[int, typer.Option("--max-length", help="Longer texts count as this long.")] = 512,
+    json: Json = False,
+) -> None:
+    """Count how many tokens the texts of a split have: numbers that studies without its data draw from."""
+    from harness.data import load_split, local_data
+    from harness.data.lengths import save_histogram
+    from harness.tasks import get_task
+
+    asked = get_task(task)
+    read = load_split(asked, local_data(data), split)
+    found = _histogram(context.obj, read, model, max_length)
+    save_histogram(found, output)
+    typer.echo(found.written.rstrip() if json else f"{_span(found)}: {output}")
+
+
+def _histogram(toolbox: Toolbox, split: "Split", model: str, max_length: int) -> "Histogram":
+    from harness.cache import FolderCache
+    from harness.catalog import load_lengths
+    from harness.data.lengths import Histogram, Tokenizer, counted
+
+    tools = load_lengths()
+    checkpoint = tools.resolve(model, split.task, FolderCache(toolbox.cache()))
+    found = tools.count(checkpoint.folder, split.examples, max_length)
+    return Histogram(
+        task=split.task.name,
+        split=split.name,
+        data_sha256=split.fingerprint,
+        tokenizer=Tokenizer(name=checkpoint.name, vocabulary=found.vocabulary, sha256=found.tokenizer_sha256),
+        max_length=max_length,
+        examples=len(split.examples),
+        cut=found.cut,
+        counts=counted(found.lengths),
+    )
+
+
+def _span(found: "Histogram") -> str:
+    low, high = min(found.counts), max(found.counts)
+    middle = f"mean {found.mean:.1f}, p50 {found.quantile(0.5)}, p95 {found.quantile(0.95)}"
+    return f"{found.examples:,} examples of {low} to {high} tokens, {middle}, {found.cut:,} cut"
 
 
 def _described(folder: Path, task: str | None) -> "list[Description]":

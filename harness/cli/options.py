@@ -112,6 +112,15 @@ StoreFolder = Annotated[
     Path | None,
     typer.Option("--store", metavar="DIR", help="Where records are (default: BENCH_STORE or ./results)."),
 ]
+Price = Annotated[
+    float | None,
+    typer.Option(
+        "--price-per-hour",
+        metavar="USD",
+        help="What the machine costs an hour (default: the paper's, named in the table).",
+        min=0.0,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print for machines, and nothing else on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 

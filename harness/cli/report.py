@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import StoreFolder
+from harness.cli.options import Price, StoreFolder
 from harness.cli.toolbox import Toolbox
 
 SKIPPED = 5
@@ -20,17 +20,19 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write there instead of to stdout.")
     ] = None,
+    price_per_hour: Price = None,
     store: StoreFolder = None,
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Render the table of one or more runs again, from their records."""
-    from harness.cli.output import rendered
+    from harness.cli.output import counts_in, rendered
     from harness.errors import MeasurementError
     from harness.store import Store
 
     toolbox: Toolbox = context.obj
     place = Store(toolbox.store(store))
-    records, unreadable = place.records([place.run(name) for name in runs or ["latest"]])
+    folders = [place.run(name) for name in runs or ["latest"]]
+    records, unreadable = place.records(folders)
     for file in unreadable:
         typer.echo(f"bench: {file.path}: skipped: {file.reason}", err=True)
     if not records:
@@ -39,7 +41,8 @@ def report(
             where=", ".join(runs or ["latest"]),
             remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
         )
-    text = rendered(records, "json" if json else format_, plain=output is not None)
+    form, counts = "json" if json else format_, counts_in(folders)
+    text = rendered(records, form, plain=output is not None, price=price_per_hour, counts=counts)
     if output:
         _write(output, text)
     else:

@@ -102,11 +102,11 @@ def run(
     )
     with narrator(quiet=quiet) as told:
         if resume:
-            ready = _resumed(toolbox, place, resume, told)
+            ready = resumed(toolbox, place, resume, told)
         else:
-            ready = _started(toolbox, place, options_of(wanted, names(task), split, told), told)
-        records = _measured(ready)
-    _show(records, [run.folder for run in ready], json=json)
+            ready = started(toolbox, place, options_of(wanted, names(task), split, told), told)
+        records = measured(ready)
+    show(records, [run.folder for run in ready], json=json)
     raise typer.Exit(exit_code(records))
 
 
@@ -117,13 +117,15 @@ def exit_code(records: "list[Record]") -> int:
     return PARTIAL if any(record.rounds for record in records) else NOTHING_MEASURED
 
 
-def _started(toolbox: Toolbox, store: "Store", wanted: "list[RunOptions]", told: "Narrator") -> "list[Run]":
+def started(toolbox: Toolbox, store: "Store", wanted: "list[RunOptions]", told: "Narrator") -> "list[Run]":
+    """Return new runs, checked and prepared."""
     from harness.sweep.several import start_all
 
     return start_all(wanted, toolbox.catalog(), store, toolbox.cache(), toolbox.machine(), told)
 
 
-def _resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":
+def resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":
+    """Return the unfinished runs that are to go on."""
     from harness.sweep.run import resume
     from harness.sweep.several import about
 
@@ -133,7 +135,8 @@ def _resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "
     return [resume(each, cache, machine, about(each.plan().task, len(folders), told)) for each in folders]
 
 
-def _measured(ready: "list[Run]") -> "list[Record]":
+def measured(ready: "list[Run]") -> "list[Record]":
+    """Measure every run and return the records."""
     from harness.errors import InterruptedRun
     from harness.sweep.run import execute
 
@@ -151,12 +154,16 @@ def _measured(ready: "list[Run]") -> "list[Record]":
     return records
 
 
-def _show(records: "list[Record]", folders: "list[RunFolder]", *, json: bool) -> None:
-    from harness.cli.output import rendered
+def show(
+    records: "list[Record]", folders: "list[RunFolder]", *, json: bool, price: float | None = None
+) -> None:
+    """Print the report, and how to get it again."""
+    from harness.cli.output import counts_in, rendered
 
-    typer.echo(rendered(records, "json" if json else "text"))
+    typer.echo(rendered(records, "json" if json else "text", price=price, counts=counts_in(folders)))
     if not json:
         runs = " ".join(folder.name for folder in folders)
+        runs += "" if price is None else f" --price-per-hour {price:g}"
         typer.echo(f"\nRecords: {' '.join(str(folder.path) for folder in folders)}")
         typer.echo(f"The table again: bench report {runs}")
         typer.echo(f"For a pull request: bench report {runs} --format markdown")

@@ -58,6 +58,10 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 16,
     max_length: MaxLength = 256,
     seed: Seed = 0,
+    at_most: Annotated[
+        float | None,
+        typer.Option(metavar="MINUTES", min=0.01, help="Train no longer than this; keep what was learned."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do not go on with an interrupted training.")
     ] = False,
@@ -81,7 +85,8 @@ def train(
             }
             own = own_data(text, label, metric, labels, held_out)
             asked = (task, data, own)
-            facts = _fine_tuned(toolbox, asked, model, output, device, settings, told, resume=not fresh)
+            limits = {"resume": not fresh, "at_most_s": None if at_most is None else at_most * 60}
+            facts = _fine_tuned(toolbox, asked, model, output, device, settings, told, limits)
     _show(facts, output, json=json)
 
 
@@ -93,8 +98,7 @@ def _fine_tuned(
     device: str,
     settings: dict[str, Any],
     told: "Narrator",
-    *,
-    resume: bool,
+    limits: dict[str, Any],
 ) -> dict[str, Any]:
     from harness.cache import FolderCache
     from harness.data import load_split
@@ -119,7 +123,7 @@ def _fine_tuned(
         data_fingerprint=split.fingerprint,
         progress=_progress(told, f"train {checkpoint.name} on {task.name}"),
         energy=(lambda: _readings(meter.read(mark))) if meter else None,
-        resume=resume,
+        **limits,
     )
 
 

@@ -111,9 +111,9 @@ def _standing(
     task: Task, data: Data, split: str, content: bytes, fingerprint: str
 ) -> tuple[bool | None, str | None]:
     """Say whether a file is official, and what must be known of it: what its folder says goes first."""
-    if data.tier == "embedded":
-        return None, None
     said = origin_note(data.folder / task.folder)
+    if data.tier == "embedded":
+        return None, said
     rows = sum(bool(line.strip()) for line in content.split(b"\n"))
     # one official file is known by its SHA-1 alone
     sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()

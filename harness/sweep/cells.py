@@ -15,7 +15,8 @@ class Cell:
 
     `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell;
     `command` is the sha256 of the program from outside, empty for all others; `definition` is that of what
-    makes a user's own task.
+    makes a user's own task. `rung` is that of a ladder's rung; `threads` are those of each of `instances`,
+    and `cores` what all together may use.
     """
 
     task: str
@@ -31,17 +32,22 @@ class Cell:
     batch: int = 1
     command: str = ""
     definition: str = ""
+    rung: str = ""
+    cores: int = 0
 
     @property
     def id(self) -> str:
         """A readable name with a hash of everything that makes the cell: also its file name."""
         where = self.device.replace(":", "")
-        return f"{self.task}-{self.variant}-{where}-{self.scenario}-{_digest(asdict(self))}"
+        variant = self.variant.replace(" ", "-")
+        return f"{self.task}-{variant}-{where}-{self.scenario}-{_digest(asdict(self))}"
 
     @property
     def group(self) -> str:
-        """The group's name: cells that differ only in the variant are compared with one another."""
-        common = {name: value for name, value in asdict(self).items() if name not in ("variant", "command")}
+        """The group's name: cells that differ in the variant, or in how it uses the cores, are compared."""
+        own = ("variant", "command", "rung", "instances", "cores")
+        common = {name: value for name, value in asdict(self).items() if name not in own}
+        common["threads"] = self.cores or self.threads
         return f"{self.task}-{self.device.replace(':', '')}-{self.scenario}-{_digest(common)}"
 
     def facts(self) -> CellFacts:

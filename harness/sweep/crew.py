@@ -86,12 +86,13 @@ class Crew:
         return {
             "task": self.plan.task_words,
             "variant": cell.variant,
+            "rung": self.plan.rung_words(cell.variant),
             "scenario": cell.scenario,
             "boundary": cell.boundary,
             "data": self.plan.data.model_dump(),
             "artifact": self.artifacts[cell.variant],
             "settings": settings(self.plan),
-            "placement": placement(self.plan),
+            "placement": placement(self.plan, cell.variant),
             "meter": self.plan.meter,
             "cache": str(self.cache),
         }
@@ -113,6 +114,8 @@ def settings(plan: Plan) -> dict[str, Any]:
     return {"max_length": plan.max_length, "batch": 1, "command": plan.command}
 
 
-def placement(plan: Plan) -> dict[str, Any]:
-    """Return where the plan's systems run, as the worker reads it."""
-    return {"device": plan.device, "cpus": plan.cpus, "threads": plan.threads, "instances": 1}
+def placement(plan: Plan, variant: str) -> dict[str, Any]:
+    """Return where a variant's system runs, as the worker reads it: instances share the threads evenly."""
+    instances = plan.instances(variant)
+    threads = max(1, plan.threads // instances)
+    return {"device": plan.device, "cpus": plan.cpus, "threads": threads, "instances": instances}

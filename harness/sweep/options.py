@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.catalog import COMMAND, DEFAULT_VARIANTS, Catalog
-from harness.data import Split
+from harness.data import Data, Split
 from harness.data.own import Found, Own, find
 from harness.errors import UsageError, unknown_name
 from harness.scenarios import get_scenario
+from harness.study.ladder import Ladder
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.plan import PROFILES, DataPlan, ModelPlan, Plan, Profile
+from harness.tasks import get_task
 
 MAXIMUM_LENGTH = 8192
 """Longer than any encoder here reads; the checkpoint's own limit is checked when it loads."""
@@ -25,6 +27,8 @@ class RunOptions:
     task: str
     data: Path | None = None
     own: Own = field(default_factory=Own)
+    source: Data | None = None
+    """Data that are neither the user's nor the embedded sample: of a study."""
     split: str = "val"
     model: str = "embedded"
     device: str = "cpu"
@@ -32,6 +36,7 @@ class RunOptions:
     scenarios: tuple[str, ...] = ()
     """None named: single-stream, but offline at boundary `process`."""
     boundary: Literal["encoded", "text", "process"] = "encoded"
+    ladder: Ladder | None = None
     command: str = ""
     threads: int | None = None
     max_length: int = 256
@@ -48,6 +53,8 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
     Returns the options with the scenarios and variants that will be measured: those asked for, or the
     default ones, of variants those that can run here.
     """
+    if options.ladder and options.boundary == "process":
+        raise UsageError("a ladder is measured at boundary encoded or text.", remedy="Leave out --boundary.")
     options = replace(options, scenarios=_scenarios(options))
     for name in options.scenarios:
         get_scenario(name)
@@ -55,7 +62,7 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
         raise unknown_name("profile", options.profile, PROFILES)
     machine.check_device(options.device)
     _check_numbers(options, len(machine.cpus()))
-    return replace(options, variants=_variants(options, catalog, narrator))
+    return replace(options, variants=_variants(options, catalog, machine, narrator))
 
 
 def _scenarios(options: RunOptions) -> tuple[str, ...]:
@@ -82,7 +89,9 @@ def _check_command(options: RunOptions) -> None:
         outside(options.command)
 
 
-def _variants(options: RunOptions, catalog: Catalog, narrator: Narrator) -> tuple[str, ...]:
+def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> tuple[str, ...]:
+    if options.ladder:
+        return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
     asked = options.variants or DEFAULT_VARIANTS
     if options.command and COMMAND not in asked:
         asked = (*asked, COMMAND)
@@ -99,6 +108,21 @@ def _variants(options: RunOptions, catalog: Catalog, narrator: Narrator) -> tupl
     return tuple(name for name in asked if not why[name])
 
 
+def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
+    """Return the ladder's rungs, each made once to see that its recipes and engine are there."""
+    for rung in ladder.rungs:
+        if rung.count(cores) > cores:
+            raise UsageError(
+                f"rung {rung.name!r} asks for {rung.instances} instances on {cores} threads.",
+                remedy="Give each instance a thread at least: lower `instances`, or say `cores`.",
+            )
+        if reason := catalog.rung(rung.words()).unavailable():
+            raise UsageError(
+                f"rung {rung.name!r} cannot run here: {reason}", remedy="Leave it out with --rungs."
+            )
+    return tuple(rung.name for rung in ladder.rungs)
+
+
 def _check_numbers(options: RunOptions, cores: int) -> None:
     for name, value, high in (
         ("--threads", options.threads, cores),
@@ -113,6 +137,8 @@ def _check_numbers(options: RunOptions, cores: int) -> None:
 
 def found_of(options: RunOptions, cache: Path, *, labelled: bool = True) -> Found:
     """Return the task and where its examples come from; without `labelled` the user's own may lack labels."""
+    if options.source:
+        return Found(get_task(options.task), options.source)
     return find(options.task, options.data, options.own, cache, split=options.split, labelled=labelled)
 
 
@@ -148,6 +174,7 @@ def make_plan(
         variants=options.variants or (),
         scenarios=options.scenarios,
         boundary=options.boundary,
+        ladder=options.ladder,
         command=options.command,
         device=options.device,
         cpus=cpus[:threads],
@@ -162,17 +189,24 @@ def make_plan(
     )
 
 
+def _data_name(options: RunOptions) -> str:
+    if options.source:
+        return options.source.folder.name
+    return options.data.name if options.data else "embedded"
+
+
 def _configuration(options: RunOptions, found: Found, model: str, threads: int) -> dict[str, Any]:
     """Return the effective configuration, with base names in place of paths."""
     return {
         "task": options.task,
-        "data": options.data.name if options.data else "embedded",
+        "data": _data_name(options),
         **({"custom": dict(found.facts)} if found.facts else {}),
         "split": options.split,
         "model": model,
         "device": options.device,
         "variants": list(options.variants or ()),
         "scenarios": list(options.scenarios),
+        **({"ladder": options.ladder.facts()} if options.ladder else {}),
         "boundary": options.boundary,
         "threads": threads,
         "max_length": options.max_length,

@@ -9,6 +9,7 @@ import json
 from typing import Any, Literal
 
 from harness.record import Facts
+from harness.study.ladder import Ladder
 from harness.tasks import TaskWords, task_of
 from harness.tasks.base import Task
 from harness.tasks.custom import Definition
@@ -69,6 +70,8 @@ class Plan(Facts):
     variants: tuple[str, ...]
     scenarios: tuple[str, ...]
     boundary: Literal["encoded", "text", "process"] = "encoded"
+    ladder: Ladder | None = None
+    """The ladder whose rungs are the variants."""
     command: str = ""
     """The program from outside; it stays on this machine, and its sha256 makes the cell."""
     device: str
@@ -93,6 +96,14 @@ class Plan(Facts):
         if self.custom is None:
             return ""
         return hashlib.sha256(json.dumps(self.custom.words, sort_keys=True).encode()).hexdigest()
+
+    def rung_words(self, variant: str) -> dict[str, Any] | None:
+        """Return what makes a rung's variant; None for the variants of the catalog."""
+        return self.ladder.rung(variant).words() if self.ladder else None
+
+    def instances(self, variant: str) -> int:
+        """Return how many processes answer for a variant."""
+        return self.ladder.rung(variant).count(len(self.cpus)) if self.ladder else 1
 
     @property
     def asked(self) -> Task:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from harness.cache import in_use
 from harness.catalog import Catalog
 from harness.errors import StoreError
 from harness.sweep.cells import Cell
@@ -27,7 +28,8 @@ def predict(
     for failure in prepared.broken.values():
         raise error_from(failure)
     (cell,) = cells_of(plan)
-    return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine, cache), narrator)
+    with in_use(Path(made["folder"]) for made in prepared.artifacts.values()):
+        return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine, cache), narrator)
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:

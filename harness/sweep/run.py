@@ -1,12 +1,13 @@
 """A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.cache import size_of
+from harness.cache import in_use, size_of
 from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
@@ -103,8 +104,9 @@ def execute(run: Run) -> list[Record]:
     before = run.machine.host()
     split = read_split(run.plan)
     cells = cells_of(run.plan)
-    for members in groups(cells).values():
-        measure_group(run, members, split)
+    with in_use(Path(made["folder"]) for made in run.prepared.artifacts.values()):
+        for members in groups(cells).values():
+            measure_group(run, members, split)
     return seal_all(run, cells, surroundings(run, split, before))
 
 
@@ -124,7 +126,7 @@ def cells_of(plan: Plan) -> list[Cell]:
             variant=variant,
             device=plan.device,
             scenario=scenario,
-            threads=plan.threads,
+            **_use_of_cores(plan, variant),
             max_length=plan.max_length,
             boundary=plan.boundary,
             command=_sha256(plan.command) if variant == COMMAND else "",
@@ -135,6 +137,16 @@ def cells_of(plan: Plan) -> list[Cell]:
         for scenario in plan.scenarios
         for variant in plan.variants
     ]
+
+
+def _use_of_cores(plan: Plan, variant: str) -> dict[str, Any]:
+    """Return how a variant uses the plan's cores; a variant of the catalog runs once, on all of them."""
+    words = plan.rung_words(variant)
+    if words is None:
+        return {"threads": plan.threads}
+    placed = placement(plan, variant)
+    shared = {"rung": _sha256(json.dumps(words, sort_keys=True)), "cores": plan.threads}
+    return {"threads": placed["threads"], "instances": placed["instances"], **shared}
 
 
 def prepare(plan: Plan, cache: Path, machine: Machine, narrator: Narrator) -> Prepared:
@@ -170,14 +182,17 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
     """Measure what the journal does not hold yet of one group."""
     slices, rest = slices_of(run.plan, split.examples)
     made = [
-        run.prepared.artifacts[cell.variant] for cell in members if cell.variant in run.prepared.artifacts
+        run.prepared.artifacts[cell.variant]
+        for cell in members
+        if cell.variant in run.prepared.artifacts
+        for _ in range(cell.instances)
     ]
     Group(
         plan=run.plan,
         cells=members,
         artifacts=run.prepared.artifacts,
         slices=slices,
-        rest=rest if run.plan.quality == "full" else [],
+        rest=rest if _is_completed(run.plan, members[0]) else [],
         machine=run.machine,
         cache=run.cache,
         narrator=run.narrator,
@@ -187,6 +202,11 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         resident=run.plan.boundary == "process"
         or fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
     ).run()
+
+
+def _is_completed(plan: Plan, cell: Cell) -> bool:
+    """Say whether an untimed pass over the rest follows; a ladder needs one, not one a scenario."""
+    return plan.quality == "full" and (plan.ladder is None or cell.scenario == plan.scenarios[0])
 
 
 def slices_of(plan: Plan, examples: Sequence[Example]) -> tuple[list[list[int]], list[int]]:
@@ -284,9 +304,16 @@ def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
     return {
         "task": plan.task_words,
         "variant": variant,
+        "rung": plan.rung_words(variant),
         "checkpoint": plan.model.model_dump(),
-        "trial": {"tier": plan.data.tier, "folder": plan.data.folder, "limit": TRIAL_EXAMPLES},
+        "trial": {
+            "tier": plan.data.tier,
+            "folder": plan.data.folder,
+            "limit": TRIAL_EXAMPLES,
+            "reported": plan.data.fingerprint,
+        },
         "settings": settings(plan),
-        "placement": placement(plan),
+        "placement": {**placement(plan, variant), "instances": 1},
+        "meter": plan.meter,
         "cache": str(cache),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.cache import FolderCache
 from harness.catalog import Catalog
-from harness.data import Data, load_split
+from harness.data import Data, Split, load_split
 from harness.encodings import Shelf
 from harness.errors import UsageError
 from harness.kernel import TreeCpuTime
@@ -27,6 +27,7 @@ from harness.sweep.spawn import program_of
 from harness.system import (
     Artifact,
     Checkpoint,
+    Energy,
     Example,
     Placement,
     Predictions,
@@ -154,19 +155,22 @@ class Session:
         settings: Mapping[str, Any],
         placement: Mapping[str, Any],
         cache: str,
+        rung: Mapping[str, Any] | None = None,
+        meter: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make a variant's artifact, or find it in the cache."""
+        folder, asked = FolderCache(Path(cache)), task_of(task)
         workshop = Workshop(
-            cache=FolderCache(Path(cache)),
+            cache=folder,
             progress=self._progress,
             measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
             placement=_placement(placement),
+            energy=_energy(self._open_meter(meter)) if meter else None,
         )
-        sources = Sources(_checkpoint(checkpoint), _trial(task_of(task), trial))
+        sources = _sources(self._catalog(), _checkpoint(checkpoint), asked, trial, folder)
         begin = self._clocks.wall()
-        artifact = (
-            self._catalog().variant(variant).prepare(task_of(task), sources, Settings(**settings), workshop)
-        )
+        made = self._catalog().variant(variant, rung)
+        artifact = made.prepare(asked, sources, Settings(**settings), workshop)
         return {
             "folder": str(artifact.folder),
             "key": artifact.key,
@@ -188,6 +192,7 @@ class Session:
         meter: Mapping[str, Any] | None,
         cache: str,
         sample: Sequence[int],
+        rung: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Load the system and encode the sample; say how long loading took and what the engine made of it."""
         asked = task_of(task)
@@ -205,9 +210,8 @@ class Session:
             return {**self._files.describe(), "loop_ns_per_request": loop_ns_per_request(self._clocks.wall)}
         made = Artifact(Path(artifact["folder"]), artifact["key"], artifact["manifest"])
         begin = self._clocks.wall()
-        system = (
-            self._catalog().variant(variant).load(asked, made, _placement(placement), Settings(**settings))
-        )
+        variant_made = self._catalog().variant(variant, rung)
+        system = variant_made.load(asked, made, _placement(placement), Settings(**settings))
         load_ns = self._clocks.wall() - begin
         self._opened = Opened(asked, system, get_scenario(scenario), boundary, split.examples, energy)
         self._shelf = Shelf.of(system, FolderCache(Path(cache)), split)
@@ -299,14 +303,40 @@ def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(**{**words, "folder": Path(words["folder"])})
 
 
-def _trial(task: Task, trial: Mapping[str, Any]) -> tuple[Example, ...]:
-    """Read the training examples that candidates are tried on; none where there is no training split.
+def _sources(
+    catalog: Catalog, checkpoint: Checkpoint, task: Task, trial: Mapping[str, Any], cache: FolderCache
+) -> Sources:
+    """Gather what a variant may be prepared from; of the data, the training split and nothing else."""
+    train = _training(task, trial)
+    if train is None:
+        return Sources(checkpoint, resolve=lambda name: catalog.find(name, task, cache))
+    return Sources(
+        checkpoint,
+        train.examples[: trial["limit"]],
+        training=lambda: train.examples,
+        training_sha256=train.fingerprint,
+        reported_sha256=trial.get("reported", ""),
+        resolve=lambda name: catalog.find(name, task, cache),
+    )
 
-    A diagnostic's are those of the task its model was trained for, which is not what is reported.
+
+def _energy(meter: Meter) -> Energy:
+    """Return how preparation asks for the joules of a piece of its work."""
+
+    def begin() -> Callable[[], list[dict[str, Any]]]:
+        mark = meter.start()
+        return lambda: [dataclasses.asdict(reading) for reading in meter.read(mark)]
+
+    return begin
+
+
+def _training(task: Task, trial: Mapping[str, Any]) -> Split | None:
+    """Read the training split, or return None where there is none.
+
+    A diagnostic's is that of the task its model was trained for, which is not what is reported.
     """
     task = task if task.model_task == task.name else task_of(task.model_task)
     data = Data(trial["tier"], Path(trial["folder"]))
     if "train" not in task.splits or not (data.folder / split_path(task, "train")).exists():
-        return ()
-    split = load_split(task, data, "train")
-    return split.examples[: trial["limit"]]
+        return None
+    return load_split(task, data, "train")

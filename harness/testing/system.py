@@ -1,7 +1,7 @@
 """Fake systems: they answer from the gold label and take as long on the fake clock as they are told to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,16 @@ from harness.system import (
 )
 from harness.tasks.base import Task
 from harness.testing.clock import FakeClock
+
+FAKE_LADDER: dict[str, Any] = {
+    "name": "fake",
+    "rungs": [
+        {"name": "padded", "engine": BASELINE},
+        {"name": "unpadded", "engine": UNPADDED},
+        {"name": "small", "engine": "onnx-int8", "instances": "cores", "over": "padded"},
+    ],
+}
+"""A ladder of fakes."""
 
 ENCODE_NS = 100
 """What encoding one example costs on the clock."""
@@ -152,7 +162,12 @@ def fake_catalog(clock: FakeClock, *more: FakeVariant) -> Catalog:
         FakeVariant("onnx-int8", clock, 200, wrong=8),
         *more,
     )
-    return Catalog({fake.name: fake for fake in fakes}, _fake_checkpoint)
+    known = {fake.name: fake for fake in fakes}
+
+    def rung(words: Mapping[str, Any]) -> FakeVariant:
+        return replace(known[words["engine"]], name=words["name"])
+
+    return Catalog(known, _fake_checkpoint, rung=rung, ladders={FAKE_LADDER["name"]: FAKE_LADDER})
 
 
 def _fake_checkpoint(model: str, task: Task, cache: Cache) -> Checkpoint:

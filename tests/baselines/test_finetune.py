@@ -153,6 +153,15 @@ def test_checkpoints_are_at_most_ten_minutes_apart(encoder: Path, tmp_path: Path
     assert {"checkpoint-2", "checkpoint-4", "checkpoint-6"} <= seen
 
 
+def test_a_training_may_be_given_no_more_than_so_much_time(encoder: Path, tmp_path: Path) -> None:
+    """By a clock that moves a second a look it ends early, and says what was planned."""
+    ticking = count()
+    said = train(encoder, tmp_path / "made", clock=lambda: float(next(ticking)), at_most_s=4.0)
+    assert 0 < said["steps"] < said["steps_planned"] == 12
+    assert len(said["selection"]) == 1
+    assert (tmp_path / "made" / "model.safetensors").is_file()
+
+
 def test_other_settings_do_not_go_on_with_an_interrupted_training(encoder: Path, tmp_path: Path) -> None:
     """They are refused, unless resuming is not wanted: then the old work is dropped."""
 

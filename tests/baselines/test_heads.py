@@ -335,7 +335,7 @@ def test_the_loss_of_a_choice_is_what_its_right_candidates_lack() -> None:
     """
     import torch
 
-    from baselines.training import choice_loss
+    from baselines.objective import choice_loss
 
     scores = torch.tensor([1.0, 2.0, 3.0, 1.0, 1.0]).log()
     found = choice_loss(scores, torch.tensor([0, 1, 1, 1, 0]), [3, 2])
@@ -346,7 +346,7 @@ def test_a_choice_without_a_right_candidate_teaches_nothing() -> None:
     """It is left out of the mean; where there is no other, the loss is 0 and still has a gradient."""
     import torch
 
-    from baselines.training import choice_loss
+    from baselines.objective import choice_loss
 
     scores = torch.tensor([3.0, 5.0, 0.0, 0.0], requires_grad=True)
     assert float(choice_loss(scores, torch.tensor([0, 0, 1, 0]), [2, 2]).detach()) == pytest.approx(np.log(2))

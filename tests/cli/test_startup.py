@@ -20,7 +20,16 @@ HEAVY = {
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["list"], ["run", "--help"], ["report", "--help"], ["--version"]]
+    "words",
+    [
+        ["--help"],
+        ["list"],
+        ["run", "--help"],
+        ["report", "--help"],
+        ["export", "--help"],
+        ["cache", "list"],
+        ["--version"],
+    ],
 )
 def test_what_answers_at_once_loads_nothing_heavy(words: list[str], tmp_path: object) -> None:
     """Neither torch nor transformers, onnxruntime, pandas or matplotlib is loaded."""

@@ -13,7 +13,8 @@ from baselines.onnx import OnnxVariant
 from harness.errors import CheckpointError
 from harness.system import Example, Predictions, Request, Sources, offsets_of
 from harness.tasks.boolq import BOOLQ
-from optimized.graphs import fuse, quantise, require_closeness
+from optimized.checks import require_closeness
+from optimized.graphs import fuse, quantise
 from optimized.int8 import Int8Variant
 from optimized.table import variants
 
@@ -164,5 +165,8 @@ def test_a_broken_graph_is_refused(broken: float) -> None:
 
 def test_the_table_names_what_can_be_run() -> None:
     """Names are what users type."""
-    assert [variant.name for variant in variants()] == ["onnx-int8"]
-    assert all(variant.unavailable() is None for variant in variants())
+    names = [variant.name for variant in variants()]
+    assert names == ["onnx-fused", "onnx-int8", "onnx-int8-static", "pytorch-bf16", "pytorch-fp16"]
+    assert all(len(variant.summary) < 100 for variant in variants())
+    runnable = [variant for variant in variants() if variant.name != "pytorch-bf16"]
+    assert all(variant.unavailable() is None for variant in runnable)

@@ -6,6 +6,7 @@ from typing import Any
 from harness.estimate import Estimate
 from harness.meters.base import Reading
 from harness.record import (
+    ArtifactFacts,
     CellFacts,
     DataFacts,
     EnergyFacts,
@@ -145,6 +146,86 @@ def three_variants(**changes: Any) -> list[Record]:
     """
     times = {"pytorch-fixed": 2000.0, "pytorch-dynamic": 1000.0, "onnx-int8": 400.0}
     return [a_record(name, (wall_ms,) * 7, **changes) for name, wall_ms in times.items()]
+
+
+LADDER: tuple[dict[str, Any], ...] = (
+    {"name": "fixed", "over": "", "about": "PyTorch fp32, padded to the maximum length"},
+    {"name": "dynamic", "over": "fixed", "about": "PyTorch fp32, no padding"},
+    {"name": "distilled", "over": "dynamic", "about": "the student, taught by the model"},
+    {"name": "int8", "over": "distilled", "about": "ONNX Runtime dynamic int8"},
+    {"name": "multi-instance", "over": "int8", "about": "a process for each core"},
+)
+LADDER_MS = {
+    "fixed": 2000.0,
+    "dynamic": 1000.0,
+    "distilled": 200.0,
+    "int8": 100.0,
+    "multi-instance": 50.0,
+}
+"""Milliseconds of a round of 100 requests."""
+
+
+def a_step(key: str, seconds: float, joules: float | None = None, **changes: Any) -> dict[str, Any]:
+    """Return a step of preparation as a manifest holds it; by default it drew 20 watts."""
+    spent = 20 * seconds if joules is None else joules
+    facts: dict[str, Any] = {
+        "zone": "package-0",
+        "grade": "measured",
+        "scope": "package",
+        "source": "powercap",
+        "microjoules": round(spent * 1e6),
+        "span_ns": round(seconds * 1e9),
+        "overlaps": [],
+    }
+    return {"recipe": key, "key": key, "seconds": seconds, "energy": [facts | changes]}
+
+
+LADDER_STEPS: dict[str, list[dict[str, Any]]] = {
+    "fixed": [],
+    "dynamic": [],
+    "distilled": [a_step("distil", 3600.0)],
+    "int8": [a_step("distil", 3600.0), a_step("onnx-int8", 10.0)],
+    "multi-instance": [a_step("distil", 3600.0), a_step("onnx-int8", 10.0), a_step("distil", 3600.0)],
+}
+
+
+def ladder_words(rungs: Sequence[dict[str, Any]] = LADDER) -> dict[str, Any]:
+    """Return the configuration of a record that is part of this ladder."""
+    return {"ladder": {"name": "fastformers", "parameters": {}, "rungs": list(rungs)}}
+
+
+def a_rung(variant: str, scenario: str = "offline", **changes: Any) -> Record:
+    """Return the record of one rung of `LADDER`, all rounds equal, at 20 watts."""
+    instances = 2 if variant == "multi-instance" else 1
+    threads = 2 // instances
+    cell = {
+        "id": f"boolq-{variant}-{scenario}",
+        "group": f"boolq-{scenario}",
+        "scenario": scenario,
+        "instances": instances,
+        "threads": threads,
+    }
+    effective = {"threads": threads, "instances": instances, "batch": 1 if variant == "fixed" else 16}
+    size = 4 * 2**20 if "-" in variant or variant == "int8" else 400 * 2**20
+    facts: dict[str, Any] = {
+        "wall_ms": (LADDER_MS.get(variant, 100.0),) * 7,
+        "placement": PlacementFacts(cpus=(0, 1), threads_requested=2, effective=effective),
+        "artifact": ArtifactFacts(
+            key=variant,
+            size_bytes=size,
+            cached=False,
+            manifest={"preparation": LADDER_STEPS.get(variant, [])},
+        ),
+        "configuration": ladder_words(),
+        **({"latency": {}} if scenario == "offline" else {}),
+    }
+    return a_record(variant, **{**facts, **changes, "cell": {**cell, **changes.get("cell", {})}})
+
+
+def a_ladder(**changes: Any) -> list[Record]:
+    """Return the records of `LADDER`, offline and single-stream: 20, 10, 2, 1 and 0.5 ms a request."""
+    names = [rung["name"] for rung in LADDER]
+    return [a_rung(name, scenario, **changes) for scenario in ("offline", "single-stream") for name in names]
 
 
 def a_failure(variant: str, message: str = "the process ran out of memory.") -> Record:

@@ -1,6 +1,7 @@
 """A tiny random BERT with a WordPiece tokenizer as a checkpoint folder, and what else variants need."""
 
 import json
+import shutil
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -153,6 +154,14 @@ class Shelf:
         yield scratch
         scratch.rename(self.root / key)
         self.made.append(key)
+
+    @contextmanager
+    def working(self, key: str) -> Iterator[Path]:
+        """Give a folder that stays unless the block ends without error."""
+        folder = self.root / f"{key}.working"
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        shutil.rmtree(folder)
 
 
 def checkpoint_of(folder: Path) -> Checkpoint:

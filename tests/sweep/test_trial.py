@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.data import embedded
-from harness.sweep.session import _trial
+from harness.sweep.session import _training
 from harness.tasks import get_task
 
 
@@ -11,8 +11,10 @@ def test_a_diagnostic_is_tried_on_the_training_examples_of_its_model(tmp_path: P
     """AX-b has one file, the reported one: without RTE's training file beside it there is nothing to try."""
     embedded.write(tmp_path, ("ax-b",))
     trial = {"tier": "embedded", "folder": str(tmp_path), "limit": 3}
-    assert _trial(get_task("ax-b"), trial) == ()
+    assert _training(get_task("ax-b"), trial) is None
     embedded.write(tmp_path, ("rte",), train_rows=8)
-    found = _trial(get_task("ax-b"), trial)
-    assert [example.id for example in found] == ["0", "1", "2"]
-    assert found == _trial(get_task("rte"), trial)
+    found, same = _training(get_task("ax-b"), trial), _training(get_task("rte"), trial)
+    assert found is not None
+    assert same is not None
+    assert [example.id for example in found.examples[:3]] == ["0", "1", "2"]
+    assert found.examples == same.examples

@@ -1,0 +1,1 @@
+"""What uses measurement to decide: ladders, and the search for a winner."""

@@ -1,0 +1,8 @@
+"""The ladders that ship: plain data, as a user's own in YAML would be."""
+
+from optimized.ladders.fastformers import FASTFORMERS
+from optimized.ladders.paper import PAPER
+from optimized.ladders.tune import TUNE
+
+LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, PAPER, TUNE)}
+"""By name."""

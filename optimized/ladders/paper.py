@@ -1,0 +1,69 @@
+"""The paper's own ladder: Table 3 of FastFormers (Kim and Hassan Awadalla 2020), its figures and its shapes.
+
+The figures are the paper's, of its machine (BoolQ's validation split, questions one by one, Azure F16s_v2
+with 16 vCPU) and of trained models: they stand beside what is measured, never among it. The rungs are the
+same architectures without their training, so what they measure is speed and energy alone.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optimized.shapes import SHAPES
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table as printed there.
+
+    `time_s` is of all 3,270 questions; `cumulative` the factor over the first row; `accuracy` in percent;
+    `usd_per_100m` the price of 100 million questions. The last two rows are alternatives: each is a step from
+    the multi-instance row.
+    """
+
+    rung: str
+    time_s: float
+    cumulative: float
+    accuracy: float
+    usd_per_100m: int
+    about: str
+
+    @property
+    def reference(self) -> dict[str, float]:
+        """The row as a ladder's rung has it beside it."""
+        return {"time_s": self.time_s, "cumulative": self.cumulative, "quality": self.accuracy}
+
+
+TABLE_3 = (
+    Row("fixed 512", 734.35, 1.0, 74.01, 4223, "PyTorch 12L-768, every question padded to 512 tokens"),
+    Row("dynamic", 209.29, 3.51, 74.01, 1204, "the same without padding"),
+    Row("4L-312", 22.50, 32.64, 74.04, 129, "a student of 4 layers, 312 wide, 12 heads, 1,200 FFN units"),
+    Row("int8", 9.97, 73.66, 73.43, 57, "ONNX Runtime, int8 and graph optimisation"),
+    Row("multi-instance", 5.68, 129.29, 73.43, 33, "a process for each core, one thread each"),
+    Row("9h-900", 4.11, 178.67, 73.36, 24, "25 % of heads and 25 % of FFN units pruned, ReLU"),
+    Row("8h-600", 3.14, 233.87, 72.81, 18, "33 % of heads and 50 % of FFN units pruned, ReLU"),
+)
+"""The paper's CPU ladder on BoolQ."""
+
+
+def _shape(name: str) -> list[dict[str, Any]]:
+    return [{"shape": {key: value for key, value in asdict(SHAPES[name]).items() if value is not None}}]
+
+
+_MADE: dict[str, dict[str, Any]] = {
+    "fixed 512": {"engine": "pytorch-fixed"},
+    "dynamic": {"engine": "pytorch-dynamic"},
+    "4L-312": {"engine": "pytorch-dynamic", "recipes": _shape("4L-312")},
+    "int8": {"like": "4L-312", "engine": "onnx-int8"},
+    "multi-instance": {"like": "int8", "instances": "cores"},
+    "9h-900": {"like": "multi-instance", "recipes": _shape("4L-312-9h-900"), "over": "multi-instance"},
+    "8h-600": {"like": "multi-instance", "recipes": _shape("4L-312-8h-600"), "over": "multi-instance"},
+}
+
+PAPER: dict[str, Any] = {
+    "name": "paper",
+    "rungs": [
+        {"name": row.rung, **_MADE[row.rung], "about": row.about, "reference": row.reference}
+        for row in TABLE_3
+    ],
+}
+"""The ladder as data; its baseline is `shape:12L-768` with 512 tokens (`optimized/shapes.py`)."""

@@ -1,0 +1,10 @@
+"""The table of recipes: one line each. Loading it imports no torch."""
+
+from typing import Any
+
+from optimized.distil import Distil
+from optimized.prune import Prune
+from optimized.shapes import Shape
+
+RECIPES: dict[str, type[Any]] = {"distil": Distil, "prune": Prune, "shape": Shape}
+"""What a ladder may name, by kind."""

@@ -1,0 +1,130 @@
+"""`bench ladder`, `bench optimize` and `bench tune`, as whole commands on a fake machine."""
+
+import json
+from pathlib import Path
+
+import pytest
+from worlds import World
+
+from harness.cli.app import call
+
+LADDER = ("--ladder", "fake", "--profile", "quick", "-n", "12")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def bench(world: World, *words: str) -> int:
+    return call(words, world.toolbox())
+
+
+def test_a_ladder_is_measured_in_two_scenarios_and_printed_as_one_table(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Offline for the rungs' speed, single-stream for its percentiles; the report is the same again."""
+    assert bench(world, "ladder", "-q", *LADDER) == 0
+    out = capsys.readouterr().out
+    for name in ("padded", "unpadded", "small", "USD"):
+        assert name in out
+    (run,) = (world.store / "runs").iterdir()
+    records = [json.loads(path.read_text()) for path in run.glob("*.json")]
+    assert len(records) == 6
+    placed = {(r["cell"]["variant"], r["cell"]["threads"], r["cell"]["instances"]) for r in records}
+    assert placed == {("padded", 2, 1), ("unpadded", 2, 1), ("small", 1, 2)}
+    assert {r["cell"]["scenario"] for r in records} == {"offline", "single-stream"}
+    assert len({r["cell"]["group"] for r in records}) == 2
+    assert bench(world, "report") == 0
+    assert out.startswith(capsys.readouterr().out.rstrip("\n"))
+
+
+def test_the_rungs_order_and_parameters_are_in_every_record(world: World) -> None:
+    """So that the table can be made from records alone."""
+    assert bench(world, "ladder", "-q", *LADDER) == 0
+    (run,) = (world.store / "runs").iterdir()
+    for path in run.glob("*.json"):
+        ladder = json.loads(path.read_text())["configuration"]["ladder"]
+        assert [(rung["name"], rung["over"]) for rung in ladder["rungs"]] == [
+            ("padded", ""),
+            ("unpadded", "padded"),
+            ("small", "padded"),
+        ]
+
+
+def test_some_rungs_alone_can_be_measured(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Named by the user."""
+    assert bench(world, "ladder", "-q", "--json", *LADDER, "--rungs", "padded,small") == 0
+    assert "unpadded" not in capsys.readouterr().out
+
+
+def test_optimize_prepares_and_measures_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The second time everything is in the cache."""
+    assert bench(world, "optimize", "-q", "--ladder", "fake") == 0
+    assert "padded: 0.0 MB, made now" in capsys.readouterr().out
+    assert bench(world, "optimize", "-q", "--ladder", "fake", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["rung"], row["cached"]) for row in rows] == [
+        ("padded", True),
+        ("unpadded", True),
+        ("small", True),
+    ]
+    assert not (world.store / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--ladder", "fastformer"), "unknown ladder 'fastformer'"),
+        (("--ladder", "none.yaml"), "none.yaml: cannot be read"),
+        (("--ladder", "fake", "--rungs", "smal"), "Did you mean small"),
+        (("--ladder", "fake", "--set", "student=x"), "unknown parameter of the ladder 'student'"),
+        (("--ladder", "fake", "--set", "student"), "NAME=VALUE"),
+        (("--shapes", "papers"), "unknown set of shapes 'papers'"),
+        (("--shapes", "paper", "--task", "rte"), "--shapes decides task itself"),
+        (("--ladder", "fake", "--boundary", "process"), "encoded or text"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_done(
+    world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
+) -> None:
+    """Exit code 2, one message."""
+    assert bench(world, "ladder", *words) == 2
+    assert message in capsys.readouterr().err
+    assert not (world.store / "runs").exists()
+
+
+def test_more_instances_than_threads_are_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each needs one at least."""
+    path = world.root / "mine.yaml"
+    path.write_text("name: mine\nrungs:\n- {name: many, engine: onnx-int8, instances: 3}\n")
+    assert bench(world, "ladder", "--ladder", str(path)) == 2
+    assert "3 instances on 2 threads" in capsys.readouterr().err
+
+
+def test_tune_chooses_on_a_part_of_train_and_reports_on_val(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """onnx-int8 answers more questions wrongly than the baseline, but within 100 points it is the fastest."""
+    words = ("--ladder", "fake", "--profile", "quick", "-q")
+    assert bench(world, "tune", "--max-quality-loss", "100", "--json", *words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["winner"] == "small"
+    assert [each["name"] for each in found["tried"]] == ["unpadded", "small"]
+    search, final = (world.store / "runs" / run for run in found["runs"])
+    tried = [json.loads(path.read_text()) for path in search.glob("*.json")]
+    told = [json.loads(path.read_text()) for path in final.glob("*.json")]
+    assert {record["cell"]["variant"] for record in told} == {"padded", "small"}
+    assert {record["data"]["fingerprint"] for record in tried}.isdisjoint(
+        record["data"]["fingerprint"] for record in told
+    )
+    assert {record["cell"]["scenario"] for record in tried} == {"offline"}
+
+
+def test_tune_keeps_to_the_budget(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every eighth answer wrong instead of every tenth: more than no point lost."""
+    words = ("--ladder", "fake", "--profile", "quick", "-q")
+    assert bench(world, "tune", "--max-quality-loss", "0", *words) == 0
+    out = capsys.readouterr().out
+    assert "The winner is unpadded" in out
+    assert "0 are allowed" in out

@@ -1,0 +1,70 @@
+"""PyTorch in 16 bits: bfloat16 where the CPU has it, float16 on CUDA alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+from baselines import pytorch
+from baselines.pytorch import HALF_PRECISION, VARIANTS
+from harness.errors import DeviceError
+from harness.system import Placement
+from harness.tasks import get_task
+from harness.tasks.boolq import BOOLQ
+
+BF16, FP16 = HALF_PRECISION
+DYNAMIC = VARIANTS[1]
+
+
+@pytest.mark.parametrize("name", ["boolq", "wic", "copa"])
+def test_bfloat16_is_close_to_float32_under_every_head(tmp_path: Path, name: str) -> None:
+    """8 bits of mantissa: rounding shows, and stays small beside the logits."""
+    task = get_task(name)
+    folder = tiny.task_checkpoint(tmp_path / "model", task)
+    answers = {}
+    for variant in (DYNAMIC, BF16):
+        system = tiny.opened(variant, task, folder, tmp_path / "cache")
+        answers[variant.name] = system.predict(system.encode(tiny.task_examples(task))).logits
+        said = system.describe()
+        system.close()
+    assert (said["dtype"], said["padding"]) == ("bfloat16", "to the longest of a call")
+    exact, rounded = answers["pytorch-dynamic"], answers["pytorch-bf16"]
+    assert rounded.dtype == np.float32
+    # 2 ** -8 is 0.4 % of a value, and a few layers add it up
+    assert 0 < np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
+
+
+def test_the_two_precisions_have_keys_of_their_own(boolq_folder: Path, tmp_path: Path) -> None:
+    """The checkpoint is the artifact of each, and records tell them apart."""
+    sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
+    made = [variant.prepare(BOOLQ, sources, tiny.SHORT, shop) for variant in (DYNAMIC, BF16, FP16)]
+    assert {artifact.folder for artifact in made} == {boolq_folder}
+    assert len({artifact.key for artifact in made}) == 3
+
+
+@pytest.mark.parametrize(("has", "said"), [(True, False), (False, True)])
+def test_bfloat16_is_unavailable_where_the_cpu_has_none(
+    monkeypatch: pytest.MonkeyPatch, has: bool, said: bool
+) -> None:
+    """What is missing is named; float16 does not ask the CPU."""
+    monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: has)
+    assert bool(BF16.unavailable()) is said
+    assert "avx512_bf16" in (BF16.unavailable() or "avx512_bf16")
+    assert FP16.unavailable() is None
+
+
+def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> None:
+    """Its summary says so, and loading says what to do instead."""
+    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    assert "CUDA only" in FP16.summary
+    with pytest.raises(DeviceError, match="CUDA only") as refused:
+        FP16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    assert "pytorch-bf16" in str(refused.value)
+
+
+def test_float16_names_a_device_that_is_not_there(boolq_folder: Path, tmp_path: Path) -> None:
+    """A tenth GPU is no machine's here."""
+    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    with pytest.raises(DeviceError, match="cuda:9"):
+        FP16.load(BOOLQ, artifact, Placement("cuda:9", (0,), 1), tiny.SHORT)

@@ -372,9 +372,13 @@ def _paired_points(metric: str, answers: Answers, task: Task) -> Estimate:
 
 def _kept(metric: str, least: float, answers: Answers, task: Task) -> Estimate | Refused:
     rates = _paired_rates(metric, answers, task)
-    if any(theirs <= least for _, theirs in rates):
+    gains = [(mine - least, theirs - least) for mine, theirs in rates]
+    with_gain = [(mine, theirs) for mine, theirs in gains[1:] if theirs > 0]
+    lost = 1 - len(with_gain) / len(gains[1:])
+    if gains[0][1] <= 0 or lost > (1 - CONFIDENCE) / 2:
         return Refused("the reference's gain over a constant answer is too small to be shared", "majority")
-    shares = [(mine - least) / (theirs - least) for mine, theirs in rates]
+    # the few resamples in which the reference gains nothing have no share, and are left out
+    shares = [mine / theirs for mine, theirs in (gains[0], *with_gain)]
     low, high = _ends(shares[1:])
     size = len(answers.system)
     return Estimate(shares[0], low, high, CONFIDENCE, "share kept, paired bootstrap over examples", size)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.output import counts_in
 from harness.store import Store
 from reports import render
 
@@ -18,4 +19,5 @@ def test_a_page_of_results_is_rendered_from_its_records(page: Path) -> None:
     store = Store(RESULTS)
     records, unreadable = store.records([store.run(name) for name in runs])
     assert not unreadable
-    assert render(records, "markdown").rstrip("\n") == shown.rstrip("\n")
+    counts = counts_in([store.run(name) for name in runs])
+    assert render(records, "markdown", counts=counts).rstrip("\n") == shown.rstrip("\n")

@@ -55,12 +55,37 @@ class Run:
     narrator: Narrator
 
 
+class Preparer:
+    """The worker that prepares, started when needed; what it has imported serves many runs."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._worker: Worker | None = None
+
+    def worker(self, plan: Plan) -> Worker:
+        """Return the worker, a new one if there is none; all plans of one preparer have the same CPUs."""
+        self._worker = self._worker or self._machine.launch(plan.cpus, plan.threads)
+        return self._worker
+
+    def end(self) -> None:
+        """End the worker, if there is one."""
+        if self._worker:
+            self._worker.end()
+        self._worker = None
+
+
 def start(
-    wanted: RunOptions, catalog: Catalog, store: Store, cache: Path, machine: Machine, narrator: Narrator
+    wanted: RunOptions,
+    catalog: Catalog,
+    store: Store,
+    cache: Path,
+    machine: Machine,
+    narrator: Narrator,
+    preparer: Preparer | None = None,
 ) -> Run:
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
     plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
-    prepared = prepare(plan, cache, machine, narrator)
+    prepared = prepare(plan, cache, machine, narrator, preparer)
     return Run(plan, prepared, store.begin(plan), machine, cache, narrator)
 
 
@@ -149,32 +174,33 @@ def _use_of_cores(plan: Plan, variant: str) -> dict[str, Any]:
     return {"threads": placed["threads"], "instances": placed["instances"], **shared}
 
 
-def prepare(plan: Plan, cache: Path, machine: Machine, narrator: Narrator) -> Prepared:
+def prepare(
+    plan: Plan, cache: Path, machine: Machine, narrator: Narrator, preparer: Preparer | None = None
+) -> Prepared:
     """Prepare every variant in one worker; one that takes the worker down leaves the others a new one.
 
-    Bad input is the same for every variant and ends the run at once, before anything is stored.
+    Bad input is the same for every variant and ends the run at once, before anything is stored. A `preparer`
+    that is handed in stays for whoever comes next.
     """
+    mine = preparer or Preparer(machine)
     narrator.stage("prepare", len(plan.variants))
     prepared = Prepared({}, {})
-    worker: Worker | None = None
     try:
         for variant in plan.variants:
             narrator.detail(variant)
-            worker = worker or machine.launch(plan.cpus, plan.threads)
             try:
-                made = worker.ask("prepare", narrator.detail, **_order(plan, variant, cache))
+                made = mine.worker(plan).ask("prepare", narrator.detail, **_order(plan, variant, cache))
                 prepared.artifacts[variant] = made
             except BAD_INPUT:
                 raise
             except BenchError as problem:
                 prepared.broken[variant] = failure_of(problem)
                 narrator.warn(f"{variant} cannot be prepared: {problem}")
-                worker.end()
-                worker = None
+                mine.end()
             narrator.step()
     finally:
-        if worker:
-            worker.end()
+        if preparer is None:
+            mine.end()
     return prepared
 
 

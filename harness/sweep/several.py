@@ -10,7 +10,7 @@ from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, start
+from harness.sweep.run import Preparer, Run, start
 from harness.tasks import TASKS, get_task
 from harness.tasks.base import Task, reported_split, split_path
 from harness.tasks.custom import CUSTOM
@@ -72,7 +72,14 @@ def start_all(
     runs: Sequence[RunOptions], catalog: Catalog, store: Store, cache: Path, machine: Machine, told: Narrator
 ) -> list[Run]:
     """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
-    return [start(one, catalog, store, cache, machine, about(one.task, len(runs), told)) for one in runs]
+    preparer = Preparer(machine)
+    try:
+        return [
+            start(one, catalog, store, cache, machine, about(one.task, len(runs), told), preparer)
+            for one in runs
+        ]
+    finally:
+        preparer.end()
 
 
 def about(task: str, runs: int, told: Narrator) -> Narrator:

@@ -1,14 +1,17 @@
 """Several tasks in one command: which, with which checkpoint, and what is left out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from worlds import Heard, boolq_folder
+from worlds import Heard, World, boolq_folder
 
 from harness.errors import DataError, UsageError
+from harness.store import Store
 from harness.sweep.options import RunOptions
-from harness.sweep.several import About, options_of
+from harness.sweep.several import About, options_of, start_all
 from harness.tasks import TASKS
+from harness.testing.world import InlineWorker
 
 
 def test_all_means_every_task_with_the_split_it_reports() -> None:
@@ -71,3 +74,21 @@ def test_stages_and_warnings_say_which_task_they_are_about() -> None:
     about.detail("x")
     about.warn("slow")
     assert (told.stages, told.warnings) == ([("copa: measure", 3)], ["copa: slow"])
+
+
+def test_one_worker_prepares_for_all_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has imported for the first serves the others."""
+    asked: list[tuple[int, str]] = []
+    answer = InlineWorker.ask
+
+    def watched(self: InlineWorker, do: str, *rest: Any, **words: Any) -> dict[str, Any]:
+        asked.append((id(self), do))
+        return answer(self, do, *rest, **words)
+
+    monkeypatch.setattr(InlineWorker, "ask", watched)
+    world = World(tmp_path)
+    runs = options_of(RunOptions(task=""), ["boolq", "cb"], None, Heard())
+    place = (Store(world.store), world.cache, world.machine, Heard())
+    ready = start_all(runs, world.catalog, *place)
+    assert len(ready) == 2
+    assert len({worker for worker, do in asked if do == "prepare"}) == 1

@@ -102,7 +102,8 @@ def _show(found: "Outcome", budget: float, objective: str, *, json: bool, price:
         typer.echo(encoder.dumps({**facts, "objective": objective, "max_quality_loss": budget}, indent=1))
         return
     word = "faster" if objective == "speed" else "less energy"
-    typer.echo(f"Tried on a tenth of train that no recipe learned from, at most {budget:g} points lost:")
+    typer.echo(f"Tried on a tenth of train that no recipe learned from, at most {budget:g} points lost")
+    typer.echo("(the model itself may have: variants that learn nothing then look better than they are):")
     width = max(len(each.name) for each in found.tried)
     for each in found.tried:
         typer.echo(f"  {each.name:<{width}}  {_gain(each, word):<28}  {_points(each):<30}  {each.why}")

@@ -7,6 +7,8 @@ Format history
     1   the first
     2   answers in the samples are words, one for each example, with the counts that scores are made of;
         `majority` is the primary metric of the best constant answer, which it was for one label an example
+    3   how trustworthy the measurement is: the meter's own check, idle power, conditions before and after,
+        counters of each round, offered load, what the harness itself used; all may be absent
 """
 
 from typing import Any, Literal
@@ -16,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.estimate import Estimate
 from harness.meters.base import Reading
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """What `Record.schema_version` says; a test holds the two together."""
 
 
@@ -202,7 +204,7 @@ class Record(Facts):
     with a `failure`. `profile` is quick, default or full; `launches` counts process launches.
     """
 
-    schema_version: Literal[1, 2] = 2
+    schema_version: Literal[1, 2, 3] = 3
     run: str
     created: str
     status: Literal["complete", "partial", "failed"]

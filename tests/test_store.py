@@ -72,19 +72,19 @@ def test_a_corrupt_record_is_named_and_the_others_are_read(
     """Truncated, not JSON, or of a newer schema: each says why."""
     folder, record = sealed
     (folder.path / "a.json").write_text('{"schema_version": 1, "run"')
-    (folder.path / "b.json").write_text(json.dumps({"schema_version": 3}))
+    (folder.path / "b.json").write_text(json.dumps({"schema_version": 4}))
     (folder.path / "c.json").write_text(json.dumps({"schema_version": 1}))
     (folder.path / "d.json").write_text("[]")
     found, unreadable = Store(world.store).records([folder])
     assert found == [record]
     assert [file.path.name for file in unreadable] == ["a.json", "b.json", "c.json", "d.json"]
-    assert "schema version 3, and this program reads 1 to 2" in unreadable[1].reason
+    assert "schema version 4, and this program reads 1 to 3" in unreadable[1].reason
 
 
 def test_records_of_the_first_version_are_still_read(sealed: tuple[RunFolder, Record]) -> None:
     """The fields are the same, so nothing is converted; the version says which samples lie beside it."""
     folder, record = sealed
-    assert record.schema_version == SCHEMA_VERSION == 2
+    assert record.schema_version == SCHEMA_VERSION == 3
     old = record.model_copy(update={"schema_version": 1})
     (folder.path / "old.json").write_text(old.model_dump_json())
     assert read_record(folder.path / "old.json") == old
@@ -96,7 +96,7 @@ def test_every_committed_record_is_read() -> None:
     folders = published.runs()
     found, unreadable = published.records(folders)
     assert unreadable == []
-    assert {record.schema_version for record in found} <= {1, 2}
+    assert {record.schema_version for record in found} <= {1, 2, 3}
     by_name = {folder.name: folder for folder in folders}
     assert all(len(read_samples(by_name[record.run].path, record)["answer"]) for record in found)
 

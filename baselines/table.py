@@ -1,6 +1,6 @@
 """The table of plain variants: one line each. Loading it imports no torch, transformers or onnxruntime."""
 
-from baselines import pytorch
+from baselines import compiled, openvino, pytorch
 from baselines.null import NullVariant
 from baselines.onnx import OnnxVariant
 from baselines.program import ProgramVariant
@@ -9,4 +9,5 @@ from harness.system import Variant
 
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
-    return (*pytorch.VARIANTS, OnnxVariant(), NullVariant(), ProgramVariant())
+    rivals = (*compiled.VARIANTS, *openvino.VARIANTS)
+    return (*pytorch.VARIANTS, OnnxVariant(), *rivals, NullVariant(), ProgramVariant())

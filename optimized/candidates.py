@@ -35,8 +35,12 @@ class Bench:
 
     def open(self, graph: Path, batch: int | None = None) -> OnnxSystem:
         """Open a graph that has config.json and tokenizer.json beside it."""
-        settings = replace(self.settings, batch=batch) if batch else self.settings
+        settings = self.in_batches(batch) if batch else self.settings
         return open_graph(graph, self.task, self.workshop.placement, settings, {})
+
+    def in_batches(self, batch: int) -> Settings:
+        """Return the settings with `batch` requests answered together."""
+        return replace(self.settings, batch=batch)
 
     def key_parts(self) -> dict[str, Any]:
         """Return what a choice by measurement holds for: these libraries, this CPU, threads and texts."""

@@ -49,11 +49,7 @@ class StaticInt8Variant:
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Calibrate and quantise the cached fp32 graph; DataError without training examples."""
-        if self.calibration < 1:
-            raise UsageError(
-                f"calibration takes at least one example, not {self.calibration}.", where=self.name
-            )
-        _require_training(sources, self.name)
+        require_training(sources, self.name, self.calibration)
         parent = self.parent.prepare(task, sources, settings, workshop)
         bench = Bench(self.name, task, sources.trial, settings, workshop)
         key = cache_key(
@@ -73,9 +69,7 @@ class StaticInt8Variant:
         if found is not None:
             return found
         keep, basis = kept_names(parent, self.keep_float, bench)
-        examples = spread(sources.training() or sources.trial, self.calibration)
-        if not examples:
-            raise _nothing_to_calibrate_on(self.name)
+        examples = training_examples(sources, self.calibration, self.name)
 
         def make(folder: Path) -> dict[str, Any]:
             parents = [parent.key, *basis.get("parents", ())]
@@ -96,6 +90,14 @@ def spread(examples: Sequence[Example], count: int) -> list[Example]:
     return [examples[index * len(examples) // most] for index in range(most)]
 
 
+def training_examples(sources: Sources, count: int, name: str) -> list[Example]:
+    """Return what scales come from: training examples at equal distances; DataError if there are none."""
+    examples = spread(sources.training() or sources.trial, count)
+    if not examples:
+        raise _nothing_to_calibrate_on(name)
+    return examples
+
+
 def _calibrate_and_quantise(
     parent: Artifact, folder: Path, bench: Bench, keep: Sequence[str], examples: Sequence[Example]
 ) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def _calibrate_and_quantise(
     quantise_static(
         source,
         folder / GRAPH,
-        _inputs(requests, encoder.pad_id),
+        calls(requests, encoder.pad_id),
         reduce_range=needs_seven_bits(),
         keep=nodes,
     )
@@ -117,7 +119,7 @@ def _calibrate_and_quantise(
         "activations": "int8, scales from calibration",
         "reduce_range": needs_seven_bits(),
         "kept_float": list(keep),
-        "calibration": _calibration_facts(requests),
+        "calibration": calibration_facts(requests),
         "libraries": library_versions(*LIBRARIES),
         "cpu": list(cpu_flags()),
         "graph": "raw",
@@ -126,13 +128,14 @@ def _calibrate_and_quantise(
     }
 
 
-def _inputs(requests: Sequence[Request], pad_id: int) -> Iterator[Padded]:
+def calls(requests: Sequence[Request], pad_id: int) -> Iterator[Padded]:
     """Yield each request as it is served: alone, its own sequences together."""
     for sequences in chunks(requests, 1):
         yield pad(sequences, pad_id)
 
 
-def _calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
+def calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
+    """Say what scales came from, for the manifest."""
     lengths = [len(sequence.ids) for request in requests for sequence in request.sequences]
     return {
         "examples": len(requests),
@@ -142,8 +145,10 @@ def _calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
     }
 
 
-def _require_training(sources: Sources, name: str) -> None:
+def require_training(sources: Sources, name: str, count: int) -> None:
     """Refuse before anything is exported: no training examples, or those of the split that is reported."""
+    if count < 1:
+        raise UsageError(f"calibration takes at least one example, not {count}.", where=name)
     if not (sources.trial or sources.training_sha256):
         raise _nothing_to_calibrate_on(name)
     if sources.reported_sha256 and sources.reported_sha256 == sources.training_sha256:

@@ -1,0 +1,208 @@
+"""OpenVINO on the CPU: the exported graph as its own format, in float32 or bfloat16.
+
+A rival with its own best settings: latency hint, one stream, the threads it was given, and the precision said
+aloud, because on CPUs with bfloat16 OpenVINO rounds to it unless told otherwise. It compiles kernels for each
+length that it has not seen yet: the first request of a length is slower.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from baselines.agreement import probes, require_agreement
+from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions, missing
+from baselines.batching import Batching, Padded, Run
+from baselines.folder import read_config
+from baselines.labels import label_columns
+from baselines.onnx import GRAPH, OnnxVariant, copy_text_side, open_session, runner
+from baselines.text import TextEncoder
+from harness.errors import DeviceError
+from harness.system import (
+    Artifact,
+    Example,
+    Logits,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    Workshop,
+)
+from harness.tasks.base import Task
+
+MODEL = "openvino.xml"
+"""The model's file in an artifact's folder; its weights lie beside it as `openvino.bin`."""
+
+Precision = Literal["f32", "bf16"]
+
+INSTALL = "pip install 'fastformers-bench[openvino]'"
+
+
+def load_openvino() -> Any:  # noqa: ANN401 -- a module
+    """Return the module openvino, with its telemetry switched off before it loads."""
+    # it reports each import to its makers, and leaves a folder in the user's home, unless this is not there
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+class OpenVinoSystem:
+    """A compiled OpenVINO model on the CPU."""
+
+    def __init__(
+        self,
+        compiled: Any,  # noqa: ANN401 -- a CompiledModel
+        encoder: TextEncoder,
+        batching: Batching,
+        facts: Mapping[str, Any],
+    ) -> None:
+        self._compiled = compiled
+        self._run = run_of(compiled)
+        self._encoder = encoder
+        self._batching = batching
+        self._facts = facts
+
+    @property
+    def encoding(self) -> str:
+        """What is the same for all systems that encode alike."""
+        return self._encoder.encoding
+
+    def encode(self, examples: Sequence[Example]) -> list[Request]:
+        """Turn text into unpadded requests."""
+        return self._encoder.encode(examples)
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer the requests, `batch` sequences at a time, padded to the longest of them."""
+        return self._batching.answer(requests, self._run)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Read back what the plugin really uses."""
+        return {
+            **self._facts,
+            "engine": "openvino",
+            "engine_version": load_openvino().__version__,
+            "precision": _property(self._compiled, "INFERENCE_PRECISION_HINT"),
+            "threads": int(_property(self._compiled, "INFERENCE_NUM_THREADS")),
+            "streams": _property(self._compiled, "NUM_STREAMS"),
+            "hint": _property(self._compiled, "PERFORMANCE_HINT"),
+            "padding": "to the longest of a call",
+            "batch": self._batching.batch,
+            "max_length": self._encoder.max_length,
+        }
+
+    def close(self) -> None:
+        """Release the model."""
+        del self._compiled, self._run
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoVariant:
+    """The checkpoint's exported graph in OpenVINO, at `precision`."""
+
+    name: str
+    summary: str
+    precision: Precision
+    parent: OnnxVariant = field(default_factory=OnnxVariant)
+    tolerance: float = 1e-3  # of a logit against the exported graph, both in float32
+
+    def unavailable(self) -> str | None:
+        """Say what is not installed, or what the CPU lacks."""
+        if missing("openvino"):
+            return f"needs openvino: {INSTALL}"
+        if self.precision == "bf16" and not cpu_has_bf16():
+            return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
+        return self.parent.unavailable()
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Convert the exported graph once; both precisions share the float32 model on disk."""
+        parent = self.parent.prepare(task, sources, settings, workshop)
+        libraries = library_versions("openvino")
+        key = cache_key("openvino", 1, task, [parent.key], libraries=libraries, tolerance=self.tolerance)
+
+        def make(folder: Path) -> dict[str, Any]:
+            workshop.progress("converting to OpenVINO")
+            save_model(load_openvino().Core().read_model(parent.folder / GRAPH), folder / MODEL)
+            copy_text_side(parent.folder, folder)
+            facts = {"agreement": _agreement(parent.folder, folder, self.tolerance)}
+            named = {"recipe": "openvino", "version": 1, "parents": [parent.key], "libraries": libraries}
+            return {**named, **facts}
+
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+
+    def load(
+        self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
+    ) -> OpenVinoSystem:
+        """Compile the model; DeviceError for anything but the CPU."""
+        return open_model(artifact, task, placement, settings, self.precision)
+
+
+def open_model(
+    artifact: Artifact, task: Task, placement: Placement, settings: Settings, precision: Precision
+) -> OpenVinoSystem:
+    """Compile an artifact's model; config.json and tokenizer.json lie beside it."""
+    encoder = TextEncoder(artifact.folder, settings.max_length)
+    columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
+    known = ("weights", "activations")
+    facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
+    compiled = compile_model(artifact.folder / MODEL, placement, precision)
+    return OpenVinoSystem(compiled, encoder, Batching(settings.batch, encoder.pad_id, columns), facts)
+
+
+def compile_model(path: Path, placement: Placement, precision: Precision) -> Any:  # noqa: ANN401
+    """Return the model compiled for these threads: one stream, lowest latency, no pinning of its own."""
+    if placement.device != "cpu":
+        raise DeviceError(
+            f"OpenVINO variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
+        )
+    wanted = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": str(placement.threads),
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": "NO",
+    }
+    core = load_openvino().Core()
+    return core.compile_model(core.read_model(path), "CPU", wanted)
+
+
+def save_model(model: Any, path: Path) -> None:  # noqa: ANN401 -- an openvino.Model
+    """Write a model whose weights keep their precision."""
+    load_openvino().save_model(model, path, compress_to_fp16=False)
+
+
+def run_of(compiled: Any) -> Run:  # noqa: ANN401 -- a CompiledModel
+    """Return the function that answers one padded batch."""
+    request = compiled.create_infer_request()
+    names = [each.get_any_name() for each in compiled.inputs]
+
+    def run(padded: Padded) -> Logits:
+        arrays = padded.arrays()
+        found = request.infer({name: arrays[name] for name in names}, share_inputs=True)
+        logits: Logits = np.array(found[0], dtype=np.float32)
+        return logits
+
+    return run
+
+
+def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]:
+    one_thread = Placement("cpu", (), threads=1)
+    reference = runner(open_session(source / GRAPH, one_thread))
+    candidate = run_of(compile_model(folder / MODEL, one_thread, "f32"))
+    worst = require_agreement(reference, candidate, probes(read_config(source)), tolerance)
+    return {"max_logit_difference": worst, "bound": tolerance}
+
+
+def _property(compiled: Any, name: str) -> str:  # noqa: ANN401 -- a CompiledModel
+    value = compiled.get_property(name)
+    return str(getattr(value, "name", value))
+
+
+VARIANTS = (
+    OpenVinoVariant("openvino-fp32", "OpenVINO fp32, no padding (extra openvino)", "f32"),
+    OpenVinoVariant("openvino-bf16", "OpenVINO bfloat16, no padding (extra openvino)", "bf16"),
+)

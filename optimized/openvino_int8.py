@@ -1,0 +1,152 @@
+"""int8 in OpenVINO: scales from calibration by NNCF, the rest in bfloat16 where the CPU has it.
+
+The quantiser is told that the model is a transformer, which keeps what is sensitive in float (NNCF's
+`ModelType.TRANSFORMER`). Calibration uses training examples of the lengths that are served: calibrated on
+other lengths, answers drift.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from baselines.artifacts import (
+    cache_key,
+    cpu_flags,
+    cpu_has_bf16,
+    find_or_make,
+    library_versions,
+    missing,
+)
+from baselines.onnx import OnnxVariant, copy_text_side
+from baselines.openvino import (
+    INSTALL,
+    MODEL,
+    OpenVinoSystem,
+    OpenVinoVariant,
+    Precision,
+    load_openvino,
+    open_model,
+    save_model,
+)
+from baselines.quiet import quiet_logging
+from baselines.text import TextEncoder
+from harness.system import Artifact, Example, Placement, Settings, Sources, Workshop
+from harness.tasks.base import Task
+from optimized.candidates import Bench
+from optimized.checks import BATCH, batch_dependence, require_closeness
+from optimized.static_int8 import calibration_facts, calls, require_training, training_examples
+
+_VERSION = 1
+_LIBRARIES = ("openvino", "nncf")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenVinoInt8Variant:
+    """The exported graph quantised by NNCF with scales from `calibration` training examples."""
+
+    name: str = "openvino-int8"
+    summary: str = "OpenVINO int8 with scales from training examples, rest bf16 or fp32 (extra openvino)"
+    parent: OpenVinoVariant = field(
+        default_factory=lambda: OpenVinoVariant("openvino-fp32", "", "f32", OnnxVariant())
+    )
+    calibration: int = 64
+
+    def unavailable(self) -> str | None:
+        """Say what is not installed."""
+        if missing(*_LIBRARIES):
+            return f"needs openvino and nncf: {INSTALL}"
+        return self.parent.unavailable()
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Calibrate and quantise the converted model; DataError without training examples."""
+        require_training(sources, self.name, self.calibration)
+        parent = self.parent.prepare(task, sources, settings, workshop)
+        libraries = library_versions(*_LIBRARIES)
+        shared = {"libraries": libraries, "cpu": cpu_flags(), "max_length": settings.max_length}
+        drawn = {"calibration": self.calibration, "training": sources.training_sha256}
+        key = cache_key(self.name, _VERSION, task, [parent.key], **shared, **drawn)
+        examples = training_examples(sources, self.calibration, self.name)
+        bench = Bench(self.name, task, sources.trial, settings, workshop)
+
+        def make(folder: Path) -> dict[str, Any]:
+            facts = _calibrate(parent, folder, bench, examples, sources.training_sha256)
+            named = {
+                "recipe": self.name,
+                "version": _VERSION,
+                "parents": [parent.key],
+                "libraries": libraries,
+            }
+            return {**named, "cpu": list(cpu_flags()), **facts}
+
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+
+    def load(
+        self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
+    ) -> OpenVinoSystem:
+        """Compile the model; DeviceError for anything but the CPU."""
+        return open_model(artifact, task, placement, settings, _rest())
+
+
+def load_nncf() -> Any:  # noqa: ANN401 -- a module
+    """Return the module nncf, with its telemetry switched off before it loads."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    os.environ.setdefault("NNCF_CI", "1")  # its own switch for machines that must not report
+    with quiet_logging():
+        import nncf
+
+    return nncf
+
+
+def _calibrate(
+    parent: Artifact, folder: Path, bench: Bench, examples: Sequence[Example], training_sha256: str
+) -> dict[str, Any]:
+    copy_text_side(parent.folder, folder)
+    encoder = TextEncoder(parent.folder, bench.settings.max_length)
+    requests = encoder.encode(examples)
+    bench.workshop.progress(f"calibrating OpenVINO int8 on {len(requests)} training examples")
+    nncf = load_nncf()
+    model = load_openvino().Core().read_model(parent.folder / MODEL)
+    names = [each.get_any_name() for each in model.inputs]
+    served = [{name: padded.arrays()[name] for name in names} for padded in calls(requests, encoder.pad_id)]
+    with quiet_logging():
+        quantised = nncf.quantize(
+            model,
+            nncf.Dataset(served),
+            model_type=nncf.ModelType.TRANSFORMER,
+            subset_size=len(served),
+        )
+    save_model(quantised, folder / MODEL)
+    return {
+        "weights": "int8, per channel",
+        "activations": f"int8, scales from calibration; the rest {_rest()}",
+        "calibration": {**calibration_facts(requests), "data_sha256": training_sha256},
+        **_against_fp32(parent, folder, bench),
+    }
+
+
+def _against_fp32(parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
+    """Compare answers with those of the float32 model, and with its own in batches, for the manifest."""
+    if not bench.trial:
+        absent = "unavailable, because there were no trial examples"
+        return {"agreement": absent, "batch_dependence": absent}
+    one = bench.workshop.placement
+    made = Artifact(folder, "", {})
+    exact = open_model(parent, bench.task, one, bench.settings, "f32")
+    rounded = open_model(made, bench.task, one, bench.settings, _rest())
+    together = open_model(made, bench.task, one, bench.in_batches(BATCH), _rest())
+    try:
+        return {
+            "agreement": require_closeness(bench.task, exact, rounded, bench.trial, bench.name),
+            "batch_dependence": batch_dependence(bench.task, together, bench.trial),
+        }
+    finally:
+        for system in (exact, rounded, together):
+            system.close()
+
+
+def _rest() -> Precision:
+    """Return the precision of what is not int8: bfloat16 where the CPU computes in it."""
+    return "bf16" if cpu_has_bf16() else "f32"

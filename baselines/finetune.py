@@ -30,6 +30,10 @@ RECORD = "training.json"
 _TEXT_SIDE = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 _HELD_OUT = 0.1  # of the training split, to choose the best epoch
 
+SPLIT_SEED = 0
+"""Of what is held out: the same for every recipe and seed, and what `bench train` holds out by default, so
+that no model of a chain has been trained on the examples that choose its epoch or its thresholds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tuning:

@@ -8,7 +8,15 @@ from typing import Any
 
 from baselines import training
 from baselines.classifier import load_classifier
-from baselines.finetune import RECORD, Asked, Tick, copy_tokenizer, label_names, split_for_selection
+from baselines.finetune import (
+    RECORD,
+    SPLIT_SEED,
+    Asked,
+    Tick,
+    copy_tokenizer,
+    label_names,
+    split_for_selection,
+)
 from baselines.text import TextEncoder
 from harness.system import Artifact, Example, Logits, Predictions
 from harness.tasks.scoring import mean_of
@@ -17,10 +25,6 @@ from optimized.distil import VERSION, Course, Text
 from optimized.imitation import Imitation, SoftLesson, rows_of, soft_lessons
 from optimized.resumable import Session
 from optimized.student import build
-
-SPLIT_SEED = 0
-"""Of what is held out: the same for every seed, and what `bench train` holds out by default, so that no model
-of a chain has been trained on the examples that choose its epoch."""
 
 Taught = Sequence[tuple[Text, tuple[Predictions, Artifact]]]
 """Texts with what the teacher said of them, and where that lies."""

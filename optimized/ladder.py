@@ -14,6 +14,7 @@ from baselines.table import variants as plain
 from harness.errors import UsageError, unknown_name
 from harness.system import Artifact, Cache, Placement, Settings, Sources, System, Variant, Workshop
 from harness.tasks.base import Task
+from optimized.cascade import CascadeVariant
 from optimized.recipe import Recipe
 from optimized.recipes import RECIPES
 from optimized.table import variants as faster
@@ -55,7 +56,8 @@ class RungVariant:
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the engine's system, or a pool of them where there are several instances."""
-        if placement.instances == 1:
+        # the stages of a cascade are pools of their own
+        if placement.instances == 1 or isinstance(self.engine, CascadeVariant):
             return self.engine.load(task, artifact, placement, settings)
         from optimized.pool import PoolSystem
 
@@ -64,9 +66,26 @@ class RungVariant:
 
 def variant_of(words: Mapping[str, Any]) -> RungVariant:
     """Return the variant that a rung's words describe; UsageError for what no recipe or engine knows."""
+    if words.get("stages"):
+        return _cascade_of(words)
     recipes = tuple(recipe_of(each) for each in words["recipes"])
     engine = engine_of(words["engine"], words.get("options", {}))
     return RungVariant(words["name"], words.get("about") or engine.summary, recipes, engine, words)
+
+
+def _cascade_of(words: Mapping[str, Any]) -> RungVariant:
+    """Return a rung whose engine is a cascade of other rungs' variants."""
+    allowed = ("loss", "thresholds")
+    options = dict(words.get("options", {}))
+    for name in options:
+        if name not in allowed:
+            raise unknown_name("option of a cascade", name, allowed)
+    stages = tuple(variant_of({**stage, "options": stage.get("options", {})}) for stage in words["stages"])
+    about = words.get("about") or "a cascade of " + ", ".join(stage.name for stage in stages)
+    given = options.get("thresholds", ())
+    thresholds = tuple(given) if isinstance(given, list | tuple) else (given,)
+    engine = CascadeVariant(words["name"], about, stages, float(options.get("loss", 0.5)), thresholds)
+    return RungVariant(words["name"], about, (), engine, words)
 
 
 def recipe_of(words: Mapping[str, Any]) -> Recipe:

@@ -39,6 +39,9 @@ class Rung(Facts):
     engine: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     instances: int | str = 1
+    cascade: tuple[str, ...] = ()
+    """Earlier rungs, the cheapest first: each passes on what it is unsure of."""
+    stages: tuple[dict[str, Any], ...] = ()
     about: str = ""
     reference: dict[str, Any] | None = None
 
@@ -50,6 +53,7 @@ class Rung(Facts):
             "recipes": list(self.recipes),
             "engine": self.engine,
             "options": self.options,
+            **({"stages": list(self.stages)} if self.stages else {}),
         }
 
     def count(self, cores: int) -> int:
@@ -171,7 +175,9 @@ def _resolved(rungs: tuple[Rung, ...], where: str) -> tuple[Rung, ...]:
         for named in filter(None, (rung.like, rung.over)):
             if named not in made:
                 raise unknown_name(f"earlier rung (in {rung.name!r})", named, made)
-        made[rung.name] = _whole(rung, made, where)
+        if rung.stages:
+            raise UsageError(f"rung {rung.name!r} names its stages as `cascade`.", where=where)
+        made[rung.name] = _cascade(rung, made, where) if rung.cascade else _whole(rung, made, where)
     return tuple(made.values())
 
 
@@ -193,6 +199,25 @@ def _whole(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
     taken["recipes"] = (*taken["recipes"], *rung.then)
     over = rung.over or (list(made)[-1] if made else "")
     return Rung(name=rung.name, over=over, about=rung.about, reference=rung.reference, **taken)
+
+
+def _cascade(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
+    """Return a rung whose stages are earlier rungs, by value, so that a worker can make them."""
+    for name in rung.cascade:
+        if name not in made:
+            raise unknown_name(f"earlier rung (in {rung.name!r})", name, made)
+        if made[name].cascade:
+            raise UsageError(f"stage {name!r} of {rung.name!r} is a cascade itself.", where=where)
+    if rung.recipes or rung.then or rung.engine or rung.like:
+        raise UsageError(
+            f"rung {rung.name!r} is a cascade: its stages say recipes and engines.",
+            where=where,
+            remedy="Leave out recipes, then, engine and like.",
+        )
+    over = rung.over or rung.cascade[-1]
+    return rung.model_copy(
+        update={"over": over, "stages": tuple(made[name].words() for name in rung.cascade)}
+    )
 
 
 def _first(problem: Exception, model: type[Facts]) -> str:

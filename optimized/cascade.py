@@ -1,0 +1,246 @@
+"""A cascade: systems of one task in order, each passing on the requests it is unsure of.
+
+    request --> stage 1 --sure enough?--> answer
+                   |no
+                stage 2 --sure enough?--> answer
+                   |no
+                  ...  last stage ------> answer
+
+Adaptive inference as FastFormers names it as the next step, at the level of whole systems: a student answers
+what is easy, its teacher the rest. How sure is sure enough is found on the part of train that no recipe
+learns from, for a stated loss of quality, and the whole curve stands in the manifest. The thresholds depend
+on the model and the texts; that they keep their promise elsewhere is for the measurement to say.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from baselines.artifacts import cache_key, find_or_make
+from baselines.finetune import SPLIT_SEED, split_for_selection
+from harness.errors import UsageError
+from harness.system import (
+    Artifact,
+    Example,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    System,
+    Variant,
+    Workshop,
+    offsets_of,
+)
+from harness.tasks.base import Task
+from optimized.confidence import NEVER, Stage, choose, curve, front, sureness
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StagedRequest(Request):
+    """A request as each stage's tokenizer reads it; `sequences` are the first stage's."""
+
+    stages: tuple[Request, ...] = ()
+
+
+class CascadeSystem:
+    """Systems in order; a request goes on until one is sure enough of its answer."""
+
+    def __init__(self, task: Task, stages: Sequence[System], thresholds: Sequence[float]) -> None:
+        self._task, self._stages, self._thresholds = task, stages, tuple(thresholds)
+
+    def encode(self, examples: Sequence[Example]) -> list[StagedRequest]:
+        """Turn text into requests for every stage: any of them may be asked."""
+        # stages that encode alike share their requests
+        made: dict[str, Sequence[Request]] = {}
+        for number, stage in enumerate(self._stages):
+            name = getattr(stage, "encoding", "") or str(number)
+            if name not in made:
+                made[name] = stage.encode(examples)
+        names = [getattr(stage, "encoding", "") or str(number) for number, stage in enumerate(self._stages)]
+        rows = zip(*(made[name] for name in names), strict=True)
+        return [StagedRequest(row[0].id, row[0].sequences, tuple(row)) for row in rows]
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer requests that it encoded; `costs` says which stage, from 1, answered each."""
+        staged = cast("Sequence[StagedRequest]", requests)
+        answered: list[Any] = [None] * len(requests)
+        who = np.zeros(len(requests))
+        pending = list(range(len(requests)))
+        for number, stage in enumerate(self._stages):
+            if not pending:
+                break
+            found = stage.predict([staged[place].stages[number] for place in pending])
+            left = self._left(number, found)
+            for row, place in enumerate(pending):
+                low, high = found.offsets[row], found.offsets[row + 1]
+                answered[place], who[place] = found.logits[low:high], number + 1
+            pending = [place for place, is_left in zip(pending, left, strict=True) if is_left]
+        logits = np.concatenate(answered) if answered else np.zeros((0, len(self._task.labels)), np.float32)
+        return Predictions(logits, offsets_of(requests), costs={"stage": who})
+
+    def describe(self) -> Mapping[str, Any]:
+        """Say what the stages say, and the thresholds between them."""
+        said = [dict(stage.describe()) for stage in self._stages]
+        shared: dict[str, Any] = {
+            name: said[0][name] for name in ("threads", "max_length") if name in said[0]
+        }
+        return {
+            **shared,
+            "engine": "cascade of " + ", ".join(str(each.get("engine")) for each in said),
+            "thresholds": list(self._thresholds),
+            "batch": 1,
+            "stages": said,
+        }
+
+    def close(self) -> None:
+        """Release every stage."""
+        for stage in self._stages:
+            stage.close()
+
+    def _left(self, number: int, found: Predictions) -> list[bool]:
+        if number == len(self._stages) - 1:
+            return [False] * (len(found.offsets) - 1)
+        sure = sureness(self._task, found.logits, found.offsets)
+        return [bool(each < self._thresholds[number]) for each in sure]
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeVariant:
+    """Variants in order, the cheapest first; thresholds for at most `loss` points, or as they are given.
+
+    `thresholds` has one for each stage but the last: probabilities, or `never`, which passes everything on.
+    """
+
+    name: str
+    summary: str
+    stages: tuple[Variant, ...]
+    loss: float = 0.5
+    thresholds: tuple[float | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what is no cascade."""
+        if len(self.stages) < 2:  # noqa: PLR2004 -- or nothing is passed on
+            raise UsageError("a cascade needs at least two stages.", where=self.name)
+        if self.thresholds and len(self.thresholds) != len(self.stages) - 1:
+            needed = f"{len(self.stages) - 1} for {len(self.stages)} stages, not {len(self.thresholds)}"
+            raise UsageError(f"every stage but the last has a threshold: {needed}.", where=self.name)
+        for each in self.thresholds:
+            if each != "never" and not (isinstance(each, float | int) and 0 <= each <= 1):
+                raise UsageError(f"{each!r} is no threshold: 0 to 1, or never.", where=self.name)
+        if not 0 <= self.loss <= 100:  # noqa: PLR2004 -- hundredths
+            raise UsageError(f"a loss of {self.loss} points is none: 0 to 100.", where=self.name)
+
+    def unavailable(self) -> str | None:
+        """Say what the first stage that cannot run lacks."""
+        return next((reason for stage in self.stages if (reason := stage.unavailable())), None)
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Prepare every stage, and find thresholds on the held-out part of the training split."""
+        made = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
+        words = {"loss": self.loss, "thresholds": list(self.thresholds)}
+        shared = {"training": sources.training_sha256, "max_length": settings.max_length}
+        key = cache_key("cascade", _VERSION, task, [each.key for each in made], **words, **shared)
+
+        def make(folder: Path) -> dict[str, Any]:
+            for number, artifact in enumerate(made):
+                _link(artifact.folder, folder / f"stage-{number + 1}")
+            facts = self._calibrated(task, made, sources, settings, workshop)
+            parents = [artifact.key for artifact in made]
+            stages = [dict(artifact.manifest) for artifact in made]
+            return {"recipe": "cascade", "version": _VERSION, "parents": parents, **facts, "stages": stages}
+
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> CascadeSystem:
+        """Load every stage, each with the whole placement: they never work at the same time."""
+        manifests = artifact.manifest["stages"]
+        parts = [
+            Artifact(artifact.folder / f"stage-{number + 1}", manifest["key"], manifest)
+            for number, manifest in enumerate(manifests)
+        ]
+        loaded = [
+            stage.load(task, part, placement, settings)
+            for stage, part in zip(self.stages, parts, strict=True)
+        ]
+        return CascadeSystem(task, loaded, artifact.manifest["thresholds"])
+
+    def _calibrated(
+        self, task: Task, made: Sequence[Artifact], sources: Sources, settings: Settings, workshop: Workshop
+    ) -> dict[str, Any]:
+        if self.thresholds:
+            given = [NEVER if each == "never" else float(each) for each in self.thresholds]
+            return {"thresholds": given, "calibration": "unavailable, because thresholds were given"}
+        held_out = _held_out(sources, self.name)
+        workshop.progress(f"asking {len(held_out)} held-out examples of every stage")
+        loaded = [
+            stage.load(task, artifact, workshop.placement, settings)
+            for stage, artifact in zip(self.stages, made, strict=True)
+        ]
+        try:
+            names = {str(number): system for number, system in enumerate(loaded)}
+            seconds = workshop.measure(names, sources.trial)
+            said = [_asked(task, system, held_out, seconds[name]) for name, system in names.items()]
+        finally:
+            for system in loaded:
+                system.close()
+        return _facts(task, held_out, said, self.loss, sources.training_sha256)
+
+
+def _facts(
+    task: Task, held_out: Sequence[Example], said: Sequence[Stage], loss: float, training_sha256: str
+) -> dict[str, Any]:
+    metric = task.scoring.metrics[0]
+    alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
+    points = curve(task, held_out, said)
+    chosen = choose(points, alone[-1], loss)
+    return {
+        "thresholds": list(chosen.thresholds),
+        "calibration": {
+            "examples": len(held_out),
+            "split": "train, held out",
+            "data_sha256": training_sha256,
+            "metric": metric,
+            "loss_allowed": loss,
+            "stages_alone": [round(each, 6) for each in alone],
+            "seconds_alone": [stage.seconds for stage in said],
+            "chosen": chosen.facts(),
+            "curve": [point.facts() for point in front(points)],
+        },
+    }
+
+
+def _asked(task: Task, system: System, examples: Sequence[Example], seconds: float) -> Stage:
+    found = system.predict(system.encode(examples))
+    answers = task.decide(found.logits, found.offsets)
+    return Stage(tuple(answers), sureness(task, found.logits, found.offsets), seconds)
+
+
+def _held_out(sources: Sources, name: str) -> list[Example]:
+    training = sources.training()
+    if not training:
+        raise UsageError(
+            "thresholds come from training examples, and there are none.",
+            where=name,
+            remedy="Use data with a training split, or give thresholds.",
+        )
+    return split_for_selection(training, SPLIT_SEED)[1]
+
+
+def _link(source: Path, target: Path) -> None:
+    """Put a stage's files below the cascade's folder; the bytes are shared where the disk allows it."""
+
+    def link(one: str, other: str) -> None:
+        try:
+            os.link(one, other)
+        except OSError:  # another disk, or a file system without links
+            shutil.copyfile(one, other)
+
+    shutil.copytree(source.resolve(), target, copy_function=link)

@@ -123,18 +123,15 @@ def finetune(
     columns = [names.index(label) for label in task.labels]
     encoder = TextEncoder(model.folder, tuning.max_length)
     kept, held_out = split_for_selection(train, tuning.seed)
-    job = training.Job(
-        task=task,
-        columns=columns,
-        folder=part,
-        tuning=tuning,
-        device=device,
-        pad_id=encoder.pad_id,
-        progress=progress,
-        clock=clock,
-        at_most_s=at_most_s,
-        objective=LabelObjective(task.head),
-    )
+    how: dict[str, Any] = {
+        "tuning": tuning,
+        "device": device,
+        "progress": progress,
+        "clock": clock,
+        "at_most_s": at_most_s,
+    }
+    what: dict[str, Any] = {"task": task, "columns": columns, "pad_id": encoder.pad_id}
+    job = training.Job(**what, **how, folder=part, objective=LabelObjective(task.head))
     taught = Asked(kept, encoder.encode(kept))
     classifier = training.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     started = clock()

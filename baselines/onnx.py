@@ -14,6 +14,7 @@ from baselines.batching import Batching, Padded, Run
 from baselines.folder import CONFIG, TOKENIZER, read_config
 from baselines.labels import label_columns
 from baselines.text import TextEncoder, check_length
+from baselines.work import work_facts
 from harness.errors import BenchError, CheckpointError, DeviceError
 from harness.system import (
     Artifact,
@@ -139,6 +140,7 @@ def open_graph(
         *("weights", "activations", "reduce_range", "kept_float"),
     )
     facts = {name: manifest[name] for name in known if name in manifest}
+    facts |= work_facts(read_config(graph.parent))
     session = open_session(graph, placement)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     return OnnxSystem(session, encoder, batching, {**facts, "graph_bytes": graph.stat().st_size})

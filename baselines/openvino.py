@@ -20,6 +20,7 @@ from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import GRAPH, OnnxVariant, copy_text_side, open_session, runner
 from baselines.text import TextEncoder
+from baselines.work import work_facts
 from harness.errors import DeviceError
 from harness.system import (
     Artifact,
@@ -149,6 +150,7 @@ def open_model(
     columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
     known = ("weights", "activations")
     facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
+    facts |= work_facts(read_config(artifact.folder))
     compiled = compile_model(artifact.folder / MODEL, placement, precision)
     return OpenVinoSystem(compiled, encoder, Batching(settings.batch, encoder.pad_id, columns), facts)
 

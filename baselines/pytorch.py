@@ -17,6 +17,7 @@ from baselines.batching import Batching, Run
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.text import TextEncoder, check_length
+from baselines.work import work_facts
 from harness.errors import DeviceError
 from harness.system import Artifact, Example, Placement, Predictions, Request, Settings, Sources, Workshop
 from harness.tasks.base import Task
@@ -70,6 +71,7 @@ class PyTorchSystem:
             "mkldnn": bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
             "parameters": sum(parameter.numel() for parameter in self._model.parameters()),
+            **work_facts(config.to_dict()),
         }
 
     def close(self) -> None:

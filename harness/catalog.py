@@ -128,6 +128,21 @@ def load_lengths() -> Lengths:
 
 
 @dataclass(frozen=True, slots=True)
+class Peaks:
+    """How the machine's limits are measured: its cores, and the products of a library at some shapes."""
+
+    cores: Callable[..., dict[str, Any] | str]
+    products: Callable[..., list[dict[str, Any]]]
+
+
+def load_peaks() -> Peaks:
+    """Return what `bench roofline` needs."""
+    from baselines.peaks import measure_cores, measure_products
+
+    return Peaks(measure_cores, measure_products)
+
+
+@dataclass(frozen=True, slots=True)
 class Handover:
     """How a prepared variant becomes a folder that serves it: the winner, whether there is room, and how."""
 

@@ -16,16 +16,14 @@ import numpy as np
 from harness.estimate import (
     CONFIDENCE,
     MINIMUM_ROUNDS,
-    Estimate,
     Floats,
     Unavailable,
     Windows,
     energy_windows,
     median_over_rounds,
 )
-from harness.record import Quality, Record, Round
-from harness.tasks.base import Task
-from harness.tasks.scoring import Counts
+from harness.record import Record, Round
+from harness.significance import p_value
 
 BASELINE = "pytorch-fixed"
 UNPADDED = "pytorch-dynamic"
@@ -35,6 +33,9 @@ padding flatters every rival of it."""
 
 TOLERANCE = 0.02
 """Changes of the median within this share are no change in practice, however narrow the interval."""
+
+FAMILY_LEVEL = 0.01
+"""How often a report may call any of its systems different that is not: the level of all its verdicts in all."""
 
 Quantity = Literal["speed-up", "energy reduction"]
 Verdict = Literal["faster", "slower", "less energy", "more energy", "no change", "too noisy"]
@@ -49,7 +50,9 @@ _VERDICTS: dict[Quantity, tuple[Verdict, Verdict]] = {
 class Ratio:
     """Reference over system, so that above 1 is better; `over` names the reference variant.
 
-    The other fields are those of `Estimate`.
+    `p` is the probability that a system seems to differ so clearly from itself, None where no rounds tell it; it is
+    corrected for the `family` of verdicts it belongs to (`harness.verdicts`). The other fields are those of
+    `Estimate`.
     """
 
     value: float
@@ -60,6 +63,8 @@ class Ratio:
     count: int
     over: str
     quantity: Quantity
+    p: float | None = None
+    family: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +88,19 @@ class Judgement:
     tolerance: float
 
 
-@dataclass(frozen=True, slots=True)
-class QualityChange:
-    """System minus reference in points (hundredths) of the primary metric; `note` says how it came about."""
-
-    metric: str
-    points: Estimate
-    paired: bool
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """The counts of both systems' answers to the same examples, for a paired change of quality.
-
-    Each is [clusters, counts] as `Scoring.by_cluster` gives it and a record's samples keep it.
-    """
-
-    system: Counts
-    reference: Counts
-
-
 def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | Refused:
-    """Return the reference's time per request over the system's: the median over paired rounds."""
+    """Return the reference's time per request over the system's: the median over paired rounds.
+
+    Refused where requests arrive at a rate: there all take the time in which requests arrive.
+    """
+    if "server" in (system.cell.scenario, reference.cell.scenario):
+        return Refused("at an offered rate all take as long as requests take to arrive", "scenario")
     pairs = _pairs(system, reference)
     if isinstance(pairs, Refused):
         return pairs
     times = np.array([[item.wall_ns / item.requests for item in pair] for pair in pairs])
     ratios = times[:, 1] / times[:, 0]
-    return _ratio(ratios, pairs, reference, "speed-up", confidence)
+    return paired_ratio(ratios, _launches(pairs), over=reference.cell.variant, confidence=confidence)
 
 
 def energy_reduction(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | Refused:
@@ -125,73 +114,31 @@ def energy_reduction(system: Record, reference: Record, *, confidence: float = C
     energies = _energies(pairs, system, reference)
     if isinstance(energies, Refused):
         return energies
+    over, launches = reference.cell.variant, _launches(pairs)
     middle, least, most = (
-        _ratio(ratios, pairs, reference, "energy reduction", confidence)
+        paired_ratio(ratios, launches, over=over, quantity="energy reduction", confidence=confidence)
         for ratios in _energy_ratios(*energies)
     )
     method = f"{middle.method}, widened by the meter's resolution"
-    return replace(middle, low=least.low, high=most.high, method=method)
+    p = least.p if middle.value > 1 else most.p  # the readings that make the difference least
+    return replace(middle, low=least.low, high=most.high, method=method, p=p)
 
 
-def quality_change(
-    system: Record, reference: Record, *, answers: Answers | None = None, task: Task | None = None
-) -> QualityChange | Refused:
-    """Return the difference of the primary metric in points, with its 95 % interval.
+def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
+    """Judge by two conditions: the ratio surely is not 1, and the change exceeds the tolerance.
 
-    With `answers` and `task` examples are resampled in pairs. Without, equal hashes of answers mean no
-    change; otherwise the two intervals are combined as if the systems had answered different examples,
-    which is wider.
-    """
-    if refusal := _refusal(system, reference, _QUALITY_FIELDS):
-        return refusal
-    scored = _both_scored(system, reference)
-    if isinstance(scored, Refused):
-        return scored
-    mine, theirs = scored
-    metric = mine.primary
-    if mine.answers_sha256 is not None and mine.answers_sha256 == theirs.answers_sha256:
-        same = Estimate(0.0, 0.0, 0.0, CONFIDENCE, "equal answers", mine.metrics[metric].count)
-        return QualityChange(metric, same, paired=True, note="both gave the same answers")
-    if answers is not None and task is not None:
-        points = _paired_points(metric, answers, task)
-        return QualityChange(metric, points, paired=True, note="paired by example")
-    note = "unpaired: the interval is wider than one from answers to the same examples"
-    return QualityChange(metric, _unpaired_points(mine.metrics[metric], theirs.metrics[metric]), False, note)
-
-
-def kept_gain(
-    system: Record, reference: Record, *, answers: Answers | None, task: Task | None
-) -> Estimate | Refused:
-    """Return the share that the system keeps of what the reference gains over the best constant answer.
-
-    1 is all of it and 0 none; more is better than the reference. Examples are resampled in pairs. Refused
-    where the reference gains nothing, or its gain is so small that resampling loses it.
-    """
-    if refusal := _refusal(system, reference, _QUALITY_FIELDS):
-        return refusal
-    scored = _both_scored(system, reference)
-    if isinstance(scored, Refused):
-        return scored
-    least = reference.data.majority
-    if least is None or answers is None or task is None:
-        return Refused("that needs the samples of both, and what a constant answer scores", "samples")
-    return _kept(scored[1].primary, least, answers, task)
-
-
-def judge(ratio: Ratio, *, tolerance: float = TOLERANCE) -> Judgement:
-    """Judge by two conditions: the interval excludes 1, and the change exceeds the tolerance.
-
-    No change needs evidence too: an interval within the tolerance, or one that excludes 1 by less than it.
+    Surely means that the interval excludes 1 and, where it is known, that `p` is at most `level`. No change needs evidence too: an interval within the tolerance, or one that excludes 1 by less than it.
     All else, a NaN included, is too noisy to say. Changes count as ratios: 1.02 and 1 / 1.02 are equally
     far from 1.
     """
     better, worse = _VERDICTS[ratio.quantity]
     limit = 1 + tolerance
     excludes_one = ratio.low > 1 or ratio.high < 1
+    surely = excludes_one and (ratio.p is None or ratio.p <= level)
     verdict: Verdict = "too noisy"
-    if excludes_one and ratio.value > limit:
+    if surely and ratio.value > limit:
         verdict = better
-    elif excludes_one and ratio.value < 1 / limit:
+    elif surely and ratio.value < 1 / limit:
         verdict = worse
     elif 1 / limit <= ratio.value <= limit and (
         excludes_one or (1 / limit <= ratio.low and ratio.high <= limit)
@@ -206,8 +153,8 @@ def mismatch(system: Record, reference: Record) -> Refused | None:
     Threads may differ where instances do, as far as both ran on the same cpus: that is what the variant
     chose.
     """
-    if refusal := _refusal(system, reference, _FIELDS):
-        return refusal
+    if found := refusal(system, reference, _FIELDS):
+        return found
     mine, theirs = system.cell, reference.cell
     if mine.instances == theirs.instances and mine.threads != theirs.threads:
         return Refused(f"the number of threads differs: {mine.threads} and {theirs.threads}", "threads")
@@ -216,7 +163,7 @@ def mismatch(system: Record, reference: Record) -> Refused | None:
 
 Field = tuple[str, Callable[[Record], Any]]
 
-_QUALITY_FIELDS: tuple[Field, ...] = (
+QUALITY_FIELDS: tuple[Field, ...] = (
     ("schema version", lambda record: record.schema_version),
     ("task", lambda record: record.cell.task),
     ("data fingerprint", lambda record: record.data.fingerprint),
@@ -225,7 +172,7 @@ _QUALITY_FIELDS: tuple[Field, ...] = (
 )
 
 _FIELDS: tuple[Field, ...] = (
-    *_QUALITY_FIELDS,
+    *QUALITY_FIELDS,
     ("device", lambda record: record.cell.device),
     ("scenario", lambda record: record.cell.scenario),
     ("boundary", lambda record: record.cell.boundary),
@@ -240,7 +187,8 @@ _FIELDS: tuple[Field, ...] = (
 )
 
 
-def _refusal(system: Record, reference: Record, fields: Sequence[Field]) -> Refused | None:
+def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> Refused | None:
+    """Return the first of these fields in which two records differ, by name, or None."""
     for name, read in fields:
         mine, theirs = read(system), read(reference)
         if mine != theirs:
@@ -253,8 +201,8 @@ def _pairs(system: Record, reference: Record) -> list[tuple[Round, Round]] | Ref
     for record in (system, reference):
         if record.status == "failed":
             return Refused(f"{record.cell.variant} failed", "status")
-    if refusal := mismatch(system, reference):
-        return refusal
+    if found := mismatch(system, reference):
+        return found
     theirs = {(item.launch, item.index): item for item in reference.rounds}
     pairs = [
         (item, theirs[item.launch, item.index])
@@ -262,6 +210,10 @@ def _pairs(system: Record, reference: Record) -> list[tuple[Round, Round]] | Ref
         if (item.launch, item.index) in theirs
     ]
     return _unpaired(pairs) or pairs
+
+
+def _launches(pairs: Sequence[tuple[Round, Round]]) -> list[int]:
+    return [first.launch for first, _ in pairs]
 
 
 def _unpaired(pairs: Sequence[tuple[Round, Round]]) -> Refused | None:
@@ -277,14 +229,15 @@ def _unpaired(pairs: Sequence[tuple[Round, Round]]) -> Refused | None:
     return None
 
 
-def _ratio(
-    ratios: Floats,
-    pairs: Sequence[tuple[Round, Round]],
-    reference: Record,
-    quantity: Quantity,
-    confidence: float,
+def paired_ratio(
+    ratios: Sequence[float] | Floats,
+    launches: Sequence[int],
+    *,
+    over: str,
+    quantity: Quantity = "speed-up",
+    confidence: float = CONFIDENCE,
 ) -> Ratio:
-    launches = [first.launch for first, _ in pairs]
+    """Return the ratio of paired rounds, one positive number each, in order of time: the median over them."""
     found = median_over_rounds(ratios, launches, what="paired rounds", confidence=confidence)
     return Ratio(
         found.value,
@@ -293,8 +246,9 @@ def _ratio(
         found.confidence,
         found.method,
         found.count,
-        over=reference.cell.variant,
+        over=over,
         quantity=quantity,
+        p=p_value(ratios, launches),
     )
 
 
@@ -326,84 +280,6 @@ def _energy_ratios(mine: Windows, theirs: Windows) -> tuple[Floats, Floats, Floa
     least = (theirs.microjoules - theirs.resolution_uj) / (mine.microjoules + mine.resolution_uj)
     most = (theirs.microjoules + theirs.resolution_uj) / (mine.microjoules - mine.resolution_uj)
     return middle, least, most
-
-
-def _scored(record: Record) -> Quality | Refused:
-    if record.quality is None:
-        return Refused(f"{record.cell.variant} has no quality", "quality")
-    if record.quality.primary not in record.quality.metrics:
-        reason = record.quality.unavailable or "it was not scored"
-        return Refused(f"the quality of {record.cell.variant} is unavailable: {reason}", "quality")
-    return record.quality
-
-
-def _both_scored(system: Record, reference: Record) -> tuple[Quality, Quality] | Refused:
-    mine, theirs = _scored(system), _scored(reference)
-    if isinstance(mine, Refused):
-        return mine
-    if isinstance(theirs, Refused):
-        return theirs
-    counts = (mine.timed + mine.untimed, theirs.timed + theirs.untimed)
-    if counts[0] != counts[1]:
-        return Refused(
-            f"the number of scored examples differs: {counts[0]} and {counts[1]}", "scored examples"
-        )
-    return mine, theirs
-
-
-def _unpaired_points(mine: Estimate, theirs: Estimate) -> Estimate:
-    """Combine two intervals into one of the difference (R. Newcombe 1998, method 10), in points."""
-    value = mine.value - theirs.value
-    below = np.hypot(mine.value - mine.low, theirs.high - theirs.value)
-    above = np.hypot(mine.high - mine.value, theirs.value - theirs.low)
-    low, high = 100 * (value - float(below)), 100 * (value + float(above))
-    count = min(mine.count, theirs.count)
-    return Estimate(100 * value, low, high, CONFIDENCE, "difference, Newcombe interval, unpaired", count)
-
-
-def _paired_points(metric: str, answers: Answers, task: Task) -> Estimate:
-    """Bootstrap the difference over examples, each drawn with both answers, in points."""
-    (mine, theirs), *resampled = _paired_rates(metric, answers, task)
-    changes = [100 * (one - other) for one, other in resampled]
-    low, high = _ends(changes)
-    value, size = 100 * (mine - theirs), len(answers.system)
-    return Estimate(value, low, high, CONFIDENCE, "difference, paired bootstrap over examples", size)
-
-
-def _kept(metric: str, least: float, answers: Answers, task: Task) -> Estimate | Refused:
-    rates = _paired_rates(metric, answers, task)
-    gains = [(mine - least, theirs - least) for mine, theirs in rates]
-    with_gain = [(mine, theirs) for mine, theirs in gains[1:] if theirs > 0]
-    lost = 1 - len(with_gain) / len(gains[1:])
-    if gains[0][1] <= 0 or lost > (1 - CONFIDENCE) / 2:
-        return Refused("the reference's gain over a constant answer is too small to be shared", "majority")
-    # the few resamples in which the reference gains nothing have no share, and are left out
-    shares = [mine / theirs for mine, theirs in (gains[0], *with_gain)]
-    low, high = _ends(shares[1:])
-    size = len(answers.system)
-    return Estimate(shares[0], low, high, CONFIDENCE, "share kept, paired bootstrap over examples", size)
-
-
-def _paired_rates(
-    metric: str, answers: Answers, task: Task, *, resamples: int = 1_000, seed: int = 0
-) -> list[tuple[float, float]]:
-    """Return the metric of system and reference: as they are, then of every resample of both alike."""
-    mine, theirs = answers.system, answers.reference
-    if mine.shape != theirs.shape:
-        raise ValueError("both systems answer every labelled example")
-
-    def rate(counts: Counts) -> float:
-        return task.scoring.rates(counts.sum(axis=0))[metric]
-
-    size = len(mine)
-    picks = np.random.default_rng(seed).integers(size, size=(resamples, size))
-    return [(rate(mine), rate(theirs)), *((rate(mine[pick]), rate(theirs[pick])) for pick in picks)]
-
-
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _shown(value: object) -> str:

@@ -196,16 +196,26 @@ def quality(
     bootstrapped over examples, and over clusters where examples belong together (a passage's questions).
     ValueError if there are no examples, or not one answer for each.
     """
-    scores = task.scoring(examples, answers)
-    counts = task.scoring.by_cluster(examples, answers)
-    independent = len(counts) == len(examples)
+    task.scoring(examples, answers)  # refuses what cannot be scored
+    return quality_of_counts(task.scoring, task.scoring.by_cluster(examples, answers), len(examples), seed)
+
+
+def quality_of_counts(
+    scoring: "Scoring", counts: Floats, examples: int, seed: int = 0
+) -> dict[str, Estimate]:
+    """Return every metric from the counts of each cluster, float64 [clusters, counts], of so many examples.
+
+    They are what a record's samples keep, so that a quality can be had again without the texts.
+    """
+    scores = scoring.rates(counts.sum(axis=0))
+    independent = len(counts) == examples
     found = {}
     for name, value in scores.items():
         if name == "accuracy" and independent:
-            right = round(value * len(examples))
-            found[name] = wilson(right, len(examples), "share of right answers, Wilson interval")
+            right = round(value * examples)
+            found[name] = wilson(right, examples, "share of right answers, Wilson interval")
     if left := [name for name in scores if name not in found]:
-        drawn = resampled(task.scoring, counts, seed)
+        drawn = resampled(scoring, counts, seed)
         of = "examples" if independent else "clusters of examples"
         for name in left:
             found[name] = _of_examples(name, scores[name], drawn[name], len(counts), of)
@@ -263,16 +273,16 @@ def bootstrap_interval(value: float, resampled: Floats, units: int, confidence: 
     Hesterberg, "What Teachers Should Know About the Bootstrap", 2015). Coverage is then 91 % or more from 3
     rounds on, 95 % or more from 7.
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats takes a second to load
 
     tail = (1 - confidence) / 2
-    far = float(np.sqrt(units / (units - 1)) * t.ppf(1 - tail, units - 1))
+    far = float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, 1 - tail))
     if units >= _FEW_UNITS:
-        outer = float(norm.cdf(-far))
+        outer = float(ndtr(-far))
         low, high = np.quantile(resampled, [outer, 1 - outer])
         return min(float(low), value), max(float(high), value)
     low, high = np.quantile(resampled, [tail, 1 - tail])
-    factor = far / float(norm.ppf(1 - tail))
+    factor = far / float(ndtri(1 - tail))
     return _stretch(value, min(float(low), value), factor), _stretch(value, max(float(high), value), factor)
 
 

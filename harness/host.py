@@ -1,7 +1,7 @@
 """The fingerprint of machine and software: what bears on speed, so that unlike runs are not compared.
 
-A fact that the kernel does not tell is the text `unavailable, because ...`. Counters that move by themselves
-(steal time, current frequency) are no facts: they would make each run a machine of its own.
+A fact that the kernel does not tell is the text `unavailable, because ...`. What moves by itself (steal time,
+current frequency, heat) is no fact, as each run would be a machine of its own; harness/conditions.py has it.
 """
 
 import hashlib
@@ -9,19 +9,18 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path, PurePath
 from typing import Any
 
+from harness.host_gpu import facts as gpu_facts
+from harness.host_gpu import nvml_module
 from harness.kernel import (
     ROOT,
-    HostLoad,
-    TreeCpuTime,
     cpu_list,
     cpu_quota,
     cpuinfo,
     flags_of,
-    load,
     memory_limit_bytes,
     physical_cpus,
     ram_bytes,
@@ -29,16 +28,7 @@ from harness.kernel import (
 )
 from harness.record import Host
 
-__all__ = [
-    "HostLoad",
-    "TreeCpuTime",
-    "changes",
-    "fingerprint",
-    "load",
-    "memory_limit_bytes",
-    "physical_cpus",
-    "software",
-]
+__all__ = ["changes", "fingerprint", "software"]
 
 FLAGS = (
     # x86: what decides which int8 and bf16 kernels an engine picks
@@ -54,6 +44,24 @@ DISTRIBUTIONS = (
     *("scipy", "scikit-learn"),
 )
 
+SETTINGS = (
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "OPENBLAS_",
+    "ONEDNN_",
+    "DNNL_",
+    "ORT_",
+    "TORCH_",
+    "MALLOC_",
+    "LD_PRELOAD",
+)
+"""Beginnings of the variables by which users tune threads, kernels and allocators without a line of code."""
+
+OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Set for each worker by the harness (harness/sweep/launch.py), so what the user set has no effect."""
+
 _CONTAINER_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
 _SILENT = "unavailable, because the kernel does not tell"
 
@@ -64,11 +72,13 @@ def fingerprint(
     affinity: Iterable[int] | None = None,
     machine: str | None = None,
     name: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    gpus: Callable[[], list[dict[str, Any]]] = lambda: gpu_facts(nvml_module()),
 ) -> Host:
     """Return the facts of this machine that bear on speed, and their sha256.
 
-    `affinity` is what this process may run on, `machine` the architecture, `name` the host's name; each is
-    asked from the operating system unless given.
+    `affinity` is what this process may run on, `machine` the architecture, `name` the host's name, `environ`
+    the environment; each is asked from the operating system unless given. `gpus` asks the driver.
     """
     cpus = sorted(os.sched_getaffinity(0) if affinity is None else affinity)
     info = cpuinfo(root)
@@ -77,6 +87,11 @@ def fingerprint(
         **_shape(cpus, root),
         **_clocking(cpus, root),
         **_limits(root),
+        **_memory_habits(root),
+        "clocksource": read(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
+        or _SILENT,
+        "settings": settings(os.environ if environ is None else environ),
+        "gpus": gpus(),
         "kernel": read(root / "proc/sys/kernel/osrelease") or _SILENT,
         "virtualisation": _virtualisation(info, root),
         "container": _container(root),
@@ -111,6 +126,8 @@ def _sha256(text: str) -> str:
 
 
 def _words(fact: Any) -> str:  # noqa: ANN401 -- a fact is any JSON value
+    if isinstance(fact, Mapping):
+        fact = [f"{name}={value}" for name, value in fact.items()]
     return " ".join(map(str, fact)) or "none" if isinstance(fact, list) else str(fact)
 
 
@@ -145,7 +162,7 @@ def _shape(cpus: list[int], root: Path) -> dict[str, Any]:
 
 
 def _clocking(cpus: list[int], root: Path) -> dict[str, Any]:
-    """Return governor, boost and highest frequency; CPUs that differ are joined by `/`."""
+    """Return governor, boost, preference and the limits of frequency; CPUs that differ are joined by `/`."""
     system = root / "sys/devices/system/cpu"
 
     def over_cpus(file: str) -> str | None:
@@ -159,7 +176,42 @@ def _clocking(cpus: list[int], root: Path) -> dict[str, Any]:
         "governor": over_cpus("scaling_governor") or hidden,
         "boost": hidden if off is None else "off" if off else "on",
         "max_frequency_khz": over_cpus("cpuinfo_max_freq") or hidden,
+        "frequency_limits_khz": " to ".join(limits) if (limits := _limits_of(over_cpus)) else hidden,
+        "energy_performance_preference": over_cpus("energy_performance_preference") or hidden,
     }
+
+
+def _limits_of(over_cpus: Callable[[str], str | None]) -> list[str]:
+    """Return the lowest and highest frequency that the policy allows now, or nothing."""
+    found = [over_cpus("scaling_min_freq"), over_cpus("scaling_max_freq")]
+    return [text for text in found if text] if all(found) else []
+
+
+def _memory_habits(root: Path) -> dict[str, Any]:
+    """Return how the kernel treats large pages, swap and pages on other NUMA nodes."""
+    pages = read(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
+    chosen = pages.partition("[")[2].partition("]")[0]
+    return {
+        "transparent_huge_pages": chosen or _SILENT,
+        "swappiness": read(root / "proc/sys/vm/swappiness") or _SILENT,
+        "numa_balancing": read(root / "proc/sys/kernel/numa_balancing") or _SILENT,
+    }
+
+
+def settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment's settings of threads, kernels and allocators, base names in place of paths."""
+    return {
+        name: _base_names(value)
+        for name, value in sorted(environ.items())
+        if name.startswith(SETTINGS) and name not in OVERRIDDEN
+    }
+
+
+def _base_names(value: str) -> str:
+    """Return a value without folders: `LD_PRELOAD` is a list of paths, parted by colons or blanks."""
+    if "/" not in value:
+        return value
+    return ":".join(PurePath(part).name for part in value.replace(":", " ").split())
 
 
 def _limits(root: Path) -> dict[str, Any]:

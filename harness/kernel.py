@@ -8,7 +8,7 @@ import os
 import re
 import resource
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -99,7 +99,7 @@ def _cgroup_folders(controller: str, root: Path) -> Iterator[Path]:
         yield from (mount / place for place in (inside, *inside.parents) if ".." not in place.parts)
 
 
-def _cgroup_values(controller: str, files: Iterable[str], root: Path) -> list[str]:
+def cgroup_values(controller: str, files: Iterable[str], root: Path) -> list[str]:
     """Return what these files of this process's cgroups hold, own first."""
     texts = (read(folder / name) for folder in _cgroup_folders(controller, root) for name in files)
     return [text for text in texts if text]
@@ -108,7 +108,7 @@ def _cgroup_values(controller: str, files: Iterable[str], root: Path) -> list[st
 def allowed_cpus(root: Path = ROOT) -> frozenset[int]:
     """Return the CPUs that the nearest cgroup cpuset allows; empty where nothing limits them."""
     files = ("cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus")
-    values = _cgroup_values("cpuset", files, root)
+    values = cgroup_values("cpuset", files, root)
     return frozenset(cpu_list(values[0])) if values else frozenset()
 
 
@@ -129,7 +129,7 @@ def ram_bytes(root: Path = ROOT) -> int | None:
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
     """Return the smaller of RAM and the tightest cgroup limit in bytes, or None if neither is known."""
-    limits = _cgroup_values("memory", ["memory.max", "memory.limit_in_bytes"], root)
+    limits = cgroup_values("memory", ["memory.max", "memory.limit_in_bytes"], root)
     known = [int(limit) for limit in limits if limit.isdigit()]
     ram = ram_bytes(root)
     return min([*known, ram] if ram else known, default=None)
@@ -168,40 +168,67 @@ def _cpu_ns(process: psutil.Process) -> int:
     return own + int((times.children_user + times.children_system) * 1e9)
 
 
-@dataclass(frozen=True, slots=True)
-class HostLoad:
-    """CPU time of the whole machine, in nanoseconds: since boot, or between two points.
+def children(pid: int, root: Path = ROOT) -> Iterator[int]:
+    """Yield the living descendants of a process, by what the kernel lists for each of its threads.
 
-    `busy_ns` is what all CPUs spent not idle, `steal_ns` what the hypervisor gave to others, `own_ns` what
-    our own process tree used. The kernel counts the first two in ticks, usually of 10 ms per CPU.
+    This looks at the tree alone; psutil looks at every process of the machine to find it.
+    """
+    for file in root.glob(f"proc/{pid}/task/*/children"):
+        for child in map(int, (read(file) or "").split()):
+            yield child
+            yield from children(child, root)
+
+
+def tree_cpu_ns(pid: int, root: Path = ROOT) -> int:
+    """Return CPU time of a process, its living descendants and those it waited for; 0 once it is gone."""
+    return sum(_cpu_ns_of(each) for each in (pid, *children(pid, root)))
+
+
+def _cpu_ns_of(pid: int) -> int:
+    try:
+        return _cpu_ns(psutil.Process(pid))
+    except psutil.Error:
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """CPU time in nanoseconds, since boot or between two points, whoever used it.
+
+    `ours_ns` is what the named CPUs spent not idle, `elsewhere_ns` what all others did, `steal_ns` what the
+    hypervisor took from the named ones. The kernel counts in ticks, usually of 10 ms.
     """
 
-    busy_ns: int
+    ours_ns: int
+    elsewhere_ns: int
     steal_ns: int
-    own_ns: int
 
-    @property
-    def others_ns(self) -> int:
-        """CPU time that was not ours; ticks may make ours look like more than all, which is 0 here."""
-        return max(0, self.busy_ns - self.own_ns)
-
-    def since(self, earlier: "HostLoad") -> "HostLoad":
-        """Return the load between an earlier point and this one."""
-        return HostLoad(
-            busy_ns=self.busy_ns - earlier.busy_ns,
-            steal_ns=self.steal_ns - earlier.steal_ns,
-            own_ns=self.own_ns - earlier.own_ns,
+    def since(self, earlier: "Busy") -> "Busy":
+        """Return what was spent between an earlier point and this one."""
+        return Busy(
+            self.ours_ns - earlier.ours_ns,
+            self.elsewhere_ns - earlier.elsewhere_ns,
+            self.steal_ns - earlier.steal_ns,
         )
 
 
-def load(
-    own_cpu_ns: Callable[[], int], root: Path = ROOT, *, ticks_per_second: int | None = None
-) -> HostLoad | None:
-    """Return the machine's load since boot, or None where `/proc/stat` is hidden."""
-    fields = (read(root / "proc/stat") or "").partition("\n")[0].split()
-    if len(fields) < 9 or fields[0] != "cpu":  # noqa: PLR2004 -- `cpu` and eight counters, steal the last
+def busy(cpus: Collection[int], root: Path = ROOT, *, ticks_per_second: int | None = None) -> Busy | None:
+    """Return how long these CPUs, and all others, have worked since boot; None where the kernel hides it."""
+    ours = elsewhere = steal = 0
+    known = set()
+    for line in (read(root / "proc/stat") or "").splitlines()[1:]:
+        name, *counters = line.split()
+        if not name.startswith("cpu"):
+            break
+        user, nice, system, _idle, _iowait, irq, softirq, stolen = map(int, counters[:8])
+        worked = user + nice + system + irq + softirq  # guest time is part of user
+        cpu = int(name.removeprefix("cpu"))
+        known.add(cpu)
+        if cpu in cpus:
+            ours, steal = ours + worked, steal + stolen
+        else:
+            elsewhere += worked
+    if not known or not known >= set(cpus):
         return None
     tick_ns = 1_000_000_000 // (ticks_per_second or os.sysconf("SC_CLK_TCK"))
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields[1:9])
-    busy = user + nice + system + irq + softirq  # guest time is part of user
-    return HostLoad(busy_ns=busy * tick_ns, steal_ns=steal * tick_ns, own_ns=own_cpu_ns())
+    return Busy(ours * tick_ns, elsewhere * tick_ns, steal * tick_ns)

@@ -11,6 +11,9 @@ Format history
         counters of each round, offered load, what the harness itself used; all may be absent
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,7 +32,11 @@ class Facts(BaseModel):
 
 
 class CellFacts(Facts):
-    """What was measured: task x variant x settings; `group` names the cells it is compared with."""
+    """What was measured: task x variant x settings; `group` names the cells it is compared with.
+
+    `command`, `definition` and `rung` are sha256 of what makes a program from outside, a user's own task and a
+    ladder's rung, empty for all others; `cores` is what all instances of a rung share, 0 for all others.
+    """
 
     id: str
     group: str
@@ -42,6 +49,13 @@ class CellFacts(Facts):
     instances: int
     batch: int
     max_length: int
+    command: str = ""
+    definition: str = ""
+    rung: str = ""
+    cores: int = 0
+    twin: int = 0
+    rate: float = 0.0
+    slo: str = ""
 
 
 class DataFacts(Facts):
@@ -86,18 +100,28 @@ class ArtifactFacts(Facts):
 
 
 class PlacementFacts(Facts):
-    """Where it ran: what was requested, and what the engine and the kernel say it got."""
+    """Where it ran: what was requested, and what the engine and the kernel say it got.
+
+    `counters` says what cycles and instructions count, or why there are none.
+    """
 
     cpus: tuple[int, ...]
     threads_requested: int
     effective: dict[str, Any]
+    counters: str | None = None
 
 
 class Round(Facts):
     """One visit of the cell: the totals of one window.
 
     `position` is its turn within the shuffled round; `cpu_ns` is CPU time of the worker's process tree in
-    the window.
+    the window. `watched_ns` to `parent_cpu_ns` are seen from outside and of the visit with its warm-up: CPU
+    time of others on our CPUs (SMT siblings included) and on all other CPUs, what the hypervisor took from
+    ours, and what the harness's own parent process used; None where the kernel hides it.
+
+    A window repeats its slice in whole `passes`. `token_squares` sums the squares of the sequences' lengths. Where requests arrive at a rate, `offered_ns` is how long
+    they kept arriving and `late_ns` how late the harness woke up for one, the median. `cycles` and
+    `instructions` are those of the process tree in the window.
     """
 
     index: int
@@ -110,6 +134,17 @@ class Round(Facts):
     wall_ns: int
     cpu_ns: int
     readings: tuple[Reading, ...]
+    watched_ns: int | None = None
+    foreign_cpu_ns: int | None = None
+    elsewhere_cpu_ns: int | None = None
+    steal_ns: int | None = None
+    parent_cpu_ns: int | None = None
+    passes: int = 1
+    token_squares: int | None = None
+    offered_ns: int | None = None
+    late_ns: int | None = None
+    cycles: int | None = None
+    instructions: int | None = None
 
 
 class Percentile(Facts):
@@ -126,12 +161,65 @@ class Start(Facts):
     """What comes before steady state: loading, the very first request, and the warm-up that followed.
 
     `loaded_per_visit` is True where the group's memory would not fit and workers did not stay loaded.
+    `steady` says whether times had settled when warming up ended. `first_length_ns` is what a request of a
+    length not seen before took, `repeat_length_ns` what the same request took again: medians over `lengths`
+    requests.
     """
 
     load_ns: int
     first_request_ns: int
     warmup_requests: int
     loaded_per_visit: bool = False
+    steady: bool | None = None
+    lengths: int = 0
+    first_length_ns: int | None = None
+    repeat_length_ns: int | None = None
+
+
+class Stop(Facts):
+    """Why no more rounds were added, where they were to be added until intervals are narrow.
+
+    `asked` and `half_width` are shares of a speed-up: what was asked for, and the group's widest in the end.
+    """
+
+    asked: float
+    reason: Literal["precision", "time budget", "rounds", "nothing to compare"]
+    half_width: float | None
+
+
+class Trial(Facts):
+    """One rate that was tried for a promise: requests per second offered and answered, and its latency.
+
+    `value_ns` is the promise's percentile by nearest rank, over `requests` of which `have` are distinct,
+    while such a percentile needs `needed`.
+    """
+
+    rate: float
+    achieved: float
+    requests: int
+    value_ns: int
+    needed: int
+    have: int
+    overloaded: bool
+    kept: bool
+
+
+class OfferedLoad(Facts):
+    """Requests per second that arrived and that were answered, over all rounds of scenario `server`.
+
+    `overloaded` says that the system fell behind; `seed` draws the arrivals. `promise` was asked for by
+    `--slo`, `highest_rate` is the highest of `trials` that kept it, and `capacity` what it answers without
+    waiting.
+    """
+
+    rate: float
+    achieved: float
+    overloaded: bool
+    seed: int
+    promise: str = ""
+    highest_rate: float | None = None
+    capacity: float | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 class Memory(Facts):
@@ -145,7 +233,8 @@ class Quality(Facts):
     """How good the answers were, over `timed` + `untimed` examples.
 
     `metrics` holds every official metric in 0..1, or is empty and `unavailable` says why.
-    `answers_sha256` is over the answers in split order: equal hashes mean equal answers.
+    `answers_sha256` is over the answers in split order: equal hashes mean equal answers; `timed_sha256` is
+    over those of the timed examples. `unstable` counts examples whose answer changed when timed again.
     """
 
     metrics: dict[str, Estimate]
@@ -155,6 +244,8 @@ class Quality(Facts):
     answers_sha256: str | None
     truncated: int = 0
     unavailable: str | None = None
+    unstable: int | None = None
+    timed_sha256: str | None = None
 
 
 class Samples(Facts):
@@ -173,20 +264,84 @@ class Failure(Facts):
 
 
 class Observer(Facts):
-    """What measuring cost: the loop's own nanoseconds per request on a system that answers at once."""
+    """What measuring cost: the loop's own nanoseconds per request on a system that answers at once.
+
+    The rest is of the whole sweep, of all its cells: how long it took, CPU time of the parent process and of
+    all workers in it, and how many threads of the parent woke up beside its main one.
+    """
 
     loop_ns_per_request: float
+    sweep_wall_ns: int | None = None
+    parent_cpu_ns: int | None = None
+    workers_cpu_ns: int | None = None
+    pollers: int | None = None
+
+
+class GpuMoment(Facts):
+    """One board now; `throttled_by` names what holds its clocks down, `foreign` counts processes of others.
+
+    `held_back_ns` counts, by `power` and `thermal`, for how long a limit has done so since the driver came.
+    """
+
+    name: str
+    temperature_c: int | None = None
+    sm_clock_mhz: int | None = None
+    throttled_by: tuple[str, ...] = ()
+    held_back_ns: dict[str, int] = Field(default_factory=dict)
+    foreign: int | None = None
+
+
+class Moment(Facts):
+    """What moves by itself, at one moment; of the CPUs of the run where it is about CPUs.
+
+    `thermal_throttles` to `swapped_pages` count since boot, so only differences of them mean something.
+    """
+
+    load_average: float | None = None
+    frequency_khz: int | None = None
+    temperature_mc: int | None = None
+    thermal_throttles: int | None = None
+    quota_throttled_us: int | None = None
+    steal_ns: int | None = None
+    pressure_us: dict[str, int] = Field(default_factory=dict)
+    swapped_pages: int | None = None
+    gpus: tuple[GpuMoment, ...] = ()
+
+
+class Conditions(Facts):
+    """The moments before the first worker and after the last, `span_ns` apart.
+
+    `busiest` names the process of others that worked most meanwhile, and how many CPUs it kept busy.
+    """
+
+    before: Moment
+    after: Moment
+    span_ns: int
+    busiest: str | None = None
+
+
+class Idle(Facts):
+    """Energy of windows in which all workers are loaded and stopped: before the first round, after the last.
+
+    Readings as in a Round; where idle is not measured they are empty and `unavailable` says why.
+    """
+
+    before: tuple[Reading, ...] = ()
+    after: tuple[Reading, ...] = ()
+    unavailable: str | None = None
 
 
 class EnergyFacts(Facts):
     """The meter that was used and the ones that were not.
 
-    `skipped` holds (meter, why it was skipped, what would allow it).
+    `skipped` holds (meter, why it was skipped, what would allow it), `check` what the meter showed when it was
+    tried before the sweep (the fields of `harness.meters.check.Check`).
     """
 
     meter: str | None
     describe: dict[str, Any]
     skipped: tuple[tuple[str, str, str], ...]
+    check: dict[str, Any] | None = None
 
 
 class Host(Facts):
@@ -195,6 +350,17 @@ class Host(Facts):
     fingerprint: str
     name_sha256: str
     facts: dict[str, Any]
+
+
+class Revision(Facts):
+    """The commit of the project under test, shortened; `dirty` where files it tracks had been changed."""
+
+    commit: str
+    dirty: bool
+
+    def __str__(self) -> str:
+        """Say it as git does."""
+        return f"{self.commit}{'-dirty' if self.dirty else ''}"
 
 
 class Record(Facts):
@@ -220,13 +386,28 @@ class Record(Facts):
     placement: PlacementFacts | None = None
     host: Host
     host_changes: tuple[str, ...] = ()
+    conditions: Conditions | None = None
     software: dict[str, str]
     energy: EnergyFacts
     start: Start | None = None
+    stop: Stop | None = None
     rounds: tuple[Round, ...] = ()
     latency: dict[str, Percentile] = Field(default_factory=dict)
+    load: OfferedLoad | None = None
+    idle: Idle | None = None
     memory: Memory | None = None
     quality: Quality | None = None
     observer: Observer | None = None
     samples: Samples | None = None
+    revision: Revision | None = None
     configuration: dict[str, Any] = Field(default_factory=dict)
+    content_sha256: str | None = None
+
+
+def sealed_sha256(words: Mapping[str, Any]) -> str:
+    """Return the sha256 of all that a record's JSON says but `content_sha256`, whatever its layout.
+
+    It is of the words as they were written, so that a later version, which knows more fields, agrees.
+    """
+    said = {name: value for name, value in words.items() if name != "content_sha256"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -2,10 +2,13 @@
 
     ROOT/runs/RUN/journal/plan.json       while the run goes on: what was decided
                           rounds.jsonl    ... and each finished step, flushed to disk
+                          lock            held by the process that works on the run
     ROOT/runs/RUN/CELL.json               a sealed record
                   CELL-HASH.npz           its raw samples, named by what is in them
 
-The journal goes when every cell is sealed: the samples hold all of it but the folders of this machine.
+The journal goes when every cell is sealed: the samples hold all of it but the folders of this machine. At
+whichever step a process is killed or the disk is full, what was finished before stays whole, and the run can
+go on (`harness/disk.py`); the journal is renamed before it is removed.
 """
 
 import hashlib
@@ -14,12 +17,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.disk import append_line, cut_torn_line, holds, write_new
 from harness.errors import StoreError, UsageError, unknown_name
+from harness.hold import Hold, hold
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,9 +45,10 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run in the store."""
+    """One run in the store; `held` keeps other processes from working on it."""
 
     path: Path
+    held: Hold | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -50,37 +56,67 @@ class RunFolder:
         return self.path.name
 
     @property
+    def unfinished(self) -> bool:
+        """Whether there is a journal to go on with."""
+        return self._plan.exists()
+
+    @property
+    def _plan(self) -> Path:
+        return self.path / "journal" / "plan.json"
+
+    @property
     def _journal(self) -> Path:
         return self.path / "journal" / "rounds.jsonl"
 
+    def taken(self) -> "RunFolder":
+        """Return the unfinished run as held by this process; UsageError if another one works on it."""
+        if not self.unfinished:
+            raise UsageError("the run is complete: nothing to resume.", where=self.name)
+        with _writing(self.path):
+            held = hold(self.path / "journal" / "lock")
+        if held is None:
+            raise UsageError(
+                "another process is measuring this run.",
+                where=self.name,
+                remedy="Wait until it is done; if it is interrupted, `bench run --resume` goes on with it.",
+            )
+        return replace(self, held=held)
+
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Append one line to the journal and see it onto the disk."""
-        with _writing(self.path), self._journal.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(entry, allow_nan=False) + "\n")
-            lines.flush()
-            os.fsync(lines.fileno())
+        """Append one line to the journal and see it onto the disk, or leave the journal as it was."""
+        with _writing(self.path, _GOES_ON.format(self.name)):
+            append_line(self._journal, json.dumps(entry, allow_nan=False))
 
     def entries(self) -> list[dict[str, Any]]:
         """Read the journal; a last line that was cut off by a crash is no entry."""
         if not self._journal.exists():
             return []
         lines = self._journal.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1]]
+        return [self._entry(number, line) for number, line in enumerate(lines[:-1], 1)]
+
+    def _entry(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            entry: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise StoreError(
+                f"line {number} of the journal cannot be read.",
+                where=str(self._journal),
+                remedy="Delete that line and resume the run: what it held is measured again.",
+            ) from None
+        return entry
 
     def mend(self) -> None:
         """Cut off what a crash left of a last line, so that the next entry begins a line of its own."""
         if self._journal.exists():
-            whole = self._journal.read_bytes().rpartition(b"\n")[0]
-            with _writing(self.path), self._journal.open("r+b") as file:
-                file.truncate(len(whole) + 1 if whole else 0)
+            with _writing(self.path, _GOES_ON.format(self.name)):
+                cut_torn_line(self._journal)
 
     def plan(self) -> "Plan":
         """Return the plan of an unfinished run; UsageError if there is nothing to go on with."""
         from harness.sweep.plan import Plan
 
-        path = self.path / "journal" / "plan.json"
         try:
-            return Plan.model_validate_json(path.read_text(encoding="utf-8"))
+            return Plan.model_validate_json(self._plan.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UsageError("the run is complete: nothing to resume.", where=self.name) from None
         except ValueError:
@@ -90,24 +126,45 @@ class RunFolder:
         """Return the ids of the cells whose record is written."""
         return {path.stem for path in self.path.glob("*.json")}
 
+    def record(self, cell: str) -> "Record":
+        """Return the sealed record of a cell; StoreError if it cannot be read."""
+        path = self.path / f"{cell}.json"
+        found = read_record(path)
+        if isinstance(found, Unreadable):
+            raise StoreError(f"{found.reason}.", where=str(path), remedy="Delete it: it is sealed again.")
+        return found
+
     def seal(self, record: "Record", arrays: Arrays) -> "Record":
-        """Write the samples, then the record that names them; neither may exist before."""
-        from harness.record import Samples
+        """Write the samples, then the record that names them, which may not exist before.
+
+        The same samples may: a crash between the two leaves them, and their name says what is in them.
+        """
+        from harness.record import Samples, sealed_sha256
 
         payload = _packed(arrays)
         digest = hashlib.sha256(payload).hexdigest()
         file = f"{record.cell.id}-{digest[:12]}.npz"
-        sealed = record.model_copy(update={"samples": Samples(file=file, sha256=digest)})
-        with _writing(self.path):
-            _write_new(self.path / file, payload)
-            _write_new(
+        named = record.model_copy(update={"samples": Samples(file=file, sha256=digest)})
+        content = sealed_sha256(json.loads(named.model_dump_json()))
+        sealed = named.model_copy(update={"content_sha256": content})
+        with _writing(self.path, _GOES_ON.format(self.name)):
+            if not holds(self.path / file, payload):
+                write_new(self.path / file, payload)
+            write_new(
                 self.path / f"{record.cell.id}.json", (sealed.model_dump_json(indent=1) + "\n").encode()
             )
         return sealed
 
     def finish(self) -> None:
-        """Drop the journal of a run whose every cell is sealed."""
-        shutil.rmtree(self.path / "journal", ignore_errors=True)
+        """Drop the journal of a run whose every cell is sealed, and what killed processes left beside it."""
+        done = self.path / ".finished"
+        shutil.rmtree(done, ignore_errors=True)
+        with suppress(OSError):
+            (self.path / "journal").rename(done)  # half a journal must not look like a run to go on with
+        shutil.rmtree(done, ignore_errors=True)
+        for scratch in self.path.glob(".*"):
+            with suppress(OSError):
+                scratch.unlink()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +178,18 @@ class Store:
         return self.root / "runs"
 
     def begin(self, plan: "Plan") -> RunFolder:
-        """Make the run's folder and write its plan; StoreError if that cannot be done."""
-        folder = RunFolder(self._runs / plan.run)
+        """Make the run's folder, hold it and write its plan; StoreError if that cannot be done."""
+        path = self._runs / plan.run
         with _writing(self.root):
-            folder.path.mkdir(parents=True)
-            (folder.path / "journal").mkdir()
-            text = plan.model_dump_json(indent=1)
-            _write_new(folder.path / "journal" / "plan.json", text.encode())
-        return folder
+            path.mkdir(parents=True)
+            (path / "journal").mkdir()
+            held = hold(path / "journal" / "lock")
+            write_new(path / "journal" / "plan.json", plan.model_dump_json(indent=1).encode())
+        return RunFolder(path, held)
+
+    def has(self, name: str) -> bool:
+        """Say whether a run of this name is there."""
+        return (self._runs / name).exists()
 
     def check_writable(self) -> None:
         """Raise StoreError now rather than after an hour of measuring."""
@@ -139,8 +200,9 @@ class Store:
             probe.unlink()
 
     def runs(self) -> list[RunFolder]:
-        """Return all runs, oldest first."""
-        return [RunFolder(path) for path in sorted(self._runs.glob("*")) if path.is_dir()]
+        """Return all runs, oldest first; a folder that a crash left before anything was in it is none."""
+        folders = [RunFolder(path) for path in sorted(self._runs.glob("*")) if path.is_dir()]
+        return [each for each in folders if each.unfinished or next(each.path.glob("*.json"), None)]
 
     def run(self, name: str) -> RunFolder:
         """Return a run by id, or `latest`; UsageError if there is none."""
@@ -156,11 +218,13 @@ class Store:
         return runs[name]
 
     def unfinished(self) -> list[RunFolder]:
-        """Return the runs that have a journal, the newest last; UsageError if every run is complete."""
-        open_runs = [folder for folder in self.runs() if (folder.path / "journal" / "plan.json").exists()]
-        if not open_runs:
-            raise UsageError("no unfinished run in the store.", where=str(self.root))
-        return open_runs
+        """Return the runs with a journal that nobody works on, the newest last; UsageError if none."""
+        open_runs = [folder for folder in self.runs() if folder.unfinished]
+        free = [folder for folder in open_runs if not _busy(folder)]
+        if not free:
+            busy = "" if not open_runs else f" but {open_runs[-1].name}, which is being measured now"
+            raise UsageError(f"no unfinished run in the store{busy}.", where=str(self.root))
+        return free
 
     def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[Unreadable]]:
         """Read the records of these runs; what cannot be read is returned beside them, never raised."""
@@ -228,21 +292,21 @@ def _packed(arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def _write_new(path: Path, payload: bytes) -> None:
-    """Write a file that does not exist yet, whole or not at all."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("xb") as file:
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(scratch, path)  # unlike a rename, this fails where the name is taken
-    finally:
-        scratch.unlink(missing_ok=True)
+def _busy(folder: RunFolder) -> bool:
+    """Say whether another process works on a run; one whose lock cannot be tried counts as free."""
+    with suppress(OSError):
+        return hold(folder.path / "journal" / "lock") is None
+    return False
+
+
+_ELSEWHERE = "Choose another with --store or BENCH_STORE; what was written before is complete."
+_GOES_ON = (
+    "What was written before is complete: make room or mend the store, and `bench run --resume {}` goes on."
+)
 
 
 @contextmanager
-def _writing(place: Path) -> Iterator[None]:
+def _writing(place: Path, remedy: str = _ELSEWHERE) -> Iterator[None]:
     try:
         yield
     except FileExistsError as problem:
@@ -251,7 +315,5 @@ def _writing(place: Path) -> Iterator[None]:
         ) from None
     except OSError as problem:
         raise StoreError(
-            f"the store cannot be written: {problem.strerror}.",
-            where=str(place),
-            remedy="Choose another with --store or BENCH_STORE; what was written before is complete.",
+            f"the store cannot be written: {problem.strerror or problem}.", where=str(place), remedy=remedy
         ) from None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -136,6 +136,18 @@ class System(Protocol):
 
     def close(self) -> None:
         """Release what the system holds."""
+
+
+Done = Callable[[Predictions | Exception], None]
+"""Told the predictions, or the error there was instead. It is short, and waits for no other answer."""
+
+
+@runtime_checkable
+class Submits(Protocol):
+    """What a system may offer beside `predict`: answers that nobody waits for, as scenario `server` asks."""
+
+    def submit(self, requests: Sequence[Request], done: Done) -> None:
+        """Take one call's requests and return; `done` is called in another thread, one at a time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,10 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from harness.errors import BenchError, MeasurementError, UsageError
-from harness.system import Artifact, Example, Placement, Predictions, Request, Settings
+from harness.system import Artifact, Done, Example, Placement, Predictions, Request, Settings
 from harness.tasks import TaskWords
 from harness.tasks.base import Task
 from harness.tasks.custom import CUSTOM, Definition
-from optimized.asynchronous import Done
 from optimized.foreman import Foreman
 from optimized.handle import Inner
 from optimized.schedule import Job

@@ -1,7 +1,8 @@
-"""Records become tables: pure functions from records to text, no hardware, no files of their own.
+"""Records become tables and plots: pure functions from records to text, no hardware, no files of their own.
 
-records --figures--> numbers with intervals --table--> cells --text | markdown--> what people read
-                                            --data--> what machines read
+records --book_of--> figures with intervals --tables_of--> cells --text | markdown | latex | html--> people
+                                            --data | tidy--> JSON and CSV for machines
+                                            --plots--> drawings, each with its data
 a ladder's records --climb--> rungs --ladder_tables--> the same
 """
 
@@ -9,21 +10,81 @@ from collections.abc import Callable, Sequence
 
 from harness.errors import unknown_name
 from harness.record import Record
-from reports import ladder
+from reports import html, ladder, latex, markdown, text
+from reports.book import TABLES, UNASKED, Book, Factors, book_of, tables_of
 from reports.climb import CountsOf
-from reports.data import SCHEMA_VERSION, as_json, encoded, rows
+from reports.data import SCHEMA_VERSION, as_json, encoded, rows, rows_of
 from reports.markdown import as_markdown
-from reports.prices import price_of
+from reports.prices import Grid, Price, grid_of, price_of, prices_of
+from reports.style import SamplesOf, Style
 from reports.text import WIDTH, as_text, wants_color
+from reports.tidy import as_csv
 
-__all__ = ["FORMATS", "as_json", "as_markdown", "as_text", "render", "wants_color"]
+__all__ = [
+    "FORMATS",
+    "TABLES",
+    "UNASKED",
+    "Book",
+    "Factors",
+    "Grid",
+    "Price",
+    "SamplesOf",
+    "Style",
+    "as_json",
+    "as_markdown",
+    "as_text",
+    "book_of",
+    "grid_of",
+    "price_of",
+    "prices_of",
+    "render",
+    "wants_color",
+    "written",
+]
 
-FORMATS: dict[str, Callable[..., str]] = {
-    "text": as_text,
-    "markdown": as_markdown,
-    "json": as_json,
+
+NOTHING = "No records.\n"
+
+
+def _text(book: Book, style: Style) -> str:
+    tables = tables_of(book, style.tables or UNASKED)
+    if not tables:
+        return NOTHING
+    return "\n".join(text.render_table(table, width=style.width, color=style.color) for table in tables)
+
+
+def _markdown(book: Book, style: Style) -> str:
+    return "\n".join(map(markdown.render_table, tables_of(book, style.tables or UNASKED))) or NOTHING
+
+
+def _latex(book: Book, style: Style) -> str:
+    return "\n".join(map(latex.render_table, tables_of(book, style.tables or tuple(TABLES))))
+
+
+def _json(book: Book, style: Style) -> str:
+    del style
+    if not book.ladders:
+        return encoded({"schema_version": SCHEMA_VERSION, "rows": rows_of(book.groups)})
+    ladders = [ladder.as_rows(one) for one in book.ladders]
+    return encoded({"schema_version": SCHEMA_VERSION, "ladders": ladders, "rows": rows(book.records)})
+
+
+FORMATS: dict[str, Callable[[Book, Style], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": lambda book, _: as_csv(book),
+    "html": html.as_page,
+    "json": _json,
 }
 """Every format by its name on the command line."""
+
+
+def written(book: Book, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
+    """Return a report in a format; UsageError for one that is not in the table."""
+    if format not in FORMATS:
+        raise unknown_name("format", format, FORMATS)
+    return FORMATS[format](book, style)
 
 
 def render(
@@ -41,15 +102,5 @@ def render(
     `color` are for text alone; the other formats are for files. `price`, in USD an hour, and `counts`, which
     pair changes of quality, are for ladders.
     """
-    if format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
-    ladders, plain = ladder.ladders_in(records, price_of(price), counts)
-    if not ladders:
-        return as_text(records, width=width, color=color) if format == "text" else FORMATS[format](records)
-    if format == "json":
-        shown = [ladder.as_rows(one) for one in ladders]
-        return encoded({"schema_version": SCHEMA_VERSION, "ladders": shown, "rows": rows(records)})
-    if format == "markdown":
-        return "\n".join([*map(ladder.as_markdown, ladders), *([as_markdown(plain)] if plain else [])])
-    pages = [ladder.as_text(one, width=width, color=color) for one in ladders]
-    return "\n".join([*pages, *([as_text(plain, width=width, color=color)] if plain else [])])
+    book = book_of(records, Factors((price_of(price),)), counts)
+    return written(book, format, Style(width=width, color=color))

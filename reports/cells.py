@@ -23,11 +23,15 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a cell shows: its text, its interval if it has one, and the number of a note."""
+    """What a cell shows: its text, its interval if it has one, and the number of a note.
+
+    `value` is what its column is sorted by, unrounded: it is not shown, and so makes no cell another.
+    """
 
     text: str
     interval: str = ""
     note: int | None = None
+    value: float | None = field(default=None, compare=False)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -57,7 +61,8 @@ class DoubtLine:
 class Table:
     """One group of records: rows in the order of the records; `notes` are numbered from 1 by their place.
 
-    `remarks` hold for the whole table.
+    `remarks` hold for the whole table; `records` names the record that each row is of, as
+    `facts.name_of` does, where rows are of one each.
     """
 
     title: str
@@ -67,6 +72,7 @@ class Table:
     remarks: tuple[str, ...] = ()
     doubts: tuple[DoubtLine, ...] = ()
     facts: tuple[Fact, ...] = ()
+    records: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

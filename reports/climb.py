@@ -4,19 +4,11 @@ records, counts of answers, price --ladder_of--> Ladder
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from harness.compare import (
-    Answers,
-    QualityChange,
-    Ratio,
-    Refused,
-    energy_reduction,
-    kept_gain,
-    quality_change,
-    speedup,
-)
+from harness.change import Answers, QualityChange, kept_gain, quality_change
+from harness.compare import Ratio, Refused, energy_reduction, speedup
 from harness.doubts import is_null
 from harness.estimate import Estimate, Unavailable
 from harness.record import ArtifactFacts, Record
@@ -24,6 +16,7 @@ from harness.tasks import get_task
 from harness.tasks.base import Task
 from harness.tasks.custom import CUSTOM, custom_task, definition_of
 from harness.tasks.scoring import Counts
+from reports.families import corrected
 from reports.figures import Absent, Figures, failure_of, figures
 from reports.preparation import Spent, energy_pays, money_pays, not_spent, spent_of
 from reports.prices import DEFAULT_PRICE, Price, usd_of
@@ -48,6 +41,7 @@ def ladder_of(
         return None
     offline, single = (tuple(_figures(records, words, scenario)) for scenario in SCENARIOS)
     climb = _Climb(words, _by_name(offline), _by_name(single), _metric(offline), price, counts or _no_counts)
+    climb = replace(climb, family=corrected(climb.verdicts()))
     return Ladder(words.name, climb.metric, price, tuple(map(climb.rung, words.rungs)), offline, single)
 
 
@@ -61,6 +55,8 @@ class _Climb:
     metric: str
     price: Price
     counts: CountsOf
+    family: Mapping[Ratio, Ratio] = field(default_factory=dict)
+    """Each ratio as it is when all are judged as one family."""
 
     @property
     def first(self) -> str:
@@ -94,6 +90,13 @@ class _Climb:
             pays_money=money_pays(spent, time, base_time, speed.cumulative),
         )
 
+    def verdicts(self) -> list[Ratio]:
+        """Return every ratio of the ladder that is judged."""
+        steps = self.words.rungs[1:]
+        pairs = [(step.name, over) for step in steps for over in (step.over, self.first) if over]
+        every = [self._ratio(*pair, compare) for compare in (speedup, energy_reduction) for pair in pairs]
+        return [ratio for ratio in every if isinstance(ratio, Ratio)]
+
     def _own(self, name: str) -> Figures | Unavailable:
         return self.offline.get(name) or Unavailable(f"{name} was not measured offline in this run")
 
@@ -106,7 +109,8 @@ class _Climb:
         return Gain(cumulative if over == self.first else self._ratio(step.name, over, compare), cumulative)
 
     def _ratio(self, name: str, over: str, compare: Compare) -> Ratio | Absent:
-        return _of_both(_of(self._own(name), _model), _of(self._own(over), _model), compare)
+        found = _of_both(_of(self._own(name), _model), _of(self._own(over), _model), compare)
+        return self.family.get(found, found) if isinstance(found, Ratio) else found
 
     def _quality(self, item: Figures) -> Estimate | Unavailable:
         return item.quality.get(self.metric) or Unavailable("its answers were not scored")

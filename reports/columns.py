@@ -2,13 +2,23 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.compare import BASELINE, REFERENCES, Ratio
+from harness.compare import REFERENCES
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import Record
 from reports.cells import Cell, Column, Notes
 from reports.figures import Absent, Figures
-from reports.making import absent_cell, estimate_cell, ratio_cell, share_cell
-from reports.numbers import COUNTS, ENERGIES, MEMORIES, TIMES, Unit, shown, unit_for
+from reports.making import (
+    absent_cell,
+    energy_cell,
+    energy_heading,
+    energy_unit,
+    figure_cell,
+    grades_of,
+    over_cell,
+    share_cell,
+    variant_cell,
+)
+from reports.numbers import COUNTS, ENERGIES, MEMORIES, TIMES, shown, unit_for
 
 SHOWN_PERCENTILES = ("p50", "p90")
 
@@ -21,22 +31,18 @@ _METRICS = {"macro_f1": "macro-F1"}
 def columns(group: Sequence[Figures]) -> list[Maker]:
     """Return every column of a group's table, from left to right."""
     return [
-        (Column("variant", "left", "name"), _name),
+        (Column("variant", "left", "name"), variant_cell),
         *(_metric(name) for name in group[0].quality),
-        *(_speedup(name) for name in REFERENCES),
+        *(_speedup(name) for name in REFERENCES if group[0].record.cell.scenario != "server"),
         _energy(group),
+        *([_net_energy(group)] if any(isinstance(item.net, Energy) for item in group) else []),
         *(_energy_reduction(name, group) for name in REFERENCES),
-        *(_percentile(name, group) for name in SHOWN_PERCENTILES if name in group[0].latency),
+        *(_percentile(name, group) for name in _shown_percentiles(group) if name in group[0].latency),
+        *([_highest_rate(group)] if any(_promise(item) for item in group) else []),
         _throughput(),
         *([_sequences()] if any(_per_request(item.record) > 1 for item in group) else []),
         _memory(group),
     ]
-
-
-def _name(item: Figures, notes: Notes) -> Cell:
-    del notes
-    status = "" if item.record.status == "complete" else f" ({item.record.status})"
-    return Cell(f"{item.record.cell.variant}{status}")
 
 
 def metric_name(name: str) -> str:
@@ -56,32 +62,36 @@ def _metric(name: str) -> Maker:
 
 def _speedup(over: str) -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
-        return _ratio(item.speedup[over], over, item, notes)
+        return over_cell(item.speedup[over], over, item, notes)
 
     return Column(f"speed-up over {over}", "right", "speed"), make
 
 
 def _energy_reduction(over: str, group: Sequence[Figures]) -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
-        return _ratio(item.energy_reduction[over], over, item, notes)
+        return over_cell(item.energy_reduction[over], over, item, notes)
 
-    kind = "modelled energy" if "modelled" in _grades(group) else "energy"
+    kind = "modelled energy" if "modelled" in grades_of(group) else "energy"
     return Column(f"{kind} reduction over {over}", "right", "energy"), make
 
 
 def _energy(group: Sequence[Figures]) -> Maker:
-    known = [item.energy for item in group if isinstance(item.energy, Energy)]
-    unit = unit_for([energy.microjoules.value for energy in known], ENERGIES)
-    grades = _grades(group)
+    unit, grades = energy_unit(group), grades_of(group)
 
     def make(item: Figures, notes: Notes) -> Cell:
-        if not isinstance(item.energy, Energy):
-            return _absent(item.energy, item, notes)
-        cell = estimate_cell(item.energy.microjoules, unit, ENERGIES)
-        return cell if len(grades) == 1 else Cell(cell.text, cell.interval, notes.number(item.energy.grade))
+        return energy_cell(item, unit, grades, notes)
 
-    heading = f"{unit.name}/request, {grades[0]}" if len(grades) == 1 else f"{unit.name}/request"
-    return Column(heading, "right", "energy"), make
+    return Column(energy_heading(unit, grades), "right", "energy"), make
+
+
+def _net_energy(group: Sequence[Figures]) -> Maker:
+    unit = energy_unit(group)
+
+    def make(item: Figures, notes: Notes) -> Cell:
+        found = item.net.microjoules if isinstance(item.net, Energy) else item.net
+        return figure_cell(found, unit, ENERGIES, item, notes)
+
+    return Column(f"net of idle, {unit.name}/request", "right", "energy"), make
 
 
 def _percentile(name: str, group: Sequence[Figures]) -> Maker:
@@ -89,14 +99,35 @@ def _percentile(name: str, group: Sequence[Figures]) -> Maker:
     unit = unit_for([found.value for found in known if isinstance(found, Estimate)], TIMES)
 
     def make(item: Figures, notes: Notes) -> Cell:
-        return _estimate_or_absent(item.latency[name], unit, TIMES, item, notes)
+        return figure_cell(item.latency[name], unit, TIMES, item, notes)
 
-    return Column(f"{name} {unit.name}", "right", "cost"), make
+    of = " per batch" if group[0].record.cell.scenario == "batch" else ""
+    return Column(f"{name} {unit.name}{of}", "right", "cost"), make
+
+
+def _shown_percentiles(group: Sequence[Figures]) -> tuple[str, ...]:
+    """Return the percentiles of the table; where requests queue, the tail is what is promised."""
+    return (*SHOWN_PERCENTILES, "p99") if group[0].record.cell.scenario == "server" else SHOWN_PERCENTILES
+
+
+def _promise(item: Figures) -> str:
+    return item.record.load.promise if item.record.load else ""
+
+
+def _highest_rate(group: Sequence[Figures]) -> Maker:
+    def make(item: Figures, notes: Notes) -> Cell:
+        load = item.record.load
+        if load is None or load.highest_rate is None:
+            absent = Unavailable("no rate that was tried keeps the promise")
+            return _absent(absent if load else Unavailable("nothing was offered"), item, notes)
+        return Cell(shown(load.highest_rate), value=load.highest_rate)
+
+    return Column(f"highest rate for {next(filter(None, map(_promise, group)))}", "right", "cost"), make
 
 
 def _throughput() -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
-        return _estimate_or_absent(item.throughput, COUNTS[0], COUNTS, item, notes)
+        return figure_cell(item.throughput, COUNTS[0], COUNTS, item, notes)
 
     return Column("requests/s", "right", "cost"), make
 
@@ -105,7 +136,7 @@ def _sequences() -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
         found = _per_request(item.record)
         absent = Unavailable("nothing was timed")
-        return Cell(shown(found)) if found else _absent(absent, item, notes)
+        return Cell(shown(found), value=found) if found else _absent(absent, item, notes)
 
     return Column("sequences/request", "right", "cost"), make
 
@@ -122,27 +153,9 @@ def _memory(group: Sequence[Figures]) -> Maker:
     def make(item: Figures, notes: Notes) -> Cell:
         if not isinstance(item.peak_bytes, int):
             return _absent(item.peak_bytes, item, notes)
-        return Cell(shown(item.peak_bytes / unit.size))
+        return Cell(shown(item.peak_bytes / unit.size), value=item.peak_bytes)
 
     return Column(f"peak {unit.name}", "right", "cost"), make
-
-
-def _ratio(found: Ratio | Absent, over: str, item: Figures, notes: Notes) -> Cell:
-    if not isinstance(found, Ratio):
-        return _absent(found, item, notes)
-    if item.record.cell.variant == over:
-        return Cell("1 (baseline)" if over == BASELINE else "1 (itself)")
-    return ratio_cell(found, notes)
-
-
-def _estimate_or_absent(
-    found: Estimate | Unavailable, unit: Unit, units: Sequence[Unit], item: Figures, notes: Notes
-) -> Cell:
-    return estimate_cell(found, unit, units) if isinstance(found, Estimate) else _absent(found, item, notes)
-
-
-def _grades(group: Sequence[Figures]) -> list[str]:
-    return sorted({item.energy.grade for item in group if isinstance(item.energy, Energy)})
 
 
 def _absent(found: Absent, item: Figures, notes: Notes) -> Cell:

@@ -8,9 +8,13 @@ from typing import Any
 from harness.compare import Ratio, Refused, judge
 from harness.estimate import Energy, Estimate
 from harness.record import Record
-from reports.figures import Absent, Figures, figures, groups
+from reports.families import in_one_family
+from reports.figures import Absent, Figures, all_figures
 
 SCHEMA_VERSION = 1
+
+
+_NOT_SHOWN = ("over", "quantity", "family")
 
 
 def as_json(records: Sequence[Record]) -> str:
@@ -25,7 +29,12 @@ def encoded(report: Mapping[str, Any]) -> str:
 
 def rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return one row per record, group by group: its settings, estimates, ratios and doubts."""
-    return [_row(item) for group in groups(records) for item in figures(group)]
+    return rows_of(in_one_family(all_figures(records)))
+
+
+def rows_of(found: Sequence[Sequence[Figures]]) -> list[dict[str, Any]]:
+    """Return the same of figures that are worked out."""
+    return [_row(item) for group in found for item in group]
 
 
 def _row(item: Figures) -> dict[str, Any]:
@@ -44,6 +53,7 @@ def _row(item: Figures) -> dict[str, Any]:
         "time_per_request_ns": as_value(item.time),
         "throughput_per_s": as_value(item.throughput),
         "joules_per_request": as_joules(item.energy),
+        "net_joules_per_request": as_joules(item.net),
         "peak_memory_bytes": as_value(item.peak_bytes),
         "speedup": {"over": each(item.speedup)},
         "energy_reduction": {
@@ -68,10 +78,8 @@ def as_value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- 
         case Estimate():
             return asdict(found)
         case Ratio():
-            numbers = {
-                name: value for name, value in asdict(found).items() if name not in ("over", "quantity")
-            }
-            return {**numbers, "verdict": judge(found).verdict}
+            shown = {name: value for name, value in asdict(found).items() if name not in _NOT_SHOWN}
+            return {**shown, "verdict": judge(found).verdict}
         case Refused():
             return {**because(found.reason), "field": found.field}
         case _:

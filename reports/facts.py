@@ -4,19 +4,26 @@ from collections.abc import Sequence
 
 from harness.doubts import harness_share
 from harness.estimate import Energy
-from harness.record import Record
+from harness.record import Record, Start
+from reports.beside import beside_lines, parent_line
 from reports.cells import Fact
 from reports.figures import Figures, fastest
 from reports.numbers import TIMES, shown, unit_for
+
+
+def name_of(record: Record) -> str:
+    """Name a record as the store does: its run and its cell."""
+    return f"{record.run}/{record.cell.id}"
 
 
 def title_of(record: Record) -> str:
     """Name a group by what its records share."""
     cell = record.cell
     threads = _count(cell.threads, "thread")
+    rate = f" at {record.load.rate:.4g} requests/s" if record.load else ""
     return (
-        f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}, {threads}, batch {cell.batch}, "
-        f"at most {cell.max_length} tokens"
+        f"{cell.task} on {cell.device}, {cell.scenario}{rate}, {cell.boundary}, {threads}, "
+        f"batch {cell.batch}, at most {cell.max_length} tokens"
     )
 
 
@@ -27,11 +34,13 @@ def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
         ("run", f"{record.run}, {record.profile} profile, seed {record.seed}"),
         ("data", _data(record)),
         ("model", _model(record)),
-        ("rounds", _rounds(record)),
+        ("rounds", _rounds(record, group)),
+        *((("start", started),) if (started := _start(group)) else ()),
         ("quality", _scored(record)),
         ("harness", _observer(group)),
         ("meter", _meter(group)),
-        ("host", _host(record)),
+        *beside_lines(group),
+        ("host", host_line(record)),
     )
     return tuple(Fact(label, text) for label, text in lines)
 
@@ -53,18 +62,40 @@ def _model(record: Record) -> str:
     return f"{record.model.name}, {record.model.tier}{trained}, sha256 {record.model.fingerprint[:12]}"
 
 
-def _rounds(record: Record) -> str:
+def _rounds(record: Record, group: Sequence[Figures]) -> str:
     if not record.rounds:
         return f"0 of {record.rounds_planned}"
-    requests = sum(item.requests for item in record.rounds)
+    each = [sum(turn.requests for turn in item.record.rounds) for item in group if item.record.rounds]
+    requests = f"{min(each):,}" if len(set(each)) == 1 else f"{min(each):,} to {max(each):,}"
     launches = _count(record.launches, "launch", "launches")
     seconds = sum(item.wall_ns for item in record.rounds) / 1e9
     examples = _count(record.data.sample, "distinct example")
     anew = ", loaded anew for each visit" if record.start and record.start.loaded_per_visit else ""
     return (
-        f"{len(record.rounds)} of {record.rounds_planned} in {launches}; {requests:,} requests per variant "
+        f"{len(record.rounds)} of {record.rounds_planned} in {launches}; {requests} requests per variant "
         f"over {examples}; {shown(seconds)} s for {record.cell.variant}{anew}"
     )
+
+
+def _start(group: Sequence[Figures]) -> str:
+    """Say what came before steady state: loading, the first request, a length not seen before."""
+    known = [item.record for item in group if item.record.start]
+    requests = max((record.start.warmup_requests for record in known if record.start), default=0)
+    each = [f"{record.cell.variant} {_started(record.start)}" for record in known if record.start]
+    return f"{_count(requests, 'request')} to warm up, of each; {'; '.join(each)}" if each else ""
+
+
+def _started(start: Start) -> str:
+    parts = [f"loaded in {_time(start.load_ns)}", f"first request {_time(start.first_request_ns)}"]
+    if start.first_length_ns is not None and start.repeat_length_ns is not None:
+        first, again = _time(start.first_length_ns), _time(start.repeat_length_ns)
+        parts.append(f"of a new length {first}, repeated {again}")
+    return ", ".join(parts)
+
+
+def _time(ns: float) -> str:
+    unit = unit_for([ns], TIMES)
+    return f"{shown(ns / unit.size)} {unit.name}"
 
 
 def _scored(record: Record) -> str:
@@ -93,7 +124,7 @@ def _observer(group: Sequence[Figures]) -> str:
     unit = unit_for([cost], TIMES)
     loop = f"{shown(cost / unit.size)} {unit.name} per request"
     whose = f"the fastest variant's time ({quickest.record.cell.variant})"
-    return f"the loop costs {loop}, {100 * share:.2g} % of {whose}"
+    return f"the loop costs {loop}, {100 * share:.2g} % of {whose}{parent_line(quickest.record)}"
 
 
 def _meter(group: Sequence[Figures]) -> str:
@@ -105,7 +136,8 @@ def _meter(group: Sequence[Figures]) -> str:
     return f"{group[0].record.energy.meter or 'none'}: {'; '.join(kinds) or 'no energy'}"
 
 
-def _host(record: Record) -> str:
+def host_line(record: Record) -> str:
+    """Describe a machine on one line."""
     facts = record.host.facts
     shown_facts = (
         facts.get("cpu_model"),

@@ -19,6 +19,7 @@ from harness.estimate import (
     throughput,
     time_per_request,
 )
+from harness.idle import net_energy
 from harness.record import Record
 
 Absent = Unavailable | Refused
@@ -34,6 +35,7 @@ class Figures:
     time: Estimate | Unavailable
     throughput: Estimate | Unavailable
     energy: Energy | Unavailable
+    net: Energy | Unavailable
     peak_bytes: int | Unavailable
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
@@ -48,12 +50,17 @@ def groups(records: Sequence[Record]) -> list[list[Record]]:
     return list(found.values())
 
 
-def figures(group: Sequence[Record]) -> list[Figures]:
-    """Return the figures of every record of one group."""
+def all_figures(records: Sequence[Record]) -> list[list[Figures]]:
+    """Return the figures of every record, group by group."""
+    return [figures(group, records) for group in groups(records)]
+
+
+def figures(group: Sequence[Record], others: Sequence[Record] = ()) -> list[Figures]:
+    """Return the figures of every record of one group; `others` are all records at hand, for their doubts."""
     metrics = metrics_of(group)
     percentiles = list(dict.fromkeys(name for record in group for name in record.latency))
     references = {record.cell.variant: record for record in group if record.cell.variant in REFERENCES}
-    return [_of_record(record, group, metrics, percentiles, references) for record in group]
+    return [_of_record(record, group, metrics, percentiles, references, others) for record in group]
 
 
 def metrics_of(group: Sequence[Record]) -> list[str]:
@@ -76,6 +83,7 @@ def _of_record(
     metrics: Sequence[str],
     percentiles: Sequence[str],
     references: dict[str, Record],
+    others: Sequence[Record],
 ) -> Figures:
     failure = failure_of(record)
     return Figures(
@@ -85,12 +93,13 @@ def _of_record(
         time=failure or time_per_request(record.rounds),
         throughput=failure or throughput(record.rounds),
         energy=failure or energy_per_request(record.rounds),
+        net=failure or net_energy(record),
         peak_bytes=failure or _peak(record),
         speedup={name: failure or _over(name, references, record, speedup) for name in REFERENCES},
         energy_reduction={
             name: failure or _over(name, references, record, energy_reduction) for name in REFERENCES
         },
-        doubts=doubts(record, group),
+        doubts=doubts(record, group, others),
     )
 
 
@@ -115,7 +124,8 @@ def _percentile(record: Record, name: str) -> Estimate | Unavailable:
     if found is None:
         return Unavailable("it was not measured per request")
     if found.value_ns is None or found.low_ns is None or found.high_ns is None:
-        return Unavailable(f"{name} needs {found.needed:,} distinct requests, have {found.have:,}")
+        asked = "batches" if record.cell.scenario == "batch" else "requests"
+        return Unavailable(f"{name} needs {found.needed:,} distinct {asked}, have {found.have:,}")
     return Estimate(
         found.value_ns, found.low_ns, found.high_ns, CONFIDENCE, PERCENTILE_METHOD, count=found.have
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.compare import QualityChange
+from harness.change import QualityChange
 from harness.estimate import Unavailable
 from harness.record import Record
 from reports import markdown, text

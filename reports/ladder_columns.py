@@ -3,9 +3,12 @@
 `{}` in a heading stands for the unit, which is chosen from the values of the whole column.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from harness.compare import QualityChange, Ratio
+from harness.change import QualityChange
+from harness.compare import Ratio
 from harness.estimate import Energy, Estimate, Unavailable
 from reports.cells import Cell, Column, Notes
 from reports.figures import Absent
@@ -75,7 +78,8 @@ def gain(heading: str, read: Callable[[Rung], Ratio | Absent]) -> Maker:
         found = read(rung)
         if not isinstance(found, Ratio):
             return absent(found, rung, notes)
-        return Cell("1 (baseline)") if found.over == rung.words.name else ratio_cell(found, notes)
+        first = found.over == rung.words.name
+        return Cell("1 (baseline)", value=1.0) if first else ratio_cell(found, notes)
 
     return Column(heading, "right", "speed"), make
 
@@ -91,7 +95,7 @@ def energy(ladder: Ladder) -> Maker:
         if isinstance(rung.energy, Unavailable):
             return absent(rung.energy, rung, notes)
         cell = estimate_cell(rung.energy.microjoules, unit, ENERGIES)
-        return cell if graded else Cell(cell.text, cell.interval, notes.number(rung.energy.grade))
+        return cell if graded else replace(cell, note=notes.number(rung.energy.grade))
 
     return Column(f"{unit.name}/request{graded}", "right", "speed"), make
 
@@ -115,12 +119,12 @@ def quality_change(ladder: Ladder) -> Maker:
         if not isinstance(found, QualityChange):
             return absent(found, rung, notes)
         if rung is first:
-            return Cell("0 (baseline)")
+            return Cell("0 (baseline)", value=0.0)
         points = found.points
         value, interval = with_interval(points.value, points.low, points.high)
         sign = "+" if points.value > 0 and value.strip("0.,") else ""
         note = None if found.note == PAIRED else notes.number(f"{found.note.rstrip('. ')}.")
-        return Cell(f"{sign}{value}", interval, note)
+        return Cell(f"{sign}{value}", interval, note, points.value)
 
     return Column("change, points", "right", "speed"), make
 
@@ -133,7 +137,7 @@ def kept_gain(ladder: Ladder) -> Maker:
         found = rung.kept_gain
         if not isinstance(found, Estimate):
             return absent(found, rung, notes)
-        return Cell("100 % (baseline)") if rung is first else share_cell(found)
+        return Cell("100 % (baseline)", value=1.0) if rung is first else share_cell(found)
 
     return Column("kept of the gain", "right", "speed"), make
 
@@ -145,7 +149,9 @@ def size(ladder: Ladder, heading: str, read: Callable[[Rung], int | Unavailable]
 
     def make(rung: Rung, notes: Notes) -> Cell:
         found = read(rung)
-        return Cell(shown(found / unit.size)) if isinstance(found, int) else absent(found, rung, notes)
+        if isinstance(found, Unavailable):
+            return absent(found, rung, notes)
+        return Cell(shown(found / unit.size), value=found)
 
     return Column(heading.format(unit.name), "right", "speed"), make
 
@@ -155,7 +161,9 @@ def seconds() -> Maker:
 
     def make(rung: Rung, notes: Notes) -> Cell:
         found = rung.spent.seconds
-        return absent(found, rung, notes) if isinstance(found, Unavailable) else Cell(shown(found))
+        if isinstance(found, Unavailable):
+            return absent(found, rung, notes)
+        return Cell(shown(found), value=found)
 
     return Column("preparation, s", "right", "speed"), make
 
@@ -170,7 +178,7 @@ def joules(ladder: Ladder) -> Maker:
         if isinstance(spent, Unavailable):
             return absent(spent, rung, notes)
         note = None if graded or not spent.kind else notes.number(spent.grade)
-        return Cell(shown(spent.value), note=note)
+        return Cell(shown(spent.value), note=note, value=spent.value)
 
     return Column(f"preparation, J{graded}", "right", "speed"), make
 
@@ -186,7 +194,9 @@ def pays(ladder: Ladder, heading: str, read: Callable[[Rung], BreakEven | Absent
         if not isinstance(found, BreakEven):
             return absent(found, rung, notes)
         requests = found.requests
-        return Cell("never" if requests is None else fixed(requests, min(0, decimals(requests))))
+        if requests is None:
+            return Cell("never", value=math.inf)
+        return Cell(fixed(requests, min(0, decimals(requests))), value=requests)
 
     return Column(heading, "right", "speed"), make
 

@@ -10,7 +10,8 @@ from harness.compare import TOLERANCE
 from harness.estimate import Energy, Estimate, Unavailable
 from reports.cells import DoubtLine, Notes, Table
 from reports.columns import metric_name
-from reports.facts import facts_of
+from reports.facts import facts_of, name_of
+from reports.families import remark
 from reports.ladder_columns import (
     PAIRED,
     Maker,
@@ -29,6 +30,7 @@ from reports.ladder_columns import (
     unit_of,
     words,
 )
+from reports.making import MODELLED
 from reports.numbers import TIMES, shown
 from reports.prices import AZURE_F16S_V2, usd
 from reports.rungs import PERCENTILES, Ladder, Paper, Rung
@@ -107,7 +109,7 @@ def _energy(ladder: Ladder) -> Table:
             f"{modelled}energy reduction, cumulative",
             lambda rung: rung.energy_reduction,
         ),
-        remarks=["Joules are modelled: CPU time in other units."] if modelled else [],
+        remarks=[MODELLED] if modelled else [],
     )
 
 
@@ -177,7 +179,14 @@ def _table(title: str, ladder: Ladder, *makers: Maker, remarks: Sequence[str]) -
         rows=tuple(tuple(make(rung, notes) for _, make in whole) for rung in ladder.rungs),
         notes=tuple(notes.texts),
         remarks=tuple(remarks),
+        records=tuple(_record_of(rung, ladder) for rung in ladder.rungs),
     )
+
+
+def _record_of(rung: Rung, ladder: Ladder) -> str:
+    """Name the record of a rung: the offline one, or else the one asked one request at a time."""
+    every = [item.record for item in (*ladder.offline, *ladder.single)]
+    return next((name_of(record) for record in every if record.cell.variant == rung.words.name), "")
 
 
 def _where(ladder: Ladder) -> str:
@@ -196,6 +205,8 @@ def _how_to_read(ladder: Ladder) -> list[str]:
         lines.append(
             f"Ratios are medians of paired rounds, {over}; differences within {tolerance} count as none."
         )
+        gains = [gain for rung in ladder.rungs for gain in (rung.speedup, rung.energy_reduction)]
+        lines += remark(ratio for gain in gains for ratio in (gain.step, gain.cumulative))
     return [*lines, _PAPER] if _has_paper(ladder) else lines
 
 

@@ -14,7 +14,8 @@ from harness.record import Record
 from harness.tasks import SUPERGLUE, TASKS
 from harness.tasks.scoring import mean_of
 from reports.cells import Cell, Column, Notes, Table
-from reports.figures import Absent, Figures, figures, groups
+from reports.families import in_one_family
+from reports.figures import Absent, Figures, all_figures
 from reports.numbers import with_interval
 
 MakeCell = Callable[[Figures, Notes], Cell]
@@ -24,7 +25,11 @@ ByTask = Mapping[str, Mapping[str, Figures]]
 
 def overview(records: Sequence[Record]) -> list[Table]:
     """Return the tables over all tasks; none unless two tasks or more were measured alike, each once."""
-    found = [figures(group) for group in groups(records)]
+    return overview_of(in_one_family(all_figures(records)))
+
+
+def overview_of(found: Sequence[Sequence[Figures]]) -> list[Table]:
+    """Return the same of figures that are worked out."""
     tasks = [group[0].record.cell.task for group in found]
     settings = {_settings(group[0].record) for group in found}
     if len(found) < 2 or len(set(tasks)) < len(tasks) or len(settings) > 1:  # noqa: PLR2004 -- two to compare

@@ -1,18 +1,25 @@
-"""What a machine costs, and what requests cost on it: money is a multiplication, printed with its factor.
+"""What a machine costs and its energy emits: multiplications, each printed with its factor.
 
-A price is for the whole machine that was measured: where another is rented, name its price.
+A price is for the whole machine that was measured: where another is rented, name its price. A grid's
+intensity is of a place and a time: where the machine stands elsewhere, name that place.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from harness.errors import UsageError
-from harness.estimate import Estimate
+from harness.estimate import Energy, Estimate
 
 REQUESTS = 1e8
 """The paper's unit: costs are of 100 million requests."""
 
 _NS_PER_HOUR = 3600e9
+_UJ_PER_KWH = 3.6e12
+
+PRICES_EXAMPLE = "It is YAML: `source: ...` and `usd_per_hour:` with a price for each machine's name."
+GRID_EXAMPLE = "It is YAML: `source: ...` and `grams_per_kwh:` with a number."
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,14 @@ class Price:
     """USD for an hour of a machine, and whose price it is."""
 
     usd_per_hour: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Grams of CO2 equivalent for a kWh of electricity, and where and when that holds."""
+
+    grams_per_kwh: float
     source: str
 
 
@@ -40,6 +55,27 @@ def price_of(usd_per_hour: float | None) -> Price:
     return Price(usd_per_hour, "--price-per-hour")
 
 
+def prices_of(words: object, where: str) -> tuple[Price, ...]:
+    """Return the prices of a price list as YAML holds it; UsageError, naming `where`, for anything else."""
+    if not isinstance(words, Mapping) or set(words) - {"source", "usd_per_hour"}:
+        raise UsageError("not a price list.", where=where, remedy=PRICES_EXAMPLE)
+    machines = words.get("usd_per_hour")
+    if not isinstance(machines, Mapping) or not machines:
+        raise UsageError("the price list has no price.", where=where, remedy=PRICES_EXAMPLE)
+    source = _source(words, where)
+    return tuple(
+        Price(_positive(price, f"the price of {name}", where), f"{name}; {source}")
+        for name, price in machines.items()
+    )
+
+
+def grid_of(words: object, where: str) -> Grid:
+    """Return a grid's intensity as YAML holds it; UsageError, naming `where`, for anything else."""
+    if not isinstance(words, Mapping) or set(words) - {"source", "grams_per_kwh"}:
+        raise UsageError("not the intensity of a grid.", where=where, remedy=GRID_EXAMPLE)
+    return Grid(_positive(words.get("grams_per_kwh"), "grams_per_kwh", where), _source(words, where))
+
+
 def usd(ns_per_request: float, price: Price) -> float:
     """Return USD for 100 million requests that follow one another on the whole machine."""
     return ns_per_request * REQUESTS / _NS_PER_HOUR * price.usd_per_hour
@@ -47,5 +83,36 @@ def usd(ns_per_request: float, price: Price) -> float:
 
 def usd_of(time: Estimate, price: Price) -> Estimate:
     """Return the same with the interval of the time, which is nanoseconds per request."""
-    value, low, high = (usd(ns, price) for ns in (time.value, time.low, time.high))
-    return replace(time, value=value, low=low, high=high, method=f"{time.method}, times the price")
+    return _times(time, usd(1.0, price), "the price")
+
+
+def kwh_of(energy: Energy) -> Estimate:
+    """Return kWh for 100 million requests."""
+    return _times(energy.microjoules, REQUESTS / _UJ_PER_KWH, "100 million")
+
+
+def kg_of(energy: Energy, grid: Grid) -> Estimate:
+    """Return kilograms of CO2 equivalent for 100 million requests."""
+    factor = REQUESTS / _UJ_PER_KWH * grid.grams_per_kwh / 1e3
+    return _times(energy.microjoules, factor, "the grid's intensity")
+
+
+def _times(found: Estimate, factor: float, what: str) -> Estimate:
+    value, low, high = (factor * number for number in (found.value, found.low, found.high))
+    return replace(found, value=value, low=low, high=high, method=f"{found.method}, times {what}")
+
+
+def _positive(found: Any, what: str, where: str) -> float:  # noqa: ANN401 -- whatever the user's file holds
+    number = isinstance(found, int | float) and not isinstance(found, bool)
+    if not (number and math.isfinite(found) and found > 0):
+        raise UsageError(f"{what} is no number above zero: {found!r}.", where=where)
+    return float(found)
+
+
+def _source(words: Mapping[str, Any], where: str) -> str:
+    source = words.get("source")
+    if not isinstance(source, str) or not source.strip():
+        raise UsageError(
+            "it does not say whose figures these are.", where=where, remedy="Add a line `source: ...`."
+        )
+    return source.strip()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, ValidationError
 
-from harness.compare import QualityChange, Ratio
+from harness.change import QualityChange
+from harness.compare import Ratio
 from harness.errors import StoreError
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import Record

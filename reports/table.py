@@ -10,13 +10,31 @@ from harness.estimate import Energy, Estimate
 from harness.record import Record
 from reports.cells import DoubtLine, Notes, Table
 from reports.columns import columns
-from reports.facts import facts_of, title_of
-from reports.figures import Figures, figures, groups
+from reports.facts import facts_of, name_of, title_of
+from reports.families import in_one_family, ratios_of, remark
+from reports.figures import Figures, all_figures
+from reports.making import MODELLED
+
+SERVED = (
+    "Requests arrive at the same times for every variant, and latency counts from the arrival, so waiting is "
+    "part of it. At a given rate there is no speed-up: compare latency, and energy per request, idle time "
+    "included."
+)
+
+NET = (
+    "Net of idle: the energy beside it, less the machine's idle power for the time of each round; ratios are "
+    "of energy as it was spent."
+)
 
 
 def speed_table(records: Sequence[Record]) -> list[Table]:
     """Return one table per run and group: quality, speed-up, energy reduction, and what they are made of."""
-    return [_table(figures(group)) for group in groups(records)]
+    return speed_tables(in_one_family(all_figures(records)))
+
+
+def speed_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
+    """Return the same of figures that are worked out."""
+    return [_table(group) for group in groups]
 
 
 def _table(group: Sequence[Figures]) -> Table:
@@ -31,6 +49,7 @@ def _table(group: Sequence[Figures]) -> Table:
         remarks=_remarks(group),
         doubts=merged_doubts(group),
         facts=facts_of(group),
+        records=tuple(name_of(item.record) for item in group),
     )
 
 
@@ -52,12 +71,19 @@ def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
     timed = [item.time.method for item in group if isinstance(item.time, Estimate)]
     grades = {item.energy.grade for item in group if isinstance(item.energy, Energy)}
     lines = ["[low, high] is the 95 % interval; n/a says why in its note."]
+    served = group[0].record.cell.scenario == "server"
+    if served:
+        lines.append(SERVED)
     if timed:
         over = timed[0].partition(", ")[2]
         lines.append(
-            f"Speed-up and energy reduction: the reference's time or energy over the variant's, median of "
-            f"paired rounds, {over}; differences within {100 * TOLERANCE:.0f} % count as none."
+            f"{'Energy' if served else 'Speed-up and energy'} reduction: the reference's "
+            f"{'' if served else 'time or '}energy over the variant's, median of paired rounds, {over}; "
+            f"differences within {100 * TOLERANCE:.0f} % count as none."
         )
+        lines += remark(ratio for item in group for ratio in ratios_of(item))
+    if any(isinstance(item.net, Energy) for item in group):
+        lines.append(NET)
     if "modelled" in grades:
-        lines.append("Joules are modelled: CPU time in other units.")
+        lines.append(MODELLED)
     return tuple(lines)

@@ -85,7 +85,9 @@ def test_every_import_follows_the_arrows(name: str, path: Path) -> None:
         "baselines": ("baselines", *SEAM),
         "reports": (
             *("reports", "harness.record", "harness.estimate", "harness.compare", "harness.doubts"),
-            *("harness.tasks", "harness.errors", "harness.meters.base"),
+            *("harness.change", "harness.verdicts", "harness.contrast", "harness.gate", "harness.rules"),
+            "harness.history",
+            *("harness.tasks", "harness.errors", "harness.meters.base", "harness.idle", "harness.protocol"),
         ),
         "harness": ("harness",),
     }[name.partition(".")[0]]

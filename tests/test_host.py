@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.host import changes, fingerprint, software
+from harness.host import changes, fingerprint, settings, software
 
 CPU = "sys/devices/system/cpu"
 XEON_INFO = """processor\t: 0
@@ -59,6 +59,10 @@ def xeon(root: Path, **other: str) -> Path:
         f"{CPU}/online": "0-3",
         f"{CPU}/smt/active": "1",
         f"{CPU}/intel_pstate/no_turbo": "1",
+        "sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never",
+        "proc/sys/vm/swappiness": "60",
+        "proc/sys/kernel/numa_balancing": "1",
+        "sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc",
         "sys/devices/system/node/node0/cpulist": "0,2",
         "sys/devices/system/node/node1/cpulist": "1,3",
     }
@@ -66,12 +70,22 @@ def xeon(root: Path, **other: str) -> Path:
         files[f"{CPU}/cpu{cpu}/topology/thread_siblings_list"] = f"{cpu % 2},{cpu % 2 + 2}"
         files[f"{CPU}/cpu{cpu}/cpufreq/scaling_governor"] = other.get("governor", "performance")
         files[f"{CPU}/cpu{cpu}/cpufreq/cpuinfo_max_freq"] = "3800000"
+        files[f"{CPU}/cpu{cpu}/cpufreq/scaling_min_freq"] = "800000"
+        files[f"{CPU}/cpu{cpu}/cpufreq/scaling_max_freq"] = "3500000"
+        files[f"{CPU}/cpu{cpu}/cpufreq/energy_performance_preference"] = "balance_performance"
     return plant(root, files)
 
 
 def test_a_bare_metal_xeon_tells_everything(tmp_path: Path) -> None:
     """Every fact is there; 263,921,664 kB are 251.7 GiB, and only three of four CPUs may be used."""
-    host = fingerprint(xeon(tmp_path), affinity=[0, 1, 2], machine="x86_64", name="node")
+    host = fingerprint(
+        xeon(tmp_path),
+        affinity=[0, 1, 2],
+        machine="x86_64",
+        name="node",
+        environ={"KMP_BLOCKTIME": "0", "HOME": "/home/me"},
+        gpus=lambda: [{"name": "A board", "ecc": "on"}],
+    )
     assert host.facts == {
         "cpu_model": "Intel(R) Xeon(R) Platinum 8480+",
         "architecture": "x86_64",
@@ -91,6 +105,14 @@ def test_a_bare_metal_xeon_tells_everything(tmp_path: Path) -> None:
         "governor": "performance",
         "boost": "off",
         "max_frequency_khz": "3800000",
+        "frequency_limits_khz": "800000 to 3500000",
+        "energy_performance_preference": "balance_performance",
+        "transparent_huge_pages": "madvise",
+        "swappiness": "60",
+        "numa_balancing": "1",
+        "clocksource": "tsc",
+        "settings": {"KMP_BLOCKTIME": "0"},
+        "gpus": [{"name": "A board", "ecc": "on"}],
         "ram_gib": 251.7,
         "cgroup_memory_limit_bytes": "none",
         "cgroup_cpu_quota": "none",
@@ -189,6 +211,29 @@ def test_lists_and_missing_facts_are_told_in_words(tmp_path: Path) -> None:
         "flags: avx2 fma, then none",
         "smt: unavailable, because the kernel does not tell, then on",
     )
+
+
+def test_settings_are_what_reaches_the_engines_without_folders() -> None:
+    """A library's own settings and preloaded allocators count; what the harness sets itself does not."""
+    environ = {
+        "OMP_NUM_THREADS": "64",
+        "OMP_WAIT_POLICY": "ACTIVE",
+        "MALLOC_ARENA_MAX": "1",
+        "LD_PRELOAD": "/usr/lib/libjemalloc.so.2:/home/me/libtcmalloc.so /opt/x.so",
+        "PATH": "/usr/bin",
+    }
+    assert settings(environ) == {
+        "LD_PRELOAD": "libjemalloc.so.2:libtcmalloc.so:x.so",
+        "MALLOC_ARENA_MAX": "1",
+        "OMP_WAIT_POLICY": "ACTIVE",
+    }
+
+
+def test_a_changed_setting_is_told_by_name(tmp_path: Path) -> None:
+    """Settings are one fact of several names."""
+    before = fingerprint(xeon(tmp_path), affinity=[0], environ={})
+    after = fingerprint(xeon(tmp_path), affinity=[0], environ={"OMP_WAIT_POLICY": "ACTIVE"})
+    assert changes(before, after) == ("settings: none, then OMP_WAIT_POLICY=ACTIVE",)
 
 
 def test_this_machine_has_a_fingerprint_that_stays() -> None:

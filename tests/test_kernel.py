@@ -1,5 +1,6 @@
 """What the kernel says, read from small fake trees; and CPU time, read from real processes."""
 
+import os
 import subprocess
 import sys
 import time
@@ -8,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from harness.kernel import (
-    HostLoad,
+    Busy,
     TreeCpuTime,
+    busy,
+    children,
     cores_per_package,
     cpu_list,
     cpu_quota,
-    load,
     memory_limit_bytes,
     physical_cpus,
+    tree_cpu_ns,
 )
 
 GIB = 2**30
@@ -171,39 +174,45 @@ def test_a_cpu_quota_is_read_in_both_versions(
     assert cpu_quota(plant(tmp_path, files)) == expected
 
 
-def test_load_splits_the_machines_time(tmp_path: Path) -> None:
+STAT = (
+    "cpu  999 0 0 0 0 0 0 0 0 0\n"
+    "cpu0 {} 1 {} 5000 40 2 3 {} 7 0\n"
+    "cpu1 50 0 0 9000 0 0 0 4 0 0\n"
+    "cpu2 {} 0 0 9000 0 0 0 9 0 0\n"
+    "intr 1 2 3\n"
+)
+
+
+def test_busy_time_is_split_between_our_cpus_and_all_others(tmp_path: Path) -> None:
     """Ticks of 10 ms; idle and iowait are not busy, guest time is inside user already.
 
-    Before: 100 + 1 + 20 + 2 + 3 = 126 ticks busy. After: 190 + 1 + 30 + 2 + 3 = 226. Of the 1,000 ms between
-    them 700 ms were ours, so 300 ms were not; steal rose by 5 ticks, 50 ms.
+    CPU 0 before: 100 + 1 + 20 + 2 + 3 = 126 ticks; after: 190 + 1 + 30 + 2 + 3 = 226; CPU 1 did nothing:
+    1,000 ms on ours. CPU 2 went from 10 to 40: 300 ms elsewhere. Steal on CPU 0 rose by 5 ticks, 50 ms.
     """
-    stat = "cpu  {} 1 {} 5000 40 2 3 {} 7 0\ncpu0 1 1 1 1 1 1 1 1 1 1"
-    before = load(
-        lambda: 100_000_000,
-        plant(tmp_path, {"proc/stat": stat.format(100, 20, 10)}),
-        ticks_per_second=100,
-    )
-    after = load(
-        lambda: 800_000_000,
-        plant(tmp_path, {"proc/stat": stat.format(190, 30, 15)}),
-        ticks_per_second=100,
-    )
+    before = busy((0, 1), plant(tmp_path, {"proc/stat": STAT.format(100, 20, 10, 10)}), ticks_per_second=100)
+    after = busy((0, 1), plant(tmp_path, {"proc/stat": STAT.format(190, 30, 15, 40)}), ticks_per_second=100)
     assert before is not None
     assert after is not None
-    between = after.since(before)
-    assert between == HostLoad(busy_ns=1_000_000_000, steal_ns=50_000_000, own_ns=700_000_000)
-    assert between.others_ns == 300_000_000
+    assert after.since(before) == Busy(1_000_000_000, 300_000_000, 50_000_000)
 
 
-def test_foreign_load_is_never_negative() -> None:
-    """Ticks may show less than the process itself used; that is nobody else's time."""
-    assert HostLoad(busy_ns=10, steal_ns=0, own_ns=11).others_ns == 0
-
-
-@pytest.mark.parametrize("text", ["", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9"])
+@pytest.mark.parametrize("text", ["", "cpu 1 2 3", "intr 1 2 3 4 5 6 7 8 9", STAT.format(1, 1, 1, 1)])
 def test_hidden_load_is_none(tmp_path: Path, text: str) -> None:
-    """A sandbox without counters gives no load, not a quiet machine."""
-    assert load(lambda: 0, plant(tmp_path, {"proc/stat": text})) is None
+    """A sandbox without counters, or without those of our CPUs, gives no load, not a quiet machine."""
+    assert busy((0, 3), plant(tmp_path, {"proc/stat": text})) is None
+
+
+def test_a_tree_of_processes_is_found_without_looking_at_all_others(tmp_path: Path) -> None:
+    """Process 10 has children under two threads, one of them a child of its own; 99 is nobody's."""
+    files = {
+        "proc/10/task/10/children": "11 12 ",
+        "proc/10/task/15/children": "13",
+        "proc/11/task/11/children": "",
+        "proc/12/task/12/children": "14",
+        "proc/99/task/99/children": "100",
+    }
+    assert sorted(children(10, plant(tmp_path, files))) == [11, 12, 13, 14]
+    assert list(children(7, tmp_path)) == []
 
 
 SPIN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass\n"
@@ -232,6 +241,20 @@ def test_cpu_time_of_a_living_child_is_counted() -> None:
     ended = cpu_time() - before
     assert alive >= 300_000_000
     assert alive <= ended < alive + 300_000_000
+
+
+def test_cpu_time_of_another_tree_is_read_from_outside() -> None:
+    """A child that spun for 0.3 s by now shows it to its parent; one that is gone shows nothing."""
+    program = SPIN + "print('spun', flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "spun\n"
+    assert tree_cpu_ns(child.pid) >= 300_000_000
+    assert tree_cpu_ns(os.getpid()) >= tree_cpu_ns(child.pid) > 0
+    child.communicate("\n")
+    assert tree_cpu_ns(child.pid) == 0
 
 
 def test_looking_costs_nothing_in_the_result() -> None:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.loop import loop_ns_per_request, visit
+from harness.loop import CALLS_AT_MOST, loop_ns_per_request, visit
 from harness.system import Predictions, Request
 from harness.tasks import get_task
 from harness.testing.clock import FakeClock
@@ -85,3 +85,43 @@ def test_the_loops_own_cost_is_measured_on_the_given_clock() -> None:
     cost = loop_ns_per_request(FakeClock(step_ns=10), requests=100)
     assert cost == pytest.approx((2 * 100 - 1) * 10 / 100)
     assert loop_ns_per_request(time.perf_counter_ns, requests=10) > 0
+
+
+def test_a_window_repeats_whole_passes_until_it_is_long_enough() -> None:
+    """Three calls of 100 ns: 300, 600, 900 ns. A window of 700 takes three passes, one of 600 takes two."""
+    for window_ns, passes in ((0, 1), (300, 1), (600, 2), (700, 3)):
+        clock = FakeClock()
+        system = counting(clock)
+        calls = [(request,) for request in REQUESTS]
+        seen = visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=window_ns)
+        assert seen.passes == passes
+        assert system.calls == [["0"], ["1"], ["2"]] * passes
+        assert seen.call_ns == (100,) * 3 * passes
+        assert len(seen.predictions) == 3 * passes
+        assert seen.wall_ns == 300 * passes
+
+
+def test_a_window_ends_at_its_cap_however_short_the_calls_are() -> None:
+    """Calls that take no time would otherwise go on for ever."""
+    clock = FakeClock()
+    system = FakeSystem(get_task("boolq"), clock, 0)
+    system._gold = {"0": (1,)}
+    calls = [(Request("0", ()),)] * 25_000
+    seen = visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
+    assert len(seen.call_ns) == CALLS_AT_MOST
+
+
+def test_further_counters_are_read_at_both_edges_of_the_window() -> None:
+    """Each moves by itself: 7 and 5 between two readings."""
+    readings = iter([(100, 20), (107, 25)])
+    clock = FakeClock()
+    seen = visit(
+        counting(clock),
+        [(r,) for r in REQUESTS],
+        warmup=(),
+        clock=clock,
+        cpu_clock=clock,
+        meter=None,
+        counters=lambda: next(readings),
+    )
+    assert seen.counts == (7, 5)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from harness.errors import UsageError
 
-_AGES = {"s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_AGES = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _SIZES = {"b": 1, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 _BINARY_SIZES = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]+)")
@@ -19,6 +19,18 @@ def seconds_of(words: str, option: str) -> float:
 def bytes_of(words: str, option: str) -> int:
     """Return the bytes of `5GB`, which is 5e9, or of `5GiB`; UsageError names the units."""
     return round(_amount(words, {**_SIZES, **_BINARY_SIZES}, option, "5GB"))
+
+
+def share_of(words: str, option: str) -> float:
+    """Return 0.02 of `2%` or `0.02`; UsageError for what is no share above 0 and below 1."""
+    text = words.strip()
+    try:
+        found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < 1:
+        raise UsageError(f"{option} {words!r} is no share.", remedy="Write 2% or 0.02 for instance.")
+    return found
 
 
 def age(seconds: float) -> str:

@@ -6,8 +6,24 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import doctor, export, ladder, listing, predict, report, run, train, tune, verify
+from harness.cli import (
+    compare,
+    doctor,
+    export,
+    gate,
+    ladder,
+    listing,
+    predict,
+    report,
+    roofline,
+    run,
+    track,
+    train,
+    tune,
+    verify,
+)
 from harness.cli.cache import cache_app
+from harness.cli.config import read_defaults
 from harness.cli.data import data_app
 from harness.cli.toolbox import Toolbox
 from harness.errors import BenchError
@@ -28,6 +44,10 @@ app.command("tune")(tune.tune)
 app.command("predict")(predict.predict)
 app.command("verify")(verify.verify)
 app.command("report")(report.report)
+app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
+app.command("track")(track.track)
+app.command("roofline")(roofline.roofline)
 app.command("export")(export.export)
 app.add_typer(data_app, name="data")
 app.add_typer(cache_app, name="cache")
@@ -43,7 +63,8 @@ def bench(
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     """Measure what each optimisation of a transformer classifier gains here, and what it costs."""
-    del context
+    toolbox: Toolbox = context.obj
+    read_defaults(context, toolbox.defaults, toolbox.environ)
     if version:
         from importlib.metadata import version as installed
 

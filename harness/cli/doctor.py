@@ -2,22 +2,31 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import DeviceName, Json, StoreFolder
+from harness.cli.options import DeviceName, Json, MeterName, StoreFolder
 from harness.cli.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from harness.meters.base import Choice
+    from harness.sweep.machine import Machine
 
 
 def doctor(
     context: typer.Context,
     device: DeviceName = "cpu",
+    meter: MeterName = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Try the meter: does it move, how often, in what steps?")
+    ] = False,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
     """Say what can be measured here, what cannot and why, and what would allow it."""
-    found = _examined(context.obj, device, store)
+    choice, checked = _metered(context.obj.machine(), device, meter, check=check)
+    found = {**_examined(context.obj, device, choice, store), **({"check": checked} if check else {})}
     if json:
         import json as encoder
 
@@ -26,9 +35,23 @@ def doctor(
         _print(found)
 
 
-def _examined(toolbox: Toolbox, device: str, store: Path | None) -> dict[str, Any]:
+def _metered(
+    machine: "Machine", device: str, wanted: str, *, check: bool
+) -> tuple["Choice", dict[str, Any] | None]:
+    """Return the meter and what its check shows; one that does not move gives way, unless it was named."""
+    from harness.meters.choose import required
+    from harness.sweep.machine import chosen_meter
+    from harness.sweep.metering import metered
+
+    if check and not wanted:
+        found = metered(machine, device)
+        return found.choice, found.check.facts() if found.check else None
+    choice = required(chosen_meter(machine, device, wanted), wanted)
+    return choice, machine.try_meter(choice.meter).facts() if check and choice.meter else None
+
+
+def _examined(toolbox: Toolbox, device: str, choice: "Choice", store: Path | None) -> dict[str, Any]:
     machine = toolbox.machine()
-    choice = machine.choose_meter(device)
     host = machine.host()
     return {
         "device": device,
@@ -65,6 +88,8 @@ def _print(found: dict[str, Any]) -> None:
     typer.echo(f"Energy on {found['device']}: {heading[found['grade']]} (meter: {found['meter'] or 'none'})")
     for name, fact in found["meter_facts"].items():
         typer.echo(f"  {name}: {fact}")
+    if found.get("check"):
+        typer.echo("\n".join(check_lines(found["check"])))
     for row in found["meters_skipped"]:
         typer.echo(f"  {row['name']} is not used: {row['because']}")
         typer.echo(f"    to allow it: {row['to_allow_it']}")
@@ -79,5 +104,34 @@ def _print(found: dict[str, Any]) -> None:
         typer.echo(f"{kind.capitalize()}: {place['folder']} ({state}, {place['free_gb']} GB free)")
 
 
+def check_lines(check: dict[str, Any]) -> list[str]:
+    """Return what a meter's check showed, in words."""
+    if check["moved"] is None:
+        return [f"Self-check of {check['meter']}: not made, because {check['reason']}"]
+    if not check["moved"]:
+        return [f"Self-check of {check['meter']}: it cannot be used, because {check['reason']}"]
+    lines = [f"Self-check of {check['meter']}: {check['reads']} reads in {check['span_ns'] / 1e9:.2f} s"]
+    lines += [f"  {zone['zone']}: {_zone_words(zone)}" for zone in check["zones"]]
+    agreement = f"unavailable, because {check['agreement_reason']}"
+    if check["agreement"] is not None:
+        agreement = f"its power is {check['agreement']:.2f} times that of the power sensor"
+    least_s, error = check["least_window_ms"] / 1e3, 100 * check["error"]
+    window = f"{least_s:g} s or more are sure to {error:g} %; a run makes its visits as long, up to 30 s"
+    return [*lines, f"  agreement: {agreement}", f"  windows: {window}"]
+
+
+def _zone_words(zone: dict[str, Any]) -> str:
+    wraps = zone["wraps_after_s"]
+    return (
+        f"steps every {zone['update_ns'] / 1e6:.3g} ms, quantum at most {zone['quantum_uj']} uJ, "
+        f"{zone['watts']:.1f} W now, differences sure to {zone['uncertainty_uj'] / 1e6:.3g} J, "
+        + (f"wraps after {wraps / 3600:.3g} h" if wraps else "range unknown")
+    )
+
+
 def _words(fact: object) -> str:
-    return ", ".join(map(str, fact)) if isinstance(fact, list | tuple) else str(fact)
+    if isinstance(fact, dict):
+        return ", ".join(f"{name} {value}" for name, value in fact.items()) or "none"
+    if isinstance(fact, list | tuple):
+        return ("; " if any(isinstance(each, dict) for each in fact) else ", ").join(map(_words, fact)) or "none"
+    return str(fact)

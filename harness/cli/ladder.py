@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.load import Promised, Rates, Window, load_of
 from harness.cli.options import (
     Boundary,
     DataFolder,
@@ -15,6 +16,7 @@ from harness.cli.options import (
     LabelNames,
     Limit,
     MaxLength,
+    MeterName,
     MetricName,
     ModelName,
     Price,
@@ -78,11 +80,15 @@ def ladder(
     shapes: Shapes = None,
     price_per_hour: Price = None,
     device: DeviceName = "cpu",
+    meter: MeterName = "",
     boundary: Boundary = "encoded",
     threads: Threads = None,
     max_length: MaxLength = 256,
     profile: ProfileName = "default",
     rounds: Rounds = None,
+    rate: Rates = "",
+    slo: Promised = "",
+    window: Window = None,
     limit: Limit = None,
     seed: Seed = 0,
     quality: QualityOf = "full",
@@ -107,7 +113,9 @@ def ladder(
         model=model,
         ladder=None if shapes else ladder_named(ladder, rungs, parameter, catalog),
         device=device,
-        scenarios=SCENARIOS,
+        meter=meter,
+        scenarios=(*SCENARIOS, *(("server",) if rate or slo else ())),
+        **load_of("", rate, slo, window),
         boundary=boundary,
         threads=threads,
         max_length=max_length,
@@ -144,6 +152,7 @@ def optimize(
     rungs: RungNames = None,
     parameter: Parameters = None,
     device: DeviceName = "cpu",
+    meter: MeterName = "",
     threads: Threads = None,
     max_length: MaxLength = 256,
     seed: Seed = 0,
@@ -164,6 +173,7 @@ def optimize(
         model=model,
         ladder=ladder_named(ladder, rungs, parameter, catalog),
         device=device,
+        meter=meter,
         threads=threads,
         max_length=max_length,
         seed=seed,

@@ -1,6 +1,6 @@
 """`bench list`: what can be asked, who can answer, what reads energy, and what is cached."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,8 +11,14 @@ from harness.cli.toolbox import Toolbox
 def list_(
     context: typer.Context,
     json: Json = False,
+    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of a record instead.")] = False,
 ) -> None:
     """List tasks, variants, scenarios, profiles, meters, and what lies in the cache."""
+    if schema:
+        from harness.schema import schema_text
+
+        typer.echo(schema_text(), nl=False)
+        return
     known = _known(context.obj)
     if json:
         import json as encoder

@@ -1,12 +1,23 @@
 """Options that several commands share: one name, one meaning, one help text."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 if TYPE_CHECKING:
     from harness.data.own import Own
+
+
+class MoreRounds(TypedDict):
+    """The fields of `RunOptions` that say how long rounds go on."""
+
+    launches: int | None
+    precision: float | None
+    time_budget_s: float | None
+    null_test: str
+    condition: str
+
 
 TaskName = Annotated[
     str,
@@ -61,9 +72,22 @@ PredictedSplit = Annotated[
     str | None,
     typer.Option("--split", help="The split that is answered (default: test; of one file of your own: all)."),
 ]
+MeterName = Annotated[
+    str,
+    typer.Option(
+        "--meter",
+        metavar="NAME[:ARGUMENT]",
+        help="What reads energy: a meter of `bench list`, or none (default: the first that works here).",
+        envvar="BENCH_METER",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", help="Threads of every system (default: the physical cores of this process)."),
+]
+Instances = Annotated[
+    int,
+    typer.Option("--instances", help="Copies of each variant, in processes that share the threads."),
 ]
 MaxLength = Annotated[
     int, typer.Option("--max-length", help="Longest sequence in tokens; the baseline pads to it.")
@@ -77,7 +101,7 @@ ScenarioNames = Annotated[
     typer.Option(
         "--scenario",
         metavar="NAME,...",
-        help="single-stream, offline, or both (default: single-stream; offline at --boundary process).",
+        help="single-stream, batch, offline, server (default: single-stream; offline at --boundary process).",
     ),
 ]
 Boundary = Annotated[
@@ -94,8 +118,36 @@ SystemCommand = Annotated[
         help="Measure a program of your own beside ours, at --boundary text or process (docs/programs.md).",
     ),
 ]
-ProfileName = Annotated[str, typer.Option("--profile", help="How much is measured: quick or default.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="How much is measured: quick, default or full.")]
 Rounds = Annotated[int | None, typer.Option("--rounds", help="Rounds, instead of the profile's.")]
+Launches = Annotated[
+    int | None,
+    typer.Option("--launches", help="Process launches, each of --rounds rounds, instead of the profile's."),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision", metavar="SHARE", help="Add rounds until each speed-up is known to within 2%, say."
+    ),
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget", metavar="TIME", help="Add none for --precision once measuring took 10m, say."
+    ),
+]
+NullTest = Annotated[
+    str,
+    typer.Option(
+        "--null-test",
+        metavar="VARIANT",
+        help="Measure this variant against itself, and keep the trace in the store (docs/method.md).",
+    ),
+]
+Condition = Annotated[
+    str,
+    typer.Option("--condition", metavar="WORDS", help="Of a null test: what else the machine does meanwhile."),
+]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")]
 QualityOf = Annotated[
     Literal["full", "sample"],
@@ -136,6 +188,21 @@ def own_data(
     from harness.data.own import Own
 
     return Own(names(text or ""), label or "", metric, names(labels or ""), held_out)
+
+
+def more_rounds(
+    launches: int | None, precision: str | None, time_budget: str | None, null_test: str, condition: str
+) -> "MoreRounds":
+    """Return what is asked of launches, precision and the null test, as `RunOptions` names it."""
+    from harness.cli.amounts import seconds_of, share_of
+
+    return {
+        "launches": launches,
+        "precision": share_of(precision, "--precision") if precision else None,
+        "time_budget_s": seconds_of(time_budget, "--time-budget") if time_budget else None,
+        "null_test": null_test,
+        "condition": condition,
+    }
 
 
 def predicted_split(asked: str | None, data: Path | None) -> str:

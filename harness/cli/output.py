@@ -3,13 +3,14 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.record import Record
     from harness.store import RunFolder
     from harness.tasks.scoring import Counts
+    from reports import SamplesOf
 
 UNKNOWN_WIDTH = 120
 """Columns of a pipe or a log."""
@@ -29,11 +30,18 @@ def rendered(
 
     `price`, in USD an hour, and `counts`, which pair changes of quality by example, are for ladders.
     """
-    from reports import render, wants_color
+    from reports import render
+
+    width, color = wide(plain=plain)
+    return render(records, form, width=width, color=color, price=price, counts=counts).rstrip("\n")
+
+
+def wide(*, plain: bool = False) -> tuple[int, bool]:
+    """Return how many columns there are, and whether to use colour; `plain` is for files."""
+    from reports.text import wants_color
 
     color = not plain and wants_color(sys.stdout, os.environ)
-    width = shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns
-    return render(records, form, width=width, color=color, price=price, counts=counts).rstrip("\n")
+    return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns, color
 
 
 def counts_in(folders: "Sequence[RunFolder]") -> CountsOf:
@@ -41,17 +49,27 @@ def counts_in(folders: "Sequence[RunFolder]") -> CountsOf:
 
     It finds None where the samples lack them, or are not there: then changes of quality are told unpaired.
     """
+    samples = samples_in(folders)
+
+    def counts(record: "Record") -> "Counts | None":
+        return (samples(record) or {}).get("counts")
+
+    return counts
+
+
+def samples_in(folders: "Sequence[RunFolder]") -> "SamplesOf":
+    """Return what reads a record's samples, or finds None where they are not there as they were sealed."""
     from harness.errors import StoreError
     from harness.store import read_samples
 
     places = {folder.name: folder.path for folder in folders}
 
-    def counts(record: "Record") -> "Counts | None":
+    def samples(record: "Record") -> "Mapping[str, Any] | None":
         if record.run not in places:
             return None
         try:
-            return read_samples(places[record.run], record).get("counts")
+            return read_samples(places[record.run], record)
         except StoreError:
-            return None  # the report's note then says that the change is unpaired
+            return None  # the report says what it lacks
 
-    return counts
+    return samples

@@ -4,18 +4,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.config import ConfigFile, DryRun, crossed
+from harness.cli.dry import foretold
+from harness.cli.load import BatchSizes, Promised, Rates, Window, load_of
+from harness.cli.nulls import keep_traces
 from harness.cli.options import (
     Boundary,
+    Condition,
     DataFolder,
     DeviceName,
     HeldOut,
+    Instances,
     Json,
     LabelColumn,
     LabelNames,
+    Launches,
     Limit,
     MaxLength,
+    MeterName,
     MetricName,
     ModelName,
+    NullTest,
+    Precision,
     ProfileName,
     QualityOf,
     Quiet,
@@ -28,10 +38,13 @@ from harness.cli.options import (
     TaskName,
     TextColumns,
     Threads,
+    TimeBudget,
     VariantNames,
+    more_rounds,
     names,
     own_data,
 )
+from harness.cli.protocol import ProtocolName, by_protocol
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -58,17 +71,31 @@ def run(
     ] = None,
     model: ModelName = "embedded",
     device: DeviceName = "cpu",
+    meter: MeterName = "",
     variants: VariantNames = None,
     scenario: ScenarioNames = "",
+    batch: BatchSizes = "",
+    rate: Rates = "",
+    slo: Promised = "",
+    window: Window = None,
     boundary: Boundary = "encoded",
+    protocol: ProtocolName = "",
     system_command: SystemCommand = "",
     threads: Threads = None,
+    instances: Instances = 1,
     max_length: MaxLength = 256,
     profile: ProfileName = "default",
     rounds: Rounds = None,
+    launches: Launches = None,
+    precision: Precision = None,
+    time_budget: TimeBudget = None,
+    null_test: NullTest = "",
+    condition: Condition = "",
     limit: Limit = None,
     quality: QualityOf = "full",
     seed: Seed = 0,
+    config: ConfigFile = None,
+    dry_run: DryRun = False,
     resume: Resume = None,
     store: StoreFolder = None,
     json: Json = False,
@@ -78,8 +105,8 @@ def run(
     from harness.cli.progress import narrator
     from harness.store import Store
     from harness.sweep.options import RunOptions
-    from harness.sweep.several import options_of
 
+    del config  # it has become the defaults of the others
     toolbox: Toolbox = context.obj
     place = Store(toolbox.store(store))
     wanted = RunOptions(
@@ -88,14 +115,18 @@ def run(
         own=own_data(text, label, metric, labels, held_out),
         model=model,
         device=device,
+        meter=meter,
         variants=names(variants) if variants else None,
         scenarios=names(scenario),
+        **load_of(batch, rate, slo, window),
         boundary=boundary,
         command=system_command,
         threads=threads,
+        instances=instances,
         max_length=max_length,
         profile=profile,
         rounds=rounds,
+        **more_rounds(launches, precision, time_budget, null_test, condition),
         sample=limit,
         seed=seed,
         quality=quality,
@@ -104,10 +135,25 @@ def run(
         if resume:
             ready = resumed(toolbox, place, resume, told)
         else:
-            ready = started(toolbox, place, options_of(wanted, names(task), split, told), told)
+            wanted = by_protocol(context, protocol, wanted)
+            runs = asked_for(context, wanted, names(task), split, told)
+            if dry_run:
+                typer.echo(foretold(toolbox, place, runs, told, json=json))
+                raise typer.Exit
+            ready = started(toolbox, place, runs, told)
         records = measured(ready)
+    keep_traces(records, place.root / "traces")
     show(records, [run.folder for run in ready], json=json)
     raise typer.Exit(exit_code(records))
+
+
+def asked_for(
+    context: typer.Context, wanted: "RunOptions", tasks: tuple[str, ...], split: str | None, told: "Narrator"
+) -> "list[RunOptions]":
+    """Return the options of every run: of each combination of what is crossed, and each task."""
+    from harness.sweep.several import options_of
+
+    return [one for each in crossed(context, wanted) for one in options_of(each, tasks, split, told)]
 
 
 def exit_code(records: "list[Record]") -> int:

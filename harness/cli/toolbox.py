@@ -37,12 +37,16 @@ def _cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The machine, the catalog, training and the cache, each made when it is needed; and the environment."""
+    """The machine, the catalog, training and the cache, each made when it is needed; and the environment.
+
+    `defaults` is the file of the working folder that says what options are by default.
+    """
 
     machine: "Callable[[], Machine]" = _machine
     catalog: "Callable[[], Catalog]" = _catalog
     training: "Callable[[], Training]" = _training
     cache: Callable[[], Path] = _cache
+    defaults: Path = Path("bench.yaml")
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def store(self, asked: Path | None) -> Path:

@@ -1,4 +1,4 @@
-"""`bench verify`: is this a prediction file for this split, and how good is it where labels are known."""
+"""`bench verify`: whether a file answers a split, and how well; or whether a run is what was measured."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +14,14 @@ from harness.cli.options import (
     LabelNames,
     MetricName,
     PredictedSplit,
+    StoreFolder,
     TaskName,
     TextColumns,
     own_data,
     predicted_split,
 )
 from harness.cli.toolbox import Toolbox
+from harness.cli.verify_run import is_run, verify_runs
 
 if TYPE_CHECKING:
     from harness.data import Split
@@ -27,7 +29,14 @@ if TYPE_CHECKING:
 
 def verify(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The prediction file.", show_default=False)],
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|RUN",
+            help="A prediction file; or a run by id, `latest`, its folder, or a store.",
+            show_default=False,
+        ),
+    ],
     task: TaskName = "boolq",
     data: DataFolder = None,
     text: TextColumns = None,
@@ -36,15 +45,20 @@ def verify(
     labels: LabelNames = None,
     held_out: HeldOut = None,
     split: PredictedSplit = None,
+    store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Check a prediction file against a split, and score it where the split has labels."""
+    """Check a prediction file against a split, or a run's figures and hashes against its raw samples."""
     from harness.data import load_split
     from harness.data.own import find
     from harness.tasks.predictions import read_predictions
 
     toolbox: Toolbox = context.obj
     own = own_data(text, label, metric, labels, held_out)
+    if is_run(asked):
+        verify_runs(toolbox, asked, data, own, store, json=json)
+        return
+    file = Path(asked)
     name = predicted_split(split, data)
     place = find(task, data, own, toolbox.cache(), split=name, labelled=False)
     found = load_split(place.task, place.data, name)

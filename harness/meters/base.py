@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 Grade = Literal["measured", "modelled", "unavailable"]
-Scope = Literal["package", "dram", "package+dram", "board", "process share", "system"]
+Scope = Literal["package", "dram", "package+dram", "board", "shared board", "process share", "system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Reading:
     window's length on a monotonic clock, `resolution_uj` the uncertainty of the difference of two readings
     in microjoules (quantum plus one update period at the edges), `samples` how many raw values were used.
     `overlaps` names zones whose energy is part of this one or the other way round: such zones are never
-    summed.
+    summed. `observer_ns` is CPU time that the meter's own thread spent within the window; it is the same
+    thread for all zones of a meter.
     """
 
     zone: str
@@ -36,6 +37,7 @@ class Reading:
     samples: int = 0
     reason: str | None = None
     overlaps: tuple[str, ...] = ()
+    observer_ns: int = 0
 
     def __post_init__(self) -> None:
         """Hold the rule that absence has a reason and presence has a value."""
@@ -78,13 +80,25 @@ class Meter(Protocol):
         """Facts for the record: source, update period, model and its parameters."""
 
 
+NAMED_ONLY = "it is used only where it is named"
+
+Skipped = tuple[str, str, str]
+"""(meter, why it was skipped, what would allow it)"""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The meter that was chosen, and why each other one was not."""
 
     meter: Meter | None
-    skipped: tuple[tuple[str, str, str], ...] = ()
+    skipped: tuple[Skipped, ...] = ()
     """(meter, why it was skipped, what would allow it)"""
+
+
+def obstacles(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
+    """Return the meters that were tried and could not be used, not those that nobody wanted here."""
+    passed = (NAMED_ONLY, "it covers ", "--meter ")
+    return tuple(row for row in skipped if not row[1].startswith(passed) and "comes first" not in row[1])
 
 
 def total(readings: Iterable[Reading]) -> Reading | None:
@@ -101,14 +115,21 @@ def total(readings: Iterable[Reading]) -> Reading | None:
         return replace(missing[0], zone="total", reason=f"{missing[0].zone}: {missing[0].reason}")
     if len({part.grade for part in parts}) > 1:
         raise ValueError("readings of different grades are never summed")
-    joined: Scope = parts[0].scope if len({part.scope for part in parts}) == 1 else "package+dram"
     return Reading(
         zone="total",
         grade=parts[0].grade,
-        scope=joined,
+        scope=_joined({part.scope for part in parts}),
         source=parts[0].source,
         microjoules=sum(part.microjoules or 0 for part in parts),
         span_ns=max(part.span_ns for part in parts),
         resolution_uj=sum(part.resolution_uj for part in parts),
         samples=min(part.samples for part in parts),
+        observer_ns=max(part.observer_ns for part in parts),
     )
+
+
+def _joined(scopes: set[Scope]) -> Scope:
+    """Return what a sum covers: one board that others share makes the sum one that others share."""
+    if len(scopes) == 1:
+        return next(iter(scopes))
+    return "shared board" if scopes == {"board", "shared board"} else "package+dram"

@@ -2,7 +2,9 @@
 
     choose (in the parent) --spec_of--> a dictionary --open_meter--> the meter again (in each worker)
 
-The parent looks up what takes long, such as the processor's watts; a worker only opens what it is told.
+The parent looks up what takes long, such as the processor's watts; a worker only opens what it is told. A
+user may name a meter, with an argument where it takes one (`external:readings.csv`), or `none`; then no other
+is tried, and one that cannot be used is refused rather than replaced.
 """
 
 import os
@@ -10,14 +12,25 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from harness.errors import DeviceError, UsageError, unknown_name
-from harness.meters.base import Choice, Meter
+from harness.kernel import ROOT
+from harness.meters.base import NAMED_ONLY, Choice, Meter
+from harness.meters.boards import boards_of
+from harness.meters.codecarbon import CodecarbonMeter, open_codecarbon
+from harness.meters.external import ExternalMeter, open_external, source_of
+from harness.meters.hwmon import HWMON, HwmonMeter, open_hwmon
 from harness.meters.modelled import ModelledMeter, open_modelled
-from harness.meters.nvml import NvmlMeter, board_of, open_nvml
+from harness.meters.nvml import NvmlMeter, open_nvml
+from harness.meters.nvml_power import NvmlPowerMeter, open_nvml_power
+from harness.meters.perf import Perf, PerfMeter, open_perf
 from harness.meters.processor import ProcessorPower, processor_power
 from harness.meters.rapl import POWERCAP, RaplMeter, ReadText, open_rapl, read_text
+from harness.meters.replay import ReplayMeter, open_replay
+
+NONE = "none"
+"""What a user names who wants no energy."""
 
 
 @runtime_checkable
@@ -33,7 +46,7 @@ class Openable(Meter, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where meters are looked for: the arguments of `choose`."""
+    """Where meters are looked for: the arguments of `choose`, the GPU's number, and what a user named."""
 
     root: Path
     clock: Callable[[], int]
@@ -41,41 +54,105 @@ class Site:
     processor: Callable[[], ProcessorPower]
     nvml: Any
     visible_devices: str | None
+    system: Path
+    perf: Perf | None
+    gpu: int | None
+    argument: str
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One meter of the table: the kind of device it covers, how to make it, how to open it again."""
+    """One meter of the table: the kind of device it covers, how to make it, how to open it again.
+
+    `argument` says what stands behind the colon of its name, if anything may. A meter that is `named_only` is
+    never chosen by itself.
+    """
 
     name: str
-    kind: str
+    kind: Literal["cpu", "cuda", "any"]
     summary: str
-    make: Callable[[Site, int], Openable]
+    make: Callable[[Site], Openable]
     open: Callable[[Mapping[str, Any]], Openable]
+    named_only: bool = False
+    argument: str = ""
 
 
-def _make_rapl(site: Site, _index: int) -> RaplMeter:
+def _make_rapl(site: Site) -> Openable:
     return RaplMeter(site.root, site.clock, read_text=site.read_text)
 
 
-def _make_modelled(site: Site, _index: int) -> ModelledMeter:
+def _make_perf(site: Site) -> Openable:
+    return PerfMeter(site.system, site.clock, perf=site.perf)
+
+
+def _make_hwmon(site: Site) -> Openable:
+    return HwmonMeter(site.system / HWMON.relative_to("/"), site.clock, read_text=site.read_text)
+
+
+def _make_modelled(site: Site) -> Openable:
     power = site.processor()
     return ModelledMeter(power.watts_per_cpu, power.source, clock=site.clock)
 
 
-def _make_nvml(site: Site, index: int) -> NvmlMeter:
-    return NvmlMeter(board_of(index, site.visible_devices), site.nvml, site.clock)
+def _make_nvml(site: Site) -> Openable:
+    return NvmlMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
+
+
+def _make_nvml_power(site: Site) -> Openable:
+    return NvmlPowerMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
+
+
+def _make_codecarbon(site: Site) -> Openable:
+    return CodecarbonMeter(site.clock)
+
+
+def _make_external(site: Site) -> Openable:
+    return ExternalMeter(site.argument, site.clock)
+
+
+def _make_replay(site: Site) -> Openable:
+    return ReplayMeter(Path(site.argument))
 
 
 METERS = (
     Row("rapl", "cpu", "processor and memory, counted by the processor", _make_rapl, open_rapl),
+    Row("perf", "cpu", "the same counters through the kernel's perf events", _make_perf, open_perf),
+    Row("hwmon", "cpu", "sockets, counted by AMD's and similar drivers", _make_hwmon, open_hwmon),
     Row("modelled", "cpu", "CPU time times a constant, where nothing counts", _make_modelled, open_modelled),
-    Row("nvml", "cuda", "a whole NVIDIA board, counted by the board", _make_nvml, open_nvml),
+    Row("nvml", "cuda", "whole NVIDIA boards, counted by the boards", _make_nvml, open_nvml),
+    Row("nvml-power", "cuda", "NVIDIA boards without a counter, polled", _make_nvml_power, open_nvml_power),
+    Row(
+        "codecarbon",
+        "cpu",
+        "what codecarbon says, only where it is named",
+        _make_codecarbon,
+        open_codecarbon,
+        named_only=True,
+    ),
+    Row(
+        "external",
+        "any",
+        "an instrument of your own, by a file or a command: external:readings.csv",
+        _make_external,
+        open_external,
+        named_only=True,
+        argument="FILE|COMMAND",
+    ),
+    Row(
+        "replay",
+        "any",
+        "plays back a recording: replay:recording.jsonl",
+        _make_replay,
+        open_replay,
+        named_only=True,
+        argument="FILE",
+    ),
 )
 
 
 def choose(
     device: str,
+    wanted: str | None = None,
     *,
     root: Path = POWERCAP,
     clock: Callable[[], int] = time.monotonic_ns,
@@ -83,31 +160,47 @@ def choose(
     processor: Callable[[], ProcessorPower] = processor_power,
     nvml: Any = None,  # noqa: ANN401 -- a module
     visible_devices: str | None = None,
+    system: Path = ROOT,
+    perf: Perf | None = None,
 ) -> Choice:
     """Return the first meter of the table that works for `cpu`, `cuda` or `cuda:N`, and why no other.
 
-    `root` is the powercap tree, `visible_devices` the `CUDA_VISIBLE_DEVICES` by which boards are numbered
-    (the environment's unless given); each of the others can be replaced by a fake. Raises DeviceError for
-    another device. Where no meter works the choice holds None, never a guess.
+    `wanted` names the only one that is tried, as `NAME` or `NAME:ARGUMENT`; `none` is none. `root` is the
+    powercap tree, `system` the root of the file system for all other files, `visible_devices` the
+    `CUDA_VISIBLE_DEVICES` by which boards are numbered (the environment's unless given); each of the others
+    can be replaced by a fake. Raises DeviceError for another device, UsageError for an unknown meter. Where
+    no meter works the choice holds None, never a guess; `required` refuses that of a meter that was named.
     """
-    kind, index = _parse(device)
+    kind, gpu = _parse(device)
+    name, argument = _named(wanted)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible_devices is None else visible_devices
-    site = Site(root, clock, read_text, processor, nvml, visible)
+    site = Site(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
     chosen: Openable | None = None
     skipped: list[tuple[str, str, str]] = []
     for row in METERS:
-        if row.kind != kind:
-            skipped.append((row.name, f"it covers {row.kind}, not {kind}", f"Measure on {row.kind}."))
-        elif chosen is not None:
-            skipped.append((row.name, f"{chosen.name} comes first", "Nothing: a measurement is preferred."))
-        else:
-            meter = row.make(site, index)
-            obstacle = meter.obstacle()
-            if obstacle:
-                skipped.append((row.name, *obstacle))
-            else:
-                chosen = meter
+        passed = _passed(row, kind, name, chosen)
+        meter = None if passed else row.make(site)
+        if meter:
+            passed = meter.obstacle()
+            chosen = chosen if passed else meter
+        if passed:
+            skipped.append((row.name, *passed))
     return Choice(chosen, tuple(skipped))
+
+
+def required(choice: Choice, wanted: str | None) -> Choice:
+    """Return the choice; UsageError if the meter that a user named cannot be used."""
+    name, _ = _named(wanted)
+    if name in (None, NONE) or choice.meter:
+        return choice
+    why, remedy = next((row[1], row[2]) for row in choice.skipped if row[0] == name)
+    raise UsageError(f"the meter {name} cannot be used: {why}.", where="--meter", remedy=remedy)
+
+
+def shown(wanted: str | None) -> str | None:
+    """Return what a user named as the record keeps it: of its argument a base name alone."""
+    name, argument = _named(wanted)
+    return f"{name}:{source_of(argument).name}" if argument else name
 
 
 def spec_of(meter: Meter) -> dict[str, Any]:
@@ -131,9 +224,40 @@ def open_meter(spec: Mapping[str, Any]) -> Meter:
     raise unknown_name("meter", str(spec["meter"]), [row.name for row in METERS])
 
 
-def _parse(device: str) -> tuple[str, int]:
+def _passed(row: Row, kind: str, name: str | None, chosen: Meter | None) -> tuple[str, str] | None:
+    """Return why a row is not even tried, and what would change that."""
+    if name is not None and name != row.name:
+        return f"--meter {name} was asked for", f"Leave out --meter, or say --meter {row.name}."
+    if row.kind not in (kind, "any"):
+        return f"it covers {row.kind}, not {kind}", f"Measure on {row.kind}."
+    if name is None and row.named_only:
+        return NAMED_ONLY, f"Name it: --meter {row.name}{row.argument and ':' + row.argument}."
+    if chosen is not None:
+        return f"{chosen.name} comes first", "Nothing: a measurement is preferred."
+    return None
+
+
+def _named(wanted: str | None) -> tuple[str | None, str]:
+    """Split what a user named into meter and argument; UsageError for what the table does not know."""
+    if not wanted:
+        return None, ""
+    name, _, argument = wanted.partition(":")
+    row = next((row for row in METERS if row.name == name), None)
+    if row is None and name != NONE:
+        raise unknown_name("meter", name, [*(row.name for row in METERS), NONE])
+    takes = row.argument if row else ""
+    if argument and not takes:
+        raise UsageError(f"the meter {name} takes no argument.", where="--meter", remedy=f"Say {name} alone.")
+    if takes and not argument:
+        raise UsageError(
+            f"the meter {name} needs to know what it reads.", where="--meter", remedy=f"Say {name}:{takes}."
+        )
+    return name, argument
+
+
+def _parse(device: str) -> tuple[str, int | None]:
+    """Split a device into its kind and number; without a number, `cuda` stands for every board."""
     kind, colon, index = device.partition(":")
-    known = kind in {row.kind for row in METERS}
-    if not known or (colon and not index.isdigit()):
+    if kind not in ("cpu", "cuda") or (colon and not index.isdigit()):
         raise DeviceError(f"there is no device {device!r}.", remedy="Use cpu, cuda or cuda:N.")
-    return kind, int(index or 0)
+    return kind, int(index) if index else None

@@ -1,6 +1,7 @@
-"""Two reads of a cumulative counter become the energy of a window, in one place for every meter.
+"""Reads of a cumulative counter become the energy of a window, in one place for every meter.
 
     sample --- window --- sample --reading--> joules, or why there are none
+    sample --- sample --- sample ---------->  the same, where the counter could wrap twice within the window
 
 A counter wraps, restarts, stands still and fails. Each of these has produced energy out of nothing, negative
 energy or zero joules in other tools; here a pair of reads gives energy only if exactly one amount of it is
@@ -8,9 +9,14 @@ plausible for the window's length.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from harness.meters.base import Reading, Zone
+
+SMALLEST_RANGE_UJ = 65_532_610_987  # 2^32 units of 15.3 uJ, the finer of the two that are common
+LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +85,22 @@ def edge_resolution_uj(microjoules: int, span_ns: int, traits: Traits) -> int:
     return math.ceil(2 * traits.quantum_uj + edges)
 
 
-def reading(zone: Zone, before: Sample, after: Sample, traits: Traits) -> Reading:
-    """Return what one zone used between two samples."""
+def reading(
+    zone: Zone,
+    before: Sample,
+    after: Sample,
+    traits: Traits,
+    between: Sequence[Sample] = (),
+    observer_ns: int = 0,
+) -> Reading:
+    """Return what one zone used between two samples; `between` holds further reads within the window.
+
+    Reads in between tell one wrap from several. They add no uncertainty: each ends one stretch and begins
+    the next at the same value, so the resolution stays that of the two edges.
+    """
     span_ns = after.at_ns - before.at_ns
-    energy: int | str
-    if before.microjoules is None or after.microjoules is None:
-        energy = before.reason or after.reason or "the counter could not be read"
-    else:
-        energy = step(before.microjoules, after.microjoules, zone.range_uj, span_ns, traits)
+    samples = (before, *_apart(before, between, after, traits), after)
+    energy = _energy(samples, zone.range_uj, traits)
     if isinstance(energy, str):
         return unavailable(zone, traits.source, span_ns, energy)
     return Reading(
@@ -97,8 +111,33 @@ def reading(zone: Zone, before: Sample, after: Sample, traits: Traits) -> Readin
         microjoules=energy,
         span_ns=span_ns,
         resolution_uj=edge_resolution_uj(energy, span_ns, traits),
-        samples=2,
+        samples=len(samples),
+        observer_ns=observer_ns,
     )
+
+
+def _energy(samples: Sequence[Sample], range_uj: int | None, traits: Traits) -> int | str:
+    """Return the sum over neighbouring reads; one that is missing or impossible spoils the window."""
+    energy = 0
+    for first, last in pairwise(samples):
+        if first.microjoules is None or last.microjoules is None:
+            return first.reason or last.reason or "the counter could not be read"
+        found = step(first.microjoules, last.microjoules, range_uj, last.at_ns - first.at_ns, traits)
+        if isinstance(found, str):
+            return found
+        energy += found
+    return energy
+
+
+def _apart(before: Sample, between: Sequence[Sample], after: Sample, traits: Traits) -> list[Sample]:
+    """Return the reads that are two updates or more from their neighbours: closer ones may look stuck."""
+    kept: list[Sample] = []
+    last_ns, least_ns = before.at_ns, 2 * traits.update_ns
+    for sample in between:
+        if sample.at_ns - last_ns >= least_ns and after.at_ns - sample.at_ns >= least_ns:
+            kept.append(sample)
+            last_ns = sample.at_ns
+    return kept
 
 
 def unavailable(zone: Zone, source: str, span_ns: int, reason: str) -> Reading:
@@ -117,3 +156,14 @@ def unavailable(zone: Zone, source: str, span_ns: int, reason: str) -> Reading:
 def longest_window_s(range_uj: int, traits: Traits) -> float:
     """Return how long a window may be, in seconds, before a wrap could go unseen at the ceiling's power."""
     return range_uj / 1e6 / traits.ceiling_watts
+
+
+def look_every_s(counters: Iterable[tuple[int | None, Traits]]) -> float | None:
+    """Return how often counters (range and traits of each) are to be read while a window is open, in seconds.
+
+    A third of the longest safe window of the counter that wraps first, so that a read may come late. A range
+    that cannot be read counts as the smallest that is common: a wrap then shows as a step back, which is
+    refused, rather than hide. None without counters.
+    """
+    spans = [longest_window_s(range_uj or SMALLEST_RANGE_UJ, traits) for range_uj, traits in counters]
+    return min(spans) / LOOKS if spans else None

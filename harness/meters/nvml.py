@@ -1,16 +1,17 @@
-"""NVML: the energy counter of an NVIDIA board, in millijoules since the driver was loaded (Volta and newer).
+"""NVML: the energy counters of NVIDIA boards, in millijoules since the driver was loaded (Volta and newer).
 
-The counter steps about every 100 ms, so windows want to be long; power is never polled, because on recent
-boards it is an average over a second. The board is measured as a whole, whoever uses it.
+The counter steps about every 100 ms, so windows want to be long. Boards without it are polled for power
+instead, by the meter `nvml-power`. A board is measured as a whole, whoever uses it.
 """
 
-import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness.meters.base import Grade, Reading, Zone
-from harness.meters.counters import Sample, Traits, reading
+from harness.meters.boards import Board, Missing, facts, load_nvml, open_boards, own_processes
+from harness.meters.counters import Sample, Traits
+from harness.meters.track import Track, readings
 
 TRAITS = Traits(
     source="NVML total energy",
@@ -18,37 +19,34 @@ TRAITS = Traits(
     quantum_uj=1_000.0,
     ceiling_watts=3_000,  # twice the 1.4 kW of the largest boards of 2025
 )
-INSTALL = "Install NVIDIA's driver and the distribution nvidia-ml-py; nvidia-smi lists the boards."
-NO_COUNTER = "Use a board of the Volta generation or newer."
+NO_COUNTER = "Use a board of the Volta generation or newer; `--meter nvml-power` polls others."
 
 
 class NvmlMeter:
-    """Reads the energy counter of one board.
+    """Reads the energy counters of boards.
 
-    `board` is NVML's index, or a UUID (`GPU-...`). `nvml` is the module pynvml or anything shaped like it; it
-    is imported on construction unless given. What is missing makes every reading unavailable.
+    A board is NVML's index, a UUID (`GPU-...`) or a MIG instance; `boards` is one, several, or None for all.
+    `nvml` is the module pynvml or anything shaped like it, imported on construction unless given. What is
+    missing makes every reading unavailable. `own` returns the processes that are not foreign to us.
     """
 
     def __init__(
         self,
-        board: int | str = 0,
+        boards: int | str | Sequence[int | str] | None = 0,
         nvml: Any = None,  # noqa: ANN401 -- a module
         clock: Callable[[], int] = time.monotonic_ns,
+        *,
+        own: Callable[[], set[int]] = own_processes,
     ) -> None:
-        self._board, self._clock = board, clock
-        self._zone = Zone(f"gpu-{board}", "board")
+        self._names = names_of(boards)
+        self._clock, self._own = clock, own
+        self._boards: tuple[Board, ...] = ()
         self._obstacle: tuple[str, str] | None = None
-        self._facts: dict[str, Any] = {}
         try:
-            self._nvml = importlib.import_module("pynvml") if nvml is None else nvml
-            self._handle = self._open()
-            self._facts = {"board": _text(self._nvml.nvmlDeviceGetName(self._handle))}
-            self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
-        except ImportError:
-            self._obstacle = ("the Python module pynvml is missing", INSTALL)
-        except self._nvml.NVMLError as error:
-            remedy = NO_COUNTER if self._facts else INSTALL
-            self._obstacle = (f"NVML says: {error}", remedy)
+            self._nvml = load_nvml(nvml)
+            self._boards = open_boards(self._names, self._nvml)
+        except Missing as missing:
+            self._obstacle = (str(missing.args[0]), str(missing.args[1]))
 
     @property
     def name(self) -> str:
@@ -61,57 +59,63 @@ class NvmlMeter:
         return "measured"
 
     def zones(self) -> tuple[Zone, ...]:
-        """Return the board."""
-        return (self._zone,)
+        """Return the boards; all may be summed."""
+        return tuple(board.zone for board in self._boards) or (Zone("gpu", "board"),)
 
-    def start(self) -> Sample:
+    def start(self) -> Track[tuple[Sample, ...]]:
         """Read the first edge; the caller has synchronised the device."""
+        return Track(self._take)
+
+    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+        """Read the second edge."""
+        return readings(mark, self.zones(), self.traits())
+
+    def traits(self) -> tuple[Traits, ...]:
+        """Return what is known of each board's counter."""
+        return (TRAITS,) * len(self.zones())
+
+    def describe(self) -> dict[str, Any]:
+        """Return source, steps, and each board's model and who shares it."""
+        known = [facts(board, self._nvml, self._own) for board in self._boards]
+        return {"source": TRAITS.source, "update_period_ns": TRAITS.update_ns, "boards": known}
+
+    def spec(self) -> dict[str, Any]:
+        """Return what opens this meter again in another process."""
+        return {"meter": "nvml", "boards": None if self._names is None else list(self._names)}
+
+    def obstacle(self) -> tuple[str, str] | None:
+        """Return why it cannot be used here and what would allow it, or None."""
+        return self._obstacle or self._without_counter()
+
+    def _without_counter(self) -> tuple[str, str] | None:
+        for board in self._boards:
+            sample = self._sample(board)
+            if sample.reason:
+                return f"{board.zone.name}: {sample.reason}", NO_COUNTER
+            if sample.microjoules == 0:
+                return f"{board.zone.name}: the counter reads 0, as where a board has none", NO_COUNTER
+        return None
+
+    def _take(self) -> tuple[Sample, ...]:
         if self._obstacle:
-            return Sample(self._clock(), None, self._obstacle[0])
+            return tuple(Sample(self._clock(), None, self._obstacle[0]) for _ in self.zones())
+        return tuple(self._sample(board) for board in self._boards)
+
+    def _sample(self, board: Board) -> Sample:
         try:
-            millijoules = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+            millijoules = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(board.handle))
         except self._nvml.NVMLError as error:
             return Sample(self._clock(), None, f"NVML says: {error}")
         return Sample(self._clock(), millijoules * 1000)
 
-    def read(self, mark: Sample) -> tuple[Reading, ...]:
-        """Read the second edge."""
-        return (reading(self._zone, mark, self.start(), TRAITS),)
-
-    def describe(self) -> dict[str, Any]:
-        """Return source, steps and the board's name."""
-        return {"source": TRAITS.source, "update_period_ns": TRAITS.update_ns, **self._facts}
-
-    def spec(self) -> dict[str, Any]:
-        """Return what opens this meter again in another process."""
-        return {"meter": "nvml", "board": self._board}
-
-    def obstacle(self) -> tuple[str, str] | None:
-        """Return why it cannot be used here and what would allow it, or None."""
-        return self._obstacle
-
-    def _open(self) -> Any:  # noqa: ANN401 -- NVML's handle
-        self._nvml.nvmlInit()
-        if isinstance(self._board, str):
-            return self._nvml.nvmlDeviceGetHandleByUUID(self._board)
-        return self._nvml.nvmlDeviceGetHandleByIndex(self._board)
-
 
 def open_nvml(spec: Mapping[str, Any]) -> NvmlMeter:
     """Open the meter that `NvmlMeter.spec` described."""
-    return NvmlMeter(spec["board"])
+    return NvmlMeter(spec["boards"])
 
 
-def board_of(device: int, visible: str | None) -> int | str:
-    """Return NVML's name for CUDA's device number: NVML ignores `CUDA_VISIBLE_DEVICES`, given as `visible`.
-
-    A number stays a number, a UUID a UUID; MIG names are passed on and NVML refuses them with its own words.
-    """
-    names = [name.strip() for name in (visible or "").split(",") if name.strip()]
-    if device >= len(names):
-        return device
-    return int(names[device]) if names[device].isdigit() else names[device]
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+def names_of(boards: int | str | Sequence[int | str] | None) -> tuple[int | str, ...] | None:
+    """Return boards as a tuple of names; None stands for all there are."""
+    if boards is None:
+        return None
+    return (boards,) if isinstance(boards, int | str) else tuple(boards)

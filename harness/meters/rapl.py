@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.meters.base import Grade, Reading, Scope, Zone
-from harness.meters.counters import Sample, Traits, longest_window_s, reading
+from harness.meters.counters import Sample, Traits, longest_window_s, look_every_s
+from harness.meters.track import Track, readings
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -73,7 +74,8 @@ class RaplMeter:
     """Reads packages and their memory at both edges of a window.
 
     `clock` is a monotonic clock in nanoseconds. Files are opened for each read, about 10 microseconds
-    apiece, so that a zone which goes away is noticed.
+    apiece, so that a zone which goes away is noticed. A window that lasts so long that a counter could wrap
+    twice is read in between as well, by a thread that otherwise sleeps.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class RaplMeter:
     ) -> None:
         self._root, self._clock, self._read_text = root, clock, read_text
         self._survey = survey(root, read_text, ceiling_watts)
+        self._every_s = look_every_s((each.zone.range_uj, each.traits) for each in self._survey.counters)
 
     @property
     def name(self) -> str:
@@ -101,21 +104,24 @@ class RaplMeter:
         """Return packages and their memory, duplicates dropped; all may be summed."""
         return tuple(counter.zone for counter in self._survey.counters)
 
-    def start(self) -> tuple[Sample, ...]:
+    def start(self) -> Track[tuple[Sample, ...]]:
         """Read the first edge: one sample per zone."""
-        return tuple(self._sample(counter) for counter in self._survey.counters)
+        return Track(self._take, self._every_s)
 
-    def read(self, mark: tuple[Sample, ...]) -> tuple[Reading, ...]:
+    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge."""
-        after = self.start()
-        pairs = zip(self._survey.counters, mark, after, strict=True)
-        return tuple(reading(counter.zone, first, last, counter.traits) for counter, first, last in pairs)
+        return readings(mark, self.zones(), self.traits())
+
+    def traits(self) -> tuple[Traits, ...]:
+        """Return what is known of each zone's counter."""
+        return tuple(counter.traits for counter in self._survey.counters)
 
     def describe(self) -> dict[str, Any]:
         """Return source, steps and limits of each zone, and what was left out and why."""
         return {
             "source": "RAPL powercap",
             "update_period_ns": UPDATE_NS,
+            "read_in_between_every_s": self._every_s and round(self._every_s, 1),
             "zones": [_facts(counter) for counter in self._survey.counters],
             "left_out": [list(pair) for pair in self._survey.left_out],
         }
@@ -130,24 +136,32 @@ class RaplMeter:
             return f"{self._survey.broken} zones are listed, but a container hides what they link to", MASKED
         if not self._survey.counters:
             return "the kernel shows no RAPL package zone", NO_TREE
-        for zone, sample in zip(self.zones(), self.start(), strict=True):
+        for zone, sample in zip(self.zones(), self._take(), strict=True):
             if sample.reason:
                 return f"{zone.name}: {sample.reason}", ALLOW if sample.reason == DENIED else FAILED
         return None
 
-    def _sample(self, counter: Counter) -> Sample:
-        try:
-            text = self._read_text(counter.folder / "energy_uj")
-            return Sample(self._clock(), int(text))
-        except OSError as error:
-            return Sample(self._clock(), None, _why(error))
-        except ValueError:
-            return Sample(self._clock(), None, "energy_uj holds no number")
+    def _take(self) -> tuple[Sample, ...]:
+        return tuple(
+            sampled(counter.folder / "energy_uj", self._read_text, self._clock)
+            for counter in self._survey.counters
+        )
 
 
 def open_rapl(spec: Mapping[str, Any]) -> RaplMeter:
     """Open the meter that `RaplMeter.spec` described."""
     return RaplMeter(Path(spec["root"]))
+
+
+def sampled(file: Path, read_text: ReadText, clock: Callable[[], int]) -> Sample:
+    """Read one counter file in microjoules, or say why it could not be read."""
+    try:
+        text = read_text(file)
+        return Sample(clock(), int(text))
+    except OSError as error:
+        return Sample(clock(), None, _why(error, file.name))
+    except ValueError:
+        return Sample(clock(), None, f"{file.name} holds no number")
 
 
 def survey(root: Path, read_text: ReadText = read_text, ceiling_watts: int = CEILING_WATTS) -> Survey:
@@ -244,10 +258,10 @@ def _facts(counter: Counter) -> dict[str, Any]:
     }
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError, file: str) -> str:
     """Say what went wrong with a counter file, without its path."""
     if error.errno in (errno.EACCES, errno.EPERM):
-        return DENIED
+        return f"permission denied on {file}"
     if error.errno in (errno.ENOENT, errno.ENODEV):
         return "the zone is gone"
-    return f"energy_uj could not be read ({error.strerror or 'unknown error'})"
+    return f"{file} could not be read ({error.strerror or 'unknown error'})"

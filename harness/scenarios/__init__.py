@@ -2,10 +2,14 @@
 
 from harness.errors import unknown_name
 from harness.scenarios.base import Scenario
+from harness.scenarios.batch import BATCH
 from harness.scenarios.offline import OFFLINE
+from harness.scenarios.server import SERVER
 from harness.scenarios.single_stream import SINGLE_STREAM
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for scenario in (SINGLE_STREAM, OFFLINE)}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario for scenario in (SINGLE_STREAM, BATCH, OFFLINE, SERVER)
+}
 
 
 def get_scenario(name: str) -> Scenario:

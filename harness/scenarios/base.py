@@ -1,8 +1,8 @@
-"""What a scenario decides: what one call gets, and whether a call's time is a request's latency."""
+"""What a scenario decides: what one call gets, when it is made, and what its time is the latency of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 Asked = TypeVar("Asked")
 """Requests at boundary `encoded`, examples at boundary `text`."""
@@ -11,19 +11,21 @@ Asked = TypeVar("Asked")
 class Split(Protocol):
     """Splits what a visit asks into calls."""
 
-    def __call__(self, asked: Sequence[Asked], /) -> list[Sequence[Asked]]:
-        """Return the calls, in order."""
+    def __call__(self, asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
+        """Return the calls, in order; `batch` is how many a call gets where the user may choose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A way in which requests arrive.
 
-    `calls` splits the requests of a visit into the calls that are made one after the other; `per_request`
-    says whether the duration of a call is the latency of one request.
+    `calls` splits the requests of a visit into calls; `latency` says whose latency a call's time is: one
+    request's, a whole call's, or nobody's. `timed_arrivals` says that calls are made when requests arrive, at
+    a rate, instead of one after the other.
     """
 
     name: str
     summary: str
-    per_request: bool
+    latency: Literal["request", "call", ""]
     calls: Split
+    timed_arrivals: bool = False

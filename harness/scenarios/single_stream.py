@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from harness.scenarios.base import Asked, Scenario
 
 
-def _one_by_one(asked: Sequence[Asked], /) -> list[Sequence[Asked]]:
+def one_by_one(asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
+    """Return a call for each request."""
+    del batch
     return [(each,) for each in asked]
 
 
-SINGLE_STREAM = Scenario("single-stream", "one request at a time; latency counts", True, _one_by_one)
+SINGLE_STREAM = Scenario("single-stream", "one request at a time; latency counts", "request", one_by_one)

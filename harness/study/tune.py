@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 
 from harness.catalog import Catalog
-from harness.compare import Ratio, energy_reduction, quality_change, speedup
+from harness.change import quality_change
+from harness.compare import Ratio, energy_reduction, speedup
 from harness.data import folds
 from harness.errors import MeasurementError, UsageError
 from harness.estimate import Estimate

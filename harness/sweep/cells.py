@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from harness.record import CellFacts
+from harness.sweep.sides import MARK, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,9 @@ class Cell:
     `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell;
     `command` is the sha256 of the program from outside, empty for all others; `definition` is that of what
     makes a user's own task. `rung` is that of a ladder's rung; `threads` are those of each of `instances`,
-    and `cores` what all together may use.
+    and `cores` what all together may use. `twin` is 1 for the second cell of a variant against itself.
+    `rate` is what scenario `server` offers, in requests per second; 0 where the search for the promise `slo`
+    finds it.
     """
 
     task: str
@@ -34,21 +37,19 @@ class Cell:
     definition: str = ""
     rung: str = ""
     cores: int = 0
+    twin: int = 0
+    rate: float = 0.0
+    slo: str = ""
 
     @property
     def id(self) -> str:
         """A readable name with a hash of everything that makes the cell: also its file name."""
-        where = self.device.replace(":", "")
-        variant = self.variant.replace(" ", "-")
-        return f"{self.task}-{variant}-{where}-{self.scenario}-{_digest(asdict(self))}"
+        return named(self, asdict(self))[0]
 
     @property
     def group(self) -> str:
         """The group's name: cells that differ in the variant, or in how it uses the cores, are compared."""
-        own = ("variant", "command", "rung", "instances", "cores")
-        common = {name: value for name, value in asdict(self).items() if name not in own}
-        common["threads"] = self.cores or self.threads
-        return f"{self.task}-{self.device.replace(':', '')}-{self.scenario}-{_digest(common)}"
+        return named(self, asdict(self))[1]
 
     def facts(self) -> CellFacts:
         """Return the cell as the record has it."""
@@ -57,6 +58,9 @@ class Cell:
             id=self.id, group=self.group, **{name: known[name] for name in known if name in _FACTS}
         )
 
+
+OWN = ("variant", "command", "rung", "instances", "cores", "twin")
+"""What the cells of a group may differ in."""
 
 _FACTS = CellFacts.model_fields.keys()
 
@@ -69,5 +73,18 @@ def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     return sorted_cells
 
 
-def _digest(facts: dict[str, object]) -> str:
+def named(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> tuple[str, str]:
+    """Return a cell's id and its group's, hashes of these of its facts; `own` are no part of the group's."""
+    where = cell.device.replace(":", "")
+    common = {name: value for name, value in facts.items() if name not in own}
+    common["threads"] = cell.cores or cell.threads
+    if MARK in cell.variant:  # at a gate a variant is compared with its own other sides, and with no other
+        common["sides_of"] = plain(cell.variant)
+    return (
+        f"{cell.task}-{cell.variant.replace(' ', '-')}-{where}-{cell.scenario}-{_digest(facts)}",
+        f"{cell.task}-{where}-{cell.scenario}-{_digest(common)}",
+    )
+
+
+def _digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]

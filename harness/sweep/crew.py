@@ -6,16 +6,20 @@ Where the group's memory would not fit, workers are loaded for each visit and en
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from harness.scenarios.promise import parse
 from harness.sweep.cells import Cell
 from harness.sweep.launch import Worker
 from harness.sweep.machine import Machine
 from harness.sweep.plan import Plan
+from harness.sweep.search import search
+from harness.sweep.sides import plain
 
 WARMUP_REQUESTS = 16
-"""Enough for allocators and pools to settle on this group's lengths; the same for all variants."""
+"""Requests of one window of warming up: enough lengths for allocators and pools to settle on this group's."""
 
 WORKER_BYTES = 600 * 2**20
 """A worker that has loaded torch and transformers, before any weights; ONNX workers need a fifth of it."""
@@ -40,6 +44,10 @@ class Crew:
     """Where encoded splits are kept."""
     resident: bool = True
     """Whether workers stay loaded between visits."""
+    windows: int | None = None
+    """How many windows of requests warm every system up, once the group knows what its slowest needs."""
+    rate: float = 0.0
+    """Requests per second that all systems are offered, once a search has found what all can bear."""
     workers: dict[str, Worker] = field(default_factory=dict)
 
     def open(self, cell: Cell) -> dict[str, Any]:
@@ -47,6 +55,35 @@ class Crew:
         opened = self._load(cell)
         self._rest(cell)
         return {**opened, "loaded_per_visit": not self.resident}
+
+    def level(self, cell: Cell, opened: Mapping[str, Any], windows: int) -> dict[str, Any]:
+        """Warm a cell's worker up to as many windows as any of the group needed; return what is true then."""
+        self.windows = windows
+        missing = windows - opened.get("windows", windows)  # a program from file to file starts cold
+        if missing <= 0:
+            return dict(opened)
+        indexes = self._warmed_on(cell)
+        if self.resident:
+            with self.turn(cell) as worker:
+                worker.ask("warm", indexes=indexes, windows=missing, exactly=True, first=False)
+        requests = opened["warmup_requests"] + missing * len(indexes)
+        return {**opened, "warmup_requests": requests, "windows": windows}
+
+    def order(self, cell: Cell, indexes: Sequence[int], turn: int) -> dict[str, Any]:
+        """Return what a visit in round `turn` asks of a worker."""
+        profile = self.plan.profile
+        window = {"indexes": list(indexes), "warmup": profile.warmup, "window_ms": profile.window_ms}
+        return {**window, "rate": cell.rate or self.rate, "seed": f"{self.plan.seed} {turn}"}
+
+    def search(self, cell: Cell) -> dict[str, Any]:
+        """Find the highest rate at which a cell keeps the plan's promise, over the whole sample."""
+        with self.turn(cell) as worker:
+
+            def visit(rate: float, seed: str) -> dict[str, Any]:
+                warmup, indexes = self.plan.profile.warmup, list(self.sample)
+                return worker.ask("visit", indexes=indexes, warmup=warmup, rate=rate, seed=seed)
+
+            return search(visit, parse(cell.slo), self.plan.seed)
 
     @contextmanager
     def turn(self, cell: Cell) -> Iterator[Worker]:
@@ -69,12 +106,19 @@ class Crew:
         for worker in self.workers.values():
             worker.end()
         self.workers.clear()
+        self.windows = None
 
     def _load(self, cell: Cell) -> dict[str, Any]:
-        worker = self.machine.launch(self.plan.cpus, cell.threads)
+        worker = self.machine.launch_of(self.plan.side(cell.variant))(self.plan.cpus, cell.threads)
         self.workers[cell.id] = worker
         opened = worker.ask("open", sample=list(self.sample), **self._opening(cell))
-        return opened | worker.ask("warm", indexes=list(self.warmup))
+        exactly = self.windows is not None
+        windows = self.windows or self.plan.profile.warm_windows
+        return opened | worker.ask("warm", indexes=self._warmed_on(cell), windows=windows, exactly=exactly)
+
+    def _warmed_on(self, cell: Cell) -> list[int]:
+        """Return the requests of a window of warming up: a whole batch at least."""
+        return list(islice(cycle(self.warmup), max(len(self.warmup), cell.batch)))
 
     def _rest(self, cell: Cell) -> None:
         if self.resident:
@@ -85,16 +129,16 @@ class Crew:
     def _opening(self, cell: Cell) -> dict[str, Any]:
         return {
             "task": self.plan.task_words,
-            "variant": cell.variant,
+            "variant": plain(cell.variant),
             "rung": self.plan.rung_words(cell.variant),
             "scenario": cell.scenario,
             "boundary": cell.boundary,
             "data": self.plan.data.model_dump(),
             "artifact": self.artifacts[cell.variant],
-            "settings": settings(self.plan),
+            "settings": settings(self.plan, cell.batch),
             "placement": placement(self.plan, cell.variant),
             "meter": self.plan.meter,
-            "cache": str(self.cache),
+            "cache": str(self.plan.cache_of(cell.variant, self.cache)),
         }
 
 
@@ -109,9 +153,9 @@ def fits(sizes: Sequence[int], limit_bytes: int | None) -> bool:
     return needed <= MEMORY_SHARE * limit_bytes
 
 
-def settings(plan: Plan) -> dict[str, Any]:
+def settings(plan: Plan, batch: int = 1) -> dict[str, Any]:
     """Return what every system of the plan is asked to do alike, as the worker reads it."""
-    return {"max_length": plan.max_length, "batch": 1, "command": plan.command}
+    return {"max_length": plan.max_length, "batch": batch, "command": plan.command}
 
 
 def placement(plan: Plan, variant: str) -> dict[str, Any]:

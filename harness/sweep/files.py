@@ -23,6 +23,7 @@ from harness.errors import DataError
 from harness.loop import Clock, visit
 from harness.memory import PeakMemory
 from harness.meters.base import Meter
+from harness.perf_events import WorkCounters
 from harness.sweep.program import ABOUT
 from harness.sweep.spawn import Program, Start, descendants, end_all
 from harness.system import Example, Predictions
@@ -36,11 +37,15 @@ CHUNK = 256
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
-    """What a visit is measured with: clocks in nanoseconds of wall and of CPU time, and a meter or none."""
+    """What a visit is measured with: clocks in nanoseconds of wall and of CPU time, and a meter or none.
+
+    `counters` count cycles and instructions of the worker and of the program it starts, where there are any.
+    """
 
     wall: Clock
     cpu: Clock
     meter: Meter | None
+    counters: WorkCounters = field(default_factory=WorkCounters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,12 @@ class Files:
         tools = self.instruments
         with self._start(indexes) as start:
             seen = visit(
-                self, [(start,)], warmup=(), clock=tools.wall, cpu_clock=tools.cpu, meter=tools.meter
+                *(self, [(start,)]),
+                warmup=(),
+                clock=tools.wall,
+                cpu_clock=tools.cpu,
+                meter=tools.meter,
+                counters=tools.counters,
             )
             answers = self._read(start, indexes)
         examples = self.asked.examples(indexes)
@@ -119,6 +129,7 @@ class Files:
             "tokens": self.about.get("tokens", sum(map(_words, examples))),
             "wall_ns": seen.wall_ns,
             "cpu_ns": seen.cpu_ns,
+            **dict(zip(("cycles", "instructions"), seen.counts, strict=False)),
             "call_ns": list(seen.call_ns),
             "readings": [asdict(reading) for reading in seen.readings],
             "answers": answers,

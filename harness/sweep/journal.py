@@ -2,10 +2,13 @@
 
 {"kind": "opened",    "cell", "launch", "load_ns", "effective", "loop_ns_per_request",
                       "first_request_ns", "warmup_requests"}
-{"kind": "round",     "group", "index", "slice", "launch", "indexes", "visits": {cell: {...}}}
+{"kind": "round",     "group", "index", "slice", "launch", "elapsed_ns", "indexes", "visits": {cell: {...}}}
 {"kind": "completed", "cell", "indexes", "answers", "truncated"}
+{"kind": "searched",  "cell", "highest_rate", "capacity", "trials"}   when a promise was asked for
 {"kind": "failed",    "cell", "failure": {...}}
 {"kind": "memory",    "cell", "peak_bytes", "counted_as"}
+{"kind": "idle",      "cell", "when", "readings" or "unavailable"}    before the first round, after the last
+{"kind": "stopped",   "cell", "reason", "rounds", "half_width"}       when rounds were added until enough
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +28,10 @@ class CellJournal:
     completed: Entry | None = None
     failed: Entry | None = None
     memory: Entry | None = None
+    stopped: Entry | None = None
+    idle: dict[str, Entry] = field(default_factory=dict)
+    """By when; of several before, the first."""
+    searched: Entry | None = None
 
     @property
     def timed_answers(self) -> dict[int, str]:
@@ -34,6 +41,20 @@ class CellJournal:
             for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
                 answers.setdefault(index, answer)
         return answers
+
+    @property
+    def unstable(self) -> int | None:
+        """How many examples were answered differently when they were timed again; None if none was."""
+        answers: dict[int, str] = {}
+        changed: set[int] = set()
+        again = False
+        for turn, visit in self.visits:
+            again = again or visit.get("passes", 1) > 1 or any(index in answers for index in turn["indexes"])
+            changed.update(visit.get("changed", ()))
+            for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
+                if answers.setdefault(index, answer) != answer:
+                    changed.add(index)
+        return len(changed) if again else None
 
     @property
     def untimed_answers(self) -> dict[int, str]:
@@ -81,3 +102,10 @@ def _place(gathered: CellJournal, entry: Entry) -> None:
         gathered.failed = entry
     elif entry["kind"] == "memory":
         gathered.memory = entry
+    elif entry["kind"] == "stopped":
+        gathered.stopped = entry
+    elif entry["kind"] == "idle":
+        keep = gathered.idle.setdefault if entry["when"] == "before" else gathered.idle.__setitem__
+        keep(entry["when"], entry)
+    elif entry["kind"] == "searched":
+        gathered.searched = entry

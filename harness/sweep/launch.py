@@ -54,9 +54,18 @@ class ProcessWorker:
     """A worker in a process and session of its own.
 
     `python -P` keeps the user's folder off the module path, so that a `harness.py` there cannot shadow ours.
+    `python` and the folder `source` say whose code it runs, where that is not ours.
     """
 
-    def __init__(self, cpus: Sequence[int], threads: int, *, patience_s: float = 3600.0) -> None:
+    def __init__(
+        self,
+        cpus: Sequence[int],
+        threads: int,
+        *,
+        patience_s: float = 3600.0,
+        python: str = sys.executable,
+        source: str = "",
+    ) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(patience_s)
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the worker
@@ -64,9 +73,13 @@ class ProcessWorker:
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
         words = [str(theirs.fileno()), str(os.getpid()), json.dumps(sorted(cpus))]
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-            [sys.executable, "-P", "-m", "harness.sweep.worker", *words],
+            [python, "-P", "-m", "harness.sweep.worker", *words],
             pass_fds=[theirs.fileno()],
-            env={**worker_environment(os.environ, threads), "TMPDIR": self._scratch.name},
+            env={
+                **worker_environment(os.environ, threads),
+                **module_path(os.environ, source),
+                "TMPDIR": self._scratch.name,
+            },
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
@@ -142,6 +155,13 @@ class ProcessWorker:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
         return "Its last words: " + " | ".join(lines[-3:]) if lines else None
+
+
+def module_path(base: Mapping[str, str], source: str) -> dict[str, str]:
+    """Return the variable that puts the code of another version before what is installed; none for ours."""
+    if not source:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join([source, *filter(None, [base.get("PYTHONPATH")])])}
 
 
 def worker_environment(base: Mapping[str, str], threads: int) -> dict[str, str]:

@@ -2,21 +2,28 @@
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from harness.device import check_device
 from harness.errors import MeasurementError
-from harness.meters.base import Choice
-from harness.record import Host, Memory
-from harness.sweep.launch import Launch, ProcessWorker
+from harness.meters.base import Choice, Meter
+from harness.meters.check import Check
+from harness.record import Host, Memory, Moment, Revision
+from harness.sweep.launch import Launch, ProcessWorker, Worker
+from harness.sweep.sides import Foreign, Side
+from harness.watch import Look, Usage, Watch, usage
 
 
-def _choose(device: str) -> Choice:
+def _choose(device: str, wanted: str | None = None) -> Choice:
     from harness.meters.choose import choose
 
-    return choose(device)
+    return choose(device, wanted)
 
 
 def _host() -> Host:
@@ -55,21 +62,99 @@ def _cpus() -> Sequence[int]:
     return physical_cpus(os.sched_getaffinity(0))
 
 
+def _look(cpus: Sequence[int]) -> Look:
+    """Return who looks at these CPUs and the others of the same cores."""
+    from harness.kernel import siblings
+
+    return Watch(sorted({each for cpu in cpus for each in siblings(cpu) or (cpu,)})).look
+
+
+def _moment(cpus: Sequence[int]) -> Moment:
+    from harness.conditions import moment
+    from harness.host_gpu import moments, nvml_module
+
+    return moment(cpus, gpus=moments(nvml_module()))
+
+
+def _processes() -> Mapping[int, tuple[str, float]]:
+    from harness.conditions import cpu_time_by_process
+
+    return cpu_time_by_process(os.getpid())
+
+
+def _open_meter(spec: Mapping[str, Any]) -> Meter:
+    from harness.meters.choose import open_meter
+
+    return open_meter(spec)
+
+
+def _try_meter(meter: Meter) -> Check:
+    from harness.meters.trial import tried
+
+    return tried(meter)
+
+
+def _as_asked(window_ms: int) -> int:
+    return window_ms
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _launch_side(side: Side) -> Launch:
+    def launch(cpus: Sequence[int], threads: int) -> Worker:
+        python = side.python or sys.executable
+        return Foreign(ProcessWorker(cpus, threads, python=python, source=side.source), side.ref)
+
+    return launch
+
+
+def _revision() -> Revision | None:
+    from harness.revision import revision_of
+
+    return revision_of(Path.cwd())
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """This machine: its workers, meters, memory, clock on the wall, and a name for each new run."""
+    """This machine: its workers, meters, memory, clock on the wall, and a name for each new run.
+
+    `look` returns who looks at CPUs while a worker works, `moment` what moves by itself, `processes` the CPU
+    seconds of others by process, `usage` what this process and its workers have used.
+    """
 
     launch: Launch = ProcessWorker
-    choose_meter: Callable[[str], Choice] = _choose
+    launch_side: Callable[[Side], Launch] = _launch_side
+    """Given a side of a gate, starts workers of its code."""
+    revision: Callable[[], Revision | None] = _revision
+    """Which commit of the project in the working folder is under test."""
+    choose_meter: Callable[..., Choice] = _choose
+    """Given a device, and the meter that a user named if one did."""
     host: Callable[[], Host] = _host
     software: Callable[[], dict[str, str]] = _software
     memory: Callable[[int], Memory] = _memory
     memory_limit_bytes: Callable[[], int | None] = _memory_limit_bytes
     now: Callable[[], datetime] = _now
+    clock: Callable[[], int] = time.perf_counter_ns
     cpus: Callable[[], Sequence[int]] = _cpus
+    try_meter: Callable[[Meter], Check] = _try_meter
     check_device: Callable[[str], None] = check_device
+    open_meter: Callable[[Mapping[str, Any]], Meter] = _open_meter
+    look: Callable[[Sequence[int]], Look] = _look
+    moment: Callable[[Sequence[int]], Moment] = _moment
+    processes: Callable[[], Mapping[int, tuple[str, float]]] = _processes
+    usage: Callable[[], Usage] = usage
+    sleep: Callable[[float], None] = time.sleep
+    window_ms: Callable[[int], int] = _as_asked
+    """How long windows must be here at least, given what the profile asks."""
     suffix: Callable[[], str] = field(default=lambda: secrets.token_hex(2))
+
+    def launch_of(self, side: Side | None) -> Launch:
+        """Return what starts the workers of a side, or of no side in particular."""
+        return self.launch_side(side) if side else self.launch
+
+
+def chosen_meter(machine: Machine, device: str, wanted: str) -> Choice:
+    """Return the meter of a device; `wanted` is the one that a user named, or nothing."""
+    return machine.choose_meter(device, wanted) if wanted else machine.choose_meter(device)

@@ -11,10 +11,15 @@ from harness.data.own import Found, Own, find
 from harness.errors import UsageError, unknown_name
 from harness.scenarios import get_scenario
 from harness.study.ladder import Ladder
-from harness.sweep.machine import Machine
+from harness.sweep.load import asked_load, check_load
+from harness.sweep.machine import Machine, chosen_meter
+from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
 from harness.sweep.plan import PROFILES, DataPlan, ModelPlan, Plan, Profile
 from harness.tasks import get_task
+
+ALL = 10_000_000
+"""More examples than any split holds."""
 
 MAXIMUM_LENGTH = 8192
 """Longer than any encoder here reads; the checkpoint's own limit is checked when it loads."""
@@ -35,16 +40,35 @@ class RunOptions:
     variants: tuple[str, ...] | None = None
     scenarios: tuple[str, ...] = ()
     """None named: single-stream, but offline at boundary `process`."""
+    batches: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
+    slo: str = ""
+    window_ms: int | None = None
     boundary: Literal["encoded", "text", "process"] = "encoded"
+    protocol: Mapping[str, Any] | None = None
+    """Another's protocol that is reported by too (`harness.protocol.asked`)."""
     ladder: Ladder | None = None
     command: str = ""
     threads: int | None = None
+    instances: int = 1
+    """Copies of each variant that share the threads."""
     max_length: int = 256
     profile: str = "default"
     rounds: int | None = None
+    launches: int | None = None
+    precision: float | None = None
+    """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
+    time_budget_s: float | None = None
+    """Seconds of measuring after which none is added; needs `precision`."""
+    null_test: str = ""
+    """The variant that is measured against itself."""
+    condition: str = ""
+    """Of a null test: what else the machine does meanwhile, in words."""
     sample: int | None = None
     seed: int = 0
     quality: Literal["full", "sample"] = "full"
+    meter: str = ""
+    """The meter that is used instead of the first that works, as `NAME` or `NAME:ARGUMENT`."""
 
 
 def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> RunOptions:
@@ -56,12 +80,19 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
     if options.ladder and options.boundary == "process":
         raise UsageError("a ladder is measured at boundary encoded or text.", remedy="Leave out --boundary.")
     options = replace(options, scenarios=_scenarios(options))
+    options = _null_test(options) if options.null_test else options
     for name in options.scenarios:
         get_scenario(name)
+    check_load(options.scenarios, options.batches, options.rates, options.slo)
     if options.profile not in PROFILES:
         raise unknown_name("profile", options.profile, PROFILES)
     machine.check_device(options.device)
+    if options.meter:
+        from harness.meters.choose import required
+
+        required(chosen_meter(machine, options.device, options.meter), options.meter)
     _check_numbers(options, len(machine.cpus()))
+    _check_instances(options)
     return replace(options, variants=_variants(options, catalog, machine, narrator))
 
 
@@ -74,6 +105,27 @@ def _scenarios(options: RunOptions) -> tuple[str, ...]:
         "at boundary process a program is given all requests of a visit at once, which is scenario offline.",
         remedy="Leave out --scenario, or name offline alone.",
     )
+
+
+def _check_instances(options: RunOptions) -> None:
+    """Refuse copies where somebody else decides how many there are."""
+    if options.instances > 1 and (options.ladder or options.command or options.boundary == "process"):
+        raise UsageError(
+            "copies are made of our own variants, at boundary encoded or text.",
+            where="--instances",
+            remedy="Leave it out; a rung of a ladder has its own `instances`.",
+        )
+
+
+def _null_test(options: RunOptions) -> RunOptions:
+    """Return what measures one variant against itself: no other variant, and no untimed pass for quality."""
+    if options.variants or options.ladder or options.command:
+        raise UsageError(
+            "a null test measures one variant against itself.",
+            where="--null-test",
+            remedy="Leave out --variants, --system-command and the ladder.",
+        )
+    return replace(options, variants=(options.null_test,), quality="sample")
 
 
 def _check_command(options: RunOptions) -> None:
@@ -126,13 +178,22 @@ def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
 def _check_numbers(options: RunOptions, cores: int) -> None:
     for name, value, high in (
         ("--threads", options.threads, cores),
+        ("--instances", options.instances, options.threads or cores),
         ("--rounds", options.rounds, 10_000),
+        ("--launches", options.launches, 1_000),
         ("--limit", options.sample, 10_000_000),
         ("--max-length", options.max_length, MAXIMUM_LENGTH),
     ):
         if value is not None and not 1 <= value <= high:
             limit = f"this process may use {cores} CPUs" if name == "--threads" else f"at most {high:,}"
             raise UsageError(f"{name} {value} is out of range.", remedy=f"It is at least 1; {limit}.")
+
+
+    if options.time_budget_s is not None and options.precision is None:
+        raise UsageError(
+            "--time-budget ends what --precision asks for, and nothing is asked for.",
+            remedy="Add --precision 2%, or set the number of rounds with --rounds.",
+        )
 
 
 def found_of(options: RunOptions, cache: Path, *, labelled: bool = True) -> Found:
@@ -142,11 +203,15 @@ def found_of(options: RunOptions, cache: Path, *, labelled: bool = True) -> Foun
     return find(options.task, options.data, options.own, cache, split=options.split, labelled=labelled)
 
 
-def profile_of(options: RunOptions) -> Profile:
-    """Return the profile with what the user changed of it."""
-    asked = {"rounds": options.rounds, "sample": options.sample}
+def profile_of(options: RunOptions, machine: Machine) -> Profile:
+    """Return the profile with what the user changed of it, and windows as long as this machine needs them."""
+    asked = {"rounds": options.rounds, "launches": options.launches, "sample": options.sample}
     changed = {name: value for name, value in asked.items() if value is not None}
-    return PROFILES[options.profile].model_copy(update=changed)
+    known = PROFILES[options.profile]
+    if options.protocol:  # whole programs over whole splits: every start is asked all that is timed
+        changed = {**({} if known.name == "quick" else {"sample": ALL}), **changed, "slice_at_least": ALL}
+    window_ms = machine.window_ms(known.window_ms) if options.window_ms is None else options.window_ms
+    return known.model_copy(update={**changed, "window_ms": window_ms})
 
 
 def make_plan(
@@ -156,9 +221,8 @@ def make_plan(
     now = machine.now()
     cpus = tuple(machine.cpus())
     threads = options.threads or len(cpus)
-    from harness.meters.choose import spec_of
-
-    meter = machine.choose_meter(options.device).meter
+    meter = metered(machine, options.device, options.meter)
+    profile = profile_of(options, machine)
     return Plan(
         run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
         created=now.isoformat(timespec="seconds"),
@@ -173,18 +237,28 @@ def make_plan(
         model=ModelPlan(**checkpoint),
         variants=options.variants or (),
         scenarios=options.scenarios,
+        batches=options.batches,
+        rates=options.rates,
+        slo=options.slo,
         boundary=options.boundary,
+        null_test=bool(options.null_test),
+        precision=options.precision,
+        time_budget_s=options.time_budget_s,
         ladder=options.ladder,
+        instances_each=options.instances,
         command=options.command,
         device=options.device,
         cpus=cpus[:threads],
         threads=threads,
         max_length=options.max_length,
-        profile=profile_of(options),
+        profile=meter.lengthened(profile) if options.window_ms is None else profile,
         seed=options.seed,
         quality=options.quality,
-        meter=spec_of(meter) if meter else None,
+        meter=meter.spec(),
+        energy=meter.facts(),
+        meter_asked=options.meter,
         host_fingerprint=machine.host().fingerprint,
+        revision=machine.revision(),
         configuration=_configuration(options, found, checkpoint["name"], threads),
     )
 
@@ -206,13 +280,37 @@ def _configuration(options: RunOptions, found: Found, model: str, threads: int) 
         "device": options.device,
         "variants": list(options.variants or ()),
         "scenarios": list(options.scenarios),
+        **asked_load(options.batches, options.rates, options.slo, options.window_ms),
         **({"ladder": options.ladder.facts()} if options.ladder else {}),
         "boundary": options.boundary,
+        **({"protocol": dict(options.protocol)} if options.protocol else {}),
         "threads": threads,
+        **({"instances": options.instances} if options.instances > 1 else {}),
         "max_length": options.max_length,
         "profile": options.profile,
         "rounds": options.rounds,
+        **_more_rounds(options),
         "limit": options.sample,
         "seed": options.seed,
         "quality": options.quality,
+        **_asked_meter(options.meter),
     }
+
+
+def _asked_meter(meter: str) -> dict[str, Any]:
+    """Return which meter was asked for, if any was; the folders and words of its argument stay here."""
+    from harness.meters.choose import shown
+
+    return {"meter": shown(meter)} if meter else {}
+
+
+def _more_rounds(options: RunOptions) -> dict[str, Any]:
+    """Return what was asked of launches and precision, as far as anything was."""
+    asked = {
+        "launches": options.launches,
+        "precision": options.precision,
+        "time_budget_s": options.time_budget_s,
+        "null_test": options.null_test or None,
+        "condition": options.condition or None,
+    }
+    return {name: value for name, value in asked.items() if value is not None}

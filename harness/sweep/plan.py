@@ -6,10 +6,12 @@ folders it names stay on this machine and never reach a record.
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any, Literal
 
-from harness.record import Facts
-from harness.study.ladder import Ladder
+from harness.record import EnergyFacts, Facts, Revision
+from harness.study.ladder import Ladder, Rung
+from harness.sweep.sides import Side, side_name
 from harness.tasks import TaskWords, task_of
 from harness.tasks.base import Task
 from harness.tasks.custom import Definition
@@ -18,7 +20,10 @@ from harness.tasks.custom import Definition
 class Profile(Facts):
     """How much is measured: rounds, distinct timed requests, unrecorded requests before each window.
 
-    `slice_at_least` keeps a slice from becoming too small to stand for the sample.
+    `rounds` are those of each of `launches`: workers are started anew between launches.
+    `slice_at_least` keeps a slice from becoming too small to stand for the sample. A window lasts `window_ms`
+    at least, over as many passes of its slice as that takes. Warming up ends after `warm_windows` windows of
+    requests at the latest.
     """
 
     name: str
@@ -26,13 +31,23 @@ class Profile(Facts):
     sample: int
     warmup: int
     slice_at_least: int = 32
+    launches: int = 1
+    window_ms: int = 0
+    warm_windows: int = 8
+
+    @property
+    def all_rounds(self) -> int:
+        """The rounds of all launches."""
+        return self.rounds * self.launches
 
 
 PROFILES = {
     # 96 requests: the smallest multiple of three slices of 32 that carries a p90 (64 are needed)
-    "quick": Profile(name="quick", rounds=3, sample=96, warmup=4),
+    "quick": Profile(name="quick", rounds=3, sample=96, warmup=4, warm_windows=4),
     # 704 = 11 x 64 requests carry a p99 (662 are needed); the method asks for at least 7 rounds
-    "default": Profile(name="default", rounds=11, sample=704, warmup=4),
+    "default": Profile(name="default", rounds=11, sample=704, warmup=4, window_ms=200),
+    # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules ask for
+    "full": Profile(name="full", rounds=10, sample=704, warmup=4, launches=3, window_ms=20_000),
 }
 
 
@@ -69,9 +84,23 @@ class Plan(Facts):
     model: ModelPlan
     variants: tuple[str, ...]
     scenarios: tuple[str, ...]
+    batches: tuple[int, ...] = ()
+    """Requests a call, in scenario `batch`; in `offline` how many a system may answer together."""
+    rates: tuple[float, ...] = ()
+    """Requests per second, in scenario `server`."""
+    slo: str = ""
+    """The promise for which scenario `server` searches the highest rate."""
     boundary: Literal["encoded", "text", "process"] = "encoded"
+    null_test: bool = False
+    """Whether the one variant is measured against itself."""
+    precision: float | None = None
+    """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
+    time_budget_s: float | None = None
+    """Seconds of measuring after which none is added."""
     ladder: Ladder | None = None
     """The ladder whose rungs are the variants."""
+    instances_each: int = 1
+    """Copies of each variant that share the threads; rungs of a ladder say so themselves."""
     command: str = ""
     """The program from outside; it stays on this machine, and its sha256 makes the cell."""
     device: str
@@ -82,8 +111,30 @@ class Plan(Facts):
     seed: int
     quality: Literal["full", "sample"]
     meter: dict[str, Any] | None
+    energy: EnergyFacts | None = None
+    """What the records say of the meter, as it was found and tried before the sweep."""
+    meter_asked: str = ""
+    """The meter that the user named; it stays on this machine, as its argument may hold a path."""
     host_fingerprint: str
+    revision: Revision | None = None
+    """The commit of the project under test."""
+    sides: tuple[Side, ...] = ()
+    """Of a gate: whose code and whose model each variant is of, by what stands behind its `@`."""
     configuration: dict[str, Any]
+
+    def side(self, variant: str) -> Side | None:
+        """Return the side that a variant belongs to, None outside a gate."""
+        return next((side for side in self.sides if side.name == side_name(variant)), None)
+
+    def model_of(self, variant: str) -> ModelPlan:
+        """Return the checkpoint that a variant is made from."""
+        side = self.side(variant)
+        return ModelPlan(**side.checkpoint) if side and side.checkpoint else self.model
+
+    def cache_of(self, variant: str, cache: Path) -> Path:
+        """Return where a variant's artifacts lie."""
+        side = self.side(variant)
+        return Path(side.cache) if side and side.cache else cache
 
     @property
     def task_words(self) -> TaskWords:
@@ -98,12 +149,14 @@ class Plan(Facts):
         return hashlib.sha256(json.dumps(self.custom.words, sort_keys=True).encode()).hexdigest()
 
     def rung_words(self, variant: str) -> dict[str, Any] | None:
-        """Return what makes a rung's variant; None for the variants of the catalog."""
-        return self.ladder.rung(variant).words() if self.ladder else None
+        """Return what makes a rung's variant; None for one of the catalog, unless it is several copies."""
+        if self.ladder:
+            return self.ladder.rung(variant).words()
+        return Rung(name=variant, engine=variant).words() if self.instances_each > 1 else None
 
     def instances(self, variant: str) -> int:
         """Return how many processes answer for a variant."""
-        return self.ladder.rung(variant).count(len(self.cpus)) if self.ladder else 1
+        return self.ladder.rung(variant).count(len(self.cpus)) if self.ladder else self.instances_each
 
     @property
     def asked(self) -> Task:

@@ -11,20 +11,25 @@ from harness.cache import in_use, size_of
 from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
-from harness.record import ArtifactFacts, DataFacts, EnergyFacts, Host, Record
+from harness.record import ArtifactFacts, DataFacts, Record
 from harness.store import RunFolder, Store
 from harness.sweep import options as asked
+from harness.sweep.beside import Beside, begin
 from harness.sweep.cells import Cell, groups
 from harness.sweep.crew import fits, placement, settings
 from harness.sweep.group import Group
 from harness.sweep.journal import of_cell
 from harness.sweep.launch import Worker
+from harness.sweep.load import loads_of
 from harness.sweep.machine import Machine
+from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
 from harness.sweep.seal import Surroundings, seal_cell
+from harness.sweep.sides import plain
 from harness.sweep.slices import cut_slices, draw_sample, slice_count, units_of
+from harness.sweep.stopping import MOST, Rule
 from harness.sweep.wire import failure_of
 from harness.system import Example
 from harness.tasks import TaskWords
@@ -60,18 +65,28 @@ class Preparer:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._worker: Worker | None = None
+        self._workers: dict[str, Worker] = {}
+        self._place: tuple[tuple[int, ...], int] = ((), 0)
 
-    def worker(self, plan: Plan) -> Worker:
-        """Return the worker, a new one if there is none; all plans of one preparer have the same CPUs."""
-        self._worker = self._worker or self._machine.launch(plan.cpus, plan.threads)
-        return self._worker
+    def worker(self, plan: Plan, variant: str) -> Worker:
+        """Return the variant's worker, a new one if there is none: one for all, or each side its own.
+
+        A plan of other CPUs or threads gets new ones.
+        """
+        if self._place != (plan.cpus, plan.threads):
+            self.end()
+        self._place = (plan.cpus, plan.threads)
+        side = plan.side(variant)
+        name = side.name if side else ""
+        if name not in self._workers:
+            self._workers[name] = self._machine.launch_of(side)(plan.cpus, plan.threads)
+        return self._workers[name]
 
     def end(self) -> None:
-        """End the worker, if there is one."""
-        if self._worker:
-            self._worker.end()
-        self._worker = None
+        """End the workers, if there are any."""
+        for worker in self._workers.values():
+            worker.end()
+        self._workers.clear()
 
 
 def start(
@@ -86,7 +101,15 @@ def start(
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
     plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
     prepared = prepare(plan, cache, machine, narrator, preparer)
-    return Run(plan, prepared, store.begin(plan), machine, cache, narrator)
+    plan, folder = _begun(plan, store, machine)
+    return Run(plan, prepared, folder, machine, cache, narrator)
+
+
+def _begun(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
+    """Begin the run in the store; where another run of this second drew the same name, draw again."""
+    if store.has(plan.run):
+        plan = plan.model_copy(update={"run": f"{plan.run.rpartition('-')[0]}-{machine.suffix()}"})
+    return plan, store.begin(plan)
 
 
 def planned(
@@ -107,12 +130,13 @@ def planned(
     found = asked.found_of(wanted, cache, labelled=labelled)
     split = load_split(found.task, found.data, wanted.split)
     before_work()
-    checkpoint = _resolve(wanted.model, found.words, cache, machine)
+    checkpoint = checkpoint_named(wanted.model, found.words, cache, machine)
     return asked.make_plan(wanted, found, split, checkpoint, machine)
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:
     """Go on with an unfinished run; UsageError if the machine is not the one it began on."""
+    folder = folder.taken()
     plan = folder.plan()
     if machine.host().fingerprint != plan.host_fingerprint:
         raise UsageError(
@@ -126,13 +150,13 @@ def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator)
 
 def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
-    before = run.machine.host()
+    begun = begin(run.machine, run.plan.cpus)
     split = read_split(run.plan)
     cells = cells_of(run.plan)
     with in_use(Path(made["folder"]) for made in run.prepared.artifacts.values()):
         for members in groups(cells).values():
             measure_group(run, members, split)
-    return seal_all(run, cells, surroundings(run, split, before))
+    return seal_all(run, cells, surroundings(run, split, begun.end()))
 
 
 def read_split(plan: Plan) -> Split:
@@ -151,16 +175,20 @@ def cells_of(plan: Plan) -> list[Cell]:
             variant=variant,
             device=plan.device,
             scenario=scenario,
+            **load,
             **_use_of_cores(plan, variant),
             max_length=plan.max_length,
             boundary=plan.boundary,
             command=_sha256(plan.command) if variant == COMMAND else "",
             definition=plan.definition_sha256,
+            twin=twin,
             data=plan.data.fingerprint,
             model=plan.model.fingerprint,
         )
         for scenario in plan.scenarios
+        for load in loads_of(scenario, plan.batches, plan.rates, plan.slo)
         for variant in plan.variants
+        for twin in range(2 if plan.null_test else 1)
     ]
 
 
@@ -189,11 +217,13 @@ def prepare(
         for variant in plan.variants:
             narrator.detail(variant)
             try:
-                made = mine.worker(plan).ask("prepare", narrator.detail, **_order(plan, variant, cache))
-                prepared.artifacts[variant] = made
-            except BAD_INPUT:
-                raise
+                order = _order(plan, variant, cache)
+                prepared.artifacts[variant] = mine.worker(plan, variant).ask(
+                    "prepare", narrator.detail, **order
+                )
             except BenchError as problem:
+                if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may know less than another
+                    raise
                 prepared.broken[variant] = failure_of(problem)
                 narrator.warn(f"{variant} cannot be prepared: {problem}")
                 mine.end()
@@ -218,19 +248,30 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         cells=members,
         artifacts=run.prepared.artifacts,
         slices=slices,
-        rest=rest if _is_completed(run.plan, members[0]) else [],
+        rest=rest if is_completed(run.plan, members[0]) else [],
         machine=run.machine,
         cache=run.cache,
         narrator=run.narrator,
         append=run.folder.append,
         done=run.folder.entries(),
+        rule=_rule(run.plan),
         # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
         resident=run.plan.boundary == "process"
         or fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
     ).run()
 
 
-def _is_completed(plan: Plan, cell: Cell) -> bool:
+def _rule(plan: Plan) -> Rule | None:
+    """Return when to stop adding rounds to a group: each group of the run has an equal part of the time."""
+    if plan.precision is None:
+        return None
+    budget_s = plan.time_budget_s
+    if budget_s is not None:
+        budget_s /= len({cell.group for cell in cells_of(plan)})
+    return Rule(plan.precision, budget_s, MOST * plan.profile.all_rounds)
+
+
+def is_completed(plan: Plan, cell: Cell) -> bool:
     """Say whether an untimed pass over the rest follows; a ladder needs one, not one a scenario."""
     return plan.quality == "full" and (plan.ladder is None or cell.scenario == plan.scenarios[0])
 
@@ -258,21 +299,20 @@ def seal_all(run: Run, cells: Sequence[Cell], shared: Surroundings) -> list[Reco
     sealed = run.folder.sealed()
     records = []
     for cell in cells:
+        if cell.id in sealed:  # by a process that was killed before it had sealed all
+            records.append(run.folder.record(cell.id))
+            continue
         journal = of_cell(entries, cell.id)
         if cell.variant in run.prepared.broken:
             journal.failed = {"failure": run.prepared.broken[cell.variant]}
-        record, arrays = seal_cell(shared, cell, journal)
-        records.append(record if cell.id in sealed else run.folder.seal(record, arrays))
+        records.append(run.folder.seal(*seal_cell(shared, cell, journal)))
     run.folder.finish()
     return records
 
 
-def surroundings(run: Run, split: Split, before: Host) -> Surroundings:
+def surroundings(run: Run, split: Split, beside: Beside) -> Surroundings:
     """Gather what all records of the run share."""
-    from harness.host import changes
-
     plan = run.plan
-    choice = run.machine.choose_meter(plan.device)
     sampled, _ = slices_of(plan, split.examples)
     return Surroundings(
         plan=plan,
@@ -288,19 +328,15 @@ def surroundings(run: Run, split: Split, before: Host) -> Surroundings:
             majority=split.majority,
             note=split.note,
         ),
-        host=before,
-        host_changes=changes(before, run.machine.host()),
+        beside=beside,
         software=run.machine.software(),
-        energy=EnergyFacts(
-            meter=choice.meter.name if choice.meter else None,
-            describe=choice.meter.describe() if choice.meter else {},
-            skipped=choice.skipped,
-        ),
+        energy=plan.energy or metered(run.machine, plan.device, plan.meter_asked).facts(),
         artifacts={name: _artifact_facts(made) for name, made in run.prepared.artifacts.items()},
     )
 
 
-def _resolve(model: str, task: TaskWords, cache: Path, machine: Machine) -> dict[str, Any]:
+def checkpoint_named(model: str, task: TaskWords, cache: Path, machine: Machine) -> dict[str, Any]:
+    """Return the checkpoint that a model's name means for a task, as a plan holds it."""
     worker = machine.launch(tuple(machine.cpus()), 1)
     try:
         return worker.ask("resolve", task=task, model=model, cache=str(cache))
@@ -329,9 +365,9 @@ def _size_bytes(made: Mapping[str, Any]) -> int:
 def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
     return {
         "task": plan.task_words,
-        "variant": variant,
+        "variant": plain(variant),
         "rung": plan.rung_words(variant),
-        "checkpoint": plan.model.model_dump(),
+        "checkpoint": plan.model_of(variant).model_dump(),
         "trial": {
             "tier": plan.data.tier,
             "folder": plan.data.folder,
@@ -341,5 +377,5 @@ def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
         "settings": settings(plan),
         "placement": {**placement(plan, variant), "instances": 1},
         "meter": plan.meter,
-        "cache": str(cache),
+        "cache": str(plan.cache_of(variant, cache)),
     }

@@ -2,18 +2,21 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from harness import estimate
+from harness.latency import Window, percentiles
+from harness.meters.base import Reading
+from harness.meters.check import widened
 from harness.record import (
     ArtifactFacts,
     DataFacts,
     EnergyFacts,
     Failure,
-    Host,
+    Idle,
     Memory,
     ModelFacts,
     Observer,
@@ -23,15 +26,17 @@ from harness.record import (
     Record,
     Round,
     Start,
+    Stop,
 )
-from harness.scenarios import get_scenario
+from harness.sweep.beside import Beside
 from harness.sweep.cells import Cell
 from harness.sweep.journal import CellJournal
+from harness.sweep.load import offered_load
 from harness.sweep.plan import Plan
 from harness.system import Example
 from harness.tasks.base import Task
+from harness.watch import Usage
 
-PERCENTILES = (50, 90, 95, 99)
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -42,8 +47,7 @@ class Surroundings:
     plan: Plan
     examples: Sequence[Example]
     data: DataFacts
-    host: Host
-    host_changes: tuple[str, ...]
+    beside: Beside
     software: dict[str, str]
     energy: EnergyFacts
     artifacts: Mapping[str, ArtifactFacts]
@@ -51,9 +55,9 @@ class Surroundings:
 
 def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
     """Return the record of a cell, still without its samples' name, and the samples."""
-    plan = shared.plan
+    plan, side = shared.plan, shared.plan.side(cell.variant)
     task = plan.asked
-    planned = plan.profile.rounds
+    planned = journal.stopped["rounds"] if journal.stopped else plan.profile.all_rounds
     answers = {**journal.untimed_answers, **journal.timed_answers}
     record = Record(
         run=plan.run,
@@ -66,22 +70,34 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
         rounds_planned=planned,
         cell=cell.facts(),
         data=shared.data,
-        model=ModelFacts(**plan.model.model_dump(exclude={"folder"})),
+        model=ModelFacts(**plan.model_of(cell.variant).model_dump(exclude={"folder"})),
         artifact=shared.artifacts.get(cell.variant),
         placement=_placement(plan, journal),
-        host=shared.host,
-        host_changes=shared.host_changes,
-        software=shared.software,
+        host=shared.beside.host,
+        host_changes=shared.beside.host_changes,
+        conditions=shared.beside.conditions,
+        software=side.software if side and side.software else shared.software,
+        revision=side.revision if side else plan.revision,
         energy=shared.energy,
         start=_start(journal),
-        rounds=tuple(_round(entry, visit) for entry, visit in journal.visits),
+        stop=_stop(plan, journal),
+        rounds=tuple(_round(entry, visit, shared.energy.check) for entry, visit in journal.visits),
         latency=_latency(cell, journal),
+        load=offered_load(cell, journal, plan.seed),
+        idle=_idle(journal),
         memory=_memory(journal),
         quality=_quality(task, shared, cell, journal, answers),
-        observer=_observer(journal),
+        observer=_observer(journal, shared.beside.usage),
         configuration=plan.configuration,
     )
     return record, _samples(task, shared.examples, journal, answers)
+
+
+def _stop(plan: Plan, journal: CellJournal) -> Stop | None:
+    if plan.precision is None or journal.stopped is None:
+        return None
+    found = journal.stopped
+    return Stop(asked=plan.precision, reason=found["reason"], half_width=found["half_width"])
 
 
 def _status(journal: CellJournal, planned: int) -> str:
@@ -105,7 +121,10 @@ def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
     if journal.opened is None:
         return None
     return PlacementFacts(
-        cpus=plan.cpus, threads_requested=plan.threads, effective=journal.opened["effective"]
+        cpus=plan.cpus,
+        threads_requested=plan.threads,
+        effective=journal.opened["effective"],
+        counters=journal.opened.get("counters"),
     )
 
 
@@ -115,10 +134,27 @@ def _start(journal: CellJournal) -> Start | None:
     return Start(**{name: journal.opened[name] for name in Start.model_fields if name in journal.opened})
 
 
-def _observer(journal: CellJournal) -> Observer | None:
+def _observer(journal: CellJournal, used: Usage) -> Observer | None:
     if journal.opened is None:
         return None
-    return Observer(loop_ns_per_request=journal.opened["loop_ns_per_request"])
+    return Observer(
+        loop_ns_per_request=journal.opened["loop_ns_per_request"],
+        sweep_wall_ns=used.wall_ns,
+        parent_cpu_ns=used.parent_ns,
+        workers_cpu_ns=used.workers_ns,
+        pollers=used.pollers,
+    )
+
+
+def _idle(journal: CellJournal) -> Idle | None:
+    if "before" not in journal.idle:
+        return None
+    before, after = journal.idle["before"], journal.idle.get("after", {})
+    return Idle(
+        before=before.get("readings", ()),
+        after=after.get("readings", ()),
+        unavailable=before.get("unavailable"),
+    )
 
 
 def _memory(journal: CellJournal) -> Memory | None:
@@ -127,22 +163,23 @@ def _memory(journal: CellJournal) -> Memory | None:
     return Memory(peak_bytes=journal.memory["peak_bytes"], counted_as=journal.memory["counted_as"])
 
 
-def _round(entry: Mapping[str, Any], visit: Mapping[str, Any]) -> Round:
+def _round(entry: Mapping[str, Any], visit: Mapping[str, Any], check: Mapping[str, Any] | None) -> Round:
     shared = {name: entry[name] for name in ("index", "slice", "launch")}
-    own = {name: visit[name] for name in _VISITED}
+    own = {name: visit[name] for name in _VISITED} | {name: visit[name] for name in _MAY_BE if name in visit}
+    # the larger of the resolution that the meter states and of what its check saw
+    own["readings"] = [asdict(widened(Reading(**words), check)) for words in visit["readings"]]
     return Round(**shared, **own)
 
 
+_WATCHED = ("watched_ns", "foreign_cpu_ns", "elsewhere_cpu_ns", "steal_ns", "parent_cpu_ns")
 _VISITED = ("position", "requests", "sequences", "tokens", "wall_ns", "cpu_ns", "readings")
+_MAY_BE = ("passes", "token_squares", "offered_ns", "late_ns", "cycles", "instructions", *_WATCHED)
 
 
 def _latency(cell: Cell, journal: CellJournal) -> dict[str, Percentile]:
-    """Percentiles over all timed requests; repeats of an example are no further requests to count."""
-    if not get_scenario(cell.scenario).per_request or not journal.visits:
-        return {}
-    samples = [ns for _, visit in journal.visits for ns in visit["call_ns"]]
-    distinct = len(journal.timed_answers)
-    return {f"p{p}": Percentile(**estimate.percentile(samples, p, distinct=distinct)) for p in PERCENTILES}
+    windows = [Window(turn["indexes"], visit["call_ns"]) for turn, visit in journal.visits]
+    found = percentiles(cell.scenario, cell.batch, windows)
+    return {name: Percentile(**facts) for name, facts in found.items()}
 
 
 def _quality(
@@ -160,10 +197,16 @@ def _quality(
         primary=task.scoring.metrics[0],
         timed=len(journal.timed_answers),
         untimed=len(order) - len(journal.timed_answers),
-        answers_sha256=hashlib.sha256("\n".join(names).encode()).hexdigest(),
+        answers_sha256=_sha256(names),
         truncated=journal.completed["truncated"] if journal.completed else 0,
         unavailable=absent,
+        unstable=journal.unstable,
+        timed_sha256=_sha256([answers[index] for index in sorted(journal.timed_answers)]),
     )
+
+
+def _sha256(answers: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(answers).encode()).hexdigest()
 
 
 def _why_no_quality(

@@ -4,9 +4,7 @@ The same session runs inside a worker process and, in tests, inside the test's o
 """
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,98 +13,22 @@ from harness.catalog import Catalog
 from harness.data import Data, Split, load_split
 from harness.encodings import Shelf
 from harness.errors import UsageError
-from harness.kernel import TreeCpuTime
-from harness.loop import Answers, Clock, loop_ns_per_request, settle, visit
+from harness.loop import loop_ns_per_request
 from harness.meters.base import Meter
 from harness.meters.choose import open_meter
+from harness.offered import wake_sharply
 from harness.scenarios import get_scenario
-from harness.scenarios.base import Scenario
 from harness.sweep.candidates import measure_candidates
 from harness.sweep.files import Files, Instruments, split_rows
+from harness.sweep.hello import introduction
+from harness.sweep.opened import Clocks, Opened, Order
 from harness.sweep.spawn import program_of
-from harness.system import (
-    Artifact,
-    Checkpoint,
-    Energy,
-    Example,
-    Placement,
-    Predictions,
-    Request,
-    Settings,
-    Sources,
-    System,
-    Workshop,
-)
+from harness.system import Artifact, Checkpoint, Energy, Placement, Settings, Sources, Workshop
 from harness.tasks import TaskWords, task_of
 from harness.tasks.base import Task, split_path
 
 CHUNK = 256
 """Examples encoded at once in the untimed pass, to bound memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Monotonic nanoseconds, and CPU nanoseconds of this process and its children."""
-
-    wall: Clock = time.perf_counter_ns
-    cpu: Clock = field(default_factory=TreeCpuTime)
-
-
-class TextToLabel:
-    """A system with everything from text to label around it: what is timed at boundary `text`."""
-
-    def __init__(self, system: System, task: Task) -> None:
-        self._system = system
-        self._task = task
-
-    def predict(self, asked: Sequence[Example], /) -> Predictions:
-        """Encode, answer and decide; a program from outside has decided already."""
-        predictions = self._system.predict(self._system.encode(asked))
-        if predictions.answers is not None:
-            return predictions
-        decided = self._task.decide(predictions.logits, predictions.offsets)
-        return replace(predictions, answers=tuple(decided))
-
-
-@dataclass(slots=True)
-class Opened:
-    """A system that is loaded, with what it is asked."""
-
-    task: Task
-    system: System
-    scenario: Scenario
-    boundary: str
-    examples: Sequence[Example]
-    meter: Meter | None
-    requests: dict[int, Request] = field(default_factory=dict)
-    kept: Sequence[Request] = ()
-    """The whole split as it was encoded before, where the cache holds it."""
-
-    @property
-    def timed(self) -> Answers[Any]:
-        """What stands inside the clock: the system, or all from text to label."""
-        return TextToLabel(self.system, self.task) if self.boundary == "text" else self.system
-
-    def encode(self, indexes: Sequence[int]) -> None:
-        """Encode what has not been encoded yet."""
-        missing = [index for index in indexes if index not in self.requests]
-        if self.kept:
-            self.requests.update((index, self.kept[index]) for index in missing)
-            return
-        encoded = self.system.encode([self.examples[index] for index in missing])
-        self.requests.update(zip(missing, encoded, strict=True))
-
-    def asked(self, indexes: Sequence[int]) -> list[Any]:
-        """Return what is asked at this boundary: examples, or requests that are encoded already."""
-        source: Any = self.examples if self.boundary == "text" else self.requests
-        return [source[index] for index in indexes]
-
-    def answers(self, predictions: Sequence[Predictions]) -> list[str]:
-        """Return one answer per request, in order."""
-        return [answer for part in predictions for answer in self._decided(part)]
-
-    def _decided(self, part: Predictions) -> Sequence[str]:
-        return self.task.decide(part.logits, part.offsets) if part.answers is None else part.answers
 
 
 class Session:
@@ -138,6 +60,8 @@ class Session:
             "complete": self.complete,
             "close": self.close,
         }
+        if message["do"] == "hello":
+            return introduction(actions, {"visit": Order})
         words = dict(message)
         return actions[words.pop("do")](**words)
 
@@ -200,20 +124,27 @@ class Session:
         if split.fingerprint != data["fingerprint"]:
             raise UsageError("the data changed since the run was planned.", where=data["split"])
         energy = self._open_meter(meter) if meter else None
+        counters = self._clocks.counters()  # before anything starts a thread or a process that is to count
         if boundary == "process":
             program = {"task": task, "split": split.name, "variant": variant, "artifact": artifact}
             self._files = Files(
                 split_rows(split, Path(data["folder"])),
                 program_of({**program, "settings": settings, "placement": placement}),
-                Instruments(self._clocks.wall, self._clocks.cpu, energy),
+                Instruments(self._clocks.wall, self._clocks.cpu, energy, counters),
             )
-            return {**self._files.describe(), "loop_ns_per_request": loop_ns_per_request(self._clocks.wall)}
+            cost = loop_ns_per_request(self._clocks.wall)
+            return {**self._files.describe(), "loop_ns_per_request": cost, "counters": counters.said}
         made = Artifact(Path(artifact["folder"]), artifact["key"], artifact["manifest"])
         begin = self._clocks.wall()
         variant_made = self._catalog().variant(variant, rung)
         system = variant_made.load(asked, made, _placement(placement), Settings(**settings))
         load_ns = self._clocks.wall() - begin
-        self._opened = Opened(asked, system, get_scenario(scenario), boundary, split.examples, energy)
+        arrives = get_scenario(scenario)
+        if arrives.timed_arrivals:
+            wake_sharply()
+        self._opened = Opened(
+            *(asked, system, arrives, boundary, split.examples, energy, settings["batch"], counters)
+        )
         self._shelf = Shelf.of(system, FolderCache(Path(cache)), split)
         self._opened.kept = self._shelf.find() if self._shelf else ()
         self._opened.encode(sample)
@@ -221,47 +152,26 @@ class Session:
             "load_ns": load_ns,
             "effective": dict(system.describe()),
             "loop_ns_per_request": loop_ns_per_request(self._clocks.wall),
+            "counters": counters.said,
         }
 
-    def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
-        """Answer the first request under the clock, then the rest until the system is warm."""
+    def warm(
+        self, indexes: Sequence[int], windows: int, *, exactly: bool = False, first: bool = True
+    ) -> dict[str, Any]:
+        """Answer the first request under the clock, then windows of requests until the system is warm.
+
+        A program from file to file is started once.
+        """
         if self._files:
             return self._files.warm(indexes)
-        opened = self._ready()
-        first, *others = opened.asked(indexes)
-        begin = self._clocks.wall()
-        opened.timed.predict([first])
-        first_request_ns = self._clocks.wall() - begin
-        for one in others:
-            opened.timed.predict([one])
-        settle()
-        return {"first_request_ns": first_request_ns, "warmup_requests": len(indexes)}
+        return self._ready().warm(indexes, windows, self._clocks.wall, exactly=exactly, first=first)
 
-    def visit(self, indexes: Sequence[int], warmup: int) -> dict[str, Any]:
-        """Time one pass over the slice; a program from file to file starts cold, so it has no warm-up."""
+    def visit(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 -- the fields of `Order`
+        """Time a window over some examples; a program from file to file starts cold, so it has no warm-up."""
+        asked = Order(**order)
         if self._files:
-            return self._files.visit(indexes)
-        opened = self._ready()
-        asked = opened.asked(indexes)
-        seen = visit(
-            opened.timed,
-            opened.scenario.calls(asked),
-            warmup=[(one,) for one in asked[:warmup]],
-            clock=self._clocks.wall,
-            cpu_clock=self._clocks.cpu,
-            meter=opened.meter,
-        )
-        requests = [opened.requests[index] for index in indexes]
-        return {
-            "requests": len(requests),
-            "sequences": sum(len(request.sequences) for request in requests),
-            "tokens": sum(request.tokens for request in requests),
-            "wall_ns": seen.wall_ns,
-            "cpu_ns": seen.cpu_ns,
-            "call_ns": list(seen.call_ns),
-            "readings": [dataclasses.asdict(reading) for reading in seen.readings],
-            "answers": opened.answers(seen.predictions),
-        }
+            return self._files.visit(asked.indexes)
+        return self._ready().visit(asked, self._clocks)
 
     def complete(self, indexes: Sequence[int]) -> dict[str, Any]:
         """Answer requests outside the clock; say how many sequences of the whole split were cut."""
@@ -273,8 +183,7 @@ class Session:
             chunk = indexes[start : start + CHUNK]
             opened.encode(chunk)
             # the calls of the scenario, so that answers that depend on batch mates are the timed ones
-            calls = opened.scenario.calls(opened.asked(chunk))
-            answers += opened.answers([opened.timed.predict(call) for call in calls])
+            answers += opened.answers([opened.timed.predict(call) for call in opened.calls(chunk)])
             self._progress(f"{start + len(chunk)}/{len(indexes)}")
         if self._shelf and not opened.kept:
             self._shelf.keep(opened.requests)

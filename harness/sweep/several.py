@@ -20,6 +20,10 @@ TASK = "{task}"
 """What stands for the task in a model's name: `m/{task}`."""
 
 
+TOLD_APART = ("threads", "instances", "max_length", "boundary", "device", "model", "seed")
+"""Settings that a sweep may cross."""
+
+
 @dataclass(frozen=True, slots=True)
 class About:
     """A narrator that says which task each stage is about."""
@@ -75,11 +79,20 @@ def start_all(
     preparer = Preparer(machine)
     try:
         return [
-            start(one, catalog, store, cache, machine, about(one.task, len(runs), told), preparer)
-            for one in runs
+            start(one, catalog, store, cache, machine, about(title, len(runs), told), preparer)
+            for one, title in zip(runs, titles(runs), strict=True)
         ]
     finally:
         preparer.end()
+
+
+def titles(runs: Sequence[RunOptions]) -> list[str]:
+    """Return what tells each run from the others: its task, and the settings in which they differ."""
+    differ = [name for name in TOLD_APART if len({getattr(one, name) for one in runs}) > 1]
+    return [
+        ", ".join([one.task, *(f"{name.replace('_', ' ')} {getattr(one, name)}" for name in differ)])
+        for one in runs
+    ]
 
 
 def about(task: str, runs: int, told: Narrator) -> Narrator:

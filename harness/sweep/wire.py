@@ -10,7 +10,8 @@ from typing import Any
 from harness import errors
 from harness.errors import BenchError, MeasurementError
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
+"""Raised when a message comes to mean something else (`harness/sweep/hello.py`)."""
 
 
 def failure_of(problem: BaseException) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Scope, Zone
+from harness.meters.base import Grade, Meter, Reading, Scope, Zone
 
 
 class FakeMeter:
@@ -83,6 +83,13 @@ class FakeMeter:
     def obstacle(self) -> tuple[str, str] | None:
         """Return the reason that makes its readings unavailable, or None."""
         return (self._reason, "Open the fake without a reason.") if self._reason else None
+
+
+def open_any(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> Meter:
+    """Open a fake on a clock of the test's, and any other meter as a worker does."""
+    from harness.meters.choose import open_meter
+
+    return open_fake(spec, clock) if spec["meter"] == "fake" else open_meter(spec)
 
 
 def open_fake(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> FakeMeter:

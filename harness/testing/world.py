@@ -1,5 +1,6 @@
 """A fake machine: workers in the test's own process, a fixed date, a fixed host, a fake meter."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -9,19 +10,25 @@ from typing import Any
 
 from harness.catalog import Catalog
 from harness.meters.base import Choice
-from harness.record import Host, Memory
+from harness.perf_events import WorkCounters
+from harness.record import Host, Memory, Moment
 from harness.sweep.launch import Told
 from harness.sweep.machine import Machine
-from harness.sweep.session import Clocks, Session
+from harness.sweep.opened import Clocks
+from harness.sweep.session import Session
+from harness.sweep.sides import Foreign
 from harness.sweep.wire import error_from, failure_of
+from harness.testing.beside import FakeLook
 from harness.testing.clock import FakeClock
-from harness.testing.meter import FakeMeter, open_fake
+from harness.testing.meter import FakeMeter, open_any
+from harness.watch import Usage
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_FACTS = {"model": "Fake CPU", "physical_cpus": 2, "virtualisation": "none"}
 HOST = Host(
-    fingerprint="a" * 64,
+    fingerprint=hashlib.sha256(json.dumps(_FACTS, sort_keys=True).encode()).hexdigest(),
     name_sha256="b" * 64,
-    facts={"model": "Fake CPU", "physical_cpus": 2, "virtualisation": "none"},
+    facts=_FACTS,
 )
 
 
@@ -31,7 +38,7 @@ class InlineWorker:
     def __init__(self, catalog: Catalog, clocks: Clocks) -> None:
         self._told: Told | None = None
         self._session = Session(
-            lambda: catalog, self._tell, clocks, open_meter=lambda spec: open_fake(spec, clocks.wall)
+            lambda: catalog, self._tell, clocks, open_meter=lambda spec: open_any(spec, clocks.wall)
         )
         self.stopped = False
         self.ended = False
@@ -69,23 +76,42 @@ class InlineWorker:
 
 
 def fake_machine(
-    catalog: Catalog, clock: FakeClock, *, watts: float | None = 10.0, cpus: Sequence[int] = (0, 1)
+    catalog: Catalog,
+    clock: FakeClock,
+    *,
+    watts: float | None = 10.0,
+    cpus: Sequence[int] = (0, 1),
+    look: FakeLook | None = None,
+    window_ms: int = 0,
 ) -> Machine:
-    """Return a machine on which everything is known: time passes on `clock`, energy is `watts` times it."""
+    """Return a machine on which everything is known: time passes on `clock`, energy is `watts` times it.
+
+    It idles at these watts too. Nobody else works on it, unless `look` says so.
+    """
     meter = FakeMeter(watts, clock) if watts is not None else None
     skipped = () if meter else (("rapl", "there is no powercap tree", "Run on bare metal."),)
     launch: Callable[[Sequence[int], int], InlineWorker] = lambda _cpus, _threads: InlineWorker(  # noqa: E731
-        catalog, Clocks(clock, clock)
+        catalog, Clocks(clock, clock, clock.advance, lambda: WorkCounters(reason="this machine is a fake"))
     )
     return replace(
         Machine(),
         launch=launch,
-        choose_meter=lambda _device: Choice(meter, skipped),
+        launch_side=lambda side: lambda cpus, threads: Foreign(launch(cpus, threads), side.ref),
+        revision=lambda: None,
+        choose_meter=lambda _device, _wanted=None: Choice(meter, skipped),
         host=lambda: HOST,
         software=lambda: {"python": "3.11.0"},
         memory=lambda _pid: Memory(peak_bytes=100_000_000, counted_as="RSS"),
         memory_limit_bytes=lambda: 2**36,
         now=lambda: NOON,
+        clock=clock,
         cpus=lambda: tuple(cpus),
+        window_ms=lambda _asked: window_ms,  # a clock without noise needs no long windows
+        open_meter=lambda spec: open_any(spec, clock),
+        look=look or FakeLook(clock),
+        moment=lambda _cpus: Moment(),
+        processes=dict,
+        usage=lambda: Usage(wall_ns=clock.now_ns, parent_ns=0, workers_ns=clock.now_ns, pollers=0),
+        sleep=lambda seconds: clock.advance(round(seconds * 1e9)),
         suffix=lambda: "0001",
     )

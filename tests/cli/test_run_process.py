@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,32 @@ def test_single_stream_is_refused_from_file_to_file(world: World, capsys: pytest
     assert bench(world, MINE, "--variants", "command", "--scenario", "single-stream") == 2
     assert "which is scenario offline" in capsys.readouterr().err
     assert not world.store.exists()
+
+
+def test_the_shared_tasks_protocol_measures_whole_programs_over_all_that_is_asked(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Boundary process unasked; each start answers all 40 examples; the scale and its PUE are named."""
+    asked = ["run", "--data", str(boolq_folder(world.root)), "--rounds", "3", "-q", "--variants", "null"]
+    words = ["--protocol", "sustainlp2020", "-n", "40", "--quality", "sample"]
+    toolbox = replace(world.toolbox(), environ={"BENCH_STORE": str(world.store), "OVERRIDE_PUE": "1.25"})
+    assert call([*asked, *words], toolbox) == 0
+    out = capsys.readouterr().out
+    assert "SustaiNLP 2020 scale: energy of a whole process" in out
+    assert "x 1.25 (PUE)" in out.replace("\n", " ")
+    (path,) = (path for path in world.store.glob("runs/*/*.json") if "null" in path.name)
+    record = json.loads(path.read_text())
+    assert record["cell"]["boundary"] == "process"
+    assert [turn["requests"] for turn in record["rounds"]] == [40, 40, 40]
+    assert record["configuration"]["protocol"] == {"name": "sustainlp2020", "pue": 1.25}
+
+
+def test_the_shared_tasks_protocol_refuses_another_boundary(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its figure is of whole programs, so nothing else is measured under its name."""
+    words = ["run", "--data", str(boolq_folder(world.root)), "--boundary", "text", "-q"]
+    assert call([*words, "--protocol", "sustainlp2020"], world.toolbox()) == 2
+    assert "measures whole programs" in capsys.readouterr().err
+    assert call(["run", "--protocol", "mlperf"], world.toolbox()) == 2
+    assert "mlperf" in capsys.readouterr().err

@@ -34,17 +34,18 @@ def test_counters_come_before_models(tmp_path: Path) -> None:
     choice = choose("cpu", root=powercap_tree(tmp_path).root, processor=some_power)
     assert choice.meter is not None
     assert (choice.meter.name, choice.meter.grade) == ("rapl", "measured")
-    assert choice.skipped == (
-        ("modelled", "rapl comes first", "Nothing: a measurement is preferred."),
-        ("nvml", "it covers cuda, not cpu", "Measure on cuda."),
-    )
+    assert choice.skipped[0] == ("perf", "rapl comes first", "Nothing: a measurement is preferred.")
+    assert ("nvml", "it covers cuda, not cpu", "Measure on cuda.") in choice.skipped
+    assert [row[0] for row in choice.skipped] == [row.name for row in METERS if row.name != "rapl"]
 
 
 def test_a_denied_counter_gives_the_model_and_the_remedy(tmp_path: Path) -> None:
     """The user learns that the joules are modelled, why, and which command changes it."""
     tree = powercap_tree(tmp_path)
     tree.deny("package-0")
-    choice = choose("cpu", root=tree.root, read_text=tree.read_text, processor=some_power)
+    choice = choose(
+        "cpu", root=tree.root, read_text=tree.read_text, processor=some_power, system=tmp_path / "absent"
+    )
     assert choice.meter is not None
     assert (choice.meter.name, choice.meter.grade) == ("modelled", "modelled")
     assert choice.skipped[0] == ("rapl", "package-0: permission denied on energy_uj", ALLOW)
@@ -52,7 +53,8 @@ def test_a_denied_counter_gives_the_model_and_the_remedy(tmp_path: Path) -> None
 
 def test_a_machine_without_counters_gives_the_model(tmp_path: Path) -> None:
     """A virtual machine has no powercap tree; the skipped row says what it would take."""
-    choice = choose("cpu", root=tmp_path / "absent", processor=some_power)
+    absent = tmp_path / "absent"
+    choice = choose("cpu", root=absent, processor=some_power, system=absent)
     assert choice.meter is not None
     assert choice.meter.describe()["watts_per_cpu"] == 4.375
     assert choice.skipped[0] == ("rapl", "the kernel shows no RAPL package zone", NO_TREE)
@@ -62,8 +64,9 @@ def test_a_gpu_without_a_counter_has_no_meter() -> None:
     """Nothing models a board: the choice is none, with every reason."""
     choice = choose("cuda:1", nvml=NoDriver())
     assert choice.meter is None
-    assert [name for name, _, _ in choice.skipped] == ["rapl", "modelled", "nvml"]
-    assert choice.skipped[2][1] == "NVML says: Shared Library Not Found"
+    assert [row[0] for row in choice.skipped] == [row.name for row in METERS]
+    reasons = {name: why for name, why, _ in choice.skipped}
+    assert reasons["nvml"] == reasons["nvml-power"] == "NVML says: Shared Library Not Found"
 
 
 @pytest.mark.parametrize("device", ["", "tpu", "cuda:x", "cuda:"])
@@ -76,7 +79,7 @@ def test_an_unknown_device_is_refused(device: str) -> None:
 def test_a_chosen_meter_opens_again_from_its_spec(tmp_path: Path) -> None:
     """What the parent chose is what the worker reads with, through JSON."""
     for root in (powercap_tree(tmp_path).root, tmp_path / "absent"):
-        meter = choose("cpu", root=root, processor=some_power).meter
+        meter = choose("cpu", root=root, processor=some_power, system=tmp_path / "absent").meter
         assert meter is not None
         again = open_meter(json.loads(json.dumps(spec_of(meter))))
         assert (again.name, again.describe()) == (meter.name, meter.describe())

@@ -16,6 +16,7 @@ import sleepy
 import tiny
 
 from harness.errors import BenchError, CheckpointError, MeasurementError, UsageError
+from harness.offered import offered
 from harness.sweep.launch import THREAD_VARIABLES
 from harness.system import (
     Artifact,
@@ -30,7 +31,6 @@ from harness.system import (
 from harness.tasks import get_task, task_of
 from harness.tasks.custom import Definition, custom_task
 from optimized import handle
-from optimized.asynchronous import OnThread, on_thread
 from optimized.ladder import variant_of
 from optimized.pool import PoolSystem, share, task_words
 
@@ -399,24 +399,17 @@ def test_a_caller_whose_own_code_fails_when_told_hears_of_it(open_pool: Open) ->
     assert "a bug in reading Predictions" in str(first_error(pool))
 
 
-def test_a_plain_system_takes_submissions_on_a_thread(open_pool: Open) -> None:
-    """In their order; a pool takes them itself."""
-    told = Told()
-    system = sleepy.SleepySystem(2, PAIR, {"fails": "5"})
-    plain = on_thread(system)
-    assert isinstance(plain, OnThread)
-    for number in range(8):
-        plain.submit([request(str(number), 3)], told.done(str(number)))
-    plain.close()
-    assert list(told.answers) == [str(number) for number in range(8)]
-    assert isinstance(told.answers["5"], CheckpointError)
-    answer = told.answers["6"]
-    assert isinstance(answer, Predictions)
-    assert_same(answer, alone([request("6", 3)]))
-    with pytest.raises(UsageError, match="closed"):
-        plain.submit(requests(1), told.done("never"))
-    pool = open_pool({})
-    assert on_thread(pool) is pool
+def test_requests_that_arrive_at_a_rate_are_answered_side_by_side(open_pool: Open) -> None:
+    """Four at once, 30 ms each, on two instances: the first two end together, not one after the other."""
+    pool = open_pool({"ms_per_token": 30})
+    calls = [[request(str(number), 1)] for number in range(4)]
+    timed = offered(pool, calls, [0] * 4, 0, clock=time.perf_counter_ns)
+    (once,) = timed.passes
+    for number, answer in enumerate(once.answers):
+        assert_same(answer, alone([request(str(number), 1)]))
+    first, second, *_ = sorted(once.ends)
+    assert second - first < 30_000_000
+    assert all(end - begin >= 30_000_000 for begin, end in zip(once.begins, once.ends, strict=True))
 
 
 def test_closing_ends_all_instances_and_closes_their_systems(open_pool: Open, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from harness import record
 from harness.estimate import Estimate
 from harness.meters.base import Reading
+from harness.meters.check import Check, ZoneCheck
 from harness.record import Facts
 
 PAGE = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
@@ -15,7 +16,10 @@ PARTS = {
     for kind in Facts.__subclasses__()
     if kind.__module__ == record.__name__
 }
-PLAIN = {kind.__name__: {field.name for field in dataclasses.fields(kind)} for kind in (Estimate, Reading)}
+PLAIN = {
+    kind.__name__: {field.name for field in dataclasses.fields(kind)}
+    for kind in (Estimate, Reading, Check, ZoneCheck)
+}
 
 
 @pytest.mark.parametrize(("part", "fields"), (PARTS | PLAIN).items())

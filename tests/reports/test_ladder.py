@@ -21,7 +21,8 @@ from records import (
 )
 
 import reports
-from harness.compare import QualityChange, Ratio, Refused
+from harness.change import QualityChange
+from harness.compare import Ratio, Refused
 from harness.errors import StoreError, UsageError
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import ArtifactFacts, PlacementFacts, Record

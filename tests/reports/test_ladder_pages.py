@@ -61,6 +61,7 @@ int8       1.00 [1.00, 1.00]  2.00x [2.00, 2.00]  20.0x [20.0, 20.0]     n/a (1)
 over the first.
 Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count
 as none.
+The 6 comparisons here are judged as one family: 1 % false alarms in all (Holm).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s_v2); not measured
 here.
 
@@ -168,6 +169,7 @@ batch: how many requests the system takes at a time where all are there at once,
 
 \[low, high\] is the 95 % interval; n/a says why in its note. step: over the rung named in \`over\`; cumulative: over the first.
 Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as none.
+The 6 comparisons here are judged as one family: 1 % false alarms in all (Holm).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s\_v2); not measured here.
 
 ### Energy, offline, modelled

@@ -20,6 +20,7 @@ PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most
 
 \[low, high\] is the 95 % interval; n/a says why in its note.
 Speed-up and energy reduction: the reference's time or energy over the variant's, median of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as none.
+The 2 comparisons here are judged as one family: 1 % false alarms in all (Holm).
 Joules are modelled: CPU time in other units.
 
 **Doubts**

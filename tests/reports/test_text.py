@@ -36,6 +36,7 @@ onnx-int8        4.00 [3.92, 4.08]  6.00 [5.88, 6.12]     250 [250, 250]   600
 Speed-up and energy reduction: the reference's time or energy over the
 variant's, median of paired rounds, bootstrap over rounds, within one process;
 differences within 2 % count as none.
+The 8 comparisons here are judged as one family: 1 % false alarms in all (Holm).
 
 What was measured
 run      r1, default profile, seed 0
@@ -76,12 +77,12 @@ differences within 2 % count as none.
 
 Doubts
 percentile     Run r1 asked 56 distinct requests, too few: p90 needs 64.
-               -> Time more examples: raise --limit, or name more data with
-               --data.
+               -> Time more examples: raise --limit, up to the 1,000 of this
+               split.
 near-majority  onnx-int8: its accuracy, 50.0 %, is not surely above the 62.0 %
                that one constant answer gets.
-               -> Train longer (`bench train`), name a better checkpoint with
-               --model, or score more examples.
+               -> Train longer (`bench train`), or name a better checkpoint with
+               --model.
 cell-failed    torch-bf16 failed: the process ran out of memory.
                -> Lower --max-length.
 """

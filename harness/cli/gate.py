@@ -1,0 +1,206 @@
+"""`bench gate`: hold a run against a pinned reference, or one version of the code against another."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from harness.cli.options import (
+    Boundary,
+    DataFolder,
+    DeviceName,
+    Json,
+    Limit,
+    MaxLength,
+    ModelName,
+    ProfileName,
+    Quiet,
+    Rounds,
+    ScenarioNames,
+    Seed,
+    StoreFolder,
+    TaskName,
+    Threads,
+    VariantNames,
+    names,
+)
+from harness.cli.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from harness.cli.records import Found
+    from harness.gate import Outcome
+    from harness.rules import Rule
+    from harness.study.gate import Versus
+
+NOISY = 6
+
+Environment = Annotated[
+    Literal["auto", "same", "own"],
+    typer.Option(
+        "--environment",
+        help="Of a git revision: the running interpreter (same), one of its own, or as it needs (auto).",
+    ),
+]
+HeldRun = Annotated[
+    str | None, typer.Option("--run", metavar="RUN", help="Hold this run against its pinned reference.")
+]
+PinnedRun = Annotated[
+    str | None, typer.Option("--pin", metavar="RUN", help="Make this run a pinned reference.")
+]
+Base = Annotated[
+    str | None,
+    typer.Option("--base", metavar="REF", help="Measure this version beside --head (docs/gate.md)."),
+]
+Head = Annotated[str, typer.Option("--head", metavar="REF", help="What is held against --base.")]
+Rules = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE", help="Rules (default: bench.yaml, if it is there).")
+]
+AllowChanged = Annotated[
+    list[str] | None,
+    typer.Option("--allow-changed", metavar="NAME", help="What may differ: a fact, `host` or `software`."),
+]
+AllowNoise = Annotated[
+    bool, typer.Option("--allow-noise", help="Exit 0 where all that is wrong is noise; it is still said.")
+]
+Null = Annotated[bool, typer.Option("--null/--no-null", help="Measure base twice, to learn the noise.")]
+Format = Annotated[str, typer.Option("--format", help="text, markdown or json.")]
+
+
+def gate(
+    context: typer.Context,
+    run: HeldRun = None,
+    pin: PinnedRun = None,
+    base: Base = None,
+    head: Head = "here",
+    rules: Rules = None,
+    allow_changed: AllowChanged = None,
+    allow_noise: AllowNoise = False,
+    null: Null = True,
+    environment: Environment = "auto",
+    task: TaskName = "boolq",
+    data: DataFolder = None,
+    model: ModelName = "embedded",
+    device: DeviceName = "cpu",
+    variants: VariantNames = None,
+    scenario: ScenarioNames = "",
+    boundary: Boundary = "encoded",
+    threads: Threads = None,
+    max_length: MaxLength = 256,
+    profile: ProfileName = "default",
+    rounds: Rounds = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    store: StoreFolder = None,
+    format_: Format = "text",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fail (exit 3) where a rule is broken: by a run against its reference, or by head against base."""
+    from harness.rules import read_rules
+
+    _one_form(run, pin, base)
+    root = context.obj.store(store)
+    if pin:
+        raise typer.Exit(_pinned(pin, root))
+    held = read_rules(rules)
+    if run:
+        outcome = _of_run(run, root, held, allow_changed or [])
+    else:
+        versus = _versus(base or "", head, null=null, environment=environment)
+        plain = {"task": task, "data": data, "model": model, "device": device, "boundary": boundary}
+        sizes = {"threads": threads, "max_length": max_length, "rounds": rounds, "sample": limit}
+        named = {"variants": names(variants or "") or None, "scenarios": names(scenario)}
+        wanted = {**plain, **sizes, **named, "profile": profile, "seed": seed}
+        outcome = _held(_measured(context.obj, wanted, versus, root, quiet=quiet), held)
+    _show(outcome, "json" if json else format_)
+    raise typer.Exit(0 if allow_noise and outcome.exit_code == NOISY else outcome.exit_code)
+
+
+def _one_form(run: str | None, pin: str | None, base: str | None) -> None:
+    from harness.errors import UsageError
+
+    if sum(each is not None for each in (run, pin, base)) != 1:
+        raise UsageError(
+            "say what is held against what: one of --run RUN, --base REF and --pin RUN.",
+            remedy="--run latest holds the latest run against its pinned reference (docs/gate.md).",
+        )
+
+
+def _pinned(name: str, root: Path) -> int:
+    from harness.cli.records import find_records, raw_of
+    from harness.pins import make_pin, write_pin
+    from harness.store import Store
+
+    found = find_records(name, Store(root))
+    pin = make_pin(found.records, raw_of([found]))
+    path = write_pin(root, pin)
+    noise = (
+        "with the noise of its null test"
+        if pin.noise
+        else "without a null test: tolerances are the default ones"
+    )
+    typer.echo(f"Pinned {len(pin.records)} records of {pin.run}, {noise}: {path}")
+    return 0
+
+
+def _of_run(name: str, root: Path, rules: "tuple[Rule, ...]", allowed: list[str]) -> "Outcome":
+    """Hold a run against its pinned reference; one that has both sides in it, against itself."""
+    from harness.cli.records import find_records, raw_of, tell_unreadable
+    from harness.gate import Allowed, gate
+    from harness.pins import pairings, pin_for, read_pins
+    from harness.store import Store
+    from harness.sweep.sides import BASE, side_name
+
+    place = Store(root)
+    found = find_records(name, place)
+    tell_unreadable([found])
+    if any(side_name(record.cell.variant) == BASE for record in found.records):
+        return _held(found, rules)
+    pin = pin_for(found.records, read_pins(root))
+    # where the pinned run itself is still there, its samples make changes of quality narrower
+    known = {folder.name for folder in place.runs()}
+    with_samples = [found, *([find_records(pin.run, place)] if pin.run in known else [])]
+    held, absent = pairings(found.records, pin)
+    names_allowed = Allowed(frozenset(allowed))
+    return gate(held, rules, allowed=names_allowed, raw=raw_of(with_samples), absent=absent)
+
+
+def _held(found: "Found", rules: "tuple[Rule, ...]") -> "Outcome":
+    from harness.cli.records import raw_of
+    from harness.gate import gate
+    from harness.study.gate import absent, pairings
+
+    return gate(pairings(found.records), rules, raw=raw_of([found]), absent=absent(found.records))
+
+
+def _versus(base: str, head: str, *, null: bool, environment: Literal["auto", "same", "own"]) -> "Versus":
+    from harness.refs import find_ref
+    from harness.study.gate import Versus
+
+    before, after = (find_ref(each, Path.cwd()) for each in (base, head))
+    return Versus(before, after, twice=null, environment=environment)
+
+
+def _measured(
+    toolbox: Toolbox, wanted: dict[str, Any], versus: "Versus", root: Path, *, quiet: bool
+) -> "Found":
+    from harness.cli.progress import narrator
+    from harness.cli.records import Found
+    from harness.cli.run import measured
+    from harness.store import Store
+    from harness.study.gate import start
+    from harness.sweep.options import RunOptions
+
+    place, cache, machine = Store(root), toolbox.cache(), toolbox.machine()
+    with narrator(quiet=quiet) as told:
+        run = start(RunOptions(**wanted), versus, toolbox.catalog(), place, cache, machine, told)
+        records = measured([run])
+    if not quiet:
+        typer.echo(f"Records: {run.folder.path}", err=True)
+    return Found(records, [], run.folder.path)
+
+
+def _show(outcome: "Outcome", form: str) -> None:
+    from reports.gated import render
+
+    typer.echo(render(outcome, form).rstrip("\n"))

@@ -1,0 +1,76 @@
+"""`python -m harness.cli.null_traces [DIR]`: replay the traces of null tests, print what verdicts are worth.
+
+For each number of rounds: how often a family of equal things holds a false difference, and how often a slow-down
+of 5 % is found among them; then what stopping at a given precision does. docs/method.md has the figures.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, study, until_narrow
+from harness.study.traces import Trace, load_all
+
+COUNTS = (3, 7, 11, 15, 20, 30, 40, 60, 80)
+QUIET = "quiet"
+"""What the condition of an undisturbed trace begins with."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables of all traces, and of quiet and disturbed ones apart."""
+    asked = _parser().parse_args(arguments)
+    traces = load_all(asked.folder)
+    sys.stdout.write("\n".join(report(traces, asked.family, asked.times)) + "\n")
+
+
+def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
+    """Return the lines of the report."""
+    quiet = [trace for trace in traces if trace.condition.startswith(QUIET)]
+    disturbed = [trace for trace in traces if trace not in quiet]
+    lines = [
+        f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
+    ]
+    for name, part in (("quiet", quiet), ("disturbed", disturbed)):
+        sizes = sorted({1, family}) if part else []
+        rows = study(part, COUNTS, sizes, times) if part else []
+        for size in sizes:
+            lines += ["", *_table(name, [row for row in rows if row.family == size], size)]
+        if part:
+            lines += ["", *_precision(name, part, times)]
+    return lines
+
+
+def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:
+    of = "one comparison" if family == 1 else f"{family} comparisons in one family"
+    needed = rounds_needed(rows)
+    last = f"{needed} rounds" if needed else f"more than {max(row.rounds for row in rows)} rounds"
+    return [
+        f"{name}, {of}:",
+        f"  rounds   false alarms   {100 * (PLANTED - 1):.0f} % slow-down found",
+        *(f"  {row.rounds:6}   {100 * row.false_alarms:10.2f} %   {100 * row.found:18.1f} %" for row in rows),
+        f"  found in {100 * WANTED:.0f} %: from {last} on",
+    ]
+
+
+def _precision(name: str, traces: Sequence[Trace], times: int) -> list[str]:
+    lines = [f"{name}, rounds added to 11 until the interval is narrow (--precision), one comparison:"]
+    for half_width in (0.05, 0.02):
+        found = until_narrow(traces, half_width, first=11, step=4, times=times)
+        lines.append(
+            f"  {100 * half_width:.0f} %: false alarms {100 * found.false_alarms:.2f} %, reached in "
+            f"{100 * found.reached:.0f} %, median {found.rounds:.0f} rounds"
+        )
+    return lines
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Replay the traces of null tests.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("results/traces"), metavar="DIR")
+    parser.add_argument("--family", type=int, default=20, help="comparisons in a report")
+    parser.add_argument("--times", type=int, default=1000, help="draws for each figure")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

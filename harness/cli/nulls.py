@@ -1,0 +1,34 @@
+"""What `bench run --null-test` says: the variant against itself, the verdict, where the trace is kept."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.record import Record
+
+
+def keep_traces(records: "Sequence[Record]", folder: "Path") -> None:
+    """Write the trace of every null test among the records, and say on stderr what came out."""
+    from harness.compare import Ratio, judge, speedup
+    from harness.study.traces import save, trace_of
+
+    for first, second in _pairs(records):
+        if not first.rounds or not second.rounds:
+            continue
+        path = save(trace_of(first, second), folder)
+        found = speedup(second, first)
+        if isinstance(found, Ratio):
+            ratio = f"{found.value:.3f}x [{found.low:.3f}, {found.high:.3f}]"
+            said = f"{first.cell.variant} against itself: {ratio}, {judge(found).verdict}"
+            typer.echo(f"bench: {said}, over {found.count} rounds", err=True)
+        typer.echo(f"bench: the trace is in {path}", err=True)
+
+
+def _pairs(records: "Sequence[Record]") -> "list[tuple[Record, Record]]":
+    asked = [record for record in records if record.configuration.get("null_test")]
+    firsts = {(record.run, record.cell.group): record for record in asked if not record.cell.twin}
+    return [(firsts[record.run, record.cell.group], record) for record in asked if record.cell.twin]

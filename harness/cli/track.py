@@ -1,0 +1,98 @@
+"""`bench track`: how a figure moved over the runs of the store, and which commits changed it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import Json, StoreFolder
+from harness.cli.toolbox import Toolbox
+
+if TYPE_CHECKING:
+    from harness.history import Series
+    from harness.record import Record
+
+SKIPPED = 5
+
+
+def track(
+    context: typer.Context,
+    quantity: Annotated[
+        str,
+        typer.Option(
+            "--quantity",
+            metavar="NAME,...",
+            help="throughput, latency_p50, _p90, _p95, _p99, energy, memory, quality or size.",
+        ),
+    ] = "throughput",
+    task: Annotated[str, typer.Option("--task", help="Of this task only.")] = "",
+    variants: Annotated[str, typer.Option("--variants", metavar="NAME,...", help="Of these only.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write there instead of to stdout.")
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", metavar="DIR", help="Draw there: SVG, PNG and their data.")
+    ] = None,
+    store: StoreFolder = None,
+    json: Json = False,
+) -> None:
+    """Show each cell's history on each machine, and the commits between which it changed for good."""
+    from harness.cli.compare import write
+    from harness.cli.options import names
+    from harness.cli.output import wide
+    from reports.tracked import render
+
+    toolbox: Toolbox = context.obj
+    records, skipped = _records(toolbox.store(store), task, names(variants))
+    found = _histories(records, names(quantity))
+    width, color = wide(plain=output is not None)
+    write(render(found, "json" if json else format_, width=width, color=color), output)
+    if plots:
+        _draw(found, plots)
+    if skipped:
+        raise typer.Exit(SKIPPED)
+
+
+def _records(root: Path, task: str, variants: tuple[str, ...]) -> "tuple[list[Record], bool]":
+    from harness.cli.records import Found, tell_unreadable
+    from harness.errors import UsageError
+    from harness.store import Store
+    from harness.sweep.sides import plain
+
+    place = Store(root)
+    records, unreadable = place.records(place.runs())
+    skipped = tell_unreadable([Found(records, unreadable, root)])
+    chosen = [
+        record
+        for record in records
+        if record.cell.task == (task or record.cell.task)
+        and (not variants or plain(record.cell.variant) in variants)
+    ]
+    if not chosen:
+        raise UsageError(
+            "there is no record of this.", where=str(root), remedy="`bench run` makes one; see --store."
+        )
+    return chosen, skipped
+
+
+def _histories(records: "list[Record]", quantities: tuple[str, ...]) -> "list[Series]":
+    from harness.contrast import quantity_named
+    from harness.errors import MeasurementError
+    from harness.history import history
+
+    wanted = [quantity_named(name).name for name in quantities]
+    found = [series for name in wanted for series in history(records, name)]
+    if not found:
+        raise MeasurementError(
+            f"no record has {' or '.join(wanted)}.",
+            remedy="Modelled joules have no history; latency needs scenario single-stream.",
+        )
+    return found
+
+
+def _draw(found: "list[Series]", folder: Path) -> None:
+    from harness.cli.report import write_plots
+    from reports.tracked import plots
+
+    write_plots(folder, plots(found))

@@ -1,0 +1,241 @@
+"""Doubts about the machine while it measured: what changed, who else worked, what was held back."""
+
+import statistics
+from collections.abc import Callable, Iterator
+
+from harness.doubts.base import Doubt, name_of, run_of
+from harness.estimate import Energy, energy_per_request
+from harness.idle import IdlePower, idle_power
+from harness.record import Conditions, Moment, Record
+
+LARGE_FOREIGN = 0.05
+"""Share of our CPUs that others may use. Below, ticks of 10 ms are most of what is seen."""
+
+LARGE_STEAL = 0.01
+"""Share of our CPUs that a hypervisor may take: it takes from whoever runs then, which no pairing undoes."""
+
+LARGE_WAIT = 0.01
+"""Share of the time for which a quota, or memory that is short, may hold us back."""
+
+LARGE_DRIFT = 0.10
+"""Share by which idle power or a clock may change between before and after."""
+
+HOTTER_C = 25
+"""Degrees by which a processor or board may warm up; a cold start is 20 or so."""
+
+LARGE_OBSERVER = 0.01
+"""Share of one CPU that the harness's parent process may use over a sweep."""
+
+
+def _host_changed(record: Record) -> Doubt | None:
+    if not record.host_changes:
+        return None
+    sentence = f"{run_of(record)}: the machine changed meanwhile ({'; '.join(record.host_changes)})."
+    return Doubt("host-changed", sentence, "Find out what changed it, and measure again.")
+
+
+def _virtual_machine(record: Record) -> Doubt | None:
+    machine = str(record.host.facts.get("virtualisation", ""))
+    if not machine.startswith("virtual machine"):
+        return None
+    sentence = (
+        f"{run_of(record)} was measured in a {machine}, where neighbours may share the processor unseen."
+    )
+    step = "Trust ratios more than absolute times; measure on bare metal what you publish."
+    return Doubt("virtual-machine", sentence, step)
+
+
+def _foreign_load(record: Record) -> Doubt | None:
+    share = foreign_share(record)
+    if share is None or share <= LARGE_FOREIGN:
+        return None
+    sentence = f"{name_of(record)}: others used {100 * share:.0f} % of its CPUs in the median of its rounds."
+    return Doubt("foreign-load", sentence, _stop_others(record, "Stop what else runs on these CPUs"))
+
+
+def _load_elsewhere(record: Record) -> Doubt | None:
+    """Work on other CPUs is in the joules of a package, a board or a system, and in no share of a process."""
+    share, energy = _share(record, "elsewhere_cpu_ns"), energy_per_request(record.rounds)
+    if share is None or share <= LARGE_FOREIGN or not isinstance(energy, Energy):
+        return None
+    if energy.grade != "measured" or energy.scope in ("process share", "board", "shared board"):
+        return None
+    sentence = (
+        f"{name_of(record)}: its joules are those of the {energy.scope}, and CPUs that it did not use worked "
+        f"{100 * share:.0f} % as much as its own could."
+    )
+    return Doubt("load-elsewhere", sentence, _stop_others(record, "Stop what else runs on the machine"))
+
+
+def _stop_others(record: Record, otherwise: str) -> str:
+    busiest = record.conditions.busiest if record.conditions else None
+    what = f"Stop what else runs (most of all {busiest})" if busiest else otherwise
+    return f"{what}, and measure again."
+
+
+def _steal(record: Record) -> Doubt | None:
+    share = steal_share(record)
+    if share is None or share <= LARGE_STEAL:
+        return None
+    sentence = (
+        f"{name_of(record)}: the hypervisor took {100 * share:.1f} % of its CPUs in the median of its rounds."
+    )
+    step = "Measure at another hour, on a machine of your own, or with more rounds (--rounds)."
+    return Doubt("steal", sentence, step)
+
+
+def _foreign_on_gpu(record: Record) -> Doubt | None:
+    moments = _moments(record)
+    count = max((board.foreign or 0 for moment in moments for board in moment.gpus), default=0)
+    if record.cell.device == "cpu" or not count:
+        return None
+    processes = "1 process" if count == 1 else f"{count} processes"
+    sentence = (
+        f"{run_of(record)}: {processes} of others computed on a GPU, and a board's joules hold theirs too."
+    )
+    return Doubt(
+        "foreign-gpu",
+        sentence,
+        "Stop them (nvidia-smi lists them), or name another board, and measure again.",
+    )
+
+
+def _held_back(record: Record) -> Doubt | None:
+    found = record.conditions
+    reasons = [] if found is None else list(_reasons(found))
+    if not reasons:
+        return None
+    sentence = f"{run_of(record)}: the machine held it back ({'; '.join(reasons)})."
+    step = "Let it cool down, raise the quota, or free memory, whichever it was, and measure again."
+    return Doubt("held-back", sentence, step)
+
+
+def _reasons(found: Conditions) -> Iterator[str]:
+    before, after, span_us = found.before, found.after, found.span_ns / 1e3
+    heat = _more(before.thermal_throttles, after.thermal_throttles)
+    if heat > 0:
+        yield f"heat slowed its CPUs down {heat:,.0f} times"
+    quota = _more(before.quota_throttled_us, after.quota_throttled_us)
+    if quota > LARGE_WAIT * span_us:
+        yield f"a CPU quota for {100 * quota / span_us:.0f} % of the time"
+    memory = _more(before.pressure_us.get("memory"), after.pressure_us.get("memory"))
+    if memory > LARGE_WAIT * span_us:
+        yield f"processes waited for memory for {100 * memory / span_us:.0f} % of the time"
+    swapped = _more(before.swapped_pages, after.swapped_pages)
+    if swapped > 0:
+        yield f"{swapped:,.0f} pages were swapped"
+    yield from _reasons_of_boards(before, after)
+
+
+def _reasons_of_boards(before: Moment, after: Moment) -> Iterator[str]:
+    for old, new in zip(before.gpus, after.gpus, strict=False):
+        for kind, held_ns in new.held_back_ns.items():
+            more = held_ns - old.held_back_ns.get(kind, held_ns)
+            if more > 0:
+                yield f"{new.name}: its {kind} limit for {more / 1e9:.1f} s"
+
+
+def _conditions_changed(record: Record) -> Doubt | None:
+    found = record.conditions
+    governor = str(record.host.facts.get("governor"))
+    changes = [] if found is None else list(_changes(found.before, found.after, governor))
+    if not changes:
+        return None
+    sentence = f"{run_of(record)}: conditions changed from before to after ({'; '.join(changes)})."
+    step = (
+        "Ratios are paired within rounds and stand; run once before to warm up what absolute times rest on."
+    )
+    return Doubt("conditions-changed", sentence, step)
+
+
+def _changes(before: Moment, after: Moment, governor: str) -> Iterator[str]:
+    # under any other governor the clock of an idle processor says nothing about a busy one
+    if before.frequency_khz and after.frequency_khz and governor == "performance":
+        old, new = before.frequency_khz / 1e6, after.frequency_khz / 1e6
+        if abs(new - old) > LARGE_DRIFT * old:
+            yield f"clock {old:.2f}, then {new:.2f} GHz"
+    hotter = _more(before.temperature_mc, after.temperature_mc) / 1000
+    if hotter > HOTTER_C:
+        yield f"the processor is {hotter:.0f} degrees hotter"
+    for old_board, new_board in zip(before.gpus, after.gpus, strict=False):
+        hotter = _more(old_board.temperature_c, new_board.temperature_c)
+        if hotter > HOTTER_C:
+            yield f"{new_board.name} is {hotter:.0f} degrees hotter"
+
+
+def _idle_drift(record: Record) -> Doubt | None:
+    power = idle_power(record.idle)
+    if not isinstance(power, IdlePower) or abs(power.drift) <= LARGE_DRIFT:
+        return None
+    sentence = (
+        f"{run_of(record)}: idle took {power.before:.3g} W before its rounds and {power.after:.3g} W after."
+    )
+    step = "Read net energy with care; let the machine settle for some minutes before measuring again."
+    return Doubt("idle-drift", sentence, step)
+
+
+def _observer(record: Record) -> Doubt | None:
+    share = observer_share(record)
+    if share is None or share <= LARGE_OBSERVER:
+        return None
+    sentence = (
+        f"{run_of(record)}: the harness's own process used {100 * share:.1f} % of a CPU over the sweep."
+    )
+    return Doubt("observer-cost", sentence, _less_observing(record))
+
+
+def _less_observing(record: Record) -> str:
+    if record.profile == "quick":
+        return "Measure with --profile default: its windows are longer, and looking costs the same."
+    return "Ask more requests of each visit (fewer --rounds, a larger --limit): looking costs the same."
+
+
+def foreign_share(record: Record) -> float | None:
+    """Return the share of the run's CPUs that others used, the median over rounds; None where hidden."""
+    return _share(record, "foreign_cpu_ns")
+
+
+def steal_share(record: Record) -> float | None:
+    """Return the share of the run's CPUs that a hypervisor took, the median over rounds; None where hidden."""
+    return _share(record, "steal_ns")
+
+
+def observer_share(record: Record) -> float | None:
+    """Return the CPU time of the harness's parent process as a share of the sweep's length, or None."""
+    observer = record.observer
+    if observer is None or observer.parent_cpu_ns is None or not observer.sweep_wall_ns:
+        return None
+    return observer.parent_cpu_ns / observer.sweep_wall_ns
+
+
+def _share(record: Record, name: str) -> float | None:
+    cpus = len(record.placement.cpus) if record.placement else 0
+    shares = [
+        getattr(turn, name) / (turn.watched_ns * cpus)
+        for turn in record.rounds
+        if cpus and turn.watched_ns and getattr(turn, name) is not None
+    ]
+    return statistics.median(shares) if shares else None
+
+
+def _moments(record: Record) -> tuple[Moment, ...]:
+    return (record.conditions.before, record.conditions.after) if record.conditions else ()
+
+
+def _more(before: float | None, after: float | None) -> float:
+    """Return how much more it is after; 0 where either is not known."""
+    return 0.0 if before is None or after is None else after - before
+
+
+RULES: tuple[Callable[[Record], Doubt | None], ...] = (
+    _host_changed,
+    _virtual_machine,
+    _foreign_load,
+    _load_elsewhere,
+    _steal,
+    _foreign_on_gpu,
+    _held_back,
+    _conditions_changed,
+    _idle_drift,
+    _observer,
+)

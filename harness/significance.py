@@ -1,0 +1,86 @@
+"""How surely two systems differ: the p-value of a paired comparison, from its ratios round by round.
+
+If both are the same, the names of the two visits of a round are interchangeable, so the logarithm of their
+ratio is symmetric around zero, whatever the noise. Neither a sign test nor sign flips can use that at the levels
+a family asks for: 11 rounds give no p-value below 2 / 2^11 = 0.001, and twenty verdicts at 1 % in all ask for
+0.0005. The test is therefore Student's t on the logarithms, made to last on a real machine:
+
+    outliers     the outer tenth of the rounds on both sides is moved in to its neighbours (J. Tukey and
+                 D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
+    neighbours   rounds near in time may be disturbed alike: their correlation widens the standard error
+    launches     two processes of one program differ a little for as long as they live: a fixed allowance, or
+                 what is seen between three launches or more, goes into the standard error
+
+What this does on real machines is shown by replay: docs/method.md, "False alarms".
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.estimate import Floats
+
+Launches = npt.NDArray[np.int64]
+
+TRIM = 0.1
+"""The share of rounds on each side that is moved in: 1 of 10, 2 of 20."""
+
+LAUNCH_SPREAD = 0.01
+"""Standard deviation of the ratio of two launches of one program, as allowed for: see docs/method.md."""
+
+_SEVERAL = 3
+"""Launches whose own spread is looked at."""
+
+_MOST_CORRELATED = 0.8
+
+
+def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
+    """Return the probability that two equal systems seem to differ at least so clearly.
+
+    `ratios` holds one positive number per paired round, in order of time, `launches` the launch of each. 1.0
+    for fewer than two rounds.
+    """
+    from scipy.stats import t
+
+    logs, found = np.log(np.asarray(ratios, dtype=np.float64)), np.asarray(launches)
+    if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
+        return 1.0
+    middle, within, freedom = trimmed(logs)
+    within *= inflation(logs, found)
+    between = between_launches(logs, found)
+    # the allowance is a constant, yet gains no freedom: few rounds may be near one another by chance
+    return float(2 * t.sf(abs(middle) / math.sqrt(within + between), freedom))
+
+
+def trimmed(values: Floats) -> tuple[float, float, int]:
+    """Return the trimmed mean, the variance of that mean, and its degrees of freedom."""
+    ordered, count = np.sort(values), len(values)
+    cut = int(TRIM * count)
+    kept = ordered[cut : count - cut]
+    moved = np.concatenate([np.repeat(kept[0], cut), kept, np.repeat(kept[-1], cut)])
+    variance = float(np.var(moved, ddof=1)) / ((1 - 2 * cut / count) ** 2 * count)
+    return float(np.mean(kept)), variance, len(kept) - 1
+
+
+def inflation(values: Floats, launches: Launches) -> float:
+    """Return by how much correlated neighbours raise the variance of a mean: (1 + r) / (1 - r), at least 1.
+
+    `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
+    round does not decide it.
+    """
+    ranks = np.argsort(np.argsort(values)).astype(np.float64)
+    ranks -= ranks.mean()
+    pairs = (ranks[1:] * ranks[:-1])[launches[1:] == launches[:-1]]
+    if not len(pairs):
+        return 1.0
+    found = min(max(float(np.mean(pairs) / np.mean(ranks**2)), 0.0), _MOST_CORRELATED)
+    return (1 + found) / (1 - found)
+
+
+def between_launches(values: Floats, launches: Launches) -> float:
+    """Return what launches add to the variance of the mean: the allowance, or what they show if that is more."""
+    medians = [float(np.median(values[launches == launch])) for launch in np.unique(launches)]
+    seen = float(np.var(medians, ddof=1)) if len(medians) >= _SEVERAL else 0.0
+    return max(LAUNCH_SPREAD**2, seen) / len(medians)

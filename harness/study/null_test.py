@@ -1,0 +1,158 @@
+"""Replays traces of null tests: how often a thing is told apart from itself, how often a planted change is found.
+
+    trace --block of rounds--> ratios --compare, as reports do--> Ratio --a family of them--> verdicts
+
+Blocks are consecutive rounds, so that what neighbours have in common stays in. Every ratio, correction and
+verdict comes from the functions that reports use.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from harness.compare import Ratio, paired_ratio
+from harness.estimate import Floats
+from harness.significance import p_value
+from harness.study.traces import Trace
+from harness.verdicts import verdicts
+
+PLANTED = 1.05
+"""The slow-down that is to be found."""
+
+WANTED = 0.95
+"""How often it is to be found."""
+
+BLOCKS = 25
+"""Blocks of one trace at most, spread evenly over it: neighbouring ones share all rounds but one."""
+
+_DIFFERENT = ("faster", "slower")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A comparison of equal things, and the same with one side slowed down."""
+
+    equal: Ratio
+    planted: Ratio
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Shares of families: with a false difference, and in which the planted change was found."""
+
+    rounds: int
+    family: int
+    false_alarms: float
+    found: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What came of rounds added until an interval was narrow: median rounds, and shares of comparisons."""
+
+    false_alarms: float
+    reached: float
+    rounds: float
+
+
+def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int) -> list[Row]:
+    """Return a row for each number of rounds that any trace holds, and each size of a family."""
+    rows = []
+    for rounds in counts:
+        blocks = blocks_of(traces, rounds)
+        for family in families if blocks else ():
+            rows.append(Row(rounds, family, *shares(blocks, family, times)))
+    return rows
+
+
+def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
+    """Return blocks of so many consecutive rounds of every trace that holds them."""
+    found = []
+    for trace in traces:
+        last = len(trace.wall_ns) - rounds
+        starts = np.unique(np.linspace(0, last, BLOCKS).astype(int)) if last >= 0 else ()
+        found += [_block(trace, int(start), rounds, slower=at % 2) for at, start in enumerate(starts)]
+    return found
+
+
+def shares(blocks: Sequence[Block], family: int, times: int, seed: int = 0) -> tuple[float, float]:
+    """Draw so many families; return in which share any differ, and in which a planted one among them is found."""
+    draw = np.random.default_rng(seed)
+    alarms = found = 0
+    for members in draw.integers(len(blocks), size=(times, family)):
+        equal = [blocks[at].equal for at in members]
+        alarms += _differs(equal)
+        planted = blocks[members[0]].planted
+        found += verdicts([planted, *equal[1:]])[0].verdict in _DIFFERENT
+    return alarms / times, found / times
+
+
+def rounds_needed(rows: Sequence[Row]) -> int | None:
+    """Return the least number of rounds from which on the planted change is found as often as wanted."""
+    enough = None
+    for row in sorted(rows, key=lambda row: -row.rounds):
+        if row.found < WANTED:
+            break
+        enough = row.rounds
+    return enough
+
+
+def until_narrow(
+    traces: Sequence[Trace], half_width: float, *, first: int, step: int, times: int, seed: int = 0
+) -> Stopped:
+    """Replay `--precision`: begin anywhere, add rounds until narrow or until the trace ends, then judge."""
+    draw = np.random.default_rng(seed)
+    long = [trace for trace in traces if len(trace.wall_ns) >= first]
+    picked = [long[at] for at in draw.integers(len(long), size=times)]
+    starts = [int(draw.integers(len(trace.wall_ns) - first + 1)) for trace in picked]
+    known = {
+        case: _until_narrow(*case, half_width, first, step) for case in set(zip(picked, starts, strict=True))
+    }
+    ends = [known[case] for case in zip(picked, starts, strict=True)]
+    return Stopped(
+        false_alarms=sum(_differs([ratio]) for ratio, _ in ends) / times,
+        reached=sum(narrow for _, narrow in ends) / times,
+        rounds=float(np.median([ratio.count for ratio, _ in ends])),
+    )
+
+
+def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step: int) -> tuple[Ratio, bool]:
+    rounds = first
+    while True:
+        found = paired_ratio(
+            _ratios(trace, start, rounds), _launches(trace, start, rounds), over=trace.variant
+        )
+        narrow = (found.high - found.low) / 2 / found.value <= half_width
+        if narrow or start + rounds + step > len(trace.wall_ns):
+            return found, narrow
+        rounds += step
+
+
+def _block(trace: Trace, start: int, rounds: int, *, slower: int) -> Block:
+    """Compare one block; a slow-down multiplies every ratio, and with them the median and its interval."""
+    ratios, launches = _ratios(trace, start, rounds), _launches(trace, start, rounds)
+    equal = paired_ratio(ratios, launches, over=trace.variant)
+    by = PLANTED if slower else 1 / PLANTED
+    planted = replace(
+        equal,
+        value=equal.value * by,
+        low=equal.low * by,
+        high=equal.high * by,
+        p=p_value(ratios * by, launches),
+    )
+    return Block(equal, planted)
+
+
+def _ratios(trace: Trace, start: int, rounds: int) -> Floats:
+    times: Floats = np.asarray(trace.wall_ns[start : start + rounds], dtype=np.float64)
+    ratios: Floats = times[:, 1] / times[:, 0]
+    return ratios
+
+
+def _launches(trace: Trace, start: int, rounds: int) -> tuple[int, ...]:
+    return trace.launch[start : start + rounds]
+
+
+def _differs(ratios: Sequence[Ratio]) -> bool:
+    return any(each.verdict in _DIFFERENT for each in verdicts(ratios))

@@ -1,0 +1,57 @@
+"""What stands beside the measurements of a sweep: the machine before and after, and what the harness used.
+
+begin ......................... all groups ......................... Begun.end
+fingerprint, moment, CPU times                                       the same again
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.conditions import busiest
+from harness.host import changes
+from harness.record import Conditions, Host, Moment
+from harness.sweep.machine import Machine
+from harness.watch import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds."""
+
+    host: Host
+    host_changes: tuple[str, ...]
+    conditions: Conditions
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A sweep that goes on."""
+
+    machine: Machine
+    cpus: tuple[int, ...]
+    host: Host
+    moment: Moment
+    processes: Mapping[int, tuple[str, float]]
+    usage: Usage
+
+    def end(self) -> Beside:
+        """Look again, now that the last worker has ended."""
+        used = self.machine.usage().since(self.usage)
+        return Beside(
+            host=self.host,
+            host_changes=changes(self.host, self.machine.host()),
+            conditions=Conditions(
+                before=self.moment,
+                after=self.machine.moment(self.cpus),
+                span_ns=used.wall_ns,
+                busiest=busiest(self.processes, self.machine.processes(), used.wall_ns),
+            ),
+            usage=used,
+        )
+
+
+def begin(machine: Machine, cpus: tuple[int, ...]) -> Begun:
+    """Look at the machine before the first worker starts."""
+    host, moment, processes = machine.host(), machine.moment(cpus), machine.processes()
+    return Begun(machine, cpus, host, moment, processes, machine.usage())

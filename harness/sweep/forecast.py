@@ -1,0 +1,126 @@
+"""What a run would do, before it does it: cells, groups, rounds, and the time they take where that is known.
+
+Known is what the newest record of the same cell says, measured on this machine and these data; nothing is
+guessed. No clock is looked at, no worker started, no meter read, no model found, and nothing is written.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from harness.catalog import Catalog
+from harness.data import Split, load_split
+from harness.meters.base import Choice
+from harness.record import Record
+from harness.sweep import options as asked
+from harness.sweep.cells import Cell, groups
+from harness.sweep.machine import Machine
+from harness.sweep.narrator import Narrator
+from harness.sweep.options import RunOptions
+from harness.sweep.plan import Plan, Profile
+from harness.sweep.run import cells_of, is_completed, slices_of
+
+Known = Callable[[Plan, Cell], Record | None]
+"""Finds the newest record of a cell of a plan on this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellForecast:
+    """One cell of a run to come; `seconds` is None where no record says how long its requests take."""
+
+    cell: Cell
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupForecast:
+    """The cells that would be compared, with the requests of each visit and of the untimed pass."""
+
+    cells: tuple[CellForecast, ...]
+    rounds: int
+    launches: int
+    slices: tuple[int, ...]
+    untimed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One run to come."""
+
+    plan: Plan
+    groups: tuple[GroupForecast, ...]
+
+
+def plan_dry(
+    wanted: RunOptions, catalog: Catalog, scratch: Path, machine: Machine, narrator: Narrator
+) -> tuple[Plan, Split]:
+    """Return the plan of a run, its model unseen and no meter read, and its data.
+
+    What has to be written out on the way, such as the embedded sample, lies below `scratch`.
+    """
+    still = replace(machine, choose_meter=lambda _device: Choice(None, ()))
+    wanted = asked.check(replace(wanted, meter=""), catalog, still, narrator)
+    found = asked.found_of(wanted, scratch)
+    split = load_split(found.task, found.data, wanted.split)
+    unseen = {
+        "name": Path(wanted.model).name,
+        "tier": "embedded" if wanted.model == "embedded" else "local",
+        "folder": "",
+        "fingerprint": "",
+        "trained": True,
+    }
+    return asked.make_plan(wanted, found, split, unseen, still), split
+
+
+def forecast(plan: Plan, split: Split, known: Known) -> Forecast:
+    """Return what a plan would do, and how long each cell takes where `known` has a record of it."""
+    slices, rest = slices_of(plan, split.examples)
+    found = []
+    for members in groups(cells_of(plan)).values():
+        untimed = len(rest) if is_completed(plan, members[0]) else 0
+        sizes = tuple(map(len, slices))
+        told = tuple(
+            CellForecast(cell, seconds_of(known(plan, cell), plan.profile, sizes, untimed))
+            for cell in members
+        )
+        found.append(GroupForecast(told, plan.profile.rounds, plan.profile.launches, sizes, untimed))
+    return Forecast(plan, tuple(found))
+
+
+def seconds_of(record: Record | None, profile: Profile, slices: Sequence[int], untimed: int) -> float | None:
+    """Return how long a cell takes at the speed of a record: loading, warming up, rounds and untimed pass.
+
+    A window lasts `window_ms` at least. None without a record that has rounds.
+    """
+    if record is None or not record.rounds:
+        return None
+    each = median(item.wall_ns / item.requests for item in record.rounds) / 1e9
+    visits = [
+        max(profile.window_ms / 1e3, slices[index % len(slices)] * each) + profile.warmup * each
+        for index in range(profile.all_rounds)
+    ]
+    opening = 0.0
+    if record.start:
+        opening = record.start.load_ns / 1e9 + record.start.warmup_requests * each
+    return sum(visits) + profile.launches * opening + untimed * each
+
+
+def same_cell(plan: Plan, cell: Cell, record: Record) -> bool:
+    """Say whether a record is one of this cell, on the plan's machine, whatever the weights of its model."""
+    facts = cell.facts()
+    settings = {
+        name for name in type(facts).model_fields if name not in ("id", "group", "rung", "definition", "twin")
+    }
+    return (
+        all(getattr(facts, name) == getattr(record.cell, name) for name in settings)
+        and record.host.fingerprint == plan.host_fingerprint
+        and record.data.fingerprint == plan.data.fingerprint
+        and _same_model(plan, record)
+    )
+
+
+def _same_model(plan: Plan, record: Record) -> bool:
+    if plan.model.tier == "embedded":
+        return record.model.tier == "embedded"
+    return Path(record.model.name).name == plan.model.name

@@ -1,0 +1,74 @@
+"use strict";
+// Sorting, filtering and the theme. Without it the page still says everything.
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+
+  const key = (cell) => {
+    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    const text = cell.textContent.trim();
+    return /^(n\/a|failed)\b/.test(text) ? null : text;
+  };
+  const compare = (a, b) => {
+    const numbers = typeof a === "number" && typeof b === "number";
+    return numbers ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+  };
+  const sort = (table, column, header) => {
+    const down = header.getAttribute("aria-sort") === "ascending";
+    for (const each of header.parentNode.children) each.setAttribute("aria-sort", "none");
+    header.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows, (row) => [key(row.cells[column]), row]);
+    rows.sort(([a], [b]) => {
+      if (a === null || b === null) return (a === null) - (b === null); // what is absent comes last
+      return down ? compare(b, a) : compare(a, b);
+    });
+    body.append(...rows.map(([, row]) => row));
+  };
+  const filter = (table, words, said) => {
+    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !wanted.every((word) => text.includes(word));
+      shown += row.hidden ? 0 : 1;
+    }
+    said.textContent = `${shown} of ${table.tBodies[0].rows.length} rows`;
+  };
+  for (const table of document.querySelectorAll("table.sorts")) {
+    Array.from(table.tHead.rows[0].cells).forEach((header, column) => {
+      header.querySelector("button").addEventListener("click", () => sort(table, column, header));
+    });
+  }
+  for (const box of document.querySelectorAll(".filter")) {
+    const input = box.querySelector("input");
+    const table = document.getElementById(input.getAttribute("aria-controls"));
+    input.addEventListener("input", () => filter(table, input.value, box.querySelector("output")));
+  }
+
+  const toggle = document.querySelector(".theme");
+  const dark = () => {
+    const chosen = root.dataset.theme;
+    return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  };
+  const say = () => {
+    toggle.textContent = dark() ? "Light" : "Dark";
+    toggle.setAttribute("aria-pressed", String(dark()));
+  };
+  toggle.addEventListener("click", () => {
+    root.dataset.theme = dark() ? "light" : "dark";
+    say();
+  });
+  say();
+
+  const open = () => {
+    const found = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = found && found.closest("details");
+    if (details) {
+      details.open = true;
+      details.scrollIntoView();
+    }
+  };
+  addEventListener("hashchange", open);
+  open();
+})();

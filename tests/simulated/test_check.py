@@ -1,0 +1,207 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.meters.base import Reading
+from harness.meters.check import Check, check, least_window_ns, widened
+from harness.meters.modelled import ModelledMeter
+from harness.meters.nvml import NvmlMeter
+from harness.meters.rapl import RaplMeter
+from harness.meters.trial import power_of
+from harness.testing import FakeClock, FakeMeter
+from harness.testing.simulated_counter import Draw, Sensor
+from harness.testing.simulated_machine import SimulatedMachine
+
+LOOK_NS = 100_000
+ONE_BUSY_CPU = {"package-0": Draw(20.0, 10.0)}
+
+
+def checked(
+    folder: Path,
+    sensor: Sensor | None = None,
+    before: Callable[[SimulatedMachine], None] | None = None,
+    look_ns: int = LOOK_NS,
+) -> Check:
+    """Check a RAPL meter on a machine with one busy CPU: 20 W + 10 W, read every 0.1 ms."""
+    clock = FakeClock()
+    machine = SimulatedMachine(
+        folder, draws=ONE_BUSY_CPU, sensor=sensor, clock=clock, cpu_ns=lambda: clock.now_ns
+    )
+    meter = RaplMeter(machine.root, clock)
+    if before:
+        before(machine)
+
+    def work() -> None:
+        clock.advance(look_ns)
+        machine.tick()
+
+    return check(meter, clock, work)
+
+
+def test_the_least_windows_are_those_of_the_rule() -> None:
+    """RAPL, 1 ms: 2 x 1 ms / 1 % = 0.2 s; NVML, 100 ms: 20 s; a quantum of 61 uJ counts at 0.01 W only.
+
+    2 x 61 uJ / (0.01 W x 1 %) = 122 uJ / 0.1 mW = 1.22 s.
+    """
+    assert least_window_ns(1_000_000, 61, 50.0) == 200_000_000
+    assert least_window_ns(100_000_000, 1000, 100.0) == 20_000_000_000
+    assert least_window_ns(1_000_000, 61, 0.01) == 1_220_000_000
+
+
+def test_a_counter_of_known_period_and_power_is_seen_as_it_is(tmp_path: Path) -> None:
+    """Steps of 1 ms at 30 W are 30,000 uJ, all alike but for quanta of 61 uJ; a wrap is 262 kJ away."""
+    found = checked(tmp_path)
+    (zone,) = found.zones
+    assert found.moved is True
+    assert found.reason is None
+    assert zone.steps == 25
+    assert zone.update_ns == 1_000_000
+    assert zone.watts == pytest.approx(30, rel=0.001)
+    assert zone.quantum_uj is not None
+    assert 59 <= zone.quantum_uj <= 63
+    assert zone.wraps_after_s == pytest.approx(262_143 / 30, rel=0.001)
+    # 2 updates of 1 ms at 30 W are 60,000 uJ; 1 % of 30 W asks for 0.2 s
+    assert zone.uncertainty_uj == pytest.approx(60_000, rel=0.001)
+    assert found.least_window_ms == 200
+    assert found.agreement is None
+    assert found.agreement_reason == "the meter has no source of power to compare with"
+
+
+def test_a_counter_slower_than_it_states_asks_for_longer_windows(tmp_path: Path) -> None:
+    """RAPL states 1 ms; one that steps every 10 ms needs 2 x 10 ms / 1 % = 2 s."""
+    found = checked(tmp_path, Sensor(update_ns=10_000_000))
+    assert found.zones[0].update_ns == 10_000_000
+    assert found.least_window_ms == 2000
+
+
+def test_a_counter_faster_than_it_states_gains_nothing(tmp_path: Path) -> None:
+    """What is seen never narrows what is stated."""
+    found = checked(tmp_path, Sensor(update_ns=200_000))
+    assert found.zones[0].update_ns == 200_000
+    assert found.least_window_ms == 200
+
+
+def test_a_coarse_quantum_is_seen(tmp_path: Path) -> None:
+    """30 mJ a step in quanta of 20 mJ are steps of 20 and 40 mJ: 2 x 20 mJ / (30 W x 1 %) is 0.133 s."""
+    found = checked(tmp_path, Sensor(quantum_uj=20_000))
+    assert found.zones[0].quantum_uj == 20_000
+    assert found.least_window_ms == 200
+
+
+def test_a_counter_that_does_not_move_is_not_to_be_used(tmp_path: Path) -> None:
+    """It was looked at for 1.5 s of its clock, and the reason says so."""
+    found = checked(tmp_path, before=lambda each: each.break_down("package-0", "stuck"), look_ns=10 * LOOK_NS)
+    assert found.moved is False
+    assert found.reason == "package-0: the counter did not move in 1.5 s"
+    assert found.span_ns == pytest.approx(1_500_000_000, abs=10 * LOOK_NS)
+
+
+def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    """The zone went away between choosing the meter and trying it."""
+    found = checked(tmp_path, before=lambda each: each.break_down("package-0", "gone"), look_ns=10 * LOOK_NS)
+    assert found.moved is False
+    assert found.reason == "package-0: the zone is gone"
+
+
+def test_a_counter_that_steps_once_is_taken_for_as_slow_as_the_check_was_long(tmp_path: Path) -> None:
+    """One step in 1.5 s: the next may be as far away, so 1 % needs 2 x 1.5 s / 1 % = 300 s."""
+    found = checked(tmp_path, Sensor(update_ns=1_000_000_000), look_ns=10 * LOOK_NS)
+    assert found.zones[0].steps == 1
+    assert found.least_window_ms == pytest.approx(300_000, rel=0.001)
+
+
+def test_what_is_modelled_is_not_tried() -> None:
+    """It has no counter; nothing is known of windows, and nothing is widened."""
+    found = check(ModelledMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
+    assert found.moved is None
+    assert found.reason == "what is modelled has no counter"
+    assert found.least_window_ms == 0
+
+
+def test_a_meter_that_states_no_period_is_not_tried() -> None:
+    """A fake reads no counter that steps."""
+    assert check(FakeMeter(10.0, FakeClock())).reason == "it reads no counter that steps"
+
+
+def test_a_clock_that_stands_still_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of reads is limited as well as the time."""
+    monkeypatch.setattr("harness.meters.check.MOST_READS", 50)
+    machine = SimulatedMachine(tmp_path, draws=ONE_BUSY_CPU, clock=FakeClock(), cpu_ns=lambda: 0)
+    assert check(RaplMeter(machine.root, FakeClock()), FakeClock(), lambda: None).reads == 50
+
+
+def test_a_board_agrees_with_its_own_power_sensor(tmp_path: Path) -> None:
+    """Both show 150 W + 40 W: the sensor's power is 1.00 times the counter's."""
+    clock = FakeClock(start_ns=1)
+    board = Draw(150.0, 40.0)
+    machine = SimulatedMachine(tmp_path, boards={0: board}, clock=clock, cpu_ns=lambda: clock.now_ns)
+    clock.advance(100_000_000)
+    machine.tick()
+    meter = NvmlMeter(0, machine.nvml, clock)
+
+    def work() -> None:
+        clock.advance(2_000_000)
+        machine.tick()
+
+    found = check(meter, clock, work, power_of(meter, machine.nvml))
+    assert found.agreement == pytest.approx(1.0, abs=0.01)
+    assert found.agreement_reason is None
+    assert found.zones[0].update_ns == 100_000_000
+    assert found.least_window_ms == 20_000
+
+
+def reading(microjoules: int | None, resolution_uj: int = 10) -> Reading:
+    grade = "unavailable" if microjoules is None else "measured"
+    why = "denied" if microjoules is None else None
+    return Reading("package-0", grade, "package", "RAPL", microjoules, 100_000_000, resolution_uj, reason=why)
+
+
+def facts(update_ns: int, quantum_uj: int) -> dict[str, object]:
+    return {"zones": [{"zone": "package-0", "update_ns": update_ns, "quantum_uj": quantum_uj}]}
+
+
+def test_a_reading_gets_the_larger_of_what_is_stated_and_what_was_seen() -> None:
+    """3 J in 100 ms with updates of 10 ms: 2 x 3 J x 10 / 100 = 0.6 J; quanta of 1 J: 2 J."""
+    assert widened(reading(3_000_000), facts(10_000_000, 61)).resolution_uj == 600_000
+    assert widened(reading(3_000_000), facts(10_000_000, 1_000_000)).resolution_uj == 2_000_000
+    assert widened(reading(3_000_000, 900_000), facts(10_000_000, 61)).resolution_uj == 900_000
+
+
+def test_without_joules_or_a_check_a_reading_stays_as_it_is() -> None:
+    """So do readings of zones that the check does not name."""
+    for same in (
+        widened(reading(3_000_000), None),
+        widened(reading(3_000_000), Check("modelled", None, "no counter").facts()),
+        widened(reading(3_000_000), {"zones": [{"zone": "dram", "update_ns": 10**9, "quantum_uj": 10**9}]}),
+    ):
+        assert same == reading(3_000_000)
+    assert widened(reading(None), facts(10_000_000, 61)) == reading(None)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    update_ns=st.integers(300_000, 8_000_000),
+    quantum_uj=st.floats(1.0, 5_000.0),
+    noise=st.sampled_from([0.0, 0.05]),
+)
+def test_what_the_check_sees_is_never_finer_than_the_counter(
+    update_ns: int, quantum_uj: float, noise: float
+) -> None:
+    """The period comes out to one look; the quantum is an upper bound; both are in the least window.
+
+    Updates are looked for every 0.1 ms, so each is up to one look late.
+    """
+    with TemporaryDirectory() as folder:
+        found = checked(Path(folder), Sensor(update_ns=update_ns, quantum_uj=quantum_uj, noise=noise))
+    (zone,) = found.zones
+    assert zone.update_ns is not None
+    assert zone.quantum_uj is not None
+    assert abs(zone.update_ns - update_ns) <= LOOK_NS
+    assert zone.quantum_uj >= math.floor(quantum_uj) - 2
+    assert found.least_window_ms >= 2 * (update_ns - LOOK_NS) / 0.01 / 1e6
+    assert found.least_window_ms >= 200

@@ -1,0 +1,237 @@
+"""Whole runs with real workers on the simulated machine: known joules come back, and faults are said.
+
+The slow part is that workers really load and work; one run with ONNX Runtime is shared by several tests.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from worlds import boolq_folder
+
+from harness.cli.app import call
+from harness.cli.toolbox import Toolbox
+from harness.doubts import doubts
+from harness.errors import UsageError
+from harness.record import Record
+from harness.store import Store
+from harness.sweep.metering import metered
+from harness.sweep.plan import PROFILES
+from harness.testing.simulated_counter import Fault, Sensor
+from harness.testing.simulated_machine import ZONES, SimulatedMachine
+from harness.testing.simulated_run import Breakdown, simulated
+
+SENSOR = Sensor(update_ns=10_000_000)
+"""Ten times as slow as the meter states; so slow that a busy machine keeps up with it."""
+
+FAULT_REASONS = (
+    "permission denied on energy_uj",
+    "the counter did not move in",
+    "the zone is gone",
+    "the counter stepped back by",
+)
+
+PACKAGE_AND_MEMORY = ZONES["package-0"] + ZONES["package-0/dram"]
+
+
+class Bench:
+    """`bench` in this process, with workers in their own, on a simulated machine."""
+
+    def __init__(self, folder: Path, planned: Sequence[Breakdown] = (), sensor: Sensor = SENSOR) -> None:
+        self.simulation = SimulatedMachine(folder / "machine", sensor=sensor)
+        self.machine = simulated(
+            self.simulation, planned, cpus=lambda: (0,), memory_limit_bytes=lambda: 2**40
+        )
+        self.store = folder / "results"
+        self.folder = folder
+
+    def __call__(self, *words: str) -> int:
+        """Run a command, with counters that count meanwhile."""
+        tools = Toolbox(
+            machine=lambda: self.machine,
+            cache=lambda: self.folder / "cache",
+            environ={"BENCH_STORE": str(self.store)},
+        )
+        with self.simulation.running():
+            return call(list(words), tools)
+
+    def null(self, rounds: int) -> int:
+        """Run the null system, which loads at once and answers at once."""
+        words = ["--data", str(boolq_folder(self.folder)), "--task", "boolq", "--variants", "null"]
+        words += ["--rounds", str(rounds), "-n", "30", "--quality", "sample", "--window", "60ms"]
+        return self("run", *words, "--quiet", "--json")
+
+    def records(self) -> list[Record]:
+        """Return what the store holds."""
+        store = Store(self.store)
+        found, unreadable = store.records([store.run(path.name) for path in (self.store / "runs").iterdir()])
+        assert not unreadable
+        return found
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a counter to step for ten of its periods only."""
+    monkeypatch.setattr("harness.meters.check.MOST_NS", 100_000_000)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Record]]:
+    """One real run: the null system and ONNX Runtime on the embedded model."""
+    bench = Bench(tmp_path_factory.mktemp("simulated"))
+    words = ["--variants", "null,onnx-fp32", "--rounds", "3", "-n", "30", "--quality", "sample"]
+    code = bench("run", "--task", "cb", *words, "--window", "300ms", "--quiet", "--json")
+    return code, bench.records()
+
+
+def known_uj(cpu_ns: int, span_ns: int) -> float:
+    return PACKAGE_AND_MEMORY.microjoules(cpu_ns, span_ns)
+
+
+def test_known_joules_come_back_within_the_stated_resolution(measured: tuple[int, list[Record]]) -> None:
+    """Each window's CPU time, told by the worker's own kernel, at 23 W, and its length at 10 W.
+
+    The worker looks for its CPU time inside the meter's window and leaves that out of its figure: a few
+    milliseconds, which the counter sees.
+    """
+    code, records = measured
+    assert code == 0
+    assert [record.status for record in records] == ["complete", "complete"]
+    for record in records:
+        for item in record.rounds:
+            joules = sum(reading.microjoules or 0 for reading in item.readings)
+            stated = sum(reading.resolution_uj for reading in item.readings)
+            span_ns = item.readings[0].span_ns
+            looking = known_uj(span_ns - item.wall_ns, 0)
+            off = joules - known_uj(item.cpu_ns, span_ns)
+            assert -stated <= off <= stated + looking
+
+
+def test_the_check_is_in_the_record_and_widens_every_reading(measured: tuple[int, list[Record]]) -> None:
+    """The counters step ten times as seldom as the meter states: windows of W are known to 2 x 10 ms / W."""
+    for record in measured[1]:
+        check = record.energy.check
+        assert check is not None
+        assert check["moved"] is True
+        assert {zone["zone"] for zone in check["zones"]} == {"package-0", "package-0/dram"}
+        assert check["least_window_ms"] >= 1000
+        updates = {zone["zone"]: zone["update_ns"] for zone in check["zones"]}
+        for item in record.rounds:
+            for reading in item.readings:
+                assert reading.microjoules is not None
+                edges = 2 * reading.microjoules * updates[reading.zone] / reading.span_ns
+                assert reading.resolution_uj >= int(edges)
+
+
+def test_a_window_shorter_than_the_check_asks_for_is_doubted(measured: tuple[int, list[Record]]) -> None:
+    """The user asked for 300 ms, where 2 s are needed for 1 %; the step is to leave the option out."""
+    found = {doubt.code: doubt for record in measured[1] for doubt in doubts(record, measured[1])}
+    said = found.get("short-for-meter") or found["energy-window"]
+    assert "window" in said.sentence
+    assert "energy-modelled" not in found
+
+
+def test_faults_in_the_middle_cost_their_joules_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every second of nine visits finds another fault, and the last one a counter that is gone for good.
+
+    Exit code 0 and nine rounds with their times; the windows in between keep their joules; the report has
+    none, because rounds are not chosen by whether a meter worked; the record still names the meter.
+    """
+    faults: tuple[Fault, ...] = ("denied", "stuck", "gone", "backwards")
+    planned = [Breakdown(2 * place + 1, "package-0", fault) for place, fault in enumerate(faults)]
+    bench = Bench(tmp_path, [*planned, Breakdown(8, "package-0/dram", "gone", last=True)])
+    assert bench.null(9) == 0
+    (record,) = bench.records()
+    assert record.status == "complete"
+    assert all(item.wall_ns > 0 for item in record.rounds)
+    reasons = [next((one.reason for one in item.readings if one.reason), None) for item in record.rounds]
+    assert [reason is None for reason in reasons] == [True, False] * 4 + [False]
+    for said, expected in zip(reasons[1::2], FAULT_REASONS, strict=True):
+        assert (said or "").startswith(expected)
+    assert reasons[8] == "the zone is gone"
+    assert record.energy.meter == "rapl"
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert "package-0: permission denied on energy_uj" in json.dumps(row)
+    doubt = next(each for each in doubts(record) if each.code == "energy-unavailable")
+    assert "energy is unavailable, because package-0: permission denied on energy_uj." in doubt.sentence
+    assert "bench doctor --check" in doubt.next_step
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_meter_that_does_not_move_leaves_its_place_to_the_next(tmp_path: Path) -> None:
+    """A dead counter, as in some virtual machines: energy is modelled, and the record says why."""
+    bench = Bench(tmp_path)
+    bench.simulation.break_down("package-0", "stuck")
+    with bench.simulation.running():
+        found = metered(bench.machine, "cpu")
+    facts = found.facts()
+    assert facts.meter != "rapl"
+    reasons = {name: (why, remedy) for name, why, remedy in facts.skipped}
+    assert reasons["rapl"][0].startswith("package-0: the counter did not move in")
+    assert "bench doctor --check" in reasons["rapl"][1]
+    assert list(reasons) == list(dict.fromkeys(reasons))
+    assert facts.meter not in reasons
+    assert (found.spec() or {})["meter"] == facts.meter
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_named_meter_that_does_not_move_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing takes the place of what the user asked for, and no run begins."""
+    bench = Bench(tmp_path)
+    bench.simulation.break_down("package-0/dram", "stuck")
+    with (
+        bench.simulation.running(),
+        pytest.raises(UsageError, match="package-0/dram: the counter did not move"),
+    ):
+        metered(bench.machine, "cpu", "rapl")
+    capsys.readouterr()
+
+
+def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:
+    """Counters that step every 10 ms ask for 2 s; one that stepped once a second gets 30 s and a doubt."""
+    profile = PROFILES["quick"]
+    bench = Bench(tmp_path)
+    with bench.simulation.running():
+        found = metered(bench.machine, "cpu")
+    assert found.check is not None
+    assert found.lengthened(profile).window_ms == found.check.least_window_ms >= 1000
+    slow = replace(found, check=replace(found.check, least_window_ms=200_000))
+    assert slow.lengthened(profile).window_ms == 30_000
+    longer = profile.model_copy(update={"window_ms": 60_000})
+    assert found.lengthened(longer).window_ms == 60_000
+    assert replace(found, check=None).lengthened(profile) == profile
+
+
+def test_doctor_tries_the_meter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """For people, each counter's steps and the window that it needs; for machines, the whole check."""
+    bench = Bench(tmp_path)
+    assert bench("doctor", "--check") == 0
+    out = capsys.readouterr().out
+    assert "Self-check of rapl: " in out
+    assert "  package-0: steps every " in out
+    assert "  agreement: unavailable, because the meter has no source of power to compare with" in out
+    assert bench("doctor", "--check", "--json") == 0
+    check = json.loads(capsys.readouterr().out)["check"]
+    assert check["moved"] is True
+    assert [zone["zone"] for zone in check["zones"]] == ["package-0", "package-0/dram"]
+
+
+@pytest.mark.usefixtures("impatient")
+def test_doctor_says_that_a_named_meter_stands_still(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a name the next meter is shown, and the reason among those that are not used."""
+    bench = Bench(tmp_path)
+    bench.simulation.break_down("package-0", "stuck")
+    assert bench("doctor", "--check", "--meter", "rapl") == 0
+    assert (
+        "Self-check of rapl: it cannot be used, because package-0: the counter did" in capsys.readouterr().out
+    )
+    assert bench("doctor", "--check") == 0
+    assert "rapl is not used: package-0: the counter did not move" in capsys.readouterr().out

@@ -35,7 +35,7 @@ TOLERANCE = 0.02
 """Changes of the median within this share are no change in practice, however narrow the interval."""
 
 FAMILY_LEVEL = 0.01
-"""How often a report may call any of its systems different that is not: the level of all its verdicts in all."""
+"""How often a report may call any of its systems different that is not: the level of all verdicts in all."""
 
 Quantity = Literal["speed-up", "energy reduction"]
 Verdict = Literal["faster", "slower", "less energy", "more energy", "no change", "too noisy"]
@@ -50,9 +50,9 @@ _VERDICTS: dict[Quantity, tuple[Verdict, Verdict]] = {
 class Ratio:
     """Reference over system, so that above 1 is better; `over` names the reference variant.
 
-    `p` is the probability that a system seems to differ so clearly from itself, None where no rounds tell it; it is
-    corrected for the `family` of verdicts it belongs to (`harness.verdicts`). The other fields are those of
-    `Estimate`.
+    `p` is the probability that a system seems to differ so clearly from itself, None where no rounds tell it;
+    it is corrected for the `family` of verdicts it belongs to (`harness.verdicts`). The other fields are
+    those of `Estimate`.
     """
 
     value: float
@@ -127,9 +127,9 @@ def energy_reduction(system: Record, reference: Record, *, confidence: float = C
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
     """Judge by two conditions: the ratio surely is not 1, and the change exceeds the tolerance.
 
-    Surely means that the interval excludes 1 and, where it is known, that `p` is at most `level`. No change needs evidence too: an interval within the tolerance, or one that excludes 1 by less than it.
-    All else, a NaN included, is too noisy to say. Changes count as ratios: 1.02 and 1 / 1.02 are equally
-    far from 1.
+    Surely means that the interval excludes 1 and, where it is known, that `p` is at most `level`. No change
+    needs evidence too: an interval within the tolerance, or one that excludes 1 by less than it. All else, a
+    NaN included, is too noisy to say. Changes count as ratios: 1.02 and 1 / 1.02 are equally far from 1.
     """
     better, worse = _VERDICTS[ratio.quantity]
     limit = 1 + tolerance

@@ -3,9 +3,9 @@
 records --series--> points in order of time --PELT--> change points, each with the commits it lies between
 
 A single bad run is noise; a level that stays is a change. PELT (R. Killick, P. Fearnhead, I. Eckley 2012; by
-the library ruptures) finds the levels that explain a series best at a price for each further level, counted in
-the series' own noise. A level counts only if it differs from the one before by more than the tolerance, so that
-a long quiet series does not report changes that nobody would feel.
+the library ruptures) finds the levels that explain a series best at a price for each further level, counted
+in the series' own noise. A level counts only if it differs from the one before by more than the tolerance, so
+that a long quiet series does not report changes that nobody would feel.
 """
 
 import math
@@ -108,7 +108,7 @@ def history(records: Iterable[Record], quantity: str) -> list[Series]:
 def change_points(values: Sequence[float] | Floats, tolerance: float, *, as_share: bool = True) -> list[int]:
     """Return the indexes at which a new level begins, in order.
 
-    `tolerance` is what a level has to differ by: a share of the one before, or, unless `as_share`, a difference.
+    `tolerance` is what a level has to differ by: a share of the one before, else a difference.
     ValueError for a value that is not finite, or not positive where shares are asked for.
     """
     samples = np.asarray(values, dtype=np.float64)

@@ -17,7 +17,7 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +57,10 @@ def find_ref(words: str, folder: Path) -> Ref:
     """Return what a REF names, seen from the working folder; UsageError where it names nothing."""
     if words == HERE:
         return Ref(HERE, "here")
+    if not words.strip() or words.startswith(
+        "-"
+    ):  # neither a path, nor anything for git to read as an option
+        raise _nothing(words)
     path = Path(words).expanduser()
     path = path if path.is_absolute() else folder / path
     if path.is_dir() and (path / "config.json").exists():
@@ -66,26 +70,61 @@ def find_ref(words: str, folder: Path) -> Ref:
     if path.is_file() and os.access(path, os.X_OK):
         # not resolved: an environment's interpreter is known by the path that it is called by
         return Ref(path.name, "interpreter", path.absolute())
-    commit = None if words.startswith("-") else git(["rev-parse", "--verify", f"{words}^{{commit}}"], folder)
+    commit = git(["rev-parse", "--verify", f"{words}^{{commit}}"], folder)
     if commit is None:
-        raise UsageError(
-            f"{words!r} is no git revision of this folder, no folder with code or a model, no interpreter.",
-            where="REF",
-            remedy="Name HEAD~1, a branch, a folder, /path/to/python, or `here` for the running program.",
-        )
+        raise _nothing(words)
     return Ref(words, "revision", folder, commit)
 
 
-def code_of(ref: Ref, cache: Path, told: Callable[[str], None], environment: Environment = "auto") -> Code:
+def _nothing(words: str) -> UsageError:
+    return UsageError(
+        f"{words!r} is no git revision of this folder, no folder with code or a model, no interpreter.",
+        where="REF",
+        remedy="Name HEAD~1, a branch, a folder, /path/to/python, or `here` for the running program.",
+    )
+
+
+def run_installer(words: Sequence[str], ref: str) -> None:
+    """Run one step of building an environment; MeasurementError with what it said last if it fails."""
+    try:
+        done = subprocess.run(  # noqa: S603 -- our own interpreter and its installer
+            words,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=BUILD_PATIENCE_S,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise MeasurementError(f"its environment cannot be built: {problem}", where=ref) from None
+    if done.returncode:
+        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise MeasurementError(
+            f"its environment cannot be built: {last}",
+            where=ref,
+            remedy="Build one yourself and name its interpreter, or use ours: --environment same.",
+        )
+
+
+def code_of(
+    ref: Ref,
+    cache: Path,
+    told: Callable[[str], None],
+    environment: Environment = "auto",
+    install: Callable[[Sequence[str], str], None] = run_installer,
+) -> Code:
     """Return how a REF's code is run; a revision is checked out, and installed where it has to be."""
     if ref.kind == "interpreter":
         return Code(python=str(ref.path))
     if ref.kind == "code" and ref.path:
-        return _built(ref.path, revision_of(ref.path), cache / "refs" / ref.path.name, told, environment)
+        place, revision = cache / "refs" / ref.path.name, revision_of(ref.path)
+        return _built(ref.path, revision, place, told, environment, install)
     if ref.kind == "revision" and ref.path:
         place = cache / "refs" / ref.commit[:12]
         source = _checked_out(ref, place, told)
-        return _built(source, Revision(commit=ref.commit[:12], dirty=False), place, told, environment)
+        revision = Revision(commit=ref.commit[:12], dirty=False)
+        return _built(source, revision, place, told, environment, install)
     return Code(revision=revision_of(Path.cwd()))
 
 
@@ -139,6 +178,7 @@ def _built(
     place: Path,
     told: Callable[[str], None],
     environment: Environment,
+    install: Callable[[Sequence[str], str], None],
 ) -> Code:
     """Return the running interpreter with this code, or one of its own where its dependencies differ."""
     code = str(source / "src" if (source / "src").is_dir() else source)
@@ -149,33 +189,11 @@ def _built(
     if not (own / "complete").exists():
         told(f"installing {place.name} with what it depends on, into an environment of its own")
         shutil.rmtree(own, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(own)], place.name)
-        _run([str(python), "-m", "pip", "install", "--quiet", str(source)], place.name)
+        install([sys.executable, "-m", "venv", str(own)], place.name)
+        install([str(python), "-m", "pip", "install", "--quiet", str(source)], place.name)
         (own / "complete").touch()
     # a folder may have changed since it was installed: its code goes before the installed copy
     return Code(python=str(python), source=code, revision=revision)
-
-
-def _run(words: list[str], ref: str) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 -- our own interpreter and its installer
-            words,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=BUILD_PATIENCE_S,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise MeasurementError(f"its environment cannot be built: {problem}", where=ref) from None
-    if done.returncode:
-        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
-        raise MeasurementError(
-            f"its environment cannot be built: {last}",
-            where=ref,
-            remedy="Build one yourself and name its interpreter, or use ours: --environment same.",
-        )
 
 
 def _project(source: Path) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """How surely two systems differ: the p-value of a paired comparison, from its ratios round by round.
 
 If both are the same, the names of the two visits of a round are interchangeable, so the logarithm of their
-ratio is symmetric around zero, whatever the noise. Neither a sign test nor sign flips can use that at the levels
-a family asks for: 11 rounds give no p-value below 2 / 2^11 = 0.001, and twenty verdicts at 1 % in all ask for
-0.0005. The test is therefore Student's t on the logarithms, made to last on a real machine:
+ratio is symmetric around zero, whatever the noise. Neither a sign test nor sign flips can use that at the
+levels a family asks for: 11 rounds give no p-value below 2 / 2^11 = 0.001, and twenty verdicts at 1 % in all
+ask for 0.0005. The test is therefore Student's t on the logarithms, made to last on a real machine:
 
     outliers     the outer tenth of the rounds on both sides is moved in to its neighbours (J. Tukey and
                  D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
@@ -42,7 +42,7 @@ def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     `ratios` holds one positive number per paired round, in order of time, `launches` the launch of each. 1.0
     for fewer than two rounds.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr  # scipy.stats takes a second to load
 
     logs, found = np.log(np.asarray(ratios, dtype=np.float64)), np.asarray(launches)
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
@@ -51,7 +51,7 @@ def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     within *= inflation(logs, found)
     between = between_launches(logs, found)
     # the allowance is a constant, yet gains no freedom: few rounds may be near one another by chance
-    return float(2 * t.sf(abs(middle) / math.sqrt(within + between), freedom))
+    return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(within + between)))
 
 
 def trimmed(values: Floats) -> tuple[float, float, int]:
@@ -80,7 +80,7 @@ def inflation(values: Floats, launches: Launches) -> float:
 
 
 def between_launches(values: Floats, launches: Launches) -> float:
-    """Return what launches add to the variance of the mean: the allowance, or what they show if that is more."""
+    """Return what launches add to the variance of the mean: the allowance, or what they show if more."""
     medians = [float(np.median(values[launches == launch])) for launch in np.unique(launches)]
     seen = float(np.var(medians, ddof=1)) if len(medians) >= _SEVERAL else 0.0
     return max(LAUNCH_SPREAD**2, seen) / len(medians)

@@ -251,20 +251,29 @@ def _as_asked(record: "Record") -> tuple[str, list[int]]:
 
 def read_record(path: Path) -> "Record | Unreadable":
     """Read one record; one of a newer schema is refused by name."""
-    from harness.record import SCHEMA_VERSION, Record
+    from harness.record import Record
 
     try:
         text = path.read_text(encoding="utf-8")
-        version = json.loads(text).get("schema_version")
-    except (OSError, ValueError, AttributeError) as problem:
+    except (OSError, ValueError) as problem:
         return Unreadable(path, f"not a record: {problem}")
-    if version not in range(1, SCHEMA_VERSION + 1):
-        return Unreadable(path, f"schema version {version}, and this program reads 1 to {SCHEMA_VERSION}")
     try:
         return Record.model_validate_json(text)
     except ValueError as problem:
-        first = str(problem).splitlines()
-        return Unreadable(path, f"not a record: {' '.join(first[:3])}")
+        return Unreadable(path, _why_not(text, problem))
+
+
+def _why_not(text: str, problem: ValueError) -> str:
+    """Say why a text is no record: its version, or else the first thing that is wrong."""
+    from harness.record import SCHEMA_VERSION
+
+    try:
+        version = json.loads(text).get("schema_version")
+    except (ValueError, AttributeError) as broken:
+        return f"not a record: {broken}"
+    if version not in range(1, SCHEMA_VERSION + 1):
+        return f"schema version {version}, and this program reads 1 to {SCHEMA_VERSION}"
+    return f"not a record: {' '.join(str(problem).splitlines()[:3])}"
 
 
 def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, Any]"]:

@@ -3,9 +3,9 @@
     ratios --in_family--> ratios with corrected p --judge--> Judgement
 
 Holm's method (S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979): the smallest of m
-p-values is multiplied by m, the next by m - 1, and so on, none below the one before. A difference is told where
-the corrected p-value is at most 1 %; the probability of any false one in the family is then at most 1 %, however
-the ratios depend on one another.
+p-values is multiplied by m, the next by m - 1, and so on, none below the one before. A difference is told
+where the corrected p-value is at most 1 %; the probability of any false one in the family is then at most
+1 %, however the ratios depend on one another.
 """
 
 from collections.abc import Iterable, Sequence
@@ -48,17 +48,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def rounds_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
     """Return about how many rounds as noisy as these would make the ratio a difference, None if too many.
 
-    Student's t grows with the root of the rounds. The correction is taken for the family's full size, which is
-    more than enough.
+    Student's t grows with the root of the rounds. The correction is taken for the family's full size, which
+    is more than enough.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr, stdtrit
 
     if ratio.p is None or not 0 < ratio.p < 1:
         return None
     size, rounds = max(ratio.family, 1), ratio.count
-    reached = float(t.isf(ratio.p / size / 2, max(rounds - 1, 1)))
+    reached = -float(stdtrit(max(rounds - 1, 1), ratio.p / size / 2))
     for more in range(rounds + 1, MOST_ROUNDS + 1):
-        if 2 * size * float(t.sf(reached * (more / rounds) ** 0.5, more - 1)) <= level:
+        if 2 * size * float(stdtr(more - 1, -reached * (more / rounds) ** 0.5)) <= level:
             return more
     return None
 
@@ -66,7 +66,8 @@ def rounds_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
 def why_too_noisy(ratio: Ratio, *, tolerance: float = TOLERANCE) -> str:
     """Return a sentence on a ratio that is too noisy to judge: what is in the way."""
     if ratio.low <= 1 <= ratio.high or ratio.p is None:
-        return f"too noisy to say: the interval holds both no change and a change beyond {100 * tolerance:.0f} %."
+        beyond = f"{100 * tolerance:.0f} %"
+        return f"too noisy to say: the interval holds both no change and a change beyond {beyond}."
     needed = rounds_wanted(ratio)
     more = f"about {needed} rounds would tell" if needed else "measure on a quieter machine"
     among = f" among {ratio.family} comparisons" if ratio.family > 1 else ""

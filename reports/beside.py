@@ -40,8 +40,8 @@ def _idle(record: Record) -> str:
         return f"unavailable, because {power.reason}"
     after = "not measured" if power.after is None else f"{shown(power.after)} W"
     return (
-        f"{shown(power.before)} W before the rounds, {after} after: of the machine as the meter sees it, with "
-        "all workers loaded and none at work"
+        f"{shown(power.before)} W before the rounds, {after} after: of the machine as the meter sees it, "
+        "with all workers loaded and none at work"
     )
 
 

@@ -52,11 +52,14 @@ def groups(records: Sequence[Record]) -> list[list[Record]]:
 
 def all_figures(records: Sequence[Record]) -> list[list[Figures]]:
     """Return the figures of every record, group by group."""
-    return [figures(group, records) for group in groups(records)]
+    runs: dict[str, list[Record]] = {}
+    for record in records:
+        runs.setdefault(record.run, []).append(record)
+    return [figures(group, runs[group[0].run]) for group in groups(records)]
 
 
 def figures(group: Sequence[Record], others: Sequence[Record] = ()) -> list[Figures]:
-    """Return the figures of every record of one group; `others` are all records at hand, for their doubts."""
+    """Return the figures of every record of one group; `others` are those of the run, for their doubts."""
     metrics = metrics_of(group)
     percentiles = list(dict.fromkeys(name for record in group for name in record.latency))
     references = {record.cell.variant: record for record in group if record.cell.variant in REFERENCES}

@@ -3,17 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from harness.compare import BASELINE, TOLERANCE, Ratio, judge
+from harness.compare import BASELINE, Ratio, judge
 from harness.estimate import Energy, Estimate
+from harness.verdicts import why_too_noisy
 from reports.cells import Cell, Notes
 from reports.figures import Absent, Figures
 from reports.numbers import ENERGIES, Unit, unit_for, with_interval
 
 _FAR_BELOW = 1000.0
-_TOO_NOISY = (
-    f"too noisy to say: the interval holds both no change and a change beyond {100 * TOLERANCE:.0f} %."
-)
-
 
 MODELLED = "Joules are modelled: CPU time in other units."
 
@@ -89,5 +86,5 @@ def share_cell(found: Estimate) -> Cell:
 def ratio_cell(found: Ratio, notes: Notes) -> Cell:
     """Show a ratio; one whose interval allows both answers says so in a note."""
     value, interval = with_interval(found.value, found.low, found.high)
-    note = notes.number(_TOO_NOISY) if judge(found).verdict == "too noisy" else None
+    note = notes.number(why_too_noisy(found)) if judge(found).verdict == "too noisy" else None
     return Cell(f"{value}x", interval, note, found.value)

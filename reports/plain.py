@@ -7,6 +7,8 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
 
 def printable(text: str) -> str:
     """Return the text on one line, with control and direction characters as visible escapes."""
+    if text.isprintable():
+        return text
     line = " ".join(text.splitlines())
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 

@@ -190,8 +190,10 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
         (
             "spread",
             {"wall_ms": NOISY, "host": a_host(governor="powersave", boost="on")},
-            "Stop other work on the machine, set the governor to performance, switch boost off, and measure "
-            "again.",
+            (
+                "Stop other work on the machine, set the governor to performance, switch boost off, "
+                "and measure again."
+            ),
         ),
         (
             "spread",

@@ -133,5 +133,6 @@ def _words(fact: object) -> str:
     if isinstance(fact, dict):
         return ", ".join(f"{name} {value}" for name, value in fact.items()) or "none"
     if isinstance(fact, list | tuple):
-        return ("; " if any(isinstance(each, dict) for each in fact) else ", ").join(map(_words, fact)) or "none"
+        between = "; " if any(isinstance(each, dict) for each in fact) else ", "
+        return between.join(map(_words, fact)) or "none"
     return str(fact)

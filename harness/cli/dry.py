@@ -80,7 +80,8 @@ def _rounds(group: "GroupForecast") -> str:
 
 def _instances(each: "CellForecast") -> str:
     count = each.cell.instances
-    return f"{count} instances of {each.cell.threads} threads  " if count > 1 else ""
+    threads = f"{each.cell.threads} thread{'s' * (each.cell.threads != 1)}"
+    return f"{count} instances of {threads}  " if count > 1 else ""
 
 
 def _said(seconds: float | None) -> str:

@@ -1,7 +1,7 @@
 """`python -m harness.cli.null_traces [DIR]`: replay the traces of null tests, print what verdicts are worth.
 
-For each number of rounds: how often a family of equal things holds a false difference, and how often a slow-down
-of 5 % is found among them; then what stopping at a given precision does. docs/method.md has the figures.
+For each number of rounds: how often a family of equal things holds a false difference, and how often a
+slow-down of 5 % is found among them; then what stopping at a given precision does (docs/method.md).
 """
 
 import argparse

@@ -146,7 +146,7 @@ NullTest = Annotated[
 ]
 Condition = Annotated[
     str,
-    typer.Option("--condition", metavar="WORDS", help="Of a null test: what else the machine does meanwhile."),
+    typer.Option("--condition", metavar="WORDS", help="Of a null test: what else the machine does."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")]
 QualityOf = Annotated[

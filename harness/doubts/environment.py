@@ -196,7 +196,7 @@ def foreign_share(record: Record) -> float | None:
 
 
 def steal_share(record: Record) -> float | None:
-    """Return the share of the run's CPUs that a hypervisor took, the median over rounds; None where hidden."""
+    """Return the share of the run's CPUs that a hypervisor took, as `foreign_share` does."""
     return _share(record, "steal_ns")
 
 

@@ -1,4 +1,4 @@
-"""Replays traces of null tests: how often a thing is told apart from itself, how often a planted change is found.
+"""Replays traces of null tests: how often a thing is told from itself, how often a planted change is found.
 
     trace --block of rounds--> ratios --compare, as reports do--> Ratio --a family of them--> verdicts
 
@@ -58,12 +58,13 @@ class Stopped:
 
 def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int) -> list[Row]:
     """Return a row for each number of rounds that any trace holds, and each size of a family."""
-    rows = []
-    for rounds in counts:
-        blocks = blocks_of(traces, rounds)
-        for family in families if blocks else ():
-            rows.append(Row(rounds, family, *shares(blocks, family, times)))
-    return rows
+    blocks = {rounds: blocks_of(traces, rounds) for rounds in counts}
+    return [
+        Row(rounds, family, *shares(found, family, times))
+        for rounds, found in blocks.items()
+        for family in families
+        if found
+    ]
 
 
 def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
@@ -77,7 +78,7 @@ def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
 
 
 def shares(blocks: Sequence[Block], family: int, times: int, seed: int = 0) -> tuple[float, float]:
-    """Draw so many families; return in which share any differ, and in which a planted one among them is found."""
+    """Return in which share of so many drawn families any differ, and in which a planted one is found."""
     draw = np.random.default_rng(seed)
     alarms = found = 0
     for members in draw.integers(len(blocks), size=(times, family)):

@@ -2,8 +2,8 @@
 
     two records of one variant --trace_of--> Trace --save--> results/traces/RUN.json --load--> Trace
 
-A trace is numbers only. Real machines disturb in ways that nobody would invent, so what is claimed of verdicts
-is shown by replaying traces (`harness.study.null_test`) and not by drawing noise.
+A trace is numbers only. Real machines disturb in ways that nobody would invent, so what is claimed of
+verdicts is shown by replaying traces (`harness.study.null_test`) and not by drawing noise.
 """
 
 import json

@@ -1,0 +1,63 @@
+from typing import Any
+
+import pytest
+from records import a_reading, a_record, rounds
+
+from harness.doubts import Doubt, doubts
+from harness.record import EnergyFacts, Record
+
+
+def checked(least_window_ms: int, *, span_ms: float = 100.0, **changes: Any) -> Record:
+    """Return a record of seven windows of 10 J, to 0.1 J, whose meter asked for windows of a length."""
+    check = {"least_window_ms": least_window_ms, "error": 0.01, "moved": True}
+    energy = EnergyFacts(meter="rapl", describe={}, skipped=(), check=check)
+    reading = {"span_ns": round(span_ms * 1e6), "resolution_uj": 100_000}
+    return a_record(rounds=rounds([500.0] * 7, reading=reading), energy=energy).model_copy(update=changes)
+
+
+def short(record: Record) -> list[Doubt]:
+    return [each for each in doubts(record) if each.code == "short-for-meter"]
+
+
+def test_a_window_shorter_than_the_meter_needs_is_doubted() -> None:
+    """100 ms, and 200 ms are needed: nobody asked for short windows, so the step is to ask for more."""
+    (doubt,) = short(checked(200))
+    assert doubt.sentence.endswith(
+        "its shortest window lasts 0.1 s, and the meter (rapl) needs 0.2 s to be sure of 1 %."
+    )
+    assert doubt.next_step.startswith("Say --window 0.2s, or read a meter that steps more often")
+
+
+def test_a_window_that_is_long_enough_is_not_doubted() -> None:
+    """Exactly long enough is enough; a record of an earlier version has no check to be held against."""
+    assert short(checked(100)) == []
+    assert short(a_record()) == []
+
+
+def test_where_energy_is_coarser_another_doubt_says_so_already() -> None:
+    """10 J to 1 J: `energy-window` asks for longer rounds, and once is enough."""
+    record = checked(200)
+    coarse = [
+        each.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})
+        for each in record.rounds
+    ]
+    found = doubts(record.model_copy(update={"rounds": tuple(coarse)}))
+    codes = {each.code for each in found}
+    assert "energy-window" in codes
+    assert "short-for-meter" not in codes
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"configuration": {"window_ms": 50}}, "Leave out --window"),
+        ({"cell": {"boundary": "process"}}, "Raise --limit"),
+    ],
+)
+def test_the_next_step_fits_what_the_user_asked_for(changes: dict[str, Any], step: str) -> None:
+    """A window that the user shortened; a program that answers a slice once and ends."""
+    record = checked(200)
+    if "cell" in changes:
+        changes = {"cell": record.cell.model_copy(update=changes["cell"])}
+    (doubt,) = short(record.model_copy(update=changes))
+    assert doubt.next_step.startswith(step)

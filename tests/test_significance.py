@@ -1,0 +1,86 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.significance import LAUNCH_SPREAD, between_launches, inflation, p_value, trimmed
+
+ONE = [0] * 40
+
+
+def test_a_p_value_is_students_on_logarithms_with_the_allowance_for_launches() -> None:
+    """Logarithms 0.1, 0.2, 0.3: mean 0.2, variance of the mean 0.01 / 3, plus 0.01^2 for the launch.
+
+    t = 0.2 / sqrt(0.0034333) = 3.4133 on 2 degrees of freedom, where the two-sided p-value is
+    1 - t / sqrt(2 + t^2) = 1 - 3.4133 / sqrt(13.6505) = 0.07617; neighbours are not alike: ranks -1, 0, 1 have
+    products 0 and 0.
+    """
+    assert p_value(np.exp([0.1, 0.2, 0.3]), ONE[:3]) == pytest.approx(0.07617, abs=1e-5)
+
+
+def test_equal_rounds_differ_surely_only_beyond_what_launches_may() -> None:
+    """Without any spread 5 times as fast is beyond doubt, and 1 % more is what another launch may show."""
+    assert p_value([5.0] * 7, ONE[:7]) < 1e-9
+    assert p_value([1.01] * 7, ONE[:7]) > 0.3
+    assert p_value([1.0] * 7, ONE[:7]) == 1.0
+
+
+def test_one_wild_round_of_eleven_is_moved_in() -> None:
+    """Ten rounds at 5 % and one at 10 times: still a difference, and no more sure with the wild one."""
+    steady = [1.05 + 0.001 * (at % 3) for at in range(10)]
+    assert p_value([*steady, 10.0], ONE[:11]) < 0.01
+    middle, variance, freedom = trimmed(np.log([*steady, 10.0]))
+    # one of eleven is cut on each side: nine remain
+    assert (freedom, round(middle, 3)) == (8, 0.05)
+    assert variance < 1e-6
+
+
+def test_neighbours_that_are_alike_widen_the_error() -> None:
+    """1, 2, ..., 10: rank correlation at distance one is (sum of products) / 9 over their mean square.
+
+    Ranks about their mean are -4.5 ... 4.5: products sum to 60, squares to 82.5; 60/9 over 82.5/10 is 0.8081,
+    which is taken for 0.8: (1 + 0.8) / (1 - 0.8) = 9.
+    """
+    rising = np.arange(10.0)
+    assert inflation(rising, np.zeros(10, dtype=np.int64)) == pytest.approx(9)
+    assert inflation(rising[[0, 9, 1, 8, 2, 7, 3, 6, 4, 5]], np.zeros(10, dtype=np.int64)) == 1
+    # each round a launch of its own: nobody has a neighbour
+    assert inflation(rising, np.arange(10)) == 1
+
+
+def test_three_launches_that_differ_say_so_themselves() -> None:
+    """Medians 0, 0.1 and 0.2 have variance 0.01: a third of it is in the mean. Two launches get the allowance."""
+    values = np.array([0.0, 0.0, 0.1, 0.1, 0.2, 0.2])
+    assert between_launches(values, np.array([0, 0, 1, 1, 2, 2])) == pytest.approx(0.01 / 3)
+    assert between_launches(values, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(LAUNCH_SPREAD**2 / 2)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=30), st.integers(1, 4))
+def test_a_p_value_is_a_probability_and_the_same_from_both_sides(ratios: list[float], launches: int) -> None:
+    """Whatever the rounds were: reference over system or system over reference is one question."""
+    of = [at % launches for at in range(len(ratios))]
+    found = p_value(ratios, of)
+    assert 0 <= found <= 1
+    assert found == pytest.approx(p_value([1 / each for each in ratios], of), abs=1e-9)
+
+
+def test_no_round_tells_nothing() -> None:
+    """One round has no spread."""
+    assert p_value([3.0], [0]) == 1.0
+
+
+def test_false_alarms_of_drawn_noise_are_no_more_than_stated() -> None:
+    """Normal, heavy-tailed and neighbouring noise of 5 %, 11 rounds each: at 1 % at most 1.5 % of 1,000."""
+    draw = np.random.default_rng(5)
+    steps = draw.standard_normal((1000, 12))
+    kinds = {
+        "normal": steps[:, 1:],
+        "heavy": draw.standard_t(2, (1000, 11)),
+        "neighbours": steps[:, 1:] + 0.5 * steps[:, :-1],
+    }
+    for name, noise in kinds.items():
+        alarms = sum(p_value(np.exp(0.05 * row), ONE[:11]) <= 0.01 for row in noise)
+        assert alarms <= 15, name
+        assert math.isfinite(alarms)

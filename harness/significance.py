@@ -70,10 +70,11 @@ def inflation(values: Floats, launches: Launches) -> float:
     `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
     round does not decide it.
     """
-    ranks = np.argsort(np.argsort(values)).astype(np.float64)
-    ranks -= ranks.mean()
+    from scipy.stats import rankdata
+
+    ranks = rankdata(values) - (len(values) + 1) / 2
     pairs = (ranks[1:] * ranks[:-1])[launches[1:] == launches[:-1]]
-    if not len(pairs):
+    if not len(pairs) or not ranks.any():
         return 1.0
     found = min(max(float(np.mean(pairs) / np.mean(ranks**2)), 0.0), _MOST_CORRELATED)
     return (1 + found) / (1 - found)

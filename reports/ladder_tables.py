@@ -30,7 +30,7 @@ from reports.ladder_columns import (
     unit_of,
     words,
 )
-from reports.making import MODELLED
+from reports.making import how_modelled
 from reports.numbers import TIMES, shown
 from reports.prices import AZURE_F16S_V2, usd
 from reports.rungs import PERCENTILES, Ladder, Paper, Rung
@@ -109,7 +109,7 @@ def _energy(ladder: Ladder) -> Table:
             f"{modelled}energy reduction, cumulative",
             lambda rung: rung.energy_reduction,
         ),
-        remarks=[MODELLED] if modelled else [],
+        remarks=[how_modelled(rung.energy for rung in ladder.rungs)] if modelled else [],
     )
 
 

@@ -12,7 +12,16 @@ from reports.numbers import ENERGIES, Unit, unit_for, with_interval
 
 _FAR_BELOW = 1000.0
 
+OTHERS = ("codecarbon", "replay")
+"""What the source of energy begins with that our own model did not make."""
+
 MODELLED = "Joules are modelled: CPU time in other units."
+
+
+def how_modelled(energies: Iterable[object]) -> str:
+    """Say what modelled joules are: other tools' models are not our own."""
+    others = {each.source for each in energies if isinstance(each, Energy) and each.source.startswith(OTHERS)}
+    return f"Joules are modelled: {'; '.join(sorted(others))}." if others else MODELLED
 
 
 def variant_cell(item: Figures, notes: Notes) -> Cell:

@@ -13,7 +13,7 @@ from reports.columns import columns
 from reports.facts import facts_of, name_of, title_of
 from reports.families import in_one_family, ratios_of, remark
 from reports.figures import Figures, all_figures
-from reports.making import MODELLED
+from reports.making import how_modelled
 
 SERVED = (
     "Requests arrive at the same times for every variant, and latency counts from the arrival, so waiting is "
@@ -85,5 +85,5 @@ def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
     if any(isinstance(item.net, Energy) for item in group):
         lines.append(NET)
     if "modelled" in grades:
-        lines.append(MODELLED)
+        lines.append(how_modelled(item.energy for item in group))
     return tuple(lines)

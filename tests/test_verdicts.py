@@ -14,7 +14,7 @@ def a_ratio(p: float | None, value: float = 1.5, low: float = 1.4, high: float =
 
 
 def test_holm_by_hand() -> None:
-    """0.01, 0.04, 0.03 and 0.005: in order 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, none below the one before.
+    """0.01, 0.04, 0.03, 0.005: in order 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, none below the one before.
 
     So 0.02, 0.03, 0.06, and 0.04 becomes 0.06.
     """

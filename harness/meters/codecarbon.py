@@ -117,7 +117,8 @@ class CodecarbonMeter:
         memory = f"modelled: {self._tool.memory_watts:g} W, whatever is done"
         return {
             "source": self._source(),
-            "update_period_ns": round(EVERY_S * 1e9) if modelled else UPDATE_NS,
+            "update_period_ns": round(TICK_S * 1e9) if modelled else UPDATE_NS,
+            "looks_every_s": EVERY_S if modelled else None,
             "processor": f"modelled: {self._tool.watts:g} W x (0.1 + 0.9 x load^3), load of the whole machine"
             if modelled
             else "measured: RAPL of the packages, by codecarbon's reading",

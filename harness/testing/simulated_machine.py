@@ -120,8 +120,9 @@ class SimulatedMachine:
                 inside = counter.name.startswith(f"{name}/") and fault == "gone"
                 counter.fault = fault if counter.name == name or inside else counter.fault
             if name in self._zones and fault == "gone":
-                for inside in [zone for zone in self._zones if zone.startswith(f"{name}/")]:
-                    self._tree.remove(inside)
+                for zone in self._zones:
+                    if zone.startswith(f"{name}/"):
+                        self._tree.remove(zone)
                 self._tree.remove(name)
             elif name in self._zones and fault == "denied":
                 self._deny(self._file(name))

@@ -70,9 +70,9 @@ def inflation(values: Floats, launches: Launches) -> float:
     `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
     round does not decide it.
     """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(values) - (len(values) + 1) / 2
+    ordered = np.sort(values)
+    first, after = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    ranks = (first + after + 1) / 2 - (len(values) + 1) / 2  # equal values share their mean rank
     pairs = (ranks[1:] * ranks[:-1])[launches[1:] == launches[:-1]]
     if not len(pairs) or not ranks.any():
         return 1.0

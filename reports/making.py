@@ -1,6 +1,6 @@
 """How estimates, ratios and what is absent become cells, the same in every table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.compare import BASELINE, Ratio, judge

@@ -13,8 +13,9 @@ ONE = [0] * 40
 def test_a_p_value_is_students_on_logarithms_with_the_allowance_for_launches() -> None:
     """Logarithms 0.1, 0.2, 0.3: mean 0.2, variance of the mean 0.01 / 3, plus 0.01^2 for the launch.
 
-    t^2 = 0.04 / 0.0034333 = 11.6505 on 2 degrees of freedom, where the two-sided p-value is 1 - t / sqrt(2 + t^2)
-    = 1 - sqrt(11.6505 / 13.6505) = 0.07616. Neighbours are not alike: of ranks -1, 0, 1 all products are 0.
+    t^2 = 0.04 / 0.0034333 = 11.6505 on 2 degrees of freedom, where the two-sided p-value is
+    1 - t / sqrt(2 + t^2) = 1 - sqrt(11.6505 / 13.6505) = 0.07616. Neighbours are
+    not alike: of ranks -1, 0, 1 all products are 0.
     """
     assert p_value(np.exp([0.1, 0.2, 0.3]), ONE[:3]) == pytest.approx(1 - math.sqrt(11.650485 / 13.650485))
 
@@ -39,8 +40,8 @@ def test_one_wild_round_of_eleven_is_moved_in() -> None:
 def test_neighbours_that_are_alike_widen_the_error() -> None:
     """Of 1, 2, ..., 10 ranks about their mean are -4.5, -3.5, ..., 4.5.
 
-    The nine products of neighbours are 15.75, 8.75, 3.75, 0.75, -0.25 and back: 57.75 / 9 = 6.4167 on average;
-    squares 82.5 / 10 = 8.25: r = 7 / 9, and (1 + 7/9) / (1 - 7/9) = 8.
+    The nine products of neighbours are 15.75, 8.75, 3.75, 0.75, -0.25 and back: 57.75 / 9 = 6.4167 on
+    average; squares 82.5 / 10 = 8.25: r = 7 / 9, and (1 + 7/9) / (1 - 7/9) = 8.
     """
     rising = np.arange(10.0)
     assert inflation(rising, np.zeros(10, dtype=np.int64)) == pytest.approx(8)
@@ -50,7 +51,7 @@ def test_neighbours_that_are_alike_widen_the_error() -> None:
 
 
 def test_three_launches_that_differ_say_so_themselves() -> None:
-    """Medians 0, 0.1, 0.2 have variance 0.01: a third of it is in the mean. Two launches get the allowance."""
+    """Medians 0, 0.1, 0.2 have variance 0.01: a third is in the mean. Two launches get the allowance."""
     values = np.array([0.0, 0.0, 0.1, 0.1, 0.2, 0.2])
     assert between_launches(values, np.array([0, 0, 1, 1, 2, 2])) == pytest.approx(0.01 / 3)
     assert between_launches(values, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(LAUNCH_SPREAD**2 / 2)

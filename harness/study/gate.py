@@ -22,7 +22,7 @@ from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
-from harness.sweep.run import Run, checkpoint_named, planned, prepare
+from harness.sweep.run import Run, begun, checkpoint_named, planned, prepare
 from harness.sweep.sides import AGAIN, BASE, HEAD, MARK, Foreign, Side, plain, side_name
 
 Builder = Callable[[Ref, Path, Callable[[str], None], Environment], Code]
@@ -66,7 +66,8 @@ def start(
     )
     plan = with_sides(plan, versus, cache, machine, narrator)
     prepared = prepare(plan, cache, machine, narrator)
-    return Run(plan, prepared, store.begin(plan), machine, cache, narrator)
+    plan, folder = begun(plan, store, machine)
+    return Run(plan, prepared, folder, machine, cache, narrator)
 
 
 def with_sides(plan: Plan, versus: Versus, cache: Path, machine: Machine, narrator: Narrator) -> Plan:

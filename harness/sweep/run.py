@@ -101,11 +101,11 @@ def start(
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
     plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
     prepared = prepare(plan, cache, machine, narrator, preparer)
-    plan, folder = _begun(plan, store, machine)
+    plan, folder = begun(plan, store, machine)
     return Run(plan, prepared, folder, machine, cache, narrator)
 
 
-def _begun(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
+def begun(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
     """Begin the run in the store; where another run of this second drew the same name, draw again."""
     if store.has(plan.run):
         plan = plan.model_copy(update={"run": f"{plan.run.rpartition('-')[0]}-{machine.suffix()}"})

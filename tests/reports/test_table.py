@@ -9,8 +9,10 @@ from records import (
     three_variants,
 )
 
+from harness.estimate import Energy, Estimate
 from harness.record import Memory, PlacementFacts, Record
 from reports.cells import Cell, Table
+from reports.making import MODELLED, how_modelled
 from reports.table import speed_table
 
 
@@ -248,3 +250,13 @@ def test_peak_memory_has_a_unit_and_three_digits() -> None:
     """1.5 GiB are 1,536 MiB: 1,540 with three significant digits."""
     table = the_table(a_record(memory=Memory(peak_bytes=3 * 2**29, counted_as="RSS")))
     assert column(table, "peak MiB") == [Cell("1,540")]
+
+
+def test_other_tools_models_are_named_instead_of_ours() -> None:
+    """Codecarbon's joules are not CPU time in other units."""
+    ours, theirs = (
+        Energy(Estimate(1.0, 1.0, 1.0, 0.95, "median", 3), "modelled", "package", source)
+        for source in ("CPU time x 4 W", "codecarbon 3: load x 8 W")
+    )
+    assert how_modelled([ours]) == MODELLED
+    assert how_modelled([theirs, "no energy"]) == "Joules are modelled: codecarbon 3: load x 8 W."

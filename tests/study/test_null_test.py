@@ -93,7 +93,7 @@ def test_a_quiet_machine_finds_5_percent_and_a_noisy_one_says_nothing() -> None:
 
 
 def test_a_lasting_difference_is_an_alarm() -> None:
-    """The study can fail: were one of two equal things slower by 8 % all along, all families would show it."""
+    """The study can fail: were one of two equal things slower by 8 % all along, every one shows it."""
     slow = a_trace(0.005)
     slow = replace(slow, wall_ns=tuple((one, round(1.08 * other)) for one, other in slow.wall_ns))
     assert shares(blocks_of([slow], 20), family=1, times=50)[0] == 1.0

@@ -1,0 +1,27 @@
+"""A large store to try reports on: the records of one run, copied until there are so many.
+
+    python -m harness.testing.copies results/runs/RUN 10000 DIR
+    python -m harness.testing.footprint bench report all --store DIR --format csv --output /dev/null
+
+Each copy is a run of its own, and has no samples.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+
+def copies(run: Path, count: int, store: Path) -> None:
+    """Write `count` records below `store`."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run.glob("*.json"))]
+    for number in range(count):
+        record = records[number % len(records)]
+        name = f"copy-{number // len(records):06d}"
+        folder = store / "runs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({**record, "run": name, "samples": None}, indent=1)
+        (folder / f"{record['cell']['id']}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    copies(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

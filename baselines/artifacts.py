@@ -6,7 +6,9 @@ and whatever else was handed to `cache_key` are the same; nothing here looks at 
 
 import hashlib
 import json
+import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -101,3 +103,11 @@ def find_or_make(
     if made is None:
         raise StoreError("the cache does not hold what was just written to it.", where=key[:12])
     return replace(made, fresh=True)
+
+
+def link(source: str | Path, target: str | Path) -> None:
+    """Put a file of one artifact into another; the bytes are shared where the disk allows it."""
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or a file system without links
+        shutil.copyfile(source, target)

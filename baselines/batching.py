@@ -1,13 +1,16 @@
 """From requests to padded arrays and back: what every engine adapter does between two calls of its engine.
 
 requests -> sequences -> chunks of `batch` -> padded ids, mask, segments -> engine -> logits, in order
+         -> sorted by length -> parts within a budget of tokens -> ... -> logits, put back in order
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from harness.errors import UsageError
 from harness.system import EncodedSequence, Ids, Logits, Predictions, Request, offsets_of, sequences_of
 
 
@@ -34,6 +37,12 @@ SEQUENCES_AT_ONCE = 32
 
 Run = Callable[[Padded], Logits]
 """One engine call: float32 logits [sequences, labels] in the checkpoint's own order of labels."""
+
+Launch = Callable[[Padded], Any]
+"""The same, but the logits may still be on a device, and not there yet."""
+
+Collect = Callable[[Sequence[Any]], Logits]
+"""Waits for the logits of all engine calls of one predict, and returns them one below the other."""
 
 
 def pad(sequences: Sequence[EncodedSequence], pad_id: int, length: int | None = None) -> Padded:
@@ -63,11 +72,39 @@ def chunks(requests: Sequence[Request], size: int) -> Iterator[Sequence[EncodedS
             yield sequences[low : low + most]
 
 
+def within_budget(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Return the places of the lengths, the longest first, in parts of `tokens` at most once they are padded.
+
+    A part costs as many tokens as it has sequences, times the longest of them. A sequence that is longer
+    than the budget is a part of its own.
+    """
+    parts: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        # the first of a part is its longest
+        if parts and (len(parts[-1]) + 1) * lengths[parts[-1][0]] <= tokens:
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    return parts
+
+
+def check_budget(tokens: int, max_length: int) -> None:
+    """Raise UsageError for a budget that a single sequence may exceed."""
+    if tokens < max_length:
+        raise UsageError(
+            f"a budget of {tokens} tokens is less than one sequence of {max_length}.",
+            where="option tokens",
+            remedy=f"Use {max_length} tokens or more, or a smaller --max-length.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Batching:
     """How a call is cut and padded: `batch` requests at a time, to `length` or to the longest of them.
 
-    The sequences of a grouped request go through the engine together.
+    The sequences of a grouped request go through the engine together. With a budget of `tokens`, sequences
+    are sorted by length instead, and as many go together as it holds with their padding; `batch` then says
+    nothing.
 
     `columns` holds, for each label of the task, its column in the engine's logits.
     """
@@ -76,10 +113,39 @@ class Batching:
     pad_id: int
     columns: Sequence[int]
     length: int | None = None
+    tokens: int = 0
+    collect: Collect = np.concatenate
 
-    def answer(self, requests: Sequence[Request], run: Run) -> Predictions:
-        """Answer all requests of one call, in order, columns in the task's order of labels."""
-        parts = [run(pad(chunk, self.pad_id, self.length)) for chunk in chunks(requests, self.batch)]
-        logits = np.concatenate(parts) if parts else np.empty((0, len(self.columns)))
-        ordered = logits[:, list(self.columns)] if parts else logits
+    def answer(self, requests: Sequence[Request], run: Launch) -> Predictions:
+        """Answer all requests of one call, in order, columns in the task's order of labels.
+
+        Every engine call is launched before the first is waited for, so that a device always has work.
+        """
+        logits = self._sorted(requests, run) if self.tokens else self._in_order(requests, run)
+        ordered = logits[:, list(self.columns)] if len(logits) else np.empty((0, len(self.columns)))
         return Predictions(np.ascontiguousarray(ordered, dtype=np.float32), offsets_of(requests))
+
+    @property
+    def rule(self) -> int | str:
+        """What goes through the engine together, as a system describes it."""
+        return f"sorted by length, {self.tokens} tokens with padding" if self.tokens else self.batch
+
+    def _in_order(self, requests: Sequence[Request], run: Launch) -> Logits:
+        parts = [run(pad(chunk, self.pad_id, self.length)) for chunk in chunks(requests, self.batch)]
+        return self.collect(parts) if parts else _NOTHING
+
+    def _sorted(self, requests: Sequence[Request], run: Launch) -> Logits:
+        sequences = list(sequences_of(requests))
+        places = within_budget([len(sequence.ids) for sequence in sequences], self.tokens)
+        parts = [run(pad([sequences[at] for at in part], self.pad_id, self.length)) for part in places]
+        return in_order(self.collect(parts), places) if parts else _NOTHING
+
+
+def in_order(rows: Logits, places: Sequence[Sequence[int]]) -> Logits:
+    """Return the rows, which stand as the parts name them, in the order of the places."""
+    back = np.empty_like(rows)
+    back[[place for part in places for place in part]] = rows
+    return back
+
+
+_NOTHING: Logits = np.empty((0, 0), dtype=np.float32)

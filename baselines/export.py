@@ -35,12 +35,12 @@ def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
     classifier = load_classifier(folder, "eager")
     names = list(input_names(classifier))
     model = _Logits(classifier, names).eval()
-    inputs = _example_inputs()
+    inputs = example_inputs()
     example = tuple(inputs[name] for name in names)
     dynamic = {name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}}
     if "spans" in names:
         dynamic["spans"] = {0: "batch"}
-    with quiet_logging(), without_warnings(*_expected_warnings()), torch.no_grad():
+    with quiet_logging(), without_warnings(*expected_warnings()), torch.no_grad():
         torch.onnx.export(
             model, example, str(target), dynamo=False, opset_version=OPSET, do_constant_folding=True,
             input_names=names, output_names=["logits"], dynamic_axes=dynamic,
@@ -48,7 +48,7 @@ def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
     return {"exporter": "torchscript", "attention": "eager", "opset": OPSET, "inputs": names}
 
 
-def _example_inputs() -> dict[str, torch.Tensor]:
+def example_inputs() -> dict[str, torch.Tensor]:
     """Return two ragged rows of 16: no axis of size 1 that tracing could mistake for a constant."""
     ids = torch.full((2, 16), 5)
     mask = torch.ones_like(ids)
@@ -58,7 +58,8 @@ def _example_inputs() -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": segments, "spans": spans}
 
 
-def _expected_warnings() -> Sequence[tuple[type[Warning], str]]:
+def expected_warnings() -> Sequence[tuple[type[Warning], str]]:
+    """Return what the exporter and the models warn of, which is known here."""
     return (
         (DeprecationWarning, "You are using the legacy TorchScript-based ONNX export"),
         (DeprecationWarning, "The feature will be removed"),

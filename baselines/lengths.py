@@ -1,9 +1,12 @@
 """How long texts are to a checkpoint, in its own tokens."""
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from baselines.folder import TOKENIZER, file_sha256
 from baselines.text import TextEncoder
@@ -45,3 +48,42 @@ def _vocabulary(folder: Path) -> str:
     ids = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab(with_added_tokens=True)
     lines = "".join(f"{token}\n" for token in sorted(ids, key=ids.__getitem__))
     return _VOCABULARIES.get(hashlib.sha256(lines.encode()).hexdigest(), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Sequences encoded the fast way and by the library alone: what differs, and CPU seconds of both.
+
+    `fast` is False where the tokenizer is of a kind that only the library knows.
+    """
+
+    sequences: int
+    tokens: int
+    differing: tuple[str, ...]
+    fast: bool
+    seconds: float
+    library_seconds: float
+
+
+def check_tokens(
+    folder: Path,
+    examples: Sequence[Example],
+    max_length: int,
+    clock: Callable[[], float] = time.process_time,
+) -> Checked:
+    """Encode everything both ways and compare ids, segments and cuts; `differing` holds example ids."""
+    ours, library = TextEncoder(folder, max_length), TextEncoder(folder, max_length, library=True)
+    begun = clock()
+    one = ours.encode(examples)
+    between = clock()
+    other = library.encode(examples)
+    ended = clock()
+    differing = tuple(
+        mine.id
+        for mine, theirs in zip(one, other, strict=True)
+        for a, b in zip(mine.sequences, theirs.sequences, strict=True)
+        if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.segments, b.segments) and a.cut == b.cut)
+    )
+    sequences = sum(len(request.sequences) for request in one)
+    tokens = sum(request.tokens for request in one)
+    return Checked(sequences, tokens, differing, ours.fast, between - begun, ended - between)

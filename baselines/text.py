@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from baselines.folder import TOKENIZER, file_sha256, read_config
+from baselines.wordpiece import Frame, frame_of, wordpiece_of
 from harness.errors import DataError, UsageError
 from harness.system import EncodedSequence, Example, Request, Span, TextInput
 
@@ -31,9 +32,12 @@ _LAYOUT_VERSION = 1  # of how this module cuts and joins texts
 
 
 class TextEncoder:
-    """The checkpoint's tokenizer with one maximum length; UsageError if the model cannot take that length."""
+    """The checkpoint's tokenizer with one maximum length; UsageError if the model cannot take that length.
 
-    def __init__(self, folder: Path, max_length: int) -> None:
+    With `library` every text goes to the library, also where the fast way to the same ids is known.
+    """
+
+    def __init__(self, folder: Path, max_length: int, *, library: bool = False) -> None:
         from tokenizers import Tokenizer
 
         config = read_config(folder)
@@ -41,6 +45,8 @@ class TextEncoder:
         # tokenizer.json may ask for truncation and padding of its own (sentence-transformers' do, at 128)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
+        self._words = None if library else wordpiece_of(folder / TOKENIZER, self._tokenizer)
+        self._frames = [frame_of(self._tokenizer, pair=pair) for pair in (False, True)]
         least = self._tokenizer.num_special_tokens_to_add(is_pair=True) + 2
         check_length(config, max_length, least)
         self.max_length = max_length
@@ -49,20 +55,44 @@ class TextEncoder:
         """Encoders with the same one make the same ids of the same texts."""
         self.pad_id = int(config.get("pad_token_id") or 0)
 
+    @property
+    def fast(self) -> bool:
+        """Whether plain texts take the fast way."""
+        return self._words is not None
+
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Return one request per example, its sequences unpadded."""
         return [Request(example.id, tuple(self._sequences(example.inputs))) for example in examples]
 
     def _sequences(self, inputs: Sequence[TextInput]) -> Iterator[EncodedSequence]:
         """Encode the sequences of one request; those with the same first text share its tokenisation."""
+        known: dict[str, list[int]] = {}
         firsts: dict[str, Encoding] = {}
         for text in inputs:
+            fast = None if text.spans else self._fast(text, known)
+            if fast:
+                yield fast
+                continue
             if text.spans:
                 yield self._spanned(text)
                 continue
             if text.first not in firsts:
                 firsts[text.first] = self._tokens(text.first)
             yield self._joined(firsts[text.first], None if text.second is None else self._tokens(text.second))
+
+    def _fast(self, text: TextInput, known: dict[str, list[int]]) -> EncodedSequence | None:
+        """Encode without the library's bookkeeping, or return None where only the library can."""
+        frame = self._frames[text.second is not None]
+        if self._words is None or frame is None:
+            return None
+        if text.first not in known:
+            known[text.first] = self._words.ids(text.first)
+        first = known[text.first]
+        second = self._words.ids(text.second) if text.second is not None else []
+        cut = max(len(first) + len(second) + frame.special - self.max_length, 0)
+        if cut >= len(first) > 0 or (cut and not first):
+            return None  # the second text alone is too long: the library cuts the longer of the two
+        return framed(frame, first[: len(first) - cut], second, cut)
 
     def _tokens(self, text: str) -> "Encoding":
         return self._tokenizer.encode(text, add_special_tokens=False)
@@ -94,6 +124,17 @@ class TextEncoder:
             return encode()
         finally:
             self._tokenizer.no_truncation()
+
+
+def framed(frame: Frame, first: Sequence[int], second: Sequence[int], cut: int) -> EncodedSequence:
+    """Put special tokens around the ids of one text or two."""
+    ids = (*frame.before, *first, *frame.between, *second, *frame.after)
+    sizes = (len(frame.before), len(first), len(frame.between), len(second), len(frame.after))
+    return EncodedSequence(
+        ids=np.array(ids, dtype=np.int32),
+        segments=np.repeat(np.array(frame.segments, dtype=np.int32), sizes),
+        cut=cut,
+    )
 
 
 def _sequence(encoding: "Encoding", cut: int, spans: Sequence[Span] = ()) -> EncodedSequence:

@@ -4,13 +4,14 @@ Loading the table imports none of torch, transformers or onnxruntime: variants l
 prepare or load.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import unknown_name
-from harness.system import Cache, Checkpoint, Progress, Variant
+from harness.errors import UsageError, unknown_name
+from harness.plugins import usable
+from harness.system import Artifact, Cache, Checkpoint, Progress, System, Variant
 from harness.tasks.base import Task
 
 BASELINE = "pytorch-fixed"
@@ -32,6 +33,50 @@ class Family:
     name: str
     summary: str
     unavailable: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A variant of a plug-in that cannot be used, and why; it says so wherever it is asked for."""
+
+    name: str
+    why: str
+    summary: str = "a plug-in that is broken"
+
+    def unavailable(self) -> str:
+        """Say why."""
+        return self.why
+
+    def prepare(self, *_: object) -> Artifact:
+        """Refuse."""
+        raise UsageError(self.why)
+
+    def load(self, *_: object) -> System:
+        """Refuse."""
+        raise UsageError(self.why)
+
+
+class WithPlugins(Mapping[str, Variant]):
+    """The built-in variants, and those of plug-ins, each loaded when it is asked for."""
+
+    def __init__(self, known: Mapping[str, Variant]) -> None:
+        self.known = known
+
+    def __getitem__(self, name: str) -> Variant:
+        if name in self.known:
+            return self.known[name]
+        try:
+            found: Variant = usable("variant", self.known)[name].load()
+        except UsageError as problem:
+            return Broken(name, problem.message)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.known
+        yield from usable("variant", self.known)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _no_checkpoint(name: str, task: Task, cache: Cache) -> Checkpoint:
@@ -66,8 +111,13 @@ class Catalog:
             raise unknown_name("variant", name, self.variants) from None
 
 
+def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
+    """Return the variants that are no plug-in's."""
+    return variants.known if isinstance(variants, WithPlugins) else variants
+
+
 def load_catalog() -> Catalog:
-    """Return the catalog of everything that ships with the package."""
+    """Return the catalog of everything that ships with the package, and of what plug-ins add."""
     from baselines.checkpoint import resolve, resolve_classifier
     from baselines.families import FAMILIES
     from baselines.table import variants as plain
@@ -78,7 +128,7 @@ def load_catalog() -> Catalog:
 
     found = {variant.name: variant for variant in (*plain(), *faster())}
     return Catalog(
-        found,
+        WithPlugins(found),
         lambda model, *rest: (resolve_shape if is_shape(model) else resolve_classifier)(model, *rest),
         tuple(Family(*each) for each in FAMILIES),
         find=resolve,
@@ -117,14 +167,15 @@ class Lengths:
 
     resolve: Callable[[str, Task, Cache], Checkpoint]
     count: Callable[..., Any]
+    check: Callable[..., Any]
 
 
 def load_lengths() -> Lengths:
     """Return what `bench data lengths` needs."""
     from baselines.checkpoint import resolve
-    from baselines.lengths import count_tokens
+    from baselines.lengths import check_tokens, count_tokens
 
-    return Lengths(resolve, count_tokens)
+    return Lengths(resolve, count_tokens, check_tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,15 +131,15 @@ def _forbidden(pairing: Pairing, allowed: Allowed, told: dict[str, Difference]) 
     """Return why nothing of a cell can be held, one check a reason; note what differs besides."""
     before, after = pairing.before, pairing.after
     key = key_of(after)
-    if refusal := refused(before, after):
-        step = "Measure both alike, or pin a new reference (`bench gate --pin RUN`)."
-        return [Check(key, None, "could not measure", str(refusal), step)]
     for record in (before, after):
         if record.status != "complete":
             why = record.failure.message if record.failure else "rounds are missing"
             reason = f"{record.cell.variant} of {record.run} is {record.status}: {why}"
             step = (record.failure.remedy if record.failure else None) or "`bench run --resume` finishes it."
             return [Check(key, None, "could not measure", reason, step)]
+    if refusal := refused(before, after):
+        step = "Measure both alike, or pin a new reference (`bench gate --pin RUN`)."
+        return [Check(key, None, "could not measure", str(refusal), step)]
     found = differences(before, after)
     told.update({str(each): each for each in found})
     return [
@@ -207,7 +207,7 @@ def _judged(pairing: Pairing, rule: Rule, found: Contrast, raw: Raw) -> Check:
     """Hold one rule over one change: the interval, how likely it is by chance, the limit, and the noise."""
     noise = _noise(pairing, rule, raw)
     limit = max(found.tolerance, noise or 0.0) if rule.limit is None else rule.limit
-    status = _status(found, limit, noise or 0.0)
+    status = _status(found, limit, noise or 0.0, learnt=rule.limit is None and noise is not None)
     check = Check(key_of(pairing.after), rule, status, "", found=found, limit=limit, noise=noise)
     if status == "holds" and rule.limit is None and limit > max(MOST_LEARNT, found.tolerance):
         reason = f"{found.quantity.heading} of the reference differs from itself by up to {noise:.1f} %"
@@ -236,10 +236,12 @@ def _noise(pairing: Pairing, rule: Rule, raw: Raw) -> float | None:
     return max(*map(abs, null.worse), known or 0.0)
 
 
-def _status(found: Contrast, limit: float, noise: float) -> Status:
+def _status(found: Contrast, limit: float, noise: float, *, learnt: bool) -> Status:
+    """Judge one change; within a limit that is `learnt` from noise, it is no worse than the noise."""
     value, low, high = found.worse
-    if found.quantity.change_unit == "points" and value <= limit:
-        return "holds"  # both answered the same examples: the interval is about other examples
+    # both answered the same examples: the interval of a quality is about other examples
+    if value <= limit and (learnt or found.quantity.change_unit == "points"):
+        return "holds"
     surely = (low > 0 or high < 0) and (found.p is None or found.p <= FAMILY_LEVEL)
     if value > limit:
         return "regression" if surely and value > noise else "too noisy"

@@ -1,21 +1,26 @@
 """Pinned references: the records of a run that later runs are held against, and the noise they were taken in.
 
-    ROOT/pinned/RUN.json     {"version": 1, "run", "noise": {cell: {quantity: percent}}, "records": [...]}
+    ROOT/pinned/RUN.json     {"version": 1, "run", "noise": {cell: {quantity: percent}}, "records": [...],
+                              "samples": {cell: base64 of the file of samples}}
 
 A pin is a copy, so that it can be committed where the runs are not. Its environment and software are those of
 its records. The newest pin that was taken in the environment of a run is the one that holds for it.
 """
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from harness.contrast import QUANTITIES, CellKey, Contrast, Raw, contrast, key_of
+from harness.contrast.quantities import Samples
 from harness.errors import DataError, StoreError, UsageError
 from harness.gate import Pairing
 from harness.record import Facts, Record
+from harness.store import unpacked
 from harness.sweep.sides import HEAD, plain, side_name
 
 
@@ -26,11 +31,20 @@ class Pin(Facts):
     run: str
     noise: dict[str, dict[str, float]]
     records: tuple[Record, ...]
+    samples: dict[str, str] = Field(default_factory=dict)
+
+    def arrays(self, record: Record) -> Samples | None:
+        """Return the raw samples of one of its records, None where they are not there as they were sealed."""
+        payload = base64.b64decode(self.samples.get(record.cell.id, ""))
+        if record.samples is None or hashlib.sha256(payload).hexdigest() != record.samples.sha256:
+            return None
+        return unpacked(payload)
 
 
-def make_pin(records: Sequence[Record], raw: Raw) -> Pin:
+def make_pin(records: Sequence[Record], raw: Raw, payload: Callable[[Record], bytes | None]) -> Pin:
     """Return the pin of a run; UsageError if a cell of it is not complete, so that it could hold nothing."""
-    kept = [record for record in records if side_name(record.cell.variant) in ("", HEAD)]
+    known = list(records)
+    kept = [record for record in known if side_name(record.cell.variant) in ("", HEAD)]
     for record in kept:
         if record.status != "complete":
             raise UsageError(
@@ -42,7 +56,9 @@ def make_pin(records: Sequence[Record], raw: Raw) -> Pin:
         raise UsageError("the run holds no record to pin.")
     first = {key_of(record): record for record in reversed(kept)}
     records = tuple(record for record in kept if first[key_of(record)] is record)
-    return Pin(run=kept[0].run, noise=noise_of(kept, raw), records=records)
+    files = {record.cell.id: payload(record) for record in records}
+    samples = {name: base64.b64encode(file).decode() for name, file in files.items() if file}
+    return Pin(run=kept[0].run, noise=noise_of(known, raw), records=records, samples=samples)
 
 
 def noise_of(records: Sequence[Record], raw: Raw) -> dict[str, dict[str, float]]:

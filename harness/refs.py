@@ -125,7 +125,7 @@ def code_of(
         source = _checked_out(ref, place, told)
         revision = Revision(commit=ref.commit[:12], dirty=False)
         return _built(source, revision, place, told, environment, install)
-    return Code(revision=revision_of(Path.cwd()))
+    return Code()
 
 
 def same_dependencies(source: Path) -> bool:

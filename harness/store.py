@@ -278,8 +278,19 @@ def _why_not(text: str, problem: ValueError) -> str:
 
 def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, Any]"]:
     """Read a record's raw samples; StoreError if the file is missing or not the one that was sealed."""
+    return unpacked(sealed_payload(folder, record))
+
+
+def unpacked(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
+    """Return the arrays of a file of samples."""
     import numpy as np
 
+    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def sealed_payload(folder: Path, record: "Record") -> bytes:
+    """Return the file of a record's samples as it was sealed; StoreError if it is missing or another."""
     if record.samples is None:
         raise StoreError("the record has no samples.", where=record.cell.id)
     path = folder / record.samples.file
@@ -289,8 +300,7 @@ def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, A
         raise StoreError(f"the samples cannot be read: {problem.strerror}.", where=str(path)) from None
     if hashlib.sha256(payload).hexdigest() != record.samples.sha256:
         raise StoreError("the samples are not the ones that were sealed.", where=str(path))
-    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-        return dict(arrays)
+    return payload
 
 
 def _packed(arrays: Arrays) -> bytes:

@@ -12,7 +12,6 @@ learns from, for a stated loss of quality, and the whole curve stands in the man
 on the model and the texts; that they keep their promise elsewhere is for the measurement to say.
 """
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from baselines.artifacts import cache_key, find_or_make
-from baselines.finetune import SPLIT_SEED, split_for_selection
+from baselines.artifacts import cache_key, find_or_make, link
 from harness.errors import UsageError
 from harness.system import (
     Artifact,
@@ -38,7 +36,8 @@ from harness.system import (
     offsets_of,
 )
 from harness.tasks.base import Task
-from optimized.confidence import NEVER, Stage, choose, curve, front, sureness
+from optimized.calibration import GIVEN, calibrated, held_out_of, stage_of
+from optimized.confidence import Stage, as_numbers, check_rule, sureness
 
 _VERSION = 1
 
@@ -129,14 +128,7 @@ class CascadeVariant:
         """Refuse what is no cascade."""
         if len(self.stages) < 2:  # noqa: PLR2004 -- or nothing is passed on
             raise UsageError("a cascade needs at least two stages.", where=self.name)
-        if self.thresholds and len(self.thresholds) != len(self.stages) - 1:
-            needed = f"{len(self.stages) - 1} for {len(self.stages)} stages, not {len(self.thresholds)}"
-            raise UsageError(f"every stage but the last has a threshold: {needed}.", where=self.name)
-        for each in self.thresholds:
-            if each != "never" and not (isinstance(each, float | int) and 0 <= each <= 1):
-                raise UsageError(f"{each!r} is no threshold: 0 to 1, or never.", where=self.name)
-        if not 0 <= self.loss <= 100:  # noqa: PLR2004 -- hundredths
-            raise UsageError(f"a loss of {self.loss} points is none: 0 to 100.", where=self.name)
+        check_rule(self.thresholds, len(self.stages), self.loss, self.name)
 
     def unavailable(self) -> str | None:
         """Say what the first stage that cannot run lacks."""
@@ -151,7 +143,8 @@ class CascadeVariant:
 
         def make(folder: Path) -> dict[str, Any]:
             for number, artifact in enumerate(made):
-                _link(artifact.folder, folder / f"stage-{number + 1}")
+                target = folder / f"stage-{number + 1}"
+                shutil.copytree(artifact.folder.resolve(), target, copy_function=link)
             facts = self._calibrated(task, made, sources, settings, workshop)
             parents = [artifact.key for artifact in made]
             stages = [dict(artifact.manifest) for artifact in made]
@@ -176,9 +169,8 @@ class CascadeVariant:
         self, task: Task, made: Sequence[Artifact], sources: Sources, settings: Settings, workshop: Workshop
     ) -> dict[str, Any]:
         if self.thresholds:
-            given = [NEVER if each == "never" else float(each) for each in self.thresholds]
-            return {"thresholds": given, "calibration": "unavailable, because thresholds were given"}
-        held_out = _held_out(sources, self.name)
+            return {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
+        held_out = held_out_of(sources, self.name)
         workshop.progress(f"asking {len(held_out)} held-out examples of every stage")
         loaded = [
             stage.load(task, artifact, workshop.placement, settings)
@@ -191,56 +183,8 @@ class CascadeVariant:
         finally:
             for system in loaded:
                 system.close()
-        return _facts(task, held_out, said, self.loss, sources.training_sha256)
-
-
-def _facts(
-    task: Task, held_out: Sequence[Example], said: Sequence[Stage], loss: float, training_sha256: str
-) -> dict[str, Any]:
-    metric = task.scoring.metrics[0]
-    alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
-    points = curve(task, held_out, said)
-    chosen = choose(points, alone[-1], loss)
-    return {
-        "thresholds": list(chosen.thresholds),
-        "calibration": {
-            "examples": len(held_out),
-            "split": "train, held out",
-            "data_sha256": training_sha256,
-            "metric": metric,
-            "loss_allowed": loss,
-            "stages_alone": [round(each, 6) for each in alone],
-            "seconds_alone": [stage.seconds for stage in said],
-            "chosen": chosen.facts(),
-            "curve": [point.facts() for point in front(points)],
-        },
-    }
+        return calibrated(task, held_out, said, self.loss, sources.training_sha256)
 
 
 def _asked(task: Task, system: System, examples: Sequence[Example], seconds: float) -> Stage:
-    found = system.predict(system.encode(examples))
-    answers = task.decide(found.logits, found.offsets)
-    return Stage(tuple(answers), sureness(task, found.logits, found.offsets), seconds)
-
-
-def _held_out(sources: Sources, name: str) -> list[Example]:
-    training = sources.training()
-    if not training:
-        raise UsageError(
-            "thresholds come from training examples, and there are none.",
-            where=name,
-            remedy="Use data with a training split, or give thresholds.",
-        )
-    return split_for_selection(training, SPLIT_SEED)[1]
-
-
-def _link(source: Path, target: Path) -> None:
-    """Put a stage's files below the cascade's folder; the bytes are shared where the disk allows it."""
-
-    def link(one: str, other: str) -> None:
-        try:
-            os.link(one, other)
-        except OSError:  # another disk, or a file system without links
-            shutil.copyfile(one, other)
-
-    shutil.copytree(source.resolve(), target, copy_function=link)
+    return stage_of(task, system.predict(system.encode(examples)), seconds)

@@ -54,6 +54,23 @@ class Point:
         }
 
 
+def check_rule(thresholds: Sequence[float | str], stages: int, loss: float, where: str) -> None:
+    """Refuse thresholds that are none, or not one for each stage but the last, and a loss that is none."""
+    if thresholds and len(thresholds) != stages - 1:
+        needed = f"{stages - 1} for {stages} stages, not {len(thresholds)}"
+        raise UsageError(f"every stage but the last has a threshold: {needed}.", where=where)
+    for each in thresholds:
+        if each != "never" and not (isinstance(each, float | int) and 0 <= each <= 1):
+            raise UsageError(f"{each!r} is no threshold: 0 to 1, or never.", where=where)
+    if not 0 <= loss <= 100:  # noqa: PLR2004 -- hundredths
+        raise UsageError(f"a loss of {loss} points is none: 0 to 100.", where=where)
+
+
+def as_numbers(thresholds: Sequence[float | str]) -> list[float]:
+    """Return thresholds as numbers, `never` among them."""
+    return [NEVER if each == "never" else float(each) for each in thresholds]
+
+
 def sureness(task: Task, logits: Logits, offsets: Offsets) -> Floats:
     """Return for each request the probability of its answer, float64 [requests].
 

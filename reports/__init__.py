@@ -2,6 +2,7 @@
 
 records --book_of--> figures with intervals --tables_of--> cells --text | markdown | latex | html--> people
                                             --data | tidy--> JSON and CSV for machines
+                                            --ci--> what trackers of benchmarks and CI servers read
                                             --plots--> drawings, each with its data
 a ladder's records --climb--> rungs --ladder_tables--> the same
 """
@@ -9,8 +10,9 @@ a ladder's records --climb--> rungs --ladder_tables--> the same
 from collections.abc import Callable, Sequence
 
 from harness.errors import unknown_name
+from harness.plugins import usable
 from harness.record import Record
-from reports import html, ladder, latex, markdown, text
+from reports import ci, html, ladder, latex, markdown, text
 from reports.book import TABLES, UNASKED, Book, Factors, book_of, tables_of
 from reports.climb import CountsOf
 from reports.data import SCHEMA_VERSION, as_json, encoded, rows, rows_of
@@ -21,6 +23,7 @@ from reports.text import WIDTH, as_text, wants_color
 from reports.tidy import as_csv
 
 __all__ = [
+    "FILES",
     "FORMATS",
     "TABLES",
     "UNASKED",
@@ -34,6 +37,7 @@ __all__ = [
     "as_markdown",
     "as_text",
     "book_of",
+    "files_of",
     "grid_of",
     "price_of",
     "prices_of",
@@ -76,15 +80,27 @@ FORMATS: dict[str, Callable[[Book, Style], str]] = {
     "csv": lambda book, _: as_csv(book),
     "html": html.as_page,
     "json": _json,
+    **ci.TEXTS,
 }
 """Every format by its name on the command line."""
+
+FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = ci.FILES
+"""Formats that are files, by name: a folder of them, or one that is no text."""
 
 
 def written(book: Book, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
     """Return a report in a format; UsageError for one that is not in the table."""
-    if format not in FORMATS:
-        raise unknown_name("format", format, FORMATS)
-    return FORMATS[format](book, style)
+    if format in FORMATS:
+        return FORMATS[format](book, style)
+    more = usable("report", (*FORMATS, *FILES))
+    if format not in more:
+        raise unknown_name("format", format, (*FORMATS, *FILES, *more))
+    return str(more[format].load()(book, style))
+
+
+def files_of(book: Book, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
+    """Return the files of a format that is files, by their usual names; None for a format that is a text."""
+    return FILES[format](book, style) if format in FILES else None
 
 
 def render(

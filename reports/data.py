@@ -22,7 +22,7 @@ def as_json(records: Sequence[Record]) -> str:
     return encoded({"schema_version": SCHEMA_VERSION, "rows": rows(records)})
 
 
-def encoded(report: Mapping[str, Any]) -> str:
+def encoded(report: Mapping[str, Any] | Sequence[Any]) -> str:
     """Return a report as JSON text; a NaN in it is a bug, and raises ValueError."""
     return json.dumps(report, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 

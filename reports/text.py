@@ -4,19 +4,15 @@ A table that does not fit is cut between its parts (speed, energy, cost), each b
 is not enough, intervals go below their values, and at last columns are dealt out one by one.
 """
 
-import io
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TextIO
 
 from harness.record import Record
 from reports.cells import Cell, Column, Part, Table
+from reports.lines import Line, Piece, Style, cells_of, low, painted, row, shares, wrapped
 from reports.overview import overview
 from reports.plain import printable
 from reports.table import speed_table
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.table import Table as RichTable
 
 WIDTH = 80
 
@@ -48,19 +44,16 @@ def wants_color(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 def render_table(table: Table, *, width: int = WIDTH, color: bool = False) -> str:
     """Return one table with its notes, doubts and facts."""
-    out = io.StringIO()
-    console = _console(out, width, color=color)
-    _title(console, table)
-    for indexes, stacked in blocks(table, width):
-        needed = max(width, _needed(table, indexes, stacked=stacked))  # digits are never cut off
-        _console(out, needed, color=color).print(_rich_table(table, indexes, stacked=stacked))
-        console.print()
-    _grid(console, [(f"({number})", [note]) for number, note in enumerate(table.notes, 1)], style="default")
-    for remark in table.remarks:
-        console.print(_plain(remark), style="dim")
-    _doubts(console, table)
-    _facts(console, table)
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    lines = [
+        *_wrapped(table.title, width, "bold"),
+        (),
+        *(line for block in blocks(table, width) for line in (*_block(table, *block, width=width), ())),
+        *_grid([(f"({number})", [note]) for number, note in enumerate(table.notes, 1)], width, ""),
+        *(line for remark in table.remarks for line in _wrapped(remark, width, "dim")),
+        *_doubts(table, width),
+        *_facts(table, width),
+    ]
+    return "".join(f"{painted(line, color=color)}\n" for line in lines)
 
 
 def blocks(table: Table, width: int) -> list[Block]:
@@ -99,12 +92,10 @@ def _width(column: Column, cells: Sequence[Cell], *, stacked: bool) -> int:
 
     Names are folded at a limit of their own; of a column that folds it is the least width.
     """
-    from rich.cells import cell_len
-
     shown = [part for cell in cells for part in _shown(cell, stacked=stacked)]
     if column.folds:
         shown = [word for part in shown for word in part.split()]
-    widest = max(map(cell_len, [*column.heading.split(), *shown]))
+    widest = max(map(cells_of, [*column.heading.split(), *shown]))
     return min(widest, _NAME_WIDTH) if column.part == "name" or column.folds else widest
 
 
@@ -113,96 +104,76 @@ def _shown(cell: Cell, *, stacked: bool) -> tuple[str, ...]:
     return lines if stacked else (" ".join(lines),)
 
 
-def _console(out: io.StringIO, width: int, *, color: bool) -> "Console":
-    from rich.console import Console
-
-    return Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        no_color=not color,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        legacy_windows=False,
-        _environ={},
-    )
+def _block(table: Table, indexes: Sequence[int], stacked: bool, *, width: int) -> Iterator[Line]:
+    columns = [table.columns[at] for at in indexes]
+    widths = _widths(table, indexes, stacked=stacked, width=width)
+    right = [column.align == "right" for column in columns]
+    headings = [_wrapped(column.heading, wide, "bold") for column, wide in zip(columns, widths, strict=True)]
+    yield from row(low(headings), widths, _GAP, right=right)
+    yield (Piece("\u2500" * (sum(widths) + _GAP * (len(widths) - 1))),)
+    for cells in table.rows:
+        shown = [_cell(cells[at], wide, stacked=stacked) for at, wide in zip(indexes, widths, strict=True)]
+        yield from row(shown, widths, _GAP, right=right)
 
 
-def _rich_table(table: Table, indexes: Sequence[int], *, stacked: bool) -> "RichTable":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table as RichTable
-
-    made = RichTable(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0), header_style="bold"
-    )
-    for at in indexes:
-        column = table.columns[at]
-        width = _width(column, [row[at] for row in table.rows], stacked=stacked)
-        made.add_column(
-            _plain(column.heading),
-            justify=column.align,
-            vertical="top",
-            width=None if column.folds else width,
-            overflow="fold",
+def _widths(table: Table, indexes: Sequence[int], *, stacked: bool, width: int) -> list[int]:
+    """Return the width of every column; those that fold share what the others leave."""
+    needed = max(width, _needed(table, indexes, stacked=stacked))  # digits are never cut off
+    found = {
+        at: _width(table.columns[at], [one[at] for one in table.rows], stacked=stacked) for at in indexes
+    }
+    folds = [at for at in indexes if table.columns[at].folds]
+    left = needed - _GAP * (len(indexes) - 1) - sum(found[at] for at in indexes if at not in folds)
+    natural = [
+        max(
+            map(
+                cells_of,
+                [table.columns[at].heading, *(_shown(one[at], stacked=False)[0] for one in table.rows)],
+            )
         )
-    for row in table.rows:
-        made.add_row(*(_cell(row[at], stacked=stacked) for at in indexes))
-    return made
+        for at in folds
+    ]
+    return list((found | dict(zip(folds, shares(natural, left), strict=True))).values())
 
 
-def _cell(cell: Cell, *, stacked: bool) -> "RenderableType":
-    from rich.text import Text
-
+def _cell(cell: Cell, width: int, *, stacked: bool) -> list[Line]:
+    """Return a cell's lines: intervals are dim, beside the value or below it."""
     first, *rest = map(printable, cell.lines)
-    made = Text(first)
-    for interval in rest:
-        made.append("\n" if stacked else " ").append(interval, style="dim")
-    return made
+    values = _wrapped(first, width, "")
+    intervals: list[Line] = [(Piece(each, "dim"),) for each in rest]
+    if stacked or not intervals:
+        return [*values, *intervals]
+    return [*values[:-1], (*values[-1], Piece(" "), *intervals[0])]
 
 
-def _title(console: "Console", table: Table) -> None:
-    console.print(_plain(table.title), style="bold")
-    console.print()
+def _wrapped(text: str, width: int, style: Style) -> list[Line]:
+    return [(Piece(line, style),) for line in wrapped(printable(text), width)]
 
 
-def _doubts(console: "Console", table: Table) -> None:
+def _doubts(table: Table, width: int) -> list[Line]:
     if not table.doubts:
-        return
-    _heading(console, "Doubts")
+        return []
     rows = [
         (doubt.code, [*doubt.sentences, *(f"-> {step}" for step in doubt.next_steps)])
         for doubt in table.doubts
     ]
-    _grid(console, rows, style="yellow")
+    return [(), (Piece("Doubts", "bold"),), *_grid(rows, width, "yellow")]
 
 
-def _facts(console: "Console", table: Table) -> None:
-    if table.facts:
-        _heading(console, "What was measured")
-        _grid(console, [(fact.label, [fact.text]) for fact in table.facts], style="dim")
+def _facts(table: Table, width: int) -> list[Line]:
+    if not table.facts:
+        return []
+    rows = [(fact.label, [fact.text]) for fact in table.facts]
+    return [(), (Piece("What was measured", "bold"),), *_grid(rows, width, "dim")]
 
 
-def _heading(console: "Console", words: str) -> None:
-    console.print()
-    console.print(_plain(words), style="bold")
-
-
-def _grid(console: "Console", rows: Sequence[tuple[str, Sequence[str]]], *, style: str) -> None:
-    """Print labels beside their lines, all lines at one indent."""
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    grid = RichTable.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True, style=style)
-    grid.add_column(overflow="fold")
-    for label, lines in rows:
-        grid.add_row(_plain(label), Text("\n".join(map(printable, lines))))
-    console.print(grid)
-
-
-def _plain(words: str) -> "RenderableType":
-    from rich.text import Text
-
-    return Text(printable(words))
+def _grid(rows: Sequence[tuple[str, Sequence[str]]], width: int, style: Style) -> list[Line]:
+    """Return labels beside their lines, all lines at one indent."""
+    labels = [printable(label) for label, _ in rows]
+    own = max(map(cells_of, labels), default=0)
+    room = max(width - own - _GAP, 1)
+    found: list[Line] = []
+    for label, (_, texts) in zip(labels, rows, strict=True):
+        told = [line for text in texts for line in _wrapped(text, room, "")]
+        found += row([[(Piece(label, style),)], told], [own, room], _GAP, right=[False, False])
+    return found

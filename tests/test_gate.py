@@ -231,7 +231,7 @@ def real_noise() -> list[list[float]]:
 
 @pytest.mark.parametrize(("factor", "wanted"), [(1.0, "holds"), (1.5, "regression")])
 def test_twenty_runs_against_itself_raise_no_alarm_slow_ones_do(factor: float, wanted: str) -> None:
-    """Noise is that of real rounds, drawn anew for each side: none of 20 runs fails, all of 20 slow ones do."""
+    """Noise is that of real rounds, drawn anew for each side: no run fails, all of 20 slow ones do."""
     noise = [each for series in real_noise() for each in series]
     draw = random.Random(7)
 

@@ -190,6 +190,38 @@ def lengths(
     typer.echo(found.written.rstrip() if json else f"{_span(found)}: {output}")
 
 
+@data_app.command("tokens")
+def tokens(
+    context: typer.Context,
+    data: Folder,
+    task: Annotated[str, typer.Option("--task", help="Whose texts are encoded.")] = "boolq",
+    split: Annotated[str, typer.Option("--split", help="Of which split.")] = "val",
+    model: Annotated[
+        str, typer.Option("--model", help="By whose tokenizer: as in `bench train`.")
+    ] = "minilm",
+    max_length: Annotated[int, typer.Option("--max-length", help="Longest sequence in tokens.")] = 256,
+) -> None:
+    """Check that our fast way to token ids gives those of the tokenizer library, on every text of a split."""
+    from harness.cache import FolderCache
+    from harness.catalog import load_lengths
+    from harness.data import load_split, local_data
+    from harness.tasks import get_task
+
+    asked, tools, toolbox = get_task(task), load_lengths(), context.obj
+    read = load_split(asked, local_data(data), split)
+    checkpoint = tools.resolve(model, asked, FolderCache(toolbox.cache()))
+    found = tools.check(checkpoint.folder, read.examples, max_length)
+    each = found.tokens / found.sequences
+    typer.echo(f"{found.sequences:,} sequences, {each:.1f} tokens on average: {len(found.differing)} differ")
+    if not found.fast:
+        typer.echo("This tokenizer is of a kind that only the library knows: nothing was compared.")
+    ours, library = (1e6 * spent / found.sequences for spent in (found.seconds, found.library_seconds))
+    typer.echo(f"CPU time a sequence: {ours:.0f} us, by the library {library:.0f} us")
+    if found.differing:
+        typer.echo(f"Differing examples: {' '.join(found.differing[:20])}. Please report this.", err=True)
+        raise typer.Exit(1)
+
+
 def _histogram(toolbox: Toolbox, split: "Split", model: str, max_length: int) -> "Histogram":
     from harness.cache import FolderCache
     from harness.catalog import load_lengths

@@ -28,7 +28,9 @@ from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from harness.cli.records import Found
+    from harness.contrast.quantities import Samples
     from harness.gate import Outcome
+    from harness.record import Record
     from harness.rules import Rule
     from harness.study.gate import Versus
 
@@ -127,12 +129,12 @@ def _one_form(run: str | None, pin: str | None, base: str | None) -> None:
 
 
 def _pinned(name: str, root: Path) -> int:
-    from harness.cli.records import find_records, raw_of
+    from harness.cli.records import find_records, raw_of, sealed_in
     from harness.pins import make_pin, write_pin
     from harness.store import Store
 
     found = find_records(name, Store(root))
-    pin = make_pin(found.records, raw_of([found]))
+    pin = make_pin(found.records, raw_of([found]), sealed_in(found.folder))
     path = write_pin(root, pin)
     noise = (
         "with the noise of its null test"
@@ -146,6 +148,7 @@ def _pinned(name: str, root: Path) -> int:
 def _of_run(name: str, root: Path, rules: "tuple[Rule, ...]", allowed: list[str]) -> "Outcome":
     """Hold a run against its pinned reference; one that has both sides in it, against itself."""
     from harness.cli.records import find_records, raw_of, tell_unreadable
+    from harness.contrast import Raw
     from harness.gate import Allowed, gate
     from harness.pins import pairings, pin_for, read_pins
     from harness.store import Store
@@ -157,12 +160,16 @@ def _of_run(name: str, root: Path, rules: "tuple[Rule, ...]", allowed: list[str]
     if any(side_name(record.cell.variant) == BASE for record in found.records):
         return _held(found, rules)
     pin = pin_for(found.records, read_pins(root))
-    # where the pinned run itself is still there, its samples make changes of quality narrower
-    known = {folder.name for folder in place.runs()}
-    with_samples = [found, *([find_records(pin.run, place)] if pin.run in known else [])]
+    raw = raw_of([found])
+    pinned = {record.cell.id for record in pin.records}
+
+    def samples(record: "Record") -> "Samples | None":
+        is_pinned = record.run == pin.run and record.cell.id in pinned
+        return pin.arrays(record) if is_pinned else raw.samples(record)
+
     held, absent = pairings(found.records, pin)
     names_allowed = Allowed(frozenset(allowed))
-    return gate(held, rules, allowed=names_allowed, raw=raw_of(with_samples), absent=absent)
+    return gate(held, rules, allowed=names_allowed, raw=Raw(samples, raw.task), absent=absent)
 
 
 def _held(found: "Found", rules: "tuple[Rule, ...]") -> "Outcome":

@@ -1,5 +1,6 @@
 """`bench list`: what can be asked, who can answer, what reads energy, and what is cached."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 import typer
@@ -38,6 +39,7 @@ def list_(
 
 def _known(toolbox: Toolbox) -> dict[str, list[dict[str, Any]]]:
     from harness.cache import FolderCache
+    from harness.catalog import built_in
     from harness.meters.choose import METERS
     from harness.scenarios import SCENARIOS
     from harness.sweep.plan import PROFILES
@@ -63,8 +65,36 @@ def _known(toolbox: Toolbox) -> dict[str, list[dict[str, Any]]]:
             for p in PROFILES.values()
         ],
         "meters": [_row(meter) for meter in METERS],
+        **_brought(built_in(toolbox.catalog().variants)),
         "cached artifacts": [_artifact(artifact) for artifact in artifacts],
     }
+
+
+def _brought(variants: Collection[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return what plug-ins bring, loaded to see whether it works; nothing where there are none."""
+    from harness.cli.app import escape
+    from harness.meters.choose import METERS, NONE
+    from harness.plugins import GROUPS, Kind, plugins
+    from harness.tasks import TASKS
+    from harness.tasks.custom import CUSTOM
+    from reports import FILES, FORMATS
+
+    names: dict[Kind, Collection[str]] = {
+        "task": (*TASKS, CUSTOM),
+        "variant": variants,
+        "meter": (*(row.name for row in METERS), NONE),
+        "report": (*FORMATS, *FILES),
+    }
+    rows = [
+        {
+            "name": escape(each.name),
+            "summary": escape(f"{kind}, from {each.distribution}"),
+            "unavailable": escape(why) if (why := each.problem()) else None,
+        }
+        for kind in GROUPS
+        for each in plugins(kind, names[kind]).values()
+    ]
+    return {"plug-ins": rows} if rows else {}
 
 
 def _row(thing: Any) -> dict[str, Any]:  # noqa: ANN401 -- whatever has a name and a summary

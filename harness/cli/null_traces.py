@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, study, until_narrow
+from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, scaled, study, until_narrow
 from harness.study.traces import Trace, load_all
 
 COUNTS = (3, 7, 11, 15, 20, 30, 40, 60, 80)
+SPREADS = (0.01, 0.02, 0.04)
+
 QUIET = "quiet"
 """What the condition of an undisturbed trace begins with."""
 
@@ -38,7 +40,18 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
             lines += ["", *_table(name, [row for row in rows if row.family == size], size)]
         if part:
             lines += ["", *_precision(name, part, times)]
+    for spread in SPREADS:
+        part = [scaled(trace, spread) for trace in traces]
+        lines += ["", f"all, their noise scaled to a spread of {100 * spread:.0f} % from round to round:"]
+        rows = study(part, COUNTS, sorted({1, family}), times)
+        lines += [_needed([row for row in rows if row.family == size], size) for size in sorted({1, family})]
     return lines
+
+
+def _needed(rows: Sequence[Row], family: int) -> str:
+    worst = max(row.false_alarms for row in rows)
+    needed = rounds_needed(rows) or f"more than {max(row.rounds for row in rows)}"
+    return f"  family of {family}: {needed} rounds find 5 % in 95 %; false alarms at most {100 * worst:.1f} %"
 
 
 def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:

@@ -82,6 +82,20 @@ def samples_in(folders: dict[str, Path]) -> "Callable[[Record], dict[str, Any] |
     return samples
 
 
+def sealed_in(folder: Path) -> "Callable[[Record], bytes | None]":
+    """Return what reads the file of a record's samples; None where it is not there as it was sealed."""
+    from harness.errors import StoreError
+    from harness.store import sealed_payload
+
+    def payload(record: "Record") -> bytes | None:
+        try:
+            return sealed_payload(folder, record)
+        except StoreError:
+            return None
+
+    return payload
+
+
 def task_of_record(record: "Record") -> "Task | None":
     """Return the task that a record was scored by, None for one that this program does not know."""
     from harness.errors import UsageError

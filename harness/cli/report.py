@@ -40,7 +40,10 @@ def report(
         typer.Argument(metavar="[RUN]...", help="Run ids, or all (default: the latest run)."),
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", help="text, markdown, latex, csv, html or json.")
+        str,
+        typer.Option(
+            "--format", metavar="NAME", help="text, markdown, latex, csv, html, json, or one of docs/ci.md."
+        ),
     ] = "text",
     tables: Annotated[
         str | None,
@@ -61,9 +64,10 @@ def report(
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Render tables, plots or a page of one or more runs again, from their records."""
+    from harness.cli.delivery import deliver_files, deliver_text
     from harness.cli.factors import factors_of
     from harness.cli.output import counts_in, samples_in, wide
-    from reports import Style, book_of, written
+    from reports import Style, book_of, files_of, written
 
     toolbox: Toolbox = context.obj
     factors = factors_of(price_per_hour, prices, carbon)
@@ -72,13 +76,15 @@ def report(
     book = book_of(records, factors, counts_in(folders))
     width, color = wide(plain=output is not None)
     style = Style(names, width, color, samples_in(folders))
-    text = written(book, "json" if json else format_, style).rstrip("\n")
+    form = "json" if json else format_
+    files = files_of(book, form, style)
+    text = "" if files else written(book, form, style).rstrip("\n")
     if plots:
         _draw(plots, book, style.samples)
-    if output:
-        _write(output, f"{text}\n".encode())
+    if files:
+        deliver_files(files, output, form)
     else:
-        typer.echo(text)
+        deliver_text(text, output, form=form, environ=toolbox.environ)
     if unreadable:
         raise typer.Exit(SKIPPED)
 

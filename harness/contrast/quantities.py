@@ -33,6 +33,7 @@ from harness.tasks.base import Task
 
 PAIRED = "paired by round"
 UNPAIRED = "unpaired: not measured side by side, so the interval is wider, and what moved meanwhile is in it"
+SAME_REQUESTS = "unpaired, but of the same requests: rounds are resampled in each run by itself"
 NO_SAMPLES = "by the intervals of both: their raw samples are not at hand"
 ONE_READING = "one reading each: no interval"
 EXACT = "exact"
@@ -60,6 +61,10 @@ class _Pair:
     raw: Raw
     confidence: float
     paired: bool = field(init=False)
+
+    @property
+    def records(self) -> tuple[Record, Record]:
+        return self.before, self.after
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "paired", mismatch(self.after, self.before) is None)
@@ -138,6 +143,8 @@ def _latency(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
     if pair.paired and (found := _paired_percentile(p, pair)):
         change, likely = found
         return Contrast(quantity, one, other, change, True, PAIRED, p=likely)
+    if not pair.paired and (alike := _alike_percentile(p, pair)):
+        return Contrast(quantity, one, other, alike, False, SAME_REQUESTS, p=_p_of(alike))
     apart = _apart(quantity, one, other, pair)
     return replace(apart, paired=True, note=NO_SAMPLES) if pair.paired else apart
 
@@ -152,6 +159,32 @@ def _paired_percentile(p: int, pair: _Pair) -> tuple[Estimate, float] | None:
 
     Returns the change and how likely it is by chance, or None without the samples of both.
     """
+    shared = _shared_rounds(pair)
+    if shared is None:
+        return None
+    indexes, theirs, mine = shared
+    change = _of_ratios(_resampled_percentiles(p, theirs, mine, together=True), p, len(mine), pair)
+    launch = {item.index: item.launch for item in pair.after.rounds}
+    each = [_percentile(p, one) / _percentile(p, other) for one, other in zip(mine, theirs, strict=True)]
+    return change, p_value(each, [launch.get(at, 0) for at in indexes])
+
+
+def _alike_percentile(p: int, pair: _Pair) -> Estimate | None:
+    """Resample the rounds of either by themselves, where both asked the same requests in the same slices.
+
+    The intervals of two percentiles are about other requests; here none are other.
+    """
+    sliced = [[(item.index, item.slice, item.requests) for item in one.rounds] for one in pair.records]
+    alike = pair.before.seed == pair.after.seed and pair.before.data.sample == pair.after.data.sample
+    shared = _shared_rounds(pair) if alike and sliced[0] == sliced[1] else None
+    if shared is None:
+        return None
+    _, theirs, mine = shared
+    return _of_ratios(_resampled_percentiles(p, theirs, mine, together=False), p, len(mine), pair)
+
+
+def _shared_rounds(pair: _Pair) -> tuple[list[int], list[Floats], list[Floats]] | None:
+    """Return the rounds that both have, and the nanoseconds of each call of them, before and after."""
     found = pair.raw.samples(pair.before), pair.raw.samples(pair.after)
     if found[0] is None or found[1] is None:
         return None
@@ -159,14 +192,13 @@ def _paired_percentile(p: int, pair: _Pair) -> tuple[Estimate, float] | None:
     shared = sorted(before.keys() & after.keys())
     if len(shared) < MINIMUM_ROUNDS or any(len(before[at]) != len(after[at]) for at in shared):
         return None
-    mine, theirs = [after[at] for at in shared], [before[at] for at in shared]
-    ratios = _resampled_percentiles(p, theirs, mine)
-    low, high = bootstrap_interval(float(ratios[0]), ratios[1:], len(shared), pair.confidence)
+    return shared, [before[at] for at in shared], [after[at] for at in shared]
+
+
+def _of_ratios(ratios: Floats, p: int, rounds: int, pair: _Pair) -> Estimate:
+    low, high = bootstrap_interval(float(ratios[0]), ratios[1:], rounds, pair.confidence)
     method = f"p{p} of the same requests, bootstrap over rounds, within one process"
-    value = Estimate(float(ratios[0]), low, high, pair.confidence, method, len(shared))
-    launch = {item.index: item.launch for item in pair.after.rounds}
-    each = [_percentile(p, one) / _percentile(p, other) for one, other in zip(mine, theirs, strict=True)]
-    return _as_percent(value), p_value(each, [launch.get(at, 0) for at in shared])
+    return _as_percent(Estimate(float(ratios[0]), low, high, pair.confidence, method, rounds))
 
 
 def _rounds_of(samples: Samples) -> dict[int, Floats]:
@@ -180,16 +212,23 @@ def _percentile(p: int, times: Floats) -> float:
     return float(np.partition(times, rank - 1)[rank - 1])
 
 
-def _resampled_percentiles(p: int, before: list[Floats], after: list[Floats], seed: int = 0) -> Floats:
-    """Return after over before of the percentile: as it is, then of every resample of rounds."""
+def _resampled_percentiles(
+    p: int, before: list[Floats], after: list[Floats], *, together: bool, seed: int = 0
+) -> Floats:
+    """Return after over before of the percentile: as it is, then of every resample of rounds.
 
-    def ratio(picks: "list[int] | range") -> float:
-        one, other = (np.concatenate([part[at] for at in picks]) for part in (after, before))
-        return _percentile(p, one) / _percentile(p, other)
+    Rounds of both are drawn `together`, or each by itself.
+    """
+    size, random = len(before), np.random.default_rng(seed)
 
-    size = len(before)
-    drawn = np.random.default_rng(seed).integers(size, size=(_RESAMPLES, size)).tolist()
-    return np.array([ratio(range(size)), *map(ratio, drawn)])
+    def resampled(rounds: list[Floats], picks: "np.ndarray[Any, Any]") -> Floats:
+        drawn = [range(size), *picks.tolist()]
+        return np.array([_percentile(p, np.concatenate([rounds[at] for at in each])) for each in drawn])
+
+    picks = random.integers(size, size=(_RESAMPLES, size))
+    others = picks if together else random.integers(size, size=(_RESAMPLES, size))
+    ratios: Floats = resampled(after, picks) / resampled(before, others)
+    return ratios
 
 
 def _memory(quantity: Quantity, pair: _Pair) -> Contrast | Missing:

@@ -10,7 +10,7 @@ is tried, and one that cannot be used is refused rather than replaced.
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -28,6 +28,7 @@ from harness.meters.perf import Perf, PerfMeter, open_perf
 from harness.meters.processor import ProcessorPower, processor_power
 from harness.meters.rapl import POWERCAP, RaplMeter, ReadText, open_rapl, read_text
 from harness.meters.replay import ReplayMeter, open_replay
+from harness.plugins import usable
 
 NONE = "none"
 """What a user names who wants no energy."""
@@ -177,7 +178,7 @@ def choose(
     site = Site(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
     chosen: Openable | None = None
     skipped: list[tuple[str, str, str]] = []
-    for row in METERS:
+    for row in (*METERS, *_added(name)):
         passed = _passed(row, kind, name, chosen)
         meter = None if passed else row.make(site)
         if meter:
@@ -218,10 +219,19 @@ def open_meter(spec: Mapping[str, Any]) -> Meter:
         from harness.testing.meter import open_fake
 
         return open_fake(spec)
-    for row in METERS:
+    for row in (*METERS, *_added(str(spec["meter"]))):
         if row.name == spec["meter"]:
             return row.open(spec)
     raise unknown_name("meter", str(spec["meter"]), [row.name for row in METERS])
+
+
+def _added(name: str | None) -> tuple[Row, ...]:
+    """Return the meter of a plug-in, where one of this name is asked for: it is never chosen by itself."""
+    built_in = [*(row.name for row in METERS), NONE]
+    if name is None or name in built_in:
+        return ()
+    more = usable("meter", built_in)
+    return (replace(more[name].load(), named_only=True),) if name in more else ()
 
 
 def _passed(row: Row, kind: str, name: str | None, chosen: Meter | None) -> tuple[str, str] | None:
@@ -242,9 +252,10 @@ def _named(wanted: str | None) -> tuple[str | None, str]:
     if not wanted:
         return None, ""
     name, _, argument = wanted.partition(":")
-    row = next((row for row in METERS if row.name == name), None)
+    row = next((row for row in (*METERS, *_added(name)) if row.name == name), None)
     if row is None and name != NONE:
-        raise unknown_name("meter", name, [*(row.name for row in METERS), NONE])
+        built_in = [*(row.name for row in METERS), NONE]
+        raise unknown_name("meter", name, [*built_in, *usable("meter", built_in)])
     takes = row.argument if row else ""
     if argument and not takes:
         raise UsageError(f"the meter {name} takes no argument.", where="--meter", remedy=f"Say {name} alone.")

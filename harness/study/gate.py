@@ -136,7 +136,8 @@ def _side(
         checkpoint = checkpoint_named(str(ref.path), plan.task_words, cache, machine)
         return Side(name=name, ref=ref.words, checkpoint=checkpoint, revision=plan.revision)
     code = versus.build(ref, cache, narrator.warn, versus.environment)
-    side = Side(name=name, ref=ref.words, python=code.python, source=code.source, revision=code.revision)
+    revision = plan.revision if ref.kind == "here" else code.revision
+    side = Side(name=name, ref=ref.words, python=code.python, source=code.source, revision=revision)
     said = _introduced(side, plan, machine)
     _check_source(side, said)
     place = cache / "refs" / "cache" / said["code"][:16]

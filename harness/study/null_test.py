@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.compare import Ratio, paired_ratio
-from harness.estimate import Floats
+from harness.estimate import Floats, robust_spread
 from harness.significance import p_value
 from harness.study.traces import Trace
 from harness.verdicts import verdicts
@@ -97,6 +97,18 @@ def rounds_needed(rows: Sequence[Row]) -> int | None:
             break
         enough = row.rounds
     return enough
+
+
+def scaled(trace: Trace, spread: float) -> Trace:
+    """Return the trace with its noise made larger or smaller: the spread of its paired ratios is this share.
+
+    What it keeps is the shape of real noise, outliers and neighbours; what it leaves out is a machine so quiet.
+    """
+    logs = np.log(_ratios(trace, 0, len(trace.wall_ns)))
+    logs *= spread / (robust_spread(np.exp(logs)) or 1.0)
+    walls = [one for one, _ in trace.wall_ns]
+    seconds = (round(one * factor) for one, factor in zip(walls, np.exp(logs), strict=True))
+    return replace(trace, wall_ns=tuple(zip(walls, seconds, strict=True)))
 
 
 def until_narrow(

@@ -79,7 +79,7 @@ def named(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> 
     common = {name: value for name, value in facts.items() if name not in own}
     common["threads"] = cell.cores or cell.threads
     if MARK in cell.variant:  # at a gate a variant is compared with its own other sides, and with no other
-        common["sides_of"] = plain(cell.variant)
+        common |= {"sides_of": plain(cell.variant), "model": ""}  # whose models may differ
     return (
         f"{cell.task}-{cell.variant.replace(' ', '-')}-{where}-{cell.scenario}-{_digest(facts)}",
         f"{cell.task}-{where}-{cell.scenario}-{_digest(common)}",

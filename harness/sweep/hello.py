@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,17 @@ PACKAGES = ("harness", "baselines", "optimized")
 
 def introduction(actions: Mapping[str, Callable[..., Any]], orders: Mapping[str, type]) -> dict[str, Any]:
     """Return what a worker says of itself; the words of `orders` are the fields of a dataclass."""
+    messages = {name: _words(name, action, orders) for name, action in actions.items()}
+    return {"protocol": PROTOCOL_VERSION, "messages": messages, **_code()}
+
+
+@cache
+def _code() -> dict[str, Any]:
+    """Return whose code this process runs: it was loaded once."""
     from harness.host import software
 
     root = Path(__file__).resolve().parents[2]
-    return {
-        "protocol": PROTOCOL_VERSION,
-        "messages": {name: _words(name, action, orders) for name, action in actions.items()},
-        "source": str(root),
-        "code": code_sha256(root),
-        "software": software(),
-    }
+    return {"source": str(root), "code": code_sha256(root), "software": software()}
 
 
 def code_sha256(root: Path) -> str:

@@ -183,7 +183,7 @@ def cells_of(plan: Plan) -> list[Cell]:
             definition=plan.definition_sha256,
             twin=twin,
             data=plan.data.fingerprint,
-            model=plan.model.fingerprint,
+            model=plan.model_of(variant).fingerprint,
         )
         for scenario in plan.scenarios
         for load in loads_of(scenario, plan.batches, plan.rates, plan.slo)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import UsageError, unknown_name
+from harness.plugins import usable
 from harness.tasks.base import Task
 from harness.tasks.boolq import BOOLQ
 from harness.tasks.cb import CB
@@ -34,10 +35,13 @@ def get_task(name: str) -> Task:
             "the task custom needs your data, and which of its columns is what.",
             remedy="Say --data FILE --text COLUMN (or A,B for a pair) --label COLUMN.",
         )
-    try:
+    if name in TASKS:
         return TASKS[name]
-    except KeyError:
-        raise unknown_name("task", name, [*TASKS, CUSTOM]) from None
+    more = usable("task", (*TASKS, CUSTOM))
+    if name in more:
+        found: Task = more[name].load()
+        return found
+    raise unknown_name("task", name, [*TASKS, CUSTOM, *more])
 
 
 def folder_of(name: str) -> str:

@@ -20,7 +20,10 @@ _MODELLED = "modelled-cpu-time-as-"
 def as_bmf(book: Book, style: Style) -> str:
     """Return the report in Bencher Metric Format; a record of which nothing is known has no benchmark."""
     del style
-    made = {name[:_LONGEST_NAME]: {slug(each): _metric(each) for each in measures_of(item)} for name, item in named(book)}
+    made = {
+        name[:_LONGEST_NAME]: {slug(each): _metric(each) for each in measures_of(item)}
+        for name, item in named(book)
+    }
     return encoded({name: measures for name, measures in made.items() if measures})
 
 

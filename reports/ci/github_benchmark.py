@@ -1,4 +1,4 @@
-"""Two files for github-action-benchmark: it takes the direction from the tool's name, so each has its own file.
+"""Two files for github-action-benchmark, which takes the direction from its tool: one file for each.
 
 An entry is `{name, unit, value, range, extra}`. The action compares entries of the same name with the run
 before; it reads a range only as `± number`, so that is the larger half of the interval, and the interval
@@ -9,7 +9,7 @@ from typing import Any
 
 from reports.book import Book
 from reports.ci.measures import Better, Measure, measures_of, named
-from reports.data import json_text
+from reports.data import encoded
 from reports.figures import Figures
 from reports.plain import printable
 from reports.style import Style
@@ -21,9 +21,11 @@ FILES: dict[str, Better] = {"smaller-is-better.json": "smaller", "bigger-is-bett
 def as_files(book: Book, style: Style) -> dict[str, bytes]:
     """Return both files by name; one without entries is an empty array."""
     del style
-    entries = [(found, _entry(name, found, item)) for name, item in named(book) for found in measures_of(item)]
+    entries = [
+        (found, _entry(name, found, item)) for name, item in named(book) for found in measures_of(item)
+    ]
     return {
-        file: json_text([entry for found, entry in entries if found.better == better]).encode()
+        file: encoded([entry for found, entry in entries if found.better == better]).encode()
         for file, better in FILES.items()
     }
 

@@ -10,8 +10,8 @@ CPU time in other units, and no history is to mix the two.
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from harness.compare import Ratio, judge
 from harness.estimate import Energy, Estimate
@@ -20,13 +20,14 @@ from reports.book import Book
 from reports.figures import Figures
 from reports.making import MODELLED
 from reports.plain import printable
+from reports.rungs import Rung
 
 Better = Literal["smaller", "bigger"]
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of a record, finite, in `unit`; `note` says how it came about, `grade` what joules these are."""
+    """One figure of a record, finite; `note` says how it came about, `grade` what joules these are."""
 
     name: str
     unit: str
@@ -44,13 +45,36 @@ class Measure:
 
 
 def named(book: Book) -> list[tuple[str, Figures]]:
-    """Return every record's figures under a name of its own: its cell, and its run only where cells repeat."""
-    items = [item for group in book.every for item in group]
+    """Return every record's figures by a name of its own: its cell, and its run where cells repeat."""
+    items = [item for group in groups_of(book) for item in group]
     for name_of in (_cell_name, _run_name):
         count = Counter(name_of(item.record) for item in items)
         if all(each == 1 for each in count.values()):
             return [(name_of(item.record), item) for item in items]
     return [(f"{_run_name(item.record)}, cell {printable(item.record.cell.id)}", item) for item in items]
+
+
+def groups_of(book: Book) -> list[list[Figures]]:
+    """Return all figures group by group; the ratios of a ladder's rungs are over its rungs."""
+    made = [list(group) for group in book.groups]
+    for ladder in book.ladders:
+        first = ladder.rungs[0].words.name
+        rungs = {rung.words.name: _ratios_of(rung, first) for rung in ladder.rungs}
+        offline = [replace(item, **rungs.get(item.record.cell.variant, _NONE)) for item in ladder.offline]
+        single = [replace(item, **_NONE) for item in ladder.single]
+        made += [part for part in (offline, single) if part]
+    return made
+
+
+_NONE: dict[str, Any] = {"speedup": {}, "energy_reduction": {}}
+
+
+def _ratios_of(rung: Rung, first: str) -> dict[str, Any]:
+    """Return a rung's ratios as figures hold them: over the rung it builds on, and over the first."""
+    if rung.words.name == first:
+        return _NONE
+    pairs = (("speedup", rung.speedup), ("energy_reduction", rung.energy_reduction))
+    return {name: {rung.words.over: gain.step, first: gain.cumulative} for name, gain in pairs}
 
 
 def measures_of(item: Figures) -> Iterator[Measure]:

@@ -82,7 +82,12 @@ def _bench(name: str, item: Figures) -> dict[str, Any]:
         "params": {"task": printable(record.cell.task), "variant": printable(record.cell.variant)},
         "param": None,
         "extra_info": _extra(item),
-        "options": {"disable_gc": True, "timer": "perf_counter_ns", "min_rounds": record.rounds_planned, "warmup": True},
+        "options": {
+            "disable_gc": True,
+            "timer": "perf_counter_ns",
+            "min_rounds": record.rounds_planned,
+            "warmup": True,
+        },
         "stats": {**stats(data), "iterations": iterations},
     }
 
@@ -99,7 +104,13 @@ def _extra(item: Figures) -> dict[str, Any]:
 
 
 def _words(found: Measure) -> dict[str, Any]:
-    words = {"value": found.value, "low": found.low, "high": found.high, "unit": found.unit, "note": found.note}
+    words = {
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "unit": found.unit,
+        "note": found.note,
+    }
     return {**words, **({"grade": found.grade} if found.grade else {})}
 
 

@@ -114,7 +114,7 @@ def _tradeoff(
     if len(points) >= _ENOUGH:
         yield tradeoff(
             f"{kind} {_place(group)}",
-            title_of(group[0].record),
+            f"Quality against {what}: {title_of(group[0].record)}",
             points,
             cost=f"{what}, {unit.name}",
             quality=f"{metric_name(primary)}, %",
@@ -136,7 +136,8 @@ def _distribution(group: Sequence[Figures], samples: SamplesOf) -> Iterator[Plot
             found[cell.variant] = np.asarray(arrays["call_ns"], dtype=np.float64)
     if found:
         records = tuple(name_of(item.record) for item in group if item.record.cell.variant in found)
-        yield distribution(f"latency {_place(group)}", title_of(group[0].record), found, records=records)
+        title = f"Time of single requests: {title_of(group[0].record)}"
+        yield distribution(f"latency {_place(group)}", title, found, records=records)
 
 
 def _components(group: Sequence[Figures]) -> Iterator[Plot]:
@@ -159,7 +160,8 @@ def _components(group: Sequence[Figures]) -> Iterator[Plot]:
     if parts:
         modelled = any(part.grade == "modelled" for part in parts)
         note = MODELLED if modelled else ""
-        yield components(f"energy {_place(group)}", title_of(group[0].record), parts, note=note)
+        title = f"Energy by round: {title_of(group[0].record)}"
+        yield components(f"energy {_place(group)}", title, parts, note=note)
 
 
 def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
@@ -168,16 +170,18 @@ def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
         return
     records = {item.record.cell.variant: name_of(item.record) for item in reversed(known)}
     place = f"{ladder.name} {known[0].record.run}"
+    title = f"ladder {ladder.name}, {known[0].record.cell.task} on {known[0].record.cell.device}, offline"
     speed = _steps(ladder, lambda rung: rung.speedup, records)
     if len(speed) >= _ENOUGH:
-        yield steps(f"ladder-speed {place}", f"Ladder {ladder.name}", speed, quantity="speed-up")
+        yield steps(f"ladder-speed {place}", f"Speed-up by rung: {title}", speed, quantity="speed-up")
     grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, Energy)}
     energy = _steps(ladder, lambda rung: rung.energy_reduction, records)
     if len(energy) >= _ENOUGH:
         modelled = "modelled" in grades
         quantity = f"{'modelled ' if modelled else ''}energy reduction"
-        title, note = f"Ladder {ladder.name}", MODELLED if modelled else ""
-        yield steps(f"ladder-energy {place}", title, energy, quantity=quantity, note=note)
+        note = MODELLED if modelled else ""
+        heading = f"{quantity.capitalize()} by rung: {title}"
+        yield steps(f"ladder-energy {place}", heading, energy, quantity=quantity, note=note)
 
 
 def _steps(ladder: Ladder, read: Callable[[Rung], Gain], records: dict[str, str]) -> list[Step]:
@@ -207,7 +211,7 @@ def _of_sweep(items: Sequence[Figures]) -> Iterator[Plot]:
         if kept:
             cell = items[0].record.cell
             title = f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}"
-            yield scaling(f"scaling {what} {title}", title, kept, over=what)
+            yield scaling(f"scaling {what} {title}", f"Throughput over {what}: {title}", kept, over=what)
 
 
 def _line(item: Figures, items: Sequence[Figures], varies: int) -> str:

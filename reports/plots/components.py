@@ -28,7 +28,7 @@ class Part:
 def components(name: str, title: str, parts: Sequence[Part], *, note: str = "") -> Plot:
     """Return the plot; the heading of its axis names the grade."""
     systems = list(dict.fromkeys(part.name for part in parts))
-    lines = -(-len(systems) // _COLUMNS)
+    lines = -(-len(systems) // _wide(systems))
     about = f"Energy per request in every round, by zone of the meter. {note}"
     return Plot(
         name=name,
@@ -42,12 +42,17 @@ def components(name: str, title: str, parts: Sequence[Part], *, note: str = "") 
     )
 
 
+def _wide(systems: Sequence[str]) -> int:
+    """Return how many panels stand side by side: three, or two by two."""
+    return 2 if len(systems) == 4 else min(len(systems), _COLUMNS)  # noqa: PLR2004
+
+
 def _drawn(title: str, parts: Sequence[Part], systems: Sequence[str]) -> Callable[["Figure"], None]:
     zones = list(dict.fromkeys(part.zone for part in parts))
     grades = " or ".join(dict.fromkeys(part.grade for part in parts))
 
     def draw(figure: "Figure") -> None:
-        wide = min(len(systems), _COLUMNS)
+        wide = _wide(systems)
         panels = figure.subplots(-(-len(systems) // wide), wide, squeeze=False)
         for axes in list(panels.flat)[len(systems) :]:
             axes.set_visible(False)

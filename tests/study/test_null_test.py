@@ -9,7 +9,8 @@ from records import a_record, rounds
 from harness.cli.null_traces import report
 from harness.compare import judge, paired_ratio
 from harness.errors import DataError
-from harness.study.null_test import Row, blocks_of, rounds_needed, shares, study, until_narrow
+from harness.estimate import robust_spread
+from harness.study.null_test import Row, blocks_of, rounds_needed, scaled, shares, study, until_narrow
 from harness.study.traces import Trace, load, load_all, save, trace_of
 
 COMMITTED = Path(__file__).parents[2] / "results" / "traces"
@@ -113,6 +114,14 @@ def test_rounds_are_added_until_the_interval_is_narrow() -> None:
     assert (quiet.reached, quiet.rounds) == (1.0, 11)
     assert noisy.reached == 0.0
     assert noisy.rounds > 11
+
+
+def test_noise_is_scaled_and_keeps_its_shape() -> None:
+    """At half the spread every logarithm is half of what it was."""
+    noisy = a_trace(0.1)
+    half = scaled(noisy, robust_spread([two / one for one, two in noisy.wall_ns]) / 2)
+    logs = [np.log(np.array([two / one for one, two in trace.wall_ns])) for trace in (noisy, half)]
+    assert logs[1] == pytest.approx(logs[0] / 2, abs=1e-6)
 
 
 def test_committed_traces_are_real_numbers_and_at_least_twenty() -> None:

@@ -27,8 +27,8 @@ Plots of the committed records, each with its data beside it. All plots of these
 bench report {" ".join(RUNS)} --plots DIR
 ```
 
-The same plots stand in the page of `--format html` ([reports.md](reports.md)). `python tests/support/gallery.py`
-makes this page again.
+The page of `--format html` shows them too ([reports.md](reports.md)). `python tests/support/gallery.py` makes
+this page again.
 """
 
 

@@ -1,0 +1,60 @@
+"""Thresholds from the held-out part of train: what cascades and early exits have in common."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from baselines.finetune import SPLIT_SEED, split_for_selection
+from harness.errors import UsageError
+from harness.system import Example, Predictions, Sources
+from harness.tasks.base import Task
+from optimized.confidence import Point, Stage, choose, curve, front, sureness
+
+GIVEN = "unavailable, because thresholds were given"
+"""What a manifest says in place of a calibration."""
+
+
+def held_out_of(sources: Sources, name: str) -> list[Example]:
+    """Return the tenth of train from which no recipe learns; UsageError where there is no training split."""
+    training = sources.training()
+    if not training:
+        raise UsageError(
+            "thresholds come from training examples, and there are none.",
+            where=name,
+            remedy="Use data with a training split, or give thresholds.",
+        )
+    return split_for_selection(training, SPLIT_SEED)[1]
+
+
+def stage_of(task: Task, found: Predictions, seconds: float) -> Stage:
+    """Return what a stage said, and how sure it was of each answer."""
+    answers = task.decide(found.logits, found.offsets)
+    return Stage(tuple(answers), sureness(task, found.logits, found.offsets), seconds)
+
+
+def calibrated(
+    task: Task,
+    held_out: Sequence[Example],
+    said: Sequence[Stage],
+    loss: float,
+    training_sha256: str,
+    more: Callable[[Point], dict[str, Any]] = lambda _: {},
+) -> dict[str, Any]:
+    """Return the chosen thresholds and what they were chosen from; `more` says more of a point."""
+    metric = task.scoring.metrics[0]
+    alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
+    points = curve(task, held_out, said)
+    chosen = choose(points, alone[-1], loss)
+    return {
+        "thresholds": list(chosen.thresholds),
+        "calibration": {
+            "examples": len(held_out),
+            "split": "train, held out",
+            "data_sha256": training_sha256,
+            "metric": metric,
+            "loss_allowed": loss,
+            "stages_alone": [round(each, 6) for each in alone],
+            "seconds_alone": [stage.seconds for stage in said],
+            "chosen": {**chosen.facts(), **more(chosen)},
+            "curve": [{**point.facts(), **more(point)} for point in front(points)],
+        },
+    }

@@ -1,0 +1,195 @@
+"""Early exit: a model that stops at the layer after which it is sure of its answer.
+
+    fine-tuned model --heads trained on the frozen layers--> stages as graphs --int8--> thresholds --> system
+
+Skipped layers cost nothing, since each stage is a session of its own (`optimized/staged.py`). How sure is
+sure enough is found as for cascades: on the part of train that no recipe learns from, for a stated loss.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from baselines.artifacts import cache_key, find_or_make, library_versions, missing
+from baselines.finetune import SPLIT_SEED, split_for_selection
+from baselines.folder import read_config
+from baselines.labels import require_head
+from baselines.shape import NARROW_FAMILIES, shape_of
+from baselines.text import check_length
+from harness.errors import CheckpointError, DataError, UsageError
+from harness.system import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
+from harness.tasks.base import Task
+from optimized.calibration import GIVEN
+from optimized.candidates import Bench, sha256_of
+from optimized.confidence import as_numbers, check_rule
+from optimized.distil import KNOWN_FAMILIES
+from optimized.exit_thresholds import rounded, thresholds_of
+from optimized.resumable import Session, find_or_resume
+from optimized.staged import StagedSystem, open_stages
+
+_VERSION = 1
+_LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
+_MOST = 3  # exits for which every choice of thresholds on the grid is looked at
+_EXPORTED = ("exporter", "attention", "opset")
+_WORDS = ("exits", "epochs", "seed", "tolerance")
+
+
+@dataclass(frozen=True, slots=True)
+class ExitsVariant:
+    """Early exit after the layers `exits` (by default about a third and two thirds of them).
+
+    `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given:
+    probabilities, or `never`. Heads are trained for `epochs`.
+    """
+
+    name: str = "onnx-exits"
+    summary: str = "ONNX Runtime fp32 in stages, stopping at the layer that is sure (early exit)"
+    weights: Literal["fp32", "int8"] = "fp32"
+    exits: tuple[int, ...] = ()
+    loss: float = 0.5
+    thresholds: tuple[float | str, ...] = ()
+    epochs: int = 10
+    seed: int = 0
+    tolerance: float = 1e-4  # of a logit, all stages against the whole model in PyTorch
+
+    def __post_init__(self) -> None:
+        """Take one exit or threshold as well as several, and refuse what are none."""
+        for name in ("exits", "thresholds"):
+            given = getattr(self, name)
+            object.__setattr__(self, name, tuple(given) if isinstance(given, tuple | list) else (given,))
+        rising = all(low < high for low, high in pairwise((0, *self.exits)) if _whole(low) and _whole(high))
+        if not (all(map(_whole, self.exits)) and rising and len(self.exits) <= _MOST):
+            raise UsageError(
+                f"exits {list(self.exits)} are none.",
+                where=self.name,
+                remedy=f"Name up to {_MOST} layers, counted from 1, in rising order: exits: [2, 4].",
+            )
+        if len(self.thresholds) == 1 and self.thresholds[0] == "never":
+            object.__setattr__(self, "thresholds", ("never",) * max(len(self.exits), 1))
+        stages = len(self.exits) + 1 if self.exits else len(self.thresholds) + 1
+        check_rule(self.thresholds, stages, self.loss, self.name)
+        if self.epochs < 0:
+            raise UsageError("epochs are 0 or more.", where=self.name)
+
+    def unavailable(self) -> str | None:
+        """Say what is not installed."""
+        return missing(*_LIBRARIES)
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Train heads and write stages, or find them; then quantise and calibrate.
+
+        CheckpointError for a family whose layers are not known, an untrained model or too few layers;
+        UsageError for a task of choices, or without training examples; DataError where these are reported.
+        """
+        exits = self._exits(task, sources)
+        check_length(read_config(sources.checkpoint.folder), settings.max_length)
+        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        return self._decided(self._stages(exits, sources, bench), sources, bench)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> StagedSystem:
+        """Open every stage; DeviceError for anything but the CPU."""
+        known = ("weights", "reduce_range", *_EXPORTED)
+        facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
+        depths, thresholds = artifact.manifest["depths"], artifact.manifest["thresholds"]
+        return open_stages(artifact.folder, task, depths, thresholds, placement, settings, facts)
+
+    def _exits(self, task: Task, sources: Sources) -> tuple[int, ...]:
+        """Return the layers after which there are exits, or refuse the model, the task or the data."""
+        checkpoint = sources.checkpoint
+        config = read_config(checkpoint.folder)
+        _check_model(task, checkpoint, config, self.name)
+        _check_data(sources, self.name)
+        layers = shape_of(config, checkpoint.name).layers
+        exits = self.exits or tuple(sorted({at for at in (layers // 3, 2 * layers // 3) if at}))
+        if not exits or exits[-1] >= layers:
+            raise CheckpointError(
+                f"it has {layers} layers, so there is no exit after layer {exits[-1] if exits else 0}.",
+                where=checkpoint.name,
+                remedy="An exit lies before the last layer, whose own classifier comes anyhow.",
+            )
+        check_rule(self.thresholds, len(exits) + 1, self.loss, self.name)
+        return exits
+
+    def _stages(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Artifact:
+        """Return the artifact of stages in fp32, which variants of any precision and loss share."""
+        checkpoint, length = sources.checkpoint, bench.settings.max_length
+        training = list(sources.training())
+        words = {name: getattr(self, name) for name in _WORDS} | {"exits": exits}
+        shared = {
+            "data_sha256": sources.training_sha256 or sha256_of(training),
+            "max_length": length,
+            "libraries": library_versions(*_LIBRARIES),
+        }
+        parents = [checkpoint.fingerprint]
+
+        def make(session: Session, folder: Path) -> dict[str, Any]:
+            from optimized import stages
+
+            kept, _ = split_for_selection(training, SPLIT_SEED)
+            lesson = stages.Lesson(bench.task, checkpoint, examples=kept, max_length=length, **words)
+            bench.workshop.progress(f"training exits after layers {', '.join(map(str, exits))}")
+            facts = stages.make(lesson, session, folder)
+            return {"recipe": "exits", "version": _VERSION, "parents": parents, **shared, **facts}
+
+        key = cache_key("exits", _VERSION, bench.task, parents, **words, **shared)
+        return find_or_resume(bench.workshop, key, make)
+
+    def _decided(self, plain: Artifact, sources: Sources, bench: Bench) -> Artifact:
+        """Return the artifact of stages at this variant's precision, with thresholds."""
+        words = {"loss": self.loss, "thresholds": self.thresholds}
+        shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORTED)}
+
+        def make(folder: Path) -> dict[str, Any]:
+            facts = rounded(plain, folder, self.weights, bench)
+            if self.thresholds:
+                decided = {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
+            else:
+                decided = thresholds_of(folder, shared["depths"], self.loss, sources, bench)
+            kind = {"recipe": self.name, "version": _VERSION, "parents": [plain.key]}
+            return {**kind, **shared, **facts, **decided}
+
+        key = cache_key(self.name, _VERSION, bench.task, [plain.key], **words, **bench.key_parts())
+        return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
+
+
+def _check_model(task: Task, checkpoint: Checkpoint, config: Mapping[str, Any], name: str) -> None:
+    if task.head == "choice":
+        raise UsageError(
+            f"{task.name} is a choice among candidates, which early exit does not do.",
+            where=name,
+            remedy="Use a cascade (docs/cascade.md): it takes any system.",
+        )
+    if config.get("model_type") not in KNOWN_FAMILIES:
+        raise CheckpointError(
+            f"early exit does not know the layers of the family {config.get('model_type')}.",
+            where=checkpoint.name,
+            remedy=f"It knows {', '.join(NARROW_FAMILIES)}; a cascade takes any.",
+        )
+    require_head(checkpoint.folder, task)
+    if not checkpoint.trained:
+        raise CheckpointError(
+            "an untrained model is sure of nothing: where it would stop means nothing.",
+            where=checkpoint.name,
+            remedy=f"Fine-tune it first: `bench train --task {task.model_task}`.",
+        )
+
+
+def _check_data(sources: Sources, name: str) -> None:
+    if sources.training_sha256 and sources.training_sha256 == sources.reported_sha256:
+        raise DataError(
+            "the training split is the file that is reported, and must not be learned from.",
+            where=name,
+            remedy="Report another split.",
+        )
+    if not sources.training():
+        raise UsageError(
+            "exits learn from training examples, and there are none.",
+            where=name,
+            remedy="Use data with a training split.",
+        )
+
+
+def _whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)

@@ -1,0 +1,161 @@
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records import a_host, a_record
+
+from harness.history import LEAST_POINTS, change_points, history
+from harness.record import ModelFacts, Record, Revision
+from harness.store import Store
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def real_noise() -> list[float]:
+    """Return the rounds of committed records, each over the median of its record."""
+    records, _ = Store(RESULTS).records(Store(RESULTS).runs())
+    walls = [[item.wall_ns / item.requests for item in record.rounds] for record in records]
+    return [wall / float(np.median(each)) for each in walls if len(each) >= 7 for wall in each]
+
+
+def series(noise: list[float], count: int, seed: int, step: float = 0.0, at: int = 0) -> list[float]:
+    """Return a series of this much real noise, `step` higher from `at` on; a run is a median of 11 rounds."""
+    draw = random.Random(seed)
+    return [
+        float(np.median(draw.choices(noise, k=11))) * (1 + (step if number >= at else 0))
+        for number in range(count)
+    ]
+
+
+def test_a_quiet_series_of_real_noise_has_no_change_point() -> None:
+    """Of 60 series of 40 runs of real noise at most 3, one in twenty, show a change that is not there."""
+    noise = real_noise()
+    alarms = [seed for seed in range(60) if change_points(series(noise, 40, seed), 0.05)]
+    assert len(alarms) <= 3
+
+
+@pytest.mark.parametrize(("step", "least"), [(0.1, 17), (-0.1, 17), (0.3, 19)])
+def test_a_planted_step_in_real_noise_is_found_where_it_is(step: float, least: int) -> None:
+    """In so many of 20 series: at its place or one run off, and nothing else beside it."""
+    noise = real_noise()
+    found = [change_points(series(noise, 40, seed, step, at=25), 0.05) for seed in range(20)]
+    near = [points for points in found if len(points) == 1 and abs(points[0] - 25) <= 1]
+    assert len(near) >= least
+
+
+def test_one_bad_run_is_no_change() -> None:
+    """A run at twice the time, and then all is as it was."""
+    values = [100.0, 101.0, 99.0, 100.5, 200.0, 99.5, 100.0, 101.0, 100.0, 99.0]
+    assert change_points(values, 0.05) == []
+
+
+def test_levels_that_nobody_would_feel_are_not_told() -> None:
+    """1 % is real in a series without noise, and below the tolerance; 10 % is not."""
+    assert change_points([100.0] * 5 + [101.0] * 5, 0.05) == []
+    assert change_points([100.0] * 5 + [110.0] * 5, 0.05) == [5]
+
+
+def test_two_changes_are_two() -> None:
+    """Up and half way back."""
+    values = [100.0, 101.0, 99.0] * 3 + [130.0, 131.0, 129.0] * 3 + [115.0, 116.0, 114.0] * 3
+    assert change_points(values, 0.05) == [9, 18]
+
+
+def test_a_short_series_says_nothing() -> None:
+    """A change needs three runs on each side."""
+    assert change_points([1.0, 1.0, 9.0, 9.0, 9.0], 0.05) == []
+    assert LEAST_POINTS == 6
+
+
+@pytest.mark.parametrize("values", [[1.0, float("nan")], [1.0, float("inf")], [1.0, 0.0], [1.0, -1.0]])
+def test_values_that_no_share_can_be_made_of_are_refused(values: list[float]) -> None:
+    """A NaN has no level."""
+    with pytest.raises(ValueError, match="finite"):
+        change_points(values, 0.05)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(1e-3, 1e12), max_size=30))
+def test_change_points_are_indexes_in_order_each_level_long_enough(values: list[float]) -> None:
+    """Whatever the series."""
+    found = change_points(values, 0.05)
+    edges = [0, *found, len(values)]
+    assert not found or all(later - earlier >= 3 for earlier, later in pairwise(edges))
+
+
+def a_run(day: int, wall_ms: float, commit: str, **changes: Any) -> Record:
+    return a_record(
+        "onnx-int8",
+        (wall_ms,) * 7,
+        run=f"r{day:02}",
+        created=f"2026-01-{day:02}T00:00:00+00:00",
+        revision=Revision(commit=commit, dirty=False),
+        **changes,
+    )
+
+
+def slowed(**changes: Any) -> list[Record]:
+    """Return 10 runs at 5 ms a request, 20 % slower from day 6 on, when numpy moved too."""
+    fast = [a_run(day, 500.0 + day % 2, f"c{day}") for day in range(1, 6)]
+    software = {"python": "3.11.7", "numpy": "3.0"}
+    return [
+        *fast,
+        *(a_run(day, 600.0 + day % 2, f"c{day}", software=software, **changes) for day in range(6, 11)),
+    ]
+
+
+def test_a_change_comes_with_the_commits_it_lies_between_and_what_else_moved() -> None:
+    """500 ms become 600: 1/1.2 - 1 = -16.7 % of throughput, worse, between c5 and c6."""
+    records = slowed()
+    random.Random(1).shuffle(records)
+    (found,) = history(records, "throughput")
+    (shift,) = found.shifts
+    assert [point.revision for point in found.points] == [f"c{day}" for day in range(1, 11)]
+    assert (shift.at, shift.worse, shift.commits) == (5, True, "c5..c6")
+    assert shift.change == pytest.approx(-16.7, abs=0.2)
+    assert shift.moved == ("numpy: none, then 3.0",)
+
+
+def test_less_time_is_better_and_a_new_model_is_named() -> None:
+    """Latency knows its own direction."""
+    model = ModelFacts(name="other", tier="local", fingerprint="e" * 64, trained=True)
+    records = [
+        record.model_copy(update={"model": model}) if record.run > "r05" else record for record in slowed()
+    ]
+    (found,) = history(records, "latency_p50")
+    assert found.shifts[0].worse
+    assert any(each.startswith("model: ") for each in found.shifts[0].moved)
+
+
+def test_each_machine_and_each_data_has_a_history_of_its_own() -> None:
+    """Runs of two machines are never joined to one line."""
+    other = a_host().model_copy(update={"fingerprint": "9" * 64})
+    found = history([*slowed(), *slowed(host=other)], "throughput")
+    assert [len(each.points) for each in found] == [5, 15]
+    assert found[0].why_none == "5 of the 6 runs that a change point needs"
+    assert found[1].why_none == ""
+
+
+def test_the_sides_of_a_gate_count_once() -> None:
+    """Base is an older commit measured again, out of its time."""
+    sides = [a_record(f"onnx-int8@{side}", (500.0,) * 7) for side in ("base", "head", "base-again")]
+    (found,) = history(sides, "throughput")
+    assert len(found.points) == 1
+    assert found.why_none == "1 of the 6 runs that a change point needs"
+
+
+def test_modelled_joules_have_no_history() -> None:
+    """They are CPU time in other units, which has one."""
+    assert history([a_record(reading={"grade": "modelled"})], "energy") == []
+    assert len(history([a_record()], "energy")) == 1
+
+
+def test_an_old_record_without_a_revision_is_named_by_its_run() -> None:
+    """The range of commits is then one of runs."""
+    records = [record.model_copy(update={"revision": None}) for record in slowed()]
+    assert history(records, "throughput")[0].shifts[0].commits == "r05..r06"

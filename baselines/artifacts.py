@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,8 +49,17 @@ def cache_key(recipe: str, number: int, task: Task, parents: Sequence[str], **se
 
 
 def library_versions(*distributions: str) -> dict[str, str]:
-    """Return the installed versions without importing anything."""
-    return {name: version(name) for name in distributions}
+    """Return the installed versions without importing anything; of ONNX Runtime, whichever is installed."""
+    return {name: _version(name) for name in distributions}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name != "onnxruntime":
+            raise
+        return version("onnxruntime-gpu")  # the same module, with CUDA's provider
 
 
 def missing(*modules: str) -> str | None:

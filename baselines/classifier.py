@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from baselines import narrow
-from baselines.batching import Padded, Run
+from baselines.batching import Launch, Padded, Run
+from baselines.cuda import on_host, to_device
 from baselines.folder import is_span_checkpoint, read_config
 from baselines.quiet import quiet_transformers
 from baselines.safe import LOCAL
@@ -17,7 +18,8 @@ from baselines.spans import SpanClassifier, load_span_classifier
 from harness.errors import CheckpointError
 from harness.system import Logits
 
-Attention = Literal["eager"] | None
+Attention = Literal["eager", "packed"] | None
+"""`packed` is ours (optimized/packing.py), and is there once that is imported."""
 
 
 def load_classifier(folder: Path, attention: Attention = None) -> Any:  # noqa: ANN401 -- transformers has no types
@@ -44,15 +46,25 @@ def load_classifier(folder: Path, attention: Attention = None) -> Any:  # noqa: 
 
 def runner(model: Any) -> Run:  # noqa: ANN401 -- transformers has no types
     """Return the function that answers one padded batch with the model's forward pass, on its device."""
-    names = input_names(model)
+    launch = launcher(model)
 
     def run(padded: Padded) -> Logits:
-        with torch.inference_mode():
-            inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
-            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
-        return logits
+        return on_host([launch(padded)])
 
     return run
+
+
+def launcher(model: Any) -> Launch:  # noqa: ANN401 -- transformers has no types
+    """Return the same function without the wait: its logits, float32, are on the model's device."""
+    names = input_names(model)
+
+    def launch(padded: Padded) -> torch.Tensor:
+        with torch.inference_mode():
+            device = model.device
+            inputs = {name: to_device(tensor, device) for name, tensor in tensors_of(padded, names).items()}
+            return logits_of(model, inputs).float()
+
+    return launch
 
 
 def input_names(model: Any) -> tuple[str, ...]:  # noqa: ANN401 -- transformers has no types

@@ -1,26 +1,35 @@
-"""PyTorch's own ways to be faster on a CPU: compiled by Inductor, and int8 matrix products.
+"""PyTorch's own ways to be faster: compiled by Inductor, and on the CPU int8 matrix products.
 
-Rivals with their best documented settings: weights frozen into the compiled graph, autocast to bfloat16 where
-the CPU has it, shapes left dynamic. Compiling needs a C++ compiler, and happens when the system is loaded and
-at the first lengths it sees; nothing of it is inside the clock's windows unless a length is new.
+Rivals with their best documented settings, shapes left dynamic. On the CPU weights are frozen into the
+compiled graph, and bfloat16 is autocast to; on CUDA the weights themselves have 16 bits. Compiling needs a
+C++ compiler, and happens when the system is loaded: it is in the record's load time. Nothing of it is inside the
+clock's windows unless a shape is new.
 """
 
 import contextlib
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from baselines.artifacts import cache_key, cpu_has_bf16, library_versions, missing
-from baselines.batching import Batching, Run, pad
+from baselines.artifacts import missing
+from baselines.batching import Batching, Launch, pad
+from baselines.cuda import on_host, synchronise, to_device
 from baselines.folder import read_config
 from baselines.labels import label_columns
-from baselines.pytorch import PyTorchSystem, find_device, limit_threads
-from baselines.text import TextEncoder, check_length
+from baselines.pytorch import (
+    PyTorchSystem,
+    check_precision,
+    checkpoint_itself,
+    find_device,
+    limit_threads,
+    without_bf16,
+)
+from baselines.text import TextEncoder
 from harness.errors import DeviceError
 from harness.system import Artifact, EncodedSequence, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
@@ -58,41 +67,39 @@ class RefinedVariant:
         """Say what is not installed, or what the machine lacks."""
         if self.method != "int8" and not _has_compiler():
             return f"needs a C++ compiler ({', '.join(COMPILERS)}) on PATH, or named by CXX"
-        if self.method == "compile-bf16" and not cpu_has_bf16():
-            return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
-        return missing("torch", "transformers")
+        return without_bf16(self._precision) or missing("torch", "transformers")
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Return the checkpoint itself as the artifact: it is refined when it is loaded."""
         del workshop
-        checkpoint = sources.checkpoint
-        config = read_config(checkpoint.folder)
-        label_columns(config, task, checkpoint.name)
-        check_length(config, settings.max_length)
-        libraries = library_versions("torch", "transformers", "tokenizers")
-        parents = [checkpoint.fingerprint]
-        key = cache_key(self.name, 1, task, parents, libraries=libraries)
-        manifest = {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, "key": key}
-        return Artifact(checkpoint.folder, key, {**manifest, "seconds": 0.0})
+        return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> RefinedSystem:
-        """Load the checkpoint and refine it; DeviceError for anything but the CPU."""
+        """Load the checkpoint and refine it on its device; DeviceError for int8 anywhere but on the CPU."""
         from baselines.classifier import load_classifier
 
-        if placement.device != "cpu":
+        if placement.device != "cpu" and self.method == "int8":
             raise DeviceError(
                 f"{self.name} runs on the CPU, not on {placement.device}.", remedy="Use --device cpu."
             )
-        find_device(placement.device)
+        check_precision(self.name, self._precision, placement.device)
+        device = find_device(placement.device)
         limit_threads(placement.threads)
         encoder = TextEncoder(artifact.folder, settings.max_length)
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
-        batching = Batching(settings.batch, encoder.pad_id, columns)
-        model = load_classifier(artifact.folder)
+        batching = Batching(settings.batch, encoder.pad_id, columns, collect=on_host)
+        model = load_classifier(artifact.folder).to(device)
         refined, facts = _METHODS[self.method](model)
         run = _run_of(model, refined, facts)
-        _warm(run, encoder.pad_id, settings.max_length, spans=task.head == "span")
+        # one sequence and several are two graphs, whatever else is dynamic
+        together = (1, 2) if settings.batch > 1 else (1,)
+        _warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
+        synchronise(device)
         return RefinedSystem(facts, model, run, encoder, batching)
+
+    @property
+    def _precision(self) -> str:
+        return "bfloat16" if self.method == "compile-bf16" else "float32"
 
 
 def _has_compiler() -> bool:
@@ -104,6 +111,8 @@ def _compiled(model: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 -- tran
     import torch
     import torch._inductor.config
 
+    if model.device.type == "cuda":
+        return torch.compile(model, dynamic=True), {"compiled": "inductor, dynamic shapes"}
     # weights become constants, packed for their product; torch has no public name for it
     torch._inductor.config.freezing = True  # noqa: SLF001
     made = torch.compile(model, dynamic=True)
@@ -111,6 +120,10 @@ def _compiled(model: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 -- tran
 
 
 def _compiled_bf16(model: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 -- transformers has no types
+    if model.device.type == "cuda":
+        import torch
+
+        return _compiled(model.to(torch.bfloat16))
     made, facts = _compiled(model)
     return made, {**facts, "autocast": "bfloat16"}
 
@@ -135,7 +148,7 @@ _METHODS: dict[Method, Callable[[Any], tuple[Any, dict[str, Any]]]] = {
 }
 
 
-def _run_of(model: Any, refined: Any, facts: Mapping[str, Any]) -> Run:  # noqa: ANN401
+def _run_of(model: Any, refined: Any, facts: Mapping[str, Any]) -> Launch:  # noqa: ANN401
     import torch
 
     from baselines.classifier import input_names, logits_of, tensors_of
@@ -143,20 +156,23 @@ def _run_of(model: Any, refined: Any, facts: Mapping[str, Any]) -> Run:  # noqa:
     names = input_names(model)
     bf16 = "autocast" in facts
 
-    def run(padded: Any) -> Any:  # noqa: ANN401 -- Padded to Logits
+    def run(padded: Any) -> Any:  # noqa: ANN401 -- Padded to logits on the device
+        device = model.device
+        inputs = {name: to_device(tensor, device) for name, tensor in tensors_of(padded, names).items()}
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return logits_of(refined, tensors_of(padded, names)).float().numpy()
+            return logits_of(refined, inputs).float()
 
     return run
 
 
-def _warm(run: Run, pad_id: int, most: int, *, spans: bool) -> None:
+def _warm(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans: bool) -> None:
     """Let the compiler see lengths that differ: it specialises on the first and generalises at the second."""
     with _quiet():
         for length in sorted({min(length, most) for length in _FIRST_LENGTHS}):
             ids = np.full(length, max(1, pad_id + 1), dtype=np.int64)
             marks = ((0, 1), (1, 2)) if spans else ()
-            run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)], pad_id))
+            for count in together:
+                run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)] * count, pad_id))
 
 
 @contextlib.contextmanager
@@ -167,9 +183,7 @@ def _quiet() -> Iterator[None]:
 
 
 VARIANTS = (
-    RefinedVariant("pytorch-compiled", "torch.compile fp32, weights frozen, no padding", "compile"),
-    RefinedVariant(
-        "pytorch-compiled-bf16", "torch.compile with bfloat16 autocast, frozen, no padding", "compile-bf16"
-    ),
+    RefinedVariant("pytorch-compiled", "torch.compile fp32, weights frozen on a CPU, no padding", "compile"),
+    RefinedVariant("pytorch-compiled-bf16", "torch.compile in bfloat16, else the same", "compile-bf16"),
     RefinedVariant("pytorch-int8", "PyTorch's own dynamic int8, no padding", "int8"),
 )

@@ -4,7 +4,7 @@ A worker that loads one of these imports onnxruntime and tokenizers, and neither
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,9 +130,14 @@ class OnnxVariant:
 
 
 def open_graph(
-    graph: Path, task: Task, placement: Placement, settings: Settings, manifest: Mapping[str, Any]
+    graph: Path,
+    task: Task,
+    placement: Placement,
+    settings: Settings,
+    manifest: Mapping[str, Any],
+    opened: Callable[[Path, Placement], Any] | None = None,
 ) -> OnnxSystem:
-    """Open a graph that has config.json and tokenizer.json beside it."""
+    """Open a graph that has config.json and tokenizer.json beside it; `opened` makes the session."""
     encoder = TextEncoder(graph.parent, settings.max_length)
     columns = label_columns(read_config(graph.parent), task, graph.parent.name)
     known = (
@@ -141,7 +146,7 @@ def open_graph(
     )
     facts = {name: manifest[name] for name in known if name in manifest}
     facts |= work_facts(read_config(graph.parent))
-    session = open_session(graph, placement)
+    session = (opened or open_session)(graph, placement)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     return OnnxSystem(session, encoder, batching, {**facts, "graph_bytes": graph.stat().st_size})
 
@@ -159,6 +164,12 @@ def open_session(graph: Path, placement: Placement) -> Any:  # noqa: ANN401 -- o
             f"ONNX variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
         )
     onnxruntime.disable_telemetry_events()
+    options = session_options(placement, onnxruntime)
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def session_options(placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN401 -- onnxruntime has no types
+    """Return a session's options, whatever device it is for."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = placement.threads
     options.inter_op_num_threads = 1
@@ -166,7 +177,7 @@ def open_session(graph: Path, placement: Placement) -> Any:  # noqa: ANN401 -- o
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry(_SPINNING, "1")
     options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    return options
 
 
 def runner(session: Any) -> Run:  # noqa: ANN401 -- onnxruntime has no types

@@ -2,8 +2,9 @@
 
 fp32, the library's default attention kernel, not compiled. `pytorch-fixed` pads every sequence to the
 maximum length and is what the others are compared with; `pytorch-dynamic` pads to the longest sequence of a
-call, hence not at all for one request. In half precision weights and activations alike have 16 bits. The
-artifact of all is the checkpoint itself: nothing is copied, and weights are rounded when they are loaded.
+call, hence not at all for one request. In half precision weights and activations alike have 16 bits. With a
+budget of tokens, a call's sequences are sorted by length and answered as many together as the budget holds.
+The artifact of all is the checkpoint itself: nothing is copied, and weights are rounded when they are loaded.
 """
 
 import contextlib
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from baselines.artifacts import cache_key, cpu_has_bf16, library_versions, missing
-from baselines.batching import Batching, Run
+from baselines.batching import Batching, Launch, check_budget
+from baselines.cuda import on_host, sees_gpu, synchronise
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.text import TextEncoder, check_length
@@ -29,7 +31,7 @@ Precision = Literal["float32", "bfloat16", "float16"]
 class PyTorchSystem:
     """A transformers classifier, answering with its own forward pass."""
 
-    def __init__(self, model: Any, run: Run, encoder: TextEncoder, batching: Batching) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, run: Launch, encoder: TextEncoder, batching: Batching) -> None:  # noqa: ANN401
         self._model = model
         self._run = run
         self._encoder = encoder
@@ -45,7 +47,7 @@ class PyTorchSystem:
         return self._encoder.encode(examples)
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests, `batch` sequences at a time; the logits are on the host when it returns."""
+        """Answer the requests, as many together as the batching says; then the logits are on the host."""
         return self._batching.answer(requests, self._run)
 
     def describe(self) -> Mapping[str, Any]:
@@ -63,7 +65,7 @@ class PyTorchSystem:
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "attention": config._attn_implementation,  # noqa: SLF001 -- the only place that says so
             "padding": f"to {length}" if length else "to the longest of a call",
-            "batch": self._batching.batch,
+            "batch": self._batching.rule,
             "max_length": self._encoder.max_length,
             "threads": torch.get_num_threads(),
             "interop_threads": torch.get_num_interop_threads(),
@@ -87,45 +89,72 @@ class PyTorchVariant:
     summary: str
     padding: Padding
     precision: Precision = "float32"
+    tokens: int = 0
+    """The budget of a batch that is sorted by length; 0: as many requests as the run asks."""
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or what the CPU lacks."""
-        if self.precision == "bfloat16" and not cpu_has_bf16():
-            return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
-        return missing("torch", "transformers")
+        """Say what is not installed, or what the machine lacks."""
+        return without_bf16(self.precision) or missing("torch", "transformers")
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Return the checkpoint itself as the artifact; the workshop has nothing to do."""
         del workshop
-        checkpoint = sources.checkpoint
-        config = read_config(checkpoint.folder)
-        label_columns(config, task, checkpoint.name)
-        check_length(config, settings.max_length)
-        libraries = library_versions("torch", "transformers", "tokenizers")
-        parents = [checkpoint.fingerprint]
-        key = cache_key(self.name, 1, task, parents, libraries=libraries)
-        manifest = {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, "key": key}
-        return Artifact(checkpoint.folder, key, {**manifest, "seconds": 0.0})
+        if self.tokens:
+            check_budget(self.tokens, settings.max_length)
+        return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PyTorchSystem:
         """Load the checkpoint onto the device; DeviceError if that is not there."""
         import torch
 
-        from baselines.classifier import load_classifier, runner
+        from baselines.classifier import launcher, load_classifier
 
-        if self.precision == "float16" and placement.device == "cpu":
-            raise DeviceError(
-                f"{self.name} runs on CUDA only: PyTorch has no fast float16 on CPUs.",
-                remedy="Use --device cuda, or pytorch-bf16 on a CPU that has bfloat16.",
-            )
+        check_precision(self.name, self.precision, placement.device)
         device = find_device(placement.device)
         limit_threads(placement.threads)
         encoder = TextEncoder(artifact.folder, settings.max_length)
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
         length = settings.max_length if self.padding == "fixed" else None
-        batching = Batching(settings.batch, encoder.pad_id, columns, length)
+        batching = Batching(settings.batch, encoder.pad_id, columns, length, self.tokens, on_host)
         model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
-        return PyTorchSystem(model, runner(model), encoder, batching)
+        synchronise(device)
+        return PyTorchSystem(model, launcher(model), encoder, batching)
+
+
+def checkpoint_itself(name: str, task: Task, sources: Sources, settings: Settings) -> Artifact:
+    """Return the checkpoint as the artifact of a variant that changes it only when it is loaded."""
+    checkpoint = sources.checkpoint
+    config = read_config(checkpoint.folder)
+    label_columns(config, task, checkpoint.name)
+    check_length(config, settings.max_length)
+    libraries = library_versions("torch", "transformers", "tokenizers")
+    parents = [checkpoint.fingerprint]
+    key = cache_key(name, 1, task, parents, libraries=libraries)
+    manifest = {"recipe": name, "version": 1, "parents": parents, "libraries": libraries, "key": key}
+    return Artifact(checkpoint.folder, key, {**manifest, "seconds": 0.0})
+
+
+def without_bf16(precision: str) -> str | None:
+    """Say that neither the CPU has fast bfloat16 nor a GPU is there, for what computes in it; or None."""
+    if precision != "bfloat16" or cpu_has_bf16() or sees_gpu():
+        return None
+    return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm), or an NVIDIA GPU"
+
+
+def check_precision(name: str, precision: str, device: str) -> None:
+    """Raise DeviceError for 16 bits that are not fast on the CPU."""
+    if device != "cpu":
+        return
+    if precision == "float16":
+        raise DeviceError(
+            f"{name} runs on CUDA only: PyTorch has no fast float16 on CPUs.",
+            remedy="Use --device cuda, or pytorch-bf16 on a CPU that has bfloat16.",
+        )
+    if precision == "bfloat16" and not cpu_has_bf16():
+        raise DeviceError(
+            f"{name} is not fast on this CPU, which has no bfloat16 instructions.",
+            remedy="Use --device cuda, or a variant in fp32 or int8.",
+        )
 
 
 def find_device(name: str) -> Any:  # noqa: ANN401 -- a torch.device
@@ -171,5 +200,21 @@ HALF_PRECISION = (
         "PyTorch float16, on CUDA only, no more padding than a call needs",
         "dynamic",
         "float16",
+    ),
+)
+
+TOKENS = 16_384
+"""As many tokens as should keep a data-centre board busy with BERT-base; not measured, so it is an option."""
+
+SORTED = (
+    PyTorchVariant(
+        "pytorch-sorted-bf16",
+        "PyTorch bfloat16, batches sorted by length within a budget of tokens",
+        "dynamic",
+        "bfloat16",
+        TOKENS,
+    ),
+    PyTorchVariant(
+        "pytorch-sorted-fp16", "PyTorch float16, the same, on CUDA only", "dynamic", "float16", TOKENS
     ),
 )

@@ -3,6 +3,7 @@
 from baselines import compiled, openvino, pytorch
 from baselines.null import NullVariant
 from baselines.onnx import OnnxVariant
+from baselines.onnx_cuda import OnnxCudaVariant
 from baselines.program import ProgramVariant
 from harness.system import Variant
 
@@ -10,4 +11,4 @@ from harness.system import Variant
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
     rivals = (*compiled.VARIANTS, *openvino.VARIANTS)
-    return (*pytorch.VARIANTS, OnnxVariant(), *rivals, NullVariant(), ProgramVariant())
+    return (*pytorch.VARIANTS, OnnxVariant(), OnnxCudaVariant(), *rivals, NullVariant(), ProgramVariant())

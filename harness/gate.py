@@ -135,7 +135,7 @@ def _forbidden(pairing: Pairing, allowed: Allowed, told: dict[str, Difference]) 
         if record.status != "complete":
             why = record.failure.message if record.failure else "rounds are missing"
             reason = f"{record.cell.variant} of {record.run} is {record.status}: {why}"
-            step = (record.failure.remedy if record.failure else None) or "`bench run --resume` finishes it."
+            step = (record.failure.remedy if record.failure else None) or "Run it alone: `bench run --debug`."
             return [Check(key, None, "could not measure", reason, step)]
     if refusal := refused(before, after):
         step = "Measure both alike, or pin a new reference (`bench gate --pin RUN`)."

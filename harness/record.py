@@ -248,6 +248,18 @@ class Quality(Facts):
     timed_sha256: str | None = None
 
 
+class Spent(Facts):
+    """What a system that adapts spent on a timed request: layers, the stage that answered, tokens.
+
+    `histogram` counts distinct timed examples by value, `quality` holds the primary metric of those with a
+    label. Both are empty where there are more than two dozen values, `quality` also where there is none.
+    """
+
+    mean: float
+    histogram: dict[str, int] = Field(default_factory=dict)
+    quality: dict[str, float] = Field(default_factory=dict)
+
+
 class Samples(Facts):
     """The compressed file of raw samples beside the record: its name and its sha256."""
 
@@ -397,6 +409,7 @@ class Record(Facts):
     idle: Idle | None = None
     memory: Memory | None = None
     quality: Quality | None = None
+    spent: dict[str, Spent] = Field(default_factory=dict)
     observer: Observer | None = None
     samples: Samples | None = None
     revision: Revision | None = None

@@ -75,7 +75,7 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[R
         return parse_rules(DEFAULTS, "the default rules")
     words = _yaml(path or default)
     if SECTION not in words:
-        if near := difflib.get_close_matches(SECTION, map(str, words), n=1):
+        if near := difflib.get_close_matches(SECTION, map(str, words), n=1, cutoff=0.8):
             raise unknown_name(f"section {near[0]!r}, close to", SECTION, [SECTION])
         if path is None:
             return parse_rules(DEFAULTS, "the default rules")

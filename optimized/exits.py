@@ -7,7 +7,7 @@ sure enough is found as for cascades: on the part of train that no recipe learns
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,7 @@ from optimized.candidates import Bench, sha256_of
 from optimized.confidence import as_numbers, check_rule
 from optimized.distil import KNOWN_FAMILIES
 from optimized.exit_thresholds import rounded, thresholds_of
+from optimized.recipe import made_from
 from optimized.resumable import Session, find_or_resume
 from optimized.staged import StagedSystem, open_stages
 
@@ -41,7 +42,8 @@ class ExitsVariant:
     """Early exit after the layers `exits` (by default about a third and two thirds of them).
 
     `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given:
-    probabilities, or `never`. Heads are trained for `epochs`.
+    probabilities, or `never`. Heads are trained for `epochs` on frozen layers; with `joint`, the layers are
+    trained before, towards the labels at every exit.
     """
 
     name: str = "onnx-exits"
@@ -51,6 +53,7 @@ class ExitsVariant:
     loss: float = 0.5
     thresholds: tuple[float | str, ...] = ()
     epochs: int = 10
+    joint: bool = False
     seed: int = 0
     tolerance: float = 1e-4  # of a logit, all stages against the whole model in PyTorch
 
@@ -86,7 +89,8 @@ class ExitsVariant:
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
         bench = Bench(self.name, task, sources.trial, settings, workshop)
-        return self._decided(self._stages(exits, sources, bench), sources, bench)
+        mine = replace(sources, checkpoint=self._jointly(exits, sources, bench)) if self.joint else sources
+        return self._decided(self._stages(exits, mine, bench), mine, bench)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> StagedSystem:
         """Open every stage; DeviceError for anything but the CPU."""
@@ -111,6 +115,30 @@ class ExitsVariant:
             )
         check_rule(self.thresholds, len(exits) + 1, self.loss, self.name)
         return exits
+
+    def _jointly(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Checkpoint:
+        """Return the checkpoint whose layers were trained with exits in mind."""
+        source, length = sources.checkpoint, bench.settings.max_length
+        training = list(sources.training())
+        words = {
+            "exits": exits,
+            "seed": self.seed,
+            "data_sha256": sources.training_sha256 or sha256_of(training),
+            "max_length": length,
+            "libraries": library_versions("torch", "transformers", "accelerate", "tokenizers"),
+        }
+
+        def make(session: Session, folder: Path) -> dict[str, Any]:
+            from optimized import joint
+
+            facts = joint.train(
+                bench.task, source, exits, training, length, self.seed, bench.workshop, session, folder
+            )
+            return {"recipe": "joint-exits", "version": _VERSION, "parents": [source.fingerprint], **facts}
+
+        key = cache_key("joint-exits", _VERSION, bench.task, [source.fingerprint], **words)
+        artifact = find_or_resume(bench.workshop, key, make)
+        return made_from(artifact, source.name, source).checkpoint
 
     def _stages(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Artifact:
         """Return the artifact of stages in fp32, which variants of any precision and loss share."""
@@ -193,3 +221,10 @@ def _check_data(sources: Sources, name: str) -> None:
 
 def _whole(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool)
+
+
+EARLY_EXIT = (
+    ExitsVariant(),
+    ExitsVariant("onnx-exits-int8", "early exit with every stage in int8", "int8"),
+)
+"""Both precisions, as the table of variants lists them."""

@@ -79,7 +79,7 @@ class Stage(torch.nn.Module):  # type: ignore[misc]  # as above
         return (logits,) if self.last else (logits, hidden)
 
     def _embedded(self, given: Mapping[str, Tensor]) -> Tensor:
-        segments = {name: given[name] for name in ("token_type_ids",) if name in given}
+        segments = {name: given[name] for name in ("token_type_ids",) if name in self.names}
         embedded: Tensor = self.embeddings(input_ids=given["input_ids"], **segments)
         return embedded
 

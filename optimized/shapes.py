@@ -115,12 +115,13 @@ class Shape:
 
 SHAPES: Mapping[str, Shape] = {
     "12L-768": Shape(layers=12, hidden=768, heads=12, ffn=3072),
+    "6L-384": Shape(layers=6, hidden=384, heads=12, ffn=1536),
     "4L-312": Shape(layers=4, hidden=312, heads=12, ffn=1200),
     # pruning leaves the size of a head as it was (312 / 12), and FastFormers' turns GELU into ReLU
     "4L-312-9h-900": Shape(layers=4, hidden=312, heads=9, ffn=900, head_size=26, activation="relu"),
     "4L-312-8h-600": Shape(layers=4, hidden=312, heads=8, ffn=600, head_size=26, activation="relu"),
 }
-"""The encoders of FastFormers' Table 3: BERT-base, the distilled student, and it pruned twice."""
+"""The encoders of FastFormers' Table 3 (BERT-base, the student, and it pruned twice), and MiniLM's."""
 
 
 def is_shape(model: str) -> bool:

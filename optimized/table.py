@@ -1,7 +1,10 @@
 """The table of optimised variants: one line each. Loading it imports no torch or onnxruntime."""
 
-from baselines import pytorch
+from baselines import openvino, pytorch
 from harness.system import Variant
+from optimized import captured, packed
+from optimized.exits import EARLY_EXIT
+from optimized.fastest import FastestVariant
 from optimized.fused import FusedVariant
 from optimized.int8 import Int8Variant
 from optimized.openvino_int8 import OpenVinoInt8Variant
@@ -11,4 +14,7 @@ from optimized.static_int8 import StaticInt8Variant
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
     rounded = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant())
-    return (FusedVariant(), *rounded, *pytorch.HALF_PRECISION)
+    # float32 last: what is left where nothing rounded is close enough
+    fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
+    batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
+    return (FusedVariant(), *rounded, fastest, *EARLY_EXIT, *pytorch.HALF_PRECISION, *batched)

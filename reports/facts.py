@@ -9,6 +9,7 @@ from reports.beside import beside_lines, parent_line
 from reports.cells import Fact
 from reports.figures import Figures, fastest
 from reports.numbers import TIMES, shown, unit_for
+from reports.spent import spent_lines
 
 
 def name_of(record: Record) -> str:
@@ -37,6 +38,7 @@ def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
         ("rounds", _rounds(record, group)),
         *((("start", started),) if (started := _start(group)) else ()),
         ("quality", _scored(record)),
+        *spent_lines(group),
         ("harness", _observer(group)),
         ("meter", _meter(group)),
         *beside_lines(group),
@@ -73,8 +75,18 @@ def _rounds(record: Record, group: Sequence[Figures]) -> str:
     anew = ", loaded anew for each visit" if record.start and record.start.loaded_per_visit else ""
     return (
         f"{len(record.rounds)} of {record.rounds_planned} in {launches}; {requests} requests per variant "
-        f"over {examples}; {shown(seconds)} s for {record.cell.variant}{anew}"
+        f"over {examples}; {shown(seconds)} s for {record.cell.variant}{anew}{_stop(record)}"
     )
+
+
+def _stop(record: Record) -> str:
+    """Say why no more rounds were added, where precision was asked for."""
+    if record.stop is None:
+        return ""
+    ended = {"precision": "reached", "rounds": "not reached in ten times the profile's rounds"}
+    how = ended.get(record.stop.reason, f"ended by {record.stop.reason}")
+    found = "" if record.stop.half_width is None else f", {100 * record.stop.half_width:.2g} % in the end"
+    return f"; precision of {100 * record.stop.asked:.2g} % asked for: {how}{found}"
 
 
 def _start(group: Sequence[Figures]) -> str:

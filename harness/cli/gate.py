@@ -104,7 +104,7 @@ def gate(
     root = context.obj.store(store)
     if pin:
         raise typer.Exit(_pinned(pin, root))
-    held = read_rules(rules)
+    held = read_rules(rules, context.obj.defaults)
     if run:
         outcome = _of_run(run, root, held, allow_changed or [])
     else:

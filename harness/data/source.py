@@ -71,6 +71,8 @@ def embedded_data(cache: Path, task: Task, *, train_rows: int = 256) -> Data:
     """Write the embedded sample of one task below the cache, if it is not there, and return its source."""
     from harness.data import embedded
 
+    if task.name not in embedded.TASKS:
+        raise DataError(f"there is no embedded data for {task.name}.", remedy="Name yours with --data DIR.")
     folder = cache / "data" / f"embedded-v{embedded.VERSION}-{train_rows}"
     write_once(
         folder,

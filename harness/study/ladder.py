@@ -39,6 +39,8 @@ class Rung(Facts):
     engine: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     instances: int | str = 1
+    optional: bool = False
+    """Whether it is left out, with a word, where its engine cannot run; else the ladder is refused."""
     cascade: tuple[str, ...] = ()
     """Earlier rungs, the cheapest first: each passes on what it is unsure of."""
     stages: tuple[dict[str, Any], ...] = ()
@@ -198,7 +200,8 @@ def _whole(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
         )
     taken["recipes"] = (*taken["recipes"], *rung.then)
     over = rung.over or (list(made)[-1] if made else "")
-    return Rung(name=rung.name, over=over, about=rung.about, reference=rung.reference, **taken)
+    own = {"about": rung.about, "reference": rung.reference, "optional": rung.optional or like.optional}
+    return Rung(name=rung.name, over=over, **own, **taken)
 
 
 def _cascade(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:

@@ -102,7 +102,7 @@ def rounds_needed(rows: Sequence[Row]) -> int | None:
 def scaled(trace: Trace, spread: float) -> Trace:
     """Return the trace with its noise made larger or smaller: the spread of its paired ratios is this share.
 
-    What it keeps is the shape of real noise, outliers and neighbours; what it leaves out is a machine so quiet.
+    What it keeps is the shape of real noise, outliers and neighbours; it is no quiet machine.
     """
     logs = np.log(_ratios(trace, 0, len(trace.wall_ns)))
     logs *= spread / (robust_spread(np.exp(logs)) or 1.0)

@@ -45,7 +45,10 @@ class Standing:
 
 
 def operations_per_request(record: Record) -> float | Unavailable:
-    """Return the operations of the encoder's products per request: of its shape, at the lengths asked."""
+    """Return the operations of the encoder's products per request: of its shape, at the lengths asked.
+
+    Where requests stop early, of the layers that they went through.
+    """
     work = _work(record)
     if work is None:
         return Unavailable(f"{record.cell.variant} does not say how much arithmetic a token takes")
@@ -55,7 +58,7 @@ def operations_per_request(record: Record) -> float | Unavailable:
     if not requests or any(each is None for each in squares):
         return Unavailable("the record does not hold the lengths that attention's work grows with")
     pairs = sum(each for each in squares if each is not None)
-    return (work["per_token"] * tokens + work["per_pair"] * pairs) / requests
+    return _share_of_layers(record) * (work["per_token"] * tokens + work["per_pair"] * pairs) / requests
 
 
 def precision_of(record: Record) -> str:
@@ -122,6 +125,13 @@ def same_host(records: Sequence[Record], fingerprint: str) -> None:
             where=records[0].run,
             remedy="Measure the limit on the machine that made the run.",
         )
+
+
+def _share_of_layers(record: Record) -> float:
+    """Return which share of its layers a request goes through, 1 where none stops early."""
+    layers = record.placement.effective.get("layers") if record.placement else None
+    spent = record.spent.get("layers")
+    return spent.mean / layers if spent and layers else 1.0
 
 
 def _work(record: Record) -> Mapping[str, int] | None:

@@ -43,6 +43,23 @@ class CellJournal:
         return answers
 
     @property
+    def timed_costs(self) -> dict[str, dict[int, float]]:
+        """What each timed example cost in its first timed pass, by name, where every visit says."""
+        found: dict[str, dict[int, float]] = {}
+        for name in self.cost_names:
+            found[name] = {}
+            for turn, visit in self.visits:
+                for index, value in zip(turn["indexes"], visit["costs"][name], strict=True):
+                    found[name].setdefault(index, value)
+        return found
+
+    @property
+    def cost_names(self) -> list[str]:
+        """The costs that every visit gives."""
+        given = [set(visit.get("costs", ())) for _, visit in self.visits]
+        return sorted(set.intersection(*given)) if given else []
+
+    @property
     def unstable(self) -> int | None:
         """How many examples were answered differently when they were timed again; None if none was."""
         answers: dict[int, str] = {}

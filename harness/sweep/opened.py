@@ -16,6 +16,7 @@ from harness.offered import Sleep, offered, sleep_ns
 from harness.perf_events import WorkCounters, open_work_counters
 from harness.scenarios.base import Scenario
 from harness.scenarios.server import arrivals, passes_within
+from harness.spent import costs_of
 from harness.steady import first_length, warm_up
 from harness.system import Done, Example, Predictions, Request, Submits, System
 from harness.tasks.base import Task
@@ -205,6 +206,7 @@ class Opened:
             "call_ns": list(seen.call_ns),
             "readings": [asdict(reading) for reading in seen.readings],
             "answers": first,
+            **({"costs": costs} if (costs := costs_of(seen.predictions, len(requests))) else {}),
             "changed": sorted(order.indexes[at] for at in changed),
         }
 

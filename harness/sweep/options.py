@@ -80,6 +80,8 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
     if options.ladder and options.boundary == "process":
         raise UsageError("a ladder is measured at boundary encoded or text.", remedy="Leave out --boundary.")
     options = replace(options, scenarios=_scenarios(options))
+    if options.ladder:
+        options = replace(options, ladder=able(options.ladder, catalog, narrator))
     options = _null_test(options) if options.null_test else options
     for name in options.scenarios:
         get_scenario(name)
@@ -158,6 +160,18 @@ def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator:
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
     return tuple(name for name in asked if not why[name])
+
+
+def able(ladder: Ladder, catalog: Catalog, narrator: Narrator) -> Ladder:
+    """Return the ladder without the optional rungs that cannot run here, each with a word."""
+    why = {
+        rung.name: reason
+        for rung in ladder.rungs
+        if rung.optional and (reason := catalog.rung(rung.words()).unavailable())
+    }
+    for name, reason in why.items():
+        narrator.warn(f"rung {name} is left out: {reason}")
+    return ladder.only(tuple(rung.name for rung in ladder.rungs if rung.name not in why)) if why else ladder
 
 
 def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:

@@ -25,9 +25,11 @@ from harness.record import (
     Quality,
     Record,
     Round,
+    Spent,
     Start,
     Stop,
 )
+from harness.spent import spent_of
 from harness.sweep.beside import Beside
 from harness.sweep.cells import Cell
 from harness.sweep.journal import CellJournal
@@ -87,8 +89,9 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
         idle=_idle(journal),
         memory=_memory(journal),
         quality=_quality(task, shared, cell, journal, answers),
+        spent=_spent(task, shared, cell, journal),
         observer=_observer(journal, shared.beside.usage),
-        configuration=plan.configuration,
+        configuration=plan.configuration | ({"model": plan.model_of(cell.variant).name} if side else {}),
     )
     return record, _samples(task, shared.examples, journal, answers)
 
@@ -205,6 +208,16 @@ def _quality(
     )
 
 
+def _spent(task: Task, shared: Surroundings, cell: Cell, journal: CellJournal) -> dict[str, Spent]:
+    answers = journal.timed_answers
+    labelled = [shared.examples[index].gold for index in answers]
+    absent = _why_no_quality(shared, cell, journal, labelled)
+    known = None if absent else answers
+    return {
+        name: spent_of(task, shared.examples, costs, known) for name, costs in journal.timed_costs.items()
+    }
+
+
 def _sha256(answers: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(answers).encode()).hexdigest()
 
@@ -237,6 +250,10 @@ def _samples(
         "answer": np.array([answers.get(index, "") for index in range(len(examples))], dtype=np.str_),
         "answered": np.array([index in answers for index in range(len(examples))]),
         "counts": _counts(task, examples, answers),
+        **{
+            f"cost_{name}": _joined([visit["costs"][name] for _, visit in visits], np.float64)
+            for name in journal.cost_names
+        },
     }
 
 
@@ -248,5 +265,5 @@ def _counts(task: Task, examples: Sequence[Example], answers: Mapping[int, str])
     return task.scoring.by_cluster([examples[at] for at in scored], [answers[at] for at in scored])
 
 
-def _joined(parts: Sequence[Sequence[int]], kind: type) -> np.ndarray[Any, Any]:
+def _joined(parts: Sequence[Sequence[float]], kind: type) -> np.ndarray[Any, Any]:
     return np.array([value for part in parts for value in part], dtype=kind)

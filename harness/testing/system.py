@@ -48,7 +48,8 @@ class FakeSystem:
     """Answers rightly but for every `wrong`-th example; each token costs `ns_per_token` on the clock.
 
     `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request. With
-    `labels_only` it answers as a program from outside does: answers, no logits.
+    `labels_only` it answers as a program from outside does: answers, no logits. With `depths` it says that it
+    answered after so many layers: by the number of the request's tokens, in turn.
     """
 
     task: Task
@@ -58,6 +59,7 @@ class FakeSystem:
     wrong: int = 0
     fails: BenchError | None = None
     labels_only: bool = False
+    depths: tuple[int, ...] = ()
     closed: bool = False
     _gold: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -75,10 +77,12 @@ class FakeSystem:
             self.clock.advance(tokens * self.ns_per_token)
         targets = [target for request in requests for target in self._gold[request.id]]
         logits, offsets = self._logits(targets), offsets_of(requests)
+        layers = [self.depths[request.tokens % len(self.depths)] for request in requests if self.depths]
+        costs = {"layers": np.array(layers, dtype=np.float64)} if layers else {}
         if self.labels_only:
             decided = tuple(self.task.decide(logits, offsets))
-            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets, answers=decided)
-        return Predictions(logits, offsets)
+            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets, answers=decided, costs=costs)
+        return Predictions(logits, offsets, costs=costs)
 
     def describe(self) -> Mapping[str, Any]:
         """Say that it is a fake."""
@@ -116,6 +120,7 @@ class FakeVariant:
     error: BenchError = field(default_factory=lambda: BenchError("the fake was told to break."))
     missing: str | None = None
     labels_only: bool = False
+    depths: tuple[int, ...] = ()
     summary: str = "a fake"
 
     def unavailable(self) -> str | None:
@@ -150,6 +155,7 @@ class FakeVariant:
             wrong=self.wrong,
             fails=self.error if self.breaks == "predict" else None,
             labels_only=self.labels_only,
+            depths=self.depths,
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.verify.base import Check, Sealed
 from harness.verify.data import check_data
-from harness.verify.figures import check_latency, check_quality, check_rounds, check_status
+from harness.verify.figures import check_latency, check_quality, check_rounds, check_spent, check_status
 from harness.verify.raw import FIRST, Raw, raw_of, task_of_record
 from harness.verify.seals import check_content, check_names, check_samples
 from harness.verify.whole import check_whole
@@ -47,6 +47,7 @@ def verify_run(run: str, sealed: Sequence[Sealed], split_of: SplitOf) -> list[Ch
         check_rounds(rounds, one, raw)
         check_latency(latency, one, raw)
         check_quality(quality, one, raw, task_of_record(one.record))
+        check_spent(quality, one, raw)
         split = split_of(one)
         if isinstance(split, str):
             data.skip(split)

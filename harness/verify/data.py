@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from harness.spent import spent_of
 from harness.verify.base import Check, Sealed
 from harness.verify.raw import FIRST, Raw
 
@@ -26,6 +27,7 @@ def check_data(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
     check.same(name, "data.note", said.note, split.note)
     _check_sequences(check, one, raw, split)
     _check_counts(check, one, raw, split)
+    _check_spent(check, one, raw, split)
 
 
 def _check_sequences(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
@@ -33,6 +35,14 @@ def _check_sequences(check: Check, one: Sealed, raw: Raw, split: "Split") -> Non
         asked = raw.examples_of(item.index)
         sequences = sum(len(split.examples[example].inputs) for example in asked)
         check.same(f"{one.name}, round {item.index}", "sequences", item.sequences, sequences * item.passes)
+
+
+def _check_spent(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
+    """Score the answers at each value of a cost again, where the record has a quality of them."""
+    for name, said in one.record.spent.items():
+        if said.quality and name in raw.costs:
+            found = spent_of(split.task, split.examples, raw.first_costs(name), raw.first_answers())
+            check.same(one.name, f"spent.{name}.quality", said.quality, found.quality)
 
 
 def _check_counts(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:

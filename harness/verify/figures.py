@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -153,6 +154,20 @@ def _check_metrics(check: Check, one: Sealed, raw: Raw, task: "Task | None") -> 
             said = asdict(quality.metrics[metric])
             for field, number in asdict(value).items():
                 check.same(name, f"{metric}.{field}", said[field], number)
+
+
+def check_spent(check: Check, one: Sealed, raw: Raw) -> None:
+    """Compare what is said of each request's cost with the costs; quality by cost needs the data."""
+    spent, name = one.record.spent, one.name
+    check.same(name, "spent", sorted(spent), sorted(raw.costs))
+    for cost in sorted(set(spent) & set(raw.costs)):
+        found, said = raw.first_costs(cost), spent[cost]
+        check.same(name, f"spent.{cost}.mean", said.mean, math.fsum(found.values()) / len(found))
+        counts = Counter(f"{value:g}" for value in found.values())
+        if said.histogram:
+            check.same(name, f"spent.{cost}.histogram", said.histogram, dict(counts))
+        fine = set(said.quality) <= set(said.histogram)
+        check.holds(name, f"spent.{cost}.quality: of a value that no request has", so=fine)
 
 
 def check_status(check: Check, one: Sealed, raw: Raw | None) -> None:

@@ -1,7 +1,7 @@
 """The raw samples of one record, as checks read them, whichever version wrote them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from harness.tasks.base import Task
 
 Numbers = npt.NDArray[np.int64]
+COST = "cost_"
+"""What the names of arrays of costs begin with."""
+
 FIRST = 1
 """The version in which answers were numbers of labels, with right and wrong in place of counts."""
 
@@ -24,7 +27,8 @@ FIRST = 1
 class Raw:
     """Calls and answers of a cell.
 
-    `answers` are by example, of those that were asked; `counts` are [clusters, counts].
+    `answers` are by example, of those that were asked; `counts` are [clusters, counts]; `costs` by name, one
+    value a timed request.
     """
 
     call_ns: Numbers
@@ -35,6 +39,7 @@ class Raw:
     answers: Mapping[int, str]
     examples: int
     counts: npt.NDArray[np.float64]
+    costs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def timed(self) -> int:
@@ -46,6 +51,13 @@ class Raw:
         found: dict[int, str] = {}
         for example, answer in zip(self.timed_example.tolist(), self.timed_answer, strict=True):
             found.setdefault(example, answer)
+        return found
+
+    def first_costs(self, name: str) -> dict[int, float]:
+        """Return what each timed example cost in its first timed pass."""
+        found: dict[int, float] = {}
+        for example, value in zip(self.timed_example.tolist(), self.costs[name].tolist(), strict=True):
+            found.setdefault(example, value)
         return found
 
     def changed(self) -> int:
@@ -67,6 +79,9 @@ def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task:
     first = record.schema_version == FIRST
     if not np.isin(arrays["timed_example"], np.arange(len(arrays["answer"]))).all():
         raise IndexError("an example was timed that the split does not have")
+    costs = {name.removeprefix(COST): each for name, each in arrays.items() if name.startswith(COST)}
+    if any(each.shape != arrays["timed_example"].shape for each in costs.values()):
+        raise IndexError("what requests cost is not there for each timed request")
     said, answer = arrays["timed_answer"], arrays["answer"]
     labels = task.labels if task else ()
     asked = answer >= 0 if first else arrays["answered"]
@@ -80,6 +95,7 @@ def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task:
         answers={index: words[index] for index in np.flatnonzero(asked).tolist()},
         examples=len(answer),
         counts=_right_and_wrong(arrays["correct"], len(labels)) if first else arrays["counts"],
+        costs=costs,
     )
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.sweep.sides import MARK
 from harness.verify.base import Check, Sealed
 
 if TYPE_CHECKING:
@@ -13,13 +14,21 @@ SHARED = ("run", "created", "profile", "seed", "data", "model", "host", "softwar
 """What all records of a run say alike; conditions may differ where a run was killed while it sealed them."""
 
 
+OF_A_SIDE = ("model", "software", "configuration")
+"""What the sides of a gate may differ in: that is what they are compared for."""
+
+
+def _shared(record: "Record") -> list[str]:
+    return [name for name in SHARED if not (MARK in record.cell.variant and name in OF_A_SIDE)]
+
+
 def check_whole(check: Check, sealed: Sequence[Sealed]) -> None:
     """Hold that what is shared is the same, and that the cells of a group went through the same rounds."""
     if not sealed:
         return
     first = sealed[0].record
     for one in sealed[1:]:
-        for name in SHARED:
+        for name in _shared(one.record):
             same = getattr(one.record, name) == getattr(first, name)
             check.holds(one.name, f"{name}: it is not that of the run's other records", so=same)
     groups: dict[str, list[Record]] = defaultdict(list)

@@ -2,7 +2,8 @@
 
 from optimized.ladders.fastformers import FASTFORMERS
 from optimized.ladders.paper import PAPER
+from optimized.ladders.rivals import RIVALS
 from optimized.ladders.tune import TUNE
 
-LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, PAPER, TUNE)}
+LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, PAPER, RIVALS, TUNE)}
 """By name."""

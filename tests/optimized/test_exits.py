@@ -50,11 +50,10 @@ def trained(folder: Path, task: Task | None = None) -> Sources:
     return replace(shown, training=lambda: examples, training_sha256="c" * 64)
 
 
-def system(variant: ExitsVariant, folder: Path, cache: Path, task: Task = BOOLQ) -> StagedSystem:
-    """Prepare the variant and load it."""
-    sources = trained(folder, None if task is BOOLQ else task)
-    artifact = variant.prepare(task, sources, tiny.SHORT, tiny.workshop(cache))
-    return variant.load(task, artifact, tiny.CPU, tiny.SHORT)
+def system(variant: ExitsVariant, folder: Path, cache: Path) -> StagedSystem:
+    """Prepare the variant for BoolQ and load it."""
+    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.workshop(cache))
+    return variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
 class Counted:
@@ -107,7 +106,7 @@ def test_at_0_the_first_exit_answers_all_and_no_later_stage_is_run(deep_folder: 
 
 
 def test_an_answer_once_given_is_never_changed(deep_folder: Path, shelf: Path) -> None:
-    """A request has the logits of the exit where it stopped: the first whose sureness reaches the threshold."""
+    """A request has the logits of the exit where it stopped: the first that is sure enough."""
     never = system(replace(EXITS, thresholds=("never",)), deep_folder, shelf)
     requests = never.encode(tiny.examples(12))
     said = never.every(requests)
@@ -179,17 +178,36 @@ def test_what_is_prepared_is_found_again_and_shared(deep_folder: Path, tmp_path:
     assert recipes == ["exits", "onnx-exits", "onnx-exits", "onnx-exits-int8"]
 
 
-@pytest.mark.parametrize(("family", "name"), [("roberta", "boolq"), ("distilbert", "wic"), ("bert", "multirc")])
+@pytest.mark.parametrize(
+    ("family", "name"), [("roberta", "boolq"), ("distilbert", "wic"), ("bert", "multirc")]
+)
 def test_other_families_and_heads_stop_too(family: str, name: str, tmp_path: Path) -> None:
     """RoBERTa, DistilBERT; two spans, and several sequences a request. All stages agree with the model."""
     task = get_task(name)
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / family)
-    made = system(ExitsVariant(thresholds=(0.6,), epochs=1), folder, tmp_path / "cache", task)
+    variant = ExitsVariant(thresholds=(0.6,), epochs=1)
+    artifact = variant.prepare(task, trained(folder, task), tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    made = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     asked = tiny.task_examples(task, 5)
     found = made.predict(made.encode(asked))
     assert len(found.costs["layers"]) == len(asked)
     assert set(found.costs["layers"]) <= {1.0, 2.0}
     assert len(task.decide(found.logits, found.offsets)) == len(asked)
+
+
+def test_layers_and_exits_can_be_trained_together(deep_folder: Path, tmp_path: Path) -> None:
+    """A checkpoint of its own comes of it, with the same tensors; at `never` it answers."""
+    shop = tiny.workshop(tmp_path)
+    variant = replace(EXITS, joint=True, thresholds=("never",), epochs=1)
+    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, shop)
+    made = [shop.cache.find(key) for key in shop.cache.made]  # type: ignore[attr-defined]
+    assert [each.manifest["recipe"] for each in made] == ["joint-exits", "exits", "onnx-exits"]
+    assert set(load_classifier(made[0].folder).state_dict()) == set(load_classifier(deep_folder).state_dict())
+    assert made[0].manifest["scores"]["held_out"] == 6
+    opened = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    whole = tiny.opened(DYNAMIC, BOOLQ, made[0].folder, tmp_path / "whole", tiny.SHORT)
+    requests = opened.encode(tiny.examples(5))
+    np.testing.assert_allclose(opened.predict(requests).logits, whole.predict(requests).logits, atol=1e-4)
 
 
 def test_a_system_describes_its_exits(deep_folder: Path, shelf: Path) -> None:

@@ -1,6 +1,7 @@
 """Ladders as data: what is well-formed, what is refused and how."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from harness.catalog import load_catalog
 from harness.errors import UsageError
 from harness.study.ladder import Ladder, parse, read, values_of
+from harness.sweep.narrator import Silent
+from harness.sweep.options import able
 
 WORDS: dict[str, Any] = {
     "name": "mine",
@@ -141,3 +144,32 @@ def test_what_no_recipe_or_engine_knows_is_refused_by_name(words: dict[str, Any]
     whole = {"name": "x", "recipes": [], "engine": "onnx-int8", "options": {}, **words}
     with pytest.raises(UsageError, match=f"(?s){message}"):
         load_catalog().rung(whole)
+
+
+class Heard(Silent):
+    """A narrator that keeps its warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        """Keep it."""
+        self.warnings.append(text)
+
+
+def test_an_optional_rung_that_cannot_run_here_is_left_out() -> None:
+    """With a word; the others are compared among themselves."""
+    ladder = rungs(
+        {"name": "plain", "engine": "pytorch-dynamic"},
+        {"name": "rival", "engine": "onnx-fp32", "optional": True},
+        {"name": "last", "engine": "onnx-int8"},
+    )
+    heard, catalog = Heard(), load_catalog()
+    assert able(ladder, catalog, heard) == ladder
+    assert heard.warnings == []
+    absent = SimpleNamespace(unavailable=lambda: "needs rival: pip install rival")
+    here = SimpleNamespace(unavailable=lambda: None)
+    lacking: Any = SimpleNamespace(rung=lambda words: absent if words["name"] == "rival" else here)
+    left = able(ladder, lacking, heard)
+    assert [(rung.name, rung.over) for rung in left.rungs] == [("plain", ""), ("last", "plain")]
+    assert heard.warnings == ["rung rival is left out: needs rival: pip install rival"]

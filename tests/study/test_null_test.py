@@ -147,4 +147,4 @@ def test_the_report_tells_quiet_from_disturbed() -> None:
     lines = report([a_trace(0.005), a_trace(0.1, condition="a hog")], family=5, times=10)
     assert lines[0] == "1 quiet traces and 1 disturbed ones; 10 draws for each figure."
     heads = [line for line in lines if line.endswith(":")]
-    assert [head.partition(",")[0] for head in heads] == ["quiet"] * 3 + ["disturbed"] * 3
+    assert [head.partition(",")[0] for head in heads] == ["quiet"] * 3 + ["disturbed"] * 3 + ["all"] * 3

@@ -12,7 +12,7 @@ from baselines.peaks import best_of, measure_cores, products_here
 from baselines.work import work_facts, work_of
 from harness.errors import UsageError
 from harness.estimate import Unavailable
-from harness.record import PlacementFacts, Record
+from harness.record import PlacementFacts, Record, Spent
 from harness.study.roofline import Standing, operations_per_request, same_host, shapes_of, standing
 
 BERT_BASE = {
@@ -83,6 +83,12 @@ def test_a_share_is_operations_over_time_and_peak() -> None:
     assert (found.precision, found.per_second) == ("int8", pytest.approx(20.06e9))
     assert (found.of_int8, found.of_own) == (pytest.approx(0.05015), pytest.approx(0.05015))
     assert found.least_seconds == pytest.approx(100_300_000 / 400e9)
+
+
+def test_layers_that_were_skipped_are_no_work() -> None:
+    """4 of 6 layers on average: two thirds of the operations."""
+    record = measured({"layers": 6}).model_copy(update={"spent": {"layers": Spent(mean=4.0)}})
+    assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
 
 
 def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:

@@ -1,0 +1,155 @@
+"""The fastest there is for this model on this machine, by measurement and not by belief.
+
+Every engine that is worth trying and is installed here prepares the model; those whose answers stay close to
+float32's are timed, interleaved, on training examples, with the threads they will have; the fastest is kept.
+What else was tried, how it did, and what was refused and why, is in the manifest.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from baselines.artifacts import cache_key, cpu_flags, find_or_make, link
+from harness.errors import BenchError, CheckpointError
+from harness.system import (
+    Artifact,
+    Example,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    System,
+    Variant,
+    Workshop,
+)
+from harness.tasks.base import Task
+from optimized.candidates import sha256_of
+
+_VERSION = 1
+_FOLDER = "system"
+_SHARED = ("agreement", "batch_dependence", "calibration", "weights", "activations", "kept_float")
+"""What a manifest says of the artifact that was kept, where reports look for it."""
+
+
+class ChosenSystem:
+    """The system of the variant that was chosen, which it names."""
+
+    def __init__(self, name: str, system: System) -> None:
+        self._name, self._system = name, system
+
+    @property
+    def encoding(self) -> str:
+        """What is the same for all systems that encode alike."""
+        return str(getattr(self._system, "encoding", ""))
+
+    def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
+        """Turn text into requests."""
+        return self._system.encode(examples)
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer requests."""
+        return self._system.predict(requests)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Say what the chosen system says, and its variant's name."""
+        return {**self._system.describe(), "chosen": self._name}
+
+    def close(self) -> None:
+        """Release the system."""
+        self._system.close()
+
+
+@dataclass(frozen=True, slots=True)
+class FastestVariant:
+    """The fastest of `choices`, which all answer like the model."""
+
+    choices: tuple[Variant, ...]
+    name: str = "fastest"
+    summary: str = "the fastest of the engines here for this model, found by timing them on training examples"
+
+    def unavailable(self) -> str | None:
+        """Say what the first choice lacks, where none can run."""
+        reasons = [choice.unavailable() for choice in self.choices]
+        return None if None in reasons else reasons[0]
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Prepare all that can run here, time them and keep the fastest; CheckpointError if none is left."""
+        made, refused = self._made(task, sources, settings, workshop)
+        here = {"cpu": cpu_flags(), "threads": workshop.placement.threads, "refused": sorted(refused)}
+        asked = {"trial": sha256_of(sources.trial), "max_length": settings.max_length}
+        key = cache_key(self.name, _VERSION, task, [each.key for each in made.values()], **here, **asked)
+
+        def make(folder: Path) -> dict[str, Any]:
+            workshop.progress(f"timing {', '.join(made)}")
+            seconds = self._timed(task, made, sources, settings, workshop)
+            chosen = min(seconds, key=seconds.__getitem__) if seconds else next(iter(made))
+            shutil.copytree(made[chosen].folder.resolve(), folder / _FOLDER, copy_function=link)
+            kept = made[chosen].manifest
+            return {
+                **{name: kept[name] for name in _SHARED if name in kept},
+                "recipe": self.name,
+                "version": _VERSION,
+                "parents": [each.key for each in made.values()],
+                "chosen": chosen,
+                "chosen_because": "the lowest median time" if seconds else "not measured: no trial examples",
+                "seconds_per_request": seconds or "unavailable, because there were no trial examples",
+                "refused": refused,
+                _FOLDER: dict(kept),
+            }
+
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> ChosenSystem:
+        """Load the variant that was chosen."""
+        kept = artifact.manifest[_FOLDER]
+        part = Artifact(artifact.folder / _FOLDER, kept["key"], kept)
+        name = artifact.manifest["chosen"]
+        return ChosenSystem(name, self._choice(name).load(task, part, placement, settings))
+
+    def _choice(self, name: str) -> Variant:
+        return next(choice for choice in self.choices if choice.name == name)
+
+    def _made(
+        self, task: Task, sources: Sources, settings: Settings, workshop: Workshop
+    ) -> tuple[dict[str, Artifact], dict[str, str]]:
+        made: dict[str, Artifact] = {}
+        refused: dict[str, str] = {}
+        problems: list[BenchError] = []
+        for choice in self.choices:
+            if reason := choice.unavailable():
+                refused[choice.name] = reason
+                continue
+            try:
+                made[choice.name] = choice.prepare(task, sources, settings, workshop)
+            except BenchError as problem:
+                refused[choice.name] = str(problem)
+                problems.append(problem)
+        if made:
+            return made, refused
+        if problems:
+            raise problems[0]
+        raise CheckpointError(
+            "no engine here can run it.", where=self.name, remedy=next(iter(refused.values()))
+        )
+
+    def _timed(
+        self,
+        task: Task,
+        made: Mapping[str, Artifact],
+        sources: Sources,
+        settings: Settings,
+        workshop: Workshop,
+    ) -> dict[str, float]:
+        if not sources.trial:
+            return {}
+        systems: dict[str, System] = {}
+        try:
+            for name, artifact in made.items():
+                systems[name] = self._choice(name).load(task, artifact, workshop.placement, settings)
+            return dict(workshop.measure(systems, sources.trial))
+        finally:
+            for system in systems.values():
+                system.close()

@@ -1,0 +1,44 @@
+"""Every engine on one and the same model, each with its own best settings: who is fastest, and by how much.
+
+Each engine runs once with all threads, and as a pool of one process a core with one thread each. The last
+rungs are this project's own choice among them, made by measurement when it is prepared.
+"""
+
+from typing import Any
+
+_ENGINES = {
+    "pytorch-dynamic": "PyTorch fp32, no padding",
+    "pytorch-bf16": "PyTorch bfloat16",
+    "pytorch-compiled-bf16": "torch.compile, bfloat16 autocast, frozen",
+    "pytorch-int8": "PyTorch's own dynamic int8",
+    "onnx-fp32": "ONNX Runtime fp32",
+    "onnx-int8-static": "ONNX Runtime static int8",
+    "onnx-int8": "ONNX Runtime dynamic int8, raw or fused",
+    "openvino-fp32": "OpenVINO fp32",
+    "openvino-bf16": "OpenVINO bfloat16",
+    "openvino-int8": "OpenVINO int8 (NNCF)",
+}
+_BASE = "pytorch-fixed"
+
+RIVALS: dict[str, Any] = {
+    "name": "rivals",
+    "rungs": [
+        {"name": _BASE, "engine": _BASE, "about": "PyTorch fp32, every request padded to the maximum length"},
+        *(
+            {"name": name, "engine": name, "over": _BASE, "about": about, "optional": True}
+            for name, about in _ENGINES.items()
+        ),
+        {"name": "fastest", "engine": "fastest", "over": _BASE, "about": "the fastest of them, by trial"},
+        *(
+            {
+                "name": f"{name}-pool",
+                "like": name,
+                "instances": "cores",
+                "over": _BASE,
+                "about": "a process a core",
+            }
+            for name in (*_ENGINES, "fastest")
+        ),
+    ],
+}
+"""The ladder as data; what is not installed is left out, with the line that installs it."""

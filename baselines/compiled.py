@@ -2,8 +2,8 @@
 
 Rivals with their best documented settings, shapes left dynamic. On the CPU weights are frozen into the
 compiled graph, and bfloat16 is autocast to; on CUDA the weights themselves have 16 bits. Compiling needs a
-C++ compiler, and happens when the system is loaded: it is in the record's load time. Nothing of it is inside the
-clock's windows unless a shape is new.
+C++ compiler, and happens when the system is loaded: it is in the record's load time. Nothing of it is inside
+the clock's windows unless a shape is new.
 """
 
 import contextlib

@@ -85,6 +85,6 @@ def open_on_cuda(graph: str, placement: Placement, onnxruntime: Any) -> Any:  # 
     if session.get_providers()[0] != PROVIDER:
         raise DeviceError(
             f"{PROVIDER} did not come up, and ONNX Runtime would answer on the CPU.",
-            remedy="Install the versions of CUDA and cuDNN that this onnxruntime-gpu names, or use pytorch-*.",
+            remedy="Install the versions of CUDA and cuDNN that onnxruntime-gpu names, or use pytorch-*.",
         )
     return session

@@ -25,6 +25,15 @@ COMMAND = "command"
 
 DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
 
+GPU_VARIANTS = (BASELINE, UNPADDED, "pytorch-fp16", "pytorch-packed-fp16", "pytorch-graphs-fp16")
+"""What is measured on a GPU where nobody says what."""
+
+
+def default_variants(device: str) -> tuple[str, ...]:
+    """Return what is measured on a device where nobody says what."""
+    return DEFAULT_VARIANTS if device == "cpu" else GPU_VARIANTS
+
+
 
 @dataclass(frozen=True, slots=True)
 class Family:

@@ -8,7 +8,7 @@ neighbours apart at most, so what slows a round down slows both.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -115,13 +115,14 @@ def energy_reduction(system: Record, reference: Record, *, confidence: float = C
     if isinstance(energies, Refused):
         return energies
     over, launches = reference.cell.variant, _launches(pairs)
+    ratios = _energy_ratios(*energies)
     middle, least, most = (
-        paired_ratio(ratios, launches, over=over, quantity="energy reduction", confidence=confidence)
-        for ratios in _energy_ratios(*energies)
+        median_over_rounds(each, launches, what="paired rounds", confidence=confidence) for each in ratios
     )
     method = f"{middle.method}, widened by the meter's resolution"
-    p = least.p if middle.value > 1 else most.p  # the readings that make the difference least
-    return replace(middle, low=least.low, high=most.high, method=method, p=p)
+    p = p_value(ratios[1 if middle.value > 1 else 2], launches)  # the readings that make the difference least
+    ends = (middle.value, least.low, most.high, confidence, method, middle.count)
+    return Ratio(*ends, over=over, quantity="energy reduction", p=p)
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:

@@ -85,7 +85,7 @@ class PackedVariant:
         return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PackedSystem:
-        """Load the checkpoint; DeviceError where there is no such attention, CheckpointError where no room."""
+        """Load the checkpoint; DeviceError or CheckpointError where it cannot be packed."""
         import torch
 
         from baselines.classifier import load_classifier, uses_segments

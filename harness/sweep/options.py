@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.catalog import COMMAND, DEFAULT_VARIANTS, Catalog
+from harness.catalog import COMMAND, Catalog, default_variants
 from harness.data import Data, Split
 from harness.data.own import Found, Own, find
 from harness.errors import UsageError, unknown_name
@@ -146,7 +146,7 @@ def _check_command(options: RunOptions) -> None:
 def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> tuple[str, ...]:
     if options.ladder:
         return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
-    asked = options.variants or DEFAULT_VARIANTS
+    asked = options.variants or default_variants(options.device)
     if options.command and COMMAND not in asked:
         asked = (*asked, COMMAND)
     if COMMAND in asked:

@@ -93,6 +93,17 @@ def test_junit_has_a_case_for_each_record_and_verdict() -> None:
     assert counts == [len(cases), 1, sum(tags == ["failure"] for tags in cases.values())]
 
 
+def test_a_parser_of_junit_reads_it() -> None:
+    """Names, counts and outcomes are found by a library that others read such files with."""
+    parser = pytest.importorskip("junitparser", reason="it is not installed")
+    (suite,) = parser.JUnitXml.fromstring(
+        text("junit", [*three_variants(), a_failure("torch-bf16")]).encode()
+    )
+    failed = [case for case in suite if any(isinstance(each, parser.Error) for each in case.result)]
+    assert [case.name for case in failed] == ["torch-bf16: measured"]
+    assert (suite.tests, suite.errors) == (len(list(suite)), 1)
+
+
 def test_a_ladder_is_held_rung_over_rung() -> None:
     """Its ratios are over the rung below and over the first."""
     names = [case.get("name") for suite in ET.fromstring(text("junit", a_ladder())) for case in suite]

@@ -19,7 +19,7 @@ from harness.tasks.base import Task
 
 PROVIDER = "CUDAExecutionProvider"
 
-SWAP = "pip uninstall -y onnxruntime onnxruntime-gpu, then pip install 'onnxruntime-gpu>=1.22'"
+SWAP = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.22'"
 """What leaves one whole distribution with the provider; the variants on the CPU run with it too."""
 
 

@@ -189,17 +189,19 @@ def load_lengths() -> Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """How the machine's limits are measured: its cores, and the products of a library at some shapes."""
+    """How limits are measured: the machine's cores, the products of a library at some shapes, a board."""
 
     cores: Callable[..., dict[str, Any] | str]
     products: Callable[..., list[dict[str, Any]]]
+    device: Callable[..., dict[str, Any]]
 
 
 def load_peaks() -> Peaks:
     """Return what `bench roofline` needs."""
+    from baselines.device_peaks import measure_device
     from baselines.peaks import measure_cores, measure_products
 
-    return Peaks(measure_cores, measure_products)
+    return Peaks(measure_cores, measure_products, measure_device)
 
 
 @dataclass(frozen=True, slots=True)

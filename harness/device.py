@@ -1,7 +1,7 @@
 """Devices by name: `cpu`, `cuda`, `cuda:N`; whether one is there is asked before anything is prepared.
 
-CUDA numbers the boards that `CUDA_VISIBLE_DEVICES` shows, from 0, and so does `cuda:N` here; the driver numbers
-all there are. The meter goes the same way (harness/meters/boards.py), so that it reads the board that works.
+CUDA numbers the boards that `CUDA_VISIBLE_DEVICES` shows, from 0, and so does `cuda:N` here; the driver
+numbers all there are. The meter goes the same way (harness/meters/boards.py) and reads the board that works.
 """
 
 import os

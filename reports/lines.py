@@ -3,6 +3,7 @@
 A library can do it, at some milliseconds for each row; a report may have ten thousand rows.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -36,15 +37,18 @@ def wrapped(text: str, width: int) -> list[str]:
     """Break a text between words; a word that is wider than the terminal is folded."""
     if cells_of(text) <= width:
         return [text.rstrip()]
-    lines, line = [], ""
+    lines, line, used = [], "", 0
     for word in _words(text):
-        if line and cells_of(line) + cells_of(word.rstrip()) > width:
+        own = cells_of(word.rstrip())
+        if line and used + own > width:
             lines.append(line.rstrip())
-            line = ""
-        if cells_of(word.rstrip()) > width:
+            line, used = "", 0
+        if own > width:
             *folded, word = _folded(word, width)  # noqa: PLW2901 -- what is left of it
             lines += folded
+            own = cells_of(word.rstrip())
         line += word
+        used += own + len(word) - len(word.rstrip())
     return [*lines, line.rstrip()]
 
 
@@ -86,14 +90,9 @@ def shares(natural: Sequence[int], width: int) -> list[int]:
     return found
 
 
-def _words(text: str) -> Iterator[str]:
+def _words(text: str) -> list[str]:
     """Return words with the blanks that follow them."""
-    start = 0
-    for at in range(1, len(text)):
-        if text[at - 1] == " " and text[at] != " ":
-            yield text[start:at]
-            start = at
-    yield text[start:]
+    return re.findall(r"^ +|[^ ]+ *", text)
 
 
 def _folded(word: str, width: int) -> list[str]:

@@ -41,7 +41,7 @@ def _places(names: Sequence[str], output: Path) -> list[Path]:
     if len(names) == 1 and not output.is_dir():
         return [output]
     named = [Path(each) for each in str(output).split(",")]
-    if len(named) == 1:
+    if len(named) == 1 or output.is_dir():
         return [output / name for name in names]
     if len(named) != len(names):
         raise UsageError(

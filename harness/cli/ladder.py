@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.load import Promised, Rates, Window, load_of
+from harness.cli.load import BatchSizes, Promised, Rates, Window, load_of
 from harness.cli.options import (
     Boundary,
     DataFolder,
@@ -57,7 +57,7 @@ Shapes = Annotated[
     typer.Option(
         "--shapes",
         metavar="paper",
-        help="The paper's architectures, untrained, at BoolQ's lengths: speed and energy only.",
+        help="The paper's architectures, untrained, at BoolQ's lengths: speed and energy only; or paper-gpu.",
     ),
 ]
 SCENARIOS = ("offline", "single-stream")
@@ -86,6 +86,7 @@ def ladder(
     max_length: MaxLength = 256,
     profile: ProfileName = "default",
     rounds: Rounds = None,
+    batch: BatchSizes = "",
     rate: Rates = "",
     slo: Promised = "",
     window: Window = None,
@@ -115,7 +116,7 @@ def ladder(
         device=device,
         meter=meter,
         scenarios=(*SCENARIOS, *(("server",) if rate or slo else ())),
-        **load_of("", rate, slo, window),
+        **load_of(batch, rate, slo, window),
         boundary=boundary,
         threads=threads,
         max_length=max_length,

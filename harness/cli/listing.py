@@ -20,6 +20,8 @@ def list_(
 
         typer.echo(schema_text(), nl=False)
         return
+    from harness.cli.app import escape
+
     known = _known(context.obj)
     if json:
         import json as encoder
@@ -32,7 +34,7 @@ def list_(
         for row in rows:
             typer.echo(f"  {row['name']:<{width}}  {row['summary']}")
             if row.get("unavailable"):
-                typer.echo(f"  {'':<{width}}  unavailable, because {row['unavailable']}")
+                typer.echo(f"  {'':<{width}}  unavailable, because {escape(row['unavailable'])}")
         if not rows:
             typer.echo("  nothing")
 

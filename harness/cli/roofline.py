@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.options import Json, StoreFolder
+from harness.cli.options import DeviceName, Json, StoreFolder
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def roofline(
     run: Annotated[
         str | None, typer.Argument(metavar="[RUN]", help="A run id, or latest (default: the machine alone).")
     ] = None,
+    device: DeviceName = "cpu",
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -27,8 +28,14 @@ def roofline(
     from harness.study.roofline import shapes_of
 
     toolbox: Toolbox = context.obj
-    records = _records(toolbox, store, run) if run else []
     machine = toolbox.machine()
+    machine.check_device(device)
+    records = _records(toolbox, store, run) if run else []
+    if device != "cpu":
+        from harness.cli.device_roofline import device_roofline
+
+        device_roofline(device, records, machine.host().fingerprint, json=json)
+        return
     peaks = load_peaks()
     cpus = list(machine.cpus())
     threads = sorted({1, len(cpus), *(len(one.placement.cpus) for one in records if one.placement)})

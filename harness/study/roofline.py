@@ -67,7 +67,9 @@ def precision_of(record: Record) -> str:
     words = " ".join(str(said.get(name, "")) for name in ("weights", "autocast", "precision", "dtype"))
     if "int8" in words:
         return "int8"
-    return "bf16" if "bf" in words else "fp32"
+    if "bf" in words:
+        return "bf16"
+    return "fp16" if "float16" in words else "fp32"
 
 
 def standing(record: Record, cores: Mapping[str, Any]) -> Standing | Unavailable:

@@ -28,6 +28,7 @@ RIVAL_SHAPES = ("12L-768", "6L-384", "4L-312", "4L-312-8h-600")
 
 STUDIES = {
     "paper": Study("paper", "shape:12L-768", "boolq", 512),
+    "paper-gpu": Study("paper-gpu", "shape:12L-768", "boolq", 512),
     **{f"rivals-{shape}": Study("rivals", f"shape:{shape}", "boolq", 512) for shape in RIVAL_SHAPES},
 }
 """What `--shapes` takes."""

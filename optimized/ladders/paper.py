@@ -45,18 +45,19 @@ TABLE_3 = (
 """The paper's CPU ladder on BoolQ."""
 
 
-def _shape(name: str) -> list[dict[str, Any]]:
+def shape_of(name: str) -> list[dict[str, Any]]:
+    """Return the step that makes a shape of this name, as a rung's recipes."""
     return [{"shape": {key: value for key, value in asdict(SHAPES[name]).items() if value is not None}}]
 
 
 _MADE: dict[str, dict[str, Any]] = {
     "fixed 512": {"engine": "pytorch-fixed"},
     "dynamic": {"engine": "pytorch-dynamic"},
-    "4L-312": {"engine": "pytorch-dynamic", "recipes": _shape("4L-312")},
+    "4L-312": {"engine": "pytorch-dynamic", "recipes": shape_of("4L-312")},
     "int8": {"like": "4L-312", "engine": "onnx-int8"},
     "multi-instance": {"like": "int8", "instances": "cores"},
-    "9h-900": {"like": "multi-instance", "recipes": _shape("4L-312-9h-900"), "over": "multi-instance"},
-    "8h-600": {"like": "multi-instance", "recipes": _shape("4L-312-8h-600"), "over": "multi-instance"},
+    "9h-900": {"like": "multi-instance", "recipes": shape_of("4L-312-9h-900"), "over": "multi-instance"},
+    "8h-600": {"like": "multi-instance", "recipes": shape_of("4L-312-8h-600"), "over": "multi-instance"},
 }
 
 PAPER: dict[str, Any] = {

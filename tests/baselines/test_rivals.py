@@ -155,12 +155,18 @@ def test_without_the_extra_the_line_that_installs_it_is_said(monkeypatch: pytest
         assert "pip install 'fastformers-bench[openvino]'" in str(variant.unavailable())
 
 
-@pytest.mark.parametrize("variant", [INT8, COMPILED], ids=lambda variant: variant.name)
-def test_a_rival_of_the_cpu_refuses_a_gpu(boolq_folder: Path, shelf: Path, variant: Any) -> None:
+@pytest.mark.parametrize(
+    ("variant", "device", "said"),
+    [(INT8, "cuda", "runs on the CPU"), (COMPILED, "cuda:9", "cuda:9 is not there")],
+    ids=["int8", "compiled"],
+)
+def test_a_device_that_is_none_for_it_is_refused(
+    boolq_folder: Path, shelf: Path, variant: Any, device: str, said: str
+) -> None:
     """Before a weight is loaded."""
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(shelf))
-    with pytest.raises(DeviceError, match="cuda"):
-        variant.load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)
+    with pytest.raises(DeviceError, match=said):
+        variant.load(BOOLQ, artifact, Placement(device, (0,), 1), tiny.SHORT)
 
 
 def test_rivals_stand_in_the_table() -> None:

@@ -47,11 +47,24 @@ def test_the_two_precisions_have_keys_of_their_own(boolq_folder: Path, tmp_path:
 def test_bfloat16_is_unavailable_where_the_cpu_has_none(
     monkeypatch: pytest.MonkeyPatch, has: bool, said: bool
 ) -> None:
-    """What is missing is named; float16 does not ask the CPU."""
+    """What is missing is named; float16 does not ask the CPU, and a GPU has bfloat16 itself."""
     monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: has)
+    monkeypatch.setattr(pytorch, "sees_gpu", lambda: False)
     assert bool(BF16.unavailable()) is said
     assert "avx512_bf16" in (BF16.unavailable() or "avx512_bf16")
     assert FP16.unavailable() is None
+    monkeypatch.setattr(pytorch, "sees_gpu", lambda: True)
+    assert BF16.unavailable() is None
+
+
+def test_bfloat16_on_a_cpu_without_it_is_refused_at_loading(
+    monkeypatch: pytest.MonkeyPatch, boolq_folder: Path, tmp_path: Path
+) -> None:
+    """A GPU beside such a CPU makes the variant available, and no faster on the CPU."""
+    artifact = BF16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: False)
+    with pytest.raises(DeviceError, match="no bfloat16 instructions"):
+        BF16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
 def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> None:

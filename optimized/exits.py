@@ -34,7 +34,7 @@ _VERSION = 1
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 _MOST = 3  # exits for which every choice of thresholds on the grid is looked at
 _EXPORTED = ("exporter", "attention", "opset")
-_WORDS = ("exits", "epochs", "seed", "tolerance")
+_WORDS = ("exits", "steps", "seed", "tolerance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ExitsVariant:
     """Early exit after the layers `exits` (by default about a third and two thirds of them).
 
     `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given:
-    probabilities, or `never`. Heads are trained for `epochs` on frozen layers; with `joint`, the layers are
+    probabilities, or `never`. Heads are trained for `steps` of 32 on frozen layers; with `joint`, layers are
     trained before, towards the labels at every exit.
     """
 
@@ -52,7 +52,7 @@ class ExitsVariant:
     exits: tuple[int, ...] = ()
     loss: float = 0.5
     thresholds: tuple[float | str, ...] = ()
-    epochs: int = 10
+    steps: int = 1500
     joint: bool = False
     seed: int = 0
     tolerance: float = 1e-4  # of a logit, all stages against the whole model in PyTorch
@@ -73,8 +73,8 @@ class ExitsVariant:
             object.__setattr__(self, "thresholds", ("never",) * max(len(self.exits), 1))
         stages = len(self.exits) + 1 if self.exits else len(self.thresholds) + 1
         check_rule(self.thresholds, stages, self.loss, self.name)
-        if self.epochs < 0:
-            raise UsageError("epochs are 0 or more.", where=self.name)
+        if self.steps < 0:
+            raise UsageError("steps are 0 or more.", where=self.name)
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""

@@ -120,7 +120,7 @@ def watch(
     return read, logits
 
 
-def train(head: Head, read: Tensor, wanted: Tensor, *, epochs: int, seed: int) -> tuple[float, float]:
+def train(head: Head, read: Tensor, wanted: Tensor, *, steps: int, seed: int) -> tuple[float, float]:
     """Train one head towards logits [sequences, labels]; return its loss over all of them, before and after.
 
     The loss is the KL divergence of the head's answers from the wanted ones: 0 where they are the same.
@@ -128,11 +128,13 @@ def train(head: Head, read: Tensor, wanted: Tensor, *, epochs: int, seed: int) -
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE)
     before = _loss(head, read, wanted)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(read), generator=generator).split(2 * _BATCH):
-            optimiser.zero_grad()
-            soft_cross_entropy(head(read[rows]), wanted[rows], 1.0).mean().backward()
-            optimiser.step()
+    order: list[Tensor] = []
+    for _ in range(steps):
+        order = order or list(torch.randperm(len(read), generator=generator).split(2 * _BATCH))
+        rows = order.pop()
+        optimiser.zero_grad()
+        soft_cross_entropy(head(read[rows]), wanted[rows], 1.0).mean().backward()
+        optimiser.step()
     return before, _loss(head, read, wanted)
 
 

@@ -25,14 +25,14 @@ from optimized.staged import HIDDEN, open_stages, stage_files
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What heads learn from: a checkpoint, after which of its layers they stand, texts and how often."""
+    """What heads learn from: a checkpoint, after which of its layers they stand, texts, and for how long."""
 
     task: Task
     checkpoint: Checkpoint
     exits: tuple[int, ...]
     examples: Sequence[Example]
     max_length: int
-    epochs: int
+    steps: int
     seed: int
     tolerance: float
 
@@ -55,7 +55,7 @@ def make(lesson: Lesson, session: Session, folder: Path) -> dict[str, Any]:
         "depths": list(depths),
         "training": {
             "examples": len(lesson.examples),
-            "epochs": lesson.epochs,
+            "steps": lesson.steps,
             "seed": lesson.seed,
             "loss": losses,
             "loss_is": "KL divergence from the last layer's answers, before and after, by exit",
@@ -75,7 +75,7 @@ def _taught(lesson: Lesson, stages: Sequence[internal.Stage], session: Session) 
     )
     found = {}
     for stage, mine in zip(stages, read, strict=False):
-        losses = internal.train(stage.head, mine, wanted, epochs=lesson.epochs, seed=lesson.seed)
+        losses = internal.train(stage.head, mine, wanted, steps=lesson.steps, seed=lesson.seed)
         found[str(stage.depth)] = [round(each, 6) for each in losses]
     return found
 

@@ -85,8 +85,8 @@ def _stop(record: Record) -> str:
         return ""
     ended = {"precision": "reached", "rounds": "not reached in ten times the profile's rounds"}
     how = ended.get(record.stop.reason, f"ended by {record.stop.reason}")
-    found = "" if record.stop.half_width is None else f", {100 * record.stop.half_width:.2g} % in the end"
-    return f"; precision of {100 * record.stop.asked:.2g} % asked for: {how}{found}"
+    found = "" if record.stop.half_width is None else f", {shown(100 * record.stop.half_width)} % in the end"
+    return f"; precision of {100 * record.stop.asked:g} % asked for: {how}{found}"
 
 
 def _start(group: Sequence[Figures]) -> str:

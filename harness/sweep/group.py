@@ -53,6 +53,8 @@ class Group:
     """When to stop adding rounds to the profile's; None adds none."""
     _crew: Crew = field(init=False)
     _journal: list[Entry] = field(init=False)
+    _since: int = field(init=False, default=0)
+    """When the last round ended or the launch began: starting workers is part of the time it takes."""
     _alive: dict[str, Cell] = field(init=False)
     _look: Look = field(init=False)
 
@@ -105,6 +107,7 @@ class Group:
     def _launch(self, launch: int) -> None:
         """Start all workers anew."""
         self._crew.end()
+        self._since = self.machine.clock()
         self._open_all(launch)
 
     def _add_rounds(self, launch: int) -> None:
@@ -169,10 +172,10 @@ class Group:
             if not self._alive:
                 return
             part = index % len(self.slices)
-            begin = self.machine.clock()
             visits = self._round(index, self.slices[part])
             shared = {"kind": "round", "group": self.name, "index": index, "slice": part, "launch": launch}
-            elapsed = {"elapsed_ns": self.machine.clock() - begin}
+            now = self.machine.clock()
+            elapsed, self._since = {"elapsed_ns": now - self._since}, now
             self._keep({**shared, **elapsed, "indexes": list(self.slices[part]), "visits": visits})
 
     def _round(self, index: int, indexes: Sequence[int]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from optimized.staged import StagedSystem
 
 _, DYNAMIC = VARIANTS
 LAYERS = 4
-EXITS = ExitsVariant(exits=(1, 2), epochs=2)
+EXITS = ExitsVariant(exits=(1, 2), steps=40)
 INT8 = replace(EXITS, name="onnx-exits-int8", weights="int8")
 
 
@@ -147,7 +147,7 @@ def test_training_brings_a_head_nearer_to_the_last_layer(deep_folder: Path) -> N
         segments = torch.tensor(padded.segments[None], dtype=torch.int64)
         alone = model(ids, torch.ones_like(ids), segments).logits[0]
     torch.testing.assert_close(wanted[7], alone, atol=1e-4, rtol=0)
-    first, last = internal.train(stages[0].head, read[0], wanted, epochs=20, seed=0)
+    first, last = internal.train(stages[0].head, read[0], wanted, steps=60, seed=0)
     assert 0 < last < first / 2
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -185,7 +185,7 @@ def test_other_families_and_heads_stop_too(family: str, name: str, tmp_path: Pat
     """RoBERTa, DistilBERT; two spans, and several sequences a request. All stages agree with the model."""
     task = get_task(name)
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / family)
-    variant = ExitsVariant(thresholds=(0.6,), epochs=1)
+    variant = ExitsVariant(thresholds=(0.6,), steps=2)
     artifact = variant.prepare(task, trained(folder, task), tiny.LONG, tiny.workshop(tmp_path / "cache"))
     made = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     asked = tiny.task_examples(task, 5)
@@ -198,7 +198,7 @@ def test_other_families_and_heads_stop_too(family: str, name: str, tmp_path: Pat
 def test_layers_and_exits_can_be_trained_together(deep_folder: Path, tmp_path: Path) -> None:
     """A checkpoint of its own comes of it, with the same tensors; at `never` it answers."""
     shop = tiny.workshop(tmp_path)
-    variant = replace(EXITS, joint=True, thresholds=("never",), epochs=1)
+    variant = replace(EXITS, joint=True, thresholds=("never",), steps=2)
     artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, shop)
     made = [shop.cache.find(key) for key in shop.cache.made]  # type: ignore[attr-defined]
     assert [each.manifest["recipe"] for each in made] == ["joint-exits", "exits", "onnx-exits"]
@@ -232,7 +232,7 @@ def test_a_system_describes_its_exits(deep_folder: Path, shelf: Path) -> None:
         ({"exits": (1, 2), "thresholds": (0.5,)}, "2 for 3 stages"),
         ({"exits": (1,), "thresholds": (1.5,)}, "no threshold"),
         ({"loss": -1.0}, "loss"),
-        ({"epochs": -1}, "epochs"),
+        ({"steps": -1}, "steps"),
     ],
 )
 def test_exits_that_are_none_are_refused(words: dict[str, Any], message: str) -> None:

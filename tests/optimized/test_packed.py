@@ -1,5 +1,6 @@
 """Packed batches: the plain answers at any lengths, nothing read across sequences, budgets held."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ import torch
 from encoders import model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sequences import sequence
 
 from baselines.batching import Padded, pad
 from baselines.classifier import load_classifier, runner, uses_segments
 from baselines.pytorch import VARIANTS as PLAIN
 from harness.errors import CheckpointError, DeviceError, UsageError
-from harness.system import EncodedSequence, Logits, Placement, Settings
+from harness.system import Logits, Placement, Settings
 from harness.tasks import get_task
-from harness.tasks.base import Task
 from harness.tasks.boolq import BOOLQ
 from optimized.packed import VARIANTS, PackedVariant, packs
 from optimized.packing import (
@@ -36,15 +37,6 @@ HEADS = ("boolq", "wic", "copa")
 FAMILIES = ("bert", "roberta", "distilbert")
 
 
-def sequence(length: int, seed: int) -> EncodedSequence:
-    """Return random tokens after the special ones, two segments, and two spans of one token or more."""
-    random = np.random.default_rng(seed)
-    ids = random.integers(len(tiny.SPECIAL), len(tiny.vocabulary()), length)
-    segments = (np.arange(length) > length // 2).astype(np.int64)
-    middle = length // 2
-    return EncodedSequence(ids, segments, ((0, middle), (middle, length)))
-
-
 @pytest.fixture(scope="module")
 def both() -> dict[tuple[str, str], tuple[Any, Any]]:
     """Return for each family and head a plain model, and the same one with packed attention."""
@@ -56,11 +48,6 @@ def both() -> dict[tuple[str, str], tuple[Any, Any]]:
             packed.config._attn_implementation = "packed"  # what loading with it sets
             made[family, head] = (plain, PackedModel(packed, one_by_one, uses_segments(packed)))
     return made
-
-
-def alone(task: Task, sequences: list[EncodedSequence]) -> list[EncodedSequence]:
-    """Return the sequences with spans where the head reads any."""
-    return sequences if task.head == "span" else [replace(one, spans=()) for one in sequences]
 
 
 @given(lengths=st.lists(st.integers(2, 60), min_size=1, max_size=7), seed=st.integers(0, 99))
@@ -76,7 +63,8 @@ def test_packed_answers_are_the_plain_ones_at_any_lengths(
 ) -> None:
     """In float32, each sequence against itself alone, in the order that was asked."""
     plain, packed = both[family, head]
-    sequences = alone(get_task(head), [sequence(length, seed + at) for at, length in enumerate(lengths)])
+    spans = get_task(head).head == "span"
+    sequences = [sequence(length, seed + at, spans=spans) for at, length in enumerate(lengths)]
     expected = np.concatenate([runner(plain)(pad([one], 0)) for one in sequences])
     np.testing.assert_allclose(packed.launch(sequences).numpy(), expected, atol=2e-4)
 
@@ -87,8 +75,8 @@ def test_nothing_leaks_from_one_sequence_into_another(
 ) -> None:
     """Other tokens, and another length, in the middle: the neighbours answer the same to the last bit."""
     _, packed = both[family, "boolq"]
-    first, middle, last = (replace(sequence(length, length), spans=()) for length in (9, 14, 23))
-    other, longer = replace(sequence(14, 77), spans=()), replace(sequence(31, 78), spans=())
+    first, middle, last = (sequence(length, length) for length in (9, 14, 23))
+    other, longer = sequence(14, 77), sequence(31, 78)
     before = packed.launch([first, middle, last])
     after = packed.launch([first, other, last])
     assert torch.equal(before[[0, 2]], after[[0, 2]])
@@ -169,7 +157,7 @@ def test_a_whole_model_answers_the_same_through_the_kernel() -> None:
     """As it is called on CUDA, with a stand-in for the kernel."""
     plain, packed = model_of("bert", BOOLQ), model_of("bert", BOOLQ)
     packed.config._attn_implementation = "packed"
-    sequences = [replace(sequence(length, length), spans=()) for length in (5, 30, 11)]
+    sequences = [sequence(length, length) for length in (5, 30, 11)]
     expected = np.concatenate([runner(plain)(pad([one], 0)) for one in sequences])
     found = PackedModel(packed, by_flash(Flash()), segments=True).launch(sequences)
     np.testing.assert_allclose(found.numpy(), expected, atol=2e-4)
@@ -185,7 +173,7 @@ def test_packed_attention_on_cuda_is_for_16_bits() -> None:
 
 def test_a_pytorch_without_the_kernel_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a variant that works all the same."""
-    monkeypatch.setitem(__import__("sys").modules, "torch.nn.attention.varlen", None)
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", None)
     with pytest.raises(DeviceError, match="no variable-length attention") as refused:
         attend_on(torch.device("cuda", 0), torch.bfloat16)
     assert "pytorch-sorted-bf16" in str(refused.value)
@@ -231,7 +219,7 @@ def test_loading_with_attention_packed_is_what_the_models_here_were_given(boolq_
     """The configuration names it, and a plain forward pass without packing is refused."""
     model = load_classifier(boolq_folder, "packed")
     assert model.config._attn_implementation == "packed"
-    one = pad([replace(sequence(5, 0), spans=())], 0)
+    one = pad([sequence(5, 0)], 0)
 
     def run(padded: Padded) -> Logits:
         return runner(model)(padded)

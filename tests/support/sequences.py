@@ -1,0 +1,15 @@
+"""Random encoded sequences, for tests of how systems put them together."""
+
+import numpy as np
+import tiny
+
+from harness.system import EncodedSequence
+
+
+def sequence(length: int, seed: int, *, spans: bool = False) -> EncodedSequence:
+    """Return random tokens that are not special, in two segments; two spans of a token or more if asked."""
+    random = np.random.default_rng(seed)
+    ids = random.integers(len(tiny.SPECIAL), len(tiny.vocabulary()), length)
+    middle = length // 2
+    segments = (np.arange(length) > middle).astype(np.int64)
+    return EncodedSequence(ids, segments, ((0, middle), (middle, length)) if spans else ())

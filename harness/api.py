@@ -146,10 +146,9 @@ def gate_runs(
 
 def track_runs(quantity: str = "throughput", *, store: Folder | None = None) -> "list[Series]":
     """Return each cell's history of a quantity over the runs of the store, with its change points."""
-    from harness.contrast import quantity_named
     from harness.history import history
 
-    return history(read("all", store=store), quantity_named(quantity).name)
+    return history(read("all", store=store), quantity)
 
 
 def _store(folder: Folder | None) -> "Store":

@@ -9,16 +9,22 @@ that a long quiet series does not report changes that nobody would feel.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
+from harness.compare import REFERENCES, Ratio, speedup
 from harness.contrast import QUANTITIES, CellKey, Quantity, key_of
 from harness.contrast.base import PERCENTILES
+from harness.errors import unknown_name
 from harness.estimate import Estimate, Floats, Unavailable, energy_per_request, throughput
 from harness.record import Record
+
+SPEED_UP = Quantity("speedup", "speed-up", "x", higher_is_better=True, tolerance=2.0, unpaired=5.0)
+TRACKED: dict[str, Quantity] = {SPEED_UP.name: SPEED_UP, **QUANTITIES}
+"""What has a history. A speed-up is over the reference of the same run, so that a slow day cancels out."""
 
 LEAST_POINTS = 6
 """Points before anything is said of a change: three on each side."""
@@ -35,15 +41,17 @@ whole where the noise has the heavy tails of timings (tests/test_history.py)."""
 
 @dataclass(frozen=True, slots=True)
 class SeriesKey:
-    """What one series is of: a cell on one machine, over the same examples."""
+    """What one series is of: a cell on one machine, over the same examples; `over` is a ratio's reference."""
 
     cell: CellKey
     host: str
     data: str
+    over: str = ""
 
     def __str__(self) -> str:
         """Say it as a heading does."""
-        return f"{self.cell} on host {self.host[:12]}"
+        over = f" over {self.over}" if self.over else ""
+        return f"{self.cell}{over} on host {self.host[:12]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +100,19 @@ class Series:
 
 
 def history(records: Iterable[Record], quantity: str) -> list[Series]:
-    """Return the series of one quantity, each with its change points; records without it are left out."""
-    wanted = QUANTITIES[quantity]
+    """Return the series of one quantity, each with its change points; records without it are left out.
+
+    UsageError for a quantity that is not in `TRACKED`.
+    """
+    if quantity not in TRACKED:
+        raise unknown_name("quantity", quantity, TRACKED)
+    wanted, known = TRACKED[quantity], list(records)
     found: dict[SeriesKey, list[Point]] = {}
-    for record in records:
-        is_reference = record.cell.variant.endswith(("@base", "@base-again"))
-        if not is_reference and (point := _point(wanted, record)):
-            key = SeriesKey(key_of(record), record.host.fingerprint, record.data.fingerprint)
+    for record, over, figure in _speedups(known) if wanted is SPEED_UP else _figures(known, quantity):
+        if point := _point(wanted, record, figure):
+            key = SeriesKey(key_of(record), record.host.fingerprint, record.data.fingerprint, over)
             found.setdefault(key, []).append(point)
-    return [
-        _series(key, wanted, points) for key, points in sorted(found.items(), key=lambda each: str(each[0]))
-    ]
+    return [_series(key, wanted, found[key]) for key in sorted(found, key=str)]
 
 
 def change_points(values: Sequence[float] | Floats, tolerance: float, *, as_share: bool = True) -> list[int]:
@@ -196,8 +206,28 @@ def _moved(before: Point, after: Point) -> Iterable[str]:
         yield f"model: {before.model[:12]}, then {after.model[:12]}"
 
 
-def _point(quantity: Quantity, record: Record) -> Point | None:
-    found = _FIGURES[quantity.name](record)
+Figure = tuple[Record, str, Estimate | Ratio | None]
+
+
+def _figures(records: Sequence[Record], quantity: str) -> Iterator[Figure]:
+    for record in records:
+        if not record.cell.variant.endswith(("@base", "@base-again")):
+            yield record, "", _FIGURES[quantity](record)
+
+
+def _speedups(records: Sequence[Record]) -> Iterator[Figure]:
+    """Yield each record's speed-up over what ran beside it: the baseline, or else the unpadded reference."""
+    beside = {(record.run, record.cell.group, record.cell.variant): record for record in records}
+    for record in records:
+        names = [name for name in REFERENCES if (record.run, record.cell.group, name) in beside]
+        if not names or record.cell.variant == names[0]:
+            continue
+        ratio = speedup(record, beside[record.run, record.cell.group, names[0]])
+        if isinstance(ratio, Ratio):
+            yield record, names[0], ratio
+
+
+def _point(quantity: Quantity, record: Record, found: Estimate | Ratio | None) -> Point | None:
     if found is None or not math.isfinite(found.value) or (quantity.change_unit == "%" and found.value <= 0):
         return None
     revision = str(record.revision) if record.revision else None

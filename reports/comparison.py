@@ -27,6 +27,7 @@ UNITS: dict[str, tuple[Unit, ...]] = {
     "B": MEMORIES,
     "1/s": (Unit("/s", 1.0),),
     "share": (Unit("%", 0.01),),
+    "x": (Unit("x", 1.0),),
 }
 """How each unit of a quantity is shown."""
 _KINDS = {

@@ -70,6 +70,7 @@ def _table(series: Series) -> Table:
         for at, point in enumerate(series.points)
     )
     remarks = [_told(shift, series) for shift in series.shifts]
+    remarks += [_WITH_THE_MACHINE] if series.shifts and series.quantity.name in _ABSOLUTE else []
     if not remarks:
         remarks = [
             f"No change point: {series.why_none}."
@@ -77,6 +78,13 @@ def _table(series: Series) -> Table:
             else "No change of level in its own noise."
         ]
     return Table(f"{series.quantity.heading}: {series.key}", _COLUMNS, rows, remarks=tuple(remarks))
+
+
+_ABSOLUTE = ("throughput", "latency_p50", "latency_p90", "latency_p95", "latency_p99", "energy")
+_WITH_THE_MACHINE = (
+    "Absolute figures move with the machine and what else it does: a change is of code and machine together. "
+    "`--quantity speedup` is of the code."
+)
 
 
 def _mark(shift: Shift, series: Series) -> str:

@@ -14,6 +14,7 @@ from harness.cli.options import (
     MaxLength,
     ModelName,
     ProfileName,
+    QualityOf,
     Quiet,
     Rounds,
     ScenarioNames,
@@ -91,6 +92,7 @@ def gate(
     profile: ProfileName = "default",
     rounds: Rounds = None,
     limit: Limit = None,
+    quality: QualityOf = "full",
     seed: Seed = 0,
     store: StoreFolder = None,
     format_: Format = "text",
@@ -112,7 +114,7 @@ def gate(
         plain = {"task": task, "data": data, "model": model, "device": device, "boundary": boundary}
         sizes = {"threads": threads, "max_length": max_length, "rounds": rounds, "sample": limit}
         named = {"variants": names(variants or "") or None, "scenarios": names(scenario)}
-        wanted = {**plain, **sizes, **named, "profile": profile, "seed": seed}
+        wanted = {**plain, **sizes, **named, "profile": profile, "seed": seed, "quality": quality}
         outcome = _held(_measured(context.obj, wanted, versus, root, quiet=quiet), held)
     _show(outcome, "json" if json else format_)
     raise typer.Exit(0 if allow_noise and outcome.exit_code == NOISY else outcome.exit_code)

@@ -1,6 +1,8 @@
 """`bench report`: render tables, plots and the page again from records."""
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -70,6 +72,7 @@ def report(
     from reports import Style, book_of, files_of, written
 
     toolbox: Toolbox = context.obj
+    context.with_resource(_uncollected())
     factors = factors_of(price_per_hour, prices, carbon)
     names = _tables(tables, priced=prices is not None or carbon is not None)
     folders, records, unreadable = _read(toolbox.store(store), runs or ["latest"])
@@ -87,6 +90,18 @@ def report(
         deliver_text(text, output, form=form, environ=toolbox.environ)
     if unreadable:
         raise typer.Exit(SKIPPED)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector of cycles from going over thousands of records again and again: they hold none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _read(store: Path, runs: Sequence[str]) -> "tuple[list[RunFolder], list[Record], list[Unreadable]]":

@@ -22,9 +22,9 @@ def track(
         typer.Option(
             "--quantity",
             metavar="NAME,...",
-            help="throughput, latency_p50, _p90, _p95, _p99, energy, memory, quality or size.",
+            help="speedup, throughput, latency_p50, _p90, _p95, _p99, energy, memory, quality or size.",
         ),
-    ] = "throughput",
+    ] = "speedup",
     task: Annotated[str, typer.Option("--task", help="Of this task only.")] = "",
     variants: Annotated[str, typer.Option("--variants", metavar="NAME,...", help="Of these only.")] = "",
     format_: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
@@ -77,16 +77,15 @@ def _records(root: Path, task: str, variants: tuple[str, ...]) -> "tuple[list[Re
 
 
 def _histories(records: "list[Record]", quantities: tuple[str, ...]) -> "list[Series]":
-    from harness.contrast import quantity_named
     from harness.errors import MeasurementError
     from harness.history import history
 
-    wanted = [quantity_named(name).name for name in quantities]
-    found = [series for name in wanted for series in history(records, name)]
+    found = [series for name in quantities for series in history(records, name)]
     if not found:
         raise MeasurementError(
-            f"no record has {' or '.join(wanted)}.",
-            remedy="Modelled joules have no history; latency needs scenario single-stream.",
+            f"no record has {' or '.join(quantities)}.",
+            remedy="A speed-up needs a run with pytorch-fixed or pytorch-dynamic in it, latency scenario "
+            "single-stream; modelled joules have no history. `--quantity throughput` is of every run.",
         )
     return found
 

@@ -141,6 +141,14 @@ def test_all_runs_are_reported_at_once(world: World, capsys: pytest.CaptureFixtu
     assert {row["run"] for row in found} == {"copy-000000", "copy-000001", "copy-000002"}
 
 
+def test_the_collector_of_cycles_works_again_after_a_report(world: World) -> None:
+    """It rests only while records are read."""
+    import gc
+
+    assert bench(world, "r1") == 0
+    assert gc.isenabled()
+
+
 def test_corrupt_records_are_named_skipped_and_counted(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,12 +36,13 @@ def test_the_history_names_the_commits_that_changed_it(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """501 ms of 100 requests become 600: 501 / 600 - 1 = -16.5 %; a commit with changed files says so."""
-    assert track(world) == 0
+    assert track(world, "--quantity", "throughput") == 0
     out = capsys.readouterr().out
     assert out.startswith(
         "throughput: boolq, onnx-int8, cpu, single-stream, 2 threads, length 256 on host cccc"
     )
     assert "Changed by -16.5 %, worse, in c5..c6-dirty." in out
+    assert "Absolute figures move with the machine" in " ".join(out.split())
     assert "<- -16.5 %, worse" in next(line for line in out.splitlines() if "c6-dirty" in line)
 
 
@@ -57,7 +58,7 @@ def test_machines_get_every_point_and_every_change(world: World, capsys: pytest.
 
 def test_plots_lie_with_their_data(world: World, tmp_path: Path) -> None:
     """SVG, PNG and CSV of each series."""
-    assert track(world, "--plots", str(tmp_path / "plots")) == 0
+    assert track(world, "--quantity", "throughput", "--plots", str(tmp_path / "plots")) == 0
     names = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert names == [f"history-01-throughput-onnx-int8.{kind}" for kind in ("csv", "png", "svg")]
     assert "c6-dirty" in (tmp_path / "plots" / names[0]).read_text()
@@ -69,6 +70,7 @@ def test_plots_lie_with_their_data(world: World, tmp_path: Path) -> None:
         (("--quantity", "speed"), 2, "unknown quantity"),
         (("--task", "cb"), 2, "there is no record of this"),
         (("--quantity", "size"), 4, "no record has size"),
+        ((), 4, "A speed-up needs a run with pytorch-fixed"),
     ],
 )
 def test_what_has_no_history_is_said(

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import tiny
 import torch
+import yaml
 
 from baselines.classifier import load_classifier
 from baselines.finetune import split_for_selection
 from baselines.pytorch import VARIANTS
 from harness.errors import BenchError, CheckpointError, DataError, UsageError
+from harness.study.ladder import parse
 from harness.system import Sources
 from harness.tasks import get_task
 from harness.tasks.base import Task
@@ -273,6 +275,15 @@ def test_data_that_must_not_be_learned_from_are_refused(deep_folder: Path, tmp_p
     same = refusal(EXITS, BOOLQ, replace(sources, reported_sha256="c" * 64), tmp_path)
     assert isinstance(same, DataError)
     assert "choice" in refusal(EXITS, get_task("copa"), sources, tmp_path).message
+
+
+def test_the_ladder_of_the_documentation_can_be_made() -> None:
+    """All its rungs, the rival of half the depth among them."""
+    page = (Path(__file__).parents[2] / "docs" / "exits.md").read_text(encoding="utf-8")
+    words = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    made = {rung.name: variant_of(rung.words()) for rung in parse(words, "exits.yaml", {}).rungs}
+    assert [each.engine.name for each in made.values()] == ["onnx-int8", "onnx-exits-int8", "onnx-int8"]
+    assert made["half"].recipes[0].kind == "distil"
 
 
 def test_a_rung_takes_exits_as_options(deep_folder: Path) -> None:

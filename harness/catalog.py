@@ -34,7 +34,6 @@ def default_variants(device: str) -> tuple[str, ...]:
     return DEFAULT_VARIANTS if device == "cpu" else GPU_VARIANTS
 
 
-
 @dataclass(frozen=True, slots=True)
 class Family:
     """A family of pretrained encoders: what works with it, and what an engine cannot do and why."""

@@ -34,8 +34,8 @@ class Facts(BaseModel):
 class CellFacts(Facts):
     """What was measured: task x variant x settings; `group` names the cells it is compared with.
 
-    `command`, `definition` and `rung` are sha256 of what makes a program from outside, a user's own task and a
-    ladder's rung, empty for all others; `cores` is what all instances of a rung share, 0 for all others.
+    `command`, `definition` and `rung` are sha256 of what makes a program from outside, a user's own task and
+    a ladder's rung, empty for all others; `cores` is what all instances of a rung share, 0 for all others.
     """
 
     id: str
@@ -119,9 +119,10 @@ class Round(Facts):
     time of others on our CPUs (SMT siblings included) and on all other CPUs, what the hypervisor took from
     ours, and what the harness's own parent process used; None where the kernel hides it.
 
-    A window repeats its slice in whole `passes`. `token_squares` sums the squares of the sequences' lengths. Where requests arrive at a rate, `offered_ns` is how long
-    they kept arriving and `late_ns` how late the harness woke up for one, the median. `cycles` and
-    `instructions` are those of the process tree in the window.
+    A window repeats its slice in whole `passes`. `token_squares` sums the squares of the sequences' lengths.
+    Where requests arrive at a rate, `offered_ns` is how long they kept arriving and `late_ns` how late the
+    harness woke up for one, the median. `cycles` and `instructions` are those of the process tree in the
+    window.
     """
 
     index: int
@@ -346,8 +347,8 @@ class Idle(Facts):
 class EnergyFacts(Facts):
     """The meter that was used and the ones that were not.
 
-    `skipped` holds (meter, why it was skipped, what would allow it), `check` what the meter showed when it was
-    tried before the sweep (the fields of `harness.meters.check.Check`).
+    `skipped` holds (meter, why it was skipped, what would allow it), `check` what the meter showed when it
+    was tried before the sweep (the fields of `harness.meters.check.Check`).
     """
 
     meter: str | None

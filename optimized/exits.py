@@ -30,7 +30,7 @@ from optimized.recipe import made_from
 from optimized.resumable import Session, find_or_resume
 from optimized.staged import StagedSystem, open_stages
 
-_VERSION = 1
+_VERSION = 2
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 _MOST = 3  # exits for which every choice of thresholds on the grid is looked at
 _EXPORTED = ("exporter", "attention", "opset")

@@ -127,6 +127,8 @@ def train(head: Head, read: Tensor, wanted: Tensor, *, steps: int, seed: int) ->
     """
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE)
+    # without an end at zero, small training splits end on whatever the last few batches said
+    fading = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, max(steps, 1))
     before = _loss(head, read, wanted)
     order: list[Tensor] = []
     for _ in range(steps):
@@ -135,6 +137,7 @@ def train(head: Head, read: Tensor, wanted: Tensor, *, steps: int, seed: int) ->
         optimiser.zero_grad()
         soft_cross_entropy(head(read[rows]), wanted[rows], 1.0).mean().backward()
         optimiser.step()
+        fading.step()
     return before, _loss(head, read, wanted)
 
 

@@ -38,9 +38,7 @@ GROUP_RULES: tuple[Callable[[Record, Sequence[Record]], Doubt | None], ...] = (*
 """Every rule about a record and its peers, the records of its group with or without itself."""
 
 
-def doubts(
-    record: Record, peers: Sequence[Record] = (), others: Sequence[Record] = ()
-) -> tuple[Doubt, ...]:
+def doubts(record: Record, peers: Sequence[Record] = (), others: Sequence[Record] = ()) -> tuple[Doubt, ...]:
     """Return every doubt about a record; `peers` are the records of its group, `others` all at hand.
 
     The record itself may be among either.

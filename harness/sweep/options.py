@@ -202,7 +202,6 @@ def _check_numbers(options: RunOptions, cores: int) -> None:
             limit = f"this process may use {cores} CPUs" if name == "--threads" else f"at most {high:,}"
             raise UsageError(f"{name} {value} is out of range.", remedy=f"It is at least 1; {limit}.")
 
-
     if options.time_budget_s is not None and options.precision is None:
         raise UsageError(
             "--time-budget ends what --precision asks for, and nothing is asked for.",

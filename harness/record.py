@@ -16,19 +16,55 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.estimate import Estimate
+from harness.facts import (
+    Conditions,
+    Facts,
+    GpuMoment,
+    Host,
+    Idle,
+    Moment,
+    OfferedLoad,
+    Revision,
+    Spent,
+    Trial,
+)
 from harness.meters.base import Reading
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ArtifactFacts",
+    "CellFacts",
+    "Conditions",
+    "DataFacts",
+    "EnergyFacts",
+    "Facts",
+    "Failure",
+    "GpuMoment",
+    "Host",
+    "Idle",
+    "Memory",
+    "ModelFacts",
+    "Moment",
+    "Observer",
+    "OfferedLoad",
+    "Percentile",
+    "PlacementFacts",
+    "Quality",
+    "Record",
+    "Revision",
+    "Round",
+    "Samples",
+    "Spent",
+    "Start",
+    "Stop",
+    "Trial",
+]
 
 SCHEMA_VERSION = 3
 """What `Record.schema_version` says; a test holds the two together."""
-
-
-class Facts(BaseModel):
-    """A part of a record: frozen, and closed to unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CellFacts(Facts):
@@ -188,41 +224,6 @@ class Stop(Facts):
     half_width: float | None
 
 
-class Trial(Facts):
-    """One rate that was tried for a promise: requests per second offered and answered, and its latency.
-
-    `value_ns` is the promise's percentile by nearest rank, over `requests` of which `have` are distinct,
-    while such a percentile needs `needed`.
-    """
-
-    rate: float
-    achieved: float
-    requests: int
-    value_ns: int
-    needed: int
-    have: int
-    overloaded: bool
-    kept: bool
-
-
-class OfferedLoad(Facts):
-    """Requests per second that arrived and that were answered, over all rounds of scenario `server`.
-
-    `overloaded` says that the system fell behind; `seed` draws the arrivals. `promise` was asked for by
-    `--slo`, `highest_rate` is the highest of `trials` that kept it, and `capacity` what it answers without
-    waiting.
-    """
-
-    rate: float
-    achieved: float
-    overloaded: bool
-    seed: int
-    promise: str = ""
-    highest_rate: float | None = None
-    capacity: float | None = None
-    trials: tuple[Trial, ...] = ()
-
-
 class Memory(Facts):
     """Peak memory of the worker's process tree, and how the kernel counted it (`PSS` or `RSS`)."""
 
@@ -247,18 +248,6 @@ class Quality(Facts):
     unavailable: str | None = None
     unstable: int | None = None
     timed_sha256: str | None = None
-
-
-class Spent(Facts):
-    """What a system that adapts spent on a timed request: layers, the stage that answered, tokens.
-
-    `histogram` counts distinct timed examples by value, `quality` holds the primary metric of those with a
-    label. Both are empty where there are more than two dozen values, `quality` also where there is none.
-    """
-
-    mean: float
-    histogram: dict[str, int] = Field(default_factory=dict)
-    quality: dict[str, float] = Field(default_factory=dict)
 
 
 class Samples(Facts):
@@ -290,60 +279,6 @@ class Observer(Facts):
     pollers: int | None = None
 
 
-class GpuMoment(Facts):
-    """One board now; `throttled_by` names what holds its clocks down, `foreign` counts processes of others.
-
-    `held_back_ns` counts, by `power` and `thermal`, for how long a limit has done so since the driver came.
-    """
-
-    name: str
-    temperature_c: int | None = None
-    sm_clock_mhz: int | None = None
-    throttled_by: tuple[str, ...] = ()
-    held_back_ns: dict[str, int] = Field(default_factory=dict)
-    foreign: int | None = None
-
-
-class Moment(Facts):
-    """What moves by itself, at one moment; of the CPUs of the run where it is about CPUs.
-
-    `thermal_throttles` to `swapped_pages` count since boot, so only differences of them mean something.
-    """
-
-    load_average: float | None = None
-    frequency_khz: int | None = None
-    temperature_mc: int | None = None
-    thermal_throttles: int | None = None
-    quota_throttled_us: int | None = None
-    steal_ns: int | None = None
-    pressure_us: dict[str, int] = Field(default_factory=dict)
-    swapped_pages: int | None = None
-    gpus: tuple[GpuMoment, ...] = ()
-
-
-class Conditions(Facts):
-    """The moments before the first worker and after the last, `span_ns` apart.
-
-    `busiest` names the process of others that worked most meanwhile, and how many CPUs it kept busy.
-    """
-
-    before: Moment
-    after: Moment
-    span_ns: int
-    busiest: str | None = None
-
-
-class Idle(Facts):
-    """Energy of windows in which all workers are loaded and stopped: before the first round, after the last.
-
-    Readings as in a Round; where idle is not measured they are empty and `unavailable` says why.
-    """
-
-    before: tuple[Reading, ...] = ()
-    after: tuple[Reading, ...] = ()
-    unavailable: str | None = None
-
-
 class EnergyFacts(Facts):
     """The meter that was used and the ones that were not.
 
@@ -355,25 +290,6 @@ class EnergyFacts(Facts):
     describe: dict[str, Any]
     skipped: tuple[tuple[str, str, str], ...]
     check: dict[str, Any] | None = None
-
-
-class Host(Facts):
-    """The fingerprint of the machine; `name_sha256` hides its name, `facts` holds what bears on speed."""
-
-    fingerprint: str
-    name_sha256: str
-    facts: dict[str, Any]
-
-
-class Revision(Facts):
-    """The commit of the project under test, shortened; `dirty` where files it tracks had been changed."""
-
-    commit: str
-    dirty: bool
-
-    def __str__(self) -> str:
-        """Say it as git does."""
-        return f"{self.commit}{'-dirty' if self.dirty else ''}"
 
 
 class Record(Facts):

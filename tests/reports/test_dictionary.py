@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import record
+from harness import facts, record
 from harness.estimate import Estimate
 from harness.meters.base import Reading
 from harness.meters.check import Check, ZoneCheck
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding=
 PARTS = {
     kind.__name__: set(kind.model_fields)
     for kind in Facts.__subclasses__()
-    if kind.__module__ == record.__name__
+    if kind.__module__ in (record.__name__, facts.__name__)
 }
 PLAIN = {
     kind.__name__: {field.name for field in dataclasses.fields(kind)}

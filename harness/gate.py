@@ -97,6 +97,16 @@ class Outcome:
         """Return what the command exits with."""
         return EXIT_CODES[self.status]
 
+    @property
+    def only_noise(self) -> bool:
+        """Say whether all that is wrong is noise of the machine.
+
+        A loss of quality is none: the same examples were answered worse, whatever others would show.
+        """
+        noisy = [check for check in self.checks if check.status == "too noisy"]
+        of_quality = any(check.found and check.found.quantity.name == "quality" for check in noisy)
+        return self.status == "too noisy" and not of_quality
+
 
 def gate(
     pairings: Sequence[Pairing],

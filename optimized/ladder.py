@@ -134,6 +134,8 @@ def _preparation(artifacts: Sequence[Artifact], cache: Cache) -> list[dict[str, 
     """Return what every artifact, and what it was made from, cost when it was made, once each."""
     found: dict[str, dict[str, Any]] = {}
     for artifact in artifacts:
+        for stage in artifact.manifest.get("stages", ()):  # of a cascade, each with its own way
+            found |= {step["key"]: step for step in stage.get("preparation", ())}
         for one in _with_parents(artifact, cache):
             known = {name: one.manifest.get(name) for name in ("recipe", "seconds", "energy")}
             found.setdefault(one.key, {"key": one.key, **known})

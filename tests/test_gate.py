@@ -69,6 +69,7 @@ def test_a_loss_of_quality_that_other_examples_might_not_show_is_noise() -> None
     worse = a_quality(metrics={"accuracy": an_accuracy(0.87, 0.70, 0.95)})
     found = gate([a_pair(quality=worse)], rules({"quality": {"max-degradation": 0.5}}))
     assert (found.status, found.exit_code) == ("too noisy", 6)
+    assert not found.only_noise  # the machine has no part in it, so no flag lets it pass
 
 
 def test_rounds_that_disagree_are_too_noisy_to_say() -> None:
@@ -78,6 +79,7 @@ def test_rounds_that_disagree_are_too_noisy_to_say() -> None:
     found = gate([a_pair(head)], rules(SPEED))
     assert (found.status, found.exit_code) == ("too noisy", 6)
     assert "which noise alone may do" in found.checks[0].reason
+    assert found.only_noise
 
 
 def test_what_base_differs_by_from_itself_is_no_regression_of_head() -> None:

@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from harness.rules import Rule
     from harness.study.gate import Versus
 
-NOISY = 6
-
 Environment = Annotated[
     Literal["auto", "same", "own"],
     typer.Option(
@@ -117,7 +115,7 @@ def gate(
         wanted = {**plain, **sizes, **named, "profile": profile, "seed": seed, "quality": quality}
         outcome = _held(_measured(context.obj, wanted, versus, root, quiet=quiet), held)
     _show(outcome, "json" if json else format_)
-    raise typer.Exit(0 if allow_noise and outcome.exit_code == NOISY else outcome.exit_code)
+    raise typer.Exit(0 if allow_noise and outcome.only_noise else outcome.exit_code)
 
 
 def _one_form(run: str | None, pin: str | None, base: str | None) -> None:

@@ -168,7 +168,7 @@ def test_parquet_holds_the_rows_of_the_csv_with_their_types() -> None:
     assert all(row["value"] is not None or row["footnote"] for row in rows)
 
 
-@pytest.mark.parametrize("form", [*(set(TEXTS) - {"github-annotations"}), "github-action-benchmark"])
+@pytest.mark.parametrize("form", sorted({*TEXTS, "github-action-benchmark"} - {"github-annotations"}))
 def test_modelled_joules_are_called_cpu_time_in_every_format(form: str) -> None:
     """And measured ones are not."""
 

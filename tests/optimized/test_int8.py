@@ -166,19 +166,10 @@ def test_a_broken_graph_is_refused(broken: float) -> None:
 def test_the_table_names_what_can_be_run() -> None:
     """Names are what users type."""
     names = [variant.name for variant in variants()]
-    wanted = (
-        "onnx-fused",
-        "onnx-int8",
-        "onnx-int8-static",
-        "openvino-int8",
-        "fastest",
-        "onnx-exits",
-        "onnx-exits-int8",
-    )
-    assert names[:7] == list(wanted)
-    assert {"pytorch-bf16", "pytorch-fp16", "pytorch-packed-bf16", "onnx-cuda"} <= set(names)
+    assert names[:4] == ["onnx-fused", "onnx-int8", "onnx-int8-static", "openvino-int8"]
+    assert {"fastest", "onnx-exits", "onnx-exits-int8", "pytorch-bf16", "pytorch-packed-bf16"} <= set(names)
     assert len(set(names)) == len(names)
     assert all(len(variant.summary) < 100 for variant in variants())
-    here = ("pytorch-bf16", "openvino-int8")  # what this machine may lack
-    runnable = [variant for variant in variants() if variant.name not in here]
+    # what every installation can run: the others need an extra, a GPU or a CPU with bfloat16
+    runnable = [variant for variant in variants() if variant.name in (*names[:3], "fastest", "onnx-exits")]
     assert all(variant.unavailable() is None for variant in runnable)

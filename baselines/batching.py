@@ -4,6 +4,7 @@ requests -> sequences -> chunks of `batch` -> padded ids, mask, segments -> engi
          -> sorted by length -> parts within a budget of tokens -> ... -> logits, put back in order
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -104,7 +105,8 @@ class Batching:
 
     The sequences of a grouped request go through the engine together. With a budget of `tokens`, sequences
     are sorted by length instead, and as many go together as it holds with their padding; `batch` then says
-    nothing.
+    nothing. `widths`, in order, are the only lengths that the engine is given, for engines that compile for
+    each: a call is padded to the next of them.
 
     `columns` holds, for each label of the task, its column in the engine's logits.
     """
@@ -115,6 +117,7 @@ class Batching:
     length: int | None = None
     tokens: int = 0
     collect: Collect = np.concatenate
+    widths: Sequence[int] = ()
 
     def answer(self, requests: Sequence[Request], run: Launch) -> Predictions:
         """Answer all requests of one call, in order, columns in the task's order of labels.
@@ -131,13 +134,19 @@ class Batching:
         return f"sorted by length, {self.tokens} tokens with padding" if self.tokens else self.batch
 
     def _in_order(self, requests: Sequence[Request], run: Launch) -> Logits:
-        parts = [run(pad(chunk, self.pad_id, self.length)) for chunk in chunks(requests, self.batch)]
+        parts = [run(self._padded(chunk)) for chunk in chunks(requests, self.batch)]
         return self.collect(parts) if parts else _NOTHING
+
+    def _padded(self, sequences: Sequence[EncodedSequence]) -> Padded:
+        if not self.widths:
+            return pad(sequences, self.pad_id, self.length)
+        longest = max(len(sequence.ids) for sequence in sequences)
+        return pad(sequences, self.pad_id, self.widths[bisect_left(self.widths, longest)])
 
     def _sorted(self, requests: Sequence[Request], run: Launch) -> Logits:
         sequences = list(sequences_of(requests))
         places = within_budget([len(sequence.ids) for sequence in sequences], self.tokens)
-        parts = [run(pad([sequences[at] for at in part], self.pad_id, self.length)) for part in places]
+        parts = [run(self._padded([sequences[at] for at in part])) for part in places]
         return in_order(self.collect(parts), places) if parts else _NOTHING
 
 

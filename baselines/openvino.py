@@ -2,7 +2,8 @@
 
 A rival with its own best settings: latency hint, one stream, the threads it was given, and the precision said
 aloud, because on CPUs with bfloat16 OpenVINO rounds to it unless told otherwise. It compiles kernels for each
-length that it has not seen yet: the first request of a length is slower.
+length that it has not seen yet, tens of milliseconds apiece: so requests are padded to the next of a few
+lengths, and all of these are compiled when the model is loaded, as whoever serves it would do.
 """
 
 import sys
@@ -15,7 +16,7 @@ import numpy as np
 
 from baselines.agreement import probes, require_agreement
 from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions, missing
-from baselines.batching import Batching, Padded, Run
+from baselines.batching import Batching, Padded, Run, pad
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import GRAPH, OnnxVariant, copy_text_side, open_session, runner
@@ -24,6 +25,7 @@ from baselines.work import work_facts
 from harness.errors import DeviceError
 from harness.system import (
     Artifact,
+    EncodedSequence,
     Example,
     Logits,
     Placement,
@@ -50,6 +52,10 @@ def load_openvino() -> Any:  # noqa: ANN401 -- a module
     import openvino
 
     return openvino
+
+
+STEP = 16
+"""Lengths that are compiled are multiples of this: a request is padded by half of it on average."""
 
 
 class OpenVinoSystem:
@@ -91,7 +97,7 @@ class OpenVinoSystem:
             "threads": int(_property(self._compiled, "INFERENCE_NUM_THREADS")),
             "streams": _property(self._compiled, "NUM_STREAMS"),
             "hint": _property(self._compiled, "PERFORMANCE_HINT"),
-            "padding": "to the longest of a call",
+            "padding": f"to the next multiple of {STEP}, compiled at load",
             "batch": self._batching.batch,
             "max_length": self._encoder.max_length,
         }
@@ -152,7 +158,24 @@ def open_model(
     facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
     facts |= work_facts(read_config(artifact.folder))
     compiled = compile_model(artifact.folder / MODEL, placement, precision)
-    return OpenVinoSystem(compiled, encoder, Batching(settings.batch, encoder.pad_id, columns), facts)
+    widths = widths_up_to(settings.max_length)
+    warm(run_of(compiled), widths, encoder.pad_id, spans=task.head == "span")
+    return OpenVinoSystem(
+        compiled, encoder, Batching(settings.batch, encoder.pad_id, columns, widths=widths), facts
+    )
+
+
+def widths_up_to(max_length: int) -> tuple[int, ...]:
+    """Return the lengths that are compiled: multiples of `STEP`, and the maximum length."""
+    return (*range(STEP, max_length, STEP), max_length)
+
+
+def warm(run: Run, widths: Sequence[int], pad_id: int, *, spans: bool) -> None:
+    """Let the engine compile for each length, one sequence at a time."""
+    for width in widths:
+        ids = np.full(width, pad_id + 1, dtype=np.int64)
+        marks = ((0, 1), (1, 2)) if spans else ()
+        run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)], pad_id))
 
 
 def compile_model(path: Path, placement: Placement, precision: Precision) -> Any:  # noqa: ANN401

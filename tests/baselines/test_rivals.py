@@ -14,9 +14,10 @@ import tiny
 
 from baselines import compiled, openvino, pytorch
 from baselines.artifacts import cpu_has_bf16
+from baselines.batching import Batching, Padded
 from baselines.table import variants
 from harness.errors import DataError, DeviceError
-from harness.system import Logits, Placement, Settings, Sources
+from harness.system import EncodedSequence, Logits, Placement, Request, Settings, Sources
 from harness.tasks.boolq import BOOLQ
 from optimized.openvino_int8 import OpenVinoInt8Variant
 
@@ -173,3 +174,22 @@ def test_rivals_stand_in_the_table() -> None:
     """Under the names that users type."""
     names = [variant.name for variant in variants()]
     assert {"pytorch-compiled", "pytorch-compiled-bf16", "pytorch-int8", "openvino-fp32"} <= set(names)
+
+
+def test_an_engine_that_compiles_for_each_length_is_given_few_of_them() -> None:
+    """Multiples of 16 and the maximum; a call is padded to the next, and its mask says what is padding."""
+    widths = openvino.widths_up_to(50)
+    assert widths == (16, 32, 48, 50)
+    seen: list[tuple[int, int]] = []
+
+    def run(padded: Padded) -> Logits:
+        seen.append((padded.ids.shape[1], int(padded.mask.sum())))
+        return np.zeros((len(padded.ids), 2), dtype=np.float32)
+
+    ids = [np.ones(length, dtype=np.int64) for length in (1, 16, 17, 49, 50)]
+    asked = [Request(str(at), (EncodedSequence(each, each),)) for at, each in enumerate(ids)]
+    Batching(1, 0, (0, 1), widths=widths).answer(asked, run)
+    assert seen == [(16, 1), (16, 16), (32, 17), (50, 49), (50, 50)]
+    seen.clear()
+    openvino.warm(run, widths, pad_id=0, spans=False)
+    assert [width for width, _ in seen] == list(widths)

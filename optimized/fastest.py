@@ -28,7 +28,7 @@ from harness.system import (
 from harness.tasks.base import Task
 from optimized.candidates import sha256_of
 
-_VERSION = 1
+_VERSION = 2
 _FOLDER = "system"
 _SHARED = ("agreement", "batch_dependence", "calibration", "weights", "activations", "kept_float")
 """What a manifest says of the artifact that was kept, where reports look for it."""

@@ -11,7 +11,7 @@ from reports.data import encoded
 from reports.plain import escape_markdown, printable
 
 SCHEMA_VERSION = 1
-FORMATS = ("text", "markdown", "json")
+FORMATS = ("text", "markdown", "json", "junit", "github-annotations")
 
 _ORDER: tuple[Status, ...] = ("regression", "could not measure", "too noisy", "holds")
 _HEADINGS: dict[Status, str] = {
@@ -26,7 +26,10 @@ def render(found: Outcome, form: str) -> str:
     """Return the outcome in this format; UsageError for one that is not known."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
-    return {"text": as_text, "markdown": as_markdown, "json": as_json}[form](found)
+    from reports.ci.outcome import as_annotations, as_junit
+
+    ways = {"text": as_text, "markdown": as_markdown, "json": as_json}
+    return {**ways, "junit": as_junit, "github-annotations": as_annotations}[form](found)
 
 
 def as_text(found: Outcome) -> str:

@@ -64,7 +64,7 @@ AllowNoise = Annotated[
     bool, typer.Option("--allow-noise", help="Exit 0 where all that is wrong is noise; it is still said.")
 ]
 Null = Annotated[bool, typer.Option("--null/--no-null", help="Measure base twice, to learn the noise.")]
-Format = Annotated[str, typer.Option("--format", help="text, markdown or json.")]
+Format = Annotated[str, typer.Option("--format", help="text, markdown, json, junit or github-annotations.")]
 
 
 def gate(

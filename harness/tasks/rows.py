@@ -45,6 +45,12 @@ def text_field(row: Row, name: str, where: str) -> str:
     found = field(row, name, where)
     if not isinstance(found, str):
         raise DataError(f"the field {name!r} is {type(found).__name__}, not text.", where=where)
+    if not found.isascii() and any("\ud800" <= mark <= "\udfff" for mark in found):
+        raise DataError(
+            f"the field {name!r} holds half a surrogate pair, which is no character.",
+            where=where,
+            remedy="Write the text as UTF-8, or both halves of the pair.",
+        )
     return found
 
 

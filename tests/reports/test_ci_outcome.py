@@ -5,6 +5,7 @@ from records import a_record
 from harness.gate import Outcome, Pairing, gate
 from harness.rules import parse_rules
 from reports.ci.outcome import as_annotations, as_junit
+from reports.gated import render
 
 
 def outcome(**rules: dict[str, str]) -> Outcome:
@@ -35,3 +36,10 @@ def test_modelled_joules_that_are_allowed_are_called_cpu_time() -> None:
     found = gate([Pairing(before, after)], parse_rules(words, "bench.yaml"))
     assert "CPU time in other units" in as_junit(found)
     assert "CPU time in other units" in as_annotations(found)
+
+
+def test_the_gate_renders_its_outcome_for_ci_servers_too() -> None:
+    """By the names that `bench gate --format` takes."""
+    found = outcome(throughput={"max-degradation": "5%"})
+    assert render(found, "junit") == as_junit(found)
+    assert render(found, "github-annotations") == as_annotations(found)

@@ -392,3 +392,13 @@ def test_the_highest_score_of_a_request_wins_and_the_first_of_equals() -> None:
     """Three requests of two, three and one candidates."""
     scores = np.array([[1.0], [1.0], [-3.0], [-1.0], [-2.0], [0.0]], dtype=np.float32)
     assert get_task("record").decide(scores, np.array([0, 2, 5, 6])) == ["0", "1", "0"]
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
+    """JSON can write one, and no tokenizer can read it: the line is named before anything is measured."""
+    path = tmp_path / "val.jsonl"
+    path.write_text(json.dumps({**COPA, "premise": "The jar \ud83d fell."}) + "\n")
+    with pytest.raises(DataError, match="half a surrogate pair"):
+        get_task("copa").read(path, labelled=True)
+    path.write_text(json.dumps({**COPA, "premise": "The jar \U0001f3fa fell."}) + "\n")
+    assert get_task("copa").read(path, labelled=True)

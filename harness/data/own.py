@@ -22,7 +22,7 @@ from harness.errors import DataError, UsageError
 from harness.tasks import TaskWords, get_task
 from harness.tasks.base import SPLITS, Task
 from harness.tasks.custom import CUSTOM, Definition, Metric, custom_task
-from harness.tasks.rows import Row, field, text_field
+from harness.tasks.rows import Row, field, sound, text_field
 
 HELD_OUT = 0.2
 """The share of one file that is val, where `--held-out` does not say."""
@@ -213,7 +213,7 @@ def _items(table: Table, own: Own, *, labelled: bool) -> list[Item]:
     items = []
     for idx, (line, row) in enumerate(table.rows):
         where = f"{table.path}:{line}"
-        texts = tuple(_sound(text_field(row, column, where), column, where) for column in own.text)
+        texts = tuple(text_field(row, column, where) for column in own.text)
         label = _label(row, own.label, where) if own.label and (labelled or own.label in row) else None
         if label is None and labelled:
             raise DataError(
@@ -240,20 +240,11 @@ def _label(row: Row, column: str, where: str) -> str | None:
             where=where,
             remedy="A label is text, a whole number, true or false.",
         )
-    return _sound(value, column, where) if isinstance(value, str) else json.dumps(value)
+    return sound(value, column, where) if isinstance(value, str) else json.dumps(value)
 
 
 def _labels(items: Mapping[str, list[Item]]) -> tuple[str, ...]:
     return tuple(sorted({item.label for part in items.values() for item in part if item.label is not None}))
-
-
-def _sound(text: str, column: str, where: str) -> str:
-    """Return a text that can be written: JSON can hold half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"{column!r} holds half a character (a lone surrogate).", where=where) from None
-    return text
 
 
 def _sides(

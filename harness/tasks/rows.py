@@ -45,13 +45,16 @@ def text_field(row: Row, name: str, where: str) -> str:
     found = field(row, name, where)
     if not isinstance(found, str):
         raise DataError(f"the field {name!r} is {type(found).__name__}, not text.", where=where)
-    if not found.isascii() and any("\ud800" <= mark <= "\udfff" for mark in found):
-        raise DataError(
-            f"the field {name!r} holds half a surrogate pair, which is no character.",
-            where=where,
-            remedy="Write the text as UTF-8, or both halves of the pair.",
-        )
-    return found
+    return sound(found, name, where)
+
+
+def sound(text: str, name: str, where: str) -> str:
+    """Return a text that can be written: JSON can hold half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{name!r} holds half a character (a lone surrogate).", where=where) from None
+    return text
 
 
 def int_field(row: Row, name: str, where: str) -> int:

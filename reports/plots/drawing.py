@@ -10,6 +10,7 @@ import csv
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,7 +144,10 @@ def _figure(plot: Plot) -> Iterator["Figure"]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context():  # whatever holds outside holds again afterwards
+    # whatever holds outside holds again afterwards
+    with mpl.rc_context(), warnings.catch_warnings():
+        # of names that leave no room: the drawing then keeps its plain margins
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         mpl.rcdefaults()
         for setting, value in _settings(plot).items():
             mpl.rcParams[setting] = value

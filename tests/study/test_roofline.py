@@ -1,6 +1,7 @@
 """The roofline: operations from shapes and lengths, shares of measured peaks, and what cannot be said."""
 
 import json
+import platform
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -155,8 +156,9 @@ def test_a_program_that_does_not_run_here_is_said() -> None:
 def test_the_program_measures_something_on_this_machine() -> None:
     """More than a hundred million operations a second, and int8 not below fp32: any CPU that has a kernel."""
     found = measure_cores([1], seconds=0.01, repeats=1)
-    if isinstance(found, str):
-        pytest.skip(found)
+    if "no C compiler" in str(found) or platform.machine() != "x86_64":
+        pytest.skip(str(found))
+    assert not isinstance(found, str), found
     rates = {name: each["per_second"] for name, each in found["1"]["arithmetic"].items()}
     assert all(rate > 1e8 for rate in rates.values())
     assert all(rate > 1e7 for rate in found["1"]["bytes_per_second"].values())

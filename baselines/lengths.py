@@ -62,7 +62,7 @@ class Checked:
     differing: tuple[str, ...]
     fast: bool
     seconds: float
-    library_seconds: float
+    reference_seconds: float
 
 
 def check_tokens(

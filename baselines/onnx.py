@@ -4,11 +4,12 @@ A worker that loads one of these imports onnxruntime and tokenizers, and neither
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from baselines.adapter import Adapter
 from baselines.artifacts import cache_key, find_or_make, library_versions, missing
 from baselines.batching import Batching, Padded, Run
 from baselines.folder import CONFIG, TOKENIZER, read_config
@@ -18,11 +19,8 @@ from baselines.work import work_facts
 from harness.errors import BenchError, CheckpointError, DeviceError
 from harness.system import (
     Artifact,
-    Example,
     Logits,
     Placement,
-    Predictions,
-    Request,
     Settings,
     Sources,
     Workshop,
@@ -36,7 +34,7 @@ _SPINNING = "session.intra_op.allow_spinning"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 
 
-class OnnxSystem:
+class OnnxSystem(Adapter):
     """An ONNX graph in an ONNX Runtime session on the CPU."""
 
     def __init__(
@@ -46,24 +44,9 @@ class OnnxSystem:
         batching: Batching,
         facts: Mapping[str, Any],
     ) -> None:
+        super().__init__(runner(session), encoder, batching)
         self._session = session
-        self._run = runner(session)
-        self._encoder = encoder
-        self._batching = batching
         self._facts = facts
-
-    @property
-    def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
-        return self._encoder.encoding
-
-    def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
-        return self._encoder.encode(examples)
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests, `batch` sequences at a time, padded to the longest of them."""
-        return self._batching.answer(requests, self._run)
 
     def describe(self) -> Mapping[str, Any]:
         """Read back the session's options and what is known of the graph."""

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from baselines.adapter import Adapter
 from baselines.agreement import probes, require_agreement
 from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions, missing
 from baselines.batching import Batching, Padded, Run, pad
@@ -26,11 +27,8 @@ from harness.errors import DeviceError
 from harness.system import (
     Artifact,
     EncodedSequence,
-    Example,
     Logits,
     Placement,
-    Predictions,
-    Request,
     Settings,
     Sources,
     Workshop,
@@ -58,7 +56,7 @@ STEP = 16
 """Lengths that are compiled are multiples of this: a request is padded by half of it on average."""
 
 
-class OpenVinoSystem:
+class OpenVinoSystem(Adapter):
     """A compiled OpenVINO model on the CPU."""
 
     def __init__(
@@ -68,24 +66,9 @@ class OpenVinoSystem:
         batching: Batching,
         facts: Mapping[str, Any],
     ) -> None:
+        super().__init__(run_of(compiled), encoder, batching)
         self._compiled = compiled
-        self._run = run_of(compiled)
-        self._encoder = encoder
-        self._batching = batching
         self._facts = facts
-
-    @property
-    def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
-        return self._encoder.encoding
-
-    def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
-        return self._encoder.encode(examples)
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests, `batch` sequences at a time, padded to the longest of them."""
-        return self._batching.answer(requests, self._run)
 
     def describe(self) -> Mapping[str, Any]:
         """Read back what the plugin really uses."""

@@ -7,7 +7,6 @@ Everything here is a pure function of its arguments; resampling is seeded. What 
 """
 
 import math
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from harness.draws import RESAMPLES, drawn_middles, quantile
 from harness.meters.base import Grade, Reading, Scope, total
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ published minima, 64 for p90 and 662 for p99, are two of them."""
 
 PERCENTILE_METHOD = "nearest rank, interval by order statistics"
 
-_RESAMPLES = 10_000
 RESAMPLES_OF_EXAMPLES = 1_000
 NOT_SHARES = ("mcc",)
 """Metrics of which 0 does not mean that all answers are wrong."""
@@ -325,30 +324,12 @@ def _of_one_launch(samples: Floats, confidence: float, seed: int) -> tuple[float
     count = len(ordered)
     value = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
     medians = sorted(
-        ((ordered[lower] + ordered[upper]) / 2, times) for lower, upper, times in _drawn_middles(count, seed)
+        ((ordered[lower] + ordered[upper]) / 2, times) for lower, upper, times in drawn_middles(count, seed)
     )
     edges = list(accumulate(times for _, times in medians))
     outer, factor = _outwards(count, confidence)
-    low, high = (_quantile(medians, edges, share) for share in (outer, 1 - outer))
+    low, high = (quantile(medians, edges, share) for share in (outer, 1 - outer))
     return value, *_moved(value, (low, high), factor)
-
-
-@lru_cache(maxsize=64)
-def _drawn_middles(count: int, seed: int) -> tuple[tuple[int, int, int], ...]:
-    """Return the two ranks whose mean is a resample's median, and how often: each pair of ranks once."""
-    places = np.random.default_rng(seed).integers(count, size=(_RESAMPLES, count))
-    places.sort(axis=1)
-    pairs, times = np.unique(places[:, [(count - 1) // 2, count // 2]], axis=0, return_counts=True)
-    return tuple(
-        (int(lower), int(upper), int(often)) for (lower, upper), often in zip(pairs, times, strict=True)
-    )
-
-
-def _quantile(values: Sequence[tuple[float, int]], edges: Sequence[int], share: float) -> float:
-    """Return a quantile of sorted values, each drawn so often, as numpy interpolates it of all draws."""
-    place = share * (edges[-1] - 1)
-    below, above = (values[bisect_right(edges, end)][0] for end in (math.floor(place), math.ceil(place)))
-    return below + (above - below) * (place % 1)
 
 
 def _resampled_medians(parts: Sequence[Floats], seed: int) -> Floats:
@@ -357,9 +338,9 @@ def _resampled_medians(parts: Sequence[Floats], seed: int) -> Floats:
     width = max(map(len, parts))
     padded = np.array([np.pad(part, (0, width - len(part))) for part in parts])
     lengths = np.array([len(part) for part in parts])
-    drawn = random.integers(len(parts), size=(_RESAMPLES, len(parts), 1))
-    places = (random.random((_RESAMPLES, len(parts), width)) * lengths[drawn]).astype(np.int64)
-    medians: Floats = np.median(padded[drawn, places].reshape(_RESAMPLES, -1), axis=1)
+    drawn = random.integers(len(parts), size=(RESAMPLES, len(parts), 1))
+    places = (random.random((RESAMPLES, len(parts), width)) * lengths[drawn]).astype(np.int64)
+    medians: Floats = np.median(padded[drawn, places].reshape(RESAMPLES, -1), axis=1)
     return medians
 
 

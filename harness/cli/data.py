@@ -215,7 +215,7 @@ def tokens(
     typer.echo(f"{found.sequences:,} sequences, {each:.1f} tokens on average: {len(found.differing)} differ")
     if not found.fast:
         typer.echo("This tokenizer is of a kind that only the library knows: nothing was compared.")
-    ours, library = (1e6 * spent / found.sequences for spent in (found.seconds, found.library_seconds))
+    ours, library = (1e6 * spent / found.sequences for spent in (found.seconds, found.reference_seconds))
     typer.echo(f"CPU time a sequence: {ours:.0f} us, by the library {library:.0f} us")
     if found.differing:
         typer.echo(f"Differing examples: {' '.join(found.differing[:20])}. Please report this.", err=True)

@@ -26,21 +26,28 @@ class Work:
     ffn: int
 
 
-def work_of(config: Mapping[str, Any]) -> Work | None:
-    """Return the arithmetic of the encoder that a configuration describes; None for a family unlike BERT."""
+def work_of(config: Mapping[str, Any], *, last_whole: bool = True) -> Work | None:
+    """Return the arithmetic of the encoder that a configuration describes; None for a family unlike BERT.
+
+    With `last_whole` False the last layer is computed for the first token alone, which is left out of the
+    count: of all tokens it makes keys and values, nothing else.
+    """
     if config.get("model_type") not in _LIKE_BERT:
         return None
     shape = _shape(config)
     inner = [heads * shape.head_size for heads in shape.heads]
-    weights = sum(
+    layers = [
         4 * shape.hidden * width + 2 * shape.hidden * ffn for width, ffn in zip(inner, shape.ffn, strict=True)
-    )
-    return Work(2 * weights, 4 * sum(inner), weights, shape.hidden, max(shape.ffn))
+    ]
+    done, pairs = sum(layers), sum(inner)
+    if not last_whole:
+        done, pairs = done - layers[-1] + 2 * shape.hidden * inner[-1], pairs - inner[-1]
+    return Work(2 * done, 4 * pairs, sum(layers), shape.hidden, max(shape.ffn))
 
 
-def work_facts(config: Mapping[str, Any]) -> dict[str, Any]:
+def work_facts(config: Mapping[str, Any], *, last_whole: bool = True) -> dict[str, Any]:
     """Return the arithmetic as a system describes it; nothing where it is not known."""
-    found = work_of(config)
+    found = work_of(config, last_whole=last_whole)
     return {"work": asdict(found)} if found else {}
 
 

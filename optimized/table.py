@@ -7,13 +7,14 @@ from optimized.exits import EARLY_EXIT
 from optimized.fastest import FastestVariant
 from optimized.fused import FusedVariant
 from optimized.int8 import Int8Variant
+from optimized.native import NativeVariant
 from optimized.openvino_int8 import OpenVinoInt8Variant
 from optimized.static_int8 import StaticInt8Variant
 
 
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
-    rounded = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant())
+    rounded = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), NativeVariant())
     # float32 last: what is left where nothing rounded is close enough
     fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)

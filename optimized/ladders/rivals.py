@@ -28,6 +28,13 @@ RIVALS: dict[str, Any] = {
             {"name": name, "engine": name, "over": _BASE, "about": about, "optional": True}
             for name, about in _ENGINES.items()
         ),
+        {
+            "name": "native-int8",
+            "engine": "native-int8",
+            "over": _BASE,
+            "about": "compiled encoder of our own",
+            "optional": True,
+        },
         {"name": "fastest", "engine": "fastest", "over": _BASE, "about": "the fastest of them, by trial"},
         *(
             {

@@ -1,0 +1,159 @@
+"""The compiled encoder behind ctypes: structures as C declares them, and one call that answers sequences.
+
+The interpreter's lock is released while C works; Python only lays the ids of a call one behind the other.
+"""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.errors import DeviceError
+from harness.system import EncodedSequence, Logits
+from optimized.native_layout import Arrays, Facts, Layout
+
+_ALIGNED = 64  # bytes: no load of a vector crosses a cache line
+_POINTER = ctypes.c_void_p
+_INT = ctypes.c_int32
+
+
+class _Linear(ctypes.Structure):
+    _fields_ = (
+        *(("inputs", _INT), ("outputs", _INT)),
+        *((name, _POINTER) for name in ("weights", "units", "sums", "bias")),
+    )
+
+
+class _Layer(ctypes.Structure):
+    _fields_ = (
+        *(("heads", _INT), ("head_size", _INT), ("activation", _INT)),
+        *((name, _Linear) for name in ("query", "key", "value", "out", "up", "down")),
+        *(("gain", _POINTER * 2), ("shift", _POINTER * 2)),
+    )
+
+
+class _Model(ctypes.Structure):
+    _fields_ = (
+        *((name, _INT) for name in ("layers", "hidden", "labels", "dense_outputs", "dense_activation")),
+        *(("spans", _INT), ("segments", _INT), ("epsilon", ctypes.c_float)),
+        *((name, _POINTER) for name in ("words", "positions", "types", "gain", "shift")),
+        *((name, _POINTER) for name in ("dense", "dense_bias", "label", "label_bias")),
+        ("layer", ctypes.POINTER(_Layer)),
+    )
+
+
+class Library:
+    """A compiled encoder; `layout` is how its weights must lie, `dot` its instruction for dot products."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self.calls = ctypes.CDLL(str(path))
+        except OSError as problem:
+            raise DeviceError(
+                f"the compiled encoder does not load ({problem}).", where=path.name
+            ) from problem
+        numbers = (_INT * 7)()
+        self.calls.encoder_layout(numbers)
+        *layout, model, layer = numbers
+        if (model, layer) != (ctypes.sizeof(_Model), ctypes.sizeof(_Layer)):
+            raise DeviceError("the compiled encoder has other structures than this version.", where=path.name)
+        self.layout = Layout(*layout)
+        self.calls.encoder_dot.restype = ctypes.c_char_p
+        self.dot = self.calls.encoder_dot().decode()
+        self.calls.encoder_open.restype = _POINTER
+        self.calls.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
+        self.calls.encoder_close.argtypes = (_POINTER,)
+        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
+
+
+class Engine:
+    """A model in a library, with threads of its own; it holds the arrays that C reads."""
+
+    def __init__(self, library: Library, facts: Facts, arrays: Arrays, threads: int, longest: int) -> None:
+        self._library, self._facts = library, facts
+        self._arrays = {name: _aligned(array) for name, array in arrays.items()}
+        self._layers = (_Layer * facts.layers)(*(self._layer(depth) for depth in range(facts.layers)))
+        self._model = self._described()
+        self._handle = library.calls.encoder_open(ctypes.byref(self._model), threads, longest)
+        if not self._handle:
+            raise DeviceError(f"no memory or no threads for {threads} threads of {longest} tokens.")
+
+    def answer(self, sequences: Sequence[EncodedSequence]) -> Logits:
+        """Return logits [sequences, labels], float32, in the checkpoint's own order of labels."""
+        logits = np.empty((len(sequences), self._facts.labels), np.float32)
+        lengths = np.array([len(each.ids) for each in sequences], np.int64)
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        ids = np.concatenate([each.ids for each in sequences]).astype(np.int32)
+        segments = np.concatenate([each.segments for each in sequences]).astype(np.int32)
+        order = np.argsort(-lengths, kind="stable").astype(np.int32)
+        spans = np.array([each.spans for each in sequences], np.int32) if self._facts.spans else None
+        arrays = (ids, segments, offsets, order, spans, logits)
+        self._library.calls.encoder_answer(self._handle, len(sequences), *map(_address, arrays))
+        return logits
+
+    def close(self) -> None:
+        """End the threads and release what C holds."""
+        self._library.calls.encoder_close(self._handle)
+        self._handle = None
+
+    def _described(self) -> _Model:
+        facts, at = self._facts, self._at
+        return _Model(
+            *(facts.layers, facts.hidden, facts.labels, facts.dense_outputs, facts.dense_activation),
+            *(facts.spans, facts.segments, facts.epsilon),
+            *map(at, ("words", "positions", "types", "embeddings.gain", "embeddings.shift")),
+            *map(at, ("dense", "dense_bias", "label", "label_bias")),
+            self._layers,
+        )
+
+    def _layer(self, depth: int) -> _Layer:
+        facts, name = self._facts, f"layer.{depth}"
+        inner, ffn = facts.heads[depth] * facts.head_size, facts.ffn[depth]
+        sizes = {
+            **dict.fromkeys(("query", "key", "value"), (facts.hidden, inner)),
+            "out": (inner, facts.hidden),
+            "up": (facts.hidden, ffn),
+            "down": (ffn, facts.hidden),
+        }
+        maps = [
+            _Linear(
+                *size, *(self._at(f"{name}.{part}.{each}") for each in ("weights", "units", "sums", "bias"))
+            )
+            for part, size in sizes.items()
+        ]
+        norms = [
+            (_POINTER * 2)(*(self._at(f"{name}.norm.{at}.{each}") for at in (0, 1)))
+            for each in ("gain", "shift")
+        ]
+        return _Layer(facts.heads[depth], facts.head_size, facts.activation, *maps, *norms)
+
+    def _at(self, name: str) -> int | None:
+        return _address(self._arrays.get(name))
+
+
+def _address(array: npt.NDArray[Any] | None) -> int | None:
+    return None if array is None else array.ctypes.data
+
+
+def _aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a copy that begins at a cache line, with a line of zeros behind it."""
+    room = np.zeros(array.nbytes + 2 * _ALIGNED, np.uint8)
+    start = -room.ctypes.data % _ALIGNED
+    whole = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    whole[...] = array
+    return whole
+
+
+def facts_of(library: Library, level_lost: str) -> Mapping[str, Any]:
+    """Return what a record says of a library."""
+    layout = library.layout
+    return {
+        "dot_product": library.dot,
+        "vector_bits": 8 * layout.vector_bytes,
+        "activation_levels": layout.activation_max + 1,
+        "weight_levels": 2 * layout.weight_max + 1,
+        **({"lost": level_lost} if level_lost else {}),
+    }

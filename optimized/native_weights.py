@@ -1,0 +1,136 @@
+"""A model of transformers as the arrays that the C encoder reads (kernels/encoder.c).
+
+Linear maps of layers are rounded to bytes, a scale for each output, and laid out as vectors of this CPU read
+them; the rest stays float32. What attention divides scores by is multiplied into the queries' weights.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from baselines.narrow import Layer, encoder_of, layers_of, pooling_of
+from baselines.shape import shape_of
+from baselines.spans import SPANS, SpanClassifier
+from harness.errors import CheckpointError
+from optimized.native_layout import ACTIVATIONS, Arrays, Facts, Floats, Layout
+
+_TANH, _RELU = 1, 2  # of the dense layer between encoder and labels, as kernels/encoder.c numbers them
+
+
+def extract(model: Any, layout: Layout, where: str) -> tuple[Facts, Arrays]:  # noqa: ANN401 -- no types
+    """Return a classifier's numbers and arrays; CheckpointError for a family or activation that C has not."""
+    config = model.config.to_dict()
+    shape = shape_of(config, where)
+    if shape.activation not in ACTIVATIONS:
+        raise CheckpointError(
+            f"the activation {shape.activation} is not one of {', '.join(ACTIVATIONS)}.",
+            where=where,
+            remedy="Use onnx-int8.",
+        )
+    spans = SPANS if isinstance(model, SpanClassifier) else 0
+    dense, labels = pooling_of(model)
+    embeddings = encoder_of(model).embeddings
+    types = getattr(embeddings, "token_type_embeddings", None)
+    arrays: Arrays = {
+        "words": _floats(embeddings.word_embeddings.weight),
+        "positions": _floats(embeddings.position_embeddings.weight)[_first_position(model.config) :],
+        "types": _floats(types.weight) if types is not None else np.zeros((1, shape.hidden), np.float32),
+        **_normalisation("embeddings", embeddings.LayerNorm, layout.lanes),
+        "label": _floats(labels.weight),
+        "label_bias": _floats(labels.bias),
+    }
+    if dense is not None:
+        arrays |= {"dense": _floats(dense.weight), "dense_bias": _floats(dense.bias)}
+    for depth, (layer, norms) in enumerate(zip(layers_of(model), _norms(model), strict=True)):
+        arrays |= _layer(f"layer.{depth}", layer, norms, layout)
+    facts = Facts(
+        layers=shape.layers,
+        hidden=shape.hidden,
+        labels=int(labels.out_features),
+        dense_outputs=0 if dense is None else int(dense.out_features),
+        dense_activation=0 if dense is None else _RELU if hasattr(model, "pre_classifier") else _TANH,
+        spans=spans,
+        segments=len(arrays["types"]),
+        epsilon=float(getattr(model.config, "layer_norm_eps", 1e-12)),
+        head_size=shape.head_size,
+        activation=ACTIVATIONS[shape.activation],
+        heads=shape.heads,
+        ffn=shape.ffn,
+    )
+    return facts, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def pack(weight: Floats, layout: Layout) -> npt.NDArray[np.int8]:
+    """Return bytes [outputs, inputs] as kernels/products.h reads them, flat.
+
+    Panels of outputs, steps of inputs, vectors, groups, lanes, and four inputs; what fills up is 0.
+    """
+    lanes, step = layout.lanes, 4 * layout.groups
+    vectors, steps = -(-weight.shape[0] // lanes), -(-weight.shape[1] // step)
+    whole = np.zeros((vectors * lanes, steps * step), np.int8)
+    whole[: weight.shape[0], : weight.shape[1]] = weight
+    # [vector, lane, step, group, four] -> [step, vector, group, lane, four]
+    pieces = whole.reshape(vectors, lanes, steps, layout.groups, 4).transpose(2, 0, 3, 1, 4)
+    panels = np.array_split(np.arange(vectors), -(-vectors // layout.vectors))
+    return np.concatenate([pieces[:, panel].ravel() for panel in panels])
+
+
+def rounded(weight: Floats, largest: int) -> tuple[Floats, Floats]:
+    """Return whole numbers in -largest..largest [outputs, inputs], and the unit of each output."""
+    units = np.abs(weight).max(axis=1) / largest
+    safe = np.where(units > 0, units, 1).astype(np.float32)
+    return np.rint(weight / safe[:, None]).astype(np.float32), safe
+
+
+def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> Arrays:
+    shrink = np.float32(layer.head_size**-0.5)
+    maps = {
+        "query": (_floats(layer.query.weight) * shrink, _floats(layer.query.bias) * shrink),
+        **{
+            part: (_floats(getattr(layer, part).weight), _floats(getattr(layer, part).bias))
+            for part in ("key", "value", "out", "up", "down")
+        },
+    }
+    arrays: Arrays = {}
+    for part, (weight, bias) in maps.items():
+        arrays |= _linear(f"{name}.{part}", weight, bias, layout)
+    for at, norm in enumerate(norms):
+        arrays |= _normalisation(f"{name}.norm.{at}", norm, layout.lanes)
+    return arrays
+
+
+def _linear(name: str, weight: Floats, bias: Floats, layout: Layout) -> Arrays:
+    whole, units = rounded(weight, layout.weight_max)
+    return {
+        f"{name}.weights": pack(whole, layout),
+        f"{name}.units": _filled(units, layout.lanes),
+        f"{name}.sums": _filled(whole.sum(axis=1) * units, layout.lanes),
+        f"{name}.bias": _filled(bias, layout.lanes),
+    }
+
+
+def _normalisation(name: str, norm: Any, lanes: int) -> Arrays:  # noqa: ANN401
+    gain, shift = _filled(_floats(norm.weight), lanes), _filled(_floats(norm.bias), lanes)
+    return {f"{name}.gain": gain, f"{name}.shift": shift}
+
+
+def _norms(model: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401
+    encoder = encoder_of(model)
+    if hasattr(encoder, "transformer"):
+        return [(layer.sa_layer_norm, layer.output_layer_norm) for layer in encoder.transformer.layer]
+    return [(layer.attention.output.LayerNorm, layer.output.LayerNorm) for layer in encoder.encoder.layer]
+
+
+def _first_position(config: Any) -> int:  # noqa: ANN401
+    """Return the row of the first token's position: RoBERTa counts from the padding id + 1."""
+    return int(config.pad_token_id) + 1 if config.model_type == "roberta" else 0
+
+
+def _filled(row: Floats, lanes: int) -> Floats:
+    return np.pad(row.astype(np.float32), (0, -len(row) % lanes))
+
+
+def _floats(tensor: Any) -> Floats:  # noqa: ANN401
+    found: Floats = tensor.detach().numpy().astype(np.float32)
+    return found

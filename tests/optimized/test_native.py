@@ -1,0 +1,298 @@
+"""The compiled encoder: PyTorch that rounds alike gives the same answers, whatever the shape and width."""
+
+import ctypes
+import subprocess
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import encoders
+import numpy as np
+import pytest
+import shaped
+import tiny
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import ndtr
+from sequences import sequence
+
+from baselines.batching import pad
+from baselines.classifier import load_classifier, runner
+from baselines.narrow import layers_of
+from harness.errors import CheckpointError, DeviceError
+from harness.system import Logits, Placement, Request, Settings
+from harness.tasks import get_task
+from harness.tasks.base import Task
+from harness.tasks.boolq import BOOLQ
+from optimized import native_build
+from optimized.native import NativeVariant
+from optimized.native_engine import Engine, Library
+from optimized.native_layout import Layout
+from optimized.native_weights import extract, pack, rounded
+
+WIC = get_task("wic")
+LONG = Settings(max_length=128)
+LENGTHS = (3, 40, 7, 128, 25)
+
+reason = NativeVariant().unavailable()
+needs_compiler = pytest.mark.skipif(reason is not None, reason=str(reason))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests here: the library is compiled once."""
+    return tmp_path_factory.mktemp("native")
+
+
+@pytest.fixture(scope="module")
+def library(cache: Path) -> Library:
+    """Compile for this CPU."""
+    level = native_build.level_of(native_build.flags_here())
+    assert level is not None
+    return Library(native_build.library(level, tiny.workshop(cache)).folder / native_build.LIBRARY)
+
+
+def requests_of(task: Task, lengths: tuple[int, ...] = LENGTHS) -> list[Request]:
+    spans = task.head == "span"
+    return [Request(str(length), (sequence(length, seed=length, spans=spans),)) for length in lengths]
+
+
+def same(found: Logits, wanted: Logits) -> bool:
+    """Say whether logits are equal but for values that sums in another order rounded the other way.
+
+    Where none was, they are equal to the last digits; where one was, they are off by less than rounding costs.
+    """
+    off = np.abs(found - wanted).max(axis=1) / np.abs(wanted).max()
+    return bool(off.min() < 1e-4 and off.max() < 0.05)
+
+
+def rounding(model: Any, layout: Layout) -> Any:
+    """Let every linear map of the layers round tokens and outputs to as many levels, in plain PyTorch."""
+    import torch
+
+    def as_bytes(linear: Any) -> Any:
+        whole, units = rounded(linear.weight.detach().numpy(), layout.weight_max)
+        weight = torch.from_numpy(whole * units[:, None])
+
+        def forward(x: Any) -> Any:
+            least = x.amin(-1, keepdim=True)
+            span = x.amax(-1, keepdim=True) - least
+            levels = torch.floor((x - least) / span * layout.activation_max + 0.5)
+            return torch.nn.functional.linear(
+                least + levels * (span / layout.activation_max), weight, linear.bias
+            )
+
+        return forward
+
+    for layer in layers_of(model):
+        for name in ("query", "key", "value", "out", "up", "down"):
+            linear = getattr(layer, name)
+            linear.forward = as_bytes(linear)
+    return model
+
+
+def answers_of(
+    folder: Path, task: Task, cache: Path, library: Library, threads: int = 1
+) -> tuple[Any, Any, Mapping[str, Any]]:
+    """Return our logits and those of PyTorch that rounds alike, and what the system says of itself."""
+    variant, here = NativeVariant(), Placement("cpu", (), threads)
+    artifact = variant.prepare(task, tiny.sources(folder, task=task), LONG, tiny.workshop(cache))
+    system = variant.load(task, artifact, here, LONG)
+    requests = requests_of(task)
+    exact = runner(rounding(load_classifier(folder), library.layout))
+    wanted = np.concatenate([exact(pad(each.sequences, 0)) for each in requests])
+    found = system.predict(requests).logits
+    system.close()
+    return found, wanted, system.describe()
+
+
+@needs_compiler
+@pytest.mark.parametrize("task", [BOOLQ, WIC], ids=lambda task: task.head)
+@pytest.mark.parametrize("family", encoders.ARCHITECTURES)
+def test_answers_are_those_of_pytorch_that_rounds_alike(
+    family: str, task: Task, tmp_path: Path, cache: Path, library: Library
+) -> None:
+    """Every family, both heads."""
+    folder = encoders.saved(encoders.model_of(family, task), tmp_path / family)
+    found, wanted, said = answers_of(folder, task, cache, library)
+    assert same(found, wanted)
+    assert said["last_layer"].startswith("all" if task.head == "span" else "the first token")
+
+
+@needs_compiler
+@pytest.mark.parametrize("family", ["Bert", "Roberta"])
+def test_pruned_shapes_are_answered(family: str, tmp_path: Path, cache: Path, library: Library) -> None:
+    """Heads of 12 that fill no vector, a layer with one head, units that no panel divides."""
+    folder = shaped.shaped_checkpoint(tmp_path / "pruned", BOOLQ, (3, 1, 2), (21, 130, 7), family=family)
+    found, wanted, _ = answers_of(folder, BOOLQ, cache, library, threads=2)
+    assert same(found, wanted)
+
+
+@needs_compiler
+@pytest.mark.parametrize("activation", ["gelu_new", "relu"])
+def test_other_activations_are_known(activation: str, tmp_path: Path, cache: Path, library: Library) -> None:
+    """The form with tanh, and ReLU."""
+    model = encoders.model_of("bert", BOOLQ, hidden_act=activation)
+    found, wanted, _ = answers_of(encoders.saved(model, tmp_path / activation), BOOLQ, cache, library)
+    assert same(found, wanted)
+
+
+@pytest.fixture(scope="module")
+def engines(library: Library) -> Any:
+    """Engines of one model with one to three threads."""
+    facts, arrays = extract(encoders.model_of("bert", BOOLQ), library.layout, "tiny")
+    made = [Engine(library, facts, arrays, threads, 128) for threads in (1, 2, 3)]
+    yield made
+    for engine in made:
+        engine.close()
+
+
+@needs_compiler
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 128), min_size=1, max_size=9))
+def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], lengths: list[int]) -> None:
+    """One by one or together, on one thread or three, rows shared or sequences: the same logits."""
+    asked = [sequence(length, seed=at) for at, length in enumerate(lengths)]
+    alone = np.concatenate([engines[0].answer([each]) for each in asked])
+    for engine in engines:
+        assert np.array_equal(engine.answer(asked), alone)
+        assert np.array_equal(engine.answer(asked[:1]), alone[:1])
+
+
+@needs_compiler
+@pytest.mark.parametrize("width", [32, 64])
+def test_every_width_of_vectors_gives_the_same_answers(width: int, library: Library, tmp_path: Path) -> None:
+    """Layout, tiles and tails of wide vectors, whose instructions this CPU may not have, in plain C."""
+    target = tmp_path / "portable.so"
+    command = native_build.compiler()
+    assert command
+    native_build.build(target, (f"-DPORTABLE={width}", "-O1"), command)
+    portable = Library(target)
+    assert (portable.layout.vector_bytes, portable.dot) == (width, "portable")
+    model = encoders.model_of("bert", BOOLQ, hidden_size=72, intermediate_size=150)
+    asked = [each.sequences[0] for each in requests_of(BOOLQ)]
+    for each in (portable, library):
+        engine = Engine(each, *extract(model, each.layout, "tiny"), 2, 128)
+        exact = runner(rounding(model, each.layout))
+        wanted = np.concatenate([exact(pad([one], 0)) for one in asked])
+        assert same(engine.answer(asked), wanted)
+        engine.close()
+
+
+@needs_compiler
+def test_polynomials_are_the_functions_that_they_stand_for(tmp_path: Path) -> None:
+    """GELU within 6e-5, e^x within 5e-6 of itself."""
+    source, target = tmp_path / "shim.c", tmp_path / "shim.so"
+    loop = "for (long i = 0; i < n; i += LANES) store(x + i, NAME(load(x + i)));"
+    loop = f"void NAME_of(float *x, long n) {{ {loop} }}"
+    functions = [loop.replace("NAME", name) for name in ("gelu", "exponential")]
+    source.write_text("\n".join(['#include "vectors.h"', *functions]))
+    command = native_build.compiler()
+    assert command
+    headers = resources.files("optimized") / "kernels"
+    words = (
+        command,
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-DPORTABLE=32",
+        "-Wno-psabi",
+        f"-I{headers}",
+        source,
+        "-o",
+        target,
+        "-lm",
+    )
+    subprocess.run([str(word) for word in words], check=True)
+    shim = ctypes.CDLL(str(target))
+    grid = np.linspace(-12, 12, 8000, dtype=np.float32)
+    found = {name: grid.copy() for name in ("gelu", "exponential")}
+    for name, values in found.items():
+        getattr(shim, f"{name}_of")(ctypes.c_void_p(values.ctypes.data), ctypes.c_long(len(values)))
+    exact = grid.astype(float)
+    assert np.abs(found["gelu"] - exact * ndtr(exact)).max() < 6e-5
+    assert np.abs(found["exponential"] / np.exp(exact) - 1).max() < 5e-6
+
+
+def test_weights_lie_as_panels_steps_vectors_groups_lanes() -> None:
+    """By hand: two lanes of outputs, one vector a panel, two groups of four inputs a step."""
+    layout = Layout(vector_bytes=8, vectors=1, groups=2, activation_max=127, weight_max=64)
+    weight = np.arange(3 * 9).reshape(3, 9)
+    first, second = (
+        [0, 1, 2, 3, 9, 10, 11, 12, 4, 5, 6, 7, 13, 14, 15, 16],
+        [8, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    )
+    third = [18, 19, 20, 21, 0, 0, 0, 0, 22, 23, 24, 25, 0, 0, 0, 0, 26, *[0] * 15]
+    assert pack(weight.astype(np.float32), layout).tolist() == [*first, *second, *third]
+
+
+def test_each_output_has_a_unit_of_its_own_and_an_empty_one_is_no_division_by_zero() -> None:
+    """By hand: the largest of a row becomes the largest byte."""
+    whole, units = rounded(np.array([[1, -2], [0, 0]], np.float32), 64)
+    assert whole.tolist() == [[32, -64], [0, 0]]
+    assert units.tolist() == [2 / 64, 1]
+
+
+@needs_compiler
+def test_answers_do_not_depend_on_a_batch_and_the_manifest_says_so(boolq_folder: Path, cache: Path) -> None:
+    """A scale for each token: what is measured of batch dependence is exactly nothing."""
+    shop = tiny.workshop(cache)
+    manifest = NativeVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
+    assert manifest["batch_dependence"]["max_logit_difference"] == 0
+    assert 0 < manifest["agreement"]["max_logit_difference"] < manifest["agreement"]["bound"]
+    assert manifest["activations"] == "int8, one scale for a token"
+
+
+@needs_compiler
+def test_an_activation_that_it_does_not_know_is_refused_by_name(tmp_path: Path, cache: Path) -> None:
+    """SiLU has no code here; the message names what has."""
+    folder = encoders.saved(encoders.model_of("bert", BOOLQ, hidden_act="silu"), tmp_path / "silu")
+    with pytest.raises(CheckpointError, match="activation silu is not one of gelu"):
+        NativeVariant().prepare(BOOLQ, tiny.sources(folder), LONG, tiny.workshop(cache))
+
+
+def test_a_machine_without_the_instructions_or_a_compiler_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with what would change it."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "needs a C compiler" in str(NativeVariant().unavailable())
+    monkeypatch.setattr(native_build, "flags_here", lambda: frozenset({"sse4_2"}))
+    assert NativeVariant().unavailable() == "needs a CPU with AVX2 and FMA"
+
+
+@pytest.mark.parametrize(
+    ("flags", "level"),
+    [
+        ("fma avx2 avx512f avx512bw avx512vl avx512_vnni avx_vnni", "avx512-vnni"),
+        ("fma avx2 avx_vnni", "avx-vnni"),
+        ("fma avx2 avx512f avx512bw avx512vl", "avx512"),
+        ("fma avx2 avx512f", "avx2"),
+        ("avx2", None),
+    ],
+)
+def test_the_best_level_that_a_cpu_has_is_taken(flags: str, level: str | None) -> None:
+    """VNNI before AVX-512 without it; AVX2 with FMA at least."""
+    found = native_build.level_of(flags.split())
+    assert (found.name if found else None) == level
+
+
+@needs_compiler
+def test_what_the_compiler_says_is_passed_on(tmp_path: Path) -> None:
+    """One line, and what to do."""
+    command = native_build.compiler()
+    assert command
+    with pytest.raises(DeviceError, match="could not compile it") as caught:
+        native_build.build(tmp_path / "broken.so", ("-DPORTABLE=oops",), command)
+    assert "CC" in str(caught.value)
+
+
+def test_a_cpu_without_flags_has_no_level(tmp_path: Path) -> None:
+    """No file, no flags."""
+    assert native_build.flags_here(tmp_path / "none") == frozenset()
+
+
+def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
+    """With its name."""
+    (tmp_path / "encoder.so").write_bytes(b"no library")
+    with pytest.raises(DeviceError, match="does not load"):
+        Library(tmp_path / "encoder.so")

@@ -76,11 +76,35 @@ def pack(weight: Floats, layout: Layout) -> npt.NDArray[np.int8]:
     return np.concatenate([pieces[:, panel].ravel() for panel in panels])
 
 
-def rounded(weight: Floats, largest: int) -> tuple[Floats, Floats]:
-    """Return whole numbers in -largest..largest [outputs, inputs], and the unit of each output."""
-    units = np.abs(weight).max(axis=1) / largest
-    safe = np.where(units > 0, units, 1).astype(np.float32)
-    return np.rint(weight / safe[:, None]).astype(np.float32), safe
+def rounded(weight: Floats, layout: Layout) -> tuple[Floats, Floats]:
+    """Return whole numbers [outputs, inputs] and the unit of each output, by which they are to be multiplied.
+
+    The largest of an output is `layout.weight_max`, or less where sums in 16 bits could overflow.
+    """
+    units = np.abs(weight).max(axis=1) / layout.weight_max
+    units = np.where(units > 0, units, 1).astype(np.float32)
+    whole = np.rint(weight / units[:, None])
+    while (excess := _excess(whole, layout)).max() > 1:
+        # a little more than asked, since rounding may take a sum up again
+        units = np.where(excess > 1, units * excess * np.float32(1.01), units).astype(np.float32)
+        whole = np.rint(weight / units[:, None])
+    return whole.astype(np.float32), units
+
+
+def _excess(whole: Floats, layout: Layout) -> Floats:
+    """Return how many times too large each output's sums in 16 bits could become; 1 at most is fine.
+
+    Lanes of 16 bits hold two neighbouring products of each group of a step. Activations are not negative, so
+    the largest sum is that of the positive weights, and the least that of the negative ones.
+    """
+    if layout.groups == 1:  # sums in 32 bits
+        return np.ones(len(whole), np.float32)
+    step = 4 * layout.groups
+    filled = np.pad(whole, ((0, 0), (0, -whole.shape[1] % step)))
+    lanes = filled.reshape(len(whole), -1, layout.groups, 2, 2)
+    sums = [np.clip(sign * lanes, 0, None).sum(axis=(2, 4)).max(axis=(1, 2)) for sign in (1, -1)]
+    found: Floats = np.maximum(*sums) * layout.activation_max / np.iinfo(np.int16).max
+    return found
 
 
 def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> Arrays:
@@ -101,7 +125,7 @@ def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> A
 
 
 def _linear(name: str, weight: Floats, bias: Floats, layout: Layout) -> Arrays:
-    whole, units = rounded(weight, layout.weight_max)
+    whole, units = rounded(weight, layout)
     return {
         f"{name}.weights": pack(whole, layout),
         f"{name}.units": _filled(units, layout.lanes),

@@ -228,7 +228,7 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
   engine->model = model, engine->hidden_stride = padded(model->hidden, LANES) + behind;
   engine->inner_stride = padded(inner, LANES) + behind, engine->wide_stride = padded(widest(model), LANES) + behind;
-  engine->key_stride = padded(most, behind);
+  engine->key_stride = (padded(most, behind) / 16 | 1) * 16; /* an odd number of cache lines: a column of them fills all sets */
   engine->crew = assemble(threads);
   engine->tables = calloc(threads, sizeof *engine->tables), engine->desks = calloc(threads, sizeof *engine->desks);
   int whole = engine->crew && engine->tables && engine->desks;

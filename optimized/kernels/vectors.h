@@ -70,29 +70,38 @@ INLINE ints dot(ints sum, const ints *a, const ints *w) {
   return (ints)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)*a, (__m256i)*w);
 }
 #else
-/* Two neighbouring products are summed in 16 bits, and two such sums again before they are widened: 4 * 127 * 64
-   is below 2^15. That is a third less work than widening each, for a bit less of precision on either side. */
-#define GROUPS 2
+/* Products are summed in 16 bits, eight of them, before they are widened: fewer instructions than widening each pair.
+   Whoever lays the weights out sees to it that no such sum leaves 16 bits (optimized/native_weights.py). */
+#define GROUPS 4
 #define ACTIVATION_MAX 127
 #define WEIGHT_MAX 64
 #if BYTES == 64
-#define DOT "vpmaddubsw, 512 bits, two at a time"
+#define DOT "vpmaddubsw, 512 bits, four at a time"
 #define WIDE(name) _mm512_##name
 typedef __m512i wide;
 #else
-#define DOT "vpmaddubsw, 256 bits, two at a time"
+#define DOT "vpmaddubsw, 256 bits, four at a time"
 #define WIDE(name) _mm256_##name
 typedef __m256i wide;
 #endif
 INLINE ints dot(ints sum, const ints *a, const ints *w) {
-  wide pairs = WIDE(add_epi16)(WIDE(maddubs_epi16)((wide)a[0], (wide)w[0]), WIDE(maddubs_epi16)((wide)a[1], (wide)w[1]));
+  wide pairs = WIDE(maddubs_epi16)((wide)a[0], (wide)w[0]);
+  UNROLL for (int g = 1; g < GROUPS; g++) pairs = WIDE(add_epi16)(pairs, WIDE(maddubs_epi16)((wide)a[g], (wide)w[g]));
   return sum + (ints)WIDE(madd_epi16)(pairs, WIDE(set1_epi16)(1));
 }
 #endif
 
 INLINE floats choose(ints mask, floats yes, floats no) { return (floats)(((ints)yes & mask) | ((ints)no & ~mask)); }
+#if defined(PORTABLE)
 INLINE floats larger(floats x, floats y) { return choose(x > y, x, y); }
 INLINE floats smaller(floats x, floats y) { return choose(x < y, x, y); }
+#elif BYTES == 64
+INLINE floats larger(floats x, floats y) { return (floats)_mm512_max_ps((__m512)x, (__m512)y); }
+INLINE floats smaller(floats x, floats y) { return (floats)_mm512_min_ps((__m512)x, (__m512)y); }
+#else
+INLINE floats larger(floats x, floats y) { return (floats)_mm256_max_ps((__m256)x, (__m256)y); }
+INLINE floats smaller(floats x, floats y) { return (floats)_mm256_min_ps((__m256)x, (__m256)y); }
+#endif
 INLINE ints numbered(void) {
   ints lanes;
   for (int i = 0; i < LANES; i++) lanes[i] = i;

@@ -237,7 +237,7 @@ def test_each_output_has_a_unit_of_its_own_and_an_empty_one_is_no_division_by_ze
 
 
 def test_weights_whose_sums_would_leave_16_bits_are_made_smaller() -> None:
-    """Eight weights of 64 in one lane make 127 * 512 = 65,024: twice what fits; four, and other signs, are fine."""
+    """Eight of 64 in one lane make 127 * 512 = 65,024, twice what fits; four, or other signs, are fine."""
     lane = [0, 1, 4, 5, 8, 9, 12, 13]
     rows = np.zeros((3, 16), np.float32)
     rows[0, lane], rows[1, lane[:4]], rows[2, lane] = 1, 1, [1, -1] * 4

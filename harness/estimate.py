@@ -7,16 +7,16 @@ Everything here is a pure function of its arguments; resampling is seeded. What 
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.draws import RESAMPLES, drawn_middles, quantile
+from harness.draws import ends_of, medians_of
 from harness.meters.base import Grade, Reading, Scope, total
 
 if TYPE_CHECKING:
@@ -134,14 +134,14 @@ def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = 
 
 def time_per_request(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     """Return nanoseconds of the window per request: the median over rounds."""
-    if problem := _unusable(rounds):
+    if problem := unusable(rounds):
         return problem
     return median_over_rounds(_times(rounds), [item.launch for item in rounds])
 
 
 def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     """Return requests per second: the median over rounds."""
-    if problem := _unusable(rounds):
+    if problem := unusable(rounds):
         return problem
     return median_over_rounds(1e9 / _times(rounds), [item.launch for item in rounds])
 
@@ -169,24 +169,19 @@ def energy_windows(rounds: Sequence["Round"]) -> Windows | Unavailable:
 
     One round without energy makes all unavailable: rounds are not to be chosen by whether the meter worked.
     """
-    if problem := _unusable(rounds):
+    if problem := unusable(rounds):
         return problem
-    readings = [_window_total(item) for item in rounds]
-    for reading in readings:
-        if isinstance(reading, Unavailable):
-            return reading
-    found = [reading for reading in readings if isinstance(reading, Reading)]
-    kinds = {(reading.grade, reading.scope, reading.source) for reading in found}
+    joules, resolutions, kinds = [], [], set()
+    for item in rounds:
+        found = _window_total(item)
+        if isinstance(found, Unavailable):
+            return found
+        kinds.add((found.grade, found.scope, found.source))
+        joules.append((found.microjoules or 0) / item.requests)
+        resolutions.append(found.resolution_uj / item.requests)
     if len(kinds) > 1:
         return Unavailable("the rounds were read by different meters or at different grades")
-    requests = np.array([item.requests for item in rounds], dtype=np.float64)
-    return Windows(
-        microjoules=np.array([reading.microjoules or 0 for reading in found]) / requests,
-        resolution_uj=np.array([reading.resolution_uj for reading in found]) / requests,
-        grade=found[0].grade,
-        scope=found[0].scope,
-        source=found[0].source,
-    )
+    return Windows(np.array(joules), np.array(resolutions), *kinds.pop())
 
 
 def quality(
@@ -262,7 +257,7 @@ def median_over_rounds(
         over = "rounds, within one process"
     else:
         value = float(np.median(samples))
-        medians = _resampled_medians([samples[np.asarray(launches) == one] for one in several], seed)
+        medians = medians_of([samples[np.asarray(launches) == one] for one in several], seed)
         low, high = bootstrap_interval(value, medians, len(several), confidence)
         over = f"{len(several)} launches and their rounds"
     return Estimate(value, low, high, confidence, f"median of {what}, bootstrap over {over}", len(samples))
@@ -304,9 +299,9 @@ def robust_spread(values: Sequence[float] | Floats) -> float:
 
     The scale, 1.4826, makes it the standard deviation over the mean for normally distributed values.
     """
-    samples = np.asarray(values, dtype=np.float64)
-    middle = float(np.median(samples))
-    return 1.4826 * float(np.median(np.abs(samples - middle))) / middle
+    samples = [float(each) for each in values]
+    middle = statistics.median(samples)
+    return 1.4826 * statistics.median([abs(each - middle) for each in samples]) / middle
 
 
 def _stretch(value: float, end: float, factor: float) -> float:
@@ -315,33 +310,12 @@ def _stretch(value: float, end: float, factor: float) -> float:
 
 
 def _of_one_launch(samples: Floats, confidence: float, seed: int) -> tuple[float, float, float]:
-    """Return median, low and high of rounds that are resampled alone.
-
-    Which ranks make a resample's median does not depend on the rounds, so it is drawn once for each number of
-    them. What is left is a dozen numbers, for which lists are quicker than arrays.
-    """
+    """Return median, low and high of rounds that are resampled alone: a dozen numbers, so lists are quick."""
     ordered = sorted(samples.tolist())
     count = len(ordered)
     value = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    medians = sorted(
-        ((ordered[lower] + ordered[upper]) / 2, times) for lower, upper, times in drawn_middles(count, seed)
-    )
-    edges = list(accumulate(times for _, times in medians))
     outer, factor = _outwards(count, confidence)
-    low, high = (quantile(medians, edges, share) for share in (outer, 1 - outer))
-    return value, *_moved(value, (low, high), factor)
-
-
-def _resampled_medians(parts: Sequence[Floats], seed: int) -> Floats:
-    """Draw launches, then rounds within each. Every launch weighs the same."""
-    random = np.random.default_rng(seed)
-    width = max(map(len, parts))
-    padded = np.array([np.pad(part, (0, width - len(part))) for part in parts])
-    lengths = np.array([len(part) for part in parts])
-    drawn = random.integers(len(parts), size=(RESAMPLES, len(parts), 1))
-    places = (random.random((RESAMPLES, len(parts), width)) * lengths[drawn]).astype(np.int64)
-    medians: Floats = np.median(padded[drawn, places].reshape(RESAMPLES, -1), axis=1)
-    return medians
+    return value, *_moved(value, ends_of(ordered, seed, (outer, 1 - outer)), factor)
 
 
 def _of_examples(name: str, value: float, drawn: Sequence[float], count: int, over: str) -> Estimate:
@@ -380,7 +354,8 @@ def _times(rounds: Sequence["Round"]) -> Floats:
     return np.array([item.wall_ns / item.requests for item in rounds])
 
 
-def _unusable(rounds: Sequence["Round"]) -> Unavailable | None:
+def unusable(rounds: Sequence["Round"]) -> Unavailable | None:
+    """Return why these rounds hold no time per request, or None."""
     if len(rounds) < MINIMUM_ROUNDS:
         return Unavailable(_too_few(len(rounds)))
     empty = [item.index for item in rounds if item.requests < 1 or item.wall_ns < 1]

@@ -99,14 +99,15 @@ def net_energy(record: Record) -> Energy | Unavailable:
     The interval is that of gross, its ends moved by a request's share of idle at the highest and the lowest
     idle power that was seen. It may lie below zero where a request costs no more than idle.
     """
-    power, gross = idle_power(record.idle), energy_per_request(record.rounds)
     windows = energy_windows(record.rounds)
-    if isinstance(gross, Unavailable):
-        return gross
-    if isinstance(power, Unavailable):
-        return power
     if isinstance(windows, Unavailable):
         return windows
+    power = idle_power(record.idle)
+    if isinstance(power, Unavailable):
+        return power
+    gross = energy_per_request(record.rounds)
+    if isinstance(gross, Unavailable):
+        return gross
     spans_us = np.array([_span_ns(item.readings) / item.requests / 1e3 for item in record.rounds])
     launches = [item.launch for item in record.rounds]
     middle = float(np.median(windows.microjoules - power.watts * spans_us))

@@ -15,7 +15,9 @@ from harness.record import Record
 from reports import ci, html, ladder, latex, markdown, text
 from reports.book import TABLES, UNASKED, Book, Factors, book_of, tables_of
 from reports.climb import CountsOf
-from reports.data import SCHEMA_VERSION, as_json, encoded, rows, rows_of
+from reports.data import as_json, with_rows
+from reports.families import in_one_family
+from reports.figures import all_figures
 from reports.markdown import as_markdown
 from reports.prices import Grid, Price, grid_of, price_of, prices_of
 from reports.style import SamplesOf, Style
@@ -68,9 +70,9 @@ def _latex(book: Book, style: Style) -> str:
 def _json(book: Book, style: Style) -> str:
     del style
     if not book.ladders:
-        return encoded({"schema_version": SCHEMA_VERSION, "rows": rows_of(book.groups)})
+        return with_rows({}, book.groups)
     ladders = [ladder.as_rows(one) for one in book.ladders]
-    return encoded({"schema_version": SCHEMA_VERSION, "ladders": ladders, "rows": rows(book.records)})
+    return with_rows({"ladders": ladders}, in_one_family(all_figures(book.records)))
 
 
 FORMATS: dict[str, Callable[[Book, Style], str]] = {

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from harness.compare import Ratio, Refused, judge
@@ -15,26 +15,28 @@ SCHEMA_VERSION = 1
 
 
 _NOT_SHOWN = ("over", "quantity", "family")
+_OF_ESTIMATE = tuple(field.name for field in fields(Estimate))
+_OF_RATIO = tuple(field.name for field in fields(Ratio) if field.name not in _NOT_SHOWN)
 
 
 def as_json(records: Sequence[Record]) -> str:
     """Return the report on these records as JSON: `schema_version`, and `rows` as `rows` makes them."""
-    return encoded({"schema_version": SCHEMA_VERSION, "rows": rows(records)})
+    return with_rows({}, in_one_family(all_figures(records)))
+
+
+def with_rows(more: Mapping[str, Any], found: Sequence[Sequence[Figures]]) -> str:
+    """Return a report of figures as JSON text with a line for each row, and `more` beside the rows.
+
+    Row by row, as the rows of thousands of records would fill the memory all at once.
+    """
+    head = json.dumps({"schema_version": SCHEMA_VERSION, **more}, allow_nan=False)
+    made = ",\n".join(json.dumps(_row(item), allow_nan=False) for group in found for item in group)
+    return f'{head[:-1]}, "rows": [\n{made}\n]}}\n'
 
 
 def encoded(report: Mapping[str, Any] | Sequence[Any]) -> str:
     """Return a report as JSON text; a NaN in it is a bug, and raises ValueError."""
     return json.dumps(report, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
-
-
-def rows(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Return one row per record, group by group: its settings, estimates, ratios and doubts."""
-    return rows_of(in_one_family(all_figures(records)))
-
-
-def rows_of(found: Sequence[Sequence[Figures]]) -> list[dict[str, Any]]:
-    """Return the same of figures that are worked out."""
-    return [_row(item) for group in found for item in group]
 
 
 def _row(item: Figures) -> dict[str, Any]:
@@ -76,9 +78,9 @@ def as_value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- 
         case int():
             return found
         case Estimate():
-            return asdict(found)
+            return {name: getattr(found, name) for name in _OF_ESTIMATE}
         case Ratio():
-            shown = {name: value for name, value in asdict(found).items() if name not in _NOT_SHOWN}
+            shown = {name: getattr(found, name) for name in _OF_RATIO}
             return {**shown, "verdict": judge(found).verdict}
         case Refused():
             return {**because(found.reason), "field": found.field}
@@ -90,7 +92,7 @@ def as_joules(found: Energy | Absent) -> dict[str, Any]:
     """Return an energy in joules with its kind, or why there is none."""
     if not isinstance(found, Energy):
         return because(found.reason)
-    shown = asdict(found.microjoules)
+    shown = as_value(found.microjoules)
     joules = {name: shown[name] / 1e6 for name in ("value", "low", "high")}
     return {**shown, **joules, "grade": found.grade, "scope": found.scope, "source": found.source}
 

@@ -6,9 +6,9 @@ text gets an apostrophe before it.
 """
 
 import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from harness.change import QualityChange
@@ -48,21 +48,38 @@ class Quantity:
 
 def as_csv(book: Book) -> str:
     """Return every figure of a report, one a line, under a line of names."""
-    out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
+    parts: list[str] = []
+    lines = csv.writer(_Parts(parts), lineterminator="\n")
     lines.writerow(COLUMNS)
+    for about, quantities in _rows(book):
+        lines.writerow(about)  # is a third of every row, and is the same in all rows of a record
+        start = parts.pop().rstrip("\n")
+        for found in quantities:
+            parts.append(f"{start},")
+            lines.writerow(_line(found))
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What `csv.writer` takes for a file: each row becomes a part."""
+
+    parts: list[str]
+
+    def write(self, row: str) -> None:
+        self.parts.append(row)
+
+
+def _rows(book: Book) -> Iterator[tuple[tuple[Any, ...], Iterator[Quantity]]]:
+    """Return what names each record or rung, and its quantities."""
     for item in (item for group in book.every for item in group):
-        about = _about(item)
-        for found in _quantities(item, book.factors):
-            lines.writerow((*about, *_line(found)))
+        yield _about(item), _quantities(item, book.factors)
     for ladder in book.ladders:
         for rung in ladder.rungs:
-            about = _about_rung(rung, ladder)
-            for found in _of_rung(rung, ladder):
-                lines.writerow((*about, *_line(found)))
-    return out.getvalue()
+            yield _about_rung(rung, ladder), _of_rung(rung, ladder)
 
 
+@lru_cache(maxsize=1024)
 def safe(text: str) -> str:
     """Return a text on one line that no spreadsheet takes for a formula."""
     line = printable(text)

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator
 
 from harness.doubts.base import Doubt, name_of, run_of
-from harness.estimate import Energy, energy_per_request
+from harness.estimate import Unavailable, energy_windows
 from harness.idle import IdlePower, idle_power
 from harness.record import Conditions, Moment, Record
 
@@ -55,10 +55,15 @@ def _foreign_load(record: Record) -> Doubt | None:
 
 def _load_elsewhere(record: Record) -> Doubt | None:
     """Work on other CPUs is in the joules of a package, a board or a system, and in no share of a process."""
-    share, energy = _share(record, "elsewhere_cpu_ns"), energy_per_request(record.rounds)
-    if share is None or share <= LARGE_FOREIGN or not isinstance(energy, Energy):
+    share = _share(record, "elsewhere_cpu_ns")
+    if share is None or share <= LARGE_FOREIGN:
         return None
-    if energy.grade != "measured" or energy.scope in ("process share", "board", "shared board"):
+    energy = energy_windows(record.rounds)
+    if (
+        isinstance(energy, Unavailable)
+        or energy.grade != "measured"
+        or energy.scope in ("process share", "board", "shared board")
+    ):
         return None
     sentence = (
         f"{name_of(record)}: its joules are those of the {energy.scope}, and CPUs that it did not use worked "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from harness.doubts.base import Doubt, harness_share, is_null, more_requests, name_of, run_of, stop
 from harness.doubts.environment import foreign_share
-from harness.estimate import Unavailable, robust_spread, time_per_request
+from harness.estimate import robust_spread, unusable
 from harness.record import Record
 
 ENOUGH_ROUNDS = 7
@@ -66,7 +66,7 @@ def _more_rounds(record: Record) -> str:
 
 
 def _spread(record: Record) -> Doubt | None:
-    if isinstance(time_per_request(record.rounds), Unavailable):
+    if unusable(record.rounds):
         return None
     spread = robust_spread([item.wall_ns / item.requests for item in record.rounds])
     if spread < WIDE_SPREAD:

@@ -11,11 +11,11 @@ COARSE = 20
 
 
 def _short_for_the_meter(record: Record) -> Doubt | None:
-    windows = energy_windows(record.rounds)
-    if isinstance(windows, Unavailable):
-        return None
     check = record.energy.check or {}
     least_s = check.get("least_window_ms", 0) / 1e3
+    windows = energy_windows(record.rounds) if least_s else Unavailable("any window will do")
+    if isinstance(windows, Unavailable):
+        return None
     shortest_s = min(reading.span_ns for item in record.rounds for reading in item.readings) / 1e9
     if shortest_s >= least_s or (COARSE * windows.resolution_uj > windows.microjoules).any():
         return None

@@ -3,10 +3,12 @@
     python -m harness.testing.copies results/runs/RUN 10000 DIR
     python -m harness.testing.footprint bench report all --store DIR --format csv --output /dev/null
 
-Each copy is a run of its own, and has no samples.
+Each copy is a run of its own, and has no samples. Its times are drawn anew within some percent, so that
+nothing that was worked out for one copy serves for another.
 """
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -14,13 +16,17 @@ from pathlib import Path
 def copies(run: Path, count: int, store: Path) -> None:
     """Write `count` records below `store`."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run.glob("*.json"))]
+    draw = random.Random(0)  # noqa: S311 -- it draws times
     for number in range(count):
         record = records[number % len(records)]
+        rounds = [
+            {**each, "wall_ns": round(each["wall_ns"] * draw.gauss(1, 0.01))} for each in record["rounds"]
+        ]
         name = f"copy-{number // len(records):06d}"
         folder = store / "runs" / name
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({**record, "run": name, "samples": None}, indent=1)
-        (folder / f"{record['cell']['id']}.json").write_text(text, encoding="utf-8")
+        copy = {**record, "run": name, "rounds": rounds, "samples": None}
+        (folder / f"{record['cell']['id']}.json").write_text(json.dumps(copy, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

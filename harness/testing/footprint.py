@@ -1,4 +1,4 @@
-"""What a whole command costs: wall seconds, and the peak memory of all its processes together.
+"""What a whole command costs: wall and CPU seconds, and the peak memory of all its processes together.
 
     python -m harness.testing.footprint bench run --task boolq --device cpu
 
@@ -6,6 +6,7 @@ Memory is PSS, so that pages shared between workers count once; it is sampled tw
 peak is missed. The figures go to stderr; the command's own output and exit code are passed on.
 """
 
+import resource
 import subprocess
 import sys
 import time
@@ -46,7 +47,11 @@ def tree_pss(pid: int) -> int:
 def main() -> None:
     """Run the command on the command line, and say what it cost."""
     code, seconds, peak = footprint(sys.argv[1:])
-    message = f"wall {seconds:.1f} s, peak {peak / 2**20:.0f} MiB over all processes, exit code {code}"
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    message = (
+        f"wall {seconds:.2f} s, CPU {spent.ru_utime + spent.ru_stime:.2f} s, "
+        f"peak {peak / 2**20:.0f} MiB over all processes, exit code {code}"
+    )
     print(message, file=sys.stderr)  # noqa: T201 -- a program of its own
     sys.exit(code)
 

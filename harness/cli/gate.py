@@ -13,6 +13,7 @@ from harness.cli.options import (
     Limit,
     MaxLength,
     ModelName,
+    Precision,
     ProfileName,
     QualityOf,
     Quiet,
@@ -22,7 +23,9 @@ from harness.cli.options import (
     StoreFolder,
     TaskName,
     Threads,
+    TimeBudget,
     VariantNames,
+    more_rounds,
     names,
 )
 from harness.cli.toolbox import Toolbox
@@ -89,6 +92,8 @@ def gate(
     max_length: MaxLength = 256,
     profile: ProfileName = "default",
     rounds: Rounds = None,
+    precision: Precision = None,
+    time_budget: TimeBudget = None,
     limit: Limit = None,
     quality: QualityOf = "full",
     seed: Seed = 0,
@@ -112,7 +117,8 @@ def gate(
         plain = {"task": task, "data": data, "model": model, "device": device, "boundary": boundary}
         sizes = {"threads": threads, "max_length": max_length, "rounds": rounds, "sample": limit}
         named = {"variants": names(variants or "") or None, "scenarios": names(scenario)}
-        wanted = {**plain, **sizes, **named, "profile": profile, "seed": seed, "quality": quality}
+        more = more_rounds(None, precision, time_budget, "", "")
+        wanted = {**plain, **sizes, **named, **more, "profile": profile, "seed": seed, "quality": quality}
         outcome = _held(_measured(context.obj, wanted, versus, root, quiet=quiet), held)
     _show(outcome, "json" if json else format_)
     raise typer.Exit(0 if allow_noise and outcome.only_noise else outcome.exit_code)

@@ -1,0 +1,55 @@
+"""What a format is for reads it: the program itself where it can be installed, skipped where it is not."""
+
+import csv
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from records import a_record, three_variants
+
+from reports import Factors, Grid, Price, Style, book_of, written
+
+GRID = Factors((Price(1.0, "x"),), Grid(500.0, "a grid"))
+
+
+def test_pytest_benchmark_compares_two_reports(tmp_path: Path) -> None:
+    """Its own command finds every variant of both runs, with the medians that were written."""
+    pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
+    for run in ("r1", "r2"):
+        text = written(book_of(three_variants(run=run), GRID), "pytest-benchmark", Style())
+        (tmp_path / f"000{run[1]}_{run}.json").write_text(text)
+    reports = map(str, sorted(tmp_path.glob("*.json")))
+    command = [sys.executable, "-m", "pytest_benchmark", "compare", *reports, "--csv", str(tmp_path / "out")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    found = {row["param:variant"]: float(row["median"]) for row in rows}
+    assert sorted(row["param:variant"] for row in rows) == sorted(2 * list(found))
+    assert found["pytorch-fixed"] == pytest.approx(5 * found["onnx-int8"])
+    assert "onnx-int8" in done.stdout
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_board_of_codecarbon_shows_a_report() -> None:
+    """The module behind `carbonboard` sums up a project: seven rounds of 70 J in all, at 500 g/kWh."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("dash", reason="the extra `carbonboard` of codecarbon is not installed")
+    from codecarbon.viz.data import Data
+
+    text = written(book_of([a_record(wall_ms=(500.0,) * 7)], GRID), "codecarbon", Style())
+    frame = pandas.read_csv(io.StringIO(text))
+    board = Data()
+    rows = board.get_project_data(frame, frame["project_name"][0]).data
+    total = board.get_project_summary(rows)["total"]
+    assert (total["duration"], total["energy_consumed"]) == (3.5, pytest.approx(70 / 3.6e6))
+    assert total["emissions"] == pytest.approx(35 / 3.6e6)
+
+
+def test_a_data_frame_has_the_csv_with_its_types() -> None:
+    """Numbers are numbers; a record and a quantity are one row."""
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_csv(io.StringIO(written(book_of(three_variants(), GRID), "csv", Style())))
+    times = frame[frame["quantity"] == "time_per_request"].set_index("variant")["value"]
+    assert times["pytorch-fixed"] == pytest.approx(5 * times["onnx-int8"])
+    assert not frame.duplicated(["run", "cell", "quantity", "over", "source"]).any()

@@ -10,6 +10,7 @@ tokenizer, a framework or a file format; what varies is a protocol, what is know
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -271,7 +272,8 @@ class Variant(Protocol):
 def offsets_of(requests: Sequence[Request]) -> Offsets:
     """Return int64 [requests + 1]: where each request's sequences begin among all sequences."""
     counts = [len(request.sequences) for request in requests]
-    return np.concatenate(([0], np.cumsum(counts, dtype=np.int64))).astype(np.int64)
+    # for one request this is several times as fast as numpy's cumsum, and every call of every system pays it
+    return np.array(list(accumulate(counts, initial=0)), dtype=np.int64)
 
 
 def sequences_of(requests: Sequence[Request]) -> Iterator[EncodedSequence]:

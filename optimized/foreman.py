@@ -1,7 +1,8 @@
-"""Hands chunks to instances, hears their answers, and replaces those that die.
+"""Rings instances to what there is to do, hears when they are done, and replaces those that die.
 
 Nothing happens here by itself: somebody calls `turn` again and again, which sleeps in `epoll` until an
-instance says something or ends. `ask` may be called by others meanwhile, and hands out at once what it can.
+instance says something or ends. `ask` may be called by others meanwhile, and rings at once whom it can.
+Chunks, answers and who has which lie on sheets (optimized/sheet.py), which instances work through without us.
 """
 
 import os
@@ -13,17 +14,19 @@ from typing import Any
 
 from harness.errors import BenchError, MeasurementError
 from harness.system import Placement
-from optimized.frames import error_from, flat, gathered, whole
+from optimized.frames import error_from
 from optimized.handle import Ending, Handle, Inner
-from optimized.schedule import Board, Chunk, Job, chunks_of
+from optimized.schedule import Board, Job
+from optimized.sheet import Sheet
 
 ATTEMPTS = 3
 """How often requests are asked over which instances die, and how often in a row one may die unheard."""
 
 LOOKS = 10
-"""Looks in a row at a silent instance at work before it is given up; a group that was stopped loses one."""
+"""Looks in a row at an instance that is still at the same work before it is given up; a group that was
+stopped loses one."""
 
-_DYING_S = 2.0  # from the end of an instance's socket to the end of its process
+_DYING_S = 2.0  # from the end of an instance's pipe to the end of its process
 _PARTING_S = 5.0  # for an idle system to close its files
 
 
@@ -36,7 +39,8 @@ class Foreman:
         self._inner, self._placements, self._clock = inner, placements, clock
         self._look_s, self._looked = patience_s / LOOKS, clock()
         self._lock = threading.Lock()
-        self._board = Board(len(placements))
+        self._sheets = [Sheet.new() for _ in placements]
+        self._board = Board(self._sheets)
         self._deaths = [0] * len(placements)
         self._told: deque[tuple[Job, BenchError | None]] = deque()
         self._epoll, self._bell = select.epoll(), os.eventfd(0)
@@ -52,23 +56,28 @@ class Foreman:
             self.end()
             raise
 
-    def ask(self, job: Job, weights: Sequence[int], batch: int = 1) -> None:
-        """Queue a job and hand out what idle instances can take; raise what broke the pool, if it did."""
-        chunks = [Chunk(job, indexes) for indexes in chunks_of(weights, len(self._placements), batch)]
-        job.left = len(chunks)
+    def ask(self, job: Job) -> None:
+        """Queue a job and ring idle instances to it; raise what broke the pool, if something did."""
         with self._lock:
             if self.broken:
                 raise self.broken
-            self._board.add(chunks)
+            self._board.add(job)
             self._feed()
+
+    def abandon(self, job: Job) -> None:
+        """Let nobody take any more of a job that nobody waits for."""
+        with self._lock:
+            job.over = True
+            if job.sheet:
+                job.sheet.stop()
 
     def turn(self) -> None:
         """Wait for something to happen, deal with it, and tell the jobs that are done."""
         events = self._epoll.poll(self._look_s)
         with self._lock:
-            for descriptor, event in events:
+            for descriptor, _ in events:
                 if descriptor in self._places:
-                    self._hear(self._places[descriptor], event)
+                    self._attend_to(descriptor)
             self._look()
             self._feed()
         self._tell()
@@ -82,62 +91,94 @@ class Foreman:
 
     def end(self) -> None:
         """End all instances, once nobody calls `turn` any more; those that idle may close what they hold."""
-        idle = [
-            handle for handle, seat in zip(self.handles, self._board.seats, strict=False) if not seat.held
-        ]
+        idle = [handle for handle, seat in zip(self.handles, self._board.seats, strict=False) if not seat.job]
         for handle in idle:
             handle.leave()
         for handle in self.handles:
             handle.end(_PARTING_S if handle in idle and handle.facts else 0.0)
+        for sheet in self._sheets:
+            sheet.close()
         self._epoll.close()
         os.close(self._bell)
 
     def _start(self) -> None:
         """Start all instances at once, and wait until each is ready."""
-        for placement in self._placements:
-            self.handles.append(Handle(self._inner, placement))
-            self._attend(len(self.handles) - 1)
+        for place in range(len(self._placements)):
+            self.handles.append(self._hired(place))
+            self._attend(place)
         while not all(handle.facts for handle in self.handles):
             self.turn()
             if self.broken:
                 raise self.broken
         self._started = True
 
-    def _attend(self, place: int) -> None:
-        handle = self.handles[place]
-        self._places[handle.fileno()] = place
-        self._epoll.register(handle, select.EPOLLIN | (select.EPOLLOUT if handle.unsent else 0))
+    def _hired(self, place: int) -> Handle:
+        sheets = [sheet.descriptor for sheet in self._sheets]
+        return Handle(self._inner, self._placements[place], place, sheets)
 
-    def _hear(self, place: int, event: int) -> None:
-        """Send on what waits for an instance, and take what it says."""
+    def _attend(self, place: int) -> None:
+        heard, *unsent = self.handles[place].descriptors
+        self._places[heard] = place
+        self._epoll.register(heard, select.EPOLLIN)
+        for descriptor in unsent:
+            self._places[descriptor] = place
+            self._epoll.register(descriptor, select.EPOLLOUT)
+
+    def _forget(self, place: int) -> None:
+        for descriptor in [each for each, whose in self._places.items() if whose == place]:
+            del self._places[descriptor]
+            self._epoll.unregister(descriptor)
+
+    def _attend_to(self, descriptor: int) -> None:
+        """Send on what waits for an instance, or take what it says."""
+        place = self._places[descriptor]
         handle = self.handles[place]
-        if event & select.EPOLLOUT:
-            handle.flush()
-            self._epoll.modify(handle, select.EPOLLIN | (select.EPOLLOUT if handle.unsent else 0))
+        if descriptor == handle.descriptors[0]:
+            self._hear(place)
+            return
+        handle.flush()
+        if len(handle.descriptors) == 1:
+            del self._places[descriptor]
+            self._epoll.unregister(descriptor)
+
+    def _hear(self, place: int) -> None:
+        handle = self.handles[place]
         messages = handle.receive()
         if messages is None:
             self._replace(place)
             return
-        for kind, body in messages:
-            if handle.facts is None and kind == "failed":
-                self._break(error_from(*body))
+        for message in messages:
+            if isinstance(message, int):
+                self._left(place)
             elif handle.facts is None:
-                handle.facts = body
+                self._loaded(handle, *message)
             else:
-                self._answered(place, kind, body)
+                self._said(place, *message)
 
-    def _answered(self, place: int, kind: str, body: Any) -> None:  # noqa: ANN401 -- what the job asked for
-        self._deaths[place] = 0
-        chunk = self._board.answered(place)
-        job = chunk.job
-        if job.over:
+    def _loaded(self, handle: Handle, kind: str, body: Any) -> None:  # noqa: ANN401 -- facts or an error
+        if kind == "failed":
+            self._break(error_from(*body))
+        else:
+            handle.facts = body
+
+    def _said(self, place: int, kind: str, body: Any) -> None:  # noqa: ANN401 -- an error or an answer
+        job = self._board.seats[place].job
+        if job is None or job.over:
             return
         if kind == "failed":
             self._over(job, error_from(*body))
-            return
-        job.parts.append((chunk.indexes, body))
-        job.left -= 1
-        if not job.left:
+        else:
+            chunk, said = body
+            job.spilled[chunk] = said
+
+    def _left(self, place: int) -> None:
+        """Hear that an instance found nothing more to take."""
+        self._deaths[place] = 0
+        self._finished(self._board.seats[place].job)
+        self._board.left(place)
+
+    def _finished(self, job: Job | None) -> None:
+        if job and not job.over and job.collect():
             self._over(job, None)
 
     def _replace(self, place: int, *, hangs: bool = False) -> None:
@@ -146,22 +187,34 @@ class Foreman:
         What one hung over is not tried again: it took long enough.
         """
         handle = self.handles[place]
-        del self._places[handle.fileno()]
-        self._epoll.unregister(handle)
+        self._forget(place)
         problem = self._problem(place, handle.end(0.0 if hangs else _DYING_S), hangs=hangs)
-        suspect = self._board.lost(place)
+        self._bury(place, problem, hangs=hangs)
         self._deaths[place] += 1
-        if suspect and not suspect.job.over and (hangs or suspect.attempts >= ATTEMPTS):
-            self._over(suspect.job, problem)
         if not self._started or self._deaths[place] >= ATTEMPTS:
             self._break(problem)
         if not self.broken:
             self._hire(place)
 
+    def _bury(self, place: int, problem: BenchError, *, hangs: bool) -> None:
+        """Let others have what a dead instance had at hand, unless too many died over it."""
+        job = self._board.seats[place].job
+        if job and job.sheet:
+            if job.sheet.answered_by(place):
+                self._deaths[place] = 0
+            chunk = job.sheet.take_back(place)
+            if chunk is not None:
+                job.deaths[chunk] += 1
+                if not job.over and (hangs or job.deaths[chunk] >= ATTEMPTS):
+                    job.sheet.stop()
+                    self._over(job, problem)
+            self._finished(job)
+        self._board.lost(place)
+
     def _hire(self, place: int) -> None:
         """Start another instance in the place of one that ended."""
         try:
-            self.handles[place] = Handle(self._inner, self._placements[place])
+            self.handles[place] = self._hired(place)
         except MeasurementError as problem:
             self._break(problem)
             return
@@ -174,33 +227,34 @@ class Foreman:
         return MeasurementError(f"it {what}.", where=f"instance {place}", remedy=last)
 
     def _look(self) -> None:
-        """Give up instances that were at work at every one of the last looks and said nothing."""
+        """Give up instances that every one of the last looks found at the same work."""
         now = self._clock()
         if now - self._looked < self._look_s:
             return
         self._looked = now
         for place, handle in enumerate(self.handles):
-            working = handle.facts is None or self._board.seats[place].held
-            handle.silent = handle.silent + 1 if working else 0
-            if handle.silent > LOOKS and not handle.ending:
+            job = self._board.seats[place].job
+            at = (job, job.sheet.held_by(place)) if job and job.sheet else None
+            working = handle.facts is None or at is not None
+            handle.silent = handle.silent + 1 if working and at == handle.at else 0
+            handle.at = at
+            if handle.silent >= LOOKS and not handle.ending:
                 self._replace(place, hangs=True)
 
     def _feed(self) -> None:
-        """Hand out chunks while instances can take any."""
+        """Ring idle instances while there is something for them."""
+        if self.broken:
+            return
         ready = [place for place, handle in enumerate(self.handles) if handle.facts and not handle.ending]
-        while not self.broken and (given := self._board.hand_out(ready)):
-            place, chunk = given
-            asked = [chunk.job.asked[index] for index in chunk.indexes]
-            handle = self.handles[place]
-            handle.send((chunk.job.do, flat(asked) if chunk.job.do == "predict" else asked))
-            if handle.unsent:
-                self._epoll.modify(handle, select.EPOLLIN | select.EPOLLOUT)
+        while given := self._board.hand_out(ready):
+            place, sheet = given
+            self.handles[place].send(self._sheets.index(sheet))
 
     def _break(self, problem: BenchError) -> None:
         self.broken = self.broken or problem
-        for chunk in self._board.chunks():
-            if not chunk.job.over:
-                self._over(chunk.job, problem)
+        for job in self._board.jobs():
+            if not job.over:
+                self._over(job, problem)
 
     def _over(self, job: Job, problem: BenchError | None) -> None:
         job.over = True
@@ -208,7 +262,7 @@ class Foreman:
 
     def _tell(self) -> None:
         """Tell jobs that are over; outside the lock, since they may ask for more."""
-        while True:
+        while self._told:
             with self._lock:
                 if not self._told:
                     return
@@ -222,18 +276,10 @@ class Foreman:
 
 
 def _outcome(job: Job) -> Any:  # noqa: ANN401 -- requests or predictions, or what is wrong with them
-    """Put a job's parts in order."""
+    """Put a job's answers in order."""
     try:
-        return gathered(job.asked, job.parts) if job.do == "predict" else _encoded(job)
+        return job.whole(job)
     except BenchError as problem:
         return problem
     except Exception as problem:  # noqa: BLE001 -- whatever it is, who asked must hear of it
         return MeasurementError(f"the answers do not fit together: {type(problem).__name__}: {problem}.")
-
-
-def _encoded(job: Job) -> list[Any]:
-    encoded: list[Any] = [None] * len(job.asked)
-    for indexes, requests in job.parts:
-        for index, request in zip(indexes, whole(requests), strict=True):
-            encoded[index] = request
-    return encoded

@@ -1,30 +1,34 @@
-"""What a pool and its instances say to one another, and how it lies in a stream of bytes.
+"""What a pool and its instances say to one another over a pair of pipes.
 
-    pool      ("load", ...)    ("encode", examples) or ("predict", requests) ...
-    instance  ("ready", facts) ("done", answer) or ("failed", error) ..., in the order asked
+    pool      ("load", ...)      a sheet's number: something to take lies there
+    instance  ("ready", facts)   a sheet's number: nothing is left to take there
+              ("failed", ...)    ("spilled", ...): an answer that its place on the sheet does not hold
 
-A frame is its length (8 bytes) and a pickle of plain tuples. Both ends of the socket pair are ours and nobody
-else holds one, so unpickling trusts no stranger. Requests are flattened to bytes and numbers first, which
-pickle without a call into Python for each array.
+Only words that are not said for each request are objects: a pickle behind its length. Both ends of the pipes
+are ours and nobody else holds one, so unpickling trusts no stranger. A number alone is a length of 0 and the
+number: eight bytes, which wake whoever sleeps in a read.
 """
 
 import pickle
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Iterator
 from typing import Any
-
-import numpy as np
 
 from harness import errors
 from harness.errors import BenchError, MeasurementError
-from harness.system import EncodedSequence, Predictions, Request, offsets_of
 
-_LENGTH_BYTES = 8
+_FRAME = struct.Struct("<II")
+
+Message = int | tuple[str, Any]
+"""A sheet's number, or something said in words."""
 
 
-def frame_of(message: tuple[str, Any]) -> bytes:
+def frame_of(message: Message) -> bytes:
     """Return a message as it crosses."""
+    if isinstance(message, int):
+        return _FRAME.pack(0, message)
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(body).to_bytes(_LENGTH_BYTES, "little") + body
+    return _FRAME.pack(len(body), 0) + body
 
 
 class Inbox:
@@ -33,80 +37,17 @@ class Inbox:
     def __init__(self) -> None:
         self._bytes = bytearray()
 
-    def add(self, received: bytes) -> Iterator[tuple[str, Any]]:
+    def add(self, received: bytes) -> Iterator[Message]:
         """Yield the messages that these bytes complete."""
         self._bytes += received
-        while len(self._bytes) >= _LENGTH_BYTES:
-            end = _LENGTH_BYTES + int.from_bytes(self._bytes[:_LENGTH_BYTES], "little")
+        while len(self._bytes) >= _FRAME.size:
+            size, number = _FRAME.unpack_from(self._bytes)
+            end = _FRAME.size + size
             if len(self._bytes) < end:
                 return
-            body = bytes(self._bytes[_LENGTH_BYTES:end])
+            body = bytes(self._bytes[_FRAME.size : end])
             del self._bytes[:end]
-            yield pickle.loads(body)  # noqa: S301 -- from the other end of our own socket pair
-
-
-def flat(requests: Sequence[Request]) -> list[tuple[Any, ...]]:
-    """Return requests as tuples of bytes and numbers."""
-    return [(request.id, [_flat(sequence) for sequence in request.sequences]) for request in requests]
-
-
-def _flat(sequence: EncodedSequence) -> tuple[Any, ...]:
-    ids, segments = sequence.ids, sequence.segments
-    kinds = ids.dtype.str, segments.dtype.str
-    return (kinds, ids.tobytes(), segments.tobytes(), sequence.spans, sequence.cut)
-
-
-def whole(flattened: Sequence[tuple[Any, ...]]) -> list[Request]:
-    """Return the requests that `flat` flattened; their arrays are read-only."""
-    return [Request(name, tuple(_whole(*sequence) for sequence in parts)) for name, parts in flattened]
-
-
-def _whole(
-    kinds: tuple[str, str], ids: bytes, segments: bytes, spans: tuple[tuple[int, int], ...], cut: int
-) -> EncodedSequence:
-    return EncodedSequence(np.frombuffer(ids, kinds[0]), np.frombuffer(segments, kinds[1]), spans, cut)
-
-
-Part = tuple[Sequence[int], Any]
-"""Positions among the requests of a call, and what an instance answered to these."""
-
-
-def gathered(requests: Sequence[Request], parts: Sequence[Part]) -> Predictions:
-    """Put what instances answered into the order of the requests.
-
-    Raises MeasurementError where an instance gave logits for another number of sequences than it was asked.
-    """
-    offsets = offsets_of(requests)
-    rows = offsets.tolist()
-    answers, costs = _answers(len(requests), parts), _costs(len(requests), parts)
-    given = np.concatenate([logits for _, (logits, _, _) in parts])
-    if answers is not None and not len(given):
-        return Predictions(given, offsets, answers, costs)
-    order = [row for indexes, _ in parts for i in indexes for row in range(rows[i], rows[i + 1])]
-    if len(given) != len(order):
-        raise MeasurementError(f"instances gave logits for {len(given)} of {len(order)} sequences.")
-    ordered = np.empty_like(given)
-    ordered[order] = given
-    return Predictions(ordered, offsets, answers, costs)
-
-
-def _answers(count: int, parts: Sequence[Part]) -> tuple[str, ...] | None:
-    if any(answers is None for _, (_, answers, _) in parts):
-        return None
-    ordered = [""] * count
-    for indexes, (_, answers, _) in parts:
-        for index, answer in zip(indexes, answers, strict=True):
-            ordered[index] = answer
-    return tuple(ordered)
-
-
-def _costs(count: int, parts: Sequence[Part]) -> dict[str, np.ndarray[Any, Any]]:
-    names = list(parts[0][1][2])
-    costs = {name: np.zeros(count, dtype=np.float64) for name in names}
-    for indexes, (_, _, given) in parts:
-        for name in names:
-            costs[name][list(indexes)] = given[name]
-    return costs
+            yield pickle.loads(body) if size else number  # noqa: S301 -- from the other end of our own pipe
 
 
 def failure_of(problem: Exception) -> tuple[str, str, str | None, str | None]:

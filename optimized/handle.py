@@ -1,10 +1,9 @@
-"""An instance as its pool sees it: a process, a socket that never blocks, and a log of its last words."""
+"""An instance as its pool sees it: a process, pipes that never block, and a log of its last words."""
 
 import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from typing import Any
 from harness.errors import MeasurementError
 from harness.system import Artifact, Placement, Settings
 from harness.tasks import TaskWords
-from optimized.frames import Inbox, frame_of
+from optimized.frames import Inbox, Message, frame_of
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """What OpenMP, MKL, OpenBLAS and numexpr read once, when they load."""
@@ -59,37 +58,43 @@ class Ending:
 
 
 class Handle:
-    """A process that loads what it is told and answers in order; `facts` is None until it is ready.
+    """A process that loads what it is told and works where it is rung to; `facts` is None until it is ready.
 
+    `place` is its own among the instances, `sheets` are descriptors of what it shares with the pool.
     It dies with the thread that made it (prctl(2), PR_SET_PDEATHSIG): make it in one that stays.
     """
 
-    def __init__(self, inner: Inner, placement: Placement) -> None:
-        self.placement = placement
+    def __init__(self, inner: Inner, placement: Placement, place: int, sheets: Sequence[int]) -> None:
         self.facts: Mapping[str, Any] | None = None
         self.ending: Ending | None = None
+        self.at: tuple[Any, int | None] | None = None
+        """What the last look found it at work on: the job and the chunk."""
         self.silent = 0
-        """How many looks in a row found it at work without a word."""
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        self._socket, self._inbox, self._unsent = ours, Inbox(), bytearray()
+        """How many looks in a row found it at work on that."""
+        self._inbox, self._unsent = Inbox(), bytearray()
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the instance
-        with theirs:
-            try:
-                self._process = self._started(theirs.fileno())
-            except OSError as problem:
-                ours.close()
-                self._log.close()
-                raise MeasurementError(f"an instance could not be started: {problem.strerror}.") from None
+        theirs, self._out = os.pipe()
+        self._in, there = os.pipe()
+        for descriptor in (self._in, self._out):
+            os.set_blocking(descriptor, False)
+        words = {"in": theirs, "out": there, "parent": os.getpid(), "cpus": placement.cpus}
+        try:
+            self._process = self._started({**words, "place": place, "sheets": sheets}, placement.threads)
+        except OSError as problem:
+            self._log.close()
+            self._hang_up()
+            raise MeasurementError(f"an instance could not be started: {problem.strerror}.") from None
+        finally:
+            os.close(theirs)
+            os.close(there)
         self.send(("load", inner.words(placement)))
 
-    def _started(self, descriptor: int) -> subprocess.Popen[bytes]:
-        words = [str(descriptor), str(os.getpid()), json.dumps(self.placement.cpus)]
-        limits = dict.fromkeys(THREAD_VARIABLES, str(self.placement.threads))
+    def _started(self, words: dict[str, Any], threads: int) -> subprocess.Popen[bytes]:
+        limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         return subprocess.Popen(  # noqa: S603 -- our own interpreter and module
             # -P keeps the user's folder off the module path, so that a module there cannot shadow ours
-            [sys.executable, "-P", "-m", "optimized.instance", *words],
-            pass_fds=[descriptor],
+            [sys.executable, "-P", "-m", "optimized.instance", json.dumps(words)],
+            pass_fds=[words["in"], words["out"], *words["sheets"]],
             env={**os.environ, **limits},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -101,41 +106,43 @@ class Handle:
         """Its process."""
         return self._process.pid
 
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._socket.fileno()
-
     @property
-    def unsent(self) -> bool:
-        """Whether something waits until the instance reads on."""
-        return bool(self._unsent)
+    def descriptors(self) -> list[int]:
+        """What to wait on: where it is heard, and where it is spoken to while something waits to be sent."""
+        return [self._in, self._out] if self._unsent else [self._in]
 
-    def send(self, message: tuple[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Send as much as it takes now; a dead instance is noticed when it is read from."""
         self._unsent += frame_of(message)
         self.flush()
 
     def flush(self) -> None:
         """Send more of what waits."""
-        with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+        try:
             while self._unsent:
-                del self._unsent[: self._socket.send(self._unsent)]
+                del self._unsent[: os.write(self._out, self._unsent)]
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            self._unsent.clear()
 
-    def receive(self) -> list[tuple[str, Any]] | None:
+    def receive(self) -> list[Message] | None:
         """Return the messages that have arrived; None once the instance has ended."""
         try:
-            received = self._socket.recv(_READ_BYTES)
+            received = os.read(self._in, _READ_BYTES)
         except BlockingIOError:
             return []
-        except ConnectionResetError:
-            return None
-        self.silent = 0
         return list(self._inbox.add(received)) if received else None
 
     def leave(self) -> None:
         """Tell it that nothing more is coming."""
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+        if self._out >= 0:
+            os.close(self._out)
+            self._out = -1
+
+    def _hang_up(self) -> None:
+        self.leave()
+        os.close(self._in)
 
     def end(self, parting_s: float = 0.0) -> Ending:
         """Wait a while for it to end, end it, and say how it ended; once it has, only say it again."""
@@ -147,7 +154,7 @@ class Handle:
             self._log.seek(0)
             words = self._log.read().decode("utf-8", "replace").strip().splitlines()[-3:]
             self._log.close()
-            self._socket.close()
+            self._hang_up()
             self.ending = Ending(_cause(code), words)
         return self.ending
 

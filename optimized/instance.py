@@ -1,59 +1,98 @@
-"""One instance of a pool, a process: it loads a variant on its own CPUs and answers its parent, in order.
+"""One instance of a pool, a process: it loads a variant on its own CPUs and answers what lies on sheets.
 
-    python -P -m optimized.instance SOCKET PARENT CPUS
+    python -P -m optimized.instance WORDS
 
 It is pinned before anything heavy is loaded, so that thread pools see their CPUs only. It dies with its
 parent, also while it is stopped, and it stays in the parent's process group: who stops or ends that one means
-all. Between requests it sleeps in a read.
+all. Between calls it sleeps in a read. Rung to a sheet, it takes and answers chunks until none is left.
 """
 
 import ctypes
 import json
 import os
 import signal
-import socket
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.system import Predictions, System
+    from harness.system import System
+    from optimized.frames import Message
+    from optimized.sheet import Sheet
 
 _PR_SET_PDEATHSIG = 1  # from Linux's prctl(2): the signal this process gets when its parent dies
 _READ_BYTES = 1 << 16
 
+PREDICT, ENCODE = range(2)
+"""What a sheet may ask."""
+
 
 def main() -> None:
-    """Serve the socket whose descriptor, with the parent's pid and the CPUs, is on the command line."""
-    descriptor, parent, cpus = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    """Serve the pipes whose descriptors, with parent, place, CPUs and sheets, are on the command line."""
+    words = json.loads(sys.argv[1])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the call above
+    if os.getppid() != words["parent"]:  # it died before the call above
         os._exit(1)
-    os.sched_setaffinity(0, cpus)
+    os.sched_setaffinity(0, words["cpus"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    with socket.socket(fileno=descriptor) as channel:
-        _serve(channel)
+    _serve(words["in"], words["out"], words["place"], words["sheets"])
 
 
-def _serve(channel: socket.socket) -> None:
+def _serve(channel: int, out: int, place: int, descriptors: list[int]) -> None:
     """Answer until the parent closes its end."""
-    from optimized.frames import Inbox, failure_of, frame_of
+    import optimized.codec  # noqa: F401 -- now, and not while the first request waits
+    from optimized.frames import Inbox, frame_of
+    from optimized.sheet import Sheet
 
+    def say(message: "Message") -> None:
+        left = memoryview(frame_of(message))
+        while left:
+            left = left[os.write(out, left) :]
+
+    sheets = [Sheet(descriptor) for descriptor in descriptors]
     inbox, served = Inbox(), Served()
-    while received := channel.recv(_READ_BYTES):
-        for do, body in inbox.add(received):
+    while received := os.read(channel, _READ_BYTES):
+        for message in inbox.add(received):
+            if isinstance(message, int):
+                _work(served, sheets[message], place, say)
+                say(message)
+                continue
             try:
-                answer = ("ready" if do == "load" else "done", getattr(served, do)(body))
+                say(("ready", served.load(message[1])))
             except Exception as problem:  # noqa: BLE001 -- whatever it is, the parent must hear of it
-                import traceback
-
-                traceback.print_exc()
-                answer = ("failed", failure_of(problem))
-            channel.sendall(frame_of(answer))
+                say(("failed", _told(problem)))
     served.close()
 
 
+def _work(served: "Served", sheet: "Sheet", place: int, say: "Callable[[Message], None]") -> None:
+    """Take and answer chunks until none is left, or one fails."""
+    answer = served.predict if sheet.asked() == PREDICT else served.encode
+    chunk = sheet.take(place)
+    while chunk is not None:
+        try:
+            said = answer(sheet.body(chunk))
+        except Exception as problem:  # noqa: BLE001 -- whatever it is, the parent must hear of it
+            sheet.stop()
+            say(("failed", _told(problem)))
+            return
+        if not sheet.write(chunk, said):
+            say(("spilled", (chunk, said)))
+        sheet.finish(chunk, place)
+        chunk = sheet.take(place) if sheet.more else None
+
+
+def _told(problem: Exception) -> tuple[Any, ...]:
+    """Leave the traceback in the log, and return what the parent is told."""
+    import traceback
+
+    from optimized.frames import failure_of
+
+    traceback.print_exception(problem)
+    return failure_of(problem)
+
+
 class Served:
-    """A system behind messages; each public method but `close` answers one kind."""
+    """A system behind bytes."""
 
     def __init__(self) -> None:
         self._system: System | None = None
@@ -78,18 +117,17 @@ class Served:
         self._system = system
         return {"describe": dict(system.describe()), "encoding": getattr(system, "encoding", "")}
 
-    def encode(self, examples: list[Any]) -> list[Any]:
-        """Return the examples as flattened requests."""
-        from optimized.frames import flat
+    def encode(self, body: bytes) -> bytes:
+        """Return examples as requests."""
+        from optimized.codec import examples_from, packed
 
-        return flat(self._loaded().encode(examples))
+        return packed(self._loaded().encode(examples_from(body)))
 
-    def predict(self, flattened: list[Any]) -> tuple[Any, ...]:
-        """Answer flattened requests: logits, answers, costs."""
-        from optimized.frames import whole
+    def predict(self, body: bytes) -> bytes:
+        """Answer requests."""
+        from optimized.codec import packed_answer, unpacked
 
-        said: Predictions = self._loaded().predict(whole(flattened))
-        return said.logits, said.answers, dict(said.costs)
+        return packed_answer(self._loaded().predict(unpacked(body)))
 
     def close(self) -> None:
         """Release the system."""

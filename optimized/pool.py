@@ -1,6 +1,7 @@
 """Many instances behind one system: a process per physical core, each with its own copy, answers in order.
 
-    requests --chunks--> instances (optimized/instance.py) --answers--> the order asked
+    requests --longest first--> a sheet of shared memory <--take, answer-- instances (optimized/instance.py)
+                                        +--answers, in the order asked-->
 
 Threads do not fill many cores with one small encoder and one short text: instances that share nothing do.
 Whoever waits for an answer does the pool's work (optimized/foreman.py), asleep until an instance speaks: the
@@ -13,22 +14,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal
+from queue import SimpleQueue
+from typing import Any
 
 from harness.errors import BenchError, MeasurementError, UsageError
 from harness.system import Artifact, Done, Example, Placement, Predictions, Request, Settings
 from harness.tasks import TaskWords
 from harness.tasks.base import Task
 from harness.tasks.custom import CUSTOM, Definition
+from optimized.codec import gathered, packed, packed_examples, room_for, unpacked, unpacked_answer
 from optimized.foreman import Foreman
 from optimized.handle import Inner
-from optimized.schedule import Job
+from optimized.instance import ENCODE, PREDICT
+from optimized.schedule import Job, chunks_of
 
 LOADER = "optimized.ladder:variant_of"
 """Makes a variant of a rung's words."""
 
 PATIENCE_S = 600.0
 """How long an instance may load, or be at work on one chunk, without a word."""
+
+
+_ROOM_FOR_ONE = 256
+"""Bytes for an example once it is encoded, beside two numbers for each of its characters."""
 
 
 class PoolSystem:
@@ -51,8 +59,9 @@ class PoolSystem:
         patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._batch = settings.batch
+        self._batch, self._labels = settings.batch, len(task.labels)
         self._placements = share(placement)
+        self._count = placement.instances
         inner = Inner(loader, words, task_words(task), artifact, settings)
         self._foreman = Foreman(inner, self._placements, patience_s, clock)
         self._facts = self._foreman.handles[0].facts or {}
@@ -73,18 +82,23 @@ class PoolSystem:
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Turn text into requests, spread over the instances."""
         weights = [sum(len(text.first) + len(text.second or "") for text in one.inputs) for one in examples]
-        requests: list[Request] = self._answer("encode", examples, weights)
+        chunks = chunks_of(weights, self._count)
+        bodies = [packed_examples([examples[index] for index in chunk]) for chunk in chunks]
+        rooms = [sum(_ROOM_FOR_ONE + 8 * weights[index] for index in chunk) for chunk in chunks]
+        requests: list[Request] = self._answer(Job(ENCODE, examples, chunks, bodies, rooms, _encoded))
         return requests
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Answer the requests: one on one idle instance, many spread over all by their tokens."""
-        predictions: Predictions = self._answer("predict", requests, [one.tokens for one in requests])
+        predictions: Predictions = self._answer(self._job(requests))
         return predictions
 
     def submit(self, requests: Sequence[Request], done: Done) -> None:
         """Answer the requests and tell `done`, in the pool's thread, calls in the order they are answered."""
+        job = self._job(requests)
+        job.done = done
         self._start_thread()
-        self._foreman.ask(Job("predict", requests, done), [one.tokens for one in requests], self._batch)
+        self._foreman.ask(job)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what the first instance says of itself, and where the instances run."""
@@ -94,7 +108,7 @@ class PoolSystem:
             "instance_cpus": [list(placement.cpus) for placement in self._placements],
             "threads_per_instance": self._placements[0].threads,
             "instances_replaced": self._foreman.replaced,
-            "transport": "socket pairs",
+            "transport": "shared memory",
         }
 
     def close(self) -> None:
@@ -109,28 +123,29 @@ class PoolSystem:
         with self._waiting:
             self._foreman.end()
 
-    def _answer(self, do: Literal["encode", "predict"], asked: Sequence[Any], weights: Sequence[int]) -> Any:  # noqa: ANN401
+    def _job(self, requests: Sequence[Request]) -> Job:
+        chunks = chunks_of([one.tokens for one in requests], self._count, self._batch)
+        parts = [[requests[index] for index in chunk] for chunk in chunks]
+        rooms = [room_for(part, self._labels) for part in parts]
+        return Job(PREDICT, requests, chunks, [packed(part) for part in parts], rooms, _predicted)
+
+    def _answer(self, job: Job) -> Any:  # noqa: ANN401 -- what the job is for
         """Ask, wait for the answer, and raise it if it is an error."""
         self._not_in_thread()
-        answers: list[Any] = []
-        answered = threading.Event()
-
-        def done(answer: Any) -> None:  # noqa: ANN401 -- requests or predictions
-            answers.append(answer)
-            answered.set()
-
-        job = Job(do, asked, done)
+        answers: SimpleQueue[Any] = SimpleQueue()
+        job.done = answers.put
         try:
             with self._waiting:
-                self._foreman.ask(job, weights, self._batch)
-                while not answers and not self._thread:
+                self._foreman.ask(job)
+                while answers.empty() and not self._thread:
                     self._foreman.turn()
-            answered.wait()
+            answer = answers.get()
         finally:
-            job.over = True  # also where the caller was interrupted: nobody waits any more
-        if isinstance(answers[0], BenchError):
-            raise answers[0]
-        return answers[0]
+            if not job.over:  # the caller was interrupted: nobody waits any more
+                self._foreman.abandon(job)
+        if isinstance(answer, BenchError):
+            raise answer
+        return answer
 
     def _start_thread(self) -> None:
         """Let a thread do the pool's work from now on."""
@@ -149,6 +164,19 @@ class PoolSystem:
     def _not_in_thread(self) -> None:
         if self._thread is threading.current_thread():
             raise UsageError("`done` waits for the pool that calls it.", remedy="Let it submit instead.")
+
+
+def _predicted(job: Job) -> Predictions:
+    answers = [unpacked_answer(said) for said in job.answers]
+    return gathered(job.asked, list(zip(job.chunks, answers, strict=True)))
+
+
+def _encoded(job: Job) -> list[Any]:
+    encoded: list[Any] = [None] * len(job.asked)
+    for indexes, said in zip(job.chunks, job.answers, strict=True):
+        for index, request in zip(indexes, unpacked(said), strict=True):
+            encoded[index] = request
+    return encoded
 
 
 def share(placement: Placement) -> list[Placement]:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -131,6 +133,15 @@ def test_a_system_without_logits_keeps_its_answers_in_order(open_pool: Open) -> 
     assert found.answers[7] == "answer to 7"
 
 
+def test_requests_and_answers_of_any_size_cross(open_pool: Open) -> None:
+    """A million tokens, more sequences than anybody asks, and answers that are longer than their places."""
+    words = {"answers": True, "says": "long " * 50_000}
+    pool = open_pool(words)
+    asked = [request("1", 1_000_000, 5), request("2", *[3] * 5000), *requests(4)]
+    assert_same(pool.predict(asked), alone(asked, words))
+    assert_same(pool.predict(requests(3)), alone(requests(3), words))
+
+
 def test_texts_are_encoded_in_order(shared: PoolSystem) -> None:
     """By the instances, each a part of them."""
     examples = [Example(str(n), (TextInput("a bb " * (1 + n * 5 % 7), "ccc"),)) for n in range(12)]
@@ -191,6 +202,28 @@ def test_an_instance_that_is_killed_loses_nothing(open_pool: Open, tmp_path: Pat
     assert pool.describe()["instances_replaced"] == 2
     assert len(set(pool.pids) - before) == 2
     assert_same(pool.predict(requests(30)), alone(requests(30)))
+
+
+def test_whenever_instances_are_killed_every_request_is_answered_once_and_in_order(open_pool: Open) -> None:
+    """At moments that nobody chose: while they load, take, answer, write or ring."""
+    pool, asked, dice = open_pool({"ms_per_token": 0.2}), requests(120), random.Random(7)
+    expected, stop = alone(asked), threading.Event()
+
+    def killer() -> None:
+        while not stop.wait(dice.uniform(0.02, 0.25)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(dice.choice(pool.pids), signal.SIGKILL)
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        with contextlib.suppress(MeasurementError):  # three deaths in a row before an answer end the pool
+            for _ in range(4):
+                assert_same(pool.predict(asked), expected)
+    finally:
+        stop.set()
+        thread.join()
+    assert pool.describe()["instances_replaced"] >= 1
 
 
 def test_an_instance_that_is_killed_while_idle_is_replaced(open_pool: Open) -> None:

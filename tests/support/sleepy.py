@@ -54,7 +54,8 @@ class SleepySystem:
         logits = np.array(rows, dtype=np.float32).reshape(-1, self.labels)
         costs = {"tokens": np.array([request.tokens for request in requests], dtype=np.float64)}
         if self.words.get("answers"):
-            said = tuple(f"answer to {request.id}" for request in requests)
+            more = self.words.get("says", "")
+            said = tuple(f"answer to {request.id}{more}" for request in requests)
             return Predictions(np.zeros((0, 0), np.float32), offsets_of(requests), said, costs)
         return Predictions(logits, offsets_of(requests), costs=costs)
 

@@ -7,7 +7,7 @@ lengths, and all of these are compiled when the model is loaded, as whoever serv
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -85,6 +85,11 @@ class OpenVinoSystem(Adapter):
             "max_length": self._encoder.max_length,
         }
 
+    def compile_for(self, counts: Callable[[int], Sequence[int]]) -> None:
+        """Compile for each length, and for each of so many sequences of it together as `counts` says."""
+        spans = "spans" in [each.get_any_name() for each in self._compiled.inputs]
+        warm(self._run, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
+
     def close(self) -> None:
         """Release the model."""
         del self._compiled, self._run
@@ -153,12 +158,20 @@ def widths_up_to(max_length: int) -> tuple[int, ...]:
     return (*range(STEP, max_length, STEP), max_length)
 
 
-def warm(run: Run, widths: Sequence[int], pad_id: int, *, spans: bool) -> None:
-    """Let the engine compile for each length, one sequence at a time."""
+def warm(
+    run: Run,
+    widths: Sequence[int],
+    pad_id: int,
+    *,
+    spans: bool,
+    counts: Callable[[int], Sequence[int]] = lambda _: (1,),
+) -> None:
+    """Let the engine compile for each length and number of sequences: one, unless `counts` says others."""
     for width in widths:
         ids = np.full(width, pad_id + 1, dtype=np.int64)
         marks = ((0, 1), (1, 2)) if spans else ()
-        run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)], pad_id))
+        for count in counts(width):
+            run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)] * count, pad_id))
 
 
 def compile_model(path: Path, placement: Placement, precision: Precision) -> Any:  # noqa: ANN401

@@ -44,20 +44,26 @@ def require_closeness(
     }
 
 
-def batch_dependence(task: Task, system: System, trial: Sequence[Example]) -> dict[str, Any] | str:
+def batch_dependence(
+    task: Task,
+    system: System,
+    trial: Sequence[Example],
+    batch: int | str = BATCH,
+    examples: int = _EXAMPLES,
+) -> dict[str, Any] | str:
     """Return how far answers move when requests are answered together instead of one by one.
 
-    `system` answers `BATCH` requests of a call together. With activations on one scale for a whole batch, an
-    answer depends on what it was batched with.
+    `system` answers requests of a call together as `batch` says: so many, or by a rule. With activations on
+    one scale for a whole batch, an answer depends on what it was batched with.
     """
-    requests = system.encode(trial[:_EXAMPLES])
+    requests = system.encode(trial[:examples])
     if len(requests) < 2:  # noqa: PLR2004 -- one request has no company
         return "unavailable, because there were fewer than two trial examples"
     alone = np.concatenate([system.predict([each]).logits for each in requests])
     together = system.predict(requests)
     return {
         "examples": len(requests),
-        "batch": BATCH,
+        "batch": batch,
         "max_logit_difference": float(np.max(np.abs(alone - together.logits))),
         "equal_answers": equal_answers(task, alone, together.logits, together.offsets),
     }

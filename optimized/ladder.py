@@ -14,10 +14,13 @@ from baselines.table import variants as plain
 from harness.errors import UsageError, unknown_name
 from harness.system import Artifact, Cache, Placement, Settings, Sources, System, Variant, Workshop
 from harness.tasks.base import Task
+from optimized.batched import BatchedVariant
 from optimized.cascade import CascadeVariant
 from optimized.recipe import Recipe
 from optimized.recipes import RECIPES
 from optimized.table import variants as faster
+
+_RULE = ("batching", "tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ def engine_of(name: str, options: Mapping[str, Any]) -> Variant:
     engine = known[name]
     if not options:
         return engine
+    if "batching" in options:
+        return _batched(name, options)
     known_fields = getattr(engine, "__dataclass_fields__", {})
     allowed = [each for each in known_fields if each not in ("name", "summary")]
     for option in options:
@@ -115,6 +120,17 @@ def engine_of(name: str, options: Mapping[str, Any]) -> Variant:
     frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     changed: Variant = replace(engine, **frozen)  # type: ignore[type-var]  # variants are dataclasses
     return changed
+
+
+def _batched(name: str, options: Mapping[str, Any]) -> Variant:
+    """Return an engine that batches by a rule, which any may be given (optimized/batched.py)."""
+    rule, rest = options["batching"], {key: value for key, value in options.items() if key not in _RULE}
+    tokens = options.get("tokens", 0)
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+        raise UsageError(
+            f"{tokens!r} is no number of tokens.", where="option tokens", remedy="Use 1024, say."
+        )
+    return BatchedVariant(engine_of(name, rest), rule, tokens)
 
 
 def _made(kind: type[Any], parameters: Any, where: str) -> Any:  # noqa: ANN401 -- a recipe and YAML values

@@ -3,6 +3,7 @@
 from baselines import openvino, pytorch
 from harness.system import Variant
 from optimized import captured, packed
+from optimized.batched import BatchedVariant
 from optimized.exits import EARLY_EXIT
 from optimized.fastest import FastestVariant
 from optimized.fused import FusedVariant
@@ -18,4 +19,5 @@ def variants() -> tuple[Variant, ...]:
     # float32 last: what is left where nothing rounded is close enough
     fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
-    return (FusedVariant(), *rounded, fastest, *EARLY_EXIT, *pytorch.HALF_PRECISION, *batched)
+    together = (BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
+    return (FusedVariant(), *rounded, *together, fastest, *EARLY_EXIT, *pytorch.HALF_PRECISION, *batched)

@@ -66,15 +66,19 @@ class Spent(Facts):
 class GpuMoment(Facts):
     """One board now; `throttled_by` names what holds its clocks down, `foreign` counts processes of others.
 
+    `index` is the driver's number of it.
     `held_back_ns` counts, by `power` and `thermal`, for how long a limit has done so since the driver came.
     """
 
     name: str
     temperature_c: int | None = None
     sm_clock_mhz: int | None = None
+    memory_clock_mhz: int | None = None
+    power_limit_mw: int | None = None
     throttled_by: tuple[str, ...] = ()
     held_back_ns: dict[str, int] = Field(default_factory=dict)
     foreign: int | None = None
+    index: int | None = None
 
 
 class Moment(Facts):

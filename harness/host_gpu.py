@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
+from harness.meters.boards import Missing, boards_of, open_boards
 from harness.record import GpuMoment
 
 Nvml = Any
@@ -16,6 +17,7 @@ Nvml = Any
 UNKNOWN = "unavailable, because the driver does not tell"
 
 _SM_CLOCK = 1  # NVML_CLOCK_SM
+_MEMORY_CLOCK = 2  # NVML_CLOCK_MEM
 _TEMPERATURE = 0  # NVML_TEMPERATURE_GPU
 
 _POLICIES = {"power": 0, "thermal": 1}  # NVML_PERF_POLICY_POWER, NVML_PERF_POLICY_THERMAL
@@ -43,16 +45,32 @@ def nvml_module() -> Nvml | None:
 
 def facts(nvml: Nvml | None) -> list[dict[str, Any]]:
     """Return what bears on speed and stays, board by board: name, memory, driver, limits, modes."""
-    return [_facts_of(nvml, handle) for handle in _boards(nvml)]
+    return [_facts_of(nvml, handle) for _, handle in _boards(nvml)]
 
 
 def moments(nvml: Nvml | None, ours: Collection[int] = ()) -> tuple[GpuMoment, ...]:
     """Return what moves, board by board; processes in `ours` are not foreign."""
-    return tuple(_moment_of(nvml, handle, ours) for handle in _boards(nvml))
+    return tuple(_moment_of(nvml, index, handle, ours) for index, handle in _boards(nvml))
 
 
-def _boards(nvml: Nvml | None) -> Iterator[Any]:
-    """Yield a handle for each board; none without a driver."""
+def number_of(nvml: Nvml | None, device: str, visible: str | None) -> int | None:
+    """Return the driver's number of the board that `cuda:N` is; None on a CPU, or where it does not tell.
+
+    `visible` is `CUDA_VISIBLE_DEVICES`; a MIG instance is on the board that it is a part of.
+    """
+    kind, _, index = device.partition(":")
+    if kind != "cuda" or nvml is None:
+        return None
+    try:
+        (board,) = open_boards(boards_of(int(index or 0), visible), nvml)
+    except (Missing, ValueError):
+        return None
+    number = board.zone.name.partition("-")[2]
+    return int(number) if number.isdigit() else None
+
+
+def _boards(nvml: Nvml | None) -> Iterator[tuple[int, Any]]:
+    """Yield number and handle of each board; none without a driver."""
     if nvml is None:
         return
     try:
@@ -62,7 +80,7 @@ def _boards(nvml: Nvml | None) -> Iterator[Any]:
         return
     for index in range(count):
         with suppress(nvml.NVMLError):
-            yield nvml.nvmlDeviceGetHandleByIndex(index)
+            yield index, nvml.nvmlDeviceGetHandleByIndex(index)
 
 
 def _facts_of(nvml: Nvml, handle: Any) -> dict[str, Any]:  # noqa: ANN401 -- NVML's handle
@@ -83,7 +101,7 @@ def _facts_of(nvml: Nvml, handle: Any) -> dict[str, Any]:  # noqa: ANN401 -- NVM
     }
 
 
-def _moment_of(nvml: Nvml, handle: Any, ours: Collection[int]) -> GpuMoment:  # noqa: ANN401
+def _moment_of(nvml: Nvml, index: int, handle: Any, ours: Collection[int]) -> GpuMoment:  # noqa: ANN401
     def running() -> int:
         return sum(each.pid not in ours for each in nvml.nvmlDeviceGetComputeRunningProcesses(handle))
 
@@ -92,9 +110,12 @@ def _moment_of(nvml: Nvml, handle: Any, ours: Collection[int]) -> GpuMoment:  # 
 
     bits = _asked(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))) or 0
     return GpuMoment(
+        index=index,
         name=_asked(nvml, lambda: _text(nvml.nvmlDeviceGetName(handle))) or UNKNOWN,
         temperature_c=_asked(nvml, lambda: int(nvml.nvmlDeviceGetTemperature(handle, _TEMPERATURE))),
         sm_clock_mhz=_asked(nvml, lambda: int(nvml.nvmlDeviceGetClockInfo(handle, _SM_CLOCK))),
+        memory_clock_mhz=_asked(nvml, lambda: int(nvml.nvmlDeviceGetClockInfo(handle, _MEMORY_CLOCK))),
+        power_limit_mw=_asked(nvml, lambda: int(nvml.nvmlDeviceGetEnforcedPowerLimit(handle))),
         throttled_by=tuple(dict.fromkeys(name for bit, name in REASONS.items() if bits & bit)),
         held_back_ns={kind: ns for kind in _POLICIES if (ns := _asked(nvml, violated(kind))) is not None},
         foreign=_asked(nvml, running),

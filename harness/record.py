@@ -138,13 +138,15 @@ class ArtifactFacts(Facts):
 class PlacementFacts(Facts):
     """Where it ran: what was requested, and what the engine and the kernel say it got.
 
-    `counters` says what cycles and instructions count, or why there are none.
+    `counters` says what cycles and instructions count, or why there are none. `board` is the driver's number
+    of the board that `cuda:N` is, the `index` of a moment's boards.
     """
 
     cpus: tuple[int, ...]
     threads_requested: int
     effective: dict[str, Any]
     counters: str | None = None
+    board: int | None = None
 
 
 class Round(Facts):

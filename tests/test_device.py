@@ -1,7 +1,7 @@
 import pytest
 
 from harness.catalog import DEFAULT_VARIANTS, default_variants, load_catalog
-from harness.device import check_device
+from harness.device import check_device, devices_of, one_device
 from harness.errors import DeviceError, UsageError
 from harness.meters.boards import boards_of
 
@@ -55,10 +55,25 @@ def test_the_board_that_works_is_the_board_that_is_read() -> None:
     assert boards_of(1, "3,1") == (1,)
 
 
-def test_several_devices_at_once_are_said_to_be_several_runs() -> None:
-    """Rather than that the name is unknown alone."""
-    with pytest.raises(UsageError, match="several runs"):
-        check_device("cuda:0,cuda:1", gpus=lambda: 8)
+def test_several_devices_are_named_once_each() -> None:
+    """`cuda` is short for `cuda:0`, so that the two are one device."""
+    assert devices_of("cpu, cuda,cuda:1") == ("cpu", "cuda:0", "cuda:1")
+    with pytest.raises(UsageError, match="cuda:0 is named twice"):
+        devices_of("cuda:0,cuda")
+
+
+def test_what_works_on_one_device_says_so() -> None:
+    """Training, predictions and the gate have one."""
+    assert one_device("cuda") == "cuda:0"
+    with pytest.raises(UsageError, match="names 2"):
+        one_device("cuda:0,cuda:1")
+
+
+@pytest.mark.parametrize(("visible", "why"), [("0,0", "shows 0 of 4"), ("MIG-a,MIG-b", "one MIG instance")])
+def test_boards_that_cuda_would_not_show_are_not_counted(visible: str, why: str) -> None:
+    """A board named twice leaves it none; of two MIG instances a process is shown the first."""
+    with pytest.raises(DeviceError, match=why):
+        check_device("cuda:1", gpus=lambda: 4, visible=lambda: visible)
 
 
 def test_what_is_measured_by_default_runs_on_the_device() -> None:

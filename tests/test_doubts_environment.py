@@ -74,9 +74,21 @@ def board(**facts: Any) -> dict[str, Any]:
 )
 def test_what_the_machine_did_meanwhile_is_said(code: str, changes: Conditions, words: str) -> None:
     """Counters count by their difference, states by their change."""
-    doubt = the_doubt(code, a_record(conditions=changes))
+    device = "cuda:0" if changes.before.gpus else "cpu"
+    doubt = the_doubt(code, a_record(conditions=changes, cell={"device": device}))
     assert words in doubt.sentence
     assert doubt.next_step.endswith(".")
+
+
+def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
+    """Board 1 grew hot, was held back and had strangers; the cell ran on board 0, or on the CPU."""
+    hot = board(temperature_c=90, held_back_ns={"power": 9_000_000_000}, foreign=2, index=1)
+    changes = between(board(temperature_c=30, held_back_ns={"power": 0}, index=1), hot)
+    codes = {"held-back", "conditions-changed", "foreign-gpu"}
+    for device, number, expected in (("cuda:0", 1, codes), ("cuda:0", 0, set()), ("cpu", None, set())):
+        placed = {**a_record().placement.model_dump(), "board": number}  # type: ignore[union-attr]
+        record = a_record(conditions=changes, cell={"device": device}, placement=placed)
+        assert {doubt.code for doubt in doubts(record)} & codes == expected
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harness.sweep.config import Config, Names, Setting
     from harness.sweep.options import RunOptions
 
-LISTS = ("task", "variants", "scenario", "batch", "rate")
+LISTS = ("task", "variants", "scenario", "batch", "rate", "device")
 """Options of `bench run` that take several values: one run for all of them, of tasks one each."""
 
 CROSSED = {
@@ -18,7 +18,6 @@ CROSSED = {
     "instances": "instances",
     "max-length": "max_length",
     "boundary": "boundary",
-    "device": "device",
     "model": "model",
     "seed": "seed",
 }

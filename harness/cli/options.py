@@ -68,6 +68,15 @@ ModelName = Annotated[
     ),
 ]
 DeviceName = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N.", envvar="BENCH_DEVICE")]
+DeviceNames = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="NAME,...",
+        help="cpu, cuda or cuda:N; several are measured one after the other, in groups of their own.",
+        envvar="BENCH_DEVICE",
+    ),
+]
 PredictedSplit = Annotated[
     str | None,
     typer.Option("--split", help="The split that is answered (default: test; of one file of your own: all)."),

@@ -12,7 +12,7 @@ from harness.cli.options import (
     Boundary,
     Condition,
     DataFolder,
-    DeviceName,
+    DeviceNames,
     HeldOut,
     Instances,
     Json,
@@ -70,7 +70,7 @@ def run(
         str | None, typer.Option("--split", help="The split that is answered (default: val; of AX, its own).")
     ] = None,
     model: ModelName = "embedded",
-    device: DeviceName = "cpu",
+    device: DeviceNames = "cpu",
     meter: MeterName = "",
     variants: VariantNames = None,
     scenario: ScenarioNames = "",

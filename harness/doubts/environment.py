@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from harness.doubts.base import Doubt, name_of, run_of
 from harness.estimate import Unavailable, energy_windows
 from harness.idle import IdlePower, idle_power
-from harness.record import Conditions, Moment, Record
+from harness.record import Conditions, GpuMoment, Moment, Record
 
 LARGE_FOREIGN = 0.05
 """Share of our CPUs that others may use. Below, ticks of 10 ms are most of what is seen."""
@@ -90,13 +90,13 @@ def _steal(record: Record) -> Doubt | None:
 
 
 def _foreign_on_gpu(record: Record) -> Doubt | None:
-    moments = _moments(record)
-    count = max((board.foreign or 0 for moment in moments for board in moment.gpus), default=0)
-    if record.cell.device == "cpu" or not count:
+    boards = [board for moment in _moments(record) for board in _own_boards(record, moment)]
+    count = max((board.foreign or 0 for board in boards), default=0)
+    if not count:
         return None
     processes = "1 process" if count == 1 else f"{count} processes"
     sentence = (
-        f"{run_of(record)}: {processes} of others computed on a GPU, and a board's joules hold theirs too."
+        f"{run_of(record)}: {processes} of others computed on its GPU, and a board's joules hold theirs too."
     )
     return Doubt(
         "foreign-gpu",
@@ -107,7 +107,7 @@ def _foreign_on_gpu(record: Record) -> Doubt | None:
 
 def _held_back(record: Record) -> Doubt | None:
     found = record.conditions
-    reasons = [] if found is None else list(_reasons(found))
+    reasons = [] if found is None else [*_reasons(found), *_reasons_of_boards(record, found)]
     if not reasons:
         return None
     sentence = f"{run_of(record)}: the machine held it back ({'; '.join(reasons)})."
@@ -129,11 +129,10 @@ def _reasons(found: Conditions) -> Iterator[str]:
     swapped = _more(before.swapped_pages, after.swapped_pages)
     if swapped > 0:
         yield f"{swapped:,.0f} pages were swapped"
-    yield from _reasons_of_boards(before, after)
 
 
-def _reasons_of_boards(before: Moment, after: Moment) -> Iterator[str]:
-    for old, new in zip(before.gpus, after.gpus, strict=False):
+def _reasons_of_boards(record: Record, found: Conditions) -> Iterator[str]:
+    for old, new in _pairs_of_boards(record, found):
         for kind, held_ns in new.held_back_ns.items():
             more = held_ns - old.held_back_ns.get(kind, held_ns)
             if more > 0:
@@ -143,7 +142,9 @@ def _reasons_of_boards(before: Moment, after: Moment) -> Iterator[str]:
 def _conditions_changed(record: Record) -> Doubt | None:
     found = record.conditions
     governor = str(record.host.facts.get("governor"))
-    changes = [] if found is None else list(_changes(found.before, found.after, governor))
+    changes = (
+        [] if found is None else [*_changes(found.before, found.after, governor), *_hotter(record, found)]
+    )
     if not changes:
         return None
     sentence = f"{run_of(record)}: conditions changed from before to after ({'; '.join(changes)})."
@@ -162,7 +163,10 @@ def _changes(before: Moment, after: Moment, governor: str) -> Iterator[str]:
     hotter = _more(before.temperature_mc, after.temperature_mc) / 1000
     if hotter > HOTTER_C:
         yield f"the processor is {hotter:.0f} degrees hotter"
-    for old_board, new_board in zip(before.gpus, after.gpus, strict=False):
+
+
+def _hotter(record: Record, found: Conditions) -> Iterator[str]:
+    for old_board, new_board in _pairs_of_boards(record, found):
         hotter = _more(old_board.temperature_c, new_board.temperature_c)
         if hotter > HOTTER_C:
             yield f"{new_board.name} is {hotter:.0f} degrees hotter"
@@ -225,6 +229,19 @@ def _share(record: Record, name: str) -> float | None:
 
 def _moments(record: Record) -> tuple[Moment, ...]:
     return (record.conditions.before, record.conditions.after) if record.conditions else ()
+
+
+def _own_boards(record: Record, moment: Moment) -> tuple[GpuMoment, ...]:
+    """Return the board that the cell ran on, all where the record does not tell which, or none for a CPU."""
+    if record.cell.device == "cpu":
+        return ()
+    own = record.placement.board if record.placement else None
+    return tuple(board for board in moment.gpus if own is None or board.index in (own, None))
+
+
+def _pairs_of_boards(record: Record, found: Conditions) -> Iterator[tuple[GpuMoment, GpuMoment]]:
+    """Yield the cell's boards as they were before and after."""
+    return zip(_own_boards(record, found.before), _own_boards(record, found.after), strict=False)
 
 
 def _more(before: float | None, after: float | None) -> float:

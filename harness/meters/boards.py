@@ -44,7 +44,8 @@ class Board:
 def boards_of(device: int | None, visible: str | None) -> Names | None:
     """Return NVML's names for CUDA's device number, or for all it sees (None); `visible` is the variable.
 
-    None stands for every board there is; nothing at all for a number that CUDA cannot see.
+    None stands for every board there is; nothing at all for a number that CUDA cannot see. NVML counts boards
+    in the order of their slots, and workers are started so that CUDA does too (`CUDA_DEVICE_ORDER`).
     """
     if visible is None:
         return None if device is None else (device,)
@@ -54,6 +55,8 @@ def boards_of(device: int | None, visible: str | None) -> Names | None:
         if not _NAME.fullmatch(name):
             break  # as CUDA does, -1 included
         names.append(int(name) if name.isdigit() else name)
+    if len(set(names)) < len(names):
+        names = []  # CUDA shows no device where one is named twice
     return tuple(names) if device is None else tuple(names[device : device + 1])
 
 

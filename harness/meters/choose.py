@@ -267,8 +267,8 @@ def _named(wanted: str | None) -> tuple[str | None, str]:
 
 
 def _parse(device: str) -> tuple[str, int | None]:
-    """Split a device into its kind and number; without a number, `cuda` stands for every board."""
+    """Split a device into its kind and number; `cuda` is `cuda:0`."""
     kind, colon, index = device.partition(":")
-    if kind not in ("cpu", "cuda") or (colon and not index.isdigit()):
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
         raise DeviceError(f"there is no device {device!r}.", remedy="Use cpu, cuda or cuda:N.")
-    return kind, int(index) if index else None
+    return kind, int(index or 0) if kind == "cuda" else None

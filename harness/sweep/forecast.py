@@ -59,8 +59,9 @@ def plan_dry(
 
     What has to be written out on the way, such as the embedded sample, lies below `scratch`.
     """
-    still = replace(machine, choose_meter=lambda _device: Choice(None, ()))
-    wanted = asked.check(replace(wanted, meter=""), catalog, still, narrator)
+    still = replace(machine, choose_meter=lambda _device: Choice(None, ()), board=lambda _device: None)
+    each = asked.check_each(replace(wanted, meter=""), catalog, still, narrator)
+    wanted = each[0]
     found = asked.found_of(wanted, scratch)
     split = load_split(found.task, found.data, wanted.split)
     unseen = {
@@ -70,21 +71,21 @@ def plan_dry(
         "fingerprint": "",
         "trained": True,
     }
-    return asked.make_plan(wanted, found, split, unseen, still), split
+    return asked.make_plan(each, found, split, unseen, still), split
 
 
 def forecast(plan: Plan, split: Split, known: Known) -> Forecast:
     """Return what a plan would do, and how long each cell takes where `known` has a record of it."""
     slices, rest = slices_of(plan, split.examples)
-    found = []
-    for members in groups(cells_of(plan)).values():
-        untimed = len(rest) if is_completed(plan, members[0]) else 0
-        sizes = tuple(map(len, slices))
-        told = tuple(
-            CellForecast(cell, seconds_of(known(plan, cell), plan.profile, sizes, untimed))
-            for cell in members
-        )
-        found.append(GroupForecast(told, plan.profile.rounds, plan.profile.launches, sizes, untimed))
+    found, sizes = [], tuple(map(len, slices))
+    for part in plan.parts():
+        for members in groups(cells_of(part)).values():
+            untimed = len(rest) if is_completed(part, members[0]) else 0
+            told = tuple(
+                CellForecast(cell, seconds_of(known(part, cell), part.profile, sizes, untimed))
+                for cell in members
+            )
+            found.append(GroupForecast(told, part.profile.rounds, part.profile.launches, sizes, untimed))
     return Forecast(plan, tuple(found))
 
 

@@ -22,6 +22,10 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 """What OpenMP, MKL, OpenBLAS and numexpr read once, when they load."""
 
 
+CUDA_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+"""CUDA counts boards by their slots, as the driver and the meters do, instead of the fastest first."""
+
+
 class WorkerLost(MeasurementError):
     """The worker died or did not answer in time."""
 
@@ -174,4 +178,4 @@ def worker_environment(base: Mapping[str, str], threads: int) -> dict[str, str]:
         "TRANSFORMERS_VERBOSITY": "error",
         "PYTHONWARNINGS": "ignore",
     }
-    return {**base, **limits, **quiet}
+    return {**base, **limits, **quiet, **CUDA_ORDER}

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.device import check_device
+from harness.device import VISIBLE, check_device
 from harness.errors import MeasurementError
 from harness.meters.base import Choice, Meter
 from harness.meters.check import Check
@@ -74,6 +74,12 @@ def _moment(cpus: Sequence[int]) -> Moment:
     from harness.host_gpu import moments, nvml_module
 
     return moment(cpus, gpus=moments(nvml_module()))
+
+
+def _board(device: str) -> int | None:
+    from harness.host_gpu import number_of, nvml_module
+
+    return number_of(nvml_module(), device, os.environ.get(VISIBLE))
 
 
 def _processes() -> Mapping[int, tuple[str, float]]:
@@ -140,6 +146,8 @@ class Machine:
     cpus: Callable[[], Sequence[int]] = _cpus
     try_meter: Callable[[Meter], Check] = _try_meter
     check_device: Callable[[str], None] = check_device
+    board: Callable[[str], int | None] = _board
+    """Which of the driver's boards a device is."""
     open_meter: Callable[[Mapping[str, Any]], Meter] = _open_meter
     look: Callable[[Sequence[int]], Look] = _look
     moment: Callable[[Sequence[int]], Moment] = _moment

@@ -1,6 +1,6 @@
 """What the user asked for, checked: options become a plan before any clock starts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from harness.catalog import COMMAND, Catalog, default_variants
 from harness.data import Data, Split
 from harness.data.own import Found, Own, find
+from harness.device import devices_of, kind_of
 from harness.errors import UsageError, unknown_name
 from harness.scenarios import get_scenario
 from harness.study.ladder import Ladder
@@ -15,7 +16,7 @@ from harness.sweep.load import asked_load, check_load
 from harness.sweep.machine import Machine, chosen_meter
 from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
-from harness.sweep.plan import PROFILES, DataPlan, ModelPlan, Plan, Profile
+from harness.sweep.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan, Profile
 from harness.tasks import get_task
 
 ALL = 10_000_000
@@ -88,14 +89,34 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
     check_load(options.scenarios, options.batches, options.rates, options.slo)
     if options.profile not in PROFILES:
         raise unknown_name("profile", options.profile, PROFILES)
+    _check_place(options, machine)
+    _check_numbers(options, len(machine.cpus()))
+    _check_instances(options)
+    return replace(options, variants=_variants(options, catalog, machine, narrator))
+
+
+def check_each(
+    options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator
+) -> tuple[RunOptions, ...]:
+    """Return the checked options of each device by itself; what one kind of device lacks is said once."""
+    found: list[RunOptions] = []
+    for device in devices_of(options.device):
+        alike = [one for one in found if kind_of(one.device) == kind_of(device)]
+        if alike:
+            found.append(replace(alike[0], device=device))
+            _check_place(found[-1], machine)
+        else:
+            found.append(check(replace(options, device=device), catalog, machine, narrator))
+    return tuple(found)
+
+
+def _check_place(options: RunOptions, machine: Machine) -> None:
+    """Raise unless the device is there, and the meter that was asked for works on it."""
     machine.check_device(options.device)
     if options.meter:
         from harness.meters.choose import required
 
         required(chosen_meter(machine, options.device, options.meter), options.meter)
-    _check_numbers(options, len(machine.cpus()))
-    _check_instances(options)
-    return replace(options, variants=_variants(options, catalog, machine, narrator))
 
 
 def _scenarios(options: RunOptions) -> tuple[str, ...]:
@@ -228,15 +249,16 @@ def profile_of(options: RunOptions, machine: Machine) -> Profile:
 
 
 def make_plan(
-    options: RunOptions, found: Found, split: Split, checkpoint: Mapping[str, Any], machine: Machine
+    each: Sequence[RunOptions], found: Found, split: Split, checkpoint: Mapping[str, Any], machine: Machine
 ) -> Plan:
-    """Write down everything that is decided."""
-    now = machine.now()
+    """Write down everything that is decided; `each` holds the checked options of every device."""
+    options, now = each[0], machine.now()
     cpus = tuple(machine.cpus())
     threads = options.threads or len(cpus)
-    meter = metered(machine, options.device, options.meter)
-    profile = profile_of(options, machine)
+    first, *others = (device_plan(one, machine) for one in each)
     return Plan(
+        **dict(first),
+        others=tuple(others),
         run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
         created=now.isoformat(timespec="seconds"),
         task=options.task,
@@ -248,7 +270,6 @@ def make_plan(
             fingerprint=split.fingerprint,
         ),
         model=ModelPlan(**checkpoint),
-        variants=options.variants or (),
         scenarios=options.scenarios,
         batches=options.batches,
         rates=options.rates,
@@ -257,22 +278,32 @@ def make_plan(
         null_test=bool(options.null_test),
         precision=options.precision,
         time_budget_s=options.time_budget_s,
-        ladder=options.ladder,
         instances_each=options.instances,
         command=options.command,
-        device=options.device,
         cpus=cpus[:threads],
         threads=threads,
         max_length=options.max_length,
-        profile=meter.lengthened(profile) if options.window_ms is None else profile,
         seed=options.seed,
         quality=options.quality,
-        meter=meter.spec(),
-        energy=meter.facts(),
         meter_asked=options.meter,
         host_fingerprint=machine.host().fingerprint,
         revision=machine.revision(),
         configuration=_configuration(options, found, checkpoint["name"], threads),
+    )
+
+
+def device_plan(options: RunOptions, machine: Machine) -> DevicePlan:
+    """Return what is one device's own: its meter, found and tried now, and windows as long as that needs."""
+    meter = metered(machine, options.device, options.meter)
+    profile = profile_of(options, machine)
+    return DevicePlan(
+        device=options.device,
+        board=machine.board(options.device),
+        variants=options.variants or (),
+        ladder=options.ladder,
+        profile=meter.lengthened(profile) if options.window_ms is None else profile,
+        meter=meter.spec(),
+        energy=meter.facts(),
     )
 
 

@@ -71,7 +71,24 @@ class ModelPlan(Facts):
     trained_on: str = ""
 
 
-class Plan(Facts):
+class DevicePlan(Facts):
+    """What is a device's own in a run: the variants measured on it, its meter, and how long its windows are.
+
+    `board` is the driver's number of the board that it is; None on a CPU, or where the driver does not tell.
+    """
+
+    device: str
+    board: int | None = None
+    variants: tuple[str, ...]
+    ladder: Ladder | None = None
+    """The ladder whose rungs are the variants."""
+    profile: Profile
+    meter: dict[str, Any] | None
+    energy: EnergyFacts | None = None
+    """What the records say of the meter, as it was found and tried before the sweep."""
+
+
+class Plan(DevicePlan):
     """One run: task, data, model, variants and settings, profile and seed."""
 
     version: Literal[2] = 2
@@ -82,7 +99,6 @@ class Plan(Facts):
     """What makes the task, where it is the user's own."""
     data: DataPlan
     model: ModelPlan
-    variants: tuple[str, ...]
     scenarios: tuple[str, ...]
     batches: tuple[int, ...] = ()
     """Requests a call, in scenario `batch`; in `offline` how many a system may answer together."""
@@ -97,22 +113,17 @@ class Plan(Facts):
     """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
     time_budget_s: float | None = None
     """Seconds of measuring after which none is added."""
-    ladder: Ladder | None = None
-    """The ladder whose rungs are the variants."""
     instances_each: int = 1
     """Copies of each variant that share the threads; rungs of a ladder say so themselves."""
     command: str = ""
     """The program from outside; it stays on this machine, and its sha256 makes the cell."""
-    device: str
+    others: tuple[DevicePlan, ...] = ()
+    """Further devices, measured after the first in the same run."""
     cpus: tuple[int, ...]
     threads: int
     max_length: int
-    profile: Profile
     seed: int
     quality: Literal["full", "sample"]
-    meter: dict[str, Any] | None
-    energy: EnergyFacts | None = None
-    """What the records say of the meter, as it was found and tried before the sweep."""
     meter_asked: str = ""
     """The meter that the user named; it stays on this machine, as its argument may hold a path."""
     host_fingerprint: str
@@ -121,6 +132,24 @@ class Plan(Facts):
     sides: tuple[Side, ...] = ()
     """Of a gate: whose code and whose model each variant is of, by what stands behind its `@`."""
     configuration: dict[str, Any]
+
+    def parts(self) -> "tuple[Plan, ...]":
+        """Return the plan of each device by itself, in order; all have an equal part of the time budget."""
+        if not self.others:
+            return (self,)
+        budget_s = self.time_budget_s and self.time_budget_s / (1 + len(self.others))
+        shared = {"others": (), "time_budget_s": budget_s}
+        places = [DevicePlan(**_own(self)), *self.others]
+        return tuple(
+            self.model_copy(update={**shared, **_own(place), "configuration": self._configured(place)})
+            for place in places
+        )
+
+    def _configured(self, place: DevicePlan) -> dict[str, Any]:
+        """Return the configuration as a record of a device keeps it: its own, and beside what else it was."""
+        together = [self.device, *(each.device for each in self.others)]
+        own = {"device": place.device, "devices": together, "variants": list(place.variants)}
+        return self.configuration | own
 
     def side(self, variant: str) -> Side | None:
         """Return the side that a variant belongs to, None outside a gate."""
@@ -162,3 +191,7 @@ class Plan(Facts):
     def asked(self) -> Task:
         """The task."""
         return task_of(self.task_words)
+
+
+def _own(place: DevicePlan) -> dict[str, Any]:
+    return {name: getattr(place, name) for name in DevicePlan.model_fields}

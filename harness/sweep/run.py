@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.cache import in_use, size_of
 from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
+from harness.device import kind_of, one_device
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
 from harness.record import ArtifactFacts, DataFacts, Record
 from harness.store import RunFolder, Store
@@ -50,7 +51,10 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is ready to measure: its plan, what was prepared, the store's folder, the world."""
+    """A run that is ready to measure: its plan, what was prepared, the store's folder, the world.
+
+    `others` is what was prepared for the further devices of the plan, in their order.
+    """
 
     plan: Plan
     prepared: Prepared
@@ -58,6 +62,15 @@ class Run:
     machine: Machine
     cache: Path
     narrator: Narrator
+    others: tuple[Prepared, ...] = ()
+
+    def parts(self) -> "tuple[Run, ...]":
+        """Return the run of each device by itself; they share the folder, and so the journal."""
+        made = (self.prepared, *self.others)
+        return tuple(
+            replace(self, plan=plan, prepared=one, others=())
+            for plan, one in zip(self.plan.parts(), made, strict=True)
+        )
 
 
 class Preparer:
@@ -99,10 +112,10 @@ def start(
     preparer: Preparer | None = None,
 ) -> Run:
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
-    plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable)
-    prepared = prepare(plan, cache, machine, narrator, preparer)
+    plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable, several=True)
+    made, *others = prepare_each(plan, cache, machine, narrator, preparer)
     plan, folder = begun(plan, store, machine)
-    return Run(plan, prepared, folder, machine, cache, narrator)
+    return Run(plan, made, folder, machine, cache, narrator, tuple(others))
 
 
 def begun(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
@@ -121,17 +134,22 @@ def planned(
     *,
     before_work: Callable[[], None] = lambda: None,
     labelled: bool = True,
+    several: bool = False,
 ) -> Plan:
     """Check options and data, then find the checkpoint; `before_work` may still refuse in between.
 
-    Without `labelled`, a user's own rows may lack their labels.
+    Without `labelled`, a user's own rows may lack their labels; without `several`, UsageError for more than
+    one device.
     """
-    wanted = asked.check(wanted, catalog, machine, narrator)
+    if not several:
+        one_device(wanted.device)
+    each = asked.check_each(wanted, catalog, machine, narrator)
+    wanted = each[0]
     found = asked.found_of(wanted, cache, labelled=labelled)
     split = load_split(found.task, found.data, wanted.split)
     before_work()
     checkpoint = checkpoint_named(wanted.model, found.words, cache, machine)
-    return asked.make_plan(wanted, found, split, checkpoint, machine)
+    return asked.make_plan(each, found, split, checkpoint, machine)
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:
@@ -145,18 +163,22 @@ def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator)
             remedy="Resume it there, or start a new run here: rounds of unlike machines are never joined.",
         )
     folder.mend()
-    return Run(plan, prepare(plan, cache, machine, narrator), folder, machine, cache, narrator)
+    made, *others = prepare_each(plan, cache, machine, narrator)
+    return Run(plan, made, folder, machine, cache, narrator, tuple(others))
 
 
 def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
     begun = begin(run.machine, run.plan.cpus)
-    split = read_split(run.plan)
-    cells = cells_of(run.plan)
-    with in_use(Path(made["folder"]) for made in run.prepared.artifacts.values()):
-        for members in groups(cells).values():
-            measure_group(run, members, split)
-    return seal_all(run, cells, surroundings(run, split, begun.end()))
+    split, parts = read_split(run.plan), run.parts()
+    with in_use(Path(made["folder"]) for part in parts for made in part.prepared.artifacts.values()):
+        for part in parts:
+            for members in groups(cells_of(part.plan)).values():
+                measure_group(part, members, split)
+    beside = begun.end()
+    records = [record for part in parts for record in seal_all(part, surroundings(part, split, beside))]
+    run.folder.finish()
+    return records
 
 
 def read_split(plan: Plan) -> Split:
@@ -168,7 +190,7 @@ def read_split(plan: Plan) -> Split:
 
 
 def cells_of(plan: Plan) -> list[Cell]:
-    """Return every cell of the plan, group by group."""
+    """Return every cell of a plan of one device, group by group."""
     return [
         Cell(
             task=plan.task,
@@ -200,6 +222,18 @@ def _use_of_cores(plan: Plan, variant: str) -> dict[str, Any]:
     placed = placement(plan, variant)
     shared = {"rung": _sha256(json.dumps(words, sort_keys=True)), "cores": plan.threads}
     return {"threads": placed["threads"], "instances": placed["instances"], **shared}
+
+
+def prepare_each(
+    plan: Plan, cache: Path, machine: Machine, narrator: Narrator, preparer: Preparer | None = None
+) -> list[Prepared]:
+    """Prepare the variants of every device; those of a second board are those of the first."""
+    found: dict[tuple[str, tuple[str, ...]], Prepared] = {}
+    for part in plan.parts():
+        kind = (kind_of(part.device), part.variants)
+        if kind not in found:
+            found[kind] = prepare(part, cache, machine, narrator, preparer)
+    return [found[kind_of(part.device), part.variants] for part in plan.parts()]
 
 
 def prepare(
@@ -293,12 +327,12 @@ def slices_of(plan: Plan, examples: Sequence[Example]) -> tuple[list[list[int]],
     return [[index for unit in part for index in units[unit]] for part in cut], rest
 
 
-def seal_all(run: Run, cells: Sequence[Cell], shared: Surroundings) -> list[Record]:
-    """Seal every cell that is not sealed yet, and drop the journal."""
+def seal_all(run: Run, shared: Surroundings) -> list[Record]:
+    """Seal every cell of one device that is not sealed yet."""
     entries = run.folder.entries()
     sealed = run.folder.sealed()
     records = []
-    for cell in cells:
+    for cell in cells_of(run.plan):
         if cell.id in sealed:  # by a process that was killed before it had sealed all
             records.append(run.folder.record(cell.id))
             continue
@@ -306,7 +340,6 @@ def seal_all(run: Run, cells: Sequence[Cell], shared: Surroundings) -> list[Reco
         if cell.variant in run.prepared.broken:
             journal.failed = {"failure": run.prepared.broken[cell.variant]}
         records.append(run.folder.seal(*seal_cell(shared, cell, journal)))
-    run.folder.finish()
     return records
 
 

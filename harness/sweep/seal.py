@@ -128,6 +128,7 @@ def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
         threads_requested=plan.threads,
         effective=journal.opened["effective"],
         counters=journal.opened.get("counters"),
+        board=plan.board,
     )
 
 

@@ -20,7 +20,7 @@ TASK = "{task}"
 """What stands for the task in a model's name: `m/{task}`."""
 
 
-TOLD_APART = ("threads", "instances", "max_length", "boundary", "device", "model", "seed")
+TOLD_APART = ("threads", "instances", "max_length", "boundary", "model", "seed")
 """Settings that a sweep may cross."""
 
 

@@ -22,6 +22,7 @@ from harness.estimate import (
     energy_windows,
     median_over_rounds,
 )
+from harness.meters.base import Sum, total
 from harness.record import Record, Round
 from harness.significance import p_value
 
@@ -103,15 +104,18 @@ def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE
     return paired_ratio(ratios, _launches(pairs), over=reference.cell.variant, confidence=confidence)
 
 
-def energy_reduction(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | Refused:
+def energy_reduction(
+    system: Record, reference: Record, *, confidence: float = CONFIDENCE, added: Sum = total
+) -> Ratio | Refused:
     """Return the reference's energy per request over the system's, widened by the resolution of both meters.
 
+    `added` says of which zones, of both the same: those of the table, or a board's and its processor's.
     The bounds take every reading of one system too high, and of the other too low, by its resolution.
     """
     pairs = _pairs(system, reference)
     if isinstance(pairs, Refused):
         return pairs
-    energies = _energies(pairs, system, reference)
+    energies = _energies(pairs, system, reference, added)
     if isinstance(energies, Refused):
         return energies
     over, launches = reference.cell.variant, _launches(pairs)
@@ -254,12 +258,12 @@ def paired_ratio(
 
 
 def _energies(
-    pairs: Sequence[tuple[Round, Round]], system: Record, reference: Record
+    pairs: Sequence[tuple[Round, Round]], system: Record, reference: Record, added: Sum
 ) -> tuple[Windows, Windows] | Refused:
-    mine = energy_windows([first for first, _ in pairs])
+    mine = energy_windows([first for first, _ in pairs], added)
     if isinstance(mine, Unavailable):
         return Refused(f"the energy of {system.cell.variant} is unavailable: {mine.reason}", "energy")
-    theirs = energy_windows([second for _, second in pairs])
+    theirs = energy_windows([second for _, second in pairs], added)
     if isinstance(theirs, Unavailable):
         return Refused(f"the energy of {reference.cell.variant} is unavailable: {theirs.reason}", "energy")
     return _unlike_energy(mine, theirs) or (mine, theirs)

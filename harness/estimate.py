@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.draws import ends_of, medians_of
-from harness.meters.base import Grade, Reading, Scope, total
+from harness.meters.base import Grade, Reading, Scope, Sum, total, whole
 
 if TYPE_CHECKING:
     from harness.record import Round
@@ -146,13 +146,15 @@ def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     return median_over_rounds(1e9 / _times(rounds), [item.launch for item in rounds])
 
 
-def energy_per_request(rounds: Sequence["Round"]) -> Energy | Unavailable:
+def energy_per_request(rounds: Sequence["Round"], added: Sum = total) -> Energy | Unavailable:
     """Return energy per request: the median over rounds, its interval widened by the meter's resolution.
+
+    `added` says of which zones: those of the table, or `whole`, a board's and its processor's.
 
     The median grows with each of its samples; so its bounds are those of rounds that are all too high, and
     all too low, by their resolution.
     """
-    windows = energy_windows(rounds)
+    windows = energy_windows(rounds, added)
     if isinstance(windows, Unavailable):
         return windows
     launches = [item.launch for item in rounds]
@@ -164,7 +166,14 @@ def energy_per_request(rounds: Sequence["Round"]) -> Energy | Unavailable:
     return Energy(estimate, windows.grade, windows.scope, windows.source)
 
 
-def energy_windows(rounds: Sequence["Round"]) -> Windows | Unavailable:
+def whole_energy(rounds: Sequence["Round"]) -> Energy | Unavailable | None:
+    """Return energy per request of boards and the processor beside them; None where not both were read."""
+    if not any(whole(item.readings) for item in rounds):
+        return None
+    return energy_per_request(rounds, whole)
+
+
+def energy_windows(rounds: Sequence["Round"], added: Sum = total) -> Windows | Unavailable:
     """Return energy per request of every round, or why there is none.
 
     One round without energy makes all unavailable: rounds are not to be chosen by whether the meter worked.
@@ -173,7 +182,7 @@ def energy_windows(rounds: Sequence["Round"]) -> Windows | Unavailable:
         return problem
     joules, resolutions, kinds = [], [], set()
     for item in rounds:
-        found = _window_total(item)
+        found = _window_total(item, added)
         if isinstance(found, Unavailable):
             return found
         kinds.add((found.grade, found.scope, found.source))
@@ -336,11 +345,11 @@ def _of_examples(name: str, value: float, drawn: Sequence[float], count: int, ov
     return Estimate(value, min(low, value), max(high, value), CONFIDENCE, method, count)
 
 
-def _window_total(item: "Round") -> Reading | Unavailable:
-    if len(item.readings) == 1 and item.readings[0].grade != "unavailable":
+def _window_total(item: "Round", added: Sum) -> Reading | Unavailable:
+    if added is total and len(item.readings) == 1 and item.readings[0].grade != "unavailable":
         return item.readings[0]  # a total of one is that one, and most windows have one
     try:
-        reading = total(item.readings)
+        reading = added(item.readings)
     except ValueError as problem:
         return Unavailable(str(problem))
     if reading is None:

@@ -37,6 +37,7 @@ def columns(group: Sequence[Figures]) -> list[Maker]:
         _energy(group),
         *([_net_energy(group)] if any(isinstance(item.net, Energy) for item in group) else []),
         *(_energy_reduction(name, group) for name in REFERENCES),
+        *_whole(group),
         *(_percentile(name, group) for name in _shown_percentiles(group) if name in group[0].latency),
         *([_highest_rate(group)] if any(_promise(item) for item in group) else []),
         _throughput(),
@@ -92,6 +93,29 @@ def _net_energy(group: Sequence[Figures]) -> Maker:
         return figure_cell(found, unit, ENERGIES, item, notes)
 
     return Column(f"net of idle, {unit.name}/request", "right", "energy"), make
+
+
+def _whole(group: Sequence[Figures]) -> list[Maker]:
+    """Return the columns of a board and its processor together, where both were read."""
+    known = [item.whole for item in group if isinstance(item.whole, Energy)]
+    if all(item.whole is None for item in group):
+        return []
+    unit = unit_for([energy.microjoules.value for energy in known], ENERGIES)
+    scope = known[0].scope if known else "board and processor"
+
+    def energy(item: Figures, notes: Notes) -> Cell:
+        found = item.whole.microjoules if isinstance(item.whole, Energy) else item.whole
+        return figure_cell(found or Unavailable("nothing was timed"), unit, ENERGIES, item, notes)
+
+    def over(name: str) -> Maker:
+        def make(item: Figures, notes: Notes) -> Cell:
+            return over_cell(item.whole_reduction[name], name, item, notes)
+
+        return Column(f"{scope} energy reduction over {name}", "right", "energy"), make
+
+    grade = f", {known[0].grade}" if known else ""
+    heading = Column(f"{scope} {unit.name}/request{grade}", "right", "energy")
+    return [(heading, energy), *map(over, REFERENCES)]
 
 
 def _percentile(name: str, group: Sequence[Figures]) -> Maker:

@@ -56,12 +56,14 @@ def _row(item: Figures) -> dict[str, Any]:
         "throughput_per_s": as_value(item.throughput),
         "joules_per_request": as_joules(item.energy),
         "net_joules_per_request": as_joules(item.net),
+        **({} if item.whole is None else {"whole_joules_per_request": as_joules(item.whole)}),
         "peak_memory_bytes": as_value(item.peak_bytes),
         "speedup": {"over": each(item.speedup)},
         "energy_reduction": {
             "grade": item.energy.grade if isinstance(item.energy, Energy) else "unavailable",
             "over": each(item.energy_reduction),
         },
+        **({"whole_energy_reduction": {"over": each(item.whole_reduction)}} if item.whole_reduction else {}),
         "doubts": [asdict(doubt) for doubt in item.doubts],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }

@@ -141,9 +141,10 @@ def _observer(group: Sequence[Figures]) -> str:
 
 def _meter(group: Sequence[Figures]) -> str:
     kinds = dict.fromkeys(
-        f"{item.energy.grade}, scope {item.energy.scope}, source {item.energy.source}"
+        f"{energy.grade}, scope {energy.scope}, source {energy.source}"
         for item in group
-        if isinstance(item.energy, Energy)
+        for energy in (item.energy, item.whole)
+        if isinstance(energy, Energy)
     )
     return f"{group[0].record.energy.meter or 'none'}: {'; '.join(kinds) or 'no energy'}"
 

@@ -34,12 +34,12 @@ def remark(ratios: Iterable[Ratio | Absent]) -> list[str]:
 
 def ratios_of(item: Figures) -> list[Ratio | Absent]:
     """Return all ratios of a record."""
-    return [*item.speedup.values(), *item.energy_reduction.values()]
+    return [*item.speedup.values(), *item.energy_reduction.values(), *item.whole_reduction.values()]
 
 
 def _verdicts_of(item: Figures) -> list[Ratio]:
     own = item.record.cell.variant
-    found = [*item.speedup.items(), *item.energy_reduction.items()]
+    found = [*item.speedup.items(), *item.energy_reduction.items(), *item.whole_reduction.items()]
     return [ratio for over, ratio in found if isinstance(ratio, Ratio) and over != own]
 
 
@@ -50,4 +50,9 @@ def _with(item: Figures, known: Mapping[Ratio, Ratio]) -> Figures:
             for name, found in ratios.items()
         }
 
-    return replace(item, speedup=each(item.speedup), energy_reduction=each(item.energy_reduction))
+    return replace(
+        item,
+        speedup=each(item.speedup),
+        energy_reduction=each(item.energy_reduction),
+        whole_reduction=each(item.whole_reduction),
+    )

@@ -18,8 +18,10 @@ from harness.estimate import (
     energy_per_request,
     throughput,
     time_per_request,
+    whole_energy,
 )
 from harness.idle import net_energy
+from harness.meters.base import whole
 from harness.record import Record
 
 Absent = Unavailable | Refused
@@ -36,9 +38,12 @@ class Figures:
     throughput: Estimate | Unavailable
     energy: Energy | Unavailable
     net: Energy | Unavailable
+    whole: Energy | Unavailable | None
+    """Of a board and the processor beside it; None where not both were read."""
     peak_bytes: int | Unavailable
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
+    whole_reduction: dict[str, Ratio | Absent]
     doubts: tuple[Doubt, ...]
 
 
@@ -89,6 +94,7 @@ def _of_record(
     others: Sequence[Record],
 ) -> Figures:
     failure = failure_of(record)
+    together = any(whole(item.readings) for one in group for item in one.rounds[:1])
     return Figures(
         record=record,
         quality={name: failure or _metric(record, name) for name in metrics},
@@ -97,11 +103,17 @@ def _of_record(
         throughput=failure or throughput(record.rounds),
         energy=failure or energy_per_request(record.rounds),
         net=failure or net_energy(record),
+        whole=failure or whole_energy(record.rounds) if together else None,
         peak_bytes=failure or _peak(record),
         speedup={name: failure or _over(name, references, record, speedup) for name in REFERENCES},
         energy_reduction={
             name: failure or _over(name, references, record, energy_reduction) for name in REFERENCES
         },
+        whole_reduction=(
+            {name: failure or _over(name, references, record, _whole_reduction) for name in REFERENCES}
+            if together
+            else {}
+        ),
         doubts=doubts(record, group, others),
     )
 
@@ -132,6 +144,10 @@ def _percentile(record: Record, name: str) -> Estimate | Unavailable:
     return Estimate(
         found.value_ns, found.low_ns, found.high_ns, CONFIDENCE, PERCENTILE_METHOD, count=found.have
     )
+
+
+def _whole_reduction(system: Record, reference: Record) -> Ratio | Refused:
+    return energy_reduction(system, reference, added=whole)
 
 
 def _peak(record: Record) -> int | Unavailable:

@@ -115,11 +115,15 @@ def _quantities(item: Figures, factors: Factors) -> Iterator[Quantity]:
     yield _figure("time_per_request", "ns", item.time)
     yield _figure("throughput", "requests/s", item.throughput)
     yield _energy("energy_per_request", "J", item.energy)
+    if item.whole is not None:
+        yield _energy("whole_energy_per_request", "J", item.whole)
     yield _number("peak_memory", "B", item.peak_bytes)
     for over, ratio in item.speedup.items():
         yield _ratio("speed_up", over, ratio, None)
     for over, ratio in item.energy_reduction.items():
         yield _ratio("energy_reduction", over, ratio, item.energy)
+    for over, ratio in item.whole_reduction.items():
+        yield _ratio("whole_energy_reduction", over, ratio, item.whole)
     yield from _cost(item, factors)
 
 

@@ -39,14 +39,17 @@ def _metered(
     machine: "Machine", device: str, wanted: str, *, check: bool
 ) -> tuple["Choice", dict[str, Any] | None]:
     """Return the meter and what its check shows; one that does not move gives way, unless it was named."""
+    from harness.device import kind_of
     from harness.meters.choose import required
     from harness.sweep.machine import chosen_meter
-    from harness.sweep.metering import metered
+    from harness.sweep.metering import Metered, joined, metered
 
     if check and not wanted:
         found = metered(machine, device)
         return found.choice, found.check.facts() if found.check else None
     choice = required(chosen_meter(machine, device, wanted), wanted)
+    if not wanted and kind_of(device) != "cpu":
+        choice = joined(Metered(choice, None), Metered(machine.choose_meter("cpu"), None)).choice
     return choice, machine.try_meter(choice.meter).facts() if check and choice.meter else None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from harness.doubts.base import Doubt, name_of, run_of
 from harness.estimate import Unavailable, energy_windows
 from harness.idle import IdlePower, idle_power
+from harness.meters.base import total, whole
 from harness.record import Conditions, GpuMoment, Moment, Record
 
 LARGE_FOREIGN = 0.05
@@ -58,7 +59,8 @@ def _load_elsewhere(record: Record) -> Doubt | None:
     share = _share(record, "elsewhere_cpu_ns")
     if share is None or share <= LARGE_FOREIGN:
         return None
-    energy = energy_windows(record.rounds)
+    both = any(whole(item.readings) for item in record.rounds)
+    energy = energy_windows(record.rounds, whole if both else total)
     if (
         isinstance(energy, Unavailable)
         or energy.grade != "measured"

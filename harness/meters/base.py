@@ -7,12 +7,25 @@ Energy is an integer in microjoules. Every reading says its grade, scope and sou
 `unavailable, because`: never zero, which would be a measurement.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 Grade = Literal["measured", "modelled", "unavailable"]
-Scope = Literal["package", "dram", "package+dram", "board", "shared board", "process share", "system"]
+Scope = Literal[
+    "package",
+    "dram",
+    "package+dram",
+    "board",
+    "shared board",
+    "process share",
+    "system",
+    "board+package",
+    "board+package+dram",
+    "shared board+package",
+    "shared board+package+dram",
+]
+BOARDS = ("board", "shared board")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +114,38 @@ def obstacles(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
     return tuple(row for row in skipped if not row[1].startswith(passed) and "comes first" not in row[1])
 
 
-def total(readings: Iterable[Reading]) -> Reading | None:
-    """Sum the zones that may be summed: sockets and DRAM, all of one grade, none within another.
+Sum = Callable[[Iterable[Reading]], Reading | None]
+"""Which zones of a window are added up: `total` or `whole`."""
 
-    Returns None if there is nothing to sum. One unavailable part makes the sum unavailable: a sum without
-    a socket is not the machine.
+
+def total(readings: Iterable[Reading]) -> Reading | None:
+    """Sum the zones that may be summed: boards, or else sockets and DRAM, all of one grade, none in another.
+
+    Where a board is read, the processor beside it is left out: a board's energy is the same quantity on
+    machines that tell their processor's and on those that do not. `whole` has both. Returns None if there is
+    nothing to sum. One unavailable part makes the sum unavailable: a sum without a socket is not the machine.
     """
-    parts = list(readings)
+    every = list(readings)
+    boards = [part for part in every if part.scope in BOARDS]
+    return _summed(boards or every)
+
+
+def whole(readings: Iterable[Reading]) -> Reading | None:
+    """Sum boards and the processor beside them, under a scope that names both; None unless both were read.
+
+    Parts of different grades have no sum, nor has one with a part that is unavailable.
+    """
+    every = list(readings)
+    boards = [part for part in every if part.scope in BOARDS]
+    if len(boards) in (0, len(every)):
+        return None
+    if len(grades := {part.grade for part in every if part.grade != "unavailable"}) > 1:
+        reason = f"its parts are {' and '.join(sorted(grades))}, and such joules are never added"
+        return replace(every[0], zone="total", grade="unavailable", microjoules=None, reason=reason)
+    return _summed(every)
+
+
+def _summed(parts: Sequence[Reading]) -> Reading | None:
     if not parts:
         return None
     missing = [part for part in parts if part.grade == "unavailable"]
@@ -119,7 +157,7 @@ def total(readings: Iterable[Reading]) -> Reading | None:
         zone="total",
         grade=parts[0].grade,
         scope=_joined({part.scope for part in parts}),
-        source=parts[0].source,
+        source=" + ".join(dict.fromkeys(part.source for part in parts)),
         microjoules=sum(part.microjoules or 0 for part in parts),
         span_ns=max(part.span_ns for part in parts),
         resolution_uj=sum(part.resolution_uj for part in parts),
@@ -132,4 +170,18 @@ def _joined(scopes: set[Scope]) -> Scope:
     """Return what a sum covers: one board that others share makes the sum one that others share."""
     if len(scopes) == 1:
         return next(iter(scopes))
-    return "shared board" if scopes == {"board", "shared board"} else "package+dram"
+    board = next((name for name in reversed(BOARDS) if name in scopes), None)
+    rest = scopes - {*BOARDS}
+    if board is None:
+        return "package+dram"
+    if not rest:
+        return "shared board"
+    return _WITH_PROCESSOR[board, "dram" in str(rest)]
+
+
+_WITH_PROCESSOR: dict[tuple[str, bool], Scope] = {
+    ("board", False): "board+package",
+    ("board", True): "board+package+dram",
+    ("shared board", False): "shared board+package",
+    ("shared board", True): "shared board+package+dram",
+}

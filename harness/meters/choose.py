@@ -21,6 +21,7 @@ from harness.meters.boards import boards_of
 from harness.meters.codecarbon import CodecarbonMeter, open_codecarbon
 from harness.meters.external import ExternalMeter, open_external, source_of
 from harness.meters.hwmon import HWMON, HwmonMeter, open_hwmon
+from harness.meters.joint import open_joint
 from harness.meters.modelled import ModelledMeter, open_modelled
 from harness.meters.nvml import NvmlMeter, open_nvml
 from harness.meters.nvml_power import NvmlPowerMeter, open_nvml_power
@@ -219,6 +220,8 @@ def open_meter(spec: Mapping[str, Any]) -> Meter:
         from harness.testing.meter import open_fake
 
         return open_fake(spec)
+    if spec["meter"] == "joint":
+        return open_joint(spec, open_meter)
     for row in (*METERS, *_added(str(spec["meter"]))):
         if row.name == spec["meter"]:
             return row.open(spec)

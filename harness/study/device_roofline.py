@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.device import devices_of
 from harness.estimate import Unavailable, time_per_request
 from harness.record import Record
 from harness.study.roofline import operations_per_request, precision_of
@@ -44,7 +45,7 @@ class DeviceStanding:
 
 def device_standing(record: Record, peaks: Mapping[str, Any]) -> DeviceStanding | Unavailable:
     """Return where a system stands; `peaks` are what was measured of its board."""
-    if not record.cell.device.startswith("cuda"):
+    if devices_of(record.cell.device) != devices_of(str(peaks["device"])):
         return Unavailable(f"it ran on {record.cell.device}, and the peaks are of {peaks['device']}")
     operations, time = operations_per_request(record), time_per_request(record.rounds)
     if isinstance(operations, Unavailable):

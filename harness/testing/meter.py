@@ -23,11 +23,12 @@ class FakeMeter:
         scope: Scope = "package",
         resolution_uj: int = 0,
         reason: str | None = None,
+        zone: str = "fake",
     ) -> None:
         self._watts, self._clock = watts, clock
         self._grade: Grade = "unavailable" if reason else grade
         self._resolution_uj, self._reason = resolution_uj, reason
-        self._zone = Zone("fake", scope)
+        self._zone = Zone(zone, scope)
 
     @property
     def name(self) -> str:
@@ -78,6 +79,7 @@ class FakeMeter:
             "scope": self._zone.scope,
             "resolution_uj": self._resolution_uj,
             "reason": self._reason,
+            "zone": self._zone.name,
         }
 
     def obstacle(self) -> tuple[str, str] | None:
@@ -88,7 +90,10 @@ class FakeMeter:
 def open_any(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> Meter:
     """Open a fake on a clock of the test's, and any other meter as a worker does."""
     from harness.meters.choose import open_meter
+    from harness.meters.joint import open_joint
 
+    if spec["meter"] == "joint":
+        return open_joint(spec, lambda part: open_any(part, clock))
     return open_fake(spec, clock) if spec["meter"] == "fake" else open_meter(spec)
 
 
@@ -101,4 +106,5 @@ def open_fake(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic
         scope=spec["scope"],
         resolution_uj=spec["resolution_uj"],
         reason=spec["reason"],
+        zone=spec["zone"],
     )

@@ -72,7 +72,7 @@ def _about(record: Record) -> dict[str, Any]:
 
 def _energy(item: Figures, grid: Grid | None) -> dict[str, Any]:
     """Return kWh of the whole and of its parts, and kilograms where a grid is known."""
-    found, record = item.energy, item.record
+    found, record = item.whole or item.energy, item.record
     if not isinstance(found, Energy):
         return {"grade": "unavailable", "note": str(found)}
     parts = _parts(record)

@@ -64,6 +64,7 @@ def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
     ("record", "reason"),
     [
         (measured(device="cpu"), "it ran on cpu"),
+        (measured(device="cuda:1"), "it ran on cuda:1, and the peaks are of cuda:0"),
         (measured(dtype="bfloat16"), "no product in bf16"),
     ],
 )

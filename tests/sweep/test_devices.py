@@ -30,7 +30,7 @@ def world(tmp_path: Path) -> World:
     boolq_folder(tmp_path)
     found = World(tmp_path)
     meters = {
-        device: FakeMeter(watts, found.clock, scope="package" if device == "cpu" else "board")
+        device: FakeMeter(watts, found.clock, scope="package" if device == "cpu" else "board", zone=device)
         for device, watts in WATTS.items()
     }
     found.machine = replace(
@@ -74,9 +74,11 @@ def test_each_device_is_a_group_of_its_own_in_one_run(world: World) -> None:
     assert len({record.cell.group for record in records}) == 3
     for device, part in found.items():
         for record in part:
-            (reading,) = record.rounds[0].readings
-            used = WATTS[device] * record.rounds[0].wall_ns / 1e3
-            assert reading.microjoules == pytest.approx(used, rel=0.01)
+            read = {one.zone: one.microjoules for one in record.rounds[0].readings}
+            wall_us = record.rounds[0].wall_ns / 1e3
+            # the processor beside the board, and no board that is not the group's
+            known = {zone: WATTS[zone] * wall_us for zone in dict.fromkeys((device, "cpu"))}
+            assert read == pytest.approx(known, rel=0.01)
             assert record.placement is not None
             assert record.placement.board == BOARDS.get(device)
             assert (record.configuration["device"], record.configuration["devices"]) == (device, list(WATTS))
@@ -114,6 +116,25 @@ def test_the_report_has_a_table_for_each_device(world: World, capsys: pytest.Cap
     assert "boolq on cpu" in out
     assert "boolq on cuda:0" in out
     assert len(Store(world.store).runs()) == 1
+
+
+def test_the_processor_stands_beside_the_board_and_in_a_sum_with_a_name(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """300 W and 10 W over the same time: 310 W together; a ratio is of the one or of the other."""
+    words = ["run", "-q", "--data", str(world.root / "data"), "--profile", "quick", "-n", "20", "--json"]
+    assert call([*words, "--device", "cuda:0", "--variants", ",".join(VARIANTS)], world.toolbox()) == 0
+    first, second = json.loads(capsys.readouterr().out)["rows"]
+    board, together = second["joules_per_request"], second["whole_joules_per_request"]
+    assert (board["scope"], together["scope"]) == ("board", "board+package")
+    assert together["value"] / board["value"] == pytest.approx(310 / 300, rel=0.001)
+    assert second["whole_energy_reduction"]["over"]["pytorch-fixed"]["value"] == pytest.approx(
+        first["whole_joules_per_request"]["value"] / together["value"], rel=0.01
+    )
+    assert call(["report", "latest"], world.toolbox()) == 0
+    out = capsys.readouterr().out
+    assert "measured, scope board, source fake meter; measured, scope board+package, source fake meter" in out
+    assert "board+package" in out.split("Meter")[0]
 
 
 def test_a_dry_run_shows_the_groups_of_every_device(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from baselines.batching import Batching, Run
+from baselines.queue import Answering
 from baselines.text import TextEncoder
 from harness.system import Example, Predictions, Request
 
@@ -26,4 +27,8 @@ class Adapter:
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Answer the requests, batched and padded as `batching` says."""
-        return self._batching.answer(requests, self._run)
+        return self.begin(requests)()
+
+    def begin(self, requests: Sequence[Request]) -> Answering:
+        """Answer now; what is returned has nothing left to wait for."""
+        return self._batching.begin(requests, self._run)

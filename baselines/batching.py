@@ -42,8 +42,16 @@ Run = Callable[[Padded], Logits]
 Launch = Callable[[Padded], Any]
 """The same, but the logits may still be on a device, and not there yet."""
 
-Collect = Callable[[Sequence[Any]], Logits]
-"""Waits for the logits of all engine calls of one predict, and returns them one below the other."""
+Collect = Callable[[Sequence[Any]], Callable[[], Logits]]
+"""Begins to bring the logits of all engine calls of one predict to the host; what it returns waits for them.
+
+They come back one below the other.
+"""
+
+
+def at_once(parts: Sequence[Logits]) -> Callable[[], Logits]:
+    """Return logits that are on the host already."""
+    return lambda: np.concatenate(parts)
 
 
 def pad(sequences: Sequence[EncodedSequence], pad_id: int, length: int | None = None) -> Padded:
@@ -116,7 +124,7 @@ class Batching:
     columns: Sequence[int]
     length: int | None = None
     tokens: int = 0
-    collect: Collect = np.concatenate
+    collect: Collect = at_once
     widths: Sequence[int] = ()
 
     def answer(self, requests: Sequence[Request], run: Launch) -> Predictions:
@@ -124,18 +132,27 @@ class Batching:
 
         Every engine call is launched before the first is waited for, so that a device always has work.
         """
-        logits = self._sorted(requests, run) if self.tokens else self._in_order(requests, run)
-        ordered = logits[:, list(self.columns)] if len(logits) else np.empty((0, len(self.columns)))
-        return Predictions(np.ascontiguousarray(ordered, dtype=np.float32), offsets_of(requests))
+        return self.begin(requests, run)()
+
+    def begin(self, requests: Sequence[Request], run: Launch) -> Callable[[], Predictions]:
+        """Launch all engine calls of one call and the copy of the logits; what is returned waits for them."""
+        collected = self._sorted(requests, run) if self.tokens else self._in_order(requests, run)
+
+        def answered() -> Predictions:
+            logits = collected()
+            ordered = logits[:, list(self.columns)] if len(logits) else np.empty((0, len(self.columns)))
+            return Predictions(np.ascontiguousarray(ordered, dtype=np.float32), offsets_of(requests))
+
+        return answered
 
     @property
     def rule(self) -> int | str:
         """What goes through the engine together, as a system describes it."""
         return f"sorted by length, {self.tokens} tokens with padding" if self.tokens else self.batch
 
-    def _in_order(self, requests: Sequence[Request], run: Launch) -> Logits:
+    def _in_order(self, requests: Sequence[Request], run: Launch) -> Callable[[], Logits]:
         parts = [run(self._padded(chunk)) for chunk in chunks(requests, self.batch)]
-        return self.collect(parts) if parts else _NOTHING
+        return self.collect(parts) if parts else lambda: _NOTHING
 
     def _padded(self, sequences: Sequence[EncodedSequence]) -> Padded:
         if not self.widths:
@@ -143,11 +160,14 @@ class Batching:
         longest = max(len(sequence.ids) for sequence in sequences)
         return pad(sequences, self.pad_id, self.widths[bisect_left(self.widths, longest)])
 
-    def _sorted(self, requests: Sequence[Request], run: Launch) -> Logits:
+    def _sorted(self, requests: Sequence[Request], run: Launch) -> Callable[[], Logits]:
         sequences = list(sequences_of(requests))
         places = within_budget([len(sequence.ids) for sequence in sequences], self.tokens)
         parts = [run(self._padded([sequences[at] for at in part])) for part in places]
-        return in_order(self.collect(parts), places) if parts else _NOTHING
+        if not parts:
+            return lambda: _NOTHING
+        collected = self.collect(parts)
+        return lambda: in_order(collected(), places)
 
 
 def in_order(rows: Logits, places: Sequence[Sequence[int]]) -> Logits:

@@ -49,7 +49,7 @@ def runner(model: Any) -> Run:  # noqa: ANN401 -- transformers has no types
     launch = launcher(model)
 
     def run(padded: Padded) -> Logits:
-        return on_host([launch(padded)])
+        return on_host([launch(padded)])()
 
     return run
 

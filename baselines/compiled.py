@@ -9,6 +9,7 @@ the clock's windows unless a shape is new.
 import contextlib
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +30,10 @@ from baselines.pytorch import (
     limit_threads,
     without_bf16,
 )
+from baselines.queue import queued
 from baselines.text import TextEncoder
 from harness.errors import DeviceError
-from harness.system import Artifact, EncodedSequence, Placement, Settings, Sources, Workshop
+from harness.system import Artifact, EncodedSequence, Placement, Settings, Sources, System, Workshop
 from harness.tasks.base import Task
 
 Method = Literal["compile", "compile-bf16", "int8"]
@@ -74,7 +76,7 @@ class RefinedVariant:
         del workshop
         return checkpoint_itself(self.name, task, sources, settings)
 
-    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> RefinedSystem:
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the checkpoint and refine it on its device; DeviceError for int8 anywhere but on the CPU."""
         from baselines.classifier import load_classifier
 
@@ -93,9 +95,11 @@ class RefinedVariant:
         run = _run_of(model, refined, facts)
         # one sequence and several are two graphs, whatever else is dynamic
         together = (1, 2) if settings.batch > 1 else (1,)
+        begun = time.perf_counter()
         _warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
         synchronise(device)
-        return RefinedSystem(facts, model, run, encoder, batching)
+        spent = {"compiled_in_s": round(time.perf_counter() - begun, 3)} if "compiled" in facts else {}
+        return queued(RefinedSystem(facts | spent, model, run, encoder, batching), device.type)
 
     @property
     def _precision(self) -> str:

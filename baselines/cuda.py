@@ -1,16 +1,17 @@
 """What the PyTorch and ONNX Runtime adapters share on NVIDIA boards: is there one, which, and waiting for it.
 
-    launch --> launch --> launch --> collect     the device's queue stays full within one predict
-                                        |
-                       copies the logits to the host, and so waits for all of them
+    launch --> launch --> launch --> copy to the host --> event     the queue stays full within one predict
+                                                            |
+                                             waited for: all before it is done, and no more than that
 
-Kernels are queued and run later. A predict ends with a copy to the host, which waits, so nothing is left in
-the queue when the clock is read; what loading queues is waited for by name.
+Kernels are queued and run later. A predict ends when the copy of its logits has arrived, so nothing is left
+in the queue when the clock is read; what loading queues is waited for by name. The copy is queued with the
+work itself: asked for later, it would stand behind whatever was launched meanwhile.
 """
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.errors import DeviceError
@@ -64,9 +65,36 @@ def to_device(tensor: Any, device: Any) -> Any:  # noqa: ANN401 -- a torch.Tenso
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
-def on_host(parts: Sequence[Any]) -> Logits:
-    """Return tensors one below the other as an array on the host: the one copy, and the one wait."""
-    import torch
+def fill(target: Any, tensor: Any) -> None:  # noqa: ANN401 -- torch.Tensors
+    """Copy a tensor of the host into one of the device, as `to_device` does."""
+    if target.device.type == "cpu":
+        target.copy_(tensor)
+    else:
+        target.copy_(tensor.pin_memory(), non_blocking=True)
 
-    logits: Logits = torch.cat(list(parts)).cpu().numpy()
+
+def on_host(parts: Sequence[Any], torch: Any = None) -> Callable[[], Logits]:  # noqa: ANN401 -- a module
+    """Begin the one copy of tensors to the host, one below the other; what is returned waits for it."""
+    torch = torch or importlib.import_module("torch")
+    together = torch.cat(list(parts))
+    if together.device.type == "cpu":
+        return lambda: _array(together)
+    host = torch.empty(together.shape, dtype=together.dtype, pin_memory=True)
+    host.copy_(together, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record(torch.cuda.current_stream(together.device))
+
+    def waited() -> Logits:
+        arrived.synchronize()
+        return _array(host)
+
+    return waited
+
+
+def _array(tensor: Any) -> Logits:  # noqa: ANN401 -- a torch.Tensor
+    logits: Logits = tensor.numpy()
     return logits
+
+
+TRANSFER = "inside the clock: inputs to the device, and logits back, which ends a call"
+"""What records say of copies."""

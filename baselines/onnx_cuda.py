@@ -12,9 +12,10 @@ from typing import Any
 
 from baselines.artifacts import missing
 from baselines.cuda import NO_GPU, cuda_index, require_cuda, sees_gpu
-from baselines.onnx import GRAPH, OnnxSystem, OnnxVariant, open_graph, session_options
+from baselines.onnx import GRAPH, OnnxVariant, open_graph, session_options
+from baselines.queue import DeviceQueue
 from harness.errors import DeviceError
-from harness.system import Artifact, Placement, Settings, Sources, Workshop
+from harness.system import Artifact, Placement, Settings, Sources, System, Workshop
 from harness.tasks.base import Task
 
 PROVIDER = "CUDAExecutionProvider"
@@ -57,7 +58,7 @@ class OnnxCudaVariant:
         """Return the exported graph, which was compared with PyTorch on the CPU."""
         return self.parent.prepare(task, sources, settings, workshop)
 
-    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Open the graph on the board; DeviceError for a CPU, or where the provider does not come up."""
         import onnxruntime
 
@@ -66,7 +67,8 @@ class OnnxCudaVariant:
         def opened(graph: Any, where: Placement) -> Any:  # noqa: ANN401 -- a path, a session
             return open_on_cuda(str(graph), where, onnxruntime)
 
-        return open_graph(artifact.folder / GRAPH, task, placement, settings, artifact.manifest, opened)
+        graph = artifact.folder / GRAPH
+        return DeviceQueue(open_graph(graph, task, placement, settings, artifact.manifest, opened))
 
 
 def open_on_cuda(graph: str, placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN401 -- has no types

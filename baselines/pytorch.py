@@ -15,13 +15,24 @@ from typing import Any, Literal
 
 from baselines.artifacts import cache_key, cpu_has_bf16, library_versions, missing
 from baselines.batching import Batching, Launch, check_budget
-from baselines.cuda import on_host, sees_gpu, synchronise
+from baselines.cuda import TRANSFER, on_host, sees_gpu, synchronise
 from baselines.folder import read_config
 from baselines.labels import label_columns
+from baselines.queue import Answering, queued
 from baselines.text import TextEncoder, check_length
 from baselines.work import work_facts
 from harness.errors import DeviceError
-from harness.system import Artifact, Example, Placement, Predictions, Request, Settings, Sources, Workshop
+from harness.system import (
+    Artifact,
+    Example,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    System,
+    Workshop,
+)
 from harness.tasks.base import Task
 
 Padding = Literal["fixed", "dynamic"]
@@ -48,7 +59,11 @@ class PyTorchSystem:
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Answer the requests, as many together as the batching says; then the logits are on the host."""
-        return self._batching.answer(requests, self._run)
+        return self.begin(requests)()
+
+    def begin(self, requests: Sequence[Request]) -> Answering:
+        """Launch all that answers the requests; what is returned waits for the logits."""
+        return self._batching.begin(requests, self._run)
 
     def describe(self) -> Mapping[str, Any]:
         """Read back what PyTorch really uses."""
@@ -62,6 +77,7 @@ class PyTorchSystem:
             "engine_version": torch.__version__,
             "device": str(device),
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
+            **({"transfer": TRANSFER} if device.type == "cuda" else {}),
             "dtype": str(self._model.dtype).removeprefix("torch."),
             "attention": config._attn_implementation,  # noqa: SLF001 -- the only place that says so
             "padding": f"to {length}" if length else "to the longest of a call",
@@ -103,7 +119,7 @@ class PyTorchVariant:
             check_budget(self.tokens, settings.max_length)
         return checkpoint_itself(self.name, task, sources, settings)
 
-    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PyTorchSystem:
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the checkpoint onto the device; DeviceError if that is not there."""
         import torch
 
@@ -118,7 +134,7 @@ class PyTorchVariant:
         batching = Batching(settings.batch, encoder.pad_id, columns, length, self.tokens, on_host)
         model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
         synchronise(device)
-        return PyTorchSystem(model, launcher(model), encoder, batching)
+        return queued(PyTorchSystem(model, launcher(model), encoder, batching), device.type)
 
 
 def checkpoint_itself(name: str, task: Task, sources: Sources, settings: Settings) -> Artifact:

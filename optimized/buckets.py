@@ -16,6 +16,7 @@ import torch
 
 from baselines.batching import Padded
 from baselines.classifier import input_names, logits_of
+from baselines.cuda import fill
 from baselines.spans import SPANS
 from harness.errors import DeviceError
 
@@ -117,8 +118,8 @@ class _Pass:
         given[0, :tokens] = padded.ids[row, :tokens]
         given[1, :tokens] = padded.segments[row, :tokens]
         given[2, :tokens] = 1
-        # waits for what is queued, hence for the pass before
-        self._rows.copy_(torch.from_numpy(given))
+        # in the order of the queue, hence after the pass before has read what this overwrites
+        fill(self._rows, torch.from_numpy(given))
         if self._spans is not None and padded.spans is not None:
-            self._spans.copy_(torch.from_numpy(padded.spans[row : row + 1]))
+            fill(self._spans, torch.from_numpy(padded.spans[row : row + 1]))
         return self._again().clone()

@@ -5,6 +5,7 @@ next bucket; several are answered one after the other, so in `offline` and `batc
 The artifact is the checkpoint itself.
 """
 
+import time
 from dataclasses import dataclass
 
 from baselines.artifacts import missing
@@ -14,9 +15,10 @@ from baselines.cuda import NO_GPU, on_host, require_cuda, sees_gpu, synchronise
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.pytorch import Precision, checkpoint_itself, find_device, limit_threads
+from baselines.queue import queued
 from baselines.text import TextEncoder
 from harness.errors import UsageError
-from harness.system import Artifact, Placement, Settings, Sources, Workshop
+from harness.system import Artifact, Placement, Settings, Sources, System, Workshop
 from harness.tasks.base import Task
 
 
@@ -40,7 +42,7 @@ class CapturedVariant:
             raise UsageError(f"buckets of {self.step} tokens hold nothing.", where="option step")
         return checkpoint_itself(self.name, task, sources, settings)
 
-    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> RefinedSystem:
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the checkpoint and record a graph for each bucket; DeviceError for anything but CUDA."""
         import torch
 
@@ -53,15 +55,17 @@ class CapturedVariant:
         encoder = TextEncoder(artifact.folder, settings.max_length)
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
         model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
+        begun = time.perf_counter()
         buckets = Buckets(model, lengths_up_to(settings.max_length, self.step), on_cuda(device))
         synchronise(device)
         facts = {
             "batch": "one sequence at a time",
             "padding": f"to the next multiple of {self.step}",
             "cuda_graphs": len(buckets.lengths),
+            "recorded_in_s": round(time.perf_counter() - begun, 3),
         }
         batching = Batching(settings.batch, encoder.pad_id, columns, collect=on_host)
-        return RefinedSystem(facts, model, buckets.launch, encoder, batching)
+        return queued(RefinedSystem(facts, model, buckets.launch, encoder, batching), device.type)
 
 
 VARIANTS = (

@@ -25,6 +25,7 @@ from baselines.pytorch import (
     limit_threads,
     without_bf16,
 )
+from baselines.queue import Answering, queued
 from baselines.text import TextEncoder
 from harness.system import (
     Artifact,
@@ -33,6 +34,7 @@ from harness.system import (
     Request,
     Settings,
     Sources,
+    System,
     Workshop,
     offsets_of,
     sequences_of,
@@ -54,15 +56,15 @@ class PackedSystem(RefinedSystem):
         super().__init__(facts, *plain)
         self._packed, self._tokens, self._columns = packed, tokens, columns
 
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests in order, as many sequences together as the budget holds."""
-        sequences = list(sequences_of(requests))
+    def begin(self, requests: Sequence[Request]) -> Answering:
+        """Launch the requests in order, as many sequences together as the budget holds."""
+        sequences, offsets = list(sequences_of(requests)), offsets_of(requests)
         if not sequences:
-            return Predictions(np.empty((0, len(self._columns)), dtype=np.float32), offsets_of(requests))
+            return lambda: Predictions(np.empty((0, len(self._columns)), dtype=np.float32), offsets)
         edges = packs([len(sequence.ids) for sequence in sequences], self._tokens)
-        parts = [self._packed.launch(sequences[start:end]) for start, end in edges]
-        logits = on_host(parts)[:, list(self._columns)]
-        return Predictions(np.ascontiguousarray(logits), offsets_of(requests))
+        collected = on_host([self._packed.launch(sequences[start:end]) for start, end in edges])
+        columns = list(self._columns)
+        return lambda: Predictions(np.ascontiguousarray(collected()[:, columns]), offsets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class PackedVariant:
         check_budget(self.tokens, settings.max_length)
         return checkpoint_itself(self.name, task, sources, settings)
 
-    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> PackedSystem:
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the checkpoint; DeviceError or CheckpointError where it cannot be packed."""
         import torch
 
@@ -112,7 +114,8 @@ class PackedVariant:
         require_packable(model, packed, name)
         synchronise(device)
         batching = Batching(settings.batch, encoder.pad_id, columns)
-        return PackedSystem(packed, self.tokens, columns, model, packed.launch, encoder, batching)
+        made = PackedSystem(packed, self.tokens, columns, model, packed.launch, encoder, batching)
+        return queued(made, device.type)
 
 
 def packs(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:

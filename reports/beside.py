@@ -68,9 +68,6 @@ def _moved(record: Record) -> Iterator[str]:
     for what, before, after, unit in pairs:
         if before is not None and after is not None:
             yield f"{what} {before:.3g}, then {after:.3g}{unit}"
-    for old, new in zip(found.before.gpus, found.after.gpus, strict=False):
-        if old.temperature_c is not None and new.temperature_c is not None:
-            yield f"{new.name} {old.temperature_c}, then {new.temperature_c} C"
 
 
 def _celsius(thousandths: int | None) -> float | None:

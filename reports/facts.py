@@ -6,6 +6,7 @@ from harness.doubts import harness_share
 from harness.estimate import Energy
 from harness.record import Record, Start
 from reports.beside import beside_lines, parent_line
+from reports.board import board_line
 from reports.cells import Fact
 from reports.figures import Figures, fastest
 from reports.numbers import TIMES, shown, unit_for
@@ -41,6 +42,7 @@ def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
         *spent_lines(group),
         ("harness", _observer(group)),
         ("meter", _meter(group)),
+        *((("board", board),) if (board := board_line(group)) else ()),
         *beside_lines(group),
         ("host", host_line(record)),
     )
@@ -93,16 +95,26 @@ def _start(group: Sequence[Figures]) -> str:
     """Say what came before steady state: loading, the first request, a length not seen before."""
     known = [item.record for item in group if item.record.start]
     requests = max((record.start.warmup_requests for record in known if record.start), default=0)
-    each = [f"{record.cell.variant} {_started(record.start)}" for record in known if record.start]
+    each = [f"{record.cell.variant} {_started(record.start, record)}" for record in known if record.start]
     return f"{_count(requests, 'request')} to warm up, of each; {'; '.join(each)}" if each else ""
 
 
-def _started(start: Start) -> str:
-    parts = [f"loaded in {_time(start.load_ns)}", f"first request {_time(start.first_request_ns)}"]
+def _started(start: Start, record: Record) -> str:
+    parts = [
+        f"loaded in {_time(start.load_ns)}{_made(record)}",
+        f"first request {_time(start.first_request_ns)}",
+    ]
     if start.first_length_ns is not None and start.repeat_length_ns is not None:
         first, again = _time(start.first_length_ns), _time(start.repeat_length_ns)
         parts.append(f"of a new length {first}, repeated {again}")
     return ", ".join(parts)
+
+
+def _made(record: Record) -> str:
+    """Say how much of loading was compiling, or recording graphs."""
+    said = record.placement.effective if record.placement else {}
+    spent = (("compiling", said.get("compiled_in_s")), ("recording graphs", said.get("recorded_in_s")))
+    return "".join(f" ({_time(1e9 * took)} of it {what})" for what, took in spent if took)
 
 
 def _time(ns: float) -> str:

@@ -10,6 +10,9 @@ from harness.record import Record
 SHORT_WINDOW = 20
 """A window of 20 times the meter's resolution is known to 5 %."""
 
+LARGE_DISAGREEMENT = 0.10
+"""Twice the 5 % that NVIDIA states for the power sensor of its boards."""
+
 REMEDIES = 2
 """A next step names the first of them; more is a list, which `bench doctor` prints."""
 
@@ -48,6 +51,19 @@ def _energy_window(record: Record) -> Doubt | None:
     return Doubt("energy-window", sentence, _longer_windows(record))
 
 
+def _sensors_disagree(record: Record) -> Doubt | None:
+    """Leave open which is right where a board's counter and its power sensor disagree."""
+    found = (record.energy.check or {}).get("agreement")
+    if found is None or abs(found - 1) <= LARGE_DISAGREEMENT:
+        return None
+    sentence = (
+        f"{run_of(record)}: the board's counter told {found:.2f} times the power of its sensor when it was "
+        f"tried, and they should agree to {100 * LARGE_DISAGREEMENT:.0f} %."
+    )
+    step = "Try both again (`bench doctor --device cuda --check`), and publish no joules while they disagree."
+    return Doubt("sensors-disagree", sentence, step)
+
+
 def _longer_windows(record: Record) -> str:
     if record.profile == "full":
         return "Its windows are long already: only a meter of finer resolution would tell more."
@@ -73,4 +89,5 @@ RULES: tuple[Callable[[Record], Doubt | None], ...] = (
     _energy_unavailable,
     _energy_modelled,
     _energy_window,
+    _sensors_disagree,
 )

@@ -1,6 +1,7 @@
 """An object shaped like the module pynvml, whose boards count joules that are known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 
 from harness.testing.simulated_counter import Fault, SimulatedCounter
 
@@ -22,6 +23,12 @@ class SimulatedNvml:
 
     def __init__(self, boards: Mapping[int, SimulatedCounter]) -> None:
         self._boards = boards
+        self.strangers: dict[int, Sequence[int]] = {}
+        """Processes that compute on a board, by its index."""
+        self.held_down = 0
+        """NVML's bits of what holds clocks down."""
+        self.power_factor = 1.0
+        """What the power sensors show, as a multiple of the truth."""
 
     def nvmlInit(self) -> None:  # noqa: N802
         """Do nothing: there is no driver."""
@@ -60,7 +67,41 @@ class SimulatedNvml:
 
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802
         """Return milliwatts: the mean over the last update."""
-        return round(1000 * self._board(handle).watts)
+        return round(1000 * self.power_factor * self._board(handle).watts)
+
+    def nvmlDeviceGetTemperature(self, handle: int, kind: int) -> int:  # noqa: N802
+        """Return a warm board's degrees."""
+        del handle, kind
+        return 60
+
+    def nvmlDeviceGetClockInfo(self, handle: int, kind: int) -> int:  # noqa: N802
+        """Return megahertz of its multiprocessors (1) or memory (2)."""
+        del handle
+        return {1: 1980, 2: 2619}[kind]
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: int) -> int:  # noqa: N802
+        """Return what holds clocks down."""
+        del handle
+        return self.held_down
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:  # noqa: N802
+        """Return milliwatts."""
+        del handle
+        return 700_000
+
+    def nvmlDeviceGetEccMode(self, handle: int) -> list[int]:  # noqa: N802
+        """Return the mode now and after the next start: on."""
+        del handle
+        return [1, 1]
+
+    def nvmlDeviceGetMigMode(self, handle: int) -> list[int]:  # noqa: N802
+        """Return the mode now and after the next start: off."""
+        del handle
+        return [0, 0]
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:  # noqa: N802
+        """Return the strangers."""
+        return [SimpleNamespace(pid=pid) for pid in self.strangers.get(handle, ())]
 
     def _board(self, handle: int) -> SimulatedCounter:
         board = self._boards[handle]

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.catalog import Catalog
-from harness.meters.base import Choice
+from harness.meters.base import Choice, Meter
 from harness.perf_events import WorkCounters
 from harness.record import Host, Memory, Moment
 from harness.sweep.launch import Told
@@ -23,6 +23,8 @@ from harness.testing.clock import FakeClock
 from harness.testing.meter import FakeMeter, open_any
 from harness.watch import Usage
 
+OpenMeter = Callable[[Mapping[str, Any]], Meter]
+
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _FACTS = {"model": "Fake CPU", "physical_cpus": 2, "virtualisation": "none"}
 HOST = Host(
@@ -35,11 +37,10 @@ HOST = Host(
 class InlineWorker:
     """A worker in this process: the same session, and every message through JSON as on the wire."""
 
-    def __init__(self, catalog: Catalog, clocks: Clocks) -> None:
+    def __init__(self, catalog: Catalog, clocks: Clocks, open_meter: OpenMeter | None = None) -> None:
         self._told: Told | None = None
-        self._session = Session(
-            lambda: catalog, self._tell, clocks, open_meter=lambda spec: open_any(spec, clocks.wall)
-        )
+        opened: OpenMeter = open_meter or (lambda spec: open_any(spec, clocks.wall))
+        self._session = Session(lambda: catalog, self._tell, clocks, open_meter=opened)
         self.stopped = False
         self.ended = False
 
@@ -83,15 +84,19 @@ def fake_machine(
     cpus: Sequence[int] = (0, 1),
     look: FakeLook | None = None,
     window_ms: int = 0,
+    open_meter: OpenMeter | None = None,
 ) -> Machine:
     """Return a machine on which everything is known: time passes on `clock`, energy is `watts` times it.
 
-    It idles at these watts too. Nobody else works on it, unless `look` says so.
+    It idles at these watts too. Nobody else works on it, unless `look` says so. `open_meter` opens meters
+    from their specs, in place of fakes on this clock.
     """
     meter = FakeMeter(watts, clock) if watts is not None else None
     skipped = () if meter else (("rapl", "there is no powercap tree", "Run on bare metal."),)
     launch: Callable[[Sequence[int], int], InlineWorker] = lambda _cpus, _threads: InlineWorker(  # noqa: E731
-        catalog, Clocks(clock, clock, clock.advance, lambda: WorkCounters(reason="this machine is a fake"))
+        catalog,
+        Clocks(clock, clock, clock.advance, lambda: WorkCounters(reason="this machine is a fake")),
+        open_meter,
     )
     return replace(
         Machine(),
@@ -107,7 +112,7 @@ def fake_machine(
         clock=clock,
         cpus=lambda: tuple(cpus),
         window_ms=lambda _asked: window_ms,  # a clock without noise needs no long windows
-        open_meter=lambda spec: open_any(spec, clock),
+        open_meter=open_meter or (lambda spec: open_any(spec, clock)),
         look=look or FakeLook(clock),
         moment=lambda _cpus: Moment(),
         processes=dict,

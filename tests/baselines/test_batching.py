@@ -1,5 +1,6 @@
 """Batches sorted by length within a budget of tokens: bounded, in order, and the same answers."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,12 +77,20 @@ def test_every_batch_is_launched_before_the_first_is_waited_for() -> None:
         heard.append("launch")
         return np.zeros((len(padded.ids), 2), dtype=np.float32)
 
-    def collect(parts: object) -> Logits:
-        heard.append("wait")
-        return np.concatenate(parts)  # type: ignore[call-overload,no-any-return]
+    def collect(parts: Sequence[Logits]) -> Callable[[], Logits]:
+        heard.append("copy")
 
-    Batching(1, 0, (0, 1), collect=collect).answer(requests_of([[2], [3], [4]]), launch)
-    assert heard == ["launch", "launch", "launch", "wait"]
+        def wait() -> Logits:
+            heard.append("wait")
+            return np.concatenate(parts)
+
+        return wait
+
+    batching = Batching(1, 0, (0, 1), collect=collect)
+    answered = batching.begin(requests_of([[2], [3], [4]]), launch)
+    assert heard == ["launch", "launch", "launch", "copy"]
+    assert answered().logits.shape == (3, 2)
+    assert heard[4:] == ["wait"]
 
 
 @pytest.mark.parametrize("name", ["boolq", "wic", "copa"])
@@ -112,7 +121,7 @@ def test_tensors_of_several_launches_become_one_array() -> None:
     """One below the other, float32."""
     import torch
 
-    found = on_host([torch.zeros(2, 3), torch.ones(1, 3)])
+    found = on_host([torch.zeros(2, 3), torch.ones(1, 3)])()
     assert found.shape == (3, 3)
     assert found.dtype == np.float32
     assert found[2].tolist() == [1.0, 1.0, 1.0]

@@ -1,0 +1,196 @@
+"""A whole `bench run --device cuda:0` on simulated boards: real meters, their check, and all that is kept."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worlds import World, boolq_folder
+
+from harness.cli.app import call
+from harness.device import check_device
+from harness.doubts import doubts
+from harness.host_gpu import facts, moments, number_of
+from harness.idle import IdlePower, idle_power
+from harness.meters.base import Meter, whole
+from harness.meters.check import Check, check
+from harness.meters.choose import choose
+from harness.meters.joint import open_joint
+from harness.meters.nvml import NvmlMeter
+from harness.meters.rapl import RaplMeter
+from harness.meters.trial import power_of
+from harness.record import Moment, Record
+from harness.store import Store
+from harness.testing.clock import FakeClock
+from harness.testing.simulated_counter import Draw
+from harness.testing.simulated_machine import BOARD_SENSOR, SimulatedMachine
+from harness.testing.system import FakeVariant
+from harness.testing.world import HOST, fake_machine
+
+BOARDS = {0: Draw(0.0, 300.0), 1: Draw(0.0, 50.0)}
+PROCESSOR = {"package-0": Draw(0.0, 20.0), "package-0/dram": Draw(0.0, 4.0)}
+TOKEN_NS = 1_000_000
+"""A millisecond a token: windows of seconds hold few requests."""
+
+
+class Ticking(FakeClock):
+    """A clock that keeps a machine's counters up to date."""
+
+    machine: SimulatedMachine | None = None
+
+    def advance(self, nanoseconds: int) -> None:
+        super().advance(nanoseconds)
+        if self.machine:
+            self.machine.tick()
+
+
+class BoardWorld(World):
+    """Two boards and a processor that draw constant power, read by the meters that read real ones."""
+
+    def __init__(self, root: Path) -> None:
+        clock = Ticking(step_ns=10)
+        super().__init__(
+            root, FakeVariant("slow", clock, 4 * TOKEN_NS, padded=True), FakeVariant("fast", clock, TOKEN_NS)
+        )
+        self.simulated = SimulatedMachine(
+            root / "simulated",
+            draws=PROCESSOR,
+            boards=BOARDS,
+            board_sensor=replace(BOARD_SENSOR, start_uj=1e9),  # a driver that was not loaded just now
+            clock=lambda: clock.now_ns,
+            cpu_ns=lambda: 0,
+        )
+        clock.machine = self.simulated
+        nvml = self.simulated.nvml
+
+        def opened(spec: Mapping[str, Any]) -> Meter:
+            if spec["meter"] == "joint":
+                return open_joint(spec, opened)
+            if spec["meter"] == "nvml":
+                return NvmlMeter(spec["boards"], nvml, clock, own=set)
+            return RaplMeter(Path(spec["root"]), clock)
+
+        def tried(meter: Meter) -> Check:
+            return check(meter, clock, lambda: clock.advance(500_000), power_of(meter, nvml))
+
+        self.machine = replace(
+            fake_machine(self.catalog, clock, open_meter=opened),
+            check_device=partial(check_device, gpus=lambda: 2, visible=lambda: None),
+            choose_meter=partial(
+                choose, root=self.simulated.root, nvml=nvml, clock=clock, system=root / "absent"
+            ),
+            try_meter=tried,
+            board=lambda device: number_of(nvml, device, None),
+            moment=lambda _cpus: Moment(gpus=moments(nvml)),
+            host=lambda: HOST.model_copy(update={"facts": {**HOST.facts, "gpus": facts(nvml)}}),
+        )
+
+    def run(self, *words: str) -> list[Record]:
+        """Run the command, and return its records."""
+        data = ["--data", str(boolq_folder(self.root)), "--profile", "quick", "-n", "8"]
+        words = ("--variants", "slow,fast", "--quality", "sample", *words)
+        assert call(["run", "-q", *data, *words], self.toolbox()) == 0
+        store = Store(self.store)
+        return store.records(store.runs()[-1:])[0]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> BoardWorld:
+    return BoardWorld(tmp_path)
+
+
+def test_known_joules_come_back_from_a_whole_run(world: BoardWorld) -> None:
+    """300 W of the board, 24 W of processor and memory: read apart, and together, to what is stated."""
+    for record in world.run("--device", "cuda:0"):
+        for item in record.rounds:
+            found = {one.zone: one for one in item.readings}
+            assert set(found) == {"gpu-0", "package-0", "package-0/dram"}
+            watts = {"gpu-0": 300.0, "package-0": 20.0, "package-0/dram": 4.0}
+            for zone, reading in found.items():
+                assert reading.microjoules is not None
+                known_uj = watts[zone] * reading.span_ns / 1e3
+                assert abs(reading.microjoules - known_uj) <= reading.resolution_uj
+            together = whole(item.readings)
+            assert together is not None
+            assert together.scope == "board+package+dram"
+            assert together.microjoules == pytest.approx(324 * together.span_ns / 1e3, rel=0.01)
+
+
+def test_windows_are_as_long_as_the_board_s_counter_needs(world: BoardWorld) -> None:
+    """It steps every 100 ms, so 20 s make 1 %; nobody asked for them. Idle is measured with all loaded."""
+    for record in world.run("--device", "cuda:0"):
+        assert all(item.wall_ns >= 20_000_000_000 for item in record.rounds)
+        assert all(item.passes > 1 for item in record.rounds)
+        power = idle_power(record.idle)
+        assert isinstance(power, IdlePower)
+        assert power.watts == pytest.approx(300, rel=0.05)
+
+
+def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: BoardWorld) -> None:
+    """Both tell 300 W; a sensor that tells 30 % less is a doubt."""
+    record = world.run("--device", "cuda:0")[0]
+    assert record.energy.meter == "nvml+rapl"
+    assert record.energy.check is not None
+    assert record.energy.check["agreement"] == pytest.approx(1.0, rel=0.02)
+    assert {zone["zone"] for zone in record.energy.check["zones"]} == {"gpu-0", "package-0", "package-0/dram"}
+    assert "sensors-disagree" not in {doubt.code for doubt in doubts(record)}
+    world.simulated.nvml.power_factor = 0.7
+    world.machine = replace(world.machine, suffix=lambda: "0002")
+    doubt = next(one for one in doubts(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree")
+    assert "told 1.43 times the power of its sensor" in doubt.sentence
+
+
+def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
+    world: BoardWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Strangers, clocks, what holds them down, power limit, temperature, ECC and MIG: before and after."""
+    world.simulated.nvml.strangers[0] = (7, 8)
+    world.simulated.nvml.held_down = 0x4
+    record = world.run("--device", "cuda:0")[0]
+    assert record.conditions is not None
+    for moment in (record.conditions.before, record.conditions.after):
+        board = next(one for one in moment.gpus if one.index == 0)
+        assert (board.temperature_c, board.sm_clock_mhz, board.memory_clock_mhz) == (60, 1980, 2619)
+        assert (board.power_limit_mw, board.throttled_by, board.foreign) == (700_000, ("power_cap",), 2)
+    assert [(board["ecc"], board["mig"]) for board in record.host.facts["gpus"]] == [("on", "off")] * 2
+    assert "foreign-gpu" in {doubt.code for doubt in doubts(record)}
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Simulated board 0 (the driver's board 0), power limit 700 W, ECC on, MIG off" in shown
+    assert "60, then 60 C; multiprocessors at 1,980, then 1,980 MHz" in shown
+    assert "clocks held down by power_cap; 2 processes of others on it" in shown
+
+
+def test_another_board_is_another_group_s(world: BoardWorld) -> None:
+    """`cuda:1` draws 50 W, and board 0's 300 are nowhere in its joules."""
+    for record in world.run("--device", "cuda:1"):
+        zones = {one.zone: one for item in record.rounds for one in item.readings}
+        assert set(zones) == {"gpu-1", "package-0", "package-0/dram"}
+        reading = zones["gpu-1"]
+        assert reading.microjoules == pytest.approx(50 * reading.span_ns / 1e3, rel=0.02)
+        assert record.placement is not None
+        assert record.placement.board == 1
+
+
+def test_doctor_says_what_is_read_on_a_board(world: BoardWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    """The processor's counter beside the board's, with and without a trial."""
+    for words in ([], ["--check"]):
+        assert call(["doctor", "--device", "cuda:0", "--json", *words], world.toolbox()) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["meter"], found["grade"]) == ("nvml+rapl", "measured")
+        assert set(found["meter_facts"]["meters"]) == {"nvml", "rapl"}
+
+
+def test_without_a_board_the_command_says_so_and_ends_with_2(
+    world: BoardWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is prepared, nothing stored, and doctor is named."""
+    machine = replace(world.machine, check_device=partial(check_device, gpus=lambda: 0, visible=lambda: None))
+    world.machine = machine
+    assert call(["run", "-q", "--device", "cuda"], world.toolbox()) == 2
+    said = capsys.readouterr().err
+    assert "cuda:0 is not there: this machine shows no NVIDIA GPU" in said
+    assert "bench doctor" in said
+    assert not world.store.exists()

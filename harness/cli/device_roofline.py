@@ -28,7 +28,7 @@ def device_roofline(device: str, records: "Sequence[Record]", fingerprint: str, 
         shown = [
             {"variant": record.cell.variant, "unavailable": str(one)}
             if isinstance(one, Unavailable)
-            else asdict(one)
+            else {**asdict(one), "of_copies": one.of_copies}
             for record, one in rows
         ]
         typer.echo(encoder.dumps({"board": peaks, "systems": shown}, indent=1))
@@ -55,15 +55,16 @@ def _print(peaks: dict[str, Any], rows: "Sequence[Row]") -> None:
 
 def _print_rows(rows: "Sequence[Row]") -> None:
     typer.echo(f"Run {rows[0][0].run}: operations of the encoder's products, without padding")
-    figures = f"{'T/s':>8} {'of peak':>8} {'ms':>9} {'least ms':>9} {'share':>7}"
+    figures = f"{'T/s':>8} {'of peak':>8} {'of copies':>9} {'ms':>9} {'least ms':>9} {'share':>7}"
     typer.echo(f"  {'system':28} {'scenario':13} {'products':8} {figures}")
     for record, one in rows:
         place = f"  {record.cell.variant:28} {record.cell.scenario:13}"
         if isinstance(one, Unavailable):
             typer.echo(f"{place} {one}")
             continue
+        copies = "" if one.of_copies is None else f"{100 * one.of_copies:.1f}%"
         least = max(one.arithmetic_seconds, one.memory_seconds or 0.0)
         typer.echo(
             f"{place} {one.precision:8} {one.per_second / 1e12:8.2f} {100 * one.of_products:7.1f}% "
-            f"{1e3 * one.seconds:9.4f} {1e3 * least:9.4f} {100 * one.share:6.1f}%"
+            f"{copies:>9} {1e3 * one.seconds:9.4f} {1e3 * least:9.4f} {100 * one.share:6.1f}%"
         )

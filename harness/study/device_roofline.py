@@ -42,6 +42,11 @@ class DeviceStanding:
     memory_seconds: float | None
     share: float
 
+    @property
+    def of_copies(self) -> float | None:
+        """Bytes of the weights over seconds, as a share of the rate at which the board copies its memory."""
+        return None if self.memory_seconds is None else self.memory_seconds / self.seconds
+
 
 def device_standing(record: Record, peaks: Mapping[str, Any]) -> DeviceStanding | Unavailable:
     """Return where a system stands; `peaks` are what was measured of its board."""

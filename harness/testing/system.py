@@ -60,6 +60,7 @@ class FakeSystem:
     fails: BenchError | None = None
     labels_only: bool = False
     depths: tuple[int, ...] = ()
+    says: Mapping[str, Any] = field(default_factory=dict)
     closed: bool = False
     _gold: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -85,8 +86,8 @@ class FakeSystem:
         return Predictions(logits, offsets, costs=costs)
 
     def describe(self) -> Mapping[str, Any]:
-        """Say that it is a fake."""
-        return {"engine": "fake", "threads": 1}
+        """Say that it is a fake, and what it was told to say."""
+        return {"engine": "fake", "threads": 1, **self.says}
 
     def close(self) -> None:
         """Remember that it was closed."""
@@ -121,6 +122,7 @@ class FakeVariant:
     missing: str | None = None
     labels_only: bool = False
     depths: tuple[int, ...] = ()
+    says: Mapping[str, Any] = field(default_factory=dict)
     summary: str = "a fake"
 
     def unavailable(self) -> str | None:
@@ -156,6 +158,7 @@ class FakeVariant:
             fails=self.error if self.breaks == "predict" else None,
             labels_only=self.labels_only,
             depths=self.depths,
+            says=self.says,
         )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from worlds import World, boolq_folder
 
+from baselines.cuda import TRANSFER
+from harness.catalog import Peaks
 from harness.cli.app import call
 from harness.device import check_device
 from harness.doubts import doubts
@@ -32,6 +34,13 @@ from harness.testing.world import HOST, fake_machine
 
 BOARDS = {0: Draw(0.0, 300.0), 1: Draw(0.0, 50.0)}
 PROCESSOR = {"package-0": Draw(0.0, 20.0), "package-0/dram": Draw(0.0, 4.0)}
+SAYS = {
+    "transfer": TRANSFER,
+    "dtype": "bfloat16",
+    "work": {"per_token": 2_000_000_000, "per_pair": 0, "weights": 1_000_000_000, "hidden": 8, "ffn": 16},
+}
+"""What a system on a board says of itself: two billion operations a token, a billion weights of 16 bits."""
+
 TOKEN_NS = 1_000_000
 """A millisecond a token: windows of seconds hold few requests."""
 
@@ -53,7 +62,9 @@ class BoardWorld(World):
     def __init__(self, root: Path) -> None:
         clock = Ticking(step_ns=10)
         super().__init__(
-            root, FakeVariant("slow", clock, 4 * TOKEN_NS, padded=True), FakeVariant("fast", clock, TOKEN_NS)
+            root,
+            FakeVariant("slow", clock, 4 * TOKEN_NS, padded=True),
+            FakeVariant("fast", clock, TOKEN_NS, says=SAYS),
         )
         self.simulated = SimulatedMachine(
             root / "simulated",
@@ -149,7 +160,7 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
     """Strangers, clocks, what holds them down, power limit, temperature, ECC and MIG: before and after."""
     world.simulated.nvml.strangers[0] = (7, 8)
     world.simulated.nvml.held_down = 0x4
-    record = world.run("--device", "cuda:0")[0]
+    record = world.run("--device", "cuda:0", "--variants", "fast")[0]
     assert record.conditions is not None
     for moment in (record.conditions.before, record.conditions.after):
         board = next(one for one in moment.gpus if one.index == 0)
@@ -161,6 +172,38 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
     assert "Simulated board 0 (the driver's board 0), power limit 700 W, ECC on, MIG off" in shown
     assert "60, then 60 C; multiprocessors at 1,980, then 1,980 MHz" in shown
     assert "clocks held down by power_cap; 2 processes of others on it" in shown
+    assert f"copies are {TRANSFER}" in shown
+
+
+def test_the_share_of_the_board_s_limits_comes_out_of_a_run(
+    world: BoardWorld, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2e9 operations a token in 1 ms are 2 T/s, half of a peak of 4; weights of 2 GB at 1 TB/s take 2 ms.
+
+    Requests have 15 to 26 tokens or so, hence as many ms: the weights are about a tenth of that.
+    """
+    products = [{"precision": "bf16", "shape": [8, 8, 8], "per_second": 4e12}]
+
+    def device(name: str, shapes: object) -> dict[str, Any]:
+        del shapes
+        return {"device": name, "name": "A board", "products": products, "copy_bytes_per_second": 1e12}
+
+    monkeypatch.setattr("harness.catalog.load_peaks", lambda: Peaks(device, device, device))
+    records = world.run("--device", "cuda:0", "--scenario", "single-stream,offline")
+    capsys.readouterr()
+    assert call(["roofline", "latest", "--device", "cuda", "--json"], world.toolbox()) == 0
+    shown = {
+        (one["variant"], one.get("scenario")): one
+        for one in json.loads(capsys.readouterr().out)["systems"]
+        if "unavailable" not in one
+    }
+    alone, together = shown["fast", "single-stream"], shown["fast", "offline"]
+    assert alone["of_products"] == pytest.approx(0.5, rel=0.01)
+    assert together["of_products"] == pytest.approx(0.5, rel=0.01)
+    fast = next(one for one in records if (one.cell.variant, one.cell.scenario) == ("fast", "single-stream"))
+    ms = sum(item.tokens for item in fast.rounds) / sum(item.requests for item in fast.rounds)
+    assert alone["of_copies"] == pytest.approx(2 / ms, rel=0.05)
+    assert together["of_copies"] is None
 
 
 def test_another_board_is_another_group_s(world: BoardWorld) -> None:

@@ -50,6 +50,7 @@ def test_the_two_limits_of_a_request_by_hand() -> None:
     assert found.of_products == pytest.approx(0.1003)
     assert found.arithmetic_seconds == pytest.approx(0.5015e-3)
     assert found.memory_seconds == pytest.approx(0.02e-3)
+    assert found.of_copies == pytest.approx(0.004)
     assert found.share == pytest.approx(0.1003)
 
 
@@ -58,6 +59,7 @@ def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
     found = device_standing(measured(scenario="offline"), PEAKS)
     assert isinstance(found, DeviceStanding)
     assert found.memory_seconds is None
+    assert found.of_copies is None
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_peaks_and_systems_are_printed_with_their_units(capsys: pytest.CaptureFi
     assert out.startswith("cuda:0: A board\n")
     assert "64 x 64 x 64: fp16 0.20\n" in out
     assert "read and written: 100 GB a second" in out
-    assert "fp16         0.02    10.0%    5.0000    0.5015   10.0%" in out
+    assert "fp16         0.02    10.0%      0.4%    5.0000    0.5015   10.0%" in out
     assert "no product in bf16 was measured" in out
 
 

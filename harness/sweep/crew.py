@@ -24,6 +24,9 @@ WARMUP_REQUESTS = 16
 WORKER_BYTES = 600 * 2**20
 """A worker that has loaded torch and transformers, before any weights; ONNX workers need a fifth of it."""
 
+BOARD_WORKER_BYTES = 2 * 2**30
+"""A worker on a board: CUDA's context, its libraries' buffers and a batch's activations. Not measured yet."""
+
 WEIGHT_COPIES = 3
 """How often weights may lie in memory: as read, as loaded, as an engine packs them."""
 
@@ -142,14 +145,15 @@ class Crew:
         }
 
 
-def fits(sizes: Sequence[int], limit_bytes: int | None) -> bool:
+def fits(sizes: Sequence[int], limit_bytes: int | None, each: int = WORKER_BYTES) -> bool:
     """Say whether workers for artifacts of these sizes on disk may all stay in memory at once.
 
-    A limit that the kernel does not tell is taken for none.
+    `each` is what a worker takes before any weights: of the machine's memory, or of a board's. A limit that
+    nobody tells is taken for none.
     """
     if limit_bytes is None:
         return True
-    needed = sum(WORKER_BYTES + WEIGHT_COPIES * size for size in sizes)
+    needed = sum(each + WEIGHT_COPIES * size for size in sizes)
     return needed <= MEMORY_SHARE * limit_bytes
 
 

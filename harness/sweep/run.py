@@ -12,12 +12,12 @@ from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
 from harness.device import kind_of, one_device
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
-from harness.record import ArtifactFacts, DataFacts, Record
+from harness.record import ArtifactFacts, DataFacts, Host, Record
 from harness.store import RunFolder, Store
 from harness.sweep import options as asked
 from harness.sweep.beside import Beside, begin
 from harness.sweep.cells import Cell, groups
-from harness.sweep.crew import fits, placement, settings
+from harness.sweep.crew import BOARD_WORKER_BYTES, fits, placement, settings
 from harness.sweep.group import Group
 from harness.sweep.journal import of_cell
 from harness.sweep.launch import Worker
@@ -277,6 +277,7 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         if cell.variant in run.prepared.artifacts
         for _ in range(cell.instances)
     ]
+    sizes = [_size_bytes(artifact) for artifact in made]
     Group(
         plan=run.plan,
         cells=members,
@@ -291,8 +292,18 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         rule=_rule(run.plan),
         # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
         resident=run.plan.boundary == "process"
-        or fits([_size_bytes(artifact) for artifact in made], run.machine.memory_limit_bytes()),
+        or (
+            fits(sizes, run.machine.memory_limit_bytes())
+            and fits(sizes, board_bytes(run.machine.host(), run.plan.board), BOARD_WORKER_BYTES)
+        ),
     ).run()
+
+
+def board_bytes(host: Host, board: int | None) -> int | None:
+    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
+    boards = host.facts.get("gpus", ())
+    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
+    return known * 2**20 if isinstance(known, int) else None
 
 
 def _rule(plan: Plan) -> Rule | None:

@@ -27,6 +27,7 @@ class SimulatedNvml:
         """Processes that compute on a board, by its index."""
         self.held_down = 0
         """NVML's bits of what holds clocks down."""
+        self.memory_bytes = 80 * 2**30
         self.power_factor = 1.0
         """What the power sensors show, as a multiple of the truth."""
 
@@ -68,6 +69,11 @@ class SimulatedNvml:
     def nvmlDeviceGetPowerUsage(self, handle: int) -> int:  # noqa: N802
         """Return milliwatts: the mean over the last update."""
         return round(1000 * self.power_factor * self._board(handle).watts)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> SimpleNamespace:  # noqa: N802
+        """Return the bytes of its memory."""
+        del handle
+        return SimpleNamespace(total=self.memory_bytes)
 
     def nvmlDeviceGetTemperature(self, handle: int, kind: int) -> int:  # noqa: N802
         """Return a warm board's degrees."""

@@ -1,16 +1,22 @@
 """What needs a GPU says so without one; ONNX Runtime's two distributions are told apart."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from nvml import FakeNvml
+from worlds import World, boolq_folder
 
 from baselines import artifacts, onnx_cuda
 from baselines.artifacts import library_versions
 from baselines.cuda import NO_GPU, cuda_index, require_cuda, sees_gpu
 from baselines.onnx_cuda import PROVIDER, OnnxCudaVariant, open_on_cuda, wrong_onnxruntime
+from harness.cli.app import call
 from harness.errors import DeviceError
 from harness.system import Placement
 from optimized import captured
@@ -68,6 +74,25 @@ def test_without_a_gpu_the_variants_that_need_one_say_so(monkeypatch: pytest.Mon
     assert captured.VARIANTS[0].unavailable() == NO_GPU
     monkeypatch.setattr(onnx_cuda, "sees_gpu", lambda: True)
     assert OnnxCudaVariant().unavailable() is None
+
+
+def test_a_clash_is_refused_by_the_command_and_explained_by_doctor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both distributions: named, it ends the run with 2 and the lines that help; doctor says the same."""
+    monkeypatch.setattr(onnx_cuda, "wrong_onnxruntime", partial(wrong_onnxruntime, lambda _name: True))
+    world = World(tmp_path)
+    world.catalog = replace(
+        world.catalog, variants={**world.catalog.variants, "onnx-cuda": OnnxCudaVariant()}
+    )
+    world.machine = replace(world.machine, check_device=lambda _device: None)
+    words = ["--device", "cuda:0", "--variants", "onnx-cuda", "--data", str(boolq_folder(tmp_path))]
+    assert call(["run", "-q", *words], world.toolbox()) == 2
+    said = capsys.readouterr().err
+    assert "onnx-cuda cannot run here: onnxruntime and onnxruntime-gpu are both installed" in said
+    assert LINES in said
+    assert call(["doctor", "--json"], world.toolbox()) == 0
+    assert LINES in json.loads(capsys.readouterr().out)["variants"]["onnx-cuda"]
 
 
 class FakeRuntime:

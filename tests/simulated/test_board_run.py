@@ -206,6 +206,18 @@ def test_the_share_of_the_board_s_limits_comes_out_of_a_run(
     assert together["of_copies"] is None
 
 
+def test_workers_that_do_not_fit_a_board_are_loaded_for_each_visit(world: BoardWorld) -> None:
+    """Two of 2 GiB each in four fifths of 80 GiB, or of 4; the record says so, and idle means nothing."""
+    large = world.run("--device", "cuda:0")
+    assert [one.start and one.start.loaded_per_visit for one in large] == [False] * 2
+    world.simulated.nvml.memory_bytes = 4 * 2**30
+    world.machine = replace(world.machine, suffix=lambda: "0002")
+    small = world.run("--device", "cuda:0")
+    assert [one.start and one.start.loaded_per_visit for one in small] == [True] * 2
+    assert small[0].idle is not None
+    assert "loaded for each visit" in str(small[0].idle.unavailable)
+
+
 def test_another_board_is_another_group_s(world: BoardWorld) -> None:
     """`cuda:1` draws 50 W, and board 0's 300 are nowhere in its joules."""
     for record in world.run("--device", "cuda:1"):

@@ -149,8 +149,7 @@ def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
 def energy_per_request(rounds: Sequence["Round"], added: Sum = total) -> Energy | Unavailable:
     """Return energy per request: the median over rounds, its interval widened by the meter's resolution.
 
-    `added` says of which zones: those of the table, or `whole`, a board's and its processor's.
-
+    `added` says of which zones: the table's, or `whole`, a board's and its processor's.
     The median grows with each of its samples; so its bounds are those of rounds that are all too high, and
     all too low, by their resolution.
     """

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from harness.sweep.machine import Machine
 
 
+NEEDS_A_GPU = "A GPU needs NVIDIA's driver, the distribution nvidia-ml-py, and a build of PyTorch for CUDA (docs/gpu.md)"
+
+
 def doctor(
     context: typer.Context,
     device: DeviceName = "cpu",
@@ -25,6 +28,9 @@ def doctor(
     json: Json = False,
 ) -> None:
     """Say what can be measured here, what cannot and why, and what would allow it."""
+    from harness.device import one_device
+
+    device = one_device(device)
     choice, checked = _metered(context.obj.machine(), device, meter, check=check)
     found = {**_examined(context.obj, device, choice, store), **({"check": checked} if check else {})}
     if json:
@@ -56,8 +62,10 @@ def _metered(
 def _examined(toolbox: Toolbox, device: str, choice: "Choice", store: Path | None) -> dict[str, Any]:
     machine = toolbox.machine()
     host = machine.host()
+    software = machine.software()
     return {
         "device": device,
+        "devices": _devices(machine, host.facts, software),
         "meter": choice.meter.name if choice.meter else None,
         "grade": choice.meter.grade if choice.meter else "unavailable",
         "meter_facts": choice.meter.describe() if choice.meter else {},
@@ -69,10 +77,30 @@ def _examined(toolbox: Toolbox, device: str, choice: "Choice", store: Path | Non
         },
         "cpus": list(machine.cpus()),
         "host": host.facts,
-        "software": machine.software(),
+        "software": software,
         "cache": _folder(toolbox.cache()),
         "store": _folder(toolbox.store(store)),
     }
+
+
+def _devices(machine: "Machine", facts: dict[str, Any], software: dict[str, str]) -> dict[str, str]:
+    """Return every device that `--device` takes here, and where there is no GPU what is missing."""
+    from harness.errors import BenchError
+
+    found, boards = {"cpu": "ready"}, facts.get("gpus") or []
+    built = f"; PyTorch {software['torch']} is built for CPUs" if "+cpu" in software.get("torch", "") else ""
+    for index in range(max(1, len(boards))):
+        name = f"cuda:{index}"
+        try:
+            machine.check_device(name)
+        except BenchError as problem:
+            missing = f"unavailable, because {problem.message.rstrip('.')}{built}. {NEEDS_A_GPU}"
+            return found if index else {**found, "cuda": missing}
+        number = machine.board(name)
+        told = boards[number : number + 1] if number is not None else []
+        found[name] = "".join(f"{each['name']}, the driver's board {number}" for each in told) or "a board"
+        found[name] += built
+    return found
 
 
 def _folder(path: Path) -> dict[str, Any]:
@@ -96,7 +124,7 @@ def _print(found: dict[str, Any]) -> None:
     for row in found["meters_skipped"]:
         typer.echo(f"  {row['name']} is not used: {row['because']}")
         typer.echo(f"    to allow it: {row['to_allow_it']}")
-    for kind in ("variants", "host", "software"):
+    for kind in ("devices", "variants", "host", "software"):
         typer.echo(kind.capitalize())
         for name, fact in found[kind].items():
             typer.echo(f"  {name}: {_words(fact)}")

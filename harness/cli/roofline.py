@@ -25,10 +25,12 @@ def roofline(
 ) -> None:
     """Measure the peaks of this machine, and say what share of them the systems of a run reach."""
     from harness.catalog import load_peaks
+    from harness.device import one_device
     from harness.study.roofline import shapes_of
 
     toolbox: Toolbox = context.obj
     machine = toolbox.machine()
+    device = one_device(device)
     machine.check_device(device)
     records = _records(toolbox, store, run) if run else []
     if device != "cpu":

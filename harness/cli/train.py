@@ -103,8 +103,10 @@ def _fine_tuned(
     from harness.cache import FolderCache
     from harness.data import load_split
     from harness.data.own import find
+    from harness.device import one_device
 
     machine = toolbox.machine()
+    device = one_device(device)
     machine.check_device(device)
     found = find(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
     task, split = found.task, load_split(found.task, found.data, "train")

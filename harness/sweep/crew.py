@@ -10,6 +10,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from harness.record import Host
 from harness.scenarios.promise import parse
 from harness.sweep.cells import Cell
 from harness.sweep.launch import Worker
@@ -155,6 +156,13 @@ def fits(sizes: Sequence[int], limit_bytes: int | None, each: int = WORKER_BYTES
         return True
     needed = sum(each + WEIGHT_COPIES * size for size in sizes)
     return needed <= MEMORY_SHARE * limit_bytes
+
+
+def board_bytes(host: Host, board: int | None) -> int | None:
+    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
+    boards = host.facts.get("gpus", ())
+    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
+    return known * 2**20 if isinstance(known, int) else None
 
 
 def settings(plan: Plan, batch: int = 1) -> dict[str, Any]:

@@ -106,7 +106,10 @@ def check_each(
             found.append(replace(alike[0], device=device))
             _check_place(found[-1], machine)
         else:
-            found.append(check(replace(options, device=device), catalog, machine, narrator))
+            known = (
+                found[0].ladder if found else options.ladder
+            )  # without the rungs that are left out already
+            found.append(check(replace(options, device=device, ladder=known), catalog, machine, narrator))
     return tuple(found)
 
 

@@ -12,21 +12,21 @@ from harness.catalog import COMMAND, Catalog
 from harness.data import Data, Split, load_split
 from harness.device import kind_of, one_device
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
-from harness.record import ArtifactFacts, DataFacts, Host, Record
+from harness.record import ArtifactFacts, DataFacts, Record
 from harness.store import RunFolder, Store
 from harness.sweep import options as asked
 from harness.sweep.beside import Beside, begin
 from harness.sweep.cells import Cell, groups
-from harness.sweep.crew import BOARD_WORKER_BYTES, fits, placement, settings
+from harness.sweep.crew import BOARD_WORKER_BYTES, board_bytes, fits, placement, settings
 from harness.sweep.group import Group
 from harness.sweep.journal import of_cell
-from harness.sweep.launch import Worker
 from harness.sweep.load import loads_of
 from harness.sweep.machine import Machine
 from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
+from harness.sweep.preparer import Preparer
 from harness.sweep.seal import Surroundings, seal_cell
 from harness.sweep.sides import plain
 from harness.sweep.slices import cut_slices, draw_sample, slice_count, units_of
@@ -71,35 +71,6 @@ class Run:
             replace(self, plan=plan, prepared=one, others=())
             for plan, one in zip(self.plan.parts(), made, strict=True)
         )
-
-
-class Preparer:
-    """The worker that prepares, started when needed; what it has imported serves many runs."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._workers: dict[str, Worker] = {}
-        self._place: tuple[tuple[int, ...], int] = ((), 0)
-
-    def worker(self, plan: Plan, variant: str) -> Worker:
-        """Return the variant's worker, a new one if there is none: one for all, or each side its own.
-
-        A plan of other CPUs or threads gets new ones.
-        """
-        if self._place != (plan.cpus, plan.threads):
-            self.end()
-        self._place = (plan.cpus, plan.threads)
-        side = plan.side(variant)
-        name = side.name if side else ""
-        if name not in self._workers:
-            self._workers[name] = self._machine.launch_of(side)(plan.cpus, plan.threads)
-        return self._workers[name]
-
-    def end(self) -> None:
-        """End the workers, if there are any."""
-        for worker in self._workers.values():
-            worker.end()
-        self._workers.clear()
 
 
 def start(
@@ -297,13 +268,6 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
             and fits(sizes, board_bytes(run.machine.host(), run.plan.board), BOARD_WORKER_BYTES)
         ),
     ).run()
-
-
-def board_bytes(host: Host, board: int | None) -> int | None:
-    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
-    boards = host.facts.get("gpus", ())
-    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
-    return known * 2**20 if isinstance(known, int) else None
 
 
 def _rule(plan: Plan) -> Rule | None:

@@ -10,7 +10,8 @@ from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Preparer, Run, start
+from harness.sweep.preparer import Preparer
+from harness.sweep.run import Run, start
 from harness.tasks import TASKS, get_task
 from harness.tasks.base import Task, reported_split, split_path
 from harness.tasks.custom import CUSTOM

@@ -236,6 +236,11 @@ def test_doctor_says_what_is_read_on_a_board(world: BoardWorld, capsys: pytest.C
         found = json.loads(capsys.readouterr().out)
         assert (found["meter"], found["grade"]) == ("nvml+rapl", "measured")
         assert set(found["meter_facts"]["meters"]) == {"nvml", "rapl"}
+        assert found["devices"] == {
+            "cpu": "ready",
+            "cuda:0": "Simulated board 0, the driver's board 0",
+            "cuda:1": "Simulated board 1, the driver's board 1",
+        }
 
 
 def test_without_a_board_the_command_says_so_and_ends_with_2(
@@ -244,6 +249,10 @@ def test_without_a_board_the_command_says_so_and_ends_with_2(
     """Nothing is prepared, nothing stored, and doctor is named."""
     machine = replace(world.machine, check_device=partial(check_device, gpus=lambda: 0, visible=lambda: None))
     world.machine = machine
+    assert call(["doctor", "--device", "cuda", "--json"], world.toolbox()) == 0
+    missing = json.loads(capsys.readouterr().out)["devices"]["cuda"]
+    assert missing.startswith("unavailable, because cuda:0 is not there: this machine shows no NVIDIA GPU.")
+    assert "a build of PyTorch for CUDA" in missing
     assert call(["run", "-q", "--device", "cuda"], world.toolbox()) == 2
     said = capsys.readouterr().err
     assert "cuda:0 is not there: this machine shows no NVIDIA GPU" in said

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from worlds import Heard, World, boolq_folder
 
+from harness.catalog import default_variants
 from harness.cli.app import call
 from harness.device import check_device
 from harness.errors import DeviceError, UsageError
@@ -17,7 +18,9 @@ from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.options import RunOptions
 from harness.sweep.run import Run, execute, resume, start
+from harness.testing.clock import FakeClock
 from harness.testing.meter import FakeMeter
+from harness.testing.system import FakeVariant
 
 WATTS = {"cpu": 10.0, "cuda:0": 300.0, "cuda:1": 200.0}
 BOARDS = {"cuda:0": 3, "cuda:1": 1}
@@ -90,6 +93,20 @@ def test_windows_are_as_long_as_each_device_s_meter_needs(world: World) -> None:
     (cpu,), (board,) = found["cpu"], found["cuda:0"]
     assert min(each.wall_ns for each in board.rounds) >= 20_000_000
     assert max(each.wall_ns for each in cpu.rounds) < 20_000_000
+
+
+def test_each_kind_of_device_has_its_own_default_variants(tmp_path: Path) -> None:
+    """Where nobody says what: engines of the CPU there, and 16 bits, packing and graphs on the board."""
+    boolq_folder(tmp_path)
+    clock = FakeClock(step_ns=10)
+    names = {*default_variants("cpu"), *default_variants("cuda")} - {"pytorch-fixed", "pytorch-dynamic"}
+    world = World(tmp_path, *(FakeVariant(name, clock, 200) for name in sorted(names)))
+    world.machine = replace(world.machine, check_device=lambda _device: None)
+    parts = begin(world, "cpu,cuda:0,cuda:1", variants=None).parts()
+    assert [part.plan.variants for part in parts] == [
+        default_variants(device) for device in ("cpu", "cuda", "cuda")
+    ]
+    assert [set(part.prepared.artifacts) for part in parts] == [set(part.plan.variants) for part in parts]
 
 
 def test_a_stranger_on_another_board_casts_no_doubt(world: World, capsys: pytest.CaptureFixture[str]) -> None:

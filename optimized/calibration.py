@@ -7,7 +7,8 @@ from baselines.finetune import SPLIT_SEED, split_for_selection
 from harness.errors import UsageError
 from harness.system import Example, Predictions, Sources
 from harness.tasks.base import Task
-from optimized.confidence import Point, Stage, choose, curve, front, sureness
+from optimized.confidence import Point, Stage, choose, curve, front
+from optimized.criteria import run_lengths, sureness
 
 GIVEN = "unavailable, because thresholds were given"
 """What a manifest says in place of a calibration."""
@@ -25,10 +26,16 @@ def held_out_of(sources: Sources, name: str) -> list[Example]:
     return split_for_selection(training, SPLIT_SEED)[1]
 
 
-def stage_of(task: Task, found: Predictions, seconds: float) -> Stage:
-    """Return what a stage said, and how sure it was of each answer."""
-    answers = task.decide(found.logits, found.offsets)
-    return Stage(tuple(answers), sureness(task, found.logits, found.offsets), seconds)
+def said_by(
+    task: Task, found: Sequence[Predictions], seconds: Sequence[float], criterion: str = "confidence"
+) -> list[Stage]:
+    """Return what each stage said, how sure it was of each answer by the criterion, and its seconds."""
+    answers = [tuple(task.decide(each.logits, each.offsets)) for each in found]
+    if criterion == "patience":
+        sure = run_lengths(answers)
+    else:
+        sure = [sureness(task, each.logits, each.offsets, criterion) for each in found]
+    return [Stage(*each) for each in zip(answers, sure, seconds, strict=True)]
 
 
 def calibrated(
@@ -38,11 +45,16 @@ def calibrated(
     loss: float,
     training_sha256: str,
     more: Callable[[Point], dict[str, Any]] = lambda _: {},
+    criterion: str = "confidence",
+    full_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Return the chosen thresholds and what they were chosen from; `more` says more of a point."""
+    """Return the chosen thresholds and what they were chosen from; `more` says more of a point.
+
+    `full_seconds` is what the full model takes, where it is not the last stage alone.
+    """
     metric = task.scoring.metrics[0]
     alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
-    points = curve(task, held_out, said)
+    points = curve(task, held_out, said, criterion)
     chosen = choose(points, alone[-1], loss)
     return {
         "thresholds": list(chosen.thresholds),
@@ -52,6 +64,9 @@ def calibrated(
             "data_sha256": training_sha256,
             "metric": metric,
             "loss_allowed": loss,
+            "criterion": criterion,
+            "full": round(alone[-1], 6),
+            "full_seconds": said[-1].seconds if full_seconds is None else full_seconds,
             "stages_alone": [round(each, 6) for each in alone],
             "seconds_alone": [stage.seconds for stage in said],
             "chosen": {**chosen.facts(), **more(chosen)},

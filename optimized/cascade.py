@@ -36,10 +36,14 @@ from harness.system import (
     offsets_of,
 )
 from harness.tasks.base import Task
-from optimized.calibration import GIVEN, calibrated, held_out_of, stage_of
-from optimized.confidence import Stage, as_numbers, check_rule, sureness
+from optimized.calibration import GIVEN, calibrated, held_out_of, said_by
+from optimized.confidence import as_numbers, check_rule
+from optimized.criteria import check_criterion, sureness
 
 _VERSION = 1
+
+CRITERIA = ("confidence", "entropy")
+"""By which a stage may be sure."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +56,14 @@ class StagedRequest(Request):
 class CascadeSystem:
     """Systems in order; a request goes on until one is sure enough of its answer."""
 
-    def __init__(self, task: Task, stages: Sequence[System], thresholds: Sequence[float]) -> None:
+    def __init__(
+        self,
+        task: Task,
+        stages: Sequence[System],
+        thresholds: Sequence[float],
+        criterion: str = "confidence",
+    ) -> None:
+        self._criterion = criterion
         self._task, self._stages, self._thresholds = task, stages, tuple(thresholds)
 
     def encode(self, examples: Sequence[Example]) -> list[StagedRequest]:
@@ -94,6 +105,7 @@ class CascadeSystem:
         return {
             **shared,
             "engine": "cascade of " + ", ".join(str(each.get("engine")) for each in said),
+            "criterion": self._criterion,
             "thresholds": list(self._thresholds),
             "batch": 1,
             "stages": said,
@@ -107,7 +119,7 @@ class CascadeSystem:
     def _left(self, number: int, found: Predictions) -> list[bool]:
         if number == len(self._stages) - 1:
             return [False] * (len(found.offsets) - 1)
-        sure = sureness(self._task, found.logits, found.offsets)
+        sure = sureness(self._task, found.logits, found.offsets, self._criterion)
         return [bool(each < self._thresholds[number]) for each in sure]
 
 
@@ -115,7 +127,8 @@ class CascadeSystem:
 class CascadeVariant:
     """Variants in order, the cheapest first; thresholds for at most `loss` points, or as they are given.
 
-    `thresholds` has one for each stage but the last: probabilities, or `never`, which passes everything on.
+    `thresholds` has one for each stage but the last: how sure, 0 to 1 by the criterion (confidence or
+    entropy), or `never`, which passes everything on.
     """
 
     name: str
@@ -123,9 +136,12 @@ class CascadeVariant:
     stages: tuple[Variant, ...]
     loss: float = 0.5
     thresholds: tuple[float | str, ...] = ()
+    criterion: str = "confidence"
 
     def __post_init__(self) -> None:
         """Refuse what is no cascade."""
+        # patience counts answers of one model's own classifiers
+        check_criterion(self.criterion, CRITERIA)
         if len(self.stages) < 2:  # noqa: PLR2004 -- or nothing is passed on
             raise UsageError("a cascade needs at least two stages.", where=self.name)
         check_rule(self.thresholds, len(self.stages), self.loss, self.name)
@@ -137,7 +153,7 @@ class CascadeVariant:
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Prepare every stage, and find thresholds on the held-out part of the training split."""
         made = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
-        words = {"loss": self.loss, "thresholds": list(self.thresholds)}
+        words = {"loss": self.loss, "thresholds": list(self.thresholds), "criterion": self.criterion}
         shared = {"training": sources.training_sha256, "max_length": settings.max_length}
         key = cache_key("cascade", _VERSION, task, [each.key for each in made], **words, **shared)
 
@@ -163,7 +179,7 @@ class CascadeVariant:
             stage.load(task, part, placement, settings)
             for stage, part in zip(self.stages, parts, strict=True)
         ]
-        return CascadeSystem(task, loaded, artifact.manifest["thresholds"])
+        return CascadeSystem(task, loaded, artifact.manifest["thresholds"], self.criterion)
 
     def _calibrated(
         self, task: Task, made: Sequence[Artifact], sources: Sources, settings: Settings, workshop: Workshop
@@ -179,12 +195,9 @@ class CascadeVariant:
         try:
             names = {str(number): system for number, system in enumerate(loaded)}
             seconds = workshop.measure(names, sources.trial)
-            said = [_asked(task, system, held_out, seconds[name]) for name, system in names.items()]
+            found = [system.predict(system.encode(held_out)) for system in loaded]
         finally:
             for system in loaded:
                 system.close()
-        return calibrated(task, held_out, said, self.loss, sources.training_sha256)
-
-
-def _asked(task: Task, system: System, examples: Sequence[Example], seconds: float) -> Stage:
-    return stage_of(task, system.predict(system.encode(examples)), seconds)
+        said = said_by(task, found, [seconds[name] for name in names], self.criterion)
+        return calibrated(task, held_out, said, self.loss, sources.training_sha256, criterion=self.criterion)

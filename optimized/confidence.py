@@ -1,26 +1,21 @@
-"""How sure a system is of an answer, and the thresholds below which the next one is asked.
+"""The thresholds below which the next stage is asked: what each choice of them gives, and the cheapest.
 
-Sureness is the probability of the answer that is given (the largest softmax value): the plainest of the rules
-that early-exit papers compare, and one that any classifier offers (Xin et al. 2020, "DeeBERT"; Schwartz et
-al. 2020, "The Right Tool for the Job"). Thresholds come from examples that no stage has learnt from.
+How sure a stage is, a criterion says (`optimized/criteria.py`). Thresholds come from examples that no stage
+has learnt from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import UsageError
-from harness.system import Example, Logits, Offsets
+from harness.system import Example
 from harness.tasks.base import Task
-
-Floats = npt.NDArray[np.float64]
-
-NEVER = 2.0
-"""A threshold that no probability reaches: every request is passed on to the end."""
+from optimized.criteria import NEVER, Floats
 
 _GRID = {1: 41, 2: 21, 3: 9}
 """Thresholds tried for each stage but the last, by how many such stages there are."""
@@ -54,12 +49,23 @@ class Point:
         }
 
 
-def check_rule(thresholds: Sequence[float | str], stages: int, loss: float, where: str) -> None:
-    """Refuse thresholds that are none, or not one for each stage but the last, and a loss that is none."""
+def check_rule(
+    thresholds: Sequence[float | str], stages: int, loss: float, where: str, criterion: str = "confidence"
+) -> None:
+    """Refuse thresholds that are none, or not one for each stage but the last, and a loss that is none.
+
+    For patience all are the same whole number: how many classifiers in a row have to agree.
+    """
     if thresholds and len(thresholds) != stages - 1:
         needed = f"{stages - 1} for {stages} stages, not {len(thresholds)}"
         raise UsageError(f"every stage but the last has a threshold: {needed}.", where=where)
-    for each in thresholds:
+    if criterion == "patience" and not _is_patience(thresholds, stages):
+        raise UsageError(
+            f"{list(thresholds)} is no patience.",
+            where=where,
+            remedy=f"One whole number from 1 to {stages - 1}, the exits, or never.",
+        )
+    for each in thresholds if criterion != "patience" else ():
         if each != "never" and not (isinstance(each, float | int) and 0 <= each <= 1):
             raise UsageError(f"{each!r} is no threshold: 0 to 1, or never.", where=where)
     if not 0 <= loss <= 100:  # noqa: PLR2004 -- hundredths
@@ -71,31 +77,16 @@ def as_numbers(thresholds: Sequence[float | str]) -> list[float]:
     return [NEVER if each == "never" else float(each) for each in thresholds]
 
 
-def sureness(task: Task, logits: Logits, offsets: Offsets) -> Floats:
-    """Return for each request the probability of its answer, float64 [requests].
-
-    For a choice it is a probability among the request's sequences; of several sequences with labels of their
-    own it is that of the least sure one. A request without sequences is sure.
-    """
-    if task.head == "choice":
-        parts = [logits[low:high, 0] for low, high in pairwise(offsets)]
-        return np.array([_softmax(part).max(initial=0.0) if len(part) else 1.0 for part in parts])
-    rows = _softmax(logits).max(axis=1) if len(logits) else np.zeros(0)
-    return np.array([rows[low:high].min(initial=1.0) for low, high in pairwise(offsets)])
-
-
-def curve(task: Task, examples: Sequence[Example], stages: Sequence[Stage]) -> list[Point]:
+def curve(
+    task: Task, examples: Sequence[Example], stages: Sequence[Stage], criterion: str = "confidence"
+) -> list[Point]:
     """Return what each choice of thresholds gives on these examples, cheapest first.
 
     The first stage is asked always, each other one if the stages before were all unsure. UsageError for more
-    than four stages.
+    than four stages, but for patience, which has one number for all of them.
     """
-    passing = stages[:-1]
-    if len(passing) not in _GRID:
-        raise UsageError(f"a cascade has two to four stages, not {len(stages)}.")
-    shares = np.linspace(0, 1, _GRID[len(passing)])
-    grids = [[*sorted({float(np.quantile(stage.sureness, at)) for at in shares}), NEVER] for stage in passing]
-    points = [_point(task, examples, stages, thresholds) for thresholds in product(*grids)]
+    choices = _patience(len(stages) - 1) if criterion == "patience" else _grid(stages[:-1])
+    points = [_point(task, examples, stages, thresholds) for thresholds in choices]
     return sorted(points, key=lambda point: (point.seconds, -point.quality))
 
 
@@ -124,6 +115,25 @@ def stages_of(sure: Sequence[Floats], thresholds: Sequence[float]) -> npt.NDArra
     return found
 
 
+def _grid(passing: Sequence[Stage]) -> Iterator[tuple[float, ...]]:
+    """Return every choice of a quantile of each stage's own sureness, or never."""
+    if len(passing) not in _GRID:
+        raise UsageError(f"a cascade has two to four stages, not {len(passing) + 1}.")
+    shares = np.linspace(0, 1, _GRID[len(passing)])
+    grids = [[*sorted({float(np.quantile(stage.sureness, at)) for at in shares}), NEVER] for stage in passing]
+    return product(*grids)
+
+
+def _patience(exits: int) -> Iterator[tuple[float, ...]]:
+    """Return every patience that can run out before the last stage, and never."""
+    return ((float(each),) * exits for each in (*range(1, exits + 1), NEVER))
+
+
+def _is_patience(thresholds: Sequence[float | str], stages: int) -> bool:
+    wanted = (*range(1, stages), "never")
+    return len(set(thresholds)) <= 1 and all(each in wanted for each in thresholds)
+
+
 def _point(
     task: Task, examples: Sequence[Example], stages: Sequence[Stage], thresholds: tuple[float, ...]
 ) -> Point:
@@ -136,9 +146,3 @@ def _point(
         seconds=sum(share * stage.seconds for share, stage in zip(reached, stages, strict=True)),
         shares=tuple(float((who == stage).mean()) for stage in range(len(stages))),
     )
-
-
-def _softmax(values: Any) -> Floats:  # noqa: ANN401 -- an array
-    powers: Floats = np.exp(np.asarray(values, dtype=np.float64) - np.max(values, axis=-1, keepdims=True))
-    made: Floats = powers / powers.sum(axis=-1, keepdims=True)
-    return made

@@ -8,10 +8,11 @@ from typing import Any
 from baselines.artifacts import link
 from baselines.onnx import copy_text_side
 from harness.system import Artifact, Example, Sources
-from optimized.calibration import calibrated, held_out_of, stage_of
+from optimized.calibration import calibrated, held_out_of, said_by
 from optimized.candidates import Bench
 from optimized.checks import require_closeness
-from optimized.confidence import NEVER, Point, Stage
+from optimized.confidence import Point, Stage
+from optimized.criteria import NEVER
 from optimized.graphs import needs_seven_bits, quantise
 from optimized.staged import StagedSystem, open_stages, stage_files
 
@@ -36,14 +37,14 @@ def rounded(plain: Artifact, folder: Path, weights: str, bench: Bench) -> dict[s
 
 
 def thresholds_of(
-    folder: Path, depths: Sequence[int], loss: float, sources: Sources, bench: Bench
+    folder: Path, depths: Sequence[int], loss: float, criterion: str, sources: Sources, bench: Bench
 ) -> dict[str, Any]:
     """Return thresholds that lose at most `loss` points on held-out examples, and where they come from."""
     held_out = held_out_of(sources, bench.name)
     bench.workshop.progress(f"asking {len(held_out)} held-out examples of every exit")
     system = _open(folder, depths, bench)
     try:
-        said = _asked(system, held_out, bench)
+        said = _asked(system, held_out, criterion, bench)
     finally:
         system.close()
 
@@ -51,7 +52,8 @@ def thresholds_of(
         mean = sum(share * depth for share, depth in zip(point.shares, depths, strict=True))
         return {"layers_per_request": round(mean, 6)}
 
-    made = calibrated(bench.task, held_out, said, loss, sources.training_sha256, layers)
+    whole = sum(stage.seconds for stage in said)
+    made = calibrated(bench.task, held_out, said, loss, sources.training_sha256, layers, criterion, whole)
     return {**made, "calibration": {"depths": list(depths), **made["calibration"]}}
 
 
@@ -72,12 +74,11 @@ def _open(folder: Path, depths: Sequence[int], bench: Bench) -> StagedSystem:
     return open_stages(folder, bench.task, depths, never, bench.workshop.placement, bench.settings)
 
 
-def _asked(system: StagedSystem, held_out: Sequence[Example], bench: Bench) -> list[Stage]:
+def _asked(system: StagedSystem, held_out: Sequence[Example], criterion: str, bench: Bench) -> list[Stage]:
     """Return what each stage says of examples, with its seconds per request beyond the stage before."""
     ways = {str(depth): system.stopping_at(number) for number, depth in enumerate(system.depths)}
     seconds = bench.workshop.measure(dict(ways), bench.trial)
     until = [0.0, *(seconds[name] for name in ways)]
     # what is measured has noise; a stage takes no less than nothing
     own = [max(later - earlier, 0.0) for earlier, later in pairwise(until)]
-    found = system.every(system.encode(held_out))
-    return [stage_of(bench.task, each, spent) for each, spent in zip(found, own, strict=True)]
+    return said_by(bench.task, system.every(system.encode(held_out)), own, criterion)

@@ -6,7 +6,6 @@ Skipped layers cost nothing, since each stage is a session of its own (`optimize
 sure enough is found as for cascades: on the part of train that no recipe learns from, for a stated loss.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,22 +14,23 @@ from typing import Any, Literal
 from baselines.artifacts import cache_key, find_or_make, library_versions, missing
 from baselines.finetune import SPLIT_SEED, split_for_selection
 from baselines.folder import read_config
-from baselines.labels import require_head
-from baselines.shape import NARROW_FAMILIES, shape_of
+from baselines.shape import shape_of
 from baselines.text import check_length
-from harness.errors import CheckpointError, DataError, UsageError
+from harness.errors import CheckpointError, UsageError
 from harness.system import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
+from optimized.adaptable import check_data, check_model
 from optimized.calibration import GIVEN
 from optimized.candidates import Bench, sha256_of
 from optimized.confidence import as_numbers, check_rule
-from optimized.distil import KNOWN_FAMILIES
+from optimized.criteria import check_criterion
 from optimized.exit_thresholds import rounded, thresholds_of
 from optimized.recipe import made_from
 from optimized.resumable import Session, find_or_resume
 from optimized.staged import StagedSystem, open_stages
 
 _VERSION = 2
+_WHAT = "early exit"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 _MOST = 3  # exits for which every choice of thresholds on the grid is looked at
 _EXPORTED = ("exporter", "attention", "opset")
@@ -41,9 +41,10 @@ _WORDS = ("exits", "steps", "seed", "tolerance")
 class ExitsVariant:
     """Early exit after the layers `exits` (by default about a third and two thirds of them).
 
-    `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given:
-    probabilities, or `never`. Heads are trained for `steps` of 32 on frozen layers; with `joint`, layers are
-    trained before, towards the labels at every exit.
+    `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given: how
+    sure by the criterion (`optimized/criteria.py`), or `never`. For patience there are exits after all layers
+    unless they are named, and one threshold: how many in a row have to agree. Heads are trained for
+    `steps` of 32 on frozen layers; with `joint`, layers are trained before, towards the labels at every exit.
     """
 
     name: str = "onnx-exits"
@@ -52,6 +53,7 @@ class ExitsVariant:
     exits: tuple[int, ...] = ()
     loss: float = 0.5
     thresholds: tuple[float | str, ...] = ()
+    criterion: str = "confidence"
     steps: int = 1500
     joint: bool = False
     seed: int = 0
@@ -62,17 +64,22 @@ class ExitsVariant:
         for name in ("exits", "thresholds"):
             given = getattr(self, name)
             object.__setattr__(self, name, tuple(given) if isinstance(given, tuple | list) else (given,))
+        check_criterion(self.criterion)
         rising = all(low < high for low, high in pairwise((0, *self.exits)) if _whole(low) and _whole(high))
-        if not (all(map(_whole, self.exits)) and rising and len(self.exits) <= _MOST):
+        few = len(self.exits) <= _MOST or self.criterion == "patience"
+        if not (all(map(_whole, self.exits)) and rising and few):
             raise UsageError(
                 f"exits {list(self.exits)} are none.",
                 where=self.name,
                 remedy=f"Name up to {_MOST} layers, counted from 1, in rising order: exits: [2, 4].",
             )
-        if len(self.thresholds) == 1 and self.thresholds[0] == "never":
-            object.__setattr__(self, "thresholds", ("never",) * max(len(self.exits), 1))
-        stages = len(self.exits) + 1 if self.exits else len(self.thresholds) + 1
-        check_rule(self.thresholds, stages, self.loss, self.name)
+        thresholds = self._thresholds(len(self.exits) or len(self.thresholds))
+        object.__setattr__(self, "thresholds", thresholds)
+        # with layers unknown, the model's say how many exits there are
+        if self.exits or self.criterion != "patience":
+            check_rule(
+                thresholds, (len(self.exits) or len(thresholds)) + 1, self.loss, self.name, self.criterion
+            )
         if self.steps < 0:
             raise UsageError("steps are 0 or more.", where=self.name)
 
@@ -97,24 +104,36 @@ class ExitsVariant:
         known = ("weights", "reduce_range", *_EXPORTED)
         facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
         depths, thresholds = artifact.manifest["depths"], artifact.manifest["thresholds"]
-        return open_stages(artifact.folder, task, depths, thresholds, placement, settings, facts)
+        return open_stages(
+            artifact.folder, task, depths, thresholds, placement, settings, facts, self.criterion
+        )
 
     def _exits(self, task: Task, sources: Sources) -> tuple[int, ...]:
         """Return the layers after which there are exits, or refuse the model, the task or the data."""
         checkpoint = sources.checkpoint
-        config = read_config(checkpoint.folder)
-        _check_model(task, checkpoint, config, self.name)
-        _check_data(sources, self.name)
-        layers = shape_of(config, checkpoint.name).layers
-        exits = self.exits or tuple(sorted({at for at in (layers // 3, 2 * layers // 3) if at}))
+        check_model(_WHAT, task, checkpoint, self.name)
+        check_data(_WHAT, sources, self.name)
+        layers = shape_of(read_config(checkpoint.folder), checkpoint.name).layers
+        exits = self.exits or self._usual(layers)
         if not exits or exits[-1] >= layers:
             raise CheckpointError(
                 f"it has {layers} layers, so there is no exit after layer {exits[-1] if exits else 0}.",
                 where=checkpoint.name,
                 remedy="An exit lies before the last layer, whose own classifier comes anyhow.",
             )
-        check_rule(self.thresholds, len(exits) + 1, self.loss, self.name)
+        check_rule(self._thresholds(len(exits)), len(exits) + 1, self.loss, self.name, self.criterion)
         return exits
+
+    def _usual(self, layers: int) -> tuple[int, ...]:
+        """Return after which layers exits lie unless they are named."""
+        if self.criterion == "patience":
+            return tuple(range(1, layers))
+        return tuple(sorted({at for at in (layers // 3, 2 * layers // 3) if at}))
+
+    def _thresholds(self, exits: int) -> tuple[float | str, ...]:
+        """Return a threshold for each exit: one that is said once may hold for all."""
+        for_all = self.criterion == "patience" or self.thresholds == ("never",)
+        return self.thresholds * exits if for_all and len(self.thresholds) == 1 else self.thresholds
 
     def _jointly(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Checkpoint:
         """Return the checkpoint whose layers were trained with exits in mind."""
@@ -166,57 +185,21 @@ class ExitsVariant:
 
     def _decided(self, plain: Artifact, sources: Sources, bench: Bench) -> Artifact:
         """Return the artifact of stages at this variant's precision, with thresholds."""
-        words = {"loss": self.loss, "thresholds": self.thresholds}
+        words = {"loss": self.loss, "thresholds": self.thresholds, "criterion": self.criterion}
         shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORTED)}
 
         def make(folder: Path) -> dict[str, Any]:
             facts = rounded(plain, folder, self.weights, bench)
             if self.thresholds:
-                decided = {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
+                given = self._thresholds(len(shared["exits"]))
+                decided = {"thresholds": as_numbers(given), "calibration": GIVEN}
             else:
-                decided = thresholds_of(folder, shared["depths"], self.loss, sources, bench)
+                decided = thresholds_of(folder, shared["depths"], self.loss, self.criterion, sources, bench)
             kind = {"recipe": self.name, "version": _VERSION, "parents": [plain.key]}
             return {**kind, **shared, **facts, **decided}
 
         key = cache_key(self.name, _VERSION, bench.task, [plain.key], **words, **bench.key_parts())
         return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
-
-
-def _check_model(task: Task, checkpoint: Checkpoint, config: Mapping[str, Any], name: str) -> None:
-    if task.head == "choice":
-        raise UsageError(
-            f"{task.name} is a choice among candidates, which early exit does not do.",
-            where=name,
-            remedy="Use a cascade (docs/cascade.md): it takes any system.",
-        )
-    if config.get("model_type") not in KNOWN_FAMILIES:
-        raise CheckpointError(
-            f"early exit does not know the layers of the family {config.get('model_type')}.",
-            where=checkpoint.name,
-            remedy=f"It knows {', '.join(NARROW_FAMILIES)}; a cascade takes any.",
-        )
-    require_head(checkpoint.folder, task)
-    if not checkpoint.trained:
-        raise CheckpointError(
-            "an untrained model is sure of nothing: where it would stop means nothing.",
-            where=checkpoint.name,
-            remedy=f"Fine-tune it first: `bench train --task {task.model_task}`.",
-        )
-
-
-def _check_data(sources: Sources, name: str) -> None:
-    if sources.training_sha256 and sources.training_sha256 == sources.reported_sha256:
-        raise DataError(
-            "the training split is the file that is reported, and must not be learned from.",
-            where=name,
-            remedy="Report another split.",
-        )
-    if not sources.training():
-        raise UsageError(
-            "exits learn from training examples, and there are none.",
-            where=name,
-            remedy="Use data with a training split.",
-        )
 
 
 def _whole(number: object) -> bool:

@@ -37,7 +37,7 @@ class Head(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
         dense, labels = pooling_of(model)
         # the model's own weights are the beginning: what later layers say, earlier ones half say already
         self.dense = copy.deepcopy(dense) if dense is not None else torch.nn.Identity()
-        self.activation = _activation(model) if dense is not None else torch.nn.Identity()
+        self.activation = activation_of(model) if dense is not None else torch.nn.Identity()
         self.labels = copy.deepcopy(labels)
 
     def forward(self, read: Tensor) -> Tensor:
@@ -160,6 +160,6 @@ def _seen(stages: Sequence[Stage], sequences: Sequence[EncodedSequence], pad_id:
     return found
 
 
-def _activation(model: Any) -> torch.nn.Module:  # noqa: ANN401
+def activation_of(model: Any) -> torch.nn.Module:  # noqa: ANN401
     """Return what stands between dense layer and labels: ReLU in DistilBERT, tanh in all others."""
     return torch.nn.ReLU() if hasattr(model, "pre_classifier") else torch.nn.Tanh()

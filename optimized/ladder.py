@@ -78,7 +78,7 @@ def variant_of(words: Mapping[str, Any]) -> RungVariant:
 
 def _cascade_of(words: Mapping[str, Any]) -> RungVariant:
     """Return a rung whose engine is a cascade of other rungs' variants."""
-    allowed = ("loss", "thresholds")
+    allowed = ("loss", "thresholds", "criterion")
     options = dict(words.get("options", {}))
     for name in options:
         if name not in allowed:
@@ -87,7 +87,10 @@ def _cascade_of(words: Mapping[str, Any]) -> RungVariant:
     about = words.get("about") or "a cascade of " + ", ".join(stage.name for stage in stages)
     given = options.get("thresholds", ())
     thresholds = tuple(given) if isinstance(given, list | tuple) else (given,)
-    engine = CascadeVariant(words["name"], about, stages, float(options.get("loss", 0.5)), thresholds)
+    criterion = str(options.get("criterion", "confidence"))
+    engine = CascadeVariant(
+        words["name"], about, stages, float(options.get("loss", 0.5)), thresholds, criterion
+    )
     return RungVariant(words["name"], about, (), engine, words)
 
 

@@ -34,7 +34,7 @@ from harness.system import (
     offsets_of,
 )
 from harness.tasks.base import Task
-from optimized.confidence import NEVER, sureness
+from optimized.criteria import NEVER, run_length, sureness
 
 HIDDEN = "hidden"
 """What a stage gives to the next: float32 [sequences, tokens, width]."""
@@ -67,7 +67,9 @@ class StagedSystem:
         encoder: TextEncoder,
         columns: Sequence[int],
         facts: Mapping[str, Any],
+        criterion: str = "confidence",
     ) -> None:
+        self._criterion = criterion
         self._task, self._stages, self._thresholds = task, tuple(stages), tuple(thresholds)
         self._encoder, self._columns, self._facts = encoder, list(columns), facts
 
@@ -108,7 +110,8 @@ class StagedSystem:
 
     def deciding(self, thresholds: Sequence[float]) -> "StagedSystem":
         """Return a system on the same sessions with other thresholds."""
-        return StagedSystem(self._task, self._stages, thresholds, self._encoder, self._columns, self._facts)
+        own = (self._encoder, self._columns, self._facts, self._criterion)
+        return StagedSystem(self._task, self._stages, thresholds, *own)
 
     def runner(self) -> Run:
         """Return what answers one padded batch with all stages, labels in the checkpoint's order."""
@@ -132,6 +135,7 @@ class StagedSystem:
             "engine_version": onnxruntime.__version__,
             "exits": list(self.depths[:-1]),
             "layers": self.depths[-1],
+            "criterion": self._criterion,
             "thresholds": list(self._thresholds),
             "providers": self._stages[0].session.get_providers(),
             "threads": options.intra_op_num_threads,
@@ -151,14 +155,23 @@ class StagedSystem:
     def _answer(self, sequences: Sequence[EncodedSequence]) -> tuple[Logits, int]:
         if not sequences:
             return np.zeros((0, len(self._columns)), np.float32), 0
-        arrays, whole = self._arrays(sequences), np.array([0, len(sequences)])
+        arrays = self._arrays(sequences)
+        said: list[str] = []
         for stage, threshold in zip(self._stages, (*self._thresholds, 0.0), strict=True):
             logits, arrays = stage.run(arrays)
             ordered = logits[:, self._columns]
             # the last stage has nobody to ask, and is not asked how sure it is
-            if threshold <= 0 or sureness(self._task, ordered, whole)[0] >= threshold:
+            if threshold <= 0 or self._sure(ordered, said) >= threshold:
                 break
         return ordered, stage.depth
+
+    def _sure(self, ordered: Logits, said: list[str]) -> float:
+        """Return how sure an answer to one request is; `said` holds the answers before, and gains it."""
+        whole = np.array([0, len(ordered)])
+        if self._criterion == "patience":
+            said.append(self._task.decide(ordered, whole)[0])
+            return run_length(said)
+        return float(sureness(self._task, ordered, whole, self._criterion)[0])
 
 
 def stage_files(folder: Path, depths: Sequence[int]) -> list[Path]:
@@ -174,6 +187,7 @@ def open_stages(
     placement: Placement,
     settings: Settings,
     facts: Mapping[str, Any] | None = None,
+    criterion: str = "confidence",
 ) -> StagedSystem:
     """Open graphs that have config.json and tokenizer.json beside them; DeviceError for all but the CPU."""
     config = read_config(folder)
@@ -189,4 +203,4 @@ def open_stages(
     }
     encoder = TextEncoder(folder, settings.max_length)
     columns = label_columns(config, task, folder.name)
-    return StagedSystem(task, stages, thresholds, encoder, columns, known)
+    return StagedSystem(task, stages, thresholds, encoder, columns, known, criterion)

@@ -11,6 +11,7 @@ from optimized.int8 import Int8Variant
 from optimized.native import NativeVariant
 from optimized.openvino_int8 import OpenVinoInt8Variant
 from optimized.static_int8 import StaticInt8Variant
+from optimized.tokens import TOKENS
 
 
 def variants() -> tuple[Variant, ...]:
@@ -20,4 +21,5 @@ def variants() -> tuple[Variant, ...]:
     fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
     together = (BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
-    return (FusedVariant(), *rounded, *together, fastest, *EARLY_EXIT, *pytorch.HALF_PRECISION, *batched)
+    adaptive = (*EARLY_EXIT, *TOKENS)
+    return (FusedVariant(), *rounded, *together, fastest, *adaptive, *pytorch.HALF_PRECISION, *batched)

@@ -47,8 +47,12 @@ class Standing:
 def operations_per_request(record: Record) -> float | Unavailable:
     """Return the operations of the encoder's products per request: of its shape, at the lengths asked.
 
-    Where requests stop early, of the layers that they went through.
+    Where requests stop early, of the layers that they went through; where a system counts its operations
+    itself, since it drops tokens between layers, what it counted.
     """
+    counted = record.spent.get("operations")
+    if counted:
+        return counted.mean
     work = _work(record)
     if work is None:
         return Unavailable(f"{record.cell.variant} does not say how much arithmetic a token takes")

@@ -1,10 +1,11 @@
 """The ladders that ship: plain data, as a user's own in YAML would be."""
 
+from optimized.ladders.adaptive import ADAPTIVE
 from optimized.ladders.fastformers import FASTFORMERS
 from optimized.ladders.gpu import GPU, PAPER_GPU
 from optimized.ladders.paper import PAPER
 from optimized.ladders.rivals import RIVALS
 from optimized.ladders.tune import TUNE
 
-LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, PAPER, RIVALS, TUNE, GPU, PAPER_GPU)}
+LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, ADAPTIVE, PAPER, RIVALS, TUNE, GPU, PAPER_GPU)}
 """By name."""

@@ -20,7 +20,8 @@ from harness.system import Example, Predictions, Request, Settings, Sources, off
 from harness.tasks import get_task
 from harness.tasks.boolq import BOOLQ
 from optimized.cascade import CascadeSystem, CascadeVariant
-from optimized.confidence import NEVER, Stage, choose, curve, front, stages_of, sureness
+from optimized.confidence import Stage, choose, curve, front, stages_of
+from optimized.criteria import NEVER, sureness
 from optimized.ladder import variant_of
 
 FIXED, DYNAMIC = VARIANTS
@@ -75,8 +76,15 @@ def test_only_what_the_first_stage_is_unsure_of_reaches_the_second() -> None:
     assert found.costs["stage"].tolist() == [1, 2, 1, 2]
 
 
-@given(st.lists(st.floats(-6, 6), min_size=1, max_size=8), st.floats(0, 1), st.integers(0, 2**32 - 1))
-def test_answers_once_given_are_never_changed(margins: list[float], threshold: float, seed: int) -> None:
+@given(
+    st.lists(st.floats(-6, 6), min_size=1, max_size=8),
+    st.floats(0, 1),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["confidence", "entropy"]),
+)
+def test_answers_once_given_are_never_changed(
+    margins: list[float], threshold: float, seed: int, criterion: str
+) -> None:
     """Whoever answers, the logits are its own; at `never` all are the last stage's, at 0 all the first's."""
     ids = [str(number) for number in range(len(margins))]
     other = np.random.default_rng(seed).uniform(-6, 6, len(margins))
@@ -85,7 +93,7 @@ def test_answers_once_given_are_never_changed(margins: list[float], threshold: f
         Said(dict(zip(ids, other, strict=True)), []),
     )
     for at in (threshold, NEVER, 0.0):
-        system = CascadeSystem(BOOLQ, [small, large], [at])
+        system = CascadeSystem(BOOLQ, [small, large], [at], criterion)
         found = system.predict(system.encode(examples(*ids)))
         source = np.where(found.costs["stage"] == 1, margins, other)
         np.testing.assert_allclose(found.logits[:, 1], source.astype(np.float32))
@@ -104,6 +112,19 @@ def test_sureness_is_the_probability_of_the_answer() -> None:
     both = np.array([[0.0, 2.0], [0.0, 0.0]], np.float32)
     assert sureness(BOOLQ, both, np.array([0, 2])) == pytest.approx([0.5])
     assert sureness(BOOLQ, np.zeros((0, 2), np.float32), np.array([0, 0])) == pytest.approx([1.0])
+
+
+def test_by_entropy_a_tie_is_0_and_no_doubt_is_1() -> None:
+    """Shares of 1/2, 1/4, 1/4: H = 1.5 ln 2, of ln 3 at most, so 1 - 1.5 ln 2 / ln 3 = 0.0536."""
+    cb = get_task("cb")
+    logits = np.log(np.array([[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]])).astype(np.float32)
+    found = sureness(cb, logits, np.array([0, 1, 2]), "entropy")
+    assert found == pytest.approx([0.0536, 0.0], abs=1e-4)
+    certain = np.array([[99.0, 0.0, 0.0]], np.float32)
+    assert sureness(cb, certain, np.array([0, 1]), "entropy") == pytest.approx([1.0])
+    copa = get_task("copa")
+    scores = np.array([[5.0], [5.0], [7.0]], np.float32)
+    assert sureness(copa, scores, np.array([0, 2, 3]), "entropy") == pytest.approx([0.0, 1.0], abs=1e-6)
 
 
 GOLD = tuple("true" if number % 2 else "false" for number in range(8))
@@ -155,6 +176,7 @@ def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_pat
     held_out = split_for_selection(tiny.examples(60), 0)[1]
     assert found["examples"] == len(held_out) == 6
     assert found["data_sha256"] == "c" * 64
+    assert found["full_seconds"] == found["seconds_alone"][-1]
     # both stages are the same model, so the first may answer everything
     assert found["chosen"]["shares"] == [1.0, 0.0]
     assert found["stages_alone"][0] == found["stages_alone"][1]
@@ -194,6 +216,7 @@ def test_at_never_a_cascade_is_its_last_stage(tmp_path: Path) -> None:
         ({"thresholds": (1.5,)}, "no threshold"),
         ({"thresholds": ("often",)}, "no threshold"),
         ({"loss": -1.0}, "loss"),
+        ({"criterion": "patience"}, "criterion"),
     ],
 )
 def test_what_is_no_cascade_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -214,12 +237,16 @@ SMALL = {"name": "small", "engine": "onnx-int8", "recipes": [{"distil": {"studen
 
 def test_a_rung_names_its_stages_among_earlier_rungs(boolq_folder: Path) -> None:
     """It is compared with its last stage, the full model, unless it says otherwise."""
-    ladder = rungs(PLAIN, SMALL, {"name": "both", "cascade": ["small", "plain"], "options": {"loss": 1.0}})
+    ladder = rungs(
+        PLAIN,
+        SMALL,
+        {"name": "both", "cascade": ["small", "plain"], "options": {"loss": 1.0, "criterion": "entropy"}},
+    )
     rung = ladder.rung("both")
     assert rung.over == "plain"
     made = variant_of(rung.words())
     assert [stage.name for stage in made.engine.stages] == ["small", "plain"]  # type: ignore[attr-defined]
-    assert made.engine.loss == 1.0  # type: ignore[attr-defined]
+    assert (made.engine.loss, made.engine.criterion) == (1.0, "entropy")  # type: ignore[attr-defined]
     del boolq_folder
 
 

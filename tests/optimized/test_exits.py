@@ -22,7 +22,7 @@ from harness.tasks import get_task
 from harness.tasks.base import Task
 from harness.tasks.boolq import BOOLQ
 from optimized import internal
-from optimized.confidence import sureness
+from optimized.criteria import CRITERIA, NEVER, run_length, run_lengths, sureness
 from optimized.exits import ExitsVariant
 from optimized.ladder import variant_of
 from optimized.staged import StagedSystem
@@ -85,12 +85,14 @@ def whole_logits(folder: Path, cache: Path) -> np.ndarray[Any, Any]:
     return whole.predict(whole.encode(tiny.examples(10))).logits
 
 
+@pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("variant", [EXITS, INT8], ids=["fp32", "int8"])
 def test_at_never_every_answer_is_the_whole_models(
-    variant: ExitsVariant, deep_folder: Path, shelf: Path, tmp_path: Path
+    variant: ExitsVariant, criterion: str, deep_folder: Path, shelf: Path, tmp_path: Path
 ) -> None:
     """To 1e-4 of a logit in float32, and within the bound of every int8 variant in int8."""
-    made = system(replace(variant, thresholds=("never",)), deep_folder, shelf)
+    never = replace(variant, thresholds=("never",), criterion=criterion)
+    made = system(never, deep_folder, shelf)
     found = made.predict(made.encode(tiny.examples(10)))
     exact = whole_logits(deep_folder, tmp_path)
     loose = max(0.5, 0.5 * float(np.abs(exact).max()))
@@ -107,12 +109,13 @@ def test_at_0_the_first_exit_answers_all_and_no_later_stage_is_run(deep_folder: 
     assert found.costs["layers"].tolist() == [1.0] * 10
 
 
-def test_an_answer_once_given_is_never_changed(deep_folder: Path, shelf: Path) -> None:
+@pytest.mark.parametrize("criterion", ["confidence", "entropy"])
+def test_an_answer_once_given_is_never_changed(criterion: str, deep_folder: Path, shelf: Path) -> None:
     """A request has the logits of the exit where it stopped: the first that is sure enough."""
-    never = system(replace(EXITS, thresholds=("never",)), deep_folder, shelf)
+    never = system(replace(EXITS, thresholds=("never",), criterion=criterion), deep_folder, shelf)
     requests = never.encode(tiny.examples(12))
     said = never.every(requests)
-    sure = [sureness(BOOLQ, each.logits, each.offsets) for each in said]
+    sure = [sureness(BOOLQ, each.logits, each.offsets, criterion) for each in said]
     middle = [float(np.median(each)) for each in sure[:-1]]
     found = never.deciding(middle).predict(requests)
     for row in range(12):
@@ -120,6 +123,43 @@ def test_an_answer_once_given_is_never_changed(deep_folder: Path, shelf: Path) -
         assert found.costs["layers"][row] == (1, 2, LAYERS)[stop]
         np.testing.assert_array_equal(found.logits[row], said[stop].logits[row])
     assert len(set(found.costs["layers"])) > 1
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_with_patience_a_request_stops_where_so_many_in_a_row_agree(
+    patience: int, deep_folder: Path, shelf: Path
+) -> None:
+    """Exits after every layer but the last; whoever stops has the logits of the exit where it stopped."""
+    made = system(ExitsVariant(criterion="patience", thresholds=(patience,), steps=4), deep_folder, shelf)
+    requests = made.encode(tiny.examples(12))
+    said = made.every(requests)
+    answers = [BOOLQ.decide(each.logits, each.offsets) for each in said]
+    found = made.predict(requests)
+    for row in range(12):
+        own = [each[row] for each in answers]
+        agreed = (at for at in range(LAYERS - 1) if run_length(own[: at + 1]) >= patience)
+        stop = next(agreed, LAYERS - 1)
+        assert found.costs["layers"][row] == stop + 1
+        np.testing.assert_array_equal(found.logits[row], said[stop].logits[row])
+
+
+def test_rows_of_like_answers_are_counted_back_from_the_last() -> None:
+    """a, b, b: one, one, two. PABEE counts from 0, what is counted here from 1."""
+    assert run_length(["a", "b", "b"]) == 2
+    counted = run_lengths([["a", "x"], ["b", "x"], ["b", "x"]])
+    assert [each.tolist() for each in counted] == [[1, 1], [1, 2], [2, 3]]
+
+
+def test_patience_is_calibrated_as_one_number(deep_folder: Path, shelf: Path) -> None:
+    """The curve has every patience, and the layers that each spends."""
+    variant = ExitsVariant(criterion="patience", steps=4)
+    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.workshop(shelf))
+    found = artifact.manifest["calibration"]
+    assert (found["criterion"], found["depths"]) == ("patience", [1, 2, 3, LAYERS])
+    patience = [point["thresholds"] for point in found["curve"]]
+    assert all(len(set(each)) == 1 and each[0] in (1, 2, 3, NEVER) for each in patience)
+    opened = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    assert opened.describe()["criterion"] == "patience"
 
 
 def test_requests_are_answered_alike_together_and_alone(deep_folder: Path, shelf: Path) -> None:
@@ -161,6 +201,7 @@ def test_the_manifest_has_the_curve_in_layers(deep_folder: Path, shelf: Path) ->
     assert found["examples"] == len(split_for_selection(tiny.examples(60), 0)[1]) == 6
     assert found["depths"] == [1, 2, LAYERS]
     assert len(found["stages_alone"]) == len(found["seconds_alone"]) == 3
+    assert found["full_seconds"] == sum(found["seconds_alone"])
     assert 1 <= found["chosen"]["layers_per_request"] <= LAYERS
     costs = [point["layers_per_request"] for point in found["curve"]]
     assert costs == sorted(costs)
@@ -235,6 +276,10 @@ def test_a_system_describes_its_exits(deep_folder: Path, shelf: Path) -> None:
         ({"exits": (1,), "thresholds": (1.5,)}, "no threshold"),
         ({"loss": -1.0}, "loss"),
         ({"steps": -1}, "steps"),
+        ({"criterion": "confidance"}, "criterion"),
+        ({"exits": (1, 2), "criterion": "patience", "thresholds": (3,)}, "no patience"),
+        ({"exits": (1, 2), "criterion": "patience", "thresholds": (0.5,)}, "no patience"),
+        ({"exits": (1, 2), "criterion": "patience", "thresholds": (1, 2)}, "no patience"),
     ],
 )
 def test_exits_that_are_none_are_refused(words: dict[str, Any], message: str) -> None:

@@ -92,6 +92,14 @@ def test_layers_that_were_skipped_are_no_work() -> None:
     assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
 
 
+def test_a_system_that_counts_its_operations_is_believed() -> None:
+    """Where tokens are dropped between layers, lengths and shape alone do not tell."""
+    record = measured({}).model_copy(
+        update={"spent": {"operations": Spent(mean=5e7), "tokens": Spent(mean=9)}}
+    )
+    assert operations_per_request(record) == 5e7
+
+
 def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
     """20.06 of 100 G/s."""
     found = standing(measured({"dtype": "float32"}), CORES)

@@ -1,0 +1,72 @@
+"""Adaptive inference beside its rivals, for a model of the user's own: who spends least at equal quality.
+
+Every adaptive rung is the same model, in the same precision as the first rung. `half` is what each has to
+beat: a model of half the depth that takes its time on every request. `all-tokens` drops nothing; what it gains
+comes from the form of its graph, and only what `tokens` gains beyond it comes from tokens that were dropped.
+"""
+
+from typing import Any
+
+_STUDENT = {"student": "$student", "epochs": "$epochs", "learning_rate": "$learning_rate", "seed": "$seed"}
+_EXITS = {"loss": "$loss", "steps": "$exit_steps", "seed": "$seed"}
+_TOKENS = {"loss": "$loss", "steps": "$token_steps", "seed": "$seed"}
+_FULL = "full"
+
+ADAPTIVE: dict[str, Any] = {
+    "name": "adaptive",
+    "parameters": {
+        "student": "layers:half",
+        "epochs": 4,
+        "learning_rate": 5e-5,
+        "seed": 0,
+        "loss": 0.5,
+        "exit_steps": 1500,
+        "token_steps": 300,
+    },
+    "rungs": [
+        {"name": _FULL, "engine": "onnx-int8", "about": "the model, every layer and token"},
+        {
+            "name": "half",
+            "engine": "onnx-int8",
+            "recipes": [{"distil": _STUDENT}],
+            "over": _FULL,
+            "about": "the rival: a student of half the depth",
+        },
+        {
+            "name": "exits",
+            "engine": "onnx-exits-int8",
+            "options": _EXITS,
+            "over": _FULL,
+            "about": "early exit where the answer is probable enough",
+        },
+        {
+            "name": "patience",
+            "engine": "onnx-exits-int8",
+            "options": {**_EXITS, "criterion": "patience"},
+            "over": _FULL,
+            "about": "early exit where classifiers in a row agree",
+        },
+        {
+            "name": "all-tokens",
+            "engine": "onnx-tokens-int8",
+            "options": {"keep": "all", "steps": 0},
+            "over": _FULL,
+            "about": "the graph of token reduction, nothing dropped",
+        },
+        {
+            "name": "tokens",
+            "engine": "onnx-tokens-int8",
+            "options": _TOKENS,
+            "over": _FULL,
+            "about": "tokens that get little attention dropped between layers",
+        },
+        {
+            "name": "cascade",
+            "cascade": ["half", _FULL],
+            "options": {"loss": "$loss"},
+            "over": _FULL,
+            "about": "the student first, the model where it is unsure",
+        },
+    ],
+}
+"""The ladder as data. Tasks of spans have no rungs of tokens, those of choices none of exits: use --rungs."""

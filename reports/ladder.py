@@ -11,7 +11,7 @@ from typing import Any
 from harness.change import QualityChange
 from harness.estimate import Unavailable
 from harness.record import Record
-from reports import markdown, text
+from reports import curves, markdown, text
 from reports.climb import CountsOf, ladder_of
 from reports.data import as_joules, as_value, because, each, encoded
 from reports.figures import Absent
@@ -58,6 +58,7 @@ def as_rows(ladder: Ladder) -> dict[str, Any]:
         "run": known[0].record.run if known else None,
         "price": asdict(ladder.price),
         "rungs": [_row(rung, ladder) for rung in ladder.rungs],
+        "curves": curves.as_json(ladder),
     }
 
 

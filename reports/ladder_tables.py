@@ -10,6 +10,7 @@ from harness.compare import TOLERANCE
 from harness.estimate import Energy, Estimate, Unavailable
 from reports.cells import DoubtLine, Notes, Table
 from reports.columns import metric_name
+from reports.curve_tables import curve_tables
 from reports.facts import facts_of, name_of
 from reports.families import remark
 from reports.ladder_columns import (
@@ -64,7 +65,7 @@ def ladder_tables(ladder: Ladder) -> list[Table]:
     made = [part(ladder) for part in parts]
     group = ladder.offline or ladder.single
     facts = facts_of(group) if group else ()
-    return [*made[:-1], replace(made[-1], doubts=_doubts(ladder), facts=facts)]
+    return [*made[:-1], *curve_tables(ladder), replace(made[-1], doubts=_doubts(ladder), facts=facts)]
 
 
 def _rungs(ladder: Ladder) -> Table:

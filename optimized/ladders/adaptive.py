@@ -1,8 +1,8 @@
 """Adaptive inference beside its rivals, for a model of the user's own: who spends least at equal quality.
 
-Every adaptive rung is the same model, in the same precision as the first rung. `half` is what each has to
-beat: a model of half the depth that takes its time on every request. `all-tokens` drops nothing; what it gains
-comes from the form of its graph, and only what `tokens` gains beyond it comes from tokens that were dropped.
+Every adaptive rung is the same model, in the same precision as the first rung. `half` is the rival: a model
+of half the depth that takes its time on every request. `all-tokens` drops nothing: what it gains comes from
+the form of its graph, and only what `tokens` gains beyond it comes from dropped tokens.
 """
 
 from typing import Any

@@ -10,11 +10,13 @@ from harness.doubts import is_null
 from harness.estimate import Energy, Estimate, Unavailable
 from reports.book import Book
 from reports.columns import metric_name
+from reports.curves import curves_of
 from reports.facts import name_of, title_of
 from reports.figures import Figures
 from reports.making import MODELLED
 from reports.numbers import ENERGIES, TIMES, Unit, unit_for
 from reports.plots.components import Part, components
+from reports.plots.curves import curves
 from reports.plots.distribution import distribution
 from reports.plots.drawing import Plot
 from reports.plots.scaling import Scaled, scaling
@@ -171,6 +173,10 @@ def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
     records = {item.record.cell.variant: name_of(item.record) for item in reversed(known)}
     place = f"{ladder.name} {known[0].record.run}"
     title = f"ladder {ladder.name}, {known[0].record.cell.task} on {known[0].record.cell.device}, offline"
+    adaptive = curves_of(ladder)
+    if adaptive:
+        about = f"Quality against cost of adaptive rungs: {title.removesuffix(', offline')}"
+        yield curves(f"ladder-curves {place}", about, adaptive)
     speed = _steps(ladder, lambda rung: rung.speedup, records)
     if len(speed) >= _ENOUGH:
         yield steps(f"ladder-speed {place}", f"Speed-up by rung: {title}", speed, quantity="speed-up")

@@ -1,15 +1,34 @@
 """The schedule of kept tokens: all of the family are asked, and the cheapest that is good enough stays."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.system import Sources
+from harness.system import Example, Sources
 from optimized.calibration import held_out_of
 from optimized.candidates import Bench
 from optimized.confidence import Point, choose, front
 from optimized.token_budget import ALL, FAMILY
 from optimized.token_system import open_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """One share of tokens kept: what it gives and takes, and the tokens that a layer saw of a request."""
+
+    point: Point
+    tokens: float
+
+    @property
+    def quality(self) -> float:
+        return self.point.quality
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        said = {"keep": self.point.thresholds[0], **self.point.facts()}
+        del said["thresholds"], said["shares"]
+        return {**said, "tokens_per_request": round(self.tokens, 6)}
 
 
 def schedule_of(
@@ -27,47 +46,45 @@ def schedule_of(
     `reached` says.
     """
     held_out = held_out_of(sources, bench.name)
-    metric = bench.task.scoring.metrics[0]
     bench.workshop.progress(f"asking {len(held_out)} held-out examples with fewer and fewer tokens")
-    system = open_tokens(folder, bench.task, after, ALL, bench.workshop.placement, bench.settings)
-    try:
-        ways = {str(keep): system.keeping(keep) for keep in FAMILY}
-        seconds = bench.workshop.measure(dict(ways), bench.trial)
-        requests = system.encode(held_out)
-        points: list[Point] = []
-        tokens: dict[float, float] = {}
-        for name, way in ways.items():
-            found = way.predict(requests)
-            answers = bench.task.decide(found.logits, found.offsets)
-            quality = bench.task.scoring(held_out, answers)[metric]
-            points.append(Point((int(name) / ALL,), quality, seconds[name], ()))
-            tokens[int(name) / ALL] = float(found.costs["tokens"].mean())
-    finally:
-        system.close()
-    full = before[metric] if before else points[0].quality
-    reached = any(100 * (full - point.quality) <= loss + 1e-9 for point in points)
-    chosen = choose(
-        points, full if reached else max(point.quality for point in points), loss if reached else 0.0
-    )
-
-    def facts(point: Point) -> dict[str, Any]:
-        keep = point.thresholds[0]
-        said = {key: value for key, value in point.facts().items() if key not in ("thresholds", "shares")}
-        return {"keep": keep, **said, "tokens_per_request": round(tokens[keep], 6)}
-
+    found = _family(folder, after, held_out, bench)
+    full = before[bench.task.scoring.metrics[0]] if before else found[0].quality
+    best = max(point.quality for point in found)
+    reached = 100 * (full - best) <= loss + 1e-9
+    chosen = choose([each.point for each in found], *((full, loss) if reached else (best, 0.0)))
+    every = {each.point: each.facts() for each in found}
     return {
         "kept_percent": round(ALL * chosen.thresholds[0]),
         "calibration": {
             "examples": len(held_out),
             "split": "train, held out",
             "data_sha256": sources.training_sha256,
-            "metric": metric,
+            "metric": bench.task.scoring.metrics[0],
             "loss_allowed": loss,
             "reached": reached,
             "full": round(full, 6),
-            "full_seconds": points[0].seconds,
-            "chosen": facts(chosen),
-            "curve": [facts(point) for point in front(points)],
-            "family": [facts(point) for point in points],
+            "full_seconds": found[0].point.seconds,
+            "chosen": every[chosen],
+            "curve": [every[point] for point in front(list(every))],
+            "family": list(every.values()),
         },
     }
+
+
+def _family(folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: Bench) -> list[_Kept]:
+    """Return what every schedule of the family gives and takes, the one that keeps all first."""
+    system = open_tokens(folder, bench.task, after, ALL, bench.workshop.placement, bench.settings)
+    try:
+        ways = {str(keep): system.keeping(keep) for keep in FAMILY}
+        seconds = bench.workshop.measure(dict(ways), bench.trial)
+        requests = system.encode(held_out)
+        found = []
+        for name, way in ways.items():
+            said = way.predict(requests)
+            answers = bench.task.decide(said.logits, said.offsets)
+            quality = bench.task.scoring(held_out, answers)[bench.task.scoring.metrics[0]]
+            point = Point((int(name) / ALL,), quality, seconds[name], ())
+            found.append(_Kept(point, float(said.costs["tokens"].mean())))
+    finally:
+        system.close()
+    return found

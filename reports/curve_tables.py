@@ -18,9 +18,9 @@ _WHERE = (
     "give. * chosen; full: nothing is saved. The whole curve: --format json, --plots."
 )
 _NO_INTERVAL = (
-    "rival: quality on the same held-out examples, and its measured speed-up over the first rung; adaptive: "
-    "the cheapest point of the curve that is as good there, over its own full model. Points have no interval: "
-    "no verdict."
+    "rival: quality on the same held-out examples, and its measured speed-up over the first rung; "
+    "adaptive: the cheapest point of the curve that is as good there, over its own full model. Points have "
+    "no interval: no verdict."
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from worlds import Heard, World, boolq_folder
 
 from harness.data import Data, load_split
-from harness.record import Record
+from harness.record import Record, Spent
 from harness.spent import costs_of, spent_of
 from harness.store import RunFolder, Store, read_samples
 from harness.sweep.options import RunOptions
@@ -72,6 +72,17 @@ def test_the_report_has_a_line_for_each_adaptive_variant(tmp_path: Path) -> None
     shown = " ".join(render(list(records.values()), "markdown").split())
     assert "exits 2: 33 %, 4: 33 %, 6: 33 %; mean 4; accuracy " in shown
     assert shown.count("layers spent") == 1
+
+
+def test_of_amounts_the_report_says_the_mean(tmp_path: Path) -> None:
+    """Tokens and operations differ from request to request: a share of each value would fill the page."""
+    records, _ = measured(tmp_path)
+    few = Spent(mean=61.25, histogram={"60": 45, "62.5": 45})
+    changed = {"spent": {"tokens": few, "operations": Spent(mean=6.54e7)}}
+    shown = " ".join(render([records["exits"].model_copy(update=changed)], "markdown").split())
+    assert "exits mean 61.2" in shown
+    assert "exits mean 65,400,000" in shown
+    assert "62.5: 50 %" not in shown
 
 
 def test_what_is_said_of_costs_is_verified(tmp_path: Path) -> None:

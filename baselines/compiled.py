@@ -67,8 +67,8 @@ class RefinedVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the machine lacks."""
-        if self.method != "int8" and not _has_compiler():
-            return f"needs a C++ compiler ({', '.join(COMPILERS)}) on PATH, or named by CXX"
+        if self.method != "int8" and (problem := without_compiler()):
+            return problem
         return without_bf16(self._precision) or missing("torch", "transformers")
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
@@ -96,7 +96,7 @@ class RefinedVariant:
         # one sequence and several are two graphs, whatever else is dynamic
         together = (1, 2) if settings.batch > 1 else (1,)
         begun = time.perf_counter()
-        _warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
+        warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
         synchronise(device)
         spent = {"compiled_in_s": round(time.perf_counter() - begun, 3)} if "compiled" in facts else {}
         return queued(RefinedSystem(facts | spent, model, run, encoder, batching), device.type)
@@ -106,9 +106,12 @@ class RefinedVariant:
         return "bfloat16" if self.method == "compile-bf16" else "float32"
 
 
-def _has_compiler() -> bool:
+def without_compiler() -> str | None:
+    """Say that there is no C++ compiler and how to name one, or None."""
     named = os.environ.get("CXX")
-    return any(shutil.which(name) for name in ((named,) if named else COMPILERS))
+    if any(shutil.which(name) for name in ((named,) if named else COMPILERS)):
+        return None
+    return f"needs a C++ compiler ({', '.join(COMPILERS)}) on PATH, or named by CXX"
 
 
 def _compiled(model: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 -- transformers has no types
@@ -136,7 +139,7 @@ def _int8(model: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 -- transfor
     import torch
 
     # deprecated, and still the CPU path that PyTorch ships: its successor is another distribution
-    with _quiet():
+    with quiet():
         made = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
     return made, {
         "weights": "int8, per tensor",
@@ -169,9 +172,9 @@ def _run_of(model: Any, refined: Any, facts: Mapping[str, Any]) -> Launch:  # no
     return run
 
 
-def _warm(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans: bool) -> None:
+def warm(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans: bool) -> None:
     """Let the compiler see lengths that differ: it specialises on the first and generalises at the second."""
-    with _quiet():
+    with quiet():
         for length in sorted({min(length, most) for length in _FIRST_LENGTHS}):
             ids = np.full(length, max(1, pad_id + 1), dtype=np.int64)
             marks = ((0, 1), (1, 2)) if spans else ()
@@ -180,7 +183,8 @@ def _warm(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """Hold back the warnings of PyTorch's compiler and quantisers while they work."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Inductor's, about what it chose
         yield

@@ -16,8 +16,9 @@ import numpy as np
 
 from baselines.adapter import Adapter
 from baselines.agreement import probes, require_agreement
-from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions, missing
+from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions
 from baselines.batching import Batching, Padded, Run, pad
+from baselines.extras import lacking
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import GRAPH, OnnxVariant, copy_text_side, open_session, runner
@@ -39,8 +40,6 @@ MODEL = "openvino.xml"
 """The model's file in an artifact's folder; its weights lie beside it as `openvino.bin`."""
 
 Precision = Literal["f32", "bf16"]
-
-INSTALL = "pip install 'fastformers-bench[openvino]'"
 
 
 def load_openvino() -> Any:  # noqa: ANN401 -- a module
@@ -107,8 +106,8 @@ class OpenVinoVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the CPU lacks."""
-        if missing("openvino"):
-            return f"needs openvino: {INSTALL}"
+        if problem := lacking("openvino"):
+            return problem
         if self.precision == "bf16" and not cpu_has_bf16():
             return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
         return self.parent.unavailable()

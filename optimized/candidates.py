@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from harness.system import Artifact, Example, Placement, Settings, System, Works
 from harness.tasks.base import Task
 from optimized.checks import BATCH, batch_dependence, require_closeness
 from optimized.graphs import fuse
+
+Opener = Callable[[Settings], System]
+"""Opens one and the same model with these settings."""
 
 LIBRARIES = ("onnx", "onnxruntime")
 """Whose versions decide what these graphs look like."""
@@ -33,10 +36,13 @@ class Bench:
     settings: Settings
     workshop: Workshop
 
-    def open(self, graph: Path, batch: int | None = None) -> OnnxSystem:
+    def open(self, graph: Path) -> OnnxSystem:
         """Open a graph that has config.json and tokenizer.json beside it."""
-        settings = self.in_batches(batch) if batch else self.settings
-        return open_graph(graph, self.task, self.workshop.placement, settings, {})
+        return open_graph(graph, self.task, self.workshop.placement, self.settings, {})
+
+    def opener(self, graph: Path) -> Opener:
+        """Return what opens the graph with other settings."""
+        return lambda settings: open_graph(graph, self.task, self.workshop.placement, settings, {})
 
     def in_batches(self, batch: int) -> Settings:
         """Return the settings with `batch` requests answered together."""
@@ -98,18 +104,29 @@ def keep_fastest(graphs: Mapping[str, Path], folder: Path, bench: Bench) -> dict
 
 def against_fp32(parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
     """Compare the folder's graph with its parent, and with itself in batches, for the manifest."""
+    return closeness(bench, bench.opener(parent.folder / GRAPH), bench.opener(folder / GRAPH))
+
+
+def closeness(bench: Bench, exact: Opener, rounded: Opener) -> dict[str, Any]:
+    """Compare rounded answers with float32's, and with themselves in batches; CheckpointError if too far."""
     if not bench.trial:
         return {"agreement": _NO_TRIAL, "batch_dependence": _NO_TRIAL}
     bench.workshop.progress("comparing int8 answers with fp32")
-    exact, rounded = bench.open(parent.folder / GRAPH), bench.open(folder / GRAPH)
-    together = bench.open(folder / GRAPH, BATCH)
+    systems: list[System] = []
     try:
+        for opener, settings in (
+            (exact, bench.settings),
+            (rounded, bench.settings),
+            (rounded, bench.in_batches(BATCH)),
+        ):
+            systems.append(opener(settings))
+        plain, close, together = systems
         return {
-            "agreement": require_closeness(bench.task, exact, rounded, bench.trial, bench.name),
+            "agreement": require_closeness(bench.task, plain, close, bench.trial, bench.name),
             "batch_dependence": batch_dependence(bench.task, together, bench.trial),
         }
     finally:
-        for system in (exact, rounded, together):
+        for system in systems:
             system.close()
 
 

@@ -17,11 +17,12 @@ from harness.errors import UsageError
 from harness.system import Artifact, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.candidates import LIBRARIES, Bench, against_fp32, fused_from, keep_fastest, unfused
-from optimized.graphs import needs_seven_bits, quantise
+from optimized.graphs import quantise
 from optimized.groups import as_names, chosen, products
+from optimized.ranges import choose_range
 from optimized.sensitivity import kept_names
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,19 @@ def _quantise_and_choose(
     bench.workshop.progress("quantising to int8")
     graphs = {"raw": folder / "raw.onnx"}
     raw = parent.folder / GRAPH
-    quantise(raw, graphs["raw"], reduce_range=needs_seven_bits(), keep=_nodes(raw, keep))
-    fusion = _fused_candidate(parent, folder, graphs, keep, tolerance)
+    nodes = _nodes(raw, keep)
+
+    def made(reduced: bool) -> Path:
+        quantise(raw, graphs["raw"], reduce_range=reduced, keep=nodes)
+        return graphs["raw"]
+
+    reduced, basis = choose_range(bench, bench.opener(raw), lambda reduced: bench.opener(made(reduced)))
+    made(reduced)
+    fusion = _fused_candidate(parent, folder, graphs, keep, tolerance, reduced=reduced)
     return {
         "weights": "int8, per channel",
         "activations": "int8, one scale for a call",
-        "reduce_range": needs_seven_bits(),
+        **basis,
         "kept_float": list(keep),
         "libraries": library_versions(*LIBRARIES),
         "cpu": list(cpu_flags()),
@@ -92,7 +100,13 @@ def _quantise_and_choose(
 
 
 def _fused_candidate(
-    parent: Artifact, folder: Path, graphs: dict[str, Path], keep: Sequence[str], tolerance: float
+    parent: Artifact,
+    folder: Path,
+    graphs: dict[str, Path],
+    keep: Sequence[str],
+    tolerance: float,
+    *,
+    reduced: bool,
 ) -> dict[str, int] | str:
     """Add the fused graph to the candidates; return the fused nodes, or why there is no such candidate."""
     plain, target = folder / "fused-fp32.onnx", folder / "fused.onnx"
@@ -100,7 +114,7 @@ def _fused_candidate(
     if isinstance(found, str):
         return found
     try:
-        quantise(plain, target, reduce_range=needs_seven_bits(), keep=_nodes(plain, keep))
+        quantise(plain, target, reduce_range=reduced, keep=_nodes(plain, keep))
     except UsageError:
         return f"unavailable, because fusing merges a node that stays in float ({', '.join(keep)})"
     except Exception as problem:  # noqa: BLE001 -- a third party's quantiser on a third party's nodes

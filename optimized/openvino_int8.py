@@ -18,11 +18,9 @@ from baselines.artifacts import (
     cpu_has_bf16,
     find_or_make,
     library_versions,
-    missing,
 )
 from baselines.onnx import OnnxVariant, copy_text_side
 from baselines.openvino import (
-    INSTALL,
     MODEL,
     OpenVinoSystem,
     OpenVinoVariant,
@@ -35,8 +33,7 @@ from baselines.quiet import quiet_logging
 from baselines.text import TextEncoder
 from harness.system import Artifact, Example, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
-from optimized.candidates import Bench
-from optimized.checks import BATCH, batch_dependence, require_closeness
+from optimized.candidates import Bench, Opener, closeness
 from optimized.static_int8 import calibration_facts, calls, require_training, training_examples
 
 _VERSION = 1
@@ -56,8 +53,6 @@ class OpenVinoInt8Variant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        if missing(*_LIBRARIES):
-            return f"needs openvino and nncf: {INSTALL}"
         return self.parent.unavailable()
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
@@ -129,22 +124,12 @@ def _calibrate(
 
 def _against_fp32(parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
     """Compare answers with those of the float32 model, and with its own in batches, for the manifest."""
-    if not bench.trial:
-        absent = "unavailable, because there were no trial examples"
-        return {"agreement": absent, "batch_dependence": absent}
-    one = bench.workshop.placement
-    made = Artifact(folder, "", {})
-    exact = open_model(parent, bench.task, one, bench.settings, "f32")
-    rounded = open_model(made, bench.task, one, bench.settings, _rest())
-    together = open_model(made, bench.task, one, bench.in_batches(BATCH), _rest())
-    try:
-        return {
-            "agreement": require_closeness(bench.task, exact, rounded, bench.trial, bench.name),
-            "batch_dependence": batch_dependence(bench.task, together, bench.trial),
-        }
-    finally:
-        for system in (exact, rounded, together):
-            system.close()
+
+    def opener(artifact: Artifact, precision: Precision) -> Opener:
+        place = bench.workshop.placement
+        return lambda settings: open_model(artifact, bench.task, place, settings, precision)
+
+    return closeness(bench, opener(parent, "f32"), opener(Artifact(folder, "", {}), _rest()))
 
 
 def _rest() -> Precision:

@@ -19,11 +19,12 @@ from harness.errors import DataError, UsageError
 from harness.system import Artifact, Example, Placement, Request, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.candidates import LIBRARIES, Bench, against_fp32, sha256_of
-from optimized.graphs import needs_seven_bits, quantise_static
+from optimized.graphs import quantise_static
 from optimized.groups import as_names, chosen, products
+from optimized.ranges import choose_range
 from optimized.sensitivity import kept_names
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +108,20 @@ def _calibrate_and_quantise(
     requests = encoder.encode(examples)
     bench.workshop.progress(f"calibrating int8 on {len(requests)} training examples")
     nodes = chosen(products(source), keep) if keep else []
-    quantise_static(
-        source,
-        folder / GRAPH,
-        calls(requests, encoder.pad_id),
-        reduce_range=needs_seven_bits(),
-        keep=nodes,
+
+    def made(reduced: bool) -> Path:
+        served = calls(requests, encoder.pad_id)
+        quantise_static(source, folder / GRAPH, served, reduce_range=reduced, keep=nodes)
+        return folder / GRAPH
+
+    reduced, range_basis = choose_range(
+        bench, bench.opener(source), lambda reduced: bench.opener(made(reduced))
     )
+    made(reduced)
     return {
         "weights": "int8, per channel",
         "activations": "int8, scales from calibration",
-        "reduce_range": needs_seven_bits(),
+        **range_basis,
         "kept_float": list(keep),
         "calibration": calibration_facts(requests),
         "libraries": library_versions(*LIBRARIES),

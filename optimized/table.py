@@ -4,6 +4,8 @@ from baselines import openvino, pytorch
 from harness.system import Variant
 from optimized import captured, packed
 from optimized.batched import BatchedVariant
+from optimized.compiled_int8 import CompiledInt8Variant
+from optimized.ctranslate2_int8 import CTranslate2Int8Variant
 from optimized.exits import EARLY_EXIT
 from optimized.fastest import FastestVariant
 from optimized.fused import FusedVariant
@@ -16,10 +18,11 @@ from optimized.tokens import TOKENS
 
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
-    rounded = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), NativeVariant())
+    quantised = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), CTranslate2Int8Variant())
+    rounded = (*quantised, NativeVariant())
     # float32 last: what is left where nothing rounded is close enough
     fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
     together = (BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
-    adaptive = (*EARLY_EXIT, *TOKENS)
-    return (FusedVariant(), *rounded, *together, fastest, *adaptive, *pytorch.HALF_PRECISION, *batched)
+    mine = (FusedVariant(), *rounded, CompiledInt8Variant(), *together, fastest)
+    return (*mine, *EARLY_EXIT, *TOKENS, *pytorch.HALF_PRECISION, *batched)

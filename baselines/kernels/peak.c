@@ -17,6 +17,7 @@
 #include <time.h>
 
 #define INNER 8192
+#define PAIRS "vpmaddubsw + vpmaddwd + vpaddd"
 
 typedef struct { double seconds; size_t bytes; double (*work)(double, size_t); double rate; pthread_barrier_t *gate; } Job;
 
@@ -66,6 +67,15 @@ KERNEL(fp32_256, "avx2,fma", 12, TWELVE, __m256, _mm256_set1_ps(0.5f), 16)
 #undef STEP
 #define STEP(c) _mm256_dpbusd_avx_epi32(c, x, x)
 KERNEL(int8_256, "avx2,avxvnni", 12, TWELVE, __m256i, _mm256_set1_epi32(1), 64)
+
+/* Without VNNI: products of bytes are added in pairs in 16 bits (which saturate), these in pairs in 32, then to the sum:
+   three instructions. The chain is an operand of the product, else the compiler would take that out of the loop. */
+#undef STEP
+#define STEP(c) _mm256_add_epi32(c, _mm256_madd_epi16(_mm256_maddubs_epi16(c, x), _mm256_set1_epi16(1)))
+KERNEL(int8_256_pairs, "avx2", 12, TWELVE, __m256i, _mm256_set1_epi32(1), 64)
+#undef STEP
+#define STEP(c) _mm512_add_epi32(c, _mm512_madd_epi16(_mm512_maddubs_epi16(c, x), _mm512_set1_epi16(1)))
+KERNEL(int8_512_pairs, "avx512f,avx512bw", 20, TWENTY, __m512i, _mm512_set1_epi32(1), 128)
 
 /* read a buffer again and again; each thread its own, so that shared caches are shared */
 static double bandwidth(double seconds, size_t bytes) {
@@ -127,6 +137,8 @@ int main(int count, char **word) {
     printf("%s\"%d\": {\"arithmetic\": {", n > 2 ? ", " : "", threads);
     if (wide && __builtin_cpu_supports("avx512vnni")) kind("int8", "vpdpbusd, 512 bits", threads, int8_512, seconds);
     else if (__builtin_cpu_supports("avxvnni")) kind("int8", "vpdpbusd, 256 bits", threads, int8_256, seconds);
+    else if (wide && __builtin_cpu_supports("avx512bw")) kind("int8", PAIRS ", 512 bits", threads, int8_512_pairs, seconds);
+    else if (__builtin_cpu_supports("avx2")) kind("int8", PAIRS ", 256 bits", threads, int8_256_pairs, seconds);
     if (wide && __builtin_cpu_supports("avx512bf16")) kind("bf16", "vdpbf16ps, 512 bits", threads, bf16_512, seconds);
     if (wide) kind("fp32", "vfmadd, 512 bits", threads, fp32_512, seconds);
     else if (__builtin_cpu_supports("fma")) kind("fp32", "vfmadd, 256 bits", threads, fp32_256, seconds);

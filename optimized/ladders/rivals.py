@@ -10,13 +10,17 @@ _ENGINES = {
     "pytorch-dynamic": "PyTorch fp32, no padding",
     "pytorch-bf16": "PyTorch bfloat16",
     "pytorch-compiled-bf16": "torch.compile, bfloat16 autocast, frozen",
+    "pytorch-compiled": "torch.compile fp32, frozen",
     "pytorch-int8": "PyTorch's own dynamic int8",
+    "pytorch-compiled-int8": "torch.compile int8 (PT2E), scales from training examples",
     "onnx-fp32": "ONNX Runtime fp32",
     "onnx-int8-static": "ONNX Runtime static int8",
     "onnx-int8": "ONNX Runtime dynamic int8, raw or fused",
     "openvino-fp32": "OpenVINO fp32",
     "openvino-bf16": "OpenVINO bfloat16",
     "openvino-int8": "OpenVINO int8 (NNCF)",
+    "ctranslate2-fp32": "CTranslate2 fp32",
+    "ctranslate2-int8": "CTranslate2 int8, a scale a token",
 }
 _BASE = "pytorch-fixed"
 

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import tiny
 
-from baselines import compiled, openvino, pytorch
+from baselines import compiled, extras, openvino, pytorch
 from baselines.artifacts import cpu_has_bf16
 from baselines.batching import Batching, Padded
 from baselines.table import variants
+from baselines.text import TextEncoder
 from harness.errors import DataError, DeviceError
 from harness.system import EncodedSequence, Logits, Placement, Request, Settings, Sources
 from harness.tasks.boolq import BOOLQ
+from optimized.compiled_int8 import CompiledInt8Variant
 from optimized.openvino_int8 import OpenVinoInt8Variant
 
 COMPILED, COMPILED_BF16, INT8 = compiled.VARIANTS
@@ -149,11 +151,15 @@ def test_without_a_compiler_its_absence_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 def test_without_the_extra_the_line_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both engines of the extra name it."""
-    monkeypatch.setattr(openvino, "missing", lambda *_modules: "absent")
-    monkeypatch.setattr("optimized.openvino_int8.missing", lambda *_modules: "absent")
-    for variant in (OPENVINO_FP32, OpenVinoInt8Variant()):
-        assert "pip install 'fastformers-bench[openvino]'" in str(variant.unavailable())
+    """Every engine of an extra names it."""
+
+    def absent(name: str) -> str:
+        raise extras.PackageNotFoundError(name)
+
+    monkeypatch.setattr(extras, "version", absent)
+    wanted = {OPENVINO_FP32: "openvino", OpenVinoInt8Variant(): "openvino", CompiledInt8Variant(): "torchao"}
+    for variant, extra in wanted.items():
+        assert f"pip install 'fastformers-bench[{extra}]'" in str(variant.unavailable())
 
 
 @pytest.mark.parametrize(
@@ -193,3 +199,29 @@ def test_an_engine_that_compiles_for_each_length_is_given_few_of_them() -> None:
     seen.clear()
     openvino.warm(run, widths, pad_id=0, spans=False)
     assert [width for width, _ in seen] == list(widths)
+
+
+@pytest.mark.skipif(CompiledInt8Variant().unavailable() is not None, reason="extra torchao, a C++ compiler")
+def test_pytorchs_exported_int8_is_close_before_it_is_compiled(
+    boolq_folder: Path, shelf: Path, exact: Logits
+) -> None:
+    """The program takes any length and number of sequences; compiling takes a minute, and is not tried."""
+    import torch
+
+    sources = replace(calibrated(boolq_folder), trial=())
+    variant = CompiledInt8Variant(calibration=5)
+    artifact = variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(shelf))
+    assert artifact.manifest["calibration"]["examples"] == 5
+    assert "no trial examples" in artifact.manifest["agreement"]
+    program = torch.export.load(artifact.folder / "program.pt2").module()
+    encoder = TextEncoder(artifact.folder, 32)
+
+    def run(padded: Padded) -> Logits:
+        arrays = {name: torch.from_numpy(array) for name, array in padded.arrays().items()}
+        found: Logits = program(arrays).numpy()
+        return found
+
+    for batch in (1, 3):
+        asked = encoder.encode(ASKED)
+        found = Batching(batch, encoder.pad_id, (0, 1)).answer(asked, run).logits
+        assert 0 < np.abs(found - exact).max() < 0.5 * np.abs(exact).max()

@@ -121,6 +121,30 @@ class Idle(Facts):
     unavailable: str | None = None
 
 
+class Peak(Facts):
+    """Operations per second from registers (a multiply-add is two), before the first worker, after the last.
+
+    `after` is None where the second measurement failed.
+    """
+
+    instruction: str
+    before: float
+    after: float | None = None
+
+    @property
+    def per_second(self) -> float:
+        """The higher of the two: others on the machine only ever make it slower."""
+        return max(self.before, self.after or 0.0)
+
+
+class Limit(Facts):
+    """What the cores of a run do at most, by precision, on as many `threads` as it had; or why not known."""
+
+    threads: int
+    peaks: dict[str, Peak] = Field(default_factory=dict)
+    unavailable: str | None = None
+
+
 class Host(Facts):
     """The fingerprint of the machine; `name_sha256` hides its name, `facts` holds what bears on speed."""
 

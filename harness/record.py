@@ -8,7 +8,8 @@ Format history
     2   answers in the samples are words, one for each example, with the counts that scores are made of;
         `majority` is the primary metric of the best constant answer, which it was for one label an example
     3   how trustworthy the measurement is: the meter's own check, idle power, conditions before and after,
-        counters of each round, offered load, what the harness itself used; all may be absent
+        counters of each round, offered load, what the harness itself used, the cores' arithmetic limit; all
+        may be absent
 """
 
 import hashlib
@@ -25,8 +26,10 @@ from harness.facts import (
     GpuMoment,
     Host,
     Idle,
+    Limit,
     Moment,
     OfferedLoad,
+    Peak,
     Revision,
     Spent,
     Trial,
@@ -45,11 +48,13 @@ __all__ = [
     "GpuMoment",
     "Host",
     "Idle",
+    "Limit",
     "Memory",
     "ModelFacts",
     "Moment",
     "Observer",
     "OfferedLoad",
+    "Peak",
     "Percentile",
     "PlacementFacts",
     "Quality",
@@ -326,6 +331,7 @@ class Record(Facts):
     latency: dict[str, Percentile] = Field(default_factory=dict)
     load: OfferedLoad | None = None
     idle: Idle | None = None
+    limit: Limit | None = None
     memory: Memory | None = None
     quality: Quality | None = None
     spent: dict[str, Spent] = Field(default_factory=dict)

@@ -21,7 +21,7 @@ from baselines.labels import label_columns
 from baselines.onnx import copy_text_side
 from baselines.pytorch import PyTorchVariant, limit_threads
 from baselines.quiet import quiet_logging
-from baselines.text import TextEncoder, check_length
+from baselines.text import TextEncoder, check_length, position_limit
 from baselines.work import work_facts
 from harness.errors import CheckpointError, DeviceError
 from harness.system import Artifact, Logits, Placement, Settings, Sources, Workshop
@@ -151,7 +151,7 @@ def _quantise(source: Path, target: Path, served: Sequence[Padded], name: str) -
     from baselines.classifier import input_names, load_classifier, tensors_of
 
     model = load_classifier(source)
-    names = input_names(model)
+    names, longest = input_names(model), position_limit(read_config(source))
     # two sequences: with one, the number of them would be taken for a constant
     example = {name: torch.cat([tensor, tensor]) for name, tensor in tensors_of(served[0], names).items()}
     try:
@@ -161,10 +161,10 @@ def _quantise(source: Path, target: Path, served: Sequence[Padded], name: str) -
             quantiser.set_global(
                 x86.get_default_x86_inductor_quantization_config(reduce_range=needs_seven_bits())
             )
-            program = pt2e.prepare_pt2e(_export(_logits_of(model), example).module(), quantiser)
+            program = pt2e.prepare_pt2e(_export(_logits_of(model), example, longest).module(), quantiser)
             for padded in served:
                 program(tensors_of(padded, names))
-            torch.export.save(_export(pt2e.convert_pt2e(program), example), target)
+            torch.export.save(_export(pt2e.convert_pt2e(program), example, longest), target)
     except Exception as problem:  # the exporter's and the quantiser's errors have no base of their own
         first = (str(problem).splitlines() or [""])[0]
         raise CheckpointError(
@@ -224,11 +224,11 @@ def _torchao() -> tuple[Any, Any]:
     return quantize_pt2e, x86_inductor_quantizer
 
 
-def _export(model: Any, example: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- a Module to an ExportedProgram
-    """Export what takes one mapping of tensors, for any number of sequences of any length."""
+def _export(model: Any, example: Mapping[str, Any], longest: int | None) -> Any:  # noqa: ANN401 -- a Module to an ExportedProgram
+    """Export what takes one mapping of tensors, for any number of sequences of any length up to `longest`."""
     import torch
 
-    rows, length = torch.export.Dim("sequences", min=1), torch.export.Dim("tokens", min=1)
+    rows, length = torch.export.Dim("sequences", min=1), torch.export.Dim("tokens", min=2, max=longest)
     # spans are [sequences, 2, 2]: they do not grow with the tokens
     sizes = {name: {0: rows} if name == "spans" else {0: rows, 1: length} for name in example}
     return torch.export.export(model, (dict(example),), dynamic_shapes=(sizes,))

@@ -7,6 +7,7 @@ from harness.estimate import Energy, Estimate, Unavailable
 from harness.record import Record
 from reports.cells import Cell, Column, Notes
 from reports.figures import Absent, Figures
+from reports.limit import is_measured, limit_column
 from reports.making import (
     absent_cell,
     energy_cell,
@@ -34,6 +35,7 @@ def columns(group: Sequence[Figures]) -> list[Maker]:
         (Column("variant", "left", "name"), variant_cell),
         *(_metric(name) for name in group[0].quality),
         *(_speedup(name) for name in REFERENCES if group[0].record.cell.scenario != "server"),
+        *([limit_column()] if is_measured(group) else []),
         _energy(group),
         *([_net_energy(group)] if any(isinstance(item.net, Energy) for item in group) else []),
         *(_energy_reduction(name, group) for name in REFERENCES),

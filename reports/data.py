@@ -7,9 +7,10 @@ from typing import Any
 
 from harness.compare import Ratio, Refused, judge
 from harness.estimate import Energy, Estimate
+from harness.limit import share_of_limit
 from harness.record import Record
 from reports.families import in_one_family
-from reports.figures import Absent, Figures, all_figures
+from reports.figures import Absent, Figures, all_figures, failure_of
 
 SCHEMA_VERSION = 1
 
@@ -64,9 +65,18 @@ def _row(item: Figures) -> dict[str, Any]:
             "over": each(item.energy_reduction),
         },
         **({"whole_energy_reduction": {"over": each(item.whole_reduction)}} if item.whole_reduction else {}),
+        **_limit(record),
         "doubts": [asdict(doubt) for doubt in item.doubts],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }
+
+
+def _limit(record: Record) -> dict[str, Any]:
+    """Return the cores' arithmetic limit and the share of it, where it was measured."""
+    if record.limit is None:
+        return {}
+    share = failure_of(record) or share_of_limit(record)
+    return {"limit": record.limit.model_dump(mode="json"), "share_of_int8_limit": as_value(share)}
 
 
 def each(found: Mapping[str, Estimate | Ratio | Absent]) -> dict[str, Any]:

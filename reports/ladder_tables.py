@@ -31,6 +31,7 @@ from reports.ladder_columns import (
     unit_of,
     words,
 )
+from reports.limit import limit_remark, rungs_limit_column
 from reports.making import how_modelled
 from reports.numbers import TIMES, shown
 from reports.prices import AZURE_F16S_V2, usd
@@ -92,9 +93,10 @@ def _speed(ladder: Ladder) -> Table:
         ladder,
         estimates(ladder, "{}/request", lambda rung: rung.time, TIMES),
         *gains("speed-up, step", "speed-up, cumulative", lambda rung: rung.speedup),
+        *rungs_limit_column(ladder.offline),
         *papers(ladder, f"paper, {unit.name}/request", papers_time),
         *papers(ladder, "paper, cumulative", _papers_factor),
-        remarks=_how_to_read(ladder),
+        remarks=[*_how_to_read(ladder), *limit_remark(ladder.offline)],
     )
 
 
@@ -149,6 +151,7 @@ def _cost(ladder: Ladder) -> Table:
         f"({price.source})",
         ladder,
         *(estimates(ladder, f"{each} {{}}", _percentile(each), TIMES) for each in PERCENTILES),
+        *rungs_limit_column(ladder.single),
         estimates(ladder, "USD/100M", lambda rung: rung.usd),
         *papers(ladder, "paper, USD/100M", _papers_usd),
         remarks=_what_is_paid(ladder),

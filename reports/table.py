@@ -13,6 +13,7 @@ from reports.columns import columns
 from reports.facts import facts_of, name_of, title_of
 from reports.families import in_one_family, ratios_of, remark
 from reports.figures import Figures, all_figures
+from reports.limit import limit_remark
 from reports.making import how_modelled
 
 SERVED = (
@@ -82,6 +83,7 @@ def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
             f"differences within {100 * TOLERANCE:.0f} % count as none."
         )
         lines += remark(ratio for item in group for ratio in ratios_of(item))
+    lines += limit_remark(group)
     if any(isinstance(item.net, Energy) for item in group):
         lines.append(NET)
     if "modelled" in grades:

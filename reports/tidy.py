@@ -14,8 +14,10 @@ from typing import Any
 from harness.change import QualityChange
 from harness.compare import Ratio, judge
 from harness.estimate import Energy, Estimate, Unavailable
+from harness.limit import share_of_limit
+from harness.record import Record
 from reports.book import Book, Factors
-from reports.figures import Absent, Figures
+from reports.figures import Absent, Figures, failure_of
 from reports.making import MODELLED
 from reports.plain import printable
 from reports.preparation import BreakEven, Joules
@@ -117,6 +119,9 @@ def _quantities(item: Figures, factors: Factors) -> Iterator[Quantity]:
     yield _energy("energy_per_request", "J", item.energy)
     if item.whole is not None:
         yield _energy("whole_energy_per_request", "J", item.whole)
+    if item.record.limit:
+        yield _figure("share_of_int8_limit", "share", failure_of(item.record) or share_of_limit(item.record))
+        yield from _limit(item.record)
     yield _number("peak_memory", "B", item.peak_bytes)
     for over, ratio in item.speedup.items():
         yield _ratio("speed_up", over, ratio, None)
@@ -125,6 +130,14 @@ def _quantities(item: Figures, factors: Factors) -> Iterator[Quantity]:
     for over, ratio in item.whole_reduction.items():
         yield _ratio("whole_energy_reduction", over, ratio, item.whole)
     yield from _cost(item, factors)
+
+
+def _limit(record: Record) -> Iterator[Quantity]:
+    if record.limit is None:
+        return
+    for precision, peak in record.limit.peaks.items():
+        note = f"{peak.instruction}, {record.limit.threads} threads, the higher of before and after"
+        yield Quantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)
 
 
 def _cost(item: Figures, factors: Factors) -> Iterator[Quantity]:

@@ -88,6 +88,7 @@ def test_every_import_follows_the_arrows(name: str, path: Path) -> None:
             *("harness.change", "harness.verdicts", "harness.contrast", "harness.gate", "harness.rules"),
             *("harness.history", "harness.plugins"),
             *("harness.tasks", "harness.errors", "harness.meters.base", "harness.idle", "harness.protocol"),
+            *("harness.limit",),
         ),
         "harness": ("harness",),
     }[name.partition(".")[0]]

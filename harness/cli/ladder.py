@@ -25,6 +25,7 @@ from harness.cli.options import (
     QualityOf,
     Quiet,
     Resume,
+    Roofline,
     Rounds,
     Seed,
     StoreFolder,
@@ -94,6 +95,7 @@ def ladder(
     limit: Limit = None,
     seed: Seed = 0,
     quality: QualityOf = "full",
+    roofline: Roofline = False,
     store: StoreFolder = None,
     resume: Resume = None,
     json: Json = False,
@@ -126,6 +128,7 @@ def ladder(
         sample=limit,
         seed=seed,
         quality=quality,
+        roofline=roofline,
     )
     with narrator(quiet=quiet) as told:
         if resume:

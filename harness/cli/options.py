@@ -158,6 +158,12 @@ Condition = Annotated[
     typer.Option("--condition", metavar="WORDS", help="Of a null test: what else the machine does."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", "-n", help="Timed examples, instead of the profile's.")]
+Roofline = Annotated[
+    bool,
+    typer.Option(
+        "--roofline", help="Measure what the cores do at most, and report each system's share of it."
+    ),
+]
 QualityOf = Annotated[
     Literal["full", "sample"],
     typer.Option("--quality", help="full: answer the rest of the split untimed; sample: do not."),

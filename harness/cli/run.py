@@ -30,6 +30,7 @@ from harness.cli.options import (
     QualityOf,
     Quiet,
     Resume,
+    Roofline,
     Rounds,
     ScenarioNames,
     Seed,
@@ -93,6 +94,7 @@ def run(
     condition: Condition = "",
     limit: Limit = None,
     quality: QualityOf = "full",
+    roofline: Roofline = False,
     seed: Seed = 0,
     config: ConfigFile = None,
     dry_run: DryRun = False,
@@ -130,6 +132,7 @@ def run(
         sample=limit,
         seed=seed,
         quality=quality,
+        roofline=roofline,
     )
     with narrator(quiet=quiet) as told:
         if resume:

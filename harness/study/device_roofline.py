@@ -13,8 +13,8 @@ from typing import Any
 
 from harness.device import devices_of
 from harness.estimate import Unavailable, time_per_request
+from harness.limit import operations_per_request, precision_of
 from harness.record import Record
-from harness.study.roofline import operations_per_request, precision_of
 
 SQUARES = ([1024] * 3, [4096] * 3, [8192] * 3)
 """Products that are measured whatever the run: a board reaches its rate with large ones alone."""

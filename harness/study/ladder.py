@@ -68,6 +68,8 @@ class Ladder(Facts):
 
     name: str
     rungs: tuple[Rung, ...]
+    roofline: bool = False
+    """Whether the cores' arithmetic limit is measured with it, for each rung's share of it."""
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def rung(self, name: str) -> Rung:

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.estimate import Unavailable, time_per_request
+from harness.limit import operations_per_request, precision_of, work_of
 from harness.record import Record
 
 KINDS = ("int8", "bf16", "fp32")
@@ -42,38 +43,6 @@ class Standing:
     of_own: float
     least_seconds: float
     """Seconds a request would take at the int8 limit."""
-
-
-def operations_per_request(record: Record) -> float | Unavailable:
-    """Return the operations of the encoder's products per request: of its shape, at the lengths asked.
-
-    Where requests stop early, of the layers that they went through; where a system counts its operations
-    itself, since it drops tokens between layers, what it counted.
-    """
-    counted = record.spent.get("operations")
-    if counted:
-        return counted.mean
-    work = _work(record)
-    if work is None:
-        return Unavailable(f"{record.cell.variant} does not say how much arithmetic a token takes")
-    requests = sum(item.requests for item in record.rounds)
-    tokens = sum(item.tokens for item in record.rounds)
-    squares = [item.token_squares for item in record.rounds]
-    if not requests or any(each is None for each in squares):
-        return Unavailable("the record does not hold the lengths that attention's work grows with")
-    pairs = sum(each for each in squares if each is not None)
-    return _share_of_layers(record) * (work["per_token"] * tokens + work["per_pair"] * pairs) / requests
-
-
-def precision_of(record: Record) -> str:
-    """Return the precision of a system's products, from what its engine said of itself."""
-    said = record.placement.effective if record.placement else {}
-    words = " ".join(str(said.get(name, "")) for name in ("weights", "autocast", "precision", "dtype"))
-    if "int8" in words:
-        return "int8"
-    if "bf" in words:
-        return "bf16"
-    return "fp16" if "float16" in words else "fp32"
 
 
 def standing(record: Record, cores: Mapping[str, Any]) -> Standing | Unavailable:
@@ -115,7 +84,7 @@ def shapes_of(records: Sequence[Record]) -> list[list[int]]:
     """
     found: dict[tuple[int, int, int], None] = {}
     for record in records:
-        work, sequences = _work(record), sum(item.sequences for item in record.rounds)
+        work, sequences = work_of(record), sum(item.sequences for item in record.rounds)
         if work and sequences:
             rows = round(sum(item.tokens for item in record.rounds) / sequences)
             hidden, ffn = work["hidden"], work["ffn"]
@@ -131,16 +100,3 @@ def same_host(records: Sequence[Record], fingerprint: str) -> None:
             where=records[0].run,
             remedy="Measure the limit on the machine that made the run.",
         )
-
-
-def _share_of_layers(record: Record) -> float:
-    """Return which share of its layers a request goes through, 1 where none stops early."""
-    layers = record.placement.effective.get("layers") if record.placement else None
-    spent = record.spent.get("layers")
-    return spent.mean / layers if spent and layers else 1.0
-
-
-def _work(record: Record) -> Mapping[str, int] | None:
-    said = record.placement.effective if record.placement else {}
-    found = said.get("work")
-    return found if isinstance(found, Mapping) else None

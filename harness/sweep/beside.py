@@ -1,7 +1,7 @@
 """What stands beside the measurements of a sweep: the machine before and after, and what the harness used.
 
 begin ......................... all groups ......................... Begun.end
-fingerprint, moment, CPU times                                       the same again
+peaks, if they are asked for; fingerprint, moment, CPU times         the same again, peaks last
 """
 
 from collections.abc import Mapping
@@ -9,19 +9,24 @@ from dataclasses import dataclass
 
 from harness.conditions import busiest
 from harness.host import changes
-from harness.record import Conditions, Host, Moment
+from harness.record import Conditions, Host, Limit, Moment
 from harness.sweep.machine import Machine
+from harness.sweep.peaks import again, first
 from harness.watch import Usage
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds."""
+    """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds.
+
+    `limit` is None where nobody asked for it.
+    """
 
     host: Host
     host_changes: tuple[str, ...]
     conditions: Conditions
     usage: Usage
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Begun:
     moment: Moment
     processes: Mapping[int, tuple[str, float]]
     usage: Usage
+    limit: Limit | None
 
     def end(self) -> Beside:
         """Look again, now that the last worker has ended."""
@@ -48,10 +54,12 @@ class Begun:
                 busiest=busiest(self.processes, self.machine.processes(), used.wall_ns),
             ),
             usage=used,
+            limit=again(self.limit, self.machine) if self.limit else None,
         )
 
 
-def begin(machine: Machine, cpus: tuple[int, ...]) -> Begun:
-    """Look at the machine before the first worker starts."""
+def begin(machine: Machine, cpus: tuple[int, ...], *, roofline: bool = False) -> Begun:
+    """Look at the machine before the first worker starts; with `roofline` measure its peaks first."""
+    limit = first(len(cpus), machine) if roofline else None
     host, moment, processes = machine.host(), machine.moment(cpus), machine.processes()
-    return Begun(machine, cpus, host, moment, processes, machine.usage())
+    return Begun(machine, cpus, host, moment, processes, machine.usage(), limit)

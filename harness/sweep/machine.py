@@ -100,6 +100,13 @@ def _try_meter(meter: Meter) -> Check:
     return tried(meter)
 
 
+def _peaks(threads: int) -> dict[str, dict[str, Any]] | str:
+    from harness.catalog import load_peaks
+
+    found = load_peaks().cores([threads])
+    return found if isinstance(found, str) else dict(found[str(threads)]["arithmetic"])
+
+
 def _as_asked(window_ms: int) -> int:
     return window_ms
 
@@ -153,6 +160,8 @@ class Machine:
     moment: Callable[[Sequence[int]], Moment] = _moment
     processes: Callable[[], Mapping[int, tuple[str, float]]] = _processes
     usage: Callable[[], Usage] = usage
+    peaks: Callable[[int], dict[str, dict[str, Any]] | str] = _peaks
+    """Given threads, operations per second by precision with the instruction, or why they are not known."""
     sleep: Callable[[float], None] = time.sleep
     window_ms: Callable[[int], int] = _as_asked
     """How long windows must be here at least, given what the profile asks."""

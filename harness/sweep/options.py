@@ -61,6 +61,8 @@ class RunOptions:
     """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
     time_budget_s: float | None = None
     """Seconds of measuring after which none is added; needs `precision`."""
+    roofline: bool = False
+    """Whether to measure the cores' arithmetic limit; a ladder may ask for it too."""
     null_test: str = ""
     """The variant that is measured against itself."""
     condition: str = ""
@@ -278,6 +280,7 @@ def make_plan(
         rates=options.rates,
         slo=options.slo,
         boundary=options.boundary,
+        roofline=options.roofline or bool(options.ladder and options.ladder.roofline),
         null_test=bool(options.null_test),
         precision=options.precision,
         time_budget_s=options.time_budget_s,
@@ -355,6 +358,7 @@ def _more_rounds(options: RunOptions) -> dict[str, Any]:
     """Return what was asked of launches and precision, as far as anything was."""
     asked = {
         "launches": options.launches,
+        "roofline": options.roofline or None,
         "precision": options.precision,
         "time_budget_s": options.time_budget_s,
         "null_test": options.null_test or None,

@@ -107,6 +107,8 @@ class Plan(DevicePlan):
     slo: str = ""
     """The promise for which scenario `server` searches the highest rate."""
     boundary: Literal["encoded", "text", "process"] = "encoded"
+    roofline: bool = False
+    """Whether the cores' arithmetic limit is measured before and after."""
     null_test: bool = False
     """Whether the one variant is measured against itself."""
     precision: float | None = None

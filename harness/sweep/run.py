@@ -140,8 +140,9 @@ def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator)
 
 def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
-    begun = begin(run.machine, run.plan.cpus)
     split, parts = read_split(run.plan), run.parts()
+    cpu = any(part.plan.device == "cpu" for part in parts)
+    begun = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and cpu)
     with in_use(Path(made["folder"]) for part in parts for made in part.prepared.artifacts.values()):
         for part in parts:
             for members in groups(cells_of(part.plan)).values():

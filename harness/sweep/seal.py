@@ -87,6 +87,7 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
         latency=_latency(cell, journal),
         load=offered_load(cell, journal, plan.seed),
         idle=_idle(journal),
+        limit=shared.beside.limit if plan.device == "cpu" else None,
         memory=_memory(journal),
         quality=_quality(task, shared, cell, journal, answers),
         spent=_spent(task, shared, cell, journal),

@@ -26,6 +26,7 @@ _BASE = "pytorch-fixed"
 
 RIVALS: dict[str, Any] = {
     "name": "rivals",
+    "roofline": True,
     "rungs": [
         {"name": _BASE, "engine": _BASE, "about": "PyTorch fp32, every request padded to the maximum length"},
         *(

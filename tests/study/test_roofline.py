@@ -13,8 +13,9 @@ from baselines.peaks import best_of, measure_cores, products_here
 from baselines.work import work_facts, work_of
 from harness.errors import UsageError
 from harness.estimate import Unavailable
+from harness.limit import operations_per_request
 from harness.record import PlacementFacts, Record, Spent
-from harness.study.roofline import Standing, operations_per_request, same_host, shapes_of, standing
+from harness.study.roofline import Standing, same_host, shapes_of, standing
 
 BERT_BASE = {
     "model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,

@@ -267,3 +267,33 @@ def test_at_boundary_text_encoding_is_inside_the_clock(tmp_path: Path) -> None:
     for one, other in zip(encoded.rounds, text.rounds, strict=True):
         assert one.tokens == other.tokens
         assert other.wall_ns == one.wall_ns + 100 * one.requests
+
+
+def test_the_limit_of_the_cores_is_measured_before_and_after_if_it_is_asked_for(tmp_path: Path) -> None:
+    """On as many threads as the run has CPUs, the same for all records; none where nobody asked."""
+    world = World(tmp_path)
+    rates = iter((300e9, 400e9))
+    asked: list[int] = []
+
+    def peaks(threads: int) -> dict[str, dict[str, Any]]:
+        asked.append(threads)
+        return {"int8": {"instruction": "vpdpbusd", "per_second": next(rates)}}
+
+    world.machine = replace(world.machine, peaks=peaks)
+    records = measured(world, roofline=True)
+    assert asked == [len(world.machine.cpus())] * 2
+    for record in records.values():
+        assert record.limit is not None
+        peak = record.limit.peaks["int8"]
+        assert (peak.before, peak.after, peak.per_second) == (300e9, 400e9, 400e9)
+    assert all(record.limit is None for record in measured(World(tmp_path / "plain")).values())
+
+
+def test_a_limit_that_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Path) -> None:
+    """No compiler, say."""
+    world = World(tmp_path)
+    world.machine = replace(world.machine, peaks=lambda _: "no C compiler is on PATH")
+    (record, *_) = measured(world, roofline=True).values()
+    assert record.limit is not None
+    assert record.limit.unavailable == "no C compiler is on PATH"
+    assert record.status == "complete"

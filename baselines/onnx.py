@@ -4,8 +4,9 @@ A worker that loads one of these imports onnxruntime and tokenizers, and neither
 """
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,15 @@ from baselines.artifacts import cache_key, find_or_make, library_versions, missi
 from baselines.batching import Batching, Padded, Run
 from baselines.folder import CONFIG, TOKENIZER, read_config
 from baselines.labels import label_columns
+from baselines.operators import of_onnx, scratch_prefix
 from baselines.text import TextEncoder, check_length
 from baselines.work import work_facts
-from harness.errors import BenchError, CheckpointError, DeviceError
+from harness.errors import BenchError, CheckpointError, DeviceError, UsageError
 from harness.system import (
     Artifact,
     Logits,
     Placement,
+    Request,
     Settings,
     Sources,
     Workshop,
@@ -43,8 +46,10 @@ class OnnxSystem(Adapter):
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
+        profiled: Callable[[], Any] | None = None,
     ) -> None:
         super().__init__(runner(session), encoder, batching)
+        self._profiled = profiled
         self._session = session
         self._facts = facts
 
@@ -67,6 +72,12 @@ class OnnxSystem(Adapter):
             "batch": self._batching.batch,
             "max_length": self._encoder.max_length,
         }
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator, from a session of its own; UsageError where there is none."""
+        if self._profiled is None:
+            raise UsageError("its session cannot be opened again with the profiler on.")
+        return of_onnx(self._profiled(), lambda session: self._batching.answer(requests, runner(session)))
 
     def close(self) -> None:
         """Release the session."""
@@ -131,11 +142,13 @@ def open_graph(
     facts |= work_facts(read_config(graph.parent))
     session = (opened or open_session)(graph, placement)
     batching = Batching(settings.batch, encoder.pad_id, columns)
-    return OnnxSystem(session, encoder, batching, {**facts, "graph_bytes": graph.stat().st_size})
+    facts["graph_bytes"] = graph.stat().st_size
+    again = None if opened else partial(open_session, graph, placement, profile=True)
+    return OnnxSystem(session, encoder, batching, facts, again)
 
 
-def open_session(graph: Path, placement: Placement) -> Any:  # noqa: ANN401 -- onnxruntime has no types
-    """Return a session with the placement's threads, one operator at a time.
+def open_session(graph: Path, placement: Placement, *, profile: bool = False) -> Any:  # noqa: ANN401
+    """Return a session with the placement's threads, one operator at a time, with its profiler on or off.
 
     Threads spin between operators and for a moment between requests, as ONNX Runtime does by default: that is
     faster than sleeping, and costs energy where there is more than one thread and requests are rare.
@@ -148,6 +161,8 @@ def open_session(graph: Path, placement: Placement) -> Any:  # noqa: ANN401 -- o
         )
     onnxruntime.disable_telemetry_events()
     options = session_options(placement, onnxruntime)
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, scratch_prefix()
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 

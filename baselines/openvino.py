@@ -9,6 +9,7 @@ lengths, and all of these are compiled when the model is loaded, as whoever serv
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from baselines.extras import lacking
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import GRAPH, OnnxVariant, copy_text_side, open_session, runner
+from baselines.operators import CLASSES, of_openvino
 from baselines.text import TextEncoder
 from baselines.work import work_facts
 from harness.errors import DeviceError
@@ -30,6 +32,7 @@ from harness.system import (
     EncodedSequence,
     Logits,
     Placement,
+    Request,
     Settings,
     Sources,
     Workshop,
@@ -64,9 +67,11 @@ class OpenVinoSystem(Adapter):
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
+        profiled: Callable[[], Any],
     ) -> None:
         super().__init__(run_of(compiled), encoder, batching)
         self._compiled = compiled
+        self._profiled = profiled
         self._facts = facts
 
     def describe(self) -> Mapping[str, Any]:
@@ -88,6 +93,21 @@ class OpenVinoSystem(Adapter):
         """Compile for each length, and for each of so many sequences of it together as `counts` says."""
         spans = "spans" in [each.get_any_name() for each in self._compiled.inputs]
         warm(self._run, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator, from a model of its own that counts them."""
+        compiled = self._profiled()
+        request = compiled.create_infer_request()
+        plain, seen = run_of(compiled, request), []
+
+        def run(padded: Padded) -> Logits:
+            logits = plain(padded)
+            seen.append(of_openvino(request))
+            return logits
+
+        self._batching.answer(requests, plain)
+        self._batching.answer(requests, run)
+        return {name: sum(each[name] for each in seen) for name in CLASSES}
 
     def close(self) -> None:
         """Release the model."""
@@ -147,9 +167,9 @@ def open_model(
     compiled = compile_model(artifact.folder / MODEL, placement, precision)
     widths = widths_up_to(settings.max_length)
     warm(run_of(compiled), widths, encoder.pad_id, spans=task.head == "span")
-    return OpenVinoSystem(
-        compiled, encoder, Batching(settings.batch, encoder.pad_id, columns, widths=widths), facts
-    )
+    again = partial(compile_model, artifact.folder / MODEL, placement, precision, profile=True)
+    batching = Batching(settings.batch, encoder.pad_id, columns, widths=widths)
+    return OpenVinoSystem(compiled, encoder, batching, facts, again)
 
 
 def widths_up_to(max_length: int) -> tuple[int, ...]:
@@ -173,7 +193,7 @@ def warm(
             run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)] * count, pad_id))
 
 
-def compile_model(path: Path, placement: Placement, precision: Precision) -> Any:  # noqa: ANN401
+def compile_model(path: Path, placement: Placement, precision: Precision, *, profile: bool = False) -> Any:  # noqa: ANN401 -- a CompiledModel
     """Return the model compiled for these threads: one stream, lowest latency, no pinning of its own."""
     if placement.device != "cpu":
         raise DeviceError(
@@ -185,6 +205,7 @@ def compile_model(path: Path, placement: Placement, precision: Precision) -> Any
         "INFERENCE_NUM_THREADS": str(placement.threads),
         "INFERENCE_PRECISION_HINT": precision,
         "ENABLE_CPU_PINNING": "NO",
+        "PERF_COUNT": "YES" if profile else "NO",
     }
     core = load_openvino().Core()
     return core.compile_model(core.read_model(path), "CPU", wanted)
@@ -195,9 +216,9 @@ def save_model(model: Any, path: Path) -> None:  # noqa: ANN401 -- an openvino.M
     load_openvino().save_model(model, path, compress_to_fp16=False)
 
 
-def run_of(compiled: Any) -> Run:  # noqa: ANN401 -- a CompiledModel
-    """Return the function that answers one padded batch."""
-    request = compiled.create_infer_request()
+def run_of(compiled: Any, request: Any = None) -> Run:  # noqa: ANN401 -- a CompiledModel, an InferRequest
+    """Return the function that answers one padded batch, with this request or one of its own."""
+    request = request or compiled.create_infer_request()
     names = [each.get_any_name() for each in compiled.inputs]
 
     def run(padded: Padded) -> Logits:

@@ -18,6 +18,7 @@ from baselines.batching import Batching, Launch, check_budget
 from baselines.cuda import TRANSFER, on_host, sees_gpu, synchronise
 from baselines.folder import read_config
 from baselines.labels import label_columns
+from baselines.operators import of_torch
 from baselines.queue import Answering, queued
 from baselines.text import TextEncoder, check_length
 from baselines.work import work_facts
@@ -91,6 +92,10 @@ class PyTorchSystem:
             "parameters": sum(parameter.numel() for parameter in self._model.parameters()),
             **work_facts(config.to_dict()),
         }
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator."""
+        return of_torch(lambda: self.predict(requests))
 
     def close(self) -> None:
         """Release the model."""

@@ -145,6 +145,17 @@ class Limit(Facts):
     unavailable: str | None = None
 
 
+class Operators(Facts):
+    """Where the engine's own profiler says that time goes: `seconds` by class of operator over `requests`.
+
+    Measured after the rounds, as a profiler slows what it watches: only the shares mean something.
+    """
+
+    seconds: dict[str, float] = Field(default_factory=dict)
+    requests: int = 0
+    unavailable: str | None = None
+
+
 class Host(Facts):
     """The fingerprint of the machine; `name_sha256` hides its name, `facts` holds what bears on speed."""
 

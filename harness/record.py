@@ -29,6 +29,7 @@ from harness.facts import (
     Limit,
     Moment,
     OfferedLoad,
+    Operators,
     Peak,
     Revision,
     Spent,
@@ -54,6 +55,7 @@ __all__ = [
     "Moment",
     "Observer",
     "OfferedLoad",
+    "Operators",
     "Peak",
     "Percentile",
     "PlacementFacts",
@@ -332,6 +334,7 @@ class Record(Facts):
     load: OfferedLoad | None = None
     idle: Idle | None = None
     limit: Limit | None = None
+    operators: Operators | None = None
     memory: Memory | None = None
     quality: Quality | None = None
     spent: dict[str, Spent] = Field(default_factory=dict)

@@ -248,6 +248,14 @@ class Workshop:
     energy: Energy | None = None
 
 
+@runtime_checkable
+class Profiles(Protocol):
+    """What a system may offer beside `predict`: where the engine itself says that its time goes."""
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Answer the requests with the engine's own profiler on; return seconds by class of operator."""
+
+
 class Variant(Protocol):
     """A named way to a system, in two halves: prepare once and cache, load fast."""
 

@@ -19,12 +19,13 @@ from baselines.extras import lacking
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import copy_text_side
+from baselines.operators import of_torch
 from baselines.pytorch import PyTorchVariant, limit_threads
 from baselines.quiet import quiet_logging
 from baselines.text import TextEncoder, check_length, position_limit
 from baselines.work import work_facts
 from harness.errors import CheckpointError, DeviceError
-from harness.system import Artifact, Logits, Placement, Settings, Sources, Workshop
+from harness.system import Artifact, Logits, Placement, Request, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.candidates import Bench
 from optimized.checks import require_closeness
@@ -59,6 +60,10 @@ class CompiledInt8System(Adapter):
             "batch": self._batching.rule,
             "max_length": self._encoder.max_length,
         }
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator."""
+        return of_torch(lambda: self.predict(requests))
 
     def close(self) -> None:
         """Release the program."""

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from baselines.artifacts import cache_key, cpu_flags, find_or_make, link
-from harness.errors import BenchError, CheckpointError
+from harness.errors import BenchError, CheckpointError, UsageError
 from harness.system import (
     Artifact,
     Example,
     Placement,
     Predictions,
+    Profiles,
     Request,
     Settings,
     Sources,
@@ -56,6 +57,12 @@ class ChosenSystem:
     def describe(self) -> Mapping[str, Any]:
         """Say what the chosen system says, and its variant's name."""
         return {**self._system.describe(), "chosen": self._name}
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator; UsageError where the chosen engine does not say."""
+        if not isinstance(self._system, Profiles):
+            raise UsageError(f"{self._name} has no profiler of its engine.")
+        return self._system.profile(requests)
 
     def close(self) -> None:
         """Release the system."""

@@ -79,16 +79,25 @@ def _print_json(
     import json as encoder
     from dataclasses import asdict
 
+    from harness.limit import lost
+
     shown = [
-        {"variant": record.cell.variant, "unavailable": one} if isinstance(one, str) else asdict(one)
+        {
+            **({"variant": record.cell.variant, "unavailable": one} if isinstance(one, str) else asdict(one)),
+            "operators": record.operators.model_dump() if record.operators else None,
+        }
         for record, one in rows
     ]
-    typer.echo(encoder.dumps({"cores": cores, "products": products, "systems": shown}, indent=1))
+    missing = lost(next(iter(cores.values()))["arithmetic"])
+    said = {"cores": cores, "lost": missing, "products": products, "systems": shown}
+    typer.echo(encoder.dumps(said, indent=1))
 
 
 def _print(
     cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, Standing | str]]"
 ) -> None:
+    from harness.limit import lost
+
     typer.echo("Arithmetic from registers, 10^9 operations a second (a multiply-add is two)")
     for threads, found in cores.items():
         kinds = [
@@ -96,6 +105,8 @@ def _print(
             for name, each in found["arithmetic"].items()
         ]
         typer.echo(f"  {_threads(threads)}: {'; '.join(kinds) or 'no kernel for this CPU'}")
+    for line in lost(next(iter(cores.values()))["arithmetic"]):
+        typer.echo(f"  this processor lacks {line}")
     typer.echo("Reading memory, GB a second, by working set of each thread")
     for threads, found in cores.items():
         sizes = [f"{_size(int(size))} {rate / 1e9:,.0f}" for size, rate in found["bytes_per_second"].items()]
@@ -111,6 +122,7 @@ def _print(
             typer.echo(f"  {_threads(threads)}, {' x '.join(map(str, shape))}: {'; '.join(rates)}")
     if rows:
         _print_rows(rows)
+        _print_operators([record for record, _ in rows])
 
 
 def _print_rows(rows: "list[tuple[Record, Standing | str]]") -> None:
@@ -125,6 +137,26 @@ def _print_rows(rows: "list[tuple[Record, Standing | str]]") -> None:
         shares = f"{100 * one.of_int8:7.1f}% {100 * one.of_own:7.1f}%"
         rates = f"{one.operations / 1e9:9.3f} {one.per_second / 1e9:8.1f}"
         typer.echo(f"{place} {one.precision:8} {rates} {shares}")
+
+
+def _print_operators(records: "list[Record]") -> None:
+    """Say where each engine's own profiler says that time goes, in shares; why not, where it does not."""
+    known = [record for record in records if record.operators]
+    if not known:
+        typer.echo("Where time goes by the engines' own profilers: measured with `--roofline` at the run.")
+        return
+    names = next(
+        (list(one.operators.seconds) for one in known if one.operators and one.operators.seconds), []
+    )
+    typer.echo("Where time goes, by each engine's own profiler (which slows it: read the shares)")
+    typer.echo(f"  {'system':28} {'scenario':13} {' '.join(f'{name:>13}' for name in names)}")
+    for record in known:
+        place, found = f"  {record.cell.variant:28} {record.cell.scenario:13}", record.operators
+        if found is None or not sum(found.seconds.values()):
+            typer.echo(f"{place} {found.unavailable if found else ''}")
+            continue
+        whole = sum(found.seconds.values())
+        typer.echo(f"{place} {' '.join(f'{100 * found.seconds[name] / whole:12.1f}%' for name in names)}")
 
 
 def _threads(count: str) -> str:

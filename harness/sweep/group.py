@@ -21,6 +21,7 @@ from harness.idle import LENGTHS_S, idle_window, why_not
 from harness.sweep.cells import Cell
 from harness.sweep.crew import WARMUP_REQUESTS, Crew
 from harness.sweep.journal import Entry, launches, rounds_done
+from harness.sweep.launch import Worker
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator, count_up
 from harness.sweep.plan import Plan
@@ -29,6 +30,9 @@ from harness.sweep.slices import round_order
 from harness.sweep.stopping import STEP, Rule, why_stop, widest_half_width
 from harness.sweep.wire import failure_of
 from harness.watch import Look, between
+
+PROFILED = 16
+"""Requests that are answered with an engine's own profiler on: shares need few."""
 
 
 @dataclass(slots=True)
@@ -218,13 +222,20 @@ class Group:
                 rest = {"indexes": list(self.rest), **found["answered"]}
                 self._keep({"kind": "completed", "cell": cell.id, **rest})
                 self._keep({"kind": "memory", "cell": cell.id, **found["memory"]})
+                if "operators" in found:
+                    self._keep({"kind": "operators", "cell": cell.id, **found["operators"]})
 
     def _complete_one(self, cell: Cell) -> dict[str, Any]:
         with self._crew.turn(cell) as worker:
             answered = worker.ask("complete", count_up(self.narrator), indexes=list(self.rest))
             # a program from file to file is gone by now: its worker has watched it while it ran
             memory = answered.pop("memory") if "memory" in answered else self._memory(worker.pid)
-        return {"answered": answered, "memory": memory}
+            # last: a profiled engine is loaded beside the one whose memory was just read
+            more = {"operators": self._profiled(worker)} if self.plan.roofline else {}
+        return {"answered": answered, "memory": memory, **more}
+
+    def _profiled(self, worker: Worker) -> dict[str, Any]:
+        return worker.ask("profile", indexes=list(self.slices[0])[:PROFILED])
 
     def _memory(self, pid: int) -> dict[str, Any]:
         return self.machine.memory(pid).model_dump()

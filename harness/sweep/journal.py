@@ -7,6 +7,7 @@
 {"kind": "searched",  "cell", "highest_rate", "capacity", "trials"}   when a promise was asked for
 {"kind": "failed",    "cell", "failure": {...}}
 {"kind": "memory",    "cell", "peak_bytes", "counted_as"}
+{"kind": "operators", "cell", "seconds", "requests" or "unavailable"} where the limit was asked for
 {"kind": "idle",      "cell", "when", "readings" or "unavailable"}    before the first round, after the last
 {"kind": "stopped",   "cell", "reason", "rounds", "half_width"}       when rounds were added until enough
 """
@@ -32,6 +33,7 @@ class CellJournal:
     idle: dict[str, Entry] = field(default_factory=dict)
     """By when; of several before, the first."""
     searched: Entry | None = None
+    operators: Entry | None = None
 
     @property
     def timed_answers(self) -> dict[int, str]:
@@ -124,5 +126,7 @@ def _place(gathered: CellJournal, entry: Entry) -> None:
     elif entry["kind"] == "idle":
         keep = gathered.idle.setdefault if entry["when"] == "before" else gathered.idle.__setitem__
         keep(entry["when"], entry)
+    elif entry["kind"] == "operators":
+        gathered.operators = entry
     elif entry["kind"] == "searched":
         gathered.searched = entry

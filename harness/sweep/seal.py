@@ -20,6 +20,7 @@ from harness.record import (
     Memory,
     ModelFacts,
     Observer,
+    Operators,
     Percentile,
     PlacementFacts,
     Quality,
@@ -88,6 +89,7 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
         load=offered_load(cell, journal, plan.seed),
         idle=_idle(journal),
         limit=shared.beside.limit if plan.device == "cpu" else None,
+        operators=_operators(journal),
         memory=_memory(journal),
         quality=_quality(task, shared, cell, journal, answers),
         spent=_spent(task, shared, cell, journal),
@@ -160,6 +162,13 @@ def _idle(journal: CellJournal) -> Idle | None:
         after=after.get("readings", ()),
         unavailable=before.get("unavailable"),
     )
+
+
+def _operators(journal: CellJournal) -> Operators | None:
+    if journal.operators is None:
+        return None
+    said = {name: value for name, value in journal.operators.items() if name in Operators.model_fields}
+    return Operators(**said)
 
 
 def _memory(journal: CellJournal) -> Memory | None:

@@ -23,7 +23,7 @@ from harness.sweep.files import Files, Instruments, split_rows
 from harness.sweep.hello import introduction
 from harness.sweep.opened import Clocks, Opened, Order
 from harness.sweep.spawn import program_of
-from harness.system import Artifact, Checkpoint, Energy, Placement, Settings, Sources, Workshop
+from harness.system import Artifact, Checkpoint, Energy, Placement, Profiles, Settings, Sources, Workshop
 from harness.tasks import TaskWords, task_of
 from harness.tasks.base import Task, split_path
 
@@ -58,6 +58,7 @@ class Session:
             "warm": self.warm,
             "visit": self.visit,
             "complete": self.complete,
+            "profile": self.profile,
             "close": self.close,
         }
         if message["do"] == "hello":
@@ -189,6 +190,19 @@ class Session:
             self._shelf.keep(opened.requests)
         cut = sum(any(part.cut for part in request.sequences) for request in opened.requests.values())
         return {"answers": answers, "truncated": cut}
+
+    def profile(self, indexes: Sequence[int]) -> dict[str, Any]:
+        """Answer some examples with the engine's own profiler on; no cell fails for want of one."""
+        system: Any = self._opened.system if self._opened else None
+        if not isinstance(system, Profiles):
+            return {"unavailable": "its engine has no profiler here"}
+        opened = self._ready()
+        opened.encode(indexes)
+        try:
+            seconds = system.profile([opened.requests[index] for index in indexes])
+        except Exception as problem:  # noqa: BLE001 -- an engine's own, beside what was asked for
+            return {"unavailable": (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")}
+        return {"seconds": dict(seconds), "requests": len(indexes)}
 
     def close(self) -> dict[str, Any]:
         """Release the system."""

@@ -297,3 +297,13 @@ def test_a_limit_that_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Pa
     assert record.limit is not None
     assert record.limit.unavailable == "no C compiler is on PATH"
     assert record.status == "complete"
+
+
+def test_where_an_engines_time_goes_is_kept_or_why_it_does_not_say(tmp_path: Path) -> None:
+    """With the limit; a system without a profiler is measured all the same."""
+    world = World(tmp_path)
+    world.machine = replace(world.machine, peaks=lambda _: "no C compiler is on PATH")
+    (record, *_) = measured(world, roofline=True).values()
+    assert record.operators is not None
+    assert record.operators.unavailable == "its engine has no profiler here"
+    assert record.status == "complete"

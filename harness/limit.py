@@ -88,8 +88,8 @@ def lost(arithmetic: Mapping[str, Any]) -> list[str]:
     lines = []
     if "vpmaddubsw" in instructions.get("int8", ""):
         lines.append(
-            "int8 without VNNI: three instructions where VNNI has one, and sums of two products saturate at "
-            "16 bits, so weights may have to keep to 7 bits (docs/int8.md)"
+            "int8 without VNNI: nine instructions where VNNI has four, and sums of products in 16 bits, so "
+            "numbers have to keep to 7 bits (docs/int8.md, docs/native.md)"
         )
     if "bf16" not in instructions:
         lines.append("bf16: no instruction for it, so the variants in bfloat16 are left out")

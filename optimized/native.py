@@ -6,6 +6,7 @@ scale for each token (as in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, sectio
 depend on what it is batched with. Of the last layer only what the head reads is computed.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from baselines import operators
 from baselines.artifacts import cache_key, find_or_make, library_versions, link, missing
 from baselines.folder import read_config
 from baselines.labels import label_columns
@@ -37,7 +39,7 @@ from harness.tasks.base import Task
 from optimized import native_build
 from optimized.candidates import Bench, sha256_of
 from optimized.checks import BATCH, batch_dependence, require_closeness
-from optimized.native_engine import Engine, Library, facts_of
+from optimized.native_engine import CLASSES, Engine, Library, facts_of
 from optimized.native_layout import Facts
 
 _VERSION = 1
@@ -70,6 +72,15 @@ class NativeSystem:
             return Predictions(np.empty((0, len(self._columns)), np.float32), offsets_of(requests))
         logits = self._engine.answer(sequences)[:, self._columns]
         return Predictions(np.ascontiguousarray(logits), offsets_of(requests))
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator: the time of a call, shared out by ticks."""
+        self.predict(requests)
+        before, begun = self._engine.spent(), time.perf_counter()
+        self.predict(requests)
+        seconds, ticks = time.perf_counter() - begun, self._engine.spent() - before
+        shares = dict(zip(CLASSES, seconds * ticks / ticks.sum(), strict=True))
+        return {name: float(shares.get(name, 0.0)) for name in operators.CLASSES}
 
     def describe(self) -> Mapping[str, Any]:
         """Say what was compiled and how it is used."""

@@ -16,6 +16,9 @@ from harness.system import EncodedSequence, Logits
 from optimized.native_layout import Arrays, Facts, Layout
 
 _ALIGNED = 64  # bytes: no load of a vector crosses a cache line
+CLASSES = ("linears", "attention", "normalisation", "rounding", "rest")
+"""What kernels/encoder.c counts time by, in its order; the activation is fused into linears."""
+
 _POINTER = ctypes.c_void_p
 _INT = ctypes.c_int32
 
@@ -65,6 +68,7 @@ class Library:
         self.dot = self.calls.encoder_dot().decode()
         self.calls.encoder_open.restype = _POINTER
         self.calls.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
+        self.calls.encoder_spent.argtypes = (_POINTER, _POINTER)
         self.calls.encoder_close.argtypes = (_POINTER,)
         self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
 
@@ -93,6 +97,12 @@ class Engine:
         arrays = (ids, segments, offsets, order, spans, logits)
         self._library.calls.encoder_answer(self._handle, len(sequences), *map(_address, arrays))
         return logits
+
+    def spent(self) -> npt.NDArray[np.uint64]:
+        """Return ticks of all threads since the engine was opened, by class as `CLASSES` orders them."""
+        ticks = np.zeros(len(CLASSES), np.uint64)
+        self._library.calls.encoder_spent(self._handle, ticks.ctypes.data)
+        return ticks
 
     def close(self) -> None:
         """End the threads and release what C holds."""

@@ -7,12 +7,12 @@ from harness.estimate import Estimate, Unavailable, time_per_request
 from harness.limit import limit_of, lost, share_of_limit
 from harness.record import Limit, Peak, PlacementFacts, Record
 
-PAIRS = "vpmaddubsw + vpmaddwd + vpaddd, 256 bits"
+FOURS = "4 vpmaddubsw + 3 vpaddw + vpmaddwd + vpaddd, 256 bits"
 WORK = {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32}
 LIMIT = Limit(
     threads=1,
     peaks={
-        "int8": Peak(instruction=PAIRS, before=300e9, after=400e9),
+        "int8": Peak(instruction=FOURS, before=300e9, after=400e9),
         "fp32": Peak(instruction="vfmadd, 256 bits", before=100e9),
     },
 )
@@ -40,7 +40,7 @@ def test_a_share_is_operations_over_time_and_the_higher_peak() -> None:
 
 def test_a_second_measurement_that_failed_leaves_the_first() -> None:
     """300 G/s, which makes it 6.7 %."""
-    once = LIMIT.model_copy(update={"peaks": {"int8": Peak(instruction=PAIRS, before=300e9)}})
+    once = LIMIT.model_copy(update={"peaks": {"int8": Peak(instruction=FOURS, before=300e9)}})
     assert limit_of(measured(once)) == 300e9
     found = share_of_limit(measured(once))
     assert isinstance(found, Estimate)
@@ -66,7 +66,7 @@ def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
 
 def test_what_a_processor_lacks_is_said_by_what_could_be_measured() -> None:
     """AVX2 alone lacks three things, the full set none."""
-    narrow = {"int8": {"instruction": PAIRS}, "fp32": {"instruction": "vfmadd, 256 bits"}}
+    narrow = {"int8": {"instruction": FOURS}, "fp32": {"instruction": "vfmadd, 256 bits"}}
     assert [line.partition(":")[0] for line in lost(narrow)] == ["int8 without VNNI", "bf16", "AVX-512"]
     wide = {"int8": "vpdpbusd, 512 bits", "bf16": "vdpbf16ps, 512 bits", "fp32": "vfmadd, 512 bits"}
     assert lost({name: {"instruction": words} for name, words in wide.items()}) == []

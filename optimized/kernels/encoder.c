@@ -31,10 +31,13 @@ typedef struct {
   float *hidden, *queries, *keys[2], *values[2], *pooled;
 } Table;
 
-/* What each thread has for itself */
+enum { LINEARS, ATTENTION, NORMALISATION, ROUNDING, REST, CLASSES };
+
+/* What each thread has for itself; `spent` counts ticks by class of work, `last` is when it was last looked at */
 typedef struct {
   Rounded rounded;
   float *wide, *scores;
+  uint64_t spent[CLASSES], last;
 } Desk;
 
 typedef struct {
@@ -57,8 +60,20 @@ typedef struct {
 
 enum { NO_DENSE, DENSE_TANH, DENSE_RELU, DENSE_GELU };
 
+/* What was done since the last look was of this class: a look costs some ten nanoseconds, a block microseconds */
+static void done(Desk *desk, int class) {
+  uint64_t now = __builtin_ia32_rdtsc();
+  desk->spent[class] += now - desk->last, desk->last = now;
+}
+
 static void round_rows(const float *rows, long stride, long count, long inputs, Desk *desk) {
   for (long r = 0; r < count; r++) round_row(rows + r * stride, inputs, &desk->rounded, r);
+  done(desk, ROUNDING);
+}
+
+static void normalise_rows(float *rows, long stride, long count, long width, const float *gain, const float *shift, float epsilon, Desk *desk) {
+  for (long r = 0; r < count; r++) normalise(rows + r * stride, width, gain, shift, epsilon);
+  done(desk, NORMALISATION);
 }
 
 static void embed(const Engine *engine, const int32_t *ids, const int32_t *segments, float *hidden, long from, long to) {
@@ -80,9 +95,11 @@ static void project(const Engine *engine, const Layer *layer, Table *table, Desk
   product(PLAIN, &layer->query, &desk->rounded, rows, table->queries + from * engine->inner_stride, engine->inner_stride);
   product(PLAIN, &layer->value, &desk->rounded, rows, table->values[side] + from * engine->inner_stride, engine->inner_stride);
   product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, engine->wide_stride);
+  done(desk, LINEARS);
   float *keys = table->keys[side] + from;
   for (long column = 0; column < inner; column++, keys += engine->key_stride)
     for (long r = 0; r < rows; r++) keys[r] = desk->wide[r * engine->wide_stride + column];
+  done(desk, ATTENTION);
 }
 
 /* The rest of the layer for rows from..to */
@@ -92,14 +109,18 @@ static void advance(const Engine *engine, const Layer *layer, Table *table, Desk
   float *hidden = table->hidden + from * stride;
   Asked asked = {tokens, layer->head_size, layer->heads, table->keys[side], table->values[side], engine->key_stride, engine->inner_stride};
   attend(&asked, rows, table->queries + from * engine->inner_stride, engine->inner_stride, desk->scores, desk->wide, engine->wide_stride);
+  done(desk, ATTENTION);
   round_rows(desk->wide, engine->wide_stride, rows, layer->out.inputs, desk);
   product(RESIDUAL, &layer->out, &desk->rounded, rows, hidden, stride);
-  for (long r = 0; r < rows; r++) normalise(hidden + r * stride, model->hidden, layer->gain[0], layer->shift[0], model->epsilon);
+  done(desk, LINEARS);
+  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[0], layer->shift[0], model->epsilon, desk);
   round_rows(hidden, stride, rows, model->hidden, desk);
   product(layer->activation, &layer->up, &desk->rounded, rows, desk->wide, engine->wide_stride);
+  done(desk, LINEARS);
   round_rows(desk->wide, engine->wide_stride, rows, layer->down.inputs, desk);
   product(RESIDUAL, &layer->down, &desk->rounded, rows, hidden, stride);
-  for (long r = 0; r < rows; r++) normalise(hidden + r * stride, model->hidden, layer->gain[1], layer->shift[1], model->epsilon);
+  done(desk, LINEARS);
+  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[1], layer->shift[1], model->epsilon, desk);
 }
 
 static float activated(int kind, float x) {
@@ -150,13 +171,16 @@ static void answer(const Engine *engine, const Call *call, Meeting *meeting, Tab
   const int32_t *ids = call->ids + call->offsets[which], *segments = call->segments + call->offsets[which];
   long tokens = call->offsets[which + 1] - call->offsets[which];
   long begin = tokens * number / meeting->size, end = tokens * (number + 1) / meeting->size;
+  desk->last = __builtin_ia32_rdtsc();
   embed(engine, ids, segments, table->hidden, begin, end);
+  done(desk, REST);
   for (long from = begin; from < end; from += BLOCK)
     project(engine, model->layer, table, desk, 0, from, from + BLOCK < end ? from + BLOCK : end);
   for (int depth = 0; depth < model->layers; depth++) {
     int last = depth + 1 == model->layers;
     long stop = last && !model->spans ? (number == 0 ? 1 : begin) : end; /* the first token alone, or all */
     meet(meeting);
+    done(desk, REST);
     for (long from = begin; from < stop; from += BLOCK) {
       long to = from + BLOCK < stop ? from + BLOCK : stop;
       advance(engine, model->layer + depth, table, desk, depth & 1, tokens, from, to);
@@ -166,6 +190,7 @@ static void answer(const Engine *engine, const Call *call, Meeting *meeting, Tab
   if (model->spans) meet(meeting);
   if (number == 0) head(engine, table, call->spans ? call->spans + which * 2 * model->spans : NULL, call->logits + which * model->labels);
   meet(meeting); /* the table is free again */
+  done(desk, REST);
 }
 
 static void share_rows(void *job, int number) {
@@ -190,6 +215,14 @@ EXPORT void encoder_layout(int32_t *out) {
 }
 
 EXPORT const char *encoder_dot(void) { return DOT; }
+
+/* Ticks of all threads since the engine was opened, by class */
+EXPORT void encoder_spent(const Engine *engine, uint64_t *out) {
+  for (int class = 0; class < CLASSES; class++) {
+    out[class] = 0;
+    for (int i = 0; i < engine->crew->size; i++) out[class] += engine->desks[i].spent[class];
+  }
+}
 
 EXPORT void encoder_close(Engine *engine) {
   if (!engine) return;

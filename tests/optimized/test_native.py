@@ -20,6 +20,7 @@ from sequences import sequence
 from baselines.batching import pad
 from baselines.classifier import load_classifier, runner
 from baselines.narrow import layers_of
+from baselines.operators import CLASSES
 from harness.errors import CheckpointError, DeviceError
 from harness.system import Logits, Placement, Request, Settings
 from harness.tasks import get_task
@@ -279,6 +280,17 @@ def test_answers_do_not_depend_on_a_batch_and_the_manifest_says_so(boolq_folder:
     assert manifest["batch_dependence"]["max_logit_difference"] == 0
     assert 0 < manifest["agreement"]["max_logit_difference"] < manifest["agreement"]["bound"]
     assert manifest["activations"] == "int8, one scale for a token"
+
+
+@needs_compiler
+def test_its_profile_names_every_class_and_adds_up_to_its_time(boolq_folder: Path, cache: Path) -> None:
+    """Linear maps take some, and what it fuses into them (the activation) none of its own."""
+    system = tiny.opened(NativeVariant(), BOOLQ, boolq_folder, cache, tiny.SHORT)
+    seconds = system.profile(system.encode(tiny.examples(4)))  # type: ignore[attr-defined]
+    system.close()
+    assert tuple(seconds) == CLASSES
+    assert seconds["linears"] > 0
+    assert seconds["activation"] == 0
 
 
 @needs_compiler

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.sweep.machine import Machine
 
 
-NEEDS_A_GPU = "A GPU needs NVIDIA's driver, nvidia-ml-py, and a build of PyTorch for CUDA (docs/gpu.md)"
+NEEDS_A_GPU = "It needs NVIDIA's driver, nvidia-ml-py, and a PyTorch that is built for CUDA (docs/gpu.md)"
 
 
 def doctor(

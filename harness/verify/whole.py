@@ -18,6 +18,10 @@ OF_A_SIDE = ("model", "software", "configuration")
 """What the sides of a gate may differ in: that is what they are compared for."""
 
 
+OF_A_DEVICE = ("energy", "configuration")
+"""What is one device's own in a run of several: its meter, and its variants."""
+
+
 def _shared(record: "Record") -> list[str]:
     return [name for name in SHARED if not (MARK in record.cell.variant and name in OF_A_SIDE)]
 
@@ -27,9 +31,11 @@ def check_whole(check: Check, sealed: Sequence[Sealed]) -> None:
     if not sealed:
         return
     first = sealed[0].record
+    by_device = {one.record.cell.device: one.record for one in reversed(sealed)}
     for one in sealed[1:]:
         for name in _shared(one.record):
-            same = getattr(one.record, name) == getattr(first, name)
+            like = by_device[one.record.cell.device] if name in OF_A_DEVICE else first
+            same = getattr(one.record, name) == getattr(like, name)
             check.holds(one.name, f"{name}: it is not that of the run's other records", so=same)
     groups: dict[str, list[Record]] = defaultdict(list)
     for one in sealed:

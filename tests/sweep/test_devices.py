@@ -133,6 +133,7 @@ def test_the_report_has_a_table_for_each_device(world: World, capsys: pytest.Cap
     assert "boolq on cpu" in out
     assert "boolq on cuda:0" in out
     assert len(Store(world.store).runs()) == 1
+    assert call(["verify", str(world.store)], world.toolbox()) == 0
 
 
 def test_the_processor_stands_beside_the_board_and_in_a_sum_with_a_name(

@@ -47,8 +47,9 @@ class OnnxSystem(Adapter):
         batching: Batching,
         facts: Mapping[str, Any],
         profiled: Callable[[], Any] | None = None,
+        run: Run | None = None,
     ) -> None:
-        super().__init__(runner(session), encoder, batching)
+        super().__init__(run or runner(session), encoder, batching)
         self._profiled = profiled
         self._session = session
         self._facts = facts
@@ -130,13 +131,17 @@ def open_graph(
     settings: Settings,
     manifest: Mapping[str, Any],
     opened: Callable[[Path, Placement], Any] | None = None,
+    answering: Callable[[Any], Run] | None = None,
 ) -> OnnxSystem:
-    """Open a graph that has config.json and tokenizer.json beside it; `opened` makes the session."""
+    """Open a graph that has config.json and tokenizer.json beside it.
+
+    `opened` makes the session, and `answering` what answers with it.
+    """
     encoder = TextEncoder(graph.parent, settings.max_length)
     columns = label_columns(read_config(graph.parent), task, graph.parent.name)
     known = (
         *("opset", "exporter", "attention", "nodes", "fused_nodes", "graph"),
-        *("weights", "activations", "reduce_range", "kept_float"),
+        *("weights", "activations", "reduce_range", "kept_float", "around"),
     )
     facts = {name: manifest[name] for name in known if name in manifest}
     facts |= work_facts(read_config(graph.parent))
@@ -144,11 +149,19 @@ def open_graph(
     batching = Batching(settings.batch, encoder.pad_id, columns)
     facts["graph_bytes"] = graph.stat().st_size
     again = None if opened else partial(open_session, graph, placement, profile=True)
-    return OnnxSystem(session, encoder, batching, facts, again)
+    return OnnxSystem(session, encoder, batching, facts, again, answering and answering(session))
 
 
-def open_session(graph: Path, placement: Placement, *, profile: bool = False) -> Any:  # noqa: ANN401
+def open_session(
+    graph: Path,
+    placement: Placement,
+    *,
+    profile: bool = False,
+    change: Callable[[Any], None] | None = None,
+) -> Any:  # noqa: ANN401 -- onnxruntime has no types
     """Return a session with the placement's threads, one operator at a time, with its profiler on or off.
+
+    `change` may set its options otherwise.
 
     Threads spin between operators and for a moment between requests, as ONNX Runtime does by default: that is
     faster than sleeping, and costs energy where there is more than one thread and requests are rare.
@@ -163,6 +176,8 @@ def open_session(graph: Path, placement: Placement, *, profile: bool = False) ->
     options = session_options(placement, onnxruntime)
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, scratch_prefix()
+    if change:
+        change(options)
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 

@@ -54,6 +54,7 @@ SETTINGS = (
     "DNNL_",
     "ORT_",
     "TORCH_",
+    "GLIBC_TUNABLES",
     "MALLOC_",
     "LD_PRELOAD",
 )

@@ -29,7 +29,7 @@ from harness.system import (
 from harness.tasks.base import Task
 from optimized.candidates import sha256_of
 
-_VERSION = 2
+_VERSION = 3
 _FOLDER = "system"
 _SHARED = ("agreement", "batch_dependence", "calibration", "weights", "activations", "kept_float")
 """What a manifest says of the artifact that was kept, where reports look for it."""
@@ -103,6 +103,7 @@ class FastestVariant:
                 "chosen": chosen,
                 "chosen_because": "the lowest median time" if seconds else "not measured: no trial examples",
                 "seconds_per_request": seconds or "unavailable, because there were no trial examples",
+                "trials": _trials(made),
                 "refused": refused,
                 _FOLDER: dict(kept),
             }
@@ -160,3 +161,8 @@ class FastestVariant:
         finally:
             for system in systems.values():
                 system.close()
+
+
+def _trials(made: Mapping[str, Artifact]) -> dict[str, Any]:
+    """Return what the engines tried on their own, by variant, whoever was chosen."""
+    return {name: each.manifest["trials"] for name, each in made.items() if "trials" in each.manifest}

@@ -14,15 +14,16 @@ from optimized.native import NativeVariant
 from optimized.openvino_int8 import OpenVinoInt8Variant
 from optimized.static_int8 import StaticInt8Variant
 from optimized.tokens import TOKENS
+from optimized.tuned import TunedVariant
 
 
 def variants() -> tuple[Variant, ...]:
     """Return every variant of this package, in the order of `bench list`."""
     quantised = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), CTranslate2Int8Variant())
-    rounded = (*quantised, NativeVariant())
+    rounded = (NativeVariant(), *quantised)
     # float32 last: what is left where nothing rounded is close enough
-    fastest = FastestVariant((*rounded, *openvino.VARIANTS[1:], FusedVariant()))
+    fastest = FastestVariant((TunedVariant(), *rounded, *openvino.VARIANTS[1:], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
     together = (BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
-    mine = (FusedVariant(), *rounded, CompiledInt8Variant(), *together, fastest)
+    mine = (FusedVariant(), *rounded, TunedVariant(), CompiledInt8Variant(), *together, fastest)
     return (*mine, *EARLY_EXIT, *TOKENS, *pytorch.HALF_PRECISION, *batched)

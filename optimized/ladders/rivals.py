@@ -16,6 +16,7 @@ _ENGINES = {
     "onnx-fp32": "ONNX Runtime fp32",
     "onnx-int8-static": "ONNX Runtime static int8",
     "onnx-int8": "ONNX Runtime dynamic int8, raw or fused",
+    "onnx-int8-tuned": "the same in the session that is fastest here: mask, arena, spinning, binding",
     "openvino-fp32": "OpenVINO fp32",
     "openvino-bf16": "OpenVINO bfloat16",
     "openvino-int8": "OpenVINO int8 (NNCF)",

@@ -15,6 +15,7 @@ from harness.cli.options import (
     LabelColumn,
     LabelNames,
     MaxLength,
+    MeterName,
     MetricName,
     Quiet,
     Seed,
@@ -51,6 +52,7 @@ def train(
         ),
     ] = "minilm",
     device: DeviceName = "cpu",
+    meter: MeterName = "",
     epochs: Annotated[
         int, typer.Option(min=0, help="Passes over the training split; 0: a random head, for speed only.")
     ] = 4,
@@ -74,6 +76,7 @@ def train(
     toolbox: Toolbox = context.obj
     with narrator(quiet=quiet) as told:
         if model == "scratch":
+            _no_meter(meter)
             facts = _from_scratch(toolbox, output, seed, told)
         else:
             settings = {
@@ -86,7 +89,7 @@ def train(
             own = own_data(text, label, metric, labels, held_out)
             asked = (task, data, own)
             limits = {"resume": not fresh, "at_most_s": None if at_most is None else at_most * 60}
-            facts = _fine_tuned(toolbox, asked, model, output, device, settings, told, limits)
+            facts = _fine_tuned(toolbox, asked, model, output, device, meter, settings, told, limits)
     _show(facts, output, json=json)
 
 
@@ -96,6 +99,7 @@ def _fine_tuned(
     model: str,
     output: Path,
     device: str,
+    meter_asked: str,
     settings: dict[str, Any],
     told: "Narrator",
     limits: dict[str, Any],
@@ -104,15 +108,16 @@ def _fine_tuned(
     from harness.data import load_split
     from harness.data.own import find
     from harness.device import one_device
+    from harness.sweep.metering import metered
 
     machine = toolbox.machine()
     device = one_device(device)
     machine.check_device(device)
+    meter = metered(machine, device, meter_asked).choice.meter
     found = find(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
     task, split = found.task, load_split(found.task, found.data, "train")
     training = toolbox.training()
     checkpoint = training.resolve(model, task, FolderCache(toolbox.cache()))
-    meter = machine.choose_meter(device).meter
     mark = meter.start() if meter else None
     return training.finetune(
         task,
@@ -127,6 +132,14 @@ def _fine_tuned(
         energy=(lambda: _readings(meter.read(mark))) if meter else None,
         **limits,
     )
+
+
+def _no_meter(asked: str) -> None:
+    from harness.errors import UsageError
+
+    if asked not in ("", "none"):
+        remedy = "Leave it out, or name another --model."
+        raise UsageError("the embedded encoder is made without a meter.", where="--meter", remedy=remedy)
 
 
 def _from_scratch(toolbox: Toolbox, output: Path, seed: int, told: "Narrator") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from worlds import World, boolq_folder
 from harness.catalog import Training
 from harness.cli.app import call
 from harness.errors import CheckpointError
+from harness.meters.base import Choice
 from harness.system import Cache, Checkpoint
 from harness.tasks.base import Task
 
@@ -91,6 +92,26 @@ def test_the_energy_of_training_is_that_of_its_window(
     assert (reading["grade"], reading["source"]) == ("measured", "fake meter")
 
 
+def test_the_meter_of_training_is_the_one_that_was_asked_for(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in `bench run`: a name reaches the one place that chooses, and `none` measures nothing."""
+    named: list[str] = []
+    world = World(tmp_path)
+    usual = world.machine.choose_meter("cpu")
+
+    def choose(_device: str, wanted: str = "") -> Choice:
+        named.append(wanted)
+        return Choice(None, ()) if wanted == "none" else usual
+
+    world.machine = replace(world.machine, choose_meter=choose)
+    words = ["--data", trainable(world), "-o", str(tmp_path / "m"), "--json", "--quiet", "--meter"]
+    for name, read in (("fake", True), ("none", False)):
+        assert bench(world, asked, *words, name) == 0
+        assert bool(json.loads(capsys.readouterr().out)["energy"]) is read
+    assert named == ["fake", "none"]
+
+
 def test_without_data_the_embedded_sample_is_learned(tmp_path: Path, asked: dict[str, Any]) -> None:
     """Its training rows are generated."""
     assert bench(World(tmp_path), asked, "--task", "rte", "-o", str(tmp_path / "m"), "-q") == 0
@@ -115,6 +136,7 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--data", "nowhere"], "there is no such folder"),
         (["--device", "gpu"], "Devices are cpu, cuda and cuda:N"),
         (["--epochs", "-1"], "--epochs"),
+        (["--model", "scratch", "--meter", "rapl"], "made without a meter"),
         (["--learning-rate", "0"], "--learning-rate"),
     ],
 )

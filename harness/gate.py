@@ -230,7 +230,7 @@ _QUIETER = "Stop other work on the machine, measure more rounds (--rounds), or g
 _STEPS: dict[Status, str] = {
     "holds": "",
     "regression": "Find what brought it (`bench track`), or, if it is meant, raise the limit or pin anew.",
-    "too noisy": "Measure more rounds (--rounds 21) or more examples (--limit), on a quieter machine.",
+    "too noisy": "Measure more rounds (--rounds 44) or more examples (--limit), on a quieter machine.",
     "could not measure": "",
 }
 

@@ -6,6 +6,7 @@ batch's in `batch`, nobody's in `offline`. The same function serves the record a
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from harness.estimate import PercentileFacts, percentile
 from harness.scenarios import get_scenario
@@ -40,6 +41,17 @@ def whole_calls(window: Window, size: int) -> list[int]:
     """Return the nanoseconds of the calls of `size` requests; a smaller one that ends a pass is left out."""
     calls, whole = -(-len(window.examples) // size), len(window.examples) // size
     return [ns for at, ns in enumerate(window.call_ns) if at % calls < whole]
+
+
+def call_medians(scenario: str, passes: int, call_ns: Sequence[int]) -> tuple[int, ...]:
+    """Return the nanoseconds of each call of a slice, the median over so many passes.
+
+    Empty where one call does not follow the other, and where a call is the whole slice.
+    """
+    calls = len(call_ns) // passes
+    if scenario not in ("single-stream", "batch") or calls < 2 or min(call_ns) < 1:  # noqa: PLR2004
+        return ()
+    return tuple(round(median(call_ns[at::calls])) for at in range(calls))
 
 
 def _calls(window: Window, size: int) -> list[Sequence[int]]:

@@ -164,10 +164,11 @@ class Round(Facts):
     time of others on our CPUs (SMT siblings included) and on all other CPUs, what the hypervisor took from
     ours, and what the harness's own parent process used; None where the kernel hides it.
 
-    A window repeats its slice in whole `passes`. `token_squares` sums the squares of the sequences' lengths.
-    Where requests arrive at a rate, `offered_ns` is how long they kept arriving and `late_ns` how late the
-    harness woke up for one, the median. `cycles` and `instructions` are those of the process tree in the
-    window.
+    A window repeats its slice in whole `passes`. `asked_ns` is how long each call took, in the order of the
+    slice, the median over passes: empty where calls do not follow one another, or one is the whole slice.
+    `token_squares` sums the squares of the sequences' lengths. Where requests arrive at a rate, `offered_ns`
+    is how long they kept arriving and `late_ns` how late the harness woke up for one, the median. `cycles`
+    and `instructions` are those of the process tree in the window.
     """
 
     index: int
@@ -186,6 +187,7 @@ class Round(Facts):
     steal_ns: int | None = None
     parent_cpu_ns: int | None = None
     passes: int = 1
+    asked_ns: tuple[int, ...] = ()
     token_squares: int | None = None
     offered_ns: int | None = None
     late_ns: int | None = None

@@ -1,9 +1,10 @@
 """How surely two systems differ: the p-value of a paired comparison, from its ratios round by round.
 
 If both are the same, the names of the two visits of a round are interchangeable, so the logarithm of their
-ratio is symmetric around zero, whatever the noise. Neither a sign test nor sign flips can use that at the
-levels a family asks for: 11 rounds give no p-value below 2 / 2^11 = 0.001, and twenty verdicts at 1 % in all
-ask for 0.0005. The test is therefore Student's t on the logarithms, made to last on a real machine:
+ratio is symmetric around zero, whatever the noise. (Where requests were timed one by one, `harness.pairs`
+tells more than totals of rounds do.) Neither a sign test nor sign flips can use that at the levels a family
+asks for: 11 rounds give no p-value below 2 / 2^11 = 0.001, and twenty verdicts at 1 % in all ask for 0.0005.
+The test is therefore Student's t on the logarithms, made to last on a real machine:
 
     outliers     the outer tenth of the rounds on both sides is moved in to its neighbours (J. Tukey and
                  D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
@@ -11,23 +12,28 @@ ask for 0.0005. The test is therefore Student's t on the logarithms, made to las
     launches     two processes of one program differ a little for as long as they live: a fixed allowance, or
                  what is seen between three launches or more, goes into the standard error
 
-All of it is done on lists: rounds are few, and a report has thousands of ratios.
-
 What this does on real machines is shown by replay: docs/method.md, "False alarms".
 """
 
 import math
-import statistics
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.estimate import Floats
+
+Launches = npt.NDArray[np.int64]
 
 TRIM = 0.1
 """The share of rounds on each side that is moved in: 1 of 10, 2 of 20."""
 
 LAUNCH_SPREAD = 0.01
-"""Standard deviation of the ratio of two launches of one program, as allowed for: see docs/method.md."""
+"""Standard deviation of the ratio of two launches of one program, as allowed for: the upper bound of what
+`python -m harness.cli.null_traces --launches` prints for the committed traces, rounded up to a percent."""
+
+LAUNCH_FREEDOM = 26
+"""Degrees of freedom of that figure: the launches that it was measured over, less one for each variant."""
 
 _SEVERAL = 3
 """Launches whose own spread is looked at."""
@@ -43,57 +49,61 @@ def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     """
     from scipy.special import stdtr  # scipy.stats takes a second to load
 
-    logs = [math.log(ratio) for ratio in ratios]
+    logs, found = np.log(np.asarray(ratios, dtype=np.float64)), np.asarray(launches)
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
         return 1.0
     middle, within, freedom = trimmed(logs)
-    within *= inflation(logs, launches)
-    between = between_launches(logs, launches)
-    # the allowance is a constant, yet gains no freedom: few rounds may be near one another by chance
+    within *= inflation(logs, found)
+    between, _ = between_launches(logs, found)
+    # the allowance gains no freedom here: few rounds may be near one another by chance
     return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(within + between)))
 
 
-def trimmed(values: Sequence[float]) -> tuple[float, float, int]:
+def chance(middle: float, *parts: tuple[float, float]) -> float:
+    """Return how likely a mean is so far from 0 by chance; `parts` are variances, each with its freedom.
+
+    Freedom is that of the sum of the variances (F. Satterthwaite 1946).
+    """
+    from scipy.special import stdtr
+
+    total = sum(variance for variance, _ in parts)
+    freedom = total**2 / sum(variance**2 / of for variance, of in parts)
+    return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(total)))
+
+
+def trimmed(values: Floats) -> tuple[float, float, int]:
     """Return the trimmed mean, the variance of that mean, and its degrees of freedom."""
-    ordered, count = sorted(values), len(values)
+    ordered, count = np.sort(values), len(values)
     cut = int(TRIM * count)
     kept = ordered[cut : count - cut]
-    moved = [kept[0]] * cut + kept + [kept[-1]] * cut
-    variance = _variance(moved) / ((1 - 2 * cut / count) ** 2 * count)
-    return math.fsum(kept) / len(kept), variance, len(kept) - 1
+    moved = np.concatenate([np.repeat(kept[0], cut), kept, np.repeat(kept[-1], cut)])
+    variance = float(np.var(moved, ddof=1)) / ((1 - 2 * cut / count) ** 2 * count)
+    return float(np.mean(kept)), variance, len(kept) - 1
 
 
-def inflation(values: Sequence[float], launches: Sequence[int]) -> float:
+def inflation(values: Floats, launches: Launches) -> float:
     """Return by how much correlated neighbours raise the variance of a mean: (1 + r) / (1 - r), at least 1.
 
     `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
     round does not decide it.
     """
-    ordered, middle = sorted(values), (len(values) + 1) / 2
-    # equal values share their mean rank
-    ranks = [(bisect_left(ordered, each) + bisect_right(ordered, each) + 1) / 2 - middle for each in values]
-    pairs = [
-        rank * after
-        for rank, after, one, next_one in zip(ranks, ranks[1:], launches, launches[1:], strict=False)
-        if one == next_one
-    ]
-    if not pairs or not any(ranks):
+    ordered = np.sort(values)
+    first, after = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    ranks = (first + after + 1) / 2 - (len(values) + 1) / 2  # equal values share their mean rank
+    pairs = (ranks[1:] * ranks[:-1])[launches[1:] == launches[:-1]]
+    if not len(pairs) or not ranks.any():
         return 1.0
-    mean_square = math.fsum(rank * rank for rank in ranks) / len(ranks)
-    found = min(max(math.fsum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED)
+    found = min(max(float(np.mean(pairs) / np.mean(ranks**2)), 0.0), _MOST_CORRELATED)
     return (1 + found) / (1 - found)
 
 
-def between_launches(values: Sequence[float], launches: Sequence[int]) -> float:
-    """Return what launches add to the variance of the mean: the allowance, or what they show if more."""
-    by_launch: dict[int, list[float]] = {}
-    for value, launch in zip(values, launches, strict=True):
-        by_launch.setdefault(launch, []).append(value)
-    several = len(by_launch) >= _SEVERAL
-    seen = _variance([statistics.median(each) for each in by_launch.values()]) if several else 0.0
-    return max(LAUNCH_SPREAD**2, seen) / len(by_launch)
+def between_launches(values: Floats, launches: Launches) -> tuple[float, float]:
+    """Return what launches add to the variance of the mean, with its freedom.
 
-
-def _variance(values: Sequence[float]) -> float:
-    mean = math.fsum(values) / len(values)
-    return math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1)
+    That is the allowance, or what three launches or more show if that is more.
+    """
+    medians = [float(np.median(values[launches == launch])) for launch in np.unique(launches)]
+    seen = float(np.var(medians, ddof=1)) if len(medians) >= _SEVERAL else 0.0
+    if seen > LAUNCH_SPREAD**2:
+        return seen / len(medians), len(medians) - 1
+    return LAUNCH_SPREAD**2 / len(medians), LAUNCH_FREEDOM

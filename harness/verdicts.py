@@ -65,10 +65,20 @@ def rounds_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
 
 def why_too_noisy(ratio: Ratio, *, tolerance: float = TOLERANCE) -> str:
     """Return a sentence on a ratio that is too noisy to judge: what is in the way."""
-    if ratio.low <= 1 <= ratio.high or ratio.p is None:
+    _, low, high = ratio.told
+    if low <= 1 <= high or ratio.p is None:
         beyond = f"{100 * tolerance:.0f} %"
         return f"too noisy to say: the interval holds both no change and a change beyond {beyond}."
     needed = rounds_wanted(ratio)
     more = f"about {needed} rounds would tell" if needed else "measure on a quieter machine"
     among = f" among {ratio.family} comparisons" if ratio.family > 1 else ""
     return f"too noisy to say: chance alone shows as much{among} too often; {more}."
+
+
+def by_requests(ratio: Ratio) -> str | None:
+    """Return a sentence on a verdict that the ratio's own interval would not give, or None."""
+    if ratio.typical is None or judge(ratio).verdict == judge(replace(ratio, typical=None)).verdict:
+        return None
+    value, low, high = ratio.typical
+    ends = f"{value:.3g}x [{low:.3g}, {high:.3g}]"
+    return f"{judge(ratio).verdict}, as the same requests side by side tell: {ends} for the typical request."

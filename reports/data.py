@@ -93,6 +93,8 @@ def as_value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- 
             return {name: getattr(found, name) for name in _OF_ESTIMATE}
         case Ratio():
             shown = {name: getattr(found, name) for name in _OF_RATIO}
+            if typical := shown.pop("typical"):  # what the verdict looked at, where that is not the value
+                shown["typical"] = dict(zip(("value", "low", "high"), typical, strict=True))
             return {**shown, "verdict": judge(found).verdict}
         case Refused():
             return {**because(found.reason), "field": found.field}

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from harness.compare import BASELINE, Ratio, judge
 from harness.estimate import Energy, Estimate
-from harness.verdicts import why_too_noisy
+from harness.verdicts import by_requests, why_too_noisy
 from reports.cells import Cell, Notes
 from reports.figures import Absent, Figures
 from reports.numbers import ENERGIES, Unit, unit_for, with_interval
@@ -93,7 +93,7 @@ def share_cell(found: Estimate) -> Cell:
 
 
 def ratio_cell(found: Ratio, notes: Notes) -> Cell:
-    """Show a ratio; one whose interval allows both answers says so in a note."""
+    """Show a ratio; a note says if it is too noisy, or if its verdict is not that of the interval."""
     value, interval = with_interval(found.value, found.low, found.high)
-    note = notes.number(why_too_noisy(found)) if judge(found).verdict == "too noisy" else None
-    return Cell(f"{value}x", interval, note, found.value)
+    said = why_too_noisy(found) if judge(found).verdict == "too noisy" else by_requests(found)
+    return Cell(f"{value}x", interval, notes.number(said) if said else None, found.value)

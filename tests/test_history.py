@@ -41,6 +41,11 @@ def test_a_step_planted_in_real_noise_is_found_where_it_is(step: float, least: f
     assert sum(near) >= least * len(TRACES)
 
 
+def test_a_drift_too_slow_for_any_two_runs_is_a_change() -> None:
+    """Half a percent a run, 12 % in all: whoever looks at the run before only never sees it."""
+    assert change_points([100 * 1.005**at * (1 + 0.002 * (-1) ** at) for at in range(24)], 0.05)
+
+
 def test_one_bad_run_is_no_change() -> None:
     """A run at twice the time, and then all is as it was."""
     values = [100.0, 101.0, 99.0, 100.5, 200.0, 99.5, 100.0, 101.0, 100.0, 99.0]

@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, scaled, study, until_narrow
+from harness.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD
+from harness.study.launches import Between, between, pooled
+from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, study, until_narrow
 from harness.study.traces import Trace, load_all
 
 COUNTS = (3, 7, 11, 15, 20, 30, 40, 60, 80)
-SPREADS = (0.01, 0.02, 0.04)
 
 QUIET = "quiet"
 """What the condition of an undisturbed trace begins with."""
@@ -23,7 +24,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the tables of all traces, and of quiet and disturbed ones apart."""
     asked = _parser().parse_args(arguments)
     traces = load_all(asked.folder)
-    sys.stdout.write("\n".join(report(traces, asked.family, asked.times)) + "\n")
+    lines = of_launches(traces) if asked.launches else report(traces, asked.family, asked.times)
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def of_launches(traces: Sequence[Trace]) -> list[str]:
+    """Return the lines on how much processes of one program differ, of the traces with several launches."""
+    found = [each for trace in traces if (each := between(trace))]
+    if not found:
+        return ["no trace has several launches: bench run --null-test VARIANT --rounds 5 --launches 12"]
+    spread, most, freedom = pooled(found)
+    ours = f"{100 * LAUNCH_SPREAD:.2f} % with {LAUNCH_FREEDOM} (harness/significance.py)"
+    return [
+        "standard deviation of the typical request's ratio, of two processes of one variant:",
+        "  variant            task     launches      seen    by noise   between launches",
+        *map(_launch_line, found),
+        f"  all, with {freedom} degrees of freedom: {100 * spread:.2f} %, at most {100 * most:.2f} %",
+        f"  allowed for: {ours}",
+    ]
+
+
+def _launch_line(each: Between) -> str:
+    seen, noise = (f"{100 * variance**0.5:.2f} %" for variance in (each.seen, each.noise))
+    name, told = f"{each.variant:18} {each.task:8}", f"{each.launches} of {each.all}"
+    return f"  {name} {told:>8}   {seen:>7}     {noise:>7}   {100 * each.spread:14.2f} %"
 
 
 def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
@@ -40,18 +64,7 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
             lines += ["", *_table(name, [row for row in rows if row.family == size], size)]
         if part:
             lines += ["", *_precision(name, part, times)]
-    for spread in SPREADS:
-        part = [scaled(trace, spread) for trace in traces]
-        lines += ["", f"all, their noise scaled to a spread of {100 * spread:.0f} % from round to round:"]
-        rows = study(part, COUNTS, sorted({1, family}), times)
-        lines += [_needed([row for row in rows if row.family == size], size) for size in sorted({1, family})]
     return lines
-
-
-def _needed(rows: Sequence[Row], family: int) -> str:
-    worst = max(row.false_alarms for row in rows)
-    needed = rounds_needed(rows) or f"more than {max(row.rounds for row in rows)}"
-    return f"  family of {family}: {needed} rounds find 5 % in 95 %; false alarms at most {100 * worst:.1f} %"
 
 
 def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:
@@ -81,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Replay the traces of null tests.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("results/traces"), metavar="DIR")
     parser.add_argument("--family", type=int, default=20, help="comparisons in a report")
+    parser.add_argument("--launches", action="store_true", help="how much launches differ, instead")
     parser.add_argument("--times", type=int, default=1000, help="draws for each figure")
     return parser
 

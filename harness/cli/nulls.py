@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from harness.compare import Ratio
     from harness.record import Record
 
 
@@ -24,8 +25,16 @@ def keep_traces(records: "Sequence[Record]", folder: "Path") -> None:
         if isinstance(found, Ratio):
             ratio = f"{found.value:.3f}x [{found.low:.3f}, {found.high:.3f}]"
             said = f"{first.cell.variant} against itself: {ratio}, {judge(found).verdict}"
-            typer.echo(f"bench: {said}, over {found.count} rounds", err=True)
+            typer.echo(f"bench: {said}, over {found.count} rounds{_of_requests(found)}", err=True)
         typer.echo(f"bench: the trace is in {path}", err=True)
+
+
+def _of_requests(found: "Ratio") -> str:
+    """Say what the verdict looked at, where that is not the ratio of totals."""
+    if found.typical is None:
+        return ""
+    value, low, high = found.typical
+    return f"; the typical request {value:.3f}x [{low:.3f}, {high:.3f}]"
 
 
 def _pairs(records: "Sequence[Record]") -> "list[tuple[Record, Record]]":

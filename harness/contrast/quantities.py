@@ -32,6 +32,7 @@ from harness.significance import p_value
 from harness.tasks.base import Task
 
 PAIRED = "paired by round"
+BY_REQUEST = "paired by request: the change of the typical request, which disturbances move least"
 UNPAIRED = "unpaired: not measured side by side, so the interval is wider, and what moved meanwhile is in it"
 SAME_REQUESTS = "unpaired, but of the same requests: rounds are resampled in each run by itself"
 NO_SAMPLES = "by the intervals of both: their raw samples are not at hand"
@@ -102,7 +103,10 @@ def _throughput(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
     if isinstance(ratio, Refused):
         return Missing(quantity, ratio.reason)
     # before's time over after's is after's throughput over before's
-    return Contrast(quantity, before, after, _percent(ratio), True, PAIRED, p=ratio.p)
+    note = BY_REQUEST if ratio.typical else PAIRED
+    value, low, high = ratio.told
+    change = _percent(replace(ratio, value=value, low=low, high=high))
+    return Contrast(quantity, before, after, change, True, note, p=ratio.p)
 
 
 def _energy(quantity: Quantity, pair: _Pair) -> Contrast | Missing:

@@ -7,13 +7,12 @@ verdict comes from the functions that reports use.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from harness.compare import Ratio, paired_ratio
-from harness.estimate import Floats, robust_spread
-from harness.significance import p_value
+from harness.estimate import Floats
 from harness.study.traces import Trace
 from harness.verdicts import verdicts
 
@@ -99,18 +98,6 @@ def rounds_needed(rows: Sequence[Row]) -> int | None:
     return enough
 
 
-def scaled(trace: Trace, spread: float) -> Trace:
-    """Return the trace with its noise made larger or smaller: the spread of its paired ratios is this share.
-
-    What it keeps is the shape of real noise, outliers and neighbours; it is no quiet machine.
-    """
-    logs = np.log(_ratios(trace, 0, len(trace.wall_ns)))
-    logs *= spread / (robust_spread(np.exp(logs)) or 1.0)
-    walls = [one for one, _ in trace.wall_ns]
-    seconds = (round(one * factor) for one, factor in zip(walls, np.exp(logs), strict=True))
-    return replace(trace, wall_ns=tuple(zip(walls, seconds, strict=True)))
-
-
 def until_narrow(
     traces: Sequence[Trace], half_width: float, *, first: int, step: int, times: int, seed: int = 0
 ) -> Stopped:
@@ -133,9 +120,7 @@ def until_narrow(
 def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step: int) -> tuple[Ratio, bool]:
     rounds = first
     while True:
-        found = paired_ratio(
-            _ratios(trace, start, rounds), _launches(trace, start, rounds), over=trace.variant
-        )
+        found = _compared(trace, start, rounds)
         narrow = (found.high - found.low) / 2 / found.value <= half_width
         if narrow or start + rounds + step > len(trace.wall_ns):
             return found, narrow
@@ -143,18 +128,15 @@ def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step:
 
 
 def _block(trace: Trace, start: int, rounds: int, *, slower: int) -> Block:
-    """Compare one block; a slow-down multiplies every ratio, and with them the median and its interval."""
-    ratios, launches = _ratios(trace, start, rounds), _launches(trace, start, rounds)
-    equal = paired_ratio(ratios, launches, over=trace.variant)
+    """Compare one block as it is, and with every time of one side slowed down."""
     by = PLANTED if slower else 1 / PLANTED
-    planted = replace(
-        equal,
-        value=equal.value * by,
-        low=equal.low * by,
-        high=equal.high * by,
-        p=p_value(ratios * by, launches),
-    )
-    return Block(equal, planted)
+    return Block(_compared(trace, start, rounds), _compared(trace, start, rounds, by))
+
+
+def _compared(trace: Trace, start: int, rounds: int, by: float = 1.0) -> Ratio:
+    requests = [each + np.log(by) for each in logs_of(trace, start, rounds)]
+    ratios, launches = _ratios(trace, start, rounds) * by, trace.launch[start : start + rounds]
+    return paired_ratio(ratios, launches, over=trace.variant, requests=requests)
 
 
 def _ratios(trace: Trace, start: int, rounds: int) -> Floats:
@@ -163,8 +145,11 @@ def _ratios(trace: Trace, start: int, rounds: int) -> Floats:
     return ratios
 
 
-def _launches(trace: Trace, start: int, rounds: int) -> tuple[int, ...]:
-    return trace.launch[start : start + rounds]
+def logs_of(trace: Trace, start: int = 0, rounds: int | None = None) -> list[Floats]:
+    """Return second over first for every request, as logarithms by round; none where a round has none."""
+    end = None if rounds is None else start + rounds
+    turns = [np.asarray(turn, dtype=np.float64) for turn in trace.asked_us[start:end]]
+    return [np.log(turn[1] / turn[0]) for turn in turns] if all(turn.size for turn in turns) else []
 
 
 def _differs(ratios: Sequence[Ratio]) -> bool:

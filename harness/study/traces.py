@@ -15,14 +15,19 @@ from typing import Any
 from harness.errors import DataError
 from harness.record import Record, Round
 
-FORMAT = 1
+FORMAT = 2
+"""1 held no times of requests."""
+
+DIGITS = 4
+"""Significant digits that a request's microseconds are kept in: noise is in the third."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One null test; the last four hold a value for each round, in order of time.
+    """One null test; the last five hold a value for each round, in order of time.
 
-    `wall_ns` are the windows of the two cells, (first, second); `leads` is 0 where the first cell went first.
+    `wall_ns` are the windows of the two cells, (first, second); `leads` is 0 where the first cell went first;
+    `asked_us` are the microseconds of each request in either window, in the same order.
     """
 
     run: str
@@ -39,6 +44,7 @@ class Trace:
     slice: tuple[int, ...]
     leads: tuple[int, ...]
     wall_ns: tuple[tuple[int, int], ...]
+    asked_us: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
 
 
 def trace_of(first: Record, second: Record) -> Trace:
@@ -72,14 +78,21 @@ def _columns(pairs: Sequence[tuple[Round, Round]]) -> dict[str, Any]:
         "slice": tuple(one.slice for one, _ in pairs),
         "leads": tuple(int(one.position > other.position) for one, other in pairs),
         "wall_ns": tuple((one.wall_ns, other.wall_ns) for one, other in pairs),
+        "asked_us": tuple((_microseconds(one), _microseconds(other)) for one, other in pairs),
     }
+
+
+def _microseconds(turn: Round) -> tuple[float, ...]:
+    rounded = (float(f"{ns / 1000:.{DIGITS}g}") for ns in turn.asked_ns)
+    return tuple(int(each) if each.is_integer() else each for each in rounded)
 
 
 def save(trace: Trace, folder: Path) -> Path:
     """Write a trace as RUN.json into a folder, which is made if need be, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{trace.run}.json"
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in asdict(trace).items()]
+    packed = {name: json.dumps(value, separators=(",", ":")) for name, value in asdict(trace).items()}
+    lines = [f" {json.dumps(name)}: {value}" for name, value in packed.items()]
     text = ",\n".join([f' "format": {FORMAT}', *lines])
     path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
     return path
@@ -92,6 +105,7 @@ def load(path: Path) -> Trace:
         if words.pop("format") != FORMAT:
             raise DataError("a trace of another format.", where=str(path))
         words["wall_ns"] = [tuple(pair) for pair in words["wall_ns"]]
+        words["asked_us"] = [(tuple(one), tuple(other)) for one, other in words["asked_us"]]
         columns = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
         return Trace(**{**words, **columns})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:

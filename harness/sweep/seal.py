@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness import estimate
-from harness.latency import Window, percentiles
+from harness.latency import Window, call_medians, percentiles
 from harness.meters.base import Reading
 from harness.meters.check import widened
 from harness.record import (
@@ -84,7 +84,7 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
         energy=shared.energy,
         start=_start(journal),
         stop=_stop(plan, journal),
-        rounds=tuple(_round(entry, visit, shared.energy.check) for entry, visit in journal.visits),
+        rounds=tuple(_round(cell, entry, visit, shared.energy.check) for entry, visit in journal.visits),
         latency=_latency(cell, journal),
         load=offered_load(cell, journal, plan.seed),
         idle=_idle(journal),
@@ -177,11 +177,14 @@ def _memory(journal: CellJournal) -> Memory | None:
     return Memory(peak_bytes=journal.memory["peak_bytes"], counted_as=journal.memory["counted_as"])
 
 
-def _round(entry: Mapping[str, Any], visit: Mapping[str, Any], check: Mapping[str, Any] | None) -> Round:
+def _round(
+    cell: Cell, entry: Mapping[str, Any], visit: Mapping[str, Any], check: Mapping[str, Any] | None
+) -> Round:
     shared = {name: entry[name] for name in ("index", "slice", "launch")}
     own = {name: visit[name] for name in _VISITED} | {name: visit[name] for name in _MAY_BE if name in visit}
     # the larger of the resolution that the meter states and of what its check saw
     own["readings"] = [asdict(widened(Reading(**words), check)) for words in visit["readings"]]
+    own["asked_ns"] = call_medians(cell.scenario, own.get("passes", 1), visit["call_ns"])
     return Round(**shared, **own)
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness import estimate
-from harness.latency import Window, percentiles
+from harness.latency import Window, call_medians, percentiles
 from harness.scenarios import SCENARIOS
 from harness.verify.base import Check, Sealed
 from harness.verify.raw import Raw
@@ -44,6 +44,9 @@ def _check_round(check: Check, where: str, record: "Record", item: "Round", raw:
     check.holds(where, "sequences: fewer than requests", so=item.sequences >= item.requests)
     check.holds(where, "tokens: fewer than sequences", so=item.tokens >= item.sequences)
     _check_calls(check, where, record, item, len(calls))
+    if item.asked_ns:
+        asked_ns = call_medians(record.cell.scenario, item.passes, calls.tolist())
+        check.same(where, "asked_ns", item.asked_ns, asked_ns)
     _check_readings(check, where, record, item)
     if record.cell.scenario in MEASURED_BY_CALLS:
         busy, most = int(calls.sum()), SLACK_NS + int(SLACK_SHARE * item.wall_ns)

@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on_from_its_plan(
     assert bench(world, "run", "--data", data, *COLUMNS, *labels) == 130
     Path(data).unlink()
     assert call(["run", "-q", "--resume", "latest"], world.toolbox()) == 0
-    assert "11 of 11" in capsys.readouterr().out
+    assert "22 of 22" in capsys.readouterr().out
     assert {record.quality.primary for record in records(world)} == {"mcc"}
     assert records(world)[0].configuration["custom"]["labels"] == ["good", "bad"]
 

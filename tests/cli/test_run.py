@@ -211,7 +211,7 @@ def test_ctrl_c_keeps_every_finished_round_and_says_how_to_go_on(
     assert "interrupted; every finished round is kept." in capsys.readouterr().err
     assert bench(world, "run", "-q", "--resume", "latest") == 0
     out = capsys.readouterr().out
-    assert "11 of 11" in out
+    assert "22 of 22" in out
     assert bench(world, "run", "-q", "--resume", "20260101-120000-boolq-0001") == 2
     assert "nothing to resume" in capsys.readouterr().err
 

@@ -84,9 +84,7 @@ def test_nothing_faster_is_the_plain_session(boolq_folder: Path, tmp_path: Path)
     assert "unavailable" in manifest["trials"]
 
 
-@pytest.mark.parametrize(
-    "names", [[], *([name] for name in CHANGES), list(CHANGES)], ids="+".join
-)
+@pytest.mark.parametrize("names", [[], *([name] for name in CHANGES), list(CHANGES)], ids="+".join)
 def test_whatever_was_chosen_answers_the_same_padded_or_not(
     boolq_folder: Path, shelf: Path, names: list[str]
 ) -> None:

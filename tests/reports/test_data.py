@@ -7,7 +7,9 @@ import pytest
 from records import a_failure, a_percentile, a_quality, a_record, three_variants
 
 import reports
+from harness.compare import Ratio
 from harness.errors import UsageError
+from reports.data import as_value
 
 ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one process"
 
@@ -33,6 +35,14 @@ def test_ratios_stand_under_the_reference_they_are_over() -> None:
     assert energy["over"]["pytorch-fixed"] == pytest.approx(
         {**five, "method": f"{ONE_PROCESS}, widened by the meter's resolution", "verdict": "less energy"}
     )
+
+
+def test_what_a_verdict_looked_at_stands_with_the_ratio() -> None:
+    """The ratio of totals holds no change; the typical request is told apart."""
+    found = Ratio(1.0, 0.9, 1.1, 0.95, "m", 22, "t", "speed-up", p=1e-6, typical=(1.05, 1.04, 1.06))
+    words = as_value(found)
+    assert words["typical"] == {"value": 1.05, "low": 1.04, "high": 1.06}
+    assert (words["value"], words["verdict"]) == (1.0, "faster")
 
 
 def test_numbers_are_unrounded_and_in_base_units() -> None:

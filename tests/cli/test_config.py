@@ -140,7 +140,7 @@ def test_a_dry_run_speaks_to_machines(world: World, capsys: pytest.CaptureFixtur
     (group,) = told["groups"]
     assert [cell["variant"] for cell in group["cells"]][:2] == ["pytorch-fixed", "pytorch-dynamic"]
     assert {cell["seconds"] for cell in group["cells"]} == {None}
-    assert group["rounds"] == 11
+    assert group["rounds"] == 22
     assert sum(group["requests"]) == 100
 
 

@@ -14,7 +14,7 @@ from harness.study.launches import Between, between, pooled
 from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, study, until_narrow
 from harness.study.traces import Trace, load_all
 
-COUNTS = (3, 7, 11, 15, 20, 30, 40, 60, 80)
+COUNTS = (3, 7, 11, 15, 20, 30, 40, 60)
 
 QUIET = "quiet"
 """What the condition of an undisturbed trace begins with."""
@@ -57,7 +57,11 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
     lines = [
         f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
     ]
-    for name, part in (("quiet", quiet), ("disturbed", disturbed)):
+    one, several = (
+        [trace for trace in disturbed if (trace.threads == 1) is alone] for alone in (True, False)
+    )
+    parts = {"quiet": quiet, "disturbed, one thread": one, "disturbed, several threads": several}
+    for name, part in parts.items():
         sizes = sorted({1, family}) if part else []
         rows = study(part, COUNTS, sizes, times) if part else []
         for size in sizes:

@@ -23,7 +23,7 @@ WANTED = 0.95
 """How often it is to be found."""
 
 BLOCKS = 25
-"""Blocks of one trace at most, spread evenly over it: neighbouring ones share all rounds but one."""
+"""Blocks of one trace, spread evenly over it: neighbouring ones share most of their rounds, or all."""
 
 _DIFFERENT = ("faster", "slower")
 
@@ -67,12 +67,18 @@ def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int
 
 
 def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
-    """Return blocks of so many consecutive rounds of every trace that holds them."""
+    """Return blocks of so many consecutive rounds of every trace that holds them, as many of each trace.
+
+    A short trace gives the same few again and again, so that long ones do not count more. The planted change
+    goes to either side in turn.
+    """
     found = []
     for trace in traces:
         last = len(trace.wall_ns) - rounds
-        starts = np.unique(np.linspace(0, last, BLOCKS).astype(int)) if last >= 0 else ()
-        found += [_block(trace, int(start), rounds, slower=at % 2) for at, start in enumerate(starts)]
+        starts = np.linspace(0, last, BLOCKS).astype(int).tolist() if last >= 0 else []
+        turns = [(start, at % 2) for at, start in enumerate(starts)]
+        known = {turn: _block(trace, turn[0], rounds, slower=turn[1]) for turn in set(turns)}
+        found += [known[turn] for turn in turns]
     return found
 
 

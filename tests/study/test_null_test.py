@@ -10,7 +10,15 @@ from records import a_record, rounds
 from harness.cli.null_traces import report
 from harness.compare import judge, paired_ratio
 from harness.errors import DataError
-from harness.study.null_test import Row, blocks_of, logs_of, rounds_needed, shares, study, until_narrow
+from harness.study.null_test import (
+    Row,
+    blocks_of,
+    logs_of,
+    rounds_needed,
+    shares,
+    study,
+    until_narrow,
+)
 from harness.study.traces import Trace, load, load_all, save, trace_of
 
 COMMITTED = Path(__file__).parents[2] / "results" / "traces"
@@ -53,7 +61,7 @@ def test_what_is_no_trace_is_refused_by_name(tmp_path: Path, text: str) -> None:
 def test_a_planted_change_is_what_reports_would_have_seen() -> None:
     """Multiplying a ratio and its interval gives the same as comparing the slowed times themselves."""
     trace = a_trace(0.3, count=11)
-    (block,) = blocks_of([trace], 11)
+    block = blocks_of([trace], 11)[0]
     by = block.planted.value / block.equal.value
     assert by == pytest.approx(1 / 1.05)
     times = np.asarray(trace.wall_ns, dtype=np.float64)
@@ -119,6 +127,14 @@ def test_the_stated_rate_holds_on_committed_traces() -> None:
     """At 11 rounds, 500 comparisons of a thing with itself: 1 % false alarms at most."""
     alarms, _ = shares(blocks_of(load_all(COMMITTED)[::2], 11), family=1, times=500)
     assert alarms <= 0.01
+
+
+def test_a_long_trace_counts_no_more_than_a_short_one() -> None:
+    """Of 60 rounds there is one block in one trace and many in the other: as many of either, both ways."""
+    short, long = a_trace(0.01), a_trace(0.01, count=200)
+    found = [blocks_of([trace], 60) for trace in (short, long)]
+    assert len(found[0]) == len(found[1])
+    assert {block.planted.value > 1 for block in found[0]} == {True, False}
 
 
 def test_the_report_tells_quiet_from_disturbed() -> None:

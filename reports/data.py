@@ -21,7 +21,7 @@ _OF_RATIO = tuple(field.name for field in fields(Ratio) if field.name not in _NO
 
 
 def as_json(records: Sequence[Record]) -> str:
-    """Return the report on these records as JSON: `schema_version`, and `rows` as `rows` makes them."""
+    """Return the report on these records as JSON: `schema_version`, and `rows`, one for each record."""
     return with_rows({}, in_one_family(all_figures(records)))
 
 

@@ -22,6 +22,7 @@ _ENGINES = {
     "openvino-int8": "OpenVINO int8 (NNCF)",
     "ctranslate2-fp32": "CTranslate2 fp32",
     "ctranslate2-int8": "CTranslate2 int8, a scale a token",
+    "native-int8": "this project's own compiled encoder",
 }
 _BASE = "pytorch-fixed"
 
@@ -34,13 +35,6 @@ RIVALS: dict[str, Any] = {
             {"name": name, "engine": name, "over": _BASE, "about": about, "optional": True}
             for name, about in _ENGINES.items()
         ),
-        {
-            "name": "native-int8",
-            "engine": "native-int8",
-            "over": _BASE,
-            "about": "compiled encoder of our own",
-            "optional": True,
-        },
         {"name": "fastest", "engine": "fastest", "over": _BASE, "about": "the fastest of them, by trial"},
         *(
             {

@@ -326,6 +326,15 @@ def test_the_best_level_that_a_cpu_has_is_taken(flags: str, level: str | None) -
 
 
 @needs_compiler
+@pytest.mark.parametrize("level", native_build.LEVELS, ids=lambda level: level.name)
+def test_every_level_is_understood_by_the_compiler(level: native_build.Level, tmp_path: Path) -> None:
+    """Also those whose instructions this CPU may lack: what cannot run here can be read here."""
+    command = native_build.compiler()
+    assert command
+    native_build.build(tmp_path / "none.so", (*level.options, "-fsyntax-only", "-Werror"), command)
+
+
+@needs_compiler
 def test_what_the_compiler_says_is_passed_on(tmp_path: Path) -> None:
     """One line, and what to do."""
     command = native_build.compiler()

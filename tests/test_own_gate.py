@@ -82,17 +82,18 @@ def test_passes_against_itself_find_nothing_and_what_is_planted_is_found(
 
 @pytest.mark.parametrize(("name", "shown"), [(name, at == 1) for at, name in enumerate(PLANTED)])
 def test_what_is_planted_is_in_the_adapter_that_engines_share(tmp_path: Path, name: str, shown: bool) -> None:
-    """Of three answers of the copy one is the opposite, or none."""
+    """Of requests of 1, 2 and 3 tokens one is answered by the opposite, or none."""
     copy = planted(ROOT, tmp_path / "copy", PLANTED[name])
     program = (
         "import numpy as np\n"
         "from baselines.adapter import Adapter\n"
-        "from harness.system import Predictions\n"
+        "from harness.system import EncodedSequence, Predictions, Request\n"
         "class Batching:\n"
         "    def answer(self, requests, run):\n"
-        "        return Predictions(np.array([[1.0, -1.0]], np.float32), np.array([0, 1]))\n"
+        "        return Predictions(np.array([[1.0, -1.0]] * 3, np.float32), np.arange(4))\n"
         "adapter = Adapter(None, None, Batching())\n"
-        "print([float(adapter.predict(()).logits[0, 0]) for _ in range(3)])"
+        "requests = [Request(str(n), (EncodedSequence(np.ones(n, int), np.zeros(n, int)),)) for n in (1, 2, 3)]\n"
+        "print(adapter.predict(requests).logits[:, 0].tolist())"
     )
     done = subprocess.run(
         [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(copy)!r})\n{program}"],

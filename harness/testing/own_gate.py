@@ -51,22 +51,25 @@ Adapter.predict = _planted
 
 WRONG = """
 
-_plain, _asked = Adapter.predict, [0]
+_plain = Adapter.predict
 
 
 def _planted(self, requests):
     import dataclasses
 
     found = _plain(self, requests)
-    _asked[0] += 1
-    return dataclasses.replace(found, logits=-found.logits) if _asked[0] % 3 == 0 else found
+    logits = found.logits.copy()
+    for at, request in enumerate(requests):
+        if request.tokens % 3 == 0:
+            logits[found.offsets[at] : found.offsets[at + 1]] *= -1
+    return dataclasses.replace(found, logits=logits)
 
 
 Adapter.predict = _planted
 """
-"""Every third answer is the opposite one."""
+"""The opposite answer to every third length, in float as in int8: preparing compares the two, and agrees."""
 
-PLANTED = {"half as slow again": SLOWER, "every third answer wrong": WRONG}
+PLANTED = {"half as slow again": SLOWER, "a third of the answers wrong": WRONG}
 
 
 class Gate(Protocol):

@@ -16,6 +16,8 @@ What this does on real machines is shown by replay: docs/method.md, "False alarm
 """
 
 import math
+import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -49,12 +51,12 @@ def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     """
     from scipy.special import stdtr  # scipy.stats takes a second to load
 
-    logs, found = np.log(np.asarray(ratios, dtype=np.float64)), np.asarray(launches)
+    logs = [math.log(ratio) for ratio in ratios]
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
         return 1.0
     middle, within, freedom = trimmed(logs)
-    within *= inflation(logs, found)
-    between, _ = between_launches(logs, found)
+    within *= inflation(logs, launches)
+    between, _ = between_launches(logs, launches)
     # the allowance gains no freedom here: few rounds may be near one another by chance
     return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(within + between)))
 
@@ -71,39 +73,55 @@ def chance(middle: float, *parts: tuple[float, float]) -> float:
     return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(total)))
 
 
-def trimmed(values: Floats) -> tuple[float, float, int]:
+def trimmed(values: Sequence[float] | Floats) -> tuple[float, float, int]:
     """Return the trimmed mean, the variance of that mean, and its degrees of freedom."""
-    ordered, count = np.sort(values), len(values)
+    ordered, count = sorted(map(float, values)), len(values)
     cut = int(TRIM * count)
     kept = ordered[cut : count - cut]
-    moved = np.concatenate([np.repeat(kept[0], cut), kept, np.repeat(kept[-1], cut)])
-    variance = float(np.var(moved, ddof=1)) / ((1 - 2 * cut / count) ** 2 * count)
-    return float(np.mean(kept)), variance, len(kept) - 1
+    moved = [kept[0]] * cut + kept + [kept[-1]] * cut
+    variance = _variance(moved) / ((1 - 2 * cut / count) ** 2 * count)
+    return math.fsum(kept) / len(kept), variance, len(kept) - 1
 
 
-def inflation(values: Floats, launches: Launches) -> float:
+def inflation(values: Sequence[float] | Floats, launches: Sequence[int] | Launches) -> float:
     """Return by how much correlated neighbours raise the variance of a mean: (1 + r) / (1 - r), at least 1.
 
     `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
     round does not decide it.
     """
-    ordered = np.sort(values)
-    first, after = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
-    ranks = (first + after + 1) / 2 - (len(values) + 1) / 2  # equal values share their mean rank
-    pairs = (ranks[1:] * ranks[:-1])[launches[1:] == launches[:-1]]
-    if not len(pairs) or not ranks.any():
+    ordered, middle = sorted(values), (len(values) + 1) / 2
+    # equal values share their mean rank
+    ranks = [(bisect_left(ordered, each) + bisect_right(ordered, each) + 1) / 2 - middle for each in values]
+    pairs = [
+        rank * after
+        for rank, after, one, next_one in zip(ranks, ranks[1:], launches, launches[1:], strict=False)
+        if one == next_one
+    ]
+    if not pairs or not any(ranks):
         return 1.0
-    found = min(max(float(np.mean(pairs) / np.mean(ranks**2)), 0.0), _MOST_CORRELATED)
+    mean_square = math.fsum(rank * rank for rank in ranks) / len(ranks)
+    found = min(max(math.fsum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED)
     return (1 + found) / (1 - found)
 
 
-def between_launches(values: Floats, launches: Launches) -> tuple[float, float]:
+def between_launches(
+    values: Sequence[float] | Floats, launches: Sequence[int] | Launches
+) -> tuple[float, float]:
     """Return what launches add to the variance of the mean, with its freedom.
 
     That is the allowance, or what three launches or more show if that is more.
     """
-    medians = [float(np.median(values[launches == launch])) for launch in np.unique(launches)]
-    seen = float(np.var(medians, ddof=1)) if len(medians) >= _SEVERAL else 0.0
+    by_launch: dict[int, list[float]] = {}
+    for value, launch in zip(values, launches, strict=True):
+        by_launch.setdefault(launch, []).append(float(value))
+    count = len(by_launch)
+    several = count >= _SEVERAL
+    seen = _variance([statistics.median(each) for each in by_launch.values()]) if several else 0.0
     if seen > LAUNCH_SPREAD**2:
-        return seen / len(medians), len(medians) - 1
-    return LAUNCH_SPREAD**2 / len(medians), LAUNCH_FREEDOM
+        return seen / count, count - 1
+    return LAUNCH_SPREAD**2 / count, LAUNCH_FREEDOM
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1)

@@ -166,10 +166,14 @@ def test_a_broken_graph_is_refused(broken: float) -> None:
 def test_the_table_names_what_can_be_run() -> None:
     """Names are what users type."""
     names = [variant.name for variant in variants()]
-    assert names[:4] == ["onnx-fused", "onnx-int8", "onnx-int8-static", "openvino-int8"]
+    assert names[:4] == ["onnx-fused", "native-int8", "onnx-int8", "onnx-int8-static"]
     assert {"fastest", "onnx-exits", "onnx-exits-int8", "pytorch-bf16", "pytorch-packed-bf16"} <= set(names)
     assert len(set(names)) == len(names)
     assert all(len(variant.summary) < 100 for variant in variants())
     # what every installation can run: the others need an extra, a GPU or a CPU with bfloat16
-    runnable = [variant for variant in variants() if variant.name in (*names[:3], "fastest", "onnx-exits")]
+    runnable = [
+        variant
+        for variant in variants()
+        if variant.name in ("onnx-fused", "onnx-int8", "onnx-int8-static", "fastest", "onnx-exits")
+    ]
     assert all(variant.unavailable() is None for variant in runnable)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DeviceError
-from harness.system import EncodedSequence, Logits
+from harness.errors import DataError, DeviceError
+from harness.system import EncodedSequence, Ids, Logits
 from optimized.native_layout import Arrays, Facts, Layout
+
+_Whole = npt.NDArray[np.int32]
 
 _ALIGNED = 64  # bytes: no load of a vector crosses a cache line
 CLASSES = ("linears", "attention", "normalisation", "rounding", "rest")
@@ -77,7 +79,7 @@ class Engine:
     """A model in a library, with threads of its own; it holds the arrays that C reads."""
 
     def __init__(self, library: Library, facts: Facts, arrays: Arrays, threads: int, longest: int) -> None:
-        self._library, self._facts = library, facts
+        self._library, self._facts, self._longest = library, facts, longest
         self._arrays = {name: _aligned(array) for name, array in arrays.items()}
         self._layers = (_Layer * facts.layers)(*(self._layer(depth) for depth in range(facts.layers)))
         self._model = self._described()
@@ -86,17 +88,33 @@ class Engine:
             raise DeviceError(f"no memory or no threads for {threads} threads of {longest} tokens.")
 
     def answer(self, sequences: Sequence[EncodedSequence]) -> Logits:
-        """Return logits [sequences, labels], float32, in the checkpoint's own order of labels."""
+        """Return logits [sequences, labels], float32, in the checkpoint's own order of labels.
+
+        DataError for what C would read beyond the end of: too many tokens, unknown ids or segments.
+        """
         logits = np.empty((len(sequences), self._facts.labels), np.float32)
         lengths = np.array([len(each.ids) for each in sequences], np.int64)
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         ids = np.concatenate([each.ids for each in sequences]).astype(np.int32)
         segments = np.concatenate([each.segments for each in sequences]).astype(np.int32)
-        order = np.argsort(-lengths, kind="stable").astype(np.int32)
         spans = np.array([each.spans for each in sequences], np.int32) if self._facts.spans else None
+        self._check(lengths, ids, segments, spans)
+        order = np.argsort(-lengths, kind="stable").astype(np.int32)
         arrays = (ids, segments, offsets, order, spans, logits)
         self._library.calls.encoder_answer(self._handle, len(sequences), *map(_address, arrays))
         return logits
+
+    def _check(self, lengths: Ids, ids: _Whole, segments: _Whole, spans: _Whole | None) -> None:
+        words, kinds = len(self._arrays["words"]), max(2, self._facts.segments)
+        inside = lengths.min() > 0 and lengths.max() <= self._longest and min(ids.min(), segments.min()) >= 0
+        spanned = spans is None or (spans.min() >= 0 and not (spans > lengths[:, None, None]).any())
+        if not (inside and spanned and ids.max() < words and segments.max() < kinds):
+            raise DataError(
+                f"a sequence has no token, more than {self._longest}, or one that the model does not know "
+                f"({words} words, {kinds} segments).",
+                where="native-int8",
+                remedy="Encode it with the checkpoint's own tokenizer, and ask for its length.",
+            )
 
     def spent(self) -> npt.NDArray[np.uint64]:
         """Return ticks of all threads since the engine was opened, by class as `CLASSES` orders them."""

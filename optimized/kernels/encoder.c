@@ -82,7 +82,7 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
   for (long row = from; row < to; row++) {
     float *out = hidden + row * engine->hidden_stride;
     const float *word = model->words + ids[row] * width, *position = model->positions + row * width;
-    const float *type = model->types + (model->segments > 1 ? segments[row] : 0) * width;
+    const float *type = model->types + (segments[row] < model->segments ? segments[row] : 0) * width;
     for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
     normalise(out, width, model->gain, model->shift, model->epsilon);
   }

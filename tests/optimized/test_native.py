@@ -21,8 +21,8 @@ from baselines.batching import pad
 from baselines.classifier import load_classifier, runner
 from baselines.narrow import layers_of
 from baselines.operators import CLASSES
-from harness.errors import CheckpointError, DeviceError
-from harness.system import Logits, Placement, Request, Settings
+from harness.errors import CheckpointError, DataError, DeviceError
+from harness.system import EncodedSequence, Logits, Placement, Request, Settings
 from harness.tasks import get_task
 from harness.tasks.base import Task
 from harness.tasks.boolq import BOOLQ
@@ -161,6 +161,19 @@ def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], l
     for engine in engines:
         assert np.array_equal(engine.answer(asked), alone)
         assert np.array_equal(engine.answer(asked[:1]), alone[:1])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "wrong",
+    [sequence(0, seed=0), sequence(129, seed=0), EncodedSequence(np.array([10_000]), np.array([0]))],
+    ids=["empty", "too long", "unknown word"],
+)
+def test_what_c_would_read_beyond_its_end_is_refused(engines: list[Engine], wrong: EncodedSequence) -> None:
+    """One message, and the engine still answers."""
+    with pytest.raises(DataError, match="no token, more than 128, or one that the model does not know"):
+        engines[0].answer([sequence(5, seed=0), wrong])
+    assert engines[0].answer([sequence(5, seed=0)]).shape == (1, 2)
 
 
 @needs_compiler

@@ -120,7 +120,7 @@ class NativeVariant:
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **mine)
-        built = native_build.library(level, workshop)
+        built = native_build.compiled(level, workshop)
 
         def make(folder: Path) -> dict[str, Any]:
             copy_text_side(parent.folder, folder)

@@ -93,7 +93,7 @@ def source_sha256() -> str:
     return sha256(b"\0".join([*read, " ".join(_OPTIONS).encode()])).hexdigest()
 
 
-def library(level: Level, workshop: Workshop) -> Artifact:
+def compiled(level: Level, workshop: Workshop) -> Artifact:
     """Return the artifact with the library for this level, compiled once; DeviceError where it cannot be."""
     source = source_sha256()
     key = sha256(f"native-library {level.name} {source}".encode()).hexdigest()

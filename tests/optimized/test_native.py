@@ -53,7 +53,7 @@ def library(cache: Path) -> Library:
     """Compile for this CPU."""
     level = native_build.level_of(native_build.flags_here())
     assert level is not None
-    return Library(native_build.library(level, tiny.workshop(cache)).folder / native_build.LIBRARY)
+    return Library(native_build.compiled(level, tiny.workshop(cache)).folder / native_build.LIBRARY)
 
 
 def requests_of(task: Task, lengths: tuple[int, ...] = LENGTHS) -> list[Request]:

@@ -42,7 +42,7 @@ from optimized.checks import BATCH, batch_dependence, require_closeness
 from optimized.native_engine import CLASSES, Engine, Library, facts_of
 from optimized.native_layout import Facts
 
-_VERSION = 1
+_VERSION = 2
 _WEIGHTS = "encoder.safetensors"
 _LIBRARIES = ("torch", "transformers", "safetensors")
 

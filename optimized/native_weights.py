@@ -1,7 +1,8 @@
 """A model of transformers as the arrays that the C encoder reads (kernels/encoder.c).
 
 Linear maps of layers are rounded to bytes, a scale for each output, and laid out as vectors of this CPU read
-them; the rest stays float32. What attention divides scores by is multiplied into the queries' weights.
+them; the rest stays float32. What attention divides scores by is multiplied into the queries' weights, and
+log2(e), for C takes a power of two where softmax has one of e.
 """
 
 from typing import Any
@@ -108,7 +109,7 @@ def _excess(whole: Floats, layout: Layout) -> Floats:
 
 
 def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> Arrays:
-    shrink = np.float32(layer.head_size**-0.5)
+    shrink = np.float32(layer.head_size**-0.5 * np.log2(np.e))
     maps = {
         "query": (_floats(layer.query.weight) * shrink, _floats(layer.query.bias) * shrink),
         **{

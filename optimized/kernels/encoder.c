@@ -11,10 +11,13 @@
 #include "crew.h"
 #include "attention.h"
 #include "products.h"
+#include <sys/mman.h>
+
+#define LARGE_PAGE (1L << 21) /* for what is a quarter of one, or more */
 
 typedef struct {
   int32_t heads, head_size, activation;
-  Linear query, key, value, out, up, down; /* queries are scaled by 1 / sqrt(head size) */
+  Linear query, key, value, out, up, down; /* queries are scaled by log2(e) / sqrt(head size) */
   const float *gain[2], *shift[2];         /* of the normalisation after attention, and after the feed-forward part */
 } Layer;
 
@@ -88,17 +91,35 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
   }
 }
 
+/* out[columns][out_stride] = in[rows][stride], by blocks of LANES x LANES whose lines stay in the cache */
+static void transpose(const float *in, long stride, long rows, long columns, float *out, long out_stride) {
+  for (long row = 0; row < rows; row += LANES)
+    for (long column = 0; column < columns; column += LANES) {
+      long high = rows - row < LANES ? rows - row : LANES, wide = columns - column < LANES ? columns - column : LANES;
+      const float *from = in + row * stride + column;
+      float *to = out + column * out_stride + row;
+      if (high < LANES) { /* what lies behind the last row may be another thread's */
+        for (long c = 0; c < wide; c++)
+          for (long r = 0; r < high; r++) to[c * out_stride + r] = from[r * stride + c];
+        continue;
+      }
+      for (long c = 0; c < wide; c++) {
+        floats column_of;
+        UNROLL for (int r = 0; r < LANES; r++) column_of[r] = from[r * stride + c];
+        store(to + c * out_stride, column_of);
+      }
+    }
+}
+
 /* Queries, keys and values of rows from..to for this layer, out of `hidden` */
 static void project(const Engine *engine, const Layer *layer, Table *table, Desk *desk, int side, long from, long to) {
-  long rows = to - from, inner = layer->heads * layer->head_size;
+  long rows = to - from;
   round_rows(table->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model->hidden, desk);
   product(PLAIN, &layer->query, &desk->rounded, rows, table->queries + from * engine->inner_stride, engine->inner_stride);
   product(PLAIN, &layer->value, &desk->rounded, rows, table->values[side] + from * engine->inner_stride, engine->inner_stride);
-  product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, engine->wide_stride);
+  product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, engine->inner_stride);
   done(desk, LINEARS);
-  float *keys = table->keys[side] + from;
-  for (long column = 0; column < inner; column++, keys += engine->key_stride)
-    for (long r = 0; r < rows; r++) keys[r] = desk->wide[r * engine->wide_stride + column];
+  transpose(desk->wide, engine->inner_stride, rows, layer->heads * layer->head_size, table->keys[side] + from, engine->key_stride);
   done(desk, ATTENTION);
 }
 
@@ -165,24 +186,31 @@ static void head(const Engine *engine, const Table *table, const int32_t *spans,
   dense(model->label, model->label_bias, features, width, model->labels, NO_DENSE, logits);
 }
 
+/* How many of `rows` go together: as many as in any other block, for a small last one reads all weights for little */
+static long block_of(long rows) {
+  long blocks = padded(rows, BLOCK) / BLOCK;
+  return blocks < 2 ? BLOCK : padded((rows + blocks - 1) / blocks, TOKENS);
+}
+
 /* One thread's part of one sequence: rows are shared among `meeting->size` threads */
 static void answer(const Engine *engine, const Call *call, Meeting *meeting, Table *table, Desk *desk, long which, int number) {
   const Model *model = engine->model;
   const int32_t *ids = call->ids + call->offsets[which], *segments = call->segments + call->offsets[which];
   long tokens = call->offsets[which + 1] - call->offsets[which];
   long begin = tokens * number / meeting->size, end = tokens * (number + 1) / meeting->size;
+  long block = block_of(end - begin);
   desk->last = __builtin_ia32_rdtsc();
   embed(engine, ids, segments, table->hidden, begin, end);
   done(desk, REST);
-  for (long from = begin; from < end; from += BLOCK)
-    project(engine, model->layer, table, desk, 0, from, from + BLOCK < end ? from + BLOCK : end);
+  for (long from = begin; from < end; from += block)
+    project(engine, model->layer, table, desk, 0, from, from + block < end ? from + block : end);
   for (int depth = 0; depth < model->layers; depth++) {
     int last = depth + 1 == model->layers;
     long stop = last && !model->spans ? (number == 0 ? 1 : begin) : end; /* the first token alone, or all */
     meet(meeting);
     done(desk, REST);
-    for (long from = begin; from < stop; from += BLOCK) {
-      long to = from + BLOCK < stop ? from + BLOCK : stop;
+    for (long from = begin; from < stop; from += block) {
+      long to = from + block < stop ? from + block : stop;
       advance(engine, model->layer + depth, table, desk, depth & 1, tokens, from, to);
       if (!last) project(engine, model->layer + depth + 1, table, desk, ~depth & 1, from, to);
     }
@@ -239,7 +267,11 @@ EXPORT void encoder_close(Engine *engine) {
 
 /* Zeroed, so that what is read behind a row's end is a number */
 static int room(void *out, long count, long size) {
-  void *found = aligned_alloc(64, padded(count * size, 64));
+  long page = count * size >= LARGE_PAGE / 4 ? LARGE_PAGE : 64;
+  void *found = aligned_alloc(page, padded(count * size, page));
+#ifdef MADV_HUGEPAGE
+  if (found && page == LARGE_PAGE) madvise(found, padded(count * size, page), MADV_HUGEPAGE);
+#endif
   if (found) memset(found, 0, count * size);
   return (*(void **)out = found) != NULL;
 }
@@ -269,7 +301,7 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
     Table *table = engine->tables + i;
     Desk *desk = engine->desks + i;
     desk->rounded.stride = engine->wide_stride;
-    whole = room(&table->hidden, most * engine->hidden_stride, 4) && room(&table->queries, most * engine->inner_stride, 4) &&
+    whole = room(&table->hidden, most * engine->hidden_stride, 4) && room(&table->queries, (most + FEW) * engine->inner_stride, 4) &&
             room(&table->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + behind, 4) &&
             room(&desk->rounded.bytes, BLOCK * engine->wide_stride, 1) && room(&desk->wide, BLOCK * engine->wide_stride, 4) &&
             room(&desk->scores, TOKENS * engine->key_stride, 4);

@@ -7,15 +7,18 @@
    so that an answer does not depend on what else is in a batch. The last factor of each output is made beforehand.
 
    Weights lie as they are read: outputs in panels of at most VECTORS vectors, in a panel `steps` steps of the inputs,
-   in a step GROUPS vectors of each vector of outputs, in it four inputs of each output. */
+   in a step GROUPS vectors of each vector of outputs, in it four inputs of each output.
+
+   While a panel is multiplied, the next one is fetched into the second cache: weights of a layer are read once a block, from
+   memory too far away for the processor's own prefetching to hide. */
 
 #pragma once
 #include "vectors.h"
 
-#define ROWS (BYTES == 64 ? 6 : 4)    /* of a tile: with VECTORS, what fits into the registers */
+#define ROWS (BYTES == 64 ? 6 : 4) /* of a tile: with VECTORS, what fits into the registers */
 #define VECTORS (BYTES == 64 ? 4 : 2)
-#define STEP (4 * GROUPS)             /* inputs of a step */
-#define BLOCK 24                      /* rows that go through the layer together, a multiple of any ROWS */
+#define STEP (4 * GROUPS)  /* inputs of a step */
+#define BLOCK (BYTES == 64 ? 192 : 24) /* rows that go through the layer together at most, a multiple of ROWS and TOKENS */
 
 enum { PLAIN, GELU, GELU_TANH, RELU, RESIDUAL };
 
@@ -42,20 +45,20 @@ INLINE void round_row(const float *row, long count, Rounded *to, long at) {
   }
   float least = min_of(low), span = max_of(high) - least, finer = span > 0 ? ACTIVATION_MAX / span : 0;
   for (long i = 0; i < count; i += LANES) {
-    /* behind the last input there may be anything: its weights are 0 */
-    floats x = smaller(larger((load(row + i) - least) * finer + 0.5f, all(0)), all(ACTIVATION_MAX));
+    floats x = (load(row + i) - least) * finer + 0.5f; /* behind the last input there may be anything: its weights are 0 */
     ((unaligned_bytes *)(to->bytes + at * to->stride + i))->in = __builtin_convertvector(__builtin_convertvector(x, ints), bytes);
   }
   to->scales[at] = span / ACTIVATION_MAX, to->leasts[at] = least;
 }
 
-INLINE void multiply(int rows, int vectors, const uint8_t *a, long stride, const int8_t *w, long steps, ints (*sums)[VECTORS]) {
+INLINE void multiply(int rows, int vectors, const uint8_t *a, long stride, const int8_t *w, long steps, const int8_t *ahead, ints (*sums)[VECTORS]) {
   ints sum[ROWS][VECTORS];
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = all_ints(0);
   for (long step = 0; step < steps; step++, a += STEP, w += vectors * GROUPS * BYTES) {
     ints column[VECTORS][GROUPS];
     UNROLL for (int v = 0; v < vectors; v++) UNROLL for (int g = 0; g < GROUPS; g++)
       column[v][g] = load_ints(w + (v * GROUPS + g) * BYTES);
+    UNROLL for (int line = 0; line < GROUPS * BYTES; line += 64) __builtin_prefetch(ahead + step * GROUPS * BYTES + line, 0, 2);
     UNROLL for (int r = 0; r < rows; r++) {
       ints token[GROUPS];
       UNROLL for (int g = 0; g < GROUPS; g++) token[g] = four_bytes(a + r * stride + 4 * g);
@@ -65,10 +68,10 @@ INLINE void multiply(int rows, int vectors, const uint8_t *a, long stride, const
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = sum[r][v];
 }
 
-typedef void Tile(const uint8_t *, long, const int8_t *, long, ints (*)[VECTORS]);
+typedef void Tile(const uint8_t *, long, const int8_t *, long, const int8_t *, ints (*)[VECTORS]);
 #define TILE(R, V)                                                                                            \
-  static void tile_##R##_##V(const uint8_t *a, long stride, const int8_t *w, long steps, ints (*sums)[VECTORS]) { \
-    multiply(R, V, a, stride, w, steps, sums);                                                                \
+  static void tile_##R##_##V(const uint8_t *a, long stride, const int8_t *w, long steps, const int8_t *ahead, ints (*sums)[VECTORS]) { \
+    multiply(R, V, a, stride, w, steps, ahead, sums);                                                                \
   }
 #if BYTES == 64
 #define TILES(R) TILE(R, 1) TILE(R, 2) TILE(R, 3) TILE(R, 4)
@@ -113,11 +116,13 @@ INLINE void product_of(int finish, const Linear *map, const Rounded *in, long ro
   const int8_t *weights = map->weights;
   for (long panel = 0; panel < panels; panel++) {
     long wide = vectors / panels + (panel < vectors % panels);
+    const int8_t *ahead = weights + steps * wide * GROUPS * BYTES;
     for (long row = 0; row < rows; row += ROWS) {
       long high = rows - row < ROWS ? rows - row : ROWS;
       ints sums[ROWS][VECTORS];
-      tiles[high - 1][wide - 1](in->bytes + row * in->stride, in->stride, weights, steps, sums);
+      tiles[high - 1][wide - 1](in->bytes + row * in->stride, in->stride, weights, steps, ahead, sums);
       finish_tile(finish, map, in, row, high, column, wide, sums, out, stride);
+      ahead = row / ROWS + 1 < wide ? ahead + steps * GROUPS * BYTES : weights; /* a vector a tile, then nothing new */
     }
     column += wide * LANES, weights += steps * wide * GROUPS * BYTES;
   }

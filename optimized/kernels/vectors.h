@@ -110,25 +110,39 @@ INLINE ints numbered(void) {
 /* the first `count` lanes of x, the others of `rest` */
 INLINE floats first(long count, floats x, floats rest) { return choose(numbered() < all_ints((int32_t)count), x, rest); }
 
-#define REDUCE(NAME, COMBINE)                                        \
-  INLINE float NAME(floats x) {                                      \
-    float found = x[0];                                              \
-    for (int i = 1; i < LANES; i++) found = COMBINE(found, x[i]);    \
-    return found;                                                    \
-  }
-#define SUM_OF(x, y) ((x) + (y))
 #define MAX_OF(x, y) ((x) > (y) ? (x) : (y))
+#if defined(PORTABLE)
+#define SUM_OF(x, y) ((x) + (y))
 #define MIN_OF(x, y) ((x) < (y) ? (x) : (y))
-REDUCE(sum_of, SUM_OF)
-REDUCE(max_of, MAX_OF)
-REDUCE(min_of, MIN_OF)
+#define REDUCE(NAME, COMBINE, _)                                  \
+  INLINE float NAME(floats x) {                                   \
+    float found = x[0];                                           \
+    for (int i = 1; i < LANES; i++) found = COMBINE(found, x[i]); \
+    return found;                                                 \
+  }
+REDUCE(sum_of, SUM_OF, )
+REDUCE(max_of, MAX_OF, )
+REDUCE(min_of, MIN_OF, )
+#else
+#if BYTES == 64
+#define REDUCE(NAME, SHORT) INLINE float NAME(floats x) { return _mm512_reduce_##SHORT##_ps((__m512)x); }
+#else
+#define REDUCE(NAME, SHORT)                                                                            \
+  INLINE float NAME(floats x) {                                                                        \
+    __m128 four = _mm_##SHORT##_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1)); \
+    four = _mm_##SHORT##_ps(four, _mm_movehl_ps(four, four));                                          \
+    return _mm_cvtss_f32(_mm_##SHORT##_ss(four, _mm_movehdup_ps(four)));                               \
+  }
+#endif
+REDUCE(sum_of, add)
+REDUCE(max_of, max)
+REDUCE(min_of, min)
+#endif
 
-/* e^x to 4e-6 of itself: 2^n by the exponent's bits, the rest by a polynomial */
-INLINE floats exponential(floats x) {
+/* 2^x to 4e-6 of itself, for x up to 127: the whole part by the exponent's bits, the rest by a polynomial; 2^-126 below that */
+INLINE floats power_of_two(floats x) {
   const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to a whole number, which is then in the low bits */
-  floats power = smaller(larger(x, all(-87.0f)), all(88.0f)) * 1.44269504f;
-  floats whole = power + magic;
-  floats part = power - (whole - magic);
+  floats power = larger(x, all(-126.0f)), whole = power + magic, part = power - (whole - magic);
   floats value = all(0.00133335581f);
   value = value * part + 0.00961812911f;
   value = value * part + 0.0555041087f;
@@ -138,17 +152,18 @@ INLINE floats exponential(floats x) {
   return (floats)((ints)value + ((ints)whole << 23));
 }
 
+INLINE floats exponential(floats x) { return power_of_two(smaller(x, all(88.0f)) * 1.44269504f); }
+
 INLINE floats relu(floats x) { return larger(x, all(0)); }
 
-/* x * Phi(x) to 6e-5 where x is below 12: Phi by an odd polynomial that was fitted to it (a test holds it), constant beyond 4.3 */
+/* x * Phi(x) to 6e-5 where x is below 12: Phi by an odd polynomial that was fitted to it (a test holds it) */
 INLINE floats gelu(floats x) {
   static const float odd[] = {0.39880208f, -0.0661555959f, 0.00969514903f, -0.0010713865f, 8.71176793e-05f,
                               -5.00616982e-06f, 1.90223982e-07f, -4.24899587e-09f, 4.19744155e-11f};
-  floats near = smaller(larger(x, all(-4.3f)), all(4.3f)), square = near * near;
+  floats square = smaller(x * x, all(18.49f));
   floats value = all(odd[sizeof odd / sizeof *odd - 1]);
   UNROLL for (int i = sizeof odd / sizeof *odd - 2; i >= 0; i--) value = value * square + odd[i];
-  value = smaller(larger(value * near + 0.5f, all(0)), all(1));
-  return larger(x, all(-4.3f)) * value;
+  return x * smaller(larger(value * x + 0.5f, all(0)), all(1)); /* beyond 4.3 a straight line, which soon is 0 or 1 */
 }
 
 /* the form with tanh, which some models were trained with: x * sigmoid(2 * u) */

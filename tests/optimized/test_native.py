@@ -164,6 +164,20 @@ def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], l
 
 
 @needs_compiler
+def test_sequences_of_several_blocks_are_answered(library: Library) -> None:
+    """512 tokens are more than go through a layer together, alone and by three threads."""
+    model = encoders.model_of("bert", BOOLQ, max_position_embeddings=512)
+    made = extract(model, library.layout, "tiny")
+    asked = [sequence(length, seed=length) for length in (512, 193, 385, 12)]
+    exact = runner(rounding(model, library.layout))
+    wanted = np.concatenate([exact(pad([one], 0)) for one in asked])
+    for threads in (1, 3):
+        engine = Engine(library, *made, threads, 512)
+        assert same(np.concatenate([engine.answer([one]) for one in asked]), wanted)
+        engine.close()
+
+
+@needs_compiler
 @pytest.mark.parametrize(
     "wrong",
     [sequence(0, seed=0), sequence(129, seed=0), EncodedSequence(np.array([10_000]), np.array([0]))],
@@ -176,24 +190,43 @@ def test_what_c_would_read_beyond_its_end_is_refused(engines: list[Engine], wron
     assert engines[0].answer([sequence(5, seed=0)]).shape == (1, 2)
 
 
-@needs_compiler
-@pytest.mark.parametrize("width", [32, 64])
-def test_every_width_of_vectors_gives_the_same_answers(width: int, library: Library, tmp_path: Path) -> None:
-    """Layout, tiles and tails of wide vectors, whose instructions this CPU may not have, in plain C."""
-    target = tmp_path / "portable.so"
+def compiled(target: Path, *options: str) -> Library:
     command = native_build.compiler()
     assert command
-    native_build.build(target, (f"-DPORTABLE={width}", "-O1"), command)
-    portable = Library(target)
-    assert (portable.layout.vector_bytes, portable.dot) == (width, "portable")
+    native_build.build(target, options, command)
+    return Library(target)
+
+
+def answers_as_pytorch(library: Library) -> bool:
+    """Say whether rows and outputs that fill no vector are answered as by PyTorch that rounds alike."""
     model = encoders.model_of("bert", BOOLQ, hidden_size=72, intermediate_size=150)
     asked = [each.sequences[0] for each in requests_of(BOOLQ)]
-    for each in (portable, library):
-        engine = Engine(each, *extract(model, each.layout, "tiny"), 2, 128)
-        exact = runner(rounding(model, each.layout))
-        wanted = np.concatenate([exact(pad([one], 0)) for one in asked])
-        assert same(engine.answer(asked), wanted)
-        engine.close()
+    engine = Engine(library, *extract(model, library.layout, "tiny"), 2, 128)
+    exact = runner(rounding(model, library.layout))
+    wanted = np.concatenate([exact(pad([one], 0)) for one in asked])
+    found = engine.answer(asked)
+    engine.close()
+    return same(found, wanted)
+
+
+@needs_compiler
+@pytest.mark.parametrize("width", [32, 64])
+def test_every_width_of_vectors_gives_the_same_answers(width: int, tmp_path: Path) -> None:
+    """Layout, tiles and tails of wide vectors, whose instructions this CPU may not have, in plain C."""
+    portable = compiled(tmp_path / "portable.so", f"-DPORTABLE={width}", "-O1")
+    assert (portable.layout.vector_bytes, portable.dot) == (width, "portable")
+    assert answers_as_pytorch(portable)
+
+
+@needs_compiler
+@pytest.mark.parametrize("level", native_build.LEVELS, ids=lambda level: level.name)
+def test_every_level_that_this_cpu_has_gives_the_same_answers(
+    level: native_build.Level, tmp_path: Path
+) -> None:
+    """Not only the best one: what a lesser CPU will run."""
+    if not level.needs <= native_build.flags_here():
+        pytest.skip(f"this CPU has not all of {', '.join(sorted(level.needs))}")
+    assert answers_as_pytorch(compiled(tmp_path / "level.so", *level.options))
 
 
 @needs_compiler

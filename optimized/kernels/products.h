@@ -9,8 +9,8 @@
    Weights lie as they are read: outputs in panels of at most VECTORS vectors, in a panel `steps` steps of the inputs,
    in a step GROUPS vectors of each vector of outputs, in it four inputs of each output.
 
-   While a panel is multiplied, the next one is fetched into the second cache: weights of a layer are read once a block, from
-   memory too far away for the processor's own prefetching to hide. */
+   While a panel is multiplied, the next one is fetched into the second cache, evenly: weights of a layer are read once a block,
+   from memory too far away for the processor's own prefetching to hide. */
 
 #pragma once
 #include "vectors.h"
@@ -51,26 +51,36 @@ INLINE void round_row(const float *row, long count, Rounded *to, long at) {
   to->scales[at] = span / ACTIVATION_MAX, to->leasts[at] = least;
 }
 
-INLINE void multiply(int rows, int vectors, const uint8_t *a, long stride, const int8_t *w, long steps, const int8_t *ahead, ints (*sums)[VECTORS]) {
+/* Weights to fetch while others are multiplied: a vector in so many steps */
+typedef struct {
+  const int8_t *weights;
+  long every;
+} Ahead;
+
+INLINE void multiply(int rows, int vectors, const uint8_t *a, long stride, const int8_t *w, long steps, Ahead ahead, ints (*sums)[VECTORS]) {
   ints sum[ROWS][VECTORS];
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = all_ints(0);
-  for (long step = 0; step < steps; step++, a += STEP, w += vectors * GROUPS * BYTES) {
-    ints column[VECTORS][GROUPS];
-    UNROLL for (int v = 0; v < vectors; v++) UNROLL for (int g = 0; g < GROUPS; g++)
-      column[v][g] = load_ints(w + (v * GROUPS + g) * BYTES);
-    UNROLL for (int line = 0; line < GROUPS * BYTES; line += 64) __builtin_prefetch(ahead + step * GROUPS * BYTES + line, 0, 2);
-    UNROLL for (int r = 0; r < rows; r++) {
-      ints token[GROUPS];
-      UNROLL for (int g = 0; g < GROUPS; g++) token[g] = four_bytes(a + r * stride + 4 * g);
-      UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = dot(sum[r][v], token, column[v]);
+  for (long step = 0; step < steps;) {
+    UNROLL for (int line = 0; line < GROUPS * BYTES; line += 64) __builtin_prefetch(ahead.weights + line, 0, 2);
+    ahead.weights += GROUPS * BYTES;
+    long stop = steps - step < ahead.every ? steps : step + ahead.every;
+    for (; step < stop; step++, a += STEP, w += vectors * GROUPS * BYTES) {
+      ints column[VECTORS][GROUPS];
+      UNROLL for (int v = 0; v < vectors; v++) UNROLL for (int g = 0; g < GROUPS; g++)
+        column[v][g] = load_ints(w + (v * GROUPS + g) * BYTES);
+      UNROLL for (int r = 0; r < rows; r++) {
+        ints token[GROUPS];
+        UNROLL for (int g = 0; g < GROUPS; g++) token[g] = four_bytes(a + r * stride + 4 * g);
+        UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = dot(sum[r][v], token, column[v]);
+      }
     }
   }
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = sum[r][v];
 }
 
-typedef void Tile(const uint8_t *, long, const int8_t *, long, const int8_t *, ints (*)[VECTORS]);
+typedef void Tile(const uint8_t *, long, const int8_t *, long, Ahead, ints (*)[VECTORS]);
 #define TILE(R, V)                                                                                            \
-  static void tile_##R##_##V(const uint8_t *a, long stride, const int8_t *w, long steps, const int8_t *ahead, ints (*sums)[VECTORS]) { \
+  static void tile_##R##_##V(const uint8_t *a, long stride, const int8_t *w, long steps, Ahead ahead, ints (*sums)[VECTORS]) { \
     multiply(R, V, a, stride, w, steps, ahead, sums);                                                                \
   }
 #if BYTES == 64
@@ -116,13 +126,14 @@ INLINE void product_of(int finish, const Linear *map, const Rounded *in, long ro
   const int8_t *weights = map->weights;
   for (long panel = 0; panel < panels; panel++) {
     long wide = vectors / panels + (panel < vectors % panels);
-    const int8_t *ahead = weights + steps * wide * GROUPS * BYTES;
+    long tiles_high = padded(rows, ROWS) / ROWS;
+    Ahead ahead = {weights + steps * wide * GROUPS * BYTES, tiles_high > wide ? tiles_high / wide : 1};
     for (long row = 0; row < rows; row += ROWS) {
       long high = rows - row < ROWS ? rows - row : ROWS;
       ints sums[ROWS][VECTORS];
       tiles[high - 1][wide - 1](in->bytes + row * in->stride, in->stride, weights, steps, ahead, sums);
       finish_tile(finish, map, in, row, high, column, wide, sums, out, stride);
-      ahead = row / ROWS + 1 < wide ? ahead + steps * GROUPS * BYTES : weights; /* a vector a tile, then nothing new */
+      ahead.weights += padded(steps, ahead.every) / ahead.every * GROUPS * BYTES;
     }
     column += wide * LANES, weights += steps * wide * GROUPS * BYTES;
   }

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from harness.binomial import quantile, wilson_interval
 from harness.draws import ends_of, medians_of
 from harness.meters.base import Grade, Reading, Scope, Sum, total, whole
 
@@ -118,14 +119,12 @@ def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = 
     have = count if distinct is None else min(distinct, count)
     if have < needed:
         return PercentileFacts(value_ns=None, low_ns=None, high_ns=None, needed=needed, have=have)
-    from scipy.stats import binom
-
     ordered = np.sort(np.asarray(samples_ns, dtype=np.float64))
     tail, share = (1 - CONFIDENCE) / 2, p / 100
     # ranks from 1: `low` is the highest with P(B < low) <= tail, `high` the lowest with P(B >= high) <= tail;
     # with repeats, rank i of the examples is ranks (i - 1) n / have + 1 to i n / have of the samples
-    low = max(1, int(binom.ppf(tail, have, share)))
-    high = min(have, int(binom.ppf(1 - tail, have, share)) + 1)
+    low = max(1, quantile(tail, have, share))
+    high = min(have, quantile(1 - tail, have, share) + 1)
     rank = math.ceil(round(share * count, 9))  # rounded: 0.9 * 70 is 63.00000000000001 in floating point
     ranks = (rank, (low - 1) * count // have + 1, -(-high * count // have))
     value_ns, low_ns, high_ns = (float(ordered[at - 1]) for at in ranks)
@@ -237,10 +236,8 @@ def resampled(scoring: "Scoring", counts: Floats, seed: int) -> dict[str, list[f
 
 def wilson(right: int, count: int, method: str) -> Estimate:
     """Return the share `right / count` with Wilson's 95 % interval."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(right, count).proportion_ci(confidence_level=CONFIDENCE, method="wilson")
-    return Estimate(right / count, float(interval.low), float(interval.high), CONFIDENCE, method, count)
+    low, high = wilson_interval(right, count, CONFIDENCE)
+    return Estimate(right / count, low, high, CONFIDENCE, method, count)
 
 
 def median_over_rounds(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.checkpoint import resolve_classifier
@@ -211,6 +211,7 @@ def test_a_head_in_another_order_keeps_its_order_and_meaning(tmp_path: Path) -> 
     texts=st.lists(st.text(max_size=3), min_size=2, max_size=40),
     seed=st.integers(0, 5),
 )
+@settings(max_examples=40, deadline=None)
 def test_what_chooses_the_epoch_is_never_trained_on(texts: list[str], seed: int) -> None:
     """The two parts cover the split once, and at most one first text is on both sides."""
     examples = [Example(str(number), (TextInput(text),)) for number, text in enumerate(texts)]

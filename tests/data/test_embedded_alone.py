@@ -1,7 +1,8 @@
 """One text of an embedded row alone says nothing of its label: its words are no better than a blind guess."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -13,14 +14,15 @@ from harness.data.embedded.dice import Dice
 Texts = list[tuple[str, object]]
 
 
-def made(task: str, split: str) -> Iterable[dict[str, Any]]:
+@cache
+def made(task: str, split: str) -> Sequence[dict[str, Any]]:
     """Write 3,000 rows of train, or all of val; a diagnostic has neither, so its rows are drawn here."""
     if task in embedded.DIAGNOSTICS:
         row = {"ax-b": axb.row, "ax-g": axg.row}[task]
         return [
             row(Dice("probe", split, number), split) for number in range(3000 if split == "train" else 800)
         ]
-    return embedded.rows(task, split, 3000)
+    return tuple(embedded.rows(task, split, 3000))
 
 
 def copa_choices(split: str) -> Texts:

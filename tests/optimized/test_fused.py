@@ -38,10 +38,10 @@ def heads_in(graph: Path) -> list[int]:
 
 @pytest.mark.parametrize(("raw", "fused", "kept"), [(1.0, 2.0, "raw"), (2.0, 1.0, "fused")])
 def test_the_fused_graph_is_kept_only_where_it_is_faster(
-    boolq_folder: Path, tmp_path: Path, raw: float, fused: float, kept: str
+    boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
     """Both times are in the manifest, one graph is on disk, and the fp32 export is left alone."""
-    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused})
+    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     sources = tiny.sources(boolq_folder)
     artifact = FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     manifest = artifact.manifest
@@ -53,20 +53,24 @@ def test_the_fused_graph_is_kept_only_where_it_is_faster(
     assert not FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_nothing_is_fused_where_nothing_can_be_timed(boolq_folder: Path, tmp_path: Path) -> None:
+def test_nothing_is_fused_where_nothing_can_be_timed(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """Without trial examples the raw graph stays, and the manifest says why."""
     sources = Sources(tiny.checkpoint_of(boolq_folder))
-    manifest = FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path)).manifest
+    manifest = (
+        FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
+    )
     assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "not measured")
 
 
 @pytest.mark.parametrize("tolerance", [-1.0])
 def test_a_fused_graph_that_disagrees_is_dropped(
-    boolq_folder: Path, tmp_path: Path, tolerance: float
+    boolq_folder: Path, exported: Path, tmp_path: Path, tolerance: float
 ) -> None:
     """With no tolerance at all the raw graph is what is left, and the reason is said."""
     strict = FusedVariant(fusion_tolerance=tolerance)
-    shop = tiny.workshop(tmp_path, FASTER)
+    shop = tiny.workshop(tmp_path, FASTER, lent=exported)
     artifact = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert "graph disagrees with its source" in artifact.manifest["fusion"]
     assert artifact.manifest["chosen_because"] == "the only candidate"
@@ -107,8 +111,10 @@ def test_pruned_shapes_are_fused_under_every_head(tmp_path: Path, name: str) -> 
     assert [heads_in(path) for path in graphs] == [[2, 1], [2, 1]], "both were fused"
 
 
-def test_a_fused_graph_runs_on_the_cpu_only(boolq_folder: Path, tmp_path: Path) -> None:
+def test_a_fused_graph_runs_on_the_cpu_only(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Another device is refused by name."""
-    artifact = FusedVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = FusedVariant().prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+    )
     with pytest.raises(DeviceError, match="cuda"):
         FusedVariant().load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)

@@ -20,18 +20,18 @@ from optimized.table import variants
 
 
 @pytest.fixture(scope="module")
-def exported(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(boolq_folder: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export the tiny checkpoint once; return the graph."""
-    shop = tiny.workshop(tmp_path_factory.mktemp("fp32"))
+    shop = tiny.workshop(tmp_path_factory.mktemp("fp32"), lent=exported)
     return OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder / "model.onnx"
 
 
 @pytest.mark.parametrize(("raw", "fused", "kept"), [(1.0, 2.0, "raw"), (2.0, 1.0, "fused")])
 def test_the_graph_with_the_lower_median_time_is_kept(
-    boolq_folder: Path, tmp_path: Path, raw: float, fused: float, kept: str
+    boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
     """Both times are in the manifest, one graph is on disk, and it answers much like fp32."""
-    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused})
+    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     artifact = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
     assert manifest["seconds_per_request"] == {"raw": raw, "fused": fused}
@@ -46,9 +46,9 @@ def test_the_graph_with_the_lower_median_time_is_kept(
     assert system.describe()["graph"] == kept
 
 
-def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, tmp_path: Path) -> None:
+def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """int8 finds the graph of onnx-fp32, and the second preparation of each does nothing."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.workshop(tmp_path, lent=exported)
     sources = tiny.sources(boolq_folder)
     parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -57,10 +57,14 @@ def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, tmp_path: 
     assert not Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_without_trial_examples_nothing_is_claimed(boolq_folder: Path, tmp_path: Path) -> None:
+def test_without_trial_examples_nothing_is_claimed(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """No time and no agreement was measured, and the manifest says so."""
     sources = Sources(tiny.checkpoint_of(boolq_folder))
-    manifest = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path)).manifest
+    manifest = (
+        Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
+    )
     assert manifest["seconds_per_request"] == "unavailable, because there were no trial examples"
     assert manifest["agreement"] == "unavailable, because there were no trial examples"
     assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "not measured")
@@ -111,9 +115,11 @@ def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None
     assert manifest["agreement"]["equal_answers"] > 0
 
 
-def test_a_fused_graph_that_disagrees_is_no_candidate(boolq_folder: Path, tmp_path: Path) -> None:
+def test_a_fused_graph_that_disagrees_is_no_candidate(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """With no tolerance at all the fused graph is dropped, said so, and the raw one kept."""
-    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0})
+    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
     strict = Int8Variant(fusion_tolerance=-1.0)
     manifest = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
     assert "graph disagrees with its source" in manifest["fusion"]

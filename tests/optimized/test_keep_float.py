@@ -27,10 +27,10 @@ GROUPS = [
 
 
 @pytest.fixture(scope="module")
-def exported(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Export the tiny checkpoint once; return the graph."""
-    shop = tiny.workshop(tmp_path_factory.mktemp("fp32"))
-    return OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder / "model.onnx"
+def graph(exported: Path) -> Path:
+    """Return the graph of the tiny checkpoint."""
+    (found,) = exported.glob("*/model.onnx")
+    return found
 
 
 def in_float(graph: Path) -> set[str]:
@@ -47,9 +47,9 @@ def in_int8(graph: Path) -> int:
     return sum(tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 2 for tensor in tensors)
 
 
-def test_products_belong_to_the_groups_of_their_layers(exported: Path) -> None:
+def test_products_belong_to_the_groups_of_their_layers(graph: Path) -> None:
     """Four products of attention and two of the feed-forward in each layer; pooler and classifier alone."""
-    found = list(products(exported).values())
+    found = list(products(graph).values())
     assert list(dict.fromkeys(found)) == GROUPS
     assert [found.count(group) for group in GROUPS] == [4, 2, 4, 2, 1, 1]
 
@@ -72,11 +72,13 @@ def test_groups_are_read_off_the_paths_of_every_family(path: str, group: str) ->
 
 
 @pytest.mark.parametrize("kept", ["raw", "fused"])
-def test_exactly_what_is_named_stays_in_float(boolq_folder: Path, tmp_path: Path, kept: str) -> None:
+def test_exactly_what_is_named_stays_in_float(
+    boolq_folder: Path, exported: Path, tmp_path: Path, kept: str
+) -> None:
     """One group of a layer and the classifier, in the raw graph and in the fused one alike."""
     times = {"raw": 2.0, "fused": 1.0} if kept == "fused" else {"raw": 1.0, "fused": 2.0}
     variant = Int8Variant(keep_float=("layer.1.attention", "classifier"))
-    shop = tiny.workshop(tmp_path, times)
+    shop = tiny.workshop(tmp_path, times, lent=exported)
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert artifact.manifest["graph"] == kept
     assert artifact.manifest["kept_float"] == ["layer.1.attention", "classifier"]
@@ -88,18 +90,20 @@ def test_exactly_what_is_named_stays_in_float(boolq_folder: Path, tmp_path: Path
     assert described["kept_float"] == ["layer.1.attention", "classifier"]
 
 
-def test_a_node_can_be_named_and_then_there_is_no_fused_candidate(boolq_folder: Path, tmp_path: Path) -> None:
+def test_a_node_can_be_named_and_then_there_is_no_fused_candidate(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """One of three products that fusing would merge."""
-    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0})
+    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
     artifact = Int8Variant(keep_float=(QUERY,)).prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert "merges a node that stays in float" in artifact.manifest["fusion"]
     assert artifact.manifest["graph"] == "raw"
     assert set(products(artifact.folder / "model.onnx")) == {QUERY}
 
 
-def test_a_layer_stands_for_both_of_its_groups(exported: Path) -> None:
+def test_a_layer_stands_for_both_of_its_groups(graph: Path) -> None:
     """`layer.1` is layer.1.attention and layer.1.ffn, and not layer.10."""
-    known = {**products(exported), "/x": "layer.10.ffn"}
+    known = {**products(graph), "/x": "layer.10.ffn"}
     assert {known[node] for node in chosen(known, ["layer.1"])} == {"layer.1.attention", "layer.1.ffn"}
 
 
@@ -113,22 +117,22 @@ def test_a_layer_stands_for_both_of_its_groups(exported: Path) -> None:
     ],
 )
 def test_an_unknown_operator_is_refused_with_the_nearest_names(
-    boolq_folder: Path, tmp_path: Path, wrong: str, near: str
+    boolq_folder: Path, exported: Path, tmp_path: Path, wrong: str, near: str
 ) -> None:
-    """Before anything is quantised; nothing but the fp32 graph is left in the cache."""
-    shop = tiny.workshop(tmp_path)
+    """Before anything is quantised; nothing is left in the cache."""
+    shop = tiny.workshop(tmp_path, lent=exported)
     for variant in (Int8Variant(keep_float=(wrong,)), StaticInt8Variant(keep_float=(wrong, "auto:1"))):
         with pytest.raises(UsageError) as refused:
             variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
         assert near in (refused.value.remedy or "")
-    assert len(shop.cache.made) == 1  # type: ignore[attr-defined]
+    assert shop.cache.made == []  # type: ignore[attr-defined]
 
 
-def test_leaving_everything_in_float_is_refused(boolq_folder: Path, tmp_path: Path) -> None:
+def test_leaving_everything_in_float_is_refused(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """It would be onnx-fp32 under another name."""
     variant = Int8Variant(keep_float=("layer", "pooler", "classifier"))
     with pytest.raises(UsageError, match="nothing to quantise"):
-        variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+        variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
 
 
 @pytest.mark.parametrize("wrong", ["auto", "auto:0", "auto:x", ["classifier", 3], 7, ""])
@@ -143,9 +147,9 @@ def test_one_name_is_as_good_as_a_list_of_one() -> None:
     assert as_names("auto:2") == as_names(["auto:2"]) == Int8Variant(keep_float="auto:2").keep_float  # type: ignore[arg-type]
 
 
-def test_what_is_kept_is_part_of_the_key(boolq_folder: Path, tmp_path: Path) -> None:
+def test_what_is_kept_is_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Three different artifacts of one parent."""
-    shop, sources = tiny.workshop(tmp_path), tiny.sources(boolq_folder)
+    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder)
     kept: list[tuple[str, ...]] = [(), ("classifier",), ("pooler",)]
     keys = {Int8Variant(keep_float=names).prepare(BOOLQ, sources, tiny.SHORT, shop).key for names in kept}
     assert len(keys) == 3
@@ -216,18 +220,23 @@ def test_auto_makes_a_model_bearable_that_int8_broke(planted: Path, tmp_path: Pa
     assert not variant.prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_without_training_examples_auto_is_refused(boolq_folder: Path, tmp_path: Path) -> None:
+def test_without_training_examples_auto_is_refused(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """There is nothing to measure on, and the message says what else to name."""
     with pytest.raises(UsageError, match="training examples") as refused:
         Int8Variant(keep_float=("auto:2",)).prepare(
-            BOOLQ, Sources(tiny.checkpoint_of(boolq_folder)), tiny.SHORT, tiny.workshop(tmp_path)
+            BOOLQ,
+            Sources(tiny.checkpoint_of(boolq_folder)),
+            tiny.SHORT,
+            tiny.workshop(tmp_path, lent=exported),
         )
     assert "layer.0.ffn" in str(refused.value)
 
 
-def test_int8_agrees_with_float_within_a_bound(boolq_folder: Path, tmp_path: Path) -> None:
+def test_int8_agrees_with_float_within_a_bound(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Dynamic and static: rounding shows, and is small beside the logits."""
-    shop, sources = tiny.workshop(tmp_path), tiny.sources(boolq_folder, 12)
+    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder, 12)
     answers = {}
     for variant in (OnnxVariant(), Int8Variant(), StaticInt8Variant()):
         artifact = variant.prepare(BOOLQ, sources, tiny.SHORT, shop)

@@ -31,11 +31,13 @@ def trained_on(folder: Path, training: Sequence[Example], trial: int = 6, **chan
     return replace(sources, **changes)
 
 
-def test_the_manifest_says_what_was_calibrated_on(boolq_folder: Path, tmp_path: Path) -> None:
+def test_the_manifest_says_what_was_calibrated_on(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Count, split, method, lengths and the file's hash; 5 of 10 examples at equal distances."""
     training = tiny.examples(10)
     variant = StaticInt8Variant(calibration=5)
-    artifact = variant.prepare(BOOLQ, trained_on(boolq_folder, training), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = variant.prepare(
+        BOOLQ, trained_on(boolq_folder, training), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+    )
     found = artifact.manifest["calibration"]
     asked = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).encode(training[::2])
     lengths = sorted(request.tokens for request in asked)
@@ -52,13 +54,15 @@ def test_the_manifest_says_what_was_calibrated_on(boolq_folder: Path, tmp_path: 
     assert artifact.manifest["kept_float"] == []
 
 
-def test_products_alone_are_int8_and_everything_else_reads_float(boolq_folder: Path, tmp_path: Path) -> None:
+def test_products_alone_are_int8_and_everything_else_reads_float(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """12 products; query, key and value share a rounded input, and the residual takes the exact one."""
     import onnx
     from onnx import TensorProto
 
     artifact = StaticInt8Variant().prepare(
-        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path)
+        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
     graph = onnx.load(str(artifact.folder / "model.onnx")).graph
     int8 = [each for each in graph.initializer if each.data_type == TensorProto.INT8 and len(each.dims) == 2]
@@ -72,9 +76,9 @@ def test_products_alone_are_int8_and_everything_else_reads_float(boolq_folder: P
     assert len(readers) == 12
 
 
-def test_only_training_examples_set_the_scales(boolq_folder: Path, tmp_path: Path) -> None:
+def test_only_training_examples_set_the_scales(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """The training split alone decides: another one gives other scales, another trial does not."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.workshop(tmp_path, lent=exported)
     one = trained_on(boolq_folder, tiny.examples(8))
     # the single word gives each product far less to span
     other = trained_on(boolq_folder, tiny.examples(1), training_sha256="c" * 64)
@@ -88,46 +92,51 @@ def test_only_training_examples_set_the_scales(boolq_folder: Path, tmp_path: Pat
 
 
 def test_without_a_training_split_to_read_the_trial_examples_of_it_are_used(
-    boolq_folder: Path, tmp_path: Path
+    boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """They are of the training split too."""
     artifact = StaticInt8Variant().prepare(
-        BOOLQ, tiny.sources(boolq_folder, 6), tiny.SHORT, tiny.workshop(tmp_path)
+        BOOLQ, tiny.sources(boolq_folder, 6), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
     assert artifact.manifest["calibration"]["examples"] == 6
 
 
 @pytest.mark.parametrize("training_sha256", ["", TRAIN_SHA])
 def test_without_training_examples_it_is_refused(
-    boolq_folder: Path, tmp_path: Path, training_sha256: str
+    boolq_folder: Path, exported: Path, tmp_path: Path, training_sha256: str
 ) -> None:
     """Nothing is made up; the message names the variant that needs none."""
     sources = Sources(tiny.checkpoint_of(boolq_folder), training_sha256=training_sha256)
     with pytest.raises(DataError, match="there are none") as refused:
-        StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path))
+        StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
     assert "onnx-int8" in str(refused.value)
 
 
-def test_calibrating_on_what_is_reported_is_refused(boolq_folder: Path, tmp_path: Path) -> None:
+def test_calibrating_on_what_is_reported_is_refused(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """Where the training split is the reported one, before anything is exported."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.workshop(tmp_path, lent=exported)
     sources = trained_on(boolq_folder, tiny.examples(8), reported_sha256=TRAIN_SHA)
     with pytest.raises(DataError, match="calibrate on the examples that are reported"):
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     assert shop.cache.made == []  # type: ignore[attr-defined]
 
 
-def test_calibration_needs_an_example(boolq_folder: Path, tmp_path: Path) -> None:
+def test_calibration_needs_an_example(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Zero is refused as a setting."""
     with pytest.raises(UsageError, match="at least one"):
         StaticInt8Variant(calibration=0).prepare(
-            BOOLQ, trained_on(boolq_folder, tiny.examples(2)), tiny.SHORT, tiny.workshop(tmp_path)
+            BOOLQ,
+            trained_on(boolq_folder, tiny.examples(2)),
+            tiny.SHORT,
+            tiny.workshop(tmp_path, lent=exported),
         )
 
 
-def test_what_was_calibrated_is_part_of_the_key(boolq_folder: Path, tmp_path: Path) -> None:
+def test_what_was_calibrated_is_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Data, count, maximum length and what stays in float; the same again comes from the cache."""
-    shop, sources = tiny.workshop(tmp_path), trained_on(boolq_folder, tiny.examples(8))
+    shop, sources = tiny.workshop(tmp_path, lent=exported), trained_on(boolq_folder, tiny.examples(8))
     longer = Settings(max_length=48, batch=1)
     keys = {
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).key,
@@ -140,13 +149,15 @@ def test_what_was_calibrated_is_part_of_the_key(boolq_folder: Path, tmp_path: Pa
     assert not StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_what_is_named_stays_in_float_with_its_input(boolq_folder: Path, tmp_path: Path) -> None:
+def test_what_is_named_stays_in_float_with_its_input(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """A feed-forward and a query that shares its input with int8 products: both read what was not rounded."""
     import onnx
 
     query = "/model/bert/encoder/layer.1/attention/self/query/MatMul"
     artifact = StaticInt8Variant(keep_float=("layer.0.ffn", query)).prepare(
-        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path)
+        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
     nodes = onnx.load(str(artifact.folder / "model.onnx")).graph.node
     rounded = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
@@ -169,10 +180,13 @@ def test_every_head_and_pruned_shapes_are_calibrated(tmp_path: Path, name: str) 
 
 
 def test_dependence_on_the_batch_is_measured_and_fixed_scales_have_none(
-    boolq_folder: Path, tmp_path: Path
+    boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """One scale for a call: company moves the answers. One scale for good: it does not."""
-    shop, sources = tiny.workshop(tmp_path), trained_on(boolq_folder, tiny.examples(16), trial=20)
+    shop, sources = (
+        tiny.workshop(tmp_path, lent=exported),
+        trained_on(boolq_folder, tiny.examples(16), trial=20),
+    )
     dynamic, static = (
         variant.prepare(BOOLQ, sources, tiny.SHORT, shop).manifest["batch_dependence"]
         for variant in (Int8Variant(), StaticInt8Variant())
@@ -183,9 +197,11 @@ def test_dependence_on_the_batch_is_measured_and_fixed_scales_have_none(
     assert static["equal_answers"] == 1.0
 
 
-def test_the_measured_dependence_is_what_a_batch_does(boolq_folder: Path, tmp_path: Path) -> None:
+def test_the_measured_dependence_is_what_a_batch_does(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
     """Answered here alone and eight together: the same largest difference as in the manifest."""
-    shop, sources = tiny.workshop(tmp_path), tiny.sources(boolq_folder, 16)
+    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder, 16)
     artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     answers = []
     for batch in (1, 8):
@@ -195,11 +211,11 @@ def test_the_measured_dependence_is_what_a_batch_does(boolq_folder: Path, tmp_pa
     assert artifact.manifest["batch_dependence"]["max_logit_difference"] == pytest.approx(worst, abs=1e-6)
 
 
-def test_one_example_shows_no_dependence(boolq_folder: Path, tmp_path: Path) -> None:
+def test_one_example_shows_no_dependence(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """A request alone has no company."""
     manifest = (
         Int8Variant()
-        .prepare(BOOLQ, tiny.sources(boolq_folder, 1), tiny.SHORT, tiny.workshop(tmp_path))
+        .prepare(BOOLQ, tiny.sources(boolq_folder, 1), tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
         .manifest
     )
     assert manifest["batch_dependence"].startswith("unavailable, because there were fewer than two")

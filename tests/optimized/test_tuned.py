@@ -21,23 +21,26 @@ VARIANT = TunedVariant()
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for what both need: the exported graph and its int8."""
-    return tmp_path_factory.mktemp("shelf")
+def shelf(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a cache that has the exported graph and its int8, for workshops to be lent."""
+    root = tmp_path_factory.mktemp("shelf")
+    Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(root))
+    return root
 
 
-def prepared(folder: Path, cache: Path, times: dict[str, float], trial: int = 6) -> Any:
+def prepared(folder: Path, cache: Path, times: dict[str, float], lent: Path, trial: int = 6) -> Any:
     """Prepare with these times per request; what is not named takes 1.0."""
-    return VARIANT.prepare(BOOLQ, tiny.sources(folder, trial), tiny.SHORT, tiny.workshop(cache, times))
+    shop = tiny.workshop(cache, times, lent=lent)
+    return VARIANT.prepare(BOOLQ, tiny.sources(folder, trial), tiny.SHORT, shop)
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["raw", "fused"])
 def test_a_graph_without_mask_gives_the_same_answers_where_nothing_is_padded(
-    boolq_folder: Path, tmp_path: Path, fused: bool
+    boolq_folder: Path, exported: Path, tmp_path: Path, fused: bool
 ) -> None:
     """Two layers, two places; the mask is no input any more, and dozens of nodes are gone."""
     times = {"raw": 2.0, "fused": 1.0} if fused else {"raw": 1.0, "fused": 2.0}
-    shop = tiny.workshop(tmp_path, times)
+    shop = tiny.workshop(tmp_path, times, lent=exported)
     folder = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder
     assert without_mask(folder / GRAPH, tmp_path / MASKLESS) == 2
     before, after = (onnx.load(str(path)).graph for path in (folder / GRAPH, tmp_path / MASKLESS))
@@ -51,17 +54,17 @@ def test_a_graph_without_mask_gives_the_same_answers_where_nothing_is_padded(
 
 def test_a_graph_that_adds_no_mask_is_left_alone(boolq_folder: Path, shelf: Path, tmp_path: Path) -> None:
     """What has none cannot lose it twice; nothing is written."""
-    shop = tiny.workshop(shelf)
+    shop = tiny.workshop(tmp_path, lent=shelf)
     folder = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder
     assert without_mask(folder / GRAPH, tmp_path / "once.onnx") == 2
     assert without_mask(tmp_path / "once.onnx", tmp_path / "twice.onnx") == 0
     assert not (tmp_path / "twice.onnx").exists()
 
 
-def test_what_is_clearly_faster_is_put_together(boolq_folder: Path, tmp_path: Path) -> None:
+def test_what_is_clearly_faster_is_put_together(boolq_folder: Path, shelf: Path, tmp_path: Path) -> None:
     """Two changes gain a tenth or more, one gains 1 %, which is noise; together they are faster still."""
     times = {"plain": 1.0, "no mask": 0.8, "io binding": 0.9, "no arena": 0.99, "together": 0.7}
-    manifest = prepared(boolq_folder, tmp_path, times).manifest
+    manifest = prepared(boolq_folder, tmp_path, times, shelf).manifest
     assert manifest["around"] == ["no mask", "io binding"]
     assert manifest["maskless"] == 2
     seconds = manifest["trials"]["seconds_per_request"]
@@ -70,28 +73,27 @@ def test_what_is_clearly_faster_is_put_together(boolq_folder: Path, tmp_path: Pa
     assert manifest["weights"] == "int8, per channel"
 
 
-def test_what_loses_together_leaves_the_best_alone(boolq_folder: Path, tmp_path: Path) -> None:
+def test_what_loses_together_leaves_the_best_alone(boolq_folder: Path, shelf: Path, tmp_path: Path) -> None:
     """0.8 alone against 0.9 together."""
     times = {"no mask": 0.8, "io binding": 0.9, "together": 0.9}
-    assert prepared(boolq_folder, tmp_path, times).manifest["around"] == ["no mask"]
+    assert prepared(boolq_folder, tmp_path, times, shelf).manifest["around"] == ["no mask"]
 
 
-def test_nothing_faster_is_the_plain_session(boolq_folder: Path, tmp_path: Path) -> None:
+def test_nothing_faster_is_the_plain_session(boolq_folder: Path, shelf: Path, tmp_path: Path) -> None:
     """And without examples nothing is claimed."""
-    assert prepared(boolq_folder, tmp_path / "a", {}).manifest["around"] == []
-    manifest = prepared(boolq_folder, tmp_path / "b", {}, trial=0).manifest
+    assert prepared(boolq_folder, tmp_path / "a", {}, shelf).manifest["around"] == []
+    manifest = prepared(boolq_folder, tmp_path / "b", {}, shelf, trial=0).manifest
     assert manifest["around"] == []
     assert "unavailable" in manifest["trials"]
 
 
 @pytest.mark.parametrize("names", [[], *([name] for name in CHANGES), list(CHANGES)], ids="+".join)
 def test_whatever_was_chosen_answers_the_same_padded_or_not(
-    boolq_folder: Path, shelf: Path, names: list[str]
+    boolq_folder: Path, shelf: Path, tmp_path: Path, names: list[str]
 ) -> None:
     """One by one no call is padded; three together most are, and go through the graph with the mask."""
-    cache = shelf / ("-".join(names).replace(" ", "") or "plain")
     times = dict.fromkeys(names, 0.5) | ({"together": 0.1} if len(names) > 1 else {})
-    artifact = prepared(boolq_folder, cache, times)
+    artifact = prepared(boolq_folder, tmp_path, times, shelf)
     assert sorted(artifact.manifest["around"]) == sorted(names)
     for batch in (1, 3):
         settings = Settings(max_length=32, batch=batch)

@@ -163,7 +163,7 @@ def test_plots_of_the_same_kind_have_names_of_their_own() -> None:
 
 
 @given(words)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_names_are_drawn_as_they_are(text: str) -> None:
     """Whatever they hold: the drawing stays well-formed, and nothing of it is a tag of theirs."""
     plot = tradeoff(text, text, [point(text, 1, 80), point("b", 2, 90)], cost=text, quality="%")

@@ -134,17 +134,21 @@ def examples(count: int, *, longest: int = 40, gold: Sequence[str] = ("false", "
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A cache in a folder, complete artifacts only; `made` lists the keys that were written."""
+    """A cache in a folder, complete artifacts only; `made` lists the keys that were written.
+
+    What it has not, it looks for in the folder `lent`, where nothing is ever written.
+    """
 
     root: Path
     made: list[str] = field(default_factory=list)
+    lent: Path | None = None
 
     def find(self, key: str) -> Artifact | None:
         """Return the artifact under this key, or None."""
-        folder = self.root / key
-        if not folder.exists():
-            return None
-        return Artifact(folder, key, json.loads((folder / "manifest.json").read_text()))
+        for root in filter(None, (self.root, self.lent)):
+            if (root / key).exists():
+                return Artifact(root / key, key, json.loads((root / key / "manifest.json").read_text()))
+        return None
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
@@ -171,7 +175,12 @@ def checkpoint_of(folder: Path) -> Checkpoint:
     return Checkpoint("tiny", folder, "local", fingerprint(folder))
 
 
-def workshop(root: Path, times: Mapping[str, float] | None = None, told: list[str] | None = None) -> Workshop:
+def workshop(
+    root: Path,
+    times: Mapping[str, float] | None = None,
+    told: list[str] | None = None,
+    lent: Path | None = None,
+) -> Workshop:
     """Return a workshop with a cache below `root` whose measure answers `times`, or 1.0."""
 
     def measure(systems: Mapping[str, System], trial: Sequence[Example]) -> dict[str, float]:
@@ -180,7 +189,7 @@ def workshop(root: Path, times: Mapping[str, float] | None = None, told: list[st
         return {name: (times or {}).get(name, 1.0) for name in systems}
 
     progress = (told if told is not None else []).append
-    return Workshop(Shelf(root), progress, measure, CPU)
+    return Workshop(Shelf(root, lent=lent), progress, measure, CPU)
 
 
 CPU = Placement("cpu", (0,), threads=1)

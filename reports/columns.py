@@ -15,6 +15,7 @@ from reports.making import (
     energy_unit,
     figure_cell,
     grades_of,
+    left_cell,
     over_cell,
     share_cell,
     variant_cell,
@@ -91,6 +92,8 @@ def _net_energy(group: Sequence[Figures]) -> Maker:
     unit = energy_unit(group)
 
     def make(item: Figures, notes: Notes) -> Cell:
+        if isinstance(item.net, Energy) and isinstance(item.energy, Energy):
+            return left_cell(item.net.microjoules, item.energy.microjoules, unit)
         found = item.net.microjoules if isinstance(item.net, Energy) else item.net
         return figure_cell(found, unit, ENERGIES, item, notes)
 

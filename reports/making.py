@@ -8,7 +8,7 @@ from harness.estimate import Energy, Estimate
 from harness.verdicts import by_requests, why_too_noisy
 from reports.cells import Cell, Notes
 from reports.figures import Absent, Figures
-from reports.numbers import ENERGIES, Unit, unit_for, with_interval
+from reports.numbers import ENERGIES, Unit, decimals, unit_for, with_interval
 
 _FAR_BELOW = 1000.0
 
@@ -42,6 +42,14 @@ def estimate_cell(found: Estimate, unit: Unit, units: Sequence[Unit]) -> Cell:
     own = unit if found.value * _FAR_BELOW >= unit.size else unit_for([found.value], units)
     value, interval = with_interval(found.value / own.size, found.low / own.size, found.high / own.size)
     return Cell(value if own == unit else f"{value} {own.name}", interval, value=found.value)
+
+
+def left_cell(found: Estimate, whole: Estimate, unit: Unit) -> Cell:
+    """Show what a subtraction leaves of `whole`, in digits that `whole` has: finer ones are rounding."""
+    finest = decimals(*(each / unit.size for each in (whole.value, whole.low, whole.high)))
+    scaled = (each / unit.size for each in (found.value, found.low, found.high))
+    value, interval = with_interval(*scaled, finest=finest)
+    return Cell(value, interval, value=found.value)
 
 
 def figure_cell(

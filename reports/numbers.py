@@ -69,9 +69,10 @@ def shown(value: float) -> str:
     return fixed(value, decimals(value))
 
 
-def with_interval(value: float, low: float, high: float) -> tuple[str, str]:
-    """Return a number and its interval, `5.41` and `[5.32, 5.50]`, with equal decimals."""
+def with_interval(value: float, low: float, high: float, *, finest: int | None = None) -> tuple[str, str]:
+    """Return a number and its interval, `5.41` and `[5.32, 5.50]`, with equal decimals, at most `finest`."""
     places = decimals(value, low, high)
+    places = places if finest is None else min(places, finest)
     return fixed(value, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
 
 

@@ -58,6 +58,16 @@ def test_a_request_that_costs_no_more_than_idle_may_be_below_zero() -> None:
     assert table.rows[0][net].text == "-100"
 
 
+def test_what_rounding_leaves_of_a_request_that_costs_what_idle_does_is_zero() -> None:
+    """20 W idle leave nothing of 20 W; a millionth of a watt more leaves less than the energy has digits."""
+    for watts in (20.0, 20.000001):
+        records = [with_spans(record) for record in three_variants(idle=idled(watts, watts))]
+        (table,) = speed_table(records)
+        net = [column.heading for column in table.columns].index("net of idle, mJ/request")
+        shown = {f"{row[net].text} {row[net].interval}" for row in table.rows}
+        assert shown <= {"0 [0, 0]", "0.0 [0.0, 0.0]"}
+
+
 def test_the_json_has_both() -> None:
     """In joules, with its grade; where there is no idle, why not."""
     found = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]

@@ -50,6 +50,14 @@ def test_an_interval_decides_how_fine_a_number_is_shown(
     assert " ".join(with_interval(value, low, high)) == text
 
 
+@pytest.mark.parametrize(
+    ("finest", "text"), [(None, "-0.0100 [-0.0110, -0.0090]"), (2, "-0.01 [-0.01, -0.01]"), (0, "0 [0, 0]")]
+)
+def test_a_number_is_shown_no_finer_than_asked(finest: int | None, text: str) -> None:
+    """And what rounds to nothing has no sign."""
+    assert " ".join(with_interval(-0.01, -0.01099, -0.00901, finest=finest)) == text
+
+
 @given(NUMBERS)
 def test_what_is_shown_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
     """And never in exponent notation."""

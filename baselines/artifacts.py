@@ -120,3 +120,8 @@ def link(source: str | Path, target: str | Path) -> None:
         os.link(source, target)
     except OSError:  # another disk, or a file system without links
         shutil.copyfile(source, target)
+
+
+def link_all(artifact: Path, folder: Path) -> None:
+    """Put all files of one artifact into a folder of another, which is made."""
+    shutil.copytree(artifact.resolve(), folder, copy_function=link)

@@ -8,13 +8,12 @@ time, which stays unless a budget is faster by more than `MARGIN`. What was trie
 with their batch mates, is in the manifest. A request that is asked alone is answered alone.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from baselines.artifacts import cache_key, find_or_make, link
+from baselines.artifacts import cache_key, find_or_make, link_all
 from baselines.batching import check_budget
 from harness.errors import UsageError
 from harness.system import (
@@ -86,7 +85,7 @@ class BatchedVariant:
         key = cache_key("batched", _VERSION, task, [made.key], **tried, **bench.key_parts())
 
         def make(folder: Path) -> dict[str, Any]:
-            shutil.copytree(made.folder.resolve(), folder / _FOLDER, copy_function=link)
+            link_all(made.folder, folder / _FOLDER)
             kept = dict(made.manifest)
             kept.pop("batch_dependence", None)
             return {

@@ -12,7 +12,6 @@ learns from, for a stated loss of quality, and the whole curve stands in the man
 on the model and the texts; that they keep their promise elsewhere is for the measurement to say.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from baselines.artifacts import cache_key, find_or_make, link
+from baselines.artifacts import cache_key, find_or_make, link_all
 from harness.errors import UsageError
 from harness.system import (
     Artifact,
@@ -159,8 +158,7 @@ class CascadeVariant:
 
         def make(folder: Path) -> dict[str, Any]:
             for number, artifact in enumerate(made):
-                target = folder / f"stage-{number + 1}"
-                shutil.copytree(artifact.folder.resolve(), target, copy_function=link)
+                link_all(artifact.folder, folder / f"stage-{number + 1}")
             facts = self._calibrated(task, made, sources, settings, workshop)
             parents = [artifact.key for artifact in made]
             stages = [dict(artifact.manifest) for artifact in made]

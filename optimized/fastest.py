@@ -5,19 +5,16 @@ float32's are timed, interleaved, on training examples, with the threads they wi
 What else was tried, how it did, and what was refused and why, is in the manifest.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.artifacts import cache_key, cpu_flags, find_or_make, link
+from baselines.artifacts import cache_key, cpu_flags, find_or_make, link_all
 from harness.errors import BenchError, CheckpointError, UsageError
 from harness.system import (
     Artifact,
-    Example,
     Placement,
-    Predictions,
     Profiles,
     Request,
     Settings,
@@ -28,6 +25,7 @@ from harness.system import (
 )
 from harness.tasks.base import Task
 from optimized.candidates import sha256_of
+from optimized.wrapped import Wrapped
 
 _VERSION = 3
 _FOLDER = "system"
@@ -35,38 +33,18 @@ _SHARED = ("agreement", "batch_dependence", "calibration", "weights", "activatio
 """What a manifest says of the artifact that was kept, where reports look for it."""
 
 
-class ChosenSystem:
+class ChosenSystem(Wrapped):
     """The system of the variant that was chosen, which it names."""
 
     def __init__(self, name: str, system: System) -> None:
-        self._name, self._system = name, system
-
-    @property
-    def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
-        return str(getattr(self._system, "encoding", ""))
-
-    def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
-        """Turn text into requests."""
-        return self._system.encode(examples)
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer requests."""
-        return self._system.predict(requests)
-
-    def describe(self) -> Mapping[str, Any]:
-        """Say what the chosen system says, and its variant's name."""
-        return {**self._system.describe(), "chosen": self._name}
+        super().__init__(system, {"chosen": name})
+        self._name = name
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Return seconds by class of operator; UsageError where the chosen engine does not say."""
         if not isinstance(self._system, Profiles):
             raise UsageError(f"{self._name} has no profiler of its engine.")
         return self._system.profile(requests)
-
-    def close(self) -> None:
-        """Release the system."""
-        self._system.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +71,7 @@ class FastestVariant:
             workshop.progress(f"timing {', '.join(made)}")
             seconds = self._timed(task, made, sources, settings, workshop)
             chosen = min(seconds, key=seconds.__getitem__) if seconds else next(iter(made))
-            shutil.copytree(made[chosen].folder.resolve(), folder / _FOLDER, copy_function=link)
+            link_all(made[chosen].folder, folder / _FOLDER)
             kept = made[chosen].manifest
             return {
                 **{name: kept[name] for name in _SHARED if name in kept},

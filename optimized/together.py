@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from harness.system import Example, Predictions, Request, System
 from optimized.codec import gathered
+from optimized.wrapped import Wrapped
 
 ONE_AT_A_TIME = "one at a time"
 
@@ -25,20 +26,12 @@ class Compiles(Protocol):
         """Meet all lengths it will be given, each with these numbers of sequences together."""
 
 
-class BatchedSystem:
+class BatchedSystem(Wrapped):
     """A system that is given as many requests of like lengths at once as the budget holds."""
 
     def __init__(self, system: System, tokens: int) -> None:
-        self._system, self._tokens = system, tokens
-
-    @property
-    def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
-        return str(getattr(self._system, "encoding", ""))
-
-    def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
-        """Turn text into requests."""
-        return self._system.encode(examples)
+        super().__init__(system, {"batch": label(tokens)})
+        self._tokens = tokens
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Answer the requests, in the order asked."""
@@ -48,14 +41,6 @@ class BatchedSystem:
         found = [self._system.predict([requests[place] for place in part]) for part in places]
         answers = [(said.logits, said.answers, said.costs) for said in found]
         return gathered(requests, list(zip(places, answers, strict=True)))
-
-    def describe(self) -> Mapping[str, Any]:
-        """Say what the system says, and what goes through it together."""
-        return {**self._system.describe(), "batch": label(self._tokens)}
-
-    def close(self) -> None:
-        """Release the system."""
-        self._system.close()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

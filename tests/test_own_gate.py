@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.testing.own_gate import PLANTED, against_itself, in_ci, parent_of, planted
+from harness.testing.own_gate import PLANTED, against_itself, in_ci, main, parent_of, planted
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -78,6 +78,25 @@ def test_passes_against_itself_find_nothing_and_what_is_planted_is_found(
     """Two passes, then what is slower, then what is wrong."""
     assert against_itself(2, ROOT, Answers(*codes)) == ends
     assert "Against itself: " in capsys.readouterr().out
+
+
+def test_help_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing is measured."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m harness.testing.own_gate [-h] [PASSES]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["often"], ["0"], ["-3"], ["2", "3"]])
+def test_what_is_no_number_of_passes_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """By one message, and exit code 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len([line for line in err.splitlines() if ": error: " in line]) == 1
 
 
 @pytest.mark.parametrize(("name", "shown"), [(name, at == 1) for at, name in enumerate(PLANTED)])

@@ -9,6 +9,7 @@ passes against itself none may find a regression, or fail to measure. Two contro
 code that takes longer, and of one that answers wrongly: each has to be found.
 """
 
+import argparse
 import collections
 import shutil
 import subprocess
@@ -153,9 +154,25 @@ def _timed(head: str, folder: Path, name: str, gate: Gate) -> int:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the command line says; return the exit code."""
-    folder = Path.cwd()
-    return against_itself(int(words[0]), folder) if words else in_ci(folder)
+    """Do what the command line says; return the exit code. Exits with 0 after help, with 2 for bad words."""
+    passes = _parser().parse_args(words).passes
+    return in_ci(Path.cwd()) if passes is None else against_itself(passes, Path.cwd())
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = (__doc__ or "").split("\n\n", maxsplit=1)[0]
+    parser = argparse.ArgumentParser("python -m harness.testing.own_gate", description=about)
+    said = (
+        "hold this code against itself so often, then against what is planted (default: against its parent)"
+    )
+    parser.add_argument("passes", nargs="?", type=_passes, metavar="PASSES", help=said)
+    return parser
+
+
+def _passes(word: str) -> int:
+    if not (word.isascii() and word.isdigit() and int(word)):
+        raise argparse.ArgumentTypeError(f"{word!r} is no number of passes, such as 20")
+    return int(word)
 
 
 if __name__ == "__main__":

@@ -168,6 +168,16 @@ QualityOf = Annotated[
     Literal["full", "sample"],
     typer.Option("--quality", help="full: answer the rest of the split untimed; sample: do not."),
 ]
+SplitName = Annotated[
+    str | None, typer.Option("--split", help="The split that is answered (default: val; of AX, its own).")
+]
+MaxLoss = Annotated[
+    float,
+    typer.Option(min=0.0, metavar="POINTS", help="What may be lost of the task's first metric, in points."),
+]
+Objective = Annotated[
+    Literal["speed", "energy"], typer.Option(help="What the winner is best at: time or joules a request.")
+]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all that is drawn.")]
 Resume = Annotated[
     str | None,

@@ -1,6 +1,6 @@
 """`bench run`: measure variants of one task, interleaved, and print the table."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -34,6 +34,7 @@ from harness.cli.options import (
     Rounds,
     ScenarioNames,
     Seed,
+    SplitName,
     StoreFolder,
     SystemCommand,
     TaskName,
@@ -67,9 +68,7 @@ def run(
     metric: MetricName = None,
     labels: LabelNames = None,
     held_out: HeldOut = None,
-    split: Annotated[
-        str | None, typer.Option("--split", help="The split that is answered (default: val; of AX, its own).")
-    ] = None,
+    split: SplitName = None,
     model: ModelName = "embedded",
     device: DeviceNames = "cpu",
     meter: MeterName = "",

@@ -1,6 +1,6 @@
 """`bench tune`: the fastest or most frugal variant within a quality budget, and what else was tried."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -13,9 +13,11 @@ from harness.cli.options import (
     LabelColumn,
     LabelNames,
     MaxLength,
+    MaxLoss,
     MeterName,
     MetricName,
     ModelName,
+    Objective,
     Price,
     ProfileName,
     Quiet,
@@ -46,15 +48,8 @@ def tune(
     ladder: LadderName = "tune",
     rungs: RungNames = None,
     parameter: Parameters = None,
-    max_quality_loss: Annotated[
-        float,
-        typer.Option(
-            min=0.0, metavar="POINTS", help="What may be lost of the task's first metric, in points."
-        ),
-    ] = 1.0,
-    objective: Annotated[
-        Literal["speed", "energy"], typer.Option(help="What the winner is best at: time or joules a request.")
-    ] = "speed",
+    max_quality_loss: MaxLoss = 1.0,
+    objective: Objective = "speed",
     price_per_hour: Price = None,
     device: DeviceName = "cpu",
     meter: MeterName = "",

@@ -7,22 +7,16 @@ records --book_of--> figures with intervals --tables_of--> cells --text | markdo
 a ladder's records --climb--> rungs --ladder_tables--> the same
 """
 
-from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from harness.errors import unknown_name
-from harness.plugins import usable
-from harness.record import Record
-from reports import ci, html, ladder, latex, markdown, text
-from reports.book import TABLES, UNASKED, Book, Factors, book_of, tables_of
-from reports.climb import CountsOf
-from reports.data import as_json, with_rows
-from reports.families import in_one_family
-from reports.figures import all_figures
-from reports.markdown import as_markdown
-from reports.prices import Grid, Price, grid_of, price_of, prices_of
-from reports.style import SamplesOf, Style
-from reports.text import WIDTH, as_text, wants_color
-from reports.tidy import as_csv
+if TYPE_CHECKING:
+    from reports.book import TABLES, UNASKED, Book, Factors, book_of
+    from reports.data import as_json
+    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render, written
+    from reports.prices import Grid, Price, grid_of, price_of, prices_of
+    from reports.style import SamplesOf, Style
+    from reports.text import wants_color
 
 __all__ = [
     "FILES",
@@ -48,77 +42,20 @@ __all__ = [
     "written",
 ]
 
-
-NOTHING = "No records.\n"
-
-
-def _text(book: Book, style: Style) -> str:
-    tables = tables_of(book, style.tables or UNASKED)
-    if not tables:
-        return NOTHING
-    return "\n".join(text.render_table(table, width=style.width, color=style.color) for table in tables)
-
-
-def _markdown(book: Book, style: Style) -> str:
-    return "\n".join(map(markdown.render_table, tables_of(book, style.tables or UNASKED))) or NOTHING
-
-
-def _latex(book: Book, style: Style) -> str:
-    return "\n".join(map(latex.render_table, tables_of(book, style.tables or tuple(TABLES))))
-
-
-def _json(book: Book, style: Style) -> str:
-    del style
-    if not book.ladders:
-        return with_rows({}, book.groups)
-    ladders = [ladder.as_rows(one) for one in book.ladders]
-    return with_rows({"ladders": ladders}, in_one_family(all_figures(book.records)))
-
-
-FORMATS: dict[str, Callable[[Book, Style], str]] = {
-    "text": _text,
-    "markdown": _markdown,
-    "latex": _latex,
-    "csv": lambda book, _: as_csv(book),
-    "html": html.as_page,
-    "json": _json,
-    **ci.TEXTS,
+_HOMES = {
+    "book": ("TABLES", "UNASKED", "Book", "Factors", "book_of"),
+    "data": ("as_json",),
+    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render", "written"),
+    "prices": ("Grid", "Price", "grid_of", "price_of", "prices_of"),
+    "style": ("SamplesOf", "Style"),
+    "text": ("wants_color",),
 }
-"""Every format by its name on the command line."""
-
-FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = ci.FILES
-"""Formats that are files, by name: a folder of them, or one that is no text."""
+"""Which module each name is from: `bench compare` shows tables, and loads none of the other formats."""
 
 
-def written(book: Book, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
-    """Return a report in a format; UsageError for one that is not in the table."""
-    if format in FORMATS:
-        return FORMATS[format](book, style)
-    more = usable("report", (*FORMATS, *FILES))
-    if format not in more:
-        raise unknown_name("format", format, (*FORMATS, *FILES, *more))
-    return str(more[format].load()(book, style))
-
-
-def files_of(book: Book, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
-    """Return the files of a format that is files, by their usual names; None for a format that is a text."""
-    return FILES[format](book, style) if format in FILES else None
-
-
-def render(
-    records: Sequence[Record],
-    format: str,  # noqa: A002 -- the option's own name
-    *,
-    width: int = WIDTH,
-    color: bool = False,
-    price: float | None = None,
-    counts: CountsOf | None = None,
-) -> str:
-    """Return the report on these records; UsageError for a format that is not in the table.
-
-    The rungs of a ladder stand in its own tables, all other records in plain ones. `width`, in columns, and
-    `color` are for text alone; the other formats are for files. `price`, in USD an hour, and `counts`, which
-    pair changes of quality, are for ladders.
-    """
-    book = book_of(records, Factors((price_of(price),)), counts)
-    return written(book, format, Style(width=width, color=color))
+def __getattr__(name: str) -> object:
+    """Load what is asked for when it is asked for (PEP 562)."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"reports.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,21 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from harness.record import Record
 from reports.cells import Cell, Column, Part, Table
-from reports.overview import overview
 from reports.plain import escape_markdown
-from reports.table import speed_table
 
 _CUT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
 """GitHub shows about 100 characters in a row before it scrolls: gains first, what they are made of below."""
-
-
-def as_markdown(records: Sequence[Record]) -> str:
-    """Return the report on these records as GitHub Markdown."""
-    if not records:
-        return "No records.\n"
-    return "\n".join(map(render_table, [*speed_table(records), *overview(records)]))
 
 
 def render_table(table: Table) -> str:

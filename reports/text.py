@@ -7,12 +7,9 @@ is not enough, intervals go below their values, and at last columns are dealt ou
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
-from harness.record import Record
 from reports.cells import Cell, Column, Part, Table
 from reports.lines import Line, Piece, Style, cells_of, low, painted, row, shares, wrapped
-from reports.overview import overview
 from reports.plain import printable
-from reports.table import speed_table
 
 WIDTH = 80
 
@@ -26,15 +23,6 @@ _CUTS: tuple[tuple[tuple[Part, ...], ...], ...] = (
 
 Block = tuple[list[int], bool]
 """Columns by index, names included, and whether intervals go below their values."""
-
-
-def as_text(records: Sequence[Record], *, width: int = WIDTH, color: bool = False) -> str:
-    """Return the report on these records for a terminal of this width."""
-    if not records:
-        return "No records.\n"
-    return "\n".join(
-        render_table(table, width=width, color=color) for table in [*speed_table(records), *overview(records)]
-    )
 
 
 def wants_color(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_failure, a_record, three_variants
 
-from reports.markdown import as_markdown
+from reports import as_markdown
 
 PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_failure, a_percentile, a_quality, a_record, an_accuracy, three_variants
 
-from reports.text import as_text, wants_color
+from reports import as_text, wants_color
 
 NARROW = """\
 boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens

@@ -254,7 +254,7 @@ def read_record(path: Path) -> "Record | Unreadable":
     from harness.record import Record
 
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()
     except (OSError, ValueError) as problem:
         return Unreadable(path, f"not a record: {problem}")
     try:

@@ -5,16 +5,14 @@ A library can do it, at some milliseconds for each row; a report may have ten th
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Style = Literal["", "bold", "dim", "yellow"]
 
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "yellow": "33"}
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Text in one style."""
 
     text: str
@@ -55,7 +53,7 @@ def wrapped(text: str, width: int) -> list[str]:
 def painted(line: Line, *, color: bool) -> str:
     """Return a line as a terminal takes it."""
     if not color:
-        return "".join(piece.text for piece in line).rstrip()
+        return "".join([piece.text for piece in line]).rstrip()
     return "".join(_painted(piece) for piece in line)
 
 
@@ -106,12 +104,12 @@ def _folded(word: str, width: int) -> list[str]:
 
 def _joined(lines: Sequence[Line], widths: Sequence[int], gap: int, right: Sequence[bool]) -> Iterator[Piece]:
     for at, (line, width) in enumerate(zip(lines, widths, strict=True)):
-        room = Piece(" " * (width - sum(cells_of(piece.text) for piece in line)))
+        room = " " * (width - sum([cells_of(piece.text) for piece in line]))
         if right[at]:
-            yield room
+            yield Piece(room)
         yield from line
         if at < len(widths) - 1:
-            yield Piece(" " * gap) if right[at] else Piece(room.text + " " * gap)
+            yield Piece(" " * gap if right[at] else room + " " * gap)
 
 
 def _painted(piece: Piece) -> str:

@@ -46,7 +46,7 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
 
     ValueError for what is not a finite number: absence has a word of its own.
     """
-    if not all(math.isfinite(number) for number in (value, low, high) if number is not None):
+    if not all(map(math.isfinite, [number for number in (value, low, high) if number is not None])):
         raise ValueError(f"not a finite number: {value} [{low}, {high}]")
     own = _places(value, _DIGITS)
     if low is None or high is None or high <= low:
@@ -60,6 +60,8 @@ def decimals(value: float, low: float | None = None, high: float | None = None) 
 
 def fixed(number: float, places: int) -> str:
     """Return a number with that many decimals, thousands separated, never in exponent notation."""
+    if places >= 0 and number > 0:
+        return f"{number:,.{places}f}"
     rounded = round(number, places) + 0.0  # adding zero turns -0.0 into 0.0
     return f"{rounded:,.{max(places, 0)}f}"
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.compare import QUALITY_FIELDS, Refused, refusal
 from harness.estimate import CONFIDENCE, Estimate
+from harness.pairing import Refused, refusal
 from harness.record import Quality, Record
 from harness.tasks.base import Task
 from harness.tasks.scoring import Counts
+from harness.visits import QUALITY_FIELDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,26 +7,26 @@ the refusal. Ratios are paired: both systems visited the same slice in the same 
 neighbours apart at most, so what slows a round down slows both.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from harness.estimate import (
     CONFIDENCE,
-    MINIMUM_ROUNDS,
     Estimate,
     Floats,
     Unavailable,
     Windows,
-    energy_windows,
-    median_over_rounds,
+    medians_over_rounds,
 )
 from harness.meters.base import Sum, total
+from harness.pairing import Pair, Refused, pair_of
 from harness.pairs import Typical, typical
-from harness.record import Record, Round
-from harness.significance import p_value
+from harness.record import Record
+from harness.significance import p_values
+from harness.visits import Visits
 
 BASELINE = "pytorch-fixed"
 UNPADDED = "pytorch-dynamic"
@@ -81,18 +81,6 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """No ratio: `field` names what differs or lacks, `reason` is a clause that continues "because ..."."""
-
-    reason: str
-    field: str
-
-    def __str__(self) -> str:
-        """Say it as a report prints it."""
-        return f"refused, because {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """The verdict on one quantity, with the tolerance it was reached under."""
 
@@ -106,15 +94,15 @@ def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE
 
     Refused where requests arrive at a rate: there all take the time in which requests arrive.
     """
-    if "server" in (system.cell.scenario, reference.cell.scenario):
-        return Refused("at an offered rate all take as long as requests take to arrive", "scenario")
-    pairs = _pairs(system, reference)
-    if isinstance(pairs, Refused):
-        return pairs
-    times = np.array([[item.wall_ns / item.requests for item in pair] for pair in pairs])
-    ratios = times[:, 1] / times[:, 0]
-    over, requests = reference.cell.variant, _requests(pairs)
-    return paired_ratio(ratios, _launches(pairs), over=over, confidence=confidence, requests=requests)
+    (found,) = speedups([pair_of(system, reference)], confidence=confidence)
+    return found
+
+
+def speedups(pairs: Sequence[Pair], *, confidence: float = CONFIDENCE) -> list[Ratio | Refused]:
+    """Return `speedup` of each (system, reference), in their order."""
+    asked = [_asked_speedup(pair) for pair in pairs]
+    found = iter(paired_ratios([each for each in asked if isinstance(each, Asked)], confidence=confidence))
+    return [next(found) if isinstance(each, Asked) else each for each in asked]
 
 
 def energy_reduction(
@@ -125,21 +113,35 @@ def energy_reduction(
     `added` says of which zones, of both the same: those of the table, or a board's and its processor's.
     The bounds take every reading of one system too high, and of the other too low, by its resolution.
     """
-    pairs = _pairs(system, reference)
-    if isinstance(pairs, Refused):
-        return pairs
-    energies = _energies(pairs, system, reference, added)
-    if isinstance(energies, Refused):
-        return energies
-    over, launches = reference.cell.variant, _launches(pairs)
-    ratios = _energy_ratios(*energies)
-    middle, least, most = (
-        median_over_rounds(each, launches, what="paired rounds", confidence=confidence) for each in ratios
-    )
+    (found,) = energy_reductions([pair_of(system, reference)], confidence=confidence, added=added)
+    return found
+
+
+def energy_reductions(
+    pairs: Sequence[Pair], *, confidence: float = CONFIDENCE, added: Sum = total
+) -> list[Ratio | Refused]:
+    """Return `energy_reduction` of each (system, reference), in their order."""
+    asked = [_asked_energies(pair, added) for pair in pairs]
+    known = [each for each in asked if isinstance(each, _Energies)]
+    estimates = [
+        medians_over_rounds(
+            [(each.ratios[at], each.launches) for each in known], what="paired rounds", confidence=confidence
+        )
+        for at in range(3)
+    ]
+    # the readings that make the difference least
+    least = [
+        each.ratios[1 if middle.value > 1 else 2] for each, middle in zip(known, estimates[0], strict=True)
+    ]
+    likely = p_values([(ratios, each.launches) for ratios, each in zip(least, known, strict=True)])
+    found = iter(map(_reduction, known, *estimates, likely))
+    return [next(found) if isinstance(each, _Energies) else each for each in asked]
+
+
+def _reduction(asked: "_Energies", middle: Estimate, least: Estimate, most: Estimate, p: float) -> Ratio:
     method = f"{middle.method}, widened by the meter's resolution"
-    p = p_value(ratios[1 if middle.value > 1 else 2], launches)  # the readings that make the difference least
-    ends = (middle.value, least.low, most.high, confidence, method, middle.count)
-    return Ratio(*ends, over=over, quantity="energy reduction", p=p)
+    ends = (middle.value, least.low, most.high, middle.confidence, method, middle.count)
+    return Ratio(*ends, over=asked.over, quantity="energy reduction", p=p)
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
@@ -164,86 +166,28 @@ def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_L
     return Judgement(verdict, ratio, tolerance)
 
 
-def mismatch(system: Record, reference: Record) -> Refused | None:
-    """Return the first thing that forbids a ratio of these two, or None.
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Ratios of paired rounds, one positive number each, in order of time, and the launch of each.
 
-    Threads may differ where instances do, as far as both ran on the same cpus: that is what the variant
-    chose.
+    `requests` holds the logarithms of the same ratio of every request, float64 [requests] for each round,
+    where they were timed one by one.
     """
-    if found := refusal(system, reference, _FIELDS):
-        return found
-    mine, theirs = system.cell, reference.cell
-    if mine.instances == theirs.instances and mine.threads != theirs.threads:
-        return Refused(f"the number of threads differs: {mine.threads} and {theirs.threads}", "threads")
-    return None
+
+    ratios: Sequence[float] | Floats
+    launches: Sequence[int]
+    over: str
+    requests: Sequence[Floats] = ()
 
 
-Field = tuple[str, Callable[[Record], Any]]
-
-QUALITY_FIELDS: tuple[Field, ...] = (
-    ("schema version", lambda record: record.schema_version),
-    ("task", lambda record: record.cell.task),
-    ("data fingerprint", lambda record: record.data.fingerprint),
-    ("split", lambda record: record.data.split),
-    ("maximum length", lambda record: record.cell.max_length),
-)
-
-_FIELDS: tuple[Field, ...] = (
-    *QUALITY_FIELDS,
-    ("device", lambda record: record.cell.device),
-    ("scenario", lambda record: record.cell.scenario),
-    ("boundary", lambda record: record.cell.boundary),
-    ("batch", lambda record: record.cell.batch),
-    ("host fingerprint", lambda record: record.host.fingerprint),
-    ("run", lambda record: record.run),
-    ("group", lambda record: record.cell.group),
-    ("seed", lambda record: record.seed),
-    ("profile", lambda record: record.profile),
-    ("sample", lambda record: record.data.sample),
-    ("cpus", lambda record: record.placement and record.placement.cpus),
-)
-
-
-def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> Refused | None:
-    """Return the first of these fields in which two records differ, by name, or None."""
-    for name, read in fields:
-        mine, theirs = read(system), read(reference)
-        if mine != theirs:
-            return Refused(f"the {name} differs: {_shown(mine)} and {_shown(theirs)}", name)
-    return None
-
-
-def _pairs(system: Record, reference: Record) -> list[tuple[Round, Round]] | Refused:
-    """Return (system's round, reference's round) in order, or why they cannot be paired."""
-    for record in (system, reference):
-        if record.status == "failed":
-            return Refused(f"{record.cell.variant} failed", "status")
-    if found := mismatch(system, reference):
-        return found
-    theirs = {(item.launch, item.index): item for item in reference.rounds}
-    pairs = [
-        (item, theirs[item.launch, item.index])
-        for item in sorted(system.rounds, key=lambda item: (item.launch, item.index))
-        if (item.launch, item.index) in theirs
-    ]
-    return _unpaired(pairs) or pairs
-
-
-def _launches(pairs: Sequence[tuple[Round, Round]]) -> list[int]:
-    return [first.launch for first, _ in pairs]
-
-
-def _unpaired(pairs: Sequence[tuple[Round, Round]]) -> Refused | None:
-    for mine, other in pairs:
-        if mine.slice != other.slice:
-            slices = f"{mine.slice} and {other.slice}"
-            return Refused(f"the slice of round {mine.index} differs: {slices}", "slice")
-        if min(mine.requests, other.requests, mine.wall_ns, other.wall_ns) < 1:
-            return Refused(f"round {mine.index} holds no request or no time", "rounds")
-    if len(pairs) < MINIMUM_ROUNDS:
-        counted = f"{len(pairs)} round{'s' if len(pairs) != 1 else ''}"
-        return Refused(f"they share {counted}, and an interval needs {MINIMUM_ROUNDS}", "rounds")
-    return None
+def _asked_speedup(pair: Pair) -> Asked | Refused:
+    if "server" in (pair.system.record.cell.scenario, pair.reference.record.cell.scenario):
+        return Refused("at an offered rate all take as long as requests take to arrive", "scenario")
+    shared = pair.shared
+    if isinstance(shared, Refused):
+        return shared
+    mine, theirs = shared
+    return Asked(theirs.times / mine.times, mine.launches, pair.over, _requests(mine, theirs))
 
 
 def paired_ratio(
@@ -255,20 +199,41 @@ def paired_ratio(
     confidence: float = CONFIDENCE,
     requests: Sequence[Floats] = (),
 ) -> Ratio:
-    """Return the ratio of paired rounds, one positive number each, in order of time: the median over them.
+    """Return the ratio of paired rounds, given as `Asked` has them: the median over them."""
+    asked = Asked(ratios, launches, over, requests)
+    return paired_ratios([asked], quantity=quantity, confidence=confidence)[0]
 
-    `requests` holds the logarithms of the same ratio of every request, float64 [requests] for each round,
-    where they were timed one by one: the verdict then looks at the typical request, unless totals are known
+
+def paired_ratios(
+    many: Sequence[Asked], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
+) -> list[Ratio]:
+    """Return the ratio of each, in their order.
+
+    The verdict looks at the typical request where requests were timed one by one, unless totals are known
     better or contradict it.
     """
-    found = median_over_rounds(ratios, launches, what="paired rounds", confidence=confidence)
-    ends = (found.value, found.low, found.high, found.confidence, found.method, found.count)
-    if len(requests):
-        one = typical(requests, launches, confidence)
-        if one and _alike(one, found) and one.high / one.low < found.high / found.low:
-            told = (one.value, one.low, one.high)
-            return Ratio(*ends, over=over, quantity=quantity, p=one.p, typical=told)
-    return Ratio(*ends, over=over, quantity=quantity, p=p_value(ratios, launches))
+    rounds = [(each.ratios, each.launches) for each in many]
+    medians = medians_over_rounds(rounds, what="paired rounds", confidence=confidence)
+    told = [_told(each, found, confidence) for each, found in zip(many, medians, strict=True)]
+    likely = iter(p_values([one for one, known in zip(rounds, told, strict=True) if known is None]))
+    return [
+        Ratio(
+            *(found.value, found.low, found.high, found.confidence, found.method, found.count),
+            over=asked.over,
+            quantity=quantity,
+            p=next(likely) if one is None else one.p,
+            typical=None if one is None else (one.value, one.low, one.high),
+        )
+        for asked, found, one in zip(many, medians, told, strict=True)
+    ]
+
+
+def _told(asked: Asked, found: Estimate, confidence: float) -> Typical | None:
+    """Return the ratio of the typical request if the verdict is to look at it."""
+    one = typical(asked.requests, asked.launches, confidence) if len(asked.requests) else None
+    if one and _alike(one, found) and one.high / one.low < found.high / found.low:
+        return one
+    return None
 
 
 def _alike(one: Typical, whole: Estimate) -> bool:
@@ -281,23 +246,38 @@ def _alike(one: Typical, whole: Estimate) -> bool:
     return one.low <= high and low <= one.high
 
 
-def _requests(pairs: Sequence[tuple[Round, Round]]) -> list[Floats]:
+def _requests(mine: Visits, theirs: Visits) -> list[Floats]:
     """Return reference over system of each request, as logarithms by round; none if any round has none."""
+    pairs = list(zip(mine.rounds, theirs.rounds, strict=True))
     if any(not one.asked_ns or len(one.asked_ns) != len(other.asked_ns) for one, other in pairs):
         return []
     return [np.log(np.array(other.asked_ns) / np.array(one.asked_ns)) for one, other in pairs]
 
 
-def _energies(
-    pairs: Sequence[tuple[Round, Round]], system: Record, reference: Record, added: Sum
-) -> tuple[Windows, Windows] | Refused:
-    mine = energy_windows([first for first, _ in pairs], added)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Energies:
+    """Ratios of every round: as read, at their least, and at their most."""
+
+    ratios: tuple[Floats, Floats, Floats]
+    launches: Sequence[int]
+    over: str
+
+
+def _asked_energies(pair: Pair, added: Sum) -> _Energies | Refused:
+    shared = pair.shared
+    if isinstance(shared, Refused):
+        return shared
+    mine, theirs = (one.added(added) for one in shared)
     if isinstance(mine, Unavailable):
-        return Refused(f"the energy of {system.cell.variant} is unavailable: {mine.reason}", "energy")
-    theirs = energy_windows([second for _, second in pairs], added)
+        return _without(pair.system, mine)
     if isinstance(theirs, Unavailable):
-        return Refused(f"the energy of {reference.cell.variant} is unavailable: {theirs.reason}", "energy")
-    return _unlike_energy(mine, theirs) or (mine, theirs)
+        return _without(pair.reference, theirs)
+    unlike = _unlike_energy(mine, theirs)
+    return unlike or _Energies(_energy_ratios(mine, theirs), shared[0].launches, pair.over)
+
+
+def _without(visits: Visits, energy: Unavailable) -> Refused:
+    return Refused(f"the energy of {visits.record.cell.variant} is unavailable: {energy.reason}", "energy")
 
 
 def _unlike_energy(mine: Windows, theirs: Windows) -> Refused | None:
@@ -305,7 +285,7 @@ def _unlike_energy(mine: Windows, theirs: Windows) -> Refused | None:
         one, other = getattr(mine, name), getattr(theirs, name)
         if one != other:
             return Refused(f"the {name} of the energy differs: {one} and {other}", name)
-    if np.any(mine.microjoules <= mine.resolution_uj) or np.any(theirs.microjoules <= theirs.resolution_uj):
+    if any((one.microjoules <= one.resolution_uj).any() for one in (mine, theirs)):
         return Refused("a window holds no more energy than the meter's resolution", "resolution")
     return None
 
@@ -316,13 +296,3 @@ def _energy_ratios(mine: Windows, theirs: Windows) -> tuple[Floats, Floats, Floa
     least = (theirs.microjoules - theirs.resolution_uj) / (mine.microjoules + mine.resolution_uj)
     most = (theirs.microjoules + theirs.resolution_uj) / (mine.microjoules - mine.resolution_uj)
     return middle, least, most
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    text = str(value)
-    is_hash = len(text) >= 32 and set(text) <= set("0123456789abcdef")  # noqa: PLR2004 -- md5 and longer
-    return text[:12] if is_hash else text

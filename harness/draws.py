@@ -1,7 +1,8 @@
 """The draws of a bootstrap over rounds, which depend on the number of rounds and the seed alone.
 
-What is left to do for each interval is little, so that thousands of them share the draws: with an odd number
-of rounds in one launch, an end of the interval lies between two ranks that never change.
+What is left to do for each interval is little, so that thousands of them share the draws and are worked out
+side by side: with an odd number of rounds in one launch, an end of the interval lies between two ranks that
+never change.
 """
 
 import math
@@ -14,25 +15,114 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
+
 RESAMPLES = 10_000
 """Draws of every interval over rounds."""
 
+_FEW_UNITS = 6
+"""Below this many independent units even the range of all of them covers the median in less than 95 % of
+cases:
+1 - 2 * 0.5**5 = 93.75 %."""
 
-def ends_of(ordered: Sequence[float], seed: int, shares: tuple[float, float]) -> tuple[float, float]:
-    """Return two quantiles of the medians of resamples of these sorted values, as numpy interpolates them."""
-    if len(ordered) % 2:
-        low, high = (_between(ordered, *_ranks(len(ordered), seed, share)) for share in shares)
-        return low, high
-    medians = sorted(
-        ((ordered[lower] + ordered[upper]) / 2, times)
-        for lower, upper, times in _drawn_middles(len(ordered), seed)
+_ROWS = 2_000
+"""Rows that are sorted at once: a few hundred medians each, so some megabytes."""
+
+
+def bootstrap_interval(value: float, resampled: Floats, units: int, confidence: float) -> tuple[float, float]:
+    """Return the percentile interval of a bootstrap, corrected for few independent units.
+
+    The plain percentile interval of a median of 7 rounds covers it in 86 % of cases, of 3 rounds in 75 %.
+    From 6 units on its percentiles are therefore moved outwards, and below its ends are stretched away from
+    the value by the factor sqrt(n / (n - 1)) t / z (after the expanded percentile interval of T.
+    Hesterberg, "What Teachers Should Know About the Bootstrap", 2015). Coverage is then 91 % or more from 3
+    rounds on, 95 % or more from 7.
+    """
+    outer, factor = _outwards(units, confidence)
+    low, high = np.quantile(resampled, [outer, 1 - outer])
+    return _moved(value, (float(low), float(high)), factor)
+
+
+@lru_cache(maxsize=64)
+def _outwards(units: int, confidence: float) -> tuple[float, float]:
+    """Return the share outside each percentile, and the factor by which the ends are stretched."""
+    from scipy.special import ndtr, ndtri, stdtrit  # scipy.stats takes a second to load
+
+    tail = (1 - confidence) / 2
+    far = float(np.sqrt(units / (units - 1)) * stdtrit(units - 1, 1 - tail))
+    if units >= _FEW_UNITS:
+        return float(ndtr(-far)), 1.0
+    return tail, far / float(ndtri(1 - tail))
+
+
+def _moved(value: float, ends: tuple[float, float], factor: float) -> tuple[float, float]:
+    low, high = min(ends[0], value), max(ends[1], value)
+    return (low, high) if factor == 1 else (_stretch(value, low, factor), _stretch(value, high, factor))
+
+
+def _stretch(value: float, end: float, factor: float) -> float:
+    """Move one end away from the value, as a ratio: a positive quantity keeps positive bounds."""
+    return value * (end / value) ** factor if value > 0 and end > 0 else min(end, value)
+
+
+def intervals_of(rows: Floats, confidence: float, seed: int) -> tuple[list[float], list[float], list[float]]:
+    """Return medians, lows and highs of rows of values, [rows, rounds], each resampled by itself."""
+    ordered = np.sort(rows, axis=1)
+    count = ordered.shape[1]
+    values = (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
+    outer, factor = _outwards(count, confidence)
+    low, high = ends_of(ordered, seed, (outer, 1 - outer))
+    middles, lows, highs = (
+        each.tolist() for each in (values, np.minimum(low, values), np.maximum(high, values))
     )
-    edges = list(accumulate(times for _, times in medians))
-    low, high = (_between([each for each, _ in medians], *_place(edges, share)) for share in shares)
+    if factor == 1:
+        return middles, lows, highs
+    return middles, _stretched(middles, lows, factor), _stretched(middles, highs, factor)
+
+
+def _stretched(values: Sequence[float], ends: Sequence[float], factor: float) -> list[float]:
+    return [_stretch(value, end, factor) for value, end in zip(values, ends, strict=True)]
+
+
+def ends_of(ordered: Floats, seed: int, shares: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Return two quantiles of the medians of resamples, as numpy interpolates them, for each row of values.
+
+    `ordered` is [rows, rounds], each row sorted; both ends are [rows].
+    """
+    count = ordered.shape[1]
+    if count % 2:
+        low, high = (_between(ordered.T, *_ranks(count, seed, share)) for share in shares)
+        return low, high
+    parts = [_ends_of_even(ordered[at : at + _ROWS], seed, shares) for at in range(0, len(ordered), _ROWS)]
+    low, high = (np.concatenate(ends) for ends in zip(*parts, strict=True))
     return low, high
 
 
-def medians_of(parts: Sequence[npt.NDArray[np.float64]], seed: int) -> npt.NDArray[np.float64]:
+def _ends_of_even(ordered: Floats, seed: int, shares: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Sort the medians of each row: which of two means of two values is larger depends on the values."""
+    lower, upper, times = (
+        np.array(each) for each in zip(*_drawn_middles(ordered.shape[1], seed), strict=True)
+    )
+    medians = (ordered[:, lower] + ordered[:, upper]) / 2
+    order = np.argsort(medians, axis=1, kind="stable")
+    medians, edges = np.take_along_axis(medians, order, axis=1), np.cumsum(times[order], axis=1)
+    rows = np.arange(len(ordered))
+    low, high = (_at_share(medians, edges, rows, share) for share in shares)
+    return low, high
+
+
+def _at_share(
+    medians: Floats, edges: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], share: float
+) -> Floats:
+    """Return the quantile of each row of sorted medians, each as often as `edges` add up to."""
+    place = share * (int(edges[0, -1]) - 1)
+    below, above = ((edges <= end).sum(axis=1) for end in (math.floor(place), math.ceil(place)))
+    first = medians[rows, below]
+    found: Floats = first + (medians[rows, above] - first) * (place % 1)
+    return found
+
+
+def medians_of(parts: Sequence[Floats], seed: int) -> Floats:
     """Return medians of resamples: launches are drawn, then rounds within each. Every launch weighs the same.
 
     `parts` holds the values of each launch. How often a resample holds the first, second, ... value of a
@@ -48,12 +138,14 @@ def medians_of(parts: Sequence[npt.NDArray[np.float64]], seed: int) -> npt.NDArr
         (reached <= rank).sum(axis=0, dtype=counts.dtype) for rank in ((size - 1) // 2, size // 2)
     )
     ordered = values[order]
-    medians: npt.NDArray[np.float64] = (ordered[lower] + ordered[upper]) / 2
+    medians: Floats = (ordered[lower] + ordered[upper]) / 2
     return medians
 
 
-def _between(values: Sequence[float], below: int, above: int, part: float) -> float:
-    return values[below] + (values[above] - values[below]) * part
+def _between(ranked: Floats, below: int, above: int, part: float) -> Floats:
+    """Return what lies between two ranks of values, [ranks, rows]."""
+    found: Floats = ranked[below] + (ranked[above] - ranked[below]) * part
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -17,9 +17,9 @@ from harness.estimate import (
     Energy,
     Estimate,
     Unavailable,
+    Windows,
     energy_per_request,
     energy_windows,
-    median_over_rounds,
 )
 from harness.meters.base import Meter, Reading, total
 from harness.record import Idle, Record
@@ -99,20 +99,24 @@ def net_energy(record: Record) -> Energy | Unavailable:
     The interval is that of gross, its ends moved by a request's share of idle at the highest and the lowest
     idle power that was seen. It may lie below zero where a request costs no more than idle.
     """
-    windows = energy_windows(record.rounds)
+    return net_of(record, energy_windows(record.rounds), energy_per_request(record.rounds))
+
+
+def net_of(
+    record: Record, windows: Windows | Unavailable, gross: Energy | Unavailable
+) -> Energy | Unavailable:
+    """Return the same where the energy of the record is known already."""
+    power = idle_power(record.idle)
     if isinstance(windows, Unavailable):
         return windows
-    power = idle_power(record.idle)
     if isinstance(power, Unavailable):
         return power
-    gross = energy_per_request(record.rounds)
     if isinstance(gross, Unavailable):
         return gross
     spans_us = np.array([_span_ns(item.readings) / item.requests / 1e3 for item in record.rounds])
-    launches = [item.launch for item in record.rounds]
     middle = float(np.median(windows.microjoules - power.watts * spans_us))
     seen = [power.before, power.before if power.after is None else power.after]
-    span = median_over_rounds(spans_us, launches).value
+    span = float(np.median(spans_us))
     most, least = max(seen) + power.uncertain, min(seen) - power.uncertain
     found = gross.microjoules
     estimate = Estimate(

@@ -49,16 +49,29 @@ def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     `ratios` holds one positive number per paired round, in order of time, `launches` the launch of each. 1.0
     for fewer than two rounds.
     """
+    return p_values([(ratios, launches)])[0]
+
+
+def p_values(many: Sequence[tuple[Sequence[float] | Floats, Sequence[int]]]) -> list[float]:
+    """Return `p_value` of each (ratios, launches), in their order; the distribution is asked once for all."""
     from scipy.special import stdtr  # scipy.stats takes a second to load
 
-    logs = [math.log(ratio) for ratio in ratios]
+    students = [
+        _student(list(map(math.log, np.asarray(ratios).tolist())), launches) for ratios, launches in many
+    ]
+    found: list[float] = (2 * stdtr(*np.array(students).reshape(-1, 2).T)).tolist()
+    return found
+
+
+def _student(logs: Sequence[float], launches: Sequence[int]) -> tuple[float, float]:
+    """Return degrees of freedom and Student's t, negative; a single round is no distance from 0."""
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
-        return 1.0
+        return 1.0, 0.0
     middle, within, freedom = trimmed(logs)
     within *= inflation(logs, launches)
     between, _ = between_launches(logs, launches)
     # the allowance gains no freedom here: few rounds may be near one another by chance
-    return float(2 * stdtr(freedom, -abs(middle) / math.sqrt(within + between)))
+    return freedom, -abs(middle) / math.sqrt(within + between)
 
 
 def chance(middle: float, *parts: tuple[float, float]) -> float:
@@ -89,9 +102,7 @@ def inflation(values: Sequence[float] | Floats, launches: Sequence[int] | Launch
     `r` is the correlation of ranks at a distance of one round, within launches: ranks, so that one disturbed
     round does not decide it.
     """
-    ordered, middle = sorted(values), (len(values) + 1) / 2
-    # equal values share their mean rank
-    ranks = [(bisect_left(ordered, each) + bisect_right(ordered, each) + 1) / 2 - middle for each in values]
+    ranks = _ranks(values)
     pairs = [
         rank * after
         for rank, after, one, next_one in zip(ranks, ranks[1:], launches, launches[1:], strict=False)
@@ -99,9 +110,19 @@ def inflation(values: Sequence[float] | Floats, launches: Sequence[int] | Launch
     ]
     if not pairs or not any(ranks):
         return 1.0
-    mean_square = math.fsum(rank * rank for rank in ranks) / len(ranks)
-    found = min(max(math.fsum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED)
+    # ranks are halves of whole numbers, so their sums of products are exact
+    mean_square = sum([rank * rank for rank in ranks]) / len(ranks)
+    found = min(max(sum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED)
     return (1 + found) / (1 - found)
+
+
+def _ranks(values: Sequence[float] | Floats) -> list[float]:
+    """Return the rank of each value about their middle; equal values share their mean rank."""
+    ordered, middle = sorted(values), (len(values) + 1) / 2
+    rank_of = {value: rank - middle for rank, value in enumerate(ordered, 1)}
+    if len(rank_of) == len(ordered):
+        return [rank_of[value] for value in values]
+    return [(bisect_left(ordered, each) + bisect_right(ordered, each) + 1) / 2 - middle for each in values]
 
 
 def between_launches(
@@ -111,17 +132,17 @@ def between_launches(
 
     That is the allowance, or what three launches or more show if that is more.
     """
-    by_launch: dict[int, list[float]] = {}
-    for value, launch in zip(values, launches, strict=True):
-        by_launch.setdefault(launch, []).append(float(value))
-    count = len(by_launch)
-    several = count >= _SEVERAL
-    seen = _variance([statistics.median(each) for each in by_launch.values()]) if several else 0.0
-    if seen > LAUNCH_SPREAD**2:
-        return seen / count, count - 1
+    count = len(set(launches))
+    if count >= _SEVERAL:
+        by_launch: dict[int, list[float]] = {}
+        for value, launch in zip(values, launches, strict=True):
+            by_launch.setdefault(launch, []).append(float(value))
+        seen = _variance([statistics.median(each) for each in by_launch.values()])
+        if seen > LAUNCH_SPREAD**2:
+            return seen / count, count - 1
     return LAUNCH_SPREAD**2 / count, LAUNCH_FREEDOM
 
 
 def _variance(values: Sequence[float]) -> float:
     mean = math.fsum(values) / len(values)
-    return math.fsum((each - mean) ** 2 for each in values) / (len(values) - 1)
+    return math.fsum([(each - mean) ** 2 for each in values]) / (len(values) - 1)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from harness.change import Answers, QualityChange, kept_gain, quality_change
-from harness.compare import Ratio, Refused, energy_reduction, speedup
+from harness.compare import Ratio, energy_reduction, speedup
 from harness.doubts import is_null
 from harness.estimate import Estimate, Unavailable
+from harness.pairing import Refused
 from harness.record import ArtifactFacts, Record
 from harness.tasks import get_task
 from harness.tasks.base import Task

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from harness.compare import Refused
 from harness.contrast import Compared, Comparison, Contrast, Difference, Missing, verdict
 from harness.errors import unknown_name
 from harness.estimate import Estimate
+from harness.pairing import Refused
 from harness.record import Record
 from reports import markdown, text
 from reports.cells import Cell, Column, Notes, Table

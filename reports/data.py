@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from harness.compare import Ratio, Refused, judge
+from harness.compare import Ratio, judge
 from harness.estimate import Energy, Estimate
 from harness.limit import share_of_limit
+from harness.pairing import Refused
 from harness.record import Record
 from reports.families import in_one_family
 from reports.figures import Absent, Figures, all_figures, failure_of

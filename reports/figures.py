@@ -4,10 +4,13 @@ Latencies are in nanoseconds, throughput in requests per second. What is absent 
 renders it decides how to show one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
-from harness.compare import REFERENCES, Ratio, Refused, energy_reduction, speedup
+from harness.compare import REFERENCES, Ratio, energy_reductions, speedups
 from harness.doubts import Doubt, doubts, is_null
 from harness.estimate import (
     CONFIDENCE,
@@ -15,16 +18,16 @@ from harness.estimate import (
     Energy,
     Estimate,
     Unavailable,
-    energy_per_request,
-    throughput,
-    time_per_request,
     whole_energy,
 )
-from harness.idle import net_energy
+from harness.idle import net_of
 from harness.meters.base import whole
+from harness.pairing import Pair, Refused
 from harness.record import Record
+from harness.visits import Visits, energies, throughputs, times_per_request
 
 Absent = Unavailable | Refused
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +59,16 @@ def groups(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def all_figures(records: Sequence[Record]) -> list[list[Figures]]:
-    """Return the figures of every record, group by group."""
+    """Return the figures of every record, group by group; what rests on rounds is worked out side by side."""
     runs: dict[str, list[Record]] = {}
     for record in records:
         runs.setdefault(record.run, []).append(record)
-    return [figures(group, runs[group[0].run]) for group in groups(records)]
+    return _figures([(group, runs[group[0].run]) for group in groups(records)])
 
 
 def figures(group: Sequence[Record], others: Sequence[Record] = ()) -> list[Figures]:
     """Return the figures of every record of one group; `others` are those of the run, for their doubts."""
-    metrics = metrics_of(group)
-    percentiles = list(dict.fromkeys(name for record in group for name in record.latency))
-    references = {record.cell.variant: record for record in group if record.cell.variant in REFERENCES}
-    return [_of_record(record, group, metrics, percentiles, references, others) for record in group]
+    return _figures([(group, others)])[0]
 
 
 def metrics_of(group: Sequence[Record]) -> list[str]:
@@ -85,37 +85,123 @@ def fastest(group: Sequence[Figures]) -> Figures | None:
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A record among those of its group, and of its run."""
+
+    visits: Visits
+    failure: Unavailable | None
+    group: "_Group"
+    others: Sequence[Record]
+
+    @property
+    def record(self) -> Record:
+        return self.visits.record
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What the records of a group are shown with: metrics, percentiles, the references that were measured."""
+
+    records: Sequence[Record]
+    metrics: Sequence[str]
+    percentiles: Sequence[str]
+    references: Mapping[str, Visits]
+    together: bool
+    """Whether a board and the processor beside it were read."""
+
+
+def _figures(found: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> list[list[Figures]]:
+    """Return the figures of groups, each with the records of its run."""
+    sides = [_items(group, others) for group, others in found]
+    items = [item for side in sides for item in side]
+    pairs = [{name: _pair(name, item) for name in REFERENCES} for item in items]
+    together = [pair for pair, item in zip(pairs, items, strict=True) if item.group.together]
+    both = iter(_over(together, partial(energy_reductions, added=whole)))
+    rows = zip(
+        items,
+        _each(items, times_per_request),
+        _each(items, throughputs),
+        _each(items, energies),
+        _over(pairs, speedups),
+        _over(pairs, energy_reductions),
+        strict=True,
+    )
+    made = (
+        _of_record(item, time, rate, energy, speedup, reduction, next(both) if item.group.together else {})
+        for item, time, rate, energy, speedup, reduction in rows
+    )
+    return [list(islice(made, len(side))) for side in sides]
+
+
+def _items(group: Sequence[Record], others: Sequence[Record]) -> list[_Item]:
+    sides = [Visits(record, record.rounds) for record in group]
+    known = _Group(
+        records=group,
+        metrics=metrics_of(group),
+        percentiles=list(dict.fromkeys(name for record in group for name in record.latency)),
+        references={
+            each.record.cell.variant: each for each in sides if each.record.cell.variant in REFERENCES
+        },
+        together=any(whole(item.readings) for one in group for item in one.rounds[:1]),
+    )
+    return [_Item(each, failure_of(each.record), known, others) for each in sides]
+
+
 def _of_record(
-    record: Record,
-    group: Sequence[Record],
-    metrics: Sequence[str],
-    percentiles: Sequence[str],
-    references: dict[str, Record],
-    others: Sequence[Record],
+    item: _Item,
+    time: Estimate | Unavailable,
+    rate: Estimate | Unavailable,
+    energy: Energy | Unavailable,
+    speedup: dict[str, Ratio | Absent],
+    energy_reduction: dict[str, Ratio | Absent],
+    whole_reduction: dict[str, Ratio | Absent],
 ) -> Figures:
-    failure = failure_of(record)
-    together = any(whole(item.readings) for one in group for item in one.rounds[:1])
+    record, failure, group, windows = item.record, item.failure, item.group, item.visits.windows
     return Figures(
         record=record,
-        quality={name: failure or _metric(record, name) for name in metrics},
-        latency={name: failure or _percentile(record, name) for name in percentiles},
-        time=failure or time_per_request(record.rounds),
-        throughput=failure or throughput(record.rounds),
-        energy=failure or energy_per_request(record.rounds),
-        net=failure or net_energy(record),
-        whole=failure or whole_energy(record.rounds) if together else None,
+        quality={name: failure or _metric(record, name) for name in group.metrics},
+        latency={name: failure or _percentile(record, name) for name in group.percentiles},
+        time=time,
+        throughput=rate,
+        energy=energy,
+        net=failure or net_of(record, windows, energy),
+        whole=failure or whole_energy(record.rounds) if group.together else None,
         peak_bytes=failure or _peak(record),
-        speedup={name: failure or _over(name, references, record, speedup) for name in REFERENCES},
-        energy_reduction={
-            name: failure or _over(name, references, record, energy_reduction) for name in REFERENCES
-        },
-        whole_reduction=(
-            {name: failure or _over(name, references, record, _whole_reduction) for name in REFERENCES}
-            if together
-            else {}
-        ),
-        doubts=doubts(record, group, others),
+        speedup=speedup,
+        energy_reduction=energy_reduction,
+        whole_reduction=whole_reduction,
+        doubts=doubts(record, group.records, item.others, windows),
     )
+
+
+def _each(
+    items: Sequence[_Item], estimates: Callable[[Sequence[Visits]], Sequence[Found]]
+) -> list[Found | Unavailable]:
+    """Return the estimates of all records, with the failure of those that have none."""
+    found = iter(estimates([item.visits for item in items if not item.failure]))
+    return [item.failure or next(found) for item in items]
+
+
+def _over(
+    asked: Sequence[Mapping[str, Pair | Unavailable]],
+    ratios: Callable[[Sequence[Pair]], Sequence[Ratio | Refused]],
+) -> list[dict[str, Ratio | Absent]]:
+    """Return the ratios over each reference, or why there is none."""
+    found = iter(ratios([each for row in asked for each in row.values() if isinstance(each, Pair)]))
+    return [
+        {name: next(found) if isinstance(each, Pair) else each for name, each in row.items()} for row in asked
+    ]
+
+
+def _pair(name: str, item: _Item) -> Pair | Unavailable:
+    if item.failure:
+        return item.failure
+    if is_null(item.record):
+        return Unavailable(f"{item.record.cell.variant} does not read its input, so it is no faster model")
+    if name not in item.group.references:
+        return Unavailable(f"{name} was not measured in this run")
+    return Pair(item.visits, item.group.references[name])
 
 
 def failure_of(record: Record) -> Unavailable | None:
@@ -146,22 +232,5 @@ def _percentile(record: Record, name: str) -> Estimate | Unavailable:
     )
 
 
-def _whole_reduction(system: Record, reference: Record) -> Ratio | Refused:
-    return energy_reduction(system, reference, added=whole)
-
-
 def _peak(record: Record) -> int | Unavailable:
     return record.memory.peak_bytes if record.memory else Unavailable("its memory was not read")
-
-
-def _over(
-    name: str,
-    references: dict[str, Record],
-    record: Record,
-    compare: Callable[[Record, Record], Ratio | Refused],
-) -> Ratio | Absent:
-    if is_null(record):
-        return Unavailable(f"{record.cell.variant} does not read its input, so it is no faster model")
-    if name not in references:
-        return Unavailable(f"{name} was not measured in this run")
-    return compare(record, references[name])

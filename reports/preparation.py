@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.compare import Ratio, Refused, judge
+from harness.compare import Ratio, judge
 from harness.estimate import Energy, Estimate, Unavailable
 from harness.meters.base import Reading, total
+from harness.pairing import Refused
 from reports.figures import Absent
 
 Kind = tuple[str, str, str]

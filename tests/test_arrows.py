@@ -86,7 +86,7 @@ def test_every_import_follows_the_arrows(name: str, path: Path) -> None:
         "reports": (
             *("reports", "harness.record", "harness.estimate", "harness.compare", "harness.doubts"),
             *("harness.change", "harness.verdicts", "harness.contrast", "harness.gate", "harness.rules"),
-            *("harness.history", "harness.plugins"),
+            *("harness.history", "harness.plugins", "harness.pairing", "harness.visits"),
             *("harness.tasks", "harness.errors", "harness.meters.base", "harness.idle", "harness.protocol"),
             *("harness.limit",),
         ),

@@ -5,8 +5,8 @@ from records import a_quality, a_record, an_accuracy
 
 from harness import change
 from harness.change import Answers, QualityChange
-from harness.compare import Refused
 from harness.estimate import Estimate
+from harness.pairing import Refused
 from harness.system import Example
 from harness.tasks import get_task
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from records import a_failure, a_host, a_record
 
 from harness import compare
-from harness.compare import Ratio, Refused
+from harness.compare import Ratio
+from harness.pairing import Refused, pair_of
 from harness.record import PlacementFacts, Record
 
 WITHIN_ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one process"
@@ -73,6 +74,25 @@ def test_more_confidence_widens_the_interval() -> None:
     assert isinstance(strict, Ratio)
     assert strict.low <= usual.low <= usual.high <= strict.high
     assert strict.confidence == 0.999
+
+
+def test_ratios_of_many_pairs_are_what_each_is_alone() -> None:
+    """Bit for bit and in their order, refusals, shared rounds and several launches among them."""
+    slower = a_record(wall_ms=(20, 23, 21, 22, 27, 24, 25, 26))
+    late = tuple(reversed(a_record("late", (9, 11, 13, 10, 12, 14, 15, 16)).rounds[2:]))
+    pairs = [
+        (a_record("fast", (10, 12, 11, 14, 13, 17, 15, 16)), slower),
+        (a_failure("broken"), slower),
+        (a_record("late", rounds=late), slower),
+        (a_record("fast", (10, 11, 13) * 4, launches=3), a_record(wall_ms=(20, 25, 23) * 4, launches=3)),
+        (a_record("few", (10, 11)), slower),
+        (a_record("unmetered", (10, 12, 11), joules=(None,) * 3), slower),
+        (slower, slower),
+    ]
+    given = [pair_of(*pair) for pair in pairs]
+    assert compare.speedups(given) == [compare.speedup(*pair) for pair in pairs]
+    assert compare.energy_reductions(given) == [compare.energy_reduction(*pair) for pair in pairs]
+    assert [type(found).__name__ for found in compare.speedups(given)].count("Refused") == 2
 
 
 @pytest.mark.parametrize(

@@ -23,4 +23,15 @@ def test_the_ends_are_quantiles_of_medians_of_resamples(count: int) -> None:
     values = [float(at * at) for at in range(count)]
     places = np.random.default_rng(3).integers(count, size=(RESAMPLES, count))
     drawn = np.median(np.array(values)[places], axis=1)
-    assert ends_of(values, 3, (0.025, 0.975)) == tuple(np.quantile(drawn, [0.025, 0.975]))
+    low, high = ends_of(np.array([values]), 3, (0.025, 0.975))
+    assert (*low, *high) == tuple(np.quantile(drawn, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("count", [5, 6])
+def test_rows_have_the_ends_that_each_has_alone(count: int) -> None:
+    """More rows than are sorted at once, equal values among them."""
+    rows = np.sort(np.random.default_rng(7).integers(1, 60, size=(2_500, count)) / 7, axis=1)
+    together = ends_of(rows, 0, (0.025, 0.975))
+    alone = [ends_of(row[None], 0, (0.025, 0.975)) for row in rows[::100]]
+    for ends, each in zip(together, zip(*alone, strict=True), strict=True):
+        assert ends[::100].tolist() == np.concatenate(each).tolist()

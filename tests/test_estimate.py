@@ -107,6 +107,25 @@ def test_equal_rounds_have_an_interval_without_width() -> None:
     assert (found.low, found.value, found.high) == (5 * MS, 5 * MS, 5 * MS)
 
 
+@given(
+    st.lists(
+        st.integers(3, 12).flatmap(
+            lambda count: st.tuples(
+                st.lists(st.floats(1e-3, 1e9), min_size=count, max_size=count),
+                st.lists(st.integers(0, 2), min_size=count, max_size=count).map(sorted),
+            )
+        ),
+        max_size=6,
+    )
+)
+def test_medians_worked_out_side_by_side_are_what_each_is_alone(
+    many: list[tuple[list[float], list[int]]],
+) -> None:
+    """Bit for bit: of few rounds and many, an odd and an even number, one launch and several, mixed."""
+    together = estimate.medians_over_rounds(many)
+    assert together == [estimate.median_over_rounds(values, launches) for values, launches in many]
+
+
 @pytest.mark.parametrize(("count", "least"), [(3, 0.90), (5, 0.95), (7, 0.95), (12, 0.94)])
 def test_intervals_cover_the_truth_about_as_often_as_they_say(count: int, least: float) -> None:
     """With normal noise the interval holds the true median in about 95 % of 200 runs, 91 % at 3 rounds."""

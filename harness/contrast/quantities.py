@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from harness.change import Answers, quality_change
-from harness.compare import Ratio, Refused, energy_reduction, mismatch, speedup
+from harness.compare import Ratio, energy_reduction, speedup
 from harness.contrast.base import PERCENTILES, QUANTITIES, Contrast, Missing, Quantity
 from harness.contrast.unlike import refused
+from harness.draws import bootstrap_interval
 from harness.estimate import (
     CONFIDENCE,
     MINIMUM_ROUNDS,
@@ -23,10 +24,10 @@ from harness.estimate import (
     Estimate,
     Floats,
     Unavailable,
-    bootstrap_interval,
     energy_per_request,
     throughput,
 )
+from harness.pairing import Refused, mismatch
 from harness.record import Percentile, Record
 from harness.significance import p_value
 from harness.tasks.base import Task

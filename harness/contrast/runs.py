@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.compare import Refused
 from harness.contrast.base import Contrast, Missing, in_family
 from harness.contrast.cells import CellKey, key_of, match
 from harness.contrast.quantities import Raw, contrasts
 from harness.contrast.unlike import Difference, differences
+from harness.pairing import Refused
 from harness.record import Record
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.compare import Refused
+from harness.pairing import Refused
 from harness.record import Record
 
 Kind = Literal["environment", "software", "model", "data", "settings", "revision"]

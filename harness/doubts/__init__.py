@@ -2,18 +2,22 @@
 
 A doubt is no error: the number stands, and its reader is told what it is not. Doubts about a whole run say
 the same sentence for each of its records, so that a report shows them once. Each module holds the rules of
-one subject; a rule looks at one record, or (`GROUP_RULES`) at the records of its group too.
+one subject; a rule looks at one record, at the energies of its rounds too (`ENERGY_RULES`), or at the other
+records of its group (`GROUP_RULES`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from harness.doubts import answers, energy, environment, run, timing, window
-from harness.doubts.base import Doubt, harness_share, is_null
+from harness.doubts.base import Doubt, EnergyRule, GroupRule, Rule, harness_share, is_null
 from harness.doubts.environment import foreign_share, observer_share, steal_share
+from harness.estimate import Unavailable, Windows, energy_windows
 from harness.record import Record
 
 __all__ = [
+    "ENERGY_RULES",
     "GROUP_RULES",
+    "LATER_RULES",
     "RULES",
     "Doubt",
     "doubts",
@@ -24,25 +28,29 @@ __all__ = [
     "steal_share",
 ]
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (
-    *run.RULES,
-    *environment.RULES,
-    *energy.RULES,
-    *window.RULES,
-    *timing.RULES,
-    *answers.RULES,
-)
+RULES: tuple[Rule, ...] = (*run.RULES, *environment.RULES)
+ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES, *window.RULES)
+LATER_RULES: tuple[Rule, ...] = (*timing.RULES, *answers.RULES)
 """Every rule about one record, in the order in which doubts are shown."""
 
-GROUP_RULES: tuple[Callable[[Record, Sequence[Record]], Doubt | None], ...] = (*answers.GROUP_RULES,)
+GROUP_RULES: tuple[GroupRule, ...] = (*answers.GROUP_RULES,)
 """Every rule about a record and its peers, the records of its group with or without itself."""
 
 
-def doubts(record: Record, peers: Sequence[Record] = (), others: Sequence[Record] = ()) -> tuple[Doubt, ...]:
+def doubts(
+    record: Record,
+    peers: Sequence[Record] = (),
+    others: Sequence[Record] = (),
+    windows: Windows | Unavailable | None = None,
+) -> tuple[Doubt, ...]:
     """Return every doubt about a record; `peers` are the records of its group, `others` all at hand.
 
-    The record itself may be among either.
+    The record itself may be among either. `windows` are its energies where they are known already.
     """
-    found = [rule(record) for rule in RULES] + [rule(record, peers) for rule in GROUP_RULES]
+    known = energy_windows(record.rounds) if windows is None else windows
+    found = [rule(record) for rule in RULES]
+    found += [rule(record, known) for rule in ENERGY_RULES]
+    found += [rule(record) for rule in LATER_RULES]
+    found += [rule(record, peers) for rule in GROUP_RULES]
     found += [rule(record, others) for rule in timing.RUN_RULES]
     return tuple(doubt for doubt in found if doubt is not None)

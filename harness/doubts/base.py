@@ -1,10 +1,11 @@
 """What a doubt is, and what its rules need to speak of a record."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
-from harness.estimate import Estimate, Unavailable, time_per_request
+from harness.estimate import Estimate, Unavailable, Windows, unusable
 from harness.record import Record
 
 
@@ -17,12 +18,19 @@ class Doubt:
     next_step: str
 
 
+Rule = Callable[[Record], Doubt | None]
+EnergyRule = Callable[[Record, Windows | Unavailable], Doubt | None]
+"""Looks at the energies of the record's rounds, or at why there are none, too."""
+
+GroupRule = Callable[[Record, Sequence[Record]], Doubt | None]
+
+
 def harness_share(record: Record) -> float | None:
     """Return the share of the time per request that the timed loop itself takes, or None if not known."""
-    time = time_per_request(record.rounds)
-    if record.observer is None or isinstance(time, Unavailable):
+    if record.observer is None or unusable(record.rounds):
         return None
-    return record.observer.loop_ns_per_request / time.value
+    times = [item.wall_ns / item.requests for item in record.rounds]
+    return record.observer.loop_ns_per_request / median(times)
 
 
 def is_null(record: Record) -> bool:

@@ -1,9 +1,7 @@
 """Doubts about the joules."""
 
-from collections.abc import Callable
-
-from harness.doubts.base import Doubt, name_of, run_of, stop
-from harness.estimate import Unavailable, Windows, energy_windows
+from harness.doubts.base import Doubt, EnergyRule, name_of, run_of, stop
+from harness.estimate import Unavailable, Windows
 from harness.meters.base import obstacles
 from harness.record import Record
 
@@ -17,16 +15,14 @@ REMEDIES = 2
 """A next step names the first of them; more is a list, which `bench doctor` prints."""
 
 
-def _energy_unavailable(record: Record) -> Doubt | None:
-    energy = energy_windows(record.rounds)
+def _energy_unavailable(record: Record, energy: Windows | Unavailable) -> Doubt | None:
     if record.status == "failed" or isinstance(energy, Windows):
         return None
     sentence = f"{name_of(record)}: energy is unavailable, because {stop(energy.reason)}"
     return Doubt("energy-unavailable", sentence, _lost_remedy(record) or _meter_remedy(record))
 
 
-def _energy_modelled(record: Record) -> Doubt | None:
-    energy = energy_windows(record.rounds)
+def _energy_modelled(record: Record, energy: Windows | Unavailable) -> Doubt | None:
     if isinstance(energy, Unavailable) or energy.grade != "modelled":
         return None
     why = "; ".join(f"{meter}: {reason.rstrip('.')}" for meter, reason, _ in obstacles(record.energy.skipped))
@@ -37,8 +33,7 @@ def _energy_modelled(record: Record) -> Doubt | None:
     return Doubt("energy-modelled", sentence, _meter_remedy(record))
 
 
-def _energy_window(record: Record) -> Doubt | None:
-    windows = energy_windows(record.rounds)
+def _energy_window(record: Record, windows: Windows | Unavailable) -> Doubt | None:
     if isinstance(windows, Unavailable) or not windows.resolution_uj.any():
         return None
     least = float((windows.microjoules / windows.resolution_uj.clip(min=1e-9)).min())
@@ -51,8 +46,9 @@ def _energy_window(record: Record) -> Doubt | None:
     return Doubt("energy-window", sentence, _longer_windows(record))
 
 
-def _sensors_disagree(record: Record) -> Doubt | None:
+def _sensors_disagree(record: Record, energy: Windows | Unavailable) -> Doubt | None:
     """Leave open which is right where a board's counter and its power sensor disagree."""
+    del energy
     found = (record.energy.check or {}).get("agreement")
     if found is None or abs(found - 1) <= LARGE_DISAGREEMENT:
         return None
@@ -85,7 +81,7 @@ def _meter_remedy(record: Record) -> str:
     return " ".join(list(remedies)[:REMEDIES]) or "`bench doctor` lists the meters and what each would need."
 
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (
+RULES: tuple[EnergyRule, ...] = (
     _energy_unavailable,
     _energy_modelled,
     _energy_window,

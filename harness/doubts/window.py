@@ -1,20 +1,17 @@
 """Doubts about the length of energy windows, by what the meter's own check asked for."""
 
-from collections.abc import Callable
-
-from harness.doubts.base import Doubt, name_of
-from harness.estimate import Unavailable, energy_windows
+from harness.doubts.base import Doubt, EnergyRule, name_of
+from harness.estimate import Unavailable, Windows
 from harness.record import Record
 
 COARSE = 20
 """Where a window is known worse than to 5 %, another doubt says so already (see `harness.doubts.energy`)."""
 
 
-def _short_for_the_meter(record: Record) -> Doubt | None:
+def _short_for_the_meter(record: Record, windows: Windows | Unavailable) -> Doubt | None:
     check = record.energy.check or {}
     least_s = check.get("least_window_ms", 0) / 1e3
-    windows = energy_windows(record.rounds) if least_s else Unavailable("any window will do")
-    if isinstance(windows, Unavailable):
+    if not least_s or isinstance(windows, Unavailable):
         return None
     shortest_s = min(reading.span_ns for item in record.rounds for reading in item.readings) / 1e9
     if shortest_s >= least_s or (COARSE * windows.resolution_uj > windows.microjoules).any():
@@ -36,4 +33,4 @@ def _longer(record: Record, least_s: float) -> str:
     return f"Say --window {least_s:.3g}s, or read a meter that steps more often (`bench doctor`)."
 
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (_short_for_the_meter,)
+RULES: tuple[EnergyRule, ...] = (_short_for_the_meter,)

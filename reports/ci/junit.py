@@ -8,8 +8,9 @@ reason: neither passed nor failed. The baseline is what others are held against,
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from harness.compare import BASELINE, Ratio, Refused, judge
+from harness.compare import BASELINE, Ratio, judge
 from harness.estimate import Energy, Unavailable
+from harness.pairing import Refused
 from harness.verdicts import why_too_noisy
 from reports.book import Book
 from reports.ci.measures import groups_of, how

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_host, a_percentile, a_quality, a_record, an_accuracy, three_variants
 
-from harness.compare import Refused
 from harness.contrast import (
     QUANTITIES,
     Contrast,
@@ -24,6 +23,7 @@ from harness.contrast import (
 )
 from harness.errors import UsageError
 from harness.estimate import Estimate
+from harness.pairing import Refused
 from harness.record import ArtifactFacts, Memory
 
 

@@ -22,9 +22,10 @@ from records import (
 
 import reports
 from harness.change import QualityChange
-from harness.compare import Ratio, Refused
+from harness.compare import Ratio
 from harness.errors import StoreError, UsageError
 from harness.estimate import Energy, Estimate, Unavailable
+from harness.pairing import Refused
 from harness.record import ArtifactFacts, PlacementFacts, Record
 from harness.system import Example
 from harness.tasks import get_task

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_step
 
-from harness.compare import Ratio, Refused
+from harness.compare import Ratio
 from harness.estimate import Energy, Estimate, Unavailable
+from harness.pairing import Refused
 from reports.preparation import BreakEven, Joules, break_even, energy_pays, money_pays, spent_of
 
 MEASURED = ("measured", "package", "powercap")

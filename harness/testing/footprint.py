@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import psutil
 
@@ -23,9 +24,10 @@ def footprint(command: Sequence[str]) -> tuple[int, float, int]:
     begin = time.monotonic()
     peak = 0
     with subprocess.Popen(command) as child:  # noqa: S603 -- the user's own command, without a shell
-        while child.poll() is None:
+        while child.returncode is None:
             peak = max(peak, tree_pss(child.pid))
-            time.sleep(PERIOD_S)
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(PERIOD_S)  # returns when it ends: the time is not that of the next sample
     return child.returncode, time.monotonic() - begin, peak
 
 

@@ -37,16 +37,18 @@ def wrapped(text: str, width: int) -> list[str]:
         return [text.rstrip()]
     lines, line, used = [], "", 0
     for word in _words(text):
-        own = cells_of(word.rstrip())
+        bare = word.rstrip()
+        own = cells_of(bare)
         if line and used + own > width:
             lines.append(line.rstrip())
             line, used = "", 0
         if own > width:
             *folded, word = _folded(word, width)  # noqa: PLW2901 -- what is left of it
             lines += folded
-            own = cells_of(word.rstrip())
+            bare = word.rstrip()
+            own = cells_of(bare)
         line += word
-        used += own + len(word) - len(word.rstrip())
+        used += own + len(word) - len(bare)
     return [*lines, line.rstrip()]
 
 

@@ -15,7 +15,7 @@ from harness.record import ModelFacts, Record, Revision
 from harness.study.traces import Trace, load_all
 
 TRACES = load_all(Path(__file__).parents[1] / "results" / "traces")
-"""Null tests on a machine that others disturbed: the same thing twice, side by side."""
+"""Null tests on machines that others disturbed, or may have: the same thing twice, side by side."""
 
 
 def speed_ups(trace: Trace, step: float = 0.0, block: int = 4) -> tuple[list[float], int]:
@@ -27,10 +27,10 @@ def speed_ups(trace: Trace, step: float = 0.0, block: int = 4) -> tuple[list[flo
 
 
 def test_a_speed_up_that_does_not_change_has_no_change_point_on_real_noise() -> None:
-    """At most one null test in 24 shows a change that is not there."""
-    assert len(TRACES) >= 24
+    """At most one null test in 19 shows a change that is not there: some disturbances last."""
+    assert len(TRACES) >= 38
     alarms = [trace.run for trace in TRACES if change_points(speed_ups(trace)[0], 0.05)]
-    assert len(alarms) <= len(TRACES) // 24
+    assert len(alarms) <= len(TRACES) // 19
 
 
 @pytest.mark.parametrize(("step", "least"), [(0.2, 0.6), (0.5, 0.85)])

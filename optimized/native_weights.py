@@ -1,10 +1,12 @@
 """A model of transformers as the arrays that the C encoder reads (kernels/encoder.c).
 
 Linear maps of layers are rounded to bytes, a scale for each output, and laid out as vectors of this CPU read
-them; the rest stays float32. What attention divides scores by is multiplied into the queries' weights, and
-log2(e), for C takes a power of two where softmax has one of e.
+them; the rest stays float32. Heads of an odd size get one more output, which is always 0. What attention
+divides scores by is multiplied into the queries' weights, and log2(e), for C takes a power of two where
+softmax has one of e.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from baselines.shape import shape_of
 from baselines.spans import SPANS, SpanClassifier
 from harness.errors import CheckpointError
 from optimized.native_layout import ACTIVATIONS, Arrays, Facts, Floats, Layout
+
+_Map = tuple[Floats, Floats]
+"""Weight [outputs, inputs] and bias of a linear map."""
 
 _TANH, _RELU = 1, 2  # of the dense layer between encoder and labels, as kernels/encoder.c numbers them
 
@@ -54,7 +59,7 @@ def extract(model: Any, layout: Layout, where: str) -> tuple[Facts, Arrays]:  # 
         spans=spans,
         segments=len(arrays["types"]),
         epsilon=float(getattr(model.config, "layer_norm_eps", 1e-12)),
-        head_size=shape.head_size,
+        head_size=shape.head_size + shape.head_size % 2,
         activation=ACTIVATIONS[shape.activation],
         heads=shape.heads,
         ffn=shape.ffn,
@@ -117,12 +122,27 @@ def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> A
             for part in ("key", "value", "out", "up", "down")
         },
     }
+    if layer.head_size % 2:
+        maps |= _even(maps, layer.head_size)
     arrays: Arrays = {}
     for part, (weight, bias) in maps.items():
         arrays |= _linear(f"{name}.{part}", weight, bias, layout)
     for at, norm in enumerate(norms):
         arrays |= _normalisation(f"{name}.norm.{at}", norm, layout.lanes)
     return arrays
+
+
+def _even(maps: Mapping[str, _Map], head_size: int) -> dict[str, _Map]:
+    """Return maps whose heads have one more output, always 0: C multiplies queries and keys two by two."""
+
+    def widened(array: Floats) -> Floats:
+        """Along the first axis."""
+        heads = array.reshape(-1, head_size, *array.shape[1:])
+        return np.pad(heads, ((0, 0), (0, 1), *((0, 0),) * (array.ndim - 1))).reshape(-1, *array.shape[1:])
+
+    made = {part: (widened(maps[part][0]), widened(maps[part][1])) for part in ("query", "key", "value")}
+    weight, bias = maps["out"]
+    return {**made, "out": (widened(weight.T).T, bias)}
 
 
 def _linear(name: str, weight: Floats, bias: Floats, layout: Layout) -> Arrays:

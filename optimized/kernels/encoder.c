@@ -6,7 +6,7 @@
    whole one at a time, the longest first, and nobody waits. Where the head reads only the first token, the last layer
    computes that token alone: the others' results would be read by nobody.
 
-   What is not a linear map of a layer (embeddings, attention, normalisation, the head) is float32. */
+   What is not a linear map of a layer (embeddings, softmax, normalisation, the head) is float32; attention's own products are of 16 bits. */
 
 #include "crew.h"
 #include "attention.h"
@@ -31,7 +31,8 @@ typedef struct {
 
 /* What the threads of one sequence share: this layer's keys and values are read while the next one's are written */
 typedef struct {
-  float *hidden, *queries, *keys[2], *values[2], *pooled;
+  float *hidden, *pooled;
+  Whole queries, keys[2], values[2];
 } Table;
 
 enum { LINEARS, ATTENTION, NORMALISATION, ROUNDING, REST, CLASSES };
@@ -45,7 +46,7 @@ typedef struct {
 
 typedef struct {
   const Model *model;
-  long hidden_stride, inner_stride, key_stride, wide_stride;
+  long hidden_stride, pair_stride, inner_stride, key_stride, wide_stride;
   Crew *crew;
   Table *tables;
   Desk *desks;
@@ -92,34 +93,44 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
 }
 
 /* out[columns][out_stride] = in[rows][stride], by blocks of LANES x LANES whose lines stay in the cache */
-static void transpose(const float *in, long stride, long rows, long columns, float *out, long out_stride) {
+static void transpose(const int32_t *in, long stride, long rows, long columns, int32_t *out, long out_stride) {
   for (long row = 0; row < rows; row += LANES)
     for (long column = 0; column < columns; column += LANES) {
       long high = rows - row < LANES ? rows - row : LANES, wide = columns - column < LANES ? columns - column : LANES;
-      const float *from = in + row * stride + column;
-      float *to = out + column * out_stride + row;
+      const int32_t *from = in + row * stride + column;
+      int32_t *to = out + column * out_stride + row;
       if (high < LANES) { /* what lies behind the last row may be another thread's */
         for (long c = 0; c < wide; c++)
           for (long r = 0; r < high; r++) to[c * out_stride + r] = from[r * stride + c];
         continue;
       }
       for (long c = 0; c < wide; c++) {
-        floats column_of;
+        ints column_of;
         UNROLL for (int r = 0; r < LANES; r++) column_of[r] = from[r * stride + c];
-        store(to + c * out_stride, column_of);
+        store_ints(to + c * out_stride, column_of);
       }
     }
 }
 
-/* Queries, keys and values of rows from..to for this layer, out of `hidden` */
+/* Queries, keys and values of rows from..to for this layer, out of `hidden`; `from` is even */
 static void project(const Engine *engine, const Layer *layer, Table *table, Desk *desk, int side, long from, long to) {
-  long rows = to - from;
+  long rows = to - from, inner = layer->heads * layer->head_size, stride = engine->wide_stride;
+  int32_t *pairs = (int32_t *)desk->wide;
+  Whole queries = table->queries, keys = table->keys[side], values = table->values[side];
   round_rows(table->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model->hidden, desk);
-  product(PLAIN, &layer->query, &desk->rounded, rows, table->queries + from * engine->inner_stride, engine->inner_stride);
-  product(PLAIN, &layer->value, &desk->rounded, rows, table->values[side] + from * engine->inner_stride, engine->inner_stride);
-  product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, engine->inner_stride);
+  product(PLAIN, &layer->query, &desk->rounded, rows, desk->wide, stride);
   done(desk, LINEARS);
-  transpose(desk->wide, engine->inner_stride, rows, layer->heads * layer->head_size, table->keys[side] + from, engine->key_stride);
+  pair_columns(desk->wide, stride, rows, inner, asked_max(layer->head_size), queries.pairs + from * engine->pair_stride, engine->pair_stride, queries.units + from);
+  done(desk, ROUNDING);
+  product(PLAIN, &layer->value, &desk->rounded, rows, desk->wide, stride);
+  done(desk, LINEARS);
+  pair_rows(desk->wide, stride, rows, inner, values.pairs + from / 2 * engine->inner_stride, engine->inner_stride, values.units + from);
+  done(desk, ROUNDING);
+  product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, stride);
+  done(desk, LINEARS);
+  pair_columns(desk->wide, stride, rows, inner, asked_max(layer->head_size), pairs, stride, keys.units + from);
+  done(desk, ROUNDING);
+  transpose(pairs, stride, rows, inner / 2, keys.pairs + from, engine->key_stride);
   done(desk, ATTENTION);
 }
 
@@ -128,8 +139,10 @@ static void advance(const Engine *engine, const Layer *layer, Table *table, Desk
   const Model *model = engine->model;
   long rows = to - from, stride = engine->hidden_stride;
   float *hidden = table->hidden + from * stride;
-  Asked asked = {tokens, layer->head_size, layer->heads, table->keys[side], table->values[side], engine->key_stride, engine->inner_stride};
-  attend(&asked, rows, table->queries + from * engine->inner_stride, engine->inner_stride, desk->scores, desk->wide, engine->wide_stride);
+  Whole queries = {table->queries.pairs + from * engine->pair_stride, table->queries.units + from};
+  Asked asked = {tokens, layer->head_size, layer->heads, queries, table->keys[side], table->values[side],
+                 engine->pair_stride, engine->key_stride, engine->inner_stride};
+  attend(&asked, rows, desk->scores, desk->wide, engine->wide_stride);
   done(desk, ATTENTION);
   round_rows(desk->wide, engine->wide_stride, rows, layer->out.inputs, desk);
   product(RESIDUAL, &layer->out, &desk->rounded, rows, hidden, stride);
@@ -192,12 +205,15 @@ static long block_of(long rows) {
   return blocks < 2 ? BLOCK : padded((rows + blocks - 1) / blocks, TOKENS);
 }
 
+/* Where a thread's rows begin: two rows of values are one of pairs, which no two threads may write */
+static long share_of(long rows, long number, long size) { return number == size ? rows : rows * number / size & ~1L; }
+
 /* One thread's part of one sequence: rows are shared among `meeting->size` threads */
 static void answer(const Engine *engine, const Call *call, Meeting *meeting, Table *table, Desk *desk, long which, int number) {
   const Model *model = engine->model;
   const int32_t *ids = call->ids + call->offsets[which], *segments = call->segments + call->offsets[which];
   long tokens = call->offsets[which + 1] - call->offsets[which];
-  long begin = tokens * number / meeting->size, end = tokens * (number + 1) / meeting->size;
+  long begin = share_of(tokens, number, meeting->size), end = share_of(tokens, number + 1, meeting->size);
   long block = block_of(end - begin);
   desk->last = __builtin_ia32_rdtsc();
   embed(engine, ids, segments, table->hidden, begin, end);
@@ -252,6 +268,8 @@ EXPORT void encoder_spent(const Engine *engine, uint64_t *out) {
   }
 }
 
+static void leave(Whole *whole) { free(whole->pairs), free(whole->units); }
+
 EXPORT void encoder_close(Engine *engine) {
   if (!engine) return;
   long threads = engine->crew ? engine->crew->size : 0;
@@ -259,8 +277,9 @@ EXPORT void encoder_close(Engine *engine) {
   for (long i = 0; i < threads && engine->tables && engine->desks; i++) {
     Table *table = engine->tables + i;
     Desk *desk = engine->desks + i;
-    free(table->hidden), free(table->queries), free(table->pooled), free(desk->rounded.bytes), free(desk->wide), free(desk->scores);
-    for (int side = 0; side < 2; side++) free(table->keys[side]), free(table->values[side]);
+    free(table->hidden), free(table->pooled), free(desk->rounded.bytes), free(desk->wide), free(desk->scores);
+    leave(&table->queries);
+    for (int side = 0; side < 2; side++) leave(table->keys + side), leave(table->values + side);
   }
   free(engine->tables), free(engine->desks), free(engine);
 }
@@ -274,6 +293,10 @@ static int room(void *out, long count, long size) {
 #endif
   if (found) memset(found, 0, count * size);
   return (*(void **)out = found) != NULL;
+}
+
+static int seats(Whole *whole, long pairs, long tokens) {
+  return room(&whole->pairs, pairs, 4) && room(&whole->units, tokens + LANES, 4);
 }
 
 static long widest(const Model *model) {
@@ -292,7 +315,8 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
   long inner = 0, behind = SIDE * LANES;
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
   engine->model = model, engine->hidden_stride = padded(model->hidden, LANES) + behind;
-  engine->inner_stride = padded(inner, LANES) + behind, engine->wide_stride = padded(widest(model), LANES) + behind;
+  engine->inner_stride = padded(inner, LANES) + behind, engine->pair_stride = padded(inner / 2, LANES) + behind;
+  engine->wide_stride = padded(widest(model), LANES) + behind;
   engine->key_stride = (padded(most, behind) / 16 | 1) * 16; /* an odd number of cache lines: a column of them fills all sets */
   engine->crew = assemble(threads);
   engine->tables = calloc(threads, sizeof *engine->tables), engine->desks = calloc(threads, sizeof *engine->desks);
@@ -301,12 +325,13 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
     Table *table = engine->tables + i;
     Desk *desk = engine->desks + i;
     desk->rounded.stride = engine->wide_stride;
-    whole = room(&table->hidden, most * engine->hidden_stride, 4) && room(&table->queries, (most + FEW) * engine->inner_stride, 4) &&
+    whole = room(&table->hidden, most * engine->hidden_stride, 4) && seats(&table->queries, (most + FEW) * engine->pair_stride, most) &&
             room(&table->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + behind, 4) &&
             room(&desk->rounded.bytes, BLOCK * engine->wide_stride, 1) && room(&desk->wide, BLOCK * engine->wide_stride, 4) &&
-            room(&desk->scores, TOKENS * engine->key_stride, 4);
+            room(&desk->scores, (TOKENS + 1) * engine->key_stride, 4);
     for (int side = 0; side < 2 && whole; side++)
-      whole = room(&table->keys[side], (inner + 1) * engine->key_stride, 4) && room(&table->values[side], (most + 1) * engine->inner_stride, 4);
+      whole = seats(table->keys + side, (inner / 2 + 1) * engine->key_stride, most) &&
+              seats(table->values + side, (most / 2 + 1) * engine->inner_stride, most);
   }
   if (whole) return engine;
   encoder_close(engine);

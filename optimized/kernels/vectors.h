@@ -30,7 +30,10 @@
 typedef float floats __attribute__((vector_size(BYTES)));
 typedef int32_t ints __attribute__((vector_size(BYTES)));
 typedef uint8_t bytes __attribute__((vector_size(LANES)));
+typedef int16_t shorts __attribute__((vector_size(2 * LANES)));
 typedef struct { floats in; } __attribute__((packed, aligned(4), may_alias)) unaligned_floats;
+typedef struct { ints in; } __attribute__((packed, aligned(4), may_alias)) unaligned_ints;
+typedef struct { shorts in; } __attribute__((packed, aligned(2), may_alias)) unaligned_shorts;
 typedef struct { bytes in; } __attribute__((packed, aligned(1), may_alias)) unaligned_bytes;
 
 INLINE floats load(const float *from) { return ((const unaligned_floats *)from)->in; }
@@ -38,6 +41,9 @@ INLINE void store(float *to, floats x) { ((unaligned_floats *)to)->in = x; }
 INLINE floats all(float x) { return x - (floats){0}; }
 INLINE ints all_ints(int32_t x) { return x - (ints){0}; }
 INLINE ints load_ints(const int8_t *from) { return *(const ints *)from; }
+INLINE ints load_pairs(const int32_t *from) { return ((const unaligned_ints *)from)->in; }
+INLINE void store_ints(int32_t *to, ints x) { ((unaligned_ints *)to)->in = x; }
+INLINE void store_short(int16_t *to, ints x) { ((unaligned_shorts *)to)->in = __builtin_convertvector(x, shorts); }
 INLINE ints four_bytes(const uint8_t *from) {
   int32_t word;
   memcpy(&word, from, 4);
@@ -91,6 +97,17 @@ INLINE ints dot(ints sum, const ints *a, const ints *w) {
 }
 #endif
 
+/* Two neighbouring products of 16 bits summed into each lane */
+#if defined(PORTABLE)
+INLINE ints dot_pairs(ints sum, ints a, ints b) { return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
+#elif defined(__AVX512VNNI__) && BYTES == 64
+INLINE ints dot_pairs(ints sum, ints a, ints b) { return (ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b); }
+#elif defined(__AVXVNNI__) && BYTES == 32
+INLINE ints dot_pairs(ints sum, ints a, ints b) { return (ints)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b); }
+#else
+INLINE ints dot_pairs(ints sum, ints a, ints b) { return sum + (ints)WIDE(madd_epi16)((wide)a, (wide)b); }
+#endif
+
 INLINE floats choose(ints mask, floats yes, floats no) { return (floats)(((ints)yes & mask) | ((ints)no & ~mask)); }
 #if defined(PORTABLE)
 INLINE floats larger(floats x, floats y) { return choose(x > y, x, y); }
@@ -138,6 +155,9 @@ REDUCE(sum_of, add)
 REDUCE(max_of, max)
 REDUCE(min_of, min)
 #endif
+
+/* The nearest whole numbers in the low 16 bits, for x within 2^15 of 0 */
+INLINE ints nearest(floats x) { return (ints)(x + 12582912.0f); /* 1.5 * 2^23 */ }
 
 /* 2^x to 4e-6 of itself, for x up to 127: the whole part by the exponent's bits, the rest by a polynomial; 2^-126 below that */
 INLINE floats power_of_two(floats x) {

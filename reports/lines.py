@@ -65,7 +65,7 @@ def row(
     """Set cells of several lines side by side, the first lines level."""
     height = max(map(len, cells))
     return [
-        tuple(_joined([cell[at] if at < len(cell) else () for cell in cells], widths, gap, right))
+        _joined([cell[at] if at < len(cell) else () for cell in cells], widths, gap, right)
         for at in range(height)
     ]
 
@@ -104,14 +104,16 @@ def _folded(word: str, width: int) -> list[str]:
     return parts
 
 
-def _joined(lines: Sequence[Line], widths: Sequence[int], gap: int, right: Sequence[bool]) -> Iterator[Piece]:
-    for at, (line, width) in enumerate(zip(lines, widths, strict=True)):
-        room = " " * (width - sum([cells_of(piece.text) for piece in line]))
-        if right[at]:
-            yield Piece(room)
-        yield from line
-        if at < len(widths) - 1:
-            yield Piece(" " * gap if right[at] else room + " " * gap)
+def _joined(lines: Sequence[Line], widths: Sequence[int], gap: int, right: Sequence[bool]) -> Line:
+    made: list[Piece] = []
+    between = " " * gap
+    for line, width, at_right in zip(lines, widths, right, strict=True):
+        used = 0
+        for text, _ in line:
+            used += len(text) if text.isascii() else cells_of(text)
+        room = " " * (width - used)
+        made += (Piece(room), *line, Piece(between)) if at_right else (*line, Piece(room + between))
+    return tuple(made[:-1])
 
 
 def _painted(piece: Piece) -> str:

@@ -100,6 +100,8 @@ def _uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        gc.freeze()
+        gc.unfreeze()  # as old ones: the next round, which comes at once, is for new ones
         if was:
             gc.enable()
 

@@ -4,7 +4,7 @@ A library can do it, at some milliseconds for each row; a report may have ten th
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Style = Literal["", "bold", "dim", "yellow"]

@@ -8,7 +8,8 @@ The test is therefore Student's t on the logarithms, made to last on a real mach
 
     outliers     the outer tenth of the rounds on both sides is moved in to its neighbours (J. Tukey and
                  D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
-    neighbours   rounds near in time may be disturbed alike: their correlation widens the standard error
+    neighbours   rounds near in time may be disturbed alike: their correlation widens the standard error; of
+                 fewer than five rounds it cannot be seen, and counts as the most that it may be
     launches     two processes of one program differ a little for as long as they live: a fixed allowance, or
                  what is seen between three launches or more, goes into the standard error
 
@@ -42,6 +43,9 @@ _SEVERAL = 3
 
 _MOST_CORRELATED = 0.8
 
+FEW = 5
+"""Rounds below which neighbours do not show how alike they are: a disturbance may last through them all."""
+
 
 def p_value(ratios: Sequence[float] | Floats, launches: Sequence[int]) -> float:
     """Return the probability that two equal systems seem to differ at least so clearly.
@@ -68,7 +72,7 @@ def _student(logs: Sequence[float], launches: Sequence[int]) -> tuple[float, flo
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
         return 1.0, 0.0
     middle, within, freedom = trimmed(logs)
-    within *= inflation(logs, launches)
+    within *= inflation(logs, launches) if len(logs) >= FEW else widened(_MOST_CORRELATED)
     between, _ = between_launches(logs, launches)
     # the allowance gains no freedom here: few rounds may be near one another by chance
     return freedom, -abs(middle) / math.sqrt(within + between)
@@ -112,8 +116,12 @@ def inflation(values: Sequence[float] | Floats, launches: Sequence[int] | Launch
         return 1.0
     # ranks are halves of whole numbers, so their sums of products are exact
     mean_square = sum([rank * rank for rank in ranks]) / len(ranks)
-    found = min(max(sum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED)
-    return (1 + found) / (1 - found)
+    return widened(min(max(sum(pairs) / len(pairs) / mean_square, 0.0), _MOST_CORRELATED))
+
+
+def widened(correlation: float) -> float:
+    """Return by how much so much correlation of neighbours raises the variance of a mean of many."""
+    return (1 + correlation) / (1 - correlation)
 
 
 def _ranks(values: Sequence[float] | Floats) -> list[float]:

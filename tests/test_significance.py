@@ -11,13 +11,29 @@ ONE = [0] * 40
 
 
 def test_a_p_value_is_students_on_logarithms_with_the_allowance_for_launches() -> None:
-    """Logarithms 0.1, 0.2, 0.3: mean 0.2, variance of the mean 0.01 / 3, plus 0.01^2 for the launch.
+    """Logarithms 0.1, 0.2, 0.3, 0.2, 0.1: the outer ones are not moved in, of five none is a tenth.
 
-    t^2 = 0.04 / 0.0034333 = 11.6505 on 2 degrees of freedom, where the two-sided p-value is
-    1 - t / sqrt(2 + t^2) = 1 - sqrt(11.6505 / 13.6505) = 0.07616. Neighbours are
-    not alike: of ranks -1, 0, 1 all products are 0.
+    Mean 0.18, variance 0.028 / 4 = 0.007, of the mean 0.0014; ranks about their middle -1.5, 0.5, 2, 0.5,
+    -1.5 have products of neighbours of -0.75, 1, 1, -0.75: 0.125 on average, squares 9 / 5 = 1.8, so r =
+    0.0694 and the variance grows by 1.1493, to 0.001609; plus 0.01^2 for the launch 0.001709. t^2 = 0.0324
+    / 0.001709 = 18.958 on 4 degrees of freedom, where the two-sided p-value is 1 - (3 u - u^3) / 2 with u =
+    t / sqrt(4 + t^2).
     """
-    assert p_value(np.exp([0.1, 0.2, 0.3]), ONE[:3]) == pytest.approx(1 - math.sqrt(11.650485 / 13.650485))
+    within = 0.0014 * (1 + 0.125 / 1.8) / (1 - 0.125 / 1.8)
+    u = math.sqrt((square := 0.0324 / (within + 0.0001)) / (4 + square))
+    wanted = 1 - (3 * u - u**3) / 2
+    assert p_value(np.exp([0.1, 0.2, 0.3, 0.2, 0.1]), ONE[:5]) == pytest.approx(wanted)
+
+
+def test_fewer_than_five_rounds_may_all_be_disturbed_alike() -> None:
+    """Logarithms 0.1, 0.2, 0.3: variance of the mean 0.01 / 3, as with a correlation of 0.8 times nine: 0.03.
+
+    t^2 = 0.04 / 0.0301 = 1.32890 on 2 degrees of freedom: 1 - sqrt(1.32890 / 3.32890) = 0.36818. What is
+    five times as fast is told all the same.
+    """
+    wanted = 1 - math.sqrt(1.3289037 / 3.3289037)
+    assert p_value(np.exp([0.1, 0.2, 0.3]), ONE[:3]) == pytest.approx(wanted)
+    assert p_value([4.8, 5.0, 5.2], ONE[:3]) < 0.01
 
 
 def test_equal_rounds_differ_surely_only_beyond_what_launches_may() -> None:

@@ -34,6 +34,7 @@ GRAPH = "model.onnx"
 """The graph's file in an artifact's folder, beside config.json and tokenizer.json."""
 
 _SPINNING = "session.intra_op.allow_spinning"
+_REST = "session.force_spinning_stop"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 
 
@@ -64,6 +65,7 @@ class OnnxSystem(Adapter):
             "engine": "onnxruntime",
             "engine_version": onnxruntime.__version__,
             "spinning": options.get_session_config_entry(_SPINNING) == "1",
+            "rests_between_calls": rests(options),
             "providers": self._session.get_providers(),
             "threads": options.intra_op_num_threads,
             "interop_threads": options.inter_op_num_threads,
@@ -164,7 +166,8 @@ def open_session(
     `change` may set its options otherwise.
 
     Threads spin between operators and for a moment between requests, as ONNX Runtime does by default: that is
-    faster than sleeping, and costs energy where there is more than one thread and requests are rare.
+    faster than sleeping, and costs energy where there is more than one thread and requests are rare. In turns
+    with other sessions they rest as soon as a call is answered, or they would keep the cores from the next.
     """
     import onnxruntime
 
@@ -189,8 +192,14 @@ def session_options(placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry(_SPINNING, "1")
+    options.add_session_config_entry(_REST, "1" if placement.in_turns else "0")
     options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
     return options
+
+
+def rests(options: Any) -> bool:  # noqa: ANN401
+    """Say whether a session's threads rest as soon as a call is answered."""
+    return bool(options.get_session_config_entry(_REST) == "1")
 
 
 def runner(session: Any) -> Run:  # noqa: ANN401 -- onnxruntime has no types

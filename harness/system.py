@@ -103,12 +103,17 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a system runs: the device, the CPUs it is pinned to, threads per instance, and instances."""
+    """Where a system runs: the device, the CPUs it is pinned to, threads per instance, and instances.
+
+    `in_turns`: others of the same process work on these CPUs before and after, so its threads are to rest
+    between calls.
+    """
 
     device: str
     cpus: tuple[int, ...]
     threads: int
     instances: int = 1
+    in_turns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

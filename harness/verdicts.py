@@ -8,6 +8,7 @@ where the corrected p-value is at most 1 %; the probability of any false one in 
 1 %, however the ratios depend on one another.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -57,10 +58,12 @@ def rounds_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
         return None
     size, rounds = max(ratio.family, 1), ratio.count
     reached = -float(stdtrit(max(rounds - 1, 1), ratio.p / size / 2))
-    for more in range(rounds + 1, MOST_ROUNDS + 1):
-        if 2 * size * float(stdtr(more - 1, -reached * (more / rounds) ** 0.5)) <= level:
-            return more
-    return None
+
+    def tell(more: int) -> bool:
+        return bool(2 * size * float(stdtr(more - 1, -reached * (more / rounds) ** 0.5)) <= level)
+
+    found = bisect_left(range(MOST_ROUNDS + 1), True, lo=min(rounds + 1, MOST_ROUNDS + 1), key=tell)
+    return found if found <= MOST_ROUNDS else None
 
 
 def why_too_noisy(ratio: Ratio, *, tolerance: float = TOLERANCE) -> str:

@@ -13,7 +13,7 @@ on the model and the texts; that they keep their promise elsewhere is for the me
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,7 +39,7 @@ from optimized.calibration import GIVEN, calibrated, held_out_of, said_by
 from optimized.confidence import as_numbers, check_rule
 from optimized.criteria import check_criterion, sureness
 
-_VERSION = 1
+_VERSION = 2
 
 CRITERIA = ("confidence", "entropy")
 """By which a stage may be sure."""
@@ -173,6 +173,7 @@ class CascadeVariant:
             Artifact(artifact.folder / f"stage-{number + 1}", manifest["key"], manifest)
             for number, manifest in enumerate(manifests)
         ]
+        placement = replace(placement, in_turns=True)
         loaded = [
             stage.load(task, part, placement, settings)
             for stage, part in zip(self.stages, parts, strict=True)
@@ -187,7 +188,7 @@ class CascadeVariant:
         held_out = held_out_of(sources, self.name)
         workshop.progress(f"asking {len(held_out)} held-out examples of every stage")
         loaded = [
-            stage.load(task, artifact, workshop.placement, settings)
+            stage.load(task, artifact, replace(workshop.placement, in_turns=True), settings)
             for stage, artifact in zip(self.stages, made, strict=True)
         ]
         try:

@@ -29,7 +29,7 @@ from optimized.recipe import made_from
 from optimized.resumable import Session, find_or_resume
 from optimized.staged import StagedSystem, open_stages
 
-_VERSION = 2
+_VERSION = 3
 _WHAT = "early exit"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
 _MOST = 3  # exits for which every choice of thresholds on the grid is looked at

@@ -10,7 +10,7 @@ A stage that is not reached is not run: it is a session of its own, so what is s
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 from baselines.batching import Padded, Run, pad
 from baselines.folder import read_config
 from baselines.labels import label_columns
-from baselines.onnx import open_session
+from baselines.onnx import open_session, rests
 from baselines.text import TextEncoder
 from baselines.work import work_facts
 from harness.system import (
@@ -140,6 +140,7 @@ class StagedSystem:
             "providers": self._stages[0].session.get_providers(),
             "threads": options.intra_op_num_threads,
             "interop_threads": options.inter_op_num_threads,
+            "rests_between_calls": rests(options),
             "padding": "to the longest of a request",
             "batch": 1,
             "max_length": self._encoder.max_length,
@@ -194,7 +195,7 @@ def open_stages(
     files = stage_files(folder, depths)
     stages = []
     for path, depth in zip(files, depths, strict=True):
-        session = open_session(path, placement)
+        session = open_session(path, replace(placement, in_turns=True))
         stages.append(OnnxStage(session, depth, tuple(each.name for each in session.get_inputs())))
     known = {
         **(facts or {}),

@@ -202,6 +202,7 @@ def test_engines_read_back_what_they_use(boolq_folder: Path, shelf: Path) -> Non
     assert (fixed["padding"], said["pytorch-dynamic"]["padding"]) == ("to 32", "to the longest of a call")
     assert (onnx["threads"], onnx["interop_threads"], onnx["providers"]) == (1, 1, ["CPUExecutionProvider"])
     assert onnx["graph_optimization"] == "ORT_ENABLE_ALL"
+    assert (onnx["spinning"], onnx["rests_between_calls"]) == (True, False)
     assert json.loads(json.dumps(said)) == said, "the record is JSON"
 
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from baselines.finetune import split_for_selection
+from baselines.onnx import OnnxVariant
 from baselines.pytorch import VARIANTS
 from harness.errors import UsageError
 from harness.study.ladder import parse
@@ -192,6 +193,15 @@ def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_pat
     said = system.describe()
     assert said["thresholds"] == artifact.manifest["thresholds"]
     assert len(said["stages"]) == 2
+
+
+def test_threads_of_a_stage_rest_while_the_next_one_works(boolq_folder: Path, tmp_path: Path) -> None:
+    """Those of ONNX Runtime would spin on for a while, on the cores that the next stage needs."""
+    variant = CascadeVariant("both", "", (OnnxVariant(), OnnxVariant()), thresholds=(0.5,))
+    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    assert [stage["rests_between_calls"] for stage in system.describe()["stages"]] == [True, True]
+    system.close()
 
 
 def test_at_never_a_cascade_is_its_last_stage(tmp_path: Path) -> None:

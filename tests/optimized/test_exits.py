@@ -260,6 +260,7 @@ def test_a_system_describes_its_exits(deep_folder: Path, shelf: Path) -> None:
     assert said["thresholds"][0] == 0.5
     assert said["weights"].startswith("int8")
     assert said["work"]["hidden"] == 32
+    assert said["rests_between_calls"], "a stage's threads would keep the cores from the next"
     json.dumps(said)
 
 

@@ -21,7 +21,7 @@ QUIET = "quiet"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables of all traces, and of quiet and disturbed ones apart."""
+    """Print the tables of traces: quiet and disturbed ones, with one thread and with several, apart."""
     asked = _parser().parse_args(arguments)
     traces = load_all(asked.folder)
     lines = of_launches(traces) if asked.launches else report(traces, asked.family, asked.times)
@@ -57,10 +57,11 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
     lines = [
         f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
     ]
-    one, several = (
-        [trace for trace in disturbed if (trace.threads == 1) is alone] for alone in (True, False)
-    )
-    parts = {"quiet": quiet, "disturbed, one thread": one, "disturbed, several threads": several}
+    parts = {
+        f"{condition}, {threads}": [trace for trace in of if (trace.threads == 1) is alone]
+        for condition, of in (("quiet", quiet), ("disturbed", disturbed))
+        for threads, alone in (("one thread", True), ("several threads", False))
+    }
     for name, part in parts.items():
         sizes = sorted({1, family}) if part else []
         rows = study(part, COUNTS, sizes, times) if part else []

@@ -43,7 +43,7 @@ _SEVERAL = 3
 
 _MOST_CORRELATED = 0.8
 
-FEW = 5
+_FEW = 5
 """Rounds below which neighbours do not show how alike they are: a disturbance may last through them all."""
 
 
@@ -72,7 +72,7 @@ def _student(logs: Sequence[float], launches: Sequence[int]) -> tuple[float, flo
     if len(logs) < 2:  # noqa: PLR2004 -- a spread needs two
         return 1.0, 0.0
     middle, within, freedom = trimmed(logs)
-    within *= inflation(logs, launches) if len(logs) >= FEW else widened(_MOST_CORRELATED)
+    within *= inflation(logs, launches) if len(logs) >= _FEW else widened(_MOST_CORRELATED)
     between, _ = between_launches(logs, launches)
     # the allowance gains no freedom here: few rounds may be near one another by chance
     return freedom, -abs(middle) / math.sqrt(within + between)

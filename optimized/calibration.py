@@ -9,6 +9,10 @@ from harness.system import Example, Predictions, Sources
 from harness.tasks.base import Task
 from optimized.confidence import Point, Stage, choose, curve, front
 from optimized.criteria import run_lengths, sureness
+from optimized.regret import Judge, judge_of
+
+RULE = 2
+"""Version of how thresholds and schedules are chosen, a part of the key of what holds them."""
 
 GIVEN = "unavailable, because thresholds were given"
 """What a manifest says in place of a calibration."""
@@ -26,22 +30,11 @@ def held_out_of(sources: Sources, name: str) -> list[Example]:
     return split_for_selection(training, SPLIT_SEED)[1]
 
 
-def said_by(
-    task: Task, found: Sequence[Predictions], seconds: Sequence[float], criterion: str = "confidence"
-) -> list[Stage]:
-    """Return what each stage said, how sure it was of each answer by the criterion, and its seconds."""
-    answers = [tuple(task.decide(each.logits, each.offsets)) for each in found]
-    if criterion == "patience":
-        sure = run_lengths(answers)
-    else:
-        sure = [sureness(task, each.logits, each.offsets, criterion) for each in found]
-    return [Stage(*each) for each in zip(answers, sure, seconds, strict=True)]
-
-
 def calibrated(
     task: Task,
     held_out: Sequence[Example],
-    said: Sequence[Stage],
+    found: Sequence[Predictions],
+    seconds: Sequence[float],
     loss: float,
     training_sha256: str,
     more: Callable[[Point], dict[str, Any]] = lambda _: {},
@@ -50,8 +43,11 @@ def calibrated(
 ) -> dict[str, Any]:
     """Return the chosen thresholds and what they were chosen from; `more` says more of a point.
 
-    `full_seconds` is what the full model takes, where it is not the last stage alone.
+    `found` is what each stage says of the held-out examples, the full model's last, and `seconds` its time
+    per request. `full_seconds` is what the full model takes, where it is not the last stage alone.
     """
+    judge = judge_of(task, held_out, found[-1])
+    said = _said(task, judge, found, seconds, criterion)
     metric = task.scoring.metrics[0]
     alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
     points = curve(task, held_out, said, criterion)
@@ -65,11 +61,26 @@ def calibrated(
             "metric": metric,
             "loss_allowed": loss,
             "criterion": criterion,
+            "temperature": round(judge.temperature, 6),
             "full": round(alone[-1], 6),
-            "full_seconds": said[-1].seconds if full_seconds is None else full_seconds,
+            "full_seconds": seconds[-1] if full_seconds is None else full_seconds,
             "stages_alone": [round(each, 6) for each in alone],
-            "seconds_alone": [stage.seconds for stage in said],
+            "stages_expected_loss": [round(100 * float(stage.losses.mean()), 6) for stage in said],
+            "seconds_alone": list(seconds),
             "chosen": {**chosen.facts(), **more(chosen)},
             "curve": [{**point.facts(), **more(point)} for point in front(points)],
         },
     }
+
+
+def _said(
+    task: Task, judge: Judge, found: Sequence[Predictions], seconds: Sequence[float], criterion: str
+) -> list[Stage]:
+    """Return each stage's answers, how sure it was, what they are expected to lose, and its seconds."""
+    answers = [tuple(task.decide(each.logits, each.offsets)) for each in found]
+    if criterion == "patience":
+        sure = run_lengths(answers)
+    else:
+        sure = [sureness(task, each.logits, each.offsets, criterion) for each in found]
+    losses = [judge.loss(each) for each in found]
+    return [Stage(*each) for each in zip(answers, sure, losses, seconds, strict=True)]

@@ -35,7 +35,7 @@ from harness.system import (
     offsets_of,
 )
 from harness.tasks.base import Task
-from optimized.calibration import GIVEN, calibrated, held_out_of, said_by
+from optimized.calibration import GIVEN, RULE, calibrated, held_out_of
 from optimized.confidence import as_numbers, check_rule
 from optimized.criteria import check_criterion, sureness
 
@@ -152,7 +152,12 @@ class CascadeVariant:
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
         """Prepare every stage, and find thresholds on the held-out part of the training split."""
         made = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
-        words = {"loss": self.loss, "thresholds": list(self.thresholds), "criterion": self.criterion}
+        words = {
+            "loss": self.loss,
+            "thresholds": list(self.thresholds),
+            "criterion": self.criterion,
+            "rule": RULE,
+        }
         shared = {"training": sources.training_sha256, "max_length": settings.max_length}
         key = cache_key("cascade", _VERSION, task, [each.key for each in made], **words, **shared)
 
@@ -198,5 +203,6 @@ class CascadeVariant:
         finally:
             for system in loaded:
                 system.close()
-        said = said_by(task, found, [seconds[name] for name in names], self.criterion)
-        return calibrated(task, held_out, said, self.loss, sources.training_sha256, criterion=self.criterion)
+        taken = [seconds[name] for name in names]
+        made_of = (task, held_out, found, taken, self.loss, sources.training_sha256)
+        return calibrated(*made_of, criterion=self.criterion)

@@ -23,21 +23,31 @@ _GRID = {1: 41, 2: 21, 3: 9}
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one stage said of the held-out examples: answers, sureness, and its seconds per request."""
+    """What one stage said of the held-out examples: answers, sureness, and its seconds per request.
+
+    `losses` is what each answer is expected to lose against the last stage's, 0..1 (`optimized/regret.py`).
+    """
 
     answers: tuple[str, ...]
     sureness: Floats
+    losses: Floats
     seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One choice of thresholds: the primary metric, seconds per request, and the share each stage answers."""
+    """One choice of thresholds: the primary metric, seconds per request, and the share each stage answers.
+
+    `loss` is the points (hundredths) that it is expected to lose against the full model, `loss_error` the
+    standard error of that.
+    """
 
     thresholds: tuple[float, ...]
     quality: float
     seconds: float
     shares: tuple[float, ...]
+    loss: float
+    loss_error: float
 
     def facts(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -46,6 +56,8 @@ class Point:
             "quality": round(self.quality, 6),
             "seconds_per_request": round(self.seconds, 9),
             "shares": [round(each, 6) for each in self.shares],
+            "expected_loss": round(self.loss, 6),
+            "expected_loss_error": round(self.loss_error, 6),
         }
 
 
@@ -91,17 +103,27 @@ def curve(
 
 
 def choose(points: Sequence[Point], full: float, loss: float) -> Point:
-    """Return the cheapest point that loses at most `loss` points (hundredths) against the quality `full`."""
-    enough = [point for point in points if 100 * (full - point.quality) <= loss + 1e-9]
-    # passing everything on to the last stage loses nothing, so there always is one
+    """Return the cheapest point that loses at most `loss` points (hundredths) against the quality `full`.
+
+    Labels have to say so, and the full model's probabilities with one standard error added: labels alone
+    are too few, and let the cheapest of many points be the luckiest. Where no point is good enough by both,
+    the one that loses least by the probabilities is returned.
+    """
+    enough = [
+        point
+        for point in points
+        if 100 * (full - point.quality) <= loss + 1e-9 and point.loss + point.loss_error <= loss + 1e-9
+    ]
+    if not enough:
+        return min(points, key=lambda point: (point.loss, -point.quality, point.seconds))
     return min(enough, key=lambda point: (point.seconds, -point.quality))
 
 
 def front(points: Sequence[Point]) -> list[Point]:
-    """Return the points that no cheaper point matches in quality, cheapest first."""
+    """Return the points that no cheaper one matches, in quality and in expected loss, cheapest first."""
     kept: list[Point] = []
-    for point in sorted(points, key=lambda each: (each.seconds, -each.quality)):
-        if not kept or point.quality > kept[-1].quality:
+    for point in sorted(points, key=lambda each: (each.seconds, -each.quality, each.loss)):
+        if not any(each.quality >= point.quality and each.loss <= point.loss for each in kept):
             kept.append(point)
     return kept
 
@@ -140,9 +162,17 @@ def _point(
     who = stages_of([stage.sureness for stage in stages], thresholds)
     answers = [stages[stage].answers[row] for row, stage in enumerate(who)]
     reached = [float((who >= stage).mean()) for stage in range(len(stages))]
+    losses = 100 * np.array([stages[stage].losses[row] for row, stage in enumerate(who)])
     return Point(
         thresholds=thresholds,
         quality=task.scoring(examples, answers)[task.scoring.metrics[0]],
         seconds=sum(share * stage.seconds for share, stage in zip(reached, stages, strict=True)),
         shares=tuple(float((who == stage).mean()) for stage in range(len(stages))),
+        loss=float(losses.mean()),
+        loss_error=standard_error(losses),
     )
+
+
+def standard_error(values: Floats) -> float:
+    """Return the standard error of a mean, 0 of fewer than two values."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -61,12 +61,12 @@ def run_lengths(answers: Sequence[Sequence[str]]) -> list[Floats]:
 
 
 def _confidence(logits: Any) -> Floats:  # noqa: ANN401 -- an array
-    found: Floats = _softmax(logits).max(axis=1)
+    found: Floats = softmax(logits).max(axis=1)
     return found
 
 
 def _certainty(logits: Any) -> Floats:  # noqa: ANN401 -- an array
-    shares = _softmax(logits)
+    shares = softmax(logits)
     if shares.shape[1] < 2:  # noqa: PLR2004 -- there is nothing to be unsure between
         return np.ones(len(shares))
     logs = np.log(np.maximum(shares, np.finfo(np.float64).tiny))
@@ -74,7 +74,8 @@ def _certainty(logits: Any) -> Floats:  # noqa: ANN401 -- an array
     return np.clip(found, 0.0, 1.0)
 
 
-def _softmax(values: Any) -> Floats:  # noqa: ANN401 -- an array
+def softmax(values: Any) -> Floats:  # noqa: ANN401 -- an array
+    """Return shares that add up to 1 along the last axis, float64."""
     powers: Floats = np.exp(np.asarray(values, dtype=np.float64) - np.max(values, axis=-1, keepdims=True))
     made: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return made

@@ -7,11 +7,11 @@ from typing import Any
 
 from baselines.artifacts import link
 from baselines.onnx import copy_text_side
-from harness.system import Artifact, Example, Sources
-from optimized.calibration import calibrated, held_out_of, said_by
+from harness.system import Artifact, Example, Predictions, Sources
+from optimized.calibration import calibrated, held_out_of
 from optimized.candidates import Bench
 from optimized.checks import require_closeness
-from optimized.confidence import Point, Stage
+from optimized.confidence import Point
 from optimized.criteria import NEVER
 from optimized.graphs import needs_seven_bits, quantise
 from optimized.staged import StagedSystem, open_stages, stage_files
@@ -44,7 +44,7 @@ def thresholds_of(
     bench.workshop.progress(f"asking {len(held_out)} held-out examples of every exit")
     system = _open(folder, depths, bench)
     try:
-        said = _asked(system, held_out, criterion, bench)
+        found, seconds = _asked(system, held_out, bench)
     finally:
         system.close()
 
@@ -52,8 +52,8 @@ def thresholds_of(
         mean = sum(share * depth for share, depth in zip(point.shares, depths, strict=True))
         return {"layers_per_request": round(mean, 6)}
 
-    whole = sum(stage.seconds for stage in said)
-    made = calibrated(bench.task, held_out, said, loss, sources.training_sha256, layers, criterion, whole)
+    made_of = (bench.task, held_out, found, seconds, loss, sources.training_sha256)
+    made = calibrated(*made_of, layers, criterion, full_seconds=sum(seconds))
     return {**made, "calibration": {"depths": list(depths), **made["calibration"]}}
 
 
@@ -74,11 +74,13 @@ def _open(folder: Path, depths: Sequence[int], bench: Bench) -> StagedSystem:
     return open_stages(folder, bench.task, depths, never, bench.workshop.placement, bench.settings)
 
 
-def _asked(system: StagedSystem, held_out: Sequence[Example], criterion: str, bench: Bench) -> list[Stage]:
-    """Return what each stage says of examples, with its seconds per request beyond the stage before."""
+def _asked(
+    system: StagedSystem, held_out: Sequence[Example], bench: Bench
+) -> tuple[list[Predictions], list[float]]:
+    """Return what each stage says of examples, and its seconds per request beyond the stage before."""
     ways = {str(depth): system.stopping_at(number) for number, depth in enumerate(system.depths)}
     seconds = bench.workshop.measure(dict(ways), bench.trial)
     until = [0.0, *(seconds[name] for name in ways)]
     # what is measured has noise; a stage takes no less than nothing
     own = [max(later - earlier, 0.0) for earlier, later in pairwise(until)]
-    return said_by(bench.task, system.every(system.encode(held_out)), own, criterion)
+    return system.every(system.encode(held_out)), own

@@ -20,7 +20,7 @@ from harness.errors import CheckpointError, UsageError
 from harness.system import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.adaptable import check_data, check_model
-from optimized.calibration import GIVEN
+from optimized.calibration import GIVEN, RULE
 from optimized.candidates import Bench, sha256_of
 from optimized.confidence import as_numbers, check_rule
 from optimized.criteria import check_criterion
@@ -185,7 +185,12 @@ class ExitsVariant:
 
     def _decided(self, plain: Artifact, sources: Sources, bench: Bench) -> Artifact:
         """Return the artifact of stages at this variant's precision, with thresholds."""
-        words = {"loss": self.loss, "thresholds": self.thresholds, "criterion": self.criterion}
+        words = {
+            "loss": self.loss,
+            "thresholds": self.thresholds,
+            "criterion": self.criterion,
+            "rule": RULE,
+        }
         shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORTED)}
 
         def make(folder: Path) -> dict[str, Any]:

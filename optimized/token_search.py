@@ -8,7 +8,8 @@ from typing import Any
 from harness.system import Example, Sources
 from optimized.calibration import held_out_of
 from optimized.candidates import Bench
-from optimized.confidence import Point, choose, front
+from optimized.confidence import Point, choose, front, standard_error
+from optimized.regret import Judge, judge_of
 from optimized.token_budget import ALL, FAMILY
 from optimized.token_system import open_tokens
 
@@ -41,13 +42,13 @@ def schedule_of(
 ) -> dict[str, Any]:
     """Return the schedule that loses at most `loss` points on held-out examples, and what it comes from.
 
-    The loss counts from `before`, the metrics of the model before it was trained with length drop-out, or
-    where it was not, from its own with all tokens. Where none is good enough, the best one is taken, which
-    `reached` says.
+    By labels the loss counts from `before`, the metrics of the model before it was trained with length
+    drop-out, or where it was not, from its own with all tokens; by probabilities from its own. Where none is
+    good enough by labels, what comes near the best one is taken, which `reached` says.
     """
     held_out = held_out_of(sources, bench.name)
     bench.workshop.progress(f"asking {len(held_out)} held-out examples with fewer and fewer tokens")
-    found = _family(folder, after, held_out, bench)
+    found, judge = _family(folder, after, held_out, bench)
     full = before[bench.task.scoring.metrics[0]] if before else found[0].quality
     best = max(point.quality for point in found)
     reached = 100 * (full - best) <= loss + 1e-9
@@ -62,6 +63,7 @@ def schedule_of(
             "metric": bench.task.scoring.metrics[0],
             "loss_allowed": loss,
             "reached": reached,
+            "temperature": round(judge.temperature, 6),
             "full": round(full, 6),
             "full_seconds": found[0].point.seconds,
             "chosen": every[chosen],
@@ -71,20 +73,25 @@ def schedule_of(
     }
 
 
-def _family(folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: Bench) -> list[_Kept]:
-    """Return what every schedule of the family gives and takes, the one that keeps all first."""
+def _family(
+    folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: Bench
+) -> tuple[list[_Kept], Judge]:
+    """Return what every schedule of the family gives and takes, and as the judge the one that keeps all."""
     system = open_tokens(folder, bench.task, after, ALL, bench.workshop.placement, bench.settings)
     try:
         ways = {str(keep): system.keeping(keep) for keep in FAMILY}
         seconds = bench.workshop.measure(dict(ways), bench.trial)
         requests = system.encode(held_out)
-        found = []
-        for name, way in ways.items():
-            said = way.predict(requests)
-            answers = bench.task.decide(said.logits, said.offsets)
-            quality = bench.task.scoring(held_out, answers)[bench.task.scoring.metrics[0]]
-            point = Point((int(name) / ALL,), quality, seconds[name], ())
-            found.append(_Kept(point, float(said.costs["tokens"].mean())))
+        said = {name: way.predict(requests) for name, way in ways.items()}
     finally:
         system.close()
-    return found
+    judge = judge_of(bench.task, held_out, said[str(ALL)])
+    made = []
+    for name, each in said.items():
+        answers = bench.task.decide(each.logits, each.offsets)
+        quality = bench.task.scoring(held_out, answers)[bench.task.scoring.metrics[0]]
+        losses = 100 * judge.loss(each)
+        lost = (float(losses.mean()), standard_error(losses))
+        point = Point((int(name) / ALL,), quality, seconds[name], (), *lost)
+        made.append(_Kept(point, float(each.costs["tokens"].mean())))
+    return made, judge

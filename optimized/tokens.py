@@ -22,7 +22,7 @@ from harness.errors import CheckpointError, UsageError
 from harness.system import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.adaptable import check_data, check_model
-from optimized.calibration import GIVEN
+from optimized.calibration import GIVEN, RULE
 from optimized.candidates import Bench, sha256_of
 from optimized.checks import require_closeness
 from optimized.graphs import needs_seven_bits, quantise
@@ -173,7 +173,12 @@ class TokensVariant:
     def _decided(self, plain: Artifact, trained: Artifact | None, sources: Sources, bench: Bench) -> Artifact:
         """Return the artifact of the graph at this variant's precision, with its schedule."""
         parents = [each.key for each in (trained, plain) if each]
-        words = {"loss": self.loss, "keep": self.keep, "training": sources.training_sha256}
+        words = {
+            "loss": self.loss,
+            "keep": self.keep,
+            "training": sources.training_sha256,
+            "rule": RULE,
+        }
         names = ("thinned_after", "exporter", "attention", "opset")
         shared = {name: plain.manifest[name] for name in names}
         before = trained.manifest["scores"]["before"] if trained else None

@@ -17,10 +17,15 @@ _WHERE = (
     "on {examples} held-out examples of train, timed when the rung was prepared: what other losses would "
     "give. * chosen; full: nothing is saved. The whole curve: --format json, --plots."
 )
+_EXPECTED = "expected loss, points"
+_LOST = (
+    f"{_EXPECTED}: by the full model's own probabilities, where answers differ from its own. By labels and "
+    "by this, with one standard error more, a choice is within the loss that was asked for."
+)
 _NO_INTERVAL = (
     "rival: quality on the same held-out examples, and its measured speed-up over the first rung; "
-    "adaptive: the cheapest point of the curve that is as good there, over its own full model. Points have "
-    "no interval: no verdict."
+    "adaptive: the cheapest point of the curve that is as good there, over its own full model, times that "
+    "model's measured speed-up where it is not the first rung. Points have no interval: no verdict."
 )
 
 
@@ -42,11 +47,14 @@ def _curves(curves: Sequence[Curve]) -> Table:
     unit = unit_for([1e9 * spot.seconds for curve in curves for spot in curve.spots], TIMES)
     grades = sorted({curve.grade for curve in curves if curve.grade})
     joules = f"J/request, {grades[0]}" if len(grades) == 1 else "J/request"
+    expected = any(spot.expected_loss is not None for curve in curves for spot in curve.spots)
     headings = (
-        *(metric_name(curves[0].metric), f"{unit.name}/request", "speed-up over its full model"),
+        metric_name(curves[0].metric),
+        *((_EXPECTED,) if expected else ()),
+        *(f"{unit.name}/request", "speed-up over its full model"),
         *("spent", joules),
     )
-    rows = [row for curve in curves for row in _rows(curve, unit)]
+    rows = [row for curve in curves for row in _rows(curve, unit, expected=expected)]
     return Table(
         title="Quality against cost of adaptive rungs, as calibrated",
         columns=(
@@ -57,13 +65,14 @@ def _curves(curves: Sequence[Curve]) -> Table:
         rows=tuple(cells for cells, _ in rows),
         remarks=(
             _WHERE.format(examples=curves[0].examples),
+            *((_LOST,) if expected else ()),
             "joules: seconds x the mean power of the rung as it was measured offline.",
         ),
         records=tuple(record for _, record in rows),
     )
 
 
-def _rows(curve: Curve, unit: Unit) -> list[tuple[tuple[Cell, ...], str]]:
+def _rows(curve: Curve, unit: Unit, *, expected: bool) -> list[tuple[tuple[Cell, ...], str]]:
     made: list[tuple[tuple[Cell, ...], str]] = []
     for spot in (*fewer(curve.spots), curve.full):
         gain = curve.full.seconds / spot.seconds if spot.seconds else None
@@ -73,6 +82,7 @@ def _rows(curve: Curve, unit: Unit) -> list[tuple[tuple[Cell, ...], str]]:
                     Cell(curve.rung),
                     Cell(f"{spot.setting}{' *' if spot.chosen else ''}"),
                     Cell(f"{100 * spot.quality:.2f} %", value=spot.quality),
+                    *((_lost(spot, curve.full),) if expected else ()),
                     Cell(shown(1e9 * spot.seconds / unit.size), value=spot.seconds),
                     Cell("n/a" if gain is None else f"{gain:.2f}x", value=gain),
                     Cell("" if spot.spent is None else _spent(curve, spot.spent), value=spot.spent),
@@ -82,6 +92,13 @@ def _rows(curve: Curve, unit: Unit) -> list[tuple[tuple[Cell, ...], str]]:
             )
         )
     return made
+
+
+def _lost(spot: Spot, full: Spot) -> Cell:
+    if spot is full:
+        return Cell("0.00", value=0.0)
+    lost = spot.expected_loss
+    return Cell("n/a" if lost is None else f"{lost:.2f}", value=lost)
 
 
 def _spent(curve: Curve, value: float) -> str:

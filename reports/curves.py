@@ -29,7 +29,8 @@ _PASSED_ON = "passed on"
 class Spot:
     """One choice of thresholds or of tokens: the primary metric, seconds a request, and what is spent.
 
-    `joules` are seconds times the mean power of the rung when it was measured, None where that is not known.
+    `joules` are seconds times the mean power of the rung when it was measured, `expected_loss` the points
+    that are lost by the full model's own probabilities; None where they are not known.
     """
 
     setting: str
@@ -38,6 +39,7 @@ class Spot:
     spent: float | None
     joules: float | None
     chosen: bool
+    expected_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,9 @@ class Curve:
 class AtEqualQuality:
     """An adaptive rung and a smaller model that takes its time on every request.
 
-    `rival_gain` is the rival's measured speed-up over the first rung; `own_gain` that over its own full model
-    of the cheapest spot that is as good as the rival on the same held-out examples, None where there is none.
+    `rival_gain` is the rival's measured speed-up over the first rung. `own_gain` is that of the cheapest spot
+    which is as good as the rival on the same held-out examples: over the rung's own full model, times that
+    model's measured speed-up where it is not the first rung. None where there is none.
     """
 
     rung: str
@@ -101,7 +104,8 @@ def _beside(curve: Curve, rival: str, selection: Mapping[str, Any], ladder: Ladd
     quality = selection.get("metrics", {}).get(curve.metric)
     if not isinstance(quality, float | int):
         return None
-    gain = next((rung.speedup.cumulative for rung in ladder.rungs if rung.words.name == rival), None)
+    gains = {rung.words.name: rung.speedup.cumulative for rung in ladder.rungs}
+    gain, ahead = gains.get(rival), _ahead(curve, ladder, gains)
     enough = [
         spot for spot in (*curve.spots, curve.full) if spot.quality >= quality - 1e-9 and spot.seconds > 0
     ]
@@ -112,8 +116,17 @@ def _beside(curve: Curve, rival: str, selection: Mapping[str, Any], ladder: Ladd
         rival_quality=float(quality),
         rival_gain=Unavailable("it was not measured") if gain is None else gain,
         own_quality=best.quality if best else None,
-        own_gain=curve.full.seconds / best.seconds if best else None,
+        own_gain=ahead * curve.full.seconds / best.seconds if best and ahead else None,
     )
+
+
+def _ahead(curve: Curve, ladder: Ladder, gains: Mapping[str, Ratio | Absent]) -> float | None:
+    """Return the speed-up over the first rung of the rung that an adaptive one is over: its full model."""
+    over = next(rung.words.over for rung in ladder.rungs if rung.words.name == curve.rung)
+    if over in ("", ladder.rungs[0].words.name):
+        return 1.0
+    found = gains.get(over)
+    return found.value if isinstance(found, Ratio) else None
 
 
 def _curve(item: Figures) -> Curve | None:
@@ -151,6 +164,7 @@ def _spot(point: Mapping[str, Any], watts: float | None, *, chosen: bool) -> Spo
         spent=None if spent is None else float(spent),
         joules=None if watts is None else seconds * watts,
         chosen=chosen,
+        expected_loss=point.get("expected_loss"),
     )
 
 

@@ -2,7 +2,8 @@
 
 Every adaptive rung is the same model, in the same precision as the first rung. `half` is the rival: a model
 of half the depth that takes its time on every request. `all-tokens` drops nothing: what it gains comes from
-the form of its graph, and only what `tokens` gains beyond it comes from dropped tokens.
+the form of its graph, and only what `tokens` gains beyond it comes from dropped tokens. The last three are
+the same question on the fastest engine, where it can be compiled.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ _STUDENT = {"student": "$student", "epochs": "$epochs", "learning_rate": "$learn
 _EXITS = {"loss": "$loss", "steps": "$exit_steps", "seed": "$seed"}
 _TOKENS = {"loss": "$loss", "steps": "$token_steps", "seed": "$seed"}
 _FULL = "full"
+_NATIVE = "native"
 
 ADAPTIVE: dict[str, Any] = {
     "name": "adaptive",
@@ -66,6 +68,29 @@ ADAPTIVE: dict[str, Any] = {
             "options": {"loss": "$loss"},
             "over": _FULL,
             "about": "the student first, the model where it is unsure",
+        },
+        {
+            "name": _NATIVE,
+            "engine": "native-int8",
+            "over": _FULL,
+            "optional": True,
+            "about": "the model in the compiled encoder",
+        },
+        {
+            "name": "native-half",
+            "engine": "native-int8",
+            "recipes": [{"distil": _STUDENT}],
+            "over": _NATIVE,
+            "optional": True,
+            "about": "the rival in the compiled encoder",
+        },
+        {
+            "name": "native-cascade",
+            "cascade": ["native-half", _NATIVE],
+            "options": {"loss": "$loss"},
+            "over": _NATIVE,
+            "optional": True,
+            "about": "the cascade of these two",
         },
     ],
 }

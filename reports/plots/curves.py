@@ -16,8 +16,8 @@ def curves(name: str, title: str, found: Sequence[Curve]) -> Plot:
     metric, examples = metric_name(found[0].metric), found[0].examples
     about = (
         f"{metric} on {examples} held-out examples of train against milliseconds a request when the rung was "
-        "prepared, for every setting that no cheaper one matches; rings mark what was chosen. Up and to the "
-        "left is better. Joules are seconds times the mean power of the rung as it was measured."
+        "prepared, through the settings that no cheaper one matches in quality; rings mark what was chosen. "
+        "Up and to the left is better. Joules: seconds times the mean power of the rung as it was measured."
     )
     rows = [
         (curve.rung, spot.setting, spot.quality * 100, spot.seconds * 1e3, spot.spent, curve.unit,
@@ -36,14 +36,22 @@ def curves(name: str, title: str, found: Sequence[Curve]) -> Plot:
     )
 
 
+def _rising(curve: Curve) -> list[tuple[float, float]]:
+    """Return milliseconds and quality, in percent, of the full model and what no cheaper spot matches."""
+    line: list[tuple[float, float]] = []
+    for spot in sorted(curve.spots, key=lambda each: (each.seconds, -each.quality)):
+        if not line or 100 * spot.quality > line[-1][1]:
+            line.append((1e3 * spot.seconds, 100 * spot.quality))
+    return sorted([*line, (1e3 * curve.full.seconds, 100 * curve.full.quality)])
+
+
 def _drawn(title: str, found: Sequence[Curve], quality: str) -> Callable[["Figure"], None]:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         how = styles([curve.rung for curve in found])
         for curve in found:
-            line = [(1e3 * spot.seconds, 100 * spot.quality) for spot in (*curve.spots, curve.full)]
             axes.plot(
-                *zip(*sorted(line), strict=True),
+                *zip(*_rising(curve), strict=True),
                 linewidth=1.2,
                 markersize=4,
                 label=short(curve.rung),

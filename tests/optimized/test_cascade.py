@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from harness.system import Example, Predictions, Request, Settings, Sources, off
 from harness.tasks import get_task
 from harness.tasks.boolq import BOOLQ
 from optimized.cascade import CascadeSystem, CascadeVariant
-from optimized.confidence import Stage, choose, curve, front, stages_of
+from optimized.confidence import Point, Stage, choose, curve, front, stages_of
 from optimized.criteria import NEVER, sureness
 from optimized.ladder import variant_of
 
@@ -136,7 +135,8 @@ def stages() -> list[Stage]:
     """Return a small stage that is right where it is sure (the first half), and a large one that is right."""
     wrong = tuple("false" if gold == "true" else "true" for gold in GOLD)
     sure = np.array([0.99, 0.98, 0.97, 0.96, 0.6, 0.59, 0.58, 0.57])
-    return [Stage((*GOLD[:4], *wrong[4:]), sure, 1.0), Stage(GOLD, np.ones(8), 10.0)]
+    losses = np.array([0.0, 0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2])
+    return [Stage((*GOLD[:4], *wrong[4:]), sure, losses, 1.0), Stage(GOLD, np.ones(8), np.zeros(8), 10.0)]
 
 
 def test_the_cheapest_thresholds_within_the_loss_are_chosen() -> None:
@@ -151,11 +151,44 @@ def test_the_cheapest_thresholds_within_the_loss_are_chosen() -> None:
     assert (never.seconds, never.shares) == (11.0, (0.0, 1.0))
 
 
-def test_the_front_has_no_point_that_a_cheaper_one_matches() -> None:
-    """Quality rises with every step of cost."""
-    kept = front(curve(BOOLQ, QUESTIONS, stages()))
+def test_a_point_that_only_the_labels_like_is_not_chosen() -> None:
+    """By labels the small stage is right in the second half, too; by probabilities a fifth of each is lost.
+
+    One of eight answers: 2.5 points, and seven zeros with one 20 have a standard error of 2.5.
+    """
+    small, large = stages()
+    lucky = [Stage(GOLD, small.sureness, small.losses, 1.0), large]
+    points = curve(BOOLQ, QUESTIONS, lucky)
+    assert all(point.quality == 1.0 for point in points)
+    assert choose(points, full=1.0, loss=0.0).shares == (0.5, 0.5)
+    one_more = next(point for point in points if point.shares == (0.625, 0.375))
+    assert (one_more.loss, one_more.loss_error) == (pytest.approx(2.5), pytest.approx(2.5))
+    assert choose(points, full=1.0, loss=5.0 - 1e-6).shares == (0.5, 0.5)
+    assert choose(points, full=1.0, loss=5.0).shares == (0.625, 0.375)
+
+
+def test_where_nothing_is_good_enough_what_loses_least_is_taken() -> None:
+    """Of a cascade, passing everything on is always good enough; schedules of a model may all be too bad."""
+    bad = [point for point in curve(BOOLQ, QUESTIONS, stages()) if point.shares[0] > 0.5]
+    found = choose(bad, full=1.0, loss=0.0)
+    assert found.loss == min(point.loss for point in bad)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_front_has_no_point_that_a_cheaper_one_matches(seed: int) -> None:
+    """In quality and in expected loss; and all that is left out is matched by one that is kept."""
+    rng = np.random.default_rng(seed)
+    points = [
+        Point((), *rng.integers(0, 4, 2).astype(float), (), float(rng.integers(0, 4)), 0.0) for _ in range(12)
+    ]
+    kept = front(points)
     assert [point.seconds for point in kept] == sorted(point.seconds for point in kept)
-    assert all(one.quality < other.quality for one, other in pairwise(kept))
+
+    def matches(one: Point, other: Point) -> bool:
+        return one.seconds <= other.seconds and one.quality >= other.quality and one.loss <= other.loss
+
+    assert not any(matches(one, other) for one in kept for other in kept if one is not other)
+    assert all(any(matches(one, other) for one in kept) for other in points)
 
 
 def test_three_stages_pass_on_in_order() -> None:

@@ -98,6 +98,30 @@ def test_at_equal_quality_the_cheapest_point_that_is_as_good_as_the_rival_counts
     assert found[0].rival_gain.value == pytest.approx(20)
 
 
+def test_a_full_model_that_is_faster_than_the_first_rung_counts_with_its_own_speed_up() -> None:
+    """`half` over `fixed` is 20 times as fast as the first rung; exits over it gain 3 of it: 60 times."""
+    words = ladder_words([*LADDER, {"name": "half", "over": "fixed"}, {"name": "exits", "over": "half"}])
+    made = {"half": STUDENT, "exits": {"calibration": EXITS}}
+    rungs = [
+        a_rung(name, wall_ms=(100.0,) * 7, configuration=words,
+               artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest))
+        for name, manifest in made.items()
+    ]  # fmt: skip
+    found = ladder_of([*a_ladder(configuration=words), *rungs])
+    assert found is not None
+    assert [each.own_gain for each in about.at_equal_quality(found)] == [pytest.approx(60.0)]
+
+
+def test_expected_losses_have_a_column_where_calibration_knew_them() -> None:
+    """Records from before it have none; the full model loses nothing."""
+    known = {**EXITS, "curve": [{**each, "expected_loss": 0.25} for each in EXITS["curve"]]}  # type: ignore[attr-defined]
+    with_it, without = (a_ladder_with(exits={"calibration": each}) for each in (known, EXITS))
+    table, older = curve_tables(with_it)[0], curve_tables(without)[0]
+    at = [column.heading for column in table.columns].index("expected loss, points")
+    assert [row[at].text for row in table.rows] == ["0.25", "0.25", "0.25", "n/a", "0.00"]
+    assert "expected loss" not in str(older)
+
+
 def test_a_rival_that_is_never_reached_is_called_so() -> None:
     """No point of the curve has 90 %."""
     manifest = {"selection": {"metrics": {"accuracy": 0.9}}}

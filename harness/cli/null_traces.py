@@ -6,22 +6,33 @@ slow-down of 5 % is found among them; then what stopping at a given precision do
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD
 from harness.study.launches import Between, between, pooled
-from harness.study.null_test import PLANTED, WANTED, Row, rounds_needed, study, until_narrow
+from harness.study.null_test import (
+    PLANTED,
+    WANTED,
+    Row,
+    rounds_needed,
+    rounds_per_launch,
+    study,
+    study_launches,
+    until_narrow,
+)
 from harness.study.traces import Trace, load_all
 
 COUNTS = (3, 7, 11, 15, 20, 30, 40, 60)
+
+LAUNCHES = (1, 2, 3, 4, 6, 12)
 
 QUIET = "quiet"
 """What the condition of an undisturbed trace begins with."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables of traces: quiet and disturbed ones, with one thread and with several, apart."""
+    """Print the tables of traces: quiet or disturbed, of one thread or several, of one launch or several."""
     asked = _parser().parse_args(arguments)
     traces = load_all(asked.folder)
     lines = of_launches(traces) if asked.launches else report(traces, asked.family, asked.times)
@@ -57,31 +68,45 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
     lines = [
         f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
     ]
-    parts = {
-        f"{condition}, {threads}": [trace for trace in of if (trace.threads == 1) is alone]
-        for condition, of in (("quiet", quiet), ("disturbed", disturbed))
-        for threads, alone in (("one thread", True), ("several threads", False))
-    }
-    for name, part in parts.items():
-        sizes = sorted({1, family}) if part else []
-        rows = study(part, COUNTS, sizes, times) if part else []
+    for name, part in _parts({"quiet": quiet, "disturbed": disturbed}).items():
+        several = len(set(part[0].launch)) > 1
+        sizes = sorted({1, family})
+        rows = study_launches(part, LAUNCHES, sizes, times) if several else study(part, COUNTS, sizes, times)
         for size in sizes:
             lines += ["", *_table(name, [row for row in rows if row.family == size], size)]
-        if part:
+        if not several:
             lines += ["", *_precision(name, part, times)]
     return lines
+
+
+def _parts(traces: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]]:
+    """Return the traces that are told together, by what the tables call them."""
+    found: dict[str, list[Trace]] = {}
+    for condition, of in traces.items():
+        for trace in sorted(of, key=lambda each: (len(set(each.launch)) > 1, each.threads > 1)):
+            threads = "one thread" if trace.threads == 1 else "several threads"
+            each = f", launches of {rounds_per_launch(trace)} rounds" if len(set(trace.launch)) > 1 else ""
+            found.setdefault(f"{condition}, {threads}{each}", []).append(trace)
+    return found
 
 
 def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:
     of = "one comparison" if family == 1 else f"{family} comparisons in one family"
     needed = rounds_needed(rows)
-    last = f"{needed} rounds" if needed else f"more than {max(row.rounds for row in rows)} rounds"
+    most = max(row.rounds for row in rows)
+    last = f"{needed} rounds" if needed else f"more than {most} rounds"
+    several = max(row.launches for row in rows) > 1
+    heading = f"rounds   false alarms   {100 * (PLANTED - 1):.0f} % slow-down found"
     return [
         f"{name}, {of}:",
-        f"  rounds   false alarms   {100 * (PLANTED - 1):.0f} % slow-down found",
-        *(f"  {row.rounds:6}   {100 * row.false_alarms:10.2f} %   {100 * row.found:18.1f} %" for row in rows),
+        f"  {'launches   ' if several else ''}{heading}",
+        *(f"{f'  {row.launches:8} ' if several else ''}{_row(row)}" for row in rows),
         f"  found in {100 * WANTED:.0f} %: from {last} on",
     ]
+
+
+def _row(row: Row) -> str:
+    return f"  {row.rounds:6}   {100 * row.false_alarms:10.2f} %   {100 * row.found:18.1f} %"
 
 
 def _precision(name: str, traces: Sequence[Trace], times: int) -> list[str]:

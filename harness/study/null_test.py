@@ -2,12 +2,13 @@
 
     trace --block of rounds--> ratios --compare, as reports do--> Ratio --a family of them--> verdicts
 
-Blocks are consecutive rounds, so that what neighbours have in common stays in. Every ratio, correction and
-verdict comes from the functions that reports use.
+Blocks are consecutive rounds, so that what neighbours have in common stays in; of several launches they are
+whole launches. Every ratio, correction and verdict comes from the functions that reports use.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -38,12 +39,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Shares of families: with a false difference, and in which the planted change was found."""
+    """Shares of families: with a false difference, and in which the planted change was found.
+
+    `launches` are those that a comparison's rounds are of.
+    """
 
     rounds: int
     family: int
     false_alarms: float
     found: float
+    launches: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,38 @@ def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int
     ]
 
 
+def study_launches(
+    traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
+) -> list[Row]:
+    """Return a row for each number of launches that any trace holds; traces of one length of a launch."""
+    blocks = {launches: launch_blocks_of(traces, launches) for launches in counts}
+    each = rounds_per_launch(traces[0])
+    return [
+        Row(launches * each, family, *shares(found, family, times), launches)
+        for launches, found in blocks.items()
+        for family in families
+        if found
+    ]
+
+
+def rounds_per_launch(trace: Trace) -> int:
+    """Return how many rounds the first launch of a trace has."""
+    return trace.launch.count(trace.launch[0])
+
+
+def launch_blocks_of(traces: Iterable[Trace], launches: int) -> list[Block]:
+    """Return blocks of so many launches of every trace that holds them, as many of each trace."""
+    found = []
+    for trace in traces:
+        chosen = list(combinations(sorted(set(trace.launch)), launches))
+        places = np.linspace(0, len(chosen) - 1, BLOCKS).astype(int).tolist() if chosen else []
+        turns = [(chosen[place], at % 2) for at, place in enumerate(places)]
+        rows = {of: [at for at, launch in enumerate(trace.launch) if launch in of] for of, _ in turns}
+        known = {turn: _block(trace, rows[turn[0]], slower=turn[1]) for turn in set(turns)}
+        found += [known[turn] for turn in turns]
+    return found
+
+
 def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
     """Return blocks of so many consecutive rounds of every trace that holds them, as many of each trace.
 
@@ -77,7 +114,7 @@ def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
         last = len(trace.wall_ns) - rounds
         starts = np.linspace(0, last, BLOCKS).astype(int).tolist() if last >= 0 else []
         turns = [(start, at % 2) for at, start in enumerate(starts)]
-        known = {turn: _block(trace, turn[0], rounds, slower=turn[1]) for turn in set(turns)}
+        known = {turn: _block(trace, range(turn[0], turn[0] + rounds), slower=turn[1]) for turn in set(turns)}
         found += [known[turn] for turn in turns]
     return found
 
@@ -126,35 +163,30 @@ def until_narrow(
 def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step: int) -> tuple[Ratio, bool]:
     rounds = first
     while True:
-        found = _compared(trace, start, rounds)
+        found = _compared(trace, range(start, start + rounds))
         narrow = (found.high - found.low) / 2 / found.value <= half_width
         if narrow or start + rounds + step > len(trace.wall_ns):
             return found, narrow
         rounds += step
 
 
-def _block(trace: Trace, start: int, rounds: int, *, slower: int) -> Block:
-    """Compare one block as it is, and with every time of one side slowed down."""
+def _block(trace: Trace, rows: Sequence[int], *, slower: int) -> Block:
+    """Compare these rounds as they are, and with every time of one side slowed down."""
     by = PLANTED if slower else 1 / PLANTED
-    return Block(_compared(trace, start, rounds), _compared(trace, start, rounds, by))
+    return Block(_compared(trace, rows), _compared(trace, rows, by))
 
 
-def _compared(trace: Trace, start: int, rounds: int, by: float = 1.0) -> Ratio:
-    requests = [each + np.log(by) for each in logs_of(trace, start, rounds)]
-    ratios, launches = _ratios(trace, start, rounds) * by, trace.launch[start : start + rounds]
-    return paired_ratio(ratios, launches, over=trace.variant, requests=requests)
+def _compared(trace: Trace, rows: Sequence[int], by: float = 1.0) -> Ratio:
+    requests = [each + np.log(by) for each in logs_of(trace, rows)]
+    times = np.asarray([trace.wall_ns[at] for at in rows], dtype=np.float64)
+    launches = [trace.launch[at] for at in rows]
+    return paired_ratio(times[:, 1] / times[:, 0] * by, launches, over=trace.variant, requests=requests)
 
 
-def _ratios(trace: Trace, start: int, rounds: int) -> Floats:
-    times: Floats = np.asarray(trace.wall_ns[start : start + rounds], dtype=np.float64)
-    ratios: Floats = times[:, 1] / times[:, 0]
-    return ratios
-
-
-def logs_of(trace: Trace, start: int = 0, rounds: int | None = None) -> list[Floats]:
+def logs_of(trace: Trace, rows: Iterable[int] | None = None) -> list[Floats]:
     """Return second over first for every request, as logarithms by round; none where a round has none."""
-    end = None if rounds is None else start + rounds
-    turns = [np.asarray(turn, dtype=np.float64) for turn in trace.asked_us[start:end]]
+    of = trace.asked_us if rows is None else [trace.asked_us[at] for at in rows]
+    turns = [np.asarray(turn, dtype=np.float64) for turn in of]
     return [np.log(turn[1] / turn[0]) for turn in turns] if all(turn.size for turn in turns) else []
 
 

@@ -13,10 +13,12 @@ from harness.errors import DataError
 from harness.study.null_test import (
     Row,
     blocks_of,
+    launch_blocks_of,
     logs_of,
     rounds_needed,
     shares,
     study,
+    study_launches,
     until_narrow,
 )
 from harness.study.traces import Trace, load, load_all, save, trace_of
@@ -135,6 +137,51 @@ def test_a_long_trace_counts_no_more_than_a_short_one() -> None:
     found = [blocks_of([trace], 60) for trace in (short, long)]
     assert len(found[0]) == len(found[1])
     assert {block.planted.value > 1 for block in found[0]} == {True, False}
+
+
+def launched(lasting: float, launches: int = 6) -> Trace:
+    """Return a trace of launches of ten rounds, in each of which one side is slower by so much, or faster."""
+    trace = a_trace(0.005, count=10 * launches)
+    launch = tuple(at // 10 for at in range(10 * launches))
+    by = [1 + lasting if of % 2 else 1 / (1 + lasting) for of in launch]
+    return replace(
+        trace,
+        launch=launch,
+        wall_ns=tuple((one, round(of * two)) for of, (one, two) in zip(by, trace.wall_ns, strict=True)),
+        asked_us=tuple(
+            (one, tuple(of * time for time in two)) for of, (one, two) in zip(by, trace.asked_us, strict=True)
+        ),
+    )
+
+
+def test_blocks_of_launches_are_whole_launches_in_any_choice() -> None:
+    """Three of six are twenty choices, told by thirty rounds each; there is one of six, and none of seven."""
+    trace = launched(0.0)
+    found = launch_blocks_of([trace], 3)
+    assert {block.equal.count for block in found} == {30}
+    assert len({block.equal.value for block in found}) > 10
+    assert {block.equal.count for block in launch_blocks_of([trace], 6)} == {60}
+    assert launch_blocks_of([trace], 7) == []
+
+
+def test_what_processes_differ_by_for_life_averages_out_over_launches() -> None:
+    """1 % to either side: in a family of 20, one launch of ten rounds finds 5 % seldom, and six always."""
+    rows = study_launches([launched(0.01)], (1, 2, 3, 6), (20,), times=50)
+    assert [(row.launches, row.rounds) for row in rows] == [(1, 10), (2, 20), (3, 30), (6, 60)]
+    assert rows[0].found < 0.5
+    assert rows[-1].found == 1.0
+    assert all(row.false_alarms == 0.0 for row in rows)
+
+
+def test_traces_of_several_launches_have_tables_of_their_own() -> None:
+    """By how many rounds a launch has; --precision is not replayed on them."""
+    lines = report([a_trace(0.005), launched(0.0)], family=5, times=10)
+    heads = [line for line in lines if line.endswith(":")]
+    assert [head for head in heads if "launches" in head] == [
+        "quiet, one thread, launches of 10 rounds, one comparison:",
+        "quiet, one thread, launches of 10 rounds, 5 comparisons in one family:",
+    ]
+    assert "         3       30         0.00 %                100.0 %" in lines
 
 
 def test_the_report_tells_quiet_from_disturbed() -> None:

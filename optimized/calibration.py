@@ -11,7 +11,7 @@ from optimized.confidence import Point, Stage, choose, curve, front
 from optimized.criteria import run_lengths, sureness
 from optimized.regret import Judge, judge_of
 
-RULE = 2
+RULE = 3
 """Version of how thresholds and schedules are chosen, a part of the key of what holds them."""
 
 GIVEN = "unavailable, because thresholds were given"
@@ -40,17 +40,19 @@ def calibrated(
     more: Callable[[Point], dict[str, Any]] = lambda _: {},
     criterion: str = "confidence",
     full_seconds: float | None = None,
+    left_out: bool = False,
 ) -> dict[str, Any]:
     """Return the chosen thresholds and what they were chosen from; `more` says more of a point.
 
     `found` is what each stage says of the held-out examples, the full model's last, and `seconds` its time
-    per request. `full_seconds` is what the full model takes, where it is not the last stage alone.
+    per request. `full_seconds` is what the full model takes, where it is not the last stage alone; with
+    `left_out`, a stage that is never sure costs nothing.
     """
     judge = judge_of(task, held_out, found[-1])
     said = _said(task, judge, found, seconds, criterion)
     metric = task.scoring.metrics[0]
     alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
-    points = curve(task, held_out, said, criterion)
+    points = curve(task, held_out, said, criterion, left_out=left_out)
     chosen = choose(points, alone[-1], loss)
     return {
         "thresholds": list(chosen.thresholds),

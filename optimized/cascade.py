@@ -37,7 +37,7 @@ from harness.system import (
 from harness.tasks.base import Task
 from optimized.calibration import GIVEN, RULE, calibrated, held_out_of
 from optimized.confidence import as_numbers, check_rule
-from optimized.criteria import check_criterion, sureness
+from optimized.criteria import NEVER, check_criterion, sureness
 
 _VERSION = 2
 
@@ -53,7 +53,10 @@ class StagedRequest(Request):
 
 
 class CascadeSystem:
-    """Systems in order; a request goes on until one is sure enough of its answer."""
+    """Systems in order; a request goes on until one is sure enough of its answer.
+
+    A stage whose threshold is never reached is not asked: the cascade then costs what the others do.
+    """
 
     def __init__(
         self,
@@ -86,6 +89,8 @@ class CascadeSystem:
         for number, stage in enumerate(self._stages):
             if not pending:
                 break
+            if self._left_out(number):
+                continue
             found = stage.predict([staged[place].stages[number] for place in pending])
             left = self._left(number, found)
             for row, place in enumerate(pending):
@@ -114,6 +119,10 @@ class CascadeSystem:
         """Release every stage."""
         for stage in self._stages:
             stage.close()
+
+    def _left_out(self, number: int) -> bool:
+        """Say whether a stage is never sure, and so need not be asked."""
+        return number < len(self._thresholds) and self._thresholds[number] >= NEVER
 
     def _left(self, number: int, found: Predictions) -> list[bool]:
         if number == len(self._stages) - 1:
@@ -205,4 +214,4 @@ class CascadeVariant:
                 system.close()
         taken = [seconds[name] for name in names]
         made_of = (task, held_out, found, taken, self.loss, sources.training_sha256)
-        return calibrated(*made_of, criterion=self.criterion)
+        return calibrated(*made_of, criterion=self.criterion, left_out=True)

@@ -90,15 +90,21 @@ def as_numbers(thresholds: Sequence[float | str]) -> list[float]:
 
 
 def curve(
-    task: Task, examples: Sequence[Example], stages: Sequence[Stage], criterion: str = "confidence"
+    task: Task,
+    examples: Sequence[Example],
+    stages: Sequence[Stage],
+    criterion: str = "confidence",
+    *,
+    left_out: bool = False,
 ) -> list[Point]:
     """Return what each choice of thresholds gives on these examples, cheapest first.
 
-    The first stage is asked always, each other one if the stages before were all unsure. UsageError for more
-    than four stages, but for patience, which has one number for all of them.
+    The first stage is asked always, each other one if the stages before were all unsure; with `left_out`, a
+    stage that is never sure is not asked. UsageError for more than four stages, but for patience, which has
+    one number for all of them.
     """
     choices = _patience(len(stages) - 1) if criterion == "patience" else _grid(stages[:-1])
-    points = [_point(task, examples, stages, thresholds) for thresholds in choices]
+    points = [_point(task, examples, stages, thresholds, left_out=left_out) for thresholds in choices]
     return sorted(points, key=lambda point: (point.seconds, -point.quality))
 
 
@@ -157,11 +163,19 @@ def _is_patience(thresholds: Sequence[float | str], stages: int) -> bool:
 
 
 def _point(
-    task: Task, examples: Sequence[Example], stages: Sequence[Stage], thresholds: tuple[float, ...]
+    task: Task,
+    examples: Sequence[Example],
+    stages: Sequence[Stage],
+    thresholds: tuple[float, ...],
+    *,
+    left_out: bool,
 ) -> Point:
     who = stages_of([stage.sureness for stage in stages], thresholds)
     answers = [stages[stage].answers[row] for row, stage in enumerate(who)]
-    reached = [float((who >= stage).mean()) for stage in range(len(stages))]
+    reached = [
+        0.0 if left_out and at >= NEVER else float((who >= stage).mean())
+        for stage, at in enumerate((*thresholds, 0.0))
+    ]
     losses = 100 * np.array([stages[stage].losses[row] for row, stage in enumerate(who)])
     return Point(
         thresholds=thresholds,

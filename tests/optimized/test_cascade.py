@@ -151,6 +151,22 @@ def test_the_cheapest_thresholds_within_the_loss_are_chosen() -> None:
     assert (never.seconds, never.shares) == (11.0, (0.0, 1.0))
 
 
+def test_a_stage_that_is_never_sure_is_left_out_of_a_cascade() -> None:
+    """It costs nothing then: 10 seconds for the last alone, less than 1 + 10 for a stage that answers nobody.
+
+    Where a stage would have to be right more often than it is, that is what is chosen.
+    """
+    small, large = stages()
+    points = curve(BOOLQ, QUESTIONS, [replace(small, losses=np.full(8, 0.5)), large], left_out=True)
+    found = choose(points, full=1.0, loss=0.0)
+    assert (found.thresholds, found.seconds, found.shares) == ((NEVER,), 10.0, (0.0, 1.0))
+    first, last = Said({"a": 3.0}, []), Said({"a": -1.0}, [])
+    system = CascadeSystem(BOOLQ, [first, last], [NEVER])
+    answered = system.predict(system.encode(examples("a")))
+    assert (first.asked, last.asked) == ([], ["a"])
+    assert answered.costs["stage"].tolist() == [2]
+
+
 def test_a_point_that_only_the_labels_like_is_not_chosen() -> None:
     """By labels the small stage is right in the second half, too; by probabilities a fifth of each is lost.
 

@@ -160,7 +160,8 @@ def _settings(plot: Plot) -> dict[Any, Any]:
     inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     return {
         **dict.fromkeys(inked, INK),
-        "svg.hashsalt": plot.name,
+        # matplotlib takes the word none, in any case, for no salt, and then ids are drawn by lot
+        "svg.hashsalt": f"{plot.name}." if plot.name.lower() == "none" else plot.name,
         "svg.fonttype": "none",
         "text.parse_math": False,  # a dollar in a name is a dollar
         "font.size": 9.0,

@@ -11,7 +11,7 @@ from optimized.confidence import Point, Stage, choose, curve, front
 from optimized.criteria import run_lengths, sureness
 from optimized.regret import Judge, judge_of
 
-RULE = 3
+RULE = 4
 """Version of how thresholds and schedules are chosen, a part of the key of what holds them."""
 
 GIVEN = "unavailable, because thresholds were given"

@@ -115,14 +115,16 @@ def choose(points: Sequence[Point], full: float, loss: float) -> Point:
     are too few, and let the cheapest of many points be the luckiest. Where no point is good enough by both,
     the one that loses least by the probabilities is returned.
     """
-    enough = [
-        point
-        for point in points
-        if 100 * (full - point.quality) <= loss + 1e-9 and point.loss + point.loss_error <= loss + 1e-9
-    ]
+    enough = [point for point in points if within(point, full, loss)]
     if not enough:
         return min(points, key=lambda point: (point.loss, -point.quality, point.seconds))
     return min(enough, key=lambda point: (point.seconds, -point.quality))
+
+
+def within(point: Point, full: float, loss: float) -> bool:
+    """Say whether a point loses at most `loss` points, by labels and by the full model's probabilities."""
+    by_labels = 100 * (full - point.quality)
+    return max(by_labels, point.loss + point.loss_error) <= loss + 1e-9
 
 
 def front(points: Sequence[Point]) -> list[Point]:

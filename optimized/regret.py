@@ -50,12 +50,15 @@ def judge_of(task: Task, examples: Sequence[Example], found: Predictions) -> Jud
     """
     from scipy.optimize import brentq, minimize_scalar  # slow to load, and most commands never calibrate
 
-    rows = _rows(task.head, found)
-    right = [_right(task, example) for example in examples]
+    known = [
+        (own, _right(task, example))
+        for own, example in zip(_rows(task.head, found), examples, strict=True)
+        if own.size  # a request without sequences says nothing
+    ]
 
     def surprise(log_temperature: float) -> float:
-        shares = (softmax(each / np.exp(log_temperature)) for each in rows)
-        chances = [(share * mine).sum(axis=1) for share, mine in zip(shares, right, strict=True)]
+        by = np.exp(log_temperature)
+        chances = [(softmax(own / by) * right).sum(axis=1) for own, right in known]
         return -float(np.log(np.maximum(np.concatenate(chances), np.finfo(np.float64).tiny)).sum())
 
     best = minimize_scalar(surprise, bounds=_LOG_TEMPERATURES, method="bounded")

@@ -8,7 +8,7 @@ from typing import Any
 from harness.system import Example, Sources
 from optimized.calibration import held_out_of
 from optimized.candidates import Bench
-from optimized.confidence import Point, choose, front, standard_error
+from optimized.confidence import Point, choose, front, standard_error, within
 from optimized.regret import Judge, judge_of
 from optimized.token_budget import ALL, FAMILY
 from optimized.token_system import open_tokens
@@ -44,15 +44,13 @@ def schedule_of(
 
     By labels the loss counts from `before`, the metrics of the model before it was trained with length
     drop-out, or where it was not, from its own with all tokens; by probabilities from its own. Where none is
-    good enough by labels, what comes near the best one is taken, which `reached` says.
+    good enough by both, the one that loses least by probabilities is taken: all tokens. `reached` says so.
     """
     held_out = held_out_of(sources, bench.name)
     bench.workshop.progress(f"asking {len(held_out)} held-out examples with fewer and fewer tokens")
     found, judge = _family(folder, after, held_out, bench)
     full = before[bench.task.scoring.metrics[0]] if before else found[0].quality
-    best = max(point.quality for point in found)
-    reached = 100 * (full - best) <= loss + 1e-9
-    chosen = choose([each.point for each in found], *((full, loss) if reached else (best, 0.0)))
+    chosen = choose([each.point for each in found], full, loss)
     every = {each.point: each.facts() for each in found}
     return {
         "kept_percent": round(ALL * chosen.thresholds[0]),
@@ -62,7 +60,7 @@ def schedule_of(
             "data_sha256": sources.training_sha256,
             "metric": bench.task.scoring.metrics[0],
             "loss_allowed": loss,
-            "reached": reached,
+            "reached": within(chosen, full, loss),
             "temperature": round(judge.temperature, 6),
             "full": round(full, 6),
             "full_seconds": found[0].point.seconds,

@@ -20,7 +20,7 @@ from harness.system import Example, Predictions, Request, Settings, Sources, off
 from harness.tasks import get_task
 from harness.tasks.boolq import BOOLQ
 from optimized.cascade import CascadeSystem, CascadeVariant
-from optimized.confidence import Point, Stage, choose, curve, front, stages_of
+from optimized.confidence import Point, Stage, choose, curve, front, stages_of, within
 from optimized.criteria import NEVER, sureness
 from optimized.ladder import variant_of
 
@@ -188,6 +188,7 @@ def test_where_nothing_is_good_enough_what_loses_least_is_taken() -> None:
     bad = [point for point in curve(BOOLQ, QUESTIONS, stages()) if point.shares[0] > 0.5]
     found = choose(bad, full=1.0, loss=0.0)
     assert found.loss == min(point.loss for point in bad)
+    assert not within(found, 1.0, 0.0)
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -85,6 +85,17 @@ def test_a_model_that_is_always_right_or_knows_nothing_has_a_temperature_all_the
         assert np.isfinite(found.loss(said([[1.0, 0.0]] * 2))).all()
 
 
+def test_a_request_without_candidates_says_nothing() -> None:
+    """It has no answer to lose, and does not move the temperature."""
+    task = get_task("copa")
+    (example,) = tiny.task_examples(task, 1)
+    none = replace(example, id="none", inputs=(), gold=())
+    full = said([[1.0], [0.0]], [0, 2, 2])
+    judge = judge_of(task, [example, none], full)
+    assert judge.temperature == judge_of(task, [example], said([[1.0], [0.0]], [0, 2])).temperature
+    assert judge.loss(full).tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("name", ["cb", "copa", "multirc", "wic", "record"])
 def test_every_head_has_a_judge(name: str) -> None:
     """Labels, choices of which several may be right, several labels, spans."""

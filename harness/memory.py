@@ -1,6 +1,7 @@
-"""Peak memory of a worker's process tree.
+"""Memory of a worker's process tree: its peak, and what it holds now.
 
     sample(pid) after each visit --> peak() at the end
+    held_bytes(pid)              --> now, in shares that add up over workers
 
 Two counts, neither perfect, and the record says which:
 
@@ -72,6 +73,19 @@ class PeakMemory:
         return Peak(self._lone, "RSS") if self._lone else None
 
 
+def held_bytes(pid: int) -> int:
+    """Return what the tree under `pid` holds now, in bytes: PSS, or RSS where a process hides it.
+
+    In PSS the workers of a group add up to what they take together: pages that they share count once. A
+    process that has ended holds none.
+    """
+    try:
+        process = psutil.Process(pid)
+        return _shared_out(process, process.children(recursive=True))[1]
+    except psutil.NoSuchProcess:
+        return 0
+
+
 def high_water_bytes(pid: int, root: Path = ROOT) -> int | None:
     """Return the highest RSS this process ever had (`VmHWM`), or None where the kernel hides it."""
     found = re.search(r"^VmHWM:\s+(\d+) kB", read(root / f"proc/{pid}/status") or "", re.MULTILINE)
@@ -80,8 +94,10 @@ def high_water_bytes(pid: int, root: Path = ROOT) -> int | None:
 
 def _tree_bytes(process: psutil.Process, children: list[psutil.Process]) -> tuple[Counted, int]:
     """Return the memory of these processes: PSS where all show it, else RSS."""
-    if not children:
-        return "RSS", _rss(process)
+    return _shared_out(process, children) if children else ("RSS", _rss(process))
+
+
+def _shared_out(process: psutil.Process, children: list[psutil.Process]) -> tuple[Counted, int]:
     try:
         return "PSS", _pss(process) + sum(_of_child(child, _pss) for child in children)
     except psutil.AccessDenied:

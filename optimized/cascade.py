@@ -35,7 +35,7 @@ from harness.system import (
     offsets_of,
 )
 from harness.tasks.base import Task
-from optimized.calibration import GIVEN, RULE, calibrated, held_out_of
+from optimized.calibration import GIVEN, RULE, Asked, calibrated, held_out_of
 from optimized.confidence import as_numbers, check_rule
 from optimized.criteria import NEVER, check_criterion, sureness
 
@@ -213,5 +213,6 @@ class CascadeVariant:
             for system in loaded:
                 system.close()
         taken = [seconds[name] for name in names]
-        made_of = (task, held_out, found, taken, self.loss, sources.training_sha256)
-        return calibrated(*made_of, criterion=self.criterion, left_out=True)
+        said = (task, held_out, sources.training_sha256, found, taken)
+        asked = Asked(*said, full_seconds=taken[-1], skips_the_unsure=True)
+        return calibrated(asked, self.loss, self.criterion)

@@ -8,7 +8,7 @@ from typing import Any
 from baselines.artifacts import link
 from baselines.onnx import copy_text_side
 from harness.system import Artifact, Example, Predictions, Sources
-from optimized.calibration import calibrated, held_out_of
+from optimized.calibration import Asked, calibrated, held_out_of
 from optimized.candidates import Bench
 from optimized.checks import require_closeness
 from optimized.confidence import Point
@@ -52,8 +52,8 @@ def thresholds_of(
         mean = sum(share * depth for share, depth in zip(point.shares, depths, strict=True))
         return {"layers_per_request": round(mean, 6)}
 
-    made_of = (bench.task, held_out, found, seconds, loss, sources.training_sha256)
-    made = calibrated(*made_of, layers, criterion, full_seconds=sum(seconds))
+    said = (bench.task, held_out, sources.training_sha256, found, seconds)
+    made = calibrated(Asked(*said, full_seconds=sum(seconds)), loss, criterion, layers)
     return {**made, "calibration": {"depths": list(depths), **made["calibration"]}}
 
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from harness.errors import MeasurementError
-from harness.memory import Peak, PeakMemory, high_water_bytes
+from harness.memory import Peak, PeakMemory, held_bytes, high_water_bytes
 
 MIB = 2**20
 PEAK = "block = bytearray(120 * 2**20); del block\n"
@@ -44,6 +44,22 @@ def test_a_peak_between_two_samples_is_seen_in_a_lone_worker() -> None:
     assert peak.counted_as == "RSS"
     assert peak.peak_bytes > 120 * MIB
     assert now < 100 * MIB
+
+
+def test_what_a_tree_holds_now_counts_its_children_and_not_what_was_freed() -> None:
+    """The child holds 60 MiB; the parent held 120 MiB for a moment."""
+    child = "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', CODE], stdout=-1)\n"
+    code = "block = bytearray(60 * 2**20); print(1, flush=True); input()"
+    program = f"CODE = {code!r}\n{child}child.stdout.readline()\n"
+    with worker(program + PEAK) as pid:
+        held = held_bytes(pid)
+    assert 60 * MIB < held < 110 * MIB
+
+
+def test_a_process_that_has_ended_holds_nothing() -> None:
+    with worker("") as pid:
+        pass
+    assert held_bytes(pid) == 0
 
 
 def test_a_tree_is_counted_in_pss_and_pages_count_once() -> None:

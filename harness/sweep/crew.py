@@ -1,6 +1,6 @@
 """The workers of one group: opened once each, stopped but for their own turn.
 
-Where the group's memory would not fit, workers are loaded for each visit and ended after it.
+Where the group does not fit into memory, workers are loaded for each visit and ended after it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,29 +10,18 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-from harness.record import Host
+from harness.cache import size_of
 from harness.scenarios.promise import parse
 from harness.sweep.cells import Cell
 from harness.sweep.launch import Worker
 from harness.sweep.machine import Machine
 from harness.sweep.plan import Plan
+from harness.sweep.room import Room
 from harness.sweep.search import search
 from harness.sweep.sides import plain
 
 WARMUP_REQUESTS = 16
 """Requests of one window of warming up: enough lengths for allocators and pools to settle on this group's."""
-
-WORKER_BYTES = 600 * 2**20
-"""A worker that has loaded torch and transformers, before any weights; ONNX workers need a fifth of it."""
-
-BOARD_WORKER_BYTES = 2 * 2**30
-"""A worker on a board: CUDA's context, its libraries' buffers and a batch's activations. Not measured yet."""
-
-WEIGHT_COPIES = 3
-"""How often weights may lie in memory: as read, as loaded, as an engine packs them."""
-
-MEMORY_SHARE = 0.8
-"""The part of the limit that a group may plan for; the rest is the parent's, the page cache's, others'."""
 
 
 @dataclass(slots=True)
@@ -50,22 +39,31 @@ class Crew:
     """Whether workers stay loaded between visits."""
     windows: int | None = None
     """How many windows of requests warm every system up, once the group knows what its slowest needs."""
+    room: Room | None = None
+    """The memory that all have together while they stay loaded; None where none is counted."""
     rate: float = 0.0
     """Requests per second that all systems are offered, once a search has found what all can bear."""
     workers: dict[str, Worker] = field(default_factory=dict)
 
     def open(self, cell: Cell) -> dict[str, Any]:
-        """Load and warm up a cell's worker, let it rest, and say how loading went."""
+        """Load and warm up a cell's worker, let it rest, and say how loading went.
+
+        The first for which there is no room beside those that are loaded ends these; from then on none stays.
+        """
+        if self.resident and not self._has_room(cell):
+            self.end()
+            self.resident = False
         opened = self._load(cell)
         self._rest(cell)
-        return {**opened, "loaded_per_visit": not self.resident}
+        return opened
 
     def level(self, cell: Cell, opened: Mapping[str, Any], windows: int) -> dict[str, Any]:
         """Warm a cell's worker up to as many windows as any of the group needed; return what is true then."""
         self.windows = windows
+        opened = {**opened, "loaded_per_visit": not self.resident}
         missing = windows - opened.get("windows", windows)  # a program from file to file starts cold
         if missing <= 0:
-            return dict(opened)
+            return opened
         indexes = self._warmed_on(cell)
         if self.resident:
             with self.turn(cell) as worker:
@@ -112,6 +110,12 @@ class Crew:
         self.workers.clear()
         self.windows = None
 
+    def _has_room(self, cell: Cell) -> bool:
+        if self.room is None:
+            return True
+        held = [self.machine.held_bytes(worker.pid) for worker in self.workers.values()]
+        return self.room.fits(held, size_of(Path(self.artifacts[cell.variant]["folder"])), cell.instances)
+
     def _load(self, cell: Cell) -> dict[str, Any]:
         worker = self.machine.launch_of(self.plan.side(cell.variant))(self.plan.cpus, cell.threads)
         self.workers[cell.id] = worker
@@ -144,25 +148,6 @@ class Crew:
             "meter": self.plan.meter,
             "cache": str(self.plan.cache_of(cell.variant, self.cache)),
         }
-
-
-def fits(sizes: Sequence[int], limit_bytes: int | None, each: int = WORKER_BYTES) -> bool:
-    """Say whether workers for artifacts of these sizes on disk may all stay in memory at once.
-
-    `each` is what a worker takes before any weights: of the machine's memory, or of a board's. A limit that
-    nobody tells is taken for none.
-    """
-    if limit_bytes is None:
-        return True
-    needed = sum(each + WEIGHT_COPIES * size for size in sizes)
-    return needed <= MEMORY_SHARE * limit_bytes
-
-
-def board_bytes(host: Host, board: int | None) -> int | None:
-    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
-    boards = host.facts.get("gpus", ())
-    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
-    return known * 2**20 if isinstance(known, int) else None
 
 
 def settings(plan: Plan, batch: int = 1) -> dict[str, Any]:

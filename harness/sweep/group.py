@@ -25,11 +25,18 @@ from harness.sweep.launch import Worker
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator, count_up
 from harness.sweep.plan import Plan
+from harness.sweep.room import Room
 from harness.sweep.search import common_rate
 from harness.sweep.slices import round_order
 from harness.sweep.stopping import STEP, Rule, why_stop, widest_half_width
 from harness.sweep.wire import failure_of
 from harness.watch import Look, between
+
+SHORT = (
+    "memory: not all systems fit at once, so each is loaded anew for each visit, which takes longer. "
+    "Fewer variants or instances in one run stay loaded."
+)
+"""Said once, when a group turns out not to fit."""
 
 PROFILED = 16
 """Requests that are answered with an engine's own profiler on: shares need few."""
@@ -51,8 +58,10 @@ class Group:
     append: Callable[[Entry], None]
     done: Sequence[Entry] = ()
     """What the journal holds already, when a run is resumed."""
+    room: Room | None = None
+    """The memory that workers have while all stay loaded; if it is short they are loaded for each visit."""
     resident: bool = True
-    """Whether all workers stay loaded; where memory is short they are loaded for each visit."""
+    """Whether all workers may stay loaded to begin with."""
     rule: Rule | None = None
     """When to stop adding rounds to the profile's; None adds none."""
     _crew: Crew = field(init=False)
@@ -70,7 +79,8 @@ class Group:
         self._journal = list(self.done)
         sample = sorted({index for part in self.slices for index in part})
         warmup = list(islice(cycle(self.slices[0]), WARMUP_REQUESTS))
-        self._crew = Crew(self.plan, self.artifacts, sample, warmup, self.machine, self.cache, self.resident)
+        given = (self.plan, self.artifacts, sample, warmup, self.machine, self.cache)
+        self._crew = Crew(*given, resident=self.resident, room=self.room)
         self._look = self.machine.look(self.plan.cpus)
 
     @property
@@ -145,12 +155,15 @@ class Group:
 
     def _open_all(self, launch: int) -> None:
         self.narrator.stage("load and warm up", len(self._alive))
+        stay = self._crew.resident
         opened: dict[str, dict[str, Any]] = {}
         for cell in list(self._alive.values()):
             self.narrator.detail(cell.variant)
             if found := self._guarded(cell, partial(self._crew.open, cell)):
                 opened[cell.id] = found
             self.narrator.step()
+        if stay and not self._crew.resident:
+            self.narrator.warn(SHORT)
         most = max((found.get("windows", 0) for found in opened.values()), default=0)
         for cell in list(self._alive.values()):
             if found := self._guarded(cell, partial(self._crew.level, cell, opened[cell.id], most)):
@@ -203,7 +216,7 @@ class Group:
     def _idle(self, when: str) -> None:
         """Read the meter while all workers are loaded and stopped, or say why that means nothing."""
         meter = self.machine.open_meter(self.plan.meter) if self.plan.meter else None
-        found: dict[str, Any] = {"unavailable": why_not(meter, resident=self.resident)}
+        found: dict[str, Any] = {"unavailable": why_not(meter, resident=self._crew.resident)}
         if meter and not found["unavailable"]:
             self.narrator.detail("idle")
             lengths = LENGTHS_S.get(self.plan.profile.name, LENGTHS_S["default"])

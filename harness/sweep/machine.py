@@ -49,6 +49,12 @@ def _memory(pid: int) -> Memory:
     return Memory(peak_bytes=peak.peak_bytes, counted_as=peak.counted_as)
 
 
+def _held_bytes(pid: int) -> int:
+    from harness.memory import held_bytes
+
+    return held_bytes(pid)
+
+
 def _memory_limit_bytes() -> int | None:
     from harness.kernel import memory_limit_bytes
 
@@ -147,6 +153,8 @@ class Machine:
     host: Callable[[], Host] = _host
     software: Callable[[], dict[str, str]] = _software
     memory: Callable[[int], Memory] = _memory
+    held_bytes: Callable[[int], int] = _held_bytes
+    """What a worker holds of the memory now, with its children; `memory` is its peak."""
     memory_limit_bytes: Callable[[], int | None] = _memory_limit_bytes
     now: Callable[[], datetime] = _now
     clock: Callable[[], int] = time.perf_counter_ns

@@ -17,7 +17,7 @@ from harness.store import RunFolder, Store
 from harness.sweep import options as asked
 from harness.sweep.beside import Beside, begin
 from harness.sweep.cells import Cell, groups
-from harness.sweep.crew import BOARD_WORKER_BYTES, board_bytes, fits, placement, settings
+from harness.sweep.crew import placement, settings
 from harness.sweep.group import Group
 from harness.sweep.journal import of_cell
 from harness.sweep.load import loads_of
@@ -27,6 +27,7 @@ from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
 from harness.sweep.preparer import Preparer
+from harness.sweep.room import Room, board_bytes, fits_board
 from harness.sweep.seal import Surroundings, seal_cell
 from harness.sweep.sides import plain
 from harness.sweep.slices import cut_slices, draw_sample, slice_count, units_of
@@ -243,13 +244,6 @@ def prepare(
 def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
     """Measure what the journal does not hold yet of one group."""
     slices, rest = slices_of(run.plan, split.examples)
-    made = [
-        run.prepared.artifacts[cell.variant]
-        for cell in members
-        if cell.variant in run.prepared.artifacts
-        for _ in range(cell.instances)
-    ]
-    sizes = [_size_bytes(artifact) for artifact in made]
     Group(
         plan=run.plan,
         cells=members,
@@ -263,12 +257,16 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         done=run.folder.entries(),
         rule=_rule(run.plan),
         # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
-        resident=run.plan.boundary == "process"
-        or (
-            fits(sizes, run.machine.memory_limit_bytes())
-            and fits(sizes, board_bytes(run.machine.host(), run.plan.board), BOARD_WORKER_BYTES)
-        ),
+        room=None if run.plan.boundary == "process" else Room(run.machine.memory_limit_bytes()),
+        resident=run.plan.boundary == "process" or _fits_board(run, members),
     ).run()
+
+
+def _fits_board(run: Run, members: Sequence[Cell]) -> bool:
+    made = run.prepared.artifacts
+    able = [cell for cell in members if cell.variant in made]
+    sizes = [_size_bytes(made[cell.variant]) for cell in able for _ in range(cell.instances)]
+    return fits_board(sizes, board_bytes(run.machine.host(), run.plan.board))
 
 
 def _rule(plan: Plan) -> Rule | None:

@@ -107,6 +107,7 @@ def fake_machine(
         host=lambda: HOST,
         software=lambda: {"python": "3.11.0"},
         memory=lambda _pid: Memory(peak_bytes=100_000_000, counted_as="RSS"),
+        held_bytes=lambda _pid: 50_000_000,
         memory_limit_bytes=lambda: 2**36,
         now=lambda: NOON,
         clock=clock,

@@ -10,8 +10,9 @@ The test is therefore Student's t on the logarithms, made to last on a real mach
                  D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
     neighbours   rounds near in time may be disturbed alike: their correlation widens the standard error; of
                  fewer than five rounds it cannot be seen, and counts as the most that it may be
-    launches     two processes of one program differ a little for as long as they live: a fixed allowance, or
-                 what is seen between three launches or more, goes into the standard error
+    launches     two processes of one program differ a little for as long as they live: an allowance goes into
+                 the standard error, joined by what is seen between three launches or more (G. Smyth 2004, whose
+                 prior variance the allowance is), or in place of it what is seen, where chance hardly explains it
 
 What this does on real machines is shown by replay: docs/method.md, "False alarms".
 """
@@ -40,6 +41,9 @@ LAUNCH_FREEDOM = 26
 
 _SEVERAL = 3
 """Launches whose own spread is looked at."""
+
+_EXPLAINED = 0.9
+"""Up to this quantile of F the allowance explains what launches show."""
 
 _MOST_CORRELATED = 0.8
 
@@ -138,17 +142,25 @@ def between_launches(
 ) -> tuple[float, float]:
     """Return what launches add to the variance of the mean, with its freedom.
 
-    That is the allowance, or what three launches or more show if that is more.
+    That is the allowance. Three launches or more that show more raise it to the mean of both, by freedom; those
+    that show so much more that the allowance explains it in one case of ten only count alone.
     """
+    from scipy.special import fdtri  # scipy.stats takes a second to load
+
     count = len(set(launches))
-    if count >= _SEVERAL:
-        by_launch: dict[int, list[float]] = {}
-        for value, launch in zip(values, launches, strict=True):
-            by_launch.setdefault(launch, []).append(float(value))
-        seen = _variance([statistics.median(each) for each in by_launch.values()])
-        if seen > LAUNCH_SPREAD**2:
-            return seen / count, count - 1
-    return LAUNCH_SPREAD**2 / count, LAUNCH_FREEDOM
+    allowed = LAUNCH_SPREAD**2
+    if count < _SEVERAL:
+        return allowed / count, LAUNCH_FREEDOM
+    by_launch: dict[int, list[float]] = {}
+    for value, launch in zip(values, launches, strict=True):
+        by_launch.setdefault(launch, []).append(float(value))
+    seen, freedom = _variance([statistics.median(each) for each in by_launch.values()]), count - 1
+    if seen <= allowed:
+        return allowed / count, LAUNCH_FREEDOM
+    if seen > allowed * float(fdtri(freedom, LAUNCH_FREEDOM, _EXPLAINED)):
+        return seen / count, freedom
+    both = LAUNCH_FREEDOM + freedom
+    return (LAUNCH_FREEDOM * allowed + freedom * seen) / both / count, both
 
 
 def _variance(values: Sequence[float]) -> float:

@@ -74,6 +74,15 @@ def test_three_launches_that_differ_say_so_themselves() -> None:
     assert between_launches(values, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(allowed)
 
 
+def test_what_launches_show_and_what_is_allowed_count_together_if_the_one_explains_the_other() -> None:
+    """Medians 0, 1.2, 2.4 %: 1.44 times the allowance, of 2 and 26. Of 0, 1.8, 3.6 it is 3.24 times: F is 2.52."""
+    launches = np.array([0, 1, 2])
+    together = (26 * 1e-4 + 2 * 1.44e-4) / 28
+    assert between_launches(np.array([0, 0.012, 0.024]), launches) == pytest.approx((together / 3, 28))
+    assert between_launches(np.array([0, 0.018, 0.036]), launches) == pytest.approx((3.24e-4 / 3, 2))
+    assert between_launches(np.array([0, 0.009, 0.018]), launches) == pytest.approx((1e-4 / 3, 26))
+
+
 @given(
     st.lists(st.floats(0.01, 100).map(lambda ratio: round(ratio, 3)), min_size=1, max_size=30),
     st.integers(1, 4),

@@ -59,7 +59,8 @@ class Ratio:
     `p` is the probability that a system seems to differ so clearly from itself, None where no rounds tell it;
     it is corrected for the `family` of verdicts it belongs to (`harness.verdicts`). `typical` is the ratio of
     the typical request with its interval (value, low, high; `harness.pairs`) where the verdict looks at that,
-    because it is the better known of the two. The other fields are those of `Estimate`.
+    because it is the better known of the two. `launches` are those of the rounds. The other fields are
+    `Estimate`'s.
     """
 
     value: float
@@ -73,6 +74,7 @@ class Ratio:
     p: float | None = None
     family: int = 1
     typical: tuple[float, float, float] | None = None
+    launches: int = 1
 
     @property
     def told(self) -> tuple[float, float, float]:
@@ -141,7 +143,8 @@ def energy_reductions(
 def _reduction(asked: "_Energies", middle: Estimate, least: Estimate, most: Estimate, p: float) -> Ratio:
     method = f"{middle.method}, widened by the meter's resolution"
     ends = (middle.value, least.low, most.high, middle.confidence, method, middle.count)
-    return Ratio(*ends, over=asked.over, quantity="energy reduction", p=p)
+    launches = len(set(asked.launches))
+    return Ratio(*ends, over=asked.over, quantity="energy reduction", p=p, launches=launches)
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
@@ -223,6 +226,7 @@ def paired_ratios(
             quantity=quantity,
             p=next(likely) if one is None else one.p,
             typical=None if one is None else (one.value, one.low, one.high),
+            launches=len(set(asked.launches)),
         )
         for asked, found, one in zip(many, medians, told, strict=True)
     ]

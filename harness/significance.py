@@ -10,9 +10,9 @@ The test is therefore Student's t on the logarithms, made to last on a real mach
                  D. McLaughlin 1963), so that one disturbed round neither makes nor hides a difference
     neighbours   rounds near in time may be disturbed alike: their correlation widens the standard error; of
                  fewer than five rounds it cannot be seen, and counts as the most that it may be
-    launches     two processes of one program differ a little for as long as they live: an allowance goes into
-                 the standard error, joined by what is seen between three launches or more (G. Smyth 2004, whose
-                 prior variance the allowance is), or in place of it what is seen, where chance hardly explains it
+    launches     two processes of one program differ a little for as long as they live: an allowance is in
+                 the standard error, joined by what three launches or more show (as G. Smyth 2004 joins a
+                 prior variance with a sample's), or in its place what they show, if it hardly explains that
 
 What this does on real machines is shown by replay: docs/method.md, "False alarms".
 """
@@ -36,7 +36,7 @@ LAUNCH_SPREAD = 0.01
 """Standard deviation of the ratio of two launches of one program, as allowed for: the upper bound of what
 `python -m harness.cli.null_traces --launches` prints for the committed traces, rounded up to a percent."""
 
-LAUNCH_FREEDOM = 26
+LAUNCH_FREEDOM = 94
 """Degrees of freedom of that figure: the launches that it was measured over, less one for each variant."""
 
 _SEVERAL = 3
@@ -142,8 +142,8 @@ def between_launches(
 ) -> tuple[float, float]:
     """Return what launches add to the variance of the mean, with its freedom.
 
-    That is the allowance. Three launches or more that show more raise it to the mean of both, by freedom; those
-    that show so much more that the allowance explains it in one case of ten only count alone.
+    That is the allowance. Three launches or more that show more raise it to the mean of both, by freedom; if
+    they show so much more that the allowance explains it in one case of ten only, they count alone.
     """
     from scipy.special import fdtri  # scipy.stats takes a second to load
 

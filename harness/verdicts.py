@@ -8,14 +8,19 @@ where the corrected p-value is at most 1 %; the probability of any false one in 
 1 %, however the ratios depend on one another.
 """
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.compare import FAMILY_LEVEL, TOLERANCE, Judgement, Ratio, judge
+from harness.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD, chance
 
 MOST_ROUNDS = 1000
 """What nobody should be told to measure."""
+
+MOST_LAUNCHES = 10
+"""As many launches."""
 
 
 def verdicts(
@@ -66,16 +71,36 @@ def rounds_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
     return found if found <= MOST_ROUNDS else None
 
 
+def launches_wanted(ratio: Ratio, *, level: float = FAMILY_LEVEL) -> int | None:
+    """Return the fewest launches of which processes of one program do not differ so much, None if too many.
+
+    With fewer, no number of rounds tells: what two processes differ by is in all of them.
+    """
+    away = abs(math.log(ratio.told[0]))
+
+    def tell(launches: int) -> bool:
+        between = (LAUNCH_SPREAD**2 / launches, LAUNCH_FREEDOM)
+        return max(ratio.family, 1) * chance(away, between) <= level
+
+    return next((launches for launches in range(1, MOST_LAUNCHES + 1) if tell(launches)), None)
+
+
 def why_too_noisy(ratio: Ratio, *, tolerance: float = TOLERANCE) -> str:
     """Return a sentence on a ratio that is too noisy to judge: what is in the way."""
     _, low, high = ratio.told
     if low <= 1 <= high or ratio.p is None:
         beyond = f"{100 * tolerance:.0f} %"
         return f"too noisy to say: the interval holds both no change and a change beyond {beyond}."
-    needed = rounds_wanted(ratio)
-    more = f"about {needed} rounds would tell" if needed else "measure on a quieter machine"
     among = f" among {ratio.family} comparisons" if ratio.family > 1 else ""
-    return f"too noisy to say: chance alone shows as much{among} too often; {more}."
+    return f"too noisy to say: chance alone shows as much{among} too often; {_what_would_tell(ratio)}."
+
+
+def _what_would_tell(ratio: Ratio) -> str:
+    launches, rounds = launches_wanted(ratio), rounds_wanted(ratio)
+    if launches and launches > ratio.launches:
+        differ = "two processes of one program may differ so much"
+        return f"{differ}, and {launches} launches of each would tell (--launches {launches})"
+    return f"about {rounds} rounds would tell" if rounds else "measure on a quieter machine"
 
 
 def by_requests(ratio: Ratio) -> str | None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.compare import Ratio
-from harness.verdicts import holm, in_family, rounds_wanted, verdicts, why_too_noisy
+from harness.verdicts import holm, in_family, launches_wanted, rounds_wanted, verdicts, why_too_noisy
 
 
 def a_ratio(p: float | None, value: float = 1.5, low: float = 1.4, high: float = 1.6) -> Ratio:
@@ -63,3 +63,15 @@ def test_it_is_said_how_many_rounds_would_tell() -> None:
     assert "quieter machine" in why_too_noisy(a_ratio(0.99))
     assert why_too_noisy(a_ratio(0.5, 1.0, 0.9, 1.1)).endswith("a change beyond 2 %.")
     assert why_too_noisy(a_ratio(None, math.nan, math.nan, math.nan)).startswith("too noisy to say")
+
+
+def test_where_two_processes_may_differ_as_much_more_launches_are_advised_not_more_rounds() -> None:
+    """3 % is 2.96 times the allowance: p is 0.004, and 0.08 among 20. Of two launches it is 4.2 times."""
+    small = a_ratio(0.08, 1.03, 1.029, 1.031)
+    assert launches_wanted(small) == 1
+    assert launches_wanted(replace(small, family=20)) == 2
+    assert launches_wanted(replace(small, family=20, value=1 / 1.03)) == 2
+    assert launches_wanted(replace(small, value=1.0001)) is None
+    said = why_too_noisy(replace(small, family=20))
+    assert said.endswith("may differ so much, and 2 launches of each would tell (--launches 2).")
+    assert "rounds would tell" in why_too_noisy(replace(small, family=20, launches=2))

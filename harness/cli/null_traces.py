@@ -68,9 +68,9 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
     lines = [
         f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
     ]
-    for name, part in _parts({"quiet": quiet, "disturbed": disturbed}).items():
+    for kind, part in _parts({"quiet": quiet, "disturbed": disturbed}).items():
         several = len(set(part[0].launch)) > 1
-        sizes = sorted({1, family})
+        sizes, name = sorted({1, family}), f"{kind} ({len(part)} {'trace' if len(part) == 1 else 'traces'})"
         rows = study_launches(part, LAUNCHES, sizes, times) if several else study(part, COUNTS, sizes, times)
         for size in sizes:
             lines += ["", *_table(name, [row for row in rows if row.family == size], size)]

@@ -9,9 +9,11 @@ with large pages) does not average out over its rounds; another launch shows ano
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
+from harness.estimate import Floats
 from harness.pairs import peak_of
 from harness.study.null_test import logs_of
 from harness.study.traces import Trace
@@ -21,6 +23,10 @@ FEWEST = 3
 
 TOLD = 0.01
 """A launch whose own rounds leave more than this uncertain says nothing of launches: it is left out."""
+
+STEADY = 0.05
+"""Where totals of rounds spread by more within a launch (a standard deviation, by quartiles), the machine
+changes, between two speeds for instance, and most pairs agree on its change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +57,21 @@ def between(trace: Trace) -> Between | None:
     ]
     if min(map(len, parts)) < 2:  # noqa: PLR2004 -- noise is seen between two rounds
         return None
+    of = np.asarray(trace.launch)
+    steady = [_spread(np.asarray(trace.wall_ns, dtype=np.float64)[of == one]) <= STEADY for one in launches]
     every = [peak_of(logs, np.zeros(len(logs), dtype=np.int64)) for logs in parts]
-    found = [(peak, variance) for peak, variance in every if variance <= TOLD**2]
+    found = [each for each, told in zip(every, steady, strict=True) if told and each[1] <= TOLD**2]
     if len(found) < FEWEST:
         return None
     seen = float(np.var([peak for peak, _ in found], ddof=1))
     noise = float(np.mean([variance for _, variance in found]))
     return Between(trace.variant, trace.task, len(found), len(launches), seen, noise)
+
+
+def _spread(wall_ns: Floats) -> float:
+    """Return how far the logarithms of ratios of totals [rounds, 2] spread, by quartiles."""
+    low, high = np.percentile(np.log(wall_ns[:, 1] / wall_ns[:, 0]), [25, 75])
+    return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
 
 
 def pooled(found: Sequence[Between]) -> tuple[float, float, int]:

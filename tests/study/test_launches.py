@@ -49,6 +49,17 @@ def test_a_launch_that_its_rounds_do_not_tell_is_left_out() -> None:
     assert (found.launches, found.all, found.spread) == (5, 6, 0.0)
 
 
+def test_a_launch_in_which_the_machine_had_two_speeds_is_left_out() -> None:
+    """In one of six, every other visit of one side takes half as long again: pairs agree, rounds do not."""
+    trace = _of_launches((1.0,) * 6)
+    slow = [
+        (one, round(other * 1.5)) if at % 2 else (one, other) for at, (one, other) in enumerate(trace.wall_ns)
+    ]
+    found = between(replace(trace, wall_ns=(*trace.wall_ns[:25], *slow[25:])))
+    assert found is not None
+    assert (found.launches, found.all) == (5, 6)
+
+
 def test_traces_are_pooled_by_their_launches() -> None:
     """Variances 0.0004 of 3 launches and 0.0001 of 5, less noise of 0.0001: (2 x 0.0003 + 0) / 6 = 0.0001."""
     found = [Between("a", "cb", 3, 12, 0.0004, 0.0001), Between("b", "cb", 5, 5, 0.0001, 0.0001)]

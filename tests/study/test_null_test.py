@@ -178,8 +178,8 @@ def test_traces_of_several_launches_have_tables_of_their_own() -> None:
     lines = report([a_trace(0.005), launched(0.0)], family=5, times=10)
     heads = [line for line in lines if line.endswith(":")]
     assert [head for head in heads if "launches" in head] == [
-        "quiet, one thread, launches of 10 rounds, one comparison:",
-        "quiet, one thread, launches of 10 rounds, 5 comparisons in one family:",
+        "quiet, one thread, launches of 10 rounds (1 trace), one comparison:",
+        "quiet, one thread, launches of 10 rounds (1 trace), 5 comparisons in one family:",
     ]
     assert "         3       30         0.00 %                100.0 %" in lines
 

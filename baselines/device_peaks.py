@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from baselines.c_program import Run, run_command
 from baselines.cuda import synchronise
-from baselines.peaks import Run, run_command
 
 PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 COPIED = 512 * 2**20

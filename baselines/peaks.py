@@ -6,30 +6,16 @@ of a library say what is reached when weights and activations have to come from 
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-COMPILERS = ("cc", "gcc", "clang")
-_TIMEOUT_S = 120
-
-Run = Callable[[Sequence[str]], str]
-"""Runs a command and returns what it prints."""
-
-
-def run_command(words: Sequence[str]) -> str:
-    """Run a command; what it prints comes back, what it complains of does not."""
-    done = subprocess.run(  # noqa: S603 -- our own program, or this interpreter
-        list(words), check=True, capture_output=True, text=True, timeout=_TIMEOUT_S
-    )
-    return done.stdout
+from baselines.c_program import WITHOUT, Run, build, compiler, run_command
 
 
 def measure_cores(
@@ -40,15 +26,13 @@ def measure_cores(
     {"1": {"arithmetic": {"int8": {"instruction", "per_second"}, ...}, "bytes_per_second": {"131072": ...}}}
     Others on the machine only ever make it slower, so the best is the nearest to the limit.
     """
-    compilers = [found for name in _named() if (found := shutil.which(name))]
-    if not compilers:
-        return f"no C compiler ({', '.join(COMPILERS)}) is on PATH, nor named by CC"
-    source = files("baselines") / "kernels" / "peak.c"
-    with tempfile.TemporaryDirectory() as scratch, as_file(source) as path:
-        program = str(Path(scratch) / "peak")
+    command = compiler()
+    if command is None:
+        return WITHOUT
+    with tempfile.TemporaryDirectory() as scratch:
         try:
-            run([compilers[0], "-O3", "-o", program, str(path), "-lpthread"])
-            words = [program, f"{seconds}", *map(str, threads)]
+            program = build(command, "peak", Path(scratch), run)
+            words = [str(program), f"{seconds}", *map(str, threads)]
             runs: list[dict[str, Any]] = [json.loads(run(words)) for _ in range(repeats)]
         except (subprocess.SubprocessError, OSError, ValueError) as problem:
             return f"the program that measures it does not run here ({type(problem).__name__})"
@@ -125,11 +109,6 @@ def _best_time(product: Callable[[], Any], seconds: float, clock: Callable[[], f
         product()
         best = min(best, clock() - started)
     return best
-
-
-def _named() -> tuple[str, ...]:
-    named = os.environ.get("CC")
-    return (named,) if named else COMPILERS
 
 
 def _main(words: Mapping[str, Any]) -> None:

@@ -203,6 +203,13 @@ def load_peaks() -> Peaks:
     return Peaks(measure_cores, measure_products, measure_device)
 
 
+def load_exchange() -> Callable[[int, int], Any]:
+    """Return what starts two CPUs that can be asked how fast they answer each other, given their numbers."""
+    from baselines.exchange import start
+
+    return start
+
+
 @dataclass(frozen=True, slots=True)
 class Handover:
     """How a prepared variant becomes a folder that serves it: the winner, whether there is room, and how."""

@@ -168,7 +168,8 @@ class Round(Facts):
     slice, the median over passes: empty where calls do not follow one another, or one is the whole slice.
     `token_squares` sums the squares of the sequences' lengths. Where requests arrive at a rate, `offered_ns`
     is how long they kept arriving and `late_ns` how late the harness woke up for one, the median. `cycles`
-    and `instructions` are those of the process tree in the window.
+    and `instructions` are those of the process tree in the window. `exchange_ns` is how long the
+    first and the last of the run's CPUs took to answer each other, before the visit.
     """
 
     index: int
@@ -186,6 +187,7 @@ class Round(Facts):
     elsewhere_cpu_ns: int | None = None
     steal_ns: int | None = None
     parent_cpu_ns: int | None = None
+    exchange_ns: int | None = None
     passes: int = 1
     asked_ns: tuple[int, ...] = ()
     token_squares: int | None = None

@@ -16,6 +16,7 @@ import numpy as np
 
 from baselines import operators
 from baselines.artifacts import cache_key, find_or_make, library_versions, link, missing
+from baselines.c_program import COMPILERS, compiler
 from baselines.folder import read_config
 from baselines.labels import label_columns
 from baselines.onnx import OnnxVariant, copy_text_side
@@ -103,8 +104,8 @@ class NativeVariant:
         """Say what the CPU lacks, or that there is no compiler."""
         if native_build.level_of(native_build.flags_here()) is None:
             return "needs a CPU with AVX2 and FMA"
-        if native_build.compiler() is None:
-            return f"needs a C compiler ({', '.join(native_build.COMPILERS)}) on PATH, or named by CC"
+        if compiler() is None:
+            return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
         return self.parent.unavailable() or missing("torch", "transformers")
 
     def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:

@@ -6,8 +6,6 @@ The level is named, not `-march=native`: what the library needs of a CPU is then
 artifact's key.
 """
 
-import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -18,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from baselines.artifacts import find_or_make
+from baselines.c_program import compiler
 from harness.errors import DeviceError
 from harness.system import Artifact, Workshop
 
 LIBRARY = "encoder.so"
 """The library's file in an artifact's folder."""
 
-COMPILERS = ("cc", "gcc", "clang")
 _OPTIONS = (
     *("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-shared", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas"),
@@ -79,12 +77,6 @@ def level_of(flags: Iterable[str]) -> Level | None:
     """Return the best level of a CPU with these flags; None where it has none."""
     have = set(flags)
     return next((level for level in LEVELS if level.needs <= have), None)
-
-
-def compiler() -> str | None:
-    """Return the C compiler that `CC` names, or the first on PATH; None without one."""
-    named = os.environ.get("CC")
-    return next((found for name in ((named,) if named else COMPILERS) if (found := shutil.which(name))), None)
 
 
 def source_sha256() -> str:

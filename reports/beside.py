@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.doubts import foreign_share, observer_share, steal_share
+from harness.doubts import exchange_ends, foreign_share, observer_share, steal_share
 from harness.idle import IdlePower, idle_power
 from harness.record import Observer, Record
 from reports.figures import Figures
@@ -47,7 +47,7 @@ def _idle(record: Record) -> str:
 
 def _conditions(group: Sequence[Figures]) -> str:
     records = [item.record for item in group]
-    return "; ".join([*_shares(records), *_moved(records[0])])
+    return "; ".join([*_shares(records), *_exchanged(records), *_moved(records[0])])
 
 
 def _shares(records: Sequence[Record]) -> Iterator[str]:
@@ -55,6 +55,13 @@ def _shares(records: Sequence[Record]) -> Iterator[str]:
         known = [share for record in records if (share := share_of(record)) is not None]
         if known:
             yield f"{what} at most {_percent(max(known))} of the CPUs (medians over rounds)"
+
+
+def _exchanged(records: Sequence[Record]) -> Iterator[str]:
+    ends = [found for record in records if (found := exchange_ends(record))]
+    if ends:
+        low, high = min(low for low, _ in ends), max(high for _, high in ends)
+        yield f"the CPUs answered each other in {low:.0f} to {high:.0f} ns (10th and 90th percentile)"
 
 
 def _moved(record: Record) -> Iterator[str]:

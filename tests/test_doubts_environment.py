@@ -146,6 +146,36 @@ def test_steal_is_a_doubt() -> None:
     assert doubts(watched(a_record(), steal_ns=0.01)) == ()
 
 
+def exchanged(*trips: tuple[int, float]) -> Record:
+    """Return a record whose CPUs answered in so many ns before rounds of so many ms."""
+    record = a_record(wall_ms=tuple(wall_ms for _, wall_ms in trips))
+    seen = zip(record.rounds, trips, strict=True)
+    rounds = [turn.model_copy(update={"exchange_ns": trip_ns}) for turn, (trip_ns, _) in seen]
+    return record.model_copy(update={"rounds": tuple(rounds)})
+
+
+def test_cpus_that_are_moved_apart_are_a_doubt_where_requests_take_longer_then() -> None:
+    """75 ns next to each other and 10 ms, 345 ns far from it and 16 ms."""
+    near, far = (75, 10.0), (345, 16.0)
+    doubt = the_doubt("cpus-moved", exchanged(near, near, far, near, far, far, near))
+    assert "in 75 ns before some visits and 345 before others" in doubt.sentence
+    assert "took 1.6 times as long" in doubt.sentence
+    assert "--threads 1" in doubt.next_step
+
+
+@pytest.mark.parametrize(
+    "trips",
+    [
+        [(75, 10.0), (345, 10.5)] * 4,  # one thread, or a pool: it does not mind
+        [(75, 10.0), (110, 16.0)] * 4,  # a clock that changes by half moves nothing
+        [(75, 10.0), (345, 16.0)] * 2,  # four rounds
+        [(75, 10.0)] * 6 + [(345, 16.0)],  # apart once
+    ],
+)
+def test_cpus_that_stay_or_do_not_matter_are_no_doubt(trips: list[tuple[int, float]]) -> None:
+    assert "cpus-moved" not in {found.code for found in doubts(exchanged(*trips))}
+
+
 def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
     """On the processor they are nobody's business."""
     conditions = between(board(foreign=2), board(foreign=0))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from harness.doubts import answers, energy, environment, run, timing, window
 from harness.doubts.base import Doubt, EnergyRule, GroupRule, Rule, harness_share, is_null
-from harness.doubts.environment import foreign_share, observer_share, steal_share
+from harness.doubts.environment import exchange_ends, foreign_share, observer_share, steal_share
 from harness.estimate import Unavailable, Windows, energy_windows
 from harness.record import Record
 
@@ -21,6 +21,7 @@ __all__ = [
     "RULES",
     "Doubt",
     "doubts",
+    "exchange_ends",
     "foreign_share",
     "harness_share",
     "is_null",

@@ -1,5 +1,6 @@
 """Doubts about the machine while it measured: what changed, who else worked, what was held back."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,17 @@ LARGE_FOREIGN = 0.05
 
 LARGE_STEAL = 0.01
 """Share of our CPUs that a hypervisor may take: it takes from whoever runs then, which no pairing undoes."""
+
+UNLIKE_TRIPS = 2.0
+"""Slow over fast round trips (90th and 10th percentile) from which on CPUs were moved: clocks change less."""
+
+FEWEST_TRIPS = 5
+
+LARGE_WHEN_APART = 0.1
+"""Share by which requests take longer where CPUs are apart: fewer rounds and unlike slices hide less."""
+
+FEWEST_APART = 2
+"""Rounds of either kind that tell by how much."""
 
 LARGE_WAIT = 0.01
 """Share of the time for which a quota, or memory that is short, may hold us back."""
@@ -89,6 +101,33 @@ def _steal(record: Record) -> Doubt | None:
     )
     step = "Measure at another hour, on a machine of your own, or with more rounds (--rounds)."
     return Doubt("steal", sentence, step)
+
+
+def _cpus_moved(record: Record) -> Doubt | None:
+    ends = exchange_ends(record)
+    if ends is None or ends[1] < UNLIKE_TRIPS * ends[0]:
+        return None
+    low, high = ends
+    slower = _when_apart(record, math.sqrt(low * high))
+    if slower is None or slower < 1 + LARGE_WHEN_APART:
+        return None
+    sentence = (
+        f"{name_of(record)}: its CPUs answered each other in {low:.0f} ns before some visits and {high:.0f} "
+        f"before others, as where a hypervisor moves them, and requests took {slower:.2g} times as long."
+    )
+    step = "Pin the virtual CPUs on their host, or compare with --threads 1 or --instances of one thread."
+    return Doubt("cpus-moved", sentence, step)
+
+
+def _when_apart(record: Record, between_ns: float) -> float | None:
+    """Return a request's time in rounds before which CPUs answered more slowly, over that in the others."""
+    times: dict[bool, list[float]] = {True: [], False: []}
+    for turn in record.rounds:
+        if turn.exchange_ns is not None:
+            times[turn.exchange_ns > between_ns].append(turn.wall_ns / turn.requests)
+    if min(map(len, times.values())) < FEWEST_APART:
+        return None
+    return statistics.median(times[True]) / statistics.median(times[False])
 
 
 def _foreign_on_gpu(record: Record) -> Doubt | None:
@@ -211,6 +250,15 @@ def steal_share(record: Record) -> float | None:
     return _share(record, "steal_ns")
 
 
+def exchange_ends(record: Record) -> tuple[float, float] | None:
+    """Return in how many ns the run's CPUs answered each other, 10th and 90th percentile, or None."""
+    trips = [turn.exchange_ns for turn in record.rounds if turn.exchange_ns is not None]
+    if len(trips) < FEWEST_TRIPS:
+        return None
+    tenths = statistics.quantiles(trips, n=10, method="inclusive")
+    return tenths[0], tenths[-1]
+
+
 def observer_share(record: Record) -> float | None:
     """Return the CPU time of the harness's parent process as a share of the sweep's length, or None."""
     observer = record.observer
@@ -257,6 +305,7 @@ RULES: tuple[Callable[[Record], Doubt | None], ...] = (
     _foreign_load,
     _load_elsewhere,
     _steal,
+    _cpus_moved,
     _foreign_on_gpu,
     _held_back,
     _conditions_changed,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BenchError
+from harness.exchange import Exchange, NoExchange
 from harness.idle import LENGTHS_S, idle_window, why_not
 from harness.sweep.cells import Cell
 from harness.sweep.crew import WARMUP_REQUESTS, Crew
@@ -70,6 +71,7 @@ class Group:
     """When the last round ended or the launch began: starting workers is part of the time it takes."""
     _alive: dict[str, Cell] = field(init=False)
     _look: Look = field(init=False)
+    _exchange: Exchange = field(init=False, default_factory=NoExchange)
 
     def __post_init__(self) -> None:
         """Find out who is still to be measured."""
@@ -93,6 +95,8 @@ class Group:
         first = launches(self.done, self.name)
         if self._nothing_left():
             return
+        if self.plan.device == "cpu":
+            self._exchange = self.machine.exchange(self.plan.cpus)
         try:
             for launch, indexes in enumerate(self._missing(), first):
                 self._launch(launch)
@@ -105,6 +109,7 @@ class Group:
             self._complete()
         finally:
             self._crew.end()
+            self._exchange.end()
 
     def _nothing_left(self) -> bool:
         """Say whether all was measured before the run was interrupted, so that nobody need be loaded."""
@@ -208,10 +213,12 @@ class Group:
         return visits
 
     def _visit(self, cell: Cell, indexes: Sequence[int], index: int) -> dict[str, Any]:
+        trip_ns = self._exchange.ask()  # while all are stopped, and before anybody looks
         with self._crew.turn(cell) as worker:
             before = self._look(worker.pid)
             seen = worker.ask("visit", **self._crew.order(cell, indexes, index))
-            return {**seen, **between(before, self._look(worker.pid))}
+            beside = between(before, self._look(worker.pid))
+            return {**seen, **beside, **({} if trip_ns is None else {"exchange_ns": trip_ns})}
 
     def _idle(self, when: str) -> None:
         """Read the meter while all workers are loaded and stopped, or say why that means nothing."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.device import VISIBLE, check_device
 from harness.errors import MeasurementError
+from harness.exchange import Exchange, exchange_of
 from harness.meters.base import Choice, Meter
 from harness.meters.check import Check
 from harness.record import Host, Memory, Moment, Revision
@@ -73,6 +74,12 @@ def _look(cpus: Sequence[int]) -> Look:
     from harness.kernel import siblings
 
     return Watch(sorted({each for cpu in cpus for each in siblings(cpu) or (cpu,)})).look
+
+
+def _exchange(cpus: Sequence[int]) -> Exchange:
+    from harness.catalog import load_exchange
+
+    return exchange_of(cpus, load_exchange())
 
 
 def _moment(cpus: Sequence[int]) -> Moment:
@@ -165,6 +172,8 @@ class Machine:
     """Which of the driver's boards a device is."""
     open_meter: Callable[[Mapping[str, Any]], Meter] = _open_meter
     look: Callable[[Sequence[int]], Look] = _look
+    exchange: Callable[[Sequence[int]], Exchange] = _exchange
+    """Who answers how fast the first and the last of these CPUs exchange a cache line."""
     moment: Callable[[Sequence[int]], Moment] = _moment
     processes: Callable[[], Mapping[int, tuple[str, float]]] = _processes
     usage: Callable[[], Usage] = usage

@@ -188,7 +188,7 @@ def _round(
     return Round(**shared, **own)
 
 
-_WATCHED = ("watched_ns", "foreign_cpu_ns", "elsewhere_cpu_ns", "steal_ns", "parent_cpu_ns")
+_WATCHED = ("watched_ns", "foreign_cpu_ns", "elsewhere_cpu_ns", "steal_ns", "parent_cpu_ns", "exchange_ns")
 _VISITED = ("position", "requests", "sequences", "tokens", "wall_ns", "cpu_ns", "readings")
 _MAY_BE = ("passes", "token_squares", "offered_ns", "late_ns", "cycles", "instructions", *_WATCHED)
 

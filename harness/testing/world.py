@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.catalog import Catalog
+from harness.exchange import NoExchange
 from harness.meters.base import Choice, Meter
 from harness.perf_events import WorkCounters
 from harness.record import Host, Memory, Moment
@@ -115,6 +116,7 @@ def fake_machine(
         window_ms=lambda _asked: window_ms,  # a clock without noise needs no long windows
         open_meter=open_meter or (lambda spec: open_any(spec, clock)),
         look=look or FakeLook(clock),
+        exchange=lambda _cpus: NoExchange(),
         moment=lambda _cpus: Moment(),
         processes=dict,
         usage=lambda: Usage(wall_ns=clock.now_ns, parent_ns=0, workers_ns=clock.now_ns, pollers=0),

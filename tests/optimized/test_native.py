@@ -18,6 +18,7 @@ from scipy.special import ndtr
 from sequences import sequence
 
 from baselines.batching import pad
+from baselines.c_program import compiler
 from baselines.classifier import load_classifier, runner
 from baselines.narrow import layers_of
 from baselines.operators import CLASSES
@@ -234,7 +235,7 @@ def test_what_c_would_read_beyond_its_end_is_refused(engines: list[Engine], wron
 
 
 def compiled(target: Path, *options: str) -> Library:
-    command = native_build.compiler()
+    command = compiler()
     assert command
     native_build.build(target, options, command)
     return Library(target)
@@ -286,7 +287,7 @@ def test_polynomials_are_the_functions_that_they_stand_for(tmp_path: Path) -> No
     loop = f"void NAME_of(float *x, long n) {{ {loop} }}"
     functions = [loop.replace("NAME", name) for name in ("gelu", "exponential")]
     source.write_text("\n".join(['#include "vectors.h"', *functions]))
-    command = native_build.compiler()
+    command = compiler()
     assert command
     headers = resources.files("optimized") / "kernels"
     words = (
@@ -440,7 +441,7 @@ def test_the_best_level_that_a_cpu_has_is_taken(flags: str, level: str | None) -
 @pytest.mark.parametrize("level", native_build.LEVELS, ids=lambda level: level.name)
 def test_every_level_is_understood_by_the_compiler(level: native_build.Level, tmp_path: Path) -> None:
     """Also those whose instructions this CPU may lack: what cannot run here can be read here."""
-    command = native_build.compiler()
+    command = compiler()
     assert command
     native_build.build(tmp_path / "none.so", (*level.options, "-fsyntax-only", "-Werror"), command)
 
@@ -448,7 +449,7 @@ def test_every_level_is_understood_by_the_compiler(level: native_build.Level, tm
 @needs_compiler
 def test_what_the_compiler_says_is_passed_on(tmp_path: Path) -> None:
     """One line, and what to do."""
-    command = native_build.compiler()
+    command = compiler()
     assert command
     with pytest.raises(DeviceError, match="could not compile it") as caught:
         native_build.build(tmp_path / "broken.so", ("-DPORTABLE=oops",), command)

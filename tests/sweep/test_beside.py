@@ -42,6 +42,30 @@ def test_a_quiet_machine_gives_no_reason_to_doubt_it(tmp_path: Path) -> None:
         assert "foreign-load" not in {doubt.code for doubt in doubts(record)}
 
 
+class Answering:
+    """CPUs that answer in 75 ns, then in 345, and so on, until they are ended."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.ended = False
+
+    def ask(self) -> int:
+        self.asked += 1
+        return 75 if self.asked % 8 < 4 else 345
+
+    def end(self) -> None:
+        self.ended = True
+
+
+def test_cpus_are_asked_before_each_visit_how_fast_they_answer_each_other(tmp_path: Path) -> None:
+    """Seven rounds of four systems are 28 questions, and the answers stand in the rounds."""
+    world, answering = World(tmp_path), Answering()
+    world.machine = replace(world.machine, exchange=lambda _cpus: answering)
+    records = measured(world)
+    assert (answering.asked, answering.ended) == (7 * len(records), True)
+    assert {turn.exchange_ns for record in records for turn in record.rounds} == {75, 345}
+
+
 def test_looking_happens_outside_the_window(tmp_path: Path) -> None:
     """What is watched holds the window and its warm-up, and the window is as long as it was before."""
     for record in measured(World(tmp_path)):

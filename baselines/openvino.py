@@ -1,9 +1,11 @@
 """OpenVINO on the CPU: the exported graph as its own format, in float32 or bfloat16.
 
-A rival with its own best settings: latency hint, one stream, the threads it was given, and the precision said
-aloud, because on CPUs with bfloat16 OpenVINO rounds to it unless told otherwise. It compiles kernels for each
-length that it has not seen yet, tens of milliseconds apiece: so requests are padded to the next of a few
-lengths, and all of these are compiled when the model is loaded, as whoever serves it would do.
+A rival with its own best settings: the threads it was given, and the precision said aloud, because on CPUs
+with bfloat16 OpenVINO rounds to it unless told otherwise. With its latency hint one stream answers a request
+on all threads; with its throughput hint it takes as many requests at once as it asks for, each on a stream
+of its own. It compiles kernels for each length that it has not seen yet, tens of milliseconds apiece: so
+requests are padded to the next of a few lengths, and all of these are compiled when the model is loaded, as
+whoever serves it would do.
 """
 
 import sys
@@ -11,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from baselines.adapter import Adapter
 from baselines.agreement import probes, require_agreement
 from baselines.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions
-from baselines.batching import Batching, Padded, Run, pad
+from baselines.batching import Batching, Padded, Run, at_once, pad
 from baselines.extras import lacking
 from baselines.folder import read_config
 from baselines.labels import label_columns
@@ -43,6 +45,7 @@ MODEL = "openvino.xml"
 """The model's file in an artifact's folder; its weights lie beside it as `openvino.bin`."""
 
 Precision = Literal["f32", "bf16"]
+Hint = Literal["LATENCY", "THROUGHPUT"]
 
 
 def load_openvino() -> Any:  # noqa: ANN401 -- a module
@@ -64,13 +67,15 @@ class OpenVinoSystem(Adapter):
     def __init__(
         self,
         compiled: Any,  # noqa: ANN401 -- a CompiledModel
+        engine: "Engine",
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
         profiled: Callable[[], Any],
     ) -> None:
-        super().__init__(run_of(compiled), encoder, batching)
+        super().__init__(engine.launch, encoder, batching)
         self._compiled = compiled
+        self._engine = engine
         self._profiled = profiled
         self._facts = facts
 
@@ -92,7 +97,7 @@ class OpenVinoSystem(Adapter):
     def compile_for(self, counts: Callable[[int], Sequence[int]]) -> None:
         """Compile for each length, and for each of so many sequences of it together as `counts` says."""
         spans = "spans" in [each.get_any_name() for each in self._compiled.inputs]
-        warm(self._run, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
+        warm(self._engine.meet, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Return seconds by class of operator, from a model of its own that counts them."""
@@ -111,18 +116,19 @@ class OpenVinoSystem(Adapter):
 
     def close(self) -> None:
         """Release the model."""
-        del self._compiled, self._run
+        del self._compiled, self._engine, self._run
 
 
 @dataclass(frozen=True, slots=True)
 class OpenVinoVariant:
-    """The checkpoint's exported graph in OpenVINO, at `precision`."""
+    """The checkpoint's exported graph in OpenVINO, at `precision`, for latency or for throughput."""
 
     name: str
     summary: str
     precision: Precision
     parent: OnnxVariant = field(default_factory=OnnxVariant)
     tolerance: float = 1e-3  # of a logit against the exported graph, both in float32
+    hint: Hint = "LATENCY"
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the CPU lacks."""
@@ -152,11 +158,16 @@ class OpenVinoVariant:
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> OpenVinoSystem:
         """Compile the model; DeviceError for anything but the CPU."""
-        return open_model(artifact, task, placement, settings, self.precision)
+        return open_model(artifact, task, placement, settings, self.precision, self.hint)
 
 
 def open_model(
-    artifact: Artifact, task: Task, placement: Placement, settings: Settings, precision: Precision
+    artifact: Artifact,
+    task: Task,
+    placement: Placement,
+    settings: Settings,
+    precision: Precision,
+    hint: Hint = "LATENCY",
 ) -> OpenVinoSystem:
     """Compile an artifact's model; config.json and tokenizer.json lie beside it."""
     encoder = TextEncoder(artifact.folder, settings.max_length)
@@ -164,12 +175,13 @@ def open_model(
     known = ("weights", "activations")
     facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
     facts |= work_facts(read_config(artifact.folder))
-    compiled = compile_model(artifact.folder / MODEL, placement, precision)
+    compiled = compile_model(artifact.folder / MODEL, placement, precision, hint)
+    engine: Engine = Streams(compiled) if hint == "THROUGHPUT" else OneStream(compiled)
     widths = widths_up_to(settings.max_length)
-    warm(run_of(compiled), widths, encoder.pad_id, spans=task.head == "span")
+    warm(engine.meet, widths, encoder.pad_id, spans=task.head == "span")
     again = partial(compile_model, artifact.folder / MODEL, placement, precision, profile=True)
-    batching = Batching(settings.batch, encoder.pad_id, columns, widths=widths)
-    return OpenVinoSystem(compiled, encoder, batching, facts, again)
+    batching = Batching(settings.batch, encoder.pad_id, columns, widths=widths, collect=engine.collect)
+    return OpenVinoSystem(compiled, engine, encoder, batching, facts, again)
 
 
 def widths_up_to(max_length: int) -> tuple[int, ...]:
@@ -193,15 +205,20 @@ def warm(
             run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)] * count, pad_id))
 
 
-def compile_model(path: Path, placement: Placement, precision: Precision, *, profile: bool = False) -> Any:  # noqa: ANN401 -- a CompiledModel
-    """Return the model compiled for these threads: one stream, lowest latency, no pinning of its own."""
+def compile_model(
+    path: Path, placement: Placement, precision: Precision, hint: Hint = "LATENCY", *, profile: bool = False
+) -> Any:  # noqa: ANN401 -- a CompiledModel
+    """Return the model compiled for these threads, without pinning of its own.
+
+    For latency it has one stream; for throughput as many as it thinks best.
+    """
     if placement.device != "cpu":
         raise DeviceError(
             f"OpenVINO variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
         )
     wanted = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": hint,
+        **({"NUM_STREAMS": "1"} if hint == "LATENCY" else {}),
         "INFERENCE_NUM_THREADS": str(placement.threads),
         "INFERENCE_PRECISION_HINT": precision,
         "ENABLE_CPU_PINNING": "NO",
@@ -209,6 +226,61 @@ def compile_model(path: Path, placement: Placement, precision: Precision, *, pro
     }
     core = load_openvino().Core()
     return core.compile_model(core.read_model(path), "CPU", wanted)
+
+
+class Engine(Protocol):
+    """How a compiled model is given padded batches: `Batching` launches them, then collects all logits."""
+
+    def launch(self, padded: Padded) -> Any:  # noqa: ANN401 -- what `collect` takes
+        """Begin to answer."""
+
+    def collect(self, parts: Sequence[Any]) -> Callable[[], Logits]:
+        """Return what waits for all that was launched, one below the other."""
+
+    def meet(self, padded: Padded) -> Any:  # noqa: ANN401 -- nobody looks at it
+        """Answer it wherever it may be answered later, so that its shape is compiled there."""
+
+
+class OneStream:
+    """One request at a time."""
+
+    collect = staticmethod(at_once)
+
+    def __init__(self, compiled: Any) -> None:  # noqa: ANN401 -- a CompiledModel
+        self.launch = run_of(compiled)
+        self.meet = self.launch
+
+
+class Streams:
+    """As many requests at a time as the plugin asks for; which stream takes one is its own business."""
+
+    def __init__(self, compiled: Any) -> None:  # noqa: ANN401 -- a CompiledModel
+        self._names = [each.get_any_name() for each in compiled.inputs]
+        self._queue = load_openvino().AsyncInferQueue(compiled)
+        self._queue.set_callback(_keep)
+
+    def launch(self, padded: Padded) -> list[Logits]:
+        """Begin to answer as soon as a stream is free; the logits will be in the list."""
+        arrays, answer = padded.arrays(), list[Logits]()
+        self._queue.start_async({name: arrays[name] for name in self._names}, userdata=answer)
+        return answer
+
+    def collect(self, parts: Sequence[list[Logits]]) -> Callable[[], Logits]:
+        """Return what waits until all streams are free."""
+
+        def waited() -> Logits:
+            self._queue.wait_all()
+            return np.concatenate([logits for part in parts for logits in part])
+
+        return waited
+
+    def meet(self, padded: Padded) -> Logits:
+        """Answer it so often at once that no stream is left out."""
+        return self.collect([self.launch(padded) for _ in range(2 * len(self._queue))])()
+
+
+def _keep(request: Any, answer: list[Logits]) -> None:  # noqa: ANN401 -- an InferRequest
+    answer.append(np.array(request.get_output_tensor().data, dtype=np.float32))
 
 
 def save_model(model: Any, path: Path) -> None:  # noqa: ANN401 -- an openvino.Model
@@ -246,4 +318,10 @@ def _property(compiled: Any, name: str) -> str:  # noqa: ANN401 -- a CompiledMod
 VARIANTS = (
     OpenVinoVariant("openvino-fp32", "OpenVINO fp32, no padding (extra openvino)", "f32"),
     OpenVinoVariant("openvino-bf16", "OpenVINO bfloat16, no padding (extra openvino)", "bf16"),
+    OpenVinoVariant(
+        "openvino-fp32-throughput", "OpenVINO fp32, requests side by side", "f32", hint="THROUGHPUT"
+    ),
+    OpenVinoVariant(
+        "openvino-bf16-throughput", "OpenVINO bfloat16, requests side by side", "bf16", hint="THROUGHPUT"
+    ),
 )

@@ -22,6 +22,7 @@ from baselines.artifacts import (
 from baselines.onnx import OnnxVariant, copy_text_side
 from baselines.openvino import (
     MODEL,
+    Hint,
     OpenVinoSystem,
     OpenVinoVariant,
     Precision,
@@ -35,6 +36,9 @@ from harness.system import Artifact, Example, Placement, Settings, Sources, Work
 from harness.tasks.base import Task
 from optimized.candidates import Bench, Opener, closeness
 from optimized.static_int8 import calibration_facts, calls, require_training, training_examples
+
+_RECIPE = "openvino-int8"
+"""Whatever a variant is called: how requests are taken is no part of the artifact."""
 
 _VERSION = 1
 _LIBRARIES = ("openvino", "nncf")
@@ -50,6 +54,7 @@ class OpenVinoInt8Variant:
         default_factory=lambda: OpenVinoVariant("openvino-fp32", "", "f32", OnnxVariant())
     )
     calibration: int = 64
+    hint: Hint = "LATENCY"
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
@@ -62,14 +67,14 @@ class OpenVinoInt8Variant:
         libraries = library_versions(*_LIBRARIES)
         shared = {"libraries": libraries, "cpu": cpu_flags(), "max_length": settings.max_length}
         drawn = {"calibration": self.calibration, "training": sources.training_sha256}
-        key = cache_key(self.name, _VERSION, task, [parent.key], **shared, **drawn)
+        key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **drawn)
         examples = training_examples(sources, self.calibration, self.name)
         bench = Bench(self.name, task, sources.trial, settings, workshop)
 
         def make(folder: Path) -> dict[str, Any]:
             facts = _calibrate(parent, folder, bench, examples, sources.training_sha256)
             named = {
-                "recipe": self.name,
+                "recipe": _RECIPE,
                 "version": _VERSION,
                 "parents": [parent.key],
                 "libraries": libraries,
@@ -82,7 +87,7 @@ class OpenVinoInt8Variant:
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> OpenVinoSystem:
         """Compile the model; DeviceError for anything but the CPU."""
-        return open_model(artifact, task, placement, settings, _rest())
+        return open_model(artifact, task, placement, settings, _rest(), self.hint)
 
 
 def load_nncf() -> Any:  # noqa: ANN401 -- a module

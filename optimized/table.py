@@ -22,8 +22,11 @@ def variants() -> tuple[Variant, ...]:
     quantised = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), CTranslate2Int8Variant())
     rounded = (NativeVariant(), *quantised)
     # float32 last: what is left where nothing rounded is close enough
-    fastest = FastestVariant((TunedVariant(), *rounded, *openvino.VARIANTS[1:], FusedVariant()))
+    fastest = FastestVariant((TunedVariant(), *rounded, openvino.VARIANTS[1], FusedVariant()))
     batched = (*pytorch.SORTED, *packed.VARIANTS, *captured.VARIANTS)
-    together = (BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
+    streams = OpenVinoInt8Variant(
+        "openvino-int8-throughput", "OpenVINO int8, requests side by side", hint="THROUGHPUT"
+    )
+    together = (streams, BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
     mine = (FusedVariant(), *rounded, TunedVariant(), CompiledInt8Variant(), *together, fastest)
     return (*mine, *EARLY_EXIT, *TOKENS, *pytorch.HALF_PRECISION, *batched)

@@ -20,6 +20,9 @@ _ENGINES = {
     "openvino-fp32": "OpenVINO fp32",
     "openvino-bf16": "OpenVINO bfloat16",
     "openvino-int8": "OpenVINO int8 (NNCF)",
+    "openvino-fp32-throughput": "OpenVINO fp32, throughput hint",
+    "openvino-bf16-throughput": "OpenVINO bfloat16, throughput hint",
+    "openvino-int8-throughput": "OpenVINO int8, throughput hint",
     "ctranslate2-fp32": "CTranslate2 fp32",
     "ctranslate2-int8": "CTranslate2 int8, a scale a token",
     "native-int8": "this project's own compiled encoder",
@@ -45,6 +48,7 @@ RIVALS: dict[str, Any] = {
                 "about": "a process a core",
             }
             for name in (*_ENGINES, "fastest")
+            if not name.endswith("-throughput")  # one thread has one stream
         ),
     ],
 }

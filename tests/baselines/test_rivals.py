@@ -24,7 +24,7 @@ from optimized.compiled_int8 import CompiledInt8Variant
 from optimized.openvino_int8 import OpenVinoInt8Variant
 
 COMPILED, COMPILED_BF16, INT8 = compiled.VARIANTS
-OPENVINO_FP32, OPENVINO_BF16 = openvino.VARIANTS
+OPENVINO_FP32, OPENVINO_BF16, OPENVINO_STREAMS, _ = openvino.VARIANTS
 ASKED = tiny.examples(7)
 
 needs_openvino = pytest.mark.skipif(OPENVINO_FP32.unavailable() is not None, reason="extra openvino")
@@ -71,6 +71,37 @@ def test_openvino_in_float32_is_the_same_model(
     assert (said["threads"], said["streams"], said["hint"]) == (1, "1", "LATENCY")
     assert "float" in said["precision"] or said["precision"] == "f32"
     assert said["manifest"]["agreement"]["max_logit_difference"] < 1e-3
+
+
+@needs_openvino
+@pytest.mark.parametrize("batch", [1, 3])
+def test_openvino_for_throughput_gives_each_request_its_own_answer(
+    boolq_folder: Path, shelf: Path, exact: Logits, batch: int
+) -> None:
+    """However streams share requests, answers come in the order asked; the artifact is that for latency."""
+    sources, settings = tiny.sources(boolq_folder), Settings(max_length=32, batch=batch)
+    artifact = OPENVINO_STREAMS.prepare(BOOLQ, sources, settings, tiny.workshop(shelf))
+    assert artifact.key == OPENVINO_FP32.prepare(BOOLQ, sources, settings, tiny.workshop(shelf)).key
+    several = replace(tiny.CPU, threads=2)
+    system = OPENVINO_STREAMS.load(BOOLQ, artifact, several, settings)
+    many = system.predict(system.encode(ASKED * 9)).logits
+    np.testing.assert_allclose(many, np.tile(exact, (9, 1)), atol=1e-3)
+    alone = system.predict(system.encode(ASKED[:1])).logits
+    np.testing.assert_allclose(alone, exact[:1], atol=1e-3)
+    assert system.predict([]).logits.shape == (0, 2)
+    assert (system.describe()["hint"], system.describe()["streams"]) == ("THROUGHPUT", "2")
+    system.close()
+
+
+@needs_openvino
+def test_openvino_int8_for_throughput_is_the_model_for_latency(boolq_folder: Path, shelf: Path) -> None:
+    """One artifact, the same answers."""
+    latency = answers(OpenVinoInt8Variant(calibration=5), calibrated(boolq_folder), shelf)
+    streams = OpenVinoInt8Variant("openvino-int8-throughput", calibration=5, hint="THROUGHPUT")
+    found, said = answers(streams, calibrated(boolq_folder), shelf)
+    assert said["hint"] == "THROUGHPUT"
+    assert said["manifest"] == latency[1]["manifest"]
+    np.testing.assert_allclose(found, latency[0], atol=1e-3)
 
 
 @needs_openvino

@@ -40,6 +40,10 @@ TOLERANCE = 0.02
 FAMILY_LEVEL = 0.01
 """How often a report may call any of its systems different that is not: the level of all verdicts in all."""
 
+OPEN = 1.5
+"""Totals with an interval wider than this factor leave everything open: the machine changed its speed between
+visits, and most pairs may agree on that change, not on one of the systems."""
+
 STRETCHED = 1.7
 """Makes an interval at 95 % one at 99.9 %, were it normal: 3.29 / 1.96."""
 
@@ -235,7 +239,7 @@ def paired_ratios(
 def _told(asked: Asked, found: Estimate, confidence: float) -> Typical | None:
     """Return the ratio of the typical request if the verdict is to look at it."""
     one = typical(asked.requests, asked.launches, confidence) if len(asked.requests) else None
-    if one and _alike(one, found) and one.high / one.low < found.high / found.low:
+    if one and _alike(one, found) and one.high / one.low < found.high / found.low <= OPEN:
         return one
     return None
 

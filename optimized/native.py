@@ -1,9 +1,10 @@
 """int8 in an encoder of our own: one compiled pass per layer, no padding, and a scale for each token.
 
 What libraries leave between their operators is gone: rows are rounded where they are made, a block of them
-goes through the whole layer while it is in the cache, and threads wait for one another once a layer. With a
-scale for each token (as in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, section 3) an answer does not
-depend on what it is batched with. Of the last layer only what the head reads is computed.
+goes through the whole layer while it is in the cache, and threads wait for one another once a layer. Short
+sequences of a call go together, one behind the other (`kernels/encoder.c`: a pack). With a scale for each
+token (as in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, section 3) an answer does not depend on what it is
+packed with. Of the last layer only what the head reads is computed.
 """
 
 import time
@@ -43,7 +44,7 @@ from optimized.checks import BATCH, batch_dependence, require_closeness
 from optimized.native_engine import CLASSES, Engine, Library, facts_of
 from optimized.native_layout import Facts
 
-_VERSION = 2
+_VERSION = 3
 _WEIGHTS = "encoder.safetensors"
 _LIBRARIES = ("torch", "transformers", "safetensors")
 
@@ -221,7 +222,7 @@ def _facts(
         "engine_version": str(_VERSION),
         "threads": placement.threads,
         "padding": "none",
-        "batch": "sequences of a call side by side, one a thread, the longest first",
+        "batch": "whole sequences of a call to each thread, the longest first, short ones packed",
         "last_layer": "all tokens" if spans else "the first token, which the head reads",
         "graph_bytes": manifest["bytes"],
         **work_facts(config, last_whole=spans),

@@ -77,7 +77,7 @@ class Library:
         self.calls.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
         self.calls.encoder_spent.argtypes = (_POINTER, _POINTER)
         self.calls.encoder_close.argtypes = (_POINTER,)
-        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
+        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 7)
 
 
 class Engine:
@@ -105,7 +105,8 @@ class Engine:
         spans = np.array([each.spans for each in sequences], np.int32) if self._facts.spans else None
         self._check(lengths, ids, segments, spans)
         order = np.argsort(-lengths, kind="stable").astype(np.int32)
-        arrays = (ids, segments, offsets, order, spans, logits)
+        edges = np.empty(len(sequences) + 1, np.int32)
+        arrays = (ids, segments, offsets, order, spans, logits, edges)
         self._library.calls.encoder_answer(self._handle, len(sequences), *map(_address, arrays))
         return logits
 

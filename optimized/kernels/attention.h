@@ -139,7 +139,7 @@ INLINE float fold(const float *units, long tokens, float *folded) {
   floats high = all(0);
   for (long at = 0; at < tokens; at += LANES) high = larger(high, first(tokens - at, load(units + at), all(0)));
   float most = fminf(32767, floorf(2147483647.0f / VALUE_MAX / tokens - 1)), lift = max_of(high) / most, by = finer_of(lift);
-  for (long at = 0; at < tokens; at += LANES) store(folded + at, load(units + at) * by);
+  for (long at = 0; at < tokens; at += LANES) store(folded + at, first(tokens - at, load(units + at) * by, all(0)));
   return lift;
 }
 

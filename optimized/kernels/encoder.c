@@ -1,10 +1,11 @@
-/* An encoder of BERT's kind and its head, in int8, for one sequence at a time, without padding.
+/* An encoder of BERT's kind and its head, in int8, without padding.
 
    Rows (tokens) go through a layer in blocks that stay in the cache: attention, its output, both halves of the
    feed-forward part, and the next layer's queries, keys and values, before the next block begins. Threads share the rows
-   of a sequence and wait for one another once a layer; where there are as many sequences as threads, each thread takes a
-   whole one at a time, the longest first, and nobody waits. Where the head reads only the first token, the last layer
-   computes that token alone: the others' results would be read by nobody.
+   of a sequence and wait for one another once a layer; where there are as many sequences as threads, each thread takes
+   whole ones, the longest first, and nobody waits. It takes a pack of them, one behind the other: short ones alone would
+   read all weights for a few rows. Where the head reads only the first token, the last layer computes that token alone:
+   the others' results would be read by nobody.
 
    What is not a linear map of a layer (embeddings, softmax, normalisation, the head) is float32; attention's own products are of 16 bits. */
 
@@ -29,7 +30,7 @@ typedef struct {
   const Layer *layer;
 } Model;
 
-/* What the threads of one sequence share: this layer's keys and values are read while the next one's are written */
+/* What the threads of one pack share: this layer's keys and values are read while the next one's are written */
 typedef struct {
   float *hidden, *pooled;
   Whole queries, keys[2], values[2];
@@ -58,9 +59,19 @@ typedef struct {
   const int32_t *ids, *segments, *order, *spans;
   const int64_t *offsets;
   float *logits;
+  int32_t *edges; /* pack i holds the sequences order[edges[i]..edges[i + 1]] */
+  long packs;
   Meeting meeting;
   atomic_long next;
 } Call;
+
+/* Sequences that go through the layers together. Each begins at an even row, for two rows of values are one of pairs: behind an odd
+   number of tokens lies a row that no other reads, and that the last one lacks. */
+typedef struct {
+  const Call *call;
+  const int32_t *which;
+  long count;
+} Pack;
 
 enum { NO_DENSE, DENSE_TANH, DENSE_RELU, DENSE_GELU };
 
@@ -80,6 +91,23 @@ static void normalise_rows(float *rows, long stride, long count, long width, con
   done(desk, NORMALISATION);
 }
 
+static long tokens_of(const Call *call, long which) { return call->offsets[which + 1] - call->offsets[which]; }
+
+static long rows_of(const Pack *pack) {
+  long rows = 0;
+  for (long i = 0; i < pack->count; i++) rows = padded(rows, 2) + tokens_of(pack->call, pack->which[i]);
+  return rows;
+}
+
+/* The part of rows from..to that is a sequence's, counted from its `start` */
+typedef struct {
+  long low, high;
+} Part;
+
+static Part part_of(long start, long tokens, long from, long to) {
+  return (Part){(from > start ? from : start) - start, (to < start + tokens ? to : start + tokens) - start};
+}
+
 static void embed(const Engine *engine, const int32_t *ids, const int32_t *segments, float *hidden, long from, long to) {
   const Model *model = engine->model;
   long width = model->hidden;
@@ -89,6 +117,17 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
     const float *type = model->types + (segments[row] < model->segments ? segments[row] : 0) * width;
     for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
     normalise(out, width, model->gain, model->shift, model->epsilon);
+  }
+}
+
+static void embed_rows(const Engine *engine, const Pack *pack, float *hidden, long from, long to) {
+  long start = 0;
+  for (long i = 0; i < pack->count; i++) {
+    long at = pack->call->offsets[pack->which[i]], tokens = tokens_of(pack->call, pack->which[i]);
+    Part part = part_of(start, tokens, from, to);
+    embed(engine, pack->call->ids + at, pack->call->segments + at, hidden + start * engine->hidden_stride, part.low, part.high);
+    start += padded(tokens, 2);
+    if (tokens & 1 && start <= to) memset(hidden + (start - 1) * engine->hidden_stride, 0, engine->hidden_stride * sizeof *hidden);
   }
 }
 
@@ -134,16 +173,45 @@ static void project(const Engine *engine, const Layer *layer, Table *table, Desk
   done(desk, ATTENTION);
 }
 
-/* The rest of the layer for rows from..to */
-static void advance(const Engine *engine, const Layer *layer, Table *table, Desk *desk, int side, long tokens, long from, long to) {
-  const Model *model = engine->model;
-  long rows = to - from, stride = engine->hidden_stride;
-  float *hidden = table->hidden + from * stride;
-  Whole queries = {table->queries.pairs + from * engine->pair_stride, table->queries.units + from};
-  Asked asked = {tokens, layer->head_size, layer->heads, queries, table->keys[side], table->values[side],
-                 engine->pair_stride, engine->key_stride, engine->inner_stride};
-  attend(&asked, rows, desk->scores, desk->wide, engine->wide_stride);
+/* What rows low..high of the sequence that begins at row `start` find in it */
+static void attend_rows_of(const Engine *engine, const Layer *layer, const Table *table, Desk *desk, int side, long start, long tokens, Part part, float *out) {
+  long first = start + part.low;
+  Whole queries = {table->queries.pairs + first * engine->pair_stride, table->queries.units + first};
+  Whole keys = {table->keys[side].pairs + start, table->keys[side].units + start};
+  Whole values = {table->values[side].pairs + start / 2 * engine->inner_stride, table->values[side].units + start};
+  Asked asked = {tokens, layer->head_size, layer->heads, queries, keys, values, engine->pair_stride, engine->key_stride, engine->inner_stride};
+  attend(&asked, part.high - part.low, desk->scores, out, engine->wide_stride);
+}
+
+/* The same for rows from..to of a pack; a sequence may write a few rows of the next one, which then writes its own */
+static void attend_pack(const Engine *engine, const Layer *layer, const Pack *pack, const Table *table, Desk *desk, int side, long from, long to) {
+  long start = 0;
+  for (long i = 0; i < pack->count && start < to; i++) {
+    long tokens = tokens_of(pack->call, pack->which[i]);
+    Part part = part_of(start, tokens, from, to);
+    if (part.low < part.high)
+      attend_rows_of(engine, layer, table, desk, side, start, tokens, part, desk->wide + (start + part.low - from) * engine->wide_stride);
+    start += padded(tokens, 2);
+  }
   done(desk, ATTENTION);
+}
+
+/* The same for the first row of each sequence; what these rows held goes to the first rows of `hidden` */
+static void attend_firsts(const Engine *engine, const Layer *layer, const Pack *pack, const Table *table, Desk *desk, int side) {
+  long start = 0, stride = engine->hidden_stride;
+  for (long i = 0; i < pack->count; i++) {
+    long tokens = tokens_of(pack->call, pack->which[i]);
+    attend_rows_of(engine, layer, table, desk, side, start, tokens, (Part){0, 1}, desk->wide + i * engine->wide_stride);
+    if (i) memcpy(table->hidden + i * stride, table->hidden + start * stride, stride * sizeof *table->hidden);
+    start += padded(tokens, 2);
+  }
+  done(desk, ATTENTION);
+}
+
+/* The rest of the layer for `rows` rows, of which `wide` holds what attention found */
+static void advance(const Engine *engine, const Layer *layer, Desk *desk, float *hidden, long rows) {
+  const Model *model = engine->model;
+  long stride = engine->hidden_stride;
   round_rows(desk->wide, engine->wide_stride, rows, layer->out.inputs, desk);
   product(RESIDUAL, &layer->out, &desk->rounded, rows, hidden, stride);
   done(desk, LINEARS);
@@ -178,9 +246,9 @@ static void dense(const float *map, const float *bias, const float *in, long inp
   }
 }
 
-static void head(const Engine *engine, const Table *table, const int32_t *spans, float *logits) {
+/* Logits of a sequence whose first row, or all of whose rows, begin at `features` */
+static void head(const Engine *engine, const Table *table, const float *features, const int32_t *spans, float *logits) {
   const Model *model = engine->model;
-  const float *features = table->hidden;
   long width = model->hidden;
   if (model->spans) { /* the largest of each span's tokens, the spans side by side */
     float *out = table->pooled;
@@ -188,7 +256,7 @@ static void head(const Engine *engine, const Table *table, const int32_t *spans,
       for (long i = 0; i < model->hidden; i++) {
         out[i] = -3.4028235e38f;
         for (long row = spans[2 * span]; row < spans[2 * span + 1]; row++)
-          out[i] = MAX_OF(out[i], table->hidden[row * engine->hidden_stride + i]);
+          out[i] = MAX_OF(out[i], features[row * engine->hidden_stride + i]);
       }
     features = table->pooled, width *= model->spans;
   }
@@ -197,6 +265,18 @@ static void head(const Engine *engine, const Table *table, const int32_t *spans,
     features = table->pooled, width = model->dense_outputs;
   }
   dense(model->label, model->label_bias, features, width, model->labels, NO_DENSE, logits);
+}
+
+static void heads(const Engine *engine, const Pack *pack, const Table *table) {
+  const Model *model = engine->model;
+  const Call *call = pack->call;
+  long row = 0;
+  for (long i = 0; i < pack->count; i++) {
+    long which = pack->which[i];
+    const int32_t *spans = model->spans ? call->spans + which * 2 * model->spans : NULL;
+    head(engine, table, table->hidden + row * engine->hidden_stride, spans, call->logits + which * model->labels);
+    row += model->spans ? padded(tokens_of(call, which), 2) : 1;
+  }
 }
 
 /* How many of `rows` go together: as many as in any other block, for a small last one reads all weights for little */
@@ -208,46 +288,71 @@ static long block_of(long rows) {
 /* Where a thread's rows begin: two rows of values are one of pairs, which no two threads may write */
 static long share_of(long rows, long number, long size) { return number == size ? rows : rows * number / size & ~1L; }
 
-/* One thread's part of one sequence: rows are shared among `meeting->size` threads */
-static void answer(const Engine *engine, const Call *call, Meeting *meeting, Table *table, Desk *desk, long which, int number) {
+/* One thread's part of one pack: rows are shared among `meeting->size` threads */
+static void answer(const Engine *engine, const Pack *pack, Meeting *meeting, Table *table, Desk *desk, int number) {
   const Model *model = engine->model;
-  const int32_t *ids = call->ids + call->offsets[which], *segments = call->segments + call->offsets[which];
-  long tokens = call->offsets[which + 1] - call->offsets[which];
-  long begin = share_of(tokens, number, meeting->size), end = share_of(tokens, number + 1, meeting->size);
+  long rows = rows_of(pack), begin = share_of(rows, number, meeting->size), end = share_of(rows, number + 1, meeting->size);
   long block = block_of(end - begin);
+  int whole = model->layers - !model->spans, depth = 0; /* layers that all rows go through, or all but the first ones */
   desk->last = __builtin_ia32_rdtsc();
-  embed(engine, ids, segments, table->hidden, begin, end);
+  embed_rows(engine, pack, table->hidden, begin, end);
   done(desk, REST);
   for (long from = begin; from < end; from += block)
     project(engine, model->layer, table, desk, 0, from, from + block < end ? from + block : end);
-  for (int depth = 0; depth < model->layers; depth++) {
-    int last = depth + 1 == model->layers;
-    long stop = last && !model->spans ? (number == 0 ? 1 : begin) : end; /* the first token alone, or all */
+  for (; depth < whole; depth++) {
+    const Layer *layer = model->layer + depth;
     meet(meeting);
     done(desk, REST);
-    for (long from = begin; from < stop; from += block) {
-      long to = from + block < stop ? from + block : stop;
-      advance(engine, model->layer + depth, table, desk, depth & 1, tokens, from, to);
-      if (!last) project(engine, model->layer + depth + 1, table, desk, ~depth & 1, from, to);
+    for (long from = begin; from < end; from += block) {
+      long to = from + block < end ? from + block : end;
+      attend_pack(engine, layer, pack, table, desk, depth & 1, from, to);
+      advance(engine, layer, desk, table->hidden + from * engine->hidden_stride, to - from);
+      if (depth + 1 < model->layers) project(engine, layer + 1, table, desk, ~depth & 1, from, to);
     }
   }
-  if (model->spans) meet(meeting);
-  if (number == 0) head(engine, table, call->spans ? call->spans + which * 2 * model->spans : NULL, call->logits + which * model->labels);
+  meet(meeting);
+  done(desk, REST);
+  if (number == 0) {
+    if (depth < model->layers) {
+      attend_firsts(engine, model->layer + depth, pack, table, desk, depth & 1);
+      advance(engine, model->layer + depth, desk, table->hidden, pack->count);
+    }
+    heads(engine, pack, table);
+  }
   meet(meeting); /* the table is free again */
   done(desk, REST);
 }
 
 static void share_rows(void *job, int number) {
   Call *call = job;
-  for (long at = 0; at < call->count; at++)
-    answer(call->engine, call, &call->meeting, call->engine->tables, call->engine->desks + number, call->order[at], number);
+  for (long at = 0; at < call->count; at++) {
+    Pack one = {call, call->order + at, 1};
+    answer(call->engine, &one, &call->meeting, call->engine->tables, call->engine->desks + number, number);
+  }
 }
 
-static void share_sequences(void *job, int number) {
+static void share_packs(void *job, int number) {
   Call *call = job;
   Meeting alone = {.size = 1};
-  for (long at; (at = atomic_fetch_add(&call->next, 1)) < call->count;)
-    answer(call->engine, call, &alone, call->engine->tables + number, call->engine->desks + number, call->order[at], 0);
+  for (long at; (at = atomic_fetch_add(&call->next, 1)) < call->packs;) {
+    Pack pack = {call, call->order + call->edges[at], call->edges[at + 1] - call->edges[at]};
+    answer(call->engine, &pack, &alone, call->engine->tables + number, call->engine->desks + number, 0);
+  }
+}
+
+/* Pack sequences in their order, a block at most: more rows gain nothing. Towards the end packs get smaller, so that no thread is left
+   with much while others wait. */
+static void pack_all(Call *call, int threads) {
+  long left = call->offsets[call->count], at = 0;
+  while (at < call->count) {
+    long room = threads > 1 && left / (2 * threads) < BLOCK ? left / (2 * threads) : BLOCK, rows = 0;
+    call->edges[call->packs++] = at;
+    do {
+      long tokens = tokens_of(call, call->order[at++]);
+      rows = padded(rows, 2) + tokens, left -= tokens;
+    } while (at < call->count && padded(rows, 2) + tokens_of(call, call->order[at]) <= room);
+  }
+  call->edges[call->packs] = at;
 }
 
 #define EXPORT __attribute__((visibility("default")))
@@ -308,11 +413,12 @@ static long widest(const Model *model) {
   return most;
 }
 
-/* An engine for sequences of at most `most` tokens; NULL where memory or threads are lacking. It reads `model` until closed. */
+/* An engine for sequences of `most` tokens at most; NULL where memory or threads are lacking. It reads `model` until closed. */
 EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
   Engine *engine = calloc(1, sizeof *engine);
   if (!engine) return NULL;
-  long inner = 0, behind = SIDE * LANES;
+  long inner = 0, behind = SIDE * LANES, rows = BLOCK + FEW;
+  most = MAX_OF(most, BLOCK);
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
   engine->model = model, engine->hidden_stride = padded(model->hidden, LANES) + behind;
   engine->inner_stride = padded(inner, LANES) + behind, engine->pair_stride = padded(inner / 2, LANES) + behind;
@@ -327,7 +433,7 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
     desk->rounded.stride = engine->wide_stride;
     whole = room(&table->hidden, most * engine->hidden_stride, 4) && seats(&table->queries, (most + FEW) * engine->pair_stride, most) &&
             room(&table->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + behind, 4) &&
-            room(&desk->rounded.bytes, BLOCK * engine->wide_stride, 1) && room(&desk->wide, BLOCK * engine->wide_stride, 4) &&
+            room(&desk->rounded.bytes, BLOCK * engine->wide_stride, 1) && room(&desk->wide, rows * engine->wide_stride, 4) &&
             room(&desk->scores, (TOKENS + 1) * engine->key_stride, 4);
     for (int side = 0; side < 2 && whole; side++)
       whole = seats(table->keys + side, (inner / 2 + 1) * engine->key_stride, most) &&
@@ -339,12 +445,13 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
 }
 
 /* Answer `count` sequences, whose ids lie one behind the other: sequence i at offsets[i]..offsets[i + 1]. `order` says which
-   comes first; `spans` holds [count][spans][start, end]; logits are [count][labels]. */
+   comes first; `spans` holds [count][spans][start, end]; logits are [count][labels]; `edges`, [count + 1], is written to. */
 EXPORT void encoder_answer(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
-                           const int32_t *order, const int32_t *spans, float *logits) {
+                           const int32_t *order, const int32_t *spans, float *logits, int32_t *edges) {
   int threads = engine->crew->size;
   Call call = {.engine = engine, .count = count, .ids = ids, .segments = segments, .order = order, .spans = spans,
-               .offsets = offsets, .logits = logits, .meeting = {.size = threads}};
-  if (count < threads || threads == 1) together(engine->crew, share_rows, &call);
-  else together(engine->crew, share_sequences, &call);
+               .offsets = offsets, .logits = logits, .edges = edges, .meeting = {.size = threads}};
+  pack_all(&call, threads);
+  if (count < threads) together(engine->crew, share_rows, &call);
+  else together(engine->crew, share_packs, &call);
 }

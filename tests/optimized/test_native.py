@@ -194,16 +194,36 @@ def engines(library: Library) -> Any:
         engine.close()
 
 
+few = st.lists(st.integers(1, 128), min_size=1, max_size=9)
+many = st.lists(st.integers(1, 30), min_size=20, max_size=60)
+"""Lengths of sequences; so many short ones fill several packs."""
+
+
 @needs_compiler
-@settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(lengths=st.lists(st.integers(1, 128), min_size=1, max_size=9))
+@settings(deadline=None, max_examples=24, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=few | many)
 def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], lengths: list[int]) -> None:
-    """One by one or together, on one thread or three, rows shared or sequences: the same logits."""
+    """One by one or packed, on one thread or three, rows shared or sequences: the same logits."""
     asked = [sequence(length, seed=at) for at, length in enumerate(lengths)]
     alone = np.concatenate([engines[0].answer([each]) for each in asked])
     for engine in engines:
         assert np.array_equal(engine.answer(asked), alone)
         assert np.array_equal(engine.answer(asked[:1]), alone[:1])
+
+
+@needs_compiler
+@pytest.mark.parametrize("width", [32, 64])
+def test_packed_spans_are_those_of_their_own_sequence(width: int, tmp_path: Path) -> None:
+    """Spans of odd and even sequences, in packs of at most 24 rows and of 192: as alone."""
+    library = compiled(tmp_path / "portable.so", f"-DPORTABLE={width}", "-O1")
+    asked = [sequence(length, seed=length, spans=True) for length in (9, 2, 5, 7, 31, 4, 3, 11)]
+    for threads in (1, 2):
+        engine = Engine(
+            library, *extract(encoders.model_of("bert", WIC), library.layout, "tiny"), threads, 64
+        )
+        alone = np.concatenate([engine.answer([each]) for each in asked])
+        assert np.array_equal(engine.answer(asked), alone)
+        engine.close()
 
 
 @needs_compiler

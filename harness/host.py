@@ -202,13 +202,13 @@ def _memory_habits(root: Path) -> dict[str, Any]:
 def settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment's settings of threads, kernels and allocators, base names in place of paths."""
     return {
-        name: _base_names(value)
+        name: base_names(value)
         for name, value in sorted(environ.items())
         if name.startswith(SETTINGS) and name not in OVERRIDDEN
     }
 
 
-def _base_names(value: str) -> str:
+def base_names(value: str) -> str:
     """Return a value without folders: `LD_PRELOAD` is a list of paths, parted by colons or blanks."""
     if "/" not in value:
         return value

@@ -78,8 +78,18 @@ def _rungs(ladder: Ladder) -> Table:
         words("over", lambda rung: rung.words.over),
         words("instances x threads", lambda rung: rung.placement),
         words("batch", lambda rung: rung.batch, folds=True),
+        *_environment(ladder),
         remarks=[_BATCH],
     )
+
+
+def _environment(ladder: Ladder) -> list[Maker]:
+    """Return the variables that rungs are started with, where any is."""
+    said = {rung.words.name: rung.words.environment for rung in ladder.rungs}
+    if not any(said.values()):
+        return []
+    shown = {name: " ".join(f"{key}={value}" for key, value in each.items()) for name, each in said.items()}
+    return [words("environment", lambda rung: shown[rung.words.name], folds=True)]
 
 
 def _speed(ladder: Ladder) -> Table:

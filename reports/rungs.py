@@ -43,6 +43,7 @@ class Step(BaseModel):
     name: str
     over: str = ""
     about: str = ""
+    environment: dict[str, str] = Field(default_factory=dict)
     reference: Paper | None = None
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from harness.errors import UsageError, unknown_name
+from harness.host import base_names
 from harness.record import Facts
 
 CORES = "cores"
@@ -27,8 +28,9 @@ _PLACEHOLDER = "$"
 class Rung(Facts):
     """One rung: what is done to the model, by which engine it answers, in how many instances.
 
-    `like` takes over recipes, engine, options and instances of an earlier rung unless they are said; `then`
-    adds recipes to the end. `over` is what it is compared with: the rung before, if nothing is said.
+    `like` takes over recipes, engine, options, instances and environment of an earlier rung unless they are
+    said; `then` adds recipes to the end. `over` is what it is compared with: the rung before, if nothing is
+    said.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Rung(Facts):
     engine: str = ""
     options: dict[str, Any] = Field(default_factory=dict)
     instances: int | str = 1
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Variables that its process, and its instances, are started with (harness/sweep/variables.py)."""
     optional: bool = False
     """Whether it is left out, with a word, where its engine cannot run; else the ladder is refused."""
     cascade: tuple[str, ...] = ()
@@ -56,7 +60,14 @@ class Rung(Facts):
             "engine": self.engine,
             "options": self.options,
             **({"stages": list(self.stages)} if self.stages else {}),
+            **({"environment": self.environment} if self.environment else {}),
         }
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a record says of the rung, with base names for paths."""
+        said = self.model_dump(include={"name", "over", "about", "reference"})
+        environment = {name: base_names(value) for name, value in self.environment.items()}
+        return {**said, **({"environment": environment} if environment else {})}
 
     def count(self, cores: int) -> int:
         """Return the instances on so many cores."""
@@ -94,7 +105,7 @@ class Ladder(Facts):
 
     def facts(self) -> dict[str, Any]:
         """Return what a record says of the ladder: names, order and parameters, with base names for paths."""
-        rungs = [rung.model_dump(include={"name", "over", "about", "reference"}) for rung in self.rungs]
+        rungs = [rung.facts() for rung in self.rungs]
         shown = {name: _base_name(value) for name, value in self.parameters.items()}
         return {"name": self.name, "parameters": shown, "rungs": rungs}
 
@@ -191,7 +202,7 @@ def _whole(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
     like = made[rung.like] if rung.like else Rung(name=rung.name)
     taken = {
         name: getattr(rung if name in said else like, name)
-        for name in ("recipes", "engine", "options", "instances")
+        for name in ("recipes", "engine", "options", "instances", "environment")
     }
     if not taken["engine"]:
         raise UsageError(f"rung {rung.name!r} has no engine.", where=where, remedy="For instance onnx-int8.")

@@ -117,7 +117,8 @@ class Crew:
         return self.room.fits(held, size_of(Path(self.artifacts[cell.variant]["folder"])), cell.instances)
 
     def _load(self, cell: Cell) -> dict[str, Any]:
-        worker = self.machine.launch_of(self.plan.side(cell.variant))(self.plan.cpus, cell.threads)
+        launch = self.machine.launch_of(self.plan.side(cell.variant), self.plan.environment(cell.variant))
+        worker = launch(self.plan.cpus, cell.threads)
         self.workers[cell.id] = worker
         opened = worker.ask("open", sample=list(self.sample), **self._opening(cell))
         exactly = self.windows is not None

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from harness.errors import BenchError, MeasurementError
@@ -58,7 +59,8 @@ class ProcessWorker:
     """A worker in a process and session of its own.
 
     `python -P` keeps the user's folder off the module path, so that a `harness.py` there cannot shadow ours.
-    `python` and the folder `source` say whose code it runs, where that is not ours.
+    `python` and the folder `source` say whose code it runs, where that is not ours; `variables` are added to
+    its environment.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class ProcessWorker:
         patience_s: float = 3600.0,
         python: str = sys.executable,
         source: str = "",
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(patience_s)
@@ -83,6 +86,7 @@ class ProcessWorker:
                 **worker_environment(os.environ, threads),
                 **module_path(os.environ, source),
                 "TMPDIR": self._scratch.name,
+                **variables,
             },
             stdin=subprocess.DEVNULL,
             stdout=self._log,

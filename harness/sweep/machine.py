@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,10 @@ def _launch_side(side: Side) -> Launch:
     return launch
 
 
+def _launch_in(variables: Mapping[str, str]) -> Launch:
+    return partial(ProcessWorker, variables=variables)
+
+
 def _revision() -> Revision | None:
     from harness.revision import revision_of
 
@@ -153,6 +158,8 @@ class Machine:
     launch: Launch = ProcessWorker
     launch_side: Callable[[Side], Launch] = _launch_side
     """Given a side of a gate, starts workers of its code."""
+    launch_in: Callable[[Mapping[str, str]], Launch] = _launch_in
+    """Given the environment variables of a rung, starts workers that have them."""
     revision: Callable[[], Revision | None] = _revision
     """Which commit of the project in the working folder is under test."""
     choose_meter: Callable[..., Choice] = _choose
@@ -184,9 +191,11 @@ class Machine:
     """How long windows must be here at least, given what the profile asks."""
     suffix: Callable[[], str] = field(default=lambda: secrets.token_hex(2))
 
-    def launch_of(self, side: Side | None) -> Launch:
-        """Return what starts the workers of a side, or of no side in particular."""
-        return self.launch_side(side) if side else self.launch
+    def launch_of(self, side: Side | None, variables: Mapping[str, str] | None = None) -> Launch:
+        """Return what starts the workers of a side, or of no side in particular, with these variables."""
+        if side:
+            return self.launch_side(side)
+        return self.launch_in(variables) if variables else self.launch
 
 
 def chosen_meter(machine: Machine, device: str, wanted: str) -> Choice:

@@ -17,6 +17,7 @@ from harness.sweep.machine import Machine, chosen_meter
 from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
 from harness.sweep.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan, Profile
+from harness.sweep.variables import check as check_variables
 from harness.tasks import get_task
 
 ALL = 10_000_000
@@ -203,6 +204,7 @@ def able(ladder: Ladder, catalog: Catalog, narrator: Narrator) -> Ladder:
 def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
     """Return the ladder's rungs, each made once to see that its recipes and engine are there."""
     for rung in ladder.rungs:
+        check_variables(rung.environment, f"rung {rung.name!r}")
         if rung.count(cores) > cores:
             raise UsageError(
                 f"rung {rung.name!r} asks for {rung.instances} instances on {cores} threads.",

@@ -6,6 +6,7 @@ folders it names stay on this machine and never reach a record.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -184,6 +185,10 @@ class Plan(DevicePlan):
         if self.ladder:
             return self.ladder.rung(variant).words()
         return Rung(name=variant, engine=variant).words() if self.instances_each > 1 else None
+
+    def environment(self, variant: str) -> Mapping[str, str]:
+        """Return the variables that a variant's workers are started with; none outside a ladder."""
+        return self.ladder.rung(variant).environment if self.ladder else {}
 
     def instances(self, variant: str) -> int:
         """Return how many processes answer for a variant."""

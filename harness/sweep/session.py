@@ -23,6 +23,7 @@ from harness.sweep.files import Files, Instruments, split_rows
 from harness.sweep.hello import introduction
 from harness.sweep.opened import Clocks, Opened, Order
 from harness.sweep.spawn import program_of
+from harness.sweep.variables import in_force
 from harness.system import Artifact, Checkpoint, Energy, Placement, Profiles, Settings, Sources, Workshop
 from harness.tasks import TaskWords, task_of
 from harness.tasks.base import Task, split_path
@@ -151,7 +152,7 @@ class Session:
         self._opened.encode(sample)
         return {
             "load_ns": load_ns,
-            "effective": dict(system.describe()),
+            "effective": {**system.describe(), **_environment(rung or {})},
             "loop_ns_per_request": loop_ns_per_request(self._clocks.wall),
             "counters": counters.said,
         }
@@ -216,6 +217,12 @@ class Session:
         if self._opened is None:
             raise UsageError("the worker was asked before it had opened a system.")
         return self._opened
+
+
+def _environment(rung: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the variables that a rung asks its process to be started with, as they are."""
+    variables = rung.get("environment")
+    return {"environment": in_force(variables)} if variables else {}
 
 
 def _placement(words: Mapping[str, Any]) -> Placement:

@@ -102,6 +102,7 @@ def fake_machine(
     return replace(
         Machine(),
         launch=launch,
+        launch_in=lambda _variables: launch,
         launch_side=lambda side: lambda cpus, threads: Foreign(launch(cpus, threads), side.ref),
         revision=lambda: None,
         choose_meter=lambda _device, _wanted=None: Choice(meter, skipped),

@@ -47,6 +47,23 @@ def test_a_rung_like_another_takes_over_what_it_does_not_say() -> None:
     assert (pruned.count(4), made().rung("int8").count(4)) == (4, 1)
 
 
+def test_a_rungs_process_gets_variables_and_the_record_says_them_without_folders() -> None:
+    """They make another rung of it, and one like it has them too."""
+    plain = {"name": "plain", "engine": "onnx-int8"}
+    pages = {
+        **plain,
+        "name": "pages",
+        "environment": {"LD_PRELOAD": "/home/me/lib.so", "MALLOC_ARENA_MAX": "1"},
+    }
+    ladder = rungs(plain, pages, {"name": "pool", "like": "pages", "instances": "cores"})
+    assert ladder.rung("pool").environment == pages["environment"]
+    assert "environment" not in ladder.rung("plain").words()
+    assert ladder.rung("pages").words()["environment"] == pages["environment"]
+    first, second, _ = ladder.facts()["rungs"]
+    assert "environment" not in first
+    assert second["environment"] == {"LD_PRELOAD": "lib.so", "MALLOC_ARENA_MAX": "1"}
+
+
 def test_parameters_stand_for_their_values_and_can_be_changed() -> None:
     """A path becomes its base name in what a record says."""
     ladder = parse(WORDS, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})

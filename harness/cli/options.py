@@ -216,7 +216,11 @@ def own_data(
 
 
 def more_rounds(
-    launches: int | None, precision: str | None, time_budget: str | None, null_test: str, condition: str
+    launches: int | None,
+    precision: str | None,
+    time_budget: str | None,
+    null_test: str = "",
+    condition: str = "",
 ) -> "MoreRounds":
     """Return what is asked of launches, precision and the null test, as `RunOptions` names it."""
     from harness.cli.amounts import seconds_of, share_of

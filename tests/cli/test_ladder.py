@@ -52,6 +52,17 @@ def test_the_rungs_order_and_parameters_are_in_every_record(world: World) -> Non
         ]
 
 
+def test_launches_and_precision_are_asked_for_as_in_a_run(world: World) -> None:
+    """Two launches of three rounds; what adds rounds is in the record."""
+    assert bench(world, "ladder", "-q", *LADDER, "--launches", "2", "--precision", "50%") == 0
+    (run,) = (world.store / "runs").iterdir()
+    for path in run.glob("*.json"):
+        record = json.loads(path.read_text())
+        assert {one["launch"] for one in record["rounds"]} == {0, 1}
+        assert len(record["rounds"]) == 6
+        assert record["stop"]["asked"] == 0.5
+
+
 def test_some_rungs_alone_can_be_measured(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Named by the user."""
     assert bench(world, "ladder", "-q", "--json", *LADDER, "--rungs", "padded,small") == 0

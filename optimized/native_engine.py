@@ -7,6 +7,7 @@ import ctypes
 import mmap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError, DeviceError
-from harness.system import EncodedSequence, Ids, Logits
+from harness.system import EncodedSequence, Logits
 from optimized.native_layout import Arrays, Facts, Layout
 
 _Whole = npt.NDArray[np.int32]
@@ -48,7 +49,7 @@ class _Layer(ctypes.Structure):
 class _Model(ctypes.Structure):
     _fields_ = (
         *((name, _INT) for name in ("layers", "hidden", "labels", "dense_outputs", "dense_activation")),
-        *(("spans", _INT), ("segments", _INT), ("epsilon", ctypes.c_float)),
+        *(("spans", _INT), ("segments", _INT), ("vocabulary", _INT), ("epsilon", ctypes.c_float)),
         *((name, _POINTER) for name in ("words", "positions", "types", "gain", "shift")),
         *((name, _POINTER) for name in ("dense", "dense_bias", "label", "label_bias")),
         ("layer", ctypes.POINTER(_Layer)),
@@ -77,7 +78,7 @@ class Library:
         self.calls.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
         self.calls.encoder_spent.argtypes = (_POINTER, _POINTER)
         self.calls.encoder_close.argtypes = (_POINTER,)
-        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 7)
+        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
 
 
 class Engine:
@@ -97,30 +98,25 @@ class Engine:
 
         DataError for what C would read beyond the end of: too many tokens, unknown ids or segments.
         """
-        logits = np.empty((len(sequences), self._facts.labels), np.float32)
-        lengths = np.array([len(each.ids) for each in sequences], np.int64)
-        offsets = np.concatenate(([0], np.cumsum(lengths)))
-        ids = np.concatenate([each.ids for each in sequences]).astype(np.int32)
-        segments = np.concatenate([each.segments for each in sequences]).astype(np.int32)
-        spans = np.array([each.spans for each in sequences], np.int32) if self._facts.spans else None
-        self._check(lengths, ids, segments, spans)
-        order = np.argsort(-lengths, kind="stable").astype(np.int32)
-        edges = np.empty(len(sequences) + 1, np.int32)
-        arrays = (ids, segments, offsets, order, spans, logits, edges)
-        self._library.calls.encoder_answer(self._handle, len(sequences), *map(_address, arrays))
+        count, facts = len(sequences), self._facts
+        offsets = np.array(list(accumulate((len(each.ids) for each in sequences), initial=0)), np.int64)
+        ids = _joined([each.ids for each in sequences])
+        segments = _joined([each.segments for each in sequences])
+        spans = np.array([each.spans for each in sequences], np.int32) if facts.spans else None
+        logits, scratch = np.empty((count, facts.labels), np.float32), np.empty(2 * count + 1, np.int64)
+        arrays = (ids, segments, offsets, spans, logits, scratch)
+        if not self._library.calls.encoder_answer(self._handle, count, *map(_address, arrays)):
+            raise self._unreadable()
         return logits
 
-    def _check(self, lengths: Ids, ids: _Whole, segments: _Whole, spans: _Whole | None) -> None:
+    def _unreadable(self) -> DataError:
         words, kinds = len(self._arrays["words"]), max(2, self._facts.segments)
-        inside = lengths.min() > 0 and lengths.max() <= self._longest and min(ids.min(), segments.min()) >= 0
-        spanned = spans is None or (spans.min() >= 0 and not (spans > lengths[:, None, None]).any())
-        if not (inside and spanned and ids.max() < words and segments.max() < kinds):
-            raise DataError(
-                f"a sequence has no token, more than {self._longest}, or one that the model does not know "
-                f"({words} words, {kinds} segments).",
-                where="native-int8",
-                remedy="Encode it with the checkpoint's own tokenizer, and ask for its length.",
-            )
+        return DataError(
+            f"a sequence has no token, more than {self._longest}, or one that the model does not know "
+            f"({words} words, {kinds} segments).",
+            where="native-int8",
+            remedy="Encode it with the checkpoint's own tokenizer, and ask for its length.",
+        )
 
     def spent(self) -> npt.NDArray[np.uint64]:
         """Return ticks of all threads since the engine was opened, by class as `CLASSES` orders them."""
@@ -137,7 +133,7 @@ class Engine:
         facts, at = self._facts, self._at
         return _Model(
             *(facts.layers, facts.hidden, facts.labels, facts.dense_outputs, facts.dense_activation),
-            *(facts.spans, facts.segments, facts.epsilon),
+            *(facts.spans, facts.segments, len(self._arrays["words"]), facts.epsilon),
             *map(at, ("words", "positions", "types", "embeddings.gain", "embeddings.shift")),
             *map(at, ("dense", "dense_bias", "label", "label_bias")),
             self._layers,
@@ -169,7 +165,14 @@ class Engine:
 
 
 def _address(array: npt.NDArray[Any] | None) -> int | None:
-    return None if array is None else array.ctypes.data
+    """Return where an array begins; ndarray.ctypes.data says the same in several times the time."""
+    if array is None or not array.size:
+        return None
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # an array is a buffer
+
+
+def _joined(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.int32]:
+    return np.concatenate(parts, dtype=np.int32, casting="same_kind")
 
 
 def _side_by_side(arrays: Arrays, layers: int) -> dict[str, npt.NDArray[Any]]:

@@ -23,7 +23,7 @@ typedef struct {
 } Layer;
 
 typedef struct {
-  int32_t layers, hidden, labels, dense_outputs, dense_activation, spans, segments;
+  int32_t layers, hidden, labels, dense_outputs, dense_activation, spans, segments, vocabulary;
   float epsilon;
   const float *words, *positions, *types, *gain, *shift; /* embeddings [..][hidden], and their normalisation */
   const float *dense, *dense_bias, *label, *label_bias;  /* [outputs][inputs]; dense is NULL where there is none */
@@ -47,7 +47,7 @@ typedef struct {
 
 typedef struct {
   const Model *model;
-  long hidden_stride, pair_stride, inner_stride, key_stride, wide_stride;
+  long hidden_stride, pair_stride, inner_stride, key_stride, wide_stride, longest;
   Crew *crew;
   Table *tables;
   Desk *desks;
@@ -56,10 +56,10 @@ typedef struct {
 typedef struct {
   Engine *engine;
   long count;
-  const int32_t *ids, *segments, *order, *spans;
+  const int32_t *ids, *segments, *spans;
   const int64_t *offsets;
   float *logits;
-  int32_t *edges; /* pack i holds the sequences order[edges[i]..edges[i + 1]] */
+  int64_t *order, *edges; /* the longest first; pack i holds the sequences order[edges[i]..edges[i + 1]] */
   long packs;
   Meeting meeting;
   atomic_long next;
@@ -69,7 +69,7 @@ typedef struct {
    number of tokens lies a row that no other reads, and that the last one lacks. */
 typedef struct {
   const Call *call;
-  const int32_t *which;
+  const int64_t *which;
   long count;
 } Pack;
 
@@ -340,6 +340,37 @@ static void share_packs(void *job, int number) {
   }
 }
 
+/* Whether nothing will be read beyond its end: sequences have tokens, no more than there is room for, all of them known, and spans within */
+static int readable(const Call *call) {
+  const Model *model = call->engine->model;
+  int32_t kinds = MAX_OF(2, model->segments), most = 0, least = 0, kind = 0, lowest = 0;
+  for (long i = 0; i < call->count; i++) {
+    long tokens = tokens_of(call, i);
+    if (tokens < 1 || tokens > call->engine->longest) return 0;
+    for (long span = 0; span < 2 * model->spans; span++) {
+      int32_t edge = call->spans[i * 2 * model->spans + span];
+      if (edge < 0 || edge > tokens) return 0;
+    }
+  }
+  for (long i = 0; i < call->offsets[call->count]; i++) {
+    most = MAX_OF(most, call->ids[i]), least = call->ids[i] < least ? call->ids[i] : least;
+    kind = MAX_OF(kind, call->segments[i]), lowest = call->segments[i] < lowest ? call->segments[i] : lowest;
+  }
+  return most < model->vocabulary && kind < kinds && least == 0 && lowest == 0;
+}
+
+static int compare(const void *one, const void *other) {
+  int64_t x = *(const int64_t *)one, y = *(const int64_t *)other;
+  return x < y ? -1 : x > y;
+}
+
+/* The longest first; of equal ones the first of the call */
+static void order_all(Call *call) {
+  for (long i = 0; i < call->count; i++) call->order[i] = (call->engine->longest - tokens_of(call, i)) << 32 | i;
+  if (call->count > 1) qsort(call->order, call->count, sizeof *call->order, compare);
+  for (long i = 0; i < call->count; i++) call->order[i] &= 0xffffffff;
+}
+
 /* Pack sequences in their order, a block at most: more rows gain nothing. Towards the end packs get smaller, so that no thread is left
    with much while others wait. */
 static void pack_all(Call *call, int threads) {
@@ -418,9 +449,9 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
   Engine *engine = calloc(1, sizeof *engine);
   if (!engine) return NULL;
   long inner = 0, behind = SIDE * LANES, rows = BLOCK + FEW;
-  most = MAX_OF(most, BLOCK);
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
-  engine->model = model, engine->hidden_stride = padded(model->hidden, LANES) + behind;
+  engine->model = model, engine->longest = most, most = MAX_OF(most, BLOCK); /* a pack may have more rows than any sequence */
+  engine->hidden_stride = padded(model->hidden, LANES) + behind;
   engine->inner_stride = padded(inner, LANES) + behind, engine->pair_stride = padded(inner / 2, LANES) + behind;
   engine->wide_stride = padded(widest(model), LANES) + behind;
   engine->key_stride = (padded(most, behind) / 16 | 1) * 16; /* an odd number of cache lines: a column of them fills all sets */
@@ -444,14 +475,17 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
   return NULL;
 }
 
-/* Answer `count` sequences, whose ids lie one behind the other: sequence i at offsets[i]..offsets[i + 1]. `order` says which
-   comes first; `spans` holds [count][spans][start, end]; logits are [count][labels]; `edges`, [count + 1], is written to. */
-EXPORT void encoder_answer(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
-                           const int32_t *order, const int32_t *spans, float *logits, int32_t *edges) {
+/* Answer `count` sequences, whose ids lie one behind the other: sequence i at offsets[i]..offsets[i + 1]. `spans` holds
+   [count][spans][start, end]; logits are [count][labels]; `scratch`, [2 * count + 1], is written to. Returns 0 where one is not readable. */
+EXPORT int encoder_answer(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
+                          const int32_t *spans, float *logits, int64_t *scratch) {
   int threads = engine->crew->size;
-  Call call = {.engine = engine, .count = count, .ids = ids, .segments = segments, .order = order, .spans = spans,
-               .offsets = offsets, .logits = logits, .edges = edges, .meeting = {.size = threads}};
+  Call call = {.engine = engine, .count = count, .ids = ids, .segments = segments, .spans = spans, .offsets = offsets,
+               .logits = logits, .order = scratch, .edges = scratch + count, .meeting = {.size = threads}};
+  if (!readable(&call)) return 0;
+  order_all(&call);
   pack_all(&call, threads);
   if (count < threads) together(engine->crew, share_rows, &call);
   else together(engine->crew, share_packs, &call);
+  return 1;
 }

@@ -212,6 +212,19 @@ def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], l
 
 
 @needs_compiler
+@pytest.mark.parametrize("span", [(-1, 2), (1, 6)])
+def test_a_span_beyond_its_sequence_is_refused(span: tuple[int, int], library: Library) -> None:
+    """Five tokens have no sixth."""
+    made = extract(encoders.model_of("bert", WIC), library.layout, "tiny")
+    engine = Engine(library, *made, 1, 64)
+    whole = sequence(5, seed=0, spans=True)
+    with pytest.raises(DataError, match="no token"):
+        engine.answer([EncodedSequence(whole.ids, whole.segments, (whole.spans[0], span))])
+    assert engine.answer([whole]).shape == (1, 2)
+    engine.close()
+
+
+@needs_compiler
 @pytest.mark.parametrize("width", [32, 64])
 def test_packed_spans_are_those_of_their_own_sequence(width: int, tmp_path: Path) -> None:
     """Spans of odd and even sequences, in packs of at most 24 rows and of 192: as alone."""
@@ -244,13 +257,22 @@ def test_sequences_of_several_blocks_are_answered(layers: int, library: Library)
 @needs_compiler
 @pytest.mark.parametrize(
     "wrong",
-    [sequence(0, seed=0), sequence(129, seed=0), EncodedSequence(np.array([10_000]), np.array([0]))],
-    ids=["empty", "too long", "unknown word"],
+    [
+        sequence(0, seed=0),
+        sequence(129, seed=0),
+        EncodedSequence(np.array([10_000]), np.array([0])),
+        EncodedSequence(np.array([-1]), np.array([0])),
+        EncodedSequence(np.array([5]), np.array([2])),
+        EncodedSequence(np.array([5]), np.array([-1])),
+    ],
+    ids=["empty", "too long", "unknown word", "negative", "unknown segment", "negative segment"],
 )
 def test_what_c_would_read_beyond_its_end_is_refused(engines: list[Engine], wrong: EncodedSequence) -> None:
     """One message, and the engine still answers."""
     with pytest.raises(DataError, match="no token, more than 128, or one that the model does not know"):
         engines[0].answer([sequence(5, seed=0), wrong])
+    with pytest.raises(DataError, match="no token"):
+        engines[0].answer([wrong])
     assert engines[0].answer([sequence(5, seed=0)]).shape == (1, 2)
 
 

@@ -36,7 +36,7 @@ LAUNCH_SPREAD = 0.01
 """Standard deviation of the ratio of two launches of one program, as allowed for: the upper bound of what
 `python -m harness.cli.null_traces --launches` prints for the committed traces, rounded up to a percent."""
 
-LAUNCH_FREEDOM = 94
+LAUNCH_FREEDOM = 113
 """Degrees of freedom of that figure: the launches that it was measured over, less one for each variant."""
 
 _SEVERAL = 3

@@ -68,15 +68,25 @@ def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
     lines = [
         f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
     ]
-    for kind, part in _parts({"quiet": quiet, "disturbed": disturbed}).items():
-        several = len(set(part[0].launch)) > 1
-        sizes, name = sorted({1, family}), f"{kind} ({len(part)} {'trace' if len(part) == 1 else 'traces'})"
+    sizes, parts = sorted({1, family}), _parts({"quiet": quiet, "disturbed": disturbed})
+    for kind, part in parts.items():
+        several, name = len(set(part[0].launch)) > 1, _named(kind, part)
         rows = study_launches(part, LAUNCHES, sizes, times) if several else study(part, COUNTS, sizes, times)
-        for size in sizes:
-            lines += ["", *_table(name, [row for row in rows if row.family == size], size)]
+        lines += _tables(name, rows, sizes)
         if not several:
             lines += ["", *_precision(name, part, times)]
+    if len(parts) > 1:  # a family of a report is of one machine; one of all of them is the harder test
+        lines += _tables(_named("all in one pot", traces), study(traces, COUNTS, sizes, times), sizes)
     return lines
+
+
+def _named(kind: str, traces: Sequence[Trace]) -> str:
+    return f"{kind} ({len(traces)} {'trace' if len(traces) == 1 else 'traces'})"
+
+
+def _tables(name: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[str]:
+    tables = (_table(name, [row for row in rows if row.family == size], size) for size in sizes)
+    return [line for table in tables for line in ("", *table)]
 
 
 def _parts(traces: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]]:

@@ -185,8 +185,9 @@ def test_traces_of_several_launches_have_tables_of_their_own() -> None:
 
 
 def test_the_report_tells_quiet_from_disturbed() -> None:
-    """Each has a table for one comparison and for a family, and what --precision does."""
+    """Each has a table for one comparison and for a family, and what --precision does; last, all in a pot."""
     lines = report([a_trace(0.005), a_trace(0.1, condition="a hog")], family=5, times=10)
     assert lines[0] == "1 quiet traces and 1 disturbed ones; 10 draws for each figure."
     heads = [line for line in lines if line.endswith(":")]
-    assert [head.partition(",")[0] for head in heads] == ["quiet"] * 3 + ["disturbed"] * 3
+    told = [head.partition(",")[0] for head in heads]
+    assert told == ["quiet"] * 3 + ["disturbed"] * 3 + ["all in one pot (2 traces)"] * 2

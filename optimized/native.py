@@ -222,7 +222,7 @@ def _facts(
         "engine_version": str(_VERSION),
         "threads": placement.threads,
         "padding": "none",
-        "batch": "whole sequences of a call to each thread, the longest first, short ones packed",
+        "batch": "whole sequences to each thread, short ones packed",
         "last_layer": "all tokens" if spans else "the first token, which the head reads",
         "graph_bytes": manifest["bytes"],
         **work_facts(config, last_whole=spans),

@@ -233,7 +233,10 @@ def real_noise() -> list[list[float]]:
 
 @pytest.mark.parametrize(("factor", "wanted"), [(1.0, "holds"), (1.5, "regression")])
 def test_twenty_runs_against_itself_raise_no_alarm_slow_ones_do(factor: float, wanted: str) -> None:
-    """Noise is that of real rounds, drawn anew for each side: no run fails, all of 20 slow ones do."""
+    """Noise is that of all real rounds, drawn anew for each side: no run fails; slow ones do, in 95 %.
+
+    A slow one among the noisiest rounds may be too noisy to say; that it holds is never said.
+    """
     noise = [each for series in real_noise() for each in series]
     draw = random.Random(7)
 
@@ -247,7 +250,8 @@ def test_twenty_runs_against_itself_raise_no_alarm_slow_ones_do(factor: float, w
 
     found = [run(factor).status for _ in range(20)]
     if wanted == "regression":
-        assert found == ["regression"] * 20
+        assert found.count("regression") >= 19
+        assert set(found) <= {"regression", "too noisy"}
     else:
         assert "regression" not in found
         assert "could not measure" not in found

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from harness.errors import UsageError, unknown_name
 from harness.host import base_names
@@ -50,6 +50,14 @@ class Rung(Facts):
     stages: tuple[dict[str, Any], ...] = ()
     about: str = ""
     reference: dict[str, Any] | None = None
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _as_words(cls, given: Any) -> Any:  # noqa: ANN401 -- a YAML value
+        """Take a number as it is written: YAML has no other way to say it without quotes."""
+        if not isinstance(given, Mapping):
+            return given
+        return {name: str(value) if type(value) is int else value for name, value in given.items()}
 
     def words(self) -> dict[str, Any]:
         """Return what a worker needs to make the rung's variant, as JSON values."""

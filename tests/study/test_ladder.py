@@ -48,17 +48,15 @@ def test_a_rung_like_another_takes_over_what_it_does_not_say() -> None:
 
 
 def test_a_rungs_process_gets_variables_and_the_record_says_them_without_folders() -> None:
-    """They make another rung of it, and one like it has them too."""
+    """They make another rung of it, and one like it has them too; numbers need no quotes."""
     plain = {"name": "plain", "engine": "onnx-int8"}
-    pages = {
-        **plain,
-        "name": "pages",
-        "environment": {"LD_PRELOAD": "/home/me/lib.so", "MALLOC_ARENA_MAX": "1"},
-    }
+    asked = {"LD_PRELOAD": "/home/me/lib.so", "MALLOC_ARENA_MAX": 1}
+    wanted = {**asked, "MALLOC_ARENA_MAX": "1"}
+    pages = {**plain, "name": "pages", "environment": asked}
     ladder = rungs(plain, pages, {"name": "pool", "like": "pages", "instances": "cores"})
-    assert ladder.rung("pool").environment == pages["environment"]
+    assert ladder.rung("pool").environment == wanted
     assert "environment" not in ladder.rung("plain").words()
-    assert ladder.rung("pages").words()["environment"] == pages["environment"]
+    assert ladder.rung("pages").words()["environment"] == wanted
     first, second, _ = ladder.facts()["rungs"]
     assert "environment" not in first
     assert second["environment"] == {"LD_PRELOAD": "lib.so", "MALLOC_ARENA_MAX": "1"}
@@ -92,6 +90,8 @@ def test_a_part_of_a_ladder_is_compared_within_itself() -> None:
         ({"rungs": [{"name": "a", "engine": "x", "over": "b"}]}, "unknown earlier rung"),
         ({"rungs": [{"name": "a", "engine": "x", "instances": 0}]}, "0 instances"),
         ({"rungs": [{"name": "a", "engine": "x", "recipes": [{"distil": "$pupil"}]}]}, "unknown parameter"),
+        ({"rungs": [{"name": "a", "engine": "x", "environment": ["A=1"]}]}, "environment: .*dictionary"),
+        ({"rungs": [{"name": "a", "engine": "x", "environment": {"A": True}}]}, r"environment\.A: .*string"),
         ({"rung": []}, "rung: .*Did you mean rungs"),
         ({"parameters": [1]}, "must be a mapping"),
     ],

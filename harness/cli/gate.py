@@ -117,7 +117,7 @@ def gate(
         plain = {"task": task, "data": data, "model": model, "device": device, "boundary": boundary}
         sizes = {"threads": threads, "max_length": max_length, "rounds": rounds, "sample": limit}
         named = {"variants": names(variants or "") or None, "scenarios": names(scenario)}
-        more = more_rounds(None, precision, time_budget, "", "")
+        more = more_rounds(None, precision, time_budget)
         wanted = {**plain, **sizes, **named, **more, "profile": profile, "seed": seed, "quality": quality}
         outcome = _held(_measured(context.obj, wanted, versus, root, quiet=quiet), held)
     _show(outcome, "json" if json else format_)

@@ -232,6 +232,12 @@ def _cascade(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
             raise unknown_name(f"earlier rung (in {rung.name!r})", name, made)
         if made[name].cascade:
             raise UsageError(f"stage {name!r} of {rung.name!r} is a cascade itself.", where=where)
+        if made[name].environment:
+            raise UsageError(
+                f"stage {name!r} of {rung.name!r} has an environment of its own.",
+                where=where,
+                remedy="Stages share one process: say `environment` at the cascade.",
+            )
     if rung.recipes or rung.then or rung.engine or rung.like:
         raise UsageError(
             f"rung {rung.name!r} is a cascade: its stages say recipes and engines.",

@@ -62,6 +62,18 @@ def test_a_rungs_process_gets_variables_and_the_record_says_them_without_folders
     assert second["environment"] == {"LD_PRELOAD": "lib.so", "MALLOC_ARENA_MAX": "1"}
 
 
+def test_a_stage_with_an_environment_is_refused_and_a_cascade_may_have_one() -> None:
+    """Stages share a process: what one of them asks for would be lost without a word."""
+    plain = {"name": "plain", "engine": "onnx-int8"}
+    pages = {**plain, "name": "pages", "environment": {"A": "1"}}
+    cascade = {"name": "both", "cascade": ["plain", "pages"]}
+    with pytest.raises(UsageError, match="stage 'pages' of 'both' has an environment of its own"):
+        rungs(plain, pages, cascade)
+    own = {**cascade, "cascade": ["plain", "more"], "environment": {"A": "1"}}
+    found = rungs(plain, {**plain, "name": "more"}, own).rung("both")
+    assert found.words()["environment"] == {"A": "1"}
+
+
 def test_parameters_stand_for_their_values_and_can_be_changed() -> None:
     """A path becomes its base name in what a record says."""
     ladder = parse(WORDS, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})

@@ -55,10 +55,10 @@ def run(
     """
     from harness.cache import default_cache
     from harness.catalog import load_catalog
+    from harness.runs.execution.run import execute
     from harness.sweep.machine import Machine
     from harness.sweep.narrator import Silent
     from harness.sweep.options import RunOptions
-    from harness.sweep.run import execute
     from harness.sweep.several import options_of, start_all
 
     told = narrator or Silent()

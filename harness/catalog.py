@@ -128,7 +128,7 @@ def load_catalog() -> Catalog:
     """Return the catalog of everything that ships with the package, and of what plug-ins add."""
     from baselines.checkpoint import resolve, resolve_classifier
     from baselines.families import FAMILIES
-    from baselines.table import variants as plain
+    from baselines.registry import variants as plain
     from optimized.ladder import variant_of
     from optimized.ladders import LADDERS
     from optimized.shapes import is_shape, resolve_shape

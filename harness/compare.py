@@ -21,7 +21,7 @@ from harness.estimate import (
     Windows,
     medians_over_rounds,
 )
-from harness.meters.base import Sum, total
+from harness.measurement.energy.meter import Sum, total
 from harness.pairing import Pair, Refused, pair_of
 from harness.pairs import Typical, typical
 from harness.record import Record

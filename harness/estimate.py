@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from harness.binomial import quantile, wilson_interval
 from harness.draws import bootstrap_interval, intervals_of, medians_of
-from harness.meters.base import Grade, Reading, Scope, Sum, total, whole
+from harness.measurement.energy.meter import Grade, Reading, Scope, Sum, total, whole
 
 if TYPE_CHECKING:
     from harness.record import Round

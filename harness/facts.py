@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 
 
 class Facts(BaseModel):

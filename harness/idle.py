@@ -21,7 +21,7 @@ from harness.estimate import (
     energy_per_request,
     energy_windows,
 )
-from harness.meters.base import Meter, Reading, total
+from harness.measurement.energy.meter import Meter, Reading, total
 from harness.record import Idle, Record
 
 LENGTHS_S = {"quick": (0.5, 2.0), "default": (2.0, 20.0), "full": (5.0, 60.0)}

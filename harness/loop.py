@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from harness.meters.base import Meter, Reading
+from harness.measurement.energy.meter import Meter, Reading
 from harness.system import Predictions
 
 Clock = Callable[[], int]

@@ -35,7 +35,7 @@ from harness.facts import (
     Spent,
     Trial,
 )
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 
 __all__ = [
     "SCHEMA_VERSION",

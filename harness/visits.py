@@ -22,7 +22,7 @@ from harness.estimate import (
     medians_over_rounds,
     unusable,
 )
-from harness.meters.base import Sum, total
+from harness.measurement.energy.meter import Sum, total
 from harness.record import Record, Round
 
 Field = tuple[str, str]

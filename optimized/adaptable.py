@@ -8,7 +8,7 @@ from baselines.shape import NARROW_FAMILIES
 from harness.errors import CheckpointError, DataError, UsageError
 from harness.system import Checkpoint, Sources
 from harness.tasks.base import Head, Task
-from optimized.distil import KNOWN_FAMILIES
+from optimized.recipes.distillation.recipe import KNOWN_FAMILIES
 
 _HEADS: Sequence[Head] = ("sequence", "span")
 _ASKS = {"choice": "a choice among candidates", "span": "asked of two spans, whose tokens must stay"}

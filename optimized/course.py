@@ -21,8 +21,8 @@ from baselines.text import TextEncoder
 from harness.system import Artifact, Example, Logits, Predictions
 from harness.tasks.scoring import mean_of
 from optimized import features
-from optimized.distil import VERSION, Course, Text
 from optimized.imitation import Imitation, SoftLesson, rows_of, soft_lessons
+from optimized.recipes.distillation.recipe import VERSION, Course, Text
 from optimized.resumable import Session
 from optimized.student import build
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from baselines.table import variants as plain
+from baselines.registry import variants as plain
 from harness.errors import UsageError, unknown_name
 from harness.system import Artifact, Cache, Placement, Settings, Sources, System, Variant, Workshop
 from harness.tasks.base import Task
 from optimized.batched import BatchedVariant
 from optimized.cascade import CascadeVariant
 from optimized.recipe import Recipe
-from optimized.recipes import RECIPES
+from optimized.recipes.registry import RECIPES
 from optimized.table import variants as faster
 
 _RULE = ("batching", "tokens")

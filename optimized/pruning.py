@@ -1,4 +1,4 @@
-"""The work of `optimized/prune.py`: score, choose, take out, write, and score what is left."""
+"""Prunes an encoder: score, choose, take out, write, and score what is left."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from harness.system import Checkpoint, Example, Settings, Sources, Workshop
 from harness.tasks.base import Task
 from optimized.budget import best
 from optimized.importance import measure_importance
-from optimized.prune import Prune
+from optimized.recipes.pruning.recipe import Prune
 from optimized.vocabulary import Vocabulary, pieces_kept, write_tokenizer
 
 _SCORING_BATCH = 16

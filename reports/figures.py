@@ -21,7 +21,7 @@ from harness.estimate import (
     whole_energy,
 )
 from harness.idle import net_of
-from harness.meters.base import whole
+from harness.measurement.energy.meter import whole
 from harness.pairing import Pair, Refused
 from harness.record import Record
 from harness.visits import Visits, energies, throughputs, times_per_request

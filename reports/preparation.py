@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.compare import Ratio, judge
 from harness.estimate import Energy, Estimate, Unavailable
-from harness.meters.base import Reading, total
+from harness.measurement.energy.meter import Reading, total
 from harness.pairing import Refused
 from reports.figures import Absent
 

@@ -87,7 +87,13 @@ def test_every_import_follows_the_arrows(name: str, path: Path) -> None:
             *("reports", "harness.record", "harness.estimate", "harness.compare", "harness.doubts"),
             *("harness.change", "harness.verdicts", "harness.contrast", "harness.gate", "harness.rules"),
             *("harness.history", "harness.plugins", "harness.pairing", "harness.visits"),
-            *("harness.tasks", "harness.errors", "harness.meters.base", "harness.idle", "harness.protocol"),
+            *(
+                "harness.tasks",
+                "harness.errors",
+                "harness.measurement.energy.meter",
+                "harness.idle",
+                "harness.protocol",
+            ),
             *("harness.limit",),
         ),
         "harness": ("harness",),
@@ -102,7 +108,7 @@ def test_every_import_follows_the_arrows(name: str, path: Path) -> None:
 
 def test_the_loop_knows_neither_tasks_nor_records_nor_files() -> None:
     """It is the smallest and most careful file."""
-    assert ours(imports(modules()["harness.loop"])) <= {"harness.system", "harness.meters.base"}
+    assert ours(imports(modules()["harness.loop"])) <= {"harness.system", "harness.measurement.energy.meter"}
 
 
 @pytest.mark.parametrize(("name", "path"), MODULES, ids=[name for name, _ in MODULES])

@@ -15,7 +15,7 @@ from harness.idle import (
     net_energy,
     why_not,
 )
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.record import Idle, Record
 from harness.testing.clock import FakeClock
 from harness.testing.meter import FakeMeter

@@ -10,10 +10,10 @@ from worlds import Heard, World, boolq_folder
 
 from harness.data import Data, load_split
 from harness.record import Record, Spent
+from harness.runs.execution.run import execute, start
 from harness.spent import costs_of, spent_of
 from harness.store import RunFolder, Store, read_samples
 from harness.sweep.options import RunOptions
-from harness.sweep.run import execute, start
 from harness.system import Predictions
 from harness.tasks import get_task
 from harness.testing.clock import FakeClock

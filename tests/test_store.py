@@ -7,9 +7,9 @@ from worlds import Heard, World, boolq_folder
 
 from harness.errors import StoreError, UsageError
 from harness.record import SCHEMA_VERSION, Record
+from harness.runs.execution.run import Run, execute, start
 from harness.store import RunFolder, Store, Unreadable, read_record, read_samples
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, execute, start
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ OTHERS = ("gate", "compare")
 NO_DEFAULT = ("config", "dry-run", "resume", "help")
 """Options that are about one command, and so in no file."""
 
-_AXES = "harness.sweep.axes"
+_AXES = "harness.runs.axes"
 
 
 def configured(context: typer.Context, file: Path | None) -> Path | None:

@@ -10,7 +10,7 @@ from harness.cli.options import DeviceName, Json, MeterName, StoreFolder
 from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
-    from harness.meters.base import Choice
+    from harness.measurement.energy.meter import Choice
     from harness.sweep.machine import Machine
 
 

@@ -44,9 +44,9 @@ from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from harness.catalog import Catalog
+    from harness.runs.execution.run import Prepared
     from harness.study.ladder import Ladder
     from harness.sweep.options import RunOptions
-    from harness.sweep.run import Prepared
 
 LadderName = Annotated[
     str, typer.Option("--ladder", metavar="NAME|FILE", help="A ladder of `bench list`, or your own as YAML.")
@@ -110,9 +110,9 @@ def ladder(
 ) -> None:
     """Prepare every rung of a ladder, measure all interleaved, and print what each step gains and costs."""
     from harness.cli.progress import narrator
+    from harness.runs.execution.run import start
     from harness.store import Store
     from harness.sweep.options import RunOptions
-    from harness.sweep.run import start
 
     toolbox: Toolbox = context.obj
     catalog = toolbox.catalog()
@@ -174,8 +174,8 @@ def optimize(
 ) -> None:
     """Prepare every rung of a ladder and measure none: what was made, how long it took, what it cost."""
     from harness.cli.progress import narrator
+    from harness.runs.execution.run import planned, prepare
     from harness.sweep.options import RunOptions
-    from harness.sweep.run import planned, prepare
 
     toolbox: Toolbox = context.obj
     catalog, machine = toolbox.catalog(), toolbox.machine()

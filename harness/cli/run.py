@@ -51,10 +51,10 @@ from harness.cli.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from harness.record import Record
+    from harness.runs.execution.run import Run
     from harness.store import RunFolder, Store
     from harness.sweep.narrator import Narrator
     from harness.sweep.options import RunOptions
-    from harness.sweep.run import Run
 
 PARTIAL, NOTHING_MEASURED = 5, 4
 
@@ -174,7 +174,7 @@ def started(toolbox: Toolbox, store: "Store", wanted: "list[RunOptions]", told: 
 
 def resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":
     """Return the unfinished runs that are to go on."""
-    from harness.sweep.run import resume
+    from harness.runs.execution.run import resume
     from harness.sweep.several import about
 
     open_runs = store.unfinished() if name in ("latest", "all") else [store.run(name)]
@@ -186,7 +186,7 @@ def resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "l
 def measured(ready: "list[Run]") -> "list[Record]":
     """Measure every run and return the records."""
     from harness.errors import InterruptedRun
-    from harness.sweep.run import execute
+    from harness.runs.execution.run import execute
 
     records = []
     for run in ready:

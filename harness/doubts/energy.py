@@ -2,7 +2,7 @@
 
 from harness.doubts.base import Doubt, EnergyRule, name_of, run_of, stop
 from harness.estimate import Unavailable, Windows
-from harness.meters.base import obstacles
+from harness.measurement.energy.meter import obstacles
 from harness.record import Record
 
 SHORT_WINDOW = 20

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from harness.doubts.base import Doubt, name_of, run_of
 from harness.estimate import Unavailable, energy_windows
 from harness.idle import IdlePower, idle_power
-from harness.meters.base import total, whole
+from harness.measurement.energy.meter import total, whole
 from harness.record import Conditions, GpuMoment, Moment, Record
 
 LARGE_FOREIGN = 0.05

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from harness.meters.base import Zone
+from harness.measurement.energy.meter import Zone
 
 INSTALL = "Install NVIDIA's driver and the distribution nvidia-ml-py; nvidia-smi lists the boards."
 HIDDEN = "CUDA_VISIBLE_DEVICES shows no such GPU"

@@ -15,7 +15,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from harness.meters.base import Meter, Reading, Zone
+from harness.measurement.energy.meter import Meter, Reading, Zone
 
 ERROR = 0.01
 """The error of a window, from the counter's steps alone, that visits are lengthened for."""

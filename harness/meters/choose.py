@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from harness.errors import DeviceError, UsageError, unknown_name
 from harness.kernel import ROOT
-from harness.meters.base import NAMED_ONLY, Choice, Meter
+from harness.measurement.energy.meter import NAMED_ONLY, Choice, Meter
 from harness.meters.boards import boards_of
 from harness.meters.codecarbon import CodecarbonMeter, open_codecarbon
 from harness.meters.external import ExternalMeter, open_external, source_of

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 from harness.meters.counters import Sample, Traits, reading, unavailable
 from harness.meters.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
 from harness.meters.track import Track

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.meters.base import Reading, Zone
+from harness.measurement.energy.meter import Reading, Zone
 
 SMALLEST_RANGE_UJ = 65_532_610_987  # 2^32 units of 15.3 uJ, the finer of the two that are common
 LOOKS = 3

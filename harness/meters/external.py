@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 from harness.meters.counters import unavailable
 from harness.meters.external_rows import Rows, Unreadable, joined, measured, pace_ns, parse
 from harness.meters.track import Track

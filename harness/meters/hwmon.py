@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 from harness.meters.counters import Sample, Traits, look_every_s
 from harness.meters.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS, ReadText, read_text, sampled
 from harness.meters.track import Track, readings

@@ -2,14 +2,14 @@
 
     start: processor, board ... window ... read: processor, board --> all zones, each by itself
 
-Zones stay separate. What they are together has a scope with a name (`harness.meters.base.whole`), and exists
+Zones stay separate. What they are together has a scope with a name (`energy/meter.py`), and exists
 only where every one of them was measured.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.meters.base import Grade, Meter, Reading, Zone
+from harness.measurement.energy.meter import Grade, Meter, Reading, Zone
 
 
 class JointMeter:

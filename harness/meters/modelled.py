@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.kernel import TreeCpuTime
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 
 ZONE = Zone("cpu-time", "process share")
 STEP_NS = 1_000  # the kernel tells the CPU time of ended children in microseconds

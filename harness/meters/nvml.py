@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 from harness.meters.boards import Board, Missing, facts, load_nvml, open_boards, own_processes
 from harness.meters.counters import Sample, Traits
 from harness.meters.track import Track, readings

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Zone
+from harness.measurement.energy.meter import Grade, Reading, Zone
 from harness.meters.boards import Board, Missing, asked, facts, load_nvml, open_boards, own_processes
 from harness.meters.counters import unavailable
 from harness.meters.nvml import names_of

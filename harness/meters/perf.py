@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from harness.kernel import ROOT, cpu_list
 from harness.kernel import read as read_file
-from harness.meters.base import Grade, Reading, Scope, Zone
+from harness.measurement.energy.meter import Grade, Reading, Scope, Zone
 from harness.meters.counters import Sample, Traits
 from harness.meters.rapl import CEILING_WATTS, NO_TREE, QUANTUM_UJ, UPDATE_NS
 from harness.meters.track import Track, readings

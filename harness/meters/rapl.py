@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.meters.base import Grade, Reading, Scope, Zone
+from harness.measurement.energy.meter import Grade, Reading, Scope, Zone
 from harness.meters.counters import Sample, Traits, longest_window_s, look_every_s
 from harness.meters.track import Track, readings
 

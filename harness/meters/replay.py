@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import UsageError
-from harness.meters.base import Grade, Meter, Reading, Zone
+from harness.measurement.energy.meter import Grade, Meter, Reading, Zone
 from harness.meters.counters import Sample, Traits, reading, unavailable
 from harness.meters.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
 from harness.meters.track import Track

@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from harness.meters.base import Reading, Zone
+from harness.measurement.energy.meter import Reading, Zone
 from harness.meters.counters import Sample, Traits, reading
 
 Row = TypeVar("Row")

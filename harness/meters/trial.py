@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from harness.meters.base import Meter
+from harness.measurement.energy.meter import Meter
 from harness.meters.boards import Missing, load_nvml, open_boards
 from harness.meters.check import Check, check
 from harness.meters.nvml import NvmlMeter, names_of

@@ -17,12 +17,12 @@ from harness.errors import MeasurementError, UsageError
 from harness.gate import Pairing
 from harness.record import Record
 from harness.refs import Code, Environment, Ref, code_of
+from harness.runs.execution.run import Run, begun, checkpoint_named, planned, prepare
 from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
-from harness.sweep.run import Run, begun, checkpoint_named, planned, prepare
 from harness.sweep.sides import AGAIN, BASE, HEAD, MARK, Foreign, Side, plain, side_name
 
 Builder = Callable[[Ref, Path, Callable[[str], None], Environment], Code]

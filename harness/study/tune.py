@@ -21,13 +21,13 @@ from harness.data import folds
 from harness.errors import MeasurementError, UsageError
 from harness.estimate import Estimate
 from harness.record import Record
+from harness.runs.execution.run import Run, execute, planned, prepare
 from harness.store import RunFolder, Store
 from harness.study.ladder import Ladder
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import PROFILES, DataPlan, Plan
-from harness.sweep.run import Run, execute, planned, prepare
 from harness.tasks.base import split_path
 
 Objective = Literal["speed", "energy"]

@@ -7,12 +7,12 @@ from typing import Any
 from harness.cache import in_use
 from harness.catalog import Catalog, load_handover
 from harness.data.official import OFFICIAL
+from harness.runs.execution.run import planned, prepare, read_split
 from harness.sweep.crew import placement, settings
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
-from harness.sweep.run import planned, prepare, read_split
 from harness.sweep.wire import error_from
 from harness.system import Artifact, Checkpoint, Example, Placement, Settings, TextInput
 from harness.tasks.base import Task, reported_split

@@ -21,8 +21,8 @@ import numpy as np
 from harness.data import Split
 from harness.errors import DataError
 from harness.loop import Clock, visit
+from harness.measurement.energy.meter import Meter
 from harness.memory import PeakMemory
-from harness.meters.base import Meter
 from harness.perf_events import WorkCounters
 from harness.sweep.program import ABOUT
 from harness.sweep.spawn import Program, Start, descendants, end_all

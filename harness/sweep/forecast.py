@@ -11,15 +11,15 @@ from statistics import median
 
 from harness.catalog import Catalog
 from harness.data import Split, load_split
-from harness.meters.base import Choice
+from harness.measurement.energy.meter import Choice
 from harness.record import Record
+from harness.runs.execution.run import cells_of, is_completed, slices_of
 from harness.sweep import options as asked
 from harness.sweep.cells import Cell, groups
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan, Profile
-from harness.sweep.run import cells_of, is_completed, slices_of
 
 Known = Callable[[Plan, Cell], Record | None]
 """Finds the newest record of a cell of a plan on this machine."""

@@ -14,7 +14,7 @@ from typing import Any
 from harness.device import VISIBLE, check_device
 from harness.errors import MeasurementError
 from harness.exchange import Exchange, exchange_of
-from harness.meters.base import Choice, Meter
+from harness.measurement.energy.meter import Choice, Meter
 from harness.meters.check import Check
 from harness.record import Host, Memory, Moment, Revision
 from harness.sweep.launch import Launch, ProcessWorker, Worker

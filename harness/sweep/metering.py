@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.device import kind_of
 from harness.errors import UsageError
-from harness.meters.base import BOARDS, Choice, Meter, Skipped
+from harness.measurement.energy.meter import BOARDS, Choice, Meter, Skipped
 from harness.meters.check import Check
 from harness.meters.joint import JointMeter
 from harness.record import EnergyFacts

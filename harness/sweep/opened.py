@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.kernel import TreeCpuTime
 from harness.loop import CALLS_AT_MOST, Answers, Clock, Visit, settle, visit, window
-from harness.meters.base import Meter
+from harness.measurement.energy.meter import Meter
 from harness.offered import Sleep, offered, sleep_ns
 from harness.perf_events import WorkCounters, open_work_counters
 from harness.scenarios.base import Scenario

@@ -9,13 +9,13 @@ from typing import Any
 from harness.cache import in_use
 from harness.catalog import Catalog
 from harness.errors import StoreError
+from harness.runs.execution.run import cells_of, planned, prepare, read_split
 from harness.sweep.cells import Cell
 from harness.sweep.crew import Crew
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator, count_up
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
-from harness.sweep.run import cells_of, planned, prepare, read_split
 from harness.sweep.wire import error_from
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import estimate
 from harness.latency import Window, call_medians, percentiles
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.meters.check import widened
 from harness.record import (
     ArtifactFacts,

@@ -14,7 +14,7 @@ from harness.data import Data, Split, load_split
 from harness.encodings import Shelf
 from harness.errors import UsageError
 from harness.loop import loop_ns_per_request
-from harness.meters.base import Meter
+from harness.measurement.energy.meter import Meter
 from harness.meters.choose import open_meter
 from harness.offered import wake_sharply
 from harness.scenarios import get_scenario

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from harness.catalog import Catalog
 from harness.errors import DataError, UsageError
+from harness.runs.execution.preparation import Preparer
+from harness.runs.execution.run import Run, start
 from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
-from harness.sweep.preparer import Preparer
-from harness.sweep.run import Run, start
 from harness.tasks import TASKS, get_task
 from harness.tasks.base import Task, reported_split, split_path
 from harness.tasks.custom import CUSTOM

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from harness.meters.base import Grade, Meter, Reading, Scope, Zone
+from harness.measurement.energy.meter import Grade, Meter, Reading, Scope, Zone
 
 
 class FakeMeter:

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.errors import MeasurementError
-from harness.meters.base import Meter, total
+from harness.measurement.energy.meter import Meter, total
 from harness.meters.check import Check, check, widened
 from harness.meters.nvml import NvmlMeter
 from harness.meters.rapl import RaplMeter

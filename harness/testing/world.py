@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.catalog import Catalog
 from harness.exchange import NoExchange
-from harness.meters.base import Choice, Meter
+from harness.measurement.energy.meter import Choice, Meter
 from harness.perf_events import WorkCounters
 from harness.record import Host, Memory, Moment
 from harness.sweep.launch import Told

@@ -11,7 +11,7 @@ import io
 from typing import Any
 
 from harness.estimate import Energy
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.record import Record
 from reports.book import Book
 from reports.figures import Figures

@@ -17,7 +17,7 @@ from baselines.agreement import probes, require_agreement
 from baselines.batching import Padded
 from baselines.null import NullVariant
 from baselines.onnx import OnnxVariant
-from baselines.table import variants
+from baselines.registry import variants
 from harness.errors import CheckpointError, DeviceError, UsageError
 from harness.system import Example, Logits, Placement, Settings, TextInput
 from harness.tasks.boolq import BOOLQ
@@ -254,7 +254,7 @@ def test_the_tables_load_without_any_engine() -> None:
     """`bench list` answers at once: names and summaries need no engine and no tokenizer."""
     code = (
         "import sys\n"
-        "from baselines.table import variants as plain\n"
+        "from baselines.registry import variants as plain\n"
         "from optimized.table import variants as faster\n"
         "assert all(each.name and each.summary for each in (*plain(), *faster()))\n"
         "heavy = ('torch', 'transformers', 'onnxruntime', 'onnx', 'tokenizers', 'safetensors')\n"

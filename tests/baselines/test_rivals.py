@@ -15,7 +15,7 @@ import tiny
 from baselines import compiled, extras, openvino, pytorch
 from baselines.artifacts import cpu_has_bf16
 from baselines.batching import Batching, Padded
-from baselines.table import variants
+from baselines.registry import variants
 from baselines.text import TextEncoder
 from harness.errors import DataError, DeviceError
 from harness.system import EncodedSequence, Logits, Placement, Request, Settings, Sources

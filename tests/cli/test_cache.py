@@ -296,7 +296,7 @@ def test_what_a_run_measures_stays_while_it_measures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its workers may load an artifact again at any time."""
-    from harness.sweep import run as sweep
+    from harness.runs.execution import run as sweep
 
     world, measure = World(tmp_path), sweep.measure_group
 

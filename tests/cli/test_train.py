@@ -11,7 +11,7 @@ from worlds import World, boolq_folder
 from harness.catalog import Training
 from harness.cli.app import call
 from harness.errors import CheckpointError
-from harness.meters.base import Choice
+from harness.measurement.energy.meter import Choice
 from harness.system import Cache, Checkpoint
 from harness.tasks.base import Task
 

@@ -12,9 +12,9 @@ from worlds import Heard, World, boolq_folder
 
 from harness.errors import StoreError, UsageError
 from harness.record import Record
+from harness.runs.execution.run import execute, resume, start
 from harness.store import RunFolder, Store
 from harness.sweep.options import RunOptions
-from harness.sweep.run import execute, resume, start
 from harness.verify import verify_run
 from harness.verify.reading import read
 

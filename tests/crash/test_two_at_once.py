@@ -13,9 +13,9 @@ from harness.cache import FolderCache
 from harness.disk import append_line
 from harness.errors import StoreError, UsageError
 from harness.hold import hold
+from harness.runs.execution.run import Run, execute, resume, start
 from harness.store import RunFolder, Store
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, execute, resume, start
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.meters.base import total
+from harness.measurement.energy.meter import total
 from harness.meters.codecarbon import INSTALL, CodecarbonMeter, Tool
 from harness.testing import FakeClock
 

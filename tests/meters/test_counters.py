@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from harness.meters.base import Zone
+from harness.measurement.energy.meter import Zone
 from harness.meters.counters import Sample, Traits, edge_resolution_uj, longest_window_s, reading, step
 
 SECOND = 1_000_000_000

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from harness.meters.base import total
+from harness.measurement.energy.meter import total
 from harness.meters.choose import choose
 from harness.meters.hwmon import ALLOW, NO_COUNTER, HwmonMeter, open_hwmon
 from harness.meters.rapl import read_text

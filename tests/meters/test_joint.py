@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.meters.base import Grade, Reading, Scope, total, whole
+from harness.measurement.energy.meter import Grade, Reading, Scope, total, whole
 from harness.meters.check import Check
 from harness.meters.choose import choose, open_meter, spec_of
 from harness.meters.joint import JointMeter

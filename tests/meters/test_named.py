@@ -7,7 +7,7 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.errors import UsageError
-from harness.meters.base import NAMED_ONLY, Choice, obstacles
+from harness.measurement.energy.meter import NAMED_ONLY, Choice, obstacles
 from harness.meters.choose import METERS, choose, required, shown
 from harness.meters.processor import ProcessorPower
 from harness.sweep.machine import Machine, chosen_meter

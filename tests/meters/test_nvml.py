@@ -5,7 +5,7 @@ import json
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.meters.base import total
+from harness.measurement.energy.meter import total
 from harness.meters.boards import HIDDEN, INSTALL, MIG, SHOW, boards_of
 from harness.meters.nvml import NO_COUNTER, NvmlMeter, open_nvml
 from harness.testing import FakeClock

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nvml import FakeBoard, FakeNvml
 
-from harness.meters.base import Zone
+from harness.measurement.energy.meter import Zone
 from harness.meters.nvml_power import NO_POWER, Look, NvmlPowerMeter, open_nvml_power, reading
 from harness.meters.power import at, integrate
 from harness.testing import FakeClock

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.meters.base import total
+from harness.measurement.energy.meter import total
 from harness.meters.choose import choose
 from harness.meters.perf import ALLOW, NO_TREE, KernelPerf, PerfMeter, open_perf
 from harness.testing import FakeClock

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.meters.base import Reading, total
+from harness.measurement.energy.meter import Reading, total
 from harness.meters.rapl import ALLOW, MASKED, NO_TREE, RaplMeter, open_rapl, quantum_uj
 from harness.testing import FakeClock, PowercapTree, powercap_tree
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.meters.base import Zone
+from harness.measurement.energy.meter import Zone
 from harness.meters.counters import SMALLEST_RANGE_UJ, Sample, Traits, look_every_s, reading
 from harness.meters.rapl import RaplMeter
 from harness.meters.track import Track

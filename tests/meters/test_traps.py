@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.meters.base import Reading, total
+from harness.measurement.energy.meter import Reading, total
 from harness.meters.boards import boards_of
 from harness.meters.choose import METERS, choose
 from harness.meters.codecarbon import CodecarbonMeter, Tool

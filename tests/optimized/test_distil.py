@@ -26,8 +26,8 @@ from harness.system import Checkpoint, Example, Predictions, Sources, Workshop
 from harness.tasks import get_task
 from harness.tasks.base import Task
 from harness.tasks.boolq import BOOLQ
-from optimized.distil import Distil
 from optimized.recipe import Made
+from optimized.recipes.distillation.recipe import Distil
 from optimized.resumable import Session
 
 QUICK = Distil("student", epochs=2, batch=8, learning_rate=2e-3, bf16=False)

@@ -21,8 +21,8 @@ from harness.errors import CheckpointError, UsageError
 from harness.system import Checkpoint, Example, Logits, Sources, Workshop
 from harness.tasks import get_task
 from harness.tasks.base import Task
-from optimized.prune import Prune
 from optimized.recipe import Made
+from optimized.recipes.pruning.recipe import Prune
 
 _, DYNAMIC = VARIANTS
 CB = get_task("cb")

@@ -19,7 +19,7 @@ from baselines.text import TextEncoder
 from harness.errors import CheckpointError, UsageError
 from harness.system import Example, Sources, TextInput
 from harness.tasks import get_task
-from optimized.prune import Prune
+from optimized.recipes.pruning.recipe import Prune
 from optimized.vocabulary import Vocabulary, pieces_kept, require_wordpiece, write_tokenizer
 
 _, DYNAMIC = VARIANTS

@@ -6,7 +6,7 @@ import pytest
 
 from harness import facts, record
 from harness.estimate import Estimate
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.meters.check import Check, ZoneCheck
 from harness.record import Facts
 

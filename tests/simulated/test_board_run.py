@@ -17,7 +17,7 @@ from harness.device import check_device
 from harness.doubts import doubts
 from harness.host_gpu import facts, moments, number_of
 from harness.idle import IdlePower, idle_power
-from harness.meters.base import Meter, whole
+from harness.measurement.energy.meter import Meter, whole
 from harness.meters.check import Check, check
 from harness.meters.choose import choose
 from harness.meters.joint import open_joint

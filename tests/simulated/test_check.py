@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.meters.check import Check, check, least_window_ns, widened
 from harness.meters.modelled import ModelledMeter
 from harness.meters.nvml import NvmlMeter

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.meters.base import total
+from harness.measurement.energy.meter import total
 from harness.meters.check import check
 from harness.meters.nvml import NvmlMeter
 from harness.meters.rapl import RaplMeter

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.estimate import Estimate
-from harness.meters.base import Reading
+from harness.measurement.energy.meter import Reading
 from harness.record import (
     ArtifactFacts,
     CellFacts,

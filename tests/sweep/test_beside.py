@@ -10,9 +10,9 @@ from worlds import Heard, World, boolq_folder
 from harness.doubts import doubts
 from harness.idle import IdlePower, idle_power
 from harness.record import Moment, Record
+from harness.runs.execution.run import execute, start
 from harness.store import Store
 from harness.sweep.options import RunOptions
-from harness.sweep.run import execute, start
 from harness.testing.beside import FakeLook
 from harness.watch import Usage
 

@@ -11,13 +11,13 @@ from harness.catalog import default_variants
 from harness.cli.app import call
 from harness.device import check_device
 from harness.errors import DeviceError, UsageError
-from harness.meters.base import Choice
+from harness.measurement.energy.meter import Choice
 from harness.meters.check import Check
 from harness.record import GpuMoment, Moment, Record
+from harness.runs.execution.run import Run, execute, resume, start
 from harness.store import Store
 from harness.sweep.machine import Machine
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, execute, resume, start
 from harness.testing.clock import FakeClock
 from harness.testing.meter import FakeMeter
 from harness.testing.system import FakeVariant

@@ -13,11 +13,11 @@ from worlds import Heard, World, boolq_folder
 from harness.data import Data, embedded, load_split
 from harness.errors import BenchError, MeasurementError, UsageError
 from harness.kernel import TreeCpuTime
+from harness.runs.execution.run import Run, execute, start
 from harness.store import Store
 from harness.sweep.files import CHUNK, Files, Instruments, split_rows
 from harness.sweep.launch import ProcessWorker
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, execute, start
 from harness.sweep.slices import units_of
 from harness.sweep.spawn import Program, outside
 from harness.tasks import get_task

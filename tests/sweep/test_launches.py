@@ -8,12 +8,12 @@ from worlds import Heard, World, boolq_folder
 from harness.compare import Ratio, speedup
 from harness.errors import UsageError
 from harness.record import Record
+from harness.runs.execution.run import Run, execute, resume, start
 from harness.store import Store
 from harness.study.traces import trace_of
 from harness.sweep.cells import Cell, groups
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import PROFILES
-from harness.sweep.run import Run, execute, resume, start
 from harness.sweep.stopping import Rule, why_stop, widest_half_width
 
 PAIR = ("pytorch-fixed", "onnx-int8")

@@ -11,9 +11,9 @@ from worlds import Heard, World, boolq_folder
 
 from harness.errors import UsageError
 from harness.record import Record
+from harness.runs.execution.run import execute, resume, start
 from harness.store import Store, read_samples
 from harness.sweep.options import RunOptions
-from harness.sweep.run import execute, resume, start
 from harness.sweep.search import common_rate
 from harness.system import Artifact, Example, Placement, Predictions, Request, Settings, System
 from harness.tasks.base import Task

@@ -5,10 +5,10 @@ from pathlib import Path
 from worlds import Heard, World, boolq_folder
 
 from harness.record import Record
+from harness.runs.execution.run import execute, start
 from harness.store import Store
 from harness.sweep.options import RunOptions
 from harness.sweep.room import Room, fits_board
-from harness.sweep.run import execute, start
 from harness.testing.world import InlineWorker
 
 MIB = 2**20

@@ -10,9 +10,9 @@ from worlds import Heard, World, boolq_folder
 from harness.catalog import DEFAULT_VARIANTS
 from harness.errors import BenchError, CheckpointError, MeasurementError, UsageError
 from harness.record import Record
+from harness.runs.execution.run import Run, execute, resume, start
 from harness.store import Store, read_samples
 from harness.sweep.options import RunOptions
-from harness.sweep.run import Run, execute, resume, start
 from harness.tasks import get_task
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant

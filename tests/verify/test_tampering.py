@@ -13,9 +13,9 @@ from worlds import Heard, World, boolq_folder
 
 from harness.data import Data, Split, load_split
 from harness.record import PlacementFacts, Quality, Record, Round, sealed_sha256
+from harness.runs.execution.run import execute, start
 from harness.store import RunFolder, Store
 from harness.sweep.options import RunOptions
-from harness.sweep.run import execute, start
 from harness.tasks import get_task
 from harness.verify import Check, Sealed, verify_run
 from harness.verify.reading import read

@@ -13,6 +13,7 @@ from harness.data import Data, Split, load_split
 from harness.device import kind_of, one_device
 from harness.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
 from harness.record import ArtifactFacts, DataFacts, Record
+from harness.runs.execution.preparation import Preparer
 from harness.store import RunFolder, Store
 from harness.sweep import options as asked
 from harness.sweep.beside import Beside, begin
@@ -26,7 +27,6 @@ from harness.sweep.metering import metered
 from harness.sweep.narrator import Narrator
 from harness.sweep.options import RunOptions
 from harness.sweep.plan import Plan
-from harness.sweep.preparer import Preparer
 from harness.sweep.room import Room, board_bytes, fits_board
 from harness.sweep.seal import Surroundings, seal_cell
 from harness.sweep.sides import plain

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from optimized.distil import Distil
-from optimized.prune import Prune
+from optimized.recipes.distillation.recipe import Distil
+from optimized.recipes.pruning.recipe import Prune
 from optimized.shapes import Shape
 
 RECIPES: dict[str, type[Any]] = {"distil": Distil, "prune": Prune, "shape": Shape}

@@ -1,0 +1,1 @@
+"""Recipes: one checkpoint becomes another."""

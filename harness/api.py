@@ -3,8 +3,8 @@
     from harness import read, report, run
 
 A function returns what a command prints: records, or values with figures in them. What goes wrong is raised,
-as `harness.errors` draws it; nothing is printed. Some names end in `_runs`, because `harness.compare` and
-`harness.gate` are modules.
+as `harness.common.errors` draws it; nothing is printed. Some names end in `_runs`, because
+`harness.analysis.statistics.ratios` and `harness.analysis.gate.gate` are modules.
 """
 
 import os
@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from harness.analysis.comparison import Comparison
+    from harness.analysis.gate.gate import Outcome
+    from harness.analysis.history import Series
     from harness.catalog import Catalog
-    from harness.contrast import Comparison
-    from harness.gate import Outcome
-    from harness.history import Series
-    from harness.record import Record
-    from harness.store import Store
-    from harness.sweep.machine import Machine
-    from harness.sweep.narrator import Narrator
+    from harness.common.progress import Narrator
+    from harness.records.record import Record
+    from harness.records.store import Store
+    from harness.runs.services import Machine
 
 Folder = str | os.PathLike[str]
 
@@ -53,13 +53,13 @@ def run(
     A cell that fails is a record with its failure. Guard the call with `if __name__ == "__main__":` in a
     script. `narrator` is told how far it is; `machine` and `catalog` are for other worlds, such as tests.
     """
-    from harness.cache import default_cache
     from harness.catalog import load_catalog
+    from harness.common.progress import Silent
     from harness.runs.execution.run import execute
-    from harness.sweep.machine import Machine
-    from harness.sweep.narrator import Silent
-    from harness.sweep.options import RunOptions
-    from harness.sweep.several import options_of, start_all
+    from harness.runs.multi_run import options_of, start_all
+    from harness.runs.planning.options import RunOptions
+    from harness.runs.services import Machine
+    from harness.systems.artifact_cache import default_cache
 
     told = narrator or Silent()
     wanted = RunOptions(
@@ -90,7 +90,7 @@ def read(*runs: str, store: Folder | None = None) -> "list[Record]":
 
     Records that cannot be read are left out where others of the same run can be; `bench report` names them.
     """
-    from harness.cli.records import find_records
+    from harness.analysis.loading import find_records
 
     place = _store(store)
     if runs == ("all",):
@@ -116,8 +116,8 @@ def report(
 
 def compare_runs(before: str, after: str, *, store: Folder | None = None) -> "Comparison":
     """Return what changed from one run to another, cell by cell, as `bench compare` does."""
-    from harness.cli.records import find_records, raw_of
-    from harness.contrast import compare_runs as compared
+    from harness.analysis.comparison import compare_runs as compared
+    from harness.analysis.loading import find_records, raw_of
 
     found = [find_records(name, _store(store)) for name in (before, after)]
     return compared(found[0].records, found[1].records, raw_of(found))
@@ -131,10 +131,10 @@ def gate_runs(
     The outcome has a `status` and the `exit_code` that `bench gate` would end with. Cells that `before` has
     and `after` lacks could not be measured.
     """
-    from harness.cli.records import find_records, raw_of
-    from harness.contrast import key_of, match
-    from harness.gate import Pairing, gate
-    from harness.rules import read_rules
+    from harness.analysis.comparison import key_of, match
+    from harness.analysis.gate.gate import Pairing, gate
+    from harness.analysis.gate.rules import read_rules
+    from harness.analysis.loading import find_records, raw_of
 
     found = [find_records(name, _store(store)) for name in (before, after)]
     matched = match(found[0].records, found[1].records)
@@ -146,12 +146,12 @@ def gate_runs(
 
 def track_runs(quantity: str = "throughput", *, store: Folder | None = None) -> "list[Series]":
     """Return each cell's history of a quantity over the runs of the store, with its change points."""
-    from harness.history import history
+    from harness.analysis.history import history
 
     return history(read("all", store=store), quantity)
 
 
 def _store(folder: Folder | None) -> "Store":
-    from harness.store import Store
+    from harness.records.store import Store
 
     return Store(Path(folder or os.environ.get("BENCH_STORE") or "results"))

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, unknown_name
-from harness.plugins import usable
-from harness.system import Artifact, Cache, Checkpoint, Progress, System, Variant
-from harness.tasks.base import Task
+from harness.common.errors import UsageError, unknown_name
+from harness.common.plugins import usable
+from harness.systems.interface import Artifact, Cache, Checkpoint, Progress, System, Variant
+from harness.workload.tasks.base import Task
 
 BASELINE = "pytorch-fixed"
 """PyTorch as people first meet it: fp32, every sequence padded to the maximum length."""
@@ -126,13 +126,13 @@ def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
 
 def load_catalog() -> Catalog:
     """Return the catalog of everything that ships with the package, and of what plug-ins add."""
-    from baselines.checkpoint import resolve, resolve_classifier
-    from baselines.families import FAMILIES
+    from baselines.checkpoints.families import FAMILIES
+    from baselines.models.resolve import resolve, resolve_classifier
     from baselines.registry import variants as plain
-    from optimized.ladder import variant_of
     from optimized.ladders import LADDERS
-    from optimized.shapes import is_shape, resolve_shape
-    from optimized.table import variants as faster
+    from optimized.ladders.rung import variant_of
+    from optimized.recipes.random_shape import is_shape, resolve_shape
+    from optimized.registry import variants as faster
 
     found = {variant.name: variant for variant in (*plain(), *faster())}
     return Catalog(
@@ -157,14 +157,15 @@ class Training:
 
 def load_training() -> Training:
     """Return what `bench train` needs; torch loads only when training begins."""
-    from baselines.checkpoint import resolve
-    from baselines.finetune import Tuning, finetune
-    from harness.data import embedded
+    from baselines.models.resolve import resolve
+    from baselines.training.datasets import Tuning
+    from baselines.training.finetune import finetune
+    from harness.workload import synthetic
 
     def scratch(output: Path, *, seed: int, progress: Callable[[Any], None]) -> dict[str, Any]:
-        from baselines.scratch import settings_here, train_embedded
+        from baselines.training.scratch.pretrain import settings_here, train_embedded
 
-        return train_embedded(output, data=embedded, settings=settings_here(seed), progress=progress)
+        return train_embedded(output, data=synthetic, settings=settings_here(seed), progress=progress)
 
     return Training(resolve, finetune, Tuning, scratch)
 
@@ -180,8 +181,8 @@ class Lengths:
 
 def load_lengths() -> Lengths:
     """Return what `bench data lengths` needs."""
-    from baselines.checkpoint import resolve
-    from baselines.lengths import check_tokens, count_tokens
+    from baselines.encoding.lengths import check_tokens, count_tokens
+    from baselines.models.resolve import resolve
 
     return Lengths(resolve, count_tokens, check_tokens)
 
@@ -197,15 +198,15 @@ class Peaks:
 
 def load_peaks() -> Peaks:
     """Return what `bench roofline` needs."""
-    from baselines.device_peaks import measure_device
-    from baselines.peaks import measure_cores, measure_products
+    from baselines.hardware.device_peaks import measure_device
+    from baselines.hardware.peaks import measure_cores, measure_products
 
     return Peaks(measure_cores, measure_products, measure_device)
 
 
 def load_exchange() -> Callable[[int, int], Any]:
     """Return what starts two CPUs that can be asked how fast they answer each other, given their numbers."""
-    from baselines.exchange import start
+    from baselines.hardware.core_exchange import start
 
     return start
 
@@ -221,6 +222,6 @@ class Handover:
 
 def load_handover() -> Handover:
     """Return what `bench export` needs."""
-    from baselines.handover import Winner, hand_over, require_free
+    from baselines.export.package import Winner, hand_over, require_free
 
     return Handover(Winner, require_free, hand_over)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.artifacts import cache_key, cpu_flags, find_or_make, link_all
-from harness.errors import BenchError, CheckpointError, UsageError
-from harness.system import (
+from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, link_all
+from harness.common.errors import BenchError, CheckpointError, UsageError
+from harness.systems.interface import (
     Artifact,
     Placement,
     Profiles,
@@ -23,9 +23,9 @@ from harness.system import (
     Variant,
     Workshop,
 )
-from harness.tasks.base import Task
-from optimized.candidates import sha256_of
-from optimized.wrapped import Wrapped
+from harness.workload.tasks.base import Task
+from optimized.batching.wrapper import Wrapped
+from optimized.graphs.candidates import sha256_of
 
 _VERSION = 3
 _FOLDER = "system"

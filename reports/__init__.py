@@ -11,12 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.book import TABLES, UNASKED, Book, Factors, book_of
-    from reports.data import as_json
-    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render, written
-    from reports.prices import Grid, Price, grid_of, price_of, prices_of
-    from reports.style import SamplesOf, Style
-    from reports.text import wants_color
+    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render_records, written
+    from reports.layout.style import SamplesOf, Style
+    from reports.render.json_values import as_json
+    from reports.render.terminal import wants_color
+    from reports.report import TABLES, UNASKED, Book, Factors, book_of
+    from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
 
 __all__ = [
     "FILES",
@@ -37,18 +37,18 @@ __all__ = [
     "grid_of",
     "price_of",
     "prices_of",
-    "render",
+    "render_records",
     "wants_color",
     "written",
 ]
 
 _HOMES = {
-    "book": ("TABLES", "UNASKED", "Book", "Factors", "book_of"),
-    "data": ("as_json",),
-    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render", "written"),
-    "prices": ("Grid", "Price", "grid_of", "price_of", "prices_of"),
-    "style": ("SamplesOf", "Style"),
-    "text": ("wants_color",),
+    "report": ("TABLES", "UNASKED", "Book", "Factors", "book_of"),
+    "render.json_values": ("as_json",),
+    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render_records", "written"),
+    "values.prices": ("Grid", "Price", "grid_of", "price_of", "prices_of"),
+    "layout.style": ("SamplesOf", "Style"),
+    "render.terminal": ("wants_color",),
 }
 """Which module each name is from: `bench compare` shows tables, and loads none of the other formats."""
 

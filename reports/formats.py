@@ -2,21 +2,22 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.errors import unknown_name
-from harness.plugins import usable
-from harness.record import Record
-from reports import ci, html, ladder, latex, markdown, text
-from reports.book import TABLES, UNASKED, Book, Factors, book_of, tables_of
-from reports.climb import CountsOf
-from reports.data import with_rows
-from reports.families import in_one_family
-from reports.figures import all_figures
-from reports.overview import overview
-from reports.prices import price_of
-from reports.style import Style
-from reports.table import speed_table
-from reports.text import WIDTH
-from reports.tidy import as_csv
+from harness.common.errors import unknown_name
+from harness.common.plugins import usable
+from harness.records.record import Record
+from reports import exports, html
+from reports.documents import ladder
+from reports.exports.tidy_csv import as_csv
+from reports.layout.style import WIDTH, Style
+from reports.render import latex, markdown, terminal
+from reports.render.json_values import with_rows
+from reports.report import TABLES, UNASKED, Book, Factors, book_of, tables_of
+from reports.tables.overview import overview
+from reports.tables.speed import speed_table
+from reports.values.figures import all_figures
+from reports.values.ladder_values import CountsOf
+from reports.values.multiple_testing import in_one_family
+from reports.values.prices import price_of
 
 NOTHING = "No records.\n"
 
@@ -25,7 +26,7 @@ def _text(book: Book, style: Style) -> str:
     tables = tables_of(book, style.tables or UNASKED)
     if not tables:
         return NOTHING
-    return "\n".join(text.render_table(table, width=style.width, color=style.color) for table in tables)
+    return "\n".join(terminal.render_table(table, width=style.width, color=style.color) for table in tables)
 
 
 def _markdown(book: Book, style: Style) -> str:
@@ -51,11 +52,11 @@ FORMATS: dict[str, Callable[[Book, Style], str]] = {
     "csv": lambda book, _: as_csv(book),
     "html": html.as_page,
     "json": _json,
-    **ci.TEXTS,
+    **exports.TEXTS,
 }
 """Every format by its name on the command line."""
 
-FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = ci.FILES
+FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = exports.FILES
 """Formats that are files, by name: a folder of them, or one that is no text."""
 
 
@@ -74,7 +75,7 @@ def files_of(book: Book, format: str, style: Style) -> dict[str, bytes] | None: 
     return FILES[format](book, style) if format in FILES else None
 
 
-def render(
+def render_records(
     records: Sequence[Record],
     format: str,  # noqa: A002 -- the option's own name
     *,
@@ -96,7 +97,7 @@ def render(
 def as_text(records: Sequence[Record], *, width: int = WIDTH, color: bool = False) -> str:
     """Return the report on these records, ladders in plain tables too, for a terminal of this width."""
     tables = [*speed_table(records), *overview(records)]
-    return "\n".join(text.render_table(table, width=width, color=color) for table in tables) or NOTHING
+    return "\n".join(terminal.render_table(table, width=width, color=color) for table in tables) or NOTHING
 
 
 def as_markdown(records: Sequence[Record]) -> str:

@@ -7,7 +7,7 @@ def main() -> None:
     import sys
 
     from harness.cli.app import call
-    from harness.cli.toolbox import Toolbox
+    from harness.cli.context import Toolbox
 
     code = call(sys.argv[1:], Toolbox())
     gc.freeze()  # what is left goes with the process: a last collection would go over thousands of records

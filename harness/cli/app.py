@@ -6,27 +6,17 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli import (
-    compare,
-    doctor,
-    export,
-    gate,
-    ladder,
-    listing,
-    predict,
-    report,
-    roofline,
-    run,
-    track,
-    train,
-    tune,
-    verify,
-)
-from harness.cli.cache import cache_app
-from harness.cli.config import read_defaults
-from harness.cli.data import data_app
-from harness.cli.toolbox import Toolbox
-from harness.errors import BenchError
+from harness.cli.context import Toolbox
+from harness.cli.environment import doctor
+from harness.cli.environment import list as listing
+from harness.cli.environment.cache import cache_app
+from harness.cli.environment.data import data_app
+from harness.cli.measure import gate, ladder, roofline, run, tune
+from harness.cli.models import export, predict, train
+from harness.cli.options.config_file import read_defaults
+from harness.cli.output.terminal import escape
+from harness.cli.results import compare, report, track, verify
+from harness.common.errors import BenchError
 
 app = typer.Typer(
     name="bench",
@@ -113,8 +103,3 @@ def _unexpected(problem: Exception, *, debug: bool) -> int:
     typer.echo(f"bench: a bug of ours: {type(problem).__name__}: {escape(str(problem))}", err=True)
     typer.echo("Run it again with --debug for the traceback, and report both, please.", err=True)
     return 1
-
-
-def escape(text: str) -> str:
-    """Return text with control characters made visible, so that no file name or label drives a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -1,1 +1,1 @@
-"""What touches clocks and counters."""
+"""What touches clocks, counters and the machine."""

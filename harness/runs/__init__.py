@@ -1,1 +1,1 @@
-"""Runs: from options to records."""
+"""Cells, groups, slices, rounds and workers: how a run is arranged, kept and resumed."""

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.meters.rapl import read_text
+from harness.measurement.energy.cpu.rapl import read_text
 
 RANGE_UJ = 262_143_328_850  # what Intel servers show: 2^32 units of 2^-14 J
 

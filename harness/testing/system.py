@@ -7,16 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from harness.cache import FolderCache
 from harness.catalog import BASELINE, UNPADDED, Catalog
-from harness.errors import BenchError
-from harness.system import (
+from harness.common.errors import BenchError
+from harness.systems.artifact_cache import FolderCache
+from harness.systems.interface import (
     Artifact,
     Cache,
     Checkpoint,
     EncodedSequence,
-    Example,
-    Logits,
     Placement,
     Predictions,
     Request,
@@ -26,8 +24,9 @@ from harness.system import (
     Workshop,
     offsets_of,
 )
-from harness.tasks.base import Task
 from harness.testing.clock import FakeClock
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example, Logits
 
 FAKE_LADDER: dict[str, Any] = {
     "name": "fake",

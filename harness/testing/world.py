@@ -3,26 +3,27 @@
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.catalog import Catalog
-from harness.exchange import NoExchange
+from harness.measurement.energy.fake import FakeMeter, open_fake
 from harness.measurement.energy.meter import Choice, Meter
-from harness.perf_events import WorkCounters
-from harness.record import Host, Memory, Moment
-from harness.sweep.launch import Told
-from harness.sweep.machine import Machine
-from harness.sweep.opened import Clocks
-from harness.sweep.session import Session
-from harness.sweep.sides import Foreign
-from harness.sweep.wire import error_from, failure_of
-from harness.testing.beside import FakeLook
+from harness.measurement.machine.core_latency import NoExchange
+from harness.measurement.machine.interference import Usage
+from harness.measurement.machine.perf_events import WorkCounters
+from harness.records.record import Host, Memory, Moment
+from harness.runs.services import Machine
+from harness.runs.worker.loaded_system import Clocks
+from harness.runs.worker.messages import error_from, failure_of
+from harness.runs.worker.other_version import Foreign
+from harness.runs.worker.process import Told
+from harness.runs.worker.session import Session
 from harness.testing.clock import FakeClock
-from harness.testing.meter import FakeMeter, open_any
-from harness.watch import Usage
+from harness.testing.look import FakeLook
 
 OpenMeter = Callable[[Mapping[str, Any]], Meter]
 
@@ -124,3 +125,13 @@ def fake_machine(
         sleep=lambda seconds: clock.advance(round(seconds * 1e9)),
         suffix=lambda: "0001",
     )
+
+
+def open_any(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> Meter:
+    """Open a fake on a clock of the test's, and any other meter as a worker does."""
+    from harness.measurement.energy.combined import open_joint
+    from harness.measurement.energy.selection import open_meter
+
+    if spec["meter"] == "joint":
+        return open_joint(spec, lambda part: open_any(part, clock))
+    return open_fake(spec, clock) if spec["meter"] == "fake" else open_meter(spec)

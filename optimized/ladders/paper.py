@@ -8,7 +8,7 @@ same architectures without their training, so what they measure is speed and ene
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optimized.shapes import SHAPES
+from optimized.recipes.random_shape import SHAPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +80,4 @@ PAPER: dict[str, Any] = {
         _BEYOND,
     ],
 }
-"""The ladder as data; its baseline is `shape:12L-768` with 512 tokens (`optimized/shapes.py`)."""
+"""The ladder as data; its baseline is `shape:12L-768` with 512 tokens (`recipes/random_shape.py`)."""

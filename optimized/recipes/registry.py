@@ -4,7 +4,7 @@ from typing import Any
 
 from optimized.recipes.distillation.recipe import Distil
 from optimized.recipes.pruning.recipe import Prune
-from optimized.shapes import Shape
+from optimized.recipes.random_shape import Shape
 
 RECIPES: dict[str, type[Any]] = {"distil": Distil, "prune": Prune, "shape": Shape}
 """What a ladder may name, by kind."""

@@ -3,7 +3,7 @@
 import re
 from html import escape
 
-from reports.plain import printable
+from reports.layout.escaping import printable
 from reports.plots.drawing import INK, Plot, as_svg
 
 _IDS = re.compile(r'(?<= )id="([^"]*)"')

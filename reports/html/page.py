@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from harness.doubts import Doubt
-from harness.record import Record
-from reports.book import TABLES, Book, tables_of
-from reports.cells import Cell, Table
-from reports.facts import name_of
+from harness.analysis.diagnostics import Doubt
+from harness.records.record import Record
 from reports.html.inline import inline_svg
-from reports.numbers import shown
-from reports.plain import printable
+from reports.layout.escaping import printable
+from reports.layout.number_format import shown
+from reports.layout.style import Style
+from reports.layout.table_model import Cell, Table
 from reports.plots import Plot, plots_of
-from reports.style import Style
+from reports.report import TABLES, Book, tables_of
+from reports.values.figures import name_of
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -5,16 +5,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.compare import Ratio
-from harness.doubts import is_null
-from harness.estimate import Energy, Estimate, Unavailable
-from reports.book import Book
-from reports.columns import metric_name
-from reports.curves import curves_of
-from reports.facts import name_of, title_of
-from reports.figures import Figures
-from reports.making import MODELLED
-from reports.numbers import ENERGIES, TIMES, Unit, unit_for
+from harness.analysis.diagnostics import is_null
+from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.ratios import Ratio
+from harness.records.estimate import Estimate, Unavailable
+from reports.layout.cell_factory import MODELLED
+from reports.layout.number_format import ENERGIES, TIMES, Unit, unit_for
+from reports.layout.style import SamplesOf
 from reports.plots.components import Part, components
 from reports.plots.curves import curves
 from reports.plots.distribution import distribution
@@ -22,9 +19,13 @@ from reports.plots.drawing import Plot
 from reports.plots.scaling import Scaled, scaling
 from reports.plots.steps import Step, steps
 from reports.plots.tradeoff import Interval, Point, tradeoff
-from reports.rungs import Gain, Ladder, Rung
-from reports.style import SamplesOf
-from reports.sweep import settings, sweeps
+from reports.provenance.measured import title_of
+from reports.report import Book
+from reports.tables.speed_columns import metric_name
+from reports.tables.sweep import settings, sweeps
+from reports.values.adaptive_curves import curves_of
+from reports.values.figures import Figures, name_of
+from reports.values.ladder_model import Gain, Ladder, Rung
 
 if TYPE_CHECKING:
     import numpy.typing as npt

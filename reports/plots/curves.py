@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from reports.columns import metric_name
-from reports.curves import Curve
 from reports.plots.drawing import Plot, heading, label, plain_axes, plain_numbers, short, styles
+from reports.tables.speed_columns import metric_name
+from reports.values.adaptive_curves import Curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

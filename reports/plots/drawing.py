@@ -16,8 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reports.plain import printable
-from reports.tidy import safe
+from reports.layout.escaping import printable, safe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.numbers import shown
+from reports.layout.number_format import shown
 from reports.plots.drawing import COLORS, INK, Plot, heading, label, plain_axes, plain_numbers, short
 
 if TYPE_CHECKING:

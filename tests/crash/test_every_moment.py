@@ -10,13 +10,13 @@ import pytest
 from moments import DONE, KILLED, full_from, killed_at
 from worlds import Heard, World, boolq_folder
 
-from harness.errors import StoreError, UsageError
-from harness.record import Record
+from harness.analysis.verification import verify_run
+from harness.analysis.verification.reading import read
+from harness.common.errors import StoreError, UsageError
+from harness.records.record import Record
+from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, resume, start
-from harness.store import RunFolder, Store
-from harness.sweep.options import RunOptions
-from harness.verify import verify_run
-from harness.verify.reading import read
+from harness.runs.planning.options import RunOptions
 
 ROUNDS, VARIANTS = 2, ("pytorch-fixed", "onnx-int8")
 

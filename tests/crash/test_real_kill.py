@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.store import Store
-from harness.verify import verify_run
-from harness.verify.reading import read
+from harness.analysis.verification import verify_run
+from harness.analysis.verification.reading import read
+from harness.records.store import Store
 
 WORDS = (
     *("--variants", "null", "--profile", "quick", "-n", "12", "--rounds", "3"),
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_loses_its_round_and_no_other(tmp_path: Path, ca
     with bench.start("run", *WORDS) as process:
         wait_for(lambda: bench.rounds() >= 1, process)
         children = psutil.Process(process.pid).children()
-        (worker,) = [child for child in children if "harness.sweep.worker" in child.cmdline()]
+        (worker,) = [child for child in children if "harness.runs.worker.main" in child.cmdline()]
         os.kill(worker.pid, signal.SIGKILL)
         out, _ = process.communicate(timeout=300)
     assert process.returncode == 5, out

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from worlds import Heard, World, boolq_folder
 
-from harness.cache import FolderCache
-from harness.disk import append_line
-from harness.errors import StoreError, UsageError
-from harness.hold import hold
+from harness.common.errors import StoreError, UsageError
+from harness.common.files import append_line
+from harness.common.locks import hold
+from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import Run, execute, resume, start
-from harness.store import RunFolder, Store
-from harness.sweep.options import RunOptions
+from harness.runs.planning.options import RunOptions
+from harness.systems.artifact_cache import FolderCache
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -160,7 +160,7 @@ def test_a_store_that_turns_read_only_in_the_middle_is_said_with_what_to_do(
     def refusing(self: RunFolder, entry: dict[str, object]) -> None:
         left[0] -= 1
         if left[0] < 0:
-            monkeypatch.setattr("harness.store.append_line", read_only)
+            monkeypatch.setattr("harness.records.store.append_line", read_only)
         append(self, entry)
 
     def read_only(_path: Path, _line: str) -> None:
@@ -172,6 +172,6 @@ def test_a_store_that_turns_read_only_in_the_middle_is_said_with_what_to_do(
             execute(run)
     assert caught.value.exit_code == 4
     assert f"`bench run --resume {run.folder.name}` goes on" in str(caught.value)
-    monkeypatch.setattr("harness.store.append_line", append_line)
+    monkeypatch.setattr("harness.records.store.append_line", append_line)
     (record,) = execute(resume(run.folder, world.cache, world.machine, Heard()))
     assert (record.status, record.failure) == ("complete", None)

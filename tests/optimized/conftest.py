@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import tiny
 
-from baselines.onnx import OnnxVariant
-from harness.tasks.boolq import BOOLQ
+from baselines.engines.onnx.runtime import OnnxVariant
+from harness.workload.tasks.superglue.boolq import BOOLQ
 
 
 @pytest.fixture(scope="session")

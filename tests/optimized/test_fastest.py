@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tiny
 
-from baselines.pytorch import VARIANTS
-from harness.errors import CheckpointError
-from harness.system import Settings, Sources
-from harness.tasks.boolq import BOOLQ
+from baselines.engines.pytorch import VARIANTS
+from harness.common.errors import CheckpointError
+from harness.systems.interface import Settings, Sources
+from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.fastest import FastestVariant
 
 FIXED, DYNAMIC = VARIANTS

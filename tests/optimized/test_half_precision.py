@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tiny
 
-from baselines import pytorch
-from baselines.pytorch import HALF_PRECISION, VARIANTS
-from harness.errors import DeviceError
-from harness.system import Placement
-from harness.tasks import get_task
-from harness.tasks.boolq import BOOLQ
+from baselines.engines import pytorch
+from baselines.engines.pytorch import HALF_PRECISION, VARIANTS
+from harness.common.errors import DeviceError
+from harness.systems.interface import Placement
+from harness.workload.tasks import get_task
+from harness.workload.tasks.superglue.boolq import BOOLQ
 
 BF16, FP16 = HALF_PRECISION
 DYNAMIC = VARIANTS[1]

@@ -10,8 +10,8 @@ from hostile import HOSTILE
 from records import a_failure, three_variants
 
 from reports import Factors, Grid, book_of, written
-from reports.prices import DEFAULT_PRICE
-from reports.style import Style
+from reports.layout.style import Style
+from reports.values.prices import DEFAULT_PRICE
 
 BROWSER = os.environ.get("TEST_BROWSER")
 if not BROWSER:

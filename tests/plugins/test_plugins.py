@@ -4,10 +4,10 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from harness.catalog import WithPlugins, built_in
-from harness.errors import UsageError
-from harness.plugins import GROUPS, Kind, Plugin, plugins, usable
+from harness.common.errors import UsageError
+from harness.common.plugins import GROUPS, Kind, Plugin, plugins, usable
 
-NULL = "baselines.null:NullVariant"
+NULL = "baselines.engines.null:NullVariant"
 
 
 def found(*points: tuple[str, str], kind: Kind = "variant", taken: tuple[str, ...] = ()) -> dict[str, Plugin]:
@@ -31,7 +31,7 @@ def test_a_class_makes_the_thing_and_a_value_is_it() -> None:
     ("value", "message"),
     [
         ("no_such:THING", "ModuleNotFoundError: No module named 'no_such'"),
-        ("baselines.null:THING", "AttributeError: "),
+        ("baselines.engines.null:THING", "AttributeError: "),
         ("math:pi", "math:pi is no variant: it has no name, summary, unavailable, prepare, load"),
         (NULL, "its entry point is 'mine', and it calls itself 'null'"),
     ],

@@ -8,27 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from simulation.counter import Draw
+from simulation.machine import BOARD_SENSOR, SimulatedMachine
 from worlds import World, boolq_folder
 
-from baselines.cuda import TRANSFER
+from baselines.models.cuda import TRANSFER
+from harness.analysis.diagnostics import doubts
+from harness.analysis.idle_power import IdlePower, idle_power
 from harness.catalog import Peaks
 from harness.cli.app import call
-from harness.device import check_device
-from harness.doubts import doubts
-from harness.host_gpu import facts, moments, number_of
-from harness.idle import IdlePower, idle_power
-from harness.measurement.energy.meter import Meter, whole
-from harness.meters.check import Check, check
-from harness.meters.choose import choose
-from harness.meters.joint import open_joint
-from harness.meters.nvml import NvmlMeter
-from harness.meters.rapl import RaplMeter
-from harness.meters.trial import power_of
-from harness.record import Moment, Record
-from harness.store import Store
+from harness.measurement.energy.check import Check, check
+from harness.measurement.energy.combined import open_joint
+from harness.measurement.energy.cpu.rapl import RaplMeter
+from harness.measurement.energy.meter import Meter
+from harness.measurement.energy.nvml import NvmlMeter
+from harness.measurement.energy.selection import choose
+from harness.measurement.energy.trial import power_of
+from harness.measurement.machine.devices import check_device
+from harness.measurement.machine.gpu import facts, moments, number_of
+from harness.records.reading import whole
+from harness.records.record import Moment, Record
+from harness.records.store import Store
 from harness.testing.clock import FakeClock
-from harness.testing.simulated_counter import Draw
-from harness.testing.simulated_machine import BOARD_SENSOR, SimulatedMachine
 from harness.testing.system import FakeVariant
 from harness.testing.world import HOST, fake_machine
 

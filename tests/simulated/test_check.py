@@ -6,16 +6,16 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulation.counter import Draw, Sensor
+from simulation.machine import SimulatedMachine
 
-from harness.measurement.energy.meter import Reading
-from harness.meters.check import Check, check, least_window_ns, widened
-from harness.meters.modelled import ModelledMeter
-from harness.meters.nvml import NvmlMeter
-from harness.meters.rapl import RaplMeter
-from harness.meters.trial import power_of
+from harness.measurement.energy.check import Check, check, least_window_ns, widened
+from harness.measurement.energy.cpu.cpu_time_model import ModelledMeter
+from harness.measurement.energy.cpu.rapl import RaplMeter
+from harness.measurement.energy.nvml import NvmlMeter
+from harness.measurement.energy.trial import power_of
+from harness.records.reading import Reading
 from harness.testing import FakeClock, FakeMeter
-from harness.testing.simulated_counter import Draw, Sensor
-from harness.testing.simulated_machine import SimulatedMachine
 
 LOOK_NS = 100_000
 ONE_BUSY_CPU = {"package-0": Draw(20.0, 10.0)}
@@ -130,7 +130,7 @@ def test_a_meter_that_states_no_period_is_not_tried() -> None:
 
 def test_a_clock_that_stands_still_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of reads is limited as well as the time."""
-    monkeypatch.setattr("harness.meters.check.MOST_READS", 50)
+    monkeypatch.setattr("harness.measurement.energy.check.MOST_READS", 50)
     machine = SimulatedMachine(tmp_path, draws=ONE_BUSY_CPU, clock=FakeClock(), cpu_ns=lambda: 0)
     assert check(RaplMeter(machine.root, FakeClock()), FakeClock(), lambda: None).reads == 50
 

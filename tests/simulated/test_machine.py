@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulation.counter import Draw, Fault, Sensor, SimulatedCounter
+from simulation.cpu import TreeClock, below
+from simulation.machine import SimulatedMachine
+from simulation.recovery import Window, mixed, recover, rendered, row, window
 
-from harness.measurement.energy.meter import total
-from harness.meters.check import check
-from harness.meters.nvml import NvmlMeter
-from harness.meters.rapl import RaplMeter
+from harness.measurement.energy.check import check
+from harness.measurement.energy.cpu.rapl import RaplMeter
+from harness.measurement.energy.nvml import NvmlMeter
+from harness.records.reading import total
 from harness.testing import FakeClock
-from harness.testing.recovery import Window, mixed, recover, rendered, row, window
-from harness.testing.simulated_counter import Draw, Fault, Sensor, SimulatedCounter
-from harness.testing.simulated_cpu import TreeClock, below
-from harness.testing.simulated_machine import SimulatedMachine
 
 
 class Still:

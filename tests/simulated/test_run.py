@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from simulation.counter import Fault, Sensor
+from simulation.machine import ZONES, SimulatedMachine
+from simulation.run import Breakdown, simulated
 from worlds import boolq_folder
 
+from harness.analysis.diagnostics import doubts
 from harness.cli.app import call
-from harness.cli.toolbox import Toolbox
-from harness.doubts import doubts
-from harness.errors import UsageError
-from harness.record import Record
-from harness.store import Store
-from harness.sweep.metering import metered
-from harness.sweep.plan import PROFILES
-from harness.testing.simulated_counter import Fault, Sensor
-from harness.testing.simulated_machine import ZONES, SimulatedMachine
-from harness.testing.simulated_run import Breakdown, simulated
+from harness.cli.context import Toolbox
+from harness.common.errors import UsageError
+from harness.records.plan import PROFILES
+from harness.records.record import Record
+from harness.records.store import Store
+from harness.runs.planning.meter_selection import metered
 
 SENSOR = Sensor(update_ns=10_000_000)
 """Ten times as slow as the meter states; so slow that a busy machine keeps up with it."""
@@ -74,7 +74,7 @@ class Bench:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for a counter to step for ten of its periods only."""
-    monkeypatch.setattr("harness.meters.check.MOST_NS", 100_000_000)
+    monkeypatch.setattr("harness.measurement.energy.check.MOST_NS", 100_000_000)
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from records import a_reading, a_record, rounds
 
-from harness.doubts import Doubt, doubts
-from harness.record import EnergyFacts, Record
+from harness.analysis.diagnostics import Doubt, doubts
+from harness.records.record import EnergyFacts, Record
 
 
 def checked(least_window_ms: int, *, span_ms: float = 100.0, **changes: Any) -> Record:

@@ -5,8 +5,8 @@ from typing import Any
 
 import tiny
 
-from baselines.quiet import quiet_transformers
-from harness.tasks.base import Task
+from baselines.models.transformers_settings import quiet_transformers
+from harness.workload.tasks.base import Task
 
 ARCHITECTURES = {"bert": "Bert", "roberta": "Roberta", "distilbert": "DistilBert"}
 HIDDEN, HEADS, UNITS, LAYERS = 32, 4, 24, 2
@@ -35,17 +35,17 @@ def model_of(family: str, task: Task, seed: int = 0, **changed: Any) -> Any:
     import torch
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    from baselines import narrow
-    from baselines.spans import SpanClassifier
+    from baselines.models import resize
+    from baselines.models.span_classifier import SpanClassifier
 
     names = dict(enumerate(task.labels))
     labels = {"id2label": names, "label2id": {name: column for column, name in names.items()}}
     torch.manual_seed(seed)
     config = config_of(family, **labels, **changed)
     if task.head == "span":
-        model = SpanClassifier(narrow.build(config, AutoModel), len(task.labels)).eval()
+        model = SpanClassifier(resize.build(config, AutoModel), len(task.labels)).eval()
     else:
-        model = narrow.build(config, AutoModelForSequenceClassification)
+        model = resize.build(config, AutoModelForSequenceClassification)
     with torch.no_grad():
         for name, bias in model.named_parameters():
             # random too, or nothing would show that the right ones were kept

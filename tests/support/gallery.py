@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.record import Record
-from harness.store import Store, read_samples
+from harness.records.record import Record
+from harness.records.store import Store, read_samples
 from reports import Factors, book_of
 from reports.plots import Plot, as_svg, data_csv, plots_of
 

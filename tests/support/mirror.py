@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from harness.data.official import OfficialFile, OfficialTask
+from harness.workload.data.official import OfficialFile, OfficialTask
 
 ROWS = b'{"premise": "It rains.", "idx": 0}\n'
 FILES = {f"CB/{split}.jsonl": ROWS * count for split, count in (("train", 3), ("val", 2), ("test", 1))}

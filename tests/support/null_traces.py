@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from harness.study.traces import Trace
+from harness.studies.traces import Trace
 
 REQUESTS = 8
 

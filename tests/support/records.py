@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from harness.estimate import Estimate
-from harness.measurement.energy.meter import Reading
-from harness.record import (
+from harness.records.estimate import Estimate
+from harness.records.reading import Reading
+from harness.records.record import (
     ArtifactFacts,
     CellFacts,
     DataFacts,

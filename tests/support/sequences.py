@@ -3,7 +3,7 @@
 import numpy as np
 import tiny
 
-from harness.system import EncodedSequence
+from harness.systems.interface import EncodedSequence
 
 
 def sequence(length: int, seed: int, *, spans: bool = False) -> EncodedSequence:

@@ -6,8 +6,8 @@ from typing import Any
 
 import tiny
 
-from baselines.quiet import quiet_transformers
-from harness.tasks.base import Task
+from baselines.models.transformers_settings import quiet_transformers
+from harness.workload.tasks.base import Task
 
 _NAMES = {
     "Bert": ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
@@ -30,8 +30,8 @@ def shaped_checkpoint(
     import torch
     import transformers
 
-    from baselines import narrow
-    from baselines.spans import SpanClassifier
+    from baselines.models import resize
+    from baselines.models.span_classifier import SpanClassifier
 
     folder.mkdir(parents=True)
     sizes = dict(zip(_NAMES[family], (width, len(heads), max(heads), max(ffn)), strict=True))
@@ -51,9 +51,9 @@ def shaped_checkpoint(
     config = getattr(transformers, f"{family}Config")(**settings)
     with quiet_transformers():
         if task.head == "span":
-            encoder = narrow.build(config, transformers.AutoModel)
+            encoder = resize.build(config, transformers.AutoModel)
             SpanClassifier(encoder, len(task.labels)).save_pretrained(folder)
         else:
-            narrow.build(config).save_pretrained(folder)
+            resize.build(config).save_pretrained(folder)
     tiny.write_tokenizer(folder)
     return folder

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.errors import CheckpointError
-from harness.system import (
+from harness.common.errors import CheckpointError
+from harness.systems.interface import (
     Artifact,
     EncodedSequence,
-    Example,
     Placement,
     Predictions,
     Request,
@@ -23,7 +22,8 @@ from harness.system import (
     System,
     offsets_of,
 )
-from harness.tasks.base import Task
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example
 
 LOADER = "sleepy:variant_of"
 

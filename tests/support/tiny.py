@@ -9,21 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baselines.quiet import quiet_transformers
-from harness.data import embedded
-from harness.system import (
+from baselines.models.transformers_settings import quiet_transformers
+from harness.systems.interface import (
     Artifact,
     Checkpoint,
-    Example,
     Placement,
     Settings,
     Sources,
     System,
-    TextInput,
     Variant,
     Workshop,
 )
-from harness.tasks.base import Task, reported_split
+from harness.workload import synthetic
+from harness.workload.tasks.base import Task, reported_split
+from harness.workload.tasks.example import Example, TextInput
 
 SENTENCE = "is the lake frozen in winter a passage says it freezes each year and people skate"
 WORDS = tuple(SENTENCE.split())
@@ -78,7 +77,7 @@ def span_checkpoint(
     import torch
     from transformers import AutoModel
 
-    from baselines.spans import SpanClassifier
+    from baselines.models.span_classifier import SpanClassifier
 
     tiny_checkpoint(folder, labels, seed=seed, head=False, **config)
     torch.manual_seed(seed)
@@ -96,7 +95,7 @@ def task_checkpoint(folder: Path, task: Task, **config: Any) -> Path:
 def task_examples(task: Task, count: int = 4) -> list[Example]:
     """Return at least `count` labelled examples of a task, from its embedded rows."""
     split = "train" if "train" in task.splits else reported_split(task)
-    rows = embedded.rows(task.name, split, count)
+    rows = synthetic.rows(task.name, split, count)
     return [
         example
         for number, row in enumerate(rows, 1)
@@ -170,7 +169,7 @@ class Shelf:
 
 def checkpoint_of(folder: Path) -> Checkpoint:
     """Return the checkpoint in a folder, fingerprinted."""
-    from baselines.folder import fingerprint
+    from baselines.checkpoints.folder import fingerprint
 
     return Checkpoint("tiny", folder, "local", fingerprint(folder))
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from harness.cli.toolbox import Toolbox
-from harness.sweep.machine import Machine
+from harness.cli.context import Toolbox
+from harness.runs.services import Machine
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
 from harness.testing.world import fake_machine

@@ -1,1 +1,1 @@
-"""The parent process of a run."""
+"""The parent process of a run: workers, rounds, the stopping rule, and the records at the end."""

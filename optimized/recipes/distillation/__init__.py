@@ -1,1 +1,1 @@
-"""Knowledge distillation."""
+"""Knowledge distillation: a student learns from a teacher."""

@@ -11,66 +11,24 @@ training goes on where it was interrupted, and the split that is reported choose
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
-from baselines.artifacts import cache_key, cpu_has_bf16, library_versions
-from baselines.finetune import Tuning
-from baselines.folder import TOKENIZER, file_sha256, read_config
-from baselines.text import TextEncoder
-from harness.errors import CheckpointError, DataError, UsageError
-from harness.system import Artifact, Checkpoint, Example, Settings, Sources, Workshop
-from harness.tasks.base import Task
-from optimized.recipe import Made, made_from
-from optimized.resumable import find_or_resume
-from optimized.student import Student, check_activation, find_student
-from optimized.teacher import Lecture, require_teacher
-
-VERSION = 1
-LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
-KNOWN_FAMILIES = ("bert", "distilbert", "roberta")
-"""Whose layers `baselines.narrow.layers_of` finds."""
-
-# where something is found is no part of a key: what was found is, by hash
-_PLACES = ("student", "teacher", "extra_text", "max_length")
+from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
+from harness.common.errors import CheckpointError, DataError, UsageError
+from harness.systems.interface import Artifact, Checkpoint, Settings, Sources, Workshop
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example
+from optimized.recipes.base import Made, made_from
+from optimized.recipes.distillation.job import KNOWN_FAMILIES, DistillationJob, DistillationSettings, Text
+from optimized.recipes.distillation.student import check_activation, find_student
+from optimized.recipes.distillation.teacher import Lecture, require_teacher
+from optimized.recipes.resumable import find_or_resume
 
 
 @dataclass(frozen=True, slots=True)
-class Distil:
-    """Distillation and its parameters.
-
-    `student` is `last` (the chain's last checkpoint), `layers:0,2,4` (those of the teacher), `layers:half`
-    (every second one), or a checkpoint by name or folder, with or without a head. `teacher` is the chain's
-    first checkpoint, its last, or the one before its last.
-
-    `temperature` softens both sides; `hard_label` is the labels' share of the loss, from 0 (the teacher
-    alone) to 1; `hidden` and `attention` weigh the token-level losses, for two that tokenise alike.
-    `extra_text` is a file in the task's official layout whose labels are not read. `max_length` None is that
-    of the settings; `bf16` None lets the processor decide; `hidden_act` replaces the student's activation;
-    `keep_best` False keeps the last epoch.
-    """
-
-    student: str = "last"
-    teacher: Literal["first", "previous", "last"] = "first"
-    temperature: float = 1.0
-    hard_label: float = 0.0
-    hidden: float = 0.0
-    attention: float = 0.0
-    epochs: int = 6
-    learning_rate: float = 5e-5
-    batch: int = 16
-    max_length: int | None = None
-    seed: int = 0
-    extra_text: str = ""
-    hidden_act: str | None = None
-    keep_best: bool = True
-    bf16: bool | None = None
-
-    @property
-    def kind(self) -> str:
-        """The recipe's name."""
-        return "distil"
+class Distil(DistillationSettings):
+    """Knowledge distillation as a recipe."""
 
     def apply(
         self,
@@ -90,91 +48,37 @@ class Distil:
         require_teacher(task, teacher)
         student = find_student(self.student, self.hidden_act, task, chain, teacher, sources)
         length = self.max_length or settings.max_length
-        course = Course(self, task, teacher, student, length, sources, workshop)
-        artifact = course.find_or_train()
+        job = DistillationJob(self, task, teacher, student, length, sources, workshop)
+        artifact = _find_or_train(job)
         learned = replace(teacher, trained_on=sources.training_sha256 or teacher.trained_on)
         return made_from(artifact, student.checkpoint.name, learned)
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Texts that the teacher speaks of; `sha256` names them, and `extra` are without labels."""
+def _find_or_train(job: DistillationJob) -> Artifact:
+    """Return the artifact that the key names, trained where it is not there."""
+    _check_features(job)
+    extra = _file(job.recipe.extra_text)
+    extra_sha256 = file_sha256(extra) if extra else ""
+    _check_data(job.sources, extra_sha256)
+    data = job.sources.training_sha256 or _sha256_of(_training(job.sources))
+    key = job.key(data, extra_sha256)
+    return job.workshop.cache.find(key) or _train(job, key, data, extra)
 
-    examples: Sequence[Example]
-    sha256: str
-    extra: bool = False
 
+def _train(job: DistillationJob, key: str, data: str, extra: Path | None) -> Artifact:
+    from baselines.training import trainer
+    from optimized.recipes.distillation.train import train
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """One distillation: who learns what of whom."""
-
-    recipe: Distil
-    task: Task
-    teacher: Checkpoint
-    student: Student
-    max_length: int
-    sources: Sources
-    workshop: Workshop
-
-    @property
-    def tuning(self) -> Tuning:
-        """How to train."""
-        names = ("epochs", "learning_rate", "batch", "seed", "bf16")
-        return Tuning(max_length=self.max_length, **{name: getattr(self.recipe, name) for name in names})
-
-    @property
-    def parents(self) -> list[str]:
-        """Teacher and student, by fingerprint."""
-        return [self.teacher.fingerprint, self.student.checkpoint.fingerprint]
-
-    def encoders(self) -> list[TextEncoder]:
-        """Return the teacher's and the student's; UsageError where one cannot take the length."""
-        return [TextEncoder(one.folder, self.max_length) for one in (self.teacher, self.student.checkpoint)]
-
-    def find_or_train(self) -> Artifact:
-        """Return the artifact that the key names, trained where it is not there."""
-        _check_features(self)
-        extra = _file(self.recipe.extra_text)
-        extra_sha256 = file_sha256(extra) if extra else ""
-        _check_data(self.sources, extra_sha256)
-        data = self.sources.training_sha256 or _sha256_of(_training(self.sources))
-        key = self._key(data, extra_sha256)
-        return self.workshop.cache.find(key) or self._train(key, data, extra)
-
-    def _key(self, data: str, extra: str) -> str:
-        recipe = asdict(self.recipe)
-        return cache_key(
-            self.recipe.kind,
-            VERSION,
-            self.task,
-            self.parents,
-            parameters={name: value for name, value in recipe.items() if name not in _PLACES},
-            layers=self.student.layers,
-            data=data,
-            extra=extra,
-            encodings=[encoder.encoding for encoder in self.encoders()],
-            device=self.workshop.placement.device,
-            cpu_has_bf16=cpu_has_bf16(),  # which arithmetic `bf16` None means
-            libraries=library_versions(*LIBRARIES),
-        )
-
-    def _train(self, key: str, data: str, extra: Path | None) -> Artifact:
-        from baselines import training
-        from optimized.course import train
-
-        device = self.workshop.placement.device
-        training.require_device(device)
-        check_activation(self.student)
-        bf16 = training.uses_bf16(device) if self.recipe.bf16 is None else self.recipe.bf16
-        texts = [Text(_training(self.sources), data)]
-        if extra:
-            texts.append(Text(self.task.read(extra, labelled=False), file_sha256(extra), extra=True))
-        asked = Lecture(self.task, self.teacher, self.max_length, bf16, self.workshop)
-        taught = [(text, asked.on(text.examples, text.sha256)) for text in texts]
-        return find_or_resume(
-            self.workshop, key, lambda session, folder: train(self, taught, session, folder)
-        )
+    device = job.workshop.placement.device
+    trainer.require_device(device)
+    check_activation(job.student)
+    bf16 = trainer.uses_bf16(device) if job.recipe.bf16 is None else job.recipe.bf16
+    texts = [Text(_training(job.sources), data)]
+    if extra:
+        texts.append(Text(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
+    asked = Lecture(job.task, job.teacher, job.max_length, bf16, job.workshop)
+    taught = [(text, asked.on(text.examples, text.sha256)) for text in texts]
+    return find_or_resume(job.workshop, key, lambda session, folder: train(job, taught, session, folder))
 
 
 def _check(recipe: Distil) -> None:
@@ -211,12 +115,12 @@ def _choose(chain: Sequence[Checkpoint], which: str) -> Checkpoint:
     return chain[-2]
 
 
-def _check_features(course: Course) -> None:
+def _check_features(job: DistillationJob) -> None:
     """Refuse token-level losses for two that tokenise differently, or whose layers are not known."""
-    asked = [name for name in ("hidden", "attention") if getattr(course.recipe, name)]
-    folders = [one.folder for one in (course.teacher, course.student.checkpoint)]
+    asked = [name for name in ("hidden", "attention") if getattr(job.recipe, name)]
+    folders = [one.folder for one in (job.teacher, job.student.checkpoint)]
     families = {str(read_config(folder).get("model_type")) for folder in folders}
-    if course.recipe.attention and not families <= set(KNOWN_FAMILIES):
+    if job.recipe.attention and not families <= set(KNOWN_FAMILIES):
         raise CheckpointError(
             f"the attention loss does not know the layers of {' and '.join(sorted(families))}.",
             remedy=f"Set attention to 0; it knows {', '.join(KNOWN_FAMILIES)}.",
@@ -224,7 +128,7 @@ def _check_features(course: Course) -> None:
     if asked and len({file_sha256(folder / TOKENIZER) for folder in folders}) > 1:
         raise UsageError(
             f"distil: {' and '.join(asked)} compare token by token, and teacher "
-            f"{course.teacher.name} and student {course.student.checkpoint.name} have different tokenizers.",
+            f"{job.teacher.name} and student {job.student.checkpoint.name} have different tokenizers.",
             remedy=f"Set {' and '.join(asked)} to 0: the logits alone need no common tokenizer.",
         )
 

@@ -1,1 +1,1 @@
-"""Structured pruning."""
+"""Structured pruning of heads, feed-forward units, width and vocabulary."""

@@ -1,0 +1,66 @@
+"""Whether two engines compute the same model: seeded inputs of several shapes, and the largest difference.
+
+Needs neither torch nor a tokenizer, so that any engine can be held against any other.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from baselines.checkpoints.folder import is_span_checkpoint
+from baselines.encoding.batching import Padded, Run, pad
+from baselines.encoding.tokenizer import position_limit
+from harness.common.errors import CheckpointError
+from harness.systems.interface import EncodedSequence, Ids
+
+# (sequences, longest): one token, one request, ragged batches, and both ends of what people send
+_SHAPES = ((1, 1), (1, 7), (1, 130), (3, 33), (2, 512))
+
+
+def probes(config: Mapping[str, Any], seed: int = 0) -> list[Padded]:
+    """Return seeded random inputs of several lengths and batch sizes; several rows are ragged."""
+    random = np.random.default_rng(seed)
+    most = position_limit(config) or max(longest for _, longest in _SHAPES)
+    pad_id = int(config.get("pad_token_id") or 0)
+    shapes = [(rows, min(longest, most)) for rows, longest in _SHAPES]
+    return [pad(_random_rows(random, rows, longest, config), pad_id) for rows, longest in shapes]
+
+
+def require_agreement(reference: Run, candidate: Run, inputs: Sequence[Padded], bound: float) -> float:
+    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is no number."""
+    differences = [float(np.max(np.abs(reference(each) - candidate(each)))) for each in inputs]
+    worst = max(differences, key=lambda value: (np.isnan(value), value))
+    if not worst <= bound:
+        shapes = ", ".join(str(each.ids.shape) for each in inputs)
+        raise CheckpointError(
+            f"the graph disagrees with its source: logits differ by {worst:.3g}, {bound:g} is allowed.",
+            where=f"shapes {shapes}",
+            remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",
+        )
+    return worst
+
+
+def _random_rows(
+    random: np.random.Generator, rows: int, longest: int, config: Mapping[str, Any]
+) -> list[EncodedSequence]:
+    lengths = [longest, *random.integers(1, longest + 1, rows - 1)]
+    return [
+        EncodedSequence(
+            ids=_random_ids(random, length, config),
+            segments=(np.arange(length) >= length // 2).astype(np.int64),
+            spans=_random_spans(random, length) if is_span_checkpoint(config) else (),
+        )
+        for length in lengths
+    ]
+
+
+def _random_ids(random: np.random.Generator, length: int, config: Mapping[str, Any]) -> Ids:
+    """Draw from all of the vocabulary but the padding, which ModernBERT has near its end."""
+    ids = random.integers(0, config["vocab_size"] - 1, length)
+    return ids + (ids >= int(config.get("pad_token_id") or 0))
+
+
+def _random_spans(random: np.random.Generator, length: int) -> tuple[tuple[int, int], ...]:
+    starts = random.integers(0, length, 2)
+    return tuple((int(start), int(random.integers(start, length)) + 1) for start in starts)

@@ -1,0 +1,1 @@
+"""What cores and boards can do at most, measured."""

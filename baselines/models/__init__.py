@@ -1,0 +1,1 @@
+"""PyTorch modules of any shape, and how a name becomes one."""

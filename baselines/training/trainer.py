@@ -1,0 +1,275 @@
+"""The part of fine-tuning that needs torch: transformers' Trainer, set up once.
+
+What the loss is, an `Objective` says (`baselines/training/objective.py`). The order of batches depends on
+seed and epoch alone, so that a resumed run sees what it would have seen.
+"""
+
+import contextlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    PrinterCallback,
+    Trainer,
+    TrainingArguments,
+)
+from transformers.trainer_utils import get_last_checkpoint, set_seed
+
+from baselines.checkpoints.artifacts import cpu_has_bf16, library_versions
+from baselines.encoding.batching import Batching, Padded, Run, pad
+from baselines.models import resize
+from baselines.models.classifier import input_names, logits_of, tensors_of
+from baselines.models.cuda import find_device
+from baselines.models.span_classifier import load_span_classifier
+from baselines.models.transformers_settings import quiet_transformers
+from baselines.training.callbacks import OrderedByEpoch, Watch
+from baselines.training.objective import Objective
+from harness.common.errors import CheckpointError, DeviceError
+from harness.workload.tasks.base import Head, Task
+from harness.workload.tasks.example import Logits
+from harness.workload.tasks.metrics import mean_of
+
+if TYPE_CHECKING:
+    from baselines.training.datasets import Asked, Lesson, Tuning
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One training: what to train towards, how, where, and whom to tell.
+
+    `keep_best` False keeps the last epoch instead of the best.
+    """
+
+    task: Task
+    columns: Sequence[int]
+    folder: Path
+    tuning: "Tuning"
+    device: str
+    pad_id: int
+    progress: Callable[[Any], None]
+    clock: Callable[[], float]
+    objective: Objective
+    keep_best: bool = True
+    at_most_s: float | None = None
+
+    @property
+    def bf16(self) -> bool:
+        """Whether to train under bfloat16 autocast."""
+        return uses_bf16(self.device) if self.tuning.bf16 is None else self.tuning.bf16
+
+
+def uses_bf16(device: str) -> bool:
+    """Say whether a device has instructions that make bfloat16 faster than float32."""
+    return cpu_has_bf16() if device == "cpu" else bool(torch.cuda.is_bf16_supported())
+
+
+def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int) -> Any:  # noqa: ANN401
+    """Return the encoder in float32 with a head for these labels, random where the checkpoint has none."""
+    set_seed(seed)
+    labels = {
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: column for column, name in enumerate(names)},
+    }
+    try:
+        with quiet_transformers():
+            if head == "span":
+                model, found = load_span_classifier(folder, len(names), **labels)
+            else:
+                model, found = resize.load(
+                    AutoModelForSequenceClassification, folder, ignore_mismatched_sizes=True, **labels
+                )
+    except (ValueError, KeyError, OSError, RuntimeError) as problem:
+        raise CheckpointError(f"transformers cannot load it ({problem}).", where=folder.name) from problem
+    lost = [key for key in sorted(found["missing_keys"]) if "embeddings." in key or ".layer." in key]
+    if lost:
+        raise CheckpointError(
+            f"tensors of the encoder are not in its weights: {', '.join(lost[:4])}.", where=folder.name
+        )
+    return model
+
+
+def run(
+    job: Job,
+    model: Any,  # noqa: ANN401 -- transformers has no types
+    train: "Sequence[Lesson]",
+    held_out: "Asked",
+    val: "Asked",
+) -> dict[str, Any]:
+    """Train the model into its best epoch and score `val` with it; return steps, losses and scores."""
+    if not job.tuning.epochs:
+        return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
+    with quiet_transformers():
+        trainer = _trainer(job, model, train, held_out)
+        began = _resume_point(job.folder)
+        trainer.train(resume_from_checkpoint=began)
+        state = trainer.state
+        scores = (
+            score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
+        )
+    first = int(began.rpartition("-")[2]) if began else 0
+    per_epoch = [log for log in state.log_history if "eval_selection" in log]
+    return {
+        "steps": state.global_step,
+        "steps_planned": state.max_steps,
+        "session_steps": [first, state.global_step],
+        "loss": [[log["step"], log["loss"]] for log in state.log_history if "loss" in log],
+        "selection": [[round(log["epoch"], 3), log["eval_selection"]] for log in per_epoch],
+        "kept_step": _kept_step(job, state),
+        "val": scores,
+        "precision": "bfloat16 autocast" if job.bf16 else "float32",
+        "device": job.device,
+        "threads": torch.get_num_threads(),
+        "libraries": library_versions("torch", "transformers", "accelerate", "tokenizers"),
+    }
+
+
+def save(model: Any, folder: Path) -> None:  # noqa: ANN401 -- transformers has no types
+    """Write weights and configuration into a new folder."""
+    with quiet_transformers():
+        model.save_pretrained(folder)
+
+
+def require_device(name: str) -> None:
+    """Raise DeviceError for a device that is not there, or that the trainer cannot be pointed at."""
+    if find_device(name).index:
+        raise DeviceError(
+            f"training runs on the first GPU that is visible, not on {name}.",
+            remedy="Use --device cuda, with CUDA_VISIBLE_DEVICES set to the number of the GPU.",
+        )
+
+
+def score(job: Job, model: Any, asked: "Asked") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
+    """Return the task's official metrics of the model as it stands, over labelled examples."""
+    run = answering(model, bf16=job.bf16)
+    # longest first: batches of like length waste little, and memory peaks at once if at all
+    order = sorted(range(len(asked.requests)), key=lambda at: -asked.requests[at].tokens)
+    found = Batching(job.tuning.batch, job.pad_id, job.columns).answer(
+        [asked.requests[at] for at in order], run
+    )
+    answers = job.task.decide(found.logits, found.offsets)
+    return job.task.scoring([asked.examples[at] for at in order], answers)
+
+
+def answering(model: Any, *, bf16: bool) -> Run:  # noqa: ANN401 -- transformers has no types
+    """Return the model, put into inference mode, as what answers one padded batch on its device."""
+    names = input_names(model)
+    precision = torch.bfloat16 if bf16 else None
+    model.eval()
+
+    def run(padded: Padded) -> Logits:
+        inputs = {name: tensor.to(model.device) for name, tensor in tensors_of(padded, names).items()}
+        autocast = torch.autocast(model.device.type, dtype=precision, enabled=precision is not None)
+        with torch.inference_mode(), autocast:
+            logits: Logits = logits_of(model, inputs).float().cpu().numpy()
+        return logits
+
+    return run
+
+
+def _kept_step(job: Job, state: Any) -> int:  # noqa: ANN401 -- transformers has no types
+    best = str(state.best_model_checkpoint).rpartition("-")[2]
+    return int(best) if job.keep_best else int(state.global_step)
+
+
+class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transformers
+    """The library's trainer with official scores, our own loss, and batches that survive interruption."""
+
+    def __init__(self, job: Job, held_out: "Asked", **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self._job = job
+        self._held_out = held_out
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> OrderedByEpoch:  # noqa: ANN401
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [row.tokens for row in rows]
+        return OrderedByEpoch(lengths, self.args.train_batch_size, self.args.seed)
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
+        """Return what the objective says."""
+        loss = self._job.objective.loss(model, inputs)
+        return (loss, {}) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
+        """Score the held-out examples by the mean of the task's metrics, as FastFormers chooses."""
+        found = {"eval_selection": mean_of(score(self._job, self.model, self._held_out))}
+        self.log(found)
+        control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, found)
+        return found
+
+
+def _trainer(
+    job: Job,
+    model: Any,  # noqa: ANN401 -- transformers has no types
+    train: "Sequence[Lesson]",
+    held_out: "Asked",
+) -> Any:  # noqa: ANN401
+    names = input_names(model)
+
+    def collate(lessons: "Sequence[Lesson]") -> dict[str, Any]:
+        padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], job.pad_id)
+        return {**tensors_of(padded, names), **job.objective.targets(lessons)}
+
+    trainer = _Trainer(
+        job,
+        held_out,
+        model=model,
+        args=_arguments(job),
+        train_dataset=list(train),
+        eval_dataset=list(held_out.examples),
+        data_collator=collate,
+        callbacks=[Watch(job.folder, job.progress, job.clock, job.at_most_s)],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def _arguments(job: Job) -> Any:  # noqa: ANN401 -- transformers has no types
+    tuning = job.tuning
+    arguments = TrainingArguments(
+        output_dir=str(job.folder),
+        num_train_epochs=tuning.epochs,
+        per_device_train_batch_size=tuning.batch,
+        per_device_eval_batch_size=tuning.batch,
+        learning_rate=tuning.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=tuning.warmup_ratio,
+        weight_decay=tuning.weight_decay,
+        max_grad_norm=tuning.clip,
+        seed=tuning.seed,
+        bf16=job.bf16,
+        use_cpu=job.device == "cpu",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=job.keep_best,
+        metric_for_best_model="selection",
+        greater_is_better=True,
+        logging_steps=10,
+        logging_nan_inf_filter=False,  # a loss that is no number must be seen
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=True,
+        report_to="none",
+    )
+    if arguments.n_gpu > 1:
+        # with several GPUs visible the trainer would split each batch over all of them
+        arguments._n_gpu = 1  # noqa: SLF001 -- there is no public way
+    return arguments
+
+
+def _resume_point(folder: Path) -> str | None:
+    """Return the newest complete checkpoint; one that was cut off while it was written is removed."""
+    while (newest := get_last_checkpoint(str(folder))) is not None:
+        # the trainer writes its state last
+        with contextlib.suppress(OSError, ValueError):
+            json.loads((Path(newest) / "trainer_state.json").read_text(encoding="utf-8"))
+            return str(newest)
+        shutil.rmtree(newest)
+    return None

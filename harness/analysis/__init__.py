@@ -1,0 +1,1 @@
+"""Records become numbers and numbers become verdicts; no hardware is touched."""

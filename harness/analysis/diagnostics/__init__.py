@@ -1,0 +1,58 @@
+"""Reasons to distrust a record, each with the next step that fits it.
+
+A doubt is no error: the number stands, and its reader is told what it is not. Doubts about a whole run say
+the same sentence for each of its records, so that a report shows them once. Each module holds the rules of
+one subject; a rule looks at one record, at the energies of its rounds too (`ENERGY_RULES`), or at the other
+records of its group (`GROUP_RULES`).
+"""
+
+from collections.abc import Sequence
+
+from harness.analysis.diagnostics import answers, energy, energy_window, environment, run, timing
+from harness.analysis.diagnostics.base import Doubt, EnergyRule, GroupRule, Rule, harness_share, is_null
+from harness.analysis.diagnostics.environment import exchange_ends, foreign_share, observer_share, steal_share
+from harness.analysis.statistics.estimates import Windows, energy_windows
+from harness.records.estimate import Unavailable
+from harness.records.record import Record
+
+__all__ = [
+    "ENERGY_RULES",
+    "GROUP_RULES",
+    "LATER_RULES",
+    "RULES",
+    "Doubt",
+    "doubts",
+    "exchange_ends",
+    "foreign_share",
+    "harness_share",
+    "is_null",
+    "observer_share",
+    "steal_share",
+]
+
+RULES: tuple[Rule, ...] = (*run.RULES, *environment.RULES)
+ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES, *energy_window.RULES)
+LATER_RULES: tuple[Rule, ...] = (*timing.RULES, *answers.RULES)
+"""Every rule about one record, in the order in which doubts are shown."""
+
+GROUP_RULES: tuple[GroupRule, ...] = (*answers.GROUP_RULES,)
+"""Every rule about a record and its peers, the records of its group with or without itself."""
+
+
+def doubts(
+    record: Record,
+    peers: Sequence[Record] = (),
+    others: Sequence[Record] = (),
+    windows: Windows | Unavailable | None = None,
+) -> tuple[Doubt, ...]:
+    """Return every doubt about a record; `peers` are the records of its group, `others` all at hand.
+
+    The record itself may be among either. `windows` are its energies where they are known already.
+    """
+    known = energy_windows(record.rounds) if windows is None else windows
+    found = [rule(record) for rule in RULES]
+    found += [rule(record, known) for rule in ENERGY_RULES]
+    found += [rule(record) for rule in LATER_RULES]
+    found += [rule(record, peers) for rule in GROUP_RULES]
+    found += [rule(record, others) for rule in timing.RUN_RULES]
+    return tuple(doubt for doubt in found if doubt is not None)

@@ -1,0 +1,1 @@
+"""Rules over comparisons, and the references they compare with."""

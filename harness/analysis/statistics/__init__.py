@@ -1,0 +1,1 @@
+"""Samples become estimates, estimates become ratios, ratios become verdicts."""

@@ -1,0 +1,41 @@
+"""The records of one run with their samples, read for checks: what is broken is told, not raised."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.analysis.verification.base import Sealed
+from harness.common.errors import StoreError
+from harness.records.store import RunFolder, Unreadable, read_record, read_samples
+
+if TYPE_CHECKING:
+    from harness.records.record import Record
+
+
+def read(folder: RunFolder) -> tuple[list[Sealed], list[Unreadable]]:
+    """Return the sealed records of a run, and the files that look like records and are none."""
+    sealed: list[Sealed] = []
+    unreadable: list[Unreadable] = []
+    for path in sorted(folder.path.glob("*.json")):
+        found = read_record(path)
+        if isinstance(found, Unreadable):
+            unreadable.append(found)
+        else:
+            sealed.append(_sealed(path, found))
+    return sealed, unreadable
+
+
+def _sealed(path: Path, record: "Record") -> Sealed:
+    words = json.loads(path.read_text(encoding="utf-8"))
+    digest, problem, arrays = None, None, None
+    try:
+        if record.samples is not None:
+            digest = hashlib.sha256((path.parent / record.samples.file).read_bytes()).hexdigest()
+        arrays = read_samples(path.parent, record)
+    except OSError as broken:
+        problem = f"the samples cannot be read: {broken.strerror}"
+    except (StoreError, ValueError, zipfile.BadZipFile) as broken:
+        problem = str(broken)
+    return Sealed(path.name, words, record, arrays, digest, problem)

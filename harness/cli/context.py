@@ -1,0 +1,54 @@
+"""What commands work with, in one place, so that tests can run whole commands on another world."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.catalog import Catalog, Training
+    from harness.runs.services import Machine
+
+
+def _machine() -> "Machine":
+    from harness.runs.services import Machine
+
+    return Machine()
+
+
+def _catalog() -> "Catalog":
+    from harness.catalog import load_catalog
+
+    return load_catalog()
+
+
+def _training() -> "Training":
+    from harness.catalog import load_training
+
+    return load_training()
+
+
+def _cache() -> Path:
+    from harness.systems.artifact_cache import default_cache
+
+    return default_cache()
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The machine, the catalog, training and the cache, each made when it is needed; and the environment.
+
+    `defaults` is the file of the working folder that says what options are by default.
+    """
+
+    machine: "Callable[[], Machine]" = _machine
+    catalog: "Callable[[], Catalog]" = _catalog
+    training: "Callable[[], Training]" = _training
+    cache: Callable[[], Path] = _cache
+    defaults: Path = Path("bench.yaml")
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def store(self, asked: Path | None) -> Path:
+        """Return the store's folder: the option, `BENCH_STORE`, or `./results`."""
+        return asked or Path(self.environ.get("BENCH_STORE") or "results")

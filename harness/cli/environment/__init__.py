@@ -1,0 +1,1 @@
+"""Commands about the machine, the data and the cache."""

@@ -1,0 +1,1 @@
+"""What commands print, and where a report goes."""

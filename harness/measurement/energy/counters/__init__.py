@@ -1,0 +1,1 @@
+"""Cumulative counters and sampled power become the joules of a window."""

@@ -1,0 +1,1 @@
+"""Instruments of the user's own, and readings that are replayed."""

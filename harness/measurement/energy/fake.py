@@ -1,0 +1,100 @@
+"""A meter whose power is known: joules follow from the clock alone."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.records.reading import Grade, Reading, Scope, Zone
+
+
+class FakeMeter:
+    """Reads `watts` times the time on its clock.
+
+    `reason` makes every reading unavailable for that reason. `grade`, `scope` and `resolution_uj` go into the
+    readings as they are; the source says that it is a fake.
+    """
+
+    def __init__(
+        self,
+        watts: float = 10.0,
+        clock: Callable[[], int] = time.monotonic_ns,
+        *,
+        grade: Grade = "measured",
+        scope: Scope = "package",
+        resolution_uj: int = 0,
+        reason: str | None = None,
+        zone: str = "fake",
+    ) -> None:
+        self._watts, self._clock = watts, clock
+        self._grade: Grade = "unavailable" if reason else grade
+        self._resolution_uj, self._reason = resolution_uj, reason
+        self._zone = Zone(zone, scope)
+
+    @property
+    def name(self) -> str:
+        """Its name in a spec; `choose` never offers it."""
+        return "fake"
+
+    @property
+    def grade(self) -> Grade:
+        """The grade of all its readings."""
+        return self._grade
+
+    def zones(self) -> tuple[Zone, ...]:
+        """Return its only zone."""
+        return (self._zone,)
+
+    def start(self) -> int:
+        """Read the first edge: the time."""
+        return self._clock()
+
+    def read(self, mark: int) -> tuple[Reading, ...]:
+        """Read the second edge: watts x nanoseconds are nanojoules."""
+        span_ns = self._clock() - mark
+        absent = self._reason is not None
+        return (
+            Reading(
+                zone=self._zone.name,
+                grade=self._grade,
+                scope=self._zone.scope,
+                source="fake meter",
+                microjoules=None if absent else round(self._watts * span_ns / 1000),
+                span_ns=span_ns,
+                resolution_uj=0 if absent else self._resolution_uj,
+                samples=0 if absent else 2,
+                reason=self._reason,
+            ),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the watts."""
+        return {"source": "fake meter", "watts": self._watts}
+
+    def spec(self) -> dict[str, Any]:
+        """Return what opens this meter again in another process, on that process's own clock."""
+        return {
+            "meter": "fake",
+            "watts": self._watts,
+            "grade": self._grade,
+            "scope": self._zone.scope,
+            "resolution_uj": self._resolution_uj,
+            "reason": self._reason,
+            "zone": self._zone.name,
+        }
+
+    def obstacle(self) -> tuple[str, str] | None:
+        """Return the reason that makes its readings unavailable, or None."""
+        return (self._reason, "Open the fake without a reason.") if self._reason else None
+
+
+def open_fake(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> FakeMeter:
+    """Open the meter that `FakeMeter.spec` described."""
+    return FakeMeter(
+        spec["watts"],
+        clock,
+        grade=spec["grade"],
+        scope=spec["scope"],
+        resolution_uj=spec["resolution_uj"],
+        reason=spec["reason"],
+        zone=spec["zone"],
+    )

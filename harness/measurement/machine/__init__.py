@@ -1,0 +1,1 @@
+"""The machine under test: fingerprint, conditions, interference, memory, devices."""

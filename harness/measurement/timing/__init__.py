@@ -1,0 +1,1 @@
+"""The timed loops and warm-up."""

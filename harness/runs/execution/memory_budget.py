@@ -1,0 +1,59 @@
+"""How many workers may stay loaded at once.
+
+What a worker takes depends on its engine, and nothing on disk tells it: ONNX Runtime needs a fifth of what a
+compiling one does. So workers are loaded one by one, and before each the memory of those that are loaded is
+read. Only the next one is reckoned, and too high rather than too low.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.records.record import Host
+
+WORKER_BYTES = 600 * 2**20
+"""A worker that has loaded torch and transformers, before any weights; ONNX workers need a fifth of it."""
+
+BOARD_WORKER_BYTES = 2 * 2**30
+"""A worker on a board: CUDA's context, its libraries' buffers and a batch's activations. Not measured yet."""
+
+WEIGHT_COPIES = 3
+"""How often weights may lie in memory: as read, as loaded, as an engine packs them."""
+
+SHARE = 0.8
+"""The part of the limit that a group may take; the rest is for the parent, the page cache, and growth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The memory that the workers of a group have together."""
+
+    limit_bytes: int | None
+    """Of the machine, or of the group of processes; a limit that nobody tells is taken for none."""
+
+    def fits(self, held: Sequence[int], weights_bytes: int, instances: int = 1) -> bool:
+        """Say whether one more fits beside those that hold so much: its instances, with weights each."""
+        if self.limit_bytes is None:
+            return True
+        return sum(held) + instances * reckoned(weights_bytes, WORKER_BYTES) <= SHARE * self.limit_bytes
+
+
+def fits_board(sizes: Sequence[int], limit_bytes: int | None) -> bool:
+    """Say whether workers for artifacts of these sizes may stay on a board together.
+
+    All of it is reckoned: only the driver knows what a process holds, and in a container it does not tell.
+    """
+    if limit_bytes is None:
+        return True
+    return sum(reckoned(size, BOARD_WORKER_BYTES) for size in sizes) <= SHARE * limit_bytes
+
+
+def reckoned(weights_bytes: int, before_weights: int) -> int:
+    """Return the most that a worker is thought to take."""
+    return before_weights + WEIGHT_COPIES * weights_bytes
+
+
+def board_bytes(host: Host, board: int | None) -> int | None:
+    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
+    boards = host.facts.get("gpus", ())
+    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
+    return known * 2**20 if isinstance(known, int) else None

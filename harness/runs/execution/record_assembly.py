@@ -1,0 +1,283 @@
+"""A cell's journal becomes its record and its samples: pure, so that a resumed run seals the same way."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.statistics import estimates
+from harness.analysis.statistics.adaptive_cost import spent_of
+from harness.analysis.statistics.latency_percentiles import Window, call_medians, percentiles
+from harness.measurement.energy.check import widened
+from harness.measurement.machine.interference import Usage
+from harness.records.cell import Cell
+from harness.records.journal import CellJournal
+from harness.records.plan import Plan
+from harness.records.reading import Reading
+from harness.records.record import (
+    ArtifactFacts,
+    DataFacts,
+    EnergyFacts,
+    Failure,
+    Idle,
+    Memory,
+    ModelFacts,
+    Observer,
+    Operators,
+    Percentile,
+    PlacementFacts,
+    Quality,
+    Record,
+    Round,
+    Spent,
+    Start,
+    Stop,
+)
+from harness.runs.execution.surroundings import Beside
+from harness.runs.planning.offered_load import offered_load
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all records of a run share."""
+
+    plan: Plan
+    examples: Sequence[Example]
+    data: DataFacts
+    beside: Beside
+    software: dict[str, str]
+    energy: EnergyFacts
+    artifacts: Mapping[str, ArtifactFacts]
+
+
+def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
+    """Return the record of a cell, still without its samples' name, and the samples."""
+    plan, side = shared.plan, shared.plan.side(cell.variant)
+    task = plan.asked
+    planned = journal.stopped["rounds"] if journal.stopped else plan.profile.all_rounds
+    answers = {**journal.untimed_answers, **journal.timed_answers}
+    record = Record(
+        run=plan.run,
+        created=plan.created,
+        status=_status(journal, planned),
+        failure=_failure(journal, planned),
+        profile=plan.profile.name,
+        seed=plan.seed,
+        launches=len({entry["launch"] for entry, _ in journal.visits}),
+        rounds_planned=planned,
+        cell=cell.facts(),
+        data=shared.data,
+        model=ModelFacts(**plan.model_of(cell.variant).model_dump(exclude={"folder"})),
+        artifact=shared.artifacts.get(cell.variant),
+        placement=_placement(plan, journal),
+        host=shared.beside.host,
+        host_changes=shared.beside.host_changes,
+        conditions=shared.beside.conditions,
+        software=side.software if side and side.software else shared.software,
+        revision=side.revision if side else plan.revision,
+        energy=shared.energy,
+        start=_start(journal),
+        stop=_stop(plan, journal),
+        rounds=tuple(_round(cell, entry, visit, shared.energy.check) for entry, visit in journal.visits),
+        latency=_latency(cell, journal),
+        load=offered_load(cell, journal, plan.seed),
+        idle=_idle(journal),
+        limit=shared.beside.limit if plan.device == "cpu" else None,
+        operators=_operators(journal),
+        memory=_memory(journal),
+        quality=_quality(task, shared, cell, journal, answers),
+        spent=_spent(task, shared, cell, journal),
+        observer=_observer(journal, shared.beside.usage),
+        configuration=plan.configuration | ({"model": plan.model_of(cell.variant).name} if side else {}),
+    )
+    return record, _samples(task, shared.examples, journal, answers)
+
+
+def _stop(plan: Plan, journal: CellJournal) -> Stop | None:
+    if plan.precision is None or journal.stopped is None:
+        return None
+    found = journal.stopped
+    return Stop(asked=plan.precision, reason=found["reason"], half_width=found["half_width"])
+
+
+def _status(journal: CellJournal, planned: int) -> str:
+    if not journal.visits:
+        return "failed"
+    return "complete" if len(journal.visits) >= planned and not journal.failed else "partial"
+
+
+def _failure(journal: CellJournal, planned: int) -> Failure | None:
+    if journal.failed:
+        failure = journal.failed["failure"]
+        where = f"{failure['where']}: " if failure["where"] else ""
+        return Failure(kind=failure["kind"], message=f"{where}{failure['message']}", remedy=failure["remedy"])
+    if len(journal.visits) >= planned:
+        return None
+    message = f"the run was stopped after {len(journal.visits)} of {planned} rounds."
+    return Failure(kind="InterruptedRun", message=message, remedy="`bench run --resume` goes on with it.")
+
+
+def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
+    if journal.opened is None:
+        return None
+    return PlacementFacts(
+        cpus=plan.cpus,
+        threads_requested=plan.threads,
+        effective=journal.opened["effective"],
+        counters=journal.opened.get("counters"),
+        board=plan.board,
+    )
+
+
+def _start(journal: CellJournal) -> Start | None:
+    if journal.opened is None or "load_ns" not in journal.opened:
+        return None  # a program that is started for each visit loads inside the clock
+    return Start(**{name: journal.opened[name] for name in Start.model_fields if name in journal.opened})
+
+
+def _observer(journal: CellJournal, used: Usage) -> Observer | None:
+    if journal.opened is None:
+        return None
+    return Observer(
+        loop_ns_per_request=journal.opened["loop_ns_per_request"],
+        sweep_wall_ns=used.wall_ns,
+        parent_cpu_ns=used.parent_ns,
+        workers_cpu_ns=used.workers_ns,
+        pollers=used.pollers,
+    )
+
+
+def _idle(journal: CellJournal) -> Idle | None:
+    if "before" not in journal.idle:
+        return None
+    before, after = journal.idle["before"], journal.idle.get("after", {})
+    return Idle(
+        before=before.get("readings", ()),
+        after=after.get("readings", ()),
+        unavailable=before.get("unavailable"),
+    )
+
+
+def _operators(journal: CellJournal) -> Operators | None:
+    if journal.operators is None:
+        return None
+    said = {name: value for name, value in journal.operators.items() if name in Operators.model_fields}
+    return Operators(**said)
+
+
+def _memory(journal: CellJournal) -> Memory | None:
+    if journal.memory is None or "peak_bytes" not in journal.memory:
+        return None
+    return Memory(peak_bytes=journal.memory["peak_bytes"], counted_as=journal.memory["counted_as"])
+
+
+def _round(
+    cell: Cell, entry: Mapping[str, Any], visit: Mapping[str, Any], check: Mapping[str, Any] | None
+) -> Round:
+    shared = {name: entry[name] for name in ("index", "slice", "launch")}
+    own = {name: visit[name] for name in _VISITED} | {name: visit[name] for name in _MAY_BE if name in visit}
+    # the larger of the resolution that the meter states and of what its check saw
+    own["readings"] = [asdict(widened(Reading(**words), check)) for words in visit["readings"]]
+    own["asked_ns"] = call_medians(cell.scenario, own.get("passes", 1), visit["call_ns"])
+    return Round(**shared, **own)
+
+
+_WATCHED = ("watched_ns", "foreign_cpu_ns", "elsewhere_cpu_ns", "steal_ns", "parent_cpu_ns", "exchange_ns")
+_VISITED = ("position", "requests", "sequences", "tokens", "wall_ns", "cpu_ns", "readings")
+_MAY_BE = ("passes", "token_squares", "offered_ns", "late_ns", "cycles", "instructions", *_WATCHED)
+
+
+def _latency(cell: Cell, journal: CellJournal) -> dict[str, Percentile]:
+    windows = [Window(turn["indexes"], visit["call_ns"]) for turn, visit in journal.visits]
+    found = percentiles(cell.scenario, cell.batch, windows)
+    return {name: Percentile(**facts) for name, facts in found.items()}
+
+
+def _quality(
+    task: Task, shared: Surroundings, cell: Cell, journal: CellJournal, answers: Mapping[int, str]
+) -> Quality | None:
+    if not answers:
+        return None
+    order = sorted(answers)
+    names = [answers[index] for index in order]
+    examples = [shared.examples[index] for index in order]
+    absent = _why_no_quality(shared, cell, journal, [example.gold for example in examples])
+    metrics = {} if absent else estimates.quality(task, examples, names)
+    return Quality(
+        metrics=metrics,
+        primary=task.scoring.metrics[0],
+        timed=len(journal.timed_answers),
+        untimed=len(order) - len(journal.timed_answers),
+        answers_sha256=_sha256(names),
+        truncated=journal.completed["truncated"] if journal.completed else 0,
+        unavailable=absent,
+        unstable=journal.unstable,
+        timed_sha256=_sha256([answers[index] for index in sorted(journal.timed_answers)]),
+    )
+
+
+def _spent(task: Task, shared: Surroundings, cell: Cell, journal: CellJournal) -> dict[str, Spent]:
+    answers = journal.timed_answers
+    labelled = [shared.examples[index].gold for index in answers]
+    absent = _why_no_quality(shared, cell, journal, labelled)
+    known = None if absent else answers
+    return {
+        name: spent_of(task, shared.examples, costs, known) for name, costs in journal.timed_costs.items()
+    }
+
+
+def _sha256(answers: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(answers).encode()).hexdigest()
+
+
+def _why_no_quality(
+    shared: Surroundings, cell: Cell, journal: CellJournal, gold: Sequence[tuple[str, ...]]
+) -> str | None:
+    if journal.opened and journal.opened["effective"].get("reads_input") is False:
+        return f"{cell.variant} does not read its input"
+    if not shared.plan.model.trained:
+        return "the model is untrained"
+    if not all(gold):
+        return f"the {shared.plan.data.split} split hides its labels"
+    return None
+
+
+def _samples(
+    task: Task, examples: Sequence[Example], journal: CellJournal, answers: Mapping[int, str]
+) -> Arrays:
+    """Return the raw samples; their dictionary stands in results/README.md."""
+    visits = journal.visits
+    return {
+        "call_ns": _joined([visit["call_ns"] for _, visit in visits], np.int64),
+        "call_round": _joined([[turn["index"]] * len(visit["call_ns"]) for turn, visit in visits], np.int32),
+        "timed_example": _joined([turn["indexes"] for turn, _ in visits], np.int32),
+        "timed_round": _joined([[turn["index"]] * len(turn["indexes"]) for turn, _ in visits], np.int32),
+        "timed_answer": np.array(
+            [answer for _, visit in visits for answer in visit["answers"]], dtype=np.str_
+        ),
+        "answer": np.array([answers.get(index, "") for index in range(len(examples))], dtype=np.str_),
+        "answered": np.array([index in answers for index in range(len(examples))]),
+        "counts": _counts(task, examples, answers),
+        **{
+            f"cost_{name}": _joined([visit["costs"][name] for _, visit in visits], np.float64)
+            for name in journal.cost_names
+        },
+    }
+
+
+def _counts(task: Task, examples: Sequence[Example], answers: Mapping[int, str]) -> np.ndarray[Any, Any]:
+    """Return what scores are made of, float64 [clusters, counts], over what was answered and has a label."""
+    scored = [index for index in sorted(answers) if examples[index].gold]
+    if not scored:
+        return np.zeros((0, 0))
+    return task.scoring.by_cluster([examples[at] for at in scored], [answers[at] for at in scored])
+
+
+def _joined(parts: Sequence[Sequence[float]], kind: type) -> np.ndarray[Any, Any]:
+    return np.array([value for part in parts for value in part], dtype=kind)

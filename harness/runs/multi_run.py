@@ -1,0 +1,126 @@
+"""Several tasks in one command: a run for each, all checked and prepared before any is measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.catalog import Catalog
+from harness.common.errors import DataError, UsageError
+from harness.common.progress import Narrator
+from harness.records.store import Store
+from harness.runs.execution.preparation import Preparer
+from harness.runs.execution.run import Run, start
+from harness.runs.planning.options import RunOptions
+from harness.runs.services import Machine
+from harness.workload.tasks import TASKS, get_task
+from harness.workload.tasks.base import Task, reported_split, split_path
+from harness.workload.tasks.custom import CUSTOM
+
+ALL = "all"
+TASK = "{task}"
+"""What stands for the task in a model's name: `m/{task}`."""
+
+
+TOLD_APART = ("threads", "instances", "max_length", "boundary", "model", "seed")
+"""Settings that a sweep may cross."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A narrator that says which task each stage is about."""
+
+    task: str
+    narrator: Narrator
+
+    def stage(self, name: str, steps: int) -> None:
+        """Begin a stage of the task."""
+        self.narrator.stage(f"{self.task}: {name}", steps)
+
+    def step(self, done: float = 1.0) -> None:
+        """Count steps."""
+        self.narrator.step(done)
+
+    def detail(self, text: str) -> None:
+        """Say what is being done now."""
+        self.narrator.detail(text)
+
+    def warn(self, text: str) -> None:
+        """Say what the user should know about the task."""
+        self.narrator.warn(f"{self.task}: {text}")
+
+
+def options_of(
+    wanted: RunOptions, tasks: Sequence[str], split: str | None, told: Narrator
+) -> list[RunOptions]:
+    """Return the options of each task's run; `split` None is the one that each task reports.
+
+    Of `all`, tasks whose file or checkpoint is not there are left out with a warning. UsageError if one
+    checkpoint is named for tasks that need several.
+    """
+    if list(tasks) == [CUSTOM]:
+        return [replace(wanted, task=CUSTOM, split=split or "val")]
+    every = list(tasks) == [ALL]
+    asked = list(TASKS.values()) if every else [get_task(name) for name in dict.fromkeys(tasks)]
+    _check_model(wanted.model, asked)
+    found = [_of_task(wanted, task, split, every=every) for task in asked]
+    if not every:
+        return found
+    missing = {one.task: reason for one in found if (reason := _missing(one))}
+    for name, reason in missing.items():
+        told.warn(f"{name} is left out: {reason}")
+    if len(missing) == len(found):
+        raise DataError("no task can be measured.", remedy="See the reasons above, or name one with --task.")
+    return [one for one in found if one.task not in missing]
+
+
+def start_all(
+    runs: Sequence[RunOptions], catalog: Catalog, store: Store, cache: Path, machine: Machine, told: Narrator
+) -> list[Run]:
+    """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
+    preparer = Preparer(machine)
+    try:
+        return [
+            start(one, catalog, store, cache, machine, about(title, len(runs), told), preparer)
+            for one, title in zip(runs, titles(runs), strict=True)
+        ]
+    finally:
+        preparer.end()
+
+
+def titles(runs: Sequence[RunOptions]) -> list[str]:
+    """Return what tells each run from the others: its task, and the settings in which they differ."""
+    differ = [name for name in TOLD_APART if len({getattr(one, name) for one in runs}) > 1]
+    return [
+        ", ".join([one.task, *(f"{name.replace('_', ' ')} {getattr(one, name)}" for name in differ)])
+        for one in runs
+    ]
+
+
+def about(task: str, runs: int, told: Narrator) -> Narrator:
+    """Return whom to tell: with the task's name where there are several."""
+    return About(task, told) if runs > 1 else told
+
+
+def _of_task(wanted: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:
+    named = split if split and not (every and split not in task.splits) else reported_split(task)
+    return replace(wanted, task=task.name, split=named, model=wanted.model.replace(TASK, task.model_task))
+
+
+def _check_model(model: str, tasks: Sequence[Task]) -> None:
+    if model == "embedded" or TASK in model or len({task.model_task for task in tasks}) == 1:
+        return
+    raise UsageError(
+        f"{model} is one checkpoint, and these tasks need one each.",
+        where="--model",
+        remedy="Name them by task: --model 'm/{task}' stands for m/boolq, m/cb and so on.",
+    )
+
+
+def _missing(options: RunOptions) -> str | None:
+    """Say what is not there for a task of `all`, or None."""
+    task = get_task(options.task)
+    if options.data and not (options.data / split_path(task, options.split)).exists():
+        return f"{split_path(task, options.split)} is not in the data folder."
+    if options.model != "embedded" and not Path(options.model).expanduser().exists():
+        return f"there is no checkpoint {options.model}."
+    return None

@@ -1,0 +1,1 @@
+"""What will be measured, checked and written to disk before a clock starts."""

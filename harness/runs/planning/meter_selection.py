@@ -1,0 +1,143 @@
+"""Which meter a run reads, once it has shown that it moves, and how long its windows must be.
+
+choose --> try --> not moving: the next of the table, and the reason in `skipped`
+               --> moving: facts for every record, and the least length of a visit
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.common.errors import UsageError
+from harness.measurement.energy.check import Check
+from harness.measurement.energy.combined import JointMeter
+from harness.measurement.energy.meter import Choice, Meter, Skipped
+from harness.measurement.machine.devices import kind_of
+from harness.records.plan import Profile
+from harness.records.reading import BOARDS
+from harness.records.record import EnergyFacts
+from harness.runs.services import Machine, chosen_meter
+
+LONGEST_MS = 30_000
+"""Visits are lengthened to this at most: a meter that steps once a second would ask for 200 s each."""
+
+NOT_ADDED = "what is modelled is never added to what is measured"
+COUNT_IT = "Make one of the processor's counters readable: `bench doctor --device cpu` says how."
+COVERS_CPU = "it covers cpu,"
+
+STUCK = "Find out why it stands still (some virtual machines show dead counters); `bench doctor --check`."
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """The meter that a run reads, or None; what its check showed; and why the others are not used."""
+
+    choice: Choice
+    check: Check | None
+
+    def facts(self) -> EnergyFacts:
+        """Return what every record of the run says about energy."""
+        meter = self.choice.meter
+        return EnergyFacts(
+            meter=meter.name if meter else None,
+            describe=meter.describe() if meter else {},
+            skipped=self.choice.skipped,
+            check=self.check.facts() if self.check else None,
+        )
+
+    def spec(self) -> dict[str, Any] | None:
+        """Return what opens the meter in a worker."""
+        from harness.measurement.energy.meter import spec_of
+
+        return spec_of(self.choice.meter) if self.choice.meter else None
+
+    def lengthened(self, profile: Profile) -> Profile:
+        """Return the profile with windows that the meter can tell apart to 1 %."""
+        least_ms = min(self.check.least_window_ms, LONGEST_MS) if self.check else 0
+        return profile.model_copy(update={"window_ms": max(profile.window_ms, least_ms)})
+
+
+def metered(machine: Machine, device: str, wanted: str = "") -> Metered:
+    """Choose the meter of a device and try it; one that does not move leaves its place to the next.
+
+    UsageError if it is the one that the user named: that is never replaced. Beside a board the processor is
+    read too, where it can be measured, unless the user named a meter.
+    """
+    found = _alone(machine, device, wanted)
+    if wanted or kind_of(device) == "cpu" or found.choice.meter is None:
+        return found
+    return joined(found, _alone(machine, "cpu", ""))
+
+
+def joined(board: Metered, processor: Metered) -> Metered:
+    """Return both as one meter; the board's alone, and why, where the processor is not measured.
+
+    Windows are as long as the slower of the two needs; agreement with the power sensor is the board's.
+    """
+    ours, beside = board.choice.meter, processor.choice.meter
+    reasons = {row[0]: row for row in processor.choice.skipped}
+    if ours is None or not _is_of_boards(ours):
+        return board
+    if beside is None or beside.grade != "measured":
+        if beside is not None:
+            reasons[beside.name] = (beside.name, NOT_ADDED, COUNT_IT)
+        return replace(board, choice=Choice(ours, _rows(board.choice.skipped, reasons)))
+    skipped = tuple(row for row in _rows(board.choice.skipped, reasons) if row[0] != beside.name)
+    return Metered(Choice(JointMeter([ours, beside]), skipped), _both(board.check, processor.check))
+
+
+def _is_of_boards(meter: Meter) -> bool:
+    return meter.grade == "measured" and all(zone.scope in BOARDS for zone in meter.zones())
+
+
+def _rows(board: Sequence[Skipped], processor: Mapping[str, Skipped]) -> tuple[Skipped, ...]:
+    """Return why meters are not used, those of a processor by what stands in their way as such."""
+    return tuple(processor.get(row[0], row) if row[1].startswith(COVERS_CPU) else row for row in board)
+
+
+def _both(board: Check | None, processor: Check | None) -> Check | None:
+    if board is None or processor is None:
+        return board or processor
+    return replace(
+        board,
+        meter=f"{board.meter}+{processor.meter}",
+        zones=(*board.zones, *processor.zones),
+        least_window_ms=max(board.least_window_ms, processor.least_window_ms),
+        reads=board.reads + processor.reads,
+        span_ns=board.span_ns + processor.span_ns,
+    )
+
+
+def _alone(machine: Machine, device: str, wanted: str) -> Metered:
+    choice = chosen_meter(machine, device, wanted)
+    while choice.meter:
+        check = machine.try_meter(choice.meter)
+        if check.moved is not False:
+            return Metered(choice, check)
+        if wanted:
+            raise UsageError(
+                f"the meter {choice.meter.name} cannot be used: {check.reason}.",
+                where="--meter",
+                remedy=STUCK,
+            )
+        choice = _without(machine, device, choice, choice.meter, str(check.reason))
+    return Metered(choice, None)
+
+
+def _without(machine: Machine, device: str, choice: Choice, stuck: Meter, reason: str) -> Choice:
+    """Return the choice among the meters that came after the one that does not move."""
+    rows = {stuck.name: (stuck.name, reason, STUCK)} | {row[0]: row for row in choice.skipped}
+    found: Meter | None = None
+    for name, because, remedy in choice.skipped:
+        if because != f"{stuck.name} comes first":
+            continue
+        if found:
+            rows[name] = (name, f"{found.name} comes first", remedy)
+            continue
+        other = machine.choose_meter(device, name)
+        found = other.meter
+        if found:
+            del rows[name]
+        else:
+            rows |= {row[0]: row for row in other.skipped if row[0] == name}
+    return Choice(found, tuple(rows.values()))

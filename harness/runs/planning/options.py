@@ -1,0 +1,235 @@
+"""What the user asked for, checked: options become a plan before any clock starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.catalog import COMMAND, Catalog, default_variants
+from harness.common.errors import UsageError, unknown_name
+from harness.common.progress import Narrator
+from harness.measurement.machine.devices import devices_of, kind_of
+from harness.records.ladder import Ladder
+from harness.records.plan import PROFILES
+from harness.runs.planning.offered_load import check_load
+from harness.runs.services import Machine, chosen_meter
+from harness.runs.worker.environment import check as check_variables
+from harness.workload.data import Data
+from harness.workload.data.user_files import Own
+from harness.workload.scenarios import get_scenario
+
+ALL = 10_000_000
+"""More examples than any split holds."""
+
+MAXIMUM_LENGTH = 8192
+"""Longer than any encoder here reads; the checkpoint's own limit is checked when it loads."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """The options of `bench run`; None means the profile's or the machine's own."""
+
+    task: str
+    data: Path | None = None
+    own: Own = field(default_factory=Own)
+    source: Data | None = None
+    """Data that are neither the user's nor the embedded sample: of a study."""
+    split: str = "val"
+    model: str = "embedded"
+    device: str = "cpu"
+    variants: tuple[str, ...] | None = None
+    scenarios: tuple[str, ...] = ()
+    """None named: single-stream, but offline at boundary `process`."""
+    batches: tuple[int, ...] = ()
+    rates: tuple[float, ...] = ()
+    slo: str = ""
+    window_ms: int | None = None
+    boundary: Literal["encoded", "text", "process"] = "encoded"
+    protocol: Mapping[str, Any] | None = None
+    """Another's protocol that is reported by too (`harness.analysis.sustainlp.asked`)."""
+    ladder: Ladder | None = None
+    command: str = ""
+    threads: int | None = None
+    instances: int = 1
+    """Copies of each variant that share the threads."""
+    max_length: int = 256
+    profile: str = "default"
+    rounds: int | None = None
+    launches: int | None = None
+    precision: float | None = None
+    """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
+    time_budget_s: float | None = None
+    """Seconds of measuring after which none is added; needs `precision`."""
+    roofline: bool = False
+    """Whether to measure the cores' arithmetic limit; a ladder may ask for it too."""
+    null_test: str = ""
+    """The variant that is measured against itself."""
+    condition: str = ""
+    """Of a null test: what else the machine does meanwhile, in words."""
+    sample: int | None = None
+    seed: int = 0
+    quality: Literal["full", "sample"] = "full"
+    meter: str = ""
+    """The meter that is used instead of the first that works, as `NAME` or `NAME:ARGUMENT`."""
+
+
+def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> RunOptions:
+    """Raise for anything that can be known to be wrong before data and model are touched.
+
+    Returns the options with the scenarios and variants that will be measured: those asked for, or the
+    default ones, of variants those that can run here.
+    """
+    if options.ladder and options.boundary == "process":
+        raise UsageError("a ladder is measured at boundary encoded or text.", remedy="Leave out --boundary.")
+    options = replace(options, scenarios=_scenarios(options))
+    if options.ladder:
+        options = replace(options, ladder=able(options.ladder, catalog, narrator))
+    options = _null_test(options) if options.null_test else options
+    for name in options.scenarios:
+        get_scenario(name)
+    check_load(options.scenarios, options.batches, options.rates, options.slo)
+    if options.profile not in PROFILES:
+        raise unknown_name("profile", options.profile, PROFILES)
+    _check_place(options, machine)
+    _check_numbers(options, len(machine.cpus()))
+    _check_instances(options)
+    return replace(options, variants=_variants(options, catalog, machine, narrator))
+
+
+def check_each(
+    options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator
+) -> tuple[RunOptions, ...]:
+    """Return the checked options of each device by itself; what one kind of device lacks is said once."""
+    found: list[RunOptions] = []
+    for device in devices_of(options.device):
+        alike = [one for one in found if kind_of(one.device) == kind_of(device)]
+        if alike:
+            found.append(replace(alike[0], device=device))
+            _check_place(found[-1], machine)
+        else:
+            known = (
+                found[0].ladder if found else options.ladder
+            )  # without the rungs that are left out already
+            found.append(check(replace(options, device=device, ladder=known), catalog, machine, narrator))
+    return tuple(found)
+
+
+def _check_place(options: RunOptions, machine: Machine) -> None:
+    """Raise unless the device is there, and the meter that was asked for works on it."""
+    machine.check_device(options.device)
+    if options.meter:
+        from harness.measurement.energy.selection import required
+
+        required(chosen_meter(machine, options.device, options.meter), options.meter)
+
+
+def _scenarios(options: RunOptions) -> tuple[str, ...]:
+    if options.boundary != "process":
+        return options.scenarios or ("single-stream",)
+    if set(options.scenarios) <= {"offline"}:
+        return ("offline",)
+    raise UsageError(
+        "at boundary process a program is given all requests of a visit at once, which is scenario offline.",
+        remedy="Leave out --scenario, or name offline alone.",
+    )
+
+
+def _check_instances(options: RunOptions) -> None:
+    """Refuse copies where somebody else decides how many there are."""
+    if options.instances > 1 and (options.ladder or options.command or options.boundary == "process"):
+        raise UsageError(
+            "copies are made of our own variants, at boundary encoded or text.",
+            where="--instances",
+            remedy="Leave it out; a rung of a ladder has its own `instances`.",
+        )
+
+
+def _null_test(options: RunOptions) -> RunOptions:
+    """Return what measures one variant against itself: no other variant, and no untimed pass for quality."""
+    if options.variants or options.ladder or options.command:
+        raise UsageError(
+            "a null test measures one variant against itself.",
+            where="--null-test",
+            remedy="Leave out --variants, --system-command and the ladder.",
+        )
+    return replace(options, variants=(options.null_test,), quality="sample")
+
+
+def _check_command(options: RunOptions) -> None:
+    """Refuse a program from outside where it cannot be asked."""
+    if options.boundary == "encoded":
+        raise UsageError(
+            "a program from outside reads text, so it is compared at boundary text or process only.",
+            remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
+        )
+    if options.boundary == "process":
+        from harness.runs.worker.process_command import outside
+
+        outside(options.command)
+
+
+def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> tuple[str, ...]:
+    if options.ladder:
+        return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
+    asked = options.variants or default_variants(options.device)
+    if options.command and COMMAND not in asked:
+        asked = (*asked, COMMAND)
+    if COMMAND in asked:
+        _check_command(options)
+    if len(set(asked)) < len(asked):
+        raise UsageError("a variant is named twice.", remedy="Name each variant once.")
+    why = {name: catalog.variant(name).unavailable() for name in asked}
+    for name, reason in why.items():
+        if reason and (options.variants or name == COMMAND):
+            raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench list` shows what can.")
+        if reason:
+            narrator.warn(f"{name} is left out: {reason}")
+    return tuple(name for name in asked if not why[name])
+
+
+def able(ladder: Ladder, catalog: Catalog, narrator: Narrator) -> Ladder:
+    """Return the ladder without the optional rungs that cannot run here, each with a word."""
+    why = {
+        rung.name: reason
+        for rung in ladder.rungs
+        if rung.optional and (reason := catalog.rung(rung.words()).unavailable())
+    }
+    for name, reason in why.items():
+        narrator.warn(f"rung {name} is left out: {reason}")
+    return ladder.only(tuple(rung.name for rung in ladder.rungs if rung.name not in why)) if why else ladder
+
+
+def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
+    """Return the ladder's rungs, each made once to see that its recipes and engine are there."""
+    for rung in ladder.rungs:
+        check_variables(rung.environment, f"rung {rung.name!r}")
+        if rung.count(cores) > cores:
+            raise UsageError(
+                f"rung {rung.name!r} asks for {rung.instances} instances on {cores} threads.",
+                remedy="Give each instance a thread at least: lower `instances`, or say `cores`.",
+            )
+        if reason := catalog.rung(rung.words()).unavailable():
+            raise UsageError(
+                f"rung {rung.name!r} cannot run here: {reason}", remedy="Leave it out with --rungs."
+            )
+    return tuple(rung.name for rung in ladder.rungs)
+
+
+def _check_numbers(options: RunOptions, cores: int) -> None:
+    for name, value, high in (
+        ("--threads", options.threads, cores),
+        ("--instances", options.instances, options.threads or cores),
+        ("--rounds", options.rounds, 10_000),
+        ("--launches", options.launches, 1_000),
+        ("--limit", options.sample, 10_000_000),
+        ("--max-length", options.max_length, MAXIMUM_LENGTH),
+    ):
+        if value is not None and not 1 <= value <= high:
+            limit = f"this process may use {cores} CPUs" if name == "--threads" else f"at most {high:,}"
+            raise UsageError(f"{name} {value} is out of range.", remedy=f"It is at least 1; {limit}.")
+
+    if options.time_budget_s is not None and options.precision is None:
+        raise UsageError(
+            "--time-budget ends what --precision asks for, and nothing is asked for.",
+            remedy="Add --precision 2%, or set the number of rounds with --rounds.",
+        )

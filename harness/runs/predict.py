@@ -1,0 +1,61 @@
+"""Answers without a clock: one variant over a whole split, as rows of the official prediction file."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from harness.catalog import Catalog
+from harness.common.errors import StoreError
+from harness.common.progress import Narrator, count_up
+from harness.records.cell import Cell
+from harness.records.plan import Plan
+from harness.runs.execution.preparation import prepare
+from harness.runs.execution.workers import Crew
+from harness.runs.planning.options import RunOptions
+from harness.runs.planning.planner import planned
+from harness.runs.planning.schedule import cells_of, read_split
+from harness.runs.services import Machine
+from harness.runs.worker.messages import error_from
+from harness.systems.artifact_cache import in_use
+
+
+def predict(
+    wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: Narrator
+) -> list[dict[str, Any]]:
+    """Return one official prediction row per example of the split, in file order."""
+    plan = planned(wanted, catalog, cache, machine, narrator, labelled=False)
+    prepared = prepare(plan, cache, machine, narrator)
+    for failure in prepared.broken.values():
+        raise error_from(failure)
+    (cell,) = cells_of(plan)
+    with in_use(Path(made["folder"]) for made in prepared.artifacts.values()):
+        return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine, cache), narrator)
+
+
+def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write a prediction file, whole or not at all: a JSON object a line."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        scratch.replace(path)
+    except OSError as problem:
+        raise StoreError(f"cannot be written: {problem.strerror}.", where=str(path)) from None
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+
+
+def _answered(plan: Plan, cell: Cell, crew: Crew, narrator: Narrator) -> list[dict[str, Any]]:
+    task = plan.asked
+    examples = read_split(plan).examples
+    narrator.stage("answer", len(examples))
+    try:
+        crew.open(cell)
+        with crew.turn(cell) as worker:
+            found = worker.ask("complete", count_up(narrator), indexes=list(range(len(examples))))
+    finally:
+        crew.end()
+    return task.answer_rows(examples, found["answers"])

@@ -1,0 +1,66 @@
+"""The worker process: one session behind a socket, one JSON object a line.
+
+It dies with its parent, also while it is stopped; it is pinned before any library loads; what libraries print
+goes to its log.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+"""From Linux's prctl(2): the signal this process gets when its parent dies."""
+
+PR_SET_CHILD_SUBREAPER = 36
+"""Likewise: orphans below this process become its children."""
+
+
+def main() -> None:
+    """Serve the socket whose descriptor, with the parent's pid and the CPUs, is on the command line."""
+    descriptor, parent, cpus = int(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+    _die_with(parent)
+    _adopt_orphans()
+    if cpus:
+        os.sched_setaffinity(0, cpus)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    with socket.socket(fileno=descriptor) as channel, channel.makefile("rw", encoding="utf-8") as lines:
+        _serve(lines)
+
+
+def _serve(lines: Any) -> None:  # noqa: ANN401 -- a text stream
+    from harness.catalog import load_catalog
+    from harness.runs.worker.messages import failure_of
+    from harness.runs.worker.session import Session
+
+    def send(message: dict[str, Any]) -> None:
+        lines.write(json.dumps(message, allow_nan=False) + "\n")
+        lines.flush()
+
+    session = Session(load_catalog, lambda text: send({"progress": text}))
+    for line in lines:
+        try:
+            send({"done": session.handle(json.loads(line))})
+        except Exception as problem:  # noqa: BLE001 -- whatever it is, the parent must hear of it
+            import traceback
+
+            traceback.print_exc()
+            send({"failed": failure_of(problem)})
+
+
+def _adopt_orphans() -> None:
+    """Stay above whatever a program starts, so that its CPU time is counted and it is found and ended."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _die_with(parent: int) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call above
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Boundary `process`: whole programs, files to files, as the shared task of SustaiNLP 2020 ran them.
+
+    write the visit's rows | start ... exit | read the prediction file
+    clock and meter          begin      end
+
+A program gets a folder in the official layout without labels, `{data}`, and writes the prediction file into
+another, `{output}`. Interpreter start, imports, loading and tokenising are all inside the clock. Our own
+variants run the same way (`harness.runs.worker.process_program`), so that both can stand in one table.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.common.errors import DataError
+from harness.measurement.energy.meter import Meter
+from harness.measurement.machine.memory import PeakMemory
+from harness.measurement.machine.perf_events import WorkCounters
+from harness.measurement.timing.loop import Clock, visit
+from harness.runs.worker.process_command import Program, Start, descendants, end_all
+from harness.runs.worker.process_program import ABOUT
+from harness.systems.interface import Predictions
+from harness.workload.data import Split
+from harness.workload.tasks.base import split_path
+from harness.workload.tasks.example import Example
+from harness.workload.tasks.prediction_files import read_predictions
+from harness.workload.tasks.rows import hidden, read_rows
+
+CHUNK = 256
+"""Examples that one start of a program is given in the untimed pass, and the rest of their last row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruments:
+    """What a visit is measured with: clocks in nanoseconds of wall and of CPU time, and a meter or none.
+
+    `counters` count cycles and instructions of the worker and of the program it starts, where there are any.
+    """
+
+    wall: Clock
+    cpu: Clock
+    meter: Meter | None
+    counters: WorkCounters = field(default_factory=WorkCounters)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRows:
+    """A split as programs are given it: its rows without labels, and in which row each example stands."""
+
+    split: Split
+    rows: Sequence[Mapping[str, Any]]
+    row_of: Sequence[int]
+
+    def whole(self, indexes: Sequence[int]) -> list[int]:
+        """Return all examples of the rows that these examples stand in."""
+        wanted = {self.row_of[index] for index in indexes}
+        return [index for index, row in enumerate(self.row_of) if row in wanted]
+
+    def chunks(self, indexes: Sequence[int]) -> list[list[int]]:
+        """Cut examples into parts that end with a row, of `CHUNK` examples and the rest of the last row."""
+        parts: list[list[int]] = []
+        for index in sorted(indexes):
+            begun = bool(parts) and self.row_of[parts[-1][-1]] == self.row_of[index]
+            if not parts or (len(parts[-1]) >= CHUNK and not begun):
+                parts.append([])
+            parts[-1].append(index)
+        return parts
+
+    def examples(self, indexes: Sequence[int]) -> list[Example]:
+        """Return these examples."""
+        return [self.split.examples[index] for index in indexes]
+
+    def write(self, folder: Path, indexes: Sequence[int]) -> None:
+        """Write the rows of these examples in the official layout, in the order of the split."""
+        path = folder / split_path(self.split.task, self.split.name)
+        path.parent.mkdir(parents=True)
+        rows = [self.rows[row] for row in sorted({self.row_of[index] for index in indexes})]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@dataclass(slots=True)
+class Files:
+    """A program that is started anew for each visit, over examples that make whole rows.
+
+    `memory` is watched while the program runs untimed; `cut` holds the ids of examples that a program of ours
+    says it cut.
+    """
+
+    asked: SplitRows
+    program: Program
+    instruments: Instruments
+    memory: PeakMemory = field(default_factory=PeakMemory)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    cut: set[str] = field(default_factory=set)
+
+    def describe(self) -> dict[str, Any]:
+        """Say what is started, and what it says of itself once it has run."""
+        known = {"engine": "program, files to files", "program": self.program.name}
+        return {"effective": self.about.get("effective", known)}
+
+    def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
+        """Start the program once, untimed, so that its files lie in the page cache for everybody's turn."""
+        whole = self.asked.whole(indexes)
+        self._answered(whole)
+        return {"warmup_requests": len(whole), **self.describe()}
+
+    def visit(self, indexes: Sequence[int]) -> dict[str, Any]:
+        """Time one start of the program, everything included."""
+        tools = self.instruments
+        with self._start(indexes) as start:
+            seen = visit(
+                *(self, [(start,)]),
+                warmup=(),
+                clock=tools.wall,
+                cpu_clock=tools.cpu,
+                meter=tools.meter,
+                counters=tools.counters,
+            )
+            answers = self._read(start, indexes)
+        examples = self.asked.examples(indexes)
+        return {
+            "requests": len(indexes),
+            "sequences": sum(len(example.inputs) for example in examples),
+            "tokens": self.about.get("tokens", sum(map(_words, examples))),
+            "wall_ns": seen.wall_ns,
+            "cpu_ns": seen.cpu_ns,
+            **dict(zip(("cycles", "instructions"), seen.counts, strict=False)),
+            "call_ns": list(seen.call_ns),
+            "readings": [asdict(reading) for reading in seen.readings],
+            "answers": answers,
+        }
+
+    def complete(self, indexes: Sequence[int], progress: Callable[[str], None]) -> dict[str, Any]:
+        """Answer these examples untimed; say how many were cut, and the program's memory if it was seen."""
+        answers: dict[int, str] = {}
+        for chunk in self.asked.chunks(indexes):
+            answers |= zip(chunk, self._answered(chunk), strict=True)
+            progress(f"{len(answers)}/{len(indexes)}")
+        peak = self.memory.peak()
+        return {
+            "answers": [answers[index] for index in indexes],
+            "truncated": len(self.cut),
+            "memory": asdict(peak) if peak else {},
+        }
+
+    def predict(self, asked: Sequence[Start], /) -> Predictions:
+        """Start the program and wait until it ends: what stands inside the clock."""
+        (start,) = asked
+        self.program.run(start)
+        return Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
+
+    def _answered(self, indexes: Sequence[int]) -> list[str]:
+        with self._start(indexes) as start:
+            self.predict([replace(start, watch=self.memory)])
+            return self._read(start, indexes)
+
+    @contextmanager
+    def _start(self, indexes: Sequence[int]) -> Iterator[Start]:
+        """Write what is asked; afterwards remove all files, and end what the program has left running."""
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, tempfile.TemporaryFile() as errors:
+            data, output = Path(folder) / "data", Path(folder) / "output"
+            self.asked.write(data, indexes)
+            output.mkdir()
+            before = descendants()
+            try:
+                yield Start(tuple(self.program.words(data, output)), output, errors)
+            finally:
+                end_all(descendants() - before)
+
+    def _read(self, start: Start, indexes: Sequence[int]) -> list[str]:
+        task = self.asked.split.task
+        file = start.output / f"{task.folder}.jsonl"
+        try:
+            answers = read_predictions(task, file, self.asked.examples(indexes))
+        except DataError as problem:
+            # the folder is gone when this is read, and a record holds no path
+            where = (problem.where or file.name).replace(str(file), file.name)
+            raise start.failed(f"its answers are not valid: {where}: {problem.message}") from None
+        if self.program.ours:
+            self.about = json.loads((start.output / ABOUT).read_text(encoding="utf-8"))
+            self.cut.update(self.about["cut"])
+        return answers
+
+
+def split_rows(split: Split, folder: Path) -> SplitRows:
+    """Read the rows of a split once more, for programs to be given them; `folder` is where the split lies."""
+    path = folder / split_path(split.task, split.name)
+    rows: list[Mapping[str, Any]] = []
+    row_of: list[int] = []
+    for line, row in read_rows(path):
+        # a row without idx is known by its line in the split, which is another one in the program's file
+        rows.append({"idx": line, **hidden(row)})
+        row_of += [len(rows) - 1] * len(split.task.parse(row, f"{path}:{line}", labelled=False))
+    return SplitRows(split, rows, row_of)
+
+
+def _words(example: Example) -> int:
+    return sum(len(f"{text.first} {text.second or ''}".split()) for text in example.inputs)

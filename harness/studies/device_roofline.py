@@ -1,0 +1,94 @@
+"""How near to a board's limit a system comes: arithmetic over measured products, bytes over measured copies.
+
+    operations per request / the highest rate of a product in its precision   = least seconds of arithmetic
+    bytes of the weights   / the rate at which the board copies its memory    = least seconds of memory
+
+A request that comes alone makes the board read all weights of the layers at least once, whatever it does with
+them, so both are limits; where many are answered together, reading is shared and the first one is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.compute_limit import operations_per_request, precision_of
+from harness.analysis.statistics.estimates import time_per_request
+from harness.measurement.machine.devices import devices_of
+from harness.records.estimate import Unavailable
+from harness.records.record import Record
+
+SQUARES = ([1024] * 3, [4096] * 3, [8192] * 3)
+"""Products that are measured whatever the run: a board reaches its rate with large ones alone."""
+
+_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStanding:
+    """Where one system stands on its board: seconds of a request, and the two limits on them.
+
+    `share` is the larger limit over the seconds, in 0..1; `of_products` is the system's rate of operations
+    over the highest rate of a product in its precision; `memory_seconds` is None where requests come
+    together.
+    """
+
+    variant: str
+    scenario: str
+    precision: str
+    operations: float
+    per_second: float
+    of_products: float
+    seconds: float
+    arithmetic_seconds: float
+    memory_seconds: float | None
+    share: float
+
+    @property
+    def of_copies(self) -> float | None:
+        """Bytes of the weights over seconds, as a share of the rate at which the board copies its memory."""
+        return None if self.memory_seconds is None else self.memory_seconds / self.seconds
+
+
+def device_standing(record: Record, peaks: Mapping[str, Any]) -> DeviceStanding | Unavailable:
+    """Return where a system stands; `peaks` are what was measured of its board."""
+    if devices_of(record.cell.device) != devices_of(str(peaks["device"])):
+        return Unavailable(f"it ran on {record.cell.device}, and the peaks are of {peaks['device']}")
+    operations, time = operations_per_request(record), time_per_request(record.rounds)
+    if isinstance(operations, Unavailable):
+        return operations
+    if isinstance(time, Unavailable):
+        return time
+    precision = precision_of(record)
+    rates = highest(peaks["products"])
+    if precision not in rates:
+        return Unavailable(f"no product in {precision} was measured")
+    seconds = time.value / 1e9
+    arithmetic, memory = operations / rates[precision], _memory_seconds(record, precision, peaks)
+    return DeviceStanding(
+        variant=record.cell.variant,
+        scenario=record.cell.scenario,
+        precision=precision,
+        operations=operations,
+        per_second=operations / seconds,
+        of_products=arithmetic / seconds,
+        seconds=seconds,
+        arithmetic_seconds=arithmetic,
+        memory_seconds=memory,
+        share=max(arithmetic, memory or 0.0) / seconds,
+    )
+
+
+def highest(products: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the highest rate of a product in each precision, operations per second."""
+    found: dict[str, float] = {}
+    for each in products:
+        name, rate = str(each["precision"]), float(each["per_second"])
+        found[name] = max(rate, found.get(name, 0.0))
+    return found
+
+
+def _memory_seconds(record: Record, precision: str, peaks: Mapping[str, Any]) -> float | None:
+    said = record.placement.effective if record.placement else {}
+    if record.cell.scenario != "single-stream" or "work" not in said:
+        return None
+    return _BYTES[precision] * float(said["work"]["weights"]) / float(peaks["copy_bytes_per_second"])

@@ -1,0 +1,103 @@
+"""How near to the machine's limit a system comes: its operations per second over what the cores can do.
+
+    configuration --work--> operations per token and per pair of tokens
+    record's tokens --------> operations per request -----+
+    record's time per request ---------------------------> operations per second --> share of the limit
+    measured peaks of the same machine --------------------+
+
+The limit is arithmetic from registers at the lowest precision, int8, on all cores that the system may use: no
+library reaches it, since weights and activations have to come from somewhere. A share therefore compares
+engines on one machine, and says how much is left at most (S. Williams et al. 2009, "Roofline").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.analysis.compute_limit import operations_per_request, precision_of, work_of
+from harness.analysis.statistics.estimates import time_per_request
+from harness.common.errors import UsageError
+from harness.records.estimate import Unavailable
+from harness.records.record import Record
+
+KINDS = ("int8", "bf16", "fp32")
+"""Precisions of products, the fastest first."""
+
+_SQUARES = (256, 1024)
+"""Sides of the square products: one whose operands lie in the caches nearby, and one whose do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one system stands: operations per request and per second, and shares of two limits, in 0..1.
+
+    `of_int8` is the share of the cores' int8 peak, `of_own` that of the peak at the precision of its own
+    products, which `precision` names.
+    """
+
+    variant: str
+    scenario: str
+    precision: str
+    operations: float
+    per_second: float
+    of_int8: float
+    of_own: float
+    least_seconds: float
+    """Seconds a request would take at the int8 limit."""
+
+
+def standing(record: Record, cores: Mapping[str, Any]) -> Standing | Unavailable:
+    """Return where a system stands; `cores` holds the measured peaks by number of threads."""
+    operations, time = operations_per_request(record), time_per_request(record.rounds)
+    if isinstance(operations, Unavailable):
+        return operations
+    if isinstance(time, Unavailable):
+        return time
+    peaks = peaks_of(cores, len(record.placement.cpus) if record.placement else 1)
+    if isinstance(peaks, Unavailable):
+        return peaks
+    precision = precision_of(record)
+    rate = operations / (time.value / 1e9)
+    return Standing(
+        variant=record.cell.variant,
+        scenario=record.cell.scenario,
+        precision=precision,
+        operations=operations,
+        per_second=rate,
+        of_int8=rate / peaks["int8"] if "int8" in peaks else float("nan"),
+        of_own=rate / peaks[precision] if precision in peaks else float("nan"),
+        least_seconds=operations / max(peaks.values()),
+    )
+
+
+def peaks_of(cores: Mapping[str, Any], threads: int) -> dict[str, float] | Unavailable:
+    """Return the peak of each precision on so many threads, operations per second."""
+    found = cores.get(str(threads))
+    if not found or not found["arithmetic"]:
+        return Unavailable(f"the peak of {threads} threads was not measured")
+    return {name: float(each["per_second"]) for name, each in found["arithmetic"].items()}
+
+
+def shapes_of(records: Sequence[Record]) -> list[list[int]]:
+    """Return a layer's products, [rows, inner, columns], of every model among the records, and square ones.
+
+    Rows are the mean tokens of a sequence: what an engine multiplies where it answers one request at a time.
+    """
+    found: dict[tuple[int, int, int], None] = {}
+    for record in records:
+        work, sequences = work_of(record), sum(item.sequences for item in record.rounds)
+        if work and sequences:
+            rows = round(sum(item.tokens for item in record.rounds) / sequences)
+            hidden, ffn = work["hidden"], work["ffn"]
+            found |= dict.fromkeys([(rows, hidden, hidden), (rows, hidden, ffn), (rows, ffn, hidden)])
+    return [*map(list, found), *([size, size, size] for size in _SQUARES)]
+
+
+def same_host(records: Sequence[Record], fingerprint: str) -> None:
+    """Refuse peaks of another machine than the one that the records come from."""
+    if any(record.host.fingerprint != fingerprint for record in records):
+        raise UsageError(
+            "the run comes from another machine, or this one has changed since.",
+            where=records[0].run,
+            remedy="Measure the limit on the machine that made the run.",
+        )

@@ -1,0 +1,167 @@
+"""Base against head: both measured in one run, interleaved round by round on one machine.
+
+REF, REF --code_of--> sides --hello--> what they are --run--> records of base, head, base again --> gate
+
+It is the only fair way where the machine is not one's own: what slows a minute down slows both sides. Base
+is measured twice, by two processes: how far it differs from itself is the noise that head is held against.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.comparison import CellKey, key_of
+from harness.analysis.gate.gate import Pairing
+from harness.catalog import Catalog
+from harness.common.errors import MeasurementError, UsageError
+from harness.common.progress import Narrator
+from harness.records.plan import Plan
+from harness.records.record import Record
+from harness.records.side import AGAIN, BASE, HEAD, MARK, Side, plain, side_name
+from harness.records.store import Store
+from harness.runs.execution.preparation import prepare
+from harness.runs.execution.run import Run, begun
+from harness.runs.planning.options import RunOptions
+from harness.runs.planning.planner import checkpoint_named, planned
+from harness.runs.services import Machine
+from harness.runs.worker.other_version import Foreign
+from harness.studies.version_refs import Code, Environment, Ref, code_of
+
+Builder = Callable[[Ref, Path, Callable[[str], None], Environment], Code]
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """Two REFs, whether base is measured twice, and which environment a revision gets."""
+
+    base: Ref
+    head: Ref
+    twice: bool = True
+    environment: Environment = "auto"
+    build: Builder = code_of
+
+    @property
+    def refs(self) -> dict[str, Ref]:
+        """The REF of each side, by its name."""
+        found = {BASE: self.base, HEAD: self.head}
+        return {**found, AGAIN: self.base} if self.twice else found
+
+
+def start(
+    wanted: RunOptions,
+    versus: Versus,
+    catalog: Catalog,
+    store: Store,
+    cache: Path,
+    machine: Machine,
+    narrator: Narrator,
+) -> Run:
+    """Check everything, build what has to be built, prepare each side by its own code, write the plan."""
+    _check(wanted, versus)
+    plan = planned(
+        replace(wanted, model=_model(versus.head, wanted.model)),
+        catalog,
+        cache,
+        machine,
+        narrator,
+        before_work=store.check_writable,
+    )
+    plan = with_sides(plan, versus, cache, machine, narrator)
+    prepared = prepare(plan, cache, machine, narrator)
+    plan, folder = begun(plan, store, machine)
+    return Run(plan, prepared, folder, machine, cache, narrator)
+
+
+def with_sides(plan: Plan, versus: Versus, cache: Path, machine: Machine, narrator: Narrator) -> Plan:
+    """Return the plan with each variant once a side."""
+    made: dict[str, Side] = {}
+    for name, ref in versus.refs.items():
+        if name == AGAIN:
+            made[name] = made[BASE].model_copy(update={"name": AGAIN})
+        else:
+            made[name] = _side(name, ref, plan, versus, cache, machine, narrator)
+    sides = tuple(made.values())
+    variants = tuple(f"{variant}{MARK}{side.name}" for variant in plan.variants for side in sides)
+    shown = {**plan.configuration, "variants": list(variants), "sides": [side.facts() for side in sides]}
+    return plan.model_copy(update={"sides": sides, "variants": variants, "configuration": shown})
+
+
+def pairings(records: Sequence[Record]) -> list[Pairing]:
+    """Return base and head of every cell of a run, with base again where it was measured."""
+    cells: dict[tuple[str, str], dict[str, Record]] = {}
+    for record in records:
+        if name := side_name(record.cell.variant):
+            key = (record.cell.group, plain(record.cell.variant))
+            cells.setdefault(key, {})[name] = record
+    return [
+        Pairing(found[BASE], found[HEAD], found.get(AGAIN), strict=("environment",))
+        for found in cells.values()
+        if BASE in found and HEAD in found
+    ]
+
+
+def absent(records: Sequence[Record]) -> list[tuple[CellKey, str]]:
+    """Return the cells of which a side is missing altogether."""
+    found: dict[CellKey, set[str]] = {}
+    for record in records:
+        if name := side_name(record.cell.variant):
+            key = key_of(record)
+            found.setdefault(key._replace(variant=plain(key.variant)), set()).add(name)
+    return [
+        (key, f"there is no record of {side}")
+        for key, sides in found.items()
+        for side in (BASE, HEAD)
+        if side not in sides
+    ]
+
+
+def _check(wanted: RunOptions, versus: Versus) -> None:
+    kinds = {versus.base.kind, versus.head.kind}
+    if "model" in kinds and kinds != {"model"}:
+        raise UsageError(
+            "one REF is a model and the other is code.",
+            where="--base, --head",
+            remedy="Compare two models, or two versions of the code on one --model.",
+        )
+    if wanted.ladder or wanted.command:
+        raise UsageError("base and head are compared on variants of the catalog.", where="bench gate")
+
+
+def _model(ref: Ref, model: str) -> str:
+    return str(ref.path) if ref.kind == "model" else model
+
+
+def _side(
+    name: str, ref: Ref, plan: Plan, versus: Versus, cache: Path, machine: Machine, narrator: Narrator
+) -> Side:
+    if ref.kind == "model":
+        checkpoint = checkpoint_named(str(ref.path), plan.task_words, cache, machine)
+        return Side(name=name, ref=ref.words, checkpoint=checkpoint, revision=plan.revision)
+    code = versus.build(ref, cache, narrator.warn, versus.environment)
+    revision = plan.revision if ref.kind == "here" else code.revision
+    side = Side(name=name, ref=ref.words, python=code.python, source=code.source, revision=revision)
+    said = _introduced(side, plan, machine)
+    _check_source(side, said)
+    place = cache / "refs" / "cache" / said["code"][:16]
+    return side.model_copy(update={"cache": str(place), "software": said["software"]})
+
+
+def _introduced(side: Side, plan: Plan, machine: Machine) -> dict[str, Any]:
+    """Start one worker of a side to hear what it is."""
+    worker = machine.launch_of(side)(plan.cpus, plan.threads)
+    try:
+        return worker.known if isinstance(worker, Foreign) else {}
+    finally:
+        worker.end()
+
+
+def _check_source(side: Side, said: dict[str, Any]) -> None:
+    """Refuse code that comes from elsewhere than it should: it would pass every comparison with itself."""
+    has_ours = side.source and (Path(side.source) / "harness").is_dir()
+    if has_ours and Path(said["source"]) != Path(side.source).resolve():
+        raise MeasurementError(
+            "its workers load the code of another folder.",
+            where=side.ref,
+            remedy="Unset PYTHONPATH, or give it an environment of its own: --environment own.",
+        )

@@ -1,1 +1,0 @@
-"""Cells, groups, slices, rounds and workers: how a run is arranged, kept and resumed."""

@@ -1,0 +1,1 @@
+"""What is asked of a system: tasks, data and arrival scenarios."""

@@ -1,0 +1,1 @@
+"""One generator for each task of the embedded sample."""

@@ -1,0 +1,44 @@
+"""What a task reads and decides: examples, their texts and spans, and the logits that answer them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Logits = npt.NDArray[np.float32]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` (exclusive) of the first text (`text` 0) or the second (1)."""
+
+    start: int
+    end: int
+    text: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextInput:
+    """One sequence as text: `first` alone or with `second`, and the spans that the task asks about."""
+
+    first: str
+    second: str | None = None
+    spans: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question of a task as text.
+
+    `inputs` holds one sequence, or one per candidate for grouped tasks, whose names stand in `candidates`.
+    `gold` holds the official answer in the task's own terms, and is empty where the split hides it.
+    Examples of one `cluster` are not independent (a passage's questions, a minimal pair): they are drawn
+    together when intervals are resampled; without one, an example stands for itself.
+    """
+
+    id: str
+    inputs: tuple[TextInput, ...]
+    gold: tuple[str, ...] = ()
+    candidates: tuple[str, ...] = ()
+    cluster: str = ""

@@ -1,0 +1,1 @@
+"""SuperGLUE's tasks, one file each."""

@@ -1,0 +1,1 @@
+"""Adaptive inference: work only where a request needs it."""

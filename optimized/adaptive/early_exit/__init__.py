@@ -1,0 +1,1 @@
+"""Early exit: stop at a layer that is sure enough."""

@@ -1,0 +1,1 @@
+"""Token dropping: pass fewer tokens on from layer to layer."""

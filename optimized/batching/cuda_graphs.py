@@ -1,0 +1,76 @@
+"""PyTorch with CUDA graphs, one for each bucket of lengths: for requests that come one at a time.
+
+Graphs are recorded when the system is loaded, and are in the record's load time. A sequence is padded to the
+next bucket; several are answered one after the other, so in `offline` and `batch` other variants are faster.
+The artifact is the checkpoint itself.
+"""
+
+import time
+from dataclasses import dataclass
+
+from baselines.checkpoints.artifacts import missing
+from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.labels import label_columns
+from baselines.encoding.batching import Batching
+from baselines.encoding.tokenizer import TextEncoder
+from baselines.engines.device_queue import queued
+from baselines.engines.pytorch import Precision, checkpoint_itself, limit_threads
+from baselines.engines.torch_compile import RefinedSystem
+from baselines.models.cuda import NO_GPU, find_device, on_host, require_cuda, sees_gpu, synchronise
+from harness.common.errors import UsageError
+from harness.systems.interface import Artifact, Placement, Settings, Sources, System, Workshop
+from harness.workload.tasks.base import Task
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedVariant:
+    """CUDA graphs in one precision; lengths are padded to the next multiple of `step`."""
+
+    name: str
+    summary: str
+    precision: Precision
+    step: int = 16
+
+    def unavailable(self) -> str | None:
+        """Say what is not installed, or that there is no GPU."""
+        return missing("torch", "transformers") or (None if sees_gpu() else NO_GPU)
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Return the checkpoint itself as the artifact: graphs are of one process."""
+        del workshop
+        if self.step < 1:
+            raise UsageError(f"buckets of {self.step} tokens hold nothing.", where="option step")
+        return checkpoint_itself(self.name, task, sources, settings)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
+        """Load the checkpoint and record a graph for each bucket; DeviceError for anything but CUDA."""
+        import torch
+
+        from baselines.models.classifier import load_classifier
+        from optimized.batching.buckets import Buckets, lengths_up_to, on_cuda
+
+        require_cuda(self.name, placement.device)
+        device = find_device(placement.device)
+        limit_threads(placement.threads)
+        encoder = TextEncoder(artifact.folder, settings.max_length)
+        columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
+        model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
+        begun = time.perf_counter()
+        buckets = Buckets(model, lengths_up_to(settings.max_length, self.step), on_cuda(device))
+        synchronise(device)
+        facts = {
+            "batch": "one sequence at a time",
+            "padding": f"to the next multiple of {self.step}",
+            "cuda_graphs": len(buckets.lengths),
+            "recorded_in_s": round(time.perf_counter() - begun, 3),
+        }
+        batching = Batching(settings.batch, encoder.pad_id, columns, collect=on_host)
+        return queued(RefinedSystem(facts, model, buckets.launch, encoder, batching), device.type)
+
+
+VARIANTS = (
+    CapturedVariant(
+        "pytorch-graphs-bf16", "PyTorch bfloat16, CUDA graphs by length, on CUDA only", "bfloat16"
+    ),
+    CapturedVariant("pytorch-graphs-fp16", "PyTorch float16, CUDA graphs by length, on CUDA only", "float16"),
+)

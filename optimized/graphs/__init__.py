@@ -1,0 +1,1 @@
+"""Transformations of ONNX graphs, and how close to fp32 the outcome is."""

@@ -1,0 +1,227 @@
+"""Int8 in an encoder of our own: one compiled pass per layer, no padding, and a scale for each token.
+
+What libraries leave between their operators is gone: rows are rounded where they are made, a block of them
+goes through the whole layer while it is in the cache, and threads wait for one another once a layer. Short
+sequences of a call go together, one behind the other (`kernels/encoder.c`: a pack). With a scale for each
+token (as in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, section 3) an answer does not depend on what it is
+packed with. Of the last layer only what the head reads is computed.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing
+from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.labels import label_columns
+from baselines.encoding.tokenizer import TextEncoder
+from baselines.engines import profiles
+from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
+from baselines.hardware.c_program import COMPILERS, compiler
+from baselines.models.flops import work_facts
+from harness.common.errors import DeviceError
+from harness.systems.interface import (
+    Artifact,
+    Checkpoint,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    Sources,
+    Workshop,
+    offsets_of,
+    sequences_of,
+)
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example
+from optimized.graphs.candidates import Bench, sha256_of
+from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
+from optimized.native import build
+from optimized.native.engine import CLASSES, Engine, Library, facts_of
+from optimized.native.layout import Facts
+
+_VERSION = 3
+_WEIGHTS = "encoder.safetensors"
+_LIBRARIES = ("torch", "transformers", "safetensors")
+
+
+class NativeSystem:
+    """A compiled encoder and its tokenizer."""
+
+    def __init__(
+        self, engine: Engine, encoder: TextEncoder, columns: Sequence[int], facts: Mapping[str, Any]
+    ) -> None:
+        self._engine, self._encoder = engine, encoder
+        self._columns, self._facts = list(columns), facts
+
+    @property
+    def encoding(self) -> str:
+        """What is the same for all systems that encode alike."""
+        return self._encoder.encoding
+
+    def encode(self, examples: Sequence[Example]) -> list[Request]:
+        """Turn text into unpadded requests."""
+        return self._encoder.encode(examples)
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        """Answer all sequences in one call of C, columns in the task's order of labels."""
+        sequences = list(sequences_of(requests))
+        if not sequences:
+            return Predictions(np.empty((0, len(self._columns)), np.float32), offsets_of(requests))
+        logits = self._engine.answer(sequences)[:, self._columns]
+        return Predictions(np.ascontiguousarray(logits), offsets_of(requests))
+
+    def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
+        """Return seconds by class of operator: the time of a call, shared out by ticks."""
+        self.predict(requests)
+        before, begun = self._engine.spent(), time.perf_counter()
+        self.predict(requests)
+        seconds, ticks = time.perf_counter() - begun, self._engine.spent() - before
+        shares = dict(zip(CLASSES, seconds * ticks / ticks.sum(), strict=True))
+        return {name: float(shares.get(name, 0.0)) for name in profiles.CLASSES}
+
+    def describe(self) -> Mapping[str, Any]:
+        """Say what was compiled and how it is used."""
+        return {**self._facts, "max_length": self._encoder.max_length}
+
+    def close(self) -> None:
+        """End the threads."""
+        self._engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class NativeVariant:
+    """The checkpoint in the compiled encoder; families of `baselines/models/shape.py`."""
+
+    name: str = "native-int8"
+    summary: str = "int8 in a compiled encoder of our own, one fused pass per layer (needs a C compiler)"
+    parent: OnnxVariant = field(default_factory=OnnxVariant)
+
+    def unavailable(self) -> str | None:
+        """Say what the CPU lacks, or that there is no compiler."""
+        if build.level_of(build.flags_here()) is None:
+            return "needs a CPU with AVX2 and FMA"
+        if compiler() is None:
+            return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
+        return self.parent.unavailable() or missing("torch", "transformers")
+
+    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+        """Compile, round the weights, compare with float32; CheckpointError if answers are not close."""
+        parent = self.parent.prepare(task, sources, settings, workshop)
+        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        level = _level()
+        mine = {
+            "level": level.name,
+            "source": build.source_sha256(),
+            "max_length": settings.max_length,
+            "trial": sha256_of(sources.trial),
+        }
+        libraries = library_versions(*_LIBRARIES)
+        key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **mine)
+        built = build.compiled(level, workshop)
+
+        def make(folder: Path) -> dict[str, Any]:
+            copy_text_side(parent.folder, folder)
+            link(built.folder / build.LIBRARY, folder / build.LIBRARY)
+            workshop.progress("rounding weights to int8")
+            library = Library(folder / build.LIBRARY)
+            facts = _rounded(sources.checkpoint, folder, library, level)
+            named = {
+                "recipe": self.name,
+                "version": _VERSION,
+                "parents": [parent.key, built.key],
+                "libraries": libraries,
+                "compiler": built.manifest["compiler"],
+            }
+            return {**named, **facts, **self._against_fp32(parent, Artifact(folder, key, facts), bench)}
+
+        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+
+    def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> NativeSystem:
+        """Open the weights, with the placement's threads; DeviceError for anything but the CPU."""
+        from safetensors.numpy import load_file
+
+        if placement.device != "cpu":
+            raise DeviceError(
+                f"{self.name} runs on the CPU, not on {placement.device}.", remedy="Use --device cpu."
+            )
+        encoder = TextEncoder(artifact.folder, settings.max_length)
+        config = read_config(artifact.folder)
+        columns = label_columns(config, task, artifact.folder.name)
+        numbers = Facts.of_manifest(artifact.manifest["numbers"])
+        library = Library(artifact.folder / build.LIBRARY)
+        weights = load_file(artifact.folder / _WEIGHTS)
+        engine = Engine(library, numbers, weights, placement.threads, settings.max_length)
+        spans = bool(numbers.spans)
+        return NativeSystem(
+            engine, encoder, columns, _facts(artifact.manifest, config, placement, spans=spans)
+        )
+
+    def _against_fp32(self, parent: Artifact, made: Artifact, bench: Bench) -> dict[str, Any]:
+        if not bench.trial:
+            absent = "unavailable, because there were no trial examples"
+            return {"agreement": absent, "batch_dependence": absent}
+        bench.workshop.progress("comparing int8 answers with fp32")
+        here, task = bench.workshop.placement, bench.task
+        exact = self.parent.load(task, parent, here, bench.settings)
+        rounded = self.load(task, made, here, bench.settings)
+        together = self.load(task, made, here, bench.in_batches(BATCH))
+        try:
+            return {
+                "agreement": require_closeness(task, exact, rounded, bench.trial, bench.name),
+                "batch_dependence": batch_dependence(task, together, bench.trial),
+            }
+        finally:
+            for system in (exact, rounded, together):
+                system.close()
+
+
+def _level() -> build.Level:
+    level = build.level_of(build.flags_here())
+    if level is None:
+        raise DeviceError("native-int8 needs a CPU with AVX2 and FMA.", remedy="Use onnx-int8.")
+    return level
+
+
+def _rounded(checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level) -> dict[str, Any]:
+    from safetensors.numpy import save_file
+
+    from baselines.models.classifier import load_classifier
+    from optimized.native.weights import extract
+
+    numbers, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
+    save_file(arrays, folder / _WEIGHTS)
+    return {
+        "weights": "int8, per channel",
+        "activations": "int8, one scale for a token",
+        "level": level.name,
+        **facts_of(library, level.lost),
+        "numbers": asdict(numbers),
+        "bytes": sum(each.nbytes for each in arrays.values()),
+    }
+
+
+_KNOWN = (
+    *("weights", "activations", "level", "compiler", "lost", "dot_product", "vector_bits"),
+    *("activation_levels", "weight_levels"),
+)
+
+
+def _facts(
+    manifest: Mapping[str, Any], config: Mapping[str, Any], placement: Placement, *, spans: bool
+) -> dict[str, Any]:
+    return {
+        **{name: manifest[name] for name in _KNOWN if name in manifest},
+        "engine": "native",
+        "engine_version": str(_VERSION),
+        "threads": placement.threads,
+        "padding": "none",
+        "batch": "whole sequences to each thread, short ones packed",
+        "last_layer": "all tokens" if spans else "the first token, which the head reads",
+        "graph_bytes": manifest["bytes"],
+        **work_facts(config, last_whole=spans),
+    }

@@ -1,0 +1,1 @@
+"""A pool of processes, one for each core."""

@@ -1,0 +1,1 @@
+"""Quantisation to int8, one engine a file."""

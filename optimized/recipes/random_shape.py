@@ -1,0 +1,241 @@
+"""An architecture without its training: a BERT of a known shape with random weights, for speed and energy.
+
+    Shape            a recipe: the next checkpoint of a chain has this shape, and its parent's tokenizer
+    SHAPES           the paper's architectures (FastFormers, Table 3), by name
+    resolve_shape    `shape:12L-768` as a model: that shape, with a tokenizer that makes each word one token
+
+How fast an encoder answers follows from its shape and from the lengths of its requests, not from what its
+weights have learned. What it answers means nothing: `trained` is False all the way down, and quality is
+unavailable. Words are numbers, each its own token id, as `harness/workload/data/lengths.py` writes them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions
+from baselines.checkpoints.folder import TOKENIZER, fingerprint, read_config
+from baselines.encoding.tokenizer import check_length
+from baselines.training.datasets import RECORD
+from baselines.training.finetune import copy_tokenizer
+from harness.common.errors import UsageError, unknown_name
+from harness.systems.interface import Artifact, Cache, Checkpoint, Energy, Settings, Sources, Workshop
+from harness.workload.tasks.base import Task
+from optimized.recipes.base import Made, made_from
+
+PREFIX = "shape:"
+"""What the name of a model begins with that is a shape without training."""
+
+_VERSION = 1
+_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A BERT of this shape with random weights.
+
+    `head_size` None is hidden / heads, as in stock models; pruned models keep the size that their heads had.
+    """
+
+    layers: int
+    hidden: int
+    heads: int
+    ffn: int
+    head_size: int | None = None
+    activation: Literal["gelu", "relu"] = "gelu"
+    positions: int = 512
+    vocabulary: int = 30_522
+    seed: int = 0
+
+    @property
+    def kind(self) -> str:
+        """The recipe's name in a ladder."""
+        return "shape"
+
+    @property
+    def name(self) -> str:
+        """Layers, width, heads and units as the paper writes them: 4L-312-12h-1200."""
+        other = "" if self.activation == "gelu" else f"-{self.activation}"
+        return f"{self.layers}L-{self.hidden}-{self.heads}h-{self.ffn}{other}"
+
+    @property
+    def inner(self) -> int:
+        """The width of all heads together."""
+        return self.heads * (self.head_size or self.hidden // self.heads)
+
+    @property
+    def weight_macs(self) -> int:
+        """Multiply-adds with weights for each token: a layer has four projections and the FFN's two."""
+        return self.layers * (4 * self.hidden * self.inner + 2 * self.hidden * self.ffn)
+
+    def apply(
+        self,
+        task: Task,
+        chain: Sequence[Checkpoint],
+        sources: Sources,
+        settings: Settings,
+        workshop: Workshop,
+    ) -> Made:
+        """Make the checkpoint, or find it; it reads no data, and of its parent the tokenizer alone.
+
+        UsageError for a shape that cannot be, or that its parent's tokenizer or the maximum length is too
+        large for.
+        """
+        del sources
+        parent = chain[-1]
+        self.check(settings.max_length, _ids_of(parent.folder))
+        workshop.progress(f"writing {self.name} with random weights")
+        artifact = _artifact(self, task, workshop.cache, parent, workshop.energy)
+        made = made_from(artifact, PREFIX + self.name, parent)
+        return replace(made, checkpoint=replace(made.checkpoint, trained=False, trained_on=""))
+
+    def check(self, max_length: int, ids: int) -> None:
+        """Raise UsageError unless there is such a model, with room for `max_length` tokens of `ids` kinds."""
+        sizes = {name: value for name, value in asdict(self).items() if name not in ("activation", "seed")}
+        wrong = [name for name, value in sizes.items() if value is not None and not _is_size(value)]
+        if wrong or self.activation not in ("gelu", "relu"):
+            named = wrong[0] if wrong else "activation"
+            raise UsageError(
+                f"shape: {named} is {getattr(self, named)!r}.",
+                remedy="Sizes are whole numbers from 1; the activation is gelu or relu.",
+            )
+        if self.head_size is None and self.hidden % self.heads:
+            raise UsageError(
+                f"shape: {self.heads} heads do not divide a width of {self.hidden}.",
+                remedy="Say the size of a head: head_size.",
+            )
+        if ids > self.vocabulary:
+            raise UsageError(
+                f"shape: its parent's tokenizer has {ids:,} tokens, and vocabulary is {self.vocabulary:,}.",
+                remedy=f"Say vocabulary {ids}.",
+            )
+        check_length({"max_position_embeddings": self.positions}, max_length)
+
+
+SHAPES: Mapping[str, Shape] = {
+    "12L-768": Shape(layers=12, hidden=768, heads=12, ffn=3072),
+    "6L-384": Shape(layers=6, hidden=384, heads=12, ffn=1536),
+    "4L-312": Shape(layers=4, hidden=312, heads=12, ffn=1200),
+    # pruning leaves the size of a head as it was (312 / 12), and FastFormers' turns GELU into ReLU
+    "4L-312-9h-900": Shape(layers=4, hidden=312, heads=9, ffn=900, head_size=26, activation="relu"),
+    "4L-312-8h-600": Shape(layers=4, hidden=312, heads=8, ffn=600, head_size=26, activation="relu"),
+}
+"""The encoders of FastFormers' Table 3 (BERT-base, the student, and it pruned twice), and MiniLM's."""
+
+
+def is_shape(model: str) -> bool:
+    """Say whether the name of a model is one of `resolve_shape`'s."""
+    return model.startswith(PREFIX)
+
+
+def resolve_shape(model: str, task: Task, cache: Cache) -> Checkpoint:
+    """Return the untrained checkpoint that `shape:12L-768` names; UsageError for a shape without a name."""
+    name = model.removeprefix(PREFIX)
+    if name not in SHAPES:
+        raise unknown_name("shape", name, SHAPES)
+    folder = _artifact(SHAPES[name], task, cache).folder
+    return Checkpoint(PREFIX + name, folder, "embedded", fingerprint(folder), trained=False)
+
+
+def _artifact(
+    shape: Shape, task: Task, cache: Cache, parent: Checkpoint | None = None, energy: Energy | None = None
+) -> Artifact:
+    facts = {
+        **asdict(shape),
+        "task_head": task.head,
+        "libraries": library_versions("torch", "transformers", "tokenizers"),
+    }
+    parents = [parent.fingerprint] if parent else []
+    record = {
+        "recipe": shape.kind,
+        "version": _VERSION,
+        "parents": parents,
+        "parent_name": parent.name if parent else "",
+        **facts,
+        "weight_macs": shape.weight_macs,
+        "trained": False,
+        "selection": "unavailable, because the model is untrained",
+    }
+
+    def make(folder: Path) -> dict[str, Any]:
+        _write_text_side(folder, parent, shape)
+        _write_model(folder, task, shape, pad_id=_pad_id(parent))
+        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        return record
+
+    return find_or_make(cache, cache_key(shape.kind, _VERSION, task, parents, **facts), make, energy=energy)
+
+
+def _write_model(folder: Path, task: Task, shape: Shape, pad_id: int) -> None:
+    import torch
+    from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig
+
+    from baselines.models.resize import build
+    from baselines.models.span_classifier import SpanClassifier
+    from baselines.models.transformers_settings import quiet_transformers
+
+    config = BertConfig(
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        intermediate_size=shape.ffn,
+        hidden_act=shape.activation,
+        max_position_embeddings=shape.positions,
+        pad_token_id=pad_id,
+        id2label=dict(enumerate(task.labels)),
+        label2id={label: column for column, label in enumerate(task.labels)},
+        attention_head_size=shape.inner // shape.heads,
+    )
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        torch.manual_seed(shape.seed)
+        if task.head == "span":
+            model = SpanClassifier(build(config, AutoModel), len(task.labels))
+        else:
+            model = build(config, AutoModelForSequenceClassification)
+        model.save_pretrained(folder)
+
+
+def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape) -> None:
+    """Copy the parent's tokenizer, so that both read the same lengths; without one, words are numbers."""
+    if parent is None:
+        write_tokenizer(folder, shape)
+    else:
+        copy_tokenizer(parent.folder, folder)
+
+
+def write_tokenizer(folder: Path, shape: Shape) -> None:
+    """Write a tokenizer of the shape's vocabulary: a word is the number of its token, any other is unknown.
+
+    [CLS] first [SEP] second [SEP], as BERT's: three tokens more than a pair has words.
+    """
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    words = [*_SPECIAL, *map(str, range(len(_SPECIAL), shape.vocabulary))]
+    ids = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))  # noqa: S106 -- a token of text
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
+    tokenizer.add_special_tokens(list(_SPECIAL))
+    tokenizer.save(str(folder / TOKENIZER))
+    named = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
+    facts = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": shape.positions, **named}
+    (folder / "tokenizer_config.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+
+def _ids_of(folder: Path) -> int:
+    """Return how many token ids a tokenizer gives, with those in between that it does not use."""
+    from tokenizers import Tokenizer
+
+    ids = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab(with_added_tokens=True)
+    return max(ids.values()) + 1
+
+
+def _pad_id(parent: Checkpoint | None) -> int:
+    return int(read_config(parent.folder).get("pad_token_id") or 0) if parent else 0
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and value >= 1

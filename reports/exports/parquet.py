@@ -1,0 +1,49 @@
+"""Parquet: the rows of the tidy CSV with their types, for data frames; needs the extra `parquet`."""
+
+import csv
+import io
+from typing import Any
+
+from harness.common.errors import UsageError
+from reports.exports.tidy_csv import COLUMNS, as_csv
+from reports.layout.style import Style
+from reports.report import Book
+
+NUMBERS = ("value", "low", "high")
+COUNTS = ("threads", "instances", "batch", "max_length")
+
+
+def as_files(book: Book, style: Style) -> dict[str, bytes]:
+    """Return the file; UsageError where pyarrow is missing.
+
+    Columns and words are those of the CSV. A break-even of `never` is no number: it is absent, and its
+    footnote says `never`.
+    """
+    del style
+    rows = [_typed(row) for row in csv.DictReader(io.StringIO(as_csv(book)))]
+    return {"report.parquet": _encoded(rows)}
+
+
+def _typed(row: dict[str, str]) -> dict[str, Any]:
+    never = row["value"] == "never"
+    words: dict[str, Any] = {name: text or None for name, text in row.items()}
+    words |= {name: float(row[name]) if row[name] and row[name] != "never" else None for name in NUMBERS}
+    words |= {name: int(row[name]) if row[name] else None for name in COUNTS}
+    return {**words, "footnote": "never"} if never else words
+
+
+def _encoded(rows: list[dict[str, Any]]) -> bytes:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(
+            "Parquet needs the library pyarrow, which is not installed.",
+            where="--format parquet",
+            remedy="pip install 'fastformers-bench[parquet]', or use --format csv: it holds the same rows.",
+        ) from None
+    kinds = {**dict.fromkeys(NUMBERS, pa.float64()), **dict.fromkeys(COUNTS, pa.int64())}
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    sink = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
+    return sink.getvalue()

@@ -1,0 +1,1 @@
+"""What was measured, and under which conditions, in words."""

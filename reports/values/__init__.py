@@ -1,0 +1,1 @@
+"""Figures of records and ladders, before they are laid out."""

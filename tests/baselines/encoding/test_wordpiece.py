@@ -1,0 +1,103 @@
+"""The fast way to ids: the library's own for any text, whatever it holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from baselines.encoding.tokenizer import TextEncoder
+from baselines.encoding.wordpiece import Frame, WordPiece, frame_of, wordpiece_of
+from harness.workload.tasks.example import Example, TextInput
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+"""All of Unicode: controls, marks, scripts, unassigned; surrogates alone are no text."""
+
+WORDS = st.lists(
+    st.sampled_from([*tiny.WORDS, "[SEP]", "[MASK]", "frozén", "湖", "İ", "ΑΣ", "a\x00b", "x" * 120])
+)
+LIKELY = WORDS.flatmap(
+    lambda words: st.sampled_from([" ", "\t", "\n", "  ", ""]).map(lambda gap: gap.join(words))
+)
+
+
+@pytest.fixture(scope="module")
+def folder(boolq_folder: Path) -> Path:
+    """Return a checkpoint whose tokenizer is BERT's, lower-casing."""
+    return boolq_folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> Any:
+    """Return the library's tokenizer."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def fast(folder: Path, tokenizer: Any) -> WordPiece:
+    """Return the fast way."""
+    found = wordpiece_of(folder / "tokenizer.json", tokenizer)
+    assert found is not None
+    return found
+
+
+@given(st.one_of(ANY, LIKELY))
+@example("is the lake frozen?")
+@example("\x85the\u2028lake\u00a0is\u3000frozen")
+@example("the\u0301 \u0301lake [SEP]is[MASK]the ##is \ufffd")
+@example("I\u0307s ﬁ ß ẞ ǅ 𐐀 İs ΑΣ")
+@example("")
+def test_ids_are_the_librarys_for_any_text(tokenizer: Any, fast: WordPiece, text: str) -> None:
+    """Scripts, accents, controls, blanks of all kinds and special tokens in the text."""
+    assert fast.ids(text) == tokenizer.encode(text, add_special_tokens=False).ids
+
+
+@given(first=st.one_of(ANY, LIKELY), second=st.one_of(st.none(), ANY, LIKELY), length=st.integers(6, 40))
+def test_whole_sequences_are_the_librarys_for_any_length(
+    folder: Path, first: str, second: str | None, length: int
+) -> None:
+    """Special tokens, segments and what is cut, of one text or two."""
+    encoder, plain = TextEncoder(folder, length), TextEncoder(folder, length, library=True)
+    assert (encoder.fast, plain.fast) == (True, False)
+    asked = [Example("0", (TextInput(first, second),))]
+    one, other = (each.encode(asked)[0].sequences[0] for each in (encoder, plain))
+    assert one.ids.tolist() == other.ids.tolist()
+    assert one.segments.tolist() == other.segments.tolist()
+    assert one.cut == other.cut
+
+
+def test_a_word_is_cut_into_its_longest_pieces_once(fast: WordPiece) -> None:
+    """The tiny vocabulary has letters and their continuations; too long a word is unknown."""
+    vocabulary = fast.vocabulary
+    assert fast.ids("cab") == [vocabulary["c"], vocabulary["##a"], vocabulary["##b"]]
+    assert fast.ids("x" * 101) == [fast.unknown]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"type": "BPE"}},
+        {"normalizer": None},
+        {"pre_tokenizer": {"type": "Whitespace"}},
+        {"added_tokens": [{"content": "[two words]"}]},
+    ],
+)
+def test_a_tokenizer_of_another_kind_is_left_to_the_library(
+    folder: Path, tokenizer: Any, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """Rather slow than wrong."""
+    words = json.loads((folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**words, **change}))
+    assert wordpiece_of(tmp_path / "tokenizer.json", tokenizer) is None
+
+
+def test_the_frame_is_what_the_tokenizer_puts_around_texts(tokenizer: Any) -> None:
+    """[CLS] a [SEP], and [CLS] a [SEP] b [SEP] with the second segment from b on."""
+    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    assert frame_of(tokenizer, pair=False) == Frame((start,), (), (end,), (0, 0, 0, 0, 0))
+    assert frame_of(tokenizer, pair=True) == Frame((start,), (end,), (end,), (0, 0, 0, 1, 1))

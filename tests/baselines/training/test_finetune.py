@@ -1,0 +1,242 @@
+"""Fine-tuning learns, keeps the best epoch by examples of its own, and survives being killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.engines.pytorch import VARIANTS
+from baselines.models.resolve import resolve_classifier
+from baselines.training.datasets import Tick, Tuning, split_for_selection
+from baselines.training.finetune import finetune
+from harness.common.errors import DeviceError, MeasurementError, UsageError
+from harness.workload.tasks.example import Example, TextInput
+from harness.workload.tasks.superglue.boolq import BOOLQ
+
+QUICK = Tuning(epochs=2, batch=8, max_length=32, bf16=False)
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Path:
+    """Make an encoder without a head."""
+    return tiny.tiny_checkpoint(tmp_path / "encoder", head=False, spread=0.1)
+
+
+def train(folder: Path, output: Path, **options: Any) -> dict[str, Any]:
+    import torch
+
+    torch.set_num_threads(1)
+    examples = options.pop("examples", tiny.examples(48))
+    options = {"tuning": QUICK, "data_fingerprint": "d", **options}
+    return finetune(BOOLQ, examples, examples[:6], tiny.checkpoint_of(folder), output, **options)
+
+
+def weights_of(folder: Path) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    found: dict[str, Any] = load_file(folder / "model.safetensors")
+    return found
+
+
+def separable(size: int) -> list[Example]:
+    """Make examples that are true exactly where the passage says `frozen`."""
+    words = tiny.WORDS[5:]
+    random = np.random.default_rng(1)
+    made = []
+    for number in range(size):
+        passage = [str(word) for word in random.choice(words, 6)]
+        if number % 2:
+            passage[int(random.integers(6))] = "frozen"
+        label = "true" if number % 2 else "false"
+        made.append(Example(str(number), (TextInput(" ".join(passage), "is it"),), (label,)))
+    return made
+
+
+def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path) -> None:
+    """A rule that one word decides is learned, and the folder answers as a checkpoint of the task."""
+    examples = separable(400)
+    output = tmp_path / "made"
+    tuning = Tuning(epochs=6, batch=8, learning_rate=2e-3, max_length=16, bf16=False)
+    said = train(encoder, output, examples=examples, tuning=tuning)
+    assert said["selection"][-1][1] > 0.9
+    checkpoint = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    dynamic = VARIANTS[1]
+    sources = tiny.Sources(checkpoint)
+    artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path / "cache"))
+    system = dynamic.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    found = system.predict(system.encode(examples))
+    answers = BOOLQ.decide(found.logits, found.offsets)
+    right = [answer == example.gold[0] for answer, example in zip(answers, examples, strict=True)]
+    assert sum(right) / len(right) > 0.9
+
+
+def test_the_folder_says_how_it_was_made(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Settings, data, steps, losses, scores and energy; nothing is printed or left elsewhere."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    ticks: list[Tick] = []
+    said = train(encoder, tmp_path / "made", progress=ticks.append, energy=lambda: {"microjoules": 5})
+    assert json.loads((tmp_path / "made" / "training.json").read_text()) == json.loads(json.dumps(said))
+    # 48 examples, 10 % (5) held out, 43 in batches of 8: 6 steps an epoch
+    assert said["examples"] == {"trained_on": 43, "held_out": 5, "val": 6}
+    assert (said["steps"], said["session_steps"]) == (12, [0, 12])
+    assert said["kept_step"] in (6, 12)
+    assert [epoch for epoch, _ in said["selection"]] == [1.0, 2.0]
+    assert said["energy"] == {"microjoules": 5}
+    assert said["data_fingerprint"] == "d"
+    assert [tick.fraction for tick in ticks] == pytest.approx([step / 12 for step in range(1, 13)])
+    assert ticks[-1].seconds_left == 0.0
+    assert list(work.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["encoder", "made", "work"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
+        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "training.json",
+        "vocab.txt",
+    ]  # fmt: skip
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(encoder: Path, tmp_path: Path) -> None:
+    """Killed at step 9 of 12, it resumes, and the weights are bit for bit those of a run in one go."""
+    code = (
+        "import os, signal, sys, tiny, torch\n"
+        "from pathlib import Path\n"
+        "from baselines.training.finetune import *\n"
+        "from harness.workload.tasks.superglue.boolq import BOOLQ\n"
+        "torch.set_num_threads(1)\n"
+        "def tell(tick):\n"
+        "    if tick.fraction > 0.7: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "examples = tiny.examples(48)\n"
+        "finetune(BOOLQ, examples, examples[:6], tiny.checkpoint_of(Path(sys.argv[1])), Path(sys.argv[2]),\n"
+        "    tuning=Tuning(epochs=2, batch=8, max_length=32, bf16=False),\n"
+        "    data_fingerprint='d', progress=tell)\n"
+    )
+    cut = tmp_path / "cut"
+    path = os.pathsep.join(filter(None, [str(Path(tiny.__file__).parent), *sys.path]))
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(encoder), str(cut)],
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert not cut.exists()
+    # a second cut, while the checkpoint of a later step was being written
+    (tmp_path / "cut.part" / "checkpoint-10").mkdir()
+    resumed = train(encoder, cut)
+    assert resumed["session_steps"] == [6, 12]
+    train(encoder, tmp_path / "whole")
+    one, other = weights_of(cut), weights_of(tmp_path / "whole")
+    assert all(np.array_equal(one[name], other[name]) for name in other)
+    assert not (tmp_path / "cut.part").exists()
+
+
+def test_checkpoints_are_at_most_ten_minutes_apart(encoder: Path, tmp_path: Path) -> None:
+    """By a clock that moves 400 seconds a look, every second step saves in the middle of an epoch."""
+    seen: set[str] = set()
+    ticking = count(step=400)
+
+    def look(_: Tick) -> None:
+        seen.update(path.name for path in (tmp_path / "made.part").glob("checkpoint-*"))
+
+    train(encoder, tmp_path / "made", progress=look, clock=lambda: float(next(ticking)))
+    assert {"checkpoint-2", "checkpoint-4", "checkpoint-6"} <= seen
+
+
+def test_a_training_may_be_given_no_more_than_so_much_time(encoder: Path, tmp_path: Path) -> None:
+    """By a clock that moves a second a look it ends early, and says what was planned."""
+    ticking = count()
+    said = train(encoder, tmp_path / "made", clock=lambda: float(next(ticking)), at_most_s=4.0)
+    assert 0 < said["steps"] < said["steps_planned"] == 12
+    assert len(said["selection"]) == 1
+    assert (tmp_path / "made" / "model.safetensors").is_file()
+
+
+def test_other_settings_do_not_go_on_with_an_interrupted_training(encoder: Path, tmp_path: Path) -> None:
+    """They are refused, unless resuming is not wanted: then the old work is dropped."""
+
+    class StopError(Exception):
+        pass
+
+    def stop(_: Tick) -> None:
+        raise StopError
+
+    output = tmp_path / "made"
+    with pytest.raises(StopError):
+        train(encoder, output, progress=stop)
+    other = Tuning(epochs=1, batch=8, max_length=32, bf16=False)
+    with pytest.raises(UsageError, match="another training was interrupted"):
+        train(encoder, output, tuning=other)
+    assert train(encoder, output, tuning=other, resume=False)["steps"] == 6
+
+
+def test_an_output_that_exists_is_never_written_over(encoder: Path, tmp_path: Path) -> None:
+    """Not even by a file that happens to lie there."""
+    output = tmp_path / "made"
+    output.mkdir()
+    (output / "precious").touch()
+    with pytest.raises(UsageError, match="there already"):
+        train(encoder, output)
+
+
+def test_a_loss_that_is_no_number_stops_training(encoder: Path, tmp_path: Path) -> None:
+    """The message names the step and what to change; there is no output."""
+    wild = Tuning(epochs=3, batch=8, learning_rate=1e30, max_length=32, bf16=False, clip=1e30)
+    with pytest.raises(MeasurementError, match=r"diverged(.|\n)*Lower the learning rate"):
+        train(encoder, tmp_path / "made", tuning=wild)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_head_in_another_order_keeps_its_order_and_meaning(tmp_path: Path) -> None:
+    """Warm starts: columns stay where their weights are, and labels go to them by name."""
+    folder = tiny.tiny_checkpoint(tmp_path / "headed", labels=("true", "false"))
+    gentle = Tuning(epochs=1, batch=8, learning_rate=1e-8, max_length=32, bf16=False)
+    said = train(folder, tmp_path / "made", tuning=gentle)
+    assert said["labels"] == ["true", "false"]
+    before, after = weights_of(folder), weights_of(tmp_path / "made")
+    np.testing.assert_allclose(after["classifier.weight"], before["classifier.weight"], atol=1e-4)
+
+
+@given(
+    texts=st.lists(st.text(max_size=3), min_size=2, max_size=40),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_chooses_the_epoch_is_never_trained_on(texts: list[str], seed: int) -> None:
+    """The two parts cover the split once, and at most one first text is on both sides."""
+    examples = [Example(str(number), (TextInput(text),)) for number, text in enumerate(texts)]
+    kept, held_out = split_for_selection(examples, seed)
+    assert sorted([*kept, *held_out], key=lambda one: int(one.id)) == examples
+    assert kept
+    assert held_out
+    shared = {one.inputs[0].first for one in kept} & {one.inputs[0].first for one in held_out}
+    assert len(shared) <= 1
+    # a tenth, rounded up
+    assert len(held_out) == -(-len(texts) // 10)
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(
+    encoder: Path, tmp_path: Path
+) -> None:
+    """No folder of work in progress is left behind."""
+    with pytest.raises(DeviceError, match="cuda:7"):
+        train(encoder, tmp_path / "made", device="cuda:7")
+    assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_an_example_without_a_label_is_named(encoder: Path, tmp_path: Path) -> None:
+    """Training on a split with hidden labels is a mistake, not a silent skip."""
+    unlabelled = [*tiny.examples(4), Example("77", (TextInput("the lake", "is it"),))]
+    with pytest.raises(UsageError, match="example 77"):
+        train(encoder, tmp_path / "made", examples=unlabelled)

@@ -1,0 +1,208 @@
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from records import a_host, a_percentile, a_quality, a_record, an_accuracy, three_variants
+
+from harness.analysis.comparison import (
+    QUANTITIES,
+    Contrast,
+    Missing,
+    Raw,
+    contrast,
+    contrasts,
+    differences,
+    key_of,
+    match,
+    quantity_named,
+    refused,
+    verdict,
+)
+from harness.analysis.statistics.pairing import Refused
+from harness.common.errors import UsageError
+from harness.records.estimate import Estimate
+from harness.records.record import ArtifactFacts, Memory
+
+
+def found(name: str, before: Any, after: Any, **options: Any) -> Contrast:
+    made = contrast(name, before, after, **options)
+    assert isinstance(made, Contrast), made
+    return made
+
+
+def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
+    """Rounds of 500 ms become 400 ms: 100 requests at 200 /s become 250 /s, which is 25 % more."""
+    before, after = a_record("base", (500.0,) * 7), a_record("head", (400.0,) * 7)
+    change = found("throughput", before, after)
+    assert (change.before.value, change.after.value) == (200.0, 250.0)
+    assert change.change.value == pytest.approx(25.0)
+    assert (change.change.low, change.change.high) == pytest.approx((25.0, 25.0))
+    assert change.paired
+    assert verdict(change) == "better"
+
+
+def test_what_slows_a_round_down_for_both_is_no_change_between_them() -> None:
+    """Rounds that double for both still have a ratio of 1; unpaired, the same rounds say nothing."""
+    slow = (500.0, 1000.0, 500.0, 1000.0, 500.0, 1000.0, 500.0)
+    before, after = a_record("base", slow), a_record("head", slow)
+    assert verdict(found("throughput", before, after)) == "no change"
+    elsewhere = a_record("head", slow, run="r2")
+    assert verdict(found("throughput", before, elsewhere)) == "too noisy"
+
+
+def test_records_of_two_runs_are_unpaired_wider_and_say_so() -> None:
+    """The unpaired interval holds the paired one, and its tolerance is larger."""
+    before, after = a_record("base"), a_record("head")
+    paired = found("throughput", before, after)
+    unpaired = found("throughput", before, a_record("head", run="r2"))
+    assert not unpaired.paired
+    assert "unpaired" in unpaired.note
+    assert unpaired.change.low < paired.change.low <= paired.change.high < unpaired.change.high
+    assert unpaired.tolerance > paired.tolerance
+
+
+def test_an_unpaired_change_joins_both_intervals_on_the_logarithms() -> None:
+    """10 ms [9.8, 10.2] becomes 20 ms [19.6, 20.4]: both ends are 2 % off, so 2 x exp(-+ sqrt(2) ln 1.02)."""
+    before = a_record(latency={"p50": a_percentile(10.0, needed=11)})
+    after = a_record(latency={"p50": a_percentile(20.0, needed=11)}, run="r2")
+    change = found("latency_p50", before, after).change
+    below = math.hypot(math.log(1 / 0.98), math.log(1.02))
+    assert change.value == pytest.approx(100.0)
+    assert change.low == pytest.approx(100 * (2 * math.exp(-below) - 1))
+
+
+def samples(times_ms: list[float], rounds: int = 4) -> dict[str, Any]:
+    """Return the same calls in each round."""
+    return {
+        "call_ns": np.array(times_ms * rounds) * 1e6,
+        "call_round": np.repeat(np.arange(rounds), len(times_ms)),
+    }
+
+
+def test_a_percentile_side_by_side_is_of_the_same_requests() -> None:
+    """Every request takes 10 % longer: so does the median, without any width; both intervals say 2 % each."""
+    before, after = a_record("base"), a_record("head")
+    calls = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+    slower = [1.1 * each for each in calls]
+    raw = Raw(lambda record: samples(calls if record.cell.variant == "base" else slower))
+    change = found("latency_p50", before, after, raw=raw).change
+    assert (change.value, change.low, change.high) == pytest.approx((10.0, 10.0, 10.0))
+    assert found("latency_p50", before, after).change.high > 2
+
+
+def test_less_energy_is_better_and_less_quality_is_worse() -> None:
+    """Each quantity knows its own direction."""
+    before, after = a_record("base", joules=(10.0,) * 7), a_record("head", joules=(5.0,) * 7)
+    change = found("energy", before, after)
+    assert change.change.value == pytest.approx(-50.0)
+    assert change.grade == "measured"
+    assert verdict(change) == "better"
+    lower = a_record("head", quality=a_quality(metrics={"accuracy": an_accuracy(0.6, 0.58, 0.62)}))
+    fallen = found("quality", before, lower)
+    assert fallen.change.value == pytest.approx(-28.0)
+    assert verdict(fallen) == "worse"
+
+
+def test_joules_of_two_grades_are_not_contrasted() -> None:
+    """A modelled joule is CPU time in other units."""
+    before, after = a_record("base"), a_record("head", reading={"grade": "modelled"}, run="r2")
+    missing = contrast("energy", before, after)
+    assert isinstance(missing, Missing)
+    assert missing.reason == "the grade of the energy differs: measured and modelled"
+
+
+def test_memory_and_size_are_one_reading_each() -> None:
+    """600 MiB become 660 MiB, 10 % more, and nothing says how sure that is."""
+    before = a_record("base", artifact=an_artifact(1000))
+    after = a_record(
+        "head", memory=Memory(peak_bytes=660 * 2**20, counted_as="PSS"), artifact=an_artifact(1005)
+    )
+    memory, size = found("memory", before, after), found("size", before, after)
+    assert memory.change.value == pytest.approx(10.0)
+    assert memory.note == "one reading each: no interval"
+    assert verdict(memory) == "worse"
+    assert verdict(size) == "no change"
+
+
+def an_artifact(size_bytes: int) -> ArtifactFacts:
+    return ArtifactFacts(key="k", size_bytes=size_bytes, cached=False, manifest={})
+
+
+def test_what_was_not_measured_is_missing_with_its_reason() -> None:
+    """Every quantity appears once, as a change or as the reason why there is none."""
+    before = a_record("base", (), joules=(), latency={}, memory=None, quality=None)
+    made = contrasts(before, a_record("head"))
+    assert not isinstance(made, Refused)
+    assert [each.quantity.name for each in made] == list(QUANTITIES)
+    assert all(isinstance(each, Missing) and each.reason for each in made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "name"),
+    [
+        ({"data": {"fingerprint": "0" * 64}}, "data fingerprint"),
+        ({"cell": {"boundary": "text"}}, "boundary"),
+        ({"cell": {"scenario": "offline"}}, "scenario"),
+        ({"schema_version": 2}, "schema version"),
+        ({"cell": {"device": "cuda:0"}}, "device"),
+        ({"status": "failed"}, "status"),
+    ],
+)
+def test_records_of_unlike_questions_are_refused_by_name(changed: dict[str, Any], name: str) -> None:
+    """Another split, boundary or scenario is another question."""
+    made = contrasts(a_record(), a_record(run="r2", **changed))
+    assert isinstance(made, Refused)
+    assert made.field == name
+
+
+def test_a_changed_environment_and_other_software_are_named() -> None:
+    """Each fact that differs, with both values; nothing where nothing differs."""
+    before = a_record()
+    other = a_host().model_copy(
+        update={"fingerprint": "9" * 64, "facts": {**a_host().facts, "kernel": "7.0"}}
+    )
+    after = a_record(host=other, software={"python": "3.12.1"}, run="r2")
+    told = [str(each) for each in differences(before, after)]
+    assert told == ["kernel: 6.1.0, then 7.0", "python: 3.11.7, then 3.12.1"]
+    assert differences(before, before) == ()
+    assert refused(before, after) is None
+
+
+def test_runs_are_matched_by_what_was_measured() -> None:
+    """Ids and fingerprints may differ; a cell that only one run has is named."""
+    before = three_variants()
+    after = [a_record(record.cell.variant, run="r2", cell={"id": "x"}) for record in before[1:]]
+    matched = match(before, after)
+    assert [(key_of(one).variant, key_of(other).variant) for one, other in matched.pairs] == [
+        ("pytorch-dynamic", "pytorch-dynamic"),
+        ("onnx-int8", "onnx-int8"),
+    ]
+    assert [record.cell.variant for record in matched.only_before] == ["pytorch-fixed"]
+
+
+def test_an_unknown_quantity_is_refused_with_the_nearest_name() -> None:
+    """A misspelt rule must never pass."""
+    with pytest.raises(UsageError, match="Did you mean latency_p"):
+        quantity_named("latency_p55")
+
+
+ends = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(value=ends, low=ends, high=ends, tolerance=st.floats(0, 100))
+def test_a_verdict_never_rests_on_nothing(value: float, low: float, high: float, tolerance: float) -> None:
+    """Whatever the numbers: a NaN is too noisy, worse is beyond the tolerance, and no change is within it."""
+    nothing = Estimate(1.0, 1.0, 1.0, 0.95, "", 1)
+    made = Contrast(
+        QUANTITIES["energy"], nothing, nothing, Estimate(value, low, high, 0.95, "", 7), paired=True
+    )
+    said = verdict(made, tolerance)
+    if math.isnan(value):
+        assert said == "too noisy"
+    if said == "worse":
+        assert value > tolerance
+    if said == "no change":
+        assert abs(value) <= tolerance

@@ -1,0 +1,278 @@
+"""Doubts about the machine, each raised by one change to a sound record; and next steps that fit."""
+
+from typing import Any
+
+import pytest
+from records import a_host, a_percentile, a_quality, a_reading, a_record, an_accuracy
+
+from harness.analysis.diagnostics import Doubt, doubts
+from harness.records.record import Conditions, GpuMoment, Idle, Moment, Observer, Record
+
+S = 1_000_000_000
+
+
+def watched(record: Record, **shares: float) -> Record:
+    """Return the record with rounds that were watched for 1 s on its 2 CPUs: 0.1 of them are 0.2 s."""
+    seen = {name: round(2 * share * S) for name, share in shares.items()}
+    rounds = tuple(item.model_copy(update={"watched_ns": S, **seen}) for item in record.rounds)
+    return record.model_copy(update={"rounds": rounds})
+
+
+def between(before: dict[str, Any], after: dict[str, Any], **more: Any) -> Conditions:
+    """Return conditions 100 s apart."""
+    return Conditions(before=Moment(**before), after=Moment(**after), span_ns=100 * S, **more)
+
+
+def idled(before_w: float, after_w: float) -> Idle:
+    """Return idle windows of 1 s."""
+    first, last = (a_reading(round(watts * 1e6), span_ns=S) for watts in (before_w, after_w))
+    return Idle(before=(first,), after=(last,))
+
+
+def the_doubt(code: str, record: Record) -> Doubt:
+    found = [doubt for doubt in doubts(record) if doubt.code == code]
+    assert len(found) == 1, [doubt.code for doubt in doubts(record)]
+    return found[0]
+
+
+def board(**facts: Any) -> dict[str, Any]:
+    return {"gpus": (GpuMoment(name="A board", **facts),)}
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "words"),
+    [
+        (
+            "held-back",
+            between({"thermal_throttles": 3}, {"thermal_throttles": 5}),
+            "slowed its CPUs down 2 times",
+        ),
+        # 2 s of 100 s
+        ("held-back", between({"quota_throttled_us": 0}, {"quota_throttled_us": 2_000_000}), "quota for 2 %"),
+        (
+            "held-back",
+            between({"pressure_us": {"memory": 0}}, {"pressure_us": {"memory": 5_000_000}}),
+            "waited for memory for 5 %",
+        ),
+        ("held-back", between({"swapped_pages": 1}, {"swapped_pages": 4001}), "4,000 pages were swapped"),
+        (
+            "held-back",
+            between(board(held_back_ns={"power": 0}), board(held_back_ns={"power": 2_500_000_000})),
+            "A board: its power limit for 2.5 s",
+        ),
+        (
+            "conditions-changed",
+            between({"temperature_mc": 40_000}, {"temperature_mc": 70_000}),
+            "30 degrees hotter",
+        ),
+        (
+            "conditions-changed",
+            between(board(temperature_c=30), board(temperature_c=60)),
+            "A board is 30 degrees",
+        ),
+    ],
+)
+def test_what_the_machine_did_meanwhile_is_said(code: str, changes: Conditions, words: str) -> None:
+    """Counters count by their difference, states by their change."""
+    device = "cuda:0" if changes.before.gpus else "cpu"
+    doubt = the_doubt(code, a_record(conditions=changes, cell={"device": device}))
+    assert words in doubt.sentence
+    assert doubt.next_step.endswith(".")
+
+
+def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
+    """Board 1 grew hot, was held back and had strangers; the cell ran on board 0, or on the CPU."""
+    hot = board(temperature_c=90, held_back_ns={"power": 9_000_000_000}, foreign=2, index=1)
+    changes = between(board(temperature_c=30, held_back_ns={"power": 0}, index=1), hot)
+    codes = {"held-back", "conditions-changed", "foreign-gpu"}
+    for device, number, expected in (("cuda:0", 1, codes), ("cuda:0", 0, set()), ("cpu", None, set())):
+        placed = {**a_record().placement.model_dump(), "board": number}  # type: ignore[union-attr]
+        record = a_record(conditions=changes, cell={"device": device}, placement=placed)
+        assert {doubt.code for doubt in doubts(record)} & codes == expected
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        between({}, {}),
+        between({"thermal_throttles": None}, {"thermal_throttles": 5}),
+        between({"quota_throttled_us": 0}, {"quota_throttled_us": 900_000}),  # 0.9 %
+        between({"temperature_mc": 40_000}, {"temperature_mc": 65_000}),  # a cold start
+        between(
+            {"frequency_khz": 3_000_000}, {"frequency_khz": 1_200_000}
+        ),  # of an idle CPU, no governor known
+        between(board(held_back_ns={}), board(held_back_ns={"power": 10**9})),  # not known before
+    ],
+)
+def test_what_is_within_its_limit_or_not_known_is_no_doubt(conditions: Conditions) -> None:
+    """A silent kernel is no reason to doubt, nor is a machine that warmed up."""
+    assert doubts(a_record(conditions=conditions)) == ()
+
+
+def test_a_clock_that_is_held_and_yet_changed_is_a_doubt() -> None:
+    """Under the governor performance 3.0 GHz should stay: 2.5 GHz is 17 % less."""
+    conditions = between({"frequency_khz": 3_000_000}, {"frequency_khz": 2_500_000})
+    record = a_record(conditions=conditions, host=a_host(governor="performance"))
+    assert "clock 3.00, then 2.50 GHz" in the_doubt("conditions-changed", record).sentence
+
+
+def test_foreign_load_is_named_with_its_share_and_its_maker() -> None:
+    """Others used 12 % of two CPUs in each round; 5 % and less are no doubt."""
+    conditions = between({}, {}, busiest="stress, 0.24 CPUs")
+    doubt = the_doubt("foreign-load", watched(a_record(conditions=conditions), foreign_cpu_ns=0.12))
+    assert "others used 12 % of its CPUs" in doubt.sentence
+    assert doubt.next_step == "Stop what else runs (most of all stress, 0.24 CPUs), and measure again."
+    assert doubts(watched(a_record(), foreign_cpu_ns=0.05)) == ()
+
+
+def test_one_disturbed_round_is_not_foreign_load() -> None:
+    """The median of seven rounds stays with the quiet ones."""
+    record = watched(a_record(), foreign_cpu_ns=0.0)
+    first = record.rounds[0].model_copy(update={"foreign_cpu_ns": S})
+    assert doubts(record.model_copy(update={"rounds": (first, *record.rounds[1:])})) == ()
+
+
+def test_load_on_other_cpus_is_in_the_joules_of_a_package_and_in_no_process_share() -> None:
+    """A busy neighbour core draws from the same package; a model of our CPU time does not see it."""
+    measured = watched(a_record(), elsewhere_cpu_ns=0.5)
+    assert "those of the package" in the_doubt("load-elsewhere", measured).sentence
+    share = watched(a_record(reading={"grade": "modelled", "scope": "process share"}), elsewhere_cpu_ns=0.5)
+    assert "load-elsewhere" not in {doubt.code for doubt in doubts(share)}
+
+
+def test_steal_is_a_doubt() -> None:
+    """The hypervisor took 3 % of our CPUs; 1 % is not."""
+    assert "took 3.0 % of its CPUs" in the_doubt("steal", watched(a_record(), steal_ns=0.03)).sentence
+    assert doubts(watched(a_record(), steal_ns=0.01)) == ()
+
+
+def exchanged(*trips: tuple[int, float]) -> Record:
+    """Return a record whose CPUs answered in so many ns before rounds of so many ms."""
+    record = a_record(wall_ms=tuple(wall_ms for _, wall_ms in trips))
+    seen = zip(record.rounds, trips, strict=True)
+    rounds = [turn.model_copy(update={"exchange_ns": trip_ns}) for turn, (trip_ns, _) in seen]
+    return record.model_copy(update={"rounds": tuple(rounds)})
+
+
+def test_cpus_that_are_moved_apart_are_a_doubt_where_requests_take_longer_then() -> None:
+    """75 ns next to each other and 10 ms, 345 ns far from it and 16 ms."""
+    near, far = (75, 10.0), (345, 16.0)
+    doubt = the_doubt("cpus-moved", exchanged(near, near, far, near, far, far, near))
+    assert "in 75 ns before some visits and 345 before others" in doubt.sentence
+    assert "took 1.6 times as long" in doubt.sentence
+    assert "--threads 1" in doubt.next_step
+
+
+@pytest.mark.parametrize(
+    "trips",
+    [
+        [(75, 10.0), (345, 10.5)] * 4,  # one thread, or a pool: it does not mind
+        [(75, 10.0), (110, 16.0)] * 4,  # a clock that changes by half moves nothing
+        [(75, 10.0), (345, 16.0)] * 2,  # four rounds
+        [(75, 10.0)] * 6 + [(345, 16.0)],  # apart once
+    ],
+)
+def test_cpus_that_stay_or_do_not_matter_are_no_doubt(trips: list[tuple[int, float]]) -> None:
+    assert "cpus-moved" not in {found.code for found in doubts(exchanged(*trips))}
+
+
+def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
+    """On the processor they are nobody's business."""
+    conditions = between(board(foreign=2), board(foreign=0))
+    doubt = the_doubt("foreign-gpu", a_record(conditions=conditions, cell={"device": "cuda"}))
+    assert "2 processes of others" in doubt.sentence
+    assert doubts(a_record(conditions=conditions)) == ()
+
+
+def test_idle_that_drifted_is_a_doubt() -> None:
+    """20 W, then 23 W: 15 %; 21 W are 5 %."""
+    doubt = the_doubt("idle-drift", a_record(idle=idled(20.0, 23.0)))
+    assert "20 W before its rounds and 23 W after" in doubt.sentence
+    assert doubts(a_record(idle=idled(20.0, 21.0))) == ()
+
+
+def test_a_parent_that_does_not_sleep_is_a_doubt() -> None:
+    """2 s of CPU time in 100 s are 2 %; 1 % is what it may use."""
+    cost = {"loop_ns_per_request": 200.0, "sweep_wall_ns": 100 * S, "workers_cpu_ns": 0, "pollers": 0}
+    doubt = the_doubt("observer-cost", a_record(observer=Observer(**cost, parent_cpu_ns=2 * S)))
+    assert "used 2.0 % of a CPU" in doubt.sentence
+    assert "--rounds" in doubt.next_step
+    quick = a_record(observer=Observer(**cost, parent_cpu_ns=2 * S), profile="quick")
+    assert "--profile default" in the_doubt("observer-cost", quick).next_step
+    assert doubts(a_record(observer=Observer(**cost, parent_cpu_ns=S))) == ()
+
+
+NOISY = (10, 10, 8, 8, 12, 12, 12)
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "step"),
+    [
+        (
+            "percentile",
+            {"latency": {"p90": a_percentile(5, have=50)}, "data": {"sample": 50}},
+            "Time more examples: raise --limit, up to the 1,000 of this split.",
+        ),
+        (
+            "percentile",
+            {"latency": {"p90": a_percentile(5, have=56)}, "data": {"sample": 56, "examples": 56}},
+            "All 56 examples of BoolQ/val are timed: name a larger split, or more data.",
+        ),
+        (
+            "percentile",
+            {"latency": {"p90": a_percentile(5, have=50)}, "data": {"sample": 50}, "profile": "quick"},
+            "Time more examples: --profile default, or --limit.",
+        ),
+        (
+            "few-rounds",
+            {"wall_ms": (10,) * 5, "configuration": {"rounds": 5}},
+            "Ask for at least 7 with --rounds, where 5 were asked for.",
+        ),
+        ("few-rounds", {"wall_ms": (10,) * 5}, "Measure at least 7 rounds (--rounds)."),
+        (
+            "spread",
+            {"wall_ms": NOISY, "host": a_host(governor="powersave", boost="on")},
+            (
+                "Stop other work on the machine, set the governor to performance, switch boost off, "
+                "and measure again."
+            ),
+        ),
+        (
+            "spread",
+            {"wall_ms": NOISY, "host": a_host(governor="performance", boost="off")},
+            "Stop other work on the machine, and measure again.",
+        ),
+        (
+            "harness-share",
+            {"observer": Observer(loop_ns_per_request=500_000), "cell": {"scenario": "offline"}},
+            "Its speed-up is understated.",
+        ),
+        (
+            "energy-window",
+            {"reading": {"resolution_uj": 10**6}, "profile": "full"},
+            "Its windows are long already: only a meter of finer resolution would tell more.",
+        ),
+        (
+            "near-majority",
+            {"quality": a_quality(metrics={"accuracy": an_accuracy(0.63, 0.60, 0.66)})},
+            "Train longer (`bench train`), or name a better checkpoint with --model.",
+        ),
+    ],
+)
+def test_a_next_step_is_one_that_is_still_to_be_taken(code: str, changes: dict[str, Any], step: str) -> None:
+    """Nobody is sent where he already is, or beyond what there is."""
+    assert the_doubt(code, a_record("onnx-int8", **changes)).next_step == step
+
+
+def test_a_quiet_machine_is_not_told_to_stop_other_work() -> None:
+    """Nobody else worked, so more rounds are what is left."""
+    assert the_doubt("spread", watched(a_record(wall_ms=NOISY), foreign_cpu_ns=0.0)).next_step == (
+        "Add rounds (--rounds), and measure again."
+    )
+
+
+def test_a_better_model_is_not_sent_back_to_be_gentler() -> None:
+    """0.95 [0.94, 0.96] against 0.88 [0.86, 0.90]."""
+    better = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.95, 0.94, 0.96)}))
+    (doubt,) = doubts(better, [a_record()])
+    assert doubt.next_step == "Quote its speed-up only with this: it is another model."

@@ -1,0 +1,199 @@
+from typing import Any
+
+import pytest
+from records import a_failure, a_host, a_percentile, a_quality, a_record, an_accuracy
+
+from harness.analysis.diagnostics import Doubt, doubts, harness_share
+from harness.records.record import ArtifactFacts, EnergyFacts, ModelFacts, Observer, PlacementFacts, Record
+
+SKIPPED = EnergyFacts(
+    meter="modelled",
+    describe={},
+    skipped=(
+        ("rapl", "permission was denied.", "Ask for read access."),
+        ("nvml", "there is no GPU", "Use --device cpu."),
+    ),
+)
+
+
+def placed(**effective: Any) -> PlacementFacts:
+    return PlacementFacts(cpus=(0, 1), threads_requested=2, effective=effective)
+
+
+def prepared(**manifest: Any) -> ArtifactFacts:
+    return ArtifactFacts(key="k", size_bytes=1, cached=True, manifest=manifest)
+
+
+MOVED = {"examples": 16, "batch": 8, "max_logit_difference": 0.123, "equal_answers": 0.9375}
+
+
+def the_doubt(code: str, record: Record, *peers: Record) -> Doubt:
+    found = [doubt for doubt in doubts(record, peers) if doubt.code == code]
+    assert len(found) == 1, [doubt.code for doubt in doubts(record, peers)]
+    return found[0]
+
+
+def test_a_sound_record_raises_no_doubt() -> None:
+    """Seven steady rounds, measured energy, official data, bare metal: nothing to say."""
+    assert doubts(a_record("onnx-int8"), [a_record(), a_record("onnx-int8")]) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "changes", "words"),
+    [
+        ("quick-profile", {"profile": "quick"}, "Run r1 used the quick profile (7 rounds)"),
+        ("few-rounds", {"wall_ms": (10, 10, 10, 10)}, "onnx-int8 rests on 4 rounds"),
+        # deviations from 10 are 0 0 2 2 2 2 2: 1.4826 x 2 / 10 is 29.7 %
+        ("spread", {"wall_ms": (10, 10, 8, 8, 12, 12, 12)}, "spreads by 30 % over rounds"),
+        ("host-changed", {"host_changes": ("governor: performance, then powersave",)}, "then powersave"),
+        ("virtual-machine", {"host": a_host(virtualisation="virtual machine (QEMU)")}, "(QEMU)"),
+        ("threads", {"placement": placed(threads=1)}, "asked to use 2 threads, and its engine reports 1"),
+        ("null-system", {"placement": placed(threads=2, reads_input=False)}, "does not read its input"),
+        # 5 ms a request, of which the loop takes 0.5
+        ("harness-share", {"observer": Observer(loop_ns_per_request=500_000)}, "takes 10 % of its time"),
+        (
+            "percentile",
+            {"latency": {"p50": a_percentile(5, needed=11, have=50), "p90": a_percentile(5, have=50)}},
+            "asked 50 distinct requests, too few: p90 needs 64",
+        ),
+        (
+            "energy-unavailable",
+            {"wall_ms": (10,) * 7, "joules": (None,) * 7},
+            "unavailable, because package-0: permission was denied.",
+        ),
+        ("energy-modelled", {"reading": {"grade": "modelled"}}, "modelled, not measured"),
+        # the shortest round takes 490 ms at 20 W, 9.8 J: 9.8 times one joule
+        ("energy-window", {"reading": {"resolution_uj": 10**6}}, "holds 9.8 times the meter's resolution"),
+        ("embedded-data", {"data": {"tier": "embedded"}}, "no quality here is a SuperGLUE score"),
+        (
+            "data-note",
+            {"data": {"note": "100 of the official 3,270 rows"}},
+            "100 of the official 3,270 rows.",
+        ),
+        (
+            "untrained-model",
+            {"model": ModelFacts(name="bert", tier="local", fingerprint="b" * 64, trained=False)},
+            "the model bert is untrained",
+        ),
+        (
+            "batch-dependent",
+            {"artifact": prepared(batch_dependence=MOVED), "cell": {"batch": 8}},
+            "in batches of 8 logits moved by up to 0.12, and 94 % of answers stayed",
+        ),
+        (
+            "seen-in-calibration",
+            {"artifact": prepared(calibration={"data_sha256": "a" * 64})},
+            "calibrated on these very examples",
+        ),
+        (
+            "near-majority",
+            {"quality": a_quality(metrics={"accuracy": an_accuracy(0.63, 0.60, 0.66)})},
+            "accuracy, 63.0 %, is not surely above the 62.0 %",
+        ),
+    ],
+)
+def test_each_reason_to_distrust_is_named_with_its_figures(
+    code: str, changes: dict[str, Any], words: str
+) -> None:
+    """One change to a sound record raises this doubt, about this record, with a next step."""
+    doubt = the_doubt(code, a_record("onnx-int8", **changes), a_record())
+    assert words in doubt.sentence
+    assert "onnx-int8" in doubt.sentence or "r1" in doubt.sentence
+    assert doubt.sentence.endswith(".")
+    assert doubt.next_step.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"profile": "quick", "wall_ms": (10, 10, 10)},  # the profile says how few the rounds are
+        {"wall_ms": (10, 10, 9.5, 9.5, 10.5, 10.5, 10.5)},  # 1.4826 x 0.5 / 10 is 7.4 %
+        {"reading": {"resolution_uj": 490_000}},  # 9.8 J are 20 times as much
+        {"placement": placed(threads="auto")},  # an engine that names no number
+        {"placement": placed(threads=1, instances=2)},  # two instances share what was asked for
+        {"observer": Observer(loop_ns_per_request=250_000)},  # 5 % of 5 ms
+        {"data": {"majority": None}, "quality": a_quality(metrics={"accuracy": an_accuracy(0.5, 0.4, 0.6)})},
+        {"host": a_host(virtualisation="unavailable, because this architecture has no flag for it")},
+        {"artifact": prepared(batch_dependence=MOVED)},  # one request at a time has no company
+        {
+            "artifact": prepared(batch_dependence={**MOVED, "max_logit_difference": 1e-3}),
+            "cell": {"batch": 8},
+        },
+        {"artifact": prepared(batch_dependence="unavailable, because ..."), "cell": {"batch": 8}},
+        {"artifact": prepared(calibration={"data_sha256": "c" * 64})},  # another file
+        {"artifact": prepared(calibration={"data_sha256": ""}), "data": {"fingerprint": ""}},  # not known
+    ],
+)
+def test_what_stays_within_its_limit_raises_no_doubt_of_its_own(changes: dict[str, Any]) -> None:
+    """Limits are limits: at or below them nothing is said, but that a quick profile was quick."""
+    codes = {doubt.code for doubt in doubts(a_record("onnx-int8", **changes))}
+    assert codes <= {"quick-profile"}
+
+
+def test_what_the_system_says_it_batches_counts_and_not_what_it_was_asked() -> None:
+    """Offline, a system may batch as it likes: four at a time, by a rule of its own, or one by one."""
+    for batch, doubted in ((4, True), ("1,024 tokens", True), (1, False)):
+        record = a_record(
+            "onnx-int8",
+            artifact=prepared(batch_dependence=MOVED),
+            cell={"scenario": "offline", "batch": 8 if batch == 1 else 1},
+            placement=placed(threads=2, batch=batch),
+        )
+        assert ("batch-dependent" in {doubt.code for doubt in doubts(record)}) is doubted
+
+
+def test_modelled_energy_says_what_would_allow_measuring_it() -> None:
+    """The sentence names the meters that were not used, the next step what each needs."""
+    doubt = the_doubt("energy-modelled", a_record(reading={"grade": "modelled"}, energy=SKIPPED))
+    assert "Not used: rapl: permission was denied; nvml: there is no GPU." in doubt.sentence
+    assert doubt.next_step == "Ask for read access. Use --device cpu."
+
+
+def test_a_failed_cell_is_a_doubt_and_nothing_else_is_said_of_it() -> None:
+    """What was not measured cannot be too short, too noisy or without energy."""
+    (doubt,) = doubts(a_failure("onnx-int8"), [a_record()])
+    assert doubt == Doubt(
+        "cell-failed", "onnx-int8 failed: the process ran out of memory.", "Lower --max-length."
+    )
+
+
+def test_a_partial_cell_says_how_far_it_came() -> None:
+    """Rounds that are missing are counted."""
+    failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
+    record = a_record("onnx-int8", status="partial", failure=failure, rounds_planned=10)
+    doubt = the_doubt("cell-partial", record)
+    assert doubt.sentence == "onnx-int8 has 7 of 10 rounds: the run was stopped."
+    assert "--debug" in doubt.next_step
+
+
+def test_answers_that_differ_beyond_both_intervals_are_a_doubt() -> None:
+    """0.80 [0.78, 0.82] against 0.88 [0.86, 0.90]: no overlap; with 0.85 [0.83, 0.87] there is one."""
+    worse = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.80, 0.78, 0.82)}))
+    close = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.85, 0.83, 0.87)}))
+    assert "-8.0 points from pytorch-fixed's" in the_doubt("answers-differ", worse, a_record()).sentence
+    assert doubts(close, [a_record()]) == ()
+    assert doubts(worse, [a_record("another")]) == ()
+
+
+def test_a_null_system_is_not_blamed_for_what_it_shows() -> None:
+    """It exists to be nothing but loop."""
+    record = a_record("null", observer=Observer(loop_ns_per_request=4_000_000))
+    assert [doubt.code for doubt in doubts(record)] == ["null-system"]
+
+
+def test_doubts_about_a_run_say_the_same_for_each_of_its_records() -> None:
+    """A report can then show them once."""
+    changes: dict[str, Any] = {
+        "profile": "quick",
+        "data": {"tier": "embedded"},
+        "host": a_host(virtualisation="virtual machine"),
+        "reading": {"grade": "modelled"},
+    }
+    assert doubts(a_record("one", **changes)) == doubts(a_record("other", **changes))
+
+
+def test_the_share_of_the_harness_is_the_loop_over_the_time_per_request() -> None:
+    """200 ns of 5 ms are 0.00004; without an observer nothing is known."""
+    assert harness_share(a_record(wall_ms=(500,) * 3)) == 0.00004
+    assert harness_share(a_record(observer=None)) is None
+    assert harness_share(a_failure("onnx-int8")) is None

@@ -1,0 +1,102 @@
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.gate.rules import DEFAULTS, parse_rules, read_rules
+from harness.common.errors import UsageError
+
+
+def test_rules_are_read_in_words_people_know(tmp_path: Path) -> None:
+    """Shares in percent, qualities in points, and nothing means: learnt."""
+    file = tmp_path / "bench.yaml"
+    file.write_text(
+        "gate:\n"
+        "  latency_p50: {max-degradation: 5%}\n"
+        "  accuracy: {max-degradation: 0.5}\n"
+        "  energy: {max-degradation: 7.5 %, requires: measured}\n"
+        "  throughput: {}\n"
+        "  memory:\n"
+    )
+    rules = {rule.name: rule for rule in read_rules(file)}
+    limits = {name: rule.limit for name, rule in rules.items()}
+    assert limits == {
+        "latency_p50": 5.0,
+        "accuracy": 0.5,
+        "energy": 7.5,
+        "throughput": None,
+        "memory": None,
+    }
+    assert rules["accuracy"].quantity.name == "quality"
+    assert str(rules["accuracy"]) == "accuracy: at most 0.5 points worse"
+    assert str(rules["throughput"]) == "throughput: no worse than the noise"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"latency_p5": {}}, "Did you mean latency_p"),
+        ({"latency_p50": {"max-degradaton": "5%"}}, "Did you mean max-degradation"),
+        ({"latency_p50": "5%"}, "Write latency_p50: {max-degradation: 5%}"),
+        ({"latency_p50": {"max-degradation": 5}}, "Write 5%"),
+        ({"latency_p50": {"max-degradation": "-5%"}}, "is no share"),
+        ({"accuracy": {"max-degradation": "1%"}}, "no number of points"),
+        ({"accuracy": {"max-degradation": float("nan")}}, "no number of points"),
+        ({"accuracy": {"max-degradation": True}}, "no number of points"),
+        ({"memory": {"requires": "measured"}}, "only energy is of a grade"),
+        ({"energy": {"requires": "modelled"}}, "Write measured"),
+        ({"energy": {"allow": "guessed"}}, "Write modelled"),
+        ({"energy": {"requires": "measured", "allow": "modelled"}}, "Say one of the two"),
+        ({}, "must map quantities"),
+        ([], "must map quantities"),
+    ],
+)
+def test_a_wrong_rule_is_refused_with_what_to_write(words: Any, message: str) -> None:
+    """A rule that is not understood would hold whatever happens."""
+    with pytest.raises(UsageError) as problem:
+        parse_rules(words, "bench.yaml")
+    assert message in str(problem.value)
+
+
+def test_without_a_file_the_default_rules_hold(tmp_path: Path) -> None:
+    """They do not ask for energy, which most machines cannot measure."""
+    rules = read_rules(None, tmp_path / "bench.yaml")
+    assert [rule.name for rule in rules] == list(DEFAULTS)
+    assert "energy" not in DEFAULTS
+
+
+def test_a_misspelt_section_is_no_reason_to_hold_the_default_rules(tmp_path: Path) -> None:
+    """`gates:` was meant to say something."""
+    file = tmp_path / "bench.yaml"
+    file.write_text("gates: {latency_p50: {}}\n")
+    with pytest.raises(UsageError, match="Did you mean gate"):
+        read_rules(None, file)
+
+
+@pytest.mark.parametrize("text", ["- a\n", "gate: [\n", "other: 1\n", "\x00"])
+def test_a_file_without_rules_is_refused(tmp_path: Path, text: str) -> None:
+    """It was named, so rules were expected of it."""
+    file = tmp_path / "rules.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError):
+        read_rules(file)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    """It was named."""
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_rules(tmp_path / "nowhere.yaml")
+
+
+leaves = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8)
+
+
+@given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner)))
+def test_whatever_stands_in_the_file_it_is_a_rule_or_refused(words: Any) -> None:
+    """No value of YAML ends in any other way."""
+    for said in (words, {"energy": words, "quality": words}):
+        with suppress(UsageError):
+            assert parse_rules(said, "bench.yaml")

@@ -1,0 +1,84 @@
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.analysis.statistics.multiple_testing import (
+    holm,
+    in_family,
+    launches_wanted,
+    rounds_wanted,
+    verdicts,
+    why_too_noisy,
+)
+from harness.analysis.statistics.ratios import Ratio
+
+
+def a_ratio(p: float | None, value: float = 1.5, low: float = 1.4, high: float = 1.6) -> Ratio:
+    return Ratio(value, low, high, 0.95, "by hand", 11, over="pytorch-fixed", quantity="speed-up", p=p)
+
+
+def test_holm_by_hand() -> None:
+    """0.01, 0.04, 0.03, 0.005: in order 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1, none below the one before.
+
+    So 0.02, 0.03, 0.06, and 0.04 becomes 0.06.
+    """
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_a_corrected_p_is_no_smaller_and_keeps_the_order(found: list[float]) -> None:
+    """Between the p-value itself and Bonferroni's, whatever the family."""
+    corrected = holm(found)
+    assert all(p <= q <= min(1, len(found) * p + 1e-12) for p, q in zip(found, corrected, strict=True))
+    pairs = sorted(zip(found, corrected, strict=True))
+    assert [q for _, q in pairs] == sorted(corrected)
+
+
+def test_a_difference_alone_may_be_too_noisy_among_twenty() -> None:
+    """0.004 is below 1 %; of twenty it counts 0.08, unless nineteen others are beyond doubt."""
+    alone, noise, sure = a_ratio(0.004), a_ratio(0.5, 1.0, 0.9, 1.1), a_ratio(1e-9)
+    assert verdicts([alone])[0].verdict == "faster"
+    assert verdicts([alone, *[noise] * 19])[0].verdict == "too noisy"
+    assert verdicts([alone, *[sure] * 19])[0].verdict == "faster"
+    assert verdicts([alone, *[noise] * 19], family_level=0.1)[0].verdict == "faster"
+
+
+def test_both_conditions_stay_whatever_p_says() -> None:
+    """A change within the tolerance is none, and an interval that holds 1 is too noisy."""
+    small, wide = a_ratio(1e-9, 1.01, 1.005, 1.015), a_ratio(1e-9, 1.5, 0.9, 2.0)
+    assert [found.verdict for found in verdicts([small, wide])] == ["no change", "too noisy"]
+    assert verdicts([a_ratio(1e-9, 1.05, 1.04, 1.06)], tolerance=0.1)[0].verdict == "no change"
+
+
+def test_ratios_without_rounds_are_no_members() -> None:
+    """A ratio made by hand has no p: it neither counts nor is corrected."""
+    made = in_family([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
+    assert [each.p for each in made] == [0.002, None, 0.002]
+    assert [each.family for each in made] == [2, 1, 2]
+
+
+def test_it_is_said_how_many_rounds_would_tell() -> None:
+    """Eleven rounds with p = 0.004, corrected for 20 to 0.08: a dozen more would do, of a coin toss none."""
+    needed = rounds_wanted(replace(a_ratio(0.08), family=20))
+    assert needed is not None
+    assert 12 <= needed <= 30
+    assert f"about {rounds_wanted(a_ratio(0.02))} rounds would tell" in why_too_noisy(a_ratio(0.02))
+    assert rounds_wanted(a_ratio(0.99)) is None
+    assert "quieter machine" in why_too_noisy(a_ratio(0.99))
+    assert why_too_noisy(a_ratio(0.5, 1.0, 0.9, 1.1)).endswith("a change beyond 2 %.")
+    assert why_too_noisy(a_ratio(None, math.nan, math.nan, math.nan)).startswith("too noisy to say")
+
+
+def test_where_two_processes_may_differ_as_much_more_launches_are_advised_not_more_rounds() -> None:
+    """3 % is 2.96 times the allowance: p is 0.004, and 0.08 among 20. Of two launches it is 4.2 times."""
+    small = a_ratio(0.08, 1.03, 1.029, 1.031)
+    assert launches_wanted(small) == 1
+    assert launches_wanted(replace(small, family=20)) == 2
+    assert launches_wanted(replace(small, family=20, value=1 / 1.03)) == 2
+    assert launches_wanted(replace(small, value=1.0001)) is None
+    said = why_too_noisy(replace(small, family=20))
+    assert said.endswith("may differ so much, and 2 launches of each would tell (--launches 2).")
+    assert "rounds would tell" in why_too_noisy(replace(small, family=20, launches=2))

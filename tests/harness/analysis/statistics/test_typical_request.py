@@ -1,0 +1,170 @@
+import math
+
+import numpy as np
+import pytest
+from records import a_record
+
+from harness.analysis.comparison import quantities
+from harness.analysis.comparison.base import Contrast, verdict
+from harness.analysis.statistics.latency_percentiles import call_medians
+from harness.analysis.statistics.multiple_testing import by_requests, why_too_noisy
+from harness.analysis.statistics.ratios import Ratio, judge, paired_ratio, speedup
+from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD, chance
+from harness.analysis.statistics.typical_request import Typical, peak_of, typical
+from harness.records.record import Record
+
+ONE = np.zeros(3, dtype=np.int64)
+
+WILD = (500.0, 560.0, 460.0, 520.0, 440.0, 580.0, 500.0, 480.0, 600.0, 450.0, 540.0)
+WILDER = (540.0, 500.0, 520.0, 440.0, 560.0, 480.0, 460.0, 590.0, 470.0, 520.0, 460.0)
+"""Milliseconds of rounds on a machine where little can be said."""
+
+
+def test_pairs_that_nearly_agree_have_the_error_of_their_rounds() -> None:
+    """So near one another all count alike, and the peak is the mean: 2e-4 of rounds 1, 1 | 2, 2 | 3, 3 (e-4).
+
+    Rounds pull by -2, 0 and 2: their variance is 4, of the sum of three 12; six pairs count six. Rounds 1, 3
+    | 2, 2 | 3, 1 pull by nothing, and six pairs alone by 1 + 1 + 0 + 0 + 1 + 1 = 4.
+    """
+    peak, variance = peak_of([1e-4 * np.array(each) for each in ([1, 1], [2, 2], [3, 3])], ONE)
+    assert (peak, variance) == pytest.approx((2e-4, 12e-8 / 36), rel=1e-3)
+    _, variance = peak_of([1e-4 * np.array(each) for each in ([1, 3], [2, 2], [3, 1])], ONE)
+    assert variance == pytest.approx(4e-8 / 36, rel=1e-3)
+
+
+def test_a_disturbance_counts_nothing() -> None:
+    """A third of the pairs is off by 20 % or more: the rest decides."""
+    peak, _ = peak_of([np.array([0.01, 0.01, 0.21]), np.array([0.01, 0.01, -3.0])], ONE[:2])
+    assert peak == pytest.approx(0.01, abs=2e-4)
+
+
+def test_pairs_that_agree_nowhere_say_nothing() -> None:
+    """They lie evenly over a factor of seven: no place holds more than another."""
+    assert peak_of([np.linspace(-1, 1, 400)] * 3, ONE)[1] == math.inf
+    assert typical([np.linspace(-1, 1, 400)] * 11, [0] * 11, 0.95) is None
+
+
+def test_fewer_rounds_than_eleven_say_nothing() -> None:
+    """Requests that a time slice cuts alike lie in one place, for a while."""
+    assert typical([np.zeros(32)] * 10, [0] * 10, 0.95) is None
+
+
+def test_chance_counts_noise_and_launches_each_with_its_freedom() -> None:
+    """Variances 3 and 1 of 3 and 1 degrees of freedom: the sum is 4, its freedom 16 / (9 / 3 + 1 / 1) = 4.
+
+    t = 4 / 2 = 2 on 4 degrees of freedom, where the two-sided p-value is 0.1161.
+    """
+    assert chance(4.0, (3.0, 3.0), (1.0, 1.0)) == pytest.approx(0.116117, abs=1e-6)
+
+
+def test_equal_pairs_differ_surely_only_beyond_what_launches_may() -> None:
+    """Without noise 1 % is what another launch may show, and 20 % is beyond doubt."""
+    pairs = [np.full(32, 0.01)] * 11
+    alone = chance(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
+    one, far = (typical([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))
+    assert isinstance(one, Typical)
+    assert isinstance(far, Typical)
+    assert one.p == pytest.approx(alone)
+    assert alone > 0.05
+    assert far.p < 1e-6
+
+
+def _crowded(slower: float) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.float64]]], Ratio]:
+    """Return pairs on a machine where a third of the requests of either side take a few times as long."""
+    draw = np.random.default_rng(3)
+    times = 1 + 0.005 * draw.standard_normal((2, 22, 32))
+    times *= np.where(draw.random(times.shape) < 0.3, 1 + draw.exponential(2, times.shape), 1.0)
+    times[0] *= slower
+    pairs = [np.log(other / one) for one, other in zip(*times, strict=True)]
+    totals = times.sum(axis=2)
+    return pairs, paired_ratio(totals[1] / totals[0], [0] * 22, over="torch", requests=pairs)
+
+
+def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
+    """The totals' interval holds 1; the typical request is slower by 5 %, and a note says what told it."""
+    pairs, found = _crowded(1.05)
+    assert found.low < 1 < found.high
+    assert judge(found).verdict == "slower"
+    assert found.typical == pytest.approx((1 / 1.05,) * 3, rel=0.01)
+    assert judge(paired_ratio([1.0] * 22, [0] * 22, over="torch", requests=pairs)).verdict == "no change"
+    said = by_requests(found) or ""
+    assert said.startswith("slower, as the same requests side by side tell: 0.95")
+
+
+def test_a_thing_against_itself_is_no_change_even_there() -> None:
+    """An interval within the tolerance is evidence, which totals do not give."""
+    _, found = _crowded(1.0)
+    assert judge(found).verdict == "no change"
+    assert found.p is not None
+    assert found.p > 0.1
+
+
+def test_totals_decide_where_requests_gain_unlike() -> None:
+    """Two of three requests take a tenth, one takes as long: the typical request says 10x, the whole 2.5x."""
+    pairs = [np.log([10.0, 10.0, 1.0])] * 11
+    found = paired_ratio([2.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
+    assert found.typical is None
+    assert judge(found).verdict == "faster"
+    assert by_requests(found) is None
+
+
+def test_totals_decide_where_they_are_known_better() -> None:
+    """Half of the requests gain and half lose, as in a cascade: the typical pair may be either."""
+    pairs = [np.log([4.0] * (16 + at % 2) + [0.9] * (16 - at % 2)) for at in range(11)]
+    found = paired_ratio([1.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
+    assert found.typical is None
+    assert judge(found).verdict == "faster"
+
+
+def test_totals_decide_where_the_machine_changed_its_speed_between_visits() -> None:
+    """Of a thing and itself: most pairs agree on 1.2, but rounds say anything between 1 and 1.7."""
+    states = [1.2, 1.0, 1.75, 1.2, 1.7, 1.0, 1.2, 1.75, 1.2, 1.0, 1.7]
+    pairs = [np.log([1.2] * 20) + 0.001 * (at % 3) for at in range(len(states))]
+    found = paired_ratio(states, [0] * len(states), over="torch", requests=pairs)
+    assert found.high > 1.5 * found.low
+    assert found.typical is None
+    assert judge(found).verdict == "too noisy"
+
+
+def test_what_no_request_tells_is_too_noisy_to_say() -> None:
+    """A sentence says which interval is in the way."""
+    ratios = [0.5, 1.0, 2.0, 1.0]
+    found = paired_ratio(ratios, [0] * 4, over="torch", requests=[np.log([0.7, 1.0, 1.4])] * 4)
+    assert judge(found).verdict == "too noisy"
+    assert "holds both no change" in why_too_noisy(found)
+
+
+def _asked(record: Record, milliseconds: float) -> Record:
+    """Return the record with 20 requests a round, each of so many milliseconds."""
+    asked_ns = (round(milliseconds * 1e6),) * 20
+    turns = tuple(turn.model_copy(update={"asked_ns": asked_ns}) for turn in record.rounds)
+    return record.model_copy(update={"rounds": turns})
+
+
+def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
+    """Totals say anything between 0.8x and 1.2x; requests took 5 ms and 6 ms."""
+    system, reference = a_record("onnx", WILD), a_record("torch", WILDER)
+    found = speedup(_asked(system, 5), _asked(reference, 6))
+    assert isinstance(found, Ratio)
+    assert found.typical == pytest.approx((1.2, 1.2, 1.2))
+    assert judge(found).verdict == "faster"
+    older = speedup(system, _asked(reference, 6))
+    assert isinstance(older, Ratio)
+    assert older.typical is None
+
+
+def test_a_gate_looks_at_the_median_request_too() -> None:
+    """Throughput before and after is that of totals; the change is that of the requests, and says so."""
+    before, after = a_record("torch", WILDER), a_record("onnx", WILD)
+    found = quantities.contrast("throughput", _asked(before, 6), _asked(after, 5))
+    assert isinstance(found, Contrast)
+    assert found.change.value == pytest.approx(20)
+    assert found.note == quantities.BY_REQUEST
+    assert verdict(found) == "better"
+
+
+def test_a_requests_time_in_a_visit_is_the_median_over_passes() -> None:
+    """Three passes over two requests; one call a visit, or arrivals at a rate, pair no requests."""
+    assert call_medians("single-stream", 3, [5, 10, 7, 30, 6, 11]) == (6, 11)
+    assert call_medians("offline", 1, [5]) == call_medians("single-stream", 2, [5, 6]) == ()
+    assert call_medians("server", 1, [5, 10]) == ()

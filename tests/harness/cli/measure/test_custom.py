@@ -1,0 +1,241 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tiny import Shelf, tiny_checkpoint
+from worlds import World
+
+from baselines.encoding.tokenizer import TextEncoder
+from baselines.models.resolve import resolve_classifier
+from harness.catalog import Training
+from harness.cli.app import call
+from harness.common.errors import CheckpointError
+from harness.records.store import Store
+from harness.systems.interface import Checkpoint
+from harness.testing.system import FakeVariant
+from harness.testing.world import fake_machine
+from harness.workload.data import load_split
+from harness.workload.data.user_files import Own, own_data
+
+COLUMNS = ("--text", "review", "--label", "stars")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def bench(world: World, command: str, *words: str) -> int:
+    return call([command, "-q", "--task", "custom", *words], world.toolbox())
+
+
+def reviews(root: Path, rows: int = 200, labels: tuple[str, ...] = ("bad", "good")) -> str:
+    """Row i has 2 + i % 40 words; labels take turns."""
+    path = root / "reviews.csv"
+    lines = [f'"review {i}, {"word " * (i % 40)}",{labels[i % len(labels)]}' for i in range(rows)]
+    path.write_text("\n".join(["review,stars", *lines]) + "\n")
+    return str(path)
+
+
+def records(world: World) -> list[Any]:
+    store = Store(world.store)
+    found, unreadable = store.records([store.run("latest")])
+    assert unreadable == []
+    return found
+
+
+def test_a_file_of_ones_own_is_measured_like_any_task(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole command: the table, whose rows they are, the F1's label, and the doubt that fits."""
+    assert bench(world, "run", "--data", reviews(world.root), *COLUMNS, "--metric", "f1") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("custom on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens\n")
+    text = " ".join(out.split())
+    assert "custom/val, local" in text
+    assert "F1 of 'good', from" in text
+    assert "rows of reviews.csv, held out by seed 0 (--held-out 0.2)" in text
+    assert "Compare it with scores on these rows only" in text
+
+
+def test_the_record_names_columns_and_never_texts_or_paths(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its configuration says what was asked; the file has its base name."""
+    data = reviews(world.root)
+    assert bench(world, "run", "--data", data, *COLUMNS, "--held-out", "0.5", "--json") == 0
+    capsys.readouterr()
+    found = records(world)
+    assert {record.configuration["data"] for record in found} == {"reviews.csv"}
+    assert found[0].configuration["custom"] == {
+        "text": ["review"],
+        "label": "stars",
+        "labels": ["bad", "good"],
+        "metric": "accuracy",
+        "held_out": 0.5,
+    }
+    assert found[0].data.name == "custom"
+    assert found[0].data.official is None
+    assert (found[0].quality.primary, found[0].data.tier) == ("accuracy", "local")
+    for path in (world.store / "runs").glob("*/*.json"):
+        assert str(world.root) not in path.read_text()
+        assert "word word" not in path.read_text()
+
+
+def test_another_metric_or_order_of_labels_is_another_cell(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All variants of a run share their group; runs that ask something else do not."""
+    data = reviews(world.root)
+    groups, ids = set(), set()
+    for number, words in enumerate(([], ["--metric", "mcc"], ["--labels", "good,bad"], [])):
+        world.machine = replace(world.machine, suffix=lambda number=number: f"000{number}")
+        assert bench(world, "run", "--data", data, *COLUMNS, "--rounds", "3", *words) == 0
+        found = records(world)
+        assert len({record.cell.group for record in found}) == 1
+        groups.add(found[0].cell.group)
+        ids |= {record.cell.id for record in found}
+    capsys.readouterr()
+    assert len(groups) == 3
+    assert len(ids) == 3 * 4
+
+
+def test_an_interrupted_run_goes_on_from_its_plan(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of the task is said again, and the user's file may be gone."""
+    from harness.runs.execution import group
+
+    visit, seen = group.Group._visit, []
+
+    def interrupted(self: Any, *words: Any) -> Any:
+        seen.append(words)
+        if len(seen) == 10:  # in the third round of four cells
+            raise KeyboardInterrupt
+        return visit(self, *words)
+
+    monkeypatch.setattr(group.Group, "_visit", interrupted)
+    data = reviews(world.root)
+    labels = ("--labels", "good,bad", "--metric", "mcc")
+    assert bench(world, "run", "--data", data, *COLUMNS, *labels) == 130
+    Path(data).unlink()
+    assert call(["run", "-q", "--resume", "latest"], world.toolbox()) == 0
+    assert "22 of 22" in capsys.readouterr().out
+    assert {record.quality.primary for record in records(world)} == {"mcc"}
+    assert records(world)[0].configuration["custom"]["labels"] == ["good", "bad"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--text", "reviews", "--label", "stars"], "'reviews' is missing.\nFields there: review, stars.\n"),
+        (
+            ["--text", "review", "--label", "star"],
+            "reviews.csv:2: the field 'star' is missing.\nFields there",
+        ),
+        (["--text", "review"], "it is not said which column holds the label.\nSay --label COLUMN.\n"),
+        (["--label", "stars"], "Say --data FILE --text COLUMN (or A,B for a pair) --label COLUMN."),
+        ([*COLUMNS, "--labels", "good,fair"], 'reviews.csv:2: label "bad" is not one of --labels.'),
+        ([*COLUMNS, "--metric", "auc"], "'auc' is not one of 'accuracy', 'f1', 'mcc'"),
+        ([*COLUMNS, "--held-out", "2"], "--held-out 2 is out of range.\nIt is between 0 and 1.\n"),
+        ([*COLUMNS, "--split", "test"], "there is no test split.\nSplits here: train, val, all.\n"),
+        ([*COLUMNS, "--task", "boolq"], "--text, --label: for data of your own only, and boolq has its"),
+        (["--task", "boolq"], "reviews.csv: it is a file: one of your own is for --task custom."),
+        (["--task", "costum"], "Did you mean custom?"),
+    ],
+)
+def test_what_cannot_be_is_one_message_with_a_remedy_and_exit_code_2(
+    world: World, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    """Before anything is measured or stored."""
+    assert bench(world, "run", "--data", reviews(world.root), *words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert not world.store.exists()
+
+
+def test_a_custom_task_without_data_says_what_it_needs(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no embedded sample of it."""
+    assert bench(world, "run") == 2
+    assert "the task custom needs your data" in capsys.readouterr().err
+
+
+def test_every_row_of_a_file_is_answered(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """`bench predict` needs no label column where the labels are named; idx is the row's place, from 0."""
+    path = world.root / "new.jsonl"
+    path.write_text("".join(json.dumps({"review": f"text {i}"}) + "\n" for i in range(7)))
+    out = world.root / "out"
+    words = ["--data", str(path), "--text", "review", "--labels", "bad,good", "-o", str(out)]
+    assert bench(world, "predict", *words) == 0
+    assert capsys.readouterr().out == f"7 rows: {out / 'custom.jsonl'}\n"
+    rows = [json.loads(line) for line in (out / "custom.jsonl").read_text().splitlines()]
+    assert [row["idx"] for row in rows] == list(range(7))
+    assert {row["label"] for row in rows} <= {"bad", "good"}
+
+
+def test_a_program_from_outside_answers_a_custom_task_too(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At boundary text; its cell shares the group of ours."""
+    fake = FakeVariant("command", world.clock, 2000, wrong=10, labels_only=True)
+    world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
+    world.machine = fake_machine(world.catalog, world.clock)
+    words = ["--boundary", "text", "--system-command", "./mine"]
+    assert bench(world, "run", "--data", reviews(world.root), *COLUMNS, *words) == 0
+    capsys.readouterr()
+    assert len({record.cell.group for record in records(world)}) == 1
+
+
+def test_training_learns_from_what_is_not_held_out(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever its seed: the rows that `bench run` scores are never among them."""
+    asked: dict[str, Any] = {}
+
+    def finetune(task: Any, train: Any, val: Any, model: Any, output: Path, **words: Any) -> Any:
+        words["progress"](SimpleNamespace(fraction=1.0, loss=None))
+        asked.update(labels=task.labels, train={one.id for one in train}, val=len(val))
+        return {"seconds": 1.0, "energy": None, "output": output.name, "model": model.name}
+
+    training = Training(
+        lambda model, _task, _cache: Checkpoint(model, Path(model), "local", "f" * 64),
+        finetune,
+        lambda **settings: settings,
+        lambda *_words, **_more: {},
+    )
+    data = reviews(world.root)
+    words = ["--task", "custom", "--data", data, *COLUMNS, "-o", str(world.root / "m"), "--seed", "7"]
+    assert call(["train", "-q", *words], replace(world.toolbox(), training=lambda: training)) == 0
+    capsys.readouterr()
+    found = own_data(Path(data), Own(("review",), "stars"), world.cache)
+    scored = {example.id for example in load_split(found.task, found.data, "val").examples}
+    assert asked == {"labels": ("bad", "good"), "train": {str(i) for i in range(200)} - scored, "val": 0}
+
+
+def test_a_checkpoint_without_label_names_needs_labels(tmp_path: Path) -> None:
+    """LABEL_0 and LABEL_1 mean nothing until the user says which is which; their number must fit."""
+    folder, data = tiny_checkpoint(tmp_path / "m", ("LABEL_0", "LABEL_1")), Path(reviews(tmp_path))
+    shelf = Shelf(tmp_path / "shelf")
+    unnamed = own_data(data, Own(("review",), "stars"), tmp_path / "cache").task
+    with pytest.raises(CheckpointError, match="Say which is which: --labels NAME") as refused:
+        resolve_classifier(str(folder), unnamed, shelf)
+    assert "LABEL_0 to LABEL_1" in str(refused.value)
+    named = own_data(data, Own(("review",), "stars", labels=("good", "bad")), tmp_path / "cache").task
+    assert resolve_classifier(str(folder), named, shelf).folder == folder
+    three = own_data(data, Own(("review",), "stars", labels=("good", "bad", "fair")), tmp_path / "cache").task
+    with pytest.raises(CheckpointError, match="it has 2 labels without names, and --labels names 3"):
+        resolve_classifier(str(folder), three, shelf)
+
+
+def test_one_text_is_encoded_alone_and_cut_at_its_end(tmp_path: Path) -> None:
+    """[CLS] text [SEP], all of segment 0."""
+    encoder = TextEncoder(tiny_checkpoint(tmp_path / "m"), 16)
+    found = own_data(Path(reviews(tmp_path)), Own(("review",), "stars"), tmp_path / "cache", split="all")
+    requests = encoder.encode(load_split(found.task, found.data, "all").examples)
+    assert all(request.sequences[0].segments.max() == 0 for request in requests)
+    assert max(request.tokens for request in requests) == 16
+    assert any(request.sequences[0].cut for request in requests)

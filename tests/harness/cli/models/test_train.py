@@ -1,0 +1,161 @@
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from worlds import World, boolq_folder
+
+from harness.catalog import Training
+from harness.cli.app import call
+from harness.common.errors import CheckpointError
+from harness.measurement.energy.meter import Choice
+from harness.systems.interface import Cache, Checkpoint
+from harness.workload.tasks.base import Task
+
+
+@dataclass
+class Teacher:
+    """A fake trainer: remembers what it was asked, and reports two steps of progress."""
+
+    asked: dict[str, Any]
+
+    def resolve(self, model: str, task: Task, cache: Cache) -> Checkpoint:
+        del task, cache
+        if model == "pickled":
+            raise CheckpointError("its weights are pickled.", where=model, remedy="Convert them.")
+        return Checkpoint(model, Path(model), "local", "f" * 64)
+
+    def finetune(
+        self, task: Task, train: Any, val: Any, model: Checkpoint, output: Path, **words: Any
+    ) -> Any:
+        self.asked.update(words, task=task.name, train=len(train), val=len(val), model=model.name)
+        self._report(words["progress"])
+        energy = words["energy"]() if words["energy"] else None
+        return {"seconds": 3723.0, "energy": energy, "output": output.name}
+
+    def scratch(self, output: Path, *, seed: int, progress: Callable[[Any], None]) -> Any:
+        self.asked.update(seed=seed, scratch=True)
+        self._report(progress)
+        return {"seconds": 60.0, "output": output.name}
+
+    def _report(self, progress: Callable[[Any], None]) -> None:
+        progress(SimpleNamespace(fraction=0.5, loss=None))
+        progress(SimpleNamespace(fraction=1.0, loss=0.25))
+
+
+@pytest.fixture
+def asked() -> dict[str, Any]:
+    return {}
+
+
+def bench(world: World, asked: dict[str, Any], *words: str) -> int:
+    teacher = Teacher(asked)
+    training = Training(teacher.resolve, teacher.finetune, lambda **settings: settings, teacher.scratch)
+    return call(["train", *words], replace(world.toolbox(), training=lambda: training))
+
+
+def trainable(world: World) -> str:
+    data = boolq_folder(world.root)
+    (data / "BoolQ" / "val.jsonl").rename(data / "BoolQ" / "train.jsonl")
+    return str(data)
+
+
+def test_training_learns_from_train_and_never_from_what_is_reported(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is no val file in this folder at all."""
+    world = World(tmp_path)
+    output = tmp_path / "m"
+    words = ["--data", trainable(world), "--output", str(output), "--epochs", "2", "--learning-rate", "1e-4"]
+    assert bench(world, asked, *words) == 0
+    assert (asked["task"], asked["train"], asked["val"], asked["model"]) == ("boolq", 100, 0, "minilm")
+    assert asked["tuning"] == {
+        "epochs": 2, "learning_rate": 1e-4, "batch": 16, "max_length": 256, "seed": 0,
+    }  # fmt: skip
+    assert asked["resume"] is True
+    out, err = capsys.readouterr()
+    assert out == f"Trained in 01:02:03: {output}\nHow, and what it cost: {output}/training.json\n"
+    assert err == "train minilm on boolq ...\n"
+
+
+def test_the_energy_of_training_is_that_of_its_window(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The fake meter gives 10 W for the 10 ns between two looks at the clock: 0 uJ, and it says so."""
+    world = World(tmp_path)
+    words = ["--data", trainable(world), "-o", str(tmp_path / "m"), "--json", "--quiet"]
+    assert bench(world, asked, *words) == 0
+    (reading,) = json.loads(capsys.readouterr().out)["energy"]
+    assert (reading["grade"], reading["source"]) == ("measured", "fake meter")
+
+
+def test_the_meter_of_training_is_the_one_that_was_asked_for(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in `bench run`: a name reaches the one place that chooses, and `none` measures nothing."""
+    named: list[str] = []
+    world = World(tmp_path)
+    usual = world.machine.choose_meter("cpu")
+
+    def choose(_device: str, wanted: str = "") -> Choice:
+        named.append(wanted)
+        return Choice(None, ()) if wanted == "none" else usual
+
+    world.machine = replace(world.machine, choose_meter=choose)
+    words = ["--data", trainable(world), "-o", str(tmp_path / "m"), "--json", "--quiet", "--meter"]
+    for name, read in (("fake", True), ("none", False)):
+        assert bench(world, asked, *words, name) == 0
+        assert bool(json.loads(capsys.readouterr().out)["energy"]) is read
+    assert named == ["fake", "none"]
+
+
+def test_without_data_the_embedded_sample_is_learned(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Its training rows are generated."""
+    assert bench(World(tmp_path), asked, "--task", "rte", "-o", str(tmp_path / "m"), "-q") == 0
+    assert (asked["task"], asked["train"]) == ("rte", 4096)
+
+
+def test_scratch_makes_the_embedded_encoder_anew(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The documented command."""
+    words = ["--model", "scratch", "--seed", "3", "-o", str(tmp_path / "m"), "-q"]
+    assert bench(World(tmp_path), asked, *words) == 0
+    assert asked == {"seed": 3, "scratch": True}
+    assert "Trained in 00:01:00" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "pickled"], "bench: pickled: its weights are pickled.\nConvert them.\n"),
+        (["--task", "rt"], "Did you mean rte"),
+        (["--data", "nowhere"], "there is no such folder"),
+        (["--device", "gpu"], "Devices are cpu, cuda and cuda:N"),
+        (["--epochs", "-1"], "--epochs"),
+        (["--model", "scratch", "--meter", "rapl"], "made without a meter"),
+        (["--learning-rate", "0"], "--learning-rate"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(
+    tmp_path: Path,
+    asked: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    """Before training begins."""
+    assert bench(World(tmp_path), asked, "-o", str(tmp_path / "m"), "-q", *words) == 2
+    assert message in capsys.readouterr().err
+    assert asked == {}
+
+
+def test_an_output_must_be_named(
+    tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A trained model never lands somewhere by default."""
+    assert bench(World(tmp_path), asked) == 2
+    assert "--output" in capsys.readouterr().err

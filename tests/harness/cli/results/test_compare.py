@@ -1,0 +1,117 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from records import a_host, a_record, three_variants
+from worlds import World
+
+from harness.cli.app import call
+from harness.records.record import Record
+
+
+def store(world: World, records: list[Record]) -> None:
+    """Lay records down as a run has them; their samples are not there."""
+    for record in records:
+        folder = world.store / "runs" / record.run
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{record.cell.id}.json").write_text(record.model_dump_json())
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Return a store with run r1, and r2 in which int8 takes 20 % longer, on a newer kernel."""
+    made = World(tmp_path)
+    store(made, three_variants())
+    other = a_host().model_copy(
+        update={"fingerprint": "9" * 64, "facts": {**a_host().facts, "kernel": "7.0"}}
+    )
+    changed = three_variants(run="r2", host=other)
+    changed[2] = a_record("onnx-int8", (480.0,) * 7, run="r2", host=other)
+    store(made, changed)
+    return made
+
+
+def compare(world: World, *words: str) -> int:
+    return call(("compare", *words), world.toolbox())
+
+
+def test_what_changed_is_told_cell_by_cell(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """400 ms become 480: 1/1.2 - 1 = -16.7 %; the others did not change; the new kernel is named once."""
+    assert compare(world, "r1", "r2") == 0
+    out = capsys.readouterr().out
+    assert out.count("r1 -> r2") == 3
+    assert "boolq, onnx-int8, cpu, single-stream, 2 threads, length 256: r1 -> r2" in out
+    assert "-16.7 %" in out
+    assert out.count("worse") >= 1
+    assert out.count("Environment changed: kernel: 6.1.0, then 7.0.") == 1
+    assert "unpaired: not measured side by side" in " ".join(out.split())
+
+
+def test_a_run_against_itself_did_not_change(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """No verdict but no change, in JSON too; and nothing differs."""
+    assert compare(world, "r1", "r1", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    changes = [each for cell in found["cells"] for each in cell["changes"] if "verdict" in each]
+    speed = [each for each in changes if each["quantity"] in ("throughput", "energy", "memory")]
+    assert {each["verdict"] for each in speed} == {"no change"}
+    assert all(cell["differences"] == [] for cell in found["cells"])
+
+
+def test_two_records_of_one_run_are_compared_whatever_they_are(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Baseline against int8: five times the throughput, paired; the variant is named as what differs."""
+    folder = world.store / "runs" / "r1"
+    baseline, int8 = (next(folder.glob(f"*{name}*.json")) for name in ("pytorch-fixed", "onnx-int8"))
+    assert compare(world, str(baseline), str(int8), "--format", "markdown") == 0
+    out = capsys.readouterr().out
+    assert "+400.0 %" in out
+    assert "variant: pytorch-fixed, then onnx-int8" in out
+    assert out.startswith("### boolq, onnx-int8")
+
+
+def test_records_of_unlike_questions_are_refused_and_the_code_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4: nothing was compared."""
+    store(world, [a_record("onnx-int8", run="r3", data={"fingerprint": "0" * 64})])
+    assert compare(world, "r1", "r3") == 4
+    assert "Refused, because the data fingerprint differs" in " ".join(capsys.readouterr().out.split())
+
+
+def test_runs_without_a_cell_in_common_compare_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4, and it says so."""
+    store(world, [a_record("onnx-fp32", run="r3"), a_record("null", run="r3")])
+    assert compare(world, "r1", "r3") == 4
+    assert "no cell in common" in capsys.readouterr().out
+
+
+def test_a_cut_record_is_named_skipped_and_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rest is compared; exit 5."""
+    path = next((world.store / "runs" / "r2").glob("*pytorch-fixed*.json"))
+    path.write_text(path.read_text()[:100])
+    assert compare(world, "r1", "r2") == 5
+    out, err = capsys.readouterr()
+    assert path.name in err
+    assert out.count("r1 -> r2") == 2
+    assert "Only before: boolq, pytorch-fixed" in out
+
+
+@pytest.mark.parametrize("words", [("r1", "r9"), ("nowhere.json", "r1"), ("r1", "r2", "--format", "pdf")])
+def test_what_is_not_there_is_a_usage_error(
+    world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """With the names that are."""
+    assert compare(world, *words) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_folder_of_a_run_is_a_run(world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Such as an artifact of a CI job, unpacked anywhere; the output may go to a file."""
+    shutil.copytree(world.store / "runs" / "r2", tmp_path / "unpacked")
+    assert compare(world, "r1", str(tmp_path / "unpacked"), "-o", str(tmp_path / "out.txt")) == 0
+    assert capsys.readouterr().out == ""
+    assert "-16.7 %" in (tmp_path / "out.txt").read_text()

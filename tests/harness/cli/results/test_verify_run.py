@@ -1,0 +1,97 @@
+"""`bench verify` of runs, as a whole command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from worlds import World, boolq_folder
+
+from harness.cli.app import call
+from harness.records.store import Store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    data = str(boolq_folder(tmp_path))
+    assert bench(made, "run", "-q", "--data", data, "--profile", "quick", "-n", "32") == 0
+    return made
+
+
+def bench(world: World, *words: str) -> int:
+    return call(words, world.toolbox())
+
+
+def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each group of checks; the data are compared where they are named."""
+    run = Store(world.store).run("latest")
+    data = str(world.root / "data")
+    for asked in ("latest", run.name, str(run.path), str(world.store)):
+        capsys.readouterr()
+        assert bench(world, "verify", asked, "--data", data) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{run.name}: 4 records"
+        assert [line.split()[0] for line in lines[1:11]] == ["yes"] * 10
+    assert bench(world, "verify", "latest") == 0
+    assert "not checked, because the data are not at hand: name them with --data" in capsys.readouterr().out
+
+
+def test_a_changed_record_is_named_with_both_figures(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 5, for people and for machines."""
+    run = Store(world.store).run("latest")
+    path = min(run.path.glob("*.json"))
+    words = json.loads(path.read_text())
+    words["rounds"][1]["requests"] += 1
+    path.write_text(json.dumps(words))
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert f"{path.stem}: content_sha256: the record says {words['content_sha256'][:57]}" in out
+    assert f"{path.stem}, round 1: requests: the record says" in out
+    assert bench(world, "verify", "latest", "--json") == 5
+    facts = json.loads(capsys.readouterr().out)[0]
+    assert facts["sound"] is False
+    assert {one["name"] for one in facts["checks"] if one["verdict"] == "no"} == {"content", "rounds"}
+
+
+def test_what_cannot_be_read_and_what_nobody_names_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A record of a newer version, and samples without a record."""
+    run = Store(world.store).run("latest")
+    (run.path / "new.json").write_text('{"schema_version": 99}')
+    (run.path / "stray.npz").write_bytes(b"x")
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert "new.json: schema version 99, and this program reads 1 to" in out
+    assert "stray.npz: samples that no record names" in out
+
+
+def test_a_page_that_is_not_what_its_runs_give_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stored report is rendered again."""
+    run = Store(world.store).run("latest")
+    page = world.store / "mine-runs.md"
+    capsys.readouterr()
+    assert bench(world, "report", run.name, "--format", "markdown") == 0
+    shown = capsys.readouterr().out
+    head = f"<!-- bench report {run.name} --format markdown -->\n\n"
+    page.write_text(head + shown)
+    assert bench(world, "verify", "latest") == 0
+    assert "  yes          report" in capsys.readouterr().out
+    page.write_text(head + shown.replace("onnx-int8", "onnx-int9", 1))
+    assert bench(world, "verify", "latest") == 5
+    assert "mine-runs.md: it is not what its runs give now" in capsys.readouterr().out
+
+
+def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown run with the nearest; a folder without records; a file that is not there."""
+    assert bench(world, "verify", "lates") == 2
+    (world.root / "empty").mkdir()
+    assert bench(world, "verify", str(world.root / "empty")) == 2
+    assert "no records are in this folder" in capsys.readouterr().err
+    assert bench(world, "verify", str(world.root / "none.jsonl")) == 2

@@ -1,0 +1,269 @@
+"""Instruments of the user's own: rows cut out by the wall clock, files that grow, commands that print."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.measurement.energy.external.meter import FORM, RUNNING, ExternalMeter, open_external, source_of
+from harness.measurement.energy.external.rows import Rows, Unreadable, joined, measured, parse
+from harness.testing import FakeClock
+
+SECOND = 1_000_000_000
+NOON_S = 1_767_268_800
+
+
+def csv_of(kind: str, *rows: tuple[float, float]) -> str:
+    """Write rows of seconds after noon and a value."""
+    return f"time,{kind}\n" + "".join(f"{NOON_S + when},{value}\n" for when, value in rows)
+
+
+def cut(text: str, begin_s: float, end_s: float) -> object:
+    """Measure between two times after noon."""
+    return measured(parse(text), round((NOON_S + begin_s) * 1e9), round((NOON_S + end_s) * 1e9))
+
+
+def test_joules_are_cut_by_the_line_between_rows() -> None:
+    """Rows every 10 s at 50 W; 5 s to 25 s are 1,000 J. Each edge may be late by a row: 2 x 10 s x 50 W."""
+    found = cut(csv_of("joules", (0, 0), (10, 500), (20, 1000), (30, 1500)), 5, 25)
+    assert (found.microjoules, found.resolution_uj, found.samples) == (1_000_000_000, 1_000_000_000, 4)
+
+
+def test_watts_are_integrated_by_trapezoids() -> None:
+    """A ramp from 0 to 100 W in 10 s, cut from 2 s (20 W) to 8 s (80 W): 50 W x 6 s = 300 J."""
+    found = cut(csv_of("watts", (0, 0), (5, 50), (10, 100)), 2, 8)
+    assert found.microjoules == 300_000_000
+
+
+def test_two_rows_at_the_edges_are_as_good_as_they_are_near() -> None:
+    """Asked 10 ms before and 10 ms after a window of 10 s: 2 x 10 ms at the mean power of 50 W are 1 J."""
+    found = cut(csv_of("joules", (0, 0), (10.02, 501)), 0.01, 10.01)
+    assert found.microjoules == 500_000_000
+    assert found.resolution_uj == pytest.approx(1_000_000, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "reason"),
+    [
+        (-1, 5, "there is no row before the window"),
+        (5, 31, "there is no row after the window"),
+        (5, 5, "the window is empty"),
+    ],
+)
+def test_a_window_without_rows_on_both_sides_is_refused(begin: float, end: float, reason: str) -> None:
+    """Nothing is extrapolated."""
+    assert cut(csv_of("watts", (0, 50), (30, 50)), begin, end) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (csv_of("joules", (0, 500), (10, 400), (20, 900)), "the joules stepped back"),
+        (csv_of("joules", (0, 500), (10, 500), (20, 500)), "the rows show no energy within the window"),
+        (csv_of("watts", (0, 0), (10, 0), (20, 0)), "the rows show no energy within the window"),
+    ],
+)
+def test_an_instrument_that_restarted_or_is_dead_is_refused(text: str, reason: str) -> None:
+    """Neither negative energy nor zero."""
+    assert cut(text, 1, 19) == reason
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it holds no whole line"),
+        ("time,watts\n", "it has a heading and no row"),
+        ("when,watts\n1,2\n", "line 2: it needs `time`, and either `joules` or `watts`"),
+        ("time,watts,joules\n1,2,3\n", "line 2: it needs `time`, and either `joules` or `watts`"),
+        ("time,watts\n1,x\n", "line 2: its watts is no number"),
+        ("time,watts\n1,-3\n", "line 2: its watts is not a finite number of 0 or more"),
+        ("time,watts\n1,nan\n", "line 2: its watts is not a finite number of 0 or more"),
+        ("time,watts\n5,1\n5,2\n", "line 3: its time is not after that of the row before"),
+        ('{"time": 1, "watts": 2}\n[3]\n', "line 2: it is no JSON object"),
+        ('{"time": 1, "watts": 2}\n{"time"\n', "line 2: it is no JSON object"),
+    ],
+)
+def test_rows_of_another_form_are_refused_by_line(text: str, message: str) -> None:
+    """The user learns which line of the file is wrong."""
+    with pytest.raises(Unreadable) as error:
+        parse(text)
+    assert str(error.value) == message
+
+
+def test_json_lines_further_columns_and_a_line_that_is_being_written_are_read() -> None:
+    """The last line has no end yet: it is left for the next time."""
+    rows = parse('{"time": 1.5, "joules": 2, "phase": "L1"}\n{"time": 2.5, "joules": 3}\n{"time": 3.5, "jou')
+    assert rows == Rows("joules", ((1_500_000_000, 2e6), (2_500_000_000, 3e6)))
+    assert parse("Time, Watts, note\n1,2,ok\n").points == ((SECOND, 2e6),)
+
+
+@given(st.text(max_size=200))
+def test_any_text_is_rows_or_is_refused(text: str) -> None:
+    """A file that is something else altogether breaks nothing."""
+    try:
+        assert parse(text).points
+    except Unreadable as error:
+        assert str(error)  # noqa: PT017 -- either is right
+
+
+class Instrument:
+    """A file that grows by a row a second at a steady power, on clocks that move when told."""
+
+    def __init__(self, file: Path, watts: float = 50.0) -> None:
+        self.file, self.watts = file, watts
+        self.monotonic, self.wall = FakeClock(), FakeClock(NOON_S * SECOND)
+        self.rows = 0
+        file.write_text("time,watts\n")
+        self.write()
+
+    def write(self) -> None:
+        """Write the rows that are due."""
+        with self.file.open("a") as handle:
+            while self.rows * SECOND <= self.wall.now_ns - NOON_S * SECOND:
+                handle.write(f"{NOON_S + self.rows},{self.watts}\n")
+                self.rows += 1
+
+    def pass_time(self, seconds: float, *, writing: bool = True) -> None:
+        """Let time pass on both clocks."""
+        self.monotonic.advance(round(seconds * 1e9))
+        self.wall.advance(round(seconds * 1e9))
+        if writing:
+            self.write()
+
+    def meter(self, argument: str | None = None) -> ExternalMeter:
+        """Return a meter on these clocks, which sleeps on them too."""
+        return ExternalMeter(
+            argument or str(self.file), self.monotonic, wall=self.wall, sleep=self.pass_time, patience_s=5
+        )
+
+
+def test_a_file_that_grows_is_waited_for(tmp_path: Path) -> None:
+    """50 W for 10.5 s are 525 J; the row after the window comes half a second later."""
+    tool = Instrument(tmp_path / "readings.csv")
+    meter = tool.meter(f"wall-socket={tool.file}")
+    tool.pass_time(0.25)
+    mark = meter.start()
+    tool.pass_time(10.5)
+    (found,) = meter.read(mark)
+    assert (found.microjoules, found.span_ns) == (525_000_000, 10_500_000_000)
+    assert (found.grade, found.scope, found.source) == ("measured", "system", "external: wall-socket")
+    assert found.zone == "wall-socket"
+
+
+def test_a_logger_that_died_within_the_window_is_unavailable(tmp_path: Path) -> None:
+    """After its patience the meter says that there is no row, rather than stretch the last one."""
+    tool = Instrument(tmp_path / "readings.csv")
+    meter = ExternalMeter(str(tool.file), tool.monotonic, wall=tool.wall, sleep=lambda _: None, patience_s=5)
+    mark = meter.start()
+    tool.pass_time(10, writing=False)
+    assert meter.read(mark)[0].reason == "there is no row after the window"
+
+
+def test_a_wall_clock_that_was_set_within_the_window_is_unavailable(tmp_path: Path) -> None:
+    """Rows and window are matched by that clock alone."""
+    tool = Instrument(tmp_path / "readings.csv")
+    meter = tool.meter()
+    mark = meter.start()
+    tool.pass_time(10)
+    tool.wall.advance(3 * SECOND)
+    assert meter.read(mark)[0].reason == "the wall clock was set within the window"
+
+
+def test_a_file_that_nobody_writes_any_more_is_an_obstacle(tmp_path: Path) -> None:
+    """Its last row is two minutes old."""
+    tool = Instrument(tmp_path / "readings.csv")
+    tool.pass_time(120, writing=False)
+    assert tool.meter().obstacle() == ("readings.csv: its last row is 120 s old", RUNNING)
+    tool.write()
+    assert tool.meter().obstacle() is None
+
+
+def test_a_file_of_another_form_is_an_obstacle_with_its_line(tmp_path: Path) -> None:
+    """And the remedy names the form."""
+    file = tmp_path / "readings.csv"
+    file.write_text("a,b\n1,2\n")
+    assert ExternalMeter(str(file)).obstacle() == (
+        "readings.csv: line 2: it needs `time`, and either `joules` or `watts`",
+        FORM,
+    )
+
+
+def test_a_missing_file_or_program_is_an_obstacle() -> None:
+    """It is neither, and a quote that is never closed is no command."""
+    assert ExternalMeter("nothing.csv").obstacle() == (
+        "nothing.csv is neither a file nor a program",
+        "Check its path.",
+    )
+    assert ExternalMeter("'open").obstacle() == (
+        '"\'open" cannot be split into words',
+        "Quote it as a shell would.",
+    )
+
+
+def command(tmp_path: Path, body: str) -> str:
+    """Return the words of a command that runs a small program."""
+    file = tmp_path / "tool.py"
+    file.write_text(f"import time\n{body}\n")
+    return f"{sys.executable} {file}"
+
+
+def test_a_command_is_asked_at_both_edges(tmp_path: Path) -> None:
+    """It prints the joules of a steady 40 W; what it says is what is read."""
+    body = "now = time.time(); print('time,joules'); print(f'{now!r},{40 * (now - 1.7e9)!r}')"
+    meter = ExternalMeter(f"bmc={command(tmp_path, body)}")
+    assert meter.obstacle() is None
+    mark = meter.start()
+    time.sleep(0.05)
+    (found,) = meter.read(mark)
+    assert found.microjoules == pytest.approx(40 * found.span_ns / 1000, rel=0.01)
+    assert (found.samples, found.source) == (2, "external: bmc")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "patience_s"),
+    [
+        ("raise SystemExit(3)", "ended with exit code 3", 60),
+        ("print('nothing')", "it has a heading and no row", 60),
+        ("time.sleep(60)", "did not end within 0.3 s", 0.3),
+    ],
+)
+def test_a_command_that_fails_or_hangs_is_unavailable(
+    tmp_path: Path, body: str, reason: str, patience_s: float
+) -> None:
+    """It is ended with all that it started, and its failure is a reason."""
+    meter = ExternalMeter(command(tmp_path, body), patience_s=patience_s)
+    assert reason in str(meter.obstacle())
+    assert reason in str(meter.read(meter.start())[0].reason)
+
+
+def test_looks_that_failed_in_between_are_left_out_and_edges_are_not() -> None:
+    """A command that was asked thrice, the second time in vain."""
+    first, last = Rows("watts", ((0, 1.0),)), Rows("watts", ((9, 2.0),))
+    assert joined([first, "it hung", last]) == Rows("watts", ((0, 1.0), (9, 2.0)))
+    assert joined([first, "it hung"]) == "it hung"
+    assert joined([first, Rows("joules", ((9, 2.0),))]) == "it showed joules once and watts at another time"
+
+
+def test_sources_are_named_by_the_user_or_by_their_base_name(tmp_path: Path) -> None:
+    """A file, a command, and either with a name; the record keeps no folder and no word of a command."""
+    file = tmp_path / "a=b.csv"
+    file.write_text("")
+    assert source_of(str(file)).name == "a=b.csv"
+    assert source_of(f"wall={file}").file == file
+    assert source_of("bmc=/usr/bin/ipmitool -P secret").words == ("/usr/bin/ipmitool", "-P", "secret")
+    assert source_of("/usr/bin/ipmitool dcmi").name == "ipmitool"
+
+
+def test_facts_and_spec_are_json_and_open_the_same_source(tmp_path: Path) -> None:
+    """A worker reads the same file, and the record's facts hold no path."""
+    tool = Instrument(tmp_path / "readings.csv")
+    meter = tool.meter()
+    tool.pass_time(3)
+    assert open_external(json.loads(json.dumps(meter.spec()))).zones() == meter.zones()
+    facts = meter.describe()
+    assert (facts["shows"], facts["update_period_ns"]) == ("watts", SECOND)
+    assert str(tmp_path) not in json.dumps(facts)

@@ -1,0 +1,162 @@
+"""A board and the processor beside it: zones by themselves, and a named sum where both were measured."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from nvml import FakeBoard, FakeNvml
+
+from harness.measurement.energy.check import Check
+from harness.measurement.energy.combined import JointMeter
+from harness.measurement.energy.cpu.processor_power import ProcessorPower
+from harness.measurement.energy.cpu.rapl import RaplMeter
+from harness.measurement.energy.meter import spec_of
+from harness.measurement.energy.nvml import NvmlMeter
+from harness.measurement.energy.selection import choose, open_meter
+from harness.records.reading import Grade, Reading, Scope, total, whole
+from harness.runs.planning.meter_selection import NOT_ADDED, metered
+from harness.runs.services import Machine
+from harness.testing import FakeClock, powercap_tree
+
+
+def a_reading(scope: Scope, joules: float | None, grade: Grade = "measured") -> Reading:
+    known = None if joules is None else round(joules * 1e6)
+    kind: Grade = "unavailable" if joules is None else grade
+    reason = None if known is not None else "it was gone"
+    return Reading(scope, kind, scope, f"a counter of the {scope}", known, 1_000_000_000, 10, 2, reason)
+
+
+BOARD, PACKAGE, DRAM = a_reading("board", 30), a_reading("package", 5), a_reading("dram", 1)
+
+
+def test_the_board_s_energy_is_the_same_quantity_whether_or_not_the_processor_tells_its_own() -> None:
+    """30 J either way; beside it 30 + 5 + 1 J, under a name that says what is in it."""
+    assert total([BOARD, PACKAGE, DRAM]) == total([BOARD]) is not None
+    together = whole([BOARD, PACKAGE, DRAM])
+    assert together is not None
+    assert (together.microjoules, together.scope) == (36_000_000, "board+package+dram")
+    assert together.source == "a counter of the board + a counter of the package + a counter of the dram"
+    assert together.resolution_uj == 30
+    without = whole([BOARD, PACKAGE])
+    assert without is not None
+    assert without.scope == "board+package"
+
+
+@pytest.mark.parametrize("alone", [[BOARD], [PACKAGE, DRAM], []])
+def test_one_kind_alone_has_no_sum_with_a_name(alone: list[Reading]) -> None:
+    """Two boards are boards, and a processor is a processor."""
+    assert whole(alone) is None
+
+
+def test_a_board_that_others_share_makes_the_sum_one_that_others_share() -> None:
+    """A MIG instance's board holds whoever else works there."""
+    together = whole([a_reading("shared board", 30), PACKAGE, DRAM])
+    assert together is not None
+    assert together.scope == "shared board+package+dram"
+
+
+def test_the_sum_exists_only_where_both_were_measured() -> None:
+    """A modelled processor, or one that could not be read, leaves the board's joules and no sum."""
+    modelled = whole([BOARD, replace(PACKAGE, grade="modelled")])
+    gone = whole([BOARD, a_reading("package", None)])
+    assert modelled is not None
+    assert gone is not None
+    assert (modelled.grade, modelled.microjoules) == ("unavailable", None)
+    assert "measured and modelled" in str(modelled.reason)
+    assert gone.reason == "package: it was gone"
+    kept = total([BOARD, a_reading("package", None)])
+    assert kept is not None
+    assert kept.microjoules == 30_000_000
+
+
+def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
+    """The board moves by 30 J and each of package and memory by 5 J in one second: zones, board, and sum."""
+    clock, tree, board = FakeClock(step_ns=10), powercap_tree(tmp_path, sockets=1), FakeBoard()
+    meter = JointMeter(
+        [NvmlMeter(0, FakeNvml(board), clock, own=set), RaplMeter(tree.root, clock, read_text=tree.read_text)]
+    )
+    mark = meter.start()
+    clock.advance(1_000_000_000)
+    board.millijoules += 30_000
+    tree.advance(5_000_000, ["package-0", "package-0/dram"])
+    readings = meter.read(mark)
+    assert {one.zone: one.microjoules for one in readings} == {
+        "gpu-0": 30_000_000,
+        "package-0": 5_000_000,
+        "package-0/dram": 5_000_000,
+    }
+    board_alone, together = total(readings), whole(readings)
+    assert board_alone is not None
+    assert together is not None
+    assert (board_alone.microjoules, together.microjoules) == (30_000_000, 40_000_000)
+    assert meter.name == "nvml+rapl"
+    assert set(meter.describe()["meters"]) == {"nvml", "rapl"}
+
+
+def test_it_opens_again_from_its_spec(tmp_path: Path) -> None:
+    """Through JSON, as in a worker: each meter from its own words."""
+    tree = powercap_tree(tmp_path)
+    spec = json.loads(json.dumps(spec_of(JointMeter([RaplMeter(tree.root), RaplMeter(tree.root)]))))
+    assert open_meter(spec).name == "rapl+rapl"
+
+
+def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bool = True) -> Machine:
+    """Return the machine whose counters are these; counters that nobody moves are not tried here."""
+    powercap = powercap_tree(tmp_path)
+    if denied:
+        powercap.deny("package-0")
+
+    def choice(device: str, wanted: str | None = None) -> object:
+        return choose(
+            device,
+            wanted,
+            root=powercap.root if tree else tmp_path / "absent",
+            read_text=powercap.read_text,
+            nvml=nvml,
+            system=tmp_path / "absent",
+            processor=lambda: ProcessorPower(100.0, 10, "100 W / 10 cores", "A"),
+        )
+
+    moved = {"nvml": 20_000, "rapl": 200, "modelled": 0}
+    return replace(
+        Machine(),
+        choose_meter=choice,  # type: ignore[arg-type]
+        try_meter=lambda meter: Check(meter.name, True, least_window_ms=moved[meter.name], agreement=1.01),
+    )
+
+
+def test_a_run_on_a_board_reads_the_processor_too_where_it_can(tmp_path: Path) -> None:
+    """Windows are as long as the slower counter needs; agreement with the power sensor is the board's."""
+    found = metered(machine_of(tmp_path, FakeNvml()), "cuda:0")
+    assert found.choice.meter is not None
+    assert found.choice.meter.name == "nvml+rapl"
+    assert found.check is not None
+    assert (found.check.least_window_ms, found.check.agreement) == (20_000, 1.01)
+    assert "rapl" not in {row[0] for row in found.choice.skipped}
+
+
+@pytest.mark.parametrize(
+    ("denied", "tree", "row", "why"),
+    [(True, True, "rapl", "permission denied"), (False, False, "modelled", NOT_ADDED)],
+)
+def test_where_it_cannot_it_says_why(tmp_path: Path, denied: bool, tree: bool, row: str, why: str) -> None:
+    """The board's joules stand alone, and the record says what would allow the processor's."""
+    found = metered(machine_of(tmp_path, FakeNvml(), denied=denied, tree=tree), "cuda:0")
+    assert found.choice.meter is not None
+    assert found.choice.meter.name == "nvml"
+    assert why in {each[0]: each[1] for each in found.choice.skipped}[row]
+
+
+def test_a_meter_that_is_named_is_the_only_one(tmp_path: Path) -> None:
+    """`--meter nvml` reads the board alone."""
+    found = metered(machine_of(tmp_path, FakeNvml()), "cuda:0", "nvml")
+    assert found.choice.meter is not None
+    assert found.choice.meter.name == "nvml"
+
+
+def test_a_processor_measured_on_a_cpu_run_stays_alone(tmp_path: Path) -> None:
+    """Boards that idle beside it are not in its joules."""
+    found = metered(machine_of(tmp_path, FakeNvml()), "cpu")
+    assert found.choice.meter is not None
+    assert found.choice.meter.name == "rapl"

@@ -1,0 +1,165 @@
+"""Power of boards, polled and integrated, through a stand-in for pynvml."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nvml import FakeBoard, FakeNvml
+
+from harness.measurement.energy.counters.integration import at, integrate
+from harness.measurement.energy.nvml_power import NO_POWER, Look, NvmlPowerMeter, open_nvml_power, reading
+from harness.records.reading import Zone
+from harness.testing import FakeClock
+
+MS, SECOND = 1_000_000, 1_000_000_000
+ZONE = Zone("gpu-0", "board")
+
+
+def looks(*watts: float | None, every_ns: int = 100 * MS) -> list[Look]:
+    """Return looks at a steady rate."""
+    return [
+        Look(at * every_ns, None if value is None else value * 1e6, None if value else "NVML says: no")
+        for at, value in enumerate(watts)
+    ]
+
+
+def test_a_steady_power_is_watts_times_time() -> None:
+    """100 W for 1 s are 100 J; edges: 2 x 0.1 s x 100 W = 20 J; a step of 1 mW for 1 s: 1 mJ."""
+    found = reading(ZONE, looks(*[100.0] * 11), 0)
+    assert (found.microjoules, found.resolution_uj, found.samples) == (100_000_000, 20_001_000, 11)
+    assert (found.grade, found.scope) == ("measured", "board")
+
+
+def test_a_ramp_is_integrated_by_trapezoids() -> None:
+    """From 0 to 100 W in 1 s, in ten steps: a triangle of 50 J."""
+    assert integrate([(tenth * 100 * MS, tenth * 10e6) for tenth in range(11)]).microjoules == 50_000_000
+
+
+def test_a_sensor_that_averages_over_a_second_needs_longer_windows() -> None:
+    """Since Ampere one look is the mean of a second: 2 x (0.1 + 1) s at least; edges: 2.2 s x 100 W."""
+    short = reading(ZONE, looks(*[100.0] * 11), SECOND)
+    assert short.reason == "the sensor needs windows of 2.2 s or more"
+    long = reading(ZONE, looks(*[100.0] * 101), SECOND)
+    assert (long.microjoules, long.resolution_uj) == (1_000_000_000, 220_010_000)
+
+
+def test_a_look_that_failed_is_bridged_and_a_hole_is_not() -> None:
+    """One missing look leaves a line over 0.2 s; half a second without any is a hole."""
+    bridged = reading(ZONE, looks(100, 100, None, 100, 100, 100), 0)
+    assert (bridged.microjoules, bridged.samples) == (50_000_000, 5)
+    hole = reading(ZONE, looks(100, 100, None, None, None, None, None, 100), 0)
+    assert hole.reason == "nobody looked for 0.6 s"
+
+
+def test_a_failed_edge_is_unavailable() -> None:
+    """Without a look at an edge nobody knows the power there."""
+    assert reading(ZONE, looks(None, 100, 100), 0).reason == "NVML says: no"
+    assert reading(ZONE, looks(100, 100, None), 0).reason == "NVML says: no"
+
+
+def test_a_restless_sensor_widens_the_resolution() -> None:
+    """Ten stretches between 50 and 150 W: each errs by up to 50 W x 0.1 s = 5 J; 5 x sqrt(10) = 15.8 J."""
+    steady, restless = looks(*[100.0] * 11), looks(*[50.0, 150.0] * 5, 50.0)
+    wider = reading(ZONE, restless, 0).resolution_uj - reading(ZONE, steady, 0).resolution_uj
+    assert wider == pytest.approx(15_811_389, abs=2)
+
+
+def test_the_meter_polls_while_the_window_is_open_and_says_what_that_cost() -> None:
+    """Looks come from a thread; their CPU time is in the reading."""
+    nvml, seen = FakeNvml(FakeBoard(architecture=6)), threading.Event()
+
+    class Clock(FakeClock):
+        def __call__(self) -> int:
+            self.advance(100 * MS)
+            if self.now_ns > 800 * MS:
+                seen.set()
+            return self.now_ns
+
+    meter = NvmlPowerMeter(0, nvml, Clock(), every_s=0.001)
+    mark = meter.start()
+    assert seen.wait(10)
+    (found,) = meter.read(mark)
+    assert found.microjoules == pytest.approx(100 * found.span_ns / 1000)
+    assert found.samples > 2
+    assert found.observer_ns > 0
+
+
+def test_several_boards_are_a_zone_each() -> None:
+    """100 W and 50 W for 1 s."""
+    clock = FakeClock()
+    nvml = FakeNvml(FakeBoard("GPU-a", architecture=6), FakeBoard("GPU-b", architecture=6, milliwatts=50_000))
+    meter = NvmlPowerMeter(None, nvml, clock, every_s=None)
+    mark = meter.start()
+    for _ in range(9):
+        clock.advance(100 * MS)
+        mark.look()
+    clock.advance(100 * MS)
+    assert [each.microjoules for each in meter.read(mark)] == [100_000_000, 50_000_000]
+
+
+@pytest.mark.parametrize(
+    ("board", "reason"),
+    [
+        (FakeBoard(broken={"power"}), "gpu-0: NVML says: Not Supported"),
+        (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which no board draws"),
+    ],
+)
+def test_a_board_without_power_is_an_obstacle(board: FakeBoard, reason: str) -> None:
+    """Neither an error nor a zero is a power."""
+    meter = NvmlPowerMeter(0, FakeNvml(board), FakeClock())
+    assert meter.obstacle() == (reason, NO_POWER)
+    (found,) = meter.read(meter.start())
+    assert found.grade == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("model", "architecture", "expected"),
+    [
+        ("NVIDIA A100-SXM4-40GB", 7, 0),
+        ("NVIDIA A10", 7, SECOND),
+        ("Tesla P40", 4, 0),
+        ("NVIDIA H100", 9, SECOND),
+    ],
+)
+def test_what_one_look_averages_follows_from_the_generation(
+    model: str, architecture: int, expected: int
+) -> None:
+    """A second since Ampere, except GA100, as NVML's documentation has it."""
+    meter = NvmlPowerMeter(0, FakeNvml(FakeBoard(model=model, architecture=architecture)), FakeClock())
+    assert meter.describe()["boards"][0]["sensor_averages_ns"] == expected
+
+
+def test_it_opens_again_from_its_spec() -> None:
+    """Without a driver it says why."""
+    meter = open_nvml_power({"meter": "nvml-power", "boards": [0]})
+    (found,) = meter.read(meter.start())
+    assert meter.obstacle() is None or found.grade == "unavailable"
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1e9)), min_size=2, max_size=20))
+def test_an_integral_lies_between_the_least_and_the_most_power(steps: list[tuple[int, float]]) -> None:
+    """Whatever the looks, energy is at least the least power times the time, and at most the greatest."""
+    now, points = 0, []
+    for gap, microwatts in steps:
+        now += gap
+        points.append((now, microwatts))
+    seconds = (points[-1][0] - points[0][0]) / 1e9
+    powers = [microwatts for _, microwatts in points]
+    found = integrate(points).microjoules
+    assert min(powers) * seconds - 1 <= found <= max(powers) * seconds + 1
+
+
+def test_looks_that_do_not_rise_in_time_or_are_alone_are_no_energy() -> None:
+    """A clock that went back, or a single look."""
+    with pytest.raises(ValueError, match="rise"):
+        integrate([(5, 1.0), (5, 1.0)])
+    with pytest.raises(ValueError, match="one look"):
+        integrate([(5, 1.0)])
+
+
+def test_a_value_between_two_points_lies_on_their_line() -> None:
+    """Halfway from 10 to 30 is 20; outside there is none."""
+    assert at([(0, 10.0), (100, 30.0)], 50) == 20.0
+    with pytest.raises(ValueError, match="outside"):
+        at([(0, 10.0), (100, 30.0)], 101)

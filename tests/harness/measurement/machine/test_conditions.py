@@ -1,0 +1,96 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.measurement.machine.conditions import busiest, cpu_time_by_process, moment
+from harness.records.record import GpuMoment, Moment
+
+CPU = "sys/devices/system/cpu"
+WARM = {
+    "proc/loadavg": "1.50 0.9 0.7 2/300 4242",
+    "proc/stat": "cpu 0 0 0 0 0 0 0 0 0 0\ncpu0 9 0 0 0 0 0 0 4 0 0\ncpu1 9 0 0 0 0 0 0 6 0 0\n",
+    "proc/vmstat": "nr_free_pages 5\npswpin 3\npswpout 4",
+    "proc/pressure/cpu": "some avg10=0.00 avg60=0.00 avg300=0.00 total=1200\nfull avg10=0.00 total=1",
+    "proc/pressure/io": "some avg10=0.00 avg60=0.00 avg300=0.00 total=70",
+    "proc/self/cgroup": "0::/job",
+    "sys/fs/cgroup/cgroup.controllers": "cpu",
+    "sys/fs/cgroup/job/cpu.stat": "usage_usec 99\nnr_throttled 2\nthrottled_usec 350",
+    f"{CPU}/cpu0/cpufreq/scaling_cur_freq": "3000000",
+    f"{CPU}/cpu1/cpufreq/scaling_cur_freq": "2000000",
+    f"{CPU}/cpu0/thermal_throttle/core_throttle_count": "5",
+    f"{CPU}/cpu0/thermal_throttle/package_throttle_count": "2",
+    "sys/class/thermal/thermal_zone0/type": "acpitz",
+    "sys/class/thermal/thermal_zone0/temp": "99000",
+    "sys/class/thermal/thermal_zone1/type": "x86_pkg_temp",
+    "sys/class/thermal/thermal_zone1/temp": "61000",
+    "sys/class/hwmon/hwmon2/name": "k10temp",
+    "sys/class/hwmon/hwmon2/temp1_input": "63500",
+    "sys/class/hwmon/hwmon3/name": "nvme",
+    "sys/class/hwmon/hwmon3/temp1_input": "80000",
+}
+
+
+def plant(root: Path, files: dict[str, str]) -> Path:
+    """Write a small tree and return its root."""
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+    return root
+
+
+def test_a_moment_holds_all_that_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Median clock 2.5 GHz, hottest processor sensor 63.5 degrees (a disk's is none), 10 ticks of steal."""
+    monkeypatch.setattr(os, "sysconf", lambda _name: 100)
+    board = GpuMoment(name="A board")
+    assert moment((0, 1), plant(tmp_path, WARM), (board,)) == Moment(
+        load_average=1.5,
+        frequency_khz=2_500_000,
+        temperature_mc=63_500,
+        thermal_throttles=7,
+        quota_throttled_us=350,
+        steal_ns=100_000_000,
+        pressure_us={"cpu": 1200, "io": 70},
+        swapped_pages=7,
+        gpus=(board,),
+    )
+
+
+def test_an_older_kernel_counts_its_quota_in_nanoseconds(tmp_path: Path) -> None:
+    """Version 1 of cgroups: 2,500,000 ns are 2,500 us."""
+    files = {
+        "proc/self/cgroup": "2:cpu,cpuacct:/",
+        "sys/fs/cgroup/cpu,cpuacct/cpu.stat": "nr_periods 3\nthrottled_time 2500000",
+    }
+    assert moment((0,), plant(tmp_path, files)).quota_throttled_us == 2500
+
+
+def test_a_silent_kernel_gives_no_numbers(tmp_path: Path) -> None:
+    """Nothing is made up: every field is absent."""
+    assert moment((0,), tmp_path) == Moment()
+
+
+def test_the_process_that_worked_most_is_named_with_its_cpus() -> None:
+    """In 10 s: stress used 15 s, that is 1.5 CPUs; a process that was there before counts what it added."""
+    before = {1: ("init", 100.0), 2: ("editor", 50.0)}
+    after = {1: ("init", 100.0), 2: ("editor", 51.0), 3: ("stress", 15.0)}
+    assert busiest(before, after, 10_000_000_000) == "stress, 1.50 CPUs"
+
+
+def test_a_number_that_was_given_to_another_process_is_not_mixed_up() -> None:
+    """Process 5 was an editor and is now a compiler: its 2 s are all its own."""
+    assert busiest({5: ("editor", 900.0)}, {5: ("cc1", 2.0)}, 10**9) == "cc1, 2.00 CPUs"
+
+
+@pytest.mark.parametrize("after", [{}, {1: ("init", 100.05)}])
+def test_a_quiet_machine_names_nobody(after: dict[int, tuple[str, float]]) -> None:
+    """0.05 s in 10 s are half a hundredth of a CPU."""
+    assert busiest({1: ("init", 100.0)}, after, 10_000_000_000) is None
+
+
+def test_our_own_processes_are_no_strangers() -> None:
+    """This process is left out of what it sees."""
+    seen = cpu_time_by_process(os.getpid())
+    assert os.getpid() not in seen
+    assert all(name and seconds >= 0 for name, seconds in seen.values())

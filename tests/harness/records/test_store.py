@@ -1,0 +1,163 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from worlds import Heard, World, boolq_folder
+
+from harness.common.errors import StoreError, UsageError
+from harness.records.record import SCHEMA_VERSION, Record
+from harness.records.store import RunFolder, Store, Unreadable, read_record, read_samples
+from harness.runs.execution.run import Run, execute, start
+from harness.runs.planning.options import RunOptions
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def begun(world: World) -> Run:
+    wanted = RunOptions("boolq", data=boolq_folder(world.root), variants=("pytorch-fixed",))
+    return start(wanted, world.catalog, Store(world.store), world.cache, world.machine, Heard())
+
+
+@pytest.fixture
+def sealed(world: World) -> tuple[RunFolder, Record]:
+    run = begun(world)
+    (record,) = execute(run)
+    return run.folder, record
+
+
+def test_a_sealed_record_is_read_back_as_it_was(world: World, sealed: tuple[RunFolder, Record]) -> None:
+    """Numbers are stored unrounded, so equality holds."""
+    folder, record = sealed
+    found, unreadable = Store(world.store).records([folder])
+    assert (found, unreadable) == ([record], [])
+
+
+def test_nothing_of_this_machine_and_no_text_reaches_a_record(
+    world: World, sealed: tuple[RunFolder, Record]
+) -> None:
+    """No path, no passage; the journal with the folders of this machine is gone."""
+    folder, record = sealed
+    text = (folder.path / f"{record.cell.id}.json").read_text()
+    assert str(world.root) not in text
+    assert "word word" not in text
+    assert not (folder.path / "journal").exists()
+
+
+def test_the_store_never_overwrites(sealed: tuple[RunFolder, Record]) -> None:
+    """Sealing the same cell twice is refused, and the first record stays."""
+    folder, record = sealed
+    before = (folder.path / f"{record.cell.id}.json").read_bytes()
+    with pytest.raises(StoreError, match="never overwrites"):
+        folder.seal(record.model_copy(update={"seed": 9}), {})
+    assert (folder.path / f"{record.cell.id}.json").read_bytes() == before
+
+
+def test_two_runs_of_one_name_are_refused(world: World) -> None:
+    """A second run in the same second gets another suffix; the same one is an error, not a mixture."""
+    begun(world)
+    with pytest.raises(StoreError, match="never overwrites"):
+        begun(world)
+    world.machine = replace(world.machine, suffix=lambda: "0002")
+    begun(world)
+    assert len(Store(world.store).runs()) == 2
+
+
+def test_a_corrupt_record_is_named_and_the_others_are_read(
+    world: World, sealed: tuple[RunFolder, Record]
+) -> None:
+    """Truncated, not JSON, or of a newer schema: each says why."""
+    folder, record = sealed
+    (folder.path / "a.json").write_text('{"schema_version": 1, "run"')
+    (folder.path / "b.json").write_text(json.dumps({"schema_version": 4}))
+    (folder.path / "c.json").write_text(json.dumps({"schema_version": 1}))
+    (folder.path / "d.json").write_text("[]")
+    found, unreadable = Store(world.store).records([folder])
+    assert found == [record]
+    assert [file.path.name for file in unreadable] == ["a.json", "b.json", "c.json", "d.json"]
+    assert "schema version 4, and this program reads 1 to 3" in unreadable[1].reason
+
+
+def test_records_of_the_first_version_are_still_read(sealed: tuple[RunFolder, Record]) -> None:
+    """The fields are the same, so nothing is converted; the version says which samples lie beside it."""
+    folder, record = sealed
+    assert record.schema_version == SCHEMA_VERSION == 3
+    old = record.model_copy(update={"schema_version": 1})
+    (folder.path / "old.json").write_text(old.model_dump_json())
+    assert read_record(folder.path / "old.json") == old
+
+
+def test_every_committed_record_is_read() -> None:
+    """What was published stays readable, with the samples that it names."""
+    published = Store(Path(__file__).parents[3] / "results")
+    folders = published.runs()
+    found, unreadable = published.records(folders)
+    assert unreadable == []
+    assert {record.schema_version for record in found} <= {1, 2, 3}
+    by_name = {folder.name: folder for folder in folders}
+    assert all(len(read_samples(by_name[record.run].path, record)["answer"]) for record in found)
+
+
+def test_samples_that_were_changed_are_noticed(sealed: tuple[RunFolder, Record]) -> None:
+    """Their hash stands in the record."""
+    folder, record = sealed
+    assert record.samples is not None
+    assert len(read_samples(folder.path, record)["call_ns"]) > 0
+    path = folder.path / record.samples.file
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(StoreError, match="not the ones that were sealed"):
+        read_samples(folder.path, record)
+    path.unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        read_samples(folder.path, record)
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_the_clock_starts(world: World) -> None:
+    """A file in place of the folder stands for a full or read-only disk, for any user."""
+    world.store.write_text("")
+    with pytest.raises(StoreError, match="BENCH_STORE") as caught:
+        begun(world)
+    assert caught.value.exit_code == 4
+
+
+def test_runs_are_found_by_name_and_by_age(world: World, sealed: tuple[RunFolder, Record]) -> None:
+    """`latest` is the newest; a wrong name is answered with the nearest."""
+    folder, _ = sealed
+    store = Store(world.store)
+    assert store.run("latest").name == store.run(folder.name).name == folder.name
+    with pytest.raises(UsageError, match="Did you mean"):
+        store.run(folder.name[:-1])
+    with pytest.raises(UsageError, match="no unfinished run"):
+        store.unfinished()
+    with pytest.raises(UsageError, match="nothing to resume"):
+        folder.plan()
+    with pytest.raises(UsageError, match="holds no runs"):
+        Store(world.root / "empty").run("latest")
+
+
+def test_a_file_that_is_gone_is_unreadable_not_a_crash(tmp_path: Path) -> None:
+    """Somebody may delete while a report reads."""
+    assert isinstance(read_record(tmp_path / "none.json"), Unreadable)
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry that does not fit is an error with a remedy; those before it are read back."""
+    import errno
+    import os
+
+    folder = begun(world).folder
+    folder.append({"kind": "failed", "cell": "a", "failure": {}})
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device") as caught:
+        folder.append({"kind": "failed", "cell": "b", "failure": {}})
+    assert caught.value.exit_code == 4
+    assert folder.entries()[0] == {"kind": "failed", "cell": "a", "failure": {}}

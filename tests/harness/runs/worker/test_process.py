@@ -1,0 +1,115 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.common.errors import UsageError
+from harness.runs.worker.process import ProcessWorker, WorkerLost, worker_environment
+
+
+@pytest.fixture
+def worker() -> Iterator[ProcessWorker]:
+    started = ProcessWorker(sorted(os.sched_getaffinity(0))[:1], 1, patience_s=60)
+    yield started
+    started.end()
+
+
+def gone(pid: int) -> bool:
+    """Wait until the process is gone, or nobody's child any more."""
+    for _ in range(200):
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_worker_answers_and_its_errors_arrive_as_ours(worker: ProcessWorker) -> None:
+    """The class, the message and the remedy cross the wire."""
+    assert worker.ask("close") == {}
+    with pytest.raises(UsageError, match="asked before it had opened"):
+        worker.ask("visit", indexes=[0], warmup=0)
+    assert worker.ask("close") == {}
+
+
+def test_a_worker_is_pinned_before_it_loads_anything(worker: ProcessWorker) -> None:
+    """To the CPUs of its placement."""
+    worker.ask("close")
+    assert os.sched_getaffinity(worker.pid) == {min(os.sched_getaffinity(0))}
+
+
+def test_a_stopped_worker_uses_no_cpu_and_goes_on_when_told(worker: ProcessWorker) -> None:
+    """All but one worker are stopped while that one is timed."""
+    worker.ask("close")
+    worker.stop()
+    time.sleep(0.05)
+    assert psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
+    worker.go()
+    assert worker.ask("close") == {}
+
+
+def test_a_killed_worker_is_reported_with_its_signal(worker: ProcessWorker) -> None:
+    """And the hint that the kernel may have run out of memory."""
+    worker.ask("close")
+    os.kill(worker.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match=r"SIGKILL \(often: the kernel ran out of memory\)"):
+        worker.ask("close")
+
+
+def test_a_worker_that_does_not_answer_in_time_is_lost() -> None:
+    """A stopped process stands for one that hangs."""
+    hanging = ProcessWorker([], 1, patience_s=0.2)
+    hanging.stop()
+    with pytest.raises(WorkerLost, match="did not answer 'close' in time"):
+        hanging.ask("close")
+    hanging.end()
+    assert gone(hanging.pid)
+
+
+def test_workers_die_with_their_parent_even_while_they_are_stopped() -> None:
+    """`kill -9` of the parent leaves nothing behind."""
+    program = textwrap.dedent(
+        """
+        import time
+        from harness.runs.worker.process import ProcessWorker
+        worker = ProcessWorker([], 1)
+        worker.ask("close")
+        worker.stop()
+        print(worker.pid, flush=True)
+        time.sleep(600)
+        """
+    )
+    with subprocess.Popen([sys.executable, "-P", "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        orphan = int(parent.stdout.readline())
+        parent.kill()
+        parent.wait()
+        assert gone(orphan)
+
+
+def test_a_harness_in_the_users_folder_does_not_shadow_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a module nor a package, nor one of reports or baselines."""
+    (tmp_path / "harness.py").write_text("raise SystemExit('shadowed')")
+    for name in ("reports", "baselines", "models"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')")
+    monkeypatch.chdir(tmp_path)
+    worker = ProcessWorker([], 1, patience_s=60)
+    assert worker.ask("close") == {}
+    worker.end()
+
+
+def test_thread_limits_are_set_for_every_library_before_it_loads() -> None:
+    """OpenMP, MKL and OpenBLAS read them once."""
+    environment = worker_environment({"OMP_NUM_THREADS": "7", "HOME": "/h"}, 2)
+    assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "2"
+    assert environment["OPENBLAS_NUM_THREADS"] == "2"
+    assert environment["HOME"] == "/h"

@@ -1,0 +1,122 @@
+"""A board's limits: shares of measured products and copies, by hand, and the measuring itself on the CPU."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from records import ROUNDS_MS, a_record, rounds
+
+from baselines.hardware.device_peaks import device_here, measure_device
+from harness.cli.measure.device_roofline import _print
+from harness.records.estimate import Unavailable
+from harness.records.record import PlacementFacts, Record
+from harness.studies.device_roofline import DeviceStanding, device_standing, highest
+from harness.testing.clock import FakeClock
+
+PEAKS = {
+    "device": "cuda:0",
+    "name": "A board",
+    "products": [
+        {"precision": "fp32", "shape": [8, 8, 8], "per_second": 10e9},
+        {"precision": "fp16", "shape": [8, 8, 8], "per_second": 50e9},
+        {"precision": "fp16", "shape": [64, 64, 64], "per_second": 200e9},
+    ],
+    "copy_bytes_per_second": 100e9,
+}
+
+
+def measured(dtype: str = "float16", scenario: str = "single-stream", device: str = "cuda") -> Record:
+    """Return a record of 100 requests of 50 tokens in half a second, of 2,500 squares each."""
+    seen = tuple(
+        item.model_copy(update={"token_squares": 3_000 * item.requests}) for item in rounds(ROUNDS_MS)
+    )
+    work = {"per_token": 2_000_000, "per_pair": 100, "weights": 1_000_000, "hidden": 8, "ffn": 32}
+    placed = PlacementFacts(cpus=(0,), threads_requested=1, effective={"work": work, "dtype": dtype})
+    record = a_record()
+    cell = record.cell.model_copy(update={"device": device, "scenario": scenario})
+    return record.model_copy(update={"rounds": seen, "placement": placed, "cell": cell})
+
+
+def test_the_two_limits_of_a_request_by_hand() -> None:
+    """100.3 million operations in 5 ms: 20.06 G/s of 200; 0.5015 ms of arithmetic.
+
+    A million weights of two bytes at 100 GB/s are 0.02 ms, so arithmetic is the larger limit: 10.03 %.
+    """
+    found = device_standing(measured(), PEAKS)
+    assert isinstance(found, DeviceStanding)
+    assert (found.precision, found.operations) == ("fp16", 100_300_000)
+    assert found.per_second == pytest.approx(20.06e9)
+    assert found.of_products == pytest.approx(0.1003)
+    assert found.arithmetic_seconds == pytest.approx(0.5015e-3)
+    assert found.memory_seconds == pytest.approx(0.02e-3)
+    assert found.of_copies == pytest.approx(0.004)
+    assert found.share == pytest.approx(0.1003)
+
+
+def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
+    """No limit of memory, then."""
+    found = device_standing(measured(scenario="offline"), PEAKS)
+    assert isinstance(found, DeviceStanding)
+    assert found.memory_seconds is None
+    assert found.of_copies is None
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (measured(device="cpu"), "it ran on cpu"),
+        (measured(device="cuda:1"), "it ran on cuda:1, and the peaks are of cuda:0"),
+        (measured(dtype="bfloat16"), "no product in bf16"),
+    ],
+)
+def test_what_the_peaks_do_not_cover_has_no_share(record: Record, reason: str) -> None:
+    """It is unavailable, with the reason."""
+    found = device_standing(record, PEAKS)
+    assert isinstance(found, Unavailable)
+    assert reason in found.reason
+
+
+def test_the_highest_product_of_a_precision_counts() -> None:
+    """Small products do not fill a board."""
+    assert highest(PEAKS["products"]) == {"fp32": 10e9, "fp16": 200e9}  # type: ignore[arg-type]
+
+
+def test_peaks_and_systems_are_printed_with_their_units(capsys: pytest.CaptureFixture[str]) -> None:
+    """Rates in 10^12 a second, times in ms, and the reason where there is no share."""
+    rows = [(one, device_standing(one, PEAKS)) for one in (measured(), measured("bfloat16"))]
+    _print(PEAKS, rows)
+    out = capsys.readouterr().out
+    assert out.startswith("cuda:0: A board\n")
+    assert "64 x 64 x 64: fp16 0.20\n" in out
+    assert "read and written: 100 GB a second" in out
+    assert "fp16         0.02    10.0%      0.4%    5.0000    0.5015   10.0%" in out
+    assert "no product in bf16 was measured" in out
+
+
+def test_rates_are_operations_and_bytes_over_the_time_of_one_launch() -> None:
+    """A clock that steps a second a look: ten launches between two looks take 0.1 s each.
+
+    2 x 4 x 8 x 16 operations in 0.1 s are 10,240 a second; 100 bytes read and written, 2,000.
+    """
+    found = device_here("cpu", [[4, 8, 16]], copied=100, seconds=2.0, clock=lambda: FAKE() / 1e9)
+    assert [each["precision"] for each in found["products"]] == ["fp32", "bf16", "fp16"]
+    assert [each["per_second"] for each in found["products"]] == pytest.approx([10_240.0] * 3)
+    assert found["copy_bytes_per_second"] == pytest.approx(2_000.0)
+
+
+FAKE = FakeClock(step_ns=1_000_000_000)
+
+
+def test_a_board_is_measured_in_a_process_of_its_own() -> None:
+    """Its words are the shapes and the device, and what it prints is what was found."""
+    heard: list[Sequence[str]] = []
+
+    def run(words: Sequence[str]) -> str:
+        heard.append(words)
+        return json.dumps(PEAKS)
+
+    found: dict[str, Any] = measure_device("cuda:1", [[1, 2, 3]], run=run)
+    assert found == PEAKS
+    assert heard[0][-2] == "baselines.hardware.device_peaks"
+    assert json.loads(heard[0][-1]) == {"shapes": [[1, 2, 3]], "device": "cuda:1"}

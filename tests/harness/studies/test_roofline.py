@@ -1,0 +1,180 @@
+"""The roofline: operations from shapes and lengths, shares of measured peaks, and what cannot be said."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from records import ROUNDS_MS, a_record, rounds
+
+from baselines.hardware.peaks import best_of, measure_cores, products_here
+from baselines.models.flops import work_facts, work_of
+from harness.analysis.compute_limit import operations_per_request
+from harness.common.errors import UsageError
+from harness.records.estimate import Unavailable
+from harness.records.record import PlacementFacts, Record, Spent
+from harness.studies.roofline import Standing, same_host, shapes_of, standing
+
+BERT_BASE = {
+    "model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "hidden_act": "gelu",
+}  # fmt: skip
+CORES = {
+    "1": {
+        "arithmetic": {
+            "int8": {"instruction": "vpdpbusd", "per_second": 400e9},
+            "fp32": {"instruction": "vfmadd", "per_second": 100e9},
+        },
+        "bytes_per_second": {"131072": 80e9},
+    }
+}
+
+
+def test_bert_bases_operations_are_those_of_its_layers() -> None:
+    """12 x (4 x 768 x 768 + 2 x 768 x 3072) weights, twice; and 12 x 4 x 768 for each pair of tokens.
+
+    At 133 tokens that is 22.6 + 0.65 = 23.2 GFLOP, as is usually quoted.
+    """
+    found = work_of(BERT_BASE)
+    assert found is not None
+    assert (found.weights, found.per_token, found.per_pair) == (84_934_656, 169_869_312, 36_864)
+    assert (found.per_token * 133 + found.per_pair * 133**2) / 1e9 == pytest.approx(23.2, abs=0.05)
+
+
+def test_pruned_heads_and_units_are_no_work() -> None:
+    """8 of 12 heads of 26 and half the units of one layer: each layer counts by what it has."""
+    pruned = {
+        "model_type": "bert", "hidden_size": 312, "num_hidden_layers": 2, "num_attention_heads": 12,
+        "intermediate_size": 1200, "hidden_act": "relu", "attention_head_size": 26,
+        "heads_per_layer": [8, 12], "ffn_per_layer": [600, 1200],
+    }  # fmt: skip
+    found = work_of(pruned)
+    assert found is not None
+    # 4 x 312 x 208 + 2 x 312 x 600 = 633,984 and 4 x 312 x 312 + 2 x 312 x 1200 = 1,138,176
+    assert found.weights == 633_984 + 1_138_176
+    assert found.per_pair == 4 * (208 + 312)
+
+
+def test_an_encoder_unlike_bert_has_no_count() -> None:
+    """Rather none than a wrong one."""
+    assert work_of({"model_type": "deberta-v2"}) is None
+    assert work_facts({"model_type": "deberta-v2"}) == {}
+
+
+def measured(
+    effective: dict[str, Any] | None = None, squares: int | None = 3_000, cpus: Sequence[int] = (0,)
+) -> Record:
+    """Return a record of 100 requests of 50 tokens in half a second, on one CPU."""
+    seen = tuple(
+        item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
+        for item in rounds(ROUNDS_MS)
+    )
+    said = {"work": {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32}, **(effective or {})}
+    placed = PlacementFacts(cpus=tuple(cpus), threads_requested=len(cpus), effective=said)
+    return a_record().model_copy(update={"rounds": seen, "placement": placed})
+
+
+def test_a_share_is_operations_over_time_and_peak() -> None:
+    """50 x 2,000,000 + 3,000 x 100 = 100.3 million a request, in 5 ms: 20.06 G/s, 5.0 % of 400 G/s."""
+    record = measured({"weights": "int8, per channel"})
+    assert operations_per_request(record) == 100_300_000
+    found = standing(record, CORES)
+    assert isinstance(found, Standing)
+    assert (found.precision, found.per_second) == ("int8", pytest.approx(20.06e9))
+    assert (found.of_int8, found.of_own) == (pytest.approx(0.05015), pytest.approx(0.05015))
+    assert found.least_seconds == pytest.approx(100_300_000 / 400e9)
+
+
+def test_layers_that_were_skipped_are_no_work() -> None:
+    """4 of 6 layers on average: two thirds of the operations."""
+    record = measured({"layers": 6}).model_copy(update={"spent": {"layers": Spent(mean=4.0)}})
+    assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
+
+
+def test_a_system_that_counts_its_operations_is_believed() -> None:
+    """Where tokens are dropped between layers, lengths and shape alone do not tell."""
+    record = measured({}).model_copy(
+        update={"spent": {"operations": Spent(mean=5e7), "tokens": Spent(mean=9)}}
+    )
+    assert operations_per_request(record) == 5e7
+
+
+def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
+    """20.06 of 100 G/s."""
+    found = standing(measured({"dtype": "float32"}), CORES)
+    assert isinstance(found, Standing)
+    assert (found.precision, found.of_own) == ("fp32", pytest.approx(0.2006))
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (measured(squares=None), "lengths"),
+        (measured({"work": None}), "how much arithmetic"),
+        (measured(cpus=(0, 1)), "peak of 2 threads"),
+    ],
+)
+def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
+    """It is unavailable, with the reason."""
+    found = standing(record, CORES)
+    assert isinstance(found, Unavailable)
+    assert reason in found.reason
+
+
+def test_products_are_those_of_the_models_at_the_length_that_was_asked() -> None:
+    """50 tokens a sequence, a width of 8 and 32 units; then the squares."""
+    assert shapes_of([measured()])[:3] == [[50, 8, 8], [50, 8, 32], [50, 32, 8]]
+    assert shapes_of([]) == [[256, 256, 256], [1024, 1024, 1024]]
+
+
+def test_peaks_of_another_machine_are_refused() -> None:
+    """A share of one machine's limit says nothing of another's run."""
+    with pytest.raises(UsageError, match="another machine"):
+        same_host([measured()], "f" * 64)
+
+
+def test_the_best_of_several_measurements_counts() -> None:
+    """Others on the machine only ever make it slower."""
+    slower = json.loads(json.dumps(CORES))
+    slower["1"]["arithmetic"]["int8"]["per_second"] = 300e9
+    slower["1"]["bytes_per_second"]["131072"] = 90e9
+    best = best_of([slower, CORES])
+    assert best["1"]["arithmetic"]["int8"]["per_second"] == 400e9
+    assert best["1"]["bytes_per_second"]["131072"] == 90e9
+
+
+def test_without_a_compiler_the_peaks_are_unavailable(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """What is missing, and how to name another."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert "no C compiler" in str(measure_cores([1]))
+
+
+def test_a_program_that_does_not_run_here_is_said() -> None:
+    """On a processor that it has no kernels for, say."""
+
+    def broken(words: Sequence[str]) -> str:
+        raise subprocess.CalledProcessError(4, list(words))
+
+    found = measure_cores([1], run=broken)
+    assert isinstance(found, str)
+
+
+def test_the_program_measures_something_on_this_machine() -> None:
+    """More than a hundred million operations a second, and int8 not below fp32: any CPU that has a kernel."""
+    found = measure_cores([1], seconds=0.01, repeats=1)
+    if "no C compiler" in str(found) or platform.machine() != "x86_64":
+        pytest.skip(str(found))
+    assert not isinstance(found, str), found
+    rates = {name: each["per_second"] for name, each in found["1"]["arithmetic"].items()}
+    assert all(rate > 1e8 for rate in rates.values())
+    assert all(rate > 1e7 for rate in found["1"]["bytes_per_second"].values())
+
+
+def test_products_are_timed_in_each_precision() -> None:
+    """One row a shape and precision."""
+    made = products_here([[4, 8, 8]], 1, seconds=0.001)
+    assert [each["precision"] for each in made] == ["fp32", "bf16", "int8"]
+    assert all(each["per_second"] > 0 for each in made)

@@ -1,0 +1,155 @@
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from harness.common.errors import MeasurementError, UsageError
+from harness.measurement.machine.git_revision import revision_of
+from harness.records.record import Revision
+from harness.studies.version_refs import Code, code_of, find_ref, run_installer, same_dependencies
+
+PROJECT = '[project]\nname = "fastformers-bench"\ndependencies = [{}]\n'
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Return a repository of two commits: `answer.py` says 1, then 2."""
+    root = tmp_path / "project"
+    root.mkdir()
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    for number in (1, 2):
+        (root / "answer.py").write_text(f"ANSWER = {number}\n")
+        (root / "pyproject.toml").write_text('[project]\nname = "nowhere-installed"\n')
+        git(root, "add", "-A")
+        git(root, "commit", "--quiet", "-m", str(number))
+    return root
+
+
+def silent(text: str) -> None:
+    del text
+
+
+def test_a_revision_is_named_with_what_has_changed_since(repository: Path) -> None:
+    """Twelve digits; dirty once a tracked file differs, not for a file that git does not know."""
+    commit = git(repository, "rev-parse", "HEAD")[:12]
+    assert revision_of(repository) == Revision(commit=commit, dirty=False)
+    (repository / "new.txt").write_text("x")
+    assert str(revision_of(repository)) == commit
+    (repository / "answer.py").write_text("ANSWER = 3\n")
+    assert str(revision_of(repository)) == f"{commit}-dirty"
+
+
+def test_a_folder_outside_a_repository_has_no_revision(tmp_path: Path) -> None:
+    """That is None, and no error."""
+    assert revision_of(tmp_path) is None
+
+
+def test_a_revision_is_checked_out_once_below_the_cache(repository: Path, tmp_path: Path) -> None:
+    """The code is that of the commit, not of the working folder, and stays for the next time."""
+    told: list[str] = []
+    ref = find_ref("HEAD~1", repository)
+    code = code_of(ref, tmp_path / "cache", told.append, "same")
+    assert (Path(code.source) / "answer.py").read_text() == "ANSWER = 1\n"
+    assert code.python == ""
+    assert code.revision == Revision(commit=git(repository, "rev-parse", "HEAD~1")[:12], dirty=False)
+    assert len(told) == 1
+    assert code_of(ref, tmp_path / "cache", told.append, "same") == code
+    assert len(told) == 1
+
+
+def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path) -> None:
+    """A model, a folder with code, an interpreter, a revision, the running program."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    kinds = {
+        "here": "here",
+        str(model): "model",
+        str(repository): "code",
+        sys.executable: "interpreter",
+        "main": "revision",
+        "HEAD~1": "revision",
+    }
+    assert {words: find_ref(words, repository).kind for words in kinds} == kinds
+    assert code_of(find_ref(sys.executable, repository), tmp_path, silent).python == sys.executable
+
+
+@pytest.mark.parametrize("words", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
+def test_what_names_nothing_is_refused(repository: Path, words: str) -> None:
+    """With the kinds of things that could be named; nothing that looks like an option reaches git."""
+    with pytest.raises(UsageError, match="is no git revision"):
+        find_ref(words, repository)
+
+
+def test_code_in_a_src_folder_is_found_there(tmp_path: Path) -> None:
+    """The module path is what an installation would make of it."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format(""))
+    code = code_of(find_ref(str(tmp_path), tmp_path), tmp_path / "cache", silent, "same")
+    assert code == Code(source=str(tmp_path / "src"))
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pretend that this distribution is installed with two dependencies and an extra."""
+    known = ["torch<2.14,>=2.6", "numpy>=2", "gt==1; extra == 'minilm'"]
+    answer: Callable[[str], list[str]] = lambda _name: known  # noqa: E731
+    monkeypatch.setattr("importlib.metadata.requires", answer)
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("declared", "same"),
+    [
+        ('"torch >= 2.6, < 2.14", "numpy>=2"', True),
+        ('"numpy>=2", "torch>=2.6,<2.14"', True),
+        ('"torch>=2.6,<2.15", "numpy>=2"', False),
+        ('"torch>=2.6,<2.14"', False),
+    ],
+)
+def test_dependencies_are_the_same_however_they_are_written(
+    tmp_path: Path, declared: str, same: bool
+) -> None:
+    """Order and blanks say nothing; a limit does."""
+    (tmp_path / "pyproject.toml").write_text(PROJECT.format(declared))
+    assert same_dependencies(tmp_path) is same
+
+
+def test_a_revision_with_other_dependencies_gets_an_environment_of_its_own(
+    repository: Path, tmp_path: Path
+) -> None:
+    """It is built once; its interpreter runs the code of the commit."""
+    steps: list[Sequence[str]] = []
+
+    def install(words: Sequence[str], ref: str) -> None:
+        del ref
+        steps.append(words)
+        (tmp_path / "cache" / "refs" / commit / "environment").mkdir(exist_ok=True)
+
+    commit = git(repository, "rev-parse", "main")[:12]
+    ref = find_ref("main", repository)
+    code = code_of(ref, tmp_path / "cache", silent, "auto", install)
+    environment = tmp_path / "cache" / "refs" / commit / "environment"
+    source = tmp_path / "cache" / "refs" / commit / "source"
+    assert code.python == str(environment / "bin" / "python")
+    assert code.source == str(source)
+    assert [words[1:3] for words in steps] == [["-m", "venv"], ["-m", "pip"]]
+    assert steps[1][-1] == str(source)
+    assert code_of(ref, tmp_path / "cache", silent, "auto", install) == code
+    assert len(steps) == 2
+
+
+def test_an_environment_that_cannot_be_built_is_no_regression() -> None:
+    """It says what the installer said last, and how to do without."""
+    with pytest.raises(MeasurementError, match="cannot be built: no such backend") as problem:
+        run_installer([sys.executable, "-c", "raise SystemExit('no such backend')"], "HEAD~1")
+    assert problem.value.exit_code == 4
+    assert "--environment same" in str(problem.value)

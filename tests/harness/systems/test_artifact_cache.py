@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from harness.common.errors import StoreError
+from harness.systems.artifact_cache import FolderCache, size_of
+
+
+def test_what_was_written_is_found_with_its_manifest(tmp_path: Path) -> None:
+    """And is absent before."""
+    cache = FolderCache(tmp_path)
+    assert cache.find("k") is None
+    with cache.writing("k") as folder:
+        (folder / "manifest.json").write_text('{"recipe": "r"}')
+        (folder / "model.bin").write_bytes(b"12345")
+    found = cache.find("k")
+    assert found is not None
+    assert found.manifest == {"recipe": "r"}
+    seal = (found.folder / "files.json").stat().st_size
+    assert size_of(found.folder) == len('{"recipe": "r"}') + 5 + seal
+    assert [artifact.key for artifact in cache.artifacts()] == ["k"]
+
+
+def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(tmp_path: Path) -> None:
+    """Neither under the key nor as a scratch folder."""
+    cache = FolderCache(tmp_path)
+
+    def interrupted() -> None:
+        with cache.writing("k") as folder:
+            (folder / "manifest.json").write_text("{}")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert cache.find("k") is None
+    assert list((tmp_path / "artifacts").iterdir()) == []
+
+
+def test_the_first_of_two_writers_wins_and_both_go_on(tmp_path: Path) -> None:
+    """They made the same thing: that is what a key means."""
+    cache = FolderCache(tmp_path)
+    with cache.writing("k") as slow:
+        (slow / "manifest.json").write_text('{"who": "slow"}')
+        with cache.writing("k") as fast:
+            (fast / "manifest.json").write_text('{"who": "fast"}')
+    found = cache.find("k")
+    assert found is not None
+    assert found.manifest == {"who": "fast"}
+
+
+def test_a_spoilt_artifact_counts_as_absent_and_is_made_again(tmp_path: Path) -> None:
+    """A manifest that is no JSON is what an old crash may have left."""
+    cache = FolderCache(tmp_path)
+    (tmp_path / "artifacts" / "k").mkdir(parents=True)
+    (tmp_path / "artifacts" / "k" / "manifest.json").write_text("{")
+    assert cache.find("k") is None
+    with cache.writing("k") as folder:
+        (folder / "manifest.json").write_text(json.dumps({"recipe": "again"}))
+    assert cache.find("k") is not None
+
+
+def test_a_cache_that_cannot_be_written_says_where_and_what_to_set(tmp_path: Path) -> None:
+    """A file in place of the folder stands for a full or read-only disk, for any user."""
+    (tmp_path / "file").write_text("")
+    cache = FolderCache(tmp_path / "file")
+    with pytest.raises(StoreError, match="BENCH_CACHE"), cache.writing("k"):
+        pass

@@ -1,0 +1,233 @@
+"""Scenario `server` against arithmetic by hand: who waits for whom is known to the nanosecond."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.measurement.energy.fake import FakeMeter
+from harness.measurement.timing.loop import window
+from harness.measurement.timing.server_loop import offered, sleep_ns
+from harness.systems.interface import Done, Predictions
+from harness.testing.clock import FakeClock
+from harness.workload.scenarios.server import arrivals, overloaded, passes_within, queue_grew
+
+MS = 1_000_000
+
+
+def nothing() -> Predictions:
+    return Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
+
+
+class Serving:
+    """Takes so long a call."""
+
+    def __init__(self, clock: FakeClock, service_ns: int) -> None:
+        self.clock, self.service_ns = clock, service_ns
+
+    def predict(self, asked: Sequence[Any]) -> Predictions:
+        del asked
+        self.clock.advance(self.service_ns)
+        return nothing()
+
+
+class Pooled:
+    """So many instances that answer what is submitted, in simulated time: `sleep` lets answers come.
+
+    Every other answer is told of in the reverse order in which the instances are numbered.
+    """
+
+    def __init__(self, clock: FakeClock, service_ns: int, instances: int) -> None:
+        self.clock, self.service_ns = clock, service_ns
+        self._free = [0] * instances
+        self._coming: list[tuple[int, Callable[[], None]]] = []
+        self.broken: Exception | None = None
+
+    def predict(self, asked: Sequence[Any]) -> Predictions:
+        raise AssertionError(asked)
+
+    def submit(self, asked: Sequence[Any], done: Done) -> None:
+        del asked
+        first = self._free.index(min(self._free))
+        end = max(self._free[first], self.clock.now_ns) + self.service_ns
+        self._free[first] = end
+        self._coming.append((end, lambda: done(self.broken or nothing())))
+
+    def sleep(self, nanoseconds: int) -> None:
+        until = self.clock.now_ns + nanoseconds
+        for end, tell in sorted(self._coming, key=lambda each: each[0]):
+            if end <= until:
+                self.clock.advance(end - self.clock.now_ns)
+                tell()
+        self._coming = [each for each in self._coming if each[0] > until]
+        self.clock.advance(until - self.clock.now_ns)
+
+
+def test_latency_counts_from_the_scheduled_arrival() -> None:
+    """Arrivals at 0, 10, 20 ms, each takes 15: answered at 15, 30, 45, so they waited 15, 20, 25 ms."""
+    clock = FakeClock(start_ns=7)
+    system = Serving(clock, 15 * MS)
+    timed = offered(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance)
+    (once,) = timed.passes
+    latencies = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
+    assert latencies == [15 * MS, 20 * MS, 25 * MS]
+    assert timed.end_ns - timed.begin_ns == 45 * MS
+    assert timed.late_ns == []
+
+
+def test_a_system_that_is_free_is_asked_when_the_request_arrives() -> None:
+    """Arrivals at 0, 10, 20 ms, each takes 4: nobody waits, and the window ends when a 4th would come."""
+    clock = FakeClock()
+    system = Serving(clock, 4 * MS)
+    seen = window(
+        lambda: offered(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance),
+        cpu_clock=clock,
+        meter=FakeMeter(20.0, clock),
+    )
+    assert seen.call_ns == (4 * MS,) * 3
+    assert seen.wall_ns == 30 * MS
+    assert seen.late_ns == (0, 0)
+    # 20 W for 30 ms are 0.6 J: the idle time between requests belongs to the load that was offered
+    assert seen.readings[0].microjoules == 600_000
+
+
+def test_waking_up_late_is_part_of_the_latency_and_is_told() -> None:
+    """Each sleep takes 1 ms too long: the second request is asked at 11, not 10, and answered at 15."""
+    clock = FakeClock()
+
+    def oversleep(nanoseconds: int) -> None:
+        clock.advance(nanoseconds + MS)
+
+    timed = offered(Serving(clock, 4 * MS), [()] * 2, [0, 10 * MS], 20 * MS, clock=clock, sleep=oversleep)
+    (once,) = timed.passes
+    assert once.ends[1] - once.begins[1] == 5 * MS
+    assert timed.late_ns == [MS]
+
+
+def test_submitted_requests_are_answered_side_by_side() -> None:
+    """Two instances, 15 ms a request, arrivals at 0, 10, 20 ms.
+
+    The first answers 0 to 15, the second 10 to 25, the first again 20 to 35: 15 ms each, nobody waits.
+    """
+    clock = FakeClock()
+    pool = Pooled(clock, 15 * MS, instances=2)
+    timed = offered(pool, [()] * 3, [0, 10 * MS, 20 * MS], 40 * MS, clock=clock, sleep=pool.sleep)
+    (once,) = timed.passes
+    assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [15 * MS] * 3
+    assert timed.end_ns - timed.begin_ns == 40 * MS
+
+
+def test_one_instance_makes_submitted_requests_wait() -> None:
+    """The same arrivals on one instance: 15, 20, 25 ms, as without submitting."""
+    clock = FakeClock()
+    pool = Pooled(clock, 15 * MS, instances=1)
+    timed = offered(pool, [()] * 3, [0, 10 * MS, 20 * MS], 50 * MS, clock=clock, sleep=pool.sleep)
+    (once,) = timed.passes
+    assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [
+        15 * MS,
+        20 * MS,
+        25 * MS,
+    ]
+
+
+def test_an_error_of_a_submitted_request_is_raised() -> None:
+    """It is never an answer."""
+    clock = FakeClock()
+    pool = Pooled(clock, MS, instances=1)
+    pool.broken = ValueError("it broke")
+    with pytest.raises(ValueError, match="it broke"):
+        offered(pool, [()], [0], 10 * MS, clock=clock, sleep=pool.sleep)
+
+
+def test_a_real_sleep_is_no_shorter_than_asked() -> None:
+    """On the clock that the worker uses."""
+    import time
+
+    begin = time.perf_counter_ns()
+    sleep_ns(2 * MS)
+    assert time.perf_counter_ns() - begin >= 2 * MS
+
+
+@settings(deadline=None)
+@given(
+    count=st.integers(1, 400),
+    rate=st.floats(0.01, 1e5, allow_nan=False),
+    seed=st.text(max_size=8),
+)
+def test_every_window_offers_exactly_the_rate(count: int, rate: float, seed: str) -> None:
+    """The first arrives at once, the others in order within the window, which lasts count / rate seconds."""
+    due, span = arrivals(count, rate, seed)
+    assert len(due) == count
+    assert due[0] == 0
+    assert due == sorted(due)
+    assert due[-1] <= span
+    assert span == round(count / rate * 1e9)
+    assert arrivals(count, rate, seed) == (due, span)
+
+
+def test_arrivals_are_poisson() -> None:
+    """Gaps of a Poisson process are exponential: their deviation is their mean, their median ln 2 of it."""
+    due, span = arrivals(20_000, 100.0, "7 0")
+    gaps = [later - earlier for earlier, later in zip(due, [*due[1:], span], strict=True)]
+    mean = statistics.mean(gaps)
+    assert mean == pytest.approx(10 * MS)
+    assert statistics.pstdev(gaps) == pytest.approx(mean, rel=0.05)
+    assert statistics.median(gaps) == pytest.approx(0.693 * mean, rel=0.05)
+    assert arrivals(20_000, 100.0, "7 1")[0] != due
+
+
+def test_without_a_rate_all_arrive_at_once() -> None:
+    """Which shows what a system can do at most."""
+    assert arrivals(3, 0.0, "") == ([0, 0, 0], 0)
+
+
+@pytest.mark.parametrize(
+    ("window_ms", "requests", "rate", "passes"),
+    # 32 requests at 100 a second take 0.32 s
+    [(0, 32, 100.0, 1), (320, 32, 100.0, 1), (321, 32, 100.0, 2), (1000, 32, 100.0, 4), (1000, 32, 0.0, 1)],
+)
+def test_a_window_at_a_rate_is_filled_with_whole_passes(
+    window_ms: int, requests: int, rate: float, passes: int
+) -> None:
+    """As many as it takes, at least one."""
+    assert passes_within(window_ms * MS, requests, rate) == passes
+
+
+def served(count: int, rate: float, service_ns: int, seed: str) -> tuple[float, list[int]]:
+    """Return the achieved rate and the latencies of one server that takes `service_ns` a request."""
+    clock = FakeClock()
+    due, span = arrivals(count, rate, seed)
+    timed = offered(Serving(clock, service_ns), [()] * count, due, span, clock=clock, sleep=clock.advance)
+    (once,) = timed.passes
+    latency = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
+    return 1e9 * count / (timed.end_ns - timed.begin_ns), latency
+
+
+@pytest.mark.parametrize(
+    ("rate", "behind"), [(10.0, False), (50.0, False), (80.0, False), (115.0, True), (300.0, True)]
+)
+def test_a_system_that_falls_behind_is_overloaded(rate: float, *, behind: bool) -> None:
+    """10 ms a request are 100 a second: 80 are borne, 115 are not."""
+    windows = [served(200, rate, 10 * MS, str(seed)) for seed in range(7)]
+    achieved = statistics.harmonic_mean([each for each, _ in windows])
+    assert overloaded(rate, achieved, [latency for _, latency in windows]) is behind
+
+
+def test_latencies_of_a_queue_are_those_of_theory() -> None:
+    """One server, 10 ms, 50 a second: half of the time it is busy.
+
+    Pollaczek and Khinchine: the mean wait is 0.5 * 10 / (2 * 0.5) = 5 ms, so the mean latency 15 ms.
+    """
+    latencies = [ns for seed in range(20) for ns in served(1000, 50.0, 10 * MS, str(seed))[1]]
+    assert statistics.mean(latencies) == pytest.approx(15 * MS, rel=0.03)
+
+
+def test_a_short_window_shows_no_growing_queue() -> None:
+    """Two latencies have no first and last third."""
+    assert not queue_grew([1, 100])
+    assert queue_grew([1, 2, 3, 4, 5, 6])
+    assert not queue_grew([5, 5, 5, 5, 5, 5])

@@ -1,0 +1,107 @@
+"""A forward pass recorded at fixed lengths: the right bucket, the plain answers, and only on CUDA."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from encoders import model_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sequences import sequence
+
+from baselines.encoding.batching import pad
+from baselines.models.classifier import runner
+from harness.common.errors import DeviceError, UsageError
+from harness.systems.interface import Placement
+from harness.workload.tasks import get_task
+from harness.workload.tasks.superglue.boolq import BOOLQ
+from optimized.batching.buckets import Buckets, Step, length_for, lengths_up_to
+from optimized.batching.cuda_graphs import VARIANTS
+
+BF16 = VARIANTS[0]
+
+
+@given(most=st.integers(1, 600), step=st.integers(1, 64), tokens=st.integers(1, 600))
+def test_every_length_has_the_smallest_bucket_that_holds_it(most: int, step: int, tokens: int) -> None:
+    """Multiples of the step, and the maximum length itself, which is the last."""
+    lengths = lengths_up_to(most, step)
+    assert list(lengths) == sorted(set(lengths))
+    assert lengths[-1] == most
+    found = length_for(min(tokens, most), lengths)
+    assert found in lengths
+    assert found - step < min(tokens, most) <= found
+
+
+def test_buckets_by_hand() -> None:
+    """40 tokens at most in steps of 16."""
+    lengths = lengths_up_to(40, 16)
+    assert lengths == (16, 32, 40)
+    assert [length_for(tokens, lengths) for tokens in (1, 16, 17, 32, 33, 40)] == [16, 16, 32, 32, 40, 40]
+
+
+class Recorder:
+    """Stands in for CUDA: does the pass again, and into the same tensor, as a graph does."""
+
+    def __init__(self) -> None:
+        self.replays = 0
+
+    def __call__(self, step: Step) -> Step:
+        logits = step()
+
+        def again() -> torch.Tensor:
+            self.replays += 1
+            logits.copy_(step())
+            return logits
+
+        return again
+
+
+@pytest.fixture(scope="module")
+def made() -> dict[tuple[str, str], tuple[Any, Buckets, Recorder]]:
+    """Return for each family and head a model, and its passes at 16, 32 and 40 tokens."""
+    found = {}
+    for family in ("bert", "roberta", "distilbert"):
+        for head in ("boolq", "wic", "copa"):
+            model, recorder = model_of(family, get_task(head)), Recorder()
+            found[family, head] = (model, Buckets(model, lengths_up_to(40, 16), recorder), recorder)
+    return found
+
+
+@given(lengths=st.lists(st.integers(2, 40), min_size=1, max_size=5), seed=st.integers(0, 99))
+@settings(max_examples=8, deadline=None)
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert"])
+@pytest.mark.parametrize("head", ["boolq", "wic", "copa"])
+def test_bucketed_answers_are_the_plain_ones_at_any_lengths(
+    made: dict[tuple[str, str], tuple[Any, Buckets, Recorder]],
+    family: str,
+    head: str,
+    lengths: list[int],
+    seed: int,
+) -> None:
+    """In float32, one replay a sequence; what an earlier one left in the static inputs does not count."""
+    model, buckets, recorder = made[family, head]
+    spans = get_task(head).head == "span"
+    sequences = [sequence(length, seed + at, spans=spans) for at, length in enumerate(lengths)]
+    before = recorder.replays
+    found = buckets.launch(pad(sequences, 0)).numpy()
+    assert recorder.replays - before == len(lengths)
+    expected = np.concatenate([runner(model)(pad([one], 0)) for one in sequences])
+    np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_graphs_are_refused_on_the_cpu_and_on_a_board_that_is_not_there(
+    boolq_folder: Path, tmp_path: Path
+) -> None:
+    """Before a weight is loaded; a step that holds nothing is refused before that."""
+    sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
+    artifact = BF16.prepare(BOOLQ, sources, tiny.SHORT, shop)
+    with pytest.raises(DeviceError, match="runs on CUDA only, not on cpu"):
+        BF16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    with pytest.raises(DeviceError, match="cuda:9 is not there"):
+        BF16.load(BOOLQ, artifact, Placement("cuda:9", (0,), 1), tiny.SHORT)
+    with pytest.raises(UsageError, match="hold nothing"):
+        replace(BF16, step=0).prepare(BOOLQ, sources, tiny.SHORT, shop)

@@ -1,0 +1,186 @@
+"""int8: the faster graph is kept because it was timed, and a broken one is refused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from baselines.engines.onnx.runtime import OnnxVariant
+from harness.common.errors import CheckpointError
+from harness.systems.interface import Predictions, Request, Sources, offsets_of
+from harness.workload.tasks.example import Example
+from harness.workload.tasks.superglue.boolq import BOOLQ
+from optimized.graphs.closeness import require_closeness
+from optimized.graphs.transforms import fuse, quantise
+from optimized.quantization.onnx_dynamic import Int8Variant
+from optimized.registry import variants
+
+
+@pytest.fixture(scope="module")
+def exported(boolq_folder: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Export the tiny checkpoint once; return the graph."""
+    shop = tiny.workshop(tmp_path_factory.mktemp("fp32"), lent=exported)
+    return OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder / "model.onnx"
+
+
+@pytest.mark.parametrize(("raw", "fused", "kept"), [(1.0, 2.0, "raw"), (2.0, 1.0, "fused")])
+def test_the_graph_with_the_lower_median_time_is_kept(
+    boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
+) -> None:
+    """Both times are in the manifest, one graph is on disk, and it answers much like fp32."""
+    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
+    artifact = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
+    manifest = artifact.manifest
+    assert manifest["seconds_per_request"] == {"raw": raw, "fused": fused}
+    assert (manifest["graph"], manifest["fused_nodes"] > 0) == (kept, kept == "fused")
+    assert manifest["fusion"]["Attention"] == 2, "one per layer"
+    assert [path.name for path in artifact.folder.glob("*.onnx")] == ["model.onnx"]
+    assert 0 < manifest["agreement"]["max_logit_difference"] <= manifest["agreement"]["bound"]
+    assert manifest["agreement"]["examples"] == 6
+    system = Int8Variant().load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    answered = system.predict(system.encode(tiny.examples(4)))
+    assert answered.logits.shape == (4, 2)
+    assert system.describe()["graph"] == kept
+
+
+def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
+    """int8 finds the graph of onnx-fp32, and the second preparation of each does nothing."""
+    shop = tiny.workshop(tmp_path, lent=exported)
+    sources = tiny.sources(boolq_folder)
+    parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
+    artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
+    assert shop.cache.made == [parent.key, artifact.key]  # type: ignore[attr-defined]
+    assert artifact.manifest["parents"] == [parent.key]
+    assert not Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
+
+
+def test_without_trial_examples_nothing_is_claimed(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
+    """No time and no agreement was measured, and the manifest says so."""
+    sources = Sources(tiny.checkpoint_of(boolq_folder))
+    manifest = (
+        Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
+    )
+    assert manifest["seconds_per_request"] == "unavailable, because there were no trial examples"
+    assert manifest["agreement"] == "unavailable, because there were no trial examples"
+    assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "not measured")
+
+
+def weights_of(graph: Path) -> list[Any]:
+    import onnx
+    from onnx import TensorProto, numpy_helper
+
+    tensors = onnx.load(str(graph)).graph.initializer
+    return [numpy_helper.to_array(tensor) for tensor in tensors if tensor.data_type == TensorProto.INT8]
+
+
+@pytest.mark.parametrize(("reduced", "largest"), [(True, 64), (False, 127)])
+def test_weights_use_7_bits_where_sums_would_overflow(
+    exported: Path, tmp_path: Path, reduced: bool, largest: int
+) -> None:
+    """Signed and per channel: each matrix product reaches the end of its range in some column."""
+    target = tmp_path / "int8.onnx"
+    quantise(exported, target, reduce_range=reduced)
+    matrices = [weight for weight in weights_of(target) if weight.ndim == 2]
+    # 2 layers with query, key, value, output and two of the feed-forward; the pooler; the classifier
+    assert len(matrices) == 14
+    assert all(np.abs(weight.astype(int)).max() == largest for weight in matrices)
+    # per channel: nearly every column, not only one, uses the whole range
+    assert all((np.abs(weight.astype(int)).max(axis=0) >= largest - 1).all() for weight in matrices)
+
+
+def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None:
+    """MPNet adds a bias of relative positions, which the optimiser's attention does not match."""
+    from transformers import MPNetConfig, MPNetForSequenceClassification
+
+    from baselines.models.transformers_settings import quiet_transformers
+
+    folder = tmp_path / "mpnet"
+    config = MPNetConfig(
+        vocab_size=len(tiny.vocabulary()), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=64, max_position_embeddings=66, pad_token_id=1, bos_token_id=2, eos_token_id=3,
+        id2label={0: "false", 1: "true"},
+    )  # fmt: skip
+    with quiet_transformers():
+        MPNetForSequenceClassification(config).save_pretrained(folder)
+    tiny.write_tokenizer(folder)
+    shop = tiny.workshop(tmp_path / "cache")
+    manifest = Int8Variant().prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, shop).manifest
+    assert manifest["fusion"].startswith("unavailable, because the optimiser knows no attention of mpnet")
+    assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "the only candidate")
+    assert manifest["agreement"]["equal_answers"] > 0
+
+
+def test_a_fused_graph_that_disagrees_is_no_candidate(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
+    """With no tolerance at all the fused graph is dropped, said so, and the raw one kept."""
+    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
+    strict = Int8Variant(fusion_tolerance=-1.0)
+    manifest = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
+    assert "graph disagrees with its source" in manifest["fusion"]
+    assert (manifest["graph"], manifest["seconds_per_request"]) == (
+        "raw", "not measured, because there is one graph",
+    )  # fmt: skip
+
+
+def test_fusing_counts_what_it_fused(exported: Path, tmp_path: Path) -> None:
+    """Two layers: two attentions, two GELUs, four normalisations with their residual, one embedding."""
+    found = fuse(exported, tmp_path / "fused.onnx", {"num_attention_heads": 2, "hidden_size": 32})
+    assert found == {
+        "EmbedLayerNormalization": 1, "Attention": 2, "BiasGelu": 2, "SkipLayerNormalization": 4,
+    }  # fmt: skip
+
+
+@dataclass
+class Says:
+    """A system that answers with given logits."""
+
+    logits: Any
+
+    def encode(self, examples: Sequence[Example]) -> list[Request]:
+        return [Request(example.id, ()) for example in examples]
+
+    def predict(self, requests: Sequence[Request]) -> Predictions:
+        return Predictions(np.array(self.logits, dtype=np.float32), offsets_of(requests))
+
+    def describe(self) -> Mapping[str, Any]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+def test_closeness_reports_the_worst_logit_and_the_share_of_equal_answers() -> None:
+    """Largest |fp32 logit| 4, so 2.0 is allowed; 1.5 is seen; one of two answers is the same."""
+    exact, rounded = Says([[4.0, -4.0], [0.0, 1.0]]), Says([[3.5, -4.0], [1.0, -0.5]])
+    found = require_closeness(BOOLQ, exact, rounded, tiny.examples(2))
+    assert found == {"examples": 2, "max_logit_difference": 1.5, "bound": 2.0, "equal_answers": 0.5}
+
+
+@pytest.mark.parametrize("broken", [2.5, np.nan])
+def test_a_broken_graph_is_refused(broken: float) -> None:
+    """A logit of 4 that comes out 2.5 lower, or as no number, is no rounding."""
+    exact, rounded = Says([[4.0, -4.0]]), Says([[4.0 - broken, -4.0]])
+    with pytest.raises(CheckpointError, match="too far from fp32"):
+        require_closeness(BOOLQ, exact, rounded, tiny.examples(1))
+
+
+def test_the_table_names_what_can_be_run() -> None:
+    """Names are what users type."""
+    names = [variant.name for variant in variants()]
+    assert names[:4] == ["onnx-fused", "native-int8", "onnx-int8", "onnx-int8-static"]
+    assert {"fastest", "onnx-exits", "onnx-exits-int8", "pytorch-bf16", "pytorch-packed-bf16"} <= set(names)
+    assert len(set(names)) == len(names)
+    assert all(len(variant.summary) < 100 for variant in variants())
+    # what every installation can run: the others need an extra, a GPU or a CPU with bfloat16
+    runnable = [
+        variant
+        for variant in variants()
+        if variant.name in ("onnx-fused", "onnx-int8", "onnx-int8-static", "fastest", "onnx-exits")
+    ]
+    assert all(variant.unavailable() is None for variant in runnable)

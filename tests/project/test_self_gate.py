@@ -1,0 +1,123 @@
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from devtools.self_gate import PLANTED, against_itself, in_ci, main, parent_of, planted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Answers:
+    """A gate that answers one exit code after another, and keeps what it was asked."""
+
+    def __init__(self, *codes: int) -> None:
+        self.codes, self.asked = list(codes), list[tuple[str, str]]()
+
+    def __call__(self, base: str, head: str, folder: Path, /, *words: str) -> int:
+        del folder, words
+        self.asked.append((base, head))
+        return self.codes.pop(0)
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    for name in ("one", "two"):
+        git(tmp_path, "commit", "-q", "--allow-empty", "-m", name)
+    return tmp_path
+
+
+def test_head_is_held_against_its_parent(history: Path) -> None:
+    """The commit before, and what is installed."""
+    gate = Answers(0)
+    assert in_ci(history, gate) == 0
+    assert gate.asked == [(git(history, "rev-parse", "HEAD~1"), "here")]
+
+
+def test_a_shallow_clone_and_a_folder_without_history_are_held_against_themselves(
+    history: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And say so."""
+    shallow, bare = tmp_path_factory.mktemp("shallow"), tmp_path_factory.mktemp("bare")
+    git(shallow, "clone", "-q", "--depth", "1", history.as_uri(), ".")
+    for folder in (shallow, bare):
+        gate = Answers(0)
+        assert parent_of(folder) is None
+        assert in_ci(folder, gate) == 0
+        assert gate.asked == [("here", "here")]
+        assert "no parent commit" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("codes", "ends"), [((6,), 0), ((3, 3), 3), ((3, 0), 0), ((3, 6), 0), ((4, 0), 0), ((4, 4), 4), ((5,), 5)]
+)
+def test_noise_passes_and_a_regression_fails_when_it_shows_twice(
+    history: Path, codes: Sequence[int], ends: int
+) -> None:
+    """A parent that cannot be measured is no failure of head; a head that cannot be is one."""
+    gate = Answers(*codes)
+    assert in_ci(history, gate) == ends
+    assert gate.codes == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "ends"), [((0, 6, 3, 3), 0), ((0, 3, 3, 3), 1), ((0, 0, 0, 3), 1), ((0, 4, 3, 3), 1)]
+)
+def test_passes_against_itself_find_nothing_and_what_is_planted_is_found(
+    codes: Sequence[int], ends: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two passes, then what is slower, then what is wrong."""
+    assert against_itself(2, ROOT, Answers(*codes)) == ends
+    assert "Against itself: " in capsys.readouterr().out
+
+
+def test_help_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    """And nothing is measured."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "usage: python -m devtools.self_gate [-h] [PASSES]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["often"], ["0"], ["-3"], ["2", "3"]])
+def test_what_is_no_number_of_passes_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """By one message, and exit code 2."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len([line for line in err.splitlines() if ": error: " in line]) == 1
+
+
+@pytest.mark.parametrize(("name", "shown"), [(name, at == 1) for at, name in enumerate(PLANTED)])
+def test_what_is_planted_is_in_the_adapter_that_engines_share(tmp_path: Path, name: str, shown: bool) -> None:
+    """Of requests of 1, 2 and 3 tokens one is answered by the opposite, or none."""
+    copy = planted(ROOT, tmp_path / "copy", PLANTED[name])
+    program = (
+        "import numpy as np\n"
+        "from baselines.engines.adapter import Adapter\n"
+        "from harness.systems.interface import EncodedSequence, Predictions, Request\n"
+        "class Batching:\n"
+        "    def begin(self, requests, run):\n"
+        "        return lambda: Predictions(np.array([[1.0, -1.0]] * 3, np.float32), np.arange(4))\n"
+        "adapter = Adapter(None, None, Batching())\n"
+        "ids = [np.ones(count, int) for count in (1, 2, 3)]\n"
+        "requests = [Request('', (EncodedSequence(each, each),)) for each in ids]\n"
+        "print(adapter.predict(requests).logits[:, 0].tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(copy)!r})\n{program}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == str([1.0, 1.0, -1.0 if shown else 1.0])

@@ -1,0 +1,489 @@
+import json
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from records import (
+    LADDER,
+    a_failure,
+    a_ladder,
+    a_percentile,
+    a_quality,
+    a_record,
+    a_rung,
+    a_step,
+    an_accuracy,
+    ladder_words,
+    three_variants,
+)
+
+import reports
+from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.quality_change import QualityChange
+from harness.analysis.statistics.ratios import Ratio
+from harness.common.errors import StoreError, UsageError
+from harness.records.estimate import Estimate, Unavailable
+from harness.records.record import ArtifactFacts, PlacementFacts, Record
+from harness.workload.tasks import get_task
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.custom import custom_task, definition_of
+from harness.workload.tasks.example import Example
+from reports.documents.ladder import Ladder, as_json, as_markdown, as_rows, as_text, ladder_of
+from reports.layout.table_model import Cell, Table
+from reports.tables.ladder import ladder_tables
+from reports.values.preparation import BreakEven
+from reports.values.prices import Price
+
+PAPERS = (
+    {"time_s": 734.35, "cumulative": 1.0, "quality": 74.01},
+    {"time_s": 209.29, "cumulative": 3.51, "quality": 74.01},
+)
+
+
+def the_ladder(records: Sequence[Record], **more: Any) -> Ladder:
+    ladder = ladder_of(records, **more)
+    assert ladder is not None
+    return ladder
+
+
+@cache
+def plain() -> Ladder:
+    """Return `LADDER` as it is: an estimate takes milliseconds, and there are many in a ladder."""
+    return the_ladder(a_ladder())
+
+
+def replaced(records: Sequence[Record], *others: Record) -> list[Record]:
+    """Put these records in the places of those of the same cell."""
+    by_cell = {(each.cell.variant, each.cell.scenario): each for each in others}
+    return [by_cell.get((each.cell.variant, each.cell.scenario), each) for each in records]
+
+
+def column(ladder: Ladder, heading: str) -> list[Cell]:
+    found = [
+        [row[at] for row in table.rows]
+        for table in ladder_tables(ladder)
+        for at, each in enumerate(table.columns)
+        if each.heading == heading
+    ]
+    (cells,) = found
+    return cells
+
+
+def table_with(ladder: Ladder, heading: str) -> Table:
+    return next(
+        table for table in ladder_tables(ladder) if heading in [each.heading for each in table.columns]
+    )
+
+
+def why(ladder: Ladder, heading: str, row: int) -> str:
+    note = column(ladder, heading)[row].note
+    assert note is not None
+    return table_with(ladder, heading).notes[note - 1]
+
+
+def test_records_of_no_ladder_are_none() -> None:
+    """Nor is an empty list one."""
+    assert ladder_of(three_variants()) is None
+    assert ladder_of([]) is None
+
+
+def test_steps_are_over_the_rung_built_on_and_cumulative_ones_over_the_first() -> None:
+    """20, 10, 2, 1 and 0.5 ms: steps of 2, 5, 2 and 2, which make 2, 10, 20 and 40; energy likewise."""
+    rungs = plain().rungs
+    for gains in ([rung.speedup for rung in rungs], [rung.energy_reduction for rung in rungs]):
+        steps = [gain.step.value for gain in gains if isinstance(gain.step, Ratio)]
+        cumulative = [gain.cumulative.value for gain in gains if isinstance(gain.cumulative, Ratio)]
+        assert steps == pytest.approx([1, 2, 5, 2, 2])
+        assert cumulative == pytest.approx([1, 2, 10, 20, 40])
+
+
+def test_rungs_that_build_on_one_rung_are_alternatives() -> None:
+    """Both over int8: 2 over it for the one, and 1 / 2 for the slower other; 40 and 10 over the first."""
+    other = {"name": "distilled-again", "over": "int8"}
+    words = ladder_words([*LADDER, other])
+    records = [*a_ladder(configuration=words), a_rung("distilled-again", wall_ms=(200.0,) * 7)]
+    gain = the_ladder(records).rungs[-1].speedup
+    assert isinstance(gain.step, Ratio)
+    assert isinstance(gain.cumulative, Ratio)
+    assert (gain.step.value, gain.cumulative.value) == pytest.approx((0.5, 10))
+    assert gain.step.over == "int8"
+
+
+def test_the_time_the_energy_and_the_cost_of_a_request() -> None:
+    """1 ms at 20 W: 0.02 J; 1 ms x 100 million = 27.78 hours, at 0.677 USD 18.81 USD, at 3.6 USD 100."""
+    int8 = plain().rungs[3]
+    assert isinstance(int8.time, Estimate)
+    assert isinstance(int8.energy, Energy)
+    assert isinstance(int8.usd, Estimate)
+    assert int8.time.value == 1e6
+    assert int8.energy.microjoules.value == 20_000
+    assert int8.usd.value == pytest.approx(18.8056, abs=1e-4)
+    own = the_ladder(a_ladder(), price=Price(3.6, "a test")).rungs[3]
+    assert isinstance(own.usd, Estimate)
+    assert own.usd.value == pytest.approx(100)
+
+
+def test_break_even_is_what_preparation_took_over_what_a_request_saves() -> None:
+    """Distilled: 3,600 s / 18 ms and 72,000 J / 0.36 J; with int8's 10 s: 3,610 s / 19 ms, 72,200 J / 0.38 J.
+
+    In the last rung the distillation counts once though two steps hold it: 3,610 s / 19.5 ms = 185,128.2.
+    """
+    rungs = plain().rungs
+    assert [rung.spent.seconds for rung in rungs] == [0, 0, 3600, 3610, 3610]
+    pays = [BreakEven(each) for each in (0, 200_000, 190_000, 185_129)]
+    assert [rung.pays_energy for rung in rungs[1:]] == pays
+    assert [rung.pays_money for rung in rungs[1:]] == pays
+
+
+def test_joules_and_money_may_pay_at_different_times() -> None:
+    """A preparation at 200 W: ten times the joules, 720,000 / 0.36, in the same 3,600 s."""
+    steps = [a_step("distil", 3600.0, 720_000.0)]
+    artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
+    rung = the_ladder(replaced(a_ladder(), a_rung("distilled", artifact=artifact))).rungs[2]
+    assert (rung.pays_energy, rung.pays_money) == (BreakEven(2_000_000), BreakEven(200_000))
+
+
+def test_a_rung_that_saves_nothing_never_pays() -> None:
+    """30 ms a request where the first takes 20, at the same power."""
+    records = replaced(a_ladder(), a_rung("int8", wall_ms=(3000.0,) * 7))
+    ladder = the_ladder(records)
+    assert column(ladder, "break-even, energy")[3] == Cell("never")
+    assert column(ladder, "break-even, money")[3] == Cell("never")
+
+
+def test_modelled_preparation_is_not_set_against_measured_requests() -> None:
+    """Refused by name; in money it pays all the same."""
+    steps = [a_step("distil", 3600.0, grade="modelled")]
+    artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
+    ladder = the_ladder(replaced(a_ladder(), a_rung("distilled", artifact=artifact)))
+    assert "grade of the energy differs" in why(ladder, "break-even, energy", 2)
+    assert why(ladder, "preparation, J", 2) == "modelled"
+    assert column(ladder, "break-even, money")[2] == Cell("200,000")
+
+
+def test_each_system_says_how_it_ran() -> None:
+    """Instances x threads, and how many requests it took at a time."""
+    ladder = plain()
+    assert [cell.text for cell in column(ladder, "instances x threads")] == [*["1 x 2"] * 4, "2 x 1"]
+    assert [cell.text for cell in column(ladder, "batch")] == ["1", "16", "16", "16", "16"]
+    placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"threads": 2})
+    silent = the_ladder(replaced(a_ladder(), a_rung("int8", placement=placement)))
+    assert why(silent, "batch", 3) == "because its system does not say."
+
+
+def test_latency_is_that_of_single_stream() -> None:
+    """Offline has none; where a rung was not asked one by one, its note says so."""
+    records = [
+        each
+        for each in a_ladder()
+        if (each.cell.variant, each.cell.scenario)[0] != "int8" or (each.cell.scenario == "offline")
+    ]
+    ladder = the_ladder(records)
+    assert column(ladder, "p50 ms")[0] == Cell("20.0", "[19.6, 20.4]")
+    assert column(ladder, "p90 ms")[0] == Cell("30.0", "[29.4, 30.6]")
+    assert why(ladder, "p50 ms", 3) == "because int8 was not measured in single-stream in this run."
+    assert column(ladder, "ms/request")[3].text == "1.00"
+
+
+def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
+    """As in every table; the doubt says which scenario it is about."""
+    latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
+    ladder = the_ladder(replaced(a_ladder(), a_rung("int8", "single-stream", latency=latency)))
+    assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, have 56."
+    (doubt,) = ladder_tables(ladder)[-1].doubts
+    assert doubt.sentences == ("In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",)
+
+
+def test_a_rung_that_was_not_measured_keeps_its_row() -> None:
+    """And the step from it is absent, while the one over the first is not."""
+    records = [each for each in a_ladder() if each.cell.variant != "int8"]
+    ladder = the_ladder(records)
+    assert len(ladder.rungs) == 5
+    because = "because int8 was not measured offline in this run."
+    assert why(ladder, "ms/request", 3) == because
+    assert why(ladder, "speed-up, step", 4) == because
+    assert column(ladder, "speed-up, cumulative")[4] == Cell("40.0x", "[40.0, 40.0]")
+
+
+def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
+    """What ran says failed, with one note a table; what was prepared before is known."""
+    broken = a_failure("int8").model_copy(
+        update={
+            "cell": a_rung("int8").cell,
+            "configuration": ladder_words(),
+            "artifact": a_rung("int8").artifact,
+        }
+    )
+    ladder = the_ladder(replaced(a_ladder(), broken))
+    assert column(ladder, "ms/request")[3] == Cell("failed", note=1)
+    assert why(ladder, "speed-up, step", 3).startswith("int8 failed: the process ran out of memory.")
+    assert why(ladder, "speed-up, step", 4).startswith("because int8 failed")
+    assert column(ladder, "preparation, s")[3] == Cell("3,610")
+    assert column(ladder, "disk MiB")[3] == Cell("4.00")
+    assert column(ladder, "break-even, money")[3].text == "failed"
+    assert "cell-failed" in [doubt.code for doubt in ladder_tables(ladder)[-1].doubts]
+
+
+def test_a_baseline_that_failed_leaves_nothing_to_compare_with() -> None:
+    """The other rungs' own figures stand."""
+    broken = a_failure("fixed").model_copy(
+        update={"cell": a_rung("fixed").cell, "configuration": ladder_words()}
+    )
+    ladder = the_ladder(replaced(a_ladder(), broken))
+    assert column(ladder, "speed-up, cumulative")[0].text == "failed"
+    assert why(ladder, "speed-up, cumulative", 4).startswith("because fixed failed")
+    assert why(ladder, "break-even, money", 4).startswith("because fixed failed")
+    assert column(ladder, "speed-up, step")[4] == Cell("2.00x", "[2.00, 2.00]")
+
+
+def test_a_partial_rung_says_so_in_its_name() -> None:
+    """What rests on fewer rounds than planned."""
+    failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
+    partial = a_rung("int8", wall_ms=(100.0,) * 4, status="partial", failure=failure, rounds_planned=7)
+    ladder = the_ladder(replaced(a_ladder(), partial))
+    assert column(ladder, "ms/request")[3].text == "1.00"
+    assert ladder_tables(ladder)[1].rows[3][0].text == "int8 (partial)"
+
+
+def test_untrained_shapes_have_no_quality_and_one_note_for_all() -> None:
+    """Speed and energy only."""
+    ladder = the_ladder(a_ladder(quality=a_quality(metrics={}, unavailable="the model is untrained")))
+    assert {cell.text for cell in column(ladder, "accuracy")} == {"n/a"}
+    assert {cell.text for cell in column(ladder, "change, points")} == {"n/a"}
+    assert table_with(ladder, "accuracy").notes == ("because the model is untrained.",)
+
+
+def test_without_a_meter_energy_is_absent_with_one_reason() -> None:
+    """In every column, and in when the joules of preparation are saved."""
+    ladder = the_ladder(a_ladder(joules=(None,) * 7))
+    assert table_with(ladder, "energy reduction, step").notes == (
+        "because package-0: permission was denied.",
+    )
+    assert why(ladder, "break-even, energy", 2) == "because package-0: permission was denied."
+    assert column(ladder, "break-even, money")[2] == Cell("200,000")
+
+
+def test_modelled_joules_are_called_so_in_every_heading() -> None:
+    """Also those of preparation."""
+    steps = [a_step("distil", 3600.0, grade="modelled")]
+    artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
+    tables = ladder_tables(the_ladder(a_ladder(reading={"grade": "modelled"}, artifact=artifact)))
+    assert [each.heading for each in tables[2].columns[1:]] == [
+        "mJ/request, modelled",
+        "modelled energy reduction, step",
+        "modelled energy reduction, cumulative",
+    ]
+    assert tables[2].title == "Energy, offline, modelled"
+    assert tables[2].remarks == ("Joules are modelled: CPU time in other units.",)
+    assert tables[6].columns[2].heading == "preparation, J, modelled"
+
+
+def scored(value: float) -> dict[str, Any]:
+    return {"quality": a_quality(metrics={"accuracy": an_accuracy(value, value - 0.02, value + 0.02)})}
+
+
+def counts_of(right: int, task: Task | None = None, answers: tuple[str, str] = ("true", "false")) -> Any:
+    """Return the counts of 100 answers, of which so many are right, by example."""
+    examples = [Example(str(at), (), answers[:1]) for at in range(100)]
+    given = [answers[0]] * right + [answers[1]] * (100 - right)
+    return (task or get_task("boolq")).scoring.by_cluster(examples, given)
+
+
+def test_quality_changes_are_paired_by_example_where_the_samples_are_there() -> None:
+    """80 right answers and 78 of them: -2 points and never above 0; unpaired, the interval is wider."""
+    records = replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
+    rights = {"int8": 78}
+    paired = the_ladder(records, counts=lambda record: counts_of(rights.get(record.cell.variant, 80)))
+    alone = the_ladder(records).rungs[3].quality_change
+    change = paired.rungs[3].quality_change
+    assert isinstance(change, QualityChange)
+    assert isinstance(alone, QualityChange)
+    assert (change.paired, alone.paired) == (True, False)
+    assert change.points.value == pytest.approx(-2)
+    assert change.points.high <= 0 < alone.points.high
+    assert column(paired, "change, points")[3].text.startswith("-2.0")
+    assert column(paired, "change, points")[3].note is None
+    assert why(the_ladder(records), "change, points", 3).startswith("unpaired")
+    assert "paired by example" in table_with(paired, "change, points").remarks[0]
+
+
+def test_counts_of_other_examples_are_not_paired() -> None:
+    """Not as many rows: the intervals are combined as if unpaired, and the note says so."""
+    records = replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
+
+    def counts(record: Record) -> Any:
+        return counts_of(80)[:50] if record.cell.variant == "int8" else counts_of(80)
+
+    change = the_ladder(records, counts=counts).rungs[3].quality_change
+    assert isinstance(change, QualityChange)
+    assert not change.paired
+
+
+def test_a_custom_task_is_scored_by_its_own_definition() -> None:
+    """Labels and metric are in the configuration."""
+    custom = {"text": "t", "label": "l", "labels": ["no", "yes"], "metric": "accuracy", "held_out": None}
+    records = [
+        each.model_copy(
+            update={
+                "cell": each.cell.model_copy(update={"task": "custom"}),
+                "configuration": {**each.configuration, "custom": custom},
+            }
+        )
+        for each in replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
+    ]
+    task = custom_task(definition_of({"labels": custom["labels"], "metric": "accuracy"}))
+    rights = {"int8": 78}
+
+    def counts(record: Record) -> Any:
+        return counts_of(rights.get(record.cell.variant, 80), task, ("yes", "no"))
+
+    change = the_ladder(records, counts=counts).rungs[3].quality_change
+    assert isinstance(change, QualityChange)
+    assert change.paired
+    assert change.points.value == pytest.approx(-2)
+
+
+def test_equal_answers_are_no_change_and_a_gain_has_its_sign() -> None:
+    """Equal hashes; +2 points; the first rung is what all are counted from."""
+    same = a_quality(metrics={"accuracy": an_accuracy(0.8, 0.78, 0.82)}, answers_sha256="9" * 64)
+    records = replaced(a_ladder(quality=same), a_rung("int8", **scored(0.82)))
+    cells = column(the_ladder(records), "change, points")
+    assert cells[0] == Cell("0 (baseline)")
+    assert (cells[1].text, cells[1].interval) == ("0", "[0, 0]")
+    assert why(the_ladder(records), "change, points", 1) == "both gave the same answers."
+    assert cells[3].text == "+2.0"
+
+
+def test_the_papers_own_figures_stand_beside_and_are_marked() -> None:
+    """734.35 s / 3,270 = 224.6 ms; 4,223 USD; a rung that the paper lacks says so."""
+    rungs = [
+        {**rung, "reference": PAPERS[at] if at < len(PAPERS) else None} for at, rung in enumerate(LADDER)
+    ]
+    ladder = the_ladder(a_ladder(configuration=ladder_words(rungs)), price=Price(10.0, "a test"))
+    assert [cell.text for cell in column(ladder, "paper, ms/request")] == ["225", "64.0", *["n/a"] * 3]
+    assert [cell.text for cell in column(ladder, "paper, cumulative")][:2] == ["1.00x", "3.51x"]
+    assert column(ladder, "paper, accuracy")[0] == Cell("74.01 %")
+    assert [cell.text for cell in column(ladder, "paper, USD/100M")][:2] == ["4,223", "1,204"]
+    assert why(ladder, "paper, cumulative", 2) == "because the paper has no such rung."
+    assert any("not measured here" in remark for remark in table_with(ladder, "ms/request").remarks)
+    assert "paper: its times at its own 0.677 USD an hour." in table_with(ladder, "USD/100M").remarks
+
+
+def test_without_reference_there_is_no_word_of_the_paper() -> None:
+    """A user's own ladder has none."""
+    tables = ladder_tables(plain())
+    assert not [each.heading for table in tables for each in table.columns if "paper" in each.heading]
+
+
+def test_the_price_stands_in_the_heading_with_its_source() -> None:
+    """The default by name, the user's own as theirs."""
+    assert "at 0.677 USD an hour (Azure F16s_v2" in ladder_tables(plain())[5].title
+    shown = reports.render_records(a_ladder(), "markdown", price=1.25)
+    assert "at 1.25 USD an hour (--price-per-hour)" in shown
+    assert "x 100 million / 3,600 x 1.25," in shown
+    with pytest.raises(UsageError):
+        reports.render_records(a_ladder(), "text", price=-1.0)
+
+
+def test_unlike_rungs_are_refused_by_name() -> None:
+    """Another seed is another sample: no ratio, and its reason as a note."""
+    ladder = the_ladder(replaced(a_ladder(), a_rung("int8", seed=1)))
+    gain = ladder.rungs[3].speedup
+    assert isinstance(gain.step, Refused)
+    assert why(ladder, "speed-up, step", 3) == "because the seed differs: 1 and 0."
+    assert why(ladder, "break-even, money", 3) == "because the seed differs: 1 and 0."
+
+
+def test_a_system_that_does_not_read_its_input_is_no_faster_model() -> None:
+    """As in the plain tables."""
+    placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"reads_input": False})
+    ladder = the_ladder(replaced(a_ladder(), a_rung("int8", placement=placement)))
+    assert why(ladder, "speed-up, step", 3).startswith("because int8 does not read its input")
+
+
+def test_for_machines_rungs_are_unrounded_and_in_base_units() -> None:
+    """And what is absent says because."""
+    ladder = the_ladder([each for each in a_ladder() if each.cell.scenario == "offline"])
+    found = json.loads(as_json(ladder), parse_constant=pytest.fail)
+    assert found == as_rows(ladder)
+    assert found["ladder"] == "fastformers"
+    assert found["run"] == "r1"
+    assert found["price"]["usd_per_hour"] == 0.677
+    row = found["rungs"][3]
+    assert row["rung"] == "int8"
+    assert row["over"] == "distilled"
+    assert row["time_per_request_ns"]["value"] == 1e6
+    assert row["speedup"]["step"]["value"] == 2
+    assert row["speedup"]["cumulative"]["verdict"] == "faster"
+    assert row["joules_per_request"]["value"] == pytest.approx(0.02)
+    assert row["usd_per_100m_requests"]["value"] == pytest.approx(18.8056, abs=1e-4)
+    assert row["preparation"] == {"seconds": 3610, "joules": {"value": 72_200, "grade": "measured"}}
+    assert row["break_even_requests"] == {"energy": 190_000, "money": 190_000}
+    assert row["latency_ns"]["p50"] == {
+        "unavailable": "because int8 was not measured in single-stream in this run"
+    }
+    assert row["disk_bytes"] == 4 * 2**20
+    assert row["paper"] is None
+
+
+def test_a_report_shows_ladders_first_and_plain_tables_for_what_is_no_rung() -> None:
+    """Of two runs, one a ladder's; machines get the plain rows of all besides."""
+    records = [a_record(run="r0"), *a_ladder()]
+    ladder = plain()
+    text = reports.render_records(records, "text", width=120)
+    assert text.startswith(as_text(ladder, width=120))
+    assert text.count("What was measured") == 2
+    markdown = reports.render_records(records, "markdown")
+    assert markdown == as_markdown(ladder) + "\n" + reports.as_markdown([records[0]])
+    found = json.loads(reports.render_records(records, "json"))
+    assert found["ladders"] == [as_rows(ladder)]
+    assert len(found["rows"]) == 11
+    assert reports.render_records(a_ladder(), "text", width=120) == as_text(ladder, width=120)
+
+
+def test_two_ladder_runs_are_two_ladders() -> None:
+    """Never joined."""
+    shown = reports.render_records([*a_ladder(), *a_ladder(run="r2")], "json")
+    assert [each["run"] for each in json.loads(shown)["ladders"]] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize(
+    "words", [{}, {"name": "x", "rungs": []}, {"name": "x", "rungs": [{"over": "y"}]}, 3]
+)
+def test_a_ladder_that_cannot_be_read_is_an_error_that_says_where(words: Any) -> None:
+    """Not a plain table in disguise."""
+    with pytest.raises(StoreError, match="r1, boolq-fixed-offline: the record's ladder cannot be read"):
+        ladder_of([a_rung("fixed", configuration={"ladder": words})])
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_whatever_a_rung_is_called_it_is_shown_and_not_obeyed(name: str, about: str) -> None:
+    """Printable text only; in Markdown, every row of a table has its cells."""
+    words = ladder_words([{"name": f"v{name}", "about": about}, {"name": "b|*", "over": f"v{name}"}])
+    records = [a_rung(f"v{name}", configuration=words), a_rung("b|*", configuration=words)]
+    text = as_text(the_ladder(records), width=100)
+    assert all(char.isprintable() for line in text.split("\n") for char in line)
+    for block in as_markdown(the_ladder(records)).split("\n\n"):
+        rows = [line for line in block.split("\n") if line.startswith("| ")]
+        assert len({row.replace("\\\\", "").replace("\\|", "").count("|") for row in rows}) <= 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Long words of what a rung is take several lines."""
+    rungs = [{**rung, "about": "a long tale of what it is " * 5} for rung in LADDER]
+    shown = as_text(the_ladder(a_ladder(configuration=ladder_words(rungs))), width=width)
+    assert max(map(len, shown.splitlines())) <= width
+
+
+def test_a_ladder_of_which_only_single_requests_were_measured_is_still_a_ladder() -> None:
+    """Its latencies stand, everything else says why not."""
+    ladder = the_ladder([each for each in a_ladder() if each.cell.scenario == "single-stream"])
+    assert column(ladder, "p50 ms")[3].text == "1.00"
+    assert isinstance(ladder.rungs[3].time, Unavailable)
+    assert "fixed" in as_text(ladder)

@@ -1,0 +1,122 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from records import a_failure, a_percentile, a_quality, a_record, three_variants
+
+import reports
+from harness.analysis.statistics.ratios import Ratio
+from harness.common.errors import UsageError
+from reports.render.json_values import as_value
+
+ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one process"
+
+
+def rows_of(*records: Any) -> list[dict[str, Any]]:
+    report = json.loads(reports.as_json(records), parse_constant=pytest.fail)
+    assert report["schema_version"] == 1
+    rows: list[dict[str, Any]] = report["rows"]
+    return rows
+
+
+def test_ratios_stand_under_the_reference_they_are_over() -> None:
+    """5 times the baseline, with interval, level, method, count and verdict."""
+    row = rows_of(*three_variants())[2]
+    five = {"value": 5.0, "low": 5.0, "high": 5.0, "confidence": 0.95, "method": ONE_PROCESS, "count": 7}
+    five["launches"] = 1
+    # log 5 over the 1 % that processes may differ by, in Student's t of 7 rounds
+    five["p"] = row["speedup"]["over"]["pytorch-fixed"]["p"]
+    assert five["p"] == pytest.approx(3.1e-11, rel=0.01)
+    assert row["variant"] == "onnx-int8"
+    assert row["speedup"]["over"]["pytorch-fixed"] == {**five, "verdict": "faster"}
+    energy = row["energy_reduction"]
+    assert energy["grade"] == "measured"
+    assert energy["over"]["pytorch-fixed"] == pytest.approx(
+        {**five, "method": f"{ONE_PROCESS}, widened by the meter's resolution", "verdict": "less energy"}
+    )
+
+
+def test_what_a_verdict_looked_at_stands_with_the_ratio() -> None:
+    """The ratio of totals holds no change; the typical request is told apart."""
+    found = Ratio(1.0, 0.9, 1.1, 0.95, "m", 22, "t", "speed-up", p=1e-6, typical=(1.05, 1.04, 1.06))
+    words = as_value(found)
+    assert words["typical"] == {"value": 1.05, "low": 1.04, "high": 1.06}
+    assert (words["value"], words["verdict"]) == (1.0, "faster")
+
+
+def test_numbers_are_unrounded_and_in_base_units() -> None:
+    """Nanoseconds, joules, bytes, requests per second."""
+    row = rows_of(a_record(wall_ms=(333.0,) * 7))[0]
+    assert row["time_per_request_ns"]["value"] == 3_330_000
+    assert row["throughput_per_s"]["value"] == pytest.approx(300.3003)
+    assert row["joules_per_request"]["value"] == pytest.approx(0.0666)
+    assert {name: row["joules_per_request"][name] for name in ("grade", "scope", "source")} == {
+        "grade": "measured",
+        "scope": "package",
+        "source": "powercap",
+    }
+    assert row["peak_memory_bytes"] == 600 * 2**20
+    assert row["quality"]["accuracy"]["low"] == 0.86
+    assert row["latency_ns"]["p50"]["value"] == 3_330_000
+
+
+def test_what_is_absent_says_because() -> None:
+    """Unavailable and refused alike; a refusal names its field."""
+    record = a_record(
+        wall_ms=(10,) * 7,
+        joules=(None,) * 7,
+        latency={"p90": a_percentile(5, have=56)},
+        quality=a_quality(metrics={}, unavailable="the model is untrained"),
+        memory=None,
+    )
+    row = rows_of(record)[0]
+    assert row["joules_per_request"] == {"unavailable": "because package-0: permission was denied"}
+    assert row["latency_ns"]["p90"] == {"unavailable": "because p90 needs 64 distinct requests, have 56"}
+    assert row["quality"]["accuracy"] == {"unavailable": "because the model is untrained"}
+    assert row["peak_memory_bytes"] == {"unavailable": "because its memory was not read"}
+    assert row["speedup"]["over"]["pytorch-dynamic"] == {
+        "unavailable": "because pytorch-dynamic was not measured in this run"
+    }
+    assert row["energy_reduction"]["grade"] == "unavailable"
+    assert row["energy_reduction"]["over"]["pytorch-fixed"]["field"] == "energy"
+
+
+def test_a_failed_cell_is_a_row_with_its_failure() -> None:
+    """Every number is unavailable for the same reason."""
+    row = rows_of(a_failure("onnx-int8"))[0]
+    assert row["status"] == "failed"
+    assert row["failure"]["message"] == "the process ran out of memory."
+    assert row["throughput_per_s"]["unavailable"].startswith("because onnx-int8 failed")
+
+
+def test_doubts_come_with_their_next_steps() -> None:
+    """As in the text, but per row."""
+    row = rows_of(a_record(profile="quick"))[0]
+    (doubt,) = row["doubts"]
+    assert doubt["code"] == "quick-profile"
+    assert set(doubt) == {"code", "sentence", "next_step"}
+
+
+def test_no_records_are_no_rows() -> None:
+    """Still a report."""
+    assert rows_of() == []
+
+
+def test_render_knows_its_formats_by_name() -> None:
+    """Each is what its own function gives; an unknown one is answered with the names there are."""
+    records = three_variants()
+    assert reports.render_records(records, "text", width=120) == reports.as_text(records, width=120)
+    assert reports.render_records(records, "markdown") == reports.as_markdown(records)
+    assert reports.render_records(records, "json") == reports.as_json(records)
+    with pytest.raises(UsageError, match="markdown"):
+        reports.render_records(records, "markdwon")
+
+
+def test_importing_reports_loads_nothing_heavy() -> None:
+    """`bench --help` answers at once."""
+    heavy = ("torch", "transformers", "onnxruntime", "scipy", "sklearn", "pandas", "matplotlib", "rich")
+    code = f"import reports, sys; print([name for name in {heavy!r} if name in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

@@ -1,0 +1,171 @@
+"""Curves of adaptive rungs in the report of a ladder: from manifests to tables, JSON and a plot."""
+
+import json
+from typing import Any
+
+import pytest
+from records import LADDER, a_ladder, a_rung, ladder_words
+
+from harness.analysis.statistics.ratios import Ratio
+from harness.records.record import ArtifactFacts
+from reports.documents.ladder import Ladder, as_json, as_text, ladder_of
+from reports.plots.chosen import plots_of
+from reports.report import Factors, book_of
+from reports.tables.adaptive_curves import curve_tables, fewer
+from reports.values import adaptive_curves as about
+
+
+def point(seconds: float, quality: float, **more: Any) -> dict[str, Any]:
+    return {"seconds_per_request": seconds, "quality": quality, **more}
+
+
+EXITS = {
+    "metric": "accuracy",
+    "examples": 200,
+    "full": 0.70,
+    "full_seconds": 0.012,
+    "chosen": point(0.006, 0.70, thresholds=[0.8, 100.0], layers_per_request=3.1),
+    "curve": [
+        point(0.002, 0.60, thresholds=[0.0, 0.0], layers_per_request=1.0),
+        point(0.004, 0.68, thresholds=[0.7, 0.5], layers_per_request=2.2),
+        point(0.006, 0.70, thresholds=[0.8, 100.0], layers_per_request=3.1),
+    ],
+}
+TOKENS = {
+    "metric": "accuracy",
+    "examples": 200,
+    "full": 0.70,
+    "full_seconds": 0.012,
+    "chosen": point(0.008, 0.69, keep=0.8, tokens_per_request=61.5),
+    "curve": [point(0.010, 0.71, keep=0.9, tokens_per_request=80.0)],
+}
+CASCADE = {
+    "metric": "accuracy",
+    "examples": 200,
+    "full": 0.70,
+    "full_seconds": 0.012,
+    "chosen": point(0.005, 0.70, thresholds=[0.9], shares=[0.75, 0.25]),
+    "curve": [point(0.005, 0.70, thresholds=[0.9], shares=[0.75, 0.25])],
+}
+STUDENT = {"selection": {"score": 0.675, "metrics": {"accuracy": 0.675}}}
+
+
+def a_ladder_with(**manifests: dict[str, Any]) -> Ladder:
+    """Return a ladder with a rung for each of these manifests after those of the usual one."""
+    words = ladder_words([*LADDER, *({"name": name, "over": "fixed"} for name in manifests)])
+    rungs = [
+        a_rung(
+            name,
+            wall_ms=(100.0,) * 7,
+            configuration=words,
+            artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest),
+        )
+        for name, manifest in manifests.items()
+    ]
+    found = ladder_of([*a_ladder(configuration=words), *rungs])
+    assert found is not None
+    return found
+
+
+def adaptive() -> Ladder:
+    """Return a ladder with exits, tokens, a cascade and a student: 1 ms a request each, at 20 watts."""
+    made = {"exits": EXITS, "tokens": TOKENS, "cascade": CASCADE}
+    return a_ladder_with(half=STUDENT, **{name: {"calibration": each} for name, each in made.items()})
+
+
+def test_a_curve_is_told_in_seconds_in_what_is_spent_and_in_joules() -> None:
+    """20 W: 4 ms are 0.08 J. The chosen point is marked; a cascade spends what its last stage answers."""
+    exits, tokens, cascade = about.curves_of(adaptive())
+    assert [spot.setting for spot in exits.spots] == ["0, 0", "0.7, 0.5", "0.8, never"]
+    assert [spot.spent for spot in exits.spots] == [1.0, 2.2, 3.1]
+    assert exits.spots[1].joules == pytest.approx(0.08)
+    assert [spot.chosen for spot in exits.spots] == [False, False, True]
+    assert (exits.full.quality, exits.full.seconds, exits.unit) == (0.70, 0.012, "layers")
+    assert (cascade.unit, cascade.spots[0].spent) == ("passed on", 0.25)
+    # what was chosen may have been beaten by a cheaper one of like quality: it is shown all the same
+    assert [(spot.setting, spot.chosen) for spot in tokens.spots] == [("keep 0.8", True), ("keep 0.9", False)]
+
+
+def test_at_equal_quality_the_cheapest_point_that_is_as_good_as_the_rival_counts() -> None:
+    """The student has 67.5 % at 20x. Exits reach 68 % in 4 of 12 ms: 3x; tokens 69 % in 8 ms: 1.5x."""
+    found = about.at_equal_quality(adaptive())
+    assert [(each.rung, each.rival, each.own_gain) for each in found] == [
+        ("exits", "half", pytest.approx(3.0)),
+        ("tokens", "half", pytest.approx(1.5)),
+        ("cascade", "half", pytest.approx(2.4)),
+    ]
+    assert isinstance(found[0].rival_gain, Ratio)
+    assert found[0].rival_gain.value == pytest.approx(20)
+
+
+def test_a_full_model_that_is_faster_than_the_first_rung_counts_with_its_own_speed_up() -> None:
+    """`half` over `fixed` is 20 times as fast as the first rung; exits over it gain 3 of it: 60 times."""
+    words = ladder_words([*LADDER, {"name": "half", "over": "fixed"}, {"name": "exits", "over": "half"}])
+    made = {"half": STUDENT, "exits": {"calibration": EXITS}}
+    rungs = [
+        a_rung(name, wall_ms=(100.0,) * 7, configuration=words,
+               artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest))
+        for name, manifest in made.items()
+    ]  # fmt: skip
+    found = ladder_of([*a_ladder(configuration=words), *rungs])
+    assert found is not None
+    assert [each.own_gain for each in about.at_equal_quality(found)] == [pytest.approx(60.0)]
+
+
+def test_expected_losses_have_a_column_where_calibration_knew_them() -> None:
+    """Records from before it have none; the full model loses nothing."""
+    known = {**EXITS, "curve": [{**each, "expected_loss": 0.25} for each in EXITS["curve"]]}  # type: ignore[attr-defined]
+    with_it, without = (a_ladder_with(exits={"calibration": each}) for each in (known, EXITS))
+    table, older = curve_tables(with_it)[0], curve_tables(without)[0]
+    at = [column.heading for column in table.columns].index("expected loss, points")
+    assert [row[at].text for row in table.rows] == ["0.25", "0.25", "0.25", "n/a", "0.00"]
+    assert "expected loss" not in str(older)
+
+
+def test_a_rival_that_is_never_reached_is_called_so() -> None:
+    """No point of the curve has 90 %."""
+    manifest = {"selection": {"metrics": {"accuracy": 0.9}}}
+    ladder = a_ladder_with(half=manifest, exits={"calibration": EXITS})
+    equal = curve_tables(ladder)[1]
+    assert [cell.text for cell in equal.rows[0]][-2:] == ["n/a", "never as good"]
+
+
+def test_the_tables_of_a_ladder_have_its_curves() -> None:
+    """In text and in JSON; a ladder of which nothing adapts has none."""
+    text = as_text(adaptive(), width=140)
+    assert "Quality against cost of adaptive rungs" in text
+    assert "At equal quality" in text
+    assert "0.8, never *" in text
+    assert "25 % passed on" in text
+    rows = json.loads(as_json(adaptive()))["curves"]
+    assert [each["rung"] for each in rows] == ["exits", "tokens", "cascade"]
+    assert rows[0]["spots"][2]["chosen"] is True
+    plain = a_ladder_with(half=STUDENT)
+    assert curve_tables(plain) == []
+    assert json.loads(as_json(plain))["curves"] == []
+
+
+def test_thresholds_that_were_given_have_no_curve() -> None:
+    """The manifest then says why in place of a calibration."""
+    given = {"calibration": "unavailable, because thresholds were given"}
+    assert about.curves_of(a_ladder_with(exits=given)) == []
+
+
+def test_long_curves_are_shown_in_part_and_with_what_was_chosen() -> None:
+    """Of thirty points at most seven, the ends among them."""
+    spots = [about.Spot(str(at), at / 30, 1.0 + at, None, None, chosen=at == 11) for at in range(30)]
+    kept = fewer(spots)
+    assert len(kept) <= 7
+    assert {spot.setting for spot in kept} >= {"0", "11", "29"}
+
+
+def test_the_plot_has_every_point_as_its_data() -> None:
+    """A row a point and one for each full model; drawn without an error."""
+    records = [item.record for item in (*adaptive().offline, *adaptive().single)]
+    plots = {plot.name: plot for plot in plots_of(book_of(records, Factors()), lambda _: None)}
+    (curve,) = [plot for name, plot in plots.items() if name.startswith("ladder-curves")]
+    assert len(curve.rows) == 3 + 1 + 2 + 1 + 1 + 1
+    assert ("exits", "0.8, never", 70.0, 6.0, 3.1, "layers", pytest.approx(0.12), "yes") in curve.rows
+    from reports.plots.drawing import as_svg
+
+    assert "exits" in as_svg(curve)

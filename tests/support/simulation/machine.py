@@ -1,0 +1,199 @@
+"""A machine whose joules are known: real files and an NVML that count the real CPU time of this process tree.
+
+    this process and its workers --TreeClock--> CPU time --Draw--> exact energy --Sensor--> counters
+                                                                    |
+                                                    known_uj(): what a meter should have read
+
+Workers in processes of their own read the files as they would read the kernel's. A thread writes them at each
+update; its own CPU time is left out.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from simulation.counter import Draw, Fault, Ledger, Sensor, SimulatedCounter
+from simulation.cpu import TreeClock
+from simulation.nvml import SimulatedNvml
+
+from harness.testing.powercap import PowercapTree
+
+PLACES = {
+    "package-0": "intel-rapl/intel-rapl:0",
+    "package-0/core": "intel-rapl/intel-rapl:0/intel-rapl:0:0",
+    "package-0/dram": "intel-rapl/intel-rapl:0/intel-rapl:0:1",
+}
+"""The zones of a server with one socket, and where the kernel puts them; core lies inside its package."""
+
+ZONES = {"package-0": Draw(20.0, 8.0), "package-0/core": Draw(17.0, 1.0), "package-0/dram": Draw(3.0, 2.0)}
+COUNTED = ("package-0", "package-0/dram")
+
+BOARD = Draw(150.0, 40.0)
+BOARD_SENSOR = Sensor(update_ns=100_000_000, quantum_uj=1000.0, range_uj=2**63)
+
+UNREADABLE = (Path("/proc/sys/vm/compact_memory"), Path("/sys/bus/cpu/drivers_probe"))
+"""Files that the kernel lets nobody read, root included."""
+
+SWITCH_S = 0.0002
+"""How soon a thread that computes lets the one that updates have its turn; Python's 5 ms are too long."""
+
+
+class SimulatedMachine:
+    """Counters of a processor with its memory and of boards, below an empty folder.
+
+    `draws` and `boards` are in watts; all zones of the processor have the same `sensor`. `clock` returns
+    monotonic nanoseconds, `cpu_ns` those of CPU time; by default they are real, and CPU time is that of this
+    process and all below it.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        draws: Mapping[str, Draw] = ZONES,
+        sensor: Sensor | None = None,
+        boards: Mapping[int, Draw] | None = None,
+        board_sensor: Sensor = BOARD_SENSOR,
+        clock: Callable[[], int] = time.monotonic_ns,
+        cpu_ns: Callable[[], int] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._overhead_ns = 0
+        self._lock = threading.Lock()
+        self._ledger = Ledger(clock, cpu_ns or TreeClock(clock=clock, left_out=lambda: self._overhead_ns))
+        self._tree = PowercapTree(folder)
+        self._folder = folder / "devices"
+        sensor = sensor or Sensor()
+        for zone in draws:
+            name = zone.rpartition("/")[2]
+            self._tree.add(zone, PLACES[zone], name, range_uj=sensor.range_uj, energy_uj=int(sensor.start_uj))
+        begin = clock()
+        self._zones = {
+            zone: SimulatedCounter(zone, draw, replace(sensor, seed=sensor.seed + place), begin)
+            for place, (zone, draw) in enumerate(draws.items())
+        }
+        self._boards = {
+            index: SimulatedCounter(f"gpu-{index}", draw, board_sensor, begin)
+            for index, draw in (boards or {}).items()
+        }
+        self.nvml = SimulatedNvml(self._boards)
+
+    @property
+    def root(self) -> Path:
+        """What a RAPL meter is given."""
+        return self._tree.root
+
+    def kept_up(self, *names: str) -> bool:
+        """Say whether these (or package and memory) were never a period late since the last call."""
+        with self._lock:
+            asked = [each for each in self._counters() if each.name in (names or COUNTED)]
+            kept = all(each.worst_late_ns <= each.sensor.update_ns for each in asked)
+            for counter in asked:
+                counter.worst_late_ns = 0
+        return kept
+
+    def known_uj(self, *names: str) -> float:
+        """Return the exact energy since the beginning of these zones, or of package and memory."""
+        _, cpu_ns, span_ns = self._ledger.now()
+        known = {counter.name: counter.draw for counter in self._counters()}
+        return sum(known[name].microjoules(cpu_ns, span_ns) for name in names or COUNTED)
+
+    def tick(self) -> None:
+        """Update every counter whose update is due."""
+        with self._lock:
+            now_ns, cpu_ns, span_ns = self._ledger.now()
+            for counter in self._counters():
+                if counter.fault != "stuck" and now_ns >= counter.due_ns:
+                    counter.update(now_ns, counter.draw.microjoules(cpu_ns, span_ns))
+                    if counter.name in self._zones and counter.fault in (None, "backwards"):
+                        self._show(counter)
+
+    def break_down(self, name: str, fault: Fault) -> None:
+        """Let a zone or board fail from now on."""
+        with self._lock:
+            for counter in self._counters():
+                inside = counter.name.startswith(f"{name}/") and fault == "gone"
+                counter.fault = fault if counter.name == name or inside else counter.fault
+            if name in self._zones and fault == "gone":
+                for zone in self._zones:
+                    if zone.startswith(f"{name}/"):
+                        self._tree.remove(zone)
+                self._tree.remove(name)
+            elif name in self._zones and fault == "denied":
+                self._deny(self._file(name))
+
+    def mend(self, name: str) -> None:
+        """Let a zone or board work again; its counter goes on where it is, as after a pause."""
+        with self._lock:
+            for counter in self._counters():
+                if counter.name == name or counter.name.startswith(f"{name}/"):
+                    counter.fault = None
+                    if counter.name in self._zones:
+                        self._restore(counter)
+
+    @contextmanager
+    def running(self) -> Iterator["SimulatedMachine"]:
+        """Update counters in real time, in a thread, until the block ends."""
+        stop = threading.Event()
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH_S)
+        thread = threading.Thread(target=self._keep_up, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join()
+            sys.setswitchinterval(before)
+
+    def _keep_up(self, stop: threading.Event) -> None:
+        with contextlib.suppress(OSError):  # a counter waits for nobody; whoever is not root may be late
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # 0 is this thread alone
+        while not stop.is_set():
+            self._overhead_ns = time.thread_time_ns()
+            self.tick()
+            self._overhead_ns = time.thread_time_ns()
+            stop.wait(max(0, min(map(self._due_ns, self._counters())) - self._clock()) / 1e9)
+
+    def _due_ns(self, counter: SimulatedCounter) -> int:
+        return counter.due_ns if counter.fault != "stuck" else self._clock() + counter.sensor.update_ns
+
+    def _counters(self) -> tuple[SimulatedCounter, ...]:
+        return (*self._zones.values(), *self._boards.values())
+
+    def _file(self, zone: str) -> Path:
+        return self._folder / PLACES[zone] / "energy_uj"
+
+    def _show(self, counter: SimulatedCounter) -> None:
+        """Overwrite the number in its file; all have the same width, so that one small write replaces it."""
+        handle = os.open(self._file(counter.name), os.O_WRONLY | os.O_NOFOLLOW)
+        try:
+            os.pwrite(handle, _text(counter), 0)
+        finally:
+            os.close(handle)
+
+    def _restore(self, counter: SimulatedCounter) -> None:
+        """Put back what a fault took: the zone, or its readable file."""
+        if not self._file(counter.name).parent.exists():
+            name = counter.name.rpartition("/")[2]
+            self._tree.add(counter.name, PLACES[counter.name], name, range_uj=counter.sensor.range_uj)
+        self._file(counter.name).unlink()
+        self._file(counter.name).write_bytes(_text(counter))
+
+    def _deny(self, file: Path) -> None:
+        """Take the permission to read away, from root as well."""
+        file.chmod(0)
+        hidden = next((path for path in UNREADABLE if path.exists()), None)
+        if os.geteuid() == 0 and hidden is not None:
+            file.unlink()
+            file.symlink_to(hidden)
+
+
+def _text(counter: SimulatedCounter) -> bytes:
+    return b"%020d\n" % counter.shown_uj

@@ -1,0 +1,95 @@
+"""The real machine, but for its energy: real workers and clocks, simulated counters, planned faults.
+
+bench run --Machine--> real workers, which read the simulated counters' real files
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from simulation.counter import Fault
+from simulation.machine import SimulatedMachine
+
+from harness.measurement.energy.selection import choose
+from harness.runs.services import Machine
+from harness.runs.worker.process import Launch, ProcessWorker, Told, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """What goes wrong, and just before which visit of the run, counted from 0 over all workers.
+
+    The zone works again before the visit after it, unless it is to `last`.
+    """
+
+    visit: int
+    zone: str
+    fault: Fault
+    last: bool = False
+
+
+class Saboteur:
+    """Starts workers, counts the visits that they are asked for, and lets the machine fail in time."""
+
+    def __init__(self, machine: SimulatedMachine, planned: Sequence[Breakdown], launch: Launch) -> None:
+        self._machine, self._planned, self._launch = machine, planned, launch
+        self.visits = 0
+
+    def launch(self, cpus: Sequence[int], threads: int) -> Worker:
+        """Start a worker whose visits are counted."""
+        return Counted(self._launch(cpus, threads), self._visited)
+
+    def _visited(self) -> None:
+        for each in self._planned:
+            if each.visit == self.visits - 1 and not each.last:
+                self._machine.mend(each.zone)
+        for each in self._planned:
+            if each.visit == self.visits:
+                self._machine.break_down(each.zone, each.fault)
+        self.visits += 1
+
+
+class Counted:
+    """A worker whose visits are told to somebody before they begin."""
+
+    def __init__(self, worker: Worker, visited: Callable[[], None]) -> None:
+        self._worker, self._visited = worker, visited
+
+    @property
+    def pid(self) -> int:
+        """The process that does the work."""
+        return self._worker.pid
+
+    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:
+        """Tell of a visit, and ask."""
+        if do == "visit":
+            self._visited()
+        return self._worker.ask(do, told, **words)
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._worker.stop()
+
+    def go(self) -> None:
+        """Let it run."""
+        self._worker.go()
+
+    def end(self) -> None:
+        """End it."""
+        self._worker.end()
+
+
+def simulated(
+    machine: SimulatedMachine,
+    planned: Sequence[Breakdown] = (),
+    launch: Launch = ProcessWorker,
+    **others: Any,
+) -> Machine:
+    """Return this machine with the simulated one's counters; `others` replaces further fields of it."""
+    fields: Mapping[str, Any] = {
+        "choose_meter": partial(choose, root=machine.root, nvml=machine.nvml),
+        "launch": Saboteur(machine, planned, launch).launch,
+        **others,
+    }
+    return replace(Machine(), **fields)

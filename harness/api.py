@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison
-    from harness.analysis.gate.gate import Outcome
+    from harness.analysis.comparison import RunComparison
+    from harness.analysis.gate.gate import GateOutcome
     from harness.analysis.history import Series
     from harness.catalog import Catalog
-    from harness.common.progress import Narrator
+    from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import Store
     from harness.runs.services import Machine
@@ -44,7 +44,7 @@ def run(
     seed: int = 0,
     store: Folder | None = None,
     cache: Folder | None = None,
-    narrator: "Narrator | None" = None,
+    narrator: "ProgressReporter | None" = None,
     machine: "Machine | None" = None,
     catalog: "Catalog | None" = None,
 ) -> "list[Record]":
@@ -54,14 +54,14 @@ def run(
     script. `narrator` is told how far it is; `machine` and `catalog` are for other worlds, such as tests.
     """
     from harness.catalog import load_catalog
-    from harness.common.progress import Silent
+    from harness.common.progress import NoProgress
     from harness.runs.execution.run import execute
-    from harness.runs.multi_run import options_of, start_all
+    from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.planning.options import RunOptions
     from harness.runs.services import Machine
     from harness.systems.artifact_cache import default_cache
 
-    told = narrator or Silent()
+    told = narrator or NoProgress()
     wanted = RunOptions(
         task=task,
         data=None if data is None else Path(data),
@@ -80,7 +80,7 @@ def run(
         seed=seed,
     )
     place = default_cache() if cache is None else Path(cache)
-    asked = options_of(wanted, (task,), None, told)
+    asked = options_per_task(wanted, (task,), None, told)
     ready = start_all(asked, catalog or load_catalog(), _store(store), place, machine or Machine(), told)
     return [record for each in ready for record in execute(each)]
 
@@ -109,46 +109,46 @@ def report(
 
     `tables` are those of `bench report --tables`; `width`, in columns, is of `text`.
     """
-    from reports import Factors, Style, book_of, written
+    from reports import CostFactors, Style, build_report, write_report
 
-    return written(book_of(records, Factors()), format, Style(tuple(tables), width))
+    return write_report(build_report(records, CostFactors()), format, Style(tuple(tables), width))
 
 
-def compare_runs(before: str, after: str, *, store: Folder | None = None) -> "Comparison":
+def compare_runs(before: str, after: str, *, store: Folder | None = None) -> "RunComparison":
     """Return what changed from one run to another, cell by cell, as `bench compare` does."""
     from harness.analysis.comparison import compare_runs as compared
-    from harness.analysis.loading import find_records, raw_of
+    from harness.analysis.loading import find_records, sample_access_of
 
     found = [find_records(name, _store(store)) for name in (before, after)]
-    return compared(found[0].records, found[1].records, raw_of(found))
+    return compared(found[0].records, found[1].records, sample_access_of(found))
 
 
 def gate_runs(
     before: str, after: str, *, rules: Folder | None = None, store: Folder | None = None
-) -> "Outcome":
+) -> "GateOutcome":
     """Hold one run against another under the rules of a file (`bench.yaml` where none is named).
 
     The outcome has a `status` and the `exit_code` that `bench gate` would end with. Cells that `before` has
     and `after` lacks could not be measured.
     """
-    from harness.analysis.comparison import key_of, match
-    from harness.analysis.gate.gate import Pairing, gate
+    from harness.analysis.comparison import key_of, match_cells
+    from harness.analysis.gate.gate import GatedCell, check_gate
     from harness.analysis.gate.rules import read_rules
-    from harness.analysis.loading import find_records, raw_of
+    from harness.analysis.loading import find_records, sample_access_of
 
     found = [find_records(name, _store(store)) for name in (before, after)]
-    matched = match(found[0].records, found[1].records)
+    matched = match_cells(found[0].records, found[1].records)
     absent = [(key_of(record), f"{after} does not have it") for record in matched.only_before]
-    pairings = [Pairing(one, other) for one, other in matched.pairs]
+    pairings = [GatedCell(one, other) for one, other in matched.pairs]
     held = read_rules(None if rules is None else Path(rules))
-    return gate(pairings, held, raw=raw_of(found), absent=absent)
+    return check_gate(pairings, held, raw=sample_access_of(found), absent=absent)
 
 
 def track_runs(quantity: str = "throughput", *, store: Folder | None = None) -> "list[Series]":
     """Return each cell's history of a quantity over the runs of the store, with its change points."""
-    from harness.analysis.history import history
+    from harness.analysis.history import build_history
 
-    return history(read("all", store=store), quantity)
+    return build_history(read("all", store=store), quantity)
 
 
 def _store(folder: Folder | None) -> "Store":

@@ -44,7 +44,7 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class BrokenVariant:
     """A variant of a plug-in that cannot be used, and why; it says so wherever it is asked for."""
 
     name: str
@@ -76,7 +76,7 @@ class WithPlugins(Mapping[str, Variant]):
         try:
             found: Variant = usable("variant", self.known)[name].load()
         except UsageError as problem:
-            return Broken(name, problem.message)
+            return BrokenVariant(name, problem.message)
         return found
 
     def __iter__(self) -> Iterator[str]:
@@ -158,7 +158,7 @@ class Training:
 def load_training() -> Training:
     """Return what `bench train` needs; torch loads only when training begins."""
     from baselines.models.resolve import resolve
-    from baselines.training.datasets import Tuning
+    from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
     from harness.workload import synthetic
 
@@ -167,7 +167,7 @@ def load_training() -> Training:
 
         return train_embedded(output, data=synthetic, settings=settings_here(seed), progress=progress)
 
-    return Training(resolve, finetune, Tuning, scratch)
+    return Training(resolve, finetune, TrainingSettings, scratch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ def load_peaks() -> Peaks:
     return Peaks(measure_cores, measure_products, measure_device)
 
 
-def load_exchange() -> Callable[[int, int], Any]:
+def load_core_latency() -> Callable[[int, int], Any]:
     """Return what starts two CPUs that can be asked how fast they answer each other, given their numbers."""
     from baselines.hardware.core_exchange import start
 
@@ -212,7 +212,7 @@ def load_exchange() -> Callable[[int, int], Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
+class ExportFunctions:
     """How a prepared variant becomes a folder that serves it: the winner, whether there is room, and how."""
 
     winner: Callable[..., Any]
@@ -220,8 +220,8 @@ class Handover:
     hand_over: Callable[[Any, Path, Progress], dict[str, Any]]
 
 
-def load_handover() -> Handover:
+def load_export() -> ExportFunctions:
     """Return what `bench export` needs."""
-    from baselines.export.package import Winner, hand_over, require_free
+    from baselines.export.package import ExportedVariant, export_package, require_free
 
-    return Handover(Winner, require_free, hand_over)
+    return ExportFunctions(ExportedVariant, require_free, export_package)

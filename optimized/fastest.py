@@ -15,13 +15,13 @@ from harness.common.errors import BenchError, CheckpointError, UsageError
 from harness.systems.interface import (
     Artifact,
     Placement,
-    Profiles,
+    PreparationContext,
+    PreparationSources,
+    ProfiledSystem,
     Request,
     Settings,
-    Sources,
     System,
     Variant,
-    Workshop,
 )
 from harness.workload.tasks.base import Task
 from optimized.batching.wrapper import Wrapped
@@ -42,7 +42,7 @@ class ChosenSystem(Wrapped):
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Return seconds by class of operator; UsageError where the chosen engine does not say."""
-        if not isinstance(self._system, Profiles):
+        if not isinstance(self._system, ProfiledSystem):
             raise UsageError(f"{self._name} has no profiler of its engine.")
         return self._system.profile(requests)
 
@@ -60,7 +60,9 @@ class FastestVariant:
         reasons = [choice.unavailable() for choice in self.choices]
         return None if None in reasons else reasons[0]
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Prepare all that can run here, time them and keep the fastest; CheckpointError if none is left."""
         made, refused = self._made(task, sources, settings, workshop)
         here = {"cpu": cpu_flags(), "threads": workshop.placement.threads, "refused": sorted(refused)}
@@ -99,7 +101,7 @@ class FastestVariant:
         return next(choice for choice in self.choices if choice.name == name)
 
     def _made(
-        self, task: Task, sources: Sources, settings: Settings, workshop: Workshop
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> tuple[dict[str, Artifact], dict[str, str]]:
         made: dict[str, Artifact] = {}
         refused: dict[str, str] = {}
@@ -125,9 +127,9 @@ class FastestVariant:
         self,
         task: Task,
         made: Mapping[str, Artifact],
-        sources: Sources,
+        sources: PreparationSources,
         settings: Settings,
-        workshop: Workshop,
+        workshop: PreparationContext,
     ) -> dict[str, float]:
         if not sources.trial:
             return {}

@@ -11,11 +11,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render_records, written
+    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render_records, write_report
     from reports.layout.style import SamplesOf, Style
     from reports.render.json_values import as_json
     from reports.render.terminal import wants_color
-    from reports.report import TABLES, UNASKED, Book, Factors, book_of
+    from reports.report import TABLES, UNASKED, CostFactors, Report, build_report
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
 
 __all__ = [
@@ -23,29 +23,29 @@ __all__ = [
     "FORMATS",
     "TABLES",
     "UNASKED",
-    "Book",
-    "Factors",
+    "CostFactors",
     "Grid",
     "Price",
+    "Report",
     "SamplesOf",
     "Style",
     "as_json",
     "as_markdown",
     "as_text",
-    "book_of",
+    "build_report",
     "files_of",
     "grid_of",
     "price_of",
     "prices_of",
     "render_records",
     "wants_color",
-    "written",
+    "write_report",
 ]
 
 _HOMES = {
-    "report": ("TABLES", "UNASKED", "Book", "Factors", "book_of"),
+    "report": ("TABLES", "UNASKED", "Report", "CostFactors", "build_report"),
     "render.json_values": ("as_json",),
-    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render_records", "written"),
+    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render_records", "write_report"),
     "values.prices": ("Grid", "Price", "grid_of", "price_of", "prices_of"),
     "layout.style": ("SamplesOf", "Style"),
     "render.terminal": ("wants_color",),

@@ -11,7 +11,7 @@ from reports.exports.tidy_csv import as_csv
 from reports.layout.style import WIDTH, Style
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows
-from reports.report import TABLES, UNASKED, Book, Factors, book_of, tables_of
+from reports.report import TABLES, UNASKED, CostFactors, Report, build_report, tables_of
 from reports.tables.overview import overview
 from reports.tables.speed import speed_table
 from reports.values.figures import all_figures
@@ -22,22 +22,22 @@ from reports.values.prices import price_of
 NOTHING = "No records.\n"
 
 
-def _text(book: Book, style: Style) -> str:
+def _text(book: Report, style: Style) -> str:
     tables = tables_of(book, style.tables or UNASKED)
     if not tables:
         return NOTHING
     return "\n".join(terminal.render_table(table, width=style.width, color=style.color) for table in tables)
 
 
-def _markdown(book: Book, style: Style) -> str:
+def _markdown(book: Report, style: Style) -> str:
     return "\n".join(map(markdown.render_table, tables_of(book, style.tables or UNASKED))) or NOTHING
 
 
-def _latex(book: Book, style: Style) -> str:
+def _latex(book: Report, style: Style) -> str:
     return "\n".join(map(latex.render_table, tables_of(book, style.tables or tuple(TABLES))))
 
 
-def _json(book: Book, style: Style) -> str:
+def _json(book: Report, style: Style) -> str:
     del style
     if not book.ladders:
         return with_rows({}, book.groups)
@@ -45,7 +45,7 @@ def _json(book: Book, style: Style) -> str:
     return with_rows({"ladders": ladders}, in_one_family(all_figures(book.records)))
 
 
-FORMATS: dict[str, Callable[[Book, Style], str]] = {
+FORMATS: dict[str, Callable[[Report, Style], str]] = {
     "text": _text,
     "markdown": _markdown,
     "latex": _latex,
@@ -56,11 +56,11 @@ FORMATS: dict[str, Callable[[Book, Style], str]] = {
 }
 """Every format by its name on the command line."""
 
-FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = exports.FILES
+FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = exports.FILES
 """Formats that are files, by name: a folder of them, or one that is no text."""
 
 
-def written(book: Book, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
+def write_report(book: Report, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
     """Return a report in a format; UsageError for one that is not in the table."""
     if format in FORMATS:
         return FORMATS[format](book, style)
@@ -70,7 +70,7 @@ def written(book: Book, format: str, style: Style) -> str:  # noqa: A002 -- the 
     return str(more[format].load()(book, style))
 
 
-def files_of(book: Book, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
+def files_of(book: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
     """Return the files of a format that is files, by their usual names; None for a format that is a text."""
     return FILES[format](book, style) if format in FILES else None
 
@@ -90,8 +90,8 @@ def render_records(
     `color` are for text alone; the other formats are for files. `price`, in USD an hour, and `counts`, which
     pair changes of quality, are for ladders.
     """
-    book = book_of(records, Factors((price_of(price),)), counts)
-    return written(book, format, Style(width=width, color=color))
+    book = build_report(records, CostFactors((price_of(price),)), counts)
+    return write_report(book, format, Style(width=width, color=color))
 
 
 def as_text(records: Sequence[Record], *, width: int = WIDTH, color: bool = False) -> str:

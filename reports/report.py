@@ -17,14 +17,14 @@ from reports.tables.speed import speed_tables
 from reports.tables.sustainlp import protocol_tables
 from reports.tables.sweep import sweep_tables
 from reports.values.figures import Figures, all_figures
-from reports.values.ladder_model import Ladder
+from reports.values.ladder_model import LadderReport
 from reports.values.ladder_values import CountsOf, ladders_in
 from reports.values.multiple_testing import in_one_family
 from reports.values.prices import DEFAULT_PRICE, Grid, Price
 
 
 @dataclass(frozen=True, slots=True)
-class Factors:
+class CostFactors:
     """What time and energy are multiplied by: prices, of which ladders go by the first, and a grid."""
 
     prices: tuple[Price, ...] = (DEFAULT_PRICE,)
@@ -32,13 +32,13 @@ class Factors:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class Report:
     """All figures of a report: ladders, and the groups of records that are no rung of any."""
 
     records: tuple[Record, ...]
-    ladders: tuple[Ladder, ...]
+    ladders: tuple[LadderReport, ...]
     groups: tuple[tuple[Figures, ...], ...]
-    factors: Factors
+    factors: CostFactors
 
     @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:
@@ -47,14 +47,14 @@ class Book:
         return (*parts, *self.groups)
 
 
-def book_of(records: Sequence[Record], factors: Factors, counts: CountsOf | None = None) -> Book:
+def build_report(records: Sequence[Record], factors: CostFactors, counts: CountsOf | None = None) -> Report:
     """Work out the figures; `counts` pair changes of quality by example."""
     ladders, plain = ladders_in(records, factors.prices[0], counts)
     made = tuple(map(tuple, in_one_family(all_figures(plain))))
-    return Book(tuple(records), tuple(ladders), made, factors)
+    return Report(tuple(records), tuple(ladders), made, factors)
 
 
-TABLES: dict[str, Callable[[Book], list[Table]]] = {
+TABLES: dict[str, Callable[[Report], list[Table]]] = {
     "ladder": lambda book: [table for one in book.ladders for table in ladder_tables(one)],
     "speed": lambda book: speed_tables(book.groups),
     "protocol": lambda book: protocol_tables(book.groups),
@@ -69,7 +69,7 @@ UNASKED = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
 """Shown, where there is something to show, when no table is named."""
 
 
-def tables_of(book: Book, names: Sequence[str] = UNASKED) -> list[Table]:
+def tables_of(book: Report, names: Sequence[str] = UNASKED) -> list[Table]:
     """Return the tables of these names; UsageError for a name that is not in the table of tables."""
     for name in names:
         if name not in TABLES:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import StoreError
-from harness.systems.interface import Artifact, Cache, Energy
+from harness.systems.interface import Artifact, Cache, EnergyProbe
 from harness.workload.tasks.base import Task
 
 MANIFEST = "manifest.json"
@@ -62,7 +62,7 @@ def _version(name: str) -> str:
         return version("onnxruntime-gpu")  # the same module, with CUDA's provider
 
 
-def missing(*modules: str) -> str | None:
+def missing_modules(*modules: str) -> str | None:
     """Say which modules are not installed, with the command that installs them; None if all are there."""
     absent = [name for name in modules if find_spec(name) is None]
     if not absent:
@@ -93,7 +93,7 @@ def find_or_make(
     key: str,
     make: Callable[[Path], Mapping[str, Any]],
     clock: Callable[[], float] = time.perf_counter,
-    energy: Energy | None = None,
+    energy: EnergyProbe | None = None,
 ) -> Artifact:
     """Return the artifact under `key`, or let `make` fill its folder and return its manifest.
 

@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 _OURS = "fastformers-bench"
 
 
-def lacking(extra: str) -> str | None:
+def missing_extra(extra: str) -> str | None:
     """Say what of the extra is missing or too old, with the line that installs it; or None."""
     asked = list(_requirements(extra))
     problems = [problem for wanted in asked if (problem := _problem(wanted))]

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from harness.common.errors import UsageError
-from harness.systems.interface import EncodedSequence, Ids, Predictions, Request, offsets_of, sequences_of
+from harness.systems.interface import (
+    EncodedSequence,
+    Predictions,
+    Request,
+    TokenIds,
+    offsets_of,
+    sequences_of,
+)
 from harness.workload.tasks.example import Logits
 
 
@@ -23,12 +30,12 @@ class Padded:
     `spans` holds token offsets, int64 [sequences, spans, (start, end)], and is None where the task has none.
     """
 
-    ids: Ids
-    mask: Ids
-    segments: Ids
-    spans: Ids | None = None
+    ids: TokenIds
+    mask: TokenIds
+    segments: TokenIds
+    spans: TokenIds | None = None
 
-    def arrays(self) -> dict[str, Ids]:
+    def arrays(self) -> dict[str, TokenIds]:
         """Return the arrays by the names that models and graphs give them."""
         named = {"input_ids": self.ids, "attention_mask": self.mask, "token_type_ids": self.segments}
         return named if self.spans is None else {**named, "spans": self.spans}

@@ -17,7 +17,7 @@ _VOCABULARIES = {"07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class TokenCounts:
     """Tokens of every sequence, special tokens included, and whose tokens they are.
 
     `cut` counts the sequences that were cut to the maximum length; `tokenizer_sha256` is of tokenizer.json;
@@ -30,11 +30,11 @@ class Counted:
     vocabulary: str
 
 
-def count_tokens(folder: Path, examples: Sequence[Example], max_length: int) -> Counted:
+def count_tokens(folder: Path, examples: Sequence[Example], max_length: int) -> TokenCounts:
     """Count with the tokenizer of a checkpoint's folder; UsageError if the model cannot take the length."""
     requests = TextEncoder(folder, max_length).encode(examples)
     sequences = [sequence for request in requests for sequence in request.sequences]
-    return Counted(
+    return TokenCounts(
         tuple(len(sequence.ids) for sequence in sequences),
         sum(sequence.cut > 0 for sequence in sequences),
         file_sha256(folder / TOKENIZER),
@@ -51,7 +51,7 @@ def _vocabulary(folder: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class TokenizerCheck:
     """Sequences encoded the fast way and by the library alone: what differs, and CPU seconds of both.
 
     `fast` is False where the tokenizer is of a kind that only the library knows.
@@ -70,7 +70,7 @@ def check_tokens(
     examples: Sequence[Example],
     max_length: int,
     clock: Callable[[], float] = time.process_time,
-) -> Checked:
+) -> TokenizerCheck:
     """Encode everything both ways and compare ids, segments and cuts; `differing` holds example ids."""
     ours, library = TextEncoder(folder, max_length), TextEncoder(folder, max_length, library=True)
     begun = clock()
@@ -86,4 +86,4 @@ def check_tokens(
     )
     sequences = sum(len(request.sequences) for request in one)
     tokens = sum(request.tokens for request in one)
-    return Checked(sequences, tokens, differing, ours.fast, between - begun, ended - between)
+    return TokenizerCheck(sequences, tokens, differing, ours.fast, between - begun, ended - between)

@@ -12,7 +12,7 @@ from baselines.checkpoints.folder import is_span_checkpoint
 from baselines.encoding.batching import Padded, Run, pad
 from baselines.encoding.tokenizer import position_limit
 from harness.common.errors import CheckpointError
-from harness.systems.interface import EncodedSequence, Ids
+from harness.systems.interface import EncodedSequence, TokenIds
 
 # (sequences, longest): one token, one request, ragged batches, and both ends of what people send
 _SHAPES = ((1, 1), (1, 7), (1, 130), (3, 33), (2, 512))
@@ -55,7 +55,7 @@ def _random_rows(
     ]
 
 
-def _random_ids(random: np.random.Generator, length: int, config: Mapping[str, Any]) -> Ids:
+def _random_ids(random: np.random.Generator, length: int, config: Mapping[str, Any]) -> TokenIds:
     """Draw from all of the vocabulary but the padding, which ModernBERT has near its end."""
     ids = random.integers(0, config["vocab_size"] - 1, length)
     return ids + (ids >= int(config.get("pad_token_id") or 0))

@@ -13,19 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
-from baselines.checkpoints.optional_packages import lacking
+from baselines.checkpoints.optional_packages import missing_extra
 from baselines.encoding.batching import Batching, Padded, Run
 from baselines.encoding.tokenizer import TextEncoder, check_length
 from baselines.engines.adapter import Adapter
 from baselines.engines.agreement import probes, require_agreement
-from baselines.engines.ctranslate2_weights import MODEL, Head, read_head, require_supported, write_model
+from baselines.engines.ctranslate2_weights import (
+    MODEL,
+    ClassifierHead,
+    read_head,
+    require_supported,
+    write_model,
+)
 from baselines.engines.onnx.runtime import copy_text_side
 from baselines.models.flops import work_facts
 from harness.common.errors import DeviceError
-from harness.systems.interface import Artifact, Placement, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
@@ -38,7 +44,7 @@ class CTranslate2System(Adapter):
     def __init__(
         self,
         engine: Any,  # noqa: ANN401 -- a ctranslate2.Encoder
-        head: Head,
+        head: ClassifierHead,
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
@@ -75,9 +81,11 @@ class CTranslate2Variant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return lacking("ctranslate2") or missing("torch", "transformers")
+        return missing_extra("ctranslate2") or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Write the model once; CheckpointError for what CTranslate2 cannot compute, or does differently."""
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
@@ -141,7 +149,7 @@ def load_engine(folder: Path, placement: Placement, compute: str) -> Any:  # noq
     )
 
 
-def run_of(engine: Any, head: Head, *, segments: bool) -> Run:  # noqa: ANN401
+def run_of(engine: Any, head: ClassifierHead, *, segments: bool) -> Run:  # noqa: ANN401
     """Return the function that answers one padded batch."""
     from ctranslate2 import StorageView
 

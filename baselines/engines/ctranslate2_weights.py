@@ -40,7 +40,7 @@ Hidden = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ClassifierHead:
     """What turns hidden states [sequences, tokens, width] into logits, in float32."""
 
     weights: Mapping[str, Logits]
@@ -116,7 +116,7 @@ def _rounded(weight: Hidden, most: int) -> tuple[npt.NDArray[np.int8], Hidden]:
     return np.rint(weight * scale[:, None]).astype(np.int8), scale
 
 
-def read_head(folder: Path) -> Head:
+def read_head(folder: Path) -> ClassifierHead:
     """Return the head that `write_model` wrote; config.json lies beside it."""
     from safetensors.numpy import load_file
 
@@ -124,7 +124,7 @@ def read_head(folder: Path) -> Head:
     weights = load_file(folder / _HEAD)
     if is_span_checkpoint(config):
         weights = {name: each for name, each in weights.items() if name.startswith("labels.")}
-    return Head(weights, _POOLED[config["model_type"]])
+    return ClassifierHead(weights, _POOLED[config["model_type"]])
 
 
 def _specification(model: Any, shape: EncoderShape) -> Any:  # noqa: ANN401 -- neither library has types

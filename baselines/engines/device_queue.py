@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from harness.systems.interface import Done, Predictions, Request, System
+from harness.systems.interface import OnAnswer, Predictions, Request, System
 from harness.workload.tasks.example import Example
 
 DEPTH = 4
@@ -41,8 +41,8 @@ class DeviceQueue:
     def __init__(self, system: Begins, depth: int = DEPTH) -> None:
         self._system, self._depth = system, depth
         self._room = threading.Semaphore(depth)
-        self._waiting: queue.SimpleQueue[tuple[Sequence[Request], Done] | None] = queue.SimpleQueue()
-        self._under_way: queue.SimpleQueue[tuple[Answering, Done] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[Sequence[Request], OnAnswer] | None] = queue.SimpleQueue()
+        self._under_way: queue.SimpleQueue[tuple[Answering, OnAnswer] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     @property
@@ -58,7 +58,7 @@ class DeviceQueue:
         """Answer the requests in the caller's own thread."""
         return self._system.predict(requests)
 
-    def submit(self, requests: Sequence[Request], done: Done) -> None:
+    def submit(self, requests: Sequence[Request], done: OnAnswer) -> None:
         """Take one call's requests and return at once; `done` is called in a thread of the queue's."""
         if not self._threads:
             self._threads = [

@@ -34,10 +34,10 @@ from harness.systems.interface import (
     EncodedSequence,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
-    Workshop,
     offsets_of,
 )
 from harness.workload.tasks.base import Task
@@ -184,7 +184,9 @@ class ProgramVariant:
         """Return None: whether the program is there is known when it is named."""
         return None
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Check that the program is there; there is nothing to prepare."""
         del workshop
         program = arguments(settings.command)[0]

@@ -15,10 +15,10 @@ from harness.systems.interface import (
     EncodedSequence,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
-    Workshop,
     offsets_of,
 )
 from harness.workload.tasks.base import Task
@@ -61,7 +61,9 @@ class NullVariant:
         """Return None: it needs nothing."""
         return None
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return an artifact without files of its own."""
         del settings, workshop
         parents = [sources.checkpoint.fingerprint]

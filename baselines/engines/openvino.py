@@ -20,7 +20,7 @@ import numpy as np
 from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, find_or_make, library_versions
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
-from baselines.checkpoints.optional_packages import lacking
+from baselines.checkpoints.optional_packages import missing_extra
 from baselines.encoding.batching import Batching, Padded, Run, at_once, pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.adapter import Adapter
@@ -33,10 +33,10 @@ from harness.systems.interface import (
     Artifact,
     EncodedSequence,
     Placement,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
-    Workshop,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
@@ -132,13 +132,15 @@ class OpenVinoVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the CPU lacks."""
-        if problem := lacking("openvino"):
+        if problem := missing_extra("openvino"):
             return problem
         if self.precision == "bf16" and not cpu_has_bf16():
             return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm)"
         return self.parent.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Convert the exported graph once; both precisions share the float32 model on disk."""
         parent = self.parent.prepare(task, sources, settings, workshop)
         libraries = library_versions("openvino")

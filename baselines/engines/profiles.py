@@ -73,7 +73,7 @@ def of_openvino(request: Any) -> dict[str, float]:  # noqa: ANN401 -- an InferRe
     )
 
 
-def of_torch(work: Callable[[], Any]) -> dict[str, float]:
+def torch_profile(work: Callable[[], Any]) -> dict[str, float]:
     """Return seconds by class of what PyTorch's operators took themselves while `work` was done."""
     from torch.profiler import ProfilerActivity, profile
 

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions, missing
+from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, Launch, check_budget
 from baselines.encoding.tokenizer import TextEncoder, check_length
 from baselines.engines.device_queue import Answering, queued
-from baselines.engines.profiles import of_torch
+from baselines.engines.profiles import torch_profile
 from baselines.models.cuda import TRANSFER, find_device, on_host, sees_gpu, synchronise
 from baselines.models.flops import work_facts
 from harness.common.errors import DeviceError
@@ -26,11 +26,11 @@ from harness.systems.interface import (
     Artifact,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
     System,
-    Workshop,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
@@ -94,7 +94,7 @@ class PyTorchSystem:
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Return seconds by class of operator."""
-        return of_torch(lambda: self.predict(requests))
+        return torch_profile(lambda: self.predict(requests))
 
     def close(self) -> None:
         """Release the model."""
@@ -114,9 +114,11 @@ class PyTorchVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the machine lacks."""
-        return without_bf16(self.precision) or missing("torch", "transformers")
+        return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return the checkpoint itself as the artifact; the workshop has nothing to do."""
         del workshop
         if self.tokens:
@@ -141,7 +143,7 @@ class PyTorchVariant:
         return queued(PyTorchSystem(model, launcher(model), encoder, batching), device.type)
 
 
-def checkpoint_itself(name: str, task: Task, sources: Sources, settings: Settings) -> Artifact:
+def checkpoint_itself(name: str, task: Task, sources: PreparationSources, settings: Settings) -> Artifact:
     """Return the checkpoint as the artifact of a variant that changes it only when it is loaded."""
     checkpoint = sources.checkpoint
     config = read_config(checkpoint.folder)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from baselines.checkpoints.artifacts import missing
+from baselines.checkpoints.artifacts import missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, Launch, pad
@@ -36,10 +36,10 @@ from harness.systems.interface import (
     Artifact,
     EncodedSequence,
     Placement,
+    PreparationContext,
+    PreparationSources,
     Settings,
-    Sources,
     System,
-    Workshop,
 )
 from harness.workload.tasks.base import Task
 
@@ -76,9 +76,11 @@ class RefinedVariant:
         """Say what is not installed, or what the machine lacks."""
         if self.method != "int8" and (problem := without_compiler()):
             return problem
-        return without_bf16(self._precision) or missing("torch", "transformers")
+        return without_bf16(self._precision) or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return the checkpoint itself as the artifact: it is refined when it is loaded."""
         del workshop
         return checkpoint_itself(self.name, task, sources, settings)
@@ -103,7 +105,7 @@ class RefinedVariant:
         # one sequence and several are two graphs, whatever else is dynamic
         together = (1, 2) if settings.batch > 1 else (1,)
         begun = time.perf_counter()
-        warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
+        warm_compiler(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
         synchronise(device)
         spent = {"compiled_in_s": round(time.perf_counter() - begun, 3)} if "compiled" in facts else {}
         return queued(RefinedSystem(facts | spent, model, run, encoder, batching), device.type)
@@ -179,7 +181,7 @@ def _run_of(model: Any, refined: Any, facts: Mapping[str, Any]) -> Launch:  # no
     return run
 
 
-def warm(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans: bool) -> None:
+def warm_compiler(run: Launch, pad_id: int, most: int, together: Sequence[int], *, spans: bool) -> None:
     """Let the compiler see lengths that differ: it specialises on the first and generalises at the second."""
     with quiet():
         for length in sorted({min(length, most) for length in _FIRST_LENGTHS}):

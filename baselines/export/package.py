@@ -24,7 +24,7 @@ from baselines.encoding.batching import SEQUENCES_AT_ONCE
 from baselines.engines.onnx.runtime import GRAPH
 from baselines.export.documentation import Shown, licences, readme
 from baselines.export.licences import licences_of
-from baselines.export.verify import TOLERANCE, Comparison, answered, request_of
+from baselines.export.verify import TOLERANCE, AnswerComparison, answered, request_of
 from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, Placement, Progress, Settings, Variant
 from harness.workload.tasks.base import Task
@@ -35,7 +35,7 @@ _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Winner:
+class ExportedVariant:
     """What is handed over, and what it is checked on.
 
     `examples` are answered by both sides; `sample` too, and it is shown with its answer, so it must hold
@@ -56,7 +56,7 @@ class Winner:
     data: str
 
 
-def hand_over(winner: Winner, output: Path, told: Progress) -> dict[str, Any]:
+def export_package(winner: ExportedVariant, output: Path, told: Progress) -> dict[str, Any]:
     """Write the folder and return its manifest.
 
     UsageError for a variant without an ONNX graph; CheckpointError if the script does not answer as the
@@ -84,7 +84,7 @@ def require_free(output: Path) -> None:
         raise StoreError("no folder can be made here.", where=str(near), remedy="Name another --output.")
 
 
-def _write_model(winner: Winner, folder: Path) -> dict[str, Any]:
+def _write_model(winner: ExportedVariant, folder: Path) -> dict[str, Any]:
     """Write everything but the pages; return the settings."""
     source, text = winner.artifact.folder, winner.sample.inputs[0]
     for path in (*source.glob(f"{GRAPH}*"), source / TOKENIZER):  # a large graph has its weights beside it
@@ -112,7 +112,7 @@ def _write_model(winner: Winner, folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _check(winner: Winner, folder: Path) -> tuple[dict[str, Any], Shown]:
+def _check(winner: ExportedVariant, folder: Path) -> tuple[dict[str, Any], Shown]:
     """Return what the system says of itself, and how far the script's answers are from its; or raise."""
     asked = [winner.sample, *winner.examples]
     system = winner.variant.load(winner.task, winner.artifact, winner.placement, winner.settings)
@@ -123,12 +123,16 @@ def _check(winner: Winner, folder: Path) -> tuple[dict[str, Any], Shown]:
         system.close()
     requests = [request_of(example) for example in asked]
     answers = answered(folder, requests)
-    worst = max(map(Comparison(winner.task).difference, asked, ours, answers))
+    worst = max(map(AnswerComparison(winner.task).difference, asked, ours, answers))
     return effective, Shown(requests[0], answers[0], len(asked), worst)
 
 
 def _write_pages(
-    winner: Winner, folder: Path, settings: Mapping[str, Any], effective: Mapping[str, Any], shown: Shown
+    winner: ExportedVariant,
+    folder: Path,
+    settings: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    shown: Shown,
 ) -> dict[str, Any]:
     checkpoint = winner.checkpoint
     facts = {

@@ -59,7 +59,7 @@ def answered(folder: Path, requests: Sequence[Mapping[str, Any]]) -> list[dict[s
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class AnswerComparison:
     """Compares the script's answers to a task with the system's."""
 
     task: Task

@@ -11,7 +11,7 @@ from pathlib import Path
 from baselines.hardware.c_program import build, compiler
 
 
-class Pair:
+class CorePair:
     """A thread on each of two CPUs, asleep between questions, in a process of their own."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
@@ -35,7 +35,7 @@ class Pair:
             self._process.communicate()
 
 
-def start(first: int, last: int) -> Pair | None:
+def start(first: int, last: int) -> CorePair | None:
     """Start a pair on these CPUs; None without a compiler, or where the program does not run."""
     command = compiler()
     if command is None:
@@ -44,6 +44,6 @@ def start(first: int, last: int) -> Pair | None:
         with tempfile.TemporaryDirectory() as scratch:
             words = [str(build(command, "exchange", Path(scratch))), str(first), str(last)]
             pipe = subprocess.PIPE
-            return Pair(subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL))  # noqa: S603 -- our own
+            return CorePair(subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL))  # noqa: S603 -- our own
     except (subprocess.SubprocessError, OSError):
         return None

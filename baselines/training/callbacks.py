@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from baselines.training.datasets import Tick
+from baselines.training.datasets import TrainingProgress
 from harness.common.errors import MeasurementError
 
 _SAVE_SECONDS = 600.0  # what an interruption may cost at most
@@ -37,7 +37,7 @@ class OrderedByEpoch(torch.utils.data.Sampler):  # type: ignore[misc]  # mypy do
         return iter(get_length_grouped_indices(self._lengths, self._batch, generator=random))
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
+class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
     """Tells how far training is, saves at least every ten minutes, and stops at a loss that is no number.
 
     It also stops when this session has trained for `at_most_s`; what was learned so far is then kept.
@@ -46,7 +46,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow tran
     def __init__(
         self,
         folder: Path,
-        progress: Callable[[Tick], None],
+        progress: Callable[[TrainingProgress], None],
         clock: Callable[[], float],
         at_most_s: float | None = None,
     ) -> None:
@@ -77,7 +77,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # mypy does not follow tran
             control.should_training_stop = True
         done, (first, start) = state.global_step, self._began
         left = (now - start) / (done - first) * (state.max_steps - done) if done > first else None
-        self._progress(Tick(done / state.max_steps, left, state.epoch, self._loss))
+        self._progress(TrainingProgress(done / state.max_steps, left, state.epoch, self._loss))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:  # noqa: ANN401
         """Stop at a loss that is no number."""

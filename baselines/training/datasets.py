@@ -21,7 +21,7 @@ that no model of a chain has been trained on the examples that choose its epoch 
 
 
 @dataclass(frozen=True, slots=True)
-class Tuning:
+class TrainingSettings:
     """How to train. The learning rate suits small encoders; FastFormers uses 1e-5 for BERT-base.
 
     `bf16` None lets the CPU decide: autocast where it has bfloat16 instructions, which halved the time of a
@@ -41,7 +41,7 @@ class Tuning:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class TrainingProgress:
     """Where training stands: the share done, seconds left at the pace so far, epoch, last loss."""
 
     fraction: float
@@ -51,7 +51,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingItem:
     """What goes through the model together: a sequence with the column of its label, or all of a choice.
 
     `targets` holds one number a sequence: the column, or for choices 1 where the candidate is right.
@@ -67,7 +67,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EncodedExamples:
     """Labelled examples with their requests, to be scored officially."""
 
     examples: Sequence[Example]
@@ -103,7 +103,7 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
     return [task.labels[columns.index(column)] for column in range(len(columns))]
 
 
-def lessons(task: Task, columns: Sequence[int], asked: Asked) -> list[Lesson]:
+def training_items(task: Task, columns: Sequence[int], asked: EncodedExamples) -> list[TrainingItem]:
     """Return what is trained on: a choice stays whole, every other sequence is a lesson of its own."""
     found = []
     for example, request in zip(asked.examples, asked.requests, strict=True):
@@ -111,8 +111,8 @@ def lessons(task: Task, columns: Sequence[int], asked: Asked) -> list[Lesson]:
             raise UsageError(f"example {example.id} has no label.", remedy="Train on a labelled split.")
         targets = task.targets(example)
         if task.head == "choice":
-            found.append(Lesson(request.sequences, targets))
+            found.append(TrainingItem(request.sequences, targets))
         else:
             pairs = zip(request.sequences, targets, strict=True)
-            found += [Lesson((sequence,), (columns[target],)) for sequence, target in pairs]
+            found += [TrainingItem((sequence,), (columns[target],)) for sequence, target in pairs]
     return found

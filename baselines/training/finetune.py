@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from baselines.encoding.tokenizer import TextEncoder
-from baselines.training.datasets import RECORD, Asked, Tick, Tuning, label_names, lessons, split_for_selection
+from baselines.training.datasets import (
+    RECORD,
+    EncodedExamples,
+    TrainingProgress,
+    TrainingSettings,
+    label_names,
+    split_for_selection,
+    training_items,
+)
 from harness.common.errors import UsageError
 from harness.systems.interface import Checkpoint
 from harness.workload.tasks.base import Task
@@ -35,10 +43,10 @@ def finetune(
     model: Checkpoint,
     output: Path,
     *,
-    tuning: Tuning | None = None,
+    tuning: TrainingSettings | None = None,
     device: str = "cpu",
     data_fingerprint: str = "",
-    progress: Callable[[Tick], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
     energy: Callable[[], Any] | None = None,
     resume: bool = True,
     at_most_s: float | None = None,
@@ -56,7 +64,7 @@ def finetune(
     from baselines.training.objective import LabelObjective
 
     trainer.require_device(device)
-    tuning = tuning or Tuning()
+    tuning = tuning or TrainingSettings()
     part = _prepare_part(output, _plan(task, train, model, tuning, data_fingerprint), resume=resume)
     names = label_names(task, model)
     columns = [names.index(label) for label in task.labels]
@@ -70,11 +78,13 @@ def finetune(
         "at_most_s": at_most_s,
     }
     what: dict[str, Any] = {"task": task, "columns": columns, "pad_id": encoder.pad_id}
-    job = trainer.Job(**what, **how, folder=part, objective=LabelObjective(task.head))
-    taught = Asked(kept, encoder.encode(kept))
+    job = trainer.TrainingJob(**what, **how, folder=part, objective=LabelObjective(task.head))
+    taught = EncodedExamples(kept, encoder.encode(kept))
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     started = clock()
-    facts = trainer.run(job, classifier, lessons(task, columns, taught), *_asked(encoder, held_out, val))
+    facts = trainer.run(
+        job, classifier, training_items(task, columns, taught), *_asked(encoder, held_out, val)
+    )
     trainer.save(classifier, part / "final")
     record = {
         **json.loads((part / PLAN).read_text(encoding="utf-8")),
@@ -90,12 +100,12 @@ def finetune(
     return record
 
 
-def _asked(encoder: TextEncoder, *parts: Sequence[Example]) -> list[Asked]:
-    return [Asked(part, encoder.encode(part)) for part in parts]
+def _asked(encoder: TextEncoder, *parts: Sequence[Example]) -> list[EncodedExamples]:
+    return [EncodedExamples(part, encoder.encode(part)) for part in parts]
 
 
 def _plan(
-    task: Task, train: Sequence[Example], model: Checkpoint, tuning: Tuning, data: str
+    task: Task, train: Sequence[Example], model: Checkpoint, tuning: TrainingSettings, data: str
 ) -> dict[str, Any]:
     return {
         "recipe": "finetune",

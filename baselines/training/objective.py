@@ -17,7 +17,7 @@ from baselines.models.classifier import logits_of
 from harness.workload.tasks.base import Head
 
 if TYPE_CHECKING:
-    from baselines.training.datasets import Lesson
+    from baselines.training.datasets import TrainingItem
 
 
 class Objective(Protocol):
@@ -36,7 +36,7 @@ class LabelObjective:
 
     head: Head
 
-    def targets(self, lessons: "Sequence[Lesson]") -> dict[str, Any]:
+    def targets(self, lessons: "Sequence[TrainingItem]") -> dict[str, Any]:
         """Return `targets`, one a sequence, and `sizes`, the sequences of each lesson."""
         return {
             "targets": torch.tensor([target for lesson in lessons for target in lesson.targets]),

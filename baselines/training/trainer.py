@@ -28,19 +28,19 @@ from baselines.models.classifier import input_names, logits_of, tensors_of
 from baselines.models.cuda import find_device
 from baselines.models.span_classifier import load_span_classifier
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.callbacks import OrderedByEpoch, Watch
+from baselines.training.callbacks import OrderedByEpoch, ProgressCallback
 from baselines.training.objective import Objective
 from harness.common.errors import CheckpointError, DeviceError
 from harness.workload.tasks.base import Head, Task
 from harness.workload.tasks.example import Logits
-from harness.workload.tasks.metrics import mean_of
+from harness.workload.tasks.metrics import mean_score
 
 if TYPE_CHECKING:
-    from baselines.training.datasets import Asked, Lesson, Tuning
+    from baselines.training.datasets import EncodedExamples, TrainingItem, TrainingSettings
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class TrainingJob:
     """One training: what to train towards, how, where, and whom to tell.
 
     `keep_best` False keeps the last epoch instead of the best.
@@ -49,7 +49,7 @@ class Job:
     task: Task
     columns: Sequence[int]
     folder: Path
-    tuning: "Tuning"
+    tuning: "TrainingSettings"
     device: str
     pad_id: int
     progress: Callable[[Any], None]
@@ -95,11 +95,11 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
 
 
 def run(
-    job: Job,
+    job: TrainingJob,
     model: Any,  # noqa: ANN401 -- transformers has no types
-    train: "Sequence[Lesson]",
-    held_out: "Asked",
-    val: "Asked",
+    train: "Sequence[TrainingItem]",
+    held_out: "EncodedExamples",
+    val: "EncodedExamples",
 ) -> dict[str, Any]:
     """Train the model into its best epoch and score `val` with it; return steps, losses and scores."""
     if not job.tuning.epochs:
@@ -144,7 +144,7 @@ def require_device(name: str) -> None:
         )
 
 
-def score(job: Job, model: Any, asked: "Asked") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
+def score(job: TrainingJob, model: Any, asked: "EncodedExamples") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
     """Return the task's official metrics of the model as it stands, over labelled examples."""
     run = answering(model, bf16=job.bf16)
     # longest first: batches of like length waste little, and memory peaks at once if at all
@@ -172,7 +172,7 @@ def answering(model: Any, *, bf16: bool) -> Run:  # noqa: ANN401 -- transformers
     return run
 
 
-def _kept_step(job: Job, state: Any) -> int:  # noqa: ANN401 -- transformers has no types
+def _kept_step(job: TrainingJob, state: Any) -> int:  # noqa: ANN401 -- transformers has no types
     best = str(state.best_model_checkpoint).rpartition("-")[2]
     return int(best) if job.keep_best else int(state.global_step)
 
@@ -180,7 +180,7 @@ def _kept_step(job: Job, state: Any) -> int:  # noqa: ANN401 -- transformers has
 class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transformers
     """The library's trainer with official scores, our own loss, and batches that survive interruption."""
 
-    def __init__(self, job: Job, held_out: "Asked", **settings: Any) -> None:  # noqa: ANN401
+    def __init__(self, job: TrainingJob, held_out: "EncodedExamples", **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
         self._job = job
         self._held_out = held_out
@@ -197,7 +197,7 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
         """Score the held-out examples by the mean of the task's metrics, as FastFormers chooses."""
-        found = {"eval_selection": mean_of(score(self._job, self.model, self._held_out))}
+        found = {"eval_selection": mean_score(score(self._job, self.model, self._held_out))}
         self.log(found)
         control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
         self.control = self.callback_handler.on_evaluate(self.args, self.state, control, found)
@@ -205,14 +205,14 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
 
 
 def _trainer(
-    job: Job,
+    job: TrainingJob,
     model: Any,  # noqa: ANN401 -- transformers has no types
-    train: "Sequence[Lesson]",
-    held_out: "Asked",
+    train: "Sequence[TrainingItem]",
+    held_out: "EncodedExamples",
 ) -> Any:  # noqa: ANN401
     names = input_names(model)
 
-    def collate(lessons: "Sequence[Lesson]") -> dict[str, Any]:
+    def collate(lessons: "Sequence[TrainingItem]") -> dict[str, Any]:
         padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], job.pad_id)
         return {**tensors_of(padded, names), **job.objective.targets(lessons)}
 
@@ -224,13 +224,13 @@ def _trainer(
         train_dataset=list(train),
         eval_dataset=list(held_out.examples),
         data_collator=collate,
-        callbacks=[Watch(job.folder, job.progress, job.clock, job.at_most_s)],
+        callbacks=[ProgressCallback(job.folder, job.progress, job.clock, job.at_most_s)],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
 
 
-def _arguments(job: Job) -> Any:  # noqa: ANN401 -- transformers has no types
+def _arguments(job: TrainingJob) -> Any:  # noqa: ANN401 -- transformers has no types
     tuning = job.tuning
     arguments = TrainingArguments(
         output_dir=str(job.folder),

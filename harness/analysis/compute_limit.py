@@ -22,7 +22,11 @@ LIMITING = "int8"
 
 def share_of_limit(record: Record) -> Estimate | Unavailable:
     """Return the share of the int8 limit, in 0..1, with the interval of the time per request."""
-    peak, operations, time = limit_of(record), operations_per_request(record), time_per_request(record.rounds)
+    peak, operations, time = (
+        compute_limit_of(record),
+        operations_per_request(record),
+        time_per_request(record.rounds),
+    )
     if isinstance(peak, Unavailable):
         return peak
     if isinstance(operations, Unavailable):
@@ -33,7 +37,7 @@ def share_of_limit(record: Record) -> Estimate | Unavailable:
     return replace(time, value=least_ns / time.value, low=least_ns / time.high, high=least_ns / time.low)
 
 
-def limit_of(record: Record) -> float | Unavailable:
+def compute_limit_of(record: Record) -> float | Unavailable:
     """Return int8 operations per second that the run's cores do at most: the higher of before and after."""
     limit = record.limit
     if limit is None:
@@ -53,7 +57,7 @@ def operations_per_request(record: Record) -> float | Unavailable:
     counted = record.spent.get("operations")
     if counted:
         return counted.mean
-    work = work_of(record)
+    work = encoder_work_of(record)
     if work is None:
         return Unavailable(f"{record.cell.variant} does not say how much arithmetic a token takes")
     requests = sum(item.requests for item in record.rounds)
@@ -76,14 +80,14 @@ def precision_of(record: Record) -> str:
     return "fp16" if "float16" in words else "fp32"
 
 
-def work_of(record: Record) -> Mapping[str, int] | None:
+def encoder_work_of(record: Record) -> Mapping[str, int] | None:
     """Return operations per token and per pair of tokens, and the widths, as the engine says; or None."""
     said = record.placement.effective if record.placement else {}
     found = said.get("work")
     return found if isinstance(found, Mapping) else None
 
 
-def lost(arithmetic: Mapping[str, Any]) -> list[str]:
+def missing_instructions(arithmetic: Mapping[str, Any]) -> list[str]:
     """Say what this processor lacks, in words, given the instruction of each precision that was measured."""
     instructions = {name: str(each["instruction"]) for name, each in arithmetic.items()}
     lines = []

@@ -59,7 +59,7 @@ class SeriesKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class HistoryPoint:
     """One run's figure: value and interval in the quantity's unit, and what it was measured of."""
 
     run: str
@@ -73,7 +73,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class ChangePoint:
     """A change of level at point `at`: percent (points of a quality), and the commits that it lies between.
 
     `last_good` and `first_bad` name what was measured on either side; `moved` what else changed between them.
@@ -98,12 +98,12 @@ class Series:
 
     key: SeriesKey
     quantity: Quantity
-    points: tuple[Point, ...]
-    shifts: tuple[Shift, ...] = ()
+    points: tuple[HistoryPoint, ...]
+    shifts: tuple[ChangePoint, ...] = ()
     why_none: str = ""
 
 
-def history(records: Iterable[Record], quantity: str) -> list[Series]:
+def build_history(records: Iterable[Record], quantity: str) -> list[Series]:
     """Return the series of one quantity, each with its change points; records without it are left out.
 
     UsageError for a quantity that is not in `TRACKED`.
@@ -111,7 +111,7 @@ def history(records: Iterable[Record], quantity: str) -> list[Series]:
     if quantity not in TRACKED:
         raise unknown_name("quantity", quantity, TRACKED)
     wanted, known = TRACKED[quantity], list(records)
-    found: dict[SeriesKey, list[Point]] = {}
+    found: dict[SeriesKey, list[HistoryPoint]] = {}
     for record, over, figure in _speedups(known) if wanted is SPEED_UP else _figures(known, quantity):
         if point := _point(wanted, record, figure):
             key = SeriesKey(key_of(record), record.host.fingerprint, record.data.fingerprint, over)
@@ -175,7 +175,7 @@ def _felt(values: Floats, found: Sequence[int], tolerance: float) -> list[int]:
     return kept
 
 
-def _series(key: SeriesKey, quantity: Quantity, found: Sequence[Point]) -> Series:
+def _series(key: SeriesKey, quantity: Quantity, found: Sequence[HistoryPoint]) -> Series:
     points = tuple(sorted(found, key=lambda point: (point.created, point.run)))
     if len(points) < LEAST_POINTS:
         why = f"{len(points)} of the {LEAST_POINTS} runs that a change point needs"
@@ -189,12 +189,14 @@ def _series(key: SeriesKey, quantity: Quantity, found: Sequence[Point]) -> Serie
     return Series(key, quantity, points, shifts)
 
 
-def _shift(quantity: Quantity, points: Sequence[Point], edges: Sequence[int], number: int) -> Shift:
+def _shift(
+    quantity: Quantity, points: Sequence[HistoryPoint], edges: Sequence[int], number: int
+) -> ChangePoint:
     at = edges[number]
     before = float(np.median([point.value for point in points[edges[number - 1] : at]]))
     after = float(np.median([point.value for point in points[at : edges[number + 1]]]))
     change = 100 * (after / before - 1 if quantity.change_unit == "%" else after - before)
-    return Shift(
+    return ChangePoint(
         at=at,
         change=change,
         worse=(change < 0) == quantity.higher_is_better,
@@ -204,7 +206,7 @@ def _shift(quantity: Quantity, points: Sequence[Point], edges: Sequence[int], nu
     )
 
 
-def _moved(before: Point, after: Point) -> Iterable[str]:
+def _moved(before: HistoryPoint, after: HistoryPoint) -> Iterable[str]:
     old, new = dict(before.software), dict(after.software)
     for name in dict.fromkeys((*old, *new)):
         if old.get(name) != new.get(name):
@@ -234,13 +236,13 @@ def _speedups(records: Sequence[Record]) -> Iterator[Figure]:
             yield record, names[0], ratio
 
 
-def _point(quantity: Quantity, record: Record, found: Estimate | Ratio | None) -> Point | None:
+def _point(quantity: Quantity, record: Record, found: Estimate | Ratio | None) -> HistoryPoint | None:
     if found is None or not math.isfinite(found.value) or (quantity.change_unit == "%" and found.value <= 0):
         return None
     revision = str(record.revision) if record.revision else None
     software = tuple(sorted(record.software.items()))
     numbers = found.value, found.low, found.high
-    return Point(record.run, record.created, revision, *numbers, software, record.model.fingerprint)
+    return HistoryPoint(record.run, record.created, revision, *numbers, software, record.model.fingerprint)
 
 
 def _throughput(record: Record) -> Estimate | None:

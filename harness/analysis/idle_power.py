@@ -13,11 +13,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.analysis.statistics.estimates import Energy, Windows, energy_per_request, energy_windows
+from harness.analysis.statistics.estimates import (
+    EnergyEstimate,
+    EnergyWindows,
+    energy_per_request,
+    energy_windows,
+)
 from harness.measurement.energy.meter import Meter
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import Reading, total
-from harness.records.record import Idle, Record
+from harness.records.reading import Reading, sum_readings
+from harness.records.record import IdleEnergy, Record
 
 CPU_TIME = "CPU time is no power: a model of it knows no idle"
 PER_VISIT = "workers are loaded for each visit, so there is no moment in which all are loaded and none works"
@@ -47,7 +52,7 @@ class IdlePower:
         return moved / self.before if self.before > 0 and abs(moved) > 2 * self.uncertain else 0.0
 
 
-def why_not(meter: Meter | None, *, resident: bool) -> str | None:
+def why_no_idle_power(meter: Meter | None, *, resident: bool) -> str | None:
     """Return why idle cannot be measured, or None if it can."""
     if meter is None:
         return NO_METER
@@ -56,7 +61,7 @@ def why_not(meter: Meter | None, *, resident: bool) -> str | None:
     return None if resident else PER_VISIT
 
 
-def idle_power(idle: Idle | None) -> IdlePower | Unavailable:
+def idle_power(idle: IdleEnergy | None) -> IdlePower | Unavailable:
     """Return idle power, or why it is not known."""
     if idle is None:
         return Unavailable("idle was not looked at")
@@ -70,18 +75,18 @@ def idle_power(idle: Idle | None) -> IdlePower | Unavailable:
     return IdlePower(before[0], after[0] if after else None, max(before[1], after[1] if after else 0.0))
 
 
-def net_energy(record: Record) -> Energy | Unavailable:
+def net_energy(record: Record) -> EnergyEstimate | Unavailable:
     """Return energy per request beyond idle power: gross less idle watts times the time of each window.
 
     The interval is that of gross, its ends moved by a request's share of idle at the highest and the lowest
     idle power that was seen. It may lie below zero where a request costs no more than idle.
     """
-    return net_of(record, energy_windows(record.rounds), energy_per_request(record.rounds))
+    return net_of_idle(record, energy_windows(record.rounds), energy_per_request(record.rounds))
 
 
-def net_of(
-    record: Record, windows: Windows | Unavailable, gross: Energy | Unavailable
-) -> Energy | Unavailable:
+def net_of_idle(
+    record: Record, windows: EnergyWindows | Unavailable, gross: EnergyEstimate | Unavailable
+) -> EnergyEstimate | Unavailable:
     """Return the same where the energy of the record is known already."""
     power = idle_power(record.idle)
     if isinstance(windows, Unavailable):
@@ -110,7 +115,7 @@ def net_of(
 def _watts(readings: Sequence[Reading]) -> tuple[float, float] | Unavailable:
     """Return power and its uncertainty in watts: microjoules over microseconds."""
     try:
-        found = total(readings)
+        found = sum_readings(readings)
     except ValueError as problem:
         return Unavailable(str(problem))
     if found is None or found.microjoules is None or not found.span_ns:
@@ -120,5 +125,5 @@ def _watts(readings: Sequence[Reading]) -> tuple[float, float] | Unavailable:
 
 
 def _span_ns(readings: Sequence[Reading]) -> int:
-    found = total(readings)
+    found = sum_readings(readings)
     return found.span_ns if found else 0

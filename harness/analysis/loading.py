@@ -6,32 +6,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Raw
+    from harness.analysis.comparison import SampleAccess
     from harness.records.record import Record
-    from harness.records.store import Store, Unreadable
+    from harness.records.store import Store, UnreadableFile
     from harness.workload.tasks.base import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LoadedRecords:
     """The records of one name, what could not be read beside them, and where their samples lie."""
 
     records: "list[Record]"
-    unreadable: "list[Unreadable]"
+    unreadable: "list[UnreadableFile]"
     folder: Path
 
 
-def find_records(name: str, store: "Store") -> Found:
+def find_records(name: str, store: "Store") -> LoadedRecords:
     """Return the records that a name means; MeasurementError where there are none to read."""
     from harness.common.errors import DataError, MeasurementError
-    from harness.records.store import RunFolder, Unreadable, read_record
+    from harness.records.store import RunFolder, UnreadableFile, read_record
 
     path = Path(name)
     if path.is_file():
         record = read_record(path)
-        if isinstance(record, Unreadable):
+        if isinstance(record, UnreadableFile):
             raise DataError(f"cannot be read: {record.reason}.", where=name)
-        return Found([record], [], path.parent)
+        return LoadedRecords([record], [], path.parent)
     folder = RunFolder(path.resolve()) if path.is_dir() else store.run(name)
     records, unreadable = store.records([folder])
     if not records:
@@ -40,15 +40,15 @@ def find_records(name: str, store: "Store") -> Found:
             where=name,
             remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
         )
-    return Found(records, unreadable, folder.path)
+    return LoadedRecords(records, unreadable, folder.path)
 
 
-def raw_of(found: Sequence[Found]) -> "Raw":
+def sample_access_of(found: Sequence[LoadedRecords]) -> "SampleAccess":
     """Return how raw samples of these records are read; None for samples that are not there."""
-    from harness.analysis.comparison import Raw
+    from harness.analysis.comparison import SampleAccess
 
     folders = {record.run: each.folder for each in found for record in each.records}
-    return Raw(samples=samples_in(folders), task=task_of_record)
+    return SampleAccess(samples=samples_in(folders), task=task_of_record)
 
 
 def samples_in(folders: dict[str, Path]) -> "Callable[[Record], dict[str, Any] | None]":
@@ -88,7 +88,7 @@ def task_of_record(record: "Record") -> "Task | None":
     """Return the task that a record was scored by, None for one that this program does not know."""
     from harness.common.errors import UsageError
     from harness.workload.tasks import get_task
-    from harness.workload.tasks.custom import CUSTOM, custom_task, definition_of
+    from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
 
     words = record.configuration.get("custom")
     if record.cell.task != CUSTOM:
@@ -96,4 +96,6 @@ def task_of_record(record: "Record") -> "Task | None":
             return get_task(record.cell.task)
         except UsageError:
             return None
-    return custom_task(definition_of({each: words[each] for each in ("labels", "metric")})) if words else None
+    return (
+        custom_task(parse_definition({each: words[each] for each in ("labels", "metric")})) if words else None
+    )

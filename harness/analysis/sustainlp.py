@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.analysis.statistics.estimates import Energy, energy_per_request
+from harness.analysis.statistics.estimates import EnergyEstimate, energy_per_request
 from harness.common.errors import UsageError, unknown_name
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -32,10 +32,10 @@ MICROJOULES_PER_KWH = 3.6e12
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class ProtocolEnergy:
     """Energy of one whole process: in microjoules as it was read, and in kWh times `pue`."""
 
-    energy: Energy
+    energy: EnergyEstimate
     kwh: float
     low_kwh: float
     high_kwh: float
@@ -43,7 +43,7 @@ class Scaled:
     examples: int
 
 
-def asked(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
+def protocol_settings(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
     """Return what a record says of the protocol that was asked for; None if none was.
 
     UsageError for a protocol that is not known, or a PUE that is no number of 1 or more.
@@ -66,7 +66,7 @@ def kwh(microjoules: float, pue: float) -> float:
     return microjoules / MICROJOULES_PER_KWH * pue
 
 
-def scaled(record: Record) -> Scaled | Unavailable:
+def protocol_energy(record: Record) -> ProtocolEnergy | Unavailable:
     """Return the energy of one start of the program, over all that it was asked, on that scale."""
     protocol, energy = protocol_of(record), energy_per_request(record.rounds)
     if protocol is None:
@@ -78,7 +78,7 @@ def scaled(record: Record) -> Scaled | Unavailable:
         return Unavailable("its starts were not asked the same number of examples")
     (count,), found, pue = examples, energy.microjoules, float(protocol["pue"])
     whole = replace(found, value=found.value * count, low=found.low * count, high=found.high * count)
-    return Scaled(
+    return ProtocolEnergy(
         energy=replace(energy, microjoules=whole),
         kwh=kwh(whole.value, pue),
         low_kwh=kwh(whole.low, pue),

@@ -7,8 +7,8 @@ def main() -> None:
     import sys
 
     from harness.cli.app import call
-    from harness.cli.context import Toolbox
+    from harness.cli.context import CliContext
 
-    code = call(sys.argv[1:], Toolbox())
+    code = call(sys.argv[1:], CliContext())
     gc.freeze()  # what is left goes with the process: a last collection would go over thousands of records
     sys.exit(code)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.environment import doctor
 from harness.cli.environment import list as listing
 from harness.cli.environment.cache import cache_app
@@ -53,7 +53,7 @@ def bench(
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     """Measure what each optimisation of a transformer classifier gains here, and what it costs."""
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     read_defaults(context, toolbox.defaults, toolbox.environ)
     if version:
         from importlib.metadata import version as installed
@@ -62,7 +62,7 @@ def bench(
         raise typer.Exit
 
 
-def call(words: Sequence[str], toolbox: Toolbox) -> int:
+def call(words: Sequence[str], toolbox: CliContext) -> int:
     """Run one command and return its exit code; messages go to stderr."""
     debug = "--debug" in words
     try:

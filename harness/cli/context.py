@@ -36,7 +36,7 @@ def _cache() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Toolbox:
+class CliContext:
     """The machine, the catalog, training and the cache, each made when it is needed; and the environment.
 
     `defaults` is the file of the working folder that says what options are by default.

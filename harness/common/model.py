@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 
-class Facts(BaseModel):
+class FrozenModel(BaseModel):
     """A part of a record: frozen, and closed to unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

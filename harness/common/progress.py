@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Narrator(Protocol):
+class ProgressReporter(Protocol):
     """Told of stages, of their steps, and of single events."""
 
     def stage(self, name: str, steps: int) -> None:
@@ -20,7 +20,7 @@ class Narrator(Protocol):
         """Say what the user should know at once."""
 
 
-class Silent:
+class NoProgress:
     """Tells nobody."""
 
     def stage(self, name: str, steps: int) -> None:
@@ -36,7 +36,7 @@ class Silent:
         """Say nothing."""
 
 
-def count_up(narrator: Narrator) -> Callable[[str], None]:
+def count_up(narrator: ProgressReporter) -> Callable[[str], None]:
     """Turn a worker's `done/all` into steps of the stage."""
     last = 0
 

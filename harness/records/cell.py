@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from harness.records.record import CellFacts
-from harness.records.side import MARK, plain
+from harness.records.side import SIDE_MARK, without_side
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +44,12 @@ class Cell:
     @property
     def id(self) -> str:
         """A readable name with a hash of everything that makes the cell: also its file name."""
-        return named(self, asdict(self))[0]
+        return cell_ids(self, asdict(self))[0]
 
     @property
     def group(self) -> str:
         """The group's name: cells that differ in the variant, or in how it uses the cores, are compared."""
-        return named(self, asdict(self))[1]
+        return cell_ids(self, asdict(self))[1]
 
     def facts(self) -> CellFacts:
         """Return the cell as the record has it."""
@@ -65,7 +65,7 @@ OWN = ("variant", "command", "rung", "instances", "cores", "twin")
 _FACTS = CellFacts.model_fields.keys()
 
 
-def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+def group_cells(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Sort cells into their groups, in order of first appearance."""
     sorted_cells: dict[str, list[Cell]] = {}
     for cell in cells:
@@ -73,13 +73,15 @@ def groups(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     return sorted_cells
 
 
-def named(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> tuple[str, str]:
+def cell_ids(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> tuple[str, str]:
     """Return a cell's id and its group's, hashes of these of its facts; `own` are no part of the group's."""
     where = cell.device.replace(":", "")
     common = {name: value for name, value in facts.items() if name not in own}
     common["threads"] = cell.cores or cell.threads
-    if MARK in cell.variant:  # at a gate a variant is compared with its own other sides, and with no other
-        common |= {"sides_of": plain(cell.variant), "model": ""}  # whose models may differ
+    if (
+        SIDE_MARK in cell.variant
+    ):  # at a gate a variant is compared with its own other sides, and with no other
+        common |= {"sides_of": without_side(cell.variant), "model": ""}  # whose models may differ
     return (
         f"{cell.task}-{cell.variant.replace(' ', '-')}-{where}-{cell.scenario}-{_digest(facts)}",
         f"{cell.task}-{where}-{cell.scenario}-{_digest(common)}",

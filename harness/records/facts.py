@@ -7,11 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.common.model import Facts
+from harness.common.model import FrozenModel
 from harness.records.reading import Reading
 
 
-class Trial(Facts):
+class RateTrial(FrozenModel):
     """One rate that was tried for a promise: requests per second offered and answered, and its latency.
 
     `value_ns` is the promise's percentile by nearest rank, over `requests` of which `have` are distinct,
@@ -28,7 +28,7 @@ class Trial(Facts):
     kept: bool
 
 
-class OfferedLoad(Facts):
+class OfferedLoad(FrozenModel):
     """Requests per second that arrived and that were answered, over all rounds of scenario `server`.
 
     `overloaded` says that the system fell behind; `seed` draws the arrivals. `promise` was asked for by
@@ -43,10 +43,10 @@ class OfferedLoad(Facts):
     promise: str = ""
     highest_rate: float | None = None
     capacity: float | None = None
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[RateTrial, ...] = ()
 
 
-class Spent(Facts):
+class AdaptiveCost(FrozenModel):
     """What a system that adapts spent on a timed request: layers, the stage that answered, tokens.
 
     `histogram` counts distinct timed examples by value, `quality` holds the primary metric of those with a
@@ -58,7 +58,7 @@ class Spent(Facts):
     quality: dict[str, float] = Field(default_factory=dict)
 
 
-class GpuMoment(Facts):
+class GpuSnapshot(FrozenModel):
     """One board now; `throttled_by` names what holds its clocks down, `foreign` counts processes of others.
 
     `index` is the driver's number of it.
@@ -76,7 +76,7 @@ class GpuMoment(Facts):
     index: int | None = None
 
 
-class Moment(Facts):
+class MachineSnapshot(FrozenModel):
     """What moves by itself, at one moment; of the CPUs of the run where it is about CPUs.
 
     `thermal_throttles` to `swapped_pages` count since boot, so only differences of them mean something.
@@ -90,22 +90,22 @@ class Moment(Facts):
     steal_ns: int | None = None
     pressure_us: dict[str, int] = Field(default_factory=dict)
     swapped_pages: int | None = None
-    gpus: tuple[GpuMoment, ...] = ()
+    gpus: tuple[GpuSnapshot, ...] = ()
 
 
-class Conditions(Facts):
+class Conditions(FrozenModel):
     """The moments before the first worker and after the last, `span_ns` apart.
 
     `busiest` names the process of others that worked most meanwhile, and how many CPUs it kept busy.
     """
 
-    before: Moment
-    after: Moment
+    before: MachineSnapshot
+    after: MachineSnapshot
     span_ns: int
     busiest: str | None = None
 
 
-class Idle(Facts):
+class IdleEnergy(FrozenModel):
     """Energy of windows in which all workers are loaded and stopped: before the first round, after the last.
 
     Readings as in a Round; where idle is not measured they are empty and `unavailable` says why.
@@ -116,7 +116,7 @@ class Idle(Facts):
     unavailable: str | None = None
 
 
-class Peak(Facts):
+class ComputePeak(FrozenModel):
     """Operations per second from registers (a multiply-add is two), before the first worker, after the last.
 
     `after` is None where the second measurement failed.
@@ -132,15 +132,15 @@ class Peak(Facts):
         return max(self.before, self.after or 0.0)
 
 
-class Limit(Facts):
+class ComputeLimit(FrozenModel):
     """What the cores of a run do at most, by precision, on as many `threads` as it had; or why not known."""
 
     threads: int
-    peaks: dict[str, Peak] = Field(default_factory=dict)
+    peaks: dict[str, ComputePeak] = Field(default_factory=dict)
     unavailable: str | None = None
 
 
-class Operators(Facts):
+class OperatorProfile(FrozenModel):
     """Where the engine's own profiler says that time goes: `seconds` by class of operator over `requests`.
 
     Measured after the rounds, as a profiler slows what it watches: only the shares mean something.
@@ -151,7 +151,7 @@ class Operators(Facts):
     unavailable: str | None = None
 
 
-class Host(Facts):
+class Host(FrozenModel):
     """The fingerprint of the machine; `name_sha256` hides its name, `facts` holds what bears on speed."""
 
     fingerprint: str
@@ -159,7 +159,7 @@ class Host(Facts):
     facts: dict[str, Any]
 
 
-class Revision(Facts):
+class Revision(FrozenModel):
     """The commit of the project under test, shortened; `dirty` where files it tracks had been changed."""
 
     commit: str

@@ -16,24 +16,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-Entry = Mapping[str, Any]
+JournalEntry = Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class CellJournal:
     """Everything the journal says of one cell."""
 
-    opened: Entry | None = None
-    visits: list[tuple[Entry, Entry]] = field(default_factory=list)
+    opened: JournalEntry | None = None
+    visits: list[tuple[JournalEntry, JournalEntry]] = field(default_factory=list)
     """(round, visit) by round index"""
-    completed: Entry | None = None
-    failed: Entry | None = None
-    memory: Entry | None = None
-    stopped: Entry | None = None
-    idle: dict[str, Entry] = field(default_factory=dict)
+    completed: JournalEntry | None = None
+    failed: JournalEntry | None = None
+    memory: JournalEntry | None = None
+    stopped: JournalEntry | None = None
+    idle: dict[str, JournalEntry] = field(default_factory=dict)
     """By when; of several before, the first."""
-    searched: Entry | None = None
-    operators: Entry | None = None
+    searched: JournalEntry | None = None
+    operators: JournalEntry | None = None
 
     @property
     def timed_answers(self) -> dict[int, str]:
@@ -83,7 +83,7 @@ class CellJournal:
         return dict(zip(self.completed["indexes"], self.completed["answers"], strict=True))
 
 
-def of_cell(entries: Iterable[Entry], cell: str) -> CellJournal:
+def cell_journal(entries: Iterable[JournalEntry], cell: str) -> CellJournal:
     """Gather what the journal says of one cell; a later entry of the same kind replaces an earlier one."""
     gathered = CellJournal()
     for entry in entries:
@@ -96,7 +96,7 @@ def of_cell(entries: Iterable[Entry], cell: str) -> CellJournal:
     return gathered
 
 
-def rounds_done(entries: Sequence[Entry], group: str, cells: Iterable[str]) -> set[int]:
+def rounds_done(entries: Sequence[JournalEntry], group: str, cells: Iterable[str]) -> set[int]:
     """Return the rounds of a group in which every one of these cells was visited."""
     wanted = set(cells)
     return {
@@ -106,13 +106,13 @@ def rounds_done(entries: Sequence[Entry], group: str, cells: Iterable[str]) -> s
     }
 
 
-def launches(entries: Sequence[Entry], group: str) -> int:
+def launches_done(entries: Sequence[JournalEntry], group: str) -> int:
     """Return how often the group's workers have been launched so far."""
     seen = [entry["launch"] for entry in entries if entry["kind"] == "round" and entry["group"] == group]
     return max(seen, default=-1) + 1
 
 
-def _place(gathered: CellJournal, entry: Entry) -> None:
+def _place(gathered: CellJournal, entry: JournalEntry) -> None:
     if entry["kind"] == "opened":
         gathered.opened = entry
     elif entry["kind"] == "completed":

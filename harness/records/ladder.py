@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from harness.common.errors import UsageError, unknown_name
 from harness.common.files import base_names
-from harness.records.record import Facts
+from harness.records.record import FrozenModel
 
 CORES = "cores"
 """As many instances as there are cores to run on."""
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +%_.-]{0,39}")
 _PLACEHOLDER = "$"
 
 
-class Rung(Facts):
+class Rung(FrozenModel):
     """One rung: what is done to the model, by which engine it answers, in how many instances.
 
     `like` takes over recipes, engine, options, instances and environment of an earlier rung unless they are
@@ -82,7 +82,7 @@ class Rung(Facts):
         return cores if self.instances == CORES else int(self.instances)
 
 
-class Ladder(Facts):
+class Ladder(FrozenModel):
     """Rungs in order; `parameters` are the values that stood for its `$names`."""
 
     name: str
@@ -118,7 +118,7 @@ class Ladder(Facts):
         return {"name": self.name, "parameters": shown, "rungs": rungs}
 
 
-def parse(words: Mapping[str, Any], where: str, parameters: Mapping[str, Any]) -> Ladder:
+def parse_ladder(words: Mapping[str, Any], where: str, parameters: Mapping[str, Any]) -> Ladder:
     """Return the ladder of these words, `parameters` in place of its own; UsageError if it is none."""
     words = dict(words)
     known = dict(_mapping(words.pop("parameters", {}), where, "parameters"))
@@ -133,7 +133,7 @@ def parse(words: Mapping[str, Any], where: str, parameters: Mapping[str, Any]) -
     return ladder.model_copy(update={"rungs": _resolved(ladder.rungs, where)})
 
 
-def read(path: Path, parameters: Mapping[str, Any]) -> Ladder:
+def read_ladder(path: Path, parameters: Mapping[str, Any]) -> Ladder:
     """Read a ladder from a YAML file; UsageError says what is wrong with it."""
     import yaml
 
@@ -143,10 +143,10 @@ def read(path: Path, parameters: Mapping[str, Any]) -> Ladder:
         raise UsageError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
         raise UsageError(f"not YAML ({problem}).", where=str(path)) from None
-    return parse(_mapping(words, path.name, "the ladder"), path.name, parameters)
+    return parse_ladder(_mapping(words, path.name, "the ladder"), path.name, parameters)
 
 
-def values_of(settings: tuple[str, ...]) -> dict[str, Any]:
+def parse_parameters(settings: tuple[str, ...]) -> dict[str, Any]:
     """Return `name=value` words as values, read as YAML reads them."""
     import yaml
 
@@ -250,7 +250,7 @@ def _cascade(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
     )
 
 
-def _first(problem: Exception, model: type[Facts]) -> str:
+def _first(problem: Exception, model: type[FrozenModel]) -> str:
     """Say the first thing that is wrong, with the nearest word where one is unknown."""
     if not isinstance(problem, ValidationError):
         return f"{problem}."

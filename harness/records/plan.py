@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.records.ladder import Ladder, Rung
-from harness.records.record import EnergyFacts, Facts, Revision
-from harness.records.side import Side, side_name
-from harness.workload.tasks import TaskWords, task_of
+from harness.records.record import EnergyFacts, FrozenModel, Revision
+from harness.records.side import Side, side_of
+from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import Definition
+from harness.workload.tasks.custom import CustomTaskDefinition
 
 
-class Profile(Facts):
+class Profile(FrozenModel):
     """How much is measured: rounds, distinct timed requests, unrecorded requests before each window.
 
     `rounds` are those of each of `launches`: workers are started anew between launches.
@@ -52,7 +52,7 @@ PROFILES = {
 }
 
 
-class DataPlan(Facts):
+class DataPlan(FrozenModel):
     """The split that is measured; `folder` is where it lies on this machine."""
 
     tier: Literal["embedded", "local", "online"]
@@ -61,7 +61,7 @@ class DataPlan(Facts):
     fingerprint: str
 
 
-class ModelPlan(Facts):
+class ModelPlan(FrozenModel):
     """The checkpoint that variants are made from."""
 
     name: str
@@ -72,7 +72,7 @@ class ModelPlan(Facts):
     trained_on: str = ""
 
 
-class DevicePlan(Facts):
+class DevicePlan(FrozenModel):
     """What is a device's own in a run: the variants measured on it, its meter, and how long its windows are.
 
     `board` is the driver's number of the board that it is; None on a CPU, or where the driver does not tell.
@@ -96,7 +96,7 @@ class Plan(DevicePlan):
     run: str
     created: str
     task: str
-    custom: Definition | None = None
+    custom: CustomTaskDefinition | None = None
     """What makes the task, where it is the user's own."""
     data: DataPlan
     model: ModelPlan
@@ -156,7 +156,7 @@ class Plan(DevicePlan):
 
     def side(self, variant: str) -> Side | None:
         """Return the side that a variant belongs to, None outside a gate."""
-        return next((side for side in self.sides if side.name == side_name(variant)), None)
+        return next((side for side in self.sides if side.name == side_of(variant)), None)
 
     def model_of(self, variant: str) -> ModelPlan:
         """Return the checkpoint that a variant is made from."""
@@ -169,7 +169,7 @@ class Plan(DevicePlan):
         return Path(side.cache) if side and side.cache else cache
 
     @property
-    def task_words(self) -> TaskWords:
+    def task_words(self) -> TaskReference:
         """The task as it crosses to a worker."""
         return self.task if self.custom is None else self.custom.words
 
@@ -197,7 +197,7 @@ class Plan(DevicePlan):
     @property
     def asked(self) -> Task:
         """The task."""
-        return task_of(self.task_words)
+        return resolve_task(self.task_words)
 
 
 def _own(place: DevicePlan) -> dict[str, Any]:

@@ -62,23 +62,24 @@ class Zone:
     range_uj: int | None = None
 
 
-Sum = Callable[[Iterable[Reading]], Reading | None]
-"""Which zones of a window are added up: `total` or `whole`."""
+SumReadings = Callable[[Iterable[Reading]], Reading | None]
+"""Which zones of a window are added up: `sum_readings` or `sum_with_processor`."""
 
 
-def total(readings: Iterable[Reading]) -> Reading | None:
+def sum_readings(readings: Iterable[Reading]) -> Reading | None:
     """Sum the zones that may be summed: boards, or else sockets and DRAM, all of one grade, none in another.
 
     Where a board is read, the processor beside it is left out: a board's energy is the same quantity on
-    machines that tell their processor's and on those that do not. `whole` has both. Returns None if there is
-    nothing to sum. One unavailable part makes the sum unavailable: a sum without a socket is not the machine.
+    machines that report their processor's energy and on those that do not. `sum_with_processor` adds both.
+    Returns None if there is nothing to sum. One unavailable part makes the sum unavailable: a sum without a
+    socket is not the machine.
     """
     every = list(readings)
     boards = [part for part in every if part.scope in BOARDS]
     return _summed(boards or every)
 
 
-def whole(readings: Iterable[Reading]) -> Reading | None:
+def sum_with_processor(readings: Iterable[Reading]) -> Reading | None:
     """Sum boards and the processor beside them, under a scope that names both; None unless both were read.
 
     Parts of different grades have no sum, nor has one with a part that is unavailable.

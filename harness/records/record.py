@@ -19,62 +19,62 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from harness.common.model import Facts
+from harness.common.model import FrozenModel
 from harness.records.estimate import Estimate
 from harness.records.facts import (
+    AdaptiveCost,
+    ComputeLimit,
+    ComputePeak,
     Conditions,
-    GpuMoment,
+    GpuSnapshot,
     Host,
-    Idle,
-    Limit,
-    Moment,
+    IdleEnergy,
+    MachineSnapshot,
     OfferedLoad,
-    Operators,
-    Peak,
+    OperatorProfile,
+    RateTrial,
     Revision,
-    Spent,
-    Trial,
 )
 from harness.records.reading import Reading
 
 __all__ = [
     "SCHEMA_VERSION",
+    "AdaptiveCost",
     "ArtifactFacts",
     "CellFacts",
+    "ComputeLimit",
+    "ComputePeak",
     "Conditions",
     "DataFacts",
     "EnergyFacts",
-    "Facts",
     "Failure",
-    "GpuMoment",
+    "FrozenModel",
+    "GpuSnapshot",
+    "HarnessOverhead",
     "Host",
-    "Idle",
-    "Limit",
+    "IdleEnergy",
+    "MachineSnapshot",
     "Memory",
     "ModelFacts",
-    "Moment",
-    "Observer",
     "OfferedLoad",
-    "Operators",
-    "Peak",
+    "OperatorProfile",
     "Percentile",
     "PlacementFacts",
     "Quality",
+    "RateTrial",
     "Record",
     "Revision",
     "Round",
-    "Samples",
-    "Spent",
-    "Start",
-    "Stop",
-    "Trial",
+    "SamplesFile",
+    "Startup",
+    "StopReason",
 ]
 
 SCHEMA_VERSION = 3
 """What `Record.schema_version` says; a test holds the two together."""
 
 
-class CellFacts(Facts):
+class CellFacts(FrozenModel):
     """What was measured: task x variant x settings; `group` names the cells it is compared with.
 
     `command`, `definition` and `rung` are sha256 of what makes a program from outside, a user's own task and
@@ -101,7 +101,7 @@ class CellFacts(Facts):
     slo: str = ""
 
 
-class DataFacts(Facts):
+class DataFacts(FrozenModel):
     """Where the examples came from.
 
     `fingerprint` is the sha256 of the split's file; `official` says whether it is the official file, and is
@@ -120,7 +120,7 @@ class DataFacts(Facts):
     note: str | None = None
 
 
-class ModelFacts(Facts):
+class ModelFacts(FrozenModel):
     """Whose answers these are: base name, never a path; `fingerprint` is of weights and configuration.
 
     `trained_on` is the sha256 of the file it was fine-tuned on, and empty where that is not known.
@@ -133,7 +133,7 @@ class ModelFacts(Facts):
     trained_on: str = ""
 
 
-class ArtifactFacts(Facts):
+class ArtifactFacts(FrozenModel):
     """What was prepared: cache key, size on disk, manifest; `cached` says whether this run found it there."""
 
     key: str
@@ -142,7 +142,7 @@ class ArtifactFacts(Facts):
     manifest: dict[str, Any]
 
 
-class PlacementFacts(Facts):
+class PlacementFacts(FrozenModel):
     """Where it ran: what was requested, and what the engine and the kernel say it got.
 
     `counters` says what cycles and instructions count, or why there are none. `board` is the driver's number
@@ -156,7 +156,7 @@ class PlacementFacts(Facts):
     board: int | None = None
 
 
-class Round(Facts):
+class Round(FrozenModel):
     """One visit of the cell: the totals of one window.
 
     `position` is its turn within the shuffled round; `cpu_ns` is CPU time of the worker's process tree in
@@ -197,7 +197,7 @@ class Round(Facts):
     instructions: int | None = None
 
 
-class Percentile(Facts):
+class Percentile(FrozenModel):
     """A latency percentile in nanoseconds, or None where `have` requests are fewer than it needs."""
 
     value_ns: float | None
@@ -207,7 +207,7 @@ class Percentile(Facts):
     have: int
 
 
-class Start(Facts):
+class Startup(FrozenModel):
     """What comes before steady state: loading, the very first request, and the warm-up that followed.
 
     `loaded_per_visit` is True where the group's memory would not fit and workers did not stay loaded.
@@ -226,7 +226,7 @@ class Start(Facts):
     repeat_length_ns: int | None = None
 
 
-class Stop(Facts):
+class StopReason(FrozenModel):
     """Why no more rounds were added, where they were to be added until intervals are narrow.
 
     `asked` and `half_width` are shares of a speed-up: what was asked for, and the group's widest in the end.
@@ -237,14 +237,14 @@ class Stop(Facts):
     half_width: float | None
 
 
-class Memory(Facts):
+class Memory(FrozenModel):
     """Peak memory of the worker's process tree, and how the kernel counted it (`PSS` or `RSS`)."""
 
     peak_bytes: int
     counted_as: Literal["PSS", "RSS"]
 
 
-class Quality(Facts):
+class Quality(FrozenModel):
     """How good the answers were, over `timed` + `untimed` examples.
 
     `metrics` holds every official metric in 0..1, or is empty and `unavailable` says why.
@@ -263,14 +263,14 @@ class Quality(Facts):
     timed_sha256: str | None = None
 
 
-class Samples(Facts):
+class SamplesFile(FrozenModel):
     """The compressed file of raw samples beside the record: its name and its sha256."""
 
     file: str
     sha256: str
 
 
-class Failure(Facts):
+class Failure(FrozenModel):
     """Why the cell has no measurement, or only part of one."""
 
     kind: str
@@ -278,7 +278,7 @@ class Failure(Facts):
     remedy: str | None = None
 
 
-class Observer(Facts):
+class HarnessOverhead(FrozenModel):
     """What measuring cost: the loop's own nanoseconds per request on a system that answers at once.
 
     The rest is of the whole sweep, of all its cells: how long it took, CPU time of the parent process and of
@@ -292,7 +292,7 @@ class Observer(Facts):
     pollers: int | None = None
 
 
-class EnergyFacts(Facts):
+class EnergyFacts(FrozenModel):
     """The meter that was used and the ones that were not.
 
     `skipped` holds (meter, why it was skipped, what would allow it), `check` what the meter showed when it
@@ -305,7 +305,7 @@ class EnergyFacts(Facts):
     check: dict[str, Any] | None = None
 
 
-class Record(Facts):
+class Record(FrozenModel):
     """One cell of one run.
 
     `status` is `failed` where nothing usable was measured and `partial` where rounds are missing; both come
@@ -331,19 +331,19 @@ class Record(Facts):
     conditions: Conditions | None = None
     software: dict[str, str]
     energy: EnergyFacts
-    start: Start | None = None
-    stop: Stop | None = None
+    start: Startup | None = None
+    stop: StopReason | None = None
     rounds: tuple[Round, ...] = ()
     latency: dict[str, Percentile] = Field(default_factory=dict)
     load: OfferedLoad | None = None
-    idle: Idle | None = None
-    limit: Limit | None = None
-    operators: Operators | None = None
+    idle: IdleEnergy | None = None
+    limit: ComputeLimit | None = None
+    operators: OperatorProfile | None = None
     memory: Memory | None = None
     quality: Quality | None = None
-    spent: dict[str, Spent] = Field(default_factory=dict)
-    observer: Observer | None = None
-    samples: Samples | None = None
+    spent: dict[str, AdaptiveCost] = Field(default_factory=dict)
+    observer: HarnessOverhead | None = None
+    samples: SamplesFile | None = None
     revision: Revision | None = None
     configuration: dict[str, Any] = Field(default_factory=dict)
     content_sha256: str | None = None

@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import Field
 
-from harness.records.record import Facts, Revision
+from harness.records.record import FrozenModel, Revision
 
-MARK = "@"
-BASE, HEAD, AGAIN = "base", "head", "base-again"
+SIDE_MARK = "@"
+BASE, HEAD, BASE_AGAIN = "base", "head", "base-again"
 """The reference, what is held against it, and the reference once more: how far that differs is noise."""
 
-SIDES = (BASE, HEAD, AGAIN)
+SIDES = (BASE, HEAD, BASE_AGAIN)
 
 
-class Side(Facts):
+class Side(FrozenModel):
     """Where one side's workers take their code, their artifacts and their model from.
 
     `python` is the interpreter and `source` a folder that goes before all others on its module path; empty
@@ -39,11 +39,11 @@ class Side(Facts):
         return {"name": self.name, "ref": self.ref, "revision": str(self.revision) if self.revision else None}
 
 
-def plain(variant: str) -> str:
+def without_side(variant: str) -> str:
     """Return the variant's own name, without its side."""
-    return variant.partition(MARK)[0]
+    return variant.partition(SIDE_MARK)[0]
 
 
-def side_name(variant: str) -> str:
+def side_of(variant: str) -> str:
     """Return the side in a variant's name, empty where there is none."""
-    return variant.partition(MARK)[2]
+    return variant.partition(SIDE_MARK)[2]

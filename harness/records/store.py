@@ -36,7 +36,7 @@ Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class UnreadableFile:
     """A file that looks like a record and is none, and why."""
 
     path: Path
@@ -130,7 +130,7 @@ class RunFolder:
         """Return the sealed record of a cell; StoreError if it cannot be read."""
         path = self.path / f"{cell}.json"
         found = read_record(path)
-        if isinstance(found, Unreadable):
+        if isinstance(found, UnreadableFile):
             raise StoreError(f"{found.reason}.", where=str(path), remedy="Delete it: it is sealed again.")
         return found
 
@@ -139,12 +139,12 @@ class RunFolder:
 
         The same samples may: a crash between the two leaves them, and their name says what is in them.
         """
-        from harness.records.record import Samples, sealed_sha256
+        from harness.records.record import SamplesFile, sealed_sha256
 
         payload = _packed(arrays)
         digest = hashlib.sha256(payload).hexdigest()
         file = f"{record.cell.id}-{digest[:12]}.npz"
-        named = record.model_copy(update={"samples": Samples(file=file, sha256=digest)})
+        named = record.model_copy(update={"samples": SamplesFile(file=file, sha256=digest)})
         content = sealed_sha256(json.loads(named.model_dump_json()))
         sealed = named.model_copy(update={"content_sha256": content})
         with _writing(self.path, _GOES_ON.format(self.name)):
@@ -226,13 +226,13 @@ class Store:
             raise UsageError(f"no unfinished run in the store{busy}.", where=str(self.root))
         return free
 
-    def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[Unreadable]]:
+    def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[UnreadableFile]]:
         """Read the records of these runs; what cannot be read is returned beside them, never raised."""
         records: list[Record] = []
-        unreadable: list[Unreadable] = []
+        unreadable: list[UnreadableFile] = []
         for path in (path for folder in runs for path in sorted(folder.path.glob("*.json"))):
             found = read_record(path)
-            if isinstance(found, Unreadable):
+            if isinstance(found, UnreadableFile):
                 unreadable.append(found)
             else:
                 records.append(found)
@@ -249,18 +249,18 @@ def _as_asked(record: "Record") -> tuple[str, list[int]]:
     return record.run, [named.index(name) if named and name in named else 0 for named, name in places]
 
 
-def read_record(path: Path) -> "Record | Unreadable":
+def read_record(path: Path) -> "Record | UnreadableFile":
     """Read one record; one of a newer schema is refused by name."""
     from harness.records.record import Record
 
     try:
         text = path.read_bytes().decode()
     except (OSError, ValueError) as problem:
-        return Unreadable(path, f"not a record: {problem}")
+        return UnreadableFile(path, f"not a record: {problem}")
     try:
         return Record.model_validate_json(text)
     except ValueError as problem:
-        return Unreadable(path, _why_not(text, problem))
+        return UnreadableFile(path, _why_not(text, problem))
 
 
 def _why_not(text: str, problem: ValueError) -> str:
@@ -278,10 +278,10 @@ def _why_not(text: str, problem: ValueError) -> str:
 
 def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, Any]"]:
     """Read a record's raw samples; StoreError if the file is missing or not the one that was sealed."""
-    return unpacked(sealed_payload(folder, record))
+    return unpack_samples(sealed_payload(folder, record))
 
 
-def unpacked(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
+def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
     """Return the arrays of a file of samples."""
     import numpy as np
 

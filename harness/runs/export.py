@@ -4,12 +4,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from harness.catalog import Catalog, load_handover
-from harness.common.progress import Narrator
+from harness.catalog import Catalog, load_export
+from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.runs.execution.preparation import prepare
 from harness.runs.planning.options import RunOptions
-from harness.runs.planning.planner import planned
+from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import placement, read_split, settings
 from harness.runs.services import Machine
 from harness.runs.worker.messages import error_from
@@ -25,12 +25,17 @@ CHECKED = 32
 
 
 def export(
-    wanted: RunOptions, output: Path, catalog: Catalog, cache: Path, machine: Machine, narrator: Narrator
+    wanted: RunOptions,
+    output: Path,
+    catalog: Catalog,
+    cache: Path,
+    machine: Machine,
+    narrator: ProgressReporter,
 ) -> dict[str, Any]:
     """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts."""
-    handover = load_handover()
+    handover = load_export()
     handover.require_free(output)
-    plan = planned(wanted, catalog, cache, machine, narrator, labelled=False)
+    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)

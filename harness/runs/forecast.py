@@ -10,13 +10,13 @@ from pathlib import Path
 from statistics import median
 
 from harness.catalog import Catalog
-from harness.common.progress import Narrator
-from harness.measurement.energy.meter import Choice
-from harness.records.cell import Cell, groups
+from harness.common.progress import ProgressReporter
+from harness.measurement.energy.meter import MeterChoice
+from harness.records.cell import Cell, group_cells
 from harness.records.plan import Plan, Profile
 from harness.records.record import Record
 from harness.runs.planning.options import RunOptions, check_each
-from harness.runs.planning.planner import found_of, make_plan
+from harness.runs.planning.planner import find_data, make_plan
 from harness.runs.planning.schedule import cells_of, is_completed, slices_of
 from harness.runs.services import Machine
 from harness.workload.data import Split, load_split
@@ -53,16 +53,16 @@ class Forecast:
 
 
 def plan_dry(
-    wanted: RunOptions, catalog: Catalog, scratch: Path, machine: Machine, narrator: Narrator
+    wanted: RunOptions, catalog: Catalog, scratch: Path, machine: Machine, narrator: ProgressReporter
 ) -> tuple[Plan, Split]:
     """Return the plan of a run, its model unseen and no meter read, and its data.
 
     What has to be written out on the way, such as the embedded sample, lies below `scratch`.
     """
-    still = replace(machine, choose_meter=lambda _device: Choice(None, ()), board=lambda _device: None)
+    still = replace(machine, choose_meter=lambda _device: MeterChoice(None, ()), board=lambda _device: None)
     each = check_each(replace(wanted, meter=""), catalog, still, narrator)
     wanted = each[0]
-    found = found_of(wanted, scratch)
+    found = find_data(wanted, scratch)
     split = load_split(found.task, found.data, wanted.split)
     unseen = {
         "name": Path(wanted.model).name,
@@ -79,7 +79,7 @@ def forecast(plan: Plan, split: Split, known: Known) -> Forecast:
     slices, rest = slices_of(plan, split.examples)
     found, sizes = [], tuple(map(len, slices))
     for part in plan.parts():
-        for members in groups(cells_of(part)).values():
+        for members in group_cells(cells_of(part)).values():
             untimed = len(rest) if is_completed(part, members[0]) else 0
             told = tuple(
                 CellForecast(cell, seconds_of(known(part, cell), part.profile, sizes, untimed))

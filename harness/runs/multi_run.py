@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harness.catalog import Catalog
 from harness.common.errors import DataError, UsageError
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.records.store import Store
 from harness.runs.execution.preparation import Preparer
 from harness.runs.execution.run import Run, start
@@ -26,11 +26,11 @@ TOLD_APART = ("threads", "instances", "max_length", "boundary", "model", "seed")
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class LabelledProgress:
     """A narrator that says which task each stage is about."""
 
     task: str
-    narrator: Narrator
+    narrator: ProgressReporter
 
     def stage(self, name: str, steps: int) -> None:
         """Begin a stage of the task."""
@@ -49,8 +49,8 @@ class About:
         self.narrator.warn(f"{self.task}: {text}")
 
 
-def options_of(
-    wanted: RunOptions, tasks: Sequence[str], split: str | None, told: Narrator
+def options_per_task(
+    wanted: RunOptions, tasks: Sequence[str], split: str | None, told: ProgressReporter
 ) -> list[RunOptions]:
     """Return the options of each task's run; `split` None is the one that each task reports.
 
@@ -74,13 +74,18 @@ def options_of(
 
 
 def start_all(
-    runs: Sequence[RunOptions], catalog: Catalog, store: Store, cache: Path, machine: Machine, told: Narrator
+    runs: Sequence[RunOptions],
+    catalog: Catalog,
+    store: Store,
+    cache: Path,
+    machine: Machine,
+    told: ProgressReporter,
 ) -> list[Run]:
     """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
     preparer = Preparer(machine)
     try:
         return [
-            start(one, catalog, store, cache, machine, about(title, len(runs), told), preparer)
+            start(one, catalog, store, cache, machine, labelled_progress(title, len(runs), told), preparer)
             for one, title in zip(runs, titles(runs), strict=True)
         ]
     finally:
@@ -96,9 +101,9 @@ def titles(runs: Sequence[RunOptions]) -> list[str]:
     ]
 
 
-def about(task: str, runs: int, told: Narrator) -> Narrator:
+def labelled_progress(task: str, runs: int, told: ProgressReporter) -> ProgressReporter:
     """Return whom to tell: with the task's name where there are several."""
-    return About(task, told) if runs > 1 else told
+    return LabelledProgress(task, told) if runs > 1 else told
 
 
 def _of_task(wanted: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:

@@ -8,13 +8,13 @@ from typing import Any
 
 from harness.catalog import Catalog
 from harness.common.errors import StoreError
-from harness.common.progress import Narrator, count_up
+from harness.common.progress import ProgressReporter, count_up
 from harness.records.cell import Cell
 from harness.records.plan import Plan
 from harness.runs.execution.preparation import prepare
-from harness.runs.execution.workers import Crew
+from harness.runs.execution.workers import WorkerGroup
 from harness.runs.planning.options import RunOptions
-from harness.runs.planning.planner import planned
+from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of, read_split
 from harness.runs.services import Machine
 from harness.runs.worker.messages import error_from
@@ -22,16 +22,18 @@ from harness.systems.artifact_cache import in_use
 
 
 def predict(
-    wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: Narrator
+    wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: ProgressReporter
 ) -> list[dict[str, Any]]:
     """Return one official prediction row per example of the split, in file order."""
-    plan = planned(wanted, catalog, cache, machine, narrator, labelled=False)
+    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
     (cell,) = cells_of(plan)
     with in_use(Path(made["folder"]) for made in prepared.artifacts.values()):
-        return _answered(plan, cell, Crew(plan, prepared.artifacts, [0], [0], machine, cache), narrator)
+        return _answered(
+            plan, cell, WorkerGroup(plan, prepared.artifacts, [0], [0], machine, cache), narrator
+        )
 
 
 def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
@@ -48,7 +50,7 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
             scratch.unlink()
 
 
-def _answered(plan: Plan, cell: Cell, crew: Crew, narrator: Narrator) -> list[dict[str, Any]]:
+def _answered(plan: Plan, cell: Cell, crew: WorkerGroup, narrator: ProgressReporter) -> list[dict[str, Any]]:
     task = plan.asked
     examples = read_split(plan).examples
     narrator.stage("answer", len(examples))

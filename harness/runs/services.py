@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import MeasurementError
-from harness.measurement.energy.check import Check
-from harness.measurement.energy.meter import Choice, Meter
-from harness.measurement.machine.core_latency import Exchange, exchange_of
+from harness.measurement.energy.check import MeterCheck
+from harness.measurement.energy.meter import Meter, MeterChoice
+from harness.measurement.machine.core_latency import CoreLatencyProbe, core_latency_probe
 from harness.measurement.machine.devices import VISIBLE, check_device
-from harness.measurement.machine.interference import Look, Usage, Watch, usage
-from harness.records.record import Host, Memory, Moment, Revision
+from harness.measurement.machine.interference import (
+    InterferenceWatch,
+    ProcessUsage,
+    UsageSampler,
+    process_usage,
+)
+from harness.records.record import Host, MachineSnapshot, Memory, Revision
 from harness.records.side import Side
-from harness.runs.worker.other_version import Foreign, worker_module
+from harness.runs.worker.other_version import OtherVersionWorker, worker_module
 from harness.runs.worker.process import Launch, ProcessWorker, Worker
 
 
-def _choose(device: str, wanted: str | None = None) -> Choice:
-    from harness.measurement.energy.selection import choose
+def _choose(device: str, wanted: str | None = None) -> MeterChoice:
+    from harness.measurement.energy.selection import choose_meter
 
-    return choose(device, wanted)
+    return choose_meter(device, wanted)
 
 
 def _host() -> Host:
@@ -42,9 +47,9 @@ def _software() -> dict[str, str]:
 
 
 def _memory(pid: int) -> Memory:
-    from harness.measurement.machine.memory import PeakMemory
+    from harness.measurement.machine.memory import PeakMemoryTracker
 
-    watched = PeakMemory()
+    watched = PeakMemoryTracker()
     watched.sample(pid)
     peak = watched.peak()
     if peak is None:
@@ -71,30 +76,30 @@ def _cpus() -> Sequence[int]:
     return physical_cpus(os.sched_getaffinity(0))
 
 
-def _look(cpus: Sequence[int]) -> Look:
+def _look(cpus: Sequence[int]) -> UsageSampler:
     """Return who looks at these CPUs and the others of the same cores."""
     from harness.common.procfs import siblings
 
-    return Watch(sorted({each for cpu in cpus for each in siblings(cpu) or (cpu,)})).look
+    return InterferenceWatch(sorted({each for cpu in cpus for each in siblings(cpu) or (cpu,)})).look
 
 
-def _exchange(cpus: Sequence[int]) -> Exchange:
-    from harness.catalog import load_exchange
+def _exchange(cpus: Sequence[int]) -> CoreLatencyProbe:
+    from harness.catalog import load_core_latency
 
-    return exchange_of(cpus, load_exchange())
+    return core_latency_probe(cpus, load_core_latency())
 
 
-def _moment(cpus: Sequence[int]) -> Moment:
-    from harness.measurement.machine.conditions import moment
-    from harness.measurement.machine.gpu import moments, nvml_module
+def _moment(cpus: Sequence[int]) -> MachineSnapshot:
+    from harness.measurement.machine.conditions import take_snapshot
+    from harness.measurement.machine.gpu import gpu_snapshots, nvml_module
 
-    return moment(cpus, gpus=moments(nvml_module()))
+    return take_snapshot(cpus, gpus=gpu_snapshots(nvml_module()))
 
 
 def _board(device: str) -> int | None:
-    from harness.measurement.machine.gpu import number_of, nvml_module
+    from harness.measurement.machine.gpu import board_number, nvml_module
 
-    return number_of(nvml_module(), device, os.environ.get(VISIBLE))
+    return board_number(nvml_module(), device, os.environ.get(VISIBLE))
 
 
 def _processes() -> Mapping[int, tuple[str, float]]:
@@ -109,10 +114,10 @@ def _open_meter(spec: Mapping[str, Any]) -> Meter:
     return open_meter(spec)
 
 
-def _try_meter(meter: Meter) -> Check:
-    from harness.measurement.energy.trial import tried
+def _try_meter(meter: Meter) -> MeterCheck:
+    from harness.measurement.energy.trial import try_meter
 
-    return tried(meter)
+    return try_meter(meter)
 
 
 def _peaks(threads: int) -> dict[str, dict[str, Any]] | str:
@@ -135,7 +140,7 @@ def _launch_side(side: Side) -> Launch:
         python = side.python or sys.executable
         module = worker_module(python, side.source)
         worker = ProcessWorker(cpus, threads, python=python, source=side.source, module=module)
-        return Foreign(worker, side.ref)
+        return OtherVersionWorker(worker, side.ref)
 
     return launch
 
@@ -165,7 +170,7 @@ class Machine:
     """Given the environment variables of a rung, starts workers that have them."""
     revision: Callable[[], Revision | None] = _revision
     """Which commit of the project in the working folder is under test."""
-    choose_meter: Callable[..., Choice] = _choose
+    choose_meter: Callable[..., MeterChoice] = _choose
     """Given a device, and the meter that a user named if one did."""
     host: Callable[[], Host] = _host
     software: Callable[[], dict[str, str]] = _software
@@ -176,17 +181,17 @@ class Machine:
     now: Callable[[], datetime] = _now
     clock: Callable[[], int] = time.perf_counter_ns
     cpus: Callable[[], Sequence[int]] = _cpus
-    try_meter: Callable[[Meter], Check] = _try_meter
+    try_meter: Callable[[Meter], MeterCheck] = _try_meter
     check_device: Callable[[str], None] = check_device
     board: Callable[[str], int | None] = _board
     """Which of the driver's boards a device is."""
     open_meter: Callable[[Mapping[str, Any]], Meter] = _open_meter
-    look: Callable[[Sequence[int]], Look] = _look
-    exchange: Callable[[Sequence[int]], Exchange] = _exchange
+    look: Callable[[Sequence[int]], UsageSampler] = _look
+    exchange: Callable[[Sequence[int]], CoreLatencyProbe] = _exchange
     """Who answers how fast the first and the last of these CPUs exchange a cache line."""
-    moment: Callable[[Sequence[int]], Moment] = _moment
+    moment: Callable[[Sequence[int]], MachineSnapshot] = _moment
     processes: Callable[[], Mapping[int, tuple[str, float]]] = _processes
-    usage: Callable[[], Usage] = usage
+    usage: Callable[[], ProcessUsage] = process_usage
     peaks: Callable[[int], dict[str, dict[str, Any]] | str] = _peaks
     """Given threads, operations per second by precision with the instruction, or why they are not known."""
     sleep: Callable[[float], None] = time.sleep
@@ -201,6 +206,6 @@ class Machine:
         return self.launch_in(variables) if variables else self.launch
 
 
-def chosen_meter(machine: Machine, device: str, wanted: str) -> Choice:
+def chosen_meter(machine: Machine, device: str, wanted: str) -> MeterChoice:
     """Return the meter of a device; `wanted` is the one that a user named, or nothing."""
     return machine.choose_meter(device, wanted) if wanted else machine.choose_meter(device)

@@ -24,7 +24,7 @@ _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceStanding:
+class DeviceRooflinePosition:
     """Where one system stands on its board: seconds of a request, and the two limits on them.
 
     `share` is the larger limit over the seconds, in 0..1; `of_products` is the system's rate of operations
@@ -49,7 +49,9 @@ class DeviceStanding:
         return None if self.memory_seconds is None else self.memory_seconds / self.seconds
 
 
-def device_standing(record: Record, peaks: Mapping[str, Any]) -> DeviceStanding | Unavailable:
+def device_roofline_position(
+    record: Record, peaks: Mapping[str, Any]
+) -> DeviceRooflinePosition | Unavailable:
     """Return where a system stands; `peaks` are what was measured of its board."""
     if devices_of(record.cell.device) != devices_of(str(peaks["device"])):
         return Unavailable(f"it ran on {record.cell.device}, and the peaks are of {peaks['device']}")
@@ -64,7 +66,7 @@ def device_standing(record: Record, peaks: Mapping[str, Any]) -> DeviceStanding 
         return Unavailable(f"no product in {precision} was measured")
     seconds = time.value / 1e9
     arithmetic, memory = operations / rates[precision], _memory_seconds(record, precision, peaks)
-    return DeviceStanding(
+    return DeviceRooflinePosition(
         variant=record.cell.variant,
         scenario=record.cell.scenario,
         precision=precision,

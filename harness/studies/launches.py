@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from harness.analysis.statistics.estimates import Floats
-from harness.analysis.statistics.typical_request import peak_of
+from harness.analysis.statistics.typical_request import density_peak
 from harness.studies.null_test import logs_of
 from harness.studies.traces import Trace
 
@@ -30,7 +30,7 @@ changes, between two speeds for instance, and most pairs agree on its change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class LaunchVariance:
     """Of so many launches: variance of the logarithms of their ratios, and what noise explains of it.
 
     `launches` counts those that their rounds tell well enough, `all` every one.
@@ -49,7 +49,7 @@ class Between:
         return math.sqrt(max(self.seen - self.noise, 0.0))
 
 
-def between(trace: Trace) -> Between | None:
+def launch_variance(trace: Trace) -> LaunchVariance | None:
     """Return what a trace shows of its launches; None if too few are told, or one has a single round."""
     launches = sorted(set(trace.launch))
     parts = [
@@ -59,13 +59,13 @@ def between(trace: Trace) -> Between | None:
         return None
     of = np.asarray(trace.launch)
     steady = [_spread(np.asarray(trace.wall_ns, dtype=np.float64)[of == one]) <= STEADY for one in launches]
-    every = [peak_of(logs, np.zeros(len(logs), dtype=np.int64)) for logs in parts]
+    every = [density_peak(logs, np.zeros(len(logs), dtype=np.int64)) for logs in parts]
     found = [each for each, told in zip(every, steady, strict=True) if told and each[1] <= TOLD**2]
     if len(found) < FEWEST:
         return None
     seen = float(np.var([peak for peak, _ in found], ddof=1))
     noise = float(np.mean([variance for _, variance in found]))
-    return Between(trace.variant, trace.task, len(found), len(launches), seen, noise)
+    return LaunchVariance(trace.variant, trace.task, len(found), len(launches), seen, noise)
 
 
 def _spread(wall_ns: Floats) -> float:
@@ -74,7 +74,7 @@ def _spread(wall_ns: Floats) -> float:
     return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
 
 
-def pooled(found: Sequence[Between]) -> tuple[float, float, int]:
+def pooled(found: Sequence[LaunchVariance]) -> tuple[float, float, int]:
     """Return the standard deviation between launches of several variants, its bound, its freedom.
 
     The bound is the upper one at 95 %: so much there may be that so few launches do not show.

@@ -38,7 +38,7 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class NullTestRow:
     """Shares of families: with a false difference, and in which the planted change was found.
 
     `launches` are those that a comparison's rounds are of.
@@ -60,11 +60,13 @@ class Stopped:
     rounds: float
 
 
-def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int) -> list[Row]:
+def study(
+    traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
+) -> list[NullTestRow]:
     """Return a row for each number of rounds that any trace holds, and each size of a family."""
     blocks = {rounds: blocks_of(traces, rounds) for rounds in counts}
     return [
-        Row(rounds, family, *shares(found, family, times))
+        NullTestRow(rounds, family, *shares(found, family, times))
         for rounds, found in blocks.items()
         for family in families
         if found
@@ -73,12 +75,12 @@ def study(traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int
 
 def study_launches(
     traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
-) -> list[Row]:
+) -> list[NullTestRow]:
     """Return a row for each number of launches that any trace holds; traces of one length of a launch."""
     blocks = {launches: launch_blocks_of(traces, launches) for launches in counts}
     each = rounds_per_launch(traces[0])
     return [
-        Row(launches * each, family, *shares(found, family, times), launches)
+        NullTestRow(launches * each, family, *shares(found, family, times), launches)
         for launches, found in blocks.items()
         for family in families
         if found
@@ -131,7 +133,7 @@ def shares(blocks: Sequence[Block], family: int, times: int, seed: int = 0) -> t
     return alarms / times, found / times
 
 
-def rounds_needed(rows: Sequence[Row]) -> int | None:
+def rounds_needed(rows: Sequence[NullTestRow]) -> int | None:
     """Return the least number of rounds from which on the planted change is found as often as wanted."""
     enough = None
     for row in sorted(rows, key=lambda row: -row.rounds):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.compute_limit import operations_per_request, precision_of, work_of
+from harness.analysis.compute_limit import encoder_work_of, operations_per_request, precision_of
 from harness.analysis.statistics.estimates import time_per_request
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
@@ -28,7 +28,7 @@ _SQUARES = (256, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RooflinePosition:
     """Where one system stands: operations per request and per second, and shares of two limits, in 0..1.
 
     `of_int8` is the share of the cores' int8 peak, `of_own` that of the peak at the precision of its own
@@ -46,7 +46,7 @@ class Standing:
     """Seconds a request would take at the int8 limit."""
 
 
-def standing(record: Record, cores: Mapping[str, Any]) -> Standing | Unavailable:
+def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosition | Unavailable:
     """Return where a system stands; `cores` holds the measured peaks by number of threads."""
     operations, time = operations_per_request(record), time_per_request(record.rounds)
     if isinstance(operations, Unavailable):
@@ -58,7 +58,7 @@ def standing(record: Record, cores: Mapping[str, Any]) -> Standing | Unavailable
         return peaks
     precision = precision_of(record)
     rate = operations / (time.value / 1e9)
-    return Standing(
+    return RooflinePosition(
         variant=record.cell.variant,
         scenario=record.cell.scenario,
         precision=precision,
@@ -85,7 +85,7 @@ def shapes_of(records: Sequence[Record]) -> list[list[int]]:
     """
     found: dict[tuple[int, int, int], None] = {}
     for record in records:
-        work, sequences = work_of(record), sum(item.sequences for item in record.rounds)
+        work, sequences = encoder_work_of(record), sum(item.sequences for item in record.rounds)
         if work and sequences:
             rows = round(sum(item.tokens for item in record.rounds) / sequences)
             hidden, ffn = work["hidden"], work["ffn"]

@@ -18,7 +18,7 @@ from harness.analysis.statistics.quality_change import quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
 from harness.catalog import Catalog
 from harness.common.errors import MeasurementError, UsageError
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.records.estimate import Estimate
 from harness.records.ladder import Ladder
 from harness.records.plan import PROFILES, DataPlan, Plan
@@ -27,7 +27,7 @@ from harness.records.store import RunFolder, Store
 from harness.runs.execution.preparation import prepare
 from harness.runs.execution.run import Run, execute
 from harness.runs.planning.options import RunOptions
-from harness.runs.planning.planner import planned
+from harness.runs.planning.planner import plan_run
 from harness.runs.services import Machine
 from harness.workload.data import folds
 from harness.workload.tasks.base import split_path
@@ -39,7 +39,7 @@ PARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class Candidate:
     """A candidate: what it gains over the first rung, its change in points, and what became of it."""
 
     name: str
@@ -50,10 +50,10 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SearchOutcome:
     """What was tried, who won if anybody did, and the records of search and of the final measurement."""
 
-    tried: tuple[Tried, ...]
+    tried: tuple[Candidate, ...]
     winner: str | None
     searched: tuple[Record, ...]
     final: tuple[Record, ...]
@@ -61,18 +61,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SearchContext:
     """Where a search works: store, cache, machine, and who is told."""
 
     store: Store
     cache: Path
     machine: Machine
-    narrator: Narrator
+    narrator: ProgressReporter
 
 
 def tune(
-    wanted: RunOptions, catalog: Catalog, place: Place, *, max_loss: float, objective: Objective
-) -> Outcome:
+    wanted: RunOptions, catalog: Catalog, place: SearchContext, *, max_loss: float, objective: Objective
+) -> SearchOutcome:
     """Measure every rung on a part of train, then baseline and winner on val.
 
     `max_loss` is in points of the primary metric. UsageError for a ladder without a rival or a task without a
@@ -81,7 +81,7 @@ def tune(
     ladder = wanted.ladder
     if ladder is None or len(ladder.rungs) < 2:  # noqa: PLR2004 -- a baseline and a rival
         raise UsageError("a search needs a baseline and at least one candidate.", where="--ladder")
-    plan = planned(
+    plan = plan_run(
         wanted, catalog, place.cache, place.machine, place.narrator, before_work=place.store.check_writable
     )
     search, final = cut_for_search(plan, place.cache)
@@ -89,14 +89,14 @@ def tune(
     tried = judge_all(ladder, found, max_loss=max_loss, objective=objective)
     winner = best(tried)
     if winner is None:
-        return Outcome(tried, None, tuple(found), (), (folder,))
+        return SearchOutcome(tried, None, tuple(found), (), (folder,))
     finalists = ladder.only((ladder.rungs[0].name, winner))
     words = {"ladder": finalists, "variants": tuple(rung.name for rung in finalists.rungs)}
     last = _on(plan, final, "final", *plan.scenarios).model_copy(
         update={**words, "configuration": {**plan.configuration, "ladder": finalists.facts()}}
     )
     records, reported = _measure(last, place)
-    return Outcome(tried, winner, tuple(found), tuple(records), (folder, reported))
+    return SearchOutcome(tried, winner, tuple(found), tuple(records), (folder, reported))
 
 
 def cut_for_search(plan: Plan, cache: Path) -> tuple[DataPlan, DataPlan]:
@@ -114,14 +114,14 @@ def cut_for_search(plan: Plan, cache: Path) -> tuple[DataPlan, DataPlan]:
     digest = hashlib.sha256(train.read_bytes() + plan.data.fingerprint.encode()).hexdigest()[:16]
     root = cache / "search" / f"{plan.task}-{digest}-{plan.seed}"
     if not (root / "final").is_dir():
-        folds.cut(data, task.folder, root, folds=PARTS, seed=plan.seed)
+        folds.cut_folds(data, task.folder, root, folds=PARTS, seed=plan.seed)
         _finish(root, data, task.folder, plan.data.split)
     return tuple(_data(plan, root / name) for name in ("fold-1", "final"))  # type: ignore[return-value]
 
 
 def judge_all(
     ladder: Ladder, records: Sequence[Record], *, max_loss: float, objective: Objective
-) -> tuple[Tried, ...]:
+) -> tuple[Candidate, ...]:
     """Judge every rung but the first against it, in the ladder's order."""
     known = {record.cell.variant: record for record in records}
     baseline = known[ladder.rungs[0].name]
@@ -132,7 +132,7 @@ def judge_all(
     return tuple(_judge(known[rung.name], baseline, max_loss, gain) for rung in ladder.rungs[1:])
 
 
-def best(tried: Sequence[Tried]) -> str | None:
+def best(tried: Sequence[Candidate]) -> str | None:
     """Return the candidate within the budget that gains most; None if there is none that gains."""
     able = [each for each in tried if each.within and each.gain and each.gain.value > 1]
     return max(able, key=lambda each: each.gain.value if each.gain else 0.0).name if able else None
@@ -140,25 +140,25 @@ def best(tried: Sequence[Tried]) -> str | None:
 
 def _judge(
     record: Record, baseline: Record, max_loss: float, gain: Callable[[Record, Record], object]
-) -> Tried:
+) -> Candidate:
     name = record.cell.variant
     if record.status == "failed":
         said = record.failure.message if record.failure else "it failed"
-        return Tried(name, None, None, within=False, why=f"not measured: {said}")
+        return Candidate(name, None, None, within=False, why=f"not measured: {said}")
     change, ratio = quality_change(record, baseline), gain(record, baseline)
     points = getattr(change, "points", None)
     if points is None:
-        return Tried(name, _ratio(ratio), None, within=False, why=str(change))
+        return Candidate(name, _ratio(ratio), None, within=False, why=str(change))
     within = points.value >= -max_loss
     why = "within the budget" if within else f"loses {-points.value:.2f} points, {max_loss:g} are allowed"
-    return Tried(name, _ratio(ratio), points, within=within, why=why if _ratio(ratio) else str(ratio))
+    return Candidate(name, _ratio(ratio), points, within=within, why=why if _ratio(ratio) else str(ratio))
 
 
 def _ratio(found: object) -> Ratio | None:
     return found if isinstance(found, Ratio) else None
 
 
-def _measure(plan: Plan, place: Place) -> tuple[list[Record], RunFolder]:
+def _measure(plan: Plan, place: SearchContext) -> tuple[list[Record], RunFolder]:
     prepared = prepare(plan, place.cache, place.machine, place.narrator)
     run = Run(plan, prepared, place.store.begin(plan), place.machine, place.cache, place.narrator)
     return execute(run), run.folder

@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from harness.analysis.comparison import CellKey, key_of
-from harness.analysis.gate.gate import Pairing
+from harness.analysis.gate.gate import GatedCell
 from harness.catalog import Catalog
 from harness.common.errors import MeasurementError, UsageError
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.records.record import Record
-from harness.records.side import AGAIN, BASE, HEAD, MARK, Side, plain, side_name
+from harness.records.side import BASE, BASE_AGAIN, HEAD, SIDE_MARK, Side, side_of, without_side
 from harness.records.store import Store
 from harness.runs.execution.preparation import prepare
-from harness.runs.execution.run import Run, begun
+from harness.runs.execution.run import Run, begin_in_store
 from harness.runs.planning.options import RunOptions
-from harness.runs.planning.planner import checkpoint_named, planned
+from harness.runs.planning.planner import find_checkpoint, plan_run
 from harness.runs.services import Machine
-from harness.runs.worker.other_version import Foreign
-from harness.studies.version_refs import Code, Environment, Ref, code_of
+from harness.runs.worker.other_version import OtherVersionWorker
+from harness.studies.version_refs import Environment, Ref, SideCode, code_of
 
-Builder = Callable[[Ref, Path, Callable[[str], None], Environment], Code]
+Builder = Callable[[Ref, Path, Callable[[str], None], Environment], SideCode]
 
 
 @dataclass(frozen=True, slots=True)
-class Versus:
+class VersionGateOptions:
     """Two REFs, whether base is measured twice, and which environment a revision gets."""
 
     base: Ref
@@ -45,21 +45,21 @@ class Versus:
     def refs(self) -> dict[str, Ref]:
         """The REF of each side, by its name."""
         found = {BASE: self.base, HEAD: self.head}
-        return {**found, AGAIN: self.base} if self.twice else found
+        return {**found, BASE_AGAIN: self.base} if self.twice else found
 
 
 def start(
     wanted: RunOptions,
-    versus: Versus,
+    versus: VersionGateOptions,
     catalog: Catalog,
     store: Store,
     cache: Path,
     machine: Machine,
-    narrator: Narrator,
+    narrator: ProgressReporter,
 ) -> Run:
     """Check everything, build what has to be built, prepare each side by its own code, write the plan."""
     _check(wanted, versus)
-    plan = planned(
+    plan = plan_run(
         replace(wanted, model=_model(versus.head, wanted.model)),
         catalog,
         cache,
@@ -69,33 +69,35 @@ def start(
     )
     plan = with_sides(plan, versus, cache, machine, narrator)
     prepared = prepare(plan, cache, machine, narrator)
-    plan, folder = begun(plan, store, machine)
+    plan, folder = begin_in_store(plan, store, machine)
     return Run(plan, prepared, folder, machine, cache, narrator)
 
 
-def with_sides(plan: Plan, versus: Versus, cache: Path, machine: Machine, narrator: Narrator) -> Plan:
+def with_sides(
+    plan: Plan, versus: VersionGateOptions, cache: Path, machine: Machine, narrator: ProgressReporter
+) -> Plan:
     """Return the plan with each variant once a side."""
     made: dict[str, Side] = {}
     for name, ref in versus.refs.items():
-        if name == AGAIN:
-            made[name] = made[BASE].model_copy(update={"name": AGAIN})
+        if name == BASE_AGAIN:
+            made[name] = made[BASE].model_copy(update={"name": BASE_AGAIN})
         else:
             made[name] = _side(name, ref, plan, versus, cache, machine, narrator)
     sides = tuple(made.values())
-    variants = tuple(f"{variant}{MARK}{side.name}" for variant in plan.variants for side in sides)
+    variants = tuple(f"{variant}{SIDE_MARK}{side.name}" for variant in plan.variants for side in sides)
     shown = {**plan.configuration, "variants": list(variants), "sides": [side.facts() for side in sides]}
     return plan.model_copy(update={"sides": sides, "variants": variants, "configuration": shown})
 
 
-def pairings(records: Sequence[Record]) -> list[Pairing]:
+def pairings(records: Sequence[Record]) -> list[GatedCell]:
     """Return base and head of every cell of a run, with base again where it was measured."""
     cells: dict[tuple[str, str], dict[str, Record]] = {}
     for record in records:
-        if name := side_name(record.cell.variant):
-            key = (record.cell.group, plain(record.cell.variant))
+        if name := side_of(record.cell.variant):
+            key = (record.cell.group, without_side(record.cell.variant))
             cells.setdefault(key, {})[name] = record
     return [
-        Pairing(found[BASE], found[HEAD], found.get(AGAIN), strict=("environment",))
+        GatedCell(found[BASE], found[HEAD], found.get(BASE_AGAIN), strict=("environment",))
         for found in cells.values()
         if BASE in found and HEAD in found
     ]
@@ -105,9 +107,9 @@ def absent(records: Sequence[Record]) -> list[tuple[CellKey, str]]:
     """Return the cells of which a side is missing altogether."""
     found: dict[CellKey, set[str]] = {}
     for record in records:
-        if name := side_name(record.cell.variant):
+        if name := side_of(record.cell.variant):
             key = key_of(record)
-            found.setdefault(key._replace(variant=plain(key.variant)), set()).add(name)
+            found.setdefault(key._replace(variant=without_side(key.variant)), set()).add(name)
     return [
         (key, f"there is no record of {side}")
         for key, sides in found.items()
@@ -116,7 +118,7 @@ def absent(records: Sequence[Record]) -> list[tuple[CellKey, str]]:
     ]
 
 
-def _check(wanted: RunOptions, versus: Versus) -> None:
+def _check(wanted: RunOptions, versus: VersionGateOptions) -> None:
     kinds = {versus.base.kind, versus.head.kind}
     if "model" in kinds and kinds != {"model"}:
         raise UsageError(
@@ -133,10 +135,16 @@ def _model(ref: Ref, model: str) -> str:
 
 
 def _side(
-    name: str, ref: Ref, plan: Plan, versus: Versus, cache: Path, machine: Machine, narrator: Narrator
+    name: str,
+    ref: Ref,
+    plan: Plan,
+    versus: VersionGateOptions,
+    cache: Path,
+    machine: Machine,
+    narrator: ProgressReporter,
 ) -> Side:
     if ref.kind == "model":
-        checkpoint = checkpoint_named(str(ref.path), plan.task_words, cache, machine)
+        checkpoint = find_checkpoint(str(ref.path), plan.task_words, cache, machine)
         return Side(name=name, ref=ref.words, checkpoint=checkpoint, revision=plan.revision)
     code = versus.build(ref, cache, narrator.warn, versus.environment)
     revision = plan.revision if ref.kind == "here" else code.revision
@@ -151,7 +159,7 @@ def _introduced(side: Side, plan: Plan, machine: Machine) -> dict[str, Any]:
     """Start one worker of a side to hear what it is."""
     worker = machine.launch_of(side)(plan.cpus, plan.threads)
     try:
-        return worker.known if isinstance(worker, Foreign) else {}
+        return worker.known if isinstance(worker, OtherVersionWorker) else {}
     finally:
         worker.end()
 

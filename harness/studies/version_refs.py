@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.common.errors import MeasurementError, StoreError, UsageError
-from harness.measurement.machine.git_revision import git, revision_of
+from harness.measurement.machine.git_revision import revision_of, run_git
 from harness.records.record import Revision
 
 HERE = "here"
@@ -45,7 +45,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class SideCode:
     """How the code of a REF is run: its interpreter, empty for ours, and what leads its module path."""
 
     python: str = ""
@@ -70,7 +70,7 @@ def find_ref(words: str, folder: Path) -> Ref:
     if path.is_file() and os.access(path, os.X_OK):
         # not resolved: an environment's interpreter is known by the path that it is called by
         return Ref(path.name, "interpreter", path.absolute())
-    commit = git(["rev-parse", "--verify", f"{words}^{{commit}}"], folder)
+    commit = run_git(["rev-parse", "--verify", f"{words}^{{commit}}"], folder)
     if commit is None:
         raise _nothing(words)
     return Ref(words, "revision", folder, commit)
@@ -113,10 +113,10 @@ def code_of(
     told: Callable[[str], None],
     environment: Environment = "auto",
     install: Callable[[Sequence[str], str], None] = run_installer,
-) -> Code:
+) -> SideCode:
     """Return how a REF's code is run; a revision is checked out, and installed where it has to be."""
     if ref.kind == "interpreter":
-        return Code(python=str(ref.path))
+        return SideCode(python=str(ref.path))
     if ref.kind == "code" and ref.path:
         place, revision = cache / "refs" / ref.path.name, revision_of(ref.path)
         return _built(ref.path, revision, place, told, environment, install)
@@ -125,7 +125,7 @@ def code_of(
         source = _checked_out(ref, place, told)
         revision = Revision(commit=ref.commit[:12], dirty=False)
         return _built(source, revision, place, told, environment, install)
-    return Code()
+    return SideCode()
 
 
 def same_dependencies(source: Path) -> bool:
@@ -163,7 +163,7 @@ def _checked_out(ref: Ref, place: Path, told: Callable[[str], None]) -> Path:
 
 def _unpack(ref: Ref, folder: Path) -> None:
     words = ["git", "archive", "--format=tar", ref.commit]
-    top = git(["rev-parse", "--show-toplevel"], ref.path or folder)
+    top = run_git(["rev-parse", "--show-toplevel"], ref.path or folder)
     with subprocess.Popen(words, cwd=top, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:  # noqa: S603
         with tarfile.open(fileobj=done.stdout, mode="r|") as archive:
             archive.extractall(folder, filter="data")
@@ -179,11 +179,11 @@ def _built(
     told: Callable[[str], None],
     environment: Environment,
     install: Callable[[Sequence[str], str], None],
-) -> Code:
+) -> SideCode:
     """Return the running interpreter with this code, or one of its own where its dependencies differ."""
     code = str(source / "src" if (source / "src").is_dir() else source)
     if environment == "same" or (environment == "auto" and same_dependencies(source)):
-        return Code(source=code, revision=revision)
+        return SideCode(source=code, revision=revision)
     own = place / "environment"
     python = own / "bin" / "python"
     if not (own / "complete").exists():
@@ -193,7 +193,7 @@ def _built(
         install([str(python), "-m", "pip", "install", "--quiet", str(source)], place.name)
         (own / "complete").touch()
     # a folder may have changed since it was installed: its code goes before the installed copy
-    return Code(python=str(python), source=code, revision=revision)
+    return SideCode(python=str(python), source=code, revision=revision)
 
 
 def _project(source: Path) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def default_cache() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class FolderCache:
+class ArtifactCache:
     """The cache of artifacts below `root`."""
 
     root: Path
@@ -179,7 +179,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def size_of(folder: Path) -> int:
+def folder_bytes(folder: Path) -> int:
     """Return the bytes of all files below a folder; a file that goes away meanwhile counts for nothing."""
     total = 0
     for place, _, names in os.walk(folder):

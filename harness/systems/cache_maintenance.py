@@ -18,11 +18,11 @@ from harness.systems.artifact_cache import (
     REMOVING,
     SEAL,
     WRITING,
-    FolderCache,
+    ArtifactCache,
     file_sha256,
+    folder_bytes,
     in_use,
     read_manifest,
-    size_of,
 )
 from harness.systems.encoding_cache import RECIPE as ENCODED
 
@@ -30,7 +30,7 @@ Kind = Literal["artifact", "encoding", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CacheEntry:
     """One folder of the cache: `made` and `used` are seconds since 1970.
 
     An `unfinished` one is work that can go on, what a killed process was filling, or a folder whose manifest
@@ -64,16 +64,16 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class IntegrityCheck:
     """What a check found: what is wrong, file by file, and why there was nothing to check, if so."""
 
-    entry: Entry
+    entry: CacheEntry
     broken: tuple[str, ...] = ()
     uncheckable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class PruneRequest:
     """What shall go: all that any of these names.
 
     `older_than` is in seconds since the last use; `keep_under` in bytes of all that stays, for which the
@@ -87,29 +87,29 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """What was removed, what was to go but is in use, and the bytes of what is there now."""
 
-    removed: tuple[Entry, ...]
-    in_use: tuple[Entry, ...]
+    removed: tuple[CacheEntry, ...]
+    in_use: tuple[CacheEntry, ...]
     left_bytes: int
 
 
-def entries(cache: FolderCache) -> list[Entry]:
+def cache_entries(cache: ArtifactCache) -> list[CacheEntry]:
     """Return all that lies in the cache: artifacts and encodings by last use, then what is unfinished."""
     found = [entry for folder in _folders(cache.root) if (entry := _entry(folder))]
     return sorted(found, key=lambda entry: (entry.kind == "unfinished", -entry.used, entry.key))
 
 
-def data_bytes(cache: FolderCache) -> int:
+def data_bytes(cache: ArtifactCache) -> int:
     """Return the bytes of the data that are written out below the cache, which is no part of its entries."""
-    return size_of(cache.root / "data")
+    return folder_bytes(cache.root / "data")
 
 
-def check(entry: Entry) -> Verdict | None:
+def check_entry(entry: CacheEntry) -> IntegrityCheck | None:
     """Compare an artifact's files with what was written down of them; None if it went away meanwhile."""
     if entry.kind == "unfinished" and not (entry.folder / SEAL).exists():
-        return Verdict(entry, uncheckable="it is unfinished")
+        return IntegrityCheck(entry, uncheckable="it is unfinished")
     try:
         with in_use([entry.folder]):
             return _checked(entry)
@@ -117,14 +117,14 @@ def check(entry: Entry) -> Verdict | None:
         return None
 
 
-def prune(cache: FolderCache, wish: Wish, now: float, *, dry_run: bool = False) -> Pruned:
+def prune(cache: ArtifactCache, wish: PruneRequest, now: float, *, dry_run: bool = False) -> PruneResult:
     """Remove what is wished, least recently used first, unless it is in use; `dry_run` only says so."""
     if not dry_run:
         _sweep_up(cache)
-    there = entries(cache)
+    there = cache_entries(cache)
     left = sum(entry.size_bytes for entry in there)
-    removed: list[Entry] = []
-    busy: list[Entry] = []
+    removed: list[CacheEntry] = []
+    busy: list[CacheEntry] = []
     for entry in sorted(there, key=lambda entry: (not _named(entry, wish, now), entry.used)):
         crowded = wish.keep_under is not None and left > wish.keep_under and entry.kind != "unfinished"
         if not crowded and not _named(entry, wish, now):
@@ -136,10 +136,10 @@ def prune(cache: FolderCache, wish: Wish, now: float, *, dry_run: bool = False) 
             busy.append(entry)
         else:  # somebody else removed it
             left -= entry.size_bytes
-    return Pruned(tuple(removed), tuple(busy), left)
+    return PruneResult(tuple(removed), tuple(busy), left)
 
 
-def _named(entry: Entry, wish: Wish, now: float) -> bool:
+def _named(entry: CacheEntry, wish: PruneRequest, now: float) -> bool:
     old = wish.older_than is not None and now - entry.used > wish.older_than
     return wish.everything or old or (wish.unfinished and entry.kind == "unfinished")
 
@@ -151,7 +151,7 @@ def _folders(root: Path) -> Iterator[Path]:
             yield from (path for path in there if not path.name.startswith(REMOVING))
 
 
-def _entry(folder: Path) -> Entry | None:
+def _entry(folder: Path) -> CacheEntry | None:
     """Return what a folder is; None for a file, or for what went away meanwhile."""
     if not folder.is_dir():
         return None
@@ -160,12 +160,12 @@ def _entry(folder: Path) -> Entry | None:
     try:
         if manifest is None:
             made, used = _span(folder)
-            return Entry("unfinished", folder.name, folder, {}, size_of(folder), made, used)
+            return CacheEntry("unfinished", folder.name, folder, {}, folder_bytes(folder), made, used)
         made, used = (folder / MANIFEST).stat().st_mtime, folder.stat().st_mtime
     except OSError:
         return None
     kind: Kind = "encoding" if manifest.get("recipe") == ENCODED else "artifact"
-    return Entry(kind, folder.name, folder, manifest, size_of(folder), made, used)
+    return CacheEntry(kind, folder.name, folder, manifest, folder_bytes(folder), made, used)
 
 
 def _span(folder: Path) -> tuple[float, float]:
@@ -174,15 +174,15 @@ def _span(folder: Path) -> tuple[float, float]:
     return min(times), max(times)
 
 
-def _checked(entry: Entry) -> Verdict:
+def _checked(entry: CacheEntry) -> IntegrityCheck:
     try:
         sealed = json.loads((entry.folder / SEAL).read_text(encoding="utf-8"))
         wrong = [_wrong(entry.folder, name, facts) for name, facts in sealed.items()]
     except FileNotFoundError:
-        return Verdict(entry, uncheckable=f"it has no {SEAL}: an older version made it")
+        return IntegrityCheck(entry, uncheckable=f"it has no {SEAL}: an older version made it")
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return Verdict(entry, broken=(f"{SEAL} cannot be read",))
-    return Verdict(entry, broken=tuple(each for each in wrong if each))
+        return IntegrityCheck(entry, broken=(f"{SEAL} cannot be read",))
+    return IntegrityCheck(entry, broken=tuple(each for each in wrong if each))
 
 
 def _wrong(folder: Path, name: str, facts: Mapping[str, Any]) -> str | None:
@@ -199,7 +199,7 @@ def _wrong(folder: Path, name: str, facts: Mapping[str, Any]) -> str | None:
         return f"{name} cannot be read ({problem.strerror})"
 
 
-def _sweep_up(cache: FolderCache) -> None:
+def _sweep_up(cache: ArtifactCache) -> None:
     """Remove what was renamed away by somebody who was killed before it was gone."""
     for room in ("artifacts", "working"):
         for path in (cache.root / room).glob(f"{REMOVING}*"):

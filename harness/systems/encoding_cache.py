@@ -28,7 +28,7 @@ _ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cu
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class EncodingCache:
     """The place of one split, encoded one way."""
 
     cache: Cache
@@ -36,7 +36,7 @@ class Shelf:
     examples: Sequence[Example]
 
     @classmethod
-    def of(cls, system: System, cache: Cache, split: Split) -> "Shelf | None":
+    def of(cls, system: System, cache: Cache, split: Split) -> "EncodingCache | None":
         """Return a system's place for a split, or None if the system does not say how it encodes."""
         encoding = getattr(system, "encoding", "")
         if not encoding:

@@ -22,7 +22,7 @@ from harness.workload.tasks.example import Example, Logits, Offsets
 if TYPE_CHECKING:
     from harness.workload.tasks.base import Task
 
-Ids = npt.NDArray[np.int64]
+TokenIds = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,15 +109,15 @@ class System(Protocol):
         """Release what the system holds."""
 
 
-Done = Callable[[Predictions | Exception], None]
+OnAnswer = Callable[[Predictions | Exception], None]
 """Told the predictions, or the error there was instead. It is short, and waits for no other answer."""
 
 
 @runtime_checkable
-class Submits(Protocol):
+class AsyncSystem(Protocol):
     """What a system may offer beside `predict`: answers that nobody waits for, as scenario `server` asks."""
 
-    def submit(self, requests: Sequence[Request], done: Done) -> None:
+    def submit(self, requests: Sequence[Request], done: OnAnswer) -> None:
         """Take one call's requests and return; `done` is called in another thread, one at a time."""
 
 
@@ -140,7 +140,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class PreparationSources:
     """What a variant may be prepared from: the checkpoint, and examples of the training split.
 
     `trial` holds a few of them for timing candidates; `training` reads the whole split, which is empty where
@@ -200,12 +200,12 @@ MeasureCandidates = Callable[[Mapping[str, System], Sequence[Example]], Mapping[
 Readings = Sequence[Mapping[str, Any]]
 """Energy readings as JSON values, one a zone."""
 
-Energy = Callable[[], Callable[[], Readings]]
+EnergyProbe = Callable[[], Callable[[], Readings]]
 """Called where work begins; what it returns is called where work ends, and reads the energy in between."""
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class PreparationContext:
     """What preparation is given by the harness: the cache, someone to tell, a way to time, a placement.
 
     `energy` is None where there is no meter.
@@ -215,11 +215,11 @@ class Workshop:
     progress: Progress
     measure: MeasureCandidates
     placement: Placement
-    energy: Energy | None = None
+    energy: EnergyProbe | None = None
 
 
 @runtime_checkable
-class Profiles(Protocol):
+class ProfiledSystem(Protocol):
     """What a system may offer beside `predict`: where the engine itself says that its time goes."""
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
@@ -240,7 +240,9 @@ class Variant(Protocol):
     def unavailable(self) -> str | None:
         """Say why this variant cannot run here, with the line that would change it; None if it can."""
 
-    def prepare(self, task: "Task", sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: "Task", sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Make the artifact, or find it in the cache."""
 
     def load(self, task: "Task", artifact: Artifact, placement: Placement, settings: Settings) -> System:

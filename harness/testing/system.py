@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.catalog import BASELINE, UNPADDED, Catalog
 from harness.common.errors import BenchError
-from harness.systems.artifact_cache import FolderCache
+from harness.systems.artifact_cache import ArtifactCache
 from harness.systems.interface import (
     Artifact,
     Cache,
@@ -17,11 +17,11 @@ from harness.systems.interface import (
     EncodedSequence,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
     System,
-    Workshop,
     offsets_of,
 )
 from harness.testing.clock import FakeClock
@@ -128,7 +128,9 @@ class FakeVariant:
         """Say what the fake was told to lack."""
         return self.missing
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Leave a manifest in the cache."""
         if self.breaks == "prepare":
             raise self.error
@@ -180,5 +182,5 @@ def fake_catalog(clock: FakeClock, *more: FakeVariant) -> Catalog:
 
 def _fake_checkpoint(model: str, task: Task, cache: Cache) -> Checkpoint:
     del task
-    folder = cache.root if isinstance(cache, FolderCache) else Path()
+    folder = cache.root if isinstance(cache, ArtifactCache) else Path()
     return Checkpoint(model, folder, "embedded", "f" * 64)

@@ -11,19 +11,19 @@ from typing import Any
 
 from harness.catalog import Catalog
 from harness.measurement.energy.fake import FakeMeter, open_fake
-from harness.measurement.energy.meter import Choice, Meter
-from harness.measurement.machine.core_latency import NoExchange
-from harness.measurement.machine.interference import Usage
+from harness.measurement.energy.meter import Meter, MeterChoice
+from harness.measurement.machine.core_latency import NoCoreLatencyProbe
+from harness.measurement.machine.interference import ProcessUsage
 from harness.measurement.machine.perf_events import WorkCounters
-from harness.records.record import Host, Memory, Moment
+from harness.records.record import Host, MachineSnapshot, Memory
 from harness.runs.services import Machine
 from harness.runs.worker.loaded_system import Clocks
 from harness.runs.worker.messages import error_from, failure_of
-from harness.runs.worker.other_version import Foreign
-from harness.runs.worker.process import Told
+from harness.runs.worker.other_version import OtherVersionWorker
+from harness.runs.worker.process import OnProgress
 from harness.runs.worker.session import Session
 from harness.testing.clock import FakeClock
-from harness.testing.look import FakeLook
+from harness.testing.look import FakeUsageSampler
 
 OpenMeter = Callable[[Mapping[str, Any]], Meter]
 
@@ -40,7 +40,7 @@ class InlineWorker:
     """A worker in this process: the same session, and every message through JSON as on the wire."""
 
     def __init__(self, catalog: Catalog, clocks: Clocks, open_meter: OpenMeter | None = None) -> None:
-        self._told: Told | None = None
+        self._told: OnProgress | None = None
         opened: OpenMeter = open_meter or (lambda spec: open_any(spec, clocks.wall))
         self._session = Session(lambda: catalog, self._tell, clocks, open_meter=opened)
         self.stopped = False
@@ -51,7 +51,7 @@ class InlineWorker:
         """This process."""
         return os.getpid()
 
-    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
         """Handle the message here; errors cross the wire as they do between processes."""
         self._told = told
         message = json.loads(json.dumps({"do": do, **words}, allow_nan=False))
@@ -84,7 +84,7 @@ def fake_machine(
     *,
     watts: float | None = 10.0,
     cpus: Sequence[int] = (0, 1),
-    look: FakeLook | None = None,
+    look: FakeUsageSampler | None = None,
     window_ms: int = 0,
     open_meter: OpenMeter | None = None,
 ) -> Machine:
@@ -104,9 +104,9 @@ def fake_machine(
         Machine(),
         launch=launch,
         launch_in=lambda _variables: launch,
-        launch_side=lambda side: lambda cpus, threads: Foreign(launch(cpus, threads), side.ref),
+        launch_side=lambda side: lambda cpus, threads: OtherVersionWorker(launch(cpus, threads), side.ref),
         revision=lambda: None,
-        choose_meter=lambda _device, _wanted=None: Choice(meter, skipped),
+        choose_meter=lambda _device, _wanted=None: MeterChoice(meter, skipped),
         host=lambda: HOST,
         software=lambda: {"python": "3.11.0"},
         memory=lambda _pid: Memory(peak_bytes=100_000_000, counted_as="RSS"),
@@ -117,11 +117,11 @@ def fake_machine(
         cpus=lambda: tuple(cpus),
         window_ms=lambda _asked: window_ms,  # a clock without noise needs no long windows
         open_meter=open_meter or (lambda spec: open_any(spec, clock)),
-        look=look or FakeLook(clock),
-        exchange=lambda _cpus: NoExchange(),
-        moment=lambda _cpus: Moment(),
+        look=look or FakeUsageSampler(clock),
+        exchange=lambda _cpus: NoCoreLatencyProbe(),
+        moment=lambda _cpus: MachineSnapshot(),
         processes=dict,
-        usage=lambda: Usage(wall_ns=clock.now_ns, parent_ns=0, workers_ns=clock.now_ns, pollers=0),
+        usage=lambda: ProcessUsage(wall_ns=clock.now_ns, parent_ns=0, workers_ns=clock.now_ns, pollers=0),
         sleep=lambda seconds: clock.advance(round(seconds * 1e9)),
         suffix=lambda: "0001",
     )
@@ -129,9 +129,9 @@ def fake_machine(
 
 def open_any(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> Meter:
     """Open a fake on a clock of the test's, and any other meter as a worker does."""
-    from harness.measurement.energy.combined import open_joint
+    from harness.measurement.energy.combined import open_combined
     from harness.measurement.energy.selection import open_meter
 
     if spec["meter"] == "joint":
-        return open_joint(spec, lambda part: open_any(part, clock))
+        return open_combined(spec, lambda part: open_any(part, clock))
     return open_fake(spec, clock) if spec["meter"] == "fake" else open_meter(spec)

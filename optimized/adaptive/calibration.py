@@ -6,12 +6,12 @@ from typing import Any
 
 from baselines.training.datasets import SPLIT_SEED, split_for_selection
 from harness.common.errors import UsageError
-from harness.systems.interface import Predictions, Sources
+from harness.systems.interface import Predictions, PreparationSources
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.adaptive.confidence import Point, Stage, choose, curve, front
+from optimized.adaptive.confidence import StageOutcome, ThresholdChoice, choose, curve, front
 from optimized.adaptive.criteria import run_lengths, sureness
-from optimized.adaptive.expected_loss import Judge, judge_of
+from optimized.adaptive.expected_loss import CalibratedModel, judge_of
 
 RULE = 4
 """Version of how thresholds and schedules are chosen, a part of the key of what holds them."""
@@ -20,7 +20,7 @@ GIVEN = "unavailable, because thresholds were given"
 """What a manifest says in place of a calibration."""
 
 
-def held_out_of(sources: Sources, name: str) -> list[Example]:
+def held_out_of(sources: PreparationSources, name: str) -> list[Example]:
     """Return the tenth of train from which no recipe learns; UsageError where there is no training split."""
     training = sources.training()
     if not training:
@@ -33,7 +33,7 @@ def held_out_of(sources: Sources, name: str) -> list[Example]:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StageAnswers:
     """Every stage asked about all held-out examples."""
 
     task: Task
@@ -51,7 +51,10 @@ class Asked:
 
 
 def calibrated(
-    asked: Asked, loss: float, criterion: str, more: Callable[[Point], dict[str, Any]] = lambda _: {}
+    asked: StageAnswers,
+    loss: float,
+    criterion: str,
+    more: Callable[[ThresholdChoice], dict[str, Any]] = lambda _: {},
 ) -> dict[str, Any]:
     """Return the chosen thresholds and what they were chosen from; `more` says more of a point."""
     task, held_out = asked.task, asked.held_out
@@ -82,7 +85,7 @@ def calibrated(
     }
 
 
-def _said(asked: Asked, judge: Judge, criterion: str) -> list[Stage]:
+def _said(asked: StageAnswers, judge: CalibratedModel, criterion: str) -> list[StageOutcome]:
     """Return each stage's answers, how sure it was, what they are expected to lose, and its seconds."""
     task, found = asked.task, asked.found
     answers = [tuple(task.decide(each.logits, each.offsets)) for each in found]
@@ -91,4 +94,4 @@ def _said(asked: Asked, judge: Judge, criterion: str) -> list[Stage]:
     else:
         sure = [sureness(task, each.logits, each.offsets, criterion) for each in found]
     losses = [judge.loss(each) for each in found]
-    return [Stage(*each) for each in zip(answers, sure, losses, asked.seconds, strict=True)]
+    return [StageOutcome(*each) for each in zip(answers, sure, losses, asked.seconds, strict=True)]

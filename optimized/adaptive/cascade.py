@@ -25,17 +25,17 @@ from harness.systems.interface import (
     Artifact,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
     System,
     Variant,
-    Workshop,
     offsets_of,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.adaptive.calibration import GIVEN, RULE, Asked, calibrated, held_out_of
+from optimized.adaptive.calibration import GIVEN, RULE, StageAnswers, calibrated, held_out_of
 from optimized.adaptive.confidence import as_numbers, check_rule
 from optimized.adaptive.criteria import NEVER, check_criterion, sureness
 
@@ -158,7 +158,9 @@ class CascadeVariant:
         """Say what the first stage that cannot run lacks."""
         return next((reason for stage in self.stages if (reason := stage.unavailable())), None)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Prepare every stage, and find thresholds on the held-out part of the training split."""
         made = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
         words = {
@@ -195,7 +197,12 @@ class CascadeVariant:
         return CascadeSystem(task, loaded, artifact.manifest["thresholds"], self.criterion)
 
     def _calibrated(
-        self, task: Task, made: Sequence[Artifact], sources: Sources, settings: Settings, workshop: Workshop
+        self,
+        task: Task,
+        made: Sequence[Artifact],
+        sources: PreparationSources,
+        settings: Settings,
+        workshop: PreparationContext,
     ) -> dict[str, Any]:
         if self.thresholds:
             return {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
@@ -214,5 +221,5 @@ class CascadeVariant:
                 system.close()
         taken = [seconds[name] for name in names]
         said = (task, held_out, sources.training_sha256, found, taken)
-        asked = Asked(*said, full_seconds=taken[-1], skips_the_unsure=True)
+        asked = StageAnswers(*said, full_seconds=taken[-1], skips_the_unsure=True)
         return calibrated(asked, self.loss, self.criterion)

@@ -22,7 +22,7 @@ _GRID = {1: 41, 2: 21, 3: 9}
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageOutcome:
     """What one stage said of the held-out examples: answers, sureness, and its seconds per request.
 
     `losses` is what each answer is expected to lose against the last stage's, 0..1
@@ -36,7 +36,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ThresholdChoice:
     """One choice of thresholds: the primary metric, seconds per request, and the share each stage answers.
 
     `loss` is the points (hundredths) that it is expected to lose against the full model, `loss_error` the
@@ -93,11 +93,11 @@ def as_numbers(thresholds: Sequence[float | str]) -> list[float]:
 def curve(
     task: Task,
     examples: Sequence[Example],
-    stages: Sequence[Stage],
+    stages: Sequence[StageOutcome],
     criterion: str = "confidence",
     *,
     left_out: bool = False,
-) -> list[Point]:
+) -> list[ThresholdChoice]:
     """Return what each choice of thresholds gives on these examples, cheapest first.
 
     The first stage is asked always, each other one if the stages before were all unsure; with `left_out`, a
@@ -109,7 +109,7 @@ def curve(
     return sorted(points, key=lambda point: (point.seconds, -point.quality))
 
 
-def choose(points: Sequence[Point], full: float, loss: float) -> Point:
+def choose(points: Sequence[ThresholdChoice], full: float, loss: float) -> ThresholdChoice:
     """Return the cheapest point that loses at most `loss` points (hundredths) against the quality `full`.
 
     Labels have to say so, and the full model's probabilities with one standard error added: labels alone
@@ -122,15 +122,15 @@ def choose(points: Sequence[Point], full: float, loss: float) -> Point:
     return min(enough, key=lambda point: (point.seconds, -point.quality))
 
 
-def within(point: Point, full: float, loss: float) -> bool:
+def within(point: ThresholdChoice, full: float, loss: float) -> bool:
     """Say whether a point loses at most `loss` points, by labels and by the full model's probabilities."""
     by_labels = 100 * (full - point.quality)
     return max(by_labels, point.loss + point.loss_error) <= loss + 1e-9
 
 
-def front(points: Sequence[Point]) -> list[Point]:
+def front(points: Sequence[ThresholdChoice]) -> list[ThresholdChoice]:
     """Return the points that no cheaper one matches, in quality and in expected loss, cheapest first."""
-    kept: list[Point] = []
+    kept: list[ThresholdChoice] = []
     for point in sorted(points, key=lambda each: (each.seconds, -each.quality, each.loss)):
         if not any(each.quality >= point.quality and each.loss <= point.loss for each in kept):
             kept.append(point)
@@ -146,7 +146,7 @@ def stages_of(sure: Sequence[Floats], thresholds: Sequence[float]) -> npt.NDArra
     return found
 
 
-def _grid(passing: Sequence[Stage]) -> Iterator[tuple[float, ...]]:
+def _grid(passing: Sequence[StageOutcome]) -> Iterator[tuple[float, ...]]:
     """Return every choice of a quantile of each stage's own sureness, or never."""
     if len(passing) not in _GRID:
         raise UsageError(f"a cascade has two to four stages, not {len(passing) + 1}.")
@@ -168,11 +168,11 @@ def _is_patience(thresholds: Sequence[float | str], stages: int) -> bool:
 def _point(
     task: Task,
     examples: Sequence[Example],
-    stages: Sequence[Stage],
+    stages: Sequence[StageOutcome],
     thresholds: tuple[float, ...],
     *,
     left_out: bool,
-) -> Point:
+) -> ThresholdChoice:
     who = stages_of([stage.sureness for stage in stages], thresholds)
     answers = [stages[stage].answers[row] for row, stage in enumerate(who)]
     reached = [
@@ -180,7 +180,7 @@ def _point(
         for stage, at in enumerate((*thresholds, 0.0))
     ]
     losses = 100 * np.array([stages[stage].losses[row] for row, stage in enumerate(who)])
-    return Point(
+    return ThresholdChoice(
         thresholds=thresholds,
         quality=task.scoring(examples, answers)[task.scoring.metrics[0]],
         seconds=sum(share * stage.seconds for share, stage in zip(reached, stages, strict=True)),

@@ -27,7 +27,7 @@ _LOG_TEMPERATURES = (-3.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class CalibratedModel:
     """The full model's probabilities, made right on average by a temperature, and its own choices."""
 
     head: str
@@ -43,7 +43,7 @@ class Judge:
         return np.array([_regret(own / self.temperature, its) for own, its in parts], dtype=np.float64)
 
 
-def judge_of(task: Task, examples: Sequence[Example], found: Predictions) -> Judge:
+def judge_of(task: Task, examples: Sequence[Example], found: Predictions) -> CalibratedModel:
     """Return the full model as a judge; `found` is what it says of these labelled examples.
 
     Its temperature is the lowest at which the likelihood of the labels is within one standard error of the
@@ -69,7 +69,7 @@ def judge_of(task: Task, examples: Sequence[Example], found: Predictions) -> Jud
         return surprise(log_temperature) - float(best.fun) - 0.5
 
     at = brentq(beyond, lowest, best.x) if beyond(lowest) > 0 > beyond(best.x) else lowest
-    return Judge(task.head, found, float(np.exp(at)))
+    return CalibratedModel(task.head, found, float(np.exp(at)))
 
 
 def _rows(head: str, found: Predictions) -> list[npt.NDArray[np.float64]]:

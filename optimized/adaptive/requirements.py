@@ -6,7 +6,7 @@ from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import require_head
 from baselines.models.shape import NARROW_FAMILIES
 from harness.common.errors import CheckpointError, DataError, UsageError
-from harness.systems.interface import Checkpoint, Sources
+from harness.systems.interface import Checkpoint, PreparationSources
 from harness.workload.tasks.base import Head, Task
 from optimized.recipes.distillation.job import KNOWN_FAMILIES
 
@@ -40,7 +40,7 @@ def check_model(
         )
 
 
-def check_data(what: str, sources: Sources, name: str) -> None:
+def check_data(what: str, sources: PreparationSources, name: str) -> None:
     """Refuse a training split that is not there, or that is what is reported."""
     if sources.training_sha256 and sources.training_sha256 == sources.reported_sha256:
         raise DataError(

@@ -16,10 +16,18 @@ from typing import Any, Literal, cast
 from baselines.checkpoints.artifacts import cache_key, find_or_make, link_all
 from baselines.encoding.batching import check_budget
 from harness.common.errors import UsageError
-from harness.systems.interface import Artifact, Placement, Settings, Sources, System, Variant, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+    Variant,
+)
 from harness.workload.tasks.base import Task
 from optimized.batching.grouping import ONE_AT_A_TIME, AllAtOnce, BatchedSystem, Compiles, counts_of, label
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 from optimized.graphs.closeness import batch_dependence
 
 Rule = Literal["auto", "sorted"]
@@ -67,12 +75,14 @@ class BatchedVariant:
         """Say what the inner variant lacks."""
         return self.inner.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Prepare the inner variant, and find its budget; UsageError for one that a sequence may exceed."""
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
         made = self.inner.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         tried = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
         key = cache_key("batched", _VERSION, task, [made.key], **tried, **bench.key_parts())
 
@@ -108,7 +118,7 @@ class BatchedVariant:
             system.compile_for(lambda width: counts_of(width, tokens))
         return BatchedSystem(system, tokens)
 
-    def _chosen(self, made: Artifact, bench: Bench) -> dict[str, Any]:
+    def _chosen(self, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
         """Return what is kept (0 tokens: one at a time), why, what was timed, and what it does to answers."""
         seconds = self._timed(made, bench) if self.rule == "auto" and len(bench.trial) > 1 else {}
         tokens, because = fastest_of(seconds) if self.rule == "auto" else (self.tokens, "as asked")
@@ -122,7 +132,7 @@ class BatchedVariant:
         }
         return {"batching": batching, **(self._moved(tokens, made, bench) if tokens else {})}
 
-    def _timed(self, made: Artifact, bench: Bench) -> dict[str, float]:
+    def _timed(self, made: Artifact, bench: CandidateTimer) -> dict[str, float]:
         budgets = [0, *(each for each in BUDGETS if each >= bench.settings.max_length)]
         bench.workshop.progress(f"timing {self.inner.name} {', or '.join(map(label, budgets))}")
         systems: dict[str, System] = {}
@@ -134,7 +144,7 @@ class BatchedVariant:
             for system in systems.values():
                 system.close()
 
-    def _moved(self, tokens: int, made: Artifact, bench: Bench) -> dict[str, Any]:
+    def _moved(self, tokens: int, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
         """Say how far answers move from those of one at a time."""
         system = self._tried(tokens, made, bench)
         try:
@@ -143,7 +153,7 @@ class BatchedVariant:
             system.close()
         return {"batch_dependence": moved}
 
-    def _tried(self, tokens: int, made: Artifact, bench: Bench) -> System:
+    def _tried(self, tokens: int, made: Artifact, bench: CandidateTimer) -> System:
         return self._with(tokens, bench.task, made, bench.workshop.placement, bench.settings)
 
 

@@ -8,7 +8,7 @@ The artifact is the checkpoint itself.
 import time
 from dataclasses import dataclass
 
-from baselines.checkpoints.artifacts import missing
+from baselines.checkpoints.artifacts import missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching
@@ -18,7 +18,14 @@ from baselines.engines.pytorch import Precision, checkpoint_itself, limit_thread
 from baselines.engines.torch_compile import RefinedSystem
 from baselines.models.cuda import NO_GPU, find_device, on_host, require_cuda, sees_gpu, synchronise
 from harness.common.errors import UsageError
-from harness.systems.interface import Artifact, Placement, Settings, Sources, System, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+)
 from harness.workload.tasks.base import Task
 
 
@@ -33,9 +40,11 @@ class CapturedVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or that there is no GPU."""
-        return missing("torch", "transformers") or (None if sees_gpu() else NO_GPU)
+        return missing_modules("torch", "transformers") or (None if sees_gpu() else NO_GPU)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return the checkpoint itself as the artifact: graphs are of one process."""
         del workshop
         if self.step < 1:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from baselines.checkpoints.artifacts import missing
+from baselines.checkpoints.artifacts import missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, check_budget
@@ -30,11 +30,11 @@ from harness.systems.interface import (
     Artifact,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
     System,
-    Workshop,
     offsets_of,
     sequences_of,
 )
@@ -77,9 +77,11 @@ class PackedVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed, or what the machine lacks."""
-        return without_bf16(self.precision) or missing("torch", "transformers")
+        return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return the checkpoint itself as the artifact: attention is replaced when it is loaded."""
         del workshop
         check_budget(self.tokens, settings.max_length)

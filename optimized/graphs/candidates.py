@@ -12,7 +12,7 @@ from baselines.checkpoints.folder import read_config
 from baselines.encoding.batching import Run
 from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.runtime import GRAPH, OnnxSystem, graph_facts, open_graph, open_session, runner
-from harness.systems.interface import Artifact, Placement, Settings, System, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, Settings, System
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
@@ -28,14 +28,14 @@ _NO_TRIAL = "unavailable, because there were no trial examples"
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class CandidateTimer:
     """What candidates are tried with; `name` is the variant's, for messages."""
 
     name: str
     task: Task
     trial: Sequence[Example]
     settings: Settings
-    workshop: Workshop
+    workshop: PreparationContext
 
     def open(self, graph: Path) -> OnnxSystem:
         """Open a graph that has config.json and tokenizer.json beside it."""
@@ -84,7 +84,7 @@ def unfused(problem: Exception) -> str:
     return f"unavailable, because fusing failed ({type(problem).__name__}: {reason})"
 
 
-def keep_fastest(graphs: Mapping[str, Path], folder: Path, bench: Bench) -> dict[str, Any]:
+def keep_fastest(graphs: Mapping[str, Path], folder: Path, bench: CandidateTimer) -> dict[str, Any]:
     """Leave the candidate with the lowest median time as the folder's graph; return times, name and reason.
 
     The first of them is kept where nothing can be measured.
@@ -103,12 +103,12 @@ def keep_fastest(graphs: Mapping[str, Path], folder: Path, bench: Bench) -> dict
     }
 
 
-def against_fp32(parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
+def against_fp32(parent: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
     """Compare the folder's graph with its parent, and with itself in batches, for the manifest."""
     return closeness(bench, bench.opener(parent.folder / GRAPH), bench.opener(folder / GRAPH))
 
 
-def closeness(bench: Bench, exact: Opener, rounded: Opener) -> dict[str, Any]:
+def closeness(bench: CandidateTimer, exact: Opener, rounded: Opener) -> dict[str, Any]:
     """Compare rounded answers with float32's, and with themselves in batches; CheckpointError if too far."""
     if not bench.trial:
         return {"agreement": _NO_TRIAL, "batch_dependence": _NO_TRIAL}
@@ -137,7 +137,7 @@ def sha256_of(examples: Sequence[Example]) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
-def _choose(graphs: Mapping[str, Path], bench: Bench) -> tuple[dict[str, float] | str, str, str]:
+def _choose(graphs: Mapping[str, Path], bench: CandidateTimer) -> tuple[dict[str, float] | str, str, str]:
     """Return seconds per request by graph, or why there are none; the graph to keep; and why."""
     first = next(iter(graphs))
     if len(graphs) == 1:

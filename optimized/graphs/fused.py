@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import (
+    cache_key,
+    cpu_flags,
+    find_or_make,
+    library_versions,
+    missing_modules,
+)
 from baselines.engines.onnx.runtime import GRAPH, OnnxSystem, OnnxVariant, copy_text_side, open_graph
-from harness.systems.interface import Artifact, Placement, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
-from optimized.graphs.candidates import LIBRARIES, Bench, fused_from, keep_fastest
+from optimized.graphs.candidates import LIBRARIES, CandidateTimer, fused_from, keep_fastest
 
 _VERSION = 1
 
@@ -29,12 +35,14 @@ class FusedVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return self.parent.unavailable() or missing(*LIBRARIES)
+        return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Fuse the cached fp32 graph; time both on the trial examples and keep the faster."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         mine = {"fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **mine, **bench.key_parts())
 

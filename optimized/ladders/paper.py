@@ -12,7 +12,7 @@ from optimized.recipes.random_shape import SHAPES
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PaperRow:
     """A row of the table as printed there.
 
     `time_s` is of all 3,270 questions; `cumulative` the factor over the first row; `accuracy` in percent;
@@ -34,13 +34,15 @@ class Row:
 
 
 TABLE_3 = (
-    Row("fixed 512", 734.35, 1.0, 74.01, 4223, "PyTorch 12L-768, every question padded to 512 tokens"),
-    Row("dynamic", 209.29, 3.51, 74.01, 1204, "the same without padding"),
-    Row("4L-312", 22.50, 32.64, 74.04, 129, "a student of 4 layers, 312 wide, 12 heads, 1,200 FFN units"),
-    Row("int8", 9.97, 73.66, 73.43, 57, "ONNX Runtime, int8 and graph optimisation"),
-    Row("multi-instance", 5.68, 129.29, 73.43, 33, "a process for each core, one thread each"),
-    Row("9h-900", 4.11, 178.67, 73.36, 24, "25 % of heads and 25 % of FFN units pruned, ReLU"),
-    Row("8h-600", 3.14, 233.87, 72.81, 18, "33 % of heads and 50 % of FFN units pruned, ReLU"),
+    PaperRow("fixed 512", 734.35, 1.0, 74.01, 4223, "PyTorch 12L-768, every question padded to 512 tokens"),
+    PaperRow("dynamic", 209.29, 3.51, 74.01, 1204, "the same without padding"),
+    PaperRow(
+        "4L-312", 22.50, 32.64, 74.04, 129, "a student of 4 layers, 312 wide, 12 heads, 1,200 FFN units"
+    ),
+    PaperRow("int8", 9.97, 73.66, 73.43, 57, "ONNX Runtime, int8 and graph optimisation"),
+    PaperRow("multi-instance", 5.68, 129.29, 73.43, 33, "a process for each core, one thread each"),
+    PaperRow("9h-900", 4.11, 178.67, 73.36, 24, "25 % of heads and 25 % of FFN units pruned, ReLU"),
+    PaperRow("8h-600", 3.14, 233.87, 72.81, 18, "33 % of heads and 50 % of FFN units pruned, ReLU"),
 )
 """The paper's CPU ladder on BoolQ."""
 

@@ -12,7 +12,16 @@ from typing import Any
 
 from baselines.registry import variants as plain
 from harness.common.errors import UsageError, unknown_name
-from harness.systems.interface import Artifact, Cache, Placement, Settings, Sources, System, Variant, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Cache,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+    Variant,
+)
 from harness.workload.tasks.base import Task
 from optimized.adaptive.cascade import CascadeVariant
 from optimized.batching.batched import BatchedVariant
@@ -37,7 +46,9 @@ class RungVariant:
         """Say what the engine lacks."""
         return self.engine.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Apply the recipes in turn, then let the engine prepare what came of them.
 
         The manifest gains `preparation`: each artifact on the way, with what it cost when it was made.

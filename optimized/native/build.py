@@ -18,7 +18,7 @@ from typing import Any
 from baselines.checkpoints.artifacts import find_or_make
 from baselines.hardware.c_program import compiler
 from harness.common.errors import DeviceError
-from harness.systems.interface import Artifact, Workshop
+from harness.systems.interface import Artifact, PreparationContext
 
 LIBRARY = "encoder.so"
 """The library's file in an artifact's folder."""
@@ -85,7 +85,7 @@ def source_sha256() -> str:
     return sha256(b"\0".join([*read, " ".join(_OPTIONS).encode()])).hexdigest()
 
 
-def compiled(level: Level, workshop: Workshop) -> Artifact:
+def compiled(level: Level, workshop: PreparationContext) -> Artifact:
     """Return the artifact with the library for this level, compiled once; DeviceError where it cannot be."""
     source = source_sha256()
     key = sha256(f"native-library {level.name} {source}".encode()).hexdigest()

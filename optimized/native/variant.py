@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.tokenizer import TextEncoder
@@ -29,16 +29,16 @@ from harness.systems.interface import (
     Checkpoint,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
-    Workshop,
     offsets_of,
     sequences_of,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import Bench, sha256_of
+from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
 from optimized.native import build
 from optimized.native.engine import CLASSES, Engine, Library, facts_of
@@ -107,12 +107,14 @@ class NativeVariant:
             return "needs a CPU with AVX2 and FMA"
         if compiler() is None:
             return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
-        return self.parent.unavailable() or missing("torch", "transformers")
+        return self.parent.unavailable() or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Compile, round the weights, compare with float32; CheckpointError if answers are not close."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         level = _level()
         mine = {
             "level": level.name,
@@ -161,7 +163,7 @@ class NativeVariant:
             engine, encoder, columns, _facts(artifact.manifest, config, placement, spans=spans)
         )
 
-    def _against_fp32(self, parent: Artifact, made: Artifact, bench: Bench) -> dict[str, Any]:
+    def _against_fp32(self, parent: Artifact, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
         if not bench.trial:
             absent = "unavailable, because there were no trial examples"
             return {"agreement": absent, "batch_dependence": absent}

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.systems.interface import System
     from optimized.parallel.framing import Message
-    from optimized.parallel.shared_call import Sheet
+    from optimized.parallel.shared_call import SharedCall
 
 _PR_SET_PDEATHSIG = 1  # from Linux's prctl(2): the signal this process gets when its parent dies
 _READ_BYTES = 1 << 16
@@ -42,14 +42,14 @@ def _serve(channel: int, out: int, place: int, descriptors: list[int]) -> None:
     """Answer until the parent closes its end."""
     import optimized.parallel.codec  # noqa: F401 -- now, and not while the first request waits
     from optimized.parallel.framing import Inbox, frame_of
-    from optimized.parallel.shared_call import Sheet
+    from optimized.parallel.shared_call import SharedCall
 
     def say(message: "Message") -> None:
         left = memoryview(frame_of(message))
         while left:
             left = left[os.write(out, left) :]
 
-    sheets = [Sheet(descriptor) for descriptor in descriptors]
+    sheets = [SharedCall(descriptor) for descriptor in descriptors]
     inbox, served = Inbox(), Served()
     while received := os.read(channel, _READ_BYTES):
         for message in inbox.add(received):
@@ -64,7 +64,7 @@ def _serve(channel: int, out: int, place: int, descriptors: list[int]) -> None:
     served.close()
 
 
-def _work(served: "Served", sheet: "Sheet", place: int, say: "Callable[[Message], None]") -> None:
+def _work(served: "Served", sheet: "SharedCall", place: int, say: "Callable[[Message], None]") -> None:
     """Take and answer chunks until none is left, or one fails."""
     answer = served.predict if sheet.asked() == PREDICT else served.encode
     chunk = sheet.take(place)
@@ -103,13 +103,13 @@ class Served:
         from pathlib import Path
 
         from harness.systems.interface import Artifact, Placement, Settings
-        from harness.workload.tasks import task_of
+        from harness.workload.tasks import resolve_task
 
         module, _, function = words["loader"].partition(":")
         variant = getattr(import_module(module), function)(words["variant"])
         folder, key, manifest = words["artifact"]
         system: System = variant.load(
-            task_of(words["task"]),
+            resolve_task(words["task"]),
             Artifact(Path(folder), key, manifest),
             Placement(**words["placement"]),
             Settings(**words["settings"]),

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.common.errors import MeasurementError
 from harness.systems.interface import Artifact, Placement, Settings
-from harness.workload.tasks import TaskWords
+from harness.workload.tasks import TaskReference
 from optimized.parallel.framing import Inbox, Message, frame_of
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -32,7 +32,7 @@ class Inner:
 
     loader: str
     variant: Any
-    task: TaskWords
+    task: TaskReference
     artifact: Artifact
     settings: Settings
 
@@ -57,7 +57,7 @@ class Ending:
     words: Sequence[str]
 
 
-class Handle:
+class InstanceProcess:
     """A process that loads what it is told and works where it is rung to; `facts` is None until it is ready.
 
     `place` is its own among the instances, `sheets` are descriptors of what it shares with the pool.

@@ -35,7 +35,7 @@ Clock = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OverheadRow:
     """Microseconds a request of one way to ask: the median over rounds, the least and most, and CPU time."""
 
     way: str
@@ -81,7 +81,7 @@ def partner(cpus: Sequence[int]) -> Iterator[Callable[[], None]]:
 
 def measured(
     count: int, tokens: int, rounds: int, placement: Placement, clock: Clock = time.perf_counter_ns
-) -> list[Row]:
+) -> list[OverheadRow]:
     """Ask `count` requests in each round, in every way; return a row for each way."""
     asked = requests_of(count, tokens)
     alone = NullSystem(len(_TASK.labels))
@@ -118,9 +118,9 @@ def _less(found: dict[str, list[float]], way: str) -> list[float]:
     return [mine - theirs for mine, theirs in zip(found[way], found[f"{way} alone"], strict=True)]
 
 
-def _row(way: str, times: Sequence[float], used: Sequence[float] | None) -> Row:
+def _row(way: str, times: Sequence[float], used: Sequence[float] | None) -> OverheadRow:
     cpu = statistics.median(used) if used else None
-    return Row(way, statistics.median(times), min(times), max(times), cpu)
+    return OverheadRow(way, statistics.median(times), min(times), max(times), cpu)
 
 
 def _cpu_ns(pids: Sequence[int]) -> int:
@@ -129,7 +129,7 @@ def _cpu_ns(pids: Sequence[int]) -> int:
     return time.process_time_ns() + sum(others)
 
 
-def rendered(rows: Sequence[Row], what: str) -> str:
+def rendered(rows: Sequence[OverheadRow], what: str) -> str:
     """Return the table as text."""
     lines = [what, "", f"{'microseconds a request':<28}{'median':>8}{'least':>8}{'most':>8}{'CPU':>8}"]
     for row in rows:

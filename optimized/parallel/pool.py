@@ -20,16 +20,16 @@ from queue import SimpleQueue
 from typing import Any
 
 from harness.common.errors import BenchError, MeasurementError, UsageError
-from harness.systems.interface import Artifact, Done, Placement, Predictions, Request, Settings
-from harness.workload.tasks import TaskWords
+from harness.systems.interface import Artifact, OnAnswer, Placement, Predictions, Request, Settings
+from harness.workload.tasks import TaskReference
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import CUSTOM, Definition
+from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
 from harness.workload.tasks.example import Example
 from optimized.parallel.codec import gathered, packed, packed_examples, room_for, unpacked, unpacked_answer
 from optimized.parallel.instance_main import ENCODE, PREDICT
 from optimized.parallel.instance_process import Inner
-from optimized.parallel.scheduler import Job, chunks_of
-from optimized.parallel.supervisor import Foreman
+from optimized.parallel.scheduler import PoolCall, chunks_of
+from optimized.parallel.supervisor import Supervisor
 
 LOADER = "optimized.ladders.rung:variant_of"
 """Makes a variant of a rung's words."""
@@ -66,7 +66,7 @@ class PoolSystem:
         self._placements = share(placement)
         self._count = placement.instances
         inner = Inner(loader, words, task_words(task), artifact, settings)
-        self._foreman = Foreman(inner, self._placements, patience_s, clock)
+        self._foreman = Supervisor(inner, self._placements, patience_s, clock)
         self._facts = self._foreman.handles[0].facts or {}
         self._waiting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -88,7 +88,7 @@ class PoolSystem:
         chunks = chunks_of(weights, self._count)
         bodies = [packed_examples([examples[index] for index in chunk]) for chunk in chunks]
         rooms = [sum(_ROOM_FOR_ONE + 8 * weights[index] for index in chunk) for chunk in chunks]
-        requests: list[Request] = self._answer(Job(ENCODE, examples, chunks, bodies, rooms, _encoded))
+        requests: list[Request] = self._answer(PoolCall(ENCODE, examples, chunks, bodies, rooms, _encoded))
         return requests
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
@@ -96,7 +96,7 @@ class PoolSystem:
         predictions: Predictions = self._answer(self._job(requests))
         return predictions
 
-    def submit(self, requests: Sequence[Request], done: Done) -> None:
+    def submit(self, requests: Sequence[Request], done: OnAnswer) -> None:
         """Answer the requests and tell `done`, in the pool's thread, calls in the order they are answered."""
         job = self._job(requests)
         job.done = done
@@ -126,13 +126,13 @@ class PoolSystem:
         with self._waiting:
             self._foreman.end()
 
-    def _job(self, requests: Sequence[Request]) -> Job:
+    def _job(self, requests: Sequence[Request]) -> PoolCall:
         chunks = chunks_of([one.tokens for one in requests], self._count, self._batch)
         parts = [[requests[index] for index in chunk] for chunk in chunks]
         rooms = [room_for(part, self._labels) for part in parts]
-        return Job(PREDICT, requests, chunks, [packed(part) for part in parts], rooms, _predicted)
+        return PoolCall(PREDICT, requests, chunks, [packed(part) for part in parts], rooms, _predicted)
 
-    def _answer(self, job: Job) -> Any:  # noqa: ANN401 -- what the job is for
+    def _answer(self, job: PoolCall) -> Any:  # noqa: ANN401 -- what the job is for
         """Ask, wait for the answer, and raise it if it is an error."""
         self._not_in_thread()
         answers: SimpleQueue[Any] = SimpleQueue()
@@ -169,12 +169,12 @@ class PoolSystem:
             raise UsageError("`done` waits for the pool that calls it.", remedy="Let it submit instead.")
 
 
-def _predicted(job: Job) -> Predictions:
+def _predicted(job: PoolCall) -> Predictions:
     answers = [unpacked_answer(said) for said in job.answers]
     return gathered(job.asked, list(zip(job.chunks, answers, strict=True)))
 
 
-def _encoded(job: Job) -> list[Any]:
+def _encoded(job: PoolCall) -> list[Any]:
     encoded: list[Any] = [None] * len(job.asked)
     for indexes, said in zip(job.chunks, job.answers, strict=True):
         for index, request in zip(indexes, unpacked(said), strict=True):
@@ -199,9 +199,13 @@ def share(placement: Placement) -> list[Placement]:
     return [replace(placement, cpus=cpus[low:high], instances=1) for low, high in pairwise(edges)]
 
 
-def task_words(task: Task) -> TaskWords:
+def task_words(task: Task) -> TaskReference:
     """Return what an instance must know of a task: its name, or a custom one's labels.
 
     How a custom task lays out its rows and scores its answers stays behind: an instance sees neither.
     """
-    return Definition(task.labels, positional=task.positional).words if task.name == CUSTOM else task.name
+    return (
+        CustomTaskDefinition(task.labels, positional=task.positional).words
+        if task.name == CUSTOM
+        else task.name
+    )

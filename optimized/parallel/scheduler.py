@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from optimized.parallel.shared_call import Sheet
+from optimized.parallel.shared_call import SharedCall
 
 MOST_WEIGHT = 8192
 """Tokens of one chunk: sixteen sequences of 512, so long at work that taking them costs nothing,
@@ -50,7 +50,7 @@ def _share(left: int, instances: int) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class PoolCall:
     """One call: what is asked, in chunks by position, and what instances answered to these so far.
 
     `bodies` and `rooms` are the chunks' bytes and how many bytes each answer may have; `whole` puts answers
@@ -66,7 +66,7 @@ class Job:
     rooms: Sequence[int]
     whole: Callable[[Self], Any]
     done: Callable[[Any], None] = lambda _: None
-    sheet: Sheet | None = None
+    sheet: SharedCall | None = None
     seats: int = 0
     deaths: Counter[int] = field(default_factory=Counter)
     spilled: dict[int, bytes] = field(default_factory=dict)
@@ -96,7 +96,7 @@ class Job:
 class Seat:
     """One instance on the board: the job it is at work on, how many it was, and when it last ended one."""
 
-    job: Job | None = None
+    job: PoolCall | None = None
     ended: int = 0
     turn: int = 0
 
@@ -106,25 +106,25 @@ class Seat:
         return min(self.ended, WARM_CALLS), -self.turn
 
 
-class Board:
+class CallQueue:
     """Jobs that wait, and jobs that lie on a sheet, where instances take one chunk after the other.
 
     Jobs are served in the order they came, so none starves. There are as many sheets as instances: a job is
     laid out only for an instance that is idle, and each that lies out has one at work on it, or is wanting.
     """
 
-    def __init__(self, sheets: Sequence[Sheet]) -> None:
+    def __init__(self, sheets: Sequence[SharedCall]) -> None:
         self.seats = [Seat() for _ in sheets]
-        self._waiting: deque[Job] = deque()
-        self._lying: list[Job] = []
+        self._waiting: deque[PoolCall] = deque()
+        self._lying: list[PoolCall] = []
         self._free = list(sheets)
         self._turn = 0
 
-    def add(self, job: Job) -> None:
+    def add(self, job: PoolCall) -> None:
         """Let a job wait behind all others."""
         self._waiting.append(job)
 
-    def hand_out(self, ready: Iterable[int]) -> tuple[int, Sheet] | None:
+    def hand_out(self, ready: Iterable[int]) -> tuple[int, SharedCall] | None:
         """Seat one of the instances that are ready at a job that wants one; None if there is no such pair."""
         if not self._waiting and not self._lying:
             return None
@@ -153,11 +153,11 @@ class Board:
         self._leave(self.seats[place])
         self.seats[place] = Seat()
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[PoolCall]:
         """Return all jobs, lying out and waiting."""
         return [*self._lying, *self._waiting]
 
-    def _wanting(self) -> Job | None:
+    def _wanting(self) -> PoolCall | None:
         """Return the oldest job that wants an instance, and forget those that are over."""
         for job in list(self._lying):
             if job.wanting:
@@ -176,7 +176,7 @@ class Board:
             job.seats -= 1
             self._clear(job)
 
-    def _clear(self, job: Job) -> None:
+    def _clear(self, job: PoolCall) -> None:
         """Let the next job have the sheet of one that is over, once nobody is at work on it."""
         if job.over and not job.seats and job.sheet is not None:
             job.sheet.trim()

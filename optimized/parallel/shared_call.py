@@ -32,7 +32,7 @@ ELSEWHERE = -1
 """In place of an answer's size: it did not fit, and came by the pipe."""
 
 
-class Sheet:
+class SharedCall:
     """One such file, mapped; `descriptor` is inherited by instances, which map it as well."""
 
     def __init__(self, descriptor: int) -> None:
@@ -40,7 +40,7 @@ class Sheet:
         self._map(os.fstat(descriptor).st_size)
 
     @classmethod
-    def new(cls) -> "Sheet":
+    def new(cls) -> "SharedCall":
         """Return an empty sheet of a pool's own."""
         descriptor = os.memfd_create("bench-pool")
         os.ftruncate(descriptor, LEAST_BYTES)

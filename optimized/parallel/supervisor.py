@@ -16,9 +16,9 @@ from typing import Any
 from harness.common.errors import BenchError, MeasurementError
 from harness.systems.interface import Placement
 from optimized.parallel.framing import error_from
-from optimized.parallel.instance_process import Ending, Handle, Inner
-from optimized.parallel.scheduler import Board, Job
-from optimized.parallel.shared_call import Sheet
+from optimized.parallel.instance_process import Ending, Inner, InstanceProcess
+from optimized.parallel.scheduler import CallQueue, PoolCall
+from optimized.parallel.shared_call import SharedCall
 
 ATTEMPTS = 3
 """How often requests are asked over which instances die, and how often in a row one may die unheard."""
@@ -31,7 +31,7 @@ _DYING_S = 2.0  # from the end of an instance's pipe to the end of its process
 _PARTING_S = 5.0  # for an idle system to close its files
 
 
-class Foreman:
+class Supervisor:
     """The instances of these placements; raises what one of them raises at loading."""
 
     def __init__(
@@ -40,14 +40,14 @@ class Foreman:
         self._inner, self._placements, self._clock = inner, placements, clock
         self._look_s, self._looked = patience_s / LOOKS, clock()
         self._lock = threading.Lock()
-        self._sheets = [Sheet.new() for _ in placements]
-        self._board = Board(self._sheets)
+        self._sheets = [SharedCall.new() for _ in placements]
+        self._board = CallQueue(self._sheets)
         self._deaths = [0] * len(placements)
-        self._told: deque[tuple[Job, BenchError | None]] = deque()
+        self._told: deque[tuple[PoolCall, BenchError | None]] = deque()
         self._epoll, self._bell = select.epoll(), os.eventfd(0)
         self._epoll.register(self._bell, select.EPOLLIN)
         self._places: dict[int, int] = {}
-        self.handles: list[Handle] = []
+        self.handles: list[InstanceProcess] = []
         self.replaced = 0
         self.broken: BenchError | None = None
         self._started = False
@@ -57,7 +57,7 @@ class Foreman:
             self.end()
             raise
 
-    def ask(self, job: Job) -> None:
+    def ask(self, job: PoolCall) -> None:
         """Queue a job and ring idle instances to it; raise what broke the pool, if something did."""
         with self._lock:
             if self.broken:
@@ -65,7 +65,7 @@ class Foreman:
             self._board.add(job)
             self._feed()
 
-    def abandon(self, job: Job) -> None:
+    def abandon(self, job: PoolCall) -> None:
         """Let nobody take any more of a job that nobody waits for."""
         with self._lock:
             job.over = True
@@ -113,9 +113,9 @@ class Foreman:
                 raise self.broken
         self._started = True
 
-    def _hired(self, place: int) -> Handle:
+    def _hired(self, place: int) -> InstanceProcess:
         sheets = [sheet.descriptor for sheet in self._sheets]
-        return Handle(self._inner, self._placements[place], place, sheets)
+        return InstanceProcess(self._inner, self._placements[place], place, sheets)
 
     def _attend(self, place: int) -> None:
         heard, *unsent = self.handles[place].descriptors
@@ -156,7 +156,7 @@ class Foreman:
             else:
                 self._said(place, *message)
 
-    def _loaded(self, handle: Handle, kind: str, body: Any) -> None:  # noqa: ANN401 -- facts or an error
+    def _loaded(self, handle: InstanceProcess, kind: str, body: Any) -> None:  # noqa: ANN401 -- facts or an error
         if kind == "failed":
             self._break(error_from(*body))
         else:
@@ -178,7 +178,7 @@ class Foreman:
         self._finished(self._board.seats[place].job)
         self._board.left(place)
 
-    def _finished(self, job: Job | None) -> None:
+    def _finished(self, job: PoolCall | None) -> None:
         if job and not job.over and job.collect():
             self._over(job, None)
 
@@ -257,7 +257,7 @@ class Foreman:
             if not job.over:
                 self._over(job, problem)
 
-    def _over(self, job: Job, problem: BenchError | None) -> None:
+    def _over(self, job: PoolCall, problem: BenchError | None) -> None:
         job.over = True
         self._told.append((job, problem))
 
@@ -276,7 +276,7 @@ class Foreman:
                     self._break(problem)
 
 
-def _outcome(job: Job) -> Any:  # noqa: ANN401 -- requests or predictions, or what is wrong with them
+def _outcome(job: PoolCall) -> Any:  # noqa: ANN401 -- requests or predictions, or what is wrong with them
     """Put a job's answers in order."""
     try:
         return job.whole(job)

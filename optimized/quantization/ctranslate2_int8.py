@@ -17,9 +17,9 @@ from baselines.engines.ctranslate2 import (
 )
 from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, write_model
 from baselines.engines.onnx.runtime import copy_text_side
-from harness.systems.interface import Artifact, Placement, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
-from optimized.graphs.candidates import Bench, Opener, closeness
+from optimized.graphs.candidates import CandidateTimer, Opener, closeness
 from optimized.quantization.weight_range import choose_range
 
 _VERSION = 1
@@ -38,12 +38,14 @@ class CTranslate2Int8Variant:
         """Say what is not installed."""
         return self.parent.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Write the model with int8 weights; one whose answers are not the model's is refused."""
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         libraries = library_versions(*LIBRARIES)
         parts = {**bench.key_parts(), "libraries": libraries}
         key = cache_key(self.name, _VERSION, task, [parent.key], **parts)
@@ -65,7 +67,7 @@ class CTranslate2Int8Variant:
         return open_model(artifact, task, placement, settings, _COMPUTE)
 
 
-def _write_and_compare(source: Path, parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
+def _write_and_compare(source: Path, parent: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
     def opener(artifact: Artifact, compute: str) -> Opener:
         place = bench.workshop.placement
         return lambda settings: open_model(artifact, bench.task, place, settings, compute)

@@ -11,12 +11,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import (
+    cache_key,
+    cpu_flags,
+    find_or_make,
+    library_versions,
+    missing_modules,
+)
 from baselines.engines.onnx.runtime import GRAPH, OnnxSystem, OnnxVariant, copy_text_side, open_graph
 from harness.common.errors import UsageError
-from harness.systems.interface import Artifact, Placement, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
-from optimized.graphs.candidates import LIBRARIES, Bench, against_fp32, fused_from, keep_fastest, unfused
+from optimized.graphs.candidates import (
+    LIBRARIES,
+    CandidateTimer,
+    against_fp32,
+    fused_from,
+    keep_fastest,
+    unfused,
+)
 from optimized.graphs.matmul_groups import as_names, chosen, products
 from optimized.graphs.transforms import quantise
 from optimized.quantization.sensitivity import kept_names
@@ -45,12 +58,14 @@ class Int8Variant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return self.parent.unavailable() or missing(*LIBRARIES)
+        return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Quantise the cached fp32 graph; time the candidates on the trial examples and keep the faster."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         mine = {"keep_float": self.keep_float, "fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **mine, **bench.key_parts())
         found = workshop.cache.find(key)
@@ -71,7 +86,7 @@ class Int8Variant:
 
 
 def _quantise_and_choose(
-    parent: Artifact, folder: Path, bench: Bench, keep: Sequence[str], tolerance: float
+    parent: Artifact, folder: Path, bench: CandidateTimer, keep: Sequence[str], tolerance: float
 ) -> dict[str, Any]:
     copy_text_side(parent.folder, folder)
     bench.workshop.progress("quantising to int8")

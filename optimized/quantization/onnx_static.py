@@ -11,7 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import (
+    cache_key,
+    cpu_flags,
+    find_or_make,
+    library_versions,
+    missing_modules,
+)
 from baselines.encoding.batching import Padded, chunks, pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.onnx.runtime import (
@@ -23,10 +29,17 @@ from baselines.engines.onnx.runtime import (
     open_graph,
 )
 from harness.common.errors import DataError, UsageError
-from harness.systems.interface import Artifact, Placement, Request, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Request,
+    Settings,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import LIBRARIES, Bench, against_fp32, sha256_of
+from optimized.graphs.candidates import LIBRARIES, CandidateTimer, against_fp32, sha256_of
 from optimized.graphs.matmul_groups import as_names, chosen, products
 from optimized.graphs.transforms import quantise_static
 from optimized.quantization.sensitivity import kept_names
@@ -54,13 +67,15 @@ class StaticInt8Variant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return self.parent.unavailable() or missing(*LIBRARIES)
+        return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Calibrate and quantise the cached fp32 graph; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         key = cache_key(
             self.name,
             _VERSION,
@@ -99,7 +114,7 @@ def spread(examples: Sequence[Example], count: int) -> list[Example]:
     return [examples[index * len(examples) // most] for index in range(most)]
 
 
-def training_examples(sources: Sources, count: int, name: str) -> list[Example]:
+def training_examples(sources: PreparationSources, count: int, name: str) -> list[Example]:
     """Return what scales come from: training examples at equal distances; DataError if there are none."""
     examples = spread(sources.training() or sources.trial, count)
     if not examples:
@@ -108,7 +123,7 @@ def training_examples(sources: Sources, count: int, name: str) -> list[Example]:
 
 
 def _calibrate_and_quantise(
-    parent: Artifact, folder: Path, bench: Bench, keep: Sequence[str], examples: Sequence[Example]
+    parent: Artifact, folder: Path, bench: CandidateTimer, keep: Sequence[str], examples: Sequence[Example]
 ) -> dict[str, Any]:
     source = parent.folder / GRAPH
     copy_text_side(parent.folder, folder)
@@ -157,7 +172,7 @@ def calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
     }
 
 
-def require_training(sources: Sources, name: str, count: int) -> None:
+def require_training(sources: PreparationSources, name: str, count: int) -> None:
     """Refuse before anything is exported: no training examples, or those of the split that is reported."""
     if count < 1:
         raise UsageError(f"calibration takes at least one example, not {count}.", where=name)

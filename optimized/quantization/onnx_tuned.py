@@ -16,10 +16,17 @@ from baselines.checkpoints.folder import read_config
 from baselines.encoding.batching import Padded, Run
 from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.runtime import GRAPH, OnnxSystem, copy_text_side, open_graph, open_session, runner
-from harness.systems.interface import Artifact, Placement, Settings, Sources, System, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 from optimized.graphs.maskless import without_mask
 from optimized.quantization.onnx_dynamic import Int8Variant
 from optimized.quantization.onnx_static import spread
@@ -77,10 +84,12 @@ class TunedVariant:
         """Say what is not installed."""
         return self.parent.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Try everything on the parent's graph."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         key = cache_key(self.name, _VERSION, task, [parent.key], **bench.key_parts())
 
         def make(folder: Path) -> dict[str, Any]:
@@ -169,7 +178,9 @@ def _write_maskless(folder: Path) -> int | str:
     return places
 
 
-def _tried(folder: Path, bench: Bench, trial: Sequence[Example], *, maskless: bool) -> dict[str, Any]:
+def _tried(
+    folder: Path, bench: CandidateTimer, trial: Sequence[Example], *, maskless: bool
+) -> dict[str, Any]:
     """Time each change alone, then all that were faster together; return the choice and the times."""
     if not trial:
         return {"around": [], "trials": "unavailable, because there were no trial examples"}
@@ -186,7 +197,7 @@ def _tried(folder: Path, bench: Bench, trial: Sequence[Example], *, maskless: bo
 
 
 def _timed(
-    folder: Path, bench: Bench, trial: Sequence[Example], choices: Mapping[str, Around]
+    folder: Path, bench: CandidateTimer, trial: Sequence[Example], choices: Mapping[str, Around]
 ) -> dict[str, float]:
     place, settings = bench.workshop.placement, bench.settings
     systems: dict[str, System] = {}

@@ -26,10 +26,10 @@ from baselines.engines.openvino import (
     save_model,
 )
 from baselines.models.transformers_settings import quiet_logging
-from harness.systems.interface import Artifact, Placement, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import Bench, Opener, closeness
+from optimized.graphs.candidates import CandidateTimer, Opener, closeness
 from optimized.quantization.onnx_static import calibration_facts, calls, require_training, training_examples
 
 _RECIPE = "openvino-int8"
@@ -55,7 +55,9 @@ class OpenVinoInt8Variant:
         """Say what is not installed."""
         return self.parent.unavailable()
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Calibrate and quantise the converted model; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
         parent = self.parent.prepare(task, sources, settings, workshop)
@@ -64,7 +66,7 @@ class OpenVinoInt8Variant:
         drawn = {"calibration": self.calibration, "training": sources.training_sha256}
         key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **drawn)
         examples = training_examples(sources, self.calibration, self.name)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
 
         def make(folder: Path) -> dict[str, Any]:
             facts = _calibrate(parent, folder, bench, examples, sources.training_sha256)
@@ -96,7 +98,7 @@ def load_nncf() -> Any:  # noqa: ANN401 -- a module
 
 
 def _calibrate(
-    parent: Artifact, folder: Path, bench: Bench, examples: Sequence[Example], training_sha256: str
+    parent: Artifact, folder: Path, bench: CandidateTimer, examples: Sequence[Example], training_sha256: str
 ) -> dict[str, Any]:
     copy_text_side(parent.folder, folder)
     encoder = TextEncoder(parent.folder, bench.settings.max_length)
@@ -122,7 +124,7 @@ def _calibrate(
     }
 
 
-def _against_fp32(parent: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
+def _against_fp32(parent: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
     """Compare answers with those of the float32 model, and with its own in batches, for the manifest."""
 
     def opener(artifact: Artifact, precision: Precision) -> Opener:

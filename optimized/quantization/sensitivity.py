@@ -15,7 +15,7 @@ from baselines.checkpoints.artifacts import cache_key, find_or_make, library_ver
 from baselines.engines.onnx.runtime import GRAPH, copy_text_side
 from harness.common.errors import UsageError
 from harness.systems.interface import Artifact
-from optimized.graphs.candidates import LIBRARIES, Bench, sha256_of
+from optimized.graphs.candidates import LIBRARIES, CandidateTimer, sha256_of
 from optimized.graphs.closeness import equal_answers
 from optimized.graphs.matmul_groups import AUTO, chosen, products
 from optimized.graphs.transforms import needs_seven_bits, quantise
@@ -35,7 +35,7 @@ class Sensitivity:
     equal_answers: float
 
 
-def sensitivity(parent: Artifact, bench: Bench) -> tuple[Artifact, list[Sensitivity]]:
+def sensitivity(parent: Artifact, bench: CandidateTimer) -> tuple[Artifact, list[Sensitivity]]:
     """Return the groups of an fp32 graph, most sensitive first, and the artifact that holds the list.
 
     Measured with dynamic int8 on the trial examples; UsageError where there are none.
@@ -66,7 +66,9 @@ def sensitivity(parent: Artifact, bench: Bench) -> tuple[Artifact, list[Sensitiv
     return artifact, [Sensitivity(**each) for each in artifact.manifest["groups"]]
 
 
-def kept_names(parent: Artifact, names: Sequence[str], bench: Bench) -> tuple[list[str], Mapping[str, Any]]:
+def kept_names(
+    parent: Artifact, names: Sequence[str], bench: CandidateTimer
+) -> tuple[list[str], Mapping[str, Any]]:
     """Return the names with `auto:N` replaced by the N most sensitive groups, and what that rests on.
 
     The second holds `parents` and `sensitivity` for a manifest, and is empty without an `auto`. UsageError
@@ -92,7 +94,7 @@ def kept_names(parent: Artifact, names: Sequence[str], bench: Bench) -> tuple[li
     return plain, basis
 
 
-def _measured(parent: Artifact, folder: Path, bench: Bench) -> list[Sensitivity]:
+def _measured(parent: Artifact, folder: Path, bench: CandidateTimer) -> list[Sensitivity]:
     source, probe = parent.folder / GRAPH, folder / "probe.onnx"
     copy_text_side(parent.folder, folder)
     known = products(source)

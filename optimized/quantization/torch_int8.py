@@ -11,24 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import (
+    cache_key,
+    cpu_flags,
+    find_or_make,
+    library_versions,
+    missing_modules,
+)
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
-from baselines.checkpoints.optional_packages import lacking
+from baselines.checkpoints.optional_packages import missing_extra
 from baselines.encoding.batching import Batching, Padded, Run
 from baselines.encoding.tokenizer import TextEncoder, check_length, position_limit
 from baselines.engines.adapter import Adapter
 from baselines.engines.onnx.runtime import copy_text_side
-from baselines.engines.profiles import of_torch
+from baselines.engines.profiles import torch_profile
 from baselines.engines.pytorch import PyTorchVariant, limit_threads
-from baselines.engines.torch_compile import quiet, warm, without_compiler
+from baselines.engines.torch_compile import quiet, warm_compiler, without_compiler
 from baselines.models.flops import work_facts
 from baselines.models.transformers_settings import quiet_logging
 from harness.common.errors import CheckpointError, DeviceError
-from harness.systems.interface import Artifact, Placement, Request, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Request,
+    Settings,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits
 from optimized.quantization.onnx_static import calibration_facts, calls, require_training, training_examples
@@ -64,7 +77,7 @@ class CompiledInt8System(Adapter):
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Return seconds by class of operator."""
-        return of_torch(lambda: self.predict(requests))
+        return torch_profile(lambda: self.predict(requests))
 
     def close(self) -> None:
         """Release the program."""
@@ -83,16 +96,18 @@ class CompiledInt8Variant:
         """Say what is not installed, or what the machine lacks."""
         if platform.machine() not in ("x86_64", "AMD64"):
             return f"torchao's quantiser for Inductor is for x86, and this is {platform.machine()}"
-        return without_compiler() or lacking("torchao") or missing("torch", "transformers")
+        return without_compiler() or missing_extra("torchao") or missing_modules("torch", "transformers")
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Export, calibrate and quantise; one whose answers are not the model's is refused."""
         require_training(sources, self.name, self.calibration)
         checkpoint = sources.checkpoint
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
         check_length(config, settings.max_length)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         libraries = library_versions(*_LIBRARIES)
         parts = {**bench.key_parts(), "libraries": libraries, "calibration": self.calibration}
         parts["training"] = sources.training_sha256
@@ -127,10 +142,10 @@ class CompiledInt8Variant:
         batching = Batching(settings.batch, encoder.pad_id, label_columns(config, task, artifact.folder.name))
         run = _compiled(artifact.folder / _PROGRAM)
         together = (1, 2) if settings.batch > 1 else (1,)
-        warm(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
+        warm_compiler(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
         return CompiledInt8System(run, encoder, batching, {**_facts(), **work_facts(config)})
 
-    def _agreement(self, sources: Sources, folder: Path, bench: Bench) -> dict[str, Any]:
+    def _agreement(self, sources: PreparationSources, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
         """Hold the compiled program against plain PyTorch. Scales do not move: batches change nothing."""
         if not bench.trial:
             return {"agreement": "unavailable, because there were no trial examples"}

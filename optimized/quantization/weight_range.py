@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from optimized.graphs.candidates import Bench, Opener
+from optimized.graphs.candidates import CandidateTimer, Opener
 from optimized.graphs.transforms import needs_seven_bits
 
 EXAMPLES = 16
@@ -19,7 +19,7 @@ _CLEARLY = 0.9  # of the other's mean difference: less is the luck of a few exam
 
 
 def choose_range(
-    bench: Bench, exact: Opener, rounded: Callable[[bool], Opener]
+    bench: CandidateTimer, exact: Opener, rounded: Callable[[bool], Opener]
 ) -> tuple[bool, dict[str, Any]]:
     """Return whether weights keep to 7 bits, and what that rests on, for the manifest.
 
@@ -40,7 +40,7 @@ def choose_range(
     return reduced, {"reduce_range": reduced, "range_trial": {"mean_logit_difference": means}}
 
 
-def _logits(bench: Bench, opener: Opener) -> Any:  # noqa: ANN401 -- Logits
+def _logits(bench: CandidateTimer, opener: Opener) -> Any:  # noqa: ANN401 -- Logits
     system = opener(bench.settings)
     try:
         return system.predict(system.encode(bench.trial[:EXAMPLES])).logits

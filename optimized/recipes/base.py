@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from baselines.checkpoints.folder import fingerprint
-from harness.systems.interface import Artifact, Checkpoint, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RecipeOutput:
     """A checkpoint that a recipe made, and the artifact it lies in."""
 
     checkpoint: Checkpoint
@@ -35,10 +35,10 @@ class Recipe(Protocol):
         self,
         task: Task,
         chain: Sequence[Checkpoint],
-        sources: Sources,
+        sources: PreparationSources,
         settings: Settings,
-        workshop: Workshop,
-    ) -> Made:
+        workshop: PreparationContext,
+    ) -> RecipeOutput:
         """Make the next checkpoint of the chain, or find it in the cache.
 
         `chain` holds the fine-tuned model that all began with, then what each recipe made of it; the last is
@@ -46,7 +46,7 @@ class Recipe(Protocol):
         """
 
 
-def made_from(artifact: Artifact, name: str, parent: Checkpoint) -> Made:
+def made_from(artifact: Artifact, name: str, parent: Checkpoint) -> RecipeOutput:
     """Return an artifact that holds a checkpoint as the next of a chain, trained on what its parent was."""
     checkpoint = Checkpoint(
         name,
@@ -56,4 +56,4 @@ def made_from(artifact: Artifact, name: str, parent: Checkpoint) -> Made:
         trained=parent.trained,
         trained_on=parent.trained_on,
     )
-    return Made(checkpoint, artifact)
+    return RecipeOutput(checkpoint, artifact)

@@ -21,9 +21,17 @@ from baselines.encoding.tokenizer import check_length
 from baselines.training.datasets import RECORD
 from baselines.training.finetune import copy_tokenizer
 from harness.common.errors import UsageError, unknown_name
-from harness.systems.interface import Artifact, Cache, Checkpoint, Energy, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Cache,
+    Checkpoint,
+    EnergyProbe,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+)
 from harness.workload.tasks.base import Task
-from optimized.recipes.base import Made, made_from
+from optimized.recipes.base import RecipeOutput, made_from
 
 PREFIX = "shape:"
 """What the name of a model begins with that is a shape without training."""
@@ -74,10 +82,10 @@ class Shape:
         self,
         task: Task,
         chain: Sequence[Checkpoint],
-        sources: Sources,
+        sources: PreparationSources,
         settings: Settings,
-        workshop: Workshop,
-    ) -> Made:
+        workshop: PreparationContext,
+    ) -> RecipeOutput:
         """Make the checkpoint, or find it; it reads no data, and of its parent the tokenizer alone.
 
         UsageError for a shape that cannot be, or that its parent's tokenizer or the maximum length is too
@@ -140,7 +148,11 @@ def resolve_shape(model: str, task: Task, cache: Cache) -> Checkpoint:
 
 
 def _artifact(
-    shape: Shape, task: Task, cache: Cache, parent: Checkpoint | None = None, energy: Energy | None = None
+    shape: Shape,
+    task: Task,
+    cache: Cache,
+    parent: Checkpoint | None = None,
+    energy: EnergyProbe | None = None,
 ) -> Artifact:
     facts = {
         **asdict(shape),

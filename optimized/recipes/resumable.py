@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints.artifacts import find_or_make
-from harness.systems.interface import Artifact, Progress, Workshop
+from harness.systems.interface import Artifact, PreparationContext, Progress
 
 _SPENT = "seconds.json"
 _PAUSE = 1.0  # seconds between two lines
 _NOT_METERED = "unavailable, because the work was interrupted and its parts were not metered"
 
 
-class Session:
+class TrainingSession:
     """One sitting: the working `folder`, a line about once a second, and the seconds of all sittings."""
 
     def __init__(self, folder: Path, told: Progress, clock: Callable[[], float] = time.monotonic) -> None:
@@ -52,7 +52,7 @@ class Session:
 
 
 def find_or_resume(
-    workshop: Workshop, key: str, make: Callable[[Session, Path], Mapping[str, Any]]
+    workshop: PreparationContext, key: str, make: Callable[[TrainingSession, Path], Mapping[str, Any]]
 ) -> Artifact:
     """Return the artifact under `key`, or let `make` fill its folder, given a sitting to go on with.
 
@@ -62,7 +62,7 @@ def find_or_resume(
     if found is not None:
         return found
     with workshop.cache.working(key) as folder:
-        session = Session(folder, workshop.progress)
+        session = TrainingSession(folder, workshop.progress)
 
         def complete(target: Path) -> dict[str, Any]:
             made = dict(make(session, target))

@@ -8,8 +8,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from harness.analysis.comparison import Compared, Comparison, Contrast, Difference, Missing, verdict
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.comparison import (
+    CellComparison,
+    Difference,
+    MissingChange,
+    QuantityChange,
+    RunComparison,
+    change_verdict,
+)
+from harness.analysis.statistics.pairing import NotComparable
 from harness.common.errors import unknown_name
 from harness.records.estimate import Estimate
 from harness.records.record import Record
@@ -24,7 +31,7 @@ from reports.layout.number_format import (
     with_interval,
 )
 from reports.layout.style import WIDTH
-from reports.layout.table_model import Cell, Column, Notes, Table
+from reports.layout.table_model import Column, Notes, Table, TableCell
 from reports.render import markdown, terminal
 from reports.render.json_values import encoded
 
@@ -50,7 +57,7 @@ _KINDS = {
 }
 
 
-def render(found: Comparison, form: str, *, width: int = WIDTH, color: bool = False) -> str:
+def render(found: RunComparison, form: str, *, width: int = WIDTH, color: bool = False) -> str:
     """Return a comparison in this format; UsageError for one that is not known."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
@@ -64,7 +71,7 @@ def render(found: Comparison, form: str, *, width: int = WIDTH, color: bool = Fa
     return "\n".join(terminal.render_table(table, width=width, color=color) for table in made)
 
 
-def tables(found: Comparison) -> list[Table]:
+def tables(found: RunComparison) -> list[Table]:
     """Return one table a cell; what differs for every cell alike stands below the last one."""
     made = [_table(cell, found.shared) for cell in found.cells]
     last = [_told(each) for each in found.shared]
@@ -75,7 +82,7 @@ def tables(found: Comparison) -> list[Table]:
     return made
 
 
-def as_json(found: Comparison) -> str:
+def as_json(found: RunComparison) -> str:
     """Return a comparison for machines: unrounded, in base units; a change in percent or in points."""
     return encoded(
         {
@@ -87,7 +94,7 @@ def as_json(found: Comparison) -> str:
     )
 
 
-def change_words(found: Contrast) -> dict[str, Any]:
+def change_words(found: QuantityChange) -> dict[str, Any]:
     """Return one change for machines."""
     return {
         "quantity": found.quantity.name,
@@ -103,9 +110,9 @@ def change_words(found: Contrast) -> dict[str, Any]:
     }
 
 
-def _cell_words(cell: Compared) -> dict[str, Any]:
-    refused = isinstance(cell.changes, Refused)
-    changes = () if isinstance(cell.changes, Refused) else cell.changes
+def _cell_words(cell: CellComparison) -> dict[str, Any]:
+    refused = isinstance(cell.changes, NotComparable)
+    changes = () if isinstance(cell.changes, NotComparable) else cell.changes
     return {
         "cell": cell.cell._asdict(),
         "before": _record_words(cell.before),
@@ -116,10 +123,10 @@ def _cell_words(cell: Compared) -> dict[str, Any]:
     }
 
 
-def _one(found: Contrast | Missing) -> dict[str, Any]:
-    if isinstance(found, Missing):
+def _one(found: QuantityChange | MissingChange) -> dict[str, Any]:
+    if isinstance(found, MissingChange):
         return {"quantity": found.quantity.name, "missing": found.reason}
-    return {**change_words(found), "verdict": verdict(found), "tolerance": found.tolerance}
+    return {**change_words(found), "verdict": change_verdict(found), "tolerance": found.tolerance}
 
 
 def _number_words(found: Estimate) -> dict[str, Any] | None:
@@ -141,12 +148,14 @@ _COLUMNS = (
 )
 
 
-def _table(cell: Compared, shared: Sequence[Difference]) -> Table:
+def _table(cell: CellComparison, shared: Sequence[Difference]) -> Table:
     notes = Notes()
-    changes = () if isinstance(cell.changes, Refused) else cell.changes
+    changes = () if isinstance(cell.changes, NotComparable) else cell.changes
     rows = [_row(each, notes) for each in changes]
     remarks = (
-        [str(cell.changes).capitalize() + "."] if isinstance(cell.changes, Refused) else _remarks(changes)
+        [str(cell.changes).capitalize() + "."]
+        if isinstance(cell.changes, NotComparable)
+        else _remarks(changes)
     )
     remarks += [_told(each) for each in cell.differences if each not in shared]
     return Table(
@@ -168,40 +177,40 @@ def _name(record: Record) -> str:
     return " ".join(parts)
 
 
-def _row(found: Contrast | Missing, notes: Notes) -> tuple[Cell, ...]:
-    heading = Cell(found.quantity.heading)
-    if isinstance(found, Missing):
-        nothing = Cell("n/a")
+def _row(found: QuantityChange | MissingChange, notes: Notes) -> tuple[TableCell, ...]:
+    heading = TableCell(found.quantity.heading)
+    if isinstance(found, MissingChange):
+        nothing = TableCell("n/a")
         return (
             heading,
             nothing,
             nothing,
-            Cell("n/a", note=notes.number(f"n/a, because {found.reason}.")),
-            Cell(""),
+            TableCell("n/a", note=notes.number(f"n/a, because {found.reason}.")),
+            TableCell(""),
         )
     grade = f" ({found.grade})" if found.grade == "modelled" else ""
     unit = unit_for([found.before.value, found.after.value], UNITS[found.quantity.unit])
     said = notes.number(found.note) if found.note else None
     return (
-        Cell(f"{heading.text}{grade}"),
-        Cell(_value(found.before, unit)),
-        Cell(_value(found.after, unit)),
+        TableCell(f"{heading.text}{grade}"),
+        TableCell(_value(found.before, unit)),
+        TableCell(_value(found.after, unit)),
         change_cell(found, said),
-        Cell(verdict(found)),
+        TableCell(change_verdict(found)),
     )
 
 
-def change_cell(found: Contrast, note: int | None = None) -> Cell:
+def change_cell(found: QuantityChange, note: int | None = None) -> TableCell:
     """Return a change with its sign, its interval where it has one, and its unit."""
     unit = found.quantity.change_unit
     change = found.change
     if change.value != change.value:
-        return Cell("n/a", note=note)
+        return TableCell("n/a", note=note)
     if change.low == change.high:
-        return Cell(f"{_signed(change.value)} {unit}", note=note)
+        return TableCell(f"{_signed(change.value)} {unit}", note=note)
     places = max(1, _places(change))
     within = f"[{change.low:+.{places}f}, {change.high:+.{places}f}]"
-    return Cell(f"{change.value:+.{places}f} {unit}", within, note)
+    return TableCell(f"{change.value:+.{places}f} {unit}", within, note)
 
 
 def _places(change: Estimate) -> int:
@@ -212,25 +221,25 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}" if value else "0"
 
 
-def value_with(value: float, low: float, high: float, unit: Unit) -> Cell:
+def value_with(value: float, low: float, high: float, unit: Unit) -> TableCell:
     """Return a value in this unit, and its interval where it has one."""
     scaled = [number / unit.size for number in (value, low, high)]
     if scaled[1] < scaled[2]:
         middle, within = with_interval(*scaled)
-        return Cell(f"{middle} {unit.name}", within)
+        return TableCell(f"{middle} {unit.name}", within)
     whole = unit.size == 1.0 or scaled[0] >= 1000  # noqa: PLR2004 -- bytes, or more than three digits
-    return Cell(f"{fixed(scaled[0], 0) if whole else shown(scaled[0])} {unit.name}")
+    return TableCell(f"{fixed(scaled[0], 0) if whole else shown(scaled[0])} {unit.name}")
 
 
 def _value(found: Estimate, unit: Unit) -> str:
     return value_with(found.value, found.low, found.high, unit).text
 
 
-def _remarks(changes: Sequence[Contrast | Missing]) -> list[str]:
+def _remarks(changes: Sequence[QuantityChange | MissingChange]) -> list[str]:
     lines = [
         "A change counts if its interval excludes none, it is beyond the tolerance, and chance is ruled out."
     ]
-    if any(isinstance(each, Contrast) and each.grade == "modelled" for each in changes):
+    if any(isinstance(each, QuantityChange) and each.grade == "modelled" for each in changes):
         lines.append("Joules are modelled: CPU time in other units.")
     return lines
 

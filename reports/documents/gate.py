@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.analysis.gate.gate import Check, Outcome, Status
+from harness.analysis.gate.gate import GateOutcome, RuleCheck, Status
 from harness.common.errors import unknown_name
 from reports.documents.comparison import change_words
 from reports.layout.escaping import escape_markdown, printable
@@ -22,7 +22,7 @@ _HEADINGS: dict[Status, str] = {
 }
 
 
-def render(found: Outcome, form: str) -> str:
+def render(found: GateOutcome, form: str) -> str:
     """Return the outcome in this format; UsageError for one that is not known."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
@@ -32,7 +32,7 @@ def render(found: Outcome, form: str) -> str:
     return {**ways, "junit": as_junit, "github-annotations": as_annotations}[form](found)
 
 
-def as_text(found: Outcome) -> str:
+def as_text(found: GateOutcome) -> str:
     """Return the outcome for a terminal or a log: the worst first, each with its next step."""
     lines = [headline(found)]
     sorted_checks = [check for status in _ORDER for check in _of(found.checks, status)]
@@ -43,7 +43,7 @@ def as_text(found: Outcome) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _lines(check: Check) -> list[str]:
+def _lines(check: RuleCheck) -> list[str]:
     """Return one check; what does not hold comes with its rule and what to do next."""
     about = f"{check.rule.name}: " if check.found is None and check.rule else ""
     lines = [f"  {_HEADINGS[check.status]:<18} {about}{printable(check.reason)}"]
@@ -53,7 +53,7 @@ def _lines(check: Check) -> list[str]:
     return lines
 
 
-def as_markdown(found: Outcome) -> str:
+def as_markdown(found: GateOutcome) -> str:
     """Return the outcome as GitHub Markdown: one row a check, the worst first."""
     rows = ["| | cell | what was found | rule | next step |", "| :-- | :-- | :-- | :-- | :-- |"]
     for status in _ORDER:
@@ -70,7 +70,7 @@ def as_markdown(found: Outcome) -> str:
     return "\n".join([f"### {escape_markdown(headline(found))}", "", *rows, "", *told]).rstrip() + "\n"
 
 
-def as_json(found: Outcome) -> str:
+def as_json(found: GateOutcome) -> str:
     """Return the outcome for machines, the exit code included."""
     return encoded(
         {
@@ -83,7 +83,7 @@ def as_json(found: Outcome) -> str:
     )
 
 
-def headline(found: Outcome) -> str:
+def headline(found: GateOutcome) -> str:
     """Return the outcome in a line: how it ended, and how many checks ended how."""
     counts = {status: len(_of(found.checks, status)) for status in _ORDER}
     told = ", ".join(f"{count} {_plural(status, count)}" for status, count in counts.items() if count)
@@ -97,11 +97,11 @@ def _plural(status: Status, count: int) -> str:
     }.get(status, status)
 
 
-def _of(checks: Sequence[Check], status: Status) -> list[Check]:
+def _of(checks: Sequence[RuleCheck], status: Status) -> list[RuleCheck]:
     return [check for check in checks if check.status == status]
 
 
-def _words(check: Check) -> dict[str, Any]:
+def _words(check: RuleCheck) -> dict[str, Any]:
     return {
         "cell": check.cell._asdict() if check.cell else None,
         "rule": str(check.rule) if check.rule else None,

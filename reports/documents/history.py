@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.history import Point, Series, Shift
+from harness.analysis.history import ChangePoint, HistoryPoint, Series
 from harness.common.errors import unknown_name
 from reports.documents.comparison import UNITS, value_with
 from reports.layout.number_format import Unit, unit_for
 from reports.layout.style import WIDTH
-from reports.layout.table_model import Cell, Column, Table
+from reports.layout.table_model import Column, Table, TableCell
 from reports.render import terminal
 from reports.render.json_values import encoded
 
@@ -38,7 +38,7 @@ def render(found: Sequence[Series], form: str, *, width: int = WIDTH, color: boo
 
 def plots(found: Sequence[Series]) -> Iterator["Plot"]:
     """Yield a plot of every series that has two points at least."""
-    from reports.plots.history import Point as Mark
+    from reports.plots.history import TrackedPoint as Mark
     from reports.plots.history import history
 
     for number, series in enumerate(found, 1):
@@ -63,10 +63,10 @@ def _table(series: Series) -> Table:
     unit, marks = _unit(series), {shift.at: shift for shift in series.shifts}
     rows = tuple(
         (
-            Cell(point.created[:16].replace("T", " ")),
-            Cell(point.revision or "-"),
+            TableCell(point.created[:16].replace("T", " ")),
+            TableCell(point.revision or "-"),
             value_with(point.value, point.low, point.high, unit),
-            Cell(_mark(marks[at], series)) if at in marks else Cell(""),
+            TableCell(_mark(marks[at], series)) if at in marks else TableCell(""),
         )
         for at, point in enumerate(series.points)
     )
@@ -88,16 +88,16 @@ _WITH_THE_MACHINE = (
 )
 
 
-def _mark(shift: Shift, series: Series) -> str:
+def _mark(shift: ChangePoint, series: Series) -> str:
     return f"<- {_change(shift, series)}"
 
 
-def _change(shift: Shift, series: Series) -> str:
+def _change(shift: ChangePoint, series: Series) -> str:
     unit = "%" if series.quantity.change_unit == "%" else "points"
     return f"{shift.change:+.1f} {unit}, {'worse' if shift.worse else 'better'}"
 
 
-def _told(shift: Shift, series: Series) -> str:
+def _told(shift: ChangePoint, series: Series) -> str:
     moved = f" Also changed there: {'; '.join(shift.moved)}." if shift.moved else ""
     return f"Changed by {_change(shift, series)}, in {shift.commits}.{moved}"
 
@@ -119,6 +119,6 @@ def _words(series: Series) -> dict[str, Any]:
     }
 
 
-def _point_words(point: Point) -> dict[str, Any]:
+def _point_words(point: HistoryPoint) -> dict[str, Any]:
     kept = ("run", "created", "revision", "value", "low", "high")
     return {name: getattr(point, name) for name in kept}

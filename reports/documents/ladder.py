@@ -15,30 +15,30 @@ from reports.render.json_values import as_joules, as_value, because, each, encod
 from reports.tables.ladder import ladder_tables
 from reports.values import adaptive_curves
 from reports.values.figures import Absent
-from reports.values.ladder_model import Gain, Ladder, Rung
+from reports.values.ladder_model import Gain, LadderReport, RungFigures
 from reports.values.ladder_values import ladder_of, ladders_in
-from reports.values.preparation import BreakEven, Joules, Spent
+from reports.values.preparation import BreakEven, Joules, PreparationCost
 
-__all__ = ["Ladder", "as_json", "as_markdown", "as_rows", "as_text", "ladder_of", "ladders_in"]
+__all__ = ["LadderReport", "as_json", "as_markdown", "as_rows", "as_text", "ladder_of", "ladders_in"]
 
 
-def as_text(ladder: Ladder, *, width: int = WIDTH, color: bool = False) -> str:
+def as_text(ladder: LadderReport, *, width: int = WIDTH, color: bool = False) -> str:
     """Return the tables for a terminal of this width."""
     tables = ladder_tables(ladder)
     return "\n".join(terminal.render_table(table, width=width, color=color) for table in tables)
 
 
-def as_markdown(ladder: Ladder) -> str:
+def as_markdown(ladder: LadderReport) -> str:
     """Return the tables as GitHub Markdown."""
     return "\n".join(map(markdown.render_table, ladder_tables(ladder)))
 
 
-def as_json(ladder: Ladder) -> str:
+def as_json(ladder: LadderReport) -> str:
     """Return the ladder as JSON, as `as_rows` makes it."""
     return encoded(as_rows(ladder))
 
 
-def as_rows(ladder: Ladder) -> dict[str, Any]:
+def as_rows(ladder: LadderReport) -> dict[str, Any]:
     """Return name, price and one row per rung as JSON values, unrounded and in base units."""
     known = (*ladder.offline, *ladder.single)
     return {
@@ -50,7 +50,7 @@ def as_rows(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _row(rung: Rung, ladder: Ladder) -> dict[str, Any]:
+def _row(rung: RungFigures, ladder: LadderReport) -> dict[str, Any]:
     reference = rung.words.reference
     return {
         "rung": rung.words.name,
@@ -86,7 +86,7 @@ def _change(found: QualityChange | Absent) -> Any:  # noqa: ANN401 -- a JSON val
     return {**asdict(found.points), "metric": found.metric, "paired": found.paired, "note": found.note}
 
 
-def _spent(found: Spent) -> dict[str, Any]:
+def _spent(found: PreparationCost) -> dict[str, Any]:
     joules = found.energy
     energy = (
         {"value": joules.value, "grade": joules.grade} if isinstance(joules, Joules) else as_value(joules)

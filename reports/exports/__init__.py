@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from reports.exports import bencher, codecarbon, github, github_benchmark, junit, parquet, pytest_benchmark
 from reports.layout.style import Style
-from reports.report import Book
+from reports.report import Report
 
-TEXTS: dict[str, Callable[[Book, Style], str]] = {
+TEXTS: dict[str, Callable[[Report, Style], str]] = {
     "junit": junit.as_junit,
     "github-summary": github.as_summary,
     "github-annotations": github.as_annotations,
@@ -20,7 +20,7 @@ TEXTS: dict[str, Callable[[Book, Style], str]] = {
     "codecarbon": codecarbon.as_csv,
 }
 
-FILES: dict[str, Callable[[Book, Style], dict[str, bytes]]] = {
+FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = {
     "github-action-benchmark": github_benchmark.as_files,
     "parquet": parquet.as_files,
 }

@@ -10,14 +10,14 @@ from typing import Any
 from reports.exports.measures import Measure, measures_of, named
 from reports.layout.style import Style
 from reports.render.json_values import encoded
-from reports.report import Book
+from reports.report import Report
 
 _OWN = {"time_per_request": "latency"}
 _LONGEST_NAME, _LONGEST_SLUG = 1024, 64
 _MODELLED = "modelled-cpu-time-as-"
 
 
-def as_bmf(book: Book, style: Style) -> str:
+def as_bmf(book: Report, style: Style) -> str:
     """Return the report in Bencher Metric Format; a record of which nothing is known has no benchmark."""
     del style
     made = {

@@ -10,13 +10,13 @@ import csv
 import io
 from typing import Any
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.records.reading import Reading
 from harness.records.record import Record
 from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import safe
 from reports.layout.style import Style
-from reports.report import Book
+from reports.report import Report
 from reports.values.figures import Figures
 from reports.values.prices import Grid
 
@@ -37,7 +37,7 @@ _PARTS = {"package": "cpu", "process share": "cpu", "dram": "ram", "board": "gpu
 """Which of codecarbon's three parts a zone is of; any other scope counts in the whole only."""
 
 
-def as_csv(book: Book, style: Style) -> str:
+def as_csv(book: Report, style: Style) -> str:
     """Return a row for each record that was timed; emissions only where a grid's intensity was named."""
     del style
     out = io.StringIO()
@@ -73,7 +73,7 @@ def _about(record: Record) -> dict[str, Any]:
 def _energy(item: Figures, grid: Grid | None) -> dict[str, Any]:
     """Return kWh of the whole and of its parts, and kilograms where a grid is known."""
     found, record = item.whole or item.energy, item.record
-    if not isinstance(found, Energy):
+    if not isinstance(found, EnergyEstimate):
         return {"grade": "unavailable", "note": str(found)}
     parts = _parts(record)
     whole = sum(parts.values())

@@ -6,7 +6,7 @@ none of them stands in for another.
 
 from xml.etree import ElementTree as ET
 
-from harness.analysis.gate.gate import Check, Outcome, Status
+from harness.analysis.gate.gate import GateOutcome, RuleCheck, Status
 from reports.exports.github import annotation
 from reports.exports.junit import add_case, document
 from reports.layout.cell_factory import MODELLED
@@ -16,7 +16,7 @@ _TAGS: dict[Status, str] = {"regression": "failure", "could not measure": "error
 _LEVELS: dict[Status, str] = {"regression": "error", "could not measure": "error", "too noisy": "warning"}
 
 
-def as_junit(found: Outcome) -> str:
+def as_junit(found: GateOutcome) -> str:
     """Return the outcome as JUnit XML: a suite a cell, a case a check."""
     root = ET.Element("testsuites", name="bench gate")
     for cell in dict.fromkeys(check.cell for check in found.checks):
@@ -28,7 +28,7 @@ def as_junit(found: Outcome) -> str:
     return document(root)
 
 
-def as_annotations(found: Outcome) -> str:
+def as_annotations(found: GateOutcome) -> str:
     """Return a line for each check that does not hold."""
     lines = [
         annotation(_LEVELS[check.status], f"{check.status}: {check.cell or 'all cells'}", _why(check))
@@ -38,11 +38,11 @@ def as_annotations(found: Outcome) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _name(check: Check) -> str:
+def _name(check: RuleCheck) -> str:
     return str(check.rule) if check.rule else "measured"
 
 
-def _why(check: Check) -> str:
+def _why(check: RuleCheck) -> str:
     rule = f"Rule: {check.rule}." if check.rule else ""
     modelled = MODELLED if check.found and check.found.grade == "modelled" else ""
     return " ".join(part for part in (f"{check.reason}.", rule, modelled, check.next_step) if part)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from reports.layout.escaping import printable
 from reports.layout.style import Style
 from reports.render import markdown
-from reports.report import UNASKED, Book, tables_of
+from reports.report import UNASKED, Report, tables_of
 from reports.values.figures import Figures
 
 LARGEST_BYTES = 1_000_000
@@ -22,7 +22,7 @@ _SHOWN = 3
 """Sentences of one doubt in an annotation; all stand in the report."""
 
 
-def as_summary(book: Book, style: Style) -> str:
+def as_summary(book: Report, style: Style) -> str:
     """Return the step's summary: the tables as Markdown under a heading, as many as GitHub takes."""
     parts = ["## bench\n"]
     tables = [markdown.render_table(table) for table in tables_of(book, style.tables or UNASKED)]
@@ -37,7 +37,7 @@ def as_summary(book: Book, style: Style) -> str:
     return "\n".join(parts) if tables else f"{parts[0]}\nNo records.\n"
 
 
-def as_annotations(book: Book, style: Style) -> str:
+def as_annotations(book: Report, style: Style) -> str:
     """Return a line for each failure and for each kind of doubt; nothing where there is neither."""
     del style
     items = [item for group in book.every for item in group]

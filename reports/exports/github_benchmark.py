@@ -11,14 +11,14 @@ from reports.exports.measures import Better, Measure, measures_of, named
 from reports.layout.escaping import printable
 from reports.layout.style import Style
 from reports.render.json_values import encoded
-from reports.report import Book
+from reports.report import Report
 from reports.values.figures import Figures
 
 FILES: dict[str, Better] = {"smaller-is-better.json": "smaller", "bigger-is-better.json": "bigger"}
 """For the tools `customSmallerIsBetter` and `customBiggerIsBetter`."""
 
 
-def as_files(book: Book, style: Style) -> dict[str, bytes]:
+def as_files(book: Report, style: Style) -> dict[str, bytes]:
     """Return both files by name; one without entries is an empty array."""
     del style
     entries = [

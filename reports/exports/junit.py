@@ -8,9 +8,9 @@ reason: neither passed nor failed. The baseline is what others are held against,
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.multiple_testing import why_too_noisy
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import BASELINE, Ratio, judge
 from harness.records.estimate import Unavailable
 from reports.exports.measures import groups_of, how
@@ -18,13 +18,13 @@ from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import printable
 from reports.layout.style import Style
 from reports.provenance.measured import title_of
-from reports.report import Book
+from reports.report import Report
 from reports.values.figures import Figures
 
 WORSE = ("slower", "more energy")
 
 
-def as_junit(book: Book, style: Style) -> str:
+def as_junit(book: Report, style: Style) -> str:
     """Return the report as JUnit XML; control characters, which XML cannot hold, are shown as escapes."""
     del style
     root = ET.Element("testsuites", name="bench")
@@ -84,7 +84,7 @@ def _measured(item: Figures) -> tuple[str, str] | None:
 def _verdicts(item: Figures) -> Iterator[tuple[str, tuple[str, str] | None]]:
     if item.record.status == "failed" or item.record.cell.variant == BASELINE:
         return
-    modelled = isinstance(item.energy, Energy) and item.energy.grade == "modelled"
+    modelled = isinstance(item.energy, EnergyEstimate) and item.energy.grade == "modelled"
     for what, ratios, in_doubt in (
         ("speed-up", item.speedup, False),
         ("energy reduction", item.energy_reduction, modelled),
@@ -94,7 +94,7 @@ def _verdicts(item: Figures) -> Iterator[tuple[str, tuple[str, str] | None]]:
                 yield f"{what} over {over}", _outcome(found, modelled=in_doubt)
 
 
-def _outcome(found: Ratio | Refused | Unavailable, *, modelled: bool) -> tuple[str, str] | None:
+def _outcome(found: Ratio | NotComparable | Unavailable, *, modelled: bool) -> tuple[str, str] | None:
     if not isinstance(found, Ratio):
         return "skipped", str(found)
     said = f"{found.value:.3f}x [{found.low:.3f}, {found.high:.3f}], {how(found)}"

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio, judge
 from harness.records.estimate import Estimate
 from harness.records.record import Record
 from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import printable
-from reports.report import Book
+from reports.report import Report
 from reports.values.figures import Figures
-from reports.values.ladder_model import Rung
+from reports.values.ladder_model import RungFigures
 
 Better = Literal["smaller", "bigger"]
 
@@ -45,7 +45,7 @@ class Measure:
         return f"{self.name}, modelled: CPU time in other units" if self.grade == "modelled" else self.name
 
 
-def named(book: Book) -> list[tuple[str, Figures]]:
+def named(book: Report) -> list[tuple[str, Figures]]:
     """Return every record's figures by a name of its own: its cell, and its run where cells repeat."""
     items = [item for group in groups_of(book) for item in group]
     for name_of in (_cell_name, _run_name):
@@ -55,7 +55,7 @@ def named(book: Book) -> list[tuple[str, Figures]]:
     return [(f"{_run_name(item.record)}, cell {printable(item.record.cell.id)}", item) for item in items]
 
 
-def groups_of(book: Book) -> list[list[Figures]]:
+def groups_of(book: Report) -> list[list[Figures]]:
     """Return all figures group by group; the ratios of a ladder's rungs are over its rungs."""
     made = [list(group) for group in book.groups]
     for ladder in book.ladders:
@@ -70,7 +70,7 @@ def groups_of(book: Book) -> list[list[Figures]]:
 _NONE: dict[str, Any] = {"speedup": {}, "energy_reduction": {}}
 
 
-def _ratios_of(rung: Rung, first: str) -> dict[str, Any]:
+def _ratios_of(rung: RungFigures, first: str) -> dict[str, Any]:
     """Return a rung's ratios as figures hold them: over the rung it builds on, and over the first."""
     if rung.words.name == first:
         return _NONE
@@ -118,7 +118,7 @@ def _figures(item: Figures) -> Iterator[Measure]:
 
 
 def _energy(item: Figures) -> Iterator[Measure]:
-    if isinstance(item.energy, Energy):
+    if isinstance(item.energy, EnergyEstimate):
         found = item.energy.microjoules
         value, low, high = (number / 1e6 for number in (found.value, found.low, found.high))
         note = f"{item.energy.grade}, {item.energy.scope}, {item.energy.source}; {how(found)}"
@@ -127,7 +127,7 @@ def _energy(item: Figures) -> Iterator[Measure]:
 
 
 def _ratios(item: Figures) -> Iterator[Measure]:
-    grade = item.energy.grade if isinstance(item.energy, Energy) else ""
+    grade = item.energy.grade if isinstance(item.energy, EnergyEstimate) else ""
     for name, ratios, kind in (
         ("speed_up", item.speedup, ""),
         ("energy_reduction", item.energy_reduction, grade),

@@ -7,13 +7,13 @@ from typing import Any
 from harness.common.errors import UsageError
 from reports.exports.tidy_csv import COLUMNS, as_csv
 from reports.layout.style import Style
-from reports.report import Book
+from reports.report import Report
 
 NUMBERS = ("value", "low", "high")
 COUNTS = ("threads", "instances", "batch", "max_length")
 
 
-def as_files(book: Book, style: Style) -> dict[str, bytes]:
+def as_files(book: Report, style: Style) -> dict[str, bytes]:
     """Return the file; UsageError where pyarrow is missing.
 
     Columns and words are those of the CSV. A break-even of `never` is no number: it is absent, and its

@@ -14,7 +14,7 @@ from reports.exports.measures import Measure, measures_of, named
 from reports.layout.escaping import printable
 from reports.layout.style import Style
 from reports.render.json_values import encoded
-from reports.report import Book
+from reports.report import Report
 from reports.values.figures import Figures
 
 VERSION = "5.2.3"
@@ -24,7 +24,7 @@ _FENCE = 1.5
 """Tukey's: what is further than this many interquartile ranges from the quartiles is an outlier."""
 
 
-def as_json(book: Book, style: Style) -> str:
+def as_json(book: Report, style: Style) -> str:
     """Return the report in pytest-benchmark's form; a record that was not timed is left out."""
     del style
     items = named(book)

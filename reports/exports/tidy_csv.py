@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.analysis.compute_limit import share_of_limit
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio, judge
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import safe
-from reports.report import Book, Factors
+from reports.report import CostFactors, Report
 from reports.values.figures import Absent, Figures, failure_of
-from reports.values.ladder_model import Ladder, Rung
+from reports.values.ladder_model import LadderReport, RungFigures
 from reports.values.preparation import BreakEven, Joules
 from reports.values.prices import Grid, kg_of, kwh_of, usd_of
 
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Quantity:
+class TidyQuantity:
     """One figure of a record: `over` names the reference of a ratio; a footnote says how it came about."""
 
     name: str
@@ -46,7 +46,7 @@ class Quantity:
     footnote: str = ""
 
 
-def as_csv(book: Book) -> str:
+def as_csv(book: Report) -> str:
     """Return every figure of a report, one a line, under a line of names."""
     parts: list[str] = []
     lines = csv.writer(_Parts(parts), lineterminator="\n")
@@ -70,7 +70,7 @@ class _Parts:
         self.parts.append(row)
 
 
-def _rows(book: Book) -> Iterator[tuple[tuple[Any, ...], Iterator[Quantity]]]:
+def _rows(book: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
     """Return what names each record or rung, and its quantities."""
     for item in (item for group in book.every for item in group):
         yield _about(item), _quantities(item, book.factors)
@@ -86,7 +86,7 @@ def _about(item: Figures) -> tuple[Any, ...]:
     return (*map(safe, words), *settings, safe(record.profile), record.host.fingerprint)
 
 
-def _about_rung(rung: Rung, ladder: Ladder) -> tuple[Any, ...]:
+def _about_rung(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
     """Name a rung as its offline record is; one that was not measured has but its own name."""
     for item in (*ladder.offline, *ladder.single):
         if item.record.cell.variant == rung.words.name:
@@ -94,13 +94,13 @@ def _about_rung(rung: Rung, ladder: Ladder) -> tuple[Any, ...]:
     return ("", "", rung.status, "", safe(rung.words.name), *[""] * 9)
 
 
-def _line(found: Quantity) -> tuple[Any, ...]:
+def _line(found: TidyQuantity) -> tuple[Any, ...]:
     value = safe(found.value) if isinstance(found.value, str) else found.value
     words = (found.unit, found.grade, found.source, found.footnote)
     return (found.name, safe(found.over), value, found.low, found.high, *map(safe, words))
 
 
-def _quantities(item: Figures, factors: Factors) -> Iterator[Quantity]:
+def _quantities(item: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
     for name, found in item.quality.items():
         yield _figure(name, "share", found)
     for name, found in item.latency.items():
@@ -123,15 +123,15 @@ def _quantities(item: Figures, factors: Factors) -> Iterator[Quantity]:
     yield from _cost(item, factors)
 
 
-def _limit(record: Record) -> Iterator[Quantity]:
+def _limit(record: Record) -> Iterator[TidyQuantity]:
     if record.limit is None:
         return
     for precision, peak in record.limit.peaks.items():
         note = f"{peak.instruction}, {record.limit.threads} threads, the higher of before and after"
-        yield Quantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)
+        yield TidyQuantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)
 
 
-def _cost(item: Figures, factors: Factors) -> Iterator[Quantity]:
+def _cost(item: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
     for price in factors.prices:
         found = usd_of(item.time, price) if isinstance(item.time, Estimate) else item.time
         source = f"{price.usd_per_hour:g} USD an hour: {price.source}"
@@ -141,7 +141,7 @@ def _cost(item: Figures, factors: Factors) -> Iterator[Quantity]:
         yield _energy("carbon_of_100m_requests", "kg CO2e", item.energy, factors.grid)
 
 
-def _of_rung(rung: Rung, ladder: Ladder) -> Iterator[Quantity]:
+def _of_rung(rung: RungFigures, ladder: LadderReport) -> Iterator[TidyQuantity]:
     over, first = rung.words.over, ladder.rungs[0].words.name
     yield _ratio("speed_up_step", over, rung.speedup.step, None)
     yield _ratio("speed_up_cumulative", first, rung.speedup.cumulative, None)
@@ -162,16 +162,18 @@ def _of_rung(rung: Rung, ladder: Ladder) -> Iterator[Quantity]:
 
 def _figure(
     name: str, unit: str, found: Estimate | Absent, *, over: str = "", source: str = "", more: str = ""
-) -> Quantity:
+) -> TidyQuantity:
     if not isinstance(found, Estimate):
-        return Quantity(name, unit, over=over, source=source, footnote=str(found))
+        return TidyQuantity(name, unit, over=over, source=source, footnote=str(found))
     note = "; ".join(part for part in (_how(found), more) if part)
-    return Quantity(name, unit, found.value, found.low, found.high, over, "", source, note)
+    return TidyQuantity(name, unit, found.value, found.low, found.high, over, "", source, note)
 
 
-def _energy(name: str, unit: str, energy: Energy | Unavailable, grid: Grid | None = None) -> Quantity:
-    if not isinstance(energy, Energy):
-        return Quantity(name, unit, grade="unavailable", footnote=str(energy))
+def _energy(
+    name: str, unit: str, energy: EnergyEstimate | Unavailable, grid: Grid | None = None
+) -> TidyQuantity:
+    if not isinstance(energy, EnergyEstimate):
+        return TidyQuantity(name, unit, grade="unavailable", footnote=str(energy))
     found = energy.microjoules
     scale = 1e-6
     if unit != "J":
@@ -181,42 +183,46 @@ def _energy(name: str, unit: str, energy: Energy | Unavailable, grid: Grid | Non
         source += f"; {grid.grams_per_kwh:g} g/kWh: {grid.source}"
     note = _how(found) if energy.grade != "modelled" else f"{MODELLED} {_how(found)}"
     value, low, high = (scale * number for number in (found.value, found.low, found.high))
-    return Quantity(name, unit, value, low, high, "", energy.grade, source, note)
+    return TidyQuantity(name, unit, value, low, high, "", energy.grade, source, note)
 
 
-def _ratio(name: str, over: str, found: Ratio | Absent, energy: Energy | Absent | None) -> Quantity:
+def _ratio(
+    name: str, over: str, found: Ratio | Absent, energy: EnergyEstimate | Absent | None
+) -> TidyQuantity:
     """`energy` is what a ratio of energies is of: it has the grade and source of the joules."""
     grade = source = ""
-    if isinstance(energy, Energy):
+    if isinstance(energy, EnergyEstimate):
         grade, source = energy.grade, f"{energy.scope}, {energy.source}"
     if not isinstance(found, Ratio):
-        return Quantity(name, "ratio", over=over, grade=grade, source=source, footnote=str(found))
+        return TidyQuantity(name, "ratio", over=over, grade=grade, source=source, footnote=str(found))
     said = MODELLED + " " if grade == "modelled" else ""
     note = f"{said}{judge(found).verdict}; {_how(found)}"
-    return Quantity(name, "ratio", found.value, found.low, found.high, over, grade, source, note)
+    return TidyQuantity(name, "ratio", found.value, found.low, found.high, over, grade, source, note)
 
 
 def _how(found: Estimate | Ratio) -> str:
     return f"{100 * found.confidence:g} % interval, {found.method}, n = {found.count}"
 
 
-def _number(name: str, unit: str, found: float | Unavailable) -> Quantity:
+def _number(name: str, unit: str, found: float | Unavailable) -> TidyQuantity:
     if isinstance(found, Unavailable):
-        return Quantity(name, unit, footnote=str(found))
-    return Quantity(name, unit, found)
+        return TidyQuantity(name, unit, footnote=str(found))
+    return TidyQuantity(name, unit, found)
 
 
-def _spent(found: Joules | Unavailable) -> Quantity:
+def _spent(found: Joules | Unavailable) -> TidyQuantity:
     if isinstance(found, Unavailable):
-        return Quantity("preparation_energy", "J", grade="unavailable", footnote=str(found))
+        return TidyQuantity("preparation_energy", "J", grade="unavailable", footnote=str(found))
     scope, source = found.kind[1:] if found.kind else ("", "")
     note = MODELLED if found.grade == "modelled" else ""
     named = f"{scope}, {source}" if found.kind else ""
-    return Quantity("preparation_energy", "J", found.value, grade=found.grade, source=named, footnote=note)
+    return TidyQuantity(
+        "preparation_energy", "J", found.value, grade=found.grade, source=named, footnote=note
+    )
 
 
-def _pays(name: str, over: str, found: BreakEven | Absent) -> Quantity:
+def _pays(name: str, over: str, found: BreakEven | Absent) -> TidyQuantity:
     if not isinstance(found, BreakEven):
-        return Quantity(name, "requests", over=over, footnote=str(found))
+        return TidyQuantity(name, "requests", over=over, footnote=str(found))
     value = "never" if found.requests is None else found.requests
-    return Quantity(name, "requests", value, over=over)
+    return TidyQuantity(name, "requests", value, over=over)

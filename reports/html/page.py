@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.diagnostics import Doubt
+from harness.analysis.diagnostics import ResultWarning
 from harness.records.record import Record
 from reports.html.inline import inline_svg
 from reports.layout.escaping import printable
 from reports.layout.number_format import shown
 from reports.layout.style import Style
-from reports.layout.table_model import Cell, Table
+from reports.layout.table_model import Table, TableCell
 from reports.plots import Plot, plots_of
-from reports.report import TABLES, Book, tables_of
+from reports.report import TABLES, Report, tables_of
 from reports.values.figures import name_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class _Numbers:
     hosts: Mapping[str, int]
 
 
-def as_page(book: Book, style: Style) -> str:
+def as_page(book: Report, style: Style) -> str:
     """Return the whole page; tables of no name are all of them."""
     from markupsafe import Markup
 
@@ -109,13 +109,13 @@ def _table(table: Table, number: int, numbers: _Numbers) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell) -> dict[str, Any]:
+def _cell(cell: TableCell) -> dict[str, Any]:
     value = cell.value
     sort = "" if value is None or math.isnan(value) else f"{value:.6g}".replace("inf", "Infinity")
     return {"text": cell.text, "interval": cell.interval, "note": cell.note, "sort": sort}
 
 
-def _plots(book: Book, style: Style, numbers: _Numbers) -> tuple[list[dict[str, Any]], bool]:
+def _plots(book: Report, style: Style, numbers: _Numbers) -> tuple[list[dict[str, Any]], bool]:
     """Return the plots there is room for, and whether there are more."""
     made: list[dict[str, Any]] = []
     room = PLOTS_BYTES
@@ -150,8 +150,8 @@ def _value(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _records(book: Book, numbers: _Numbers) -> Iterator[dict[str, Any]]:
-    doubts: dict[str, tuple[Doubt, ...]] = {
+def _records(book: Report, numbers: _Numbers) -> Iterator[dict[str, Any]]:
+    doubts: dict[str, tuple[ResultWarning, ...]] = {
         name_of(item.record): item.doubts for group in book.every for item in group
     }
     for record in book.records:

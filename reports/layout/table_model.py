@@ -22,7 +22,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """What a cell shows: its text, its interval if it has one, and the number of a note.
 
     `value` is what its column is sorted by, unrounded: it is not shown, and so makes no cell another.
@@ -41,7 +41,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class FactLine:
     """One line of what was measured."""
 
     label: str
@@ -49,7 +49,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class DoubtLine:
+class WarningLine:
     """One kind of doubt, over all records it is about: each sentence and each next step once."""
 
     code: str
@@ -67,11 +67,11 @@ class Table:
 
     title: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[TableCell, ...], ...]
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    doubts: tuple[DoubtLine, ...] = ()
-    facts: tuple[Fact, ...] = ()
+    doubts: tuple[WarningLine, ...] = ()
+    facts: tuple[FactLine, ...] = ()
     records: tuple[str, ...] = ()
 
 

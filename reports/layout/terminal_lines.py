@@ -12,14 +12,14 @@ Style = Literal["", "bold", "dim", "yellow"]
 _CODES: dict[Style, str] = {"bold": "1", "dim": "2", "yellow": "33"}
 
 
-class Piece(NamedTuple):
+class StyledText(NamedTuple):
     """Text in one style."""
 
     text: str
     style: Style = ""
 
 
-Line = tuple[Piece, ...]
+Line = tuple[StyledText, ...]
 
 
 def cells_of(text: str) -> int:
@@ -105,16 +105,20 @@ def _folded(word: str, width: int) -> list[str]:
 
 
 def _joined(lines: Sequence[Line], widths: Sequence[int], gap: int, right: Sequence[bool]) -> Line:
-    made: list[Piece] = []
+    made: list[StyledText] = []
     between = " " * gap
     for line, width, at_right in zip(lines, widths, right, strict=True):
         used = 0
         for text, _ in line:
             used += len(text) if text.isascii() else cells_of(text)
         room = " " * (width - used)
-        made += (Piece(room), *line, Piece(between)) if at_right else (*line, Piece(room + between))
+        made += (
+            (StyledText(room), *line, StyledText(between))
+            if at_right
+            else (*line, StyledText(room + between))
+        )
     return tuple(made[:-1])
 
 
-def _painted(piece: Piece) -> str:
+def _painted(piece: StyledText) -> str:
     return f"\x1b[{_CODES[piece.style]}m{piece.text}\x1b[0m" if piece.style and piece.text else piece.text

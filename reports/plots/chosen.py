@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.analysis.diagnostics import is_null
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.cell_factory import MODELLED
@@ -16,16 +16,16 @@ from reports.plots.components import Part, components
 from reports.plots.curves import curves
 from reports.plots.distribution import distribution
 from reports.plots.drawing import Plot
-from reports.plots.scaling import Scaled, scaling
-from reports.plots.steps import Step, steps
-from reports.plots.tradeoff import Interval, Point, tradeoff
+from reports.plots.scaling import ScalingPoint, scaling
+from reports.plots.steps import LadderStep, steps
+from reports.plots.tradeoff import Interval, TradeoffPoint, tradeoff
 from reports.provenance.measured import title_of
-from reports.report import Book
+from reports.report import Report
 from reports.tables.speed_columns import metric_name
 from reports.tables.sweep import settings, sweeps
 from reports.values.adaptive_curves import curves_of
 from reports.values.figures import Figures, name_of
-from reports.values.ladder_model import Gain, Ladder, Rung
+from reports.values.ladder_model import Gain, LadderReport, RungFigures
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,7 +36,7 @@ _ENOUGH = 2
 """One point is no plot."""
 
 
-def plots_of(book: Book, samples: SamplesOf) -> Iterator[Plot]:
+def plots_of(book: Report, samples: SamplesOf) -> Iterator[Plot]:
     """Make the plots one by one, each with a name of its own; `samples` is asked where one needs them."""
     taken: set[str] = set()
     for plot in _every(book, samples):
@@ -54,7 +54,7 @@ def _names(name: str) -> Iterator[str]:
         number += 1
 
 
-def _every(book: Book, samples: SamplesOf) -> Iterator[Plot]:
+def _every(book: Report, samples: SamplesOf) -> Iterator[Plot]:
     for ladder in book.ladders:
         yield from _of_ladder(ladder)
         yield from _of_group(ladder.offline, samples)
@@ -85,13 +85,13 @@ def _quality_energy(group: Sequence[Figures]) -> Iterator[Plot]:
     kinds = dict.fromkeys(
         (item.energy.grade, item.energy.scope, item.energy.source)
         for item in group
-        if isinstance(item.energy, Energy)
+        if isinstance(item.energy, EnergyEstimate)
     )
     for kind in kinds:
         found = [
             (item, item.energy.microjoules)
             for item in group
-            if isinstance(item.energy, Energy)
+            if isinstance(item.energy, EnergyEstimate)
             and (item.energy.grade, item.energy.scope, item.energy.source) == kind
         ]
         note = MODELLED if kind[0] == "modelled" else f"Scope: {kind[1]}."
@@ -110,7 +110,9 @@ def _tradeoff(
     unit = unit_for([cost.value for _, cost in costs], units)
     primary = next((item.record.quality.primary for item in group if item.record.quality), "")
     points = [
-        Point(item.record.cell.variant, _ends(cost, unit.size), _ends(found, 0.01), name_of(item.record))
+        TradeoffPoint(
+            item.record.cell.variant, _ends(cost, unit.size), _ends(found, 0.01), name_of(item.record)
+        )
         for item, cost in costs
         if not is_null(item.record) and (found := _estimate(item.quality.get(primary)))
     ]
@@ -155,7 +157,7 @@ def _components(group: Sequence[Figures]) -> Iterator[Plot]:
             name_of(item.record),
         )
         for item in group
-        if isinstance(item.energy, Energy) and not is_null(item.record)
+        if isinstance(item.energy, EnergyEstimate) and not is_null(item.record)
         for number, one in enumerate(item.record.rounds, 1)
         for reading in one.readings
         if reading.microjoules is not None and one.requests
@@ -167,7 +169,7 @@ def _components(group: Sequence[Figures]) -> Iterator[Plot]:
         yield components(f"energy {_place(group)}", title, parts, note=note)
 
 
-def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
+def _of_ladder(ladder: LadderReport) -> Iterator[Plot]:
     known = [*ladder.offline, *ladder.single]
     if not known:
         return
@@ -181,7 +183,7 @@ def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
     speed = _steps(ladder, lambda rung: rung.speedup, records)
     if len(speed) >= _ENOUGH:
         yield steps(f"ladder-speed {place}", f"Speed-up by rung: {title}", speed, quantity="speed-up")
-    grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, Energy)}
+    grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, EnergyEstimate)}
     energy = _steps(ladder, lambda rung: rung.energy_reduction, records)
     if len(energy) >= _ENOUGH:
         modelled = "modelled" in grades
@@ -191,7 +193,9 @@ def _of_ladder(ladder: Ladder) -> Iterator[Plot]:
         yield steps(f"ladder-energy {place}", heading, energy, quantity=quantity, note=note)
 
 
-def _steps(ladder: Ladder, read: Callable[[Rung], Gain], records: dict[str, str]) -> list[Step]:
+def _steps(
+    ladder: LadderReport, read: Callable[[RungFigures], Gain], records: dict[str, str]
+) -> list[LadderStep]:
     found = []
     for rung in ladder.rungs:
         gain, name = read(rung), rung.words.name
@@ -199,7 +203,7 @@ def _steps(ladder: Ladder, read: Callable[[Rung], Gain], records: dict[str, str]
             over = rung.words.over or ladder.rungs[0].words.name
             own = gain.step.value if isinstance(gain.step, Ratio) and over != name else None
             ends = (gain.cumulative.value, gain.cumulative.low, gain.cumulative.high)
-            found.append(Step(name, over, ends, own, records.get(name, "")))
+            found.append(LadderStep(name, over, ends, own, records.get(name, "")))
     return found
 
 
@@ -209,7 +213,9 @@ def _of_sweep(items: Sequence[Figures]) -> Iterator[Plot]:
         if len({settings(item)[at] for item in items}) < _ENOUGH:
             continue
         found = [
-            Scaled(_line(item, items, at), settings(item)[at], _ends(item.throughput), name_of(item.record))
+            ScalingPoint(
+                _line(item, items, at), settings(item)[at], _ends(item.throughput), name_of(item.record)
+            )
             for item in items
             if isinstance(item.throughput, Estimate)
         ]

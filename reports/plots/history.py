@@ -14,7 +14,7 @@ _LABELS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class TrackedPoint:
     """A figure with its interval at one commit."""
 
     label: str
@@ -24,7 +24,9 @@ class Point:
     record: str = ""
 
 
-def history(name: str, title: str, points: Sequence[Point], changes: Sequence[int], *, unit: str) -> Plot:
+def history(
+    name: str, title: str, points: Sequence[TrackedPoint], changes: Sequence[int], *, unit: str
+) -> Plot:
     """Return the plot; `changes` holds the index of the first point of each new level, in order."""
     levels = _levels(len(points), changes)
     level_of = {at: number for number, part in enumerate(levels, 1) for at in part}
@@ -49,7 +51,7 @@ def _levels(count: int, changes: Sequence[int]) -> list[range]:
 
 
 def _drawn(
-    title: str, points: Sequence[Point], changes: Sequence[int], unit: str
+    title: str, points: Sequence[TrackedPoint], changes: Sequence[int], unit: str
 ) -> Callable[["Figure"], None]:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()

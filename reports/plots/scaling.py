@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Scaled:
+class ScalingPoint:
     """Requests per second with the interval, at one setting of one system."""
 
     name: str
@@ -21,7 +21,7 @@ class Scaled:
     record: str = ""
 
 
-def scaling(name: str, title: str, found: Sequence[Scaled], *, over: str, note: str = "") -> Plot:
+def scaling(name: str, title: str, found: Sequence[ScalingPoint], *, over: str, note: str = "") -> Plot:
     """Return the plot; `over` is what varies, such as `threads`, and `note` says what does not."""
     return Plot(
         name=name,
@@ -34,7 +34,7 @@ def scaling(name: str, title: str, found: Sequence[Scaled], *, over: str, note: 
     )
 
 
-def _drawn(title: str, found: Sequence[Scaled], over: str) -> Callable[["Figure"], None]:
+def _drawn(title: str, found: Sequence[ScalingPoint], over: str) -> Callable[["Figure"], None]:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
         for system, how in styles(list(dict.fromkeys(one.name for one in found))).items():

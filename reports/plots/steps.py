@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LadderStep:
     """One rung: its ratio over the first with its interval, and over the rung it builds on."""
 
     name: str
@@ -23,7 +23,7 @@ class Step:
     record: str = ""
 
 
-def steps(name: str, title: str, found: Sequence[Step], *, quantity: str, note: str = "") -> Plot:
+def steps(name: str, title: str, found: Sequence[LadderStep], *, quantity: str, note: str = "") -> Plot:
     """Return the plot; `quantity` is what the ratio is of, such as `speed-up`."""
     about = (
         f"Cumulative {quantity} of each rung over the first, on a logarithmic scale, with its 95 % interval; "
@@ -41,7 +41,7 @@ def steps(name: str, title: str, found: Sequence[Step], *, quantity: str, note: 
     )
 
 
-def _drawn(title: str, found: Sequence[Step], quantity: str) -> Callable[["Figure"], None]:
+def _drawn(title: str, found: Sequence[LadderStep], quantity: str) -> Callable[["Figure"], None]:
     reached = {one.name: one.cumulative[0] for one in found}
 
     def draw(figure: "Figure") -> None:
@@ -62,7 +62,7 @@ def _drawn(title: str, found: Sequence[Step], quantity: str) -> Callable[["Figur
     return draw
 
 
-def _bar(axes: "Axes", at: int, one: Step, base: float) -> None:
+def _bar(axes: "Axes", at: int, one: LadderStep, base: float) -> None:
     """Draw what the rung below reached, then this rung's own step with its end marked."""
     value, low, high = one.cumulative
     axes.barh(at, min(base, value) - 1.0, left=1.0, height=0.55, color=COLORS[5], alpha=0.45)

@@ -15,7 +15,7 @@ Interval = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class TradeoffPoint:
     """One system: its quality in percent, and what a request costs in the axis's unit."""
 
     name: str
@@ -24,7 +24,7 @@ class Point:
     record: str = ""
 
 
-def front(points: Sequence[Point]) -> list[Point]:
+def front(points: Sequence[TradeoffPoint]) -> list[TradeoffPoint]:
     """Return the points that no other one beats at both, by rising cost; of equals all."""
     return sorted(
         (one for one in points if not any(_beats(other, one) for other in points)),
@@ -33,7 +33,7 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 
 def tradeoff(
-    name: str, title: str, points: Sequence[Point], *, cost: str, quality: str, note: str = ""
+    name: str, title: str, points: Sequence[TradeoffPoint], *, cost: str, quality: str, note: str = ""
 ) -> Plot:
     """Return the plot; `cost` and `quality` are the axes with their units, `note` what else is to be said."""
     best = front(points)
@@ -52,13 +52,13 @@ def tradeoff(
     )
 
 
-def _beats(one: Point, other: Point) -> bool:
+def _beats(one: TradeoffPoint, other: TradeoffPoint) -> bool:
     cheaper, better = one.cost[0] <= other.cost[0], one.quality[0] >= other.quality[0]
     return cheaper and better and (one.cost[0] < other.cost[0] or one.quality[0] > other.quality[0])
 
 
 def _drawn(
-    title: str, points: Sequence[Point], best: Sequence[Point], cost: str, quality: str
+    title: str, points: Sequence[TradeoffPoint], best: Sequence[TradeoffPoint], cost: str, quality: str
 ) -> Callable[["Figure"], None]:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
@@ -78,7 +78,7 @@ def _drawn(
     return draw
 
 
-def _line(axes: "Axes", best: Sequence[Point]) -> None:
+def _line(axes: "Axes", best: Sequence[TradeoffPoint]) -> None:
     axes.step(
         [one.cost[0] for one in best],
         [one.quality[0] for one in best],
@@ -90,7 +90,7 @@ def _line(axes: "Axes", best: Sequence[Point]) -> None:
     )
 
 
-def _point(axes: "Axes", one: Point, how: dict[str, str]) -> None:
+def _point(axes: "Axes", one: TradeoffPoint, how: dict[str, str]) -> None:
     axes.errorbar(
         one.cost[0],
         one.quality[0],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harness.records.record import Record, Spent
+from harness.records.record import AdaptiveCost, Record
 from reports.layout.number_format import shown
 from reports.values.figures import Figures
 
@@ -19,7 +19,7 @@ def spent_lines(group: Sequence[Figures]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _line(record: Record, name: str, spent: Spent) -> str:
+def _line(record: Record, name: str, spent: AdaptiveCost) -> str:
     """Say the share of requests at each value, their mean, and the quality at each; of amounts, the mean."""
     if name in _AMOUNTS:
         return f"{record.cell.variant} mean {shown(spent.mean)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.analysis.diagnostics import exchange_ends, foreign_share, observer_share, steal_share
 from harness.analysis.idle_power import IdlePower, idle_power
-from harness.records.record import Observer, Record
+from harness.records.record import HarnessOverhead, Record
 from reports.layout.number_format import shown
 from reports.values.figures import Figures
 
@@ -24,7 +24,7 @@ def parent_line(record: Record) -> str:
     return f"; its parent process used {_percent(share)} of a CPU over the sweep{_modelled(record.observer)}"
 
 
-def _modelled(observer: Observer) -> str:
+def _modelled(observer: HarnessOverhead) -> str:
     """Add the parent's part of the CPU time of all, which is its part of the energy as a model has it."""
     ours, workers = observer.parent_cpu_ns or 0, observer.workers_cpu_ns or 0
     energy = f", {_percent(ours / (ours + workers))} of the energy (modelled by CPU time)" if workers else ""

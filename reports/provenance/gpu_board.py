@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from harness.records.record import GpuMoment, Record
+from harness.records.record import GpuSnapshot, Record
 from reports.values.figures import Figures
 
 
@@ -48,7 +48,7 @@ def _moved(record: Record) -> Iterator[str]:
         )
 
 
-def own_moments(record: Record) -> tuple[GpuMoment | None, GpuMoment | None]:
+def own_moments(record: Record) -> tuple[GpuSnapshot | None, GpuSnapshot | None]:
     """Return the record's board before and after, None where the record does not tell which it was."""
     number = record.placement.board if record.placement else None
     if record.conditions is None or number is None:

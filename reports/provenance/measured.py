@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from harness.analysis.diagnostics import harness_share
-from harness.analysis.statistics.estimates import Energy
-from harness.records.record import Record, Start
+from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.records.record import Record, Startup
 from reports.layout.number_format import TIMES, shown, unit_for
-from reports.layout.table_model import Fact
+from reports.layout.table_model import FactLine
 from reports.provenance.adaptive_cost import spent_lines
 from reports.provenance.conditions import beside_lines, parent_line
 from reports.provenance.gpu_board import board_line
@@ -24,7 +24,7 @@ def title_of(record: Record) -> str:
     )
 
 
-def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
+def facts_of(group: Sequence[Figures]) -> tuple[FactLine, ...]:
     """Return the facts of a group, by label; records of one group share all but placement and outcome."""
     record = next((item.record for item in group if item.record.rounds), group[0].record)
     lines = (
@@ -41,7 +41,7 @@ def facts_of(group: Sequence[Figures]) -> tuple[Fact, ...]:
         *beside_lines(group),
         ("host", host_line(record)),
     )
-    return tuple(Fact(label, text) for label, text in lines)
+    return tuple(FactLine(label, text) for label, text in lines)
 
 
 def _data(record: Record) -> str:
@@ -94,7 +94,7 @@ def _start(group: Sequence[Figures]) -> str:
     return f"{_count(requests, 'request')} to warm up, of each; {'; '.join(each)}" if each else ""
 
 
-def _started(start: Start, record: Record) -> str:
+def _started(start: Startup, record: Record) -> str:
     parts = [
         f"loaded in {_time(start.load_ns)}{_made(record)}",
         f"first request {_time(start.first_request_ns)}",
@@ -151,7 +151,7 @@ def _meter(group: Sequence[Figures]) -> str:
         f"{energy.grade}, scope {energy.scope}, source {energy.source}"
         for item in group
         for energy in (item.energy, item.whole)
-        if isinstance(energy, Energy)
+        if isinstance(energy, EnergyEstimate)
     )
     return f"{group[0].record.energy.meter or 'none'}: {'; '.join(kinds) or 'no energy'}"
 

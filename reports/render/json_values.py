@@ -6,8 +6,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from harness.analysis.compute_limit import share_of_limit
-from harness.analysis.statistics.estimates import Energy
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio, judge
 from harness.records.estimate import Estimate
 from harness.records.record import Record
@@ -63,7 +63,7 @@ def _row(item: Figures) -> dict[str, Any]:
         "peak_memory_bytes": as_value(item.peak_bytes),
         "speedup": {"over": each(item.speedup)},
         "energy_reduction": {
-            "grade": item.energy.grade if isinstance(item.energy, Energy) else "unavailable",
+            "grade": item.energy.grade if isinstance(item.energy, EnergyEstimate) else "unavailable",
             "over": each(item.energy_reduction),
         },
         **({"whole_energy_reduction": {"over": each(item.whole_reduction)}} if item.whole_reduction else {}),
@@ -98,15 +98,15 @@ def as_value(found: Estimate | Ratio | Absent | int) -> Any:  # noqa: ANN401 -- 
             if typical := shown.pop("typical"):  # what the verdict looked at, where that is not the value
                 shown["typical"] = dict(zip(("value", "low", "high"), typical, strict=True))
             return {**shown, "verdict": judge(found).verdict}
-        case Refused():
+        case NotComparable():
             return {**because(found.reason), "field": found.field}
         case _:
             return because(found.reason)
 
 
-def as_joules(found: Energy | Absent) -> dict[str, Any]:
+def as_joules(found: EnergyEstimate | Absent) -> dict[str, Any]:
     """Return an energy in joules with its kind, or why there is none."""
-    if not isinstance(found, Energy):
+    if not isinstance(found, EnergyEstimate):
         return because(found.reason)
     shown = as_value(found.microjoules)
     joules = {name: shown[name] / 1e6 for name in ("value", "low", "high")}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from reports.layout.escaping import printable
-from reports.layout.table_model import Cell, Column, Part, Table
+from reports.layout.table_model import Column, Part, Table, TableCell
 
 _CUT: tuple[tuple[Part, ...], ...] = (("speed",), ("energy",), ("cost",))
 
@@ -92,7 +92,7 @@ def _row(cells: Iterable[str]) -> str:
     return " & ".join(f"{{{cell}}}" for cell in cells) + r" \\"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     note = "" if cell.note is None else rf"\textsuperscript{{{cell.note}}}"
     interval = rf" {{\scriptsize {escape_latex(cell.interval)}}}" if cell.interval else ""
     return f"{escape_latex(cell.text)}{note}{interval}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from reports.layout.escaping import escape_markdown
-from reports.layout.table_model import Cell, Column, Part, Table
+from reports.layout.table_model import Column, Part, Table, TableCell
 
 _CUT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
 """GitHub shows about 100 characters in a row before it scrolls: gains first, what they are made of below."""
@@ -42,7 +42,7 @@ def _rule(column: Column) -> str:
     return "---:" if column.align == "right" else ":---"
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     text, *interval = cell.lines  # intervals are ours, and link to nothing
     return " ".join([escape_markdown(text), *interval])
 

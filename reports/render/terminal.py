@@ -10,8 +10,18 @@ from typing import TextIO
 
 from reports.layout.escaping import printable
 from reports.layout.style import WIDTH
-from reports.layout.table_model import Cell, Column, Part, Table
-from reports.layout.terminal_lines import Line, Piece, Style, cells_of, low, painted, row, shares, wrapped
+from reports.layout.table_model import Column, Part, Table, TableCell
+from reports.layout.terminal_lines import (
+    Line,
+    Style,
+    StyledText,
+    cells_of,
+    low,
+    painted,
+    row,
+    shares,
+    wrapped,
+)
 
 _GAP = 2
 _NAME_WIDTH = 28
@@ -63,7 +73,7 @@ Block = tuple[list[_Laid], bool]
 """Columns, names included, and whether intervals go below their values."""
 
 
-def _laid(column: Column, cells: Sequence[Cell]) -> _Laid:
+def _laid(column: Column, cells: Sequence[TableCell]) -> _Laid:
     lines = [tuple(map(printable, cell.lines)) for cell in cells]
     parts = [part for cell in lines for part in cell]
     return _Laid(column, lines, _width(column, list(map(" ".join, lines))), _width(column, parts))
@@ -110,7 +120,7 @@ def _block(laid: Sequence[_Laid], stacked: bool, *, width: int) -> Iterator[Line
     right = [each.column.align == "right" for each in laid]
     headings = [_wrapped(each.column.heading, wide, "bold") for each, wide in zip(laid, widths, strict=True)]
     yield from row(low(headings), widths, _GAP, right=right)
-    yield (Piece("\u2500" * (sum(widths) + _GAP * (len(widths) - 1))),)
+    yield (StyledText("\u2500" * (sum(widths) + _GAP * (len(widths) - 1))),)
     for cells in zip(*(each.cells for each in laid), strict=True):
         shown = [_cell(cell, wide, stacked=stacked) for cell, wide in zip(cells, widths, strict=True)]
         yield from row(shown, widths, _GAP, right=right)
@@ -132,10 +142,10 @@ def _cell(cell: tuple[str, ...], width: int, *, stacked: bool) -> list[Line]:
     """Return a cell's lines: intervals are dim, beside the value or below it."""
     first, *rest = cell
     values = _wrapped_line(first, width, "")
-    intervals: list[Line] = [(Piece(each, "dim"),) for each in rest]
+    intervals: list[Line] = [(StyledText(each, "dim"),) for each in rest]
     if stacked or not intervals:
         return [*values, *intervals]
-    return [*values[:-1], (*values[-1], Piece(" "), *intervals[0])]
+    return [*values[:-1], (*values[-1], StyledText(" "), *intervals[0])]
 
 
 def _wrapped(text: str, width: int, style: Style) -> list[Line]:
@@ -143,7 +153,7 @@ def _wrapped(text: str, width: int, style: Style) -> list[Line]:
 
 
 def _wrapped_line(line: str, width: int, style: Style) -> list[Line]:
-    return [(Piece(each, style),) for each in wrapped(line, width)]
+    return [(StyledText(each, style),) for each in wrapped(line, width)]
 
 
 def _doubts(table: Table, width: int) -> list[Line]:
@@ -153,14 +163,14 @@ def _doubts(table: Table, width: int) -> list[Line]:
         (doubt.code, [*doubt.sentences, *(f"-> {step}" for step in doubt.next_steps)])
         for doubt in table.doubts
     ]
-    return [(), (Piece("Doubts", "bold"),), *_grid(rows, width, "yellow")]
+    return [(), (StyledText("Doubts", "bold"),), *_grid(rows, width, "yellow")]
 
 
 def _facts(table: Table, width: int) -> list[Line]:
     if not table.facts:
         return []
     rows = [(fact.label, [fact.text]) for fact in table.facts]
-    return [(), (Piece("What was measured", "bold"),), *_grid(rows, width, "dim")]
+    return [(), (StyledText("What was measured", "bold"),), *_grid(rows, width, "dim")]
 
 
 def _grid(rows: Sequence[tuple[str, Sequence[str]]], width: int, style: Style) -> list[Line]:
@@ -171,5 +181,5 @@ def _grid(rows: Sequence[tuple[str, Sequence[str]]], width: int, style: Style) -
     found: list[Line] = []
     for label, (_, texts) in zip(labels, rows, strict=True):
         told = [line for text in texts for line in _wrapped(text, room, "")]
-        found += row([[(Piece(label, style),)], told], [own, room], _GAP, right=[False, False])
+        found += row([[(StyledText(label, style),)], told], [own, room], _GAP, right=[False, False])
     return found

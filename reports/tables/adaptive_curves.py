@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from harness.analysis.statistics.ratios import Ratio
 from reports.layout.cell_factory import absent_cell, ratio_cell
 from reports.layout.number_format import TIMES, Unit, shown, unit_for
-from reports.layout.table_model import Cell, Column, Notes, Table
+from reports.layout.table_model import Column, Notes, Table, TableCell
 from reports.tables.speed_columns import metric_name
-from reports.values.adaptive_curves import AtEqualQuality, Curve, Spot, at_equal_quality, curves_of
-from reports.values.ladder_model import Ladder
+from reports.values.adaptive_curves import AtEqualQuality, Curve, OperatingPoint, at_equal_quality, curves_of
+from reports.values.ladder_model import LadderReport
 
 _MOST = 7
 """Rows of one curve; the whole of it is in JSON and beside the plot."""
@@ -29,13 +29,13 @@ _NO_INTERVAL = (
 )
 
 
-def curve_tables(ladder: Ladder) -> list[Table]:
+def curve_tables(ladder: LadderReport) -> list[Table]:
     """Return the table of curves, and the one at equal quality where the ladder has a smaller model."""
     curves, beside = curves_of(ladder), at_equal_quality(ladder)
     return [*([_curves(curves)] if curves else []), *([_equal(beside, curves[0].metric)] if beside else [])]
 
 
-def fewer(spots: Sequence[Spot]) -> list[Spot]:
+def fewer(spots: Sequence[OperatingPoint]) -> list[OperatingPoint]:
     """Return at most so many spots, evenly among them by place, both ends and the chosen one with them."""
     if len(spots) <= _MOST:
         return list(spots)
@@ -72,21 +72,21 @@ def _curves(curves: Sequence[Curve]) -> Table:
     )
 
 
-def _rows(curve: Curve, unit: Unit, *, expected: bool) -> list[tuple[tuple[Cell, ...], str]]:
-    made: list[tuple[tuple[Cell, ...], str]] = []
+def _rows(curve: Curve, unit: Unit, *, expected: bool) -> list[tuple[tuple[TableCell, ...], str]]:
+    made: list[tuple[tuple[TableCell, ...], str]] = []
     for spot in (*fewer(curve.spots), curve.full):
         gain = curve.full.seconds / spot.seconds if spot.seconds else None
         made.append(
             (
                 (
-                    Cell(curve.rung),
-                    Cell(f"{spot.setting}{' *' if spot.chosen else ''}"),
-                    Cell(f"{100 * spot.quality:.2f} %", value=spot.quality),
+                    TableCell(curve.rung),
+                    TableCell(f"{spot.setting}{' *' if spot.chosen else ''}"),
+                    TableCell(f"{100 * spot.quality:.2f} %", value=spot.quality),
                     *((_lost(spot, curve.full),) if expected else ()),
-                    Cell(shown(1e9 * spot.seconds / unit.size), value=spot.seconds),
-                    Cell("n/a" if gain is None else f"{gain:.2f}x", value=gain),
-                    Cell("" if spot.spent is None else _spent(curve, spot.spent), value=spot.spent),
-                    Cell("n/a" if spot.joules is None else shown(spot.joules), value=spot.joules),
+                    TableCell(shown(1e9 * spot.seconds / unit.size), value=spot.seconds),
+                    TableCell("n/a" if gain is None else f"{gain:.2f}x", value=gain),
+                    TableCell("" if spot.spent is None else _spent(curve, spot.spent), value=spot.spent),
+                    TableCell("n/a" if spot.joules is None else shown(spot.joules), value=spot.joules),
                 ),
                 curve.record,
             )
@@ -94,11 +94,11 @@ def _rows(curve: Curve, unit: Unit, *, expected: bool) -> list[tuple[tuple[Cell,
     return made
 
 
-def _lost(spot: Spot, full: Spot) -> Cell:
+def _lost(spot: OperatingPoint, full: OperatingPoint) -> TableCell:
     if spot is full:
-        return Cell("0.00", value=0.0)
+        return TableCell("0.00", value=0.0)
     lost = spot.expected_loss
-    return Cell("n/a" if lost is None else f"{lost:.2f}", value=lost)
+    return TableCell("n/a" if lost is None else f"{lost:.2f}", value=lost)
 
 
 def _spent(curve: Curve, value: float) -> str:
@@ -114,15 +114,15 @@ def _equal(beside: Sequence[AtEqualQuality], metric: str) -> Table:
         gain = each.rival_gain
         rows.append(
             (
-                Cell(each.rung),
-                Cell(each.rival),
-                Cell(f"{100 * each.rival_quality:.2f} %", value=each.rival_quality),
+                TableCell(each.rung),
+                TableCell(each.rival),
+                TableCell(f"{100 * each.rival_quality:.2f} %", value=each.rival_quality),
                 ratio_cell(gain, notes) if isinstance(gain, Ratio) else absent_cell(gain, notes),
-                Cell(
+                TableCell(
                     "n/a" if each.own_quality is None else f"{100 * each.own_quality:.2f} %",
                     value=each.own_quality,
                 ),
-                Cell(
+                TableCell(
                     "never as good" if each.own_gain is None else f"{each.own_gain:.2f}x", value=each.own_gain
                 ),
             )

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from harness.analysis.compute_limit import LIMITING, limit_of, share_of_limit
+from harness.analysis.compute_limit import LIMITING, compute_limit_of, share_of_limit
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.layout.cell_factory import absent_cell, share_cell
 from reports.layout.number_format import fixed
-from reports.layout.table_model import Cell, Column, Notes
+from reports.layout.table_model import Column, Notes, TableCell
 from reports.values.figures import Figures, failure_of
-from reports.values.ladder_model import Rung
+from reports.values.ladder_model import RungFigures
 
 HEADING = "of the int8 limit"
 _NOT_MEASURED = Unavailable("it was not measured")
@@ -20,10 +20,10 @@ def is_measured(items: Iterable[Figures]) -> bool:
     return any(item.record.limit is not None for item in items)
 
 
-def limit_column() -> tuple[Column, Callable[[Figures, Notes], Cell]]:
+def limit_column() -> tuple[Column, Callable[[Figures, Notes], TableCell]]:
     """Return the column of a table of records."""
 
-    def make(item: Figures, notes: Notes) -> Cell:
+    def make(item: Figures, notes: Notes) -> TableCell:
         return share_of(item.record, notes)
 
     return Column(HEADING, "right", "speed"), make
@@ -31,20 +31,20 @@ def limit_column() -> tuple[Column, Callable[[Figures, Notes], Cell]]:
 
 def rungs_limit_column(
     items: Sequence[Figures],
-) -> list[tuple[Column, Callable[[Rung, Notes], Cell]]]:
+) -> list[tuple[Column, Callable[[RungFigures, Notes], TableCell]]]:
     """Return the column of a ladder's table over the records of one scenario; none where nothing is known."""
     if not is_measured(items):
         return []
     records = {item.record.cell.variant: item.record for item in items}
 
-    def make(rung: Rung, notes: Notes) -> Cell:
+    def make(rung: RungFigures, notes: Notes) -> TableCell:
         record = records.get(rung.words.name)
         return share_of(record, notes) if record else absent_cell(_NOT_MEASURED, notes)
 
     return [(Column(HEADING, "right", "speed"), make)]
 
 
-def share_of(record: Record, notes: Notes) -> Cell:
+def share_of(record: Record, notes: Notes) -> TableCell:
     """Show a record's share of the limit, or why there is none."""
     found = failure_of(record) or share_of_limit(record)
     if isinstance(found, Estimate):
@@ -57,7 +57,7 @@ def limit_remark(items: Iterable[Figures]) -> list[str]:
     record = next((item.record for item in items if item.record.limit is not None), None)
     if record is None or record.limit is None:
         return []
-    peak = limit_of(record)
+    peak = compute_limit_of(record)
     if not isinstance(peak, float):
         return [f"{HEADING}: {peak}."]
     count = record.limit.threads

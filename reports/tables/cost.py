@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.cell_factory import MODELLED, figure_cell, grades_of, variant_cell
 from reports.layout.number_format import COUNTS
-from reports.layout.table_model import Cell, Column, Notes, Table
+from reports.layout.table_model import Column, Notes, Table, TableCell
 from reports.provenance.measured import title_of
 from reports.values.figures import Figures, name_of
 from reports.values.prices import Grid, Price, kg_of, kwh_of, usd_of
 
-MakeCell = Callable[[Figures, Notes], Cell]
+MakeCell = Callable[[Figures, Notes], TableCell]
 Maker = tuple[Column, MakeCell]
 
 _USD = (
@@ -49,7 +49,7 @@ def _table(group: Sequence[Figures], prices: Sequence[Price], grid: Grid | None)
 
 
 def _usd(price: Price, number: int) -> Maker:
-    def make(item: Figures, notes: Notes) -> Cell:
+    def make(item: Figures, notes: Notes) -> TableCell:
         found = item.time
         return _cell(usd_of(found, price) if isinstance(found, Estimate) else found, item, notes)
 
@@ -57,22 +57,22 @@ def _usd(price: Price, number: int) -> Maker:
     return Column(f"USD/100M{which}", "right", "speed"), make
 
 
-def _of_energy(heading: str, read: Callable[[Energy], Estimate] | None) -> Maker:
-    def make(item: Figures, notes: Notes) -> Cell:
-        if not isinstance(item.energy, Energy):
+def _of_energy(heading: str, read: Callable[[EnergyEstimate], Estimate] | None) -> Maker:
+    def make(item: Figures, notes: Notes) -> TableCell:
+        if not isinstance(item.energy, EnergyEstimate):
             return _cell(item.energy, item, notes)
         return _cell(read(item.energy) if read else _NO_GRID, item, notes)
 
     return Column(heading, "right", "speed"), make
 
 
-def _cell(found: Estimate | Unavailable, item: Figures, notes: Notes) -> Cell:
+def _cell(found: Estimate | Unavailable, item: Figures, notes: Notes) -> TableCell:
     return figure_cell(found, COUNTS[0], COUNTS, item, notes)
 
 
 def _remarks(group: Sequence[Figures], prices: Sequence[Price], grid: Grid | None) -> tuple[str, ...]:
     """Print every factor, and what it multiplies."""
-    scopes = dict.fromkeys(item.energy.scope for item in group if isinstance(item.energy, Energy))
+    scopes = dict.fromkeys(item.energy.scope for item in group if isinstance(item.energy, EnergyEstimate))
     lines = [_USD]
     several = len(prices) > 1
     lines += [

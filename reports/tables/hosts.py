@@ -20,7 +20,7 @@ from reports.layout.cell_factory import (
     over_cell,
 )
 from reports.layout.number_format import TIMES, Unit, unit_for
-from reports.layout.table_model import Cell, Column, Fact, Notes, Table
+from reports.layout.table_model import Column, FactLine, Notes, Table, TableCell
 from reports.provenance.measured import host_line, title_of
 from reports.values.figures import Figures
 
@@ -75,7 +75,7 @@ def _table(places: Places) -> Table:
         rows=tuple(_row(name, hosts, units, notes) for name in variants),
         notes=tuple(notes.texts),
         remarks=(across, MODELLED) if "modelled" in units.grades else (across,),
-        facts=tuple(Fact(f"host {number}", _about(place)) for number, place in enumerate(hosts, 1)),
+        facts=tuple(FactLine(f"host {number}", _about(place)) for number, place in enumerate(hosts, 1)),
     )
 
 
@@ -92,15 +92,17 @@ def _columns(hosts: int, units: _Units) -> tuple[Column, ...]:
     return (Column("variant", "left", "name"), *(column for columns in of_each for column in columns))
 
 
-def _row(variant: str, hosts: Sequence[dict[str, Figures]], units: _Units, notes: Notes) -> tuple[Cell, ...]:
-    cells = [Cell(variant)]
+def _row(
+    variant: str, hosts: Sequence[dict[str, Figures]], units: _Units, notes: Notes
+) -> tuple[TableCell, ...]:
+    cells = [TableCell(variant)]
     for place in hosts:
         item = place.get(variant)
         cells += _of(item, units, notes) if item else [_missing(notes)] * 3
     return tuple(cells)
 
 
-def _of(item: Figures, units: _Units, notes: Notes) -> list[Cell]:
+def _of(item: Figures, units: _Units, notes: Notes) -> list[TableCell]:
     return [
         figure_cell(item.time, units.time, TIMES, item, notes),
         over_cell(item.speedup[BASELINE], BASELINE, item, notes),
@@ -108,8 +110,8 @@ def _of(item: Figures, units: _Units, notes: Notes) -> list[Cell]:
     ]
 
 
-def _missing(notes: Notes) -> Cell:
-    return Cell("n/a", note=notes.number("because it was not measured there."))
+def _missing(notes: Notes) -> TableCell:
+    return TableCell("n/a", note=notes.number("because it was not measured there."))
 
 
 def _about(place: dict[str, Figures]) -> str:

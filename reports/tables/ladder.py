@@ -6,12 +6,12 @@ what the rungs are | speed | energy | quality | memory and size | latency and co
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.cell_factory import how_modelled
 from reports.layout.number_format import TIMES, shown
-from reports.layout.table_model import DoubtLine, Notes, Table
+from reports.layout.table_model import Notes, Table, WarningLine
 from reports.provenance.measured import facts_of
 from reports.tables.adaptive_curves import curve_tables
 from reports.tables.compute_limit import limit_remark, rungs_limit_column
@@ -36,7 +36,7 @@ from reports.tables.ladder_columns import (
 from reports.tables.speed import merged_doubts
 from reports.tables.speed_columns import metric_name
 from reports.values.figures import name_of
-from reports.values.ladder_model import PERCENTILES, Ladder, Paper, Rung
+from reports.values.ladder_model import PERCENTILES, LadderReport, PaperFigures, RungFigures
 from reports.values.multiple_testing import remark
 from reports.values.prices import AZURE_F16S_V2, usd
 
@@ -62,7 +62,7 @@ _READ = (
 )
 
 
-def ladder_tables(ladder: Ladder) -> list[Table]:
+def ladder_tables(ladder: LadderReport) -> list[Table]:
     """Return the tables of a ladder; doubts and facts stand below the last."""
     parts = (_rungs, _speed, _energy, _quality, _memory, _cost, _spent)
     made = [part(ladder) for part in parts]
@@ -71,7 +71,7 @@ def ladder_tables(ladder: Ladder) -> list[Table]:
     return [*made[:-1], *curve_tables(ladder), replace(made[-1], doubts=_doubts(ladder), facts=facts)]
 
 
-def _rungs(ladder: Ladder) -> Table:
+def _rungs(ladder: LadderReport) -> Table:
     """Say what each rung is and how it was run."""
     return _table(
         f"Ladder {ladder.name}{_where(ladder)}",
@@ -85,7 +85,7 @@ def _rungs(ladder: Ladder) -> Table:
     )
 
 
-def _environment(ladder: Ladder) -> list[Maker]:
+def _environment(ladder: LadderReport) -> list[Maker]:
     """Return the variables that rungs are started with, where any is."""
     said = {rung.words.name: rung.words.environment for rung in ladder.rungs}
     if not any(said.values()):
@@ -94,10 +94,10 @@ def _environment(ladder: Ladder) -> list[Maker]:
     return [words("environment", lambda rung: shown[rung.words.name], folds=True)]
 
 
-def _speed(ladder: Ladder) -> Table:
+def _speed(ladder: LadderReport) -> Table:
     unit = unit_of(ladder, lambda rung: rung.time, TIMES)
 
-    def papers_time(row: Paper) -> str | None:
+    def papers_time(row: PaperFigures) -> str | None:
         return None if row.ns_per_request is None else shown(row.ns_per_request / unit.size)
 
     return _table(
@@ -112,8 +112,8 @@ def _speed(ladder: Ladder) -> Table:
     )
 
 
-def _energy(ladder: Ladder) -> Table:
-    grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, Energy)}
+def _energy(ladder: LadderReport) -> Table:
+    grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, EnergyEstimate)}
     modelled = "modelled " if "modelled" in grades else ""
     return _table(
         f"Energy, offline{', modelled' if modelled else ''}",
@@ -128,7 +128,7 @@ def _energy(ladder: Ladder) -> Table:
     )
 
 
-def _quality(ladder: Ladder) -> Table:
+def _quality(ladder: LadderReport) -> Table:
     metric = metric_name(ladder.metric)
     paired = any(getattr(rung.quality_change, "note", "") == PAIRED for rung in ladder.rungs)
     how = ", paired by example" if paired else ""
@@ -146,7 +146,7 @@ def _quality(ladder: Ladder) -> Table:
     )
 
 
-def _memory(ladder: Ladder) -> Table:
+def _memory(ladder: LadderReport) -> Table:
     return _table(
         "Memory and size",
         ladder,
@@ -156,7 +156,7 @@ def _memory(ladder: Ladder) -> Table:
     )
 
 
-def _cost(ladder: Ladder) -> Table:
+def _cost(ladder: LadderReport) -> Table:
     price = ladder.price
     return _table(
         f"Latency of single requests; USD per 100 million requests at {price.usd_per_hour:g} USD an hour "
@@ -170,11 +170,11 @@ def _cost(ladder: Ladder) -> Table:
     )
 
 
-def _percentile(which: str) -> Callable[[Rung], Estimate | Unavailable]:
+def _percentile(which: str) -> Callable[[RungFigures], Estimate | Unavailable]:
     return lambda rung: rung.latency[which]
 
 
-def _spent(ladder: Ladder) -> Table:
+def _spent(ladder: LadderReport) -> Table:
     return _table(
         "Preparation, and the requests after which it has paid for itself",
         ladder,
@@ -186,7 +186,7 @@ def _spent(ladder: Ladder) -> Table:
     )
 
 
-def _table(title: str, ladder: Ladder, *makers: Maker, remarks: Sequence[str]) -> Table:
+def _table(title: str, ladder: LadderReport, *makers: Maker, remarks: Sequence[str]) -> Table:
     notes = Notes()
     whole = (name(), *makers)
     return Table(
@@ -199,13 +199,13 @@ def _table(title: str, ladder: Ladder, *makers: Maker, remarks: Sequence[str]) -
     )
 
 
-def _record_of(rung: Rung, ladder: Ladder) -> str:
+def _record_of(rung: RungFigures, ladder: LadderReport) -> str:
     """Name the record of a rung: the offline one, or else the one asked one request at a time."""
     every = [item.record for item in (*ladder.offline, *ladder.single)]
     return next((name_of(record) for record in every if record.cell.variant == rung.words.name), "")
 
 
-def _where(ladder: Ladder) -> str:
+def _where(ladder: LadderReport) -> str:
     known = [*ladder.offline, *ladder.single]
     if not known:
         return ""
@@ -213,7 +213,7 @@ def _where(ladder: Ladder) -> str:
     return f": {cell.task} on {cell.device}, {cell.boundary}, at most {cell.max_length} tokens"
 
 
-def _how_to_read(ladder: Ladder) -> list[str]:
+def _how_to_read(ladder: LadderReport) -> list[str]:
     lines = [_READ]
     timed = [rung.time.method for rung in ladder.rungs if isinstance(rung.time, Estimate)]
     if timed:
@@ -226,18 +226,18 @@ def _how_to_read(ladder: Ladder) -> list[str]:
     return [*lines, _PAPER] if _has_paper(ladder) else lines
 
 
-def _what_is_paid(ladder: Ladder) -> list[str]:
+def _what_is_paid(ladder: LadderReport) -> list[str]:
     factor = f"{ladder.price.usd_per_hour:g}"
     line = f"USD = seconds per request offline x 100 million / 3,600 x {factor}, for requests {_ON_WHAT}"
     papers_own = f"paper: its times at its own {AZURE_F16S_V2.usd_per_hour:g} USD an hour."
     return [line, papers_own] if _has_paper(ladder) else [line]
 
 
-def _has_paper(ladder: Ladder) -> bool:
+def _has_paper(ladder: LadderReport) -> bool:
     return any(rung.words.reference for rung in ladder.rungs)
 
 
-def _doubts(ladder: Ladder) -> tuple[DoubtLine, ...]:
+def _doubts(ladder: LadderReport) -> tuple[WarningLine, ...]:
     """Return the doubts of both scenarios by kind; what only single-stream gives rise to says so."""
     known = {doubt.sentence for item in ladder.offline for doubt in item.doubts}
     single = [
@@ -255,13 +255,13 @@ def _doubts(ladder: Ladder) -> tuple[DoubtLine, ...]:
     return merged_doubts([*ladder.offline, *single])
 
 
-def _papers_factor(row: Paper) -> str | None:
+def _papers_factor(row: PaperFigures) -> str | None:
     return None if row.cumulative is None else f"{row.cumulative:,.2f}x"
 
 
-def _papers_quality(row: Paper) -> str | None:
+def _papers_quality(row: PaperFigures) -> str | None:
     return None if row.quality is None else f"{row.quality:.2f} %"
 
 
-def _papers_usd(row: Paper) -> str | None:
+def _papers_usd(row: PaperFigures) -> str | None:
     return None if row.ns_per_request is None else f"{usd(row.ns_per_request, AZURE_F16S_V2):,.0f}"

@@ -12,13 +12,13 @@ from harness.analysis.statistics.ratios import BASELINE, Ratio
 from harness.records.estimate import Estimate
 from harness.records.record import Record
 from harness.workload.tasks import SUPERGLUE, TASKS
-from harness.workload.tasks.metrics import mean_of
+from harness.workload.tasks.metrics import mean_score
 from reports.layout.number_format import with_interval
-from reports.layout.table_model import Cell, Column, Notes, Table
+from reports.layout.table_model import Column, Notes, Table, TableCell
 from reports.values.figures import Absent, Figures, all_figures
 from reports.values.multiple_testing import in_one_family
 
-MakeCell = Callable[[Figures, Notes], Cell]
+MakeCell = Callable[[Figures, Notes], TableCell]
 ByTask = Mapping[str, Mapping[str, Figures]]
 """Figures by task and variant."""
 
@@ -56,7 +56,7 @@ def _quality(by_task: ByTask) -> Table:
     return Table(
         title=f"{_title(by_task)}: quality by task",
         columns=_columns(variants),
-        rows=(*rows, (Cell("average"), *averages)),
+        rows=(*rows, (TableCell("average"), *averages)),
         notes=tuple(notes.texts),
         remarks=(_what_it_is(by_task),),
     )
@@ -78,77 +78,77 @@ def _ratio_table(by_task: ByTask, what: str, ratio: Callable[[Figures], Ratio | 
     notes = Notes()
     variants = [name for name in _variants(by_task) if name != BASELINE]
 
-    def cell(item: Figures, notes: Notes) -> Cell:
+    def cell(item: Figures, notes: Notes) -> TableCell:
         found = ratio(item)
         if not isinstance(found, Ratio):
-            return Cell("n/a", note=notes.number(f"because {found.reason.rstrip('. ')}."))
+            return TableCell("n/a", note=notes.number(f"because {found.reason.rstrip('. ')}."))
         value, interval = with_interval(found.value, found.low, found.high)
-        return Cell(f"{value}x", interval)
+        return TableCell(f"{value}x", interval)
 
     rows = [_row(task, variants, found, cell, notes) for task, found in by_task.items()]
     means = tuple(_geometric([ratio(of[name]) for of in by_task.values() if name in of]) for name in variants)
     return Table(
         title=f"{_title(by_task)}: {what}, by task",
         columns=_columns(variants),
-        rows=(*rows, (Cell("geometric mean"), *means)),
+        rows=(*rows, (TableCell("geometric mean"), *means)),
         notes=tuple(notes.texts),
     )
 
 
 def _row(
     task: str, variants: Sequence[str], found: Mapping[str, Figures], make: MakeCell, notes: Notes
-) -> tuple[Cell, ...]:
+) -> tuple[TableCell, ...]:
     missing = (
-        Cell("n/a", note=notes.number("because it was not measured."))
+        TableCell("n/a", note=notes.number("because it was not measured."))
         if set(variants) - set(found)
-        else Cell("")
+        else TableCell("")
     )
-    return (Cell(task), *(make(found[name], notes) if name in found else missing for name in variants))
+    return (TableCell(task), *(make(found[name], notes) if name in found else missing for name in variants))
 
 
-def _quality_cell(item: Figures, notes: Notes) -> Cell:
+def _quality_cell(item: Figures, notes: Notes) -> TableCell:
     """Show one metric with its interval, or two by a stroke, in the order of the task's own table."""
     absent = [each for each in item.quality.values() if not isinstance(each, Estimate)]
     if absent or not item.quality:
         reason = absent[0].reason if absent else "its answers were not scored"
-        return Cell("n/a", note=notes.number(f"because {reason.rstrip('. ')}."))
+        return TableCell("n/a", note=notes.number(f"because {reason.rstrip('. ')}."))
     known = [each for each in item.quality.values() if isinstance(each, Estimate)]
     if len(known) > 1:
-        return Cell(" / ".join(f"{100 * each.value:.1f}" for each in known))
+        return TableCell(" / ".join(f"{100 * each.value:.1f}" for each in known))
     value, interval = with_interval(
         *(100 * number for number in (known[0].value, known[0].low, known[0].high))
     )
-    return Cell(value, interval)
+    return TableCell(value, interval)
 
 
-def _average(variant: str, by_task: ByTask, notes: Notes) -> Cell:
+def _average(variant: str, by_task: ByTask, notes: Notes) -> TableCell:
     scores = {task: _score(found[variant]) for task, found in by_task.items() if variant in found}
     missing = [task.name for task in SUPERGLUE if scores.get(task.name) is None]
     if missing:
-        return Cell(
+        return TableCell(
             "n/a",
             note=notes.number(f"because it needs all eight tasks; without a score: {', '.join(missing)}."),
         )
     eight = [scores[task.name] or 0.0 for task in SUPERGLUE]
-    return Cell(f"{100 * sum(eight) / len(eight):.1f}")
+    return TableCell(f"{100 * sum(eight) / len(eight):.1f}")
 
 
 def _score(item: Figures) -> float | None:
     known = {name: each.value for name, each in item.quality.items() if isinstance(each, Estimate)}
-    return mean_of(known) if known and len(known) == len(item.quality) else None
+    return mean_score(known) if known and len(known) == len(item.quality) else None
 
 
-def _geometric(found: Sequence[Ratio | Absent]) -> Cell:
+def _geometric(found: Sequence[Ratio | Absent]) -> TableCell:
     """Return the geometric mean with its interval: half-widths of independent logarithms add in squares."""
     ratios = [each for each in found if isinstance(each, Ratio)]
     if not ratios or len(ratios) < len(found):
-        return Cell("n/a")
+        return TableCell("n/a")
     count = len(ratios)
     middle = sum(math.log(each.value) for each in ratios) / count
     below = math.hypot(*(math.log(each.value / each.low) for each in ratios)) / count
     above = math.hypot(*(math.log(each.high / each.value) for each in ratios)) / count
     value, interval = with_interval(*map(math.exp, (middle, middle - below, middle + above)))
-    return Cell(f"{value}x", interval)
+    return TableCell(f"{value}x", interval)
 
 
 def _variants(by_task: ByTask) -> list[str]:

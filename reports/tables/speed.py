@@ -5,12 +5,12 @@ records --groups--> figures --columns--> cells and notes --> Table
 
 from collections.abc import Sequence
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate
 from harness.records.record import Record
 from reports.layout.cell_factory import how_modelled
-from reports.layout.table_model import DoubtLine, Notes, Table
+from reports.layout.table_model import Notes, Table, WarningLine
 from reports.provenance.measured import facts_of, title_of
 from reports.tables.compute_limit import limit_remark
 from reports.tables.speed_columns import columns
@@ -55,11 +55,11 @@ def _table(group: Sequence[Figures]) -> Table:
     )
 
 
-def merged_doubts(group: Sequence[Figures]) -> tuple[DoubtLine, ...]:
+def merged_doubts(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
     """Return the doubts of all records by code, in order of first appearance."""
     found = [doubt for item in group for doubt in item.doubts]
     return tuple(
-        DoubtLine(
+        WarningLine(
             code,
             tuple(dict.fromkeys(doubt.sentence for doubt in found if doubt.code == code)),
             tuple(dict.fromkeys(doubt.next_step for doubt in found if doubt.code == code)),
@@ -71,7 +71,7 @@ def merged_doubts(group: Sequence[Figures]) -> tuple[DoubtLine, ...]:
 def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
     """Say how to read the columns."""
     timed = [item.time.method for item in group if isinstance(item.time, Estimate)]
-    grades = {item.energy.grade for item in group if isinstance(item.energy, Energy)}
+    grades = {item.energy.grade for item in group if isinstance(item.energy, EnergyEstimate)}
     lines = ["[low, high] is the 95 % interval; n/a says why in its note."]
     served = group[0].record.cell.scenario == "server"
     if served:
@@ -85,7 +85,7 @@ def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
         )
         lines += remark(ratio for item in group for ratio in ratios_of(item))
     lines += limit_remark(group)
-    if any(isinstance(item.net, Energy) for item in group):
+    if any(isinstance(item.net, EnergyEstimate) for item in group):
         lines.append(NET)
     if "modelled" in grades:
         lines.append(how_modelled(item.energy for item in group))

@@ -20,10 +20,10 @@ from reports.layout.cell_factory import (
     variant_cell,
 )
 from reports.layout.number_format import COUNTS, TIMES, Unit, unit_for
-from reports.layout.table_model import Cell, Column, Notes, Table
+from reports.layout.table_model import Column, Notes, Table, TableCell
 from reports.values.figures import Figures, name_of
 
-MakeCell = Callable[[Figures, Notes], Cell]
+MakeCell = Callable[[Figures, Notes], TableCell]
 Maker = tuple[Column, MakeCell]
 Settings = tuple[int, int, int, int]
 
@@ -126,12 +126,12 @@ def _energy(items: Sequence[Figures]) -> Maker:
     )
 
 
-def _threads(item: Figures, notes: Notes) -> Cell:
+def _threads(item: Figures, notes: Notes) -> TableCell:
     del notes
     cell = item.record.cell
     shown = f"{cell.instances} x {cell.threads}" if cell.instances > 1 else str(cell.threads)
-    return Cell(shown, value=cell.instances * cell.threads)
+    return TableCell(shown, value=cell.instances * cell.threads)
 
 
 def _number(read: Callable[[Figures], int]) -> MakeCell:
-    return lambda item, _: Cell(f"{read(item):,}", value=read(item))
+    return lambda item, _: TableCell(f"{read(item):,}", value=read(item))

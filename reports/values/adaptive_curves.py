@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.values.figures import Absent, Figures, name_of
-from reports.values.ladder_model import Ladder
+from reports.values.ladder_model import LadderReport
 
 _COSTS = {"layers_per_request": "layers", "tokens_per_request": "tokens"}
 _NEVER = 100
@@ -26,7 +26,7 @@ _PASSED_ON = "passed on"
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
+class OperatingPoint:
     """One choice of thresholds or of tokens: the primary metric, seconds a request, and what is spent.
 
     `joules` are seconds times the mean power of the rung when it was measured, `expected_loss` the points
@@ -53,8 +53,8 @@ class Curve:
     metric: str
     examples: int
     unit: str
-    full: Spot
-    spots: tuple[Spot, ...]
+    full: OperatingPoint
+    spots: tuple[OperatingPoint, ...]
     grade: str
     record: str
 
@@ -76,13 +76,13 @@ class AtEqualQuality:
     own_gain: float | None
 
 
-def curves_of(ladder: Ladder) -> list[Curve]:
+def curves_of(ladder: LadderReport) -> list[Curve]:
     """Return the curves of a ladder's adaptive rungs, in its order."""
     found = (_curve(item) for item in _figures(ladder))
     return [curve for curve in found if curve]
 
 
-def at_equal_quality(ladder: Ladder) -> list[AtEqualQuality]:
+def at_equal_quality(ladder: LadderReport) -> list[AtEqualQuality]:
     """Return every adaptive rung beside every rung that was distilled, and so scored on the same examples."""
     curves = curves_of(ladder)
     adaptive = {curve.rung for curve in curves}
@@ -95,12 +95,14 @@ def at_equal_quality(ladder: Ladder) -> list[AtEqualQuality]:
     return [each for each in found if each]
 
 
-def as_json(ladder: Ladder) -> list[dict[str, Any]]:
+def as_json(ladder: LadderReport) -> list[dict[str, Any]]:
     """Return the curves as JSON values, unrounded and in base units."""
     return [asdict(curve) for curve in curves_of(ladder)]
 
 
-def _beside(curve: Curve, rival: str, selection: Mapping[str, Any], ladder: Ladder) -> AtEqualQuality | None:
+def _beside(
+    curve: Curve, rival: str, selection: Mapping[str, Any], ladder: LadderReport
+) -> AtEqualQuality | None:
     quality = selection.get("metrics", {}).get(curve.metric)
     if not isinstance(quality, float | int):
         return None
@@ -120,7 +122,7 @@ def _beside(curve: Curve, rival: str, selection: Mapping[str, Any], ladder: Ladd
     )
 
 
-def _ahead(curve: Curve, ladder: Ladder, gains: Mapping[str, Ratio | Absent]) -> float | None:
+def _ahead(curve: Curve, ladder: LadderReport, gains: Mapping[str, Ratio | Absent]) -> float | None:
     """Return the speed-up over the first rung of the rung that an adaptive one is over: its full model."""
     over = next(rung.words.over for rung in ladder.rungs if rung.words.name == curve.rung)
     if over in ("", ladder.rungs[0].words.name):
@@ -147,17 +149,17 @@ def _curve(item: Figures) -> Curve | None:
             {"quality": found["full"], "seconds_per_request": found["full_seconds"]}, watts, chosen=False
         ),
         spots=spots,
-        grade=item.energy.grade if isinstance(item.energy, Energy) else "",
+        grade=item.energy.grade if isinstance(item.energy, EnergyEstimate) else "",
         record=name_of(item.record),
     )
 
 
-def _spot(point: Mapping[str, Any], watts: float | None, *, chosen: bool) -> Spot:
+def _spot(point: Mapping[str, Any], watts: float | None, *, chosen: bool) -> OperatingPoint:
     seconds = float(point["seconds_per_request"])
     spent = next((point[name] for name in _COSTS if name in point), None)
     if spent is None and point.get("shares"):
         spent = point["shares"][-1]
-    return Spot(
+    return OperatingPoint(
         setting=_setting(point),
         quality=float(point["quality"]),
         seconds=seconds,
@@ -177,12 +179,12 @@ def _setting(point: Mapping[str, Any]) -> str:
 
 
 def _watts(item: Figures) -> float | None:
-    if not isinstance(item.energy, Energy) or not isinstance(item.time, Estimate):
+    if not isinstance(item.energy, EnergyEstimate) or not isinstance(item.time, Estimate):
         return None
     return item.energy.microjoules.value * 1e-6 / (item.time.value * 1e-9)
 
 
-def _figures(ladder: Ladder) -> Sequence[Figures]:
+def _figures(ladder: LadderReport) -> Sequence[Figures]:
     """Return the figures of each rung once: offline, or else one request at a time."""
     found: dict[str, Figures] = {}
     for item in (*ladder.offline, *ladder.single):

@@ -10,17 +10,17 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from harness.analysis.diagnostics import Doubt, doubts, is_null
-from harness.analysis.idle_power import net_of
-from harness.analysis.statistics.estimates import CONFIDENCE, PERCENTILE_METHOD, Energy, whole_energy
-from harness.analysis.statistics.pairing import Pair, Refused
+from harness.analysis.diagnostics import ResultWarning, is_null, warnings_of
+from harness.analysis.idle_power import net_of_idle
+from harness.analysis.statistics.estimates import CONFIDENCE, PERCENTILE_METHOD, EnergyEstimate, whole_energy
+from harness.analysis.statistics.pairing import ComparedPair, NotComparable
 from harness.analysis.statistics.ratios import REFERENCES, Ratio, energy_reductions, speedups
-from harness.analysis.statistics.round_series import Visits, energies, throughputs, times_per_request
+from harness.analysis.statistics.round_series import RoundSeries, energies, throughputs, times_per_request
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import whole
+from harness.records.reading import sum_with_processor
 from harness.records.record import Record
 
-Absent = Unavailable | Refused
+Absent = Unavailable | NotComparable
 Found = TypeVar("Found")
 
 
@@ -33,15 +33,15 @@ class Figures:
     latency: dict[str, Estimate | Unavailable]
     time: Estimate | Unavailable
     throughput: Estimate | Unavailable
-    energy: Energy | Unavailable
-    net: Energy | Unavailable
-    whole: Energy | Unavailable | None
+    energy: EnergyEstimate | Unavailable
+    net: EnergyEstimate | Unavailable
+    whole: EnergyEstimate | Unavailable | None
     """Of a board and the processor beside it; None where not both were read."""
     peak_bytes: int | Unavailable
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
     whole_reduction: dict[str, Ratio | Absent]
-    doubts: tuple[Doubt, ...]
+    doubts: tuple[ResultWarning, ...]
 
 
 def groups(records: Sequence[Record]) -> list[list[Record]]:
@@ -83,7 +83,7 @@ def fastest(group: Sequence[Figures]) -> Figures | None:
 class _Item:
     """A record among those of its group, and of its run."""
 
-    visits: Visits
+    visits: RoundSeries
     failure: Unavailable | None
     group: "_Group"
     others: Sequence[Record]
@@ -100,7 +100,7 @@ class _Group:
     records: Sequence[Record]
     metrics: Sequence[str]
     percentiles: Sequence[str]
-    references: Mapping[str, Visits]
+    references: Mapping[str, RoundSeries]
     together: bool
     """Whether a board and the processor beside it were read."""
 
@@ -111,7 +111,7 @@ def _figures(found: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> list
     items = [item for side in sides for item in side]
     pairs = [{name: _pair(name, item) for name in REFERENCES} for item in items]
     together = [pair for pair, item in zip(pairs, items, strict=True) if item.group.together]
-    both = iter(_over(together, partial(energy_reductions, added=whole)))
+    both = iter(_over(together, partial(energy_reductions, added=sum_with_processor)))
     rows = zip(
         items,
         _each(items, times_per_request),
@@ -129,7 +129,7 @@ def _figures(found: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> list
 
 
 def _items(group: Sequence[Record], others: Sequence[Record]) -> list[_Item]:
-    sides = [Visits(record, record.rounds) for record in group]
+    sides = [RoundSeries(record, record.rounds) for record in group]
     known = _Group(
         records=group,
         metrics=metrics_of(group),
@@ -137,7 +137,7 @@ def _items(group: Sequence[Record], others: Sequence[Record]) -> list[_Item]:
         references={
             each.record.cell.variant: each for each in sides if each.record.cell.variant in REFERENCES
         },
-        together=any(whole(item.readings) for one in group for item in one.rounds[:1]),
+        together=any(sum_with_processor(item.readings) for one in group for item in one.rounds[:1]),
     )
     return [_Item(each, failure_of(each.record), known, others) for each in sides]
 
@@ -146,7 +146,7 @@ def _of_record(
     item: _Item,
     time: Estimate | Unavailable,
     rate: Estimate | Unavailable,
-    energy: Energy | Unavailable,
+    energy: EnergyEstimate | Unavailable,
     speedup: dict[str, Ratio | Absent],
     energy_reduction: dict[str, Ratio | Absent],
     whole_reduction: dict[str, Ratio | Absent],
@@ -159,18 +159,18 @@ def _of_record(
         time=time,
         throughput=rate,
         energy=energy,
-        net=failure or net_of(record, windows, energy),
+        net=failure or net_of_idle(record, windows, energy),
         whole=failure or whole_energy(record.rounds) if group.together else None,
         peak_bytes=failure or _peak(record),
         speedup=speedup,
         energy_reduction=energy_reduction,
         whole_reduction=whole_reduction,
-        doubts=doubts(record, group.records, item.others, windows),
+        doubts=warnings_of(record, group.records, item.others, windows),
     )
 
 
 def _each(
-    items: Sequence[_Item], estimates: Callable[[Sequence[Visits]], Sequence[Found]]
+    items: Sequence[_Item], estimates: Callable[[Sequence[RoundSeries]], Sequence[Found]]
 ) -> list[Found | Unavailable]:
     """Return the estimates of all records, with the failure of those that have none."""
     found = iter(estimates([item.visits for item in items if not item.failure]))
@@ -178,24 +178,25 @@ def _each(
 
 
 def _over(
-    asked: Sequence[Mapping[str, Pair | Unavailable]],
-    ratios: Callable[[Sequence[Pair]], Sequence[Ratio | Refused]],
+    asked: Sequence[Mapping[str, ComparedPair | Unavailable]],
+    ratios: Callable[[Sequence[ComparedPair]], Sequence[Ratio | NotComparable]],
 ) -> list[dict[str, Ratio | Absent]]:
     """Return the ratios over each reference, or why there is none."""
-    found = iter(ratios([each for row in asked for each in row.values() if isinstance(each, Pair)]))
+    found = iter(ratios([each for row in asked for each in row.values() if isinstance(each, ComparedPair)]))
     return [
-        {name: next(found) if isinstance(each, Pair) else each for name, each in row.items()} for row in asked
+        {name: next(found) if isinstance(each, ComparedPair) else each for name, each in row.items()}
+        for row in asked
     ]
 
 
-def _pair(name: str, item: _Item) -> Pair | Unavailable:
+def _pair(name: str, item: _Item) -> ComparedPair | Unavailable:
     if item.failure:
         return item.failure
     if is_null(item.record):
         return Unavailable(f"{item.record.cell.variant} does not read its input, so it is no faster model")
     if name not in item.group.references:
         return Unavailable(f"{name} was not measured in this run")
-    return Pair(item.visits, item.group.references[name])
+    return ComparedPair(item.visits, item.group.references[name])
 
 
 def failure_of(record: Record) -> Unavailable | None:

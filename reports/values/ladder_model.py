@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, Field, ValidationError
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio
 from harness.common.errors import StoreError
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.values.figures import Absent, Figures
-from reports.values.preparation import BreakEven, Spent
+from reports.values.preparation import BreakEven, PreparationCost
 from reports.values.prices import Price
 
 SCENARIOS = ("offline", "single-stream")
@@ -25,7 +25,7 @@ PAPER_REQUESTS = 3270
 """Examples of BoolQ's validation split: what the paper's seconds are of."""
 
 
-class Paper(BaseModel):
+class PaperFigures(BaseModel):
     """A row of the paper's Table 3 as printed: seconds over BoolQ's validation split, a factor, percent."""
 
     time_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -38,21 +38,21 @@ class Paper(BaseModel):
         return None if self.time_s is None else self.time_s * 1e9 / PAPER_REQUESTS
 
 
-class Step(BaseModel):
+class RungDefinition(BaseModel):
     """A rung as the ladder names it: what it is, the rung it builds on, the paper's row if it has one."""
 
     name: str
     over: str = ""
     about: str = ""
     environment: dict[str, str] = Field(default_factory=dict)
-    reference: Paper | None = None
+    reference: PaperFigures | None = None
 
 
-class Words(BaseModel):
+class LadderDefinition(BaseModel):
     """A ladder as it was asked for; the first rung is the baseline."""
 
     name: str
-    rungs: list[Step] = Field(min_length=1)
+    rungs: list[RungDefinition] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,20 @@ class Gain:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class RungFigures:
     """The figures of one rung: nanoseconds, bytes, USD per 100 million requests.
 
     `status` is that of its offline cell, or `missing`. The keys of `latency` are percentiles; `batch` is how
     many requests the system takes at once, in its own words.
     """
 
-    words: Step
+    words: RungDefinition
     status: str
     placement: str | Unavailable
     batch: str | Unavailable
     time: Estimate | Unavailable
     speedup: Gain
-    energy: Energy | Unavailable
+    energy: EnergyEstimate | Unavailable
     energy_reduction: Gain
     quality: Estimate | Unavailable
     quality_change: QualityChange | Absent
@@ -86,13 +86,13 @@ class Rung:
     peak_bytes: int | Unavailable
     disk_bytes: int | Unavailable
     usd: Estimate | Unavailable
-    spent: Spent
+    spent: PreparationCost
     pays_energy: BreakEven | Absent
     pays_money: BreakEven | Absent
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LadderReport:
     """The rungs in order; `metric` is what quality is told by.
 
     `offline` and `single` are the figures that the rungs are made of, of those that were measured.
@@ -101,17 +101,17 @@ class Ladder:
     name: str
     metric: str
     price: Price
-    rungs: tuple[Rung, ...]
+    rungs: tuple[RungFigures, ...]
     offline: tuple[Figures, ...]
     single: tuple[Figures, ...]
 
 
-def words_of(record: Record) -> Words | None:
+def words_of(record: Record) -> LadderDefinition | None:
     """Return the ladder that a record is of, or None; StoreError if it cannot be read."""
     if record.configuration.get("ladder") is None:
         return None
     try:
-        return Words.model_validate(record.configuration["ladder"])
+        return LadderDefinition.model_validate(record.configuration["ladder"])
     except ValidationError as problem:
         raise StoreError(
             f"the record's ladder cannot be read: {problem.errors()[0]['msg']}.",

@@ -8,41 +8,41 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from harness.analysis.diagnostics import is_null
-from harness.analysis.statistics.pairing import Refused
-from harness.analysis.statistics.quality_change import Answers, QualityChange, kept_gain, quality_change
+from harness.analysis.statistics.pairing import NotComparable
+from harness.analysis.statistics.quality_change import PairedAnswers, QualityChange, kept_gain, quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import ArtifactFacts, Record
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import CUSTOM, custom_task, definition_of
+from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
 from harness.workload.tasks.metrics import Counts
 from reports.values.figures import Absent, Figures, failure_of, figures
 from reports.values.ladder_model import (
     PERCENTILES,
     SCENARIOS,
     Gain,
-    Ladder,
-    Rung,
-    Step,
-    Words,
+    LadderDefinition,
+    LadderReport,
+    RungDefinition,
+    RungFigures,
     is_rung,
     words_of,
 )
 from reports.values.multiple_testing import corrected
-from reports.values.preparation import Spent, energy_pays, money_pays, not_spent, spent_of
+from reports.values.preparation import PreparationCost, energy_pays, money_pays, not_spent, spent_of
 from reports.values.prices import DEFAULT_PRICE, Price, usd_of
 
 CountsOf = Callable[[Record], Counts | None]
 """Finds what a record's scores are made of, float64 [clusters, counts]: it lies in the samples. Or None."""
 
-Compare = Callable[[Record, Record], Ratio | Refused]
+Compare = Callable[[Record, Record], Ratio | NotComparable]
 Known = TypeVar("Known")
 
 
 def ladder_of(
     records: Sequence[Record], *, price: Price = DEFAULT_PRICE, counts: CountsOf | None = None
-) -> Ladder | None:
+) -> LadderReport | None:
     """Return the ladder that the records of one run are of, or None if they are of none.
 
     With `counts` changes of quality are paired by example; without, their intervals are wider.
@@ -53,14 +53,14 @@ def ladder_of(
     offline, single = (tuple(_figures(records, words, scenario)) for scenario in SCENARIOS)
     climb = _Climb(words, _by_name(offline), _by_name(single), _metric(offline), price, counts or _no_counts)
     climb = replace(climb, family=corrected(climb.verdicts()))
-    return Ladder(words.name, climb.metric, price, tuple(map(climb.rung, words.rungs)), offline, single)
+    return LadderReport(words.name, climb.metric, price, tuple(map(climb.rung, words.rungs)), offline, single)
 
 
 @dataclass(frozen=True, slots=True)
 class _Climb:
     """What rungs are made of: the figures of both scenarios by rung."""
 
-    words: Words
+    words: LadderDefinition
     offline: Mapping[str, Figures]
     single: Mapping[str, Figures]
     metric: str
@@ -73,14 +73,14 @@ class _Climb:
     def first(self) -> str:
         return self.words.rungs[0].name
 
-    def rung(self, step: Step) -> Rung:
+    def rung(self, step: RungDefinition) -> RungFigures:
         """Return the figures of one rung."""
         own, base = self._own(step.name), self._own(self.first)
         time, energy = _of(own, lambda item: item.time), _of(own, lambda item: item.energy)
         speed, less = self._gain(step, speedup, time), self._gain(step, energy_reduction, energy)
         spent = _spent(own)
         base_time, base_energy = _of(base, lambda item: item.time), _of(base, lambda item: item.energy)
-        return Rung(
+        return RungFigures(
             words=step,
             status=own.record.status if isinstance(own, Figures) else "missing",
             placement=_placement(own),
@@ -111,7 +111,7 @@ class _Climb:
     def _own(self, name: str) -> Figures | Unavailable:
         return self.offline.get(name) or Unavailable(f"{name} was not measured offline in this run")
 
-    def _gain(self, step: Step, compare: Compare, own: object) -> Gain:
+    def _gain(self, step: RungDefinition, compare: Compare, own: object) -> Gain:
         """Return both ratios; where the rung's own figure is absent, for the same reason."""
         if isinstance(own, Unavailable):
             return Gain(own, own)
@@ -136,11 +136,11 @@ class _Climb:
             return found
         return _of_both(_of(self._own(name), _record), _of(self._own(self.first), _record), compare)
 
-    def _changed(self, own: Record, first: Record) -> QualityChange | Refused:
+    def _changed(self, own: Record, first: Record) -> QualityChange | NotComparable:
         answers = _answers(self.counts(own), self.counts(first))
         return quality_change(own, first, answers=answers, task=_task(own) if answers else None)
 
-    def _kept(self, own: Record, first: Record) -> Estimate | Refused:
+    def _kept(self, own: Record, first: Record) -> Estimate | NotComparable:
         answers = _answers(self.counts(own), self.counts(first))
         return kept_gain(own, first, answers=answers, task=_task(own) if answers else None)
 
@@ -151,7 +151,7 @@ class _Climb:
         return _of(own, lambda item: item.latency.get(percentile) or Unavailable("it was not timed"))
 
 
-def _figures(records: Sequence[Record], words: Words, scenario: str) -> list[Figures]:
+def _figures(records: Sequence[Record], words: LadderDefinition, scenario: str) -> list[Figures]:
     order = [step.name for step in words.rungs]
     found = [each for each in records if each.cell.scenario == scenario and each.cell.variant in order]
     return figures(sorted(found, key=lambda each: order.index(each.cell.variant)))
@@ -211,22 +211,22 @@ def _disk(own: Figures | Unavailable) -> int | Unavailable:
     return found if isinstance(found, Unavailable) else found.size_bytes
 
 
-def _spent(own: Figures | Unavailable) -> Spent:
+def _spent(own: Figures | Unavailable) -> PreparationCost:
     found = _artifact(own)
     return not_spent(found.reason) if isinstance(found, Unavailable) else spent_of(found.manifest)
 
 
-def _answers(own: Counts | None, first: Counts | None) -> Answers | None:
+def _answers(own: Counts | None, first: Counts | None) -> PairedAnswers | None:
     if own is None or first is None or own.shape != first.shape or not own.size:
         return None
-    return Answers(system=own, reference=first)
+    return PairedAnswers(system=own, reference=first)
 
 
 def _task(record: Record) -> Task:
     custom = record.configuration.get("custom")
     if record.cell.task != CUSTOM or not custom:
         return get_task(record.cell.task)
-    return custom_task(definition_of({each: custom[each] for each in ("labels", "metric")}))
+    return custom_task(parse_definition({each: custom[each] for each in ("labels", "metric")}))
 
 
 def _no_counts(record: Record) -> None:
@@ -235,7 +235,7 @@ def _no_counts(record: Record) -> None:
 
 def ladders_in(
     records: Sequence[Record], price: Price, counts: CountsOf | None = None
-) -> tuple[list[Ladder], list[Record]]:
+) -> tuple[list[LadderReport], list[Record]]:
     """Return the ladders of all runs, and the records that are no rung of any."""
     runs: dict[str, list[Record]] = {}
     for record in filter(is_rung, records):

@@ -6,7 +6,7 @@ A family is what one reader takes in at once: all plain tables of a report, or o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.analysis.statistics.multiple_testing import in_family
+from harness.analysis.statistics.multiple_testing import holm_corrected
 from harness.analysis.statistics.ratios import FAMILY_LEVEL, Ratio
 from reports.values.figures import Absent, Figures
 
@@ -14,7 +14,7 @@ from reports.values.figures import Absent, Figures
 def corrected(ratios: Iterable[Ratio]) -> dict[Ratio, Ratio]:
     """Return each distinct ratio with the same one as a member of the family that all of them make."""
     distinct = list(dict.fromkeys(ratios))
-    return dict(zip(distinct, in_family(distinct), strict=True))
+    return dict(zip(distinct, holm_corrected(distinct), strict=True))
 
 
 def in_one_family(groups: Sequence[Sequence[Figures]]) -> list[list[Figures]]:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.statistics.estimates import Energy
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio, judge
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import Reading, total
+from harness.records.reading import Reading, sum_readings
 from reports.values.figures import Absent
 
 Kind = tuple[str, str, str]
@@ -41,7 +41,7 @@ class Joules:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class PreparationCost:
     """What preparation took: seconds, and joules."""
 
     seconds: float | Unavailable
@@ -55,18 +55,18 @@ class BreakEven:
     requests: int | None
 
 
-def spent_of(manifest: Mapping[str, Any]) -> Spent:
+def spent_of(manifest: Mapping[str, Any]) -> PreparationCost:
     """Sum the steps of a rung's preparation, each key once."""
     steps = manifest.get("preparation")
     if not isinstance(steps, list) or not all(isinstance(step, Mapping) for step in steps):
         return not_spent("its preparation was not recorded")
     once = list({step.get("key", place): step for place, step in enumerate(steps)}.values())
-    return Spent(_seconds(once), _energy(once))
+    return PreparationCost(_seconds(once), _energy(once))
 
 
-def not_spent(reason: str) -> Spent:
+def not_spent(reason: str) -> PreparationCost:
     """Return a preparation of which nothing is known."""
-    return Spent(Unavailable(reason), Unavailable(reason))
+    return PreparationCost(Unavailable(reason), Unavailable(reason))
 
 
 def break_even(spent: float, saved_per_request: float) -> BreakEven:
@@ -78,7 +78,10 @@ def break_even(spent: float, saved_per_request: float) -> BreakEven:
 
 
 def energy_pays(
-    spent: Spent, own: Energy | Unavailable, first: Energy | Unavailable, ratio: Ratio | Absent
+    spent: PreparationCost,
+    own: EnergyEstimate | Unavailable,
+    first: EnergyEstimate | Unavailable,
+    ratio: Ratio | Absent,
 ) -> BreakEven | Absent:
     """Return when the joules of preparation are saved over the first rung."""
     if isinstance(spent.energy, Unavailable):
@@ -95,7 +98,7 @@ def energy_pays(
 
 
 def money_pays(
-    spent: Spent, own: Estimate | Unavailable, first: Estimate | Unavailable, ratio: Ratio | Absent
+    spent: PreparationCost, own: Estimate | Unavailable, first: Estimate | Unavailable, ratio: Ratio | Absent
 ) -> BreakEven | Absent:
     """Return when the machine hours of preparation are saved over the first rung; the price cancels out."""
     if isinstance(spent.seconds, Unavailable):
@@ -117,12 +120,12 @@ def _undecided(ratio: Ratio | Absent) -> Absent | None:
     return Unavailable("it is too noisy to say whether it saves anything") if noisy else None
 
 
-def _unlike(spent: Joules, own: Energy) -> Refused | None:
+def _unlike(spent: Joules, own: EnergyEstimate) -> NotComparable | None:
     names = ("grade", "scope", "source")
     for name, theirs, mine in zip(names, spent.kind or (), (own.grade, own.scope, own.source), strict=False):
         if theirs != mine:
             reason = f"the {name} of the energy differs: {theirs} in preparation and {mine} per request"
-            return Refused(reason, name)
+            return NotComparable(reason, name)
     return None
 
 
@@ -150,7 +153,7 @@ def _of_step(step: Mapping[str, Any]) -> Reading | Unavailable:
     if isinstance(readings, str):
         return Unavailable(readings.removeprefix(_BECAUSE))
     try:
-        found = total([_reading(each) for each in readings or ()])
+        found = sum_readings([_reading(each) for each in readings or ()])
     except (TypeError, ValueError):
         return Unavailable("the energy of a step cannot be read")
     if found is None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.common.errors import UsageError
 from harness.records.estimate import Estimate
 
@@ -87,12 +87,12 @@ def usd_of(time: Estimate, price: Price) -> Estimate:
     return _times(time, usd(1.0, price), "the price")
 
 
-def kwh_of(energy: Energy) -> Estimate:
+def kwh_of(energy: EnergyEstimate) -> Estimate:
     """Return kWh for 100 million requests."""
     return _times(energy.microjoules, REQUESTS / _UJ_PER_KWH, "100 million")
 
 
-def kg_of(energy: Energy, grid: Grid) -> Estimate:
+def kg_of(energy: EnergyEstimate, grid: Grid) -> Estimate:
     """Return kilograms of CO2 equivalent for 100 million requests."""
     factor = REQUESTS / _UJ_PER_KWH * grid.grams_per_kwh / 1e3
     return _times(energy.microjoules, factor, "the grid's intensity")

@@ -11,7 +11,7 @@ from moments import DONE, KILLED, full_from, killed_at
 from worlds import Heard, World, boolq_folder
 
 from harness.analysis.verification import verify_run
-from harness.analysis.verification.reading import read
+from harness.analysis.verification.reading import read_sealed
 from harness.common.errors import StoreError, UsageError
 from harness.records.record import Record
 from harness.records.store import RunFolder, Store
@@ -53,7 +53,7 @@ def rounds_in(folder: RunFolder) -> int:
 
 def assert_sound(folder: RunFolder) -> None:
     """All records are complete and agree with their samples; nothing else lies there."""
-    sealed, unreadable = read(folder)
+    sealed, unreadable = read_sealed(folder)
     assert not unreadable
     assert [len(one.record.rounds) for one in sealed] == [ROUNDS] * len(VARIANTS)
     assert {one.record.status for one in sealed} == {"complete"}

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from harness.analysis.verification import verify_run
-from harness.analysis.verification.reading import read
+from harness.analysis.verification.reading import read_sealed
 from harness.records.store import Store
 
 WORDS = (
@@ -110,6 +110,6 @@ def test_a_worker_that_is_killed_loses_its_round_and_no_other(tmp_path: Path, ca
     assert record["status"] == "partial"
     assert 1 <= len(record["rounds"]) < 3
     assert "SIGKILL" in record["failure"]["message"]
-    sealed, _ = read(Store(bench.store).run("latest"))
+    sealed, _ = read_sealed(Store(bench.store).run("latest"))
     checks = verify_run(path.parent.name, sealed, lambda _one: "as in the test above")
     assert [check.wrong for check in checks if check.wrong] == []

@@ -15,7 +15,7 @@ from harness.common.locks import hold
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
-from harness.systems.artifact_cache import FolderCache
+from harness.systems.artifact_cache import ArtifactCache
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -97,7 +97,7 @@ def test_two_runs_of_one_second_get_names_of_their_own(tmp_path: Path) -> None:
 
 def made(root: Path, turn: int) -> str:
     """Make one artifact, slowly enough that others make the same one meanwhile."""
-    cache = FolderCache(root)
+    cache = ArtifactCache(root)
     found = cache.find("key")
     if found is None:
         with cache.writing("key") as folder:

@@ -10,7 +10,7 @@ import tiny
 
 from baselines.engines.pytorch import VARIANTS
 from harness.common.errors import CheckpointError
-from harness.systems.interface import Settings, Sources
+from harness.systems.interface import PreparationSources, Settings
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.fastest import FastestVariant
 
@@ -45,7 +45,9 @@ class Missing(Broken):
         return "needs engine: pip install engine"
 
 
-def prepared(variant: FastestVariant, sources: Sources, cache: Path, times: dict[str, float]) -> Any:
+def prepared(
+    variant: FastestVariant, sources: PreparationSources, cache: Path, times: dict[str, float]
+) -> Any:
     """Prepare with these times per request."""
     return variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(cache, times))
 

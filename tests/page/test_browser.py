@@ -9,7 +9,7 @@ import pytest
 from hostile import HOSTILE
 from records import a_failure, three_variants
 
-from reports import Factors, Grid, book_of, written
+from reports import CostFactors, Grid, build_report, write_report
 from reports.layout.style import Style
 from reports.values.prices import DEFAULT_PRICE
 
@@ -36,8 +36,8 @@ def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
     """Open a report from disk; afterwards the console is empty, and nothing but the file was asked for."""
     records = [*three_variants(), *(a_failure(text, text) for text in HOSTILE)]
     file = tmp_path / "page.html"
-    book = book_of(records, Factors((DEFAULT_PRICE,), Grid(56.0, "France")))
-    file.write_text(written(book, "html", Style()), encoding="utf-8")
+    book = build_report(records, CostFactors((DEFAULT_PRICE,), Grid(56.0, "France")))
+    file.write_text(write_report(book, "html", Style()), encoding="utf-8")
     opened = browser.new_page(color_scheme="light")
     said: list[str] = []
     asked: list[str] = []

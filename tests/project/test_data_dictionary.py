@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.energy.check import Check, ZoneCheck
+from harness.measurement.energy.check import MeterCheck, ZoneCheck
 from harness.records import facts, record
 from harness.records.estimate import Estimate
 from harness.records.reading import Reading
-from harness.records.record import Facts
+from harness.records.record import FrozenModel
 
 PAGE = (Path(__file__).parents[2] / "results" / "README.md").read_text(encoding="utf-8")
 PARTS = {
     kind.__name__: set(kind.model_fields)
-    for kind in Facts.__subclasses__()
+    for kind in FrozenModel.__subclasses__()
     if kind.__module__ in (record.__name__, facts.__name__)
 }
 PLAIN = {
     kind.__name__: {field.name for field in dataclasses.fields(kind)}
-    for kind in (Estimate, Reading, Check, ZoneCheck)
+    for kind in (Estimate, Reading, MeterCheck, ZoneCheck)
 }
 
 

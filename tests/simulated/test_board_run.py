@@ -13,21 +13,21 @@ from simulation.machine import BOARD_SENSOR, SimulatedMachine
 from worlds import World, boolq_folder
 
 from baselines.models.cuda import TRANSFER
-from harness.analysis.diagnostics import doubts
+from harness.analysis.diagnostics import warnings_of
 from harness.analysis.idle_power import IdlePower, idle_power
 from harness.catalog import Peaks
 from harness.cli.app import call
-from harness.measurement.energy.check import Check, check
-from harness.measurement.energy.combined import open_joint
+from harness.measurement.energy.check import MeterCheck, check_meter
+from harness.measurement.energy.combined import open_combined
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.meter import Meter
 from harness.measurement.energy.nvml import NvmlMeter
-from harness.measurement.energy.selection import choose
+from harness.measurement.energy.selection import choose_meter
 from harness.measurement.energy.trial import power_of
 from harness.measurement.machine.devices import check_device
-from harness.measurement.machine.gpu import facts, moments, number_of
-from harness.records.reading import whole
-from harness.records.record import Moment, Record
+from harness.measurement.machine.gpu import board_number, facts, gpu_snapshots
+from harness.records.reading import sum_with_processor
+from harness.records.record import MachineSnapshot, Record
 from harness.records.store import Store
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
@@ -80,23 +80,23 @@ class BoardWorld(World):
 
         def opened(spec: Mapping[str, Any]) -> Meter:
             if spec["meter"] == "joint":
-                return open_joint(spec, opened)
+                return open_combined(spec, opened)
             if spec["meter"] == "nvml":
                 return NvmlMeter(spec["boards"], nvml, clock, own=set)
             return RaplMeter(Path(spec["root"]), clock)
 
-        def tried(meter: Meter) -> Check:
-            return check(meter, clock, lambda: clock.advance(500_000), power_of(meter, nvml))
+        def tried(meter: Meter) -> MeterCheck:
+            return check_meter(meter, clock, lambda: clock.advance(500_000), power_of(meter, nvml))
 
         self.machine = replace(
             fake_machine(self.catalog, clock, open_meter=opened),
             check_device=partial(check_device, gpus=lambda: 2, visible=lambda: None),
             choose_meter=partial(
-                choose, root=self.simulated.root, nvml=nvml, clock=clock, system=root / "absent"
+                choose_meter, root=self.simulated.root, nvml=nvml, clock=clock, system=root / "absent"
             ),
             try_meter=tried,
-            board=lambda device: number_of(nvml, device, None),
-            moment=lambda _cpus: Moment(gpus=moments(nvml)),
+            board=lambda device: board_number(nvml, device, None),
+            moment=lambda _cpus: MachineSnapshot(gpus=gpu_snapshots(nvml)),
             host=lambda: HOST.model_copy(update={"facts": {**HOST.facts, "gpus": facts(nvml)}}),
         )
 
@@ -125,7 +125,7 @@ def test_known_joules_come_back_from_a_whole_run(world: BoardWorld) -> None:
                 assert reading.microjoules is not None
                 known_uj = watts[zone] * reading.span_ns / 1e3
                 assert abs(reading.microjoules - known_uj) <= reading.resolution_uj
-            together = whole(item.readings)
+            together = sum_with_processor(item.readings)
             assert together is not None
             assert together.scope == "board+package+dram"
             assert together.microjoules == pytest.approx(324 * together.span_ns / 1e3, rel=0.01)
@@ -148,10 +148,12 @@ def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: Board
     assert record.energy.check is not None
     assert record.energy.check["agreement"] == pytest.approx(1.0, rel=0.02)
     assert {zone["zone"] for zone in record.energy.check["zones"]} == {"gpu-0", "package-0", "package-0/dram"}
-    assert "sensors-disagree" not in {doubt.code for doubt in doubts(record)}
+    assert "sensors-disagree" not in {doubt.code for doubt in warnings_of(record)}
     world.simulated.nvml.power_factor = 0.7
     world.machine = replace(world.machine, suffix=lambda: "0002")
-    doubt = next(one for one in doubts(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree")
+    doubt = next(
+        one for one in warnings_of(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree"
+    )
     assert "told 1.43 times the power of its sensor" in doubt.sentence
 
 
@@ -168,7 +170,7 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
         assert (board.temperature_c, board.sm_clock_mhz, board.memory_clock_mhz) == (60, 1980, 2619)
         assert (board.power_limit_mw, board.throttled_by, board.foreign) == (700_000, ("power_cap",), 2)
     assert [(board["ecc"], board["mig"]) for board in record.host.facts["gpus"]] == [("on", "off")] * 2
-    assert "foreign-gpu" in {doubt.code for doubt in doubts(record)}
+    assert "foreign-gpu" in {doubt.code for doubt in warnings_of(record)}
     shown = " ".join(capsys.readouterr().out.split())
     assert "Simulated board 0 (the driver's board 0), power limit 700 W, ECC on, MIG off" in shown
     assert "60, then 60 C; multiprocessors at 1,980, then 1,980 MHz" in shown

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from simulation.counter import Draw, Sensor
 from simulation.machine import SimulatedMachine
 
-from harness.measurement.energy.check import Check, check, least_window_ns, widened
-from harness.measurement.energy.cpu.cpu_time_model import ModelledMeter
+from harness.measurement.energy.check import MeterCheck, check_meter, least_window_ns, widen_resolution
+from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
 from harness.measurement.energy.trial import power_of
@@ -26,7 +26,7 @@ def checked(
     sensor: Sensor | None = None,
     before: Callable[[SimulatedMachine], None] | None = None,
     look_ns: int = LOOK_NS,
-) -> Check:
+) -> MeterCheck:
     """Check a RAPL meter on a machine with one busy CPU: 20 W + 10 W, read every 0.1 ms."""
     clock = FakeClock()
     machine = SimulatedMachine(
@@ -40,7 +40,7 @@ def checked(
         clock.advance(look_ns)
         machine.tick()
 
-    return check(meter, clock, work)
+    return check_meter(meter, clock, work)
 
 
 def test_the_least_windows_are_those_of_the_rule() -> None:
@@ -117,7 +117,7 @@ def test_a_counter_that_steps_once_is_taken_for_as_slow_as_the_check_was_long(tm
 
 def test_what_is_modelled_is_not_tried() -> None:
     """It has no counter; nothing is known of windows, and nothing is widened."""
-    found = check(ModelledMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
+    found = check_meter(CpuTimeMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
     assert found.moved is None
     assert found.reason == "what is modelled has no counter"
     assert found.least_window_ms == 0
@@ -125,14 +125,14 @@ def test_what_is_modelled_is_not_tried() -> None:
 
 def test_a_meter_that_states_no_period_is_not_tried() -> None:
     """A fake reads no counter that steps."""
-    assert check(FakeMeter(10.0, FakeClock())).reason == "it reads no counter that steps"
+    assert check_meter(FakeMeter(10.0, FakeClock())).reason == "it reads no counter that steps"
 
 
 def test_a_clock_that_stands_still_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of reads is limited as well as the time."""
     monkeypatch.setattr("harness.measurement.energy.check.MOST_READS", 50)
     machine = SimulatedMachine(tmp_path, draws=ONE_BUSY_CPU, clock=FakeClock(), cpu_ns=lambda: 0)
-    assert check(RaplMeter(machine.root, FakeClock()), FakeClock(), lambda: None).reads == 50
+    assert check_meter(RaplMeter(machine.root, FakeClock()), FakeClock(), lambda: None).reads == 50
 
 
 def test_a_board_agrees_with_its_own_power_sensor(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_board_agrees_with_its_own_power_sensor(tmp_path: Path) -> None:
         clock.advance(2_000_000)
         machine.tick()
 
-    found = check(meter, clock, work, power_of(meter, machine.nvml))
+    found = check_meter(meter, clock, work, power_of(meter, machine.nvml))
     assert found.agreement == pytest.approx(1.0, abs=0.01)
     assert found.agreement_reason is None
     assert found.zones[0].update_ns == 100_000_000
@@ -167,20 +167,22 @@ def facts(update_ns: int, quantum_uj: int) -> dict[str, object]:
 
 def test_a_reading_gets_the_larger_of_what_is_stated_and_what_was_seen() -> None:
     """3 J in 100 ms with updates of 10 ms: 2 x 3 J x 10 / 100 = 0.6 J; quanta of 1 J: 2 J."""
-    assert widened(reading(3_000_000), facts(10_000_000, 61)).resolution_uj == 600_000
-    assert widened(reading(3_000_000), facts(10_000_000, 1_000_000)).resolution_uj == 2_000_000
-    assert widened(reading(3_000_000, 900_000), facts(10_000_000, 61)).resolution_uj == 900_000
+    assert widen_resolution(reading(3_000_000), facts(10_000_000, 61)).resolution_uj == 600_000
+    assert widen_resolution(reading(3_000_000), facts(10_000_000, 1_000_000)).resolution_uj == 2_000_000
+    assert widen_resolution(reading(3_000_000, 900_000), facts(10_000_000, 61)).resolution_uj == 900_000
 
 
 def test_without_joules_or_a_check_a_reading_stays_as_it_is() -> None:
     """So do readings of zones that the check does not name."""
     for same in (
-        widened(reading(3_000_000), None),
-        widened(reading(3_000_000), Check("modelled", None, "no counter").facts()),
-        widened(reading(3_000_000), {"zones": [{"zone": "dram", "update_ns": 10**9, "quantum_uj": 10**9}]}),
+        widen_resolution(reading(3_000_000), None),
+        widen_resolution(reading(3_000_000), MeterCheck("modelled", None, "no counter").facts()),
+        widen_resolution(
+            reading(3_000_000), {"zones": [{"zone": "dram", "update_ns": 10**9, "quantum_uj": 10**9}]}
+        ),
     ):
         assert same == reading(3_000_000)
-    assert widened(reading(None), facts(10_000_000, 61)) == reading(None)
+    assert widen_resolution(reading(None), facts(10_000_000, 61)) == reading(None)
 
 
 @settings(max_examples=25, deadline=None)

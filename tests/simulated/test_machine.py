@@ -13,10 +13,10 @@ from simulation.cpu import TreeClock, below
 from simulation.machine import SimulatedMachine
 from simulation.recovery import Window, mixed, recover, rendered, row, window
 
-from harness.measurement.energy.check import check
+from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
-from harness.records.reading import total
+from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 
@@ -44,7 +44,7 @@ class Still:
         """Return what a meter reads of such a window, and why not."""
         mark = self.meter.start()
         self.run(milliseconds)
-        found = total(self.meter.read(mark))
+        found = sum_readings(self.meter.read(mark))
         assert found is not None
         return found.microjoules, found.reason
 
@@ -210,7 +210,7 @@ def test_known_joules_come_back_in_real_time(tmp_path: Path) -> None:
     machine = SimulatedMachine(tmp_path, sensor=Sensor(update_ns=10_000_000))
     meter, dice, inside = RaplMeter(machine.root), random.Random(0), []
     with machine.running():
-        checked = check(meter)
+        checked = check_meter(meter)
         while len(inside) < 4:
             machine.kept_up()
             found = window(meter, checked, machine.known_uj, lambda: mixed(150_000_000, dice))

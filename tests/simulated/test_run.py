@@ -14,14 +14,14 @@ from simulation.machine import ZONES, SimulatedMachine
 from simulation.run import Breakdown, simulated
 from worlds import boolq_folder
 
-from harness.analysis.diagnostics import doubts
+from harness.analysis.diagnostics import warnings_of
 from harness.cli.app import call
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.common.errors import UsageError
 from harness.records.plan import PROFILES
 from harness.records.record import Record
 from harness.records.store import Store
-from harness.runs.planning.meter_selection import metered
+from harness.runs.planning.meter_selection import select_meter
 
 SENSOR = Sensor(update_ns=10_000_000)
 """Ten times as slow as the meter states; so slow that a busy machine keeps up with it."""
@@ -49,7 +49,7 @@ class Bench:
 
     def __call__(self, *words: str) -> int:
         """Run a command, with counters that count meanwhile."""
-        tools = Toolbox(
+        tools = CliContext(
             machine=lambda: self.machine,
             cache=lambda: self.folder / "cache",
             environ={"BENCH_STORE": str(self.store)},
@@ -127,7 +127,7 @@ def test_the_check_is_in_the_record_and_widens_every_reading(measured: tuple[int
 
 def test_a_window_shorter_than_the_check_asks_for_is_doubted(measured: tuple[int, list[Record]]) -> None:
     """The user asked for 300 ms, where 2 s are needed for 1 %; the step is to leave the option out."""
-    found = {doubt.code: doubt for record in measured[1] for doubt in doubts(record, measured[1])}
+    found = {doubt.code: doubt for record in measured[1] for doubt in warnings_of(record, measured[1])}
     said = found.get("short-for-meter") or found["energy-window"]
     assert "window" in said.sentence
     assert "energy-modelled" not in found
@@ -156,7 +156,7 @@ def test_faults_in_the_middle_cost_their_joules_and_nothing_else(
     assert record.energy.meter == "rapl"
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert "package-0: permission denied on energy_uj" in json.dumps(row)
-    doubt = next(each for each in doubts(record) if each.code == "energy-unavailable")
+    doubt = next(each for each in warnings_of(record) if each.code == "energy-unavailable")
     assert "energy is unavailable, because package-0: permission denied on energy_uj." in doubt.sentence
     assert "bench doctor --check" in doubt.next_step
 
@@ -167,7 +167,7 @@ def test_a_meter_that_does_not_move_leaves_its_place_to_the_next(tmp_path: Path)
     bench = Bench(tmp_path)
     bench.simulation.break_down("package-0", "stuck")
     with bench.simulation.running():
-        found = metered(bench.machine, "cpu")
+        found = select_meter(bench.machine, "cpu")
     facts = found.facts()
     assert facts.meter != "rapl"
     reasons = {name: (why, remedy) for name, why, remedy in facts.skipped}
@@ -189,7 +189,7 @@ def test_a_named_meter_that_does_not_move_is_refused(
         bench.simulation.running(),
         pytest.raises(UsageError, match="package-0/dram: the counter did not move"),
     ):
-        metered(bench.machine, "cpu", "rapl")
+        select_meter(bench.machine, "cpu", "rapl")
     capsys.readouterr()
 
 
@@ -198,7 +198,7 @@ def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:
     profile = PROFILES["quick"]
     bench = Bench(tmp_path)
     with bench.simulation.running():
-        found = metered(bench.machine, "cpu")
+        found = select_meter(bench.machine, "cpu")
     assert found.check is not None
     assert found.lengthened(profile).window_ms == found.check.least_window_ms >= 1000
     slow = replace(found, check=replace(found.check, least_window_ms=200_000))

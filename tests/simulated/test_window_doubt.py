@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from records import a_reading, a_record, rounds
 
-from harness.analysis.diagnostics import Doubt, doubts
+from harness.analysis.diagnostics import ResultWarning, warnings_of
 from harness.records.record import EnergyFacts, Record
 
 
@@ -15,8 +15,8 @@ def checked(least_window_ms: int, *, span_ms: float = 100.0, **changes: Any) -> 
     return a_record(rounds=rounds([500.0] * 7, reading=reading), energy=energy).model_copy(update=changes)
 
 
-def short(record: Record) -> list[Doubt]:
-    return [each for each in doubts(record) if each.code == "short-for-meter"]
+def short(record: Record) -> list[ResultWarning]:
+    return [each for each in warnings_of(record) if each.code == "short-for-meter"]
 
 
 def test_a_window_shorter_than_the_meter_needs_is_doubted() -> None:
@@ -41,7 +41,7 @@ def test_where_energy_is_coarser_another_doubt_says_so_already() -> None:
         each.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})
         for each in record.rounds
     ]
-    found = doubts(record.model_copy(update={"rounds": tuple(coarse)}))
+    found = warnings_of(record.model_copy(update={"rounds": tuple(coarse)}))
     codes = {each.code for each in found}
     assert "energy-window" in codes
     assert "short-for-meter" not in codes

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.records.record import Record
 from harness.records.store import Store, read_samples
-from reports import Factors, book_of
+from reports import CostFactors, build_report
 from reports.plots import Plot, as_svg, data_csv, plots_of
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def gallery(results: Path) -> list[Plot]:
     def samples(record: Record) -> Mapping[str, Any]:
         return read_samples(folders[record.run].path, record)
 
-    found = {plot.name: plot for plot in plots_of(book_of(records, Factors()), samples)}
+    found = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), samples)}
     return [found[name] for name in SHOWN]
 
 

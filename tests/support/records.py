@@ -10,10 +10,10 @@ from harness.records.record import (
     CellFacts,
     DataFacts,
     EnergyFacts,
+    HarnessOverhead,
     Host,
     Memory,
     ModelFacts,
-    Observer,
     Percentile,
     PlacementFacts,
     Quality,
@@ -133,7 +133,7 @@ def a_record(
         },
         "memory": Memory(peak_bytes=600 * 2**20, counted_as="PSS"),
         "quality": a_quality(),
-        "observer": Observer(loop_ns_per_request=200.0),
+        "observer": HarnessOverhead(loop_ns_per_request=200.0),
     }
     return Record(**facts | changes)
 

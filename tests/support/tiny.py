@@ -14,11 +14,11 @@ from harness.systems.interface import (
     Artifact,
     Checkpoint,
     Placement,
+    PreparationContext,
+    PreparationSources,
     Settings,
-    Sources,
     System,
     Variant,
-    Workshop,
 )
 from harness.workload import synthetic
 from harness.workload.tasks.base import Task, reported_split
@@ -179,7 +179,7 @@ def workshop(
     times: Mapping[str, float] | None = None,
     told: list[str] | None = None,
     lent: Path | None = None,
-) -> Workshop:
+) -> PreparationContext:
     """Return a workshop with a cache below `root` whose measure answers `times`, or 1.0."""
 
     def measure(systems: Mapping[str, System], trial: Sequence[Example]) -> dict[str, float]:
@@ -188,7 +188,7 @@ def workshop(
         return {name: (times or {}).get(name, 1.0) for name in systems}
 
     progress = (told if told is not None else []).append
-    return Workshop(Shelf(root, lent=lent), progress, measure, CPU)
+    return PreparationContext(Shelf(root, lent=lent), progress, measure, CPU)
 
 
 CPU = Placement("cpu", (0,), threads=1)
@@ -197,10 +197,10 @@ LONG = Settings(max_length=128, batch=1)
 """As long as the models of `task_checkpoint` take."""
 
 
-def sources(folder: Path, trial: int = 6, task: Task | None = None) -> Sources:
+def sources(folder: Path, trial: int = 6, task: Task | None = None) -> PreparationSources:
     """Return the checkpoint in a folder with trial examples, of a task if one is named."""
     asked = examples(trial) if task is None else task_examples(task)
-    return Sources(checkpoint_of(folder), tuple(asked))
+    return PreparationSources(checkpoint_of(folder), tuple(asked))
 
 
 def opened(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.runs.services import Machine
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
@@ -33,9 +33,9 @@ class World:
         self.cache = root / "cache"
         self.store = root / "results"
 
-    def toolbox(self) -> Toolbox:
+    def toolbox(self) -> CliContext:
         """Return what commands work with in this world."""
-        return Toolbox(
+        return CliContext(
             machine=lambda: self.machine,
             catalog=lambda: self.catalog,
             cache=lambda: self.cache,

@@ -10,12 +10,19 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from baselines.checkpoints.artifacts import missing
+from baselines.checkpoints.artifacts import missing_modules
 from baselines.engines.device_queue import DeviceQueue
 from baselines.engines.onnx.runtime import GRAPH, OnnxVariant, open_graph, session_options
 from baselines.models.cuda import NO_GPU, cuda_index, require_cuda, sees_gpu
 from harness.common.errors import DeviceError
-from harness.systems.interface import Artifact, Placement, Settings, Sources, System, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+)
 from harness.workload.tasks.base import Task
 
 PROVIDER = "CUDAExecutionProvider"
@@ -51,10 +58,12 @@ class OnnxCudaVariant:
 
     def unavailable(self) -> str | None:
         """Say which distribution is missing or in the way, or that there is no GPU."""
-        lacks = missing("torch", "transformers", "onnx") or wrong_onnxruntime()
+        lacks = missing_modules("torch", "transformers", "onnx") or wrong_onnxruntime()
         return lacks or (None if sees_gpu() else NO_GPU)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Return the exported graph, which was compared with PyTorch on the CPU."""
         return self.parent.prepare(task, sources, settings, workshop)
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing_modules
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, Padded, Run
@@ -19,7 +19,14 @@ from baselines.engines.adapter import Adapter
 from baselines.engines.profiles import of_onnx, scratch_prefix
 from baselines.models.flops import work_facts
 from harness.common.errors import BenchError, CheckpointError, DeviceError, UsageError
-from harness.systems.interface import Artifact, Placement, Request, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Request,
+    Settings,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
@@ -58,7 +65,7 @@ class OnnxSystem(Adapter):
             "engine": "onnxruntime",
             "engine_version": onnxruntime.__version__,
             "spinning": options.get_session_config_entry(_SPINNING) == "1",
-            "rests_between_calls": rests(options),
+            "rests_between_calls": threads_rest(options),
             "providers": self._session.get_providers(),
             "threads": options.intra_op_num_threads,
             "interop_threads": options.inter_op_num_threads,
@@ -90,9 +97,11 @@ class OnnxVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return missing(*_LIBRARIES)
+        return missing_modules(*_LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Export once; a graph that disagrees with PyTorch is refused and nothing is kept."""
         checkpoint = sources.checkpoint
         config = read_config(checkpoint.folder)
@@ -190,7 +199,7 @@ def session_options(placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN
     return options
 
 
-def rests(options: Any) -> bool:  # noqa: ANN401
+def threads_rest(options: Any) -> bool:  # noqa: ANN401
     """Say whether a session's threads rest as soon as a call is answered."""
     return bool(options.get_session_config_entry(_REST) == "1")
 

@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from baselines.models.span_classifier import SPANS, pool_spans
-from baselines.training.callbacks import Watch
+from baselines.training.callbacks import ProgressCallback
 from baselines.training.objective import choice_loss
 from baselines.training.scratch.data import CLS, MAX_LENGTH, Lesson, Settings, head_sizes, heads
 from harness.workload.tasks import get_task
@@ -194,7 +194,7 @@ def make_trainer(
     batches: Sequence[Sequence[Lesson]],
     folder: Path,
     settings: Settings,
-    watch: Watch,
+    watch: ProgressCallback,
 ) -> SharedTrunkTrainer:
     """Set the Trainer up to read the batches once and in their order."""
     arguments = TrainingArguments(

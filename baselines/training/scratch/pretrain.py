@@ -29,7 +29,7 @@ from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.datasets import Tick
+from baselines.training.datasets import TrainingProgress
 from baselines.training.scratch.data import (
     BATCH,
     MAX_LENGTH,
@@ -77,7 +77,7 @@ def train_embedded(
     data: Source,
     stages: Sequence[Stage] = STAGES,
     settings: Settings | None = None,
-    progress: Callable[[Tick], None] = lambda _: None,
+    progress: Callable[[TrainingProgress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
     """Train the embedded encoder on `data` into the folder `output` and return what its `training.json` says.
@@ -113,17 +113,17 @@ def _run(
     vocabulary: int,
     batches: Sequence[Sequence[Lesson]],
     settings: Settings,
-    watched_by: tuple[Callable[[Tick], None], Callable[[], float]],
+    watched_by: tuple[Callable[[TrainingProgress], None], Callable[[], float]],
 ) -> "tuple[SharedTrunk, dict[str, Any]]":
     """Train from the start or from the last checkpoint; return the model and what is known only now."""
     import torch
 
-    from baselines.training.callbacks import Watch
+    from baselines.training.callbacks import ProgressCallback
     from baselines.training.scratch.model import make_trainer, new_model
 
     resumed = any(part.glob("checkpoint-*"))
     with quiet_transformers():
-        model, watch = new_model(vocabulary, settings.seed), Watch(part, *watched_by)
+        model, watch = new_model(vocabulary, settings.seed), ProgressCallback(part, *watched_by)
         trainer = make_trainer(model, batches, part, settings, watch)
         trainer.train(resume_from_checkpoint=resumed or None)
     return trainer.model, {

@@ -11,39 +11,39 @@ change is paired; where they were not it is wider, and says so.
 
 from harness.analysis.comparison.base import (
     QUANTITIES,
-    Contrast,
-    Missing,
+    MissingChange,
     Quantity,
+    QuantityChange,
     Verdict,
+    change_verdict,
     in_family,
     quantity_named,
-    verdict,
 )
 from harness.analysis.comparison.differences import Difference, differences, refused
-from harness.analysis.comparison.matching import CellKey, Matched, key_of, match
-from harness.analysis.comparison.quantities import Raw, contrast, contrasts
-from harness.analysis.comparison.runs import Compared, Comparison, compare_runs
+from harness.analysis.comparison.matching import CellKey, MatchedCells, key_of, match_cells
+from harness.analysis.comparison.quantities import SampleAccess, contrast, contrasts
+from harness.analysis.comparison.runs import CellComparison, RunComparison, compare_runs
 
 __all__ = [
     "QUANTITIES",
+    "CellComparison",
     "CellKey",
-    "Compared",
-    "Comparison",
-    "Contrast",
     "Difference",
-    "Matched",
-    "Missing",
+    "MatchedCells",
+    "MissingChange",
     "Quantity",
-    "Raw",
+    "QuantityChange",
+    "RunComparison",
+    "SampleAccess",
     "Verdict",
+    "change_verdict",
     "compare_runs",
     "contrast",
     "contrasts",
     "differences",
     "in_family",
     "key_of",
-    "match",
+    "match_cells",
     "quantity_named",
     "refused",
-    "verdict",
 ]

@@ -54,7 +54,7 @@ PERCENTILES = {"latency_p50": 50, "latency_p90": 90, "latency_p95": 95, "latency
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
+class QuantityChange:
     """How one quantity changed: its values before and after, and the change with its interval.
 
     `before` and `after` are in the quantity's unit, `change` in that of its change; above 0 is more. `paired`
@@ -87,14 +87,14 @@ class Contrast:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class MissingChange:
     """A quantity that has no contrast; `reason` is a clause that continues "because ..."."""
 
     quantity: Quantity
     reason: str
 
 
-def verdict(found: Contrast, tolerance: float | None = None) -> Verdict:
+def change_verdict(found: QuantityChange, tolerance: float | None = None) -> Verdict:
     """Judge by two conditions: the interval excludes no change, and the change exceeds the tolerance.
 
     This is the rule of `harness.analysis.statistics.ratios.judge`, `p` included. No change needs evidence
@@ -114,7 +114,7 @@ def verdict(found: Contrast, tolerance: float | None = None) -> Verdict:
     return "no change" if within else "too noisy"
 
 
-def in_family(found: Sequence[Contrast]) -> list[Contrast]:
+def in_family(found: Sequence[QuantityChange]) -> list[QuantityChange]:
     """Return the contrasts of one report with their p-values corrected for one another, in their order."""
     corrected = iter(holm([each.p for each in found if each.p is not None]))
     return [each if each.p is None else replace(each, p=next(corrected)) for each in found]

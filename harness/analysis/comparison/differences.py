@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.pairing import NotComparable
 from harness.records.record import Record
 
 Kind = Literal["environment", "software", "model", "data", "settings", "revision"]
@@ -58,15 +58,15 @@ _TOLD: tuple[tuple[Kind, str, Callable[[Record], Any]], ...] = (
 )
 
 
-def refused(before: Record, after: Record) -> Refused | None:
+def refused(before: Record, after: Record) -> NotComparable | None:
     """Return the first thing that forbids a comparison of these two, or None."""
     for name, read in _FORBIDDING:
         one, other = read(before), read(after)
         if one != other:
-            return Refused(f"the {name} differs: {said(one)} and {said(other)}", name)
+            return NotComparable(f"the {name} differs: {said(one)} and {said(other)}", name)
     for record in (before, after):
         if record.status == "failed":
-            return Refused(f"{record.cell.variant} failed in {record.run}", "status")
+            return NotComparable(f"{record.cell.variant} failed in {record.run}", "status")
     return None
 
 

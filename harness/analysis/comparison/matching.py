@@ -37,7 +37,7 @@ class CellKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
+class MatchedCells:
     """Pairs of records of the same cell, before and after, and the cells that only one side has."""
 
     pairs: tuple[tuple[Record, Record], ...]
@@ -62,13 +62,13 @@ def key_of(record: Record) -> CellKey:
     )
 
 
-def match(before: Sequence[Record], after: Sequence[Record]) -> Matched:
+def match_cells(before: Sequence[Record], after: Sequence[Record]) -> MatchedCells:
     """Match the records of two runs, in the order of the first; two single records match as they are."""
     if len(before) == len(after) == 1:
-        return Matched(((before[0], after[0]),), (), ())
+        return MatchedCells(((before[0], after[0]),), (), ())
     theirs = {key_of(record): record for record in after}
     ours = {key_of(record): record for record in before}
-    return Matched(
+    return MatchedCells(
         tuple((record, theirs[key]) for key, record in ours.items() if key in theirs),
         tuple(record for key, record in ours.items() if key not in theirs),
         tuple(record for key, record in theirs.items() if key not in ours),

@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.comparison.base import PERCENTILES, QUANTITIES, Contrast, Missing, Quantity
+from harness.analysis.comparison.base import PERCENTILES, QUANTITIES, MissingChange, Quantity, QuantityChange
 from harness.analysis.comparison.differences import refused
 from harness.analysis.statistics.bootstrap import bootstrap_interval
 from harness.analysis.statistics.estimates import (
     CONFIDENCE,
     MINIMUM_ROUNDS,
-    Energy,
+    EnergyEstimate,
     Floats,
     energy_per_request,
     throughput,
 )
-from harness.analysis.statistics.pairing import Refused, mismatch
-from harness.analysis.statistics.quality_change import Answers, quality_change
+from harness.analysis.statistics.pairing import NotComparable, mismatch
+from harness.analysis.statistics.quality_change import PairedAnswers, quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
 from harness.analysis.statistics.significance import p_value
 from harness.records.estimate import Estimate, Unavailable
@@ -45,7 +45,7 @@ Samples = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class SampleAccess:
     """How raw samples are read where they make a change narrower, and the task they were scored by.
 
     Without them percentiles and qualities are contrasted by their intervals.
@@ -59,7 +59,7 @@ class Raw:
 class _Pair:
     before: Record
     after: Record
-    raw: Raw
+    raw: SampleAccess
     confidence: float
     paired: bool = field(init=False)
 
@@ -72,8 +72,8 @@ class _Pair:
 
 
 def contrasts(
-    before: Record, after: Record, *, raw: Raw | None = None, confidence: float = CONFIDENCE
-) -> list[Contrast | Missing] | Refused:
+    before: Record, after: Record, *, raw: SampleAccess | None = None, confidence: float = CONFIDENCE
+) -> list[QuantityChange | MissingChange] | NotComparable:
     """Return how every quantity changed, in the order of `QUANTITIES`; refused where the two are unlike."""
     if found := refused(before, after):
         return found
@@ -81,53 +81,58 @@ def contrasts(
 
 
 def contrast(
-    name: str, before: Record, after: Record, *, raw: Raw | None = None, confidence: float = CONFIDENCE
-) -> Contrast | Missing:
+    name: str,
+    before: Record,
+    after: Record,
+    *,
+    raw: SampleAccess | None = None,
+    confidence: float = CONFIDENCE,
+) -> QuantityChange | MissingChange:
     """Return how one quantity changed; the two records must be alike, as `refused` says."""
-    pair = _Pair(before, after, raw or Raw(), confidence)
+    pair = _Pair(before, after, raw or SampleAccess(), confidence)
     quantity = QUANTITIES[name]
     if name in PERCENTILES:
         return _latency(quantity, pair)
     return _MAKERS[name](quantity, pair)
 
 
-def _throughput(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _throughput(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     before, after = throughput(pair.before.rounds), throughput(pair.after.rounds)
     if isinstance(before, Unavailable):
-        return Missing(quantity, before.reason)
+        return MissingChange(quantity, before.reason)
     if isinstance(after, Unavailable):
-        return Missing(quantity, after.reason)
+        return MissingChange(quantity, after.reason)
     if not pair.paired:
         return _apart(quantity, before, after, pair)
     ratio = speedup(pair.after, pair.before, confidence=pair.confidence)
-    if isinstance(ratio, Refused):
-        return Missing(quantity, ratio.reason)
+    if isinstance(ratio, NotComparable):
+        return MissingChange(quantity, ratio.reason)
     # before's time over after's is after's throughput over before's
     note = BY_REQUEST if ratio.typical else PAIRED
     value, low, high = ratio.told
     change = _percent(replace(ratio, value=value, low=low, high=high))
-    return Contrast(quantity, before, after, change, True, note, p=ratio.p)
+    return QuantityChange(quantity, before, after, change, True, note, p=ratio.p)
 
 
-def _energy(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _energy(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     before, after = energy_per_request(pair.before.rounds), energy_per_request(pair.after.rounds)
     if isinstance(before, Unavailable):
-        return Missing(quantity, f"before, energy is unavailable: {before.reason}")
+        return MissingChange(quantity, f"before, energy is unavailable: {before.reason}")
     if isinstance(after, Unavailable):
-        return Missing(quantity, f"after, energy is unavailable: {after.reason}")
+        return MissingChange(quantity, f"after, energy is unavailable: {after.reason}")
     if unlike := _unlike_joules(before, after):
-        return Missing(quantity, unlike)
+        return MissingChange(quantity, unlike)
     one, other = before.microjoules, after.microjoules
     if not pair.paired:
         return replace(_apart(quantity, one, other, pair), grade=after.grade)
     ratio = energy_reduction(pair.after, pair.before, confidence=pair.confidence)
-    if isinstance(ratio, Refused):
-        return Missing(quantity, ratio.reason)
+    if isinstance(ratio, NotComparable):
+        return MissingChange(quantity, ratio.reason)
     change = _percent(_inverse(ratio))
-    return Contrast(quantity, one, other, change, True, PAIRED, grade=after.grade, p=ratio.p)
+    return QuantityChange(quantity, one, other, change, True, PAIRED, grade=after.grade, p=ratio.p)
 
 
-def _unlike_joules(before: Energy, after: Energy) -> str | None:
+def _unlike_joules(before: EnergyEstimate, after: EnergyEstimate) -> str | None:
     for name in ("grade", "scope", "source"):
         one, other = getattr(before, name), getattr(after, name)
         if one != other:
@@ -135,20 +140,20 @@ def _unlike_joules(before: Energy, after: Energy) -> str | None:
     return None
 
 
-def _latency(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _latency(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     p = PERCENTILES[quantity.name]
     before, after = pair.before.latency.get(f"p{p}"), pair.after.latency.get(f"p{p}")
     if before is None or after is None:
-        return Missing(quantity, "requests were not timed one by one")
+        return MissingChange(quantity, "requests were not timed one by one")
     short = next((found for found in (before, after) if found.value_ns is None), None)
     if short is not None:
-        return Missing(quantity, f"p{p} needs {short.needed} requests, and there are {short.have}")
+        return MissingChange(quantity, f"p{p} needs {short.needed} requests, and there are {short.have}")
     one, other = _of_percentile(before), _of_percentile(after)
     if pair.paired and (found := _paired_percentile(p, pair)):
         change, likely = found
-        return Contrast(quantity, one, other, change, True, PAIRED, p=likely)
+        return QuantityChange(quantity, one, other, change, True, PAIRED, p=likely)
     if not pair.paired and (alike := _alike_percentile(p, pair)):
-        return Contrast(quantity, one, other, alike, False, SAME_REQUESTS, p=_p_of(alike))
+        return QuantityChange(quantity, one, other, alike, False, SAME_REQUESTS, p=_p_of(alike))
     apart = _apart(quantity, one, other, pair)
     return replace(apart, paired=True, note=NO_SAMPLES) if pair.paired else apart
 
@@ -235,57 +240,59 @@ def _resampled_percentiles(
     return ratios
 
 
-def _memory(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _memory(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     before, after = pair.before.memory, pair.after.memory
     if before is None or after is None:
-        return Missing(quantity, "peak memory was not read")
+        return MissingChange(quantity, "peak memory was not read")
     if before.counted_as != after.counted_as:
-        return Missing(quantity, f"memory was counted as {before.counted_as} and as {after.counted_as}")
+        return MissingChange(quantity, f"memory was counted as {before.counted_as} and as {after.counted_as}")
     return _exactly(quantity, before.peak_bytes, after.peak_bytes, pair, ONE_READING)
 
 
-def _size(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _size(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     before, after = pair.before.artifact, pair.after.artifact
     if before is None or after is None:
-        return Missing(quantity, "nothing was prepared")
+        return MissingChange(quantity, "nothing was prepared")
     return _exactly(quantity, before.size_bytes, after.size_bytes, pair, EXACT)
 
 
-def _exactly(quantity: Quantity, before: int, after: int, pair: _Pair, note: str) -> Contrast | Missing:
+def _exactly(
+    quantity: Quantity, before: int, after: int, pair: _Pair, note: str
+) -> QuantityChange | MissingChange:
     if min(before, after) < 1:
-        return Missing(quantity, "it is 0 bytes")
+        return MissingChange(quantity, "it is 0 bytes")
     ratio = after / before
     change = _as_percent(Estimate(ratio, ratio, ratio, pair.confidence, note, 1))
     one, other = (Estimate(float(it), float(it), float(it), CONFIDENCE, note, 1) for it in (before, after))
-    return Contrast(quantity, one, other, change, pair.paired, note)
+    return QuantityChange(quantity, one, other, change, pair.paired, note)
 
 
-def _quality(quantity: Quantity, pair: _Pair) -> Contrast | Missing:
+def _quality(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     answers = _answers(pair)
     task = pair.raw.task(pair.after) if answers else None
     found = quality_change(pair.after, pair.before, answers=answers, task=task)
-    if isinstance(found, Refused):
-        return Missing(quantity, found.reason)
+    if isinstance(found, NotComparable):
+        return MissingChange(quantity, found.reason)
     before, after = (_metric(record, found.metric) for record in (pair.before, pair.after))
     note, points = f"{found.metric}, {found.note}", found.points
-    return Contrast(quantity, before, after, points, found.paired, note, p=_p_of(points))
+    return QuantityChange(quantity, before, after, points, found.paired, note, p=_p_of(points))
 
 
-def _answers(pair: _Pair) -> Answers | None:
+def _answers(pair: _Pair) -> PairedAnswers | None:
     """Return what both answered, where the same number of clusters was scored."""
     one, other = pair.raw.samples(pair.before), pair.raw.samples(pair.after)
     if one is None or other is None or "counts" not in one or "counts" not in other:
         return None
     if one["counts"].shape != other["counts"].shape or not one["counts"].size:
         return None
-    return Answers(other["counts"], one["counts"])
+    return PairedAnswers(other["counts"], one["counts"])
 
 
 def _metric(record: Record, name: str) -> Estimate:
     return record.quality.metrics[name] if record.quality else Estimate(0, 0, 0, CONFIDENCE, "", 0)
 
 
-_MAKERS: dict[str, Callable[[Quantity, _Pair], Contrast | Missing]] = {
+_MAKERS: dict[str, Callable[[Quantity, _Pair], QuantityChange | MissingChange]] = {
     "throughput": _throughput,
     "energy": _energy,
     "memory": _memory,
@@ -294,9 +301,9 @@ _MAKERS: dict[str, Callable[[Quantity, _Pair], Contrast | Missing]] = {
 }
 
 
-def _apart(quantity: Quantity, before: Estimate, after: Estimate, pair: _Pair) -> Contrast:
+def _apart(quantity: Quantity, before: Estimate, after: Estimate, pair: _Pair) -> QuantityChange:
     change = _unpaired(before, after, pair)
-    return Contrast(quantity, before, after, change, False, UNPAIRED, p=_p_of(change))
+    return QuantityChange(quantity, before, after, change, False, UNPAIRED, p=_p_of(change))
 
 
 def _p_of(change: Estimate) -> float:

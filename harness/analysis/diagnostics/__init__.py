@@ -9,9 +9,16 @@ records of its group (`GROUP_RULES`).
 from collections.abc import Sequence
 
 from harness.analysis.diagnostics import answers, energy, energy_window, environment, run, timing
-from harness.analysis.diagnostics.base import Doubt, EnergyRule, GroupRule, Rule, harness_share, is_null
+from harness.analysis.diagnostics.base import (
+    EnergyRule,
+    GroupRule,
+    ResultWarning,
+    Rule,
+    harness_share,
+    is_null,
+)
 from harness.analysis.diagnostics.environment import exchange_ends, foreign_share, observer_share, steal_share
-from harness.analysis.statistics.estimates import Windows, energy_windows
+from harness.analysis.statistics.estimates import EnergyWindows, energy_windows
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
@@ -20,7 +27,7 @@ __all__ = [
     "GROUP_RULES",
     "LATER_RULES",
     "RULES",
-    "Doubt",
+    "ResultWarning",
     "doubts",
     "exchange_ends",
     "foreign_share",
@@ -39,12 +46,12 @@ GROUP_RULES: tuple[GroupRule, ...] = (*answers.GROUP_RULES,)
 """Every rule about a record and its peers, the records of its group with or without itself."""
 
 
-def doubts(
+def warnings_of(
     record: Record,
     peers: Sequence[Record] = (),
     others: Sequence[Record] = (),
-    windows: Windows | Unavailable | None = None,
-) -> tuple[Doubt, ...]:
+    windows: EnergyWindows | Unavailable | None = None,
+) -> tuple[ResultWarning, ...]:
     """Return every doubt about a record; `peers` are the records of its group, `others` all at hand.
 
     The record itself may be among either. `windows` are its energies where they are known already.

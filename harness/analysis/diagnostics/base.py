@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from harness.analysis.statistics.estimates import Windows, unusable
+from harness.analysis.statistics.estimates import EnergyWindows, unusable
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class ResultWarning:
     """A reason to distrust: `sentence` says which record and why, `next_step` what to do about it."""
 
     code: str
@@ -19,11 +19,11 @@ class Doubt:
     next_step: str
 
 
-Rule = Callable[[Record], Doubt | None]
-EnergyRule = Callable[[Record, Windows | Unavailable], Doubt | None]
+Rule = Callable[[Record], ResultWarning | None]
+EnergyRule = Callable[[Record, EnergyWindows | Unavailable], ResultWarning | None]
 """Looks at the energies of the record's rounds, or at why there are none, too."""
 
-GroupRule = Callable[[Record, Sequence[Record]], Doubt | None]
+GroupRule = Callable[[Record, Sequence[Record]], ResultWarning | None]
 
 
 def harness_share(record: Record) -> float | None:

@@ -1,8 +1,8 @@
 """Doubts about the joules."""
 
-from harness.analysis.diagnostics.base import Doubt, EnergyRule, name_of, run_of, stop
-from harness.analysis.statistics.estimates import Windows
-from harness.measurement.energy.meter import obstacles
+from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of, run_of, stop
+from harness.analysis.statistics.estimates import EnergyWindows
+from harness.measurement.energy.meter import unusable_meters
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
@@ -16,25 +16,27 @@ REMEDIES = 2
 """A next step names the first of them; more is a list, which `bench doctor` prints."""
 
 
-def _energy_unavailable(record: Record, energy: Windows | Unavailable) -> Doubt | None:
-    if record.status == "failed" or isinstance(energy, Windows):
+def _energy_unavailable(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
+    if record.status == "failed" or isinstance(energy, EnergyWindows):
         return None
     sentence = f"{name_of(record)}: energy is unavailable, because {stop(energy.reason)}"
-    return Doubt("energy-unavailable", sentence, _lost_remedy(record) or _meter_remedy(record))
+    return ResultWarning("energy-unavailable", sentence, _lost_remedy(record) or _meter_remedy(record))
 
 
-def _energy_modelled(record: Record, energy: Windows | Unavailable) -> Doubt | None:
+def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
     if isinstance(energy, Unavailable) or energy.grade != "modelled":
         return None
-    why = "; ".join(f"{meter}: {reason.rstrip('.')}" for meter, reason, _ in obstacles(record.energy.skipped))
+    why = "; ".join(
+        f"{meter}: {reason.rstrip('.')}" for meter, reason, _ in unusable_meters(record.energy.skipped)
+    )
     skipped = f" Not used: {why}." if why else ""
     ours = record.energy.meter not in ("codecarbon", "replay")
     model = "CPU time in other units" if ours else energy.source
     sentence = f"{run_of(record)}: joules are modelled, not measured: {model}.{skipped}"
-    return Doubt("energy-modelled", sentence, _meter_remedy(record))
+    return ResultWarning("energy-modelled", sentence, _meter_remedy(record))
 
 
-def _energy_window(record: Record, windows: Windows | Unavailable) -> Doubt | None:
+def _energy_window(record: Record, windows: EnergyWindows | Unavailable) -> ResultWarning | None:
     if isinstance(windows, Unavailable) or not windows.resolution_uj.any():
         return None
     least = float((windows.microjoules / windows.resolution_uj.clip(min=1e-9)).min())
@@ -44,10 +46,10 @@ def _energy_window(record: Record, windows: Windows | Unavailable) -> Doubt | No
         f"{name_of(record)}: its shortest window holds {least:.1f} times the meter's resolution, "
         f"and {SHORT_WINDOW} are wanted."
     )
-    return Doubt("energy-window", sentence, _longer_windows(record))
+    return ResultWarning("energy-window", sentence, _longer_windows(record))
 
 
-def _sensors_disagree(record: Record, energy: Windows | Unavailable) -> Doubt | None:
+def _sensors_disagree(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
     """Leave open which is right where a board's counter and its power sensor disagree."""
     del energy
     found = (record.energy.check or {}).get("agreement")
@@ -58,7 +60,7 @@ def _sensors_disagree(record: Record, energy: Windows | Unavailable) -> Doubt | 
         f"tried, and they should agree to {100 * LARGE_DISAGREEMENT:.0f} %."
     )
     step = "Try both again (`bench doctor --device cuda --check`), and publish no joules while they disagree."
-    return Doubt("sensors-disagree", sentence, step)
+    return ResultWarning("sensors-disagree", sentence, step)
 
 
 def _longer_windows(record: Record) -> str:
@@ -78,7 +80,9 @@ def _lost_remedy(record: Record) -> str | None:
 
 def _meter_remedy(record: Record) -> str:
     """Return what would allow the first meters that could not be used; `bench doctor` lists the rest."""
-    remedies = dict.fromkeys(stop(remedy) for _, _, remedy in obstacles(record.energy.skipped) if remedy)
+    remedies = dict.fromkeys(
+        stop(remedy) for _, _, remedy in unusable_meters(record.energy.skipped) if remedy
+    )
     return " ".join(list(remedies)[:REMEDIES]) or "`bench doctor` lists the meters and what each would need."
 
 

@@ -1,7 +1,7 @@
 """Doubts about the length of energy windows, by what the meter's own check asked for."""
 
-from harness.analysis.diagnostics.base import Doubt, EnergyRule, name_of
-from harness.analysis.statistics.estimates import Windows
+from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of
+from harness.analysis.statistics.estimates import EnergyWindows
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
@@ -9,7 +9,7 @@ COARSE = 20
 """Where a window is known worse than to 5 %, another doubt says so already (`diagnostics/energy.py`)."""
 
 
-def _short_for_the_meter(record: Record, windows: Windows | Unavailable) -> Doubt | None:
+def _short_for_the_meter(record: Record, windows: EnergyWindows | Unavailable) -> ResultWarning | None:
     check = record.energy.check or {}
     least_s = check.get("least_window_ms", 0) / 1e3
     if not least_s or isinstance(windows, Unavailable):
@@ -22,7 +22,7 @@ def _short_for_the_meter(record: Record, windows: Windows | Unavailable) -> Doub
         f"{name_of(record)}: its shortest window lasts {shortest_s:.3g} s, "
         f"and the meter ({record.energy.meter}) needs {least_s:.3g} s to be sure of {error}."
     )
-    return Doubt("short-for-meter", sentence, _longer(record, least_s))
+    return ResultWarning("short-for-meter", sentence, _longer(record, least_s))
 
 
 def _longer(record: Record, least_s: float) -> str:

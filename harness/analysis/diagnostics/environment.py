@@ -4,12 +4,12 @@ import math
 import statistics
 from collections.abc import Callable, Iterator
 
-from harness.analysis.diagnostics.base import Doubt, name_of, run_of
+from harness.analysis.diagnostics.base import ResultWarning, name_of, run_of
 from harness.analysis.idle_power import IdlePower, idle_power
 from harness.analysis.statistics.estimates import energy_windows
 from harness.records.estimate import Unavailable
-from harness.records.reading import total, whole
-from harness.records.record import Conditions, GpuMoment, Moment, Record
+from harness.records.reading import sum_readings, sum_with_processor
+from harness.records.record import Conditions, GpuSnapshot, MachineSnapshot, Record
 
 LARGE_FOREIGN = 0.05
 """Share of our CPUs that others may use. Below, ticks of 10 ms are most of what is seen."""
@@ -41,14 +41,14 @@ LARGE_OBSERVER = 0.01
 """Share of one CPU that the harness's parent process may use over a sweep."""
 
 
-def _host_changed(record: Record) -> Doubt | None:
+def _host_changed(record: Record) -> ResultWarning | None:
     if not record.host_changes:
         return None
     sentence = f"{run_of(record)}: the machine changed meanwhile ({'; '.join(record.host_changes)})."
-    return Doubt("host-changed", sentence, "Find out what changed it, and measure again.")
+    return ResultWarning("host-changed", sentence, "Find out what changed it, and measure again.")
 
 
-def _virtual_machine(record: Record) -> Doubt | None:
+def _virtual_machine(record: Record) -> ResultWarning | None:
     machine = str(record.host.facts.get("virtualisation", ""))
     if not machine.startswith("virtual machine"):
         return None
@@ -56,24 +56,24 @@ def _virtual_machine(record: Record) -> Doubt | None:
         f"{run_of(record)} was measured in a {machine}, where neighbours may share the processor unseen."
     )
     step = "Trust ratios more than absolute times; measure on bare metal what you publish."
-    return Doubt("virtual-machine", sentence, step)
+    return ResultWarning("virtual-machine", sentence, step)
 
 
-def _foreign_load(record: Record) -> Doubt | None:
+def _foreign_load(record: Record) -> ResultWarning | None:
     share = foreign_share(record)
     if share is None or share <= LARGE_FOREIGN:
         return None
     sentence = f"{name_of(record)}: others used {100 * share:.0f} % of its CPUs in the median of its rounds."
-    return Doubt("foreign-load", sentence, _stop_others(record, "Stop what else runs on these CPUs"))
+    return ResultWarning("foreign-load", sentence, _stop_others(record, "Stop what else runs on these CPUs"))
 
 
-def _load_elsewhere(record: Record) -> Doubt | None:
+def _load_elsewhere(record: Record) -> ResultWarning | None:
     """Work on other CPUs is in the joules of a package, a board or a system, and in no share of a process."""
     share = _share(record, "elsewhere_cpu_ns")
     if share is None or share <= LARGE_FOREIGN:
         return None
-    both = any(whole(item.readings) for item in record.rounds)
-    energy = energy_windows(record.rounds, whole if both else total)
+    both = any(sum_with_processor(item.readings) for item in record.rounds)
+    energy = energy_windows(record.rounds, sum_with_processor if both else sum_readings)
     if (
         isinstance(energy, Unavailable)
         or energy.grade != "measured"
@@ -84,7 +84,9 @@ def _load_elsewhere(record: Record) -> Doubt | None:
         f"{name_of(record)}: its joules are those of the {energy.scope}, and CPUs that it did not use worked "
         f"{100 * share:.0f} % as much as its own could."
     )
-    return Doubt("load-elsewhere", sentence, _stop_others(record, "Stop what else runs on the machine"))
+    return ResultWarning(
+        "load-elsewhere", sentence, _stop_others(record, "Stop what else runs on the machine")
+    )
 
 
 def _stop_others(record: Record, otherwise: str) -> str:
@@ -93,7 +95,7 @@ def _stop_others(record: Record, otherwise: str) -> str:
     return f"{what}, and measure again."
 
 
-def _steal(record: Record) -> Doubt | None:
+def _steal(record: Record) -> ResultWarning | None:
     share = steal_share(record)
     if share is None or share <= LARGE_STEAL:
         return None
@@ -101,10 +103,10 @@ def _steal(record: Record) -> Doubt | None:
         f"{name_of(record)}: the hypervisor took {100 * share:.1f} % of its CPUs in the median of its rounds."
     )
     step = "Measure at another hour, on a machine of your own, or with more rounds (--rounds)."
-    return Doubt("steal", sentence, step)
+    return ResultWarning("steal", sentence, step)
 
 
-def _cpus_moved(record: Record) -> Doubt | None:
+def _cpus_moved(record: Record) -> ResultWarning | None:
     ends = exchange_ends(record)
     if ends is None or ends[1] < UNLIKE_TRIPS * ends[0]:
         return None
@@ -117,7 +119,7 @@ def _cpus_moved(record: Record) -> Doubt | None:
         f"before others, as where a hypervisor moves them, and requests took {slower:.2g} times as long."
     )
     step = "Pin the virtual CPUs on their host, or compare with --threads 1 or --instances of one thread."
-    return Doubt("cpus-moved", sentence, step)
+    return ResultWarning("cpus-moved", sentence, step)
 
 
 def _when_apart(record: Record, between_ns: float) -> float | None:
@@ -131,7 +133,7 @@ def _when_apart(record: Record, between_ns: float) -> float | None:
     return statistics.median(times[True]) / statistics.median(times[False])
 
 
-def _foreign_on_gpu(record: Record) -> Doubt | None:
+def _foreign_on_gpu(record: Record) -> ResultWarning | None:
     boards = [board for moment in _moments(record) for board in _own_boards(record, moment)]
     count = max((board.foreign or 0 for board in boards), default=0)
     if not count:
@@ -140,21 +142,21 @@ def _foreign_on_gpu(record: Record) -> Doubt | None:
     sentence = (
         f"{run_of(record)}: {processes} of others computed on its GPU, and a board's joules hold theirs too."
     )
-    return Doubt(
+    return ResultWarning(
         "foreign-gpu",
         sentence,
         "Stop them (nvidia-smi lists them), or name another board, and measure again.",
     )
 
 
-def _held_back(record: Record) -> Doubt | None:
+def _held_back(record: Record) -> ResultWarning | None:
     found = record.conditions
     reasons = [] if found is None else [*_reasons(found), *_reasons_of_boards(record, found)]
     if not reasons:
         return None
     sentence = f"{run_of(record)}: the machine held it back ({'; '.join(reasons)})."
     step = "Let it cool down, raise the quota, or free memory, whichever it was, and measure again."
-    return Doubt("held-back", sentence, step)
+    return ResultWarning("held-back", sentence, step)
 
 
 def _reasons(found: Conditions) -> Iterator[str]:
@@ -181,7 +183,7 @@ def _reasons_of_boards(record: Record, found: Conditions) -> Iterator[str]:
                 yield f"{new.name}: its {kind} limit for {more / 1e9:.1f} s"
 
 
-def _conditions_changed(record: Record) -> Doubt | None:
+def _conditions_changed(record: Record) -> ResultWarning | None:
     found = record.conditions
     governor = str(record.host.facts.get("governor"))
     changes = (
@@ -193,10 +195,10 @@ def _conditions_changed(record: Record) -> Doubt | None:
     step = (
         "Ratios are paired within rounds and stand; run once before to warm up what absolute times rest on."
     )
-    return Doubt("conditions-changed", sentence, step)
+    return ResultWarning("conditions-changed", sentence, step)
 
 
-def _changes(before: Moment, after: Moment, governor: str) -> Iterator[str]:
+def _changes(before: MachineSnapshot, after: MachineSnapshot, governor: str) -> Iterator[str]:
     # under any other governor the clock of an idle processor says nothing about a busy one
     if before.frequency_khz and after.frequency_khz and governor == "performance":
         old, new = before.frequency_khz / 1e6, after.frequency_khz / 1e6
@@ -214,7 +216,7 @@ def _hotter(record: Record, found: Conditions) -> Iterator[str]:
             yield f"{new_board.name} is {hotter:.0f} degrees hotter"
 
 
-def _idle_drift(record: Record) -> Doubt | None:
+def _idle_drift(record: Record) -> ResultWarning | None:
     power = idle_power(record.idle)
     if not isinstance(power, IdlePower) or abs(power.drift) <= LARGE_DRIFT:
         return None
@@ -222,17 +224,17 @@ def _idle_drift(record: Record) -> Doubt | None:
         f"{run_of(record)}: idle took {power.before:.3g} W before its rounds and {power.after:.3g} W after."
     )
     step = "Read net energy with care; let the machine settle for some minutes before measuring again."
-    return Doubt("idle-drift", sentence, step)
+    return ResultWarning("idle-drift", sentence, step)
 
 
-def _observer(record: Record) -> Doubt | None:
+def _observer(record: Record) -> ResultWarning | None:
     share = observer_share(record)
     if share is None or share <= LARGE_OBSERVER:
         return None
     sentence = (
         f"{run_of(record)}: the harness's own process used {100 * share:.1f} % of a CPU over the sweep."
     )
-    return Doubt("observer-cost", sentence, _less_observing(record))
+    return ResultWarning("observer-cost", sentence, _less_observing(record))
 
 
 def _less_observing(record: Record) -> str:
@@ -278,11 +280,11 @@ def _share(record: Record, name: str) -> float | None:
     return statistics.median(shares) if shares else None
 
 
-def _moments(record: Record) -> tuple[Moment, ...]:
+def _moments(record: Record) -> tuple[MachineSnapshot, ...]:
     return (record.conditions.before, record.conditions.after) if record.conditions else ()
 
 
-def _own_boards(record: Record, moment: Moment) -> tuple[GpuMoment, ...]:
+def _own_boards(record: Record, moment: MachineSnapshot) -> tuple[GpuSnapshot, ...]:
     """Return the board that the cell ran on, all where the record does not tell which, or none for a CPU."""
     if record.cell.device == "cpu":
         return ()
@@ -290,7 +292,7 @@ def _own_boards(record: Record, moment: Moment) -> tuple[GpuMoment, ...]:
     return tuple(board for board in moment.gpus if own is None or board.index in (own, None))
 
 
-def _pairs_of_boards(record: Record, found: Conditions) -> Iterator[tuple[GpuMoment, GpuMoment]]:
+def _pairs_of_boards(record: Record, found: Conditions) -> Iterator[tuple[GpuSnapshot, GpuSnapshot]]:
     """Yield the cell's boards as they were before and after."""
     return zip(_own_boards(record, found.before), _own_boards(record, found.after), strict=False)
 
@@ -300,7 +302,7 @@ def _more(before: float | None, after: float | None) -> float:
     return 0.0 if before is None or after is None else after - before
 
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (
+RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
     _host_changed,
     _virtual_machine,
     _foreign_load,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from harness.analysis.diagnostics.base import (
-    Doubt,
+    ResultWarning,
     harness_share,
     is_null,
     more_requests,
@@ -30,38 +30,42 @@ LARGE_SHARE = 0.05
 SHOWN_PERCENTILES = ("p50", "p90")
 
 
-def _unfinished_cell(record: Record) -> Doubt | None:
+def _unfinished_cell(record: Record) -> ResultWarning | None:
     if record.status == "complete" or record.failure is None:
         return None
     kept = f"has {len(record.rounds)} of {record.rounds_planned} rounds"
     what = "failed" if record.status == "failed" else kept
     step = record.failure.remedy or "Run it alone with --debug to see where it stopped."
-    return Doubt(f"cell-{record.status}", f"{name_of(record)} {what}: {stop(record.failure.message)}", step)
+    return ResultWarning(
+        f"cell-{record.status}", f"{name_of(record)} {what}: {stop(record.failure.message)}", step
+    )
 
 
-def _null_system(record: Record) -> Doubt | None:
+def _null_system(record: Record) -> ResultWarning | None:
     if not is_null(record):
         return None
     sentence = f"{name_of(record)} does not read its input: it shows what the harness costs, and is no model."
-    return Doubt("null-system", sentence, "Leave it out of any comparison between models.")
+    return ResultWarning("null-system", sentence, "Leave it out of any comparison between models.")
 
 
-def _quick_profile(record: Record) -> Doubt | None:
+def _quick_profile(record: Record) -> ResultWarning | None:
     if record.profile != "quick":
         return None
     rounds = f"{record.rounds_planned} rounds"
     sentence = (
         f"{run_of(record)} used the quick profile ({rounds}): it shows that things work, and little more."
     )
-    return Doubt("quick-profile", sentence, "Measure with --profile default before believing a ratio.")
+    return ResultWarning(
+        "quick-profile", sentence, "Measure with --profile default before believing a ratio."
+    )
 
 
-def _few_rounds(record: Record) -> Doubt | None:
+def _few_rounds(record: Record) -> ResultWarning | None:
     rounds = len(record.rounds)
     if record.profile == "quick" or not 0 < rounds < ENOUGH_ROUNDS:
         return None
     sentence = f"{name_of(record)} rests on {rounds} rounds: below {ENOUGH_ROUNDS}, intervals say too much."
-    return Doubt("few-rounds", sentence, _more_rounds(record))
+    return ResultWarning("few-rounds", sentence, _more_rounds(record))
 
 
 def _more_rounds(record: Record) -> str:
@@ -73,14 +77,14 @@ def _more_rounds(record: Record) -> str:
     return f"Measure at least {ENOUGH_ROUNDS} rounds (--rounds)."
 
 
-def _spread(record: Record) -> Doubt | None:
+def _spread(record: Record) -> ResultWarning | None:
     if unusable(record.rounds):
         return None
     spread = robust_spread([item.wall_ns / item.requests for item in record.rounds])
     if spread < WIDE_SPREAD:
         return None
     sentence = f"{name_of(record)}: its time per request spreads by {100 * spread:.0f} % over rounds."
-    return Doubt("spread", sentence, _steadier(record))
+    return ResultWarning("spread", sentence, _steadier(record))
 
 
 def _steadier(record: Record) -> str:
@@ -98,7 +102,7 @@ def _steadier(record: Record) -> str:
     return words[0].upper() + words[1:]
 
 
-def _threads(record: Record) -> Doubt | None:
+def _threads(record: Record) -> ResultWarning | None:
     if record.placement is None:
         return None
     effective, asked = record.placement.effective, record.placement.threads_requested
@@ -109,20 +113,20 @@ def _threads(record: Record) -> Doubt | None:
         f"{name_of(record)} was asked to use {asked} threads, and its engine reports {each * instances}."
     )
     step = "Compare it only with systems on as many; `bench doctor` shows which CPUs may be used."
-    return Doubt("threads", sentence, step)
+    return ResultWarning("threads", sentence, step)
 
 
-def _large_harness_share(record: Record) -> Doubt | None:
+def _large_harness_share(record: Record) -> ResultWarning | None:
     share = harness_share(record)
     if share is None or share <= LARGE_SHARE or is_null(record):
         return None
     sentence = f"{name_of(record)}: the timed loop itself takes {100 * share:.0f} % of its time per request."
     many = "; the offline scenario asks many requests in one call"
     step = f"Its speed-up is understated{many if record.cell.scenario == 'single-stream' else ''}."
-    return Doubt("harness-share", sentence, step)
+    return ResultWarning("harness-share", sentence, step)
 
 
-def _percentiles(record: Record) -> Doubt | None:
+def _percentiles(record: Record) -> ResultWarning | None:
     shown = {name: record.latency[name] for name in SHOWN_PERCENTILES if name in record.latency}
     short = [f"{name} needs {facts.needed}" for name, facts in shown.items() if facts.value_ns is None]
     if not short:
@@ -130,10 +134,10 @@ def _percentiles(record: Record) -> Doubt | None:
     have = min(facts.have for facts in shown.values())
     asked = "batches" if record.cell.scenario == "batch" else "requests"
     sentence = f"{run_of(record)} asked {have} distinct {asked}, too few: {', '.join(short)}."
-    return Doubt("percentile", sentence, more_requests(record))
+    return ResultWarning("percentile", sentence, more_requests(record))
 
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (
+RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
     _unfinished_cell,
     _null_system,
     _quick_profile,

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.analysis.diagnostics.base import Doubt, name_of
+from harness.analysis.diagnostics.base import ResultWarning, name_of
 from harness.records.record import OfferedLoad, Record
 
 LATE_SHARE = 0.05
 """Share of the median latency that the harness itself may add by waking up late."""
 
 
-def _unsteady(record: Record) -> Doubt | None:
+def _unsteady(record: Record) -> ResultWarning | None:
     if record.start is None or record.start.steady is not False:
         return None
     asked = record.start.warmup_requests
     sentence = f"{name_of(record)}: after {asked} requests of warm-up its times had still not settled."
     step = "Stop other work on the machine and measure again"
     more = "; --profile default warms up for longer." if record.profile == "quick" else "."
-    return Doubt("unsteady", sentence, f"{step}{more}")
+    return ResultWarning("unsteady", sentence, f"{step}{more}")
 
 
-def _overloaded(record: Record) -> Doubt | None:
+def _overloaded(record: Record) -> ResultWarning | None:
     load = record.load
     if load is None or not load.overloaded:
         return None
@@ -31,10 +31,10 @@ def _overloaded(record: Record) -> Doubt | None:
         step = f"Offer it {load.highest_rate:.3g} a second or less (--rate)."
     else:
         step = f"Lower --rate below {load.achieved:.2g}, or let --slo p99=... find what it can bear."
-    return Doubt("overloaded", sentence, step)
+    return ResultWarning("overloaded", sentence, step)
 
 
-def _promise(record: Record) -> Doubt | None:
+def _promise(record: Record) -> ResultWarning | None:
     load = record.load
     if load is None or not load.trials:
         return None
@@ -43,11 +43,11 @@ def _promise(record: Record) -> Doubt | None:
         sentence = (
             f"{name_of(record)}: it does not keep {load.promise} even at {least:.3g} requests a second."
         )
-        return Doubt("promise-broken", sentence, "Promise a longer time, or serve a faster variant.")
+        return ResultWarning("promise-broken", sentence, "Promise a longer time, or serve a faster variant.")
     return _few_in_trials(record, load)
 
 
-def _few_in_trials(record: Record, load: OfferedLoad) -> Doubt | None:
+def _few_in_trials(record: Record, load: OfferedLoad) -> ResultWarning | None:
     needed, have = load.trials[0].needed, load.trials[0].have
     if have >= needed:
         return None
@@ -55,10 +55,12 @@ def _few_in_trials(record: Record, load: OfferedLoad) -> Doubt | None:
         f"Run {record.run}: {load.promise} was judged over {have} distinct requests, and such a percentile "
         f"needs {needed}: the highest rates are indications."
     )
-    return Doubt("promise-few-requests", sentence, f"Time at least {needed} examples: --limit {needed}.")
+    return ResultWarning(
+        "promise-few-requests", sentence, f"Time at least {needed} examples: --limit {needed}."
+    )
 
 
-def _late(record: Record) -> Doubt | None:
+def _late(record: Record) -> ResultWarning | None:
     late = sorted(item.late_ns for item in record.rounds if item.late_ns is not None)
     median = record.latency["p50"].value_ns if "p50" in record.latency else None
     if not late or not median or late[len(late) // 2] <= LATE_SHARE * median:
@@ -66,10 +68,10 @@ def _late(record: Record) -> Doubt | None:
     share = 100 * late[len(late) // 2] / median
     sentence = f"{name_of(record)}: {share:.0f} % of its median latency is the harness waking up late."
     step = "Stop other work on the machine, and measure again; single-stream shows its latency alone."
-    return Doubt("late-wake-up", sentence, step)
+    return ResultWarning("late-wake-up", sentence, step)
 
 
-def _unstable(record: Record) -> Doubt | None:
+def _unstable(record: Record) -> ResultWarning | None:
     quality = record.quality
     if quality is None or not quality.unstable:
         return None
@@ -78,10 +80,10 @@ def _unstable(record: Record) -> Doubt | None:
         "they were timed again."
     )
     step = "Look for chance in it (dropout, sampling, a race of threads) before you quote its quality."
-    return Doubt("unstable-answers", sentence, step)
+    return ResultWarning("unstable-answers", sentence, step)
 
 
-def _by_scenario(record: Record, others: Sequence[Record]) -> Doubt | None:
+def _by_scenario(record: Record, others: Sequence[Record]) -> ResultWarning | None:
     """Compare with the first record of the same system over the same examples, asked otherwise."""
     first = next((other for other in others if _same_system(record, other)), record)
     if record.quality is None or first.quality is None or record.quality.timed_sha256 is None:
@@ -96,7 +98,7 @@ def _by_scenario(record: Record, others: Sequence[Record]) -> Doubt | None:
     step = (
         "Quote quality and speed of one way of asking together; scales fixed beforehand keep answers equal."
     )
-    return Doubt("scenario-answers", sentence, step)
+    return ResultWarning("scenario-answers", sentence, step)
 
 
 def _same_system(record: Record, other: Record) -> bool:
@@ -117,7 +119,13 @@ def _way(record: Record) -> str:
     return f"{cell.scenario} of {cell.batch}" if cell.batch > 1 else cell.scenario
 
 
-RULES: tuple[Callable[[Record], Doubt | None], ...] = (_unsteady, _overloaded, _promise, _late, _unstable)
+RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
+    _unsteady,
+    _overloaded,
+    _promise,
+    _late,
+    _unstable,
+)
 
-RUN_RULES: tuple[Callable[[Record, Sequence[Record]], Doubt | None], ...] = (_by_scenario,)
+RUN_RULES: tuple[Callable[[Record, Sequence[Record]], ResultWarning | None], ...] = (_by_scenario,)
 """Rules that look at all records at hand: other groups of the run ask the same systems in other ways."""

@@ -12,17 +12,17 @@ from typing import Literal
 
 from harness.analysis.comparison import (
     CellKey,
-    Contrast,
     Difference,
-    Missing,
-    Raw,
+    MissingChange,
+    QuantityChange,
+    SampleAccess,
     contrast,
     differences,
     in_family,
     key_of,
     refused,
 )
-from harness.analysis.gate.rules import MODELLED, Rule
+from harness.analysis.gate.rules import MODELLED, GateRule
 from harness.analysis.statistics.ratios import FAMILY_LEVEL
 from harness.records.record import Record
 
@@ -38,7 +38,7 @@ ALL_OF = {"host": "environment", "software": "software"}
 
 
 @dataclass(frozen=True, slots=True)
-class Allowed:
+class AllowedDifferences:
     """What may differ from the reference, by name; `host` and `software` stand for all of their kind."""
 
     names: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class GatedCell:
     """One cell at the gate: the reference, what is held against it, and the reference measured again.
 
     `again` is None where it was not. `noise` is that of earlier null tests, in percent by quantity. `strict`
@@ -65,24 +65,24 @@ class Pairing:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class RuleCheck:
     """One rule on one cell: what was found, the limit it was held to, how that went, and what to do next."""
 
     cell: CellKey | None
-    rule: Rule | None
+    rule: GateRule | None
     status: Status
     reason: str
     next_step: str = ""
-    found: Contrast | None = None
+    found: QuantityChange | None = None
     limit: float | None = None
     noise: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class GateOutcome:
     """All checks; `told` is what else differs, allowed or not to be forbidden."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[RuleCheck, ...]
     told: tuple[Difference, ...] = ()
 
     @property
@@ -108,36 +108,38 @@ class Outcome:
         return self.status == "too noisy" and not of_quality
 
 
-def gate(
-    pairings: Sequence[Pairing],
-    rules: Sequence[Rule],
+def check_gate(
+    pairings: Sequence[GatedCell],
+    rules: Sequence[GateRule],
     *,
-    allowed: Allowed | None = None,
-    raw: Raw | None = None,
+    allowed: AllowedDifferences | None = None,
+    raw: SampleAccess | None = None,
     absent: Iterable[tuple[CellKey, str]] = (),
-) -> Outcome:
+) -> GateOutcome:
     """Hold every rule over every cell; `absent` are cells that should be there and are not, and why."""
-    checks = [Check(key, None, "could not measure", why, _MEASURE_AGAIN) for key, why in absent]
+    checks = [RuleCheck(key, None, "could not measure", why, _MEASURE_AGAIN) for key, why in absent]
     told: dict[str, Difference] = {}
-    changes: list[tuple[Pairing, Rule, Contrast]] = []
+    changes: list[tuple[GatedCell, GateRule, QuantityChange]] = []
     for pairing in pairings:
-        forbidden = _forbidden(pairing, allowed or Allowed(), told)
+        forbidden = _forbidden(pairing, allowed or AllowedDifferences(), told)
         checks += forbidden
         if not forbidden:
-            changes += _changes(pairing, rules, raw or Raw(), checks)
+            changes += _changes(pairing, rules, raw or SampleAccess(), checks)
     corrected = in_family([found for *_, found in changes])
     checks += [
-        _judged(pairing, rule, found, raw or Raw())
+        _judged(pairing, rule, found, raw or SampleAccess())
         for (pairing, rule, _), found in zip(changes, corrected, strict=True)
     ]
     checks += _unheld(rules, checks, pairings)
-    return Outcome(tuple(checks), tuple(told.values()))
+    return GateOutcome(tuple(checks), tuple(told.values()))
 
 
 _MEASURE_AGAIN = "Measure it, or take it out of the reference."
 
 
-def _forbidden(pairing: Pairing, allowed: Allowed, told: dict[str, Difference]) -> list[Check]:
+def _forbidden(
+    pairing: GatedCell, allowed: AllowedDifferences, told: dict[str, Difference]
+) -> list[RuleCheck]:
     """Return why nothing of a cell can be held, one check a reason; note what differs besides."""
     before, after = pairing.before, pairing.after
     key = key_of(after)
@@ -146,14 +148,14 @@ def _forbidden(pairing: Pairing, allowed: Allowed, told: dict[str, Difference]) 
             why = record.failure.message if record.failure else "rounds are missing"
             reason = f"{record.cell.variant} of {record.run} is {record.status}: {why}"
             step = (record.failure.remedy if record.failure else None) or "Run it alone: `bench run --debug`."
-            return [Check(key, None, "could not measure", reason, step)]
+            return [RuleCheck(key, None, "could not measure", reason, step)]
     if refusal := refused(before, after):
         step = "Measure both alike, or pin a new reference (`bench gate --pin RUN`)."
-        return [Check(key, None, "could not measure", str(refusal), step)]
+        return [RuleCheck(key, None, "could not measure", str(refusal), step)]
     found = differences(before, after)
     told.update({str(each): each for each in found})
     return [
-        Check(key, None, "could not measure", f"the {each.kind} changed: {each}", _allow(each))
+        RuleCheck(key, None, "could not measure", f"the {each.kind} changed: {each}", _allow(each))
         for each in found
         if each.kind in pairing.strict and not allowed.holds(each)
     ]
@@ -167,8 +169,8 @@ def _allow(found: Difference) -> str:
 
 
 def _changes(
-    pairing: Pairing, rules: Sequence[Rule], raw: Raw, checks: list[Check]
-) -> list[tuple[Pairing, Rule, Contrast]]:
+    pairing: GatedCell, rules: Sequence[GateRule], raw: SampleAccess, checks: list[RuleCheck]
+) -> list[tuple[GatedCell, GateRule, QuantityChange]]:
     """Return the changes that rules are held over; what could not be measured goes to the checks."""
     changes = []
     for rule in rules:
@@ -176,21 +178,21 @@ def _changes(
             continue
         found = contrast(rule.quantity.name, pairing.before, pairing.after, raw=raw)
         reason = _unusable(rule, found, pairing.after)
-        if reason or isinstance(found, Missing):
+        if reason or isinstance(found, MissingChange):
             checks.append(_not_measured(rule, found, reason or "", pairing))
         else:
             changes.append((pairing, rule, found))
     return changes
 
 
-def _is_foreign(rule: Rule, pairing: Pairing) -> bool:
+def _is_foreign(rule: GateRule, pairing: GatedCell) -> bool:
     """Say whether a rule is about something that this cell's scenario does not have at all."""
     is_latency = rule.quantity.name.startswith("latency")
     return is_latency and not pairing.before.latency and not pairing.after.latency
 
 
-def _unusable(rule: Rule, found: Contrast | Missing, record: Record) -> str | None:
-    if isinstance(found, Missing):
+def _unusable(rule: GateRule, found: QuantityChange | MissingChange, record: Record) -> str | None:
+    if isinstance(found, MissingChange):
         return found.reason
     if any(number != number for number in found.worse):  # noqa: PLR0124 -- a NaN is not itself
         return "the change is not a number"
@@ -201,24 +203,26 @@ def _unusable(rule: Rule, found: Contrast | Missing, record: Record) -> str | No
     return None
 
 
-def _not_measured(rule: Rule, found: Contrast | Missing, reason: str, pairing: Pairing) -> Check:
+def _not_measured(
+    rule: GateRule, found: QuantityChange | MissingChange, reason: str, pairing: GatedCell
+) -> RuleCheck:
     step = "Leave the rule out where this cannot be measured."
-    if isinstance(found, Contrast) and found.grade == MODELLED:
+    if isinstance(found, QuantityChange) and found.grade == MODELLED:
         step = "Measure where a meter can be read (`bench doctor`), or say `allow: modelled` in the rule."
     elif rule.metric:
         step = "Write `quality` for the first metric of whatever task."
     elif " needs " in reason:
         step = "Time more examples: raise --limit."
-    shown = found if isinstance(found, Contrast) else None
-    return Check(key_of(pairing.after), rule, "could not measure", reason, step, found=shown)
+    shown = found if isinstance(found, QuantityChange) else None
+    return RuleCheck(key_of(pairing.after), rule, "could not measure", reason, step, found=shown)
 
 
-def _judged(pairing: Pairing, rule: Rule, found: Contrast, raw: Raw) -> Check:
+def _judged(pairing: GatedCell, rule: GateRule, found: QuantityChange, raw: SampleAccess) -> RuleCheck:
     """Hold one rule over one change: the interval, how likely it is by chance, the limit, and the noise."""
     noise = _noise(pairing, rule, raw)
     limit = max(found.tolerance, noise or 0.0) if rule.limit is None else rule.limit
     status = _status(found, limit, noise or 0.0, learnt=rule.limit is None and noise is not None)
-    check = Check(key_of(pairing.after), rule, status, "", found=found, limit=limit, noise=noise)
+    check = RuleCheck(key_of(pairing.after), rule, status, "", found=found, limit=limit, noise=noise)
     if status == "holds" and rule.limit is None and limit > max(MOST_LEARNT, found.tolerance):
         reason = f"{found.quantity.heading} of the reference differs from itself by up to {noise:.1f} %"
         return replace(check, status="too noisy", reason=reason, next_step=_QUIETER)
@@ -235,18 +239,18 @@ _STEPS: dict[Status, str] = {
 }
 
 
-def _noise(pairing: Pairing, rule: Rule, raw: Raw) -> float | None:
+def _noise(pairing: GatedCell, rule: GateRule, raw: SampleAccess) -> float | None:
     """Return how far the reference differs from itself: measured again, or in earlier null tests."""
     known = pairing.noise.get(rule.quantity.name)
     if pairing.again is None or pairing.again.status != "complete":
         return known
     null = contrast(rule.quantity.name, pairing.before, pairing.again, raw=raw)
-    if isinstance(null, Missing):
+    if isinstance(null, MissingChange):
         return known
     return max(*map(abs, null.worse), known or 0.0)
 
 
-def _status(found: Contrast, limit: float, noise: float, *, learnt: bool) -> Status:
+def _status(found: QuantityChange, limit: float, noise: float, *, learnt: bool) -> Status:
     """Judge one change; within a limit that is `learnt` from noise, it is no worse than the noise."""
     value, low, high = found.worse
     # both answered the same examples: the interval of a quality is about other examples
@@ -258,7 +262,7 @@ def _status(found: Contrast, limit: float, noise: float, *, learnt: bool) -> Sta
     return "holds" if high <= limit or low > 0 or high < 0 else "too noisy"
 
 
-def _reason(status: Status, found: Contrast, limit: float) -> str:
+def _reason(status: Status, found: QuantityChange, limit: float) -> str:
     value, low, high = found.worse
     unit = "%" if found.quantity.change_unit == "%" else "points"
     exact = low == value == high
@@ -269,12 +273,14 @@ def _reason(status: Status, found: Contrast, limit: float) -> str:
     return f"{found.quantity.heading} is {side}{within}; the limit is {limit:.3g} {unit}{doubt}"
 
 
-def _unheld(rules: Sequence[Rule], checks: Sequence[Check], pairings: Sequence[Pairing]) -> list[Check]:
+def _unheld(
+    rules: Sequence[GateRule], checks: Sequence[RuleCheck], pairings: Sequence[GatedCell]
+) -> list[RuleCheck]:
     """Return a check for each rule that was held over no cell at all: it was not measured."""
     if not pairings and not checks:
-        return [Check(None, None, "could not measure", "there is nothing to compare", _MEASURE_AGAIN)]
+        return [RuleCheck(None, None, "could not measure", "there is nothing to compare", _MEASURE_AGAIN)]
     if any(check.rule is None for check in checks):
         return []
     held = {check.rule for check in checks}
     reason, step = "no cell has this quantity", "Add the scenario that has it, or leave the rule out."
-    return [Check(None, rule, "could not measure", reason, step) for rule in rules if rule not in held]
+    return [RuleCheck(None, rule, "could not measure", reason, step) for rule in rules if rule not in held]

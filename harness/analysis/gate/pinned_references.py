@@ -15,16 +15,16 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from harness.analysis.comparison import QUANTITIES, CellKey, Contrast, Raw, contrast, key_of
+from harness.analysis.comparison import QUANTITIES, CellKey, QuantityChange, SampleAccess, contrast, key_of
 from harness.analysis.comparison.quantities import Samples
-from harness.analysis.gate.gate import Pairing
+from harness.analysis.gate.gate import GatedCell
 from harness.common.errors import DataError, StoreError, UsageError
-from harness.records.record import Facts, Record
-from harness.records.side import HEAD, plain, side_name
-from harness.records.store import unpacked
+from harness.records.record import FrozenModel, Record
+from harness.records.side import HEAD, side_of, without_side
+from harness.records.store import unpack_samples
 
 
-class Pin(Facts):
+class Pin(FrozenModel):
     """The records of one run, and by cell and quantity how far the same thing differed from itself in it."""
 
     version: Literal[1] = 1
@@ -38,13 +38,13 @@ class Pin(Facts):
         payload = base64.b64decode(self.samples.get(record.cell.id, ""))
         if record.samples is None or hashlib.sha256(payload).hexdigest() != record.samples.sha256:
             return None
-        return unpacked(payload)
+        return unpack_samples(payload)
 
 
-def make_pin(records: Sequence[Record], raw: Raw, payload: Callable[[Record], bytes | None]) -> Pin:
+def make_pin(records: Sequence[Record], raw: SampleAccess, payload: Callable[[Record], bytes | None]) -> Pin:
     """Return the pin of a run; UsageError if a cell of it is not complete, so that it could hold nothing."""
     known = list(records)
-    kept = [record for record in known if side_name(record.cell.variant) in ("", HEAD)]
+    kept = [record for record in known if side_of(record.cell.variant) in ("", HEAD)]
     for record in kept:
         if record.status != "complete":
             raise UsageError(
@@ -61,18 +61,20 @@ def make_pin(records: Sequence[Record], raw: Raw, payload: Callable[[Record], by
     return Pin(run=kept[0].run, noise=noise_of(known, raw), records=records, samples=samples)
 
 
-def noise_of(records: Sequence[Record], raw: Raw) -> dict[str, dict[str, float]]:
+def noise_of(records: Sequence[Record], raw: SampleAccess) -> dict[str, dict[str, float]]:
     """Return how far cells of a run that are the same thing differ: base and base again, or a null test."""
     alike: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        if side_name(record.cell.variant) != HEAD and record.status == "complete":
-            alike.setdefault((record.cell.group, plain(record.cell.variant)), []).append(record)
+        if side_of(record.cell.variant) != HEAD and record.status == "complete":
+            alike.setdefault((record.cell.group, without_side(record.cell.variant)), []).append(record)
     noise: dict[str, dict[str, float]] = {}
     for twins in alike.values():
         if len(twins) > 1:
             found = (contrast(name, twins[0], twins[1], raw=raw) for name in QUANTITIES)
             noise[_words(key_of(twins[0]))] = {
-                each.quantity.name: max(map(abs, each.worse)) for each in found if isinstance(each, Contrast)
+                each.quantity.name: max(map(abs, each.worse))
+                for each in found
+                if isinstance(each, QuantityChange)
             }
     return noise
 
@@ -112,11 +114,11 @@ def pin_for(records: Sequence[Record], pins: Sequence[Pin]) -> Pin:
     return (own or sharing)[0]
 
 
-def pairings(records: Sequence[Record], pin: Pin) -> tuple[list[Pairing], list[tuple[CellKey, str]]]:
+def pairings(records: Sequence[Record], pin: Pin) -> tuple[list[GatedCell], list[tuple[CellKey, str]]]:
     """Return each pinned record with the one that is held against it, and the cells that the run lacks."""
     measured = {key_of(record): record for record in records}
     found = [
-        Pairing(record, measured[key_of(record)], noise=_noise(pin.noise, record))
+        GatedCell(record, measured[key_of(record)], noise=_noise(pin.noise, record))
         for record in pin.records
         if key_of(record) in measured
     ]
@@ -130,11 +132,11 @@ def pairings(records: Sequence[Record], pin: Pin) -> tuple[list[Pairing], list[t
 
 def _noise(noise: Mapping[str, Mapping[str, float]], record: Record) -> Mapping[str, float]:
     key = key_of(record)
-    return noise.get(_words(key._replace(variant=plain(key.variant))), {})
+    return noise.get(_words(key._replace(variant=without_side(key.variant))), {})
 
 
 def _words(key: CellKey) -> str:
-    return str(key._replace(variant=plain(key.variant)))
+    return str(key._replace(variant=without_side(key.variant)))
 
 
 def _read(path: Path) -> Pin:

@@ -32,7 +32,7 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class GateRule:
     """How much worse a quantity may become: `limit` in percent, or in points of a quality; None is learnt.
 
     `metric` is what the quality must be scored by, empty for whatever the task's first metric is. `modelled`
@@ -66,7 +66,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 """The rules where none are given. Energy is not among them: most machines cannot measure it."""
 
 
-def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[Rule, ...]:
+def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[GateRule, ...]:
     """Return the rules of a file, or of `default` where it is there, or else the default ones.
 
     UsageError for a file that cannot be read, holds no rules though it was named, or holds a wrong one.
@@ -83,7 +83,7 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[R
     return parse_rules(words[SECTION], (path or default).name)
 
 
-def parse_rules(words: Any, where: str) -> tuple[Rule, ...]:  # noqa: ANN401 -- a YAML value
+def parse_rules(words: Any, where: str) -> tuple[GateRule, ...]:  # noqa: ANN401 -- a YAML value
     """Return the rules of a mapping from quantity to what is asked of it."""
     if not isinstance(words, Mapping) or not words:
         raise UsageError(
@@ -94,7 +94,7 @@ def parse_rules(words: Any, where: str) -> tuple[Rule, ...]:  # noqa: ANN401 -- 
     return tuple(_rule(str(name), asked or {}, where) for name, asked in words.items())
 
 
-def _rule(name: str, asked: Any, where: str) -> Rule:  # noqa: ANN401 -- a YAML value
+def _rule(name: str, asked: Any, where: str) -> GateRule:  # noqa: ANN401 -- a YAML value
     known = {**QUANTITIES, ACCURACY: QUANTITIES["quality"]}
     place = f"{where}: {SECTION}.{name}"
     if name not in known:
@@ -109,7 +109,9 @@ def _rule(name: str, asked: Any, where: str) -> Rule:  # noqa: ANN401 -- a YAML 
             raise UsageError(wrong.message, where=place, remedy=wrong.remedy)
     quantity = known[name]
     limit = _limit(asked.get("max-degradation"), quantity, place)
-    return Rule(name, quantity, limit, name if name == ACCURACY else "", _modelled(asked, quantity, place))
+    return GateRule(
+        name, quantity, limit, name if name == ACCURACY else "", _modelled(asked, quantity, place)
+    )
 
 
 def _limit(asked: Any, quantity: Quantity, where: str) -> float | None:  # noqa: ANN401 -- a YAML value

@@ -7,7 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from harness.records.record import Spent
+from harness.records.record import AdaptiveCost
 from harness.systems.interface import Predictions
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
@@ -16,7 +16,7 @@ _MOST_VALUES = 24
 """More different values than these are counted by nobody: tokens, not layers."""
 
 
-def costs_of(predictions: Sequence[Predictions], requests: int) -> dict[str, list[float]]:
+def adaptive_costs(predictions: Sequence[Predictions], requests: int) -> dict[str, list[float]]:
     """Return by name what each of the first `requests` requests cost, where every call says so."""
     if not predictions:
         return {}
@@ -32,9 +32,9 @@ def costs_of(predictions: Sequence[Predictions], requests: int) -> dict[str, lis
     }
 
 
-def spent_of(
+def adaptive_cost_of(
     task: Task, examples: Sequence[Example], costs: Mapping[int, float], answers: Mapping[int, str] | None
-) -> Spent:
+) -> AdaptiveCost:
     """Return what timed examples cost; `answers` by example, or None where there is no quality.
 
     Quality by value is the primary metric over the labelled examples that were answered at that value.
@@ -53,7 +53,7 @@ def spent_of(
             is not None
         }
     )
-    return Spent(
+    return AdaptiveCost(
         mean=math.fsum(costs.values()) / len(costs),
         histogram={f"{value:g}": len(part) for value, part in few.items()},
         quality=quality,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from harness.analysis.statistics.binomial import quantile, wilson_interval
 from harness.analysis.statistics.bootstrap import bootstrap_interval, intervals_of, medians_of
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import Grade, Reading, Scope, Sum, total, whole
+from harness.records.reading import Grade, Reading, Scope, SumReadings, sum_readings, sum_with_processor
 
 if TYPE_CHECKING:
     from harness.records.record import Round
@@ -55,7 +55,7 @@ class PercentileFacts(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
+class EnergyEstimate:
     """Energy per request in microjoules, and what kind of joules they are."""
 
     microjoules: Estimate
@@ -65,7 +65,7 @@ class Energy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Windows:
+class EnergyWindows:
     """Energy per request and its uncertainty, one value per round, both in microjoules: float64 [rounds]."""
 
     microjoules: Floats
@@ -113,10 +113,12 @@ def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     return median_over_rounds(1e9 / _times(rounds), [item.launch for item in rounds])
 
 
-def energy_per_request(rounds: Sequence["Round"], added: Sum = total) -> Energy | Unavailable:
+def energy_per_request(
+    rounds: Sequence["Round"], added: SumReadings = sum_readings
+) -> EnergyEstimate | Unavailable:
     """Return energy per request: the median over rounds, its interval widened by the meter's resolution.
 
-    `added` says of which zones: the table's, or `whole`, a board's and its processor's.
+    `added` says of which zones: the table's, or `sum_with_processor`, a board's and its processor's.
     The median grows with each of its samples; so its bounds are those of rounds that are all too high, and
     all too low, by their resolution.
     """
@@ -126,14 +128,14 @@ def energy_per_request(rounds: Sequence["Round"], added: Sum = total) -> Energy 
     return energies_of([(windows, [item.launch for item in rounds])])[0]
 
 
-def energies_of(many: Sequence[tuple[Windows, Sequence[int]]]) -> list[Energy]:
+def energies_of(many: Sequence[tuple[EnergyWindows, Sequence[int]]]) -> list[EnergyEstimate]:
     """Return energy per request of each (windows, launches), in their order."""
     middles, leasts, mosts = (
         medians_over_rounds([(read(windows), launches) for windows, launches in many])
         for read in (_as_read, _at_least, _at_most)
     )
     return [
-        Energy(_widened(*ends), windows.grade, windows.scope, windows.source)
+        EnergyEstimate(_widened(*ends), windows.grade, windows.scope, windows.source)
         for (windows, _), *ends in zip(many, middles, leasts, mosts, strict=True)
     ]
 
@@ -143,27 +145,29 @@ def _widened(middle: Estimate, least: Estimate, most: Estimate) -> Estimate:
     return Estimate(middle.value, least.low, most.high, CONFIDENCE, method, middle.count)
 
 
-def _as_read(windows: Windows) -> Floats:
+def _as_read(windows: EnergyWindows) -> Floats:
     return windows.microjoules
 
 
-def _at_least(windows: Windows) -> Floats:
+def _at_least(windows: EnergyWindows) -> Floats:
     least: Floats = np.maximum(windows.microjoules - windows.resolution_uj, 0.0)
     return least
 
 
-def _at_most(windows: Windows) -> Floats:
+def _at_most(windows: EnergyWindows) -> Floats:
     return windows.microjoules + windows.resolution_uj
 
 
-def whole_energy(rounds: Sequence["Round"]) -> Energy | Unavailable | None:
+def whole_energy(rounds: Sequence["Round"]) -> EnergyEstimate | Unavailable | None:
     """Return energy per request of boards and the processor beside them; None where not both were read."""
-    if not any(whole(item.readings) for item in rounds):
+    if not any(sum_with_processor(item.readings) for item in rounds):
         return None
-    return energy_per_request(rounds, whole)
+    return energy_per_request(rounds, sum_with_processor)
 
 
-def energy_windows(rounds: Sequence["Round"], added: Sum = total) -> Windows | Unavailable:
+def energy_windows(
+    rounds: Sequence["Round"], added: SumReadings = sum_readings
+) -> EnergyWindows | Unavailable:
     """Return energy per request of every round, or why there is none.
 
     One round without energy makes all unavailable: rounds are not to be chosen by whether the meter worked.
@@ -178,7 +182,7 @@ def energy_windows(rounds: Sequence["Round"], added: Sum = total) -> Windows | U
     if len(kinds) > 1:
         return Unavailable("the rounds were read by different meters or at different grades")
     requests = [item.requests for item in rounds]
-    return Windows(
+    return EnergyWindows(
         np.array([(each.microjoules or 0) / count for each, count in zip(known, requests, strict=True)]),
         np.array([each.resolution_uj / count for each, count in zip(known, requests, strict=True)]),
         *kinds.pop(),
@@ -317,8 +321,8 @@ def _of_examples(name: str, value: float, drawn: Sequence[float], count: int, ov
     return Estimate(value, min(low, value), max(high, value), CONFIDENCE, method, count)
 
 
-def _window_total(item: "Round", added: Sum) -> Reading | Unavailable:
-    if added is total and len(item.readings) == 1 and item.readings[0].grade != "unavailable":
+def _window_total(item: "Round", added: SumReadings) -> Reading | Unavailable:
+    if added is sum_readings and len(item.readings) == 1 and item.readings[0].grade != "unavailable":
         return item.readings[0]  # a total of one is that one, and most windows have one
     try:
         reading = added(item.readings)

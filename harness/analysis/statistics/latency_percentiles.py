@@ -15,14 +15,14 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TimedPass:
     """The examples of one pass by index, in order, and the nanoseconds of all calls of all passes."""
 
     examples: Sequence[int]
     call_ns: Sequence[int]
 
 
-def percentiles(scenario: str, batch: int, windows: Iterable[Window]) -> dict[str, PercentileFacts]:
+def percentiles(scenario: str, batch: int, windows: Iterable[TimedPass]) -> dict[str, PercentileFacts]:
     """Return the percentiles by name (`p50`, ...); empty where a call's time is no latency.
 
     Repeats of an example, or of the same batch, are no further requests to count.
@@ -37,7 +37,7 @@ def percentiles(scenario: str, batch: int, windows: Iterable[Window]) -> dict[st
     return {f"p{p}": percentile(samples, p, distinct=len(distinct)) for p in PERCENTILES}
 
 
-def whole_calls(window: Window, size: int) -> list[int]:
+def whole_calls(window: TimedPass, size: int) -> list[int]:
     """Return the nanoseconds of the calls of `size` requests; a smaller one that ends a pass is left out."""
     calls, whole = -(-len(window.examples) // size), len(window.examples) // size
     return [ns for at, ns in enumerate(window.call_ns) if at % calls < whole]
@@ -54,5 +54,5 @@ def call_medians(scenario: str, passes: int, call_ns: Sequence[int]) -> tuple[in
     return tuple(round(median(call_ns[at::calls])) for at in range(calls))
 
 
-def _calls(window: Window, size: int) -> list[Sequence[int]]:
+def _calls(window: TimedPass, size: int) -> list[Sequence[int]]:
     return [window.examples[start : start + size] for start in range(0, len(window.examples), size)]

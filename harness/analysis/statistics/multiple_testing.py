@@ -27,10 +27,10 @@ def verdicts(
     ratios: Sequence[Ratio], *, family_level: float = FAMILY_LEVEL, tolerance: float = TOLERANCE
 ) -> list[Judgement]:
     """Return a judgement for each ratio, all of them one family held at `family_level`, in their order."""
-    return [judge(each, tolerance=tolerance, level=family_level) for each in in_family(ratios)]
+    return [judge(each, tolerance=tolerance, level=family_level) for each in holm_corrected(ratios)]
 
 
-def in_family(ratios: Iterable[Ratio]) -> list[Ratio]:
+def holm_corrected(ratios: Iterable[Ratio]) -> list[Ratio]:
     """Return the ratios with their p-values corrected for one another, in their order.
 
     Correct once, where the whole report is known: what is of a family already would be corrected twice.
@@ -103,7 +103,7 @@ def _what_would_tell(ratio: Ratio) -> str:
     return f"about {rounds} rounds would tell" if rounds else "measure on a quieter machine"
 
 
-def by_requests(ratio: Ratio) -> str | None:
+def typical_request_note(ratio: Ratio) -> str | None:
     """Return a sentence on a verdict that the ratio's own interval would not give, or None."""
     if ratio.typical is None or judge(ratio).verdict == judge(replace(ratio, typical=None)).verdict:
         return None

@@ -11,12 +11,12 @@ from functools import cached_property
 from operator import attrgetter
 
 from harness.analysis.statistics.estimates import MINIMUM_ROUNDS
-from harness.analysis.statistics.round_series import FIELDS, Field, Visits
+from harness.analysis.statistics.round_series import FIELDS, Field, RoundSeries
 from harness.records.record import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class NotComparable:
     """No ratio: `field` names what differs or lacks, `reason` is a clause that continues "because ..."."""
 
     reason: str
@@ -28,11 +28,11 @@ class Refused:
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class ComparedPair:
     """A system and the reference it is held against."""
 
-    system: Visits
-    reference: Visits
+    system: RoundSeries
+    reference: RoundSeries
 
     @property
     def over(self) -> str:
@@ -40,11 +40,11 @@ class Pair:
         return self.reference.record.cell.variant
 
     @cached_property
-    def shared(self) -> tuple[Visits, Visits] | Refused:
+    def shared(self) -> tuple[RoundSeries, RoundSeries] | NotComparable:
         """The rounds that both have, in order of launch and index, or why they cannot be paired."""
         for one in (self.system, self.reference):
             if one.record.status == "failed":
-                return Refused(f"{one.record.cell.variant} failed", "status")
+                return NotComparable(f"{one.record.cell.variant} failed", "status")
         if self.system.settings != self.reference.settings and (
             found := mismatch(self.system.record, self.reference.record)
         ):
@@ -55,12 +55,12 @@ class Pair:
         return _unpaired(mine, theirs) or (mine, theirs)
 
 
-def pair_of(system: Record, reference: Record) -> Pair:
+def pair_of(system: Record, reference: Record) -> ComparedPair:
     """Return a pair of two records with all their rounds."""
-    return Pair(Visits(system, system.rounds), Visits(reference, reference.rounds))
+    return ComparedPair(RoundSeries(system, system.rounds), RoundSeries(reference, reference.rounds))
 
 
-def mismatch(system: Record, reference: Record) -> Refused | None:
+def mismatch(system: Record, reference: Record) -> NotComparable | None:
     """Return the first thing that forbids a ratio of these two, or None.
 
     Threads may differ where instances do, as far as both ran on the same cpus: that is what the variant
@@ -72,11 +72,11 @@ def mismatch(system: Record, reference: Record) -> Refused | None:
         return _differs("cpus", _cpus(system), _cpus(reference))
     mine, theirs = system.cell, reference.cell
     if mine.instances == theirs.instances and mine.threads != theirs.threads:
-        return Refused(f"the number of threads differs: {mine.threads} and {theirs.threads}", "threads")
+        return NotComparable(f"the number of threads differs: {mine.threads} and {theirs.threads}", "threads")
     return None
 
 
-def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> Refused | None:
+def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> NotComparable | None:
     """Return the first of these fields in which two records differ, by name, or None."""
     read = attrgetter(*(place for _, place in fields))
     mine, theirs = read(system), read(reference)
@@ -86,31 +86,31 @@ def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> Refus
     return next(_differs(name, one, other) for (name, _), one, other in differing if one != other)
 
 
-def _differs(name: str, mine: object, theirs: object) -> Refused:
-    return Refused(f"the {name} differs: {_shown(mine)} and {_shown(theirs)}", name)
+def _differs(name: str, mine: object, theirs: object) -> NotComparable:
+    return NotComparable(f"the {name} differs: {_shown(mine)} and {_shown(theirs)}", name)
 
 
 def _cpus(record: Record) -> tuple[int, ...] | None:
     return record.placement.cpus if record.placement else None
 
 
-def _shared(mine: Visits, theirs: Visits) -> tuple[Visits, Visits]:
+def _shared(mine: RoundSeries, theirs: RoundSeries) -> tuple[RoundSeries, RoundSeries]:
     rounds = [item for item in mine.rounds if (item.launch, item.index) in theirs.by_turn]
     others = [theirs.by_turn[item.launch, item.index] for item in rounds]
-    return Visits(mine.record, rounds), Visits(theirs.record, others)
+    return RoundSeries(mine.record, rounds), RoundSeries(theirs.record, others)
 
 
-def _unpaired(mine: Visits, theirs: Visits) -> Refused | None:
+def _unpaired(mine: RoundSeries, theirs: RoundSeries) -> NotComparable | None:
     if mine.turns != theirs.turns or mine.unusable or theirs.unusable:
         for one, other in zip(mine.rounds, theirs.rounds, strict=True):
             if one.slice != other.slice:
                 slices = f"{one.slice} and {other.slice}"
-                return Refused(f"the slice of round {one.index} differs: {slices}", "slice")
+                return NotComparable(f"the slice of round {one.index} differs: {slices}", "slice")
             if min(one.requests, other.requests, one.wall_ns, other.wall_ns) < 1:
-                return Refused(f"round {one.index} holds no request or no time", "rounds")
+                return NotComparable(f"round {one.index} holds no request or no time", "rounds")
     if len(mine.rounds) < MINIMUM_ROUNDS:
         counted = f"{len(mine.rounds)} round{'s' if len(mine.rounds) != 1 else ''}"
-        return Refused(f"they share {counted}, and an interval needs {MINIMUM_ROUNDS}", "rounds")
+        return NotComparable(f"they share {counted}, and an interval needs {MINIMUM_ROUNDS}", "rounds")
     return None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.analysis.statistics.estimates import CONFIDENCE
-from harness.analysis.statistics.pairing import Refused, refusal
+from harness.analysis.statistics.pairing import NotComparable, refusal
 from harness.analysis.statistics.round_series import QUALITY_FIELDS
 from harness.records.estimate import Estimate
 from harness.records.record import Quality, Record
@@ -28,7 +28,7 @@ class QualityChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class PairedAnswers:
     """The counts of both systems' answers to the same examples, for a paired change of quality.
 
     Each is [clusters, counts] as `Scoring.by_cluster` gives it and a record's samples keep it.
@@ -39,8 +39,8 @@ class Answers:
 
 
 def quality_change(
-    system: Record, reference: Record, *, answers: Answers | None = None, task: Task | None = None
-) -> QualityChange | Refused:
+    system: Record, reference: Record, *, answers: PairedAnswers | None = None, task: Task | None = None
+) -> QualityChange | NotComparable:
     """Return the difference of the primary metric in points, with its 95 % interval.
 
     With `answers` and `task` examples are resampled in pairs. Without, equal hashes of answers mean no
@@ -50,7 +50,7 @@ def quality_change(
     if found := refusal(system, reference, QUALITY_FIELDS):
         return found
     scored = _both_scored(system, reference)
-    if isinstance(scored, Refused):
+    if isinstance(scored, NotComparable):
         return scored
     mine, theirs = scored
     metric = mine.primary
@@ -65,8 +65,8 @@ def quality_change(
 
 
 def kept_gain(
-    system: Record, reference: Record, *, answers: Answers | None, task: Task | None
-) -> Estimate | Refused:
+    system: Record, reference: Record, *, answers: PairedAnswers | None, task: Task | None
+) -> Estimate | NotComparable:
     """Return the share that the system keeps of what the reference gains over the best constant answer.
 
     1 is all of it and 0 none; more is better than the reference. Examples are resampled in pairs. Refused
@@ -75,32 +75,32 @@ def kept_gain(
     if found := refusal(system, reference, QUALITY_FIELDS):
         return found
     scored = _both_scored(system, reference)
-    if isinstance(scored, Refused):
+    if isinstance(scored, NotComparable):
         return scored
     least = reference.data.majority
     if least is None or answers is None or task is None:
-        return Refused("that needs the samples of both, and what a constant answer scores", "samples")
+        return NotComparable("that needs the samples of both, and what a constant answer scores", "samples")
     return _kept(scored[1].primary, least, answers, task)
 
 
-def _scored(record: Record) -> Quality | Refused:
+def _scored(record: Record) -> Quality | NotComparable:
     if record.quality is None:
-        return Refused(f"{record.cell.variant} has no quality", "quality")
+        return NotComparable(f"{record.cell.variant} has no quality", "quality")
     if record.quality.primary not in record.quality.metrics:
         reason = record.quality.unavailable or "it was not scored"
-        return Refused(f"the quality of {record.cell.variant} is unavailable: {reason}", "quality")
+        return NotComparable(f"the quality of {record.cell.variant} is unavailable: {reason}", "quality")
     return record.quality
 
 
-def _both_scored(system: Record, reference: Record) -> tuple[Quality, Quality] | Refused:
+def _both_scored(system: Record, reference: Record) -> tuple[Quality, Quality] | NotComparable:
     mine, theirs = _scored(system), _scored(reference)
-    if isinstance(mine, Refused):
+    if isinstance(mine, NotComparable):
         return mine
-    if isinstance(theirs, Refused):
+    if isinstance(theirs, NotComparable):
         return theirs
     counts = (mine.timed + mine.untimed, theirs.timed + theirs.untimed)
     if counts[0] != counts[1]:
-        return Refused(
+        return NotComparable(
             f"the number of scored examples differs: {counts[0]} and {counts[1]}", "scored examples"
         )
     return mine, theirs
@@ -116,7 +116,7 @@ def _unpaired_points(mine: Estimate, theirs: Estimate) -> Estimate:
     return Estimate(100 * value, low, high, CONFIDENCE, "difference, Newcombe interval, unpaired", count)
 
 
-def _paired_points(metric: str, answers: Answers, task: Task) -> Estimate:
+def _paired_points(metric: str, answers: PairedAnswers, task: Task) -> Estimate:
     """Bootstrap the difference over examples, each drawn with both answers, in points."""
     (mine, theirs), *resampled = _paired_rates(metric, answers, task)
     changes = [100 * (one - other) for one, other in resampled]
@@ -125,13 +125,15 @@ def _paired_points(metric: str, answers: Answers, task: Task) -> Estimate:
     return Estimate(value, low, high, CONFIDENCE, "difference, paired bootstrap over examples", size)
 
 
-def _kept(metric: str, least: float, answers: Answers, task: Task) -> Estimate | Refused:
+def _kept(metric: str, least: float, answers: PairedAnswers, task: Task) -> Estimate | NotComparable:
     rates = _paired_rates(metric, answers, task)
     gains = [(mine - least, theirs - least) for mine, theirs in rates]
     with_gain = [(mine, theirs) for mine, theirs in gains[1:] if theirs > 0]
     lost = 1 - len(with_gain) / len(gains[1:])
     if gains[0][1] <= 0 or lost > (1 - CONFIDENCE) / 2:
-        return Refused("the reference's gain over a constant answer is too small to be shared", "majority")
+        return NotComparable(
+            "the reference's gain over a constant answer is too small to be shared", "majority"
+        )
     # the few resamples in which the reference gains nothing have no share, and are left out
     shares = [mine / theirs for mine, theirs in (gains[0], *with_gain)]
     low, high = _ends(shares[1:])
@@ -140,7 +142,7 @@ def _kept(metric: str, least: float, answers: Answers, task: Task) -> Estimate |
 
 
 def _paired_rates(
-    metric: str, answers: Answers, task: Task, *, resamples: int = 1_000, seed: int = 0
+    metric: str, answers: PairedAnswers, task: Task, *, resamples: int = 1_000, seed: int = 0
 ) -> list[tuple[float, float]]:
     """Return the metric of system and reference: as they are, then of every resample of both alike."""
     mine, theirs = answers.system, answers.reference

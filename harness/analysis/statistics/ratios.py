@@ -13,13 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from harness.analysis.statistics.estimates import CONFIDENCE, Floats, Windows, medians_over_rounds
-from harness.analysis.statistics.pairing import Pair, Refused, pair_of
-from harness.analysis.statistics.round_series import Visits
+from harness.analysis.statistics.estimates import CONFIDENCE, EnergyWindows, Floats, medians_over_rounds
+from harness.analysis.statistics.pairing import ComparedPair, NotComparable, pair_of
+from harness.analysis.statistics.round_series import RoundSeries
 from harness.analysis.statistics.significance import p_values
-from harness.analysis.statistics.typical_request import Typical, typical
+from harness.analysis.statistics.typical_request import TypicalRatio, typical
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import Sum, total
+from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record
 
 BASELINE = "pytorch-fixed"
@@ -91,7 +91,7 @@ class Judgement:
     tolerance: float
 
 
-def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | Refused:
+def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | NotComparable:
     """Return the reference's time per request over the system's: the median over paired rounds.
 
     Refused where requests arrive at a rate: there all take the time in which requests arrive.
@@ -100,16 +100,18 @@ def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE
     return found
 
 
-def speedups(pairs: Sequence[Pair], *, confidence: float = CONFIDENCE) -> list[Ratio | Refused]:
+def speedups(pairs: Sequence[ComparedPair], *, confidence: float = CONFIDENCE) -> list[Ratio | NotComparable]:
     """Return `speedup` of each (system, reference), in their order."""
     asked = [_asked_speedup(pair) for pair in pairs]
-    found = iter(paired_ratios([each for each in asked if isinstance(each, Asked)], confidence=confidence))
-    return [next(found) if isinstance(each, Asked) else each for each in asked]
+    found = iter(
+        paired_ratios([each for each in asked if isinstance(each, PairedRounds)], confidence=confidence)
+    )
+    return [next(found) if isinstance(each, PairedRounds) else each for each in asked]
 
 
 def energy_reduction(
-    system: Record, reference: Record, *, confidence: float = CONFIDENCE, added: Sum = total
-) -> Ratio | Refused:
+    system: Record, reference: Record, *, confidence: float = CONFIDENCE, added: SumReadings = sum_readings
+) -> Ratio | NotComparable:
     """Return the reference's energy per request over the system's, widened by the resolution of both meters.
 
     `added` says of which zones, of both the same: those of the table, or a board's and its processor's.
@@ -120,8 +122,8 @@ def energy_reduction(
 
 
 def energy_reductions(
-    pairs: Sequence[Pair], *, confidence: float = CONFIDENCE, added: Sum = total
-) -> list[Ratio | Refused]:
+    pairs: Sequence[ComparedPair], *, confidence: float = CONFIDENCE, added: SumReadings = sum_readings
+) -> list[Ratio | NotComparable]:
     """Return `energy_reduction` of each (system, reference), in their order."""
     asked = [_asked_energies(pair, added) for pair in pairs]
     known = [each for each in asked if isinstance(each, _Energies)]
@@ -170,7 +172,7 @@ def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_L
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class PairedRounds:
     """Ratios of paired rounds, one positive number each, in order of time, and the launch of each.
 
     `requests` holds the logarithms of the same ratio of every request, float64 [requests] for each round,
@@ -183,14 +185,14 @@ class Asked:
     requests: Sequence[Floats] = ()
 
 
-def _asked_speedup(pair: Pair) -> Asked | Refused:
+def _asked_speedup(pair: ComparedPair) -> PairedRounds | NotComparable:
     if "server" in (pair.system.record.cell.scenario, pair.reference.record.cell.scenario):
-        return Refused("at an offered rate all take as long as requests take to arrive", "scenario")
+        return NotComparable("at an offered rate all take as long as requests take to arrive", "scenario")
     shared = pair.shared
-    if isinstance(shared, Refused):
+    if isinstance(shared, NotComparable):
         return shared
     mine, theirs = shared
-    return Asked(theirs.times / mine.times, mine.launches, pair.over, _requests(mine, theirs))
+    return PairedRounds(theirs.times / mine.times, mine.launches, pair.over, _requests(mine, theirs))
 
 
 def paired_ratio(
@@ -202,13 +204,13 @@ def paired_ratio(
     confidence: float = CONFIDENCE,
     requests: Sequence[Floats] = (),
 ) -> Ratio:
-    """Return the ratio of paired rounds, given as `Asked` has them: the median over them."""
-    asked = Asked(ratios, launches, over, requests)
+    """Return the ratio of paired rounds, given as `PairedRounds` has them: the median over them."""
+    asked = PairedRounds(ratios, launches, over, requests)
     return paired_ratios([asked], quantity=quantity, confidence=confidence)[0]
 
 
 def paired_ratios(
-    many: Sequence[Asked], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
+    many: Sequence[PairedRounds], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
 ) -> list[Ratio]:
     """Return the ratio of each, in their order.
 
@@ -232,7 +234,7 @@ def paired_ratios(
     ]
 
 
-def _told(asked: Asked, found: Estimate, confidence: float) -> Typical | None:
+def _told(asked: PairedRounds, found: Estimate, confidence: float) -> TypicalRatio | None:
     """Return the ratio of the typical request if the verdict is to look at it."""
     one = typical(asked.requests, asked.launches, confidence) if len(asked.requests) else None
     if one and _alike(one, found) and one.high / one.low < found.high / found.low <= OPEN:
@@ -240,7 +242,7 @@ def _told(asked: Asked, found: Estimate, confidence: float) -> Typical | None:
     return None
 
 
-def _alike(one: Typical, whole: Estimate) -> bool:
+def _alike(one: TypicalRatio, whole: Estimate) -> bool:
     """Say whether the typical request may gain what the whole does: their intervals share something.
 
     That of the whole is stretched, so that a chance of one in a thousand does not part them.
@@ -250,7 +252,7 @@ def _alike(one: Typical, whole: Estimate) -> bool:
     return one.low <= high and low <= one.high
 
 
-def _requests(mine: Visits, theirs: Visits) -> list[Floats]:
+def _requests(mine: RoundSeries, theirs: RoundSeries) -> list[Floats]:
     """Return reference over system of each request, as logarithms by round; none if any round has none."""
     pairs = list(zip(mine.rounds, theirs.rounds, strict=True))
     if any(not one.asked_ns or len(one.asked_ns) != len(other.asked_ns) for one, other in pairs):
@@ -267,9 +269,9 @@ class _Energies:
     over: str
 
 
-def _asked_energies(pair: Pair, added: Sum) -> _Energies | Refused:
+def _asked_energies(pair: ComparedPair, added: SumReadings) -> _Energies | NotComparable:
     shared = pair.shared
-    if isinstance(shared, Refused):
+    if isinstance(shared, NotComparable):
         return shared
     mine, theirs = (one.added(added) for one in shared)
     if isinstance(mine, Unavailable):
@@ -280,21 +282,23 @@ def _asked_energies(pair: Pair, added: Sum) -> _Energies | Refused:
     return unlike or _Energies(_energy_ratios(mine, theirs), shared[0].launches, pair.over)
 
 
-def _without(visits: Visits, energy: Unavailable) -> Refused:
-    return Refused(f"the energy of {visits.record.cell.variant} is unavailable: {energy.reason}", "energy")
+def _without(visits: RoundSeries, energy: Unavailable) -> NotComparable:
+    return NotComparable(
+        f"the energy of {visits.record.cell.variant} is unavailable: {energy.reason}", "energy"
+    )
 
 
-def _unlike_energy(mine: Windows, theirs: Windows) -> Refused | None:
+def _unlike_energy(mine: EnergyWindows, theirs: EnergyWindows) -> NotComparable | None:
     for name in ("grade", "scope", "source"):
         one, other = getattr(mine, name), getattr(theirs, name)
         if one != other:
-            return Refused(f"the {name} of the energy differs: {one} and {other}", name)
+            return NotComparable(f"the {name} of the energy differs: {one} and {other}", name)
     if any((one.microjoules <= one.resolution_uj).any() for one in (mine, theirs)):
-        return Refused("a window holds no more energy than the meter's resolution", "resolution")
+        return NotComparable("a window holds no more energy than the meter's resolution", "resolution")
     return None
 
 
-def _energy_ratios(mine: Windows, theirs: Windows) -> tuple[Floats, Floats, Floats]:
+def _energy_ratios(mine: EnergyWindows, theirs: EnergyWindows) -> tuple[Floats, Floats, Floats]:
     """Return the ratio of every round as read, at its least, and at its most."""
     middle = theirs.microjoules / mine.microjoules
     least = (theirs.microjoules - theirs.resolution_uj) / (mine.microjoules + mine.resolution_uj)

@@ -13,16 +13,16 @@ from operator import attrgetter
 import numpy as np
 
 from harness.analysis.statistics.estimates import (
-    Energy,
+    EnergyEstimate,
+    EnergyWindows,
     Floats,
-    Windows,
     energies_of,
     energy_windows,
     medians_over_rounds,
     unusable,
 )
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.reading import Sum, total
+from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record, Round
 
 Field = tuple[str, str]
@@ -58,7 +58,7 @@ Turn = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Visits:
+class RoundSeries:
     """Rounds of a record: all of them in their order, or those that are paired with another's."""
 
     record: Record
@@ -96,46 +96,52 @@ class Visits:
         return np.array([item.wall_ns / item.requests for item in self.rounds])
 
     @cached_property
-    def windows(self) -> Windows | Unavailable:
+    def windows(self) -> EnergyWindows | Unavailable:
         """Energy per request of each round, of the zones that tables add up."""
         return energy_windows(self.rounds)
 
-    def added(self, zones: Sum) -> Windows | Unavailable:
+    def added(self, zones: SumReadings) -> EnergyWindows | Unavailable:
         """Return the energy of these zones."""
-        return self.windows if zones is total else energy_windows(self.rounds, zones)
+        return self.windows if zones is sum_readings else energy_windows(self.rounds, zones)
 
     @cached_property
-    def in_order(self) -> "Visits":
+    def in_order(self) -> "RoundSeries":
         """The same in order of launch and index."""
         ordered = sorted(self.rounds, key=lambda item: (item.launch, item.index))
-        return self if all(map(_same, ordered, self.rounds)) else Visits(self.record, ordered)
+        return self if all(map(_same, ordered, self.rounds)) else RoundSeries(self.record, ordered)
 
 
 def _same(one: Round, other: Round) -> bool:
     return one is other
 
 
-def times_per_request(many: Sequence[Visits]) -> list[Estimate | Unavailable]:
+def times_per_request(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
     """Return nanoseconds of the window per request of each: the median over rounds."""
     return _medians(many, lambda one: one.times)
 
 
-def throughputs(many: Sequence[Visits]) -> list[Estimate | Unavailable]:
+def throughputs(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
     """Return requests per second of each: the median over rounds."""
     return _medians(many, lambda one: 1e9 / one.times)
 
 
-def energies(many: Sequence[Visits], added: Sum = total) -> list[Energy | Unavailable]:
+def energies(
+    many: Sequence[RoundSeries], added: SumReadings = sum_readings
+) -> list[EnergyEstimate | Unavailable]:
     """Return energy per request of each, as `estimates.energy_per_request` does of one."""
     windows = [one.added(added) for one in many]
     known = [
-        (each, one.launches) for each, one in zip(windows, many, strict=True) if isinstance(each, Windows)
+        (each, one.launches)
+        for each, one in zip(windows, many, strict=True)
+        if isinstance(each, EnergyWindows)
     ]
     found = iter(energies_of(known))
-    return [next(found) if isinstance(each, Windows) else each for each in windows]
+    return [next(found) if isinstance(each, EnergyWindows) else each for each in windows]
 
 
-def _medians(many: Sequence[Visits], values: Callable[[Visits], Floats]) -> list[Estimate | Unavailable]:
+def _medians(
+    many: Sequence[RoundSeries], values: Callable[[RoundSeries], Floats]
+) -> list[Estimate | Unavailable]:
     usable = [(values(one), one.launches) for one in many if not one.unusable]
     found = iter(medians_over_rounds(usable))
     return [one.unusable or next(found) for one in many]

@@ -34,7 +34,7 @@ LEAST_CURVATURE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Typical:
+class TypicalRatio:
     """The ratio of the typical request with its interval; `p` as `significance.p_value` has it."""
 
     value: float
@@ -43,7 +43,7 @@ class Typical:
     p: float
 
 
-def typical(logs: Sequence[Floats], launches: Sequence[int], confidence: float) -> Typical | None:
+def typical(logs: Sequence[Floats], launches: Sequence[int], confidence: float) -> TypicalRatio | None:
     """Return the ratio on which most pairs agree, and how surely it is not 1.
 
     `logs` holds the logarithms of the pairs' ratios, float64 [requests] for each round in order of time,
@@ -54,16 +54,16 @@ def typical(logs: Sequence[Floats], launches: Sequence[int], confidence: float) 
     if len(logs) < FEWEST_ROUNDS:
         return None
     found, freedom = np.asarray(launches), len(logs) - 1
-    peak, variance = peak_of(logs, found)
+    peak, variance = density_peak(logs, found)
     if math.isinf(variance):
         return None
     reach = math.sqrt(variance) * float(stdtrit(freedom, (1 + confidence) / 2))
     between = between_launches(np.concatenate(logs), np.repeat(found, [len(each) for each in logs]))
     p = chance(peak, (variance, freedom), between)
-    return Typical(math.exp(peak), math.exp(peak - reach), math.exp(peak + reach), p)
+    return TypicalRatio(math.exp(peak), math.exp(peak - reach), math.exp(peak + reach), p)
 
 
-def peak_of(logs: Sequence[Floats], launches: Launches) -> tuple[float, float]:
+def density_peak(logs: Sequence[Floats], launches: Launches) -> tuple[float, float]:
     """Return where most pairs lie, and the variance of that; infinite where they agree nowhere.
 
     The variance is that which rounds show, widened where neighbours are alike, or that of so many pairs alone

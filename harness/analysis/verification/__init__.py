@@ -9,7 +9,7 @@ held by the hash that the record has of itself; results/README.md lists it, and 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from harness.analysis.verification.base import Check, Sealed
+from harness.analysis.verification.base import SealedRecord, VerificationCheck
 from harness.analysis.verification.completeness import check_whole
 from harness.analysis.verification.data import check_data
 from harness.analysis.verification.figures import (
@@ -19,29 +19,31 @@ from harness.analysis.verification.figures import (
     check_spent,
     check_status,
 )
-from harness.analysis.verification.raw_samples import FIRST, Raw, raw_of, task_of_record
+from harness.analysis.verification.raw_samples import FIRST, RawSamples, raw_of, task_of_record
 from harness.analysis.verification.seals import check_content, check_names, check_samples
 
 if TYPE_CHECKING:
     from harness.workload.data import Split
 
-__all__ = ["Check", "Sealed", "verify_run"]
+__all__ = ["SealedRecord", "VerificationCheck", "verify_run"]
 
-SplitOf = Callable[[Sealed], "Split | str"]
+SplitOf = Callable[[SealedRecord], "Split | str"]
 """Finds the data that a record was measured on, or says why it is not at hand."""
 
 
-def verify_run(run: str, sealed: Sequence[Sealed], split_of: SplitOf) -> list[Check]:
+def verify_run(run: str, sealed: Sequence[SealedRecord], split_of: SplitOf) -> list[VerificationCheck]:
     """Return what was found of the records of one run, group of checks by group of checks."""
-    content = Check("content", "each record is the one that was sealed, by its hash")
-    samples = Check("samples", "each file of samples is the one that was sealed, by its hash")
-    names = Check("names", "runs, files and ids name what is in them")
-    rounds = Check("rounds", "totals of each round are those of its calls and answers")
-    latency = Check("latency", "percentiles are those of the calls")
-    quality = Check("quality", "metrics, their intervals and the answers' hash are those of the answers")
-    data = Check("data", "the data are those that were measured, and score the answers the same")
-    status = Check("status", "status, failure, rounds, options and host agree with one another")
-    whole = Check("run", "the records of the run agree with one another")
+    content = VerificationCheck("content", "each record is the one that was sealed, by its hash")
+    samples = VerificationCheck("samples", "each file of samples is the one that was sealed, by its hash")
+    names = VerificationCheck("names", "runs, files and ids name what is in them")
+    rounds = VerificationCheck("rounds", "totals of each round are those of its calls and answers")
+    latency = VerificationCheck("latency", "percentiles are those of the calls")
+    quality = VerificationCheck(
+        "quality", "metrics, their intervals and the answers' hash are those of the answers"
+    )
+    data = VerificationCheck("data", "the data are those that were measured, and score the answers the same")
+    status = VerificationCheck("status", "status, failure, rounds, options and host agree with one another")
+    whole = VerificationCheck("run", "the records of the run agree with one another")
     for one in sealed:
         check_content(content, one)
         check_samples(samples, one)
@@ -65,7 +67,7 @@ def verify_run(run: str, sealed: Sequence[Sealed], split_of: SplitOf) -> list[Ch
     return [content, samples, names, rounds, latency, quality, data, status, whole]
 
 
-def _raw(check: Check, one: Sealed) -> Raw | None:
+def _raw(check: VerificationCheck, one: SealedRecord) -> RawSamples | None:
     if one.arrays is None:
         return None
     task = task_of_record(one.record)

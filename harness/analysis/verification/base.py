@@ -15,7 +15,7 @@ CLOSE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sealed:
+class SealedRecord:
     """A record as it lies in the store: its file, the words in it, what they mean, and its samples.
 
     `arrays` are None where they cannot be read, and `problem` says why; `samples_sha256` is of the file as it
@@ -36,7 +36,7 @@ class Sealed:
 
 
 @dataclass(slots=True)
-class Check:
+class VerificationCheck:
     """One group of checks: what it is about, how many figures were compared, what is wrong or left out.
 
     A group that compared nothing and found nothing wrong is no yes: `unchecked` says why.

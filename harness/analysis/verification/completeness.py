@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from harness.analysis.verification.base import Check, Sealed
-from harness.records.side import MARK
+from harness.analysis.verification.base import SealedRecord, VerificationCheck
+from harness.records.side import SIDE_MARK
 
 if TYPE_CHECKING:
     from harness.records.record import Record
@@ -23,10 +23,10 @@ OF_A_DEVICE = ("energy", "configuration")
 
 
 def _shared(record: "Record") -> list[str]:
-    return [name for name in SHARED if not (MARK in record.cell.variant and name in OF_A_SIDE)]
+    return [name for name in SHARED if not (SIDE_MARK in record.cell.variant and name in OF_A_SIDE)]
 
 
-def check_whole(check: Check, sealed: Sequence[Sealed]) -> None:
+def check_whole(check: VerificationCheck, sealed: Sequence[SealedRecord]) -> None:
     """Hold that what is shared is the same, and that the cells of a group went through the same rounds."""
     if not sealed:
         return
@@ -44,7 +44,7 @@ def check_whole(check: Check, sealed: Sequence[Sealed]) -> None:
         _check_group(check, group, records)
 
 
-def _check_group(check: Check, group: str, records: Sequence["Record"]) -> None:
+def _check_group(check: VerificationCheck, group: str, records: Sequence["Record"]) -> None:
     """Hold that in every round the cells had turns of their own and asked the same requests."""
     turns: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for record in records:

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.statistics.adaptive_cost import spent_of
-from harness.analysis.verification.base import Check, Sealed
-from harness.analysis.verification.raw_samples import FIRST, Raw
+from harness.analysis.statistics.adaptive_cost import adaptive_cost_of
+from harness.analysis.verification.base import SealedRecord, VerificationCheck
+from harness.analysis.verification.raw_samples import FIRST, RawSamples
 
 if TYPE_CHECKING:
     from harness.workload.data import Split
 
 
-def check_data(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
+def check_data(check: VerificationCheck, one: SealedRecord, raw: RawSamples, split: "Split") -> None:
     """Compare what a record says of its data with the data, and score its answers again."""
     said, name = one.record.data, one.name
     check.same(name, "data.fingerprint", said.fingerprint, split.fingerprint)
@@ -30,22 +30,22 @@ def check_data(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
     _check_spent(check, one, raw, split)
 
 
-def _check_sequences(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
+def _check_sequences(check: VerificationCheck, one: SealedRecord, raw: RawSamples, split: "Split") -> None:
     for item in one.record.rounds:
         asked = raw.examples_of(item.index)
         sequences = sum(len(split.examples[example].inputs) for example in asked)
         check.same(f"{one.name}, round {item.index}", "sequences", item.sequences, sequences * item.passes)
 
 
-def _check_spent(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
+def _check_spent(check: VerificationCheck, one: SealedRecord, raw: RawSamples, split: "Split") -> None:
     """Score the answers at each value of a cost again, where the record has a quality of them."""
     for name, said in one.record.spent.items():
         if said.quality and name in raw.costs:
-            found = spent_of(split.task, split.examples, raw.first_costs(name), raw.first_answers())
+            found = adaptive_cost_of(split.task, split.examples, raw.first_costs(name), raw.first_answers())
             check.same(one.name, f"spent.{name}.quality", said.quality, found.quality)
 
 
-def _check_counts(check: Check, one: Sealed, raw: Raw, split: "Split") -> None:
+def _check_counts(check: VerificationCheck, one: SealedRecord, raw: RawSamples, split: "Split") -> None:
     scored = [index for index in sorted(raw.answers) if split.examples[index].gold]
     if not scored:
         check.same(one.name, "counts", len(raw.counts), 0)

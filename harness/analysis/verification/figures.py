@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness.analysis.statistics import estimates
-from harness.analysis.statistics.latency_percentiles import Window, call_medians, percentiles
-from harness.analysis.verification.base import Check, Sealed
-from harness.analysis.verification.raw_samples import Raw
+from harness.analysis.statistics.latency_percentiles import TimedPass, call_medians, percentiles
+from harness.analysis.verification.base import SealedRecord, VerificationCheck
+from harness.analysis.verification.raw_samples import RawSamples
 from harness.workload.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MEASURED_BY_CALLS = ("single-stream", "batch", "offline")
 """Scenarios in which one call follows the other, so that their durations fill the window."""
 
 
-def check_rounds(check: Check, one: Sealed, raw: Raw) -> None:
+def check_rounds(check: VerificationCheck, one: SealedRecord, raw: RawSamples) -> None:
     """Compare each round with the calls and the answers that were made in it."""
     record = one.record
     indexes = [item.index for item in record.rounds]
@@ -37,7 +37,9 @@ def check_rounds(check: Check, one: Sealed, raw: Raw) -> None:
         check.holds(one.name, f"round {index} is there {count} times", so=count == 1)
 
 
-def _check_round(check: Check, where: str, record: "Record", item: "Round", raw: Raw) -> None:
+def _check_round(
+    check: VerificationCheck, where: str, record: "Record", item: "Round", raw: RawSamples
+) -> None:
     asked = len(raw.examples_of(item.index))
     calls = raw.call_ns[raw.call_round == item.index]
     check.same(where, "requests", item.requests, asked * item.passes)
@@ -57,14 +59,14 @@ def _check_round(check: Check, where: str, record: "Record", item: "Round", raw:
         )
 
 
-def _check_calls(check: Check, where: str, record: "Record", item: "Round", calls: int) -> None:
+def _check_calls(check: VerificationCheck, where: str, record: "Record", item: "Round", calls: int) -> None:
     if record.cell.scenario in ("single-stream", "server"):
         check.same(where, "calls", item.requests, calls)
     elif record.cell.scenario == "offline":
         check.same(where, "calls", item.passes, calls)
 
 
-def _check_readings(check: Check, where: str, record: "Record", item: "Round") -> None:
+def _check_readings(check: VerificationCheck, where: str, record: "Record", item: "Round") -> None:
     """Hold that the meter was read around the window, and the same meter in all rounds."""
     first = [(one.zone, one.scope) for one in record.rounds[0].readings]
     check.same(where, "readings", [(one.zone, one.scope) for one in item.readings], first)
@@ -74,7 +76,7 @@ def _check_readings(check: Check, where: str, record: "Record", item: "Round") -
         )
 
 
-def _check_slices(check: Check, name: str, record: "Record", raw: Raw) -> None:
+def _check_slices(check: VerificationCheck, name: str, record: "Record", raw: RawSamples) -> None:
     """Hold that the rounds of one slice asked the same, and those of different slices nothing in common."""
     asked: dict[int, list[int]] = {}
     for item in record.rounds:
@@ -85,14 +87,14 @@ def _check_slices(check: Check, name: str, record: "Record", raw: Raw) -> None:
     check.holds(name, "slice: two slices share an example", so=len(every) == len(set(every)))
 
 
-def check_latency(check: Check, one: Sealed, raw: Raw) -> None:
+def check_latency(check: VerificationCheck, one: SealedRecord, raw: RawSamples) -> None:
     """Compare every percentile with that of the calls."""
     record = one.record
     if record.cell.scenario not in SCENARIOS:
         check.skip(f"this version knows no scenario {record.cell.scenario}")
         return
     windows = [
-        Window(raw.examples_of(item.index), raw.call_ns[raw.call_round == item.index].tolist())
+        TimedPass(raw.examples_of(item.index), raw.call_ns[raw.call_round == item.index].tolist())
         for item in record.rounds
     ]
     found = percentiles(record.cell.scenario, record.cell.batch, windows) if windows else {}
@@ -102,7 +104,7 @@ def check_latency(check: Check, one: Sealed, raw: Raw) -> None:
             check.same(one.name, f"latency.{name}.{field}", getattr(record.latency[name], field), value)
 
 
-def check_quality(check: Check, one: Sealed, raw: Raw, task: "Task | None") -> None:
+def check_quality(check: VerificationCheck, one: SealedRecord, raw: RawSamples, task: "Task | None") -> None:
     """Compare what is said of the answers with the answers, and the metrics with what they are made of."""
     quality, name = one.record.quality, one.name
     if quality is None:
@@ -128,7 +130,7 @@ def check_quality(check: Check, one: Sealed, raw: Raw, task: "Task | None") -> N
     _check_metrics(check, one, raw, task)
 
 
-def _check_unstable(check: Check, one: Sealed, raw: Raw) -> None:
+def _check_unstable(check: VerificationCheck, one: SealedRecord, raw: RawSamples) -> None:
     """Count the answers that changed from round to round; those that changed within one are in no sample."""
     quality = one.record.quality
     if quality is None or quality.unstable is None:
@@ -142,7 +144,7 @@ def _check_unstable(check: Check, one: Sealed, raw: Raw) -> None:
     )
 
 
-def _check_metrics(check: Check, one: Sealed, raw: Raw, task: "Task | None") -> None:
+def _check_metrics(check: VerificationCheck, one: SealedRecord, raw: RawSamples, task: "Task | None") -> None:
     quality, name = one.record.quality, one.name
     if quality is None or not quality.metrics:
         return
@@ -159,7 +161,7 @@ def _check_metrics(check: Check, one: Sealed, raw: Raw, task: "Task | None") -> 
                 check.same(name, f"{metric}.{field}", said[field], number)
 
 
-def check_spent(check: Check, one: Sealed, raw: Raw) -> None:
+def check_spent(check: VerificationCheck, one: SealedRecord, raw: RawSamples) -> None:
     """Compare what is said of each request's cost with the costs; quality by cost needs the data."""
     spent, name = one.record.spent, one.name
     check.same(name, "spent", sorted(spent), sorted(raw.costs))
@@ -173,7 +175,7 @@ def check_spent(check: Check, one: Sealed, raw: Raw) -> None:
         check.holds(name, f"spent.{cost}.quality: of a value that no request has", so=fine)
 
 
-def check_status(check: Check, one: Sealed, raw: Raw | None) -> None:
+def check_status(check: VerificationCheck, one: SealedRecord, raw: RawSamples | None) -> None:
     """Hold that status, failure, rounds and configuration tell the same story."""
     record, name = one.record, one.name
     have, planned = len(record.rounds), record.rounds_planned
@@ -200,7 +202,7 @@ def check_status(check: Check, one: Sealed, raw: Raw | None) -> None:
         )
 
 
-def _check_settings(check: Check, name: str, record: "Record") -> None:
+def _check_settings(check: VerificationCheck, name: str, record: "Record") -> None:
     """Compare what stands in the record with the command's options, as far as these were kept."""
     asked, cell = record.configuration, record.cell
     stands = {

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.common.errors import BenchError
-from harness.workload.tasks import task_of
-from harness.workload.tasks.custom import CUSTOM, Definition
+from harness.workload.tasks import resolve_task
+from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
 
 if TYPE_CHECKING:
     from harness.records.record import Record
@@ -24,7 +24,7 @@ FIRST = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Raw:
+class RawSamples:
     """Calls and answers of a cell.
 
     `answers` are by example, of those that were asked; `counts` are [clusters, counts]; `costs` by name, one
@@ -71,7 +71,7 @@ class Raw:
         return [int(example) for example in self.timed_example[self.timed_round == index]]
 
 
-def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task: "Task | None") -> Raw:
+def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task: "Task | None") -> RawSamples:
     """Return the samples of a record; KeyError or IndexError where arrays are missing or do not fit together.
 
     A record of the first version needs its task, for the names of the labels.
@@ -86,7 +86,7 @@ def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task:
     labels = task.labels if task else ()
     asked = answer >= 0 if first else arrays["answered"]
     words = [labels[number] if number >= 0 else "" for number in answer] if first else answer.tolist()
-    return Raw(
+    return RawSamples(
         call_ns=arrays["call_ns"].astype(np.int64),
         call_round=arrays["call_round"].astype(np.int64),
         timed_example=arrays["timed_example"].astype(np.int64),
@@ -104,13 +104,13 @@ def task_of_record(record: "Record") -> "Task | None":
     try:
         if record.cell.task == CUSTOM:
             facts = record.configuration["custom"]
-            definition = Definition(
+            definition = CustomTaskDefinition(
                 labels=tuple(facts["labels"]),
                 metric=facts["metric"],
                 pair=len(facts["text"]) > 1,
             )
-            return task_of(definition.words)
-        return task_of(record.cell.task)
+            return resolve_task(definition.words)
+        return resolve_task(record.cell.task)
     except (BenchError, KeyError, TypeError):
         return None
 

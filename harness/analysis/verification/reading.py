@@ -6,28 +6,28 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.verification.base import Sealed
+from harness.analysis.verification.base import SealedRecord
 from harness.common.errors import StoreError
-from harness.records.store import RunFolder, Unreadable, read_record, read_samples
+from harness.records.store import RunFolder, UnreadableFile, read_record, read_samples
 
 if TYPE_CHECKING:
     from harness.records.record import Record
 
 
-def read(folder: RunFolder) -> tuple[list[Sealed], list[Unreadable]]:
+def read_sealed(folder: RunFolder) -> tuple[list[SealedRecord], list[UnreadableFile]]:
     """Return the sealed records of a run, and the files that look like records and are none."""
-    sealed: list[Sealed] = []
-    unreadable: list[Unreadable] = []
+    sealed: list[SealedRecord] = []
+    unreadable: list[UnreadableFile] = []
     for path in sorted(folder.path.glob("*.json")):
         found = read_record(path)
-        if isinstance(found, Unreadable):
+        if isinstance(found, UnreadableFile):
             unreadable.append(found)
         else:
             sealed.append(_sealed(path, found))
     return sealed, unreadable
 
 
-def _sealed(path: Path, record: "Record") -> Sealed:
+def _sealed(path: Path, record: "Record") -> SealedRecord:
     words = json.loads(path.read_text(encoding="utf-8"))
     digest, problem, arrays = None, None, None
     try:
@@ -38,4 +38,4 @@ def _sealed(path: Path, record: "Record") -> Sealed:
         problem = f"the samples cannot be read: {broken.strerror}"
     except (StoreError, ValueError, zipfile.BadZipFile) as broken:
         problem = str(broken)
-    return Sealed(path.name, words, record, arrays, digest, problem)
+    return SealedRecord(path.name, words, record, arrays, digest, problem)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 
-from harness.analysis.verification.base import Check, Sealed
-from harness.records.cell import Cell, named
+from harness.analysis.verification.base import SealedRecord, VerificationCheck
+from harness.records.cell import Cell, cell_ids
 from harness.records.record import CellFacts, sealed_sha256
 
 EARLIER_OWN = ("variant", "command")
@@ -13,7 +13,7 @@ EARLIER_OWN = ("variant", "command")
 HASHED_SINCE = "an earlier version wrote the record, which did not put a hash of itself into it"
 
 
-def check_content(check: Check, one: Sealed) -> None:
+def check_content(check: VerificationCheck, one: SealedRecord) -> None:
     """Compare the hash of all that a record says with the one it was sealed with."""
     said = one.record.content_sha256
     if said is None:
@@ -22,7 +22,7 @@ def check_content(check: Check, one: Sealed) -> None:
         check.same(one.name, "content_sha256", said, sealed_sha256(one.words))
 
 
-def check_samples(check: Check, one: Sealed) -> None:
+def check_samples(check: VerificationCheck, one: SealedRecord) -> None:
     """Compare the hash and the name of the samples with what the record says of them."""
     samples = one.record.samples
     if samples is None:
@@ -34,7 +34,7 @@ def check_samples(check: Check, one: Sealed) -> None:
         check.holds(one.name, one.problem, so=False)
 
 
-def check_names(check: Check, one: Sealed, run: str) -> None:
+def check_names(check: VerificationCheck, one: SealedRecord, run: str) -> None:
     """Compare run, file and ids with what they are made of."""
     record = one.record
     check.same(one.name, "file", one.file, f"{one.name}.json")
@@ -57,14 +57,14 @@ def check_names(check: Check, one: Sealed, run: str) -> None:
     )
 
 
-def _lacks_parts(one: Sealed) -> bool:
+def _lacks_parts(one: SealedRecord) -> bool:
     """Say whether something made the cell that the record does not hold."""
     configured = one.record.configuration
     special = "ladder" in configured or "custom" in configured or one.record.cell.variant == "command"
     return special and "rung" not in one.words.get("cell", {})
 
 
-def _cell(one: Sealed) -> Cell:
+def _cell(one: SealedRecord) -> Cell:
     record = one.record
     known = {
         name: getattr(record.cell, name) for name in CellFacts.model_fields if name not in ("id", "group")
@@ -83,5 +83,5 @@ def _ids(cell: Cell) -> Iterator[tuple[str, str]]:
         if known[one.name] != one.default:
             return
         del known[one.name]
-        yield named(cell, known)
-        yield named(cell, known, EARLIER_OWN)
+        yield cell_ids(cell, known)
+        yield cell_ids(cell, known, EARLIER_OWN)

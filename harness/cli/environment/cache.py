@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import Json, Quiet
 
 if TYPE_CHECKING:
-    from harness.systems.cache_maintenance import Entry, Pruned, Verdict, Wish
+    from harness.systems.cache_maintenance import CacheEntry, IntegrityCheck, PruneRequest, PruneResult
 
 cache_app = typer.Typer(
     help="Show, check and prune what preparation left on disk.",
@@ -29,12 +29,12 @@ _SHOWN = 12
 @cache_app.command("list")
 def list_(context: typer.Context, json: Json = False) -> None:
     """List artifacts, encodings and unfinished work: made from what, size, age, preparation time."""
-    from harness.systems.artifact_cache import FolderCache
-    from harness.systems.cache_maintenance import data_bytes, entries
+    from harness.systems.artifact_cache import ArtifactCache
+    from harness.systems.cache_maintenance import cache_entries, data_bytes
 
-    toolbox: Toolbox = context.obj
-    cache, now = FolderCache(toolbox.cache()), toolbox.machine().now().timestamp()
-    found, data = entries(cache), data_bytes(cache)
+    toolbox: CliContext = context.obj
+    cache, now = ArtifactCache(toolbox.cache()), toolbox.machine().now().timestamp()
+    found, data = cache_entries(cache), data_bytes(cache)
     totals = _totals(found, data)
     if json:
         facts = {"folder": str(cache.root), "entries": [_facts(entry) for entry in found], "bytes": totals}
@@ -52,10 +52,10 @@ def check(
     quiet: Quiet = False,
 ) -> None:
     """Check every artifact's files against the sizes and sums written down; exit code 5 if one is broken."""
-    from harness.systems.artifact_cache import FolderCache
+    from harness.systems.artifact_cache import ArtifactCache
 
-    toolbox: Toolbox = context.obj
-    cache = FolderCache(toolbox.cache())
+    toolbox: CliContext = context.obj
+    cache = ArtifactCache(toolbox.cache())
     verdicts = _checked(cache, quiet=quiet)
     broken = [verdict for verdict in verdicts if verdict.broken]
     removed = {one.entry.key for one in broken if repair and cache.remove(one.entry.folder)}
@@ -93,27 +93,29 @@ def prune(
     json: Json = False,
 ) -> None:
     """Remove what any of the options names, but nothing that a process uses now."""
-    from harness.systems.artifact_cache import FolderCache
+    from harness.systems.artifact_cache import ArtifactCache
     from harness.systems.cache_maintenance import prune as pruned
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     wish = _wish(older_than, keep_under, unfinished=unfinished, everything=everything)
     now = toolbox.machine().now().timestamp()
-    done = pruned(FolderCache(toolbox.cache()), wish, now, dry_run=dry_run)
+    done = pruned(ArtifactCache(toolbox.cache()), wish, now, dry_run=dry_run)
     _show(done, dry_run=dry_run, json=json)
 
 
-def _wish(older_than: str | None, keep_under: str | None, *, unfinished: bool, everything: bool) -> "Wish":
+def _wish(
+    older_than: str | None, keep_under: str | None, *, unfinished: bool, everything: bool
+) -> "PruneRequest":
     from harness.cli.options.amounts import bytes_of, seconds_of
     from harness.common.errors import UsageError
-    from harness.systems.cache_maintenance import Wish
+    from harness.systems.cache_maintenance import PruneRequest
 
     if not (older_than or keep_under or unfinished or everything):
         raise UsageError(
             "it is not said what shall go.",
             remedy="Say --older-than 30d, --keep-under 5GB, --unfinished or --all; --dry-run shows it first.",
         )
-    return Wish(
+    return PruneRequest(
         older_than=seconds_of(older_than, "--older-than") if older_than else None,
         keep_under=bytes_of(keep_under, "--keep-under") if keep_under else None,
         unfinished=unfinished,
@@ -121,12 +123,12 @@ def _wish(older_than: str | None, keep_under: str | None, *, unfinished: bool, e
     )
 
 
-def _checked(cache: Any, *, quiet: bool) -> "list[Verdict]":  # noqa: ANN401 -- a FolderCache, which is imported late
+def _checked(cache: Any, *, quiet: bool) -> "list[IntegrityCheck]":  # noqa: ANN401 -- a FolderCache, which is imported late
     from harness.cli.output.progress import narrator
-    from harness.systems.cache_maintenance import check as checked
-    from harness.systems.cache_maintenance import entries
+    from harness.systems.cache_maintenance import cache_entries
+    from harness.systems.cache_maintenance import check_entry as checked
 
-    there = entries(cache)
+    there = cache_entries(cache)
     verdicts = []
     with narrator(quiet=quiet) as told:
         told.stage("check", len(there))
@@ -136,7 +138,7 @@ def _checked(cache: Any, *, quiet: bool) -> "list[Verdict]":  # noqa: ANN401 -- 
     return [verdict for verdict in verdicts if verdict]
 
 
-def _table(found: "Sequence[Entry]", now: float) -> list[str]:
+def _table(found: "Sequence[CacheEntry]", now: float) -> list[str]:
     """Return the lines of the table, its columns aligned."""
     from harness.cli.options.amounts import age, size
 
@@ -151,7 +153,7 @@ def _table(found: "Sequence[Entry]", now: float) -> list[str]:
     return ["  ".join(row).rstrip() for row in padded]
 
 
-def _summary(found: "Sequence[Entry]", totals: dict[str, int]) -> str:
+def _summary(found: "Sequence[CacheEntry]", totals: dict[str, int]) -> str:
     from harness.cli.options.amounts import size
 
     kinds = (("artifact", "artifacts"), ("encoding", "encodings"), ("unfinished", "unfinished"))
@@ -162,7 +164,7 @@ def _summary(found: "Sequence[Entry]", totals: dict[str, int]) -> str:
     return f"{', '.join(parts)}, data ({size(totals['data'])}): {size(totals['total'])} in all"
 
 
-def _totals(found: "Sequence[Entry]", data: int) -> dict[str, int]:
+def _totals(found: "Sequence[CacheEntry]", data: int) -> dict[str, int]:
     of_kind = {
         kind: sum(entry.size_bytes for entry in found if entry.kind == kind)
         for kind in ("artifact", "encoding", "unfinished")
@@ -170,7 +172,7 @@ def _totals(found: "Sequence[Entry]", data: int) -> dict[str, int]:
     return {**of_kind, "data": data, "total": sum(of_kind.values()) + data}
 
 
-def _facts(entry: "Entry") -> dict[str, Any]:
+def _facts(entry: "CacheEntry") -> dict[str, Any]:
     return {
         "kind": entry.kind,
         "key": entry.key,
@@ -189,7 +191,7 @@ def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
-def _verdict_facts(verdict: "Verdict", removed: set[str]) -> dict[str, Any]:
+def _verdict_facts(verdict: "IntegrityCheck", removed: set[str]) -> dict[str, Any]:
     key = verdict.entry.key
     state = "broken" if verdict.broken else "not checkable" if verdict.uncheckable else "sound"
     return {
@@ -202,7 +204,7 @@ def _verdict_facts(verdict: "Verdict", removed: set[str]) -> dict[str, Any]:
     }
 
 
-def _verdict_lines(verdicts: "Sequence[Verdict]", removed: set[str]) -> list[str]:
+def _verdict_lines(verdicts: "Sequence[IntegrityCheck]", removed: set[str]) -> list[str]:
     lines = []
     for one in verdicts:
         said = "; ".join(one.broken) or one.uncheckable
@@ -216,7 +218,7 @@ def _verdict_lines(verdicts: "Sequence[Verdict]", removed: set[str]) -> list[str
     return [*lines, f"{sound} sound, {broken} broken, {unknown} not checkable"]
 
 
-def _show(done: "Pruned", *, dry_run: bool, json: bool) -> None:
+def _show(done: "PruneResult", *, dry_run: bool, json: bool) -> None:
     from harness.cli.options.amounts import size
 
     freed = sum(entry.size_bytes for entry in done.removed)
@@ -237,7 +239,7 @@ def _show(done: "Pruned", *, dry_run: bool, json: bool) -> None:
     typer.echo(f"{len(done.removed)} {verb}, {size(freed)} {outcome}, {size(done.left_bytes)} left")
 
 
-def _name(entry: "Entry") -> str:
+def _name(entry: "CacheEntry") -> str:
     """Return the beginning of a key; an encoding's and a killed process's begin with a word."""
     return entry.key.removeprefix("encoded-")[:_SHOWN]
 

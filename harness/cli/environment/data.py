@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import Json, Quiet, Seed, names
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def folds(
     """Cut a train split into folds, where the val split is not at hand: each holds train and val."""
     from harness.common.errors import UsageError
     from harness.workload.data import local_data
-    from harness.workload.data.folds import cut
+    from harness.workload.data.folds import cut_folds
 
     source, asked = local_data(data).folder, _official(task)
     for one in asked:
@@ -111,7 +111,9 @@ def folds(
     rows = [
         {"task": one.name, "folder": str(output / f"fold-{number}"), "train": train, "val": val}
         for one in asked
-        for number, (train, val) in enumerate(cut(source, one.folder, output, folds=folds, seed=seed), 1)
+        for number, (train, val) in enumerate(
+            cut_folds(source, one.folder, output, folds=folds, seed=seed), 1
+        )
     ]
     if json:
         typer.echo(encoder.dumps(rows, indent=1))
@@ -203,13 +205,13 @@ def tokens(
 ) -> None:
     """Check that our fast way to token ids gives those of the tokenizer library, on every text of a split."""
     from harness.catalog import load_lengths
-    from harness.systems.artifact_cache import FolderCache
+    from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data import load_split, local_data
     from harness.workload.tasks import get_task
 
     asked, tools, toolbox = get_task(task), load_lengths(), context.obj
     read = load_split(asked, local_data(data), split)
-    checkpoint = tools.resolve(model, asked, FolderCache(toolbox.cache()))
+    checkpoint = tools.resolve(model, asked, ArtifactCache(toolbox.cache()))
     found = tools.check(checkpoint.folder, read.examples, max_length)
     each = found.tokens / found.sequences
     typer.echo(f"{found.sequences:,} sequences, {each:.1f} tokens on average: {len(found.differing)} differ")
@@ -222,23 +224,25 @@ def tokens(
         raise typer.Exit(1)
 
 
-def _histogram(toolbox: Toolbox, split: "Split", model: str, max_length: int) -> "Histogram":
+def _histogram(toolbox: CliContext, split: "Split", model: str, max_length: int) -> "Histogram":
     from harness.catalog import load_lengths
-    from harness.systems.artifact_cache import FolderCache
-    from harness.workload.data.lengths import Histogram, Tokenizer, counted
+    from harness.systems.artifact_cache import ArtifactCache
+    from harness.workload.data.lengths import Histogram, TokenizerFacts, length_counts
 
     tools = load_lengths()
-    checkpoint = tools.resolve(model, split.task, FolderCache(toolbox.cache()))
+    checkpoint = tools.resolve(model, split.task, ArtifactCache(toolbox.cache()))
     found = tools.count(checkpoint.folder, split.examples, max_length)
     return Histogram(
         task=split.task.name,
         split=split.name,
         data_sha256=split.fingerprint,
-        tokenizer=Tokenizer(name=checkpoint.name, vocabulary=found.vocabulary, sha256=found.tokenizer_sha256),
+        tokenizer=TokenizerFacts(
+            name=checkpoint.name, vocabulary=found.vocabulary, sha256=found.tokenizer_sha256
+        ),
         max_length=max_length,
         examples=len(split.examples),
         cut=found.cut,
-        counts=counted(found.lengths),
+        counts=length_counts(found.lengths),
     )
 
 
@@ -298,7 +302,7 @@ def _official(asked: str) -> "list[OfficialTask]":
 
 
 def _listed(task: "OfficialTask", folder: Path | None) -> dict[str, Any]:
-    from harness.workload.data.download import states
+    from harness.workload.data.download import split_states
 
     facts = {
         "name": task.name,
@@ -310,7 +314,7 @@ def _listed(task: "OfficialTask", folder: Path | None) -> dict[str, Any]:
         "archive_bytes": task.archive_bytes,
         "archive_sha256": task.archive_sha256,
     }
-    return facts if folder is None else {**facts, "here": states(task, folder)}
+    return facts if folder is None else {**facts, "here": split_states(task, folder)}
 
 
 def _heading(folder: Path | None) -> list[str]:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import DeviceName, Json, MeterName, StoreFolder
 
 if TYPE_CHECKING:
-    from harness.measurement.energy.meter import Choice
+    from harness.measurement.energy.meter import MeterChoice
     from harness.runs.services import Machine
 
 
@@ -43,23 +43,25 @@ def doctor(
 
 def _metered(
     machine: "Machine", device: str, wanted: str, *, check: bool
-) -> tuple["Choice", dict[str, Any] | None]:
+) -> tuple["MeterChoice", dict[str, Any] | None]:
     """Return the meter and what its check shows; one that does not move gives way, unless it was named."""
-    from harness.measurement.energy.selection import required
-    from harness.measurement.machine.devices import kind_of
-    from harness.runs.planning.meter_selection import Metered, joined, metered
+    from harness.measurement.energy.selection import require_meter
+    from harness.measurement.machine.devices import device_kind
+    from harness.runs.planning.meter_selection import SelectedMeter, select_meter, with_processor_meter
     from harness.runs.services import chosen_meter
 
     if check and not wanted:
-        found = metered(machine, device)
+        found = select_meter(machine, device)
         return found.choice, found.check.facts() if found.check else None
-    choice = required(chosen_meter(machine, device, wanted), wanted)
-    if not wanted and kind_of(device) != "cpu":
-        choice = joined(Metered(choice, None), Metered(machine.choose_meter("cpu"), None)).choice
+    choice = require_meter(chosen_meter(machine, device, wanted), wanted)
+    if not wanted and device_kind(device) != "cpu":
+        choice = with_processor_meter(
+            SelectedMeter(choice, None), SelectedMeter(machine.choose_meter("cpu"), None)
+        ).choice
     return choice, machine.try_meter(choice.meter).facts() if check and choice.meter else None
 
 
-def _examined(toolbox: Toolbox, device: str, choice: "Choice", store: Path | None) -> dict[str, Any]:
+def _examined(toolbox: CliContext, device: str, choice: "MeterChoice", store: Path | None) -> dict[str, Any]:
     machine = toolbox.machine()
     host = machine.host()
     software = machine.software()

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import Json
 
 
@@ -39,16 +39,16 @@ def list_(
             typer.echo("  nothing")
 
 
-def _known(toolbox: Toolbox) -> dict[str, list[dict[str, Any]]]:
+def _known(toolbox: CliContext) -> dict[str, list[dict[str, Any]]]:
     from harness.catalog import built_in
     from harness.measurement.energy.selection import METERS
     from harness.records.plan import PROFILES
-    from harness.systems.artifact_cache import FolderCache
+    from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.scenarios import SCENARIOS
     from harness.workload.tasks import TASKS
     from harness.workload.tasks.custom import CUSTOM
 
-    artifacts = FolderCache(toolbox.cache()).artifacts()
+    artifacts = ArtifactCache(toolbox.cache()).artifacts()
     return {
         "tasks": [
             *map(_row, TASKS.values()),
@@ -104,10 +104,10 @@ def _row(thing: Any) -> dict[str, Any]:  # noqa: ANN401 -- whatever has a name a
 
 
 def _artifact(artifact: Any) -> dict[str, Any]:  # noqa: ANN401 -- an Artifact, without importing its module
-    from harness.systems.artifact_cache import size_of
+    from harness.systems.artifact_cache import folder_bytes
 
     recipe = artifact.manifest.get("recipe", "unknown recipe")
     return {
         "name": artifact.key[:16],
-        "summary": f"{recipe}, {size_of(artifact.folder) / 1e6:.1f} MB",
+        "summary": f"{recipe}, {folder_bytes(artifact.folder) / 1e6:.1f} MB",
     }

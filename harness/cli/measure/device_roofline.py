@@ -9,10 +9,10 @@ import typer
 
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
-from harness.studies.device_roofline import SQUARES, DeviceStanding, device_standing
+from harness.studies.device_roofline import SQUARES, DeviceRooflinePosition, device_roofline_position
 from harness.studies.roofline import same_host, shapes_of
 
-Row = tuple[Record, DeviceStanding | Unavailable]
+Row = tuple[Record, DeviceRooflinePosition | Unavailable]
 
 
 def device_roofline(device: str, records: "Sequence[Record]", fingerprint: str, *, json: bool) -> None:
@@ -23,7 +23,7 @@ def device_roofline(device: str, records: "Sequence[Record]", fingerprint: str, 
         same_host(records, fingerprint)
     shapes = [*shapes_of(records), *SQUARES]
     peaks = load_peaks().device(device, [list(shape) for shape in dict.fromkeys(map(tuple, shapes))])
-    rows = [(record, device_standing(record, peaks)) for record in records]
+    rows = [(record, device_roofline_position(record, peaks)) for record in records]
     if json:
         shown = [
             {"variant": record.cell.variant, "unavailable": str(one)}

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 if TYPE_CHECKING:
-    from harness.common.progress import Narrator
+    from harness.common.progress import ProgressReporter
     from harness.records.store import Store
     from harness.runs.forecast import CellForecast, Forecast, GroupForecast, Known
     from harness.runs.planning.options import RunOptions
@@ -15,7 +15,7 @@ NOT_COUNTED = "Not counted: making what is not in the cache, and starting worker
 
 
 def foretold(
-    toolbox: Toolbox, store: "Store", runs: "Sequence[RunOptions]", told: "Narrator", *, json: bool
+    toolbox: CliContext, store: "Store", runs: "Sequence[RunOptions]", told: "ProgressReporter", *, json: bool
 ) -> str:
     """Return, for people or as JSON, what these runs would do."""
     import tempfile

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import (
     Boundary,
     DataFolder,
@@ -32,11 +32,11 @@ from harness.cli.options.common import (
 
 if TYPE_CHECKING:
     from harness.analysis.comparison.quantities import Samples
-    from harness.analysis.gate.gate import Outcome
-    from harness.analysis.gate.rules import Rule
-    from harness.analysis.loading import Found
+    from harness.analysis.gate.gate import GateOutcome
+    from harness.analysis.gate.rules import GateRule
+    from harness.analysis.loading import LoadedRecords
     from harness.records.record import Record
-    from harness.studies.version_gate import Versus
+    from harness.studies.version_gate import VersionGateOptions
 
 Environment = Annotated[
     Literal["auto", "same", "own"],
@@ -136,11 +136,11 @@ def _one_form(run: str | None, pin: str | None, base: str | None) -> None:
 
 def _pinned(name: str, root: Path) -> int:
     from harness.analysis.gate.pinned_references import make_pin, write_pin
-    from harness.analysis.loading import find_records, raw_of, sealed_in
+    from harness.analysis.loading import find_records, sample_access_of, sealed_in
     from harness.records.store import Store
 
     found = find_records(name, Store(root))
-    pin = make_pin(found.records, raw_of([found]), sealed_in(found.folder))
+    pin = make_pin(found.records, sample_access_of([found]), sealed_in(found.folder))
     path = write_pin(root, pin)
     noise = (
         "with the noise of its null test"
@@ -151,23 +151,23 @@ def _pinned(name: str, root: Path) -> int:
     return 0
 
 
-def _of_run(name: str, root: Path, rules: "tuple[Rule, ...]", allowed: list[str]) -> "Outcome":
+def _of_run(name: str, root: Path, rules: "tuple[GateRule, ...]", allowed: list[str]) -> "GateOutcome":
     """Hold a run against its pinned reference; one that has both sides in it, against itself."""
-    from harness.analysis.comparison import Raw
-    from harness.analysis.gate.gate import Allowed, gate
+    from harness.analysis.comparison import SampleAccess
+    from harness.analysis.gate.gate import AllowedDifferences, check_gate
     from harness.analysis.gate.pinned_references import pairings, pin_for, read_pins
-    from harness.analysis.loading import find_records, raw_of
+    from harness.analysis.loading import find_records, sample_access_of
     from harness.cli.output.records import tell_unreadable
-    from harness.records.side import BASE, side_name
+    from harness.records.side import BASE, side_of
     from harness.records.store import Store
 
     place = Store(root)
     found = find_records(name, place)
     tell_unreadable([found])
-    if any(side_name(record.cell.variant) == BASE for record in found.records):
+    if any(side_of(record.cell.variant) == BASE for record in found.records):
         return _held(found, rules)
     pin = pin_for(found.records, read_pins(root))
-    raw = raw_of([found])
+    raw = sample_access_of([found])
     pinned = {record.cell.id for record in pin.records}
 
     def samples(record: "Record") -> "Samples | None":
@@ -175,30 +175,34 @@ def _of_run(name: str, root: Path, rules: "tuple[Rule, ...]", allowed: list[str]
         return pin.arrays(record) if is_pinned else raw.samples(record)
 
     held, absent = pairings(found.records, pin)
-    names_allowed = Allowed(frozenset(allowed))
-    return gate(held, rules, allowed=names_allowed, raw=Raw(samples, raw.task), absent=absent)
+    names_allowed = AllowedDifferences(frozenset(allowed))
+    return check_gate(held, rules, allowed=names_allowed, raw=SampleAccess(samples, raw.task), absent=absent)
 
 
-def _held(found: "Found", rules: "tuple[Rule, ...]") -> "Outcome":
-    from harness.analysis.gate.gate import gate
-    from harness.analysis.loading import raw_of
+def _held(found: "LoadedRecords", rules: "tuple[GateRule, ...]") -> "GateOutcome":
+    from harness.analysis.gate.gate import check_gate
+    from harness.analysis.loading import sample_access_of
     from harness.studies.version_gate import absent, pairings
 
-    return gate(pairings(found.records), rules, raw=raw_of([found]), absent=absent(found.records))
+    return check_gate(
+        pairings(found.records), rules, raw=sample_access_of([found]), absent=absent(found.records)
+    )
 
 
-def _versus(base: str, head: str, *, null: bool, environment: Literal["auto", "same", "own"]) -> "Versus":
-    from harness.studies.version_gate import Versus
+def _versus(
+    base: str, head: str, *, null: bool, environment: Literal["auto", "same", "own"]
+) -> "VersionGateOptions":
+    from harness.studies.version_gate import VersionGateOptions
     from harness.studies.version_refs import find_ref
 
     before, after = (find_ref(each, Path.cwd()) for each in (base, head))
-    return Versus(before, after, twice=null, environment=environment)
+    return VersionGateOptions(before, after, twice=null, environment=environment)
 
 
 def _measured(
-    toolbox: Toolbox, wanted: dict[str, Any], versus: "Versus", root: Path, *, quiet: bool
-) -> "Found":
-    from harness.analysis.loading import Found
+    toolbox: CliContext, wanted: dict[str, Any], versus: "VersionGateOptions", root: Path, *, quiet: bool
+) -> "LoadedRecords":
+    from harness.analysis.loading import LoadedRecords
     from harness.cli.measure.run import measured
     from harness.cli.output.progress import narrator
     from harness.records.store import Store
@@ -211,10 +215,10 @@ def _measured(
         records = measured([run])
     if not quiet:
         typer.echo(f"Records: {run.folder.path}", err=True)
-    return Found(records, [], run.folder.path)
+    return LoadedRecords(records, [], run.folder.path)
 
 
-def _show(outcome: "Outcome", form: str) -> None:
+def _show(outcome: "GateOutcome", form: str) -> None:
     from reports.documents.gate import render
 
     typer.echo(render(outcome, form).rstrip("\n"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.measure.run import exit_code, measured, resumed, show
 from harness.cli.options.arrivals import BatchSizes, Promised, Rates, Window, load_of
 from harness.cli.options.common import (
@@ -114,7 +114,7 @@ def ladder(
     from harness.runs.execution.run import start
     from harness.runs.planning.options import RunOptions
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     catalog = toolbox.catalog()
     place = Store(toolbox.store(store))
     wanted = RunOptions(
@@ -176,9 +176,9 @@ def optimize(
     from harness.cli.output.progress import narrator
     from harness.runs.execution.preparation import prepare
     from harness.runs.planning.options import RunOptions
-    from harness.runs.planning.planner import planned
+    from harness.runs.planning.planner import plan_run
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     catalog, machine = toolbox.catalog(), toolbox.machine()
     wanted = RunOptions(
         task=task,
@@ -193,7 +193,7 @@ def optimize(
         seed=seed,
     )
     with narrator(quiet=quiet) as told:
-        plan = planned(wanted, catalog, toolbox.cache(), machine, told)
+        plan = plan_run(wanted, catalog, toolbox.cache(), machine, told)
         prepared = prepare(plan, toolbox.cache(), machine, told)
     typer.echo(_written(prepared, json=json))
     raise typer.Exit((5 if prepared.artifacts else 4) if prepared.broken else 0)
@@ -202,13 +202,13 @@ def optimize(
 def ladder_named(name: str, rungs: str | None, parameters: list[str] | None, catalog: "Catalog") -> "Ladder":
     """Return a ladder that ships, or the user's own from a file, with only these of its rungs."""
     from harness.common.errors import unknown_name
-    from harness.records.ladder import parse, read, values_of
+    from harness.records.ladder import parse_ladder, parse_parameters, read_ladder
 
-    values = values_of(tuple(parameters or ()))
+    values = parse_parameters(tuple(parameters or ()))
     if name in catalog.ladders:
-        found = parse(catalog.ladders[name], name, values)
+        found = parse_ladder(catalog.ladders[name], name, values)
     elif Path(name).suffix in (".yaml", ".yml") or Path(name).is_file():
-        found = read(Path(name), values)
+        found = read_ladder(Path(name), values)
     else:
         raise unknown_name("ladder", name, catalog.ladders)
     return found.only(names(rungs)) if rungs else found
@@ -253,11 +253,11 @@ def _written(prepared: "Prepared", *, json: bool) -> str:
 
 
 def _row(name: str, made: dict[str, Any]) -> dict[str, Any]:
-    from harness.systems.artifact_cache import size_of
+    from harness.systems.artifact_cache import folder_bytes
 
     known = ("selection", "preparation")
     facts = {key: made["manifest"][key] for key in known if key in made["manifest"]}
-    size = size_of(Path(made["folder"]))
+    size = folder_bytes(Path(made["folder"]))
     return {"rung": name, "key": made["key"], "cached": not made["fresh"], "size_bytes": size, **facts}
 
 

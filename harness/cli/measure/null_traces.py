@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD
-from harness.studies.launches import Between, between, pooled
+from harness.studies.launches import LaunchVariance, launch_variance, pooled
 from harness.studies.null_test import (
     PLANTED,
     WANTED,
-    Row,
+    NullTestRow,
     rounds_needed,
     rounds_per_launch,
     study,
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def of_launches(traces: Sequence[Trace]) -> list[str]:
     """Return the lines on how much processes of one program differ, of the traces with several launches."""
-    found = [each for trace in traces if (each := between(trace))]
+    found = [each for trace in traces if (each := launch_variance(trace))]
     if not found:
         return ["no trace has several launches: bench run --null-test VARIANT --rounds 5 --launches 12"]
     spread, most, freedom = pooled(found)
@@ -57,7 +57,7 @@ def of_launches(traces: Sequence[Trace]) -> list[str]:
     ]
 
 
-def _launch_line(each: Between) -> str:
+def _launch_line(each: LaunchVariance) -> str:
     seen, noise = (f"{100 * variance**0.5:.2f} %" for variance in (each.seen, each.noise))
     name, told = f"{each.variant:18} {each.task:8}", f"{each.launches} of {each.all}"
     return f"  {name} {told:>8}   {seen:>7}     {noise:>7}   {100 * each.spread:14.2f} %"
@@ -86,7 +86,7 @@ def _named(kind: str, traces: Sequence[Trace]) -> str:
     return f"{kind} ({len(traces)} {'trace' if len(traces) == 1 else 'traces'})"
 
 
-def _tables(name: str, rows: Sequence[Row], sizes: Sequence[int]) -> list[str]:
+def _tables(name: str, rows: Sequence[NullTestRow], sizes: Sequence[int]) -> list[str]:
     tables = (_table(name, [row for row in rows if row.family == size], size) for size in sizes)
     return [line for table in tables for line in ("", *table)]
 
@@ -102,7 +102,7 @@ def _parts(traces: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]]:
     return found
 
 
-def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:
+def _table(name: str, rows: Sequence[NullTestRow], family: int) -> list[str]:
     of = "one comparison" if family == 1 else f"{family} comparisons in one family"
     needed = rounds_needed(rows)
     most = max(row.rounds for row in rows)
@@ -117,7 +117,7 @@ def _table(name: str, rows: Sequence[Row], family: int) -> list[str]:
     ]
 
 
-def _row(row: Row) -> str:
+def _row(row: NullTestRow) -> str:
     return f"  {row.rounds:6}   {100 * row.false_alarms:10.2f} %   {100 * row.found:18.1f} %"
 
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import DeviceName, Json, StoreFolder
 
 if TYPE_CHECKING:
     from harness.records.record import Record
-    from harness.studies.roofline import Standing
+    from harness.studies.roofline import RooflinePosition
 
 NOTHING_MEASURED = 4
 
@@ -28,7 +28,7 @@ def roofline(
     from harness.measurement.machine.devices import one_device
     from harness.studies.roofline import shapes_of
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     machine = toolbox.machine()
     device = one_device(device)
     machine.check_device(device)
@@ -54,7 +54,7 @@ def roofline(
         _print(cores, products, rows)
 
 
-def _records(toolbox: Toolbox, store: Any, run: str) -> "list[Record]":  # noqa: ANN401 -- a folder or None
+def _records(toolbox: CliContext, store: Any, run: str) -> "list[Record]":  # noqa: ANN401 -- a folder or None
     from harness.records.store import Store
 
     place = Store(toolbox.store(store))
@@ -63,23 +63,23 @@ def _records(toolbox: Toolbox, store: Any, run: str) -> "list[Record]":  # noqa:
 
 def _standings(
     records: "list[Record]", cores: dict[str, Any], fingerprint: str
-) -> "list[tuple[Record, Standing | str]]":
+) -> "list[tuple[Record, RooflinePosition | str]]":
     from harness.records.estimate import Unavailable
-    from harness.studies.roofline import same_host, standing
+    from harness.studies.roofline import roofline_position, same_host
 
     if records:
         same_host(records, fingerprint)
-    found = [(record, standing(record, cores)) for record in records]
+    found = [(record, roofline_position(record, cores)) for record in records]
     return [(record, str(one) if isinstance(one, Unavailable) else one) for record, one in found]
 
 
 def _print_json(
-    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, Standing | str]]"
+    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, RooflinePosition | str]]"
 ) -> None:
     import json as encoder
     from dataclasses import asdict
 
-    from harness.analysis.compute_limit import lost
+    from harness.analysis.compute_limit import missing_instructions
 
     shown = [
         {
@@ -88,15 +88,15 @@ def _print_json(
         }
         for record, one in rows
     ]
-    missing = lost(next(iter(cores.values()))["arithmetic"])
+    missing = missing_instructions(next(iter(cores.values()))["arithmetic"])
     said = {"cores": cores, "lost": missing, "products": products, "systems": shown}
     typer.echo(encoder.dumps(said, indent=1))
 
 
 def _print(
-    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, Standing | str]]"
+    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, RooflinePosition | str]]"
 ) -> None:
-    from harness.analysis.compute_limit import lost
+    from harness.analysis.compute_limit import missing_instructions
 
     typer.echo("Arithmetic from registers, 10^9 operations a second (a multiply-add is two)")
     for threads, found in cores.items():
@@ -105,7 +105,7 @@ def _print(
             for name, each in found["arithmetic"].items()
         ]
         typer.echo(f"  {_threads(threads)}: {'; '.join(kinds) or 'no kernel for this CPU'}")
-    for line in lost(next(iter(cores.values()))["arithmetic"]):
+    for line in missing_instructions(next(iter(cores.values()))["arithmetic"]):
         typer.echo(f"  this processor lacks {line}")
     typer.echo("Reading memory, GB a second, by working set of each thread")
     for threads, found in cores.items():
@@ -125,7 +125,7 @@ def _print(
         _print_operators([record for record, _ in rows])
 
 
-def _print_rows(rows: "list[tuple[Record, Standing | str]]") -> None:
+def _print_rows(rows: "list[tuple[Record, RooflinePosition | str]]") -> None:
     typer.echo(f"Run {rows[0][0].run}: operations of the encoder's products, without padding")
     figures = f"{'G/request':>9} {'G/s':>8} {'of int8':>8} {'of own':>8}"
     typer.echo(f"  {'system':28} {'scenario':13} {'products':8} {figures}")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.measure.dry_run import foretold
 from harness.cli.measure.null_test import keep_traces
 from harness.cli.options.arrivals import BatchSizes, Promised, Rates, Window, load_of
@@ -50,7 +50,7 @@ from harness.cli.options.config_file import ConfigFile, DryRun, crossed
 from harness.cli.options.sustainlp import ProtocolName, by_protocol
 
 if TYPE_CHECKING:
-    from harness.common.progress import Narrator
+    from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
     from harness.runs.execution.run import Run
@@ -108,7 +108,7 @@ def run(
     from harness.runs.planning.options import RunOptions
 
     del config  # it has become the defaults of the others
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     place = Store(toolbox.store(store))
     wanted = RunOptions(
         task=task,
@@ -150,12 +150,16 @@ def run(
 
 
 def asked_for(
-    context: typer.Context, wanted: "RunOptions", tasks: tuple[str, ...], split: str | None, told: "Narrator"
+    context: typer.Context,
+    wanted: "RunOptions",
+    tasks: tuple[str, ...],
+    split: str | None,
+    told: "ProgressReporter",
 ) -> "list[RunOptions]":
     """Return the options of every run: of each combination of what is crossed, and each task."""
-    from harness.runs.multi_run import options_of
+    from harness.runs.multi_run import options_per_task
 
-    return [one for each in crossed(context, wanted) for one in options_of(each, tasks, split, told)]
+    return [one for each in crossed(context, wanted) for one in options_per_task(each, tasks, split, told)]
 
 
 def exit_code(records: "list[Record]") -> int:
@@ -165,22 +169,27 @@ def exit_code(records: "list[Record]") -> int:
     return PARTIAL if any(record.rounds for record in records) else NOTHING_MEASURED
 
 
-def started(toolbox: Toolbox, store: "Store", wanted: "list[RunOptions]", told: "Narrator") -> "list[Run]":
+def started(
+    toolbox: CliContext, store: "Store", wanted: "list[RunOptions]", told: "ProgressReporter"
+) -> "list[Run]":
     """Return new runs, checked and prepared."""
     from harness.runs.multi_run import start_all
 
     return start_all(wanted, toolbox.catalog(), store, toolbox.cache(), toolbox.machine(), told)
 
 
-def resumed(toolbox: Toolbox, store: "Store", name: str, told: "Narrator") -> "list[Run]":
+def resumed(toolbox: CliContext, store: "Store", name: str, told: "ProgressReporter") -> "list[Run]":
     """Return the unfinished runs that are to go on."""
     from harness.runs.execution.run import resume
-    from harness.runs.multi_run import about
+    from harness.runs.multi_run import labelled_progress
 
     open_runs = store.unfinished() if name in ("latest", "all") else [store.run(name)]
     folders = open_runs[-1:] if name == "latest" else open_runs
     cache, machine = toolbox.cache(), toolbox.machine()
-    return [resume(each, cache, machine, about(each.plan().task, len(folders), told)) for each in folders]
+    return [
+        resume(each, cache, machine, labelled_progress(each.plan().task, len(folders), told))
+        for each in folders
+    ]
 
 
 def measured(ready: "list[Run]") -> "list[Record]":

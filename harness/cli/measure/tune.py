@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.measure.ladder import SCENARIOS, LadderName, Parameters, RungNames, ladder_named
 from harness.cli.measure.run import exit_code, show
 from harness.cli.options.common import (
@@ -32,7 +32,7 @@ from harness.cli.options.common import (
 )
 
 if TYPE_CHECKING:
-    from harness.studies.tune import Outcome, Tried
+    from harness.studies.tune import Candidate, SearchOutcome
 
 
 def tune(
@@ -65,10 +65,10 @@ def tune(
     from harness.cli.output.progress import narrator
     from harness.records.store import Store
     from harness.runs.planning.options import RunOptions
-    from harness.studies.tune import Place
+    from harness.studies.tune import SearchContext
     from harness.studies.tune import tune as searched
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     catalog = toolbox.catalog()
     wanted = RunOptions(
         task=task,
@@ -85,13 +85,13 @@ def tune(
         seed=seed,
     )
     with narrator(quiet=quiet) as told:
-        place = Place(Store(toolbox.store(store)), toolbox.cache(), toolbox.machine(), told)
+        place = SearchContext(Store(toolbox.store(store)), toolbox.cache(), toolbox.machine(), told)
         found = searched(wanted, catalog, place, max_loss=max_quality_loss, objective=objective)
     _show(found, max_quality_loss, objective, json=json, price=price_per_hour)
     raise typer.Exit(exit_code([*found.searched, *found.final]))
 
 
-def _show(found: "Outcome", budget: float, objective: str, *, json: bool, price: float | None) -> None:
+def _show(found: "SearchOutcome", budget: float, objective: str, *, json: bool, price: float | None) -> None:
     import json as encoder
 
     if json:
@@ -113,19 +113,19 @@ def _show(found: "Outcome", budget: float, objective: str, *, json: bool, price:
     typer.echo(f"The search's own table: bench report {found.folders[0].name}")
 
 
-def _gain(each: "Tried", word: str) -> str:
+def _gain(each: "Candidate", word: str) -> str:
     if each.gain is None:
         return "n/a"
     return f"{each.gain.value:.2f}x {word} [{each.gain.low:.2f}, {each.gain.high:.2f}]"
 
 
-def _points(each: "Tried") -> str:
+def _points(each: "Candidate") -> str:
     if each.points is None:
         return "n/a"
     return f"{each.points.value:+.2f} points [{each.points.low:+.2f}, {each.points.high:+.2f}]"
 
 
-def _row(each: "Tried") -> dict[str, Any]:
+def _row(each: "Candidate") -> dict[str, Any]:
     import dataclasses
 
     return dataclasses.asdict(each)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.measure.ladder import Parameters, ladder_named
 from harness.cli.options.common import (
     DataFolder,
@@ -61,7 +61,7 @@ def export(
     from harness.runs.export import export as exported
     from harness.runs.planning.options import RunOptions
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     catalog = toolbox.catalog()
     wanted = RunOptions(
         task=task,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import (
     DataFolder,
     DeviceName,
@@ -52,9 +52,8 @@ def predict(
     from harness.runs.planning.options import RunOptions
     from harness.runs.predict import predict as answered
     from harness.runs.predict import write_rows
-    from harness.workload.tasks import folder_of
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     wanted = RunOptions(
         task=task,
         data=data,
@@ -66,9 +65,11 @@ def predict(
         threads=threads,
         max_length=max_length,
     )
+    from harness.workload.tasks import task_folder
+
     with narrator(quiet=quiet) as told:
         rows = answered(wanted, toolbox.catalog(), toolbox.cache(), toolbox.machine(), told)
-    path = output / f"{folder_of(task)}.jsonl"
+    path = output / f"{task_folder(task)}.jsonl"
     write_rows(rows, path)
     _show(path, len(rows), json=json)
 

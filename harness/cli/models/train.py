@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.options.common import (
     DataFolder,
     DeviceName,
@@ -26,8 +26,8 @@ from harness.cli.options.common import (
 )
 
 if TYPE_CHECKING:
-    from harness.common.progress import Narrator
-    from harness.workload.data.user_files import Own
+    from harness.common.progress import ProgressReporter
+    from harness.workload.data.user_files import UserData
 
 EMBEDDED_ROWS = 4096
 """Training rows of the embedded sample, where no --data is given."""
@@ -73,7 +73,7 @@ def train(
     """Fine-tune a checkpoint on a task; an interrupted training goes on where it was."""
     from harness.cli.output.progress import narrator
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     with narrator(quiet=quiet) as told:
         if model == "scratch":
             _no_meter(meter)
@@ -94,30 +94,30 @@ def train(
 
 
 def _fine_tuned(
-    toolbox: Toolbox,
-    asked: "tuple[str, Path | None, Own]",
+    toolbox: CliContext,
+    asked: "tuple[str, Path | None, UserData]",
     model: str,
     output: Path,
     device: str,
     meter_asked: str,
     settings: dict[str, Any],
-    told: "Narrator",
+    told: "ProgressReporter",
     limits: dict[str, Any],
 ) -> dict[str, Any]:
     from harness.measurement.machine.devices import one_device
-    from harness.runs.planning.meter_selection import metered
-    from harness.systems.artifact_cache import FolderCache
+    from harness.runs.planning.meter_selection import select_meter
+    from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data import load_split
-    from harness.workload.data.user_files import find
+    from harness.workload.data.user_files import find_task_data
 
     machine = toolbox.machine()
     device = one_device(device)
     machine.check_device(device)
-    meter = metered(machine, device, meter_asked).choice.meter
-    found = find(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
+    meter = select_meter(machine, device, meter_asked).choice.meter
+    found = find_task_data(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
     task, split = found.task, load_split(found.task, found.data, "train")
     training = toolbox.training()
-    checkpoint = training.resolve(model, task, FolderCache(toolbox.cache()))
+    checkpoint = training.resolve(model, task, ArtifactCache(toolbox.cache()))
     mark = meter.start() if meter else None
     return training.finetune(
         task,
@@ -142,13 +142,13 @@ def _no_meter(asked: str) -> None:
         raise UsageError("the embedded encoder is made without a meter.", where="--meter", remedy=remedy)
 
 
-def _from_scratch(toolbox: Toolbox, output: Path, seed: int, told: "Narrator") -> dict[str, Any]:
+def _from_scratch(toolbox: CliContext, output: Path, seed: int, told: "ProgressReporter") -> dict[str, Any]:
     return toolbox.training().scratch(
         output, seed=seed, progress=_progress(told, "train the embedded encoder")
     )
 
 
-def _progress(told: "Narrator", stage: str) -> Callable[[Any], None]:
+def _progress(told: "ProgressReporter", stage: str) -> Callable[[Any], None]:
     """Return what is told of training: a bar in thousandths, with the loss beside it.
 
     The bar begins where training does: what an interrupted training had done is no work of this session, and

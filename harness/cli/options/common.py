@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 import typer
 
 if TYPE_CHECKING:
-    from harness.workload.data.user_files import Own
+    from harness.workload.data.user_files import UserData
 
 
 class MoreRounds(TypedDict):
@@ -208,11 +208,11 @@ def own_data(
     metric: Literal["accuracy", "f1", "mcc"] | None,
     labels: str | None,
     held_out: float | None,
-) -> "Own":
+) -> "UserData":
     """Gather what is said of data of the user's own."""
-    from harness.workload.data.user_files import Own
+    from harness.workload.data.user_files import UserData
 
-    return Own(names(text or ""), label or "", metric, names(labels or ""), held_out)
+    return UserData(names(text or ""), label or "", metric, names(labels or ""), held_out)
 
 
 def more_rounds(

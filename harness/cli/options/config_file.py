@@ -8,7 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
-    from harness.runs.planning.sweep_file import Config, Names, Setting
+    from harness.runs.planning.sweep_file import AllowedNames, Setting, SweepConfig
 
 LISTS = ("task", "variants", "scenario", "batch", "rate", "device")
 """Options of `bench run` that take several values: one run for all of them, of tasks one each."""
@@ -34,11 +34,11 @@ _AXES = "harness.runs.axes"
 
 def configured(context: typer.Context, file: Path | None) -> Path | None:
     """Read the file before any other option is looked at, and make what it says the options' defaults."""
-    from harness.runs.planning.sweep_file import read
+    from harness.runs.planning.sweep_file import read_sweep_file
 
     if file is not None:
         known = _parameters(context.command)
-        found = read(file, _names(known))
+        found = read_sweep_file(file, _names(known))
         context.default_map = {**(context.default_map or {}), **_defaults(context, found, known)}
         context.meta[_AXES] = {
             name: [_cast(context, known[name], one) for one in values] for name, values in found.axes.items()
@@ -69,7 +69,7 @@ def crossed(context: typer.Context, wanted: "RunOptions") -> "list[RunOptions]":
     """
     from dataclasses import replace
 
-    from harness.runs.planning.sweep_file import points
+    from harness.runs.planning.sweep_file import combinations
 
     known = _parameters(context.command)
     axes = {
@@ -77,7 +77,7 @@ def crossed(context: typer.Context, wanted: "RunOptions") -> "list[RunOptions]":
         for name, values in context.meta.get(_AXES, {}).items()
         if not _said(context, known[name])
     }
-    return [replace(wanted, **point) for point in points(axes)]
+    return [replace(wanted, **point) for point in combinations(axes)]
 
 
 def read_defaults(context: typer.Context, path: Path, environ: Mapping[str, str]) -> None:
@@ -85,10 +85,10 @@ def read_defaults(context: typer.Context, path: Path, environ: Mapping[str, str]
     if not path.exists():
         return
     from harness.common.errors import UsageError
-    from harness.runs.planning.sweep_file import read
+    from harness.runs.planning.sweep_file import read_sweep_file
 
     commands = dict(_commands(context))
-    found = read(path, _names(_parameters(commands["run"])))
+    found = read_sweep_file(path, _names(_parameters(commands["run"])))
     if found.axes:
         raise UsageError(
             "a sweep is no default.", where=path.name, remedy="Put it into a file for `bench run --config`."
@@ -120,13 +120,13 @@ def _parameters(command: Any) -> dict[str, Any]:  # noqa: ANN401 -- the parser's
     }
 
 
-def _names(known: Mapping[str, Any]) -> "Names":
-    from harness.runs.planning.sweep_file import Names
+def _names(known: Mapping[str, Any]) -> "AllowedNames":
+    from harness.runs.planning.sweep_file import AllowedNames
 
-    return Names(tuple(known), LISTS, tuple(name for name in CROSSED if name in known), OTHERS)
+    return AllowedNames(tuple(known), LISTS, tuple(name for name in CROSSED if name in known), OTHERS)
 
 
-def _defaults(context: typer.Context, found: "Config", known: Mapping[str, Any]) -> dict[str, Any]:
+def _defaults(context: typer.Context, found: "SweepConfig", known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values by parameter, each tried now, while its line is known."""
     for name, setting in found.settings.items():
         _cast(context, known[name], setting)

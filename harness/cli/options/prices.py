@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reports import Factors, Grid, Price
+    from reports import CostFactors, Grid, Price
 
 _TABLE = "codecarbon's table"
 _ISO_3 = 3
 
 
-def factors_of(price_per_hour: float | None, prices: Path | None, carbon: str | None) -> "Factors":
+def factors_of(price_per_hour: float | None, prices: Path | None, carbon: str | None) -> "CostFactors":
     """Return what was asked for, or the defaults; UsageError for a file that is not what it should be."""
-    from reports import Factors
+    from reports import CostFactors
 
-    return Factors(_prices(price_per_hour, prices), grid(carbon))
+    return CostFactors(_prices(price_per_hour, prices), grid(carbon))
 
 
 def grid(asked: str | None, tables: Path | None = None) -> "Grid | None":

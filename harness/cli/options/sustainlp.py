@@ -26,9 +26,9 @@ def by_protocol(context: typer.Context, name: str, wanted: "RunOptions") -> "Run
     """
     from dataclasses import replace
 
-    from harness.analysis.sustainlp import asked
+    from harness.analysis.sustainlp import protocol_settings
 
-    protocol = asked(name, context.obj.environ)
+    protocol = protocol_settings(name, context.obj.environ)
     if protocol is None:
         return wanted
     source = context.get_parameter_source("boundary")

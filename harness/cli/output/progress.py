@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from harness.common.progress import Narrator, Silent
+from harness.common.progress import NoProgress, ProgressReporter
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -88,10 +88,10 @@ class Bars:
 
 
 @contextmanager
-def narrator(*, quiet: bool) -> Iterator[Narrator]:
+def narrator(*, quiet: bool) -> Iterator[ProgressReporter]:
     """Yield bars where stderr is a terminal, lines where it is not, nothing where nothing was asked for."""
     if quiet:
-        yield Silent()
+        yield NoProgress()
     elif not sys.stderr.isatty():
         yield Lines()
     else:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import typer
 
-from harness.analysis.loading import Found
+from harness.analysis.loading import LoadedRecords
 
 
-def tell_unreadable(found: Sequence[Found]) -> bool:
+def tell_unreadable(found: Sequence[LoadedRecords]) -> bool:
     """Name every file that was skipped, on stderr; say whether there was one."""
     from harness.cli.output.terminal import escape
 

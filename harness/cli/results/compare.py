@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options.common import Json, StoreFolder
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison
+    from harness.analysis.comparison import RunComparison
 
 SKIPPED, NOTHING_SHARED = 5, 4
 
@@ -29,16 +29,16 @@ def compare(
     json: Json = False,
 ) -> None:
     """Say what changed from A to B, cell by cell, and whether it is real."""
-    from harness.analysis.loading import find_records, raw_of
+    from harness.analysis.loading import find_records, sample_access_of
     from harness.cli.output.records import tell_unreadable
     from harness.analysis.comparison import compare_runs
     from harness.records.store import Store
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     place = Store(toolbox.store(store))
     found = [find_records(name, place) for name in (before, after)]
     skipped = tell_unreadable(found)
-    made = compare_runs(found[0].records, found[1].records, raw_of(found))
+    made = compare_runs(found[0].records, found[1].records, sample_access_of(found))
     write(_rendered(made, "json" if json else format_, plain=output is not None), output)
     if not made.cells or all(not isinstance(cell.changes, tuple) for cell in made.cells):
         raise typer.Exit(NOTHING_SHARED)
@@ -59,7 +59,7 @@ def write(shown: str, output: Path | None) -> None:
         raise StoreError(f"cannot be written: {problem.strerror}.", where=str(output)) from None
 
 
-def _rendered(made: "Comparison", form: str, *, plain: bool) -> str:
+def _rendered(made: "RunComparison", form: str, *, plain: bool) -> str:
     from harness.cli.output.report_output import wide
     from reports.documents.comparison import render
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options.common import Price, StoreFolder
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 if TYPE_CHECKING:
     from harness.records.record import Record
-    from harness.records.store import RunFolder, Unreadable
-    from reports import Book, SamplesOf
+    from harness.records.store import RunFolder, UnreadableFile
+    from reports import Report, SamplesOf
     from reports.plots import Plot
 
 SKIPPED = 5
@@ -69,19 +69,19 @@ def report(
     from harness.cli.output.delivery import deliver_files, deliver_text
     from harness.cli.options.prices import factors_of
     from harness.cli.output.report_output import counts_in, samples_in, wide
-    from reports import Style, book_of, files_of, written
+    from reports import Style, build_report, files_of, write_report
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     context.with_resource(_uncollected())
     factors = factors_of(price_per_hour, prices, carbon)
     names = _tables(tables, priced=prices is not None or carbon is not None)
     folders, records, unreadable = _read(toolbox.store(store), runs or ["latest"])
-    book = book_of(records, factors, counts_in(folders))
+    book = build_report(records, factors, counts_in(folders))
     width, color = wide(plain=output is not None)
     style = Style(names, width, color, samples_in(folders))
     form = "json" if json else format_
     files = files_of(book, form, style)
-    text = "" if files else written(book, form, style).rstrip("\n")
+    text = "" if files else write_report(book, form, style).rstrip("\n")
     if plots:
         _draw(plots, book, style.samples)
     if files:
@@ -106,7 +106,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _read(store: Path, runs: Sequence[str]) -> "tuple[list[RunFolder], list[Record], list[Unreadable]]":
+def _read(store: Path, runs: Sequence[str]) -> "tuple[list[RunFolder], list[Record], list[UnreadableFile]]":
     """Read the records of these runs; what cannot be read is named, counted, and left out."""
     from harness.common.errors import MeasurementError, UsageError
     from harness.records.store import Store
@@ -139,7 +139,7 @@ def _tables(asked: str | None, *, priced: bool) -> tuple[str, ...]:
     return tuple(TABLES) if asked.strip() == "all" else names(asked)
 
 
-def _draw(folder: Path, book: "Book", samples: "SamplesOf") -> None:
+def _draw(folder: Path, book: "Report", samples: "SamplesOf") -> None:
     from reports.plots import plots_of
 
     write_plots(folder, plots_of(book, samples))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options.common import Json, StoreFolder
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 if TYPE_CHECKING:
     from harness.analysis.history import Series
@@ -43,7 +43,7 @@ def track(
     from harness.cli.output.report_output import wide
     from reports.documents.history import render
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     records, skipped = _records(toolbox.store(store), task, names(variants))
     found = _histories(records, names(quantity))
     width, color = wide(plain=output is not None)
@@ -55,20 +55,20 @@ def track(
 
 
 def _records(root: Path, task: str, variants: tuple[str, ...]) -> "tuple[list[Record], bool]":
-    from harness.analysis.loading import Found
+    from harness.analysis.loading import LoadedRecords
     from harness.cli.output.records import tell_unreadable
     from harness.common.errors import UsageError
     from harness.records.store import Store
-    from harness.records.side import plain
+    from harness.records.side import without_side
 
     place = Store(root)
     records, unreadable = place.records(place.runs())
-    skipped = tell_unreadable([Found(records, unreadable, root)])
+    skipped = tell_unreadable([LoadedRecords(records, unreadable, root)])
     chosen = [
         record
         for record in records
         if record.cell.task == (task or record.cell.task)
-        and (not variants or plain(record.cell.variant) in variants)
+        and (not variants or without_side(record.cell.variant) in variants)
     ]
     if not chosen:
         raise UsageError(
@@ -79,9 +79,9 @@ def _records(root: Path, task: str, variants: tuple[str, ...]) -> "tuple[list[Re
 
 def _histories(records: "list[Record]", quantities: tuple[str, ...]) -> "list[Series]":
     from harness.common.errors import MeasurementError
-    from harness.analysis.history import history
+    from harness.analysis.history import build_history
 
-    found = [series for name in quantities for series in history(records, name)]
+    found = [series for name in quantities for series in build_history(records, name)]
     if not found:
         raise MeasurementError(
             f"no record has {' or '.join(quantities)}.",

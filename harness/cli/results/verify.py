@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options.common import DataFolder, HeldOut, Json, LabelColumn, LabelNames, MetricName, PredictedSplit, StoreFolder, TaskName, TextColumns, own_data, predicted_split
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 from harness.cli.results.verify_run import is_run, verify_runs
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def verify(
 ) -> None:
     """Check a prediction file against a split, or a run's figures and hashes against its raw samples."""
     from harness.workload.data import load_split
-    from harness.workload.data.user_files import find
+    from harness.workload.data.user_files import find_task_data
     from harness.workload.tasks.prediction_files import read_predictions
 
-    toolbox: Toolbox = context.obj
+    toolbox: CliContext = context.obj
     own = own_data(text, label, metric, labels, held_out)
     if is_run(asked):
         verify_runs(toolbox, asked, data, own, store, json=json)
         return
     file = Path(asked)
     name = predicted_split(split, data)
-    place = find(task, data, own, toolbox.cache(), split=name, labelled=False)
+    place = find_task_data(task, data, own, toolbox.cache(), split=name, labelled=False)
     found = load_split(place.task, place.data, name)
     facts = _facts(file, found, read_predictions(place.task, file, found.examples))
     _show(facts, json=json)
@@ -55,7 +55,7 @@ def verify(
 
 def _facts(file: Path, split: "Split", answers: list[str]) -> dict[str, Any]:
     from harness.analysis.statistics.estimates import quality
-    from harness.workload.tasks.metrics import mean_of
+    from harness.workload.tasks.metrics import mean_score
 
     facts: dict[str, Any] = {
         "file": str(file),
@@ -71,7 +71,7 @@ def _facts(file: Path, split: "Split", answers: list[str]) -> dict[str, Any]:
     if not all(example.gold for example in split.examples):
         return {**facts, "unavailable": f"the {split.name} split hides its labels"}
     metrics = quality(split.task, split.examples, answers)
-    score = mean_of({name: estimate.value for name, estimate in metrics.items()})
+    score = mean_score({name: estimate.value for name, estimate in metrics.items()})
     return {**facts, "metrics": {name: asdict(found) for name, found in metrics.items()}, "score": score}
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 if TYPE_CHECKING:
     from harness.workload.data import Split
-    from harness.workload.data.user_files import Own
-    from harness.records.store import RunFolder, Unreadable
-    from harness.analysis.verification import Check, Sealed
+    from harness.workload.data.user_files import UserData
+    from harness.records.store import RunFolder, UnreadableFile
+    from harness.analysis.verification import VerificationCheck, SealedRecord
 
 MISMATCH = 5
 _HEAD = re.compile(r"<!-- bench report ([^>]*?) --format markdown(?: --price-per-hour ([0-9.]+))? -->")
@@ -26,7 +26,7 @@ class Verified:
 
     run: str
     records: int
-    checks: "list[Check]"
+    checks: "list[VerificationCheck]"
 
     @property
     def sound(self) -> bool:
@@ -41,7 +41,7 @@ def is_run(asked: str) -> bool:
 
 
 def verify_runs(
-    toolbox: Toolbox, asked: str, data: Path | None, own: "Own", store: Path | None, *, json: bool
+    toolbox: CliContext, asked: str, data: Path | None, own: "UserData", store: Path | None, *, json: bool
 ) -> None:
     """Verify a run by id, or `latest`; the one in a folder; or all of a store's. Exit 0 if all agrees."""
     from harness.records.store import Store
@@ -79,12 +79,12 @@ def _folders(asked: str, root: Path) -> "tuple[Path, list[RunFolder]]":
     return folder.resolve().parents[1], [RunFolder(folder.resolve())]
 
 
-def _verified(folder: "RunFolder", split_of: "Callable[[Sealed], Split | str]") -> Verified:
-    from harness.analysis.verification import Check, verify_run
-    from harness.analysis.verification.reading import read
+def _verified(folder: "RunFolder", split_of: "Callable[[SealedRecord], Split | str]") -> Verified:
+    from harness.analysis.verification import VerificationCheck, verify_run
+    from harness.analysis.verification.reading import read_sealed
 
-    sealed, unreadable = read(folder)
-    files = Check("files", "every record can be read, and nothing lies there that no record names")
+    sealed, unreadable = read_sealed(folder)
+    files = VerificationCheck("files", "every record can be read, and nothing lies there that no record names")
     files.figures = len(sealed) + len(unreadable)
     files.wrong += [_unread(one) for one in unreadable]
     named = {one.record.samples.file for one in sealed if one.record.samples}
@@ -95,24 +95,24 @@ def _verified(folder: "RunFolder", split_of: "Callable[[Sealed], Split | str]") 
     return Verified(folder.name, len(sealed), [files, *verify_run(folder.name, sealed, split_of)])
 
 
-def _unread(one: "Unreadable") -> str:
+def _unread(one: "UnreadableFile") -> str:
     return f"{one.path.name}: {one.reason}"
 
 
-def _splits(toolbox: Toolbox, data: Path | None, own: "Own") -> "Callable[[Sealed], Split | str]":
+def _splits(toolbox: CliContext, data: Path | None, own: "UserData") -> "Callable[[SealedRecord], Split | str]":
     """Return what finds a record's data, each split read once: those named, or the embedded sample."""
     kept: dict[tuple[str, str], Split] = {}
 
-    def split_of(one: "Sealed") -> "Split | str":
+    def split_of(one: "SealedRecord") -> "Split | str":
         from harness.workload.data import load_split
-        from harness.workload.data.user_files import find
+        from harness.workload.data.user_files import find_task_data
 
         record = one.record
         if data is None and record.data.tier != "embedded":
             return "the data are not at hand: name them with --data"
         key = (record.cell.task, record.data.split)
         if key not in kept:
-            place = find(key[0], data, own, toolbox.cache(), split=key[1], labelled=False)
+            place = find_task_data(key[0], data, own, toolbox.cache(), split=key[1], labelled=False)
             kept[key] = load_split(place.task, place.data, key[1])
         if data is None and kept[key].fingerprint != record.data.fingerprint:
             return "the embedded sample of this version is another one"
@@ -123,9 +123,9 @@ def _splits(toolbox: Toolbox, data: Path | None, own: "Own") -> "Callable[[Seale
 
 def _pages(store: Any, runs: set[str]) -> Verified:  # noqa: ANN401 -- a Store, without importing its module
     """Render again every page of the store that says it is the report on one of these runs."""
-    from harness.analysis.verification import Check
+    from harness.analysis.verification import VerificationCheck
 
-    check = Check("report", "pages of the store are what their runs give when they are rendered again")
+    check = VerificationCheck("report", "pages of the store are what their runs give when they are rendered again")
     for page in sorted(store.root.glob("*.md")):
         head, _, shown = page.read_text(encoding="utf-8").partition("\n\n")
         if (said := _HEAD.match(head)) and runs & set(said[1].split()):

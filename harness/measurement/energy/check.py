@@ -69,7 +69,7 @@ class ZoneCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class MeterCheck:
     """What a trial of a meter showed.
 
     `reason` says why it was not performed, or why the meter is not to be used; `moved` tells the two apart:
@@ -132,12 +132,12 @@ def load() -> None:
     sum(range(1_000))
 
 
-def check(
+def check_meter(
     meter: Meter,
     clock: Callable[[], int] = time.monotonic_ns,
     work: Callable[[], object] = load,
     power: Callable[[], int | None] | None = None,
-) -> Check:
+) -> MeterCheck:
     """Read a meter rapidly under a small load, and return what its counters showed.
 
     `clock` returns monotonic nanoseconds, `work` loads the machine between two reads, `power` returns
@@ -147,12 +147,12 @@ def check(
     stated_ns = int(facts.get("update_period_ns") or 0)
     if untried := _untried(meter, facts, stated_ns):
         least_ms = math.ceil(2 * stated_ns / ERROR / 1e6)
-        return Check(meter.name, None, untried, least_window_ms=least_ms, agreement_reason=untried)
+        return MeterCheck(meter.name, None, untried, least_window_ms=least_ms, agreement_reason=untried)
     trace = _trace(meter, clock, work, power, _patience_ns(stated_ns))
     zones = tuple(_zone(zone, trace, stated_ns) for zone in trace.zones)
     broken = [f"{zone.zone}: {zone.reason}" for zone in zones if zone.reason]
     agreement, why_not = _agreement(zones, trace, power is not None)
-    return Check(
+    return MeterCheck(
         meter=meter.name,
         moved=not broken,
         reason="; ".join(broken) or None,
@@ -175,7 +175,7 @@ def least_window_ns(update_ns: int, quantum_uj: float, watts: float, error: floa
     return math.ceil(max(in_time, in_energy))
 
 
-def widened(reading: Reading, checked: Mapping[str, Any] | None) -> Reading:
+def widen_resolution(reading: Reading, checked: Mapping[str, Any] | None) -> Reading:
     """Return a reading whose resolution is the larger of what the meter states and what its check saw.
 
     `checked` is `Check.facts`, or None. What the check saw of a window is two updates at its mean power, or

@@ -13,7 +13,7 @@ from harness.measurement.energy.meter import Meter
 from harness.records.reading import Grade, Reading, Zone
 
 
-class JointMeter:
+class CombinedMeter:
     """Reads the zones of several meters, whose names it joins: `nvml+rapl`.
 
     The first is read innermost, so that its window is the one that is nearest to the work.
@@ -55,18 +55,18 @@ class JointMeter:
 
     def spec(self) -> dict[str, Any]:
         """Return what opens all again in another process."""
-        from harness.measurement.energy.meter import spec_of
+        from harness.measurement.energy.meter import meter_spec
 
-        return {"meter": "joint", "parts": [spec_of(part) for part in self._parts]}
+        return {"meter": "joint", "parts": [meter_spec(part) for part in self._parts]}
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return the first obstacle of any."""
-        from harness.measurement.energy.meter import Openable
+        from harness.measurement.energy.meter import SelectableMeter
 
-        found = [part.obstacle() for part in self._parts if isinstance(part, Openable)]
+        found = [part.obstacle() for part in self._parts if isinstance(part, SelectableMeter)]
         return next((each for each in found if each), None)
 
 
-def open_joint(spec: Mapping[str, Any], open_part: Callable[[Mapping[str, Any]], Meter]) -> JointMeter:
+def open_combined(spec: Mapping[str, Any], open_part: Callable[[Mapping[str, Any]], Meter]) -> CombinedMeter:
     """Open the meter that `JointMeter.spec` described; `open_part` opens one of it."""
-    return JointMeter([open_part(each) for each in spec["parts"]])
+    return CombinedMeter([open_part(each) for each in spec["parts"]])

@@ -41,27 +41,27 @@ class Meter(Protocol):
 
 NAMED_ONLY = "it is used only where it is named"
 
-Skipped = tuple[str, str, str]
+SkippedMeter = tuple[str, str, str]
 """(meter, why it was skipped, what would allow it)"""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class MeterChoice:
     """The meter that was chosen, and why each other one was not."""
 
     meter: Meter | None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedMeter, ...] = ()
     """(meter, why it was skipped, what would allow it)"""
 
 
-def obstacles(skipped: Iterable[Skipped]) -> tuple[Skipped, ...]:
+def unusable_meters(skipped: Iterable[SkippedMeter]) -> tuple[SkippedMeter, ...]:
     """Return the meters that were tried and could not be used, not those that nobody wanted here."""
     passed = (NAMED_ONLY, "it covers ", "--meter ")
     return tuple(row for row in skipped if not row[1].startswith(passed) and "comes first" not in row[1])
 
 
 @runtime_checkable
-class Openable(Meter, Protocol):
+class SelectableMeter(Meter, Protocol):
     """A meter that can be chosen: it knows its obstacles, and how to be opened again."""
 
     def spec(self) -> dict[str, Any]:
@@ -71,9 +71,9 @@ class Openable(Meter, Protocol):
         """Return why it cannot be used here and what would allow it, or None."""
 
 
-def spec_of(meter: Meter) -> dict[str, Any]:
+def meter_spec(meter: Meter) -> dict[str, Any]:
     """Return a JSON-able dictionary that `open_meter` turns into the same meter in another process."""
-    if not isinstance(meter, Openable):
+    if not isinstance(meter, SelectableMeter):
         raise UsageError(
             f"the meter {meter.name!r} cannot be opened in a worker.", remedy="Give it a method `spec`."
         )

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from harness.measurement.energy.counters.counter import Sample, Traits
-from harness.measurement.energy.counters.sampler import Track, readings
+from harness.measurement.energy.counters.counter import CounterTraits, Sample
+from harness.measurement.energy.counters.sampler import Sampler, readings
 from harness.measurement.machine.gpu_boards import (
-    Board,
-    Missing,
+    BoardUnavailable,
+    GpuBoard,
     facts,
     load_nvml,
     open_boards,
@@ -20,7 +20,7 @@ from harness.measurement.machine.gpu_boards import (
 )
 from harness.records.reading import Grade, Reading, Zone
 
-TRAITS = Traits(
+TRAITS = CounterTraits(
     source="NVML total energy",
     update_ns=100_000_000,  # ML.ENERGY, measured on several boards
     quantum_uj=1_000.0,
@@ -47,12 +47,12 @@ class NvmlMeter:
     ) -> None:
         self._names = names_of(boards)
         self._clock, self._own = clock, own
-        self._boards: tuple[Board, ...] = ()
+        self._boards: tuple[GpuBoard, ...] = ()
         self._obstacle: tuple[str, str] | None = None
         try:
             self._nvml = load_nvml(nvml)
             self._boards = open_boards(self._names, self._nvml)
-        except Missing as missing:
+        except BoardUnavailable as missing:
             self._obstacle = (str(missing.args[0]), str(missing.args[1]))
 
     @property
@@ -69,15 +69,15 @@ class NvmlMeter:
         """Return the boards; all may be summed."""
         return tuple(board.zone for board in self._boards) or (Zone("gpu", "board"),)
 
-    def start(self) -> Track[tuple[Sample, ...]]:
+    def start(self) -> Sampler[tuple[Sample, ...]]:
         """Read the first edge; the caller has synchronised the device."""
-        return Track(self._take)
+        return Sampler(self._take)
 
-    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge."""
         return readings(mark, self.zones(), self.traits())
 
-    def traits(self) -> tuple[Traits, ...]:
+    def traits(self) -> tuple[CounterTraits, ...]:
         """Return what is known of each board's counter."""
         return (TRAITS,) * len(self.zones())
 
@@ -108,7 +108,7 @@ class NvmlMeter:
             return tuple(Sample(self._clock(), None, self._obstacle[0]) for _ in self.zones())
         return tuple(self._sample(board) for board in self._boards)
 
-    def _sample(self, board: Board) -> Sample:
+    def _sample(self, board: GpuBoard) -> Sample:
         try:
             millijoules = int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(board.handle))
         except self._nvml.NVMLError as error:

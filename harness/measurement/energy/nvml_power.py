@@ -15,11 +15,11 @@ from typing import Any
 
 from harness.measurement.energy.counters.counter import unavailable
 from harness.measurement.energy.counters.integration import integrate
-from harness.measurement.energy.counters.sampler import Track
+from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.nvml import names_of
 from harness.measurement.machine.gpu_boards import (
-    Board,
-    Missing,
+    BoardUnavailable,
+    GpuBoard,
     asked,
     facts,
     load_nvml,
@@ -43,7 +43,7 @@ SOURCE = "NVML power, looked at every 100 ms and integrated by trapezoids"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PowerSample:
     """One look: when, and microwatts, or why there are none."""
 
     at_ns: int
@@ -69,12 +69,12 @@ class NvmlPowerMeter:
     ) -> None:
         self._names = names_of(boards)
         self._clock, self._every_s, self._own = clock, every_s, own
-        self._boards: tuple[Board, ...] = ()
+        self._boards: tuple[GpuBoard, ...] = ()
         self._obstacle: tuple[str, str] | None = None
         try:
             self._nvml = load_nvml(nvml)
             self._boards = open_boards(self._names, self._nvml)
-        except Missing as missing:
+        except BoardUnavailable as missing:
             self._obstacle = (str(missing.args[0]), str(missing.args[1]))
         self._average_ns = [_average_ns(board, self._nvml) for board in self._boards]
 
@@ -92,11 +92,11 @@ class NvmlPowerMeter:
         """Return the boards; all may be summed."""
         return tuple(board.zone for board in self._boards) or (Zone("gpu", "board"),)
 
-    def start(self) -> Track[tuple[Look, ...]]:
+    def start(self) -> Sampler[tuple[PowerSample, ...]]:
         """Look for the first time; the caller has synchronised the device."""
-        return Track(self._take, None if self._obstacle else self._every_s)
+        return Sampler(self._take, None if self._obstacle else self._every_s)
 
-    def read(self, mark: Track[tuple[Look, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[PowerSample, ...]]) -> tuple[Reading, ...]:
         """Look for the last time, and integrate."""
         rows = mark.end()
         if self._obstacle:
@@ -137,17 +137,17 @@ class NvmlPowerMeter:
                 return f"{board.zone.name}: {look.reason}", NO_POWER
         return None
 
-    def _take(self) -> tuple[Look, ...]:
+    def _take(self) -> tuple[PowerSample, ...]:
         return tuple(self._look(board) for board in self._boards)
 
-    def _look(self, board: Board) -> Look:
+    def _look(self, board: GpuBoard) -> PowerSample:
         try:
             milliwatts = int(self._nvml.nvmlDeviceGetPowerUsage(board.handle))
         except self._nvml.NVMLError as error:
-            return Look(self._clock(), None, f"NVML says: {error}")
+            return PowerSample(self._clock(), None, f"NVML says: {error}")
         if milliwatts == 0:
-            return Look(self._clock(), None, "the sensor reads 0 W, which no board draws")
-        return Look(self._clock(), milliwatts * 1000.0)
+            return PowerSample(self._clock(), None, "the sensor reads 0 W, which no board draws")
+        return PowerSample(self._clock(), milliwatts * 1000.0)
 
 
 def open_nvml_power(spec: Mapping[str, Any]) -> NvmlPowerMeter:
@@ -155,7 +155,7 @@ def open_nvml_power(spec: Mapping[str, Any]) -> NvmlPowerMeter:
     return NvmlPowerMeter(spec["boards"])
 
 
-def reading(zone: Zone, looks: Sequence[Look], average_ns: int, observer_ns: int = 0) -> Reading:
+def reading(zone: Zone, looks: Sequence[PowerSample], average_ns: int, observer_ns: int = 0) -> Reading:
     """Return what a zone used between its first look and its last; looks that failed in between are left out.
 
     The resolution is that of two edges, each off by one period and the sensor's average at the mean power,
@@ -189,7 +189,7 @@ def reading(zone: Zone, looks: Sequence[Look], average_ns: int, observer_ns: int
     )
 
 
-def _average_ns(board: Board, nvml: Any) -> int:  # noqa: ANN401 -- a module
+def _average_ns(board: GpuBoard, nvml: Any) -> int:  # noqa: ANN401 -- a module
     """Return over how long one look is a mean; where the generation is unknown, the longest that is known."""
     generation = asked(nvml, "nvmlDeviceGetArchitecture", board.handle)
     instantaneous = not {*INSTANTANEOUS}.isdisjoint(board.model.replace("-", " ").split())

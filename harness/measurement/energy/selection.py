@@ -17,16 +17,16 @@ from typing import Any, Literal
 from harness.common.errors import DeviceError, UsageError, unknown_name
 from harness.common.plugins import usable
 from harness.common.procfs import ROOT
-from harness.measurement.energy.combined import open_joint
+from harness.measurement.energy.combined import open_combined
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, open_codecarbon
-from harness.measurement.energy.cpu.cpu_time_model import ModelledMeter, open_modelled
+from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter, open_modelled
 from harness.measurement.energy.cpu.hwmon import HWMON, HwmonMeter, open_hwmon
 from harness.measurement.energy.cpu.processor_power import ProcessorPower, processor_power
 from harness.measurement.energy.cpu.rapl import POWERCAP, RaplMeter, ReadText, open_rapl, read_text
-from harness.measurement.energy.cpu.rapl_perf import Perf, PerfMeter, open_perf
+from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMeter, open_perf
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
 from harness.measurement.energy.external.replay import ReplayMeter, open_replay
-from harness.measurement.energy.meter import NAMED_ONLY, Choice, Meter, Openable
+from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, SelectableMeter
 from harness.measurement.energy.nvml import NvmlMeter, open_nvml
 from harness.measurement.energy.nvml_power import NvmlPowerMeter, open_nvml_power
 from harness.measurement.machine.gpu_boards import boards_of
@@ -36,8 +36,8 @@ NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
-    """Where meters are looked for: the arguments of `choose`, the GPU's number, and what a user named."""
+class SelectionContext:
+    """Where meters are looked for: device, the GPU's number, and the named meter."""
 
     root: Path
     clock: Callable[[], int]
@@ -46,13 +46,13 @@ class Site:
     nvml: Any
     visible_devices: str | None
     system: Path
-    perf: Perf | None
+    perf: PerfInterface | None
     gpu: int | None
     argument: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MeterEntry:
     """One meter of the table: the kind of device it covers, how to make it, how to open it again.
 
     `argument` says what stands behind the colon of its name, if anything may. A meter that is `named_only` is
@@ -62,57 +62,61 @@ class Row:
     name: str
     kind: Literal["cpu", "cuda", "any"]
     summary: str
-    make: Callable[[Site], Openable]
-    open: Callable[[Mapping[str, Any]], Openable]
+    make: Callable[[SelectionContext], SelectableMeter]
+    open: Callable[[Mapping[str, Any]], SelectableMeter]
     named_only: bool = False
     argument: str = ""
 
 
-def _make_rapl(site: Site) -> Openable:
+def _make_rapl(site: SelectionContext) -> SelectableMeter:
     return RaplMeter(site.root, site.clock, read_text=site.read_text)
 
 
-def _make_perf(site: Site) -> Openable:
-    return PerfMeter(site.system, site.clock, perf=site.perf)
+def _make_perf(site: SelectionContext) -> SelectableMeter:
+    return RaplPerfMeter(site.system, site.clock, perf=site.perf)
 
 
-def _make_hwmon(site: Site) -> Openable:
+def _make_hwmon(site: SelectionContext) -> SelectableMeter:
     return HwmonMeter(site.system / HWMON.relative_to("/"), site.clock, read_text=site.read_text)
 
 
-def _make_modelled(site: Site) -> Openable:
+def _make_modelled(site: SelectionContext) -> SelectableMeter:
     power = site.processor()
-    return ModelledMeter(power.watts_per_cpu, power.source, clock=site.clock)
+    return CpuTimeMeter(power.watts_per_cpu, power.source, clock=site.clock)
 
 
-def _make_nvml(site: Site) -> Openable:
+def _make_nvml(site: SelectionContext) -> SelectableMeter:
     return NvmlMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
 
 
-def _make_nvml_power(site: Site) -> Openable:
+def _make_nvml_power(site: SelectionContext) -> SelectableMeter:
     return NvmlPowerMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
 
 
-def _make_codecarbon(site: Site) -> Openable:
+def _make_codecarbon(site: SelectionContext) -> SelectableMeter:
     return CodecarbonMeter(site.clock)
 
 
-def _make_external(site: Site) -> Openable:
+def _make_external(site: SelectionContext) -> SelectableMeter:
     return ExternalMeter(site.argument, site.clock)
 
 
-def _make_replay(site: Site) -> Openable:
+def _make_replay(site: SelectionContext) -> SelectableMeter:
     return ReplayMeter(Path(site.argument))
 
 
 METERS = (
-    Row("rapl", "cpu", "processor and memory, counted by the processor", _make_rapl, open_rapl),
-    Row("perf", "cpu", "the same counters through the kernel's perf events", _make_perf, open_perf),
-    Row("hwmon", "cpu", "sockets, counted by AMD's and similar drivers", _make_hwmon, open_hwmon),
-    Row("modelled", "cpu", "CPU time times a constant, where nothing counts", _make_modelled, open_modelled),
-    Row("nvml", "cuda", "whole NVIDIA boards, counted by the boards", _make_nvml, open_nvml),
-    Row("nvml-power", "cuda", "NVIDIA boards without a counter, polled", _make_nvml_power, open_nvml_power),
-    Row(
+    MeterEntry("rapl", "cpu", "processor and memory, counted by the processor", _make_rapl, open_rapl),
+    MeterEntry("perf", "cpu", "the same counters through the kernel's perf events", _make_perf, open_perf),
+    MeterEntry("hwmon", "cpu", "sockets, counted by AMD's and similar drivers", _make_hwmon, open_hwmon),
+    MeterEntry(
+        "modelled", "cpu", "CPU time times a constant, where nothing counts", _make_modelled, open_modelled
+    ),
+    MeterEntry("nvml", "cuda", "whole NVIDIA boards, counted by the boards", _make_nvml, open_nvml),
+    MeterEntry(
+        "nvml-power", "cuda", "NVIDIA boards without a counter, polled", _make_nvml_power, open_nvml_power
+    ),
+    MeterEntry(
         "codecarbon",
         "cpu",
         "what codecarbon says, only where it is named",
@@ -120,7 +124,7 @@ METERS = (
         open_codecarbon,
         named_only=True,
     ),
-    Row(
+    MeterEntry(
         "external",
         "any",
         "an instrument of your own, by a file or a command: external:readings.csv",
@@ -129,7 +133,7 @@ METERS = (
         named_only=True,
         argument="FILE|COMMAND",
     ),
-    Row(
+    MeterEntry(
         "replay",
         "any",
         "plays back a recording: replay:recording.jsonl",
@@ -141,7 +145,7 @@ METERS = (
 )
 
 
-def choose(
+def choose_meter(
     device: str,
     wanted: str | None = None,
     *,
@@ -152,21 +156,22 @@ def choose(
     nvml: Any = None,  # noqa: ANN401 -- a module
     visible_devices: str | None = None,
     system: Path = ROOT,
-    perf: Perf | None = None,
-) -> Choice:
+    perf: PerfInterface | None = None,
+) -> MeterChoice:
     """Return the first meter of the table that works for `cpu`, `cuda` or `cuda:N`, and why no other.
 
     `wanted` names the only one that is tried, as `NAME` or `NAME:ARGUMENT`; `none` is none. `root` is the
     powercap tree, `system` the root of the file system for all other files, `visible_devices` the
     `CUDA_VISIBLE_DEVICES` by which boards are numbered (the environment's unless given); each of the others
     can be replaced by a fake. Raises DeviceError for another device, UsageError for an unknown meter. Where
-    no meter works the choice holds None, never a guess; `required` refuses that of a meter that was named.
+    no meter works the choice holds None, never a guess; `require_meter` raises where
+    a named meter does not work.
     """
     kind, gpu = _parse(device)
     name, argument = _named(wanted)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible_devices is None else visible_devices
-    site = Site(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
-    chosen: Openable | None = None
+    site = SelectionContext(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
+    chosen: SelectableMeter | None = None
     skipped: list[tuple[str, str, str]] = []
     for row in (*METERS, *_added(name)):
         passed = _passed(row, kind, name, chosen)
@@ -176,10 +181,10 @@ def choose(
             chosen = chosen if passed else meter
         if passed:
             skipped.append((row.name, *passed))
-    return Choice(chosen, tuple(skipped))
+    return MeterChoice(chosen, tuple(skipped))
 
 
-def required(choice: Choice, wanted: str | None) -> Choice:
+def require_meter(choice: MeterChoice, wanted: str | None) -> MeterChoice:
     """Return the choice; UsageError if the meter that a user named cannot be used."""
     name, _ = _named(wanted)
     if name in (None, NONE) or choice.meter:
@@ -188,7 +193,7 @@ def required(choice: Choice, wanted: str | None) -> Choice:
     raise UsageError(f"the meter {name} cannot be used: {why}.", where="--meter", remedy=remedy)
 
 
-def shown(wanted: str | None) -> str | None:
+def displayed_name(wanted: str | None) -> str | None:
     """Return what a user named as the record keeps it: of its argument a base name alone."""
     name, argument = _named(wanted)
     return f"{name}:{source_of(argument).name}" if argument else name
@@ -201,14 +206,14 @@ def open_meter(spec: Mapping[str, Any]) -> Meter:
 
         return open_fake(spec)
     if spec["meter"] == "joint":
-        return open_joint(spec, open_meter)
+        return open_combined(spec, open_meter)
     for row in (*METERS, *_added(str(spec["meter"]))):
         if row.name == spec["meter"]:
             return row.open(spec)
     raise unknown_name("meter", str(spec["meter"]), [row.name for row in METERS])
 
 
-def _added(name: str | None) -> tuple[Row, ...]:
+def _added(name: str | None) -> tuple[MeterEntry, ...]:
     """Return the meter of a plug-in, where one of this name is asked for: it is never chosen by itself."""
     built_in = [*(row.name for row in METERS), NONE]
     if name is None or name in built_in:
@@ -217,7 +222,7 @@ def _added(name: str | None) -> tuple[Row, ...]:
     return (replace(more[name].load(), named_only=True),) if name in more else ()
 
 
-def _passed(row: Row, kind: str, name: str | None, chosen: Meter | None) -> tuple[str, str] | None:
+def _passed(row: MeterEntry, kind: str, name: str | None, chosen: Meter | None) -> tuple[str, str] | None:
     """Return why a row is not even tried, and what would change that."""
     if name is not None and name != row.name:
         return f"--meter {name} was asked for", f"Leave out --meter, or say --meter {row.name}."

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from harness.measurement.energy.check import Check, check
+from harness.measurement.energy.check import MeterCheck, check_meter
 from harness.measurement.energy.meter import Meter
 from harness.measurement.energy.nvml import NvmlMeter, names_of
-from harness.measurement.machine.gpu_boards import Missing, load_nvml, open_boards
+from harness.measurement.machine.gpu_boards import BoardUnavailable, load_nvml, open_boards
 
 
-def tried(meter: Meter) -> Check:
+def try_meter(meter: Meter) -> MeterCheck:
     """Try a meter in real time; a second and a half at most, a twentieth where its counter is fast."""
-    return check(meter, power=power_of(meter))
+    return check_meter(meter, power=power_of(meter))
 
 
 def power_of(meter: Meter, nvml: Any = None) -> Callable[[], int | None] | None:  # noqa: ANN401 -- a module
@@ -25,7 +25,7 @@ def power_of(meter: Meter, nvml: Any = None) -> Callable[[], int | None] | None:
     try:
         library = load_nvml(nvml)
         boards = open_boards(names_of(meter.spec()["boards"]), library)
-    except Missing:
+    except BoardUnavailable:
         return None
 
     def microwatts() -> int | None:

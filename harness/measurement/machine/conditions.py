@@ -15,15 +15,17 @@ from pathlib import Path
 import psutil
 
 from harness.common.procfs import ROOT, busy, cgroup_values, read
-from harness.records.record import GpuMoment, Moment
+from harness.records.record import GpuSnapshot, MachineSnapshot
 
 PRESSURES = ("cpu", "memory", "io")
 
 
-def moment(cpus: Collection[int], root: Path = ROOT, gpus: tuple[GpuMoment, ...] = ()) -> Moment:
+def take_snapshot(
+    cpus: Collection[int], root: Path = ROOT, gpus: tuple[GpuSnapshot, ...] = ()
+) -> MachineSnapshot:
     """Return the state of these CPUs and of the machine now, with that of the boards in `gpus`."""
     worked = busy(cpus, root)
-    return Moment(
+    return MachineSnapshot(
         load_average=_load_average(root),
         frequency_khz=_frequency_khz(cpus, root),
         temperature_mc=_temperature_mc(root),
@@ -50,7 +52,7 @@ def cpu_time_by_process(own: int) -> dict[int, tuple[str, float]]:
     return found
 
 
-def busiest(
+def busiest_process(
     before: Mapping[int, tuple[str, float]], after: Mapping[int, tuple[str, float]], span_ns: int
 ) -> str | None:
     """Name the process of others that worked most in between, and how many CPUs it kept busy, or None.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 
-class Exchange(Protocol):
+class CoreLatencyProbe(Protocol):
     """Two CPUs that can be asked how fast they answer each other."""
 
     def ask(self) -> int | None:
@@ -21,7 +21,7 @@ class Exchange(Protocol):
         """End what answers."""
 
 
-class NoExchange:
+class NoCoreLatencyProbe:
     """Nobody to answer: a single CPU, or no compiler for the program that asks."""
 
     def ask(self) -> int | None:
@@ -32,6 +32,8 @@ class NoExchange:
         """Do nothing."""
 
 
-def exchange_of(cpus: Sequence[int], start: Callable[[int, int], Exchange | None]) -> Exchange:
+def core_latency_probe(
+    cpus: Sequence[int], start: Callable[[int, int], CoreLatencyProbe | None]
+) -> CoreLatencyProbe:
     """Return who answers for the first and the last of these CPUs."""
-    return (start(cpus[0], cpus[-1]) if len(cpus) > 1 else None) or NoExchange()
+    return (start(cpus[0], cpus[-1]) if len(cpus) > 1 else None) or NoCoreLatencyProbe()

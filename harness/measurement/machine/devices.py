@@ -46,7 +46,7 @@ def devices_of(words: str) -> tuple[str, ...]:
     return found
 
 
-def kind_of(device: str) -> str:
+def device_kind(device: str) -> str:
     """Return `cpu` or `cuda`."""
     return device.partition(":")[0]
 

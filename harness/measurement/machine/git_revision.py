@@ -13,14 +13,14 @@ PATIENCE_S = 10.0
 
 def revision_of(folder: Path) -> Revision | None:
     """Return the commit of the repository that holds the folder, or None where there is none, or no git."""
-    commit = git(["rev-parse", "--short=12", "HEAD"], folder)
+    commit = run_git(["rev-parse", "--short=12", "HEAD"], folder)
     if commit is None:
         return None
-    changed = git(["status", "--porcelain", "--untracked-files=no"], folder)
+    changed = run_git(["status", "--porcelain", "--untracked-files=no"], folder)
     return Revision(commit=commit, dirty=bool(changed))
 
 
-def git(words: Sequence[str], folder: Path) -> str | None:
+def run_git(words: Sequence[str], folder: Path) -> str | None:
     """Return what a git command prints, or None where it fails; it writes nothing, not even its index."""
     try:
         done = subprocess.run(  # noqa: S603 -- a fixed program without a shell

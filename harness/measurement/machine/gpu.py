@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from typing import Any
 
-from harness.measurement.machine.gpu_boards import Missing, boards_of, open_boards
-from harness.records.record import GpuMoment
+from harness.measurement.machine.gpu_boards import BoardUnavailable, boards_of, open_boards
+from harness.records.record import GpuSnapshot
 
 Nvml = Any
 
@@ -48,12 +48,12 @@ def facts(nvml: Nvml | None) -> list[dict[str, Any]]:
     return [_facts_of(nvml, handle) for _, handle in _boards(nvml)]
 
 
-def moments(nvml: Nvml | None, ours: Collection[int] = ()) -> tuple[GpuMoment, ...]:
+def gpu_snapshots(nvml: Nvml | None, ours: Collection[int] = ()) -> tuple[GpuSnapshot, ...]:
     """Return what moves, board by board; processes in `ours` are not foreign."""
     return tuple(_moment_of(nvml, index, handle, ours) for index, handle in _boards(nvml))
 
 
-def number_of(nvml: Nvml | None, device: str, visible: str | None) -> int | None:
+def board_number(nvml: Nvml | None, device: str, visible: str | None) -> int | None:
     """Return the driver's number of the board that `cuda:N` is; None on a CPU, or where it does not tell.
 
     `visible` is `CUDA_VISIBLE_DEVICES`; a MIG instance is on the board that it is a part of.
@@ -63,7 +63,7 @@ def number_of(nvml: Nvml | None, device: str, visible: str | None) -> int | None
         return None
     try:
         (board,) = open_boards(boards_of(int(index or 0), visible), nvml)
-    except (Missing, ValueError):
+    except (BoardUnavailable, ValueError):
         return None
     number = board.zone.name.partition("-")[2]
     return int(number) if number.isdigit() else None
@@ -101,7 +101,7 @@ def _facts_of(nvml: Nvml, handle: Any) -> dict[str, Any]:  # noqa: ANN401 -- NVM
     }
 
 
-def _moment_of(nvml: Nvml, index: int, handle: Any, ours: Collection[int]) -> GpuMoment:  # noqa: ANN401
+def _moment_of(nvml: Nvml, index: int, handle: Any, ours: Collection[int]) -> GpuSnapshot:  # noqa: ANN401
     def running() -> int:
         return sum(each.pid not in ours for each in nvml.nvmlDeviceGetComputeRunningProcesses(handle))
 
@@ -109,7 +109,7 @@ def _moment_of(nvml: Nvml, index: int, handle: Any, ours: Collection[int]) -> Gp
         return lambda: int(nvml.nvmlDeviceGetViolationStatus(handle, _POLICIES[kind]).violationTime)
 
     bits = _asked(nvml, lambda: int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))) or 0
-    return GpuMoment(
+    return GpuSnapshot(
         index=index,
         name=_asked(nvml, lambda: _text(nvml.nvmlDeviceGetName(handle))) or UNKNOWN,
         temperature_c=_asked(nvml, lambda: int(nvml.nvmlDeviceGetTemperature(handle, _TEMPERATURE))),

@@ -27,12 +27,12 @@ _NAME = re.compile(r"\d+|GPU-[0-9a-fA-F-]*|MIG-.+")
 Names = tuple[int | str, ...]
 
 
-class Missing(Exception):
+class BoardUnavailable(Exception):
     """A board that cannot be opened: `args` are why, and what would allow it; it becomes an obstacle."""
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class GpuBoard:
     """One board: NVML's handle, the zone its energy is, its model, and whether it is cut into instances."""
 
     handle: Any
@@ -65,25 +65,25 @@ def load_nvml(nvml: Any) -> Any:  # noqa: ANN401 -- a module
     try:
         return importlib.import_module("pynvml") if nvml is None else nvml
     except ImportError:
-        raise Missing("the Python module pynvml is missing", INSTALL) from None
+        raise BoardUnavailable("the Python module pynvml is missing", INSTALL) from None
 
 
-def open_boards(names: Names | None, nvml: Any) -> tuple[Board, ...]:  # noqa: ANN401 -- a module
+def open_boards(names: Names | None, nvml: Any) -> tuple[GpuBoard, ...]:  # noqa: ANN401 -- a module
     """Open each named board once, or all there are; Missing with NVML's own words where that fails."""
     if names == ():
-        raise Missing(HIDDEN, SHOW)
+        raise BoardUnavailable(HIDDEN, SHOW)
     try:
         nvml.nvmlInit()
         wanted = range(int(nvml.nvmlDeviceGetCount())) if names is None else names
         boards = {board.zone.name: board for board in (_open(name, nvml) for name in wanted)}
     except nvml.NVMLError as error:
-        raise Missing(f"NVML says: {error}", INSTALL) from None
+        raise BoardUnavailable(f"NVML says: {error}", INSTALL) from None
     if not boards:
-        raise Missing("NVML lists no board", INSTALL)
+        raise BoardUnavailable("NVML lists no board", INSTALL)
     return tuple(boards.values())
 
 
-def facts(board: Board, nvml: Any, own: Callable[[], set[int]]) -> dict[str, Any]:  # noqa: ANN401
+def facts(board: GpuBoard, nvml: Any, own: Callable[[], set[int]]) -> dict[str, Any]:  # noqa: ANN401
     """Return what is said of a board in the record: its model, and who else uses it."""
     return {
         "zone": board.zone.name,
@@ -112,7 +112,7 @@ def text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _others(board: Board, nvml: Any, own: Callable[[], set[int]]) -> str:  # noqa: ANN401
+def _others(board: GpuBoard, nvml: Any, own: Callable[[], set[int]]) -> str:  # noqa: ANN401
     kinds = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
     found = [asked(nvml, kind, board.handle) for kind in kinds]
     if found[0] is None:
@@ -121,7 +121,7 @@ def _others(board: Board, nvml: Any, own: Callable[[], set[int]]) -> str:  # noq
     return f"shared by {len(others)} other processes" if others else "no other process is seen"
 
 
-def _open(name: int | str, nvml: Any) -> Board:  # noqa: ANN401
+def _open(name: int | str, nvml: Any) -> GpuBoard:  # noqa: ANN401
     named_mig = isinstance(name, str) and name.startswith("MIG-")
     handle = _handle(name, nvml)
     mode = asked(nvml, "nvmlDeviceGetMigMode", handle)
@@ -129,7 +129,7 @@ def _open(name: int | str, nvml: Any) -> Board:  # noqa: ANN401
     index = name if isinstance(name, int) else asked(nvml, "nvmlDeviceGetIndex", handle)
     # never the UUID: it would name the machine in the record
     zone = Zone(f"gpu-{'x' if index is None else index}", "shared board" if mig else "board")
-    return Board(handle, zone, text(nvml.nvmlDeviceGetName(handle)), mig)
+    return GpuBoard(handle, zone, text(nvml.nvmlDeviceGetName(handle)), mig)
 
 
 def _handle(name: int | str, nvml: Any) -> Any:  # noqa: ANN401 -- NVML's handle
@@ -153,7 +153,7 @@ def _by_prefix(name: str, nvml: Any, error: Exception) -> Any:  # noqa: ANN401
     if not found:
         raise error
     if len(found) > 1:
-        raise Missing(f"{name} is the beginning of {len(found)} UUIDs", SHOW)
+        raise BoardUnavailable(f"{name} is the beginning of {len(found)} UUIDs", SHOW)
     return found[0]
 
 

@@ -30,7 +30,7 @@ from harness.measurement.machine.gpu import facts as gpu_facts
 from harness.measurement.machine.gpu import nvml_module
 from harness.records.record import Host
 
-__all__ = ["changes", "fingerprint", "software"]
+__all__ = ["fingerprint", "host_changes", "software"]
 
 FLAGS = (
     # x86: what decides which int8 and bf16 kernels an engine picks
@@ -106,7 +106,7 @@ def fingerprint(
     )
 
 
-def changes(before: Host, after: Host) -> tuple[str, ...]:
+def host_changes(before: Host, after: Host) -> tuple[str, ...]:
     """Return, in words, every fact that differs: `governor: performance, then powersave`."""
     keys = [*before.facts, *(key for key in after.facts if key not in before.facts)]
     pairs = [(key, before.facts.get(key, _SILENT), after.facts.get(key, _SILENT)) for key in keys]

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from harness.common.procfs import ROOT, Busy, busy, tree_cpu_ns
 
-Look = Callable[[int], "Edge"]
+UsageSampler = Callable[[int], "UsageSample"]
 """Looks at everything from outside, given the worker's process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class UsageSample:
     """One look: nanoseconds of a monotonic clock and of CPU time; `busy` is None where hidden."""
 
     at_ns: int
@@ -33,7 +33,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class InterferenceWatch:
     """Looks at these CPUs, the parent and the worker's process tree.
 
     `cpus` should hold the SMT siblings of the worker's CPUs too: work there slows it as well.
@@ -45,12 +45,12 @@ class Watch:
     parent_ns: Callable[[], int] = time.process_time_ns
     worker_ns: Callable[[int], int] = field(default=tree_cpu_ns)
 
-    def look(self, worker: int) -> Edge:
+    def look(self, worker: int) -> UsageSample:
         """Look now; `worker` is the process whose turn it is, as all other workers are stopped."""
-        return Edge(self.clock(), self.parent_ns(), self.worker_ns(worker), busy(self.cpus, self.root))
+        return UsageSample(self.clock(), self.parent_ns(), self.worker_ns(worker), busy(self.cpus, self.root))
 
 
-def between(before: Edge, after: Edge) -> dict[str, int]:
+def interference_between(before: UsageSample, after: UsageSample) -> dict[str, int]:
     """Return what stood beside the visit between two looks, in nanoseconds; what is hidden is left out.
 
     `foreign_cpu_ns` is never negative: ticks may show less than our own processes used.
@@ -69,7 +69,7 @@ def between(before: Edge, after: Edge) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ProcessUsage:
     """Nanoseconds of wall time, of CPU time of this process, and of those it started and waited for.
 
     `pollers` counts threads of this process beside the one that asks.
@@ -80,9 +80,9 @@ class Usage:
     workers_ns: int
     pollers: int
 
-    def since(self, earlier: "Usage") -> "Usage":
+    def since(self, earlier: "ProcessUsage") -> "ProcessUsage":
         """Return what was used since an earlier point, with the most pollers of both."""
-        return Usage(
+        return ProcessUsage(
             self.wall_ns - earlier.wall_ns,
             self.parent_ns - earlier.parent_ns,
             self.workers_ns - earlier.workers_ns,
@@ -90,8 +90,8 @@ class Usage:
         )
 
 
-def usage() -> Usage:
+def process_usage() -> ProcessUsage:
     """Return what this process and its ended children have used so far."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     workers_ns = round((ended.ru_utime + ended.ru_stime) * 1e9)
-    return Usage(time.monotonic_ns(), time.process_time_ns(), workers_ns, threading.active_count() - 1)
+    return ProcessUsage(time.monotonic_ns(), time.process_time_ns(), workers_ns, threading.active_count() - 1)

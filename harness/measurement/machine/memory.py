@@ -28,14 +28,14 @@ Counted = Literal["PSS", "RSS"]
 
 
 @dataclass(frozen=True, slots=True)
-class Peak:
+class MemoryPeak:
     """Peak memory in bytes, and how the kernel counted it; the fields of `harness.records.record.Memory`."""
 
     peak_bytes: int
     counted_as: Counted
 
 
-class PeakMemory:
+class PeakMemoryTracker:
     """Keeps the highest sample of one worker."""
 
     def __init__(self, root: Path = ROOT) -> None:
@@ -64,13 +64,13 @@ class PeakMemory:
             self._lone = max(self._lone, size, high_water_bytes(pid, self._root) or 0)
         return size
 
-    def peak(self) -> Peak | None:
+    def peak(self) -> MemoryPeak | None:
         """Return the peak of all samples; None before the first."""
         if "RSS" in self._tree:
-            return Peak(max(self._tree.values()), "RSS")
+            return MemoryPeak(max(self._tree.values()), "RSS")
         if self._tree:
-            return Peak(self._tree["PSS"], "PSS")
-        return Peak(self._lone, "RSS") if self._lone else None
+            return MemoryPeak(self._tree["PSS"], "PSS")
+        return MemoryPeak(self._lone, "RSS") if self._lone else None
 
 
 def held_bytes(pid: int) -> int:

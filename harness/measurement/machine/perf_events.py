@@ -36,7 +36,7 @@ _PARANOID = "proc/sys/kernel/perf_event_paranoid"
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PerfEvent:
     """One open counter; `user_only` says that the kernel's own work is not in it."""
 
     descriptor: int
@@ -60,7 +60,7 @@ class WorkCounters:
     Called, it returns both counts since it was opened, and nothing where there are none.
     """
 
-    events: tuple[Event, ...] = ()
+    events: tuple[PerfEvent, ...] = ()
     reason: str = ""
 
     def __call__(self) -> tuple[int, ...]:
@@ -81,7 +81,7 @@ class WorkCounters:
             event.close()
 
 
-def open_event(kind: int, config: int, *, pid: int = 0, cpu: int = -1, inherit: bool = True) -> Event:
+def open_event(kind: int, config: int, *, pid: int = 0, cpu: int = -1, inherit: bool = True) -> PerfEvent:
     """Open one counter of the calling thread (pid 0) and its descendants, or of a CPU (pid -1).
 
     Where the kernel's own work may not be counted, the user's alone is. MeasurementError says why none opens.
@@ -93,7 +93,7 @@ def open_event(kind: int, config: int, *, pid: int = 0, cpu: int = -1, inherit: 
         block = attributes(kind, config, flags | (_INHERIT if inherit else 0))
         descriptor, code = _call(number, block, pid, cpu)
         if descriptor >= 0:
-            return Event(descriptor, user_only=bool(flags))
+            return PerfEvent(descriptor, user_only=bool(flags))
         if code not in (errno.EACCES, errno.EPERM):
             break
     raise MeasurementError(why_not(code), where="perf events", remedy=_remedy(code))
@@ -101,7 +101,7 @@ def open_event(kind: int, config: int, *, pid: int = 0, cpu: int = -1, inherit: 
 
 def open_work_counters() -> WorkCounters:
     """Count cycles and instructions of this process and all that it starts from now on."""
-    events: list[Event] = []
+    events: list[PerfEvent] = []
     try:
         for config in (CYCLES, INSTRUCTIONS):
             events.append(open_event(HARDWARE, config))  # noqa: PERF401 -- those opened are closed on error

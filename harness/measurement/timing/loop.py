@@ -34,7 +34,7 @@ CALLS_AT_MOST = 50_000
 """No window repeats its calls beyond so many, however short they are: each keeps its time and its answer."""
 
 
-class Answers(Protocol[Asked_contra]):
+class Timeable(Protocol[Asked_contra]):
     """What is timed: a system, or a system with everything from text to label around it."""
 
     def predict(self, asked: Sequence[Asked_contra], /) -> Predictions:
@@ -51,7 +51,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
-class Timed:
+class WindowTiming:
     """What happened in a window, from `begin_ns` to `end_ns`.
 
     `late_ns` is filled where requests arrive by the clock: how late each that had nobody before it was asked.
@@ -87,8 +87,8 @@ def none() -> tuple[int, ...]:
     return ()
 
 
-def visit(
-    system: Answers[Asked],
+def run_visit(
+    system: Timeable[Asked],
     calls: Sequence[Sequence[Asked]],
     *,
     warmup: Sequence[Sequence[Asked]],
@@ -104,7 +104,7 @@ def visit(
     """
     for call in warmup:
         system.predict(call)
-    return window(
+    return timed_window(
         lambda: _repeated(system, calls, clock, window_ns),
         cpu_clock=cpu_clock,
         meter=meter,
@@ -112,8 +112,8 @@ def visit(
     )
 
 
-def window(
-    work: Callable[[], Timed], *, cpu_clock: Clock, meter: Meter | None, counters: Counters = none
+def timed_window(
+    work: Callable[[], WindowTiming], *, cpu_clock: Clock, meter: Meter | None, counters: Counters = none
 ) -> Visit:
     """Do the timed work between two readings of the meter, of CPU time and of the counters."""
     # garbage of what came before must not be collected inside the window
@@ -137,7 +137,7 @@ def window(
     )
 
 
-def settle() -> None:
+def freeze_loaded_objects() -> None:
     """Set aside all that is loaded, so that the collection before each window looks only at what is new.
 
     With torch loaded, a full collection walks a million objects: a tenth of a second or more at each visit.
@@ -147,16 +147,16 @@ def settle() -> None:
 
 
 def _repeated(
-    system: Answers[Asked], calls: Sequence[Sequence[Asked]], clock: Clock, window_ns: int
-) -> Timed:
+    system: Timeable[Asked], calls: Sequence[Sequence[Asked]], clock: Clock, window_ns: int
+) -> WindowTiming:
     passes = [_timed(system, calls, clock)]
     begin, most = passes[0].begins[0], CALLS_AT_MOST // len(calls)
     while passes[-1].ends[-1] - begin < window_ns and len(passes) < most:
         passes.append(_timed(system, calls, clock))
-    return Timed(begin, passes[-1].ends[-1], passes)
+    return WindowTiming(begin, passes[-1].ends[-1], passes)
 
 
-def _timed(system: Answers[Asked], calls: Sequence[Sequence[Asked]], clock: Clock) -> Pass:
+def _timed(system: Timeable[Asked], calls: Sequence[Sequence[Asked]], clock: Clock) -> Pass:
     predict = system.predict
     begins = [0] * len(calls)
     ends = [0] * len(calls)

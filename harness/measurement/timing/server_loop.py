@@ -18,8 +18,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from harness.measurement.timing.loop import Answers, Asked, Clock, Pass, Timed
-from harness.systems.interface import Predictions, Submits
+from harness.measurement.timing.loop import Asked, Clock, Pass, Timeable, WindowTiming
+from harness.systems.interface import AsyncSystem, Predictions
 
 Sleep = Callable[[int], None]
 """Sleeps for so many nanoseconds."""
@@ -39,32 +39,32 @@ def wake_sharply() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_TIMERSLACK, 1)
 
 
-def offered(
-    system: Answers[Asked],
+def serve_arrivals(
+    system: Timeable[Asked],
     calls: Sequence[Sequence[Asked]],
     due_ns: Sequence[int],
     span_ns: int,
     *,
     clock: Clock,
     sleep: Sleep = sleep_ns,
-) -> Timed:
+) -> WindowTiming:
     """Ask each call at its time; the window lasts `span_ns`, or until all is answered.
 
     What the system raised, for whichever request, is raised here.
     """
-    if isinstance(system, Submits):
+    if isinstance(system, AsyncSystem):
         return _submitted(system, calls, due_ns, span_ns, clock, sleep)
     return _one_by_one(system, calls, due_ns, span_ns, clock, sleep)
 
 
 def _one_by_one(
-    system: Answers[Asked],
+    system: Timeable[Asked],
     calls: Sequence[Sequence[Asked]],
     due_ns: Sequence[int],
     span_ns: int,
     clock: Clock,
     sleep: Sleep,
-) -> Timed:
+) -> WindowTiming:
     predict = system.predict
     ends, late = [0] * len(calls), [-1] * len(calls)
     answers: list[Any] = [None] * len(calls)
@@ -79,13 +79,13 @@ def _one_by_one(
 
 
 def _submitted(
-    system: Submits,
+    system: AsyncSystem,
     calls: Sequence[Sequence[Any]],
     due_ns: Sequence[int],
     span_ns: int,
     clock: Clock,
     sleep: Sleep,
-) -> Timed:
+) -> WindowTiming:
     ends, late = [0] * len(calls), [-1] * len(calls)
     answers: list[Any] = [None] * len(calls)
     waiting = threading.Semaphore(0)
@@ -125,6 +125,6 @@ def _timed(
     ends: Sequence[int],
     answers: Sequence[Predictions],
     late: Sequence[int],
-) -> Timed:
+) -> WindowTiming:
     once = Pass([begin + due for due in due_ns], ends, answers)
-    return Timed(begin, end, [once], [each for each in late if each >= 0])
+    return WindowTiming(begin, end, [once], [each for each in late if each >= 0])

@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Warmed:
+class WarmupResult:
     """How a system became warm; `window_ns` holds the nanoseconds of each call, window by window."""
 
     window_ns: tuple[tuple[int, ...], ...]
@@ -30,7 +30,7 @@ class Warmed:
     """None where nobody looked: a set number of windows was asked for."""
 
 
-def warm_up(ask: Callable[[], tuple[int, ...]], windows: int, *, exactly: bool = False) -> Warmed:
+def warm_up(ask: Callable[[], tuple[int, ...]], windows: int, *, exactly: bool = False) -> WarmupResult:
     """Ask window after window until two in a row agree, at most `windows`, or `exactly` so many.
 
     `ask` answers one window and returns the nanoseconds of each of its calls.
@@ -39,8 +39,8 @@ def warm_up(ask: Callable[[], tuple[int, ...]], windows: int, *, exactly: bool =
     while len(seen) < windows:
         seen.append(ask())
         if not exactly and len(seen) > 1 and agree(seen[-2], seen[-1]):
-            return Warmed(tuple(seen), steady=True)
-    return Warmed(tuple(seen), steady=None if exactly else False)
+            return WarmupResult(tuple(seen), steady=True)
+    return WarmupResult(tuple(seen), steady=None if exactly else False)
 
 
 def agree(before: Sequence[int], after: Sequence[int], tolerance: float = TOLERANCE) -> bool:
@@ -49,7 +49,7 @@ def agree(before: Sequence[int], after: Sequence[int], tolerance: float = TOLERA
     return bool(ratios) and 1 / (1 + tolerance) <= median(ratios) <= 1 + tolerance
 
 
-def first_length(shapes: Sequence[Shape], window_ns: Sequence[Sequence[int]]) -> dict[str, Any]:
+def first_length_costs(shapes: Sequence[Shape], window_ns: Sequence[Sequence[int]]) -> dict[str, Any]:
     """Return what a call of a length not seen before takes, and what the same call takes when repeated.
 
     Both are medians in nanoseconds over the calls of the first window whose shape is new in it; the very

@@ -16,19 +16,19 @@ from itertools import cycle, groupby, islice
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.idle_power import why_not
+from harness.analysis.idle_power import why_no_idle_power
 from harness.common.errors import BenchError
-from harness.common.progress import Narrator, count_up
+from harness.common.progress import ProgressReporter, count_up
 from harness.measurement.energy.idle import LENGTHS_S, idle_window
-from harness.measurement.machine.core_latency import Exchange, NoExchange
-from harness.measurement.machine.interference import Look, between
+from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
+from harness.measurement.machine.interference import UsageSampler, interference_between
 from harness.records.cell import Cell
-from harness.records.journal import Entry, launches, rounds_done
+from harness.records.journal import JournalEntry, launches_done, rounds_done
 from harness.records.plan import Plan
-from harness.runs.execution.memory_budget import Room
+from harness.runs.execution.memory_budget import MemoryBudget
 from harness.runs.execution.rate_search import common_rate
-from harness.runs.execution.stopping_rule import STEP, Rule, why_stop, widest_half_width
-from harness.runs.execution.workers import WARMUP_REQUESTS, Crew
+from harness.runs.execution.stopping_rule import STEP, StoppingRule, why_stop, widest_half_width
+from harness.runs.execution.workers import WARMUP_REQUESTS, WorkerGroup
 from harness.runs.planning.sampling import round_order
 from harness.runs.services import Machine
 from harness.runs.worker.messages import failure_of
@@ -56,23 +56,23 @@ class Group:
     """Examples that no timed pass covers."""
     machine: Machine
     cache: Path
-    narrator: Narrator
-    append: Callable[[Entry], None]
-    done: Sequence[Entry] = ()
+    narrator: ProgressReporter
+    append: Callable[[JournalEntry], None]
+    done: Sequence[JournalEntry] = ()
     """What the journal holds already, when a run is resumed."""
-    room: Room | None = None
+    room: MemoryBudget | None = None
     """The memory that workers have while all stay loaded; if it is short they are loaded for each visit."""
     resident: bool = True
     """Whether all workers may stay loaded to begin with."""
-    rule: Rule | None = None
+    rule: StoppingRule | None = None
     """When to stop adding rounds to the profile's; None adds none."""
-    _crew: Crew = field(init=False)
-    _journal: list[Entry] = field(init=False)
+    _crew: WorkerGroup = field(init=False)
+    _journal: list[JournalEntry] = field(init=False)
     _since: int = field(init=False, default=0)
     """When the last round ended or the launch began: starting workers is part of the time it takes."""
     _alive: dict[str, Cell] = field(init=False)
-    _look: Look = field(init=False)
-    _exchange: Exchange = field(init=False, default_factory=NoExchange)
+    _look: UsageSampler = field(init=False)
+    _exchange: CoreLatencyProbe = field(init=False, default_factory=NoCoreLatencyProbe)
 
     def __post_init__(self) -> None:
         """Find out who is still to be measured."""
@@ -83,7 +83,7 @@ class Group:
         sample = sorted({index for part in self.slices for index in part})
         warmup = list(islice(cycle(self.slices[0]), WARMUP_REQUESTS))
         given = (self.plan, self.artifacts, sample, warmup, self.machine, self.cache)
-        self._crew = Crew(*given, resident=self.resident, room=self.room)
+        self._crew = WorkerGroup(*given, resident=self.resident, room=self.room)
         self._look = self.machine.look(self.plan.cpus)
 
     @property
@@ -93,7 +93,7 @@ class Group:
 
     def run(self) -> None:
         """Measure what is missing; a cell that fails is journalled and leaves the others to go on."""
-        first = launches(self.done, self.name)
+        first = launches_done(self.done, self.name)
         if self._nothing_left():
             return
         if self.plan.device == "cpu":
@@ -151,11 +151,11 @@ class Group:
         for cell in cells:
             self._keep({"kind": "stopped", "cell": cell.id, **found})
 
-    def _own_entries(self) -> list[Entry]:
+    def _own_entries(self) -> list[JournalEntry]:
         own = {self.name, *(cell.id for cell in self.cells)}
         return [entry for entry in self._journal if entry.get("group", entry.get("cell")) in own]
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: JournalEntry) -> None:
         self._journal.append(entry)
         self.append(entry)
 
@@ -218,13 +218,13 @@ class Group:
         with self._crew.turn(cell) as worker:
             before = self._look(worker.pid)
             seen = worker.ask("visit", **self._crew.order(cell, indexes, index))
-            beside = between(before, self._look(worker.pid))
+            beside = interference_between(before, self._look(worker.pid))
             return {**seen, **beside, **({} if trip_ns is None else {"exchange_ns": trip_ns})}
 
     def _idle(self, when: str) -> None:
         """Read the meter while all workers are loaded and stopped, or say why that means nothing."""
         meter = self.machine.open_meter(self.plan.meter) if self.plan.meter else None
-        found: dict[str, Any] = {"unavailable": why_not(meter, resident=self._crew.resident)}
+        found: dict[str, Any] = {"unavailable": why_no_idle_power(meter, resident=self._crew.resident)}
         if meter and not found["unavailable"]:
             self.narrator.detail("idle")
             lengths = LENGTHS_S.get(self.plan.profile.name, LENGTHS_S["default"])

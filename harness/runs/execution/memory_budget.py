@@ -24,7 +24,7 @@ SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MemoryBudget:
     """The memory that the workers of a group have together."""
 
     limit_bytes: int | None

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
-from harness.common.progress import Narrator
-from harness.measurement.machine.devices import kind_of
+from harness.common.progress import ProgressReporter
+from harness.measurement.machine.devices import device_kind
 from harness.records.plan import Plan
-from harness.records.side import plain
+from harness.records.side import without_side
 from harness.runs.planning.schedule import placement, settings
 from harness.runs.services import Machine
 from harness.runs.worker.messages import failure_of
@@ -59,19 +59,19 @@ class Prepared:
 
 
 def prepare_each(
-    plan: Plan, cache: Path, machine: Machine, narrator: Narrator, preparer: Preparer | None = None
+    plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
 ) -> list[Prepared]:
     """Prepare the variants of every device; those of a second board are those of the first."""
     found: dict[tuple[str, tuple[str, ...]], Prepared] = {}
     for part in plan.parts():
-        kind = (kind_of(part.device), part.variants)
+        kind = (device_kind(part.device), part.variants)
         if kind not in found:
             found[kind] = prepare(part, cache, machine, narrator, preparer)
-    return [found[kind_of(part.device), part.variants] for part in plan.parts()]
+    return [found[device_kind(part.device), part.variants] for part in plan.parts()]
 
 
 def prepare(
-    plan: Plan, cache: Path, machine: Machine, narrator: Narrator, preparer: Preparer | None = None
+    plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
 ) -> Prepared:
     """Prepare every variant in one worker; one that takes the worker down leaves the others a new one.
 
@@ -105,7 +105,7 @@ def prepare(
 def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
     return {
         "task": plan.task_words,
-        "variant": plain(variant),
+        "variant": without_side(variant),
         "rung": plan.rung_words(variant),
         "checkpoint": plan.model_of(variant).model_dump(),
         "trial": {

@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.runs.planning.slo import LEAST, Promise, Tried, highest_rate, nearest_rank
-from harness.workload.scenarios.server import overloaded
+from harness.runs.planning.slo import LEAST, LatencyObjective, TriedRate, highest_rate, nearest_rank
+from harness.workload.scenarios.server import is_overloaded
 
 Visit = Callable[[float, str], Mapping[str, Any]]
 """Offers the whole sample at a rate (0: all at once), arrivals drawn from a seed; returns what was seen."""
 
 
-def search(visit: Visit, promise: Promise, seed: int) -> dict[str, Any]:
+def search(visit: Visit, promise: LatencyObjective, seed: int) -> dict[str, Any]:
     """Return the highest rate within the promise, the capacity it was searched below, and every trial."""
     full = visit(0.0, "")
     capacity = 1e9 * full["requests"] / full["wall_ns"]
 
-    def trial(rate: float) -> Tried:
+    def trial(rate: float) -> TriedRate:
         return _tried(visit(rate, f"{seed} trial"), promise, rate)
 
     highest, trials = highest_rate(trial, capacity)
@@ -38,10 +38,10 @@ def common_rate(found: Iterable[Mapping[str, Any]]) -> float:
     return min(kept or [LEAST * entry["capacity"] for entry in entries], default=0.0)
 
 
-def _tried(seen: Mapping[str, Any], promise: Promise, rate: float) -> Tried:
+def _tried(seen: Mapping[str, Any], promise: LatencyObjective, rate: float) -> TriedRate:
     latency: Sequence[int] = seen["call_ns"]
     achieved = 1e9 * seen["requests"] / seen["wall_ns"]
     value = nearest_rank(latency, promise.percentile)
-    behind = overloaded(rate, achieved, [list(latency)])
+    behind = is_overloaded(rate, achieved, [list(latency)])
     kept = value <= promise.bound_ns and not behind
-    return Tried(rate, achieved, seen["requests"], value, behind, kept)
+    return TriedRate(rate, achieved, seen["requests"], value, behind, kept)

@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.statistics import estimates
-from harness.analysis.statistics.adaptive_cost import spent_of
-from harness.analysis.statistics.latency_percentiles import Window, call_medians, percentiles
-from harness.measurement.energy.check import widened
-from harness.measurement.machine.interference import Usage
+from harness.analysis.statistics.adaptive_cost import adaptive_cost_of
+from harness.analysis.statistics.latency_percentiles import TimedPass, call_medians, percentiles
+from harness.measurement.energy.check import widen_resolution
+from harness.measurement.machine.interference import ProcessUsage
 from harness.records.cell import Cell
 from harness.records.journal import CellJournal
 from harness.records.plan import Plan
 from harness.records.reading import Reading
 from harness.records.record import (
+    AdaptiveCost,
     ArtifactFacts,
     DataFacts,
     EnergyFacts,
     Failure,
-    Idle,
+    HarnessOverhead,
+    IdleEnergy,
     Memory,
     ModelFacts,
-    Observer,
-    Operators,
+    OperatorProfile,
     Percentile,
     PlacementFacts,
     Quality,
     Record,
     Round,
-    Spent,
-    Start,
-    Stop,
+    Startup,
+    StopReason,
 )
-from harness.runs.execution.surroundings import Beside
+from harness.runs.execution.surroundings import RunConditions
 from harness.runs.planning.offered_load import offered_load
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
@@ -44,19 +44,19 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SharedFacts:
     """What all records of a run share."""
 
     plan: Plan
     examples: Sequence[Example]
     data: DataFacts
-    beside: Beside
+    beside: RunConditions
     software: dict[str, str]
     energy: EnergyFacts
     artifacts: Mapping[str, ArtifactFacts]
 
 
-def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
+def seal_cell(shared: SharedFacts, cell: Cell, journal: CellJournal) -> tuple[Record, Arrays]:
     """Return the record of a cell, still without its samples' name, and the samples."""
     plan, side = shared.plan, shared.plan.side(cell.variant)
     task = plan.asked
@@ -99,11 +99,11 @@ def seal_cell(shared: Surroundings, cell: Cell, journal: CellJournal) -> tuple[R
     return record, _samples(task, shared.examples, journal, answers)
 
 
-def _stop(plan: Plan, journal: CellJournal) -> Stop | None:
+def _stop(plan: Plan, journal: CellJournal) -> StopReason | None:
     if plan.precision is None or journal.stopped is None:
         return None
     found = journal.stopped
-    return Stop(asked=plan.precision, reason=found["reason"], half_width=found["half_width"])
+    return StopReason(asked=plan.precision, reason=found["reason"], half_width=found["half_width"])
 
 
 def _status(journal: CellJournal, planned: int) -> str:
@@ -135,16 +135,16 @@ def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:
     )
 
 
-def _start(journal: CellJournal) -> Start | None:
+def _start(journal: CellJournal) -> Startup | None:
     if journal.opened is None or "load_ns" not in journal.opened:
         return None  # a program that is started for each visit loads inside the clock
-    return Start(**{name: journal.opened[name] for name in Start.model_fields if name in journal.opened})
+    return Startup(**{name: journal.opened[name] for name in Startup.model_fields if name in journal.opened})
 
 
-def _observer(journal: CellJournal, used: Usage) -> Observer | None:
+def _observer(journal: CellJournal, used: ProcessUsage) -> HarnessOverhead | None:
     if journal.opened is None:
         return None
-    return Observer(
+    return HarnessOverhead(
         loop_ns_per_request=journal.opened["loop_ns_per_request"],
         sweep_wall_ns=used.wall_ns,
         parent_cpu_ns=used.parent_ns,
@@ -153,22 +153,22 @@ def _observer(journal: CellJournal, used: Usage) -> Observer | None:
     )
 
 
-def _idle(journal: CellJournal) -> Idle | None:
+def _idle(journal: CellJournal) -> IdleEnergy | None:
     if "before" not in journal.idle:
         return None
     before, after = journal.idle["before"], journal.idle.get("after", {})
-    return Idle(
+    return IdleEnergy(
         before=before.get("readings", ()),
         after=after.get("readings", ()),
         unavailable=before.get("unavailable"),
     )
 
 
-def _operators(journal: CellJournal) -> Operators | None:
+def _operators(journal: CellJournal) -> OperatorProfile | None:
     if journal.operators is None:
         return None
-    said = {name: value for name, value in journal.operators.items() if name in Operators.model_fields}
-    return Operators(**said)
+    said = {name: value for name, value in journal.operators.items() if name in OperatorProfile.model_fields}
+    return OperatorProfile(**said)
 
 
 def _memory(journal: CellJournal) -> Memory | None:
@@ -183,7 +183,7 @@ def _round(
     shared = {name: entry[name] for name in ("index", "slice", "launch")}
     own = {name: visit[name] for name in _VISITED} | {name: visit[name] for name in _MAY_BE if name in visit}
     # the larger of the resolution that the meter states and of what its check saw
-    own["readings"] = [asdict(widened(Reading(**words), check)) for words in visit["readings"]]
+    own["readings"] = [asdict(widen_resolution(Reading(**words), check)) for words in visit["readings"]]
     own["asked_ns"] = call_medians(cell.scenario, own.get("passes", 1), visit["call_ns"])
     return Round(**shared, **own)
 
@@ -194,13 +194,13 @@ _MAY_BE = ("passes", "token_squares", "offered_ns", "late_ns", "cycles", "instru
 
 
 def _latency(cell: Cell, journal: CellJournal) -> dict[str, Percentile]:
-    windows = [Window(turn["indexes"], visit["call_ns"]) for turn, visit in journal.visits]
+    windows = [TimedPass(turn["indexes"], visit["call_ns"]) for turn, visit in journal.visits]
     found = percentiles(cell.scenario, cell.batch, windows)
     return {name: Percentile(**facts) for name, facts in found.items()}
 
 
 def _quality(
-    task: Task, shared: Surroundings, cell: Cell, journal: CellJournal, answers: Mapping[int, str]
+    task: Task, shared: SharedFacts, cell: Cell, journal: CellJournal, answers: Mapping[int, str]
 ) -> Quality | None:
     if not answers:
         return None
@@ -222,13 +222,14 @@ def _quality(
     )
 
 
-def _spent(task: Task, shared: Surroundings, cell: Cell, journal: CellJournal) -> dict[str, Spent]:
+def _spent(task: Task, shared: SharedFacts, cell: Cell, journal: CellJournal) -> dict[str, AdaptiveCost]:
     answers = journal.timed_answers
     labelled = [shared.examples[index].gold for index in answers]
     absent = _why_no_quality(shared, cell, journal, labelled)
     known = None if absent else answers
     return {
-        name: spent_of(task, shared.examples, costs, known) for name, costs in journal.timed_costs.items()
+        name: adaptive_cost_of(task, shared.examples, costs, known)
+        for name, costs in journal.timed_costs.items()
     }
 
 
@@ -237,7 +238,7 @@ def _sha256(answers: Sequence[str]) -> str:
 
 
 def _why_no_quality(
-    shared: Surroundings, cell: Cell, journal: CellJournal, gold: Sequence[tuple[str, ...]]
+    shared: SharedFacts, cell: Cell, journal: CellJournal, gold: Sequence[tuple[str, ...]]
 ) -> str | None:
     if journal.opened and journal.opened["effective"].get("reads_input") is False:
         return f"{cell.variant} does not read its input"

@@ -7,24 +7,24 @@ from typing import Any
 
 from harness.catalog import Catalog
 from harness.common.errors import UsageError
-from harness.common.progress import Narrator
-from harness.records.cell import Cell, groups
-from harness.records.journal import of_cell
+from harness.common.progress import ProgressReporter
+from harness.records.cell import Cell, group_cells
+from harness.records.journal import cell_journal
 from harness.records.plan import Plan
 from harness.records.record import ArtifactFacts, DataFacts, Record
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.group import Group
-from harness.runs.execution.memory_budget import Room, board_bytes, fits_board
+from harness.runs.execution.memory_budget import MemoryBudget, board_bytes, fits_board
 from harness.runs.execution.preparation import Prepared, Preparer, prepare_each
-from harness.runs.execution.record_assembly import Surroundings, seal_cell
-from harness.runs.execution.stopping_rule import MOST, Rule
-from harness.runs.execution.surroundings import Beside, begin
-from harness.runs.planning.meter_selection import metered
+from harness.runs.execution.record_assembly import SharedFacts, seal_cell
+from harness.runs.execution.stopping_rule import MOST, StoppingRule
+from harness.runs.execution.surroundings import RunConditions, begin
+from harness.runs.planning.meter_selection import select_meter
 from harness.runs.planning.options import RunOptions
-from harness.runs.planning.planner import planned
+from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of, is_completed, read_split, slices_of
 from harness.runs.services import Machine
-from harness.systems.artifact_cache import in_use, size_of
+from harness.systems.artifact_cache import folder_bytes, in_use
 from harness.workload.data import Split
 
 
@@ -40,7 +40,7 @@ class Run:
     folder: RunFolder
     machine: Machine
     cache: Path
-    narrator: Narrator
+    narrator: ProgressReporter
     others: tuple[Prepared, ...] = ()
 
     def parts(self) -> "tuple[Run, ...]":
@@ -58,24 +58,24 @@ def start(
     store: Store,
     cache: Path,
     machine: Machine,
-    narrator: Narrator,
+    narrator: ProgressReporter,
     preparer: Preparer | None = None,
 ) -> Run:
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
-    plan = planned(wanted, catalog, cache, machine, narrator, before_work=store.check_writable, several=True)
+    plan = plan_run(wanted, catalog, cache, machine, narrator, before_work=store.check_writable, several=True)
     made, *others = prepare_each(plan, cache, machine, narrator, preparer)
-    plan, folder = begun(plan, store, machine)
+    plan, folder = begin_in_store(plan, store, machine)
     return Run(plan, made, folder, machine, cache, narrator, tuple(others))
 
 
-def begun(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
+def begin_in_store(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
     """Begin the run in the store; where another run of this second drew the same name, draw again."""
     if store.has(plan.run):
         plan = plan.model_copy(update={"run": f"{plan.run.rpartition('-')[0]}-{machine.suffix()}"})
     return plan, store.begin(plan)
 
 
-def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: Narrator) -> Run:
+def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: ProgressReporter) -> Run:
     """Go on with an unfinished run; UsageError if the machine is not the one it began on."""
     folder = folder.taken()
     plan = folder.plan()
@@ -97,7 +97,7 @@ def execute(run: Run) -> list[Record]:
     begun = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and cpu)
     with in_use(Path(made["folder"]) for part in parts for made in part.prepared.artifacts.values()):
         for part in parts:
-            for members in groups(cells_of(part.plan)).values():
+            for members in group_cells(cells_of(part.plan)).values():
                 measure_group(part, members, split)
     beside = begun.end()
     records = [record for part in parts for record in seal_all(part, surroundings(part, split, beside))]
@@ -121,7 +121,7 @@ def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
         done=run.folder.entries(),
         rule=_rule(run.plan),
         # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
-        room=None if run.plan.boundary == "process" else Room(run.machine.memory_limit_bytes()),
+        room=None if run.plan.boundary == "process" else MemoryBudget(run.machine.memory_limit_bytes()),
         resident=run.plan.boundary == "process" or _fits_board(run, members),
     ).run()
 
@@ -133,17 +133,17 @@ def _fits_board(run: Run, members: Sequence[Cell]) -> bool:
     return fits_board(sizes, board_bytes(run.machine.host(), run.plan.board))
 
 
-def _rule(plan: Plan) -> Rule | None:
+def _rule(plan: Plan) -> StoppingRule | None:
     """Return when to stop adding rounds to a group: each group of the run has an equal part of the time."""
     if plan.precision is None:
         return None
     budget_s = plan.time_budget_s
     if budget_s is not None:
         budget_s /= len({cell.group for cell in cells_of(plan)})
-    return Rule(plan.precision, budget_s, MOST * plan.profile.all_rounds)
+    return StoppingRule(plan.precision, budget_s, MOST * plan.profile.all_rounds)
 
 
-def seal_all(run: Run, shared: Surroundings) -> list[Record]:
+def seal_all(run: Run, shared: SharedFacts) -> list[Record]:
     """Seal every cell of one device that is not sealed yet."""
     entries = run.folder.entries()
     sealed = run.folder.sealed()
@@ -152,18 +152,18 @@ def seal_all(run: Run, shared: Surroundings) -> list[Record]:
         if cell.id in sealed:  # by a process that was killed before it had sealed all
             records.append(run.folder.record(cell.id))
             continue
-        journal = of_cell(entries, cell.id)
+        journal = cell_journal(entries, cell.id)
         if cell.variant in run.prepared.broken:
             journal.failed = {"failure": run.prepared.broken[cell.variant]}
         records.append(run.folder.seal(*seal_cell(shared, cell, journal)))
     return records
 
 
-def surroundings(run: Run, split: Split, beside: Beside) -> Surroundings:
+def surroundings(run: Run, split: Split, beside: RunConditions) -> SharedFacts:
     """Gather what all records of the run share."""
     plan = run.plan
     sampled, _ = slices_of(plan, split.examples)
-    return Surroundings(
+    return SharedFacts(
         plan=plan,
         examples=split.examples,
         data=DataFacts(
@@ -179,7 +179,7 @@ def surroundings(run: Run, split: Split, beside: Beside) -> Surroundings:
         ),
         beside=beside,
         software=run.machine.software(),
-        energy=plan.energy or metered(run.machine, plan.device, plan.meter_asked).facts(),
+        energy=plan.energy or select_meter(run.machine, plan.device, plan.meter_asked).facts(),
         artifacts={name: _artifact_facts(made) for name, made in run.prepared.artifacts.items()},
     )
 
@@ -195,4 +195,4 @@ def _artifact_facts(made: Mapping[str, Any]) -> ArtifactFacts:
 
 def _size_bytes(made: Mapping[str, Any]) -> int:
     """Return the bytes of an artifact on disk; a checkpoint that is its own artifact counts as it is."""
-    return size_of(Path(made["folder"]))
+    return folder_bytes(Path(made["folder"]))

@@ -13,7 +13,7 @@ from typing import Any
 from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, median_over_rounds
 from harness.analysis.statistics.ratios import BASELINE
 from harness.records.cell import Cell
-from harness.records.journal import Entry
+from harness.records.journal import JournalEntry
 
 STEP = 4
 """Rounds that are added before looking again; looking costs milliseconds, and stops no worker."""
@@ -23,7 +23,7 @@ MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class StoppingRule:
     """The half-width that is asked for, as a share of the ratio, and the seconds that measuring may take."""
 
     half_width: float
@@ -31,7 +31,7 @@ class Rule:
     most_rounds: int
 
 
-def why_stop(rule: Rule, entries: Sequence[Entry], cells: Sequence[Cell]) -> str | None:
+def why_stop(rule: StoppingRule, entries: Sequence[JournalEntry], cells: Sequence[Cell]) -> str | None:
     """Return why no round is to be added, as a record keeps it, or None if more are."""
     if len(cells) == 1:
         return "nothing to compare"
@@ -45,7 +45,7 @@ def why_stop(rule: Rule, entries: Sequence[Entry], cells: Sequence[Cell]) -> str
     return "rounds" if len(turns) >= rule.most_rounds else None
 
 
-def widest_half_width(turns: Sequence[Entry], cells: Sequence[Cell]) -> float | None:
+def widest_half_width(turns: Sequence[JournalEntry], cells: Sequence[Cell]) -> float | None:
     """Return the widest relative half-width of the speed-ups over the group's reference; None of few rounds.
 
     The reference is the baseline where it is measured, and else the first cell: a ladder's first rung.
@@ -56,7 +56,7 @@ def widest_half_width(turns: Sequence[Entry], cells: Sequence[Cell]) -> float | 
     return max(known) if found and len(known) == len(found) else None
 
 
-def _half_width(turns: Sequence[Entry], own: str, other: str) -> float | None:
+def _half_width(turns: Sequence[JournalEntry], own: str, other: str) -> float | None:
     both = [turn for turn in turns if own in turn["visits"] and other in turn["visits"]]
     if len(both) < MINIMUM_ROUNDS:
         return None

@@ -7,15 +7,15 @@ peaks, if they are asked for; fingerprint, moment, CPU times         the same ag
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.measurement.machine.conditions import busiest
-from harness.measurement.machine.host import changes
-from harness.measurement.machine.interference import Usage
-from harness.records.record import Conditions, Host, Limit, Moment, Peak
+from harness.measurement.machine.conditions import busiest_process
+from harness.measurement.machine.host import host_changes
+from harness.measurement.machine.interference import ProcessUsage
+from harness.records.record import ComputeLimit, ComputePeak, Conditions, Host, MachineSnapshot
 from harness.runs.services import Machine
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class RunConditions:
     """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds.
 
     `limit` is None where nobody asked for it.
@@ -24,58 +24,59 @@ class Beside:
     host: Host
     host_changes: tuple[str, ...]
     conditions: Conditions
-    usage: Usage
-    limit: Limit | None = None
+    usage: ProcessUsage
+    limit: ComputeLimit | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class RunInProgress:
     """A sweep that goes on."""
 
     machine: Machine
     cpus: tuple[int, ...]
     host: Host
-    moment: Moment
+    moment: MachineSnapshot
     processes: Mapping[int, tuple[str, float]]
-    usage: Usage
-    limit: Limit | None
+    usage: ProcessUsage
+    limit: ComputeLimit | None
 
-    def end(self) -> Beside:
+    def end(self) -> RunConditions:
         """Look again, now that the last worker has ended."""
         used = self.machine.usage().since(self.usage)
-        return Beside(
+        return RunConditions(
             host=self.host,
-            host_changes=changes(self.host, self.machine.host()),
+            host_changes=host_changes(self.host, self.machine.host()),
             conditions=Conditions(
                 before=self.moment,
                 after=self.machine.moment(self.cpus),
                 span_ns=used.wall_ns,
-                busiest=busiest(self.processes, self.machine.processes(), used.wall_ns),
+                busiest=busiest_process(self.processes, self.machine.processes(), used.wall_ns),
             ),
             usage=used,
             limit=again(self.limit, self.machine) if self.limit else None,
         )
 
 
-def begin(machine: Machine, cpus: tuple[int, ...], *, roofline: bool = False) -> Begun:
+def begin(machine: Machine, cpus: tuple[int, ...], *, roofline: bool = False) -> RunInProgress:
     """Look at the machine before the first worker starts; with `roofline` measure its peaks first."""
     limit = first(len(cpus), machine) if roofline else None
     host, moment, processes = machine.host(), machine.moment(cpus), machine.processes()
-    return Begun(machine, cpus, host, moment, processes, machine.usage(), limit)
+    return RunInProgress(machine, cpus, host, moment, processes, machine.usage(), limit)
 
 
-def first(threads: int, machine: Machine) -> Limit:
+def first(threads: int, machine: Machine) -> ComputeLimit:
     """Measure the peaks on so many threads; a limit that says why there are none where they cannot be."""
     found = machine.peaks(threads)
     if isinstance(found, str):
-        return Limit(threads=threads, unavailable=found)
+        return ComputeLimit(threads=threads, unavailable=found)
     peaks = {
-        name: Peak(instruction=each["instruction"], before=each["per_second"]) for name, each in found.items()
+        name: ComputePeak(instruction=each["instruction"], before=each["per_second"])
+        for name, each in found.items()
     }
-    return Limit(threads=threads, peaks=peaks)
+    return ComputeLimit(threads=threads, peaks=peaks)
 
 
-def again(limit: Limit, machine: Machine) -> Limit:
+def again(limit: ComputeLimit, machine: Machine) -> ComputeLimit:
     """Measure the same peaks once more."""
     found = machine.peaks(limit.threads)
     if isinstance(found, str):

@@ -12,21 +12,21 @@ from typing import Any
 
 from harness.records.cell import Cell
 from harness.records.plan import Plan
-from harness.records.side import plain
-from harness.runs.execution.memory_budget import Room
+from harness.records.side import without_side
+from harness.runs.execution.memory_budget import MemoryBudget
 from harness.runs.execution.rate_search import search
 from harness.runs.planning.schedule import placement, settings
 from harness.runs.planning.slo import parse
 from harness.runs.services import Machine
 from harness.runs.worker.process import Worker
-from harness.systems.artifact_cache import size_of
+from harness.systems.artifact_cache import folder_bytes
 
 WARMUP_REQUESTS = 16
 """Requests of one window of warming up: enough lengths for allocators and pools to settle on this group's."""
 
 
 @dataclass(slots=True)
-class Crew:
+class WorkerGroup:
     """Who answers for the cells of a group."""
 
     plan: Plan
@@ -40,7 +40,7 @@ class Crew:
     """Whether workers stay loaded between visits."""
     windows: int | None = None
     """How many windows of requests warm every system up, once the group knows what its slowest needs."""
-    room: Room | None = None
+    room: MemoryBudget | None = None
     """The memory that all have together while they stay loaded; None where none is counted."""
     rate: float = 0.0
     """Requests per second that all systems are offered, once a search has found what all can bear."""
@@ -115,7 +115,9 @@ class Crew:
         if self.room is None:
             return True
         held = [self.machine.held_bytes(worker.pid) for worker in self.workers.values()]
-        return self.room.fits(held, size_of(Path(self.artifacts[cell.variant]["folder"])), cell.instances)
+        return self.room.fits(
+            held, folder_bytes(Path(self.artifacts[cell.variant]["folder"])), cell.instances
+        )
 
     def _load(self, cell: Cell) -> dict[str, Any]:
         launch = self.machine.launch_of(self.plan.side(cell.variant), self.plan.environment(cell.variant))
@@ -139,7 +141,7 @@ class Crew:
     def _opening(self, cell: Cell) -> dict[str, Any]:
         return {
             "task": self.plan.task_words,
-            "variant": plain(cell.variant),
+            "variant": without_side(cell.variant),
             "rung": self.plan.rung_words(cell.variant),
             "scenario": cell.scenario,
             "boundary": cell.boundary,

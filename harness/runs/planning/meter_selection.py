@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.common.errors import UsageError
-from harness.measurement.energy.check import Check
-from harness.measurement.energy.combined import JointMeter
-from harness.measurement.energy.meter import Choice, Meter, Skipped
-from harness.measurement.machine.devices import kind_of
+from harness.measurement.energy.check import MeterCheck
+from harness.measurement.energy.combined import CombinedMeter
+from harness.measurement.energy.meter import Meter, MeterChoice, SkippedMeter
+from harness.measurement.machine.devices import device_kind
 from harness.records.plan import Profile
 from harness.records.reading import BOARDS
 from harness.records.record import EnergyFacts
@@ -29,11 +29,11 @@ STUCK = "Find out why it stands still (some virtual machines show dead counters)
 
 
 @dataclass(frozen=True, slots=True)
-class Metered:
+class SelectedMeter:
     """The meter that a run reads, or None; what its check showed; and why the others are not used."""
 
-    choice: Choice
-    check: Check | None
+    choice: MeterChoice
+    check: MeterCheck | None
 
     def facts(self) -> EnergyFacts:
         """Return what every record of the run says about energy."""
@@ -47,9 +47,9 @@ class Metered:
 
     def spec(self) -> dict[str, Any] | None:
         """Return what opens the meter in a worker."""
-        from harness.measurement.energy.meter import spec_of
+        from harness.measurement.energy.meter import meter_spec
 
-        return spec_of(self.choice.meter) if self.choice.meter else None
+        return meter_spec(self.choice.meter) if self.choice.meter else None
 
     def lengthened(self, profile: Profile) -> Profile:
         """Return the profile with windows that the meter can tell apart to 1 %."""
@@ -57,19 +57,19 @@ class Metered:
         return profile.model_copy(update={"window_ms": max(profile.window_ms, least_ms)})
 
 
-def metered(machine: Machine, device: str, wanted: str = "") -> Metered:
+def select_meter(machine: Machine, device: str, wanted: str = "") -> SelectedMeter:
     """Choose the meter of a device and try it; one that does not move leaves its place to the next.
 
     UsageError if it is the one that the user named: that is never replaced. Beside a board the processor is
     read too, where it can be measured, unless the user named a meter.
     """
     found = _alone(machine, device, wanted)
-    if wanted or kind_of(device) == "cpu" or found.choice.meter is None:
+    if wanted or device_kind(device) == "cpu" or found.choice.meter is None:
         return found
-    return joined(found, _alone(machine, "cpu", ""))
+    return with_processor_meter(found, _alone(machine, "cpu", ""))
 
 
-def joined(board: Metered, processor: Metered) -> Metered:
+def with_processor_meter(board: SelectedMeter, processor: SelectedMeter) -> SelectedMeter:
     """Return both as one meter; the board's alone, and why, where the processor is not measured.
 
     Windows are as long as the slower of the two needs; agreement with the power sensor is the board's.
@@ -81,21 +81,23 @@ def joined(board: Metered, processor: Metered) -> Metered:
     if beside is None or beside.grade != "measured":
         if beside is not None:
             reasons[beside.name] = (beside.name, NOT_ADDED, COUNT_IT)
-        return replace(board, choice=Choice(ours, _rows(board.choice.skipped, reasons)))
+        return replace(board, choice=MeterChoice(ours, _rows(board.choice.skipped, reasons)))
     skipped = tuple(row for row in _rows(board.choice.skipped, reasons) if row[0] != beside.name)
-    return Metered(Choice(JointMeter([ours, beside]), skipped), _both(board.check, processor.check))
+    return SelectedMeter(
+        MeterChoice(CombinedMeter([ours, beside]), skipped), _both(board.check, processor.check)
+    )
 
 
 def _is_of_boards(meter: Meter) -> bool:
     return meter.grade == "measured" and all(zone.scope in BOARDS for zone in meter.zones())
 
 
-def _rows(board: Sequence[Skipped], processor: Mapping[str, Skipped]) -> tuple[Skipped, ...]:
+def _rows(board: Sequence[SkippedMeter], processor: Mapping[str, SkippedMeter]) -> tuple[SkippedMeter, ...]:
     """Return why meters are not used, those of a processor by what stands in their way as such."""
     return tuple(processor.get(row[0], row) if row[1].startswith(COVERS_CPU) else row for row in board)
 
 
-def _both(board: Check | None, processor: Check | None) -> Check | None:
+def _both(board: MeterCheck | None, processor: MeterCheck | None) -> MeterCheck | None:
     if board is None or processor is None:
         return board or processor
     return replace(
@@ -108,12 +110,12 @@ def _both(board: Check | None, processor: Check | None) -> Check | None:
     )
 
 
-def _alone(machine: Machine, device: str, wanted: str) -> Metered:
+def _alone(machine: Machine, device: str, wanted: str) -> SelectedMeter:
     choice = chosen_meter(machine, device, wanted)
     while choice.meter:
         check = machine.try_meter(choice.meter)
         if check.moved is not False:
-            return Metered(choice, check)
+            return SelectedMeter(choice, check)
         if wanted:
             raise UsageError(
                 f"the meter {choice.meter.name} cannot be used: {check.reason}.",
@@ -121,10 +123,10 @@ def _alone(machine: Machine, device: str, wanted: str) -> Metered:
                 remedy=STUCK,
             )
         choice = _without(machine, device, choice, choice.meter, str(check.reason))
-    return Metered(choice, None)
+    return SelectedMeter(choice, None)
 
 
-def _without(machine: Machine, device: str, choice: Choice, stuck: Meter, reason: str) -> Choice:
+def _without(machine: Machine, device: str, choice: MeterChoice, stuck: Meter, reason: str) -> MeterChoice:
     """Return the choice among the meters that came after the one that does not move."""
     rows = {stuck.name: (stuck.name, reason, STUCK)} | {row[0]: row for row in choice.skipped}
     found: Meter | None = None
@@ -140,4 +142,4 @@ def _without(machine: Machine, device: str, choice: Choice, stuck: Meter, reason
             del rows[name]
         else:
             rows |= {row[0]: row for row in other.skipped if row[0] == name}
-    return Choice(found, tuple(rows.values()))
+    return MeterChoice(found, tuple(rows.values()))

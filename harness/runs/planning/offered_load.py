@@ -11,7 +11,7 @@ from harness.records.cell import Cell
 from harness.records.journal import CellJournal
 from harness.records.record import OfferedLoad
 from harness.runs.planning.slo import parse
-from harness.workload.scenarios.server import overloaded
+from harness.workload.scenarios.server import is_overloaded
 
 MOST_BATCH, MOST_RATE = 100_000, 1e6
 """Beyond these nothing is measured but a mistake in typing."""
@@ -67,7 +67,7 @@ def offered_load(cell: Cell, journal: CellJournal, seed: int) -> OfferedLoad | N
     achieved = 1e9 * requests / sum(visit["wall_ns"] for visit in visits)
     found = journal.searched or {}
     searched = {name: found[name] for name in ("highest_rate", "capacity", "trials") if name in found}
-    behind = overloaded(rate, achieved, [list(visit["call_ns"]) for visit in visits])
+    behind = is_overloaded(rate, achieved, [list(visit["call_ns"]) for visit in visits])
     return OfferedLoad(
         rate=rate, achieved=achieved, overloaded=behind, seed=seed, promise=cell.slo, **searched
     )

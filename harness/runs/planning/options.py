@@ -7,15 +7,15 @@ from typing import Any, Literal
 
 from harness.catalog import COMMAND, Catalog, default_variants
 from harness.common.errors import UsageError, unknown_name
-from harness.common.progress import Narrator
-from harness.measurement.machine.devices import devices_of, kind_of
+from harness.common.progress import ProgressReporter
+from harness.measurement.machine.devices import device_kind, devices_of
 from harness.records.ladder import Ladder
 from harness.records.plan import PROFILES
 from harness.runs.planning.offered_load import check_load
 from harness.runs.services import Machine, chosen_meter
 from harness.runs.worker.environment import check as check_variables
 from harness.workload.data import Data
-from harness.workload.data.user_files import Own
+from harness.workload.data.user_files import UserData
 from harness.workload.scenarios import get_scenario
 
 ALL = 10_000_000
@@ -31,7 +31,7 @@ class RunOptions:
 
     task: str
     data: Path | None = None
-    own: Own = field(default_factory=Own)
+    own: UserData = field(default_factory=UserData)
     source: Data | None = None
     """Data that are neither the user's nor the embedded sample: of a study."""
     split: str = "val"
@@ -73,7 +73,7 @@ class RunOptions:
     """The meter that is used instead of the first that works, as `NAME` or `NAME:ARGUMENT`."""
 
 
-def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> RunOptions:
+def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter) -> RunOptions:
     """Raise for anything that can be known to be wrong before data and model are touched.
 
     Returns the options with the scenarios and variants that will be measured: those asked for, or the
@@ -97,12 +97,12 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Nar
 
 
 def check_each(
-    options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator
+    options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter
 ) -> tuple[RunOptions, ...]:
     """Return the checked options of each device by itself; what one kind of device lacks is said once."""
     found: list[RunOptions] = []
     for device in devices_of(options.device):
-        alike = [one for one in found if kind_of(one.device) == kind_of(device)]
+        alike = [one for one in found if device_kind(one.device) == device_kind(device)]
         if alike:
             found.append(replace(alike[0], device=device))
             _check_place(found[-1], machine)
@@ -118,9 +118,9 @@ def _check_place(options: RunOptions, machine: Machine) -> None:
     """Raise unless the device is there, and the meter that was asked for works on it."""
     machine.check_device(options.device)
     if options.meter:
-        from harness.measurement.energy.selection import required
+        from harness.measurement.energy.selection import require_meter
 
-        required(chosen_meter(machine, options.device, options.meter), options.meter)
+        require_meter(chosen_meter(machine, options.device, options.meter), options.meter)
 
 
 def _scenarios(options: RunOptions) -> tuple[str, ...]:
@@ -168,7 +168,9 @@ def _check_command(options: RunOptions) -> None:
         outside(options.command)
 
 
-def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Narrator) -> tuple[str, ...]:
+def _variants(
+    options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter
+) -> tuple[str, ...]:
     if options.ladder:
         return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
     asked = options.variants or default_variants(options.device)
@@ -187,7 +189,7 @@ def _variants(options: RunOptions, catalog: Catalog, machine: Machine, narrator:
     return tuple(name for name in asked if not why[name])
 
 
-def able(ladder: Ladder, catalog: Catalog, narrator: Narrator) -> Ladder:
+def able(ladder: Ladder, catalog: Catalog, narrator: ProgressReporter) -> Ladder:
     """Return the ladder without the optional rungs that cannot run here, each with a word."""
     why = {
         rung.name: reason

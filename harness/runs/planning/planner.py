@@ -5,23 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from harness.catalog import Catalog
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import one_device
 from harness.records.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan, Profile
-from harness.runs.planning.meter_selection import metered
+from harness.runs.planning.meter_selection import select_meter
 from harness.runs.planning.offered_load import asked_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
 from harness.runs.services import Machine
 from harness.workload.data import Split, load_split
-from harness.workload.data.user_files import Found, find
-from harness.workload.tasks import TaskWords, get_task
+from harness.workload.data.user_files import TaskData, find_task_data
+from harness.workload.tasks import TaskReference, get_task
 
 
-def found_of(options: RunOptions, cache: Path, *, labelled: bool = True) -> Found:
+def find_data(options: RunOptions, cache: Path, *, labelled: bool = True) -> TaskData:
     """Return the task and where its examples come from; without `labelled` the user's own may lack labels."""
     if options.source:
-        return Found(get_task(options.task), options.source)
-    return find(options.task, options.data, options.own, cache, split=options.split, labelled=labelled)
+        return TaskData(get_task(options.task), options.source)
+    return find_task_data(
+        options.task, options.data, options.own, cache, split=options.split, labelled=labelled
+    )
 
 
 def profile_of(options: RunOptions, machine: Machine) -> Profile:
@@ -36,7 +38,7 @@ def profile_of(options: RunOptions, machine: Machine) -> Profile:
 
 
 def make_plan(
-    each: Sequence[RunOptions], found: Found, split: Split, checkpoint: Mapping[str, Any], machine: Machine
+    each: Sequence[RunOptions], found: TaskData, split: Split, checkpoint: Mapping[str, Any], machine: Machine
 ) -> Plan:
     """Write down everything that is decided; `each` holds the checked options of every device."""
     options, now = each[0], machine.now()
@@ -82,7 +84,7 @@ def make_plan(
 
 def device_plan(options: RunOptions, machine: Machine) -> DevicePlan:
     """Return what is one device's own: its meter, found and tried now, and windows as long as that needs."""
-    meter = metered(machine, options.device, options.meter)
+    meter = select_meter(machine, options.device, options.meter)
     profile = profile_of(options, machine)
     return DevicePlan(
         device=options.device,
@@ -101,7 +103,7 @@ def _data_name(options: RunOptions) -> str:
     return options.data.name if options.data else "embedded"
 
 
-def _configuration(options: RunOptions, found: Found, model: str, threads: int) -> dict[str, Any]:
+def _configuration(options: RunOptions, found: TaskData, model: str, threads: int) -> dict[str, Any]:
     """Return the effective configuration, with base names in place of paths."""
     return {
         "task": options.task,
@@ -131,9 +133,9 @@ def _configuration(options: RunOptions, found: Found, model: str, threads: int) 
 
 def _asked_meter(meter: str) -> dict[str, Any]:
     """Return which meter was asked for, if any was; the folders and words of its argument stay here."""
-    from harness.measurement.energy.selection import shown
+    from harness.measurement.energy.selection import displayed_name
 
-    return {"meter": shown(meter)} if meter else {}
+    return {"meter": displayed_name(meter)} if meter else {}
 
 
 def _more_rounds(options: RunOptions) -> dict[str, Any]:
@@ -149,12 +151,12 @@ def _more_rounds(options: RunOptions) -> dict[str, Any]:
     return {name: value for name, value in asked.items() if value is not None}
 
 
-def planned(
+def plan_run(
     wanted: RunOptions,
     catalog: Catalog,
     cache: Path,
     machine: Machine,
-    narrator: Narrator,
+    narrator: ProgressReporter,
     *,
     before_work: Callable[[], None] = lambda: None,
     labelled: bool = True,
@@ -169,14 +171,14 @@ def planned(
         one_device(wanted.device)
     each = check_each(wanted, catalog, machine, narrator)
     wanted = each[0]
-    found = found_of(wanted, cache, labelled=labelled)
+    found = find_data(wanted, cache, labelled=labelled)
     split = load_split(found.task, found.data, wanted.split)
     before_work()
-    checkpoint = checkpoint_named(wanted.model, found.words, cache, machine)
+    checkpoint = find_checkpoint(wanted.model, found.words, cache, machine)
     return make_plan(each, found, split, checkpoint, machine)
 
 
-def checkpoint_named(model: str, task: TaskWords, cache: Path, machine: Machine) -> dict[str, Any]:
+def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machine) -> dict[str, Any]:
     """Return the checkpoint that a model's name means for a task, as a plan holds it."""
     worker = machine.launch(tuple(machine.cpus()), 1)
     try:

@@ -30,7 +30,7 @@ _FORM = re.compile(r"p(\d+(?:\.\d+)?)\s*=\s*(\d+(?:\.\d+)?)\s*(ns|us|ms|s)")
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class LatencyObjective:
     """So many percent of requests are answered within `bound_ns`."""
 
     percentile: float
@@ -43,7 +43,7 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedRate:
     """A trial: requests per second offered and answered, the percentile's latency, whether it is kept."""
 
     rate: float
@@ -54,7 +54,7 @@ class Tried:
     kept: bool
 
 
-def parse(words: str) -> Promise:
+def parse(words: str) -> LatencyObjective:
     """Return the promise that `p99=20ms` stands for; UsageError if it is none, or of another percentile."""
     found = _FORM.fullmatch(words.strip())
     known = ", ".join(f"p{each:g}" for each in MINIMUM_REQUESTS)
@@ -64,7 +64,7 @@ def parse(words: str) -> Promise:
             where="--slo",
             remedy=f"Write it as p99=20ms: one of {known}, and a time in ns, us, ms or s.",
         )
-    return Promise(float(found[1]), round(float(found[2]) * _UNITS[found[3]]))
+    return LatencyObjective(float(found[1]), round(float(found[2]) * _UNITS[found[3]]))
 
 
 def nearest_rank(samples_ns: Sequence[int], percentile: float) -> int:
@@ -72,13 +72,15 @@ def nearest_rank(samples_ns: Sequence[int], percentile: float) -> int:
     return sorted(samples_ns)[math.ceil(round(percentile / 100 * len(samples_ns), 9)) - 1]
 
 
-def highest_rate(trial: Callable[[float], Tried], capacity: float) -> tuple[float | None, tuple[Tried, ...]]:
+def highest_rate(
+    trial: Callable[[float], TriedRate], capacity: float
+) -> tuple[float | None, tuple[TriedRate, ...]]:
     """Return the highest rate tried that kept the promise, None if none did, and all trials in order.
 
     `capacity` is what the system answers a second when it never waits for a request.
     """
     low, high = 0.0, capacity
-    tried: list[Tried] = []
+    tried: list[TriedRate] = []
     while len(tried) < TRIALS and high - low > NARROW * high and (low or high > LEAST * capacity):
         found = trial((low + high) / 2)
         tried.append(found)

@@ -37,7 +37,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class SweepConfig:
     """What a file says: options by name, and the values that are to be crossed."""
 
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class AllowedNames:
     """What a file may say: all options, those that take several values anyway, those that can be crossed.
 
     What stands under a name of `others` is somebody else's.
@@ -57,7 +57,7 @@ class Names:
     others: Collection[str] = ()
 
 
-def read(path: Path, names: Names) -> Config:
+def read_sweep_file(path: Path, names: AllowedNames) -> SweepConfig:
     """Read a file; UsageError names the line of what is wrong with it."""
     import yaml
 
@@ -71,7 +71,7 @@ def read(path: Path, names: Names) -> Config:
     except yaml.YAMLError as problem:
         raise UsageError(f"not YAML ({' '.join(str(problem).split())}).", where=str(path)) from None
     if words is None:
-        return Config()
+        return SweepConfig()
     places = _places(node, words, path.name)
     settings: dict[str, Setting] = {}
     axes: dict[str, tuple[Setting, ...]] = {}
@@ -87,10 +87,10 @@ def read(path: Path, names: Names) -> Config:
         if name not in names.options:
             raise _unknown(name, [*names.options, SWEEP], where)
         settings[name] = Setting(_option(value, where, several=name in names.lists), where)
-    return Config(settings, axes)
+    return SweepConfig(settings, axes)
 
 
-def points(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def combinations(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     """Return every combination of the values, the last axis moving fastest; one empty one without axes."""
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
 
@@ -99,7 +99,7 @@ def _swept(
     value: Any,  # noqa: ANN401 -- a YAML value
     node: Any,  # noqa: ANN401 -- a YAML node
     file: str,
-    names: Names,
+    names: AllowedNames,
 ) -> dict[str, Setting | tuple[Setting, ...]]:
     places = _places(node, value, file)
     found: dict[str, Setting | tuple[Setting, ...]] = {}

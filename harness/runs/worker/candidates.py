@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from harness.measurement.timing.loop import Clock, settle, visit
+from harness.measurement.timing.loop import Clock, freeze_loaded_objects, run_visit
 from harness.systems.interface import System
 from harness.workload.tasks.example import Example
 
@@ -25,12 +25,12 @@ def measure_candidates(
     for name, system in systems.items():
         for call in calls[name]:
             system.predict(call)
-    settle()
+    freeze_loaded_objects()
     for index in range(rounds):
         order = sorted(systems)
         random.Random(index).shuffle(order)  # noqa: S311 -- a seeded order, not a secret
         for name in order:
-            seen = visit(
+            seen = run_visit(
                 systems[name], calls[name], warmup=calls[name][:1], clock=clock, cpu_clock=clock, meter=None
             )
             times[name].append(seen.wall_ns / len(examples) / 1e9)

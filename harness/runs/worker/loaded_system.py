@@ -9,16 +9,24 @@ from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any
 
-from harness.analysis.statistics.adaptive_cost import costs_of
+from harness.analysis.statistics.adaptive_cost import adaptive_costs
 from harness.common.procfs import TreeCpuTime
 from harness.measurement.energy.meter import Meter
 from harness.measurement.machine.perf_events import WorkCounters, open_work_counters
-from harness.measurement.timing.loop import CALLS_AT_MOST, Answers, Clock, Visit, settle, visit, window
-from harness.measurement.timing.server_loop import Sleep, offered, sleep_ns
-from harness.measurement.timing.warmup import first_length, warm_up
-from harness.systems.interface import Done, Predictions, Request, Submits, System
+from harness.measurement.timing.loop import (
+    CALLS_AT_MOST,
+    Clock,
+    Timeable,
+    Visit,
+    freeze_loaded_objects,
+    run_visit,
+    timed_window,
+)
+from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_ns
+from harness.measurement.timing.warmup import first_length_costs, warm_up
+from harness.systems.interface import AsyncSystem, OnAnswer, Predictions, Request, System
 from harness.workload.scenarios.base import Scenario
-from harness.workload.scenarios.server import arrivals, passes_within
+from harness.workload.scenarios.server import arrival_times_ns, passes_within
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
@@ -37,7 +45,7 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class VisitOrder:
     """What a visit asks: examples by index, a few of them first without recording, for how long at least.
 
     With scenario `server` they arrive at `rate` a second (0: all at once), as `seed` draws it.
@@ -72,7 +80,7 @@ class TextToLabel:
 class TextSubmitted(TextToLabel):
     """The same around a system that takes submitted requests."""
 
-    def submit(self, asked: Sequence[Any], done: Done) -> None:
+    def submit(self, asked: Sequence[Any], done: OnAnswer) -> None:
         """Encode, and submit; decide when the answer comes."""
 
         def answered(answer: Predictions | Exception) -> None:
@@ -83,7 +91,7 @@ class TextSubmitted(TextToLabel):
 
 
 @dataclass(slots=True)
-class Opened:
+class LoadedSystem:
     """A system that is loaded, with what it is asked."""
 
     task: Task
@@ -99,11 +107,11 @@ class Opened:
     """The whole split as it was encoded before, where the cache holds it."""
 
     @property
-    def timed(self) -> Answers[Any]:
+    def timed(self) -> Timeable[Any]:
         """What stands inside the clock: the system, or all from text to label."""
         if self.boundary != "text":
             return self.system
-        around = TextSubmitted if isinstance(self.system, Submits) else TextToLabel
+        around = TextSubmitted if isinstance(self.system, AsyncSystem) else TextToLabel
         return around(self.system, self.task)
 
     def encode(self, indexes: Sequence[int]) -> None:
@@ -140,8 +148,8 @@ class Opened:
         warmed = warm_up(lambda: _times(timed, calls, clock), windows, exactly=exactly)
         if len(calls) == len(indexes):
             shapes = [tuple(len(part.ids) for part in self.requests[index].sequences) for index in indexes]
-            facts |= first_length(shapes, warmed.window_ns)
-        settle()
+            facts |= first_length_costs(shapes, warmed.window_ns)
+        freeze_loaded_objects()
         asked = len(warmed.window_ns) * len(indexes) + int(first)
         return {
             **facts,
@@ -150,11 +158,11 @@ class Opened:
             "steady": warmed.steady,
         }
 
-    def visit(self, order: Order, clocks: Clocks) -> dict[str, Any]:
+    def visit(self, order: VisitOrder, clocks: Clocks) -> dict[str, Any]:
         """Time a window over the order's examples, and say what was seen."""
         if self.scenario.timed_arrivals:
             return self._offered(order, clocks)
-        seen = visit(
+        seen = run_visit(
             self.timed,
             self.calls(order.indexes),
             warmup=self._unrecorded(order),
@@ -166,7 +174,7 @@ class Opened:
         )
         return self._seen(order, seen, seen.passes)
 
-    def _offered(self, order: Order, clocks: Clocks) -> dict[str, Any]:
+    def _offered(self, order: VisitOrder, clocks: Clocks) -> dict[str, Any]:
         """Time a window in which requests arrive at a rate."""
         once, timed = self.calls(order.indexes), self.timed
         passes = min(
@@ -174,11 +182,11 @@ class Opened:
             max(1, CALLS_AT_MOST // len(once)),
         )
         calls = once * passes
-        due_ns, span_ns = arrivals(len(calls), order.rate, order.seed)
+        due_ns, span_ns = arrival_times_ns(len(calls), order.rate, order.seed)
         for call in self._unrecorded(order):
             timed.predict(call)
-        seen = window(
-            lambda: offered(timed, calls, due_ns, span_ns, clock=clocks.wall, sleep=clocks.sleep),
+        seen = timed_window(
+            lambda: serve_arrivals(timed, calls, due_ns, span_ns, clock=clocks.wall, sleep=clocks.sleep),
             cpu_clock=clocks.cpu,
             meter=self.meter,
             counters=self.counters,
@@ -186,11 +194,11 @@ class Opened:
         late = {"late_ns": round(median(seen.late_ns))} if seen.late_ns else {}
         return {**self._seen(order, seen, passes), "offered_ns": span_ns, **late}
 
-    def _unrecorded(self, order: Order) -> list[Sequence[Any]]:
+    def _unrecorded(self, order: VisitOrder) -> list[Sequence[Any]]:
         """Return the calls before a window: a few requests, and a whole batch at least."""
         return self.calls(order.indexes[: max(order.warmup, self.batch)]) if order.warmup else []
 
-    def _seen(self, order: Order, seen: Visit, passes: int) -> dict[str, Any]:
+    def _seen(self, order: VisitOrder, seen: Visit, passes: int) -> dict[str, Any]:
         requests = [self.requests[index] for index in order.indexes]
         answers = self.answers(seen.predictions)
         first = answers[: len(requests)]
@@ -207,7 +215,7 @@ class Opened:
             "call_ns": list(seen.call_ns),
             "readings": [asdict(reading) for reading in seen.readings],
             "answers": first,
-            **({"costs": costs} if (costs := costs_of(seen.predictions, len(requests))) else {}),
+            **({"costs": costs} if (costs := adaptive_costs(seen.predictions, len(requests))) else {}),
             "changed": sorted(order.indexes[at] for at in changed),
         }
 
@@ -220,7 +228,7 @@ def squares(request: Request) -> int:
     return sum(len(sequence.ids) ** 2 for sequence in request.sequences)
 
 
-def _times(system: Answers[Any], calls: Sequence[Sequence[Any]], clock: Clock) -> tuple[int, ...]:
+def _times(system: Timeable[Any], calls: Sequence[Sequence[Any]], clock: Clock) -> tuple[int, ...]:
     """Answer calls and return the nanoseconds of each."""
     edges = []
     for call in calls:

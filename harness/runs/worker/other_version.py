@@ -11,7 +11,7 @@ from harness.runs.worker.messages import PROTOCOL_VERSION
 from harness.runs.worker.process import WORKER
 
 if TYPE_CHECKING:
-    from harness.runs.worker.process import Told, Worker
+    from harness.runs.worker.process import OnProgress, Worker
 
 OLDER_WORKER = "harness.sweep.worker"
 
@@ -32,7 +32,7 @@ def worker_module(python: str, source: str) -> str:
     return WORKER if moved else OLDER_WORKER
 
 
-class Foreign:
+class OtherVersionWorker:
     """A worker of other code: it is asked what it understands first, and told nothing that it does not.
 
     A word that the other side does not know is left out where it says nothing (0, empty, none); anything else
@@ -48,7 +48,7 @@ class Foreign:
         """The process that does the work."""
         return self._worker.pid
 
-    def ask(self, do: str, told: "Told | None" = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, do: str, told: "OnProgress | None" = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send one message in the words that the other side knows, and return its answer."""
         return self._worker.ask(do, told, **understood(do, words, self.known["messages"], self._ref))
 

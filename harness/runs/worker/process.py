@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from harness.common.errors import BenchError, MeasurementError
 from harness.runs.worker.messages import error_from
 
-Told = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """What OpenMP, MKL, OpenBLAS and numexpr read once, when they load."""
@@ -41,7 +41,7 @@ class Worker(Protocol):
     def pid(self) -> int:
         """The process that does the work."""
 
-    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send one message and return its answer; raise the error it reports, or WorkerLost."""
 
     def stop(self) -> None:
@@ -106,7 +106,7 @@ class ProcessWorker:
         """The worker's process."""
         return self._process.pid
 
-    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
         """Send one message and wait, asleep, for its answer."""
         try:
             self._lines.write(json.dumps({"do": do, **words}, allow_nan=False) + "\n")
@@ -136,7 +136,7 @@ class ProcessWorker:
             except OSError:
                 continue
 
-    def _answer(self, do: str, told: Told | None) -> dict[str, Any]:
+    def _answer(self, do: str, told: OnProgress | None) -> dict[str, Any]:
         while line := self._lines.readline():
             message = json.loads(line)
             if "progress" in message:

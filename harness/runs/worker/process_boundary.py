@@ -20,17 +20,17 @@ import numpy as np
 
 from harness.common.errors import DataError
 from harness.measurement.energy.meter import Meter
-from harness.measurement.machine.memory import PeakMemory
+from harness.measurement.machine.memory import PeakMemoryTracker
 from harness.measurement.machine.perf_events import WorkCounters
-from harness.measurement.timing.loop import Clock, visit
-from harness.runs.worker.process_command import Program, Start, descendants, end_all
+from harness.measurement.timing.loop import Clock, run_visit
+from harness.runs.worker.process_command import Program, ProgramStart, descendants, end_all
 from harness.runs.worker.process_program import ABOUT
 from harness.systems.interface import Predictions
 from harness.workload.data import Split
 from harness.workload.tasks.base import split_path
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.prediction_files import read_predictions
-from harness.workload.tasks.rows import hidden, read_rows
+from harness.workload.tasks.rows import read_rows, without_labels
 
 CHUNK = 256
 """Examples that one start of a program is given in the untimed pass, and the rest of their last row."""
@@ -95,7 +95,7 @@ class Files:
     asked: SplitRows
     program: Program
     instruments: Instruments
-    memory: PeakMemory = field(default_factory=PeakMemory)
+    memory: PeakMemoryTracker = field(default_factory=PeakMemoryTracker)
     about: Mapping[str, Any] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)
 
@@ -114,7 +114,7 @@ class Files:
         """Time one start of the program, everything included."""
         tools = self.instruments
         with self._start(indexes) as start:
-            seen = visit(
+            seen = run_visit(
                 *(self, [(start,)]),
                 warmup=(),
                 clock=tools.wall,
@@ -149,7 +149,7 @@ class Files:
             "memory": asdict(peak) if peak else {},
         }
 
-    def predict(self, asked: Sequence[Start], /) -> Predictions:
+    def predict(self, asked: Sequence[ProgramStart], /) -> Predictions:
         """Start the program and wait until it ends: what stands inside the clock."""
         (start,) = asked
         self.program.run(start)
@@ -161,7 +161,7 @@ class Files:
             return self._read(start, indexes)
 
     @contextmanager
-    def _start(self, indexes: Sequence[int]) -> Iterator[Start]:
+    def _start(self, indexes: Sequence[int]) -> Iterator[ProgramStart]:
         """Write what is asked; afterwards remove all files, and end what the program has left running."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, tempfile.TemporaryFile() as errors:
             data, output = Path(folder) / "data", Path(folder) / "output"
@@ -169,11 +169,11 @@ class Files:
             output.mkdir()
             before = descendants()
             try:
-                yield Start(tuple(self.program.words(data, output)), output, errors)
+                yield ProgramStart(tuple(self.program.words(data, output)), output, errors)
             finally:
                 end_all(descendants() - before)
 
-    def _read(self, start: Start, indexes: Sequence[int]) -> list[str]:
+    def _read(self, start: ProgramStart, indexes: Sequence[int]) -> list[str]:
         task = self.asked.split.task
         file = start.output / f"{task.folder}.jsonl"
         try:
@@ -195,7 +195,7 @@ def split_rows(split: Split, folder: Path) -> SplitRows:
     row_of: list[int] = []
     for line, row in read_rows(path):
         # a row without idx is known by its line in the split, which is another one in the program's file
-        rows.append({"idx": line, **hidden(row)})
+        rows.append({"idx": line, **without_labels(row)})
         row_of += [len(rows) - 1] * len(split.task.parse(row, f"{path}:{line}", labelled=False))
     return SplitRows(split, rows, row_of)
 

@@ -21,7 +21,7 @@ import psutil
 
 from harness.catalog import COMMAND
 from harness.common.errors import MeasurementError, UsageError
-from harness.measurement.machine.memory import PeakMemory
+from harness.measurement.machine.memory import PeakMemoryTracker
 
 PATIENCE_S = 600.0
 """How long a program may take for one start, loading included."""
@@ -33,13 +33,13 @@ DATA, OUTPUT = "{data}", "{output}"
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ProgramStart:
     """One start of a program: its words, the folder of its answers, its stderr, who watches its memory."""
 
     words: tuple[str, ...]
     output: Path
     errors: IO[bytes]
-    watch: PeakMemory | None = None
+    watch: PeakMemoryTracker | None = None
 
     def failed(self, what: str) -> MeasurementError:
         """Return the error that says what went wrong, with the program's last words."""
@@ -69,7 +69,7 @@ class Program:
         """Return the command with its folders in place."""
         return [word.replace(DATA, str(data)).replace(OUTPUT, str(output)) for word in self.command]
 
-    def run(self, start: Start) -> None:
+    def run(self, start: ProgramStart) -> None:
         """Run it to its end; MeasurementError if it cannot start, takes too long, or ends with an error."""
         try:
             process = subprocess.Popen(  # noqa: S603 -- the user named it, and no shell reads it
@@ -151,7 +151,7 @@ def _ended_after(pid: int, patience_s: float) -> Iterator[threading.Event]:
         timer.cancel()
 
 
-def _look(process: subprocess.Popen[bytes], memory: PeakMemory) -> None:
+def _look(process: subprocess.Popen[bytes], memory: PeakMemoryTracker) -> None:
     """Read the memory of a program again and again until it ends."""
     while process.poll() is None:
         with contextlib.suppress(MeasurementError, psutil.Error):

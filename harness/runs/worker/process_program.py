@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.catalog import Catalog, load_catalog
 from harness.systems.interface import Artifact, Placement, Request, Settings
-from harness.workload.tasks import task_of
+from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import split_path
 
 ABOUT = "about.json"
@@ -28,7 +28,7 @@ def answer(
 
     `spec` holds task, split, variant, artifact, settings and placement, as the worker's `open` reads them.
     """
-    task = task_of(spec["task"])
+    task = resolve_task(spec["task"])
     made = spec["artifact"]
     artifact = Artifact(Path(made["folder"]), made["key"], made["manifest"])
     placement = Placement(**{**spec["placement"], "cpus": tuple(spec["placement"]["cpus"])})

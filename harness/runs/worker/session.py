@@ -17,24 +17,24 @@ from harness.measurement.timing.server_loop import wake_sharply
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
-from harness.runs.worker.loaded_system import Clocks, Opened, Order
+from harness.runs.worker.loaded_system import Clocks, LoadedSystem, VisitOrder
 from harness.runs.worker.process_boundary import Files, Instruments, split_rows
 from harness.runs.worker.process_command import program_of
-from harness.systems.artifact_cache import FolderCache
-from harness.systems.encoding_cache import Shelf
+from harness.systems.artifact_cache import ArtifactCache
+from harness.systems.encoding_cache import EncodingCache
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
-    Energy,
+    EnergyProbe,
     Placement,
-    Profiles,
+    PreparationContext,
+    PreparationSources,
+    ProfiledSystem,
     Settings,
-    Sources,
-    Workshop,
 )
 from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
-from harness.workload.tasks import TaskWords, task_of
+from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task, split_path
 
 CHUNK = 256
@@ -55,9 +55,9 @@ class Session:
         self._progress = progress
         self._clocks = clocks or Clocks()
         self._open_meter = open_meter
-        self._opened: Opened | None = None
+        self._opened: LoadedSystem | None = None
         self._files: Files | None = None
-        self._shelf: Shelf | None = None
+        self._shelf: EncodingCache | None = None
 
     def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Do what the message asks and return the answer; any error is the caller's to report."""
@@ -72,18 +72,18 @@ class Session:
             "close": self.close,
         }
         if message["do"] == "hello":
-            return introduction(actions, {"visit": Order})
+            return introduction(actions, {"visit": VisitOrder})
         words = dict(message)
         return actions[words.pop("do")](**words)
 
-    def resolve(self, task: TaskWords, model: str, cache: str) -> dict[str, Any]:
+    def resolve(self, task: TaskReference, model: str, cache: str) -> dict[str, Any]:
         """Find the checkpoint a model's name means for a task."""
-        found = self._catalog().resolve(model, task_of(task), FolderCache(Path(cache)))
+        found = self._catalog().resolve(model, resolve_task(task), ArtifactCache(Path(cache)))
         return {**dataclasses.asdict(found), "folder": str(found.folder)}
 
     def prepare(
         self,
-        task: TaskWords,
+        task: TaskReference,
         variant: str,
         checkpoint: Mapping[str, Any],
         trial: Mapping[str, Any],
@@ -94,8 +94,8 @@ class Session:
         meter: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Make a variant's artifact, or find it in the cache."""
-        folder, asked = FolderCache(Path(cache)), task_of(task)
-        workshop = Workshop(
+        folder, asked = ArtifactCache(Path(cache)), resolve_task(task)
+        workshop = PreparationContext(
             cache=folder,
             progress=self._progress,
             measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
@@ -116,7 +116,7 @@ class Session:
 
     def open(
         self,
-        task: TaskWords,
+        task: TaskReference,
         variant: str,
         scenario: str,
         boundary: str,
@@ -130,7 +130,7 @@ class Session:
         rung: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Load the system and encode the sample; say how long loading took and what the engine made of it."""
-        asked = task_of(task)
+        asked = resolve_task(task)
         split = load_split(asked, Data(data["tier"], Path(data["folder"])), data["split"])
         if split.fingerprint != data["fingerprint"]:
             raise UsageError("the data changed since the run was planned.", where=data["split"])
@@ -153,10 +153,10 @@ class Session:
         arrives = get_scenario(scenario)
         if arrives.timed_arrivals:
             wake_sharply()
-        self._opened = Opened(
+        self._opened = LoadedSystem(
             *(asked, system, arrives, boundary, split.examples, energy, settings["batch"], counters)
         )
-        self._shelf = Shelf.of(system, FolderCache(Path(cache)), split)
+        self._shelf = EncodingCache.of(system, ArtifactCache(Path(cache)), split)
         self._opened.kept = self._shelf.find() if self._shelf else ()
         self._opened.encode(sample)
         return {
@@ -177,9 +177,9 @@ class Session:
             return self._files.warm(indexes)
         return self._ready().warm(indexes, windows, self._clocks.wall, exactly=exactly, first=first)
 
-    def visit(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 -- the fields of `Order`
+    def visit(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 -- the fields of `VisitOrder`
         """Time a window over some examples; a program from file to file starts cold, so it has no warm-up."""
-        asked = Order(**order)
+        asked = VisitOrder(**order)
         if self._files:
             return self._files.visit(asked.indexes)
         return self._ready().visit(asked, self._clocks)
@@ -204,7 +204,7 @@ class Session:
     def profile(self, indexes: Sequence[int]) -> dict[str, Any]:
         """Answer some examples with the engine's own profiler on; no cell fails for want of one."""
         system: Any = self._opened.system if self._opened else None
-        if not isinstance(system, Profiles):
+        if not isinstance(system, ProfiledSystem):
             return {"unavailable": "its engine has no profiler here"}
         opened = self._ready()
         opened.encode(indexes)
@@ -222,7 +222,7 @@ class Session:
         self._files = None
         return {}
 
-    def _ready(self) -> Opened:
+    def _ready(self) -> LoadedSystem:
         if self._opened is None:
             raise UsageError("the worker was asked before it had opened a system.")
         return self._opened
@@ -243,13 +243,13 @@ def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
 
 
 def _sources(
-    catalog: Catalog, checkpoint: Checkpoint, task: Task, trial: Mapping[str, Any], cache: FolderCache
-) -> Sources:
+    catalog: Catalog, checkpoint: Checkpoint, task: Task, trial: Mapping[str, Any], cache: ArtifactCache
+) -> PreparationSources:
     """Gather what a variant may be prepared from; of the data, the training split and nothing else."""
     train = _training(task, trial)
     if train is None:
-        return Sources(checkpoint, resolve=lambda name: catalog.find(name, task, cache))
-    return Sources(
+        return PreparationSources(checkpoint, resolve=lambda name: catalog.find(name, task, cache))
+    return PreparationSources(
         checkpoint,
         train.examples[: trial["limit"]],
         training=lambda: train.examples,
@@ -259,7 +259,7 @@ def _sources(
     )
 
 
-def _energy(meter: Meter) -> Energy:
+def _energy(meter: Meter) -> EnergyProbe:
     """Return how preparation asks for the joules of a piece of its work."""
 
     def begin() -> Callable[[], list[dict[str, Any]]]:
@@ -274,7 +274,7 @@ def _training(task: Task, trial: Mapping[str, Any]) -> Split | None:
 
     A diagnostic's is that of the task its model was trained for, which is not what is reported.
     """
-    task = task if task.model_task == task.name else task_of(task.model_task)
+    task = task if task.model_task == task.name else resolve_task(task.model_task)
     data = Data(trial["tier"], Path(trial["folder"]))
     if "train" not in task.splits or not (data.folder / split_path(task, "train")).exists():
         return None

@@ -14,16 +14,16 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from harness.common.errors import BenchError, DataError, StoreError, UsageError
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.workload.data.archives import unpack
 from harness.workload.data.official import BASE_URL, OfficialTask
-from harness.workload.data.transfer import KILO, BrokenTransferError, Patience, transfer
+from harness.workload.data.transfer import KILO, BrokenTransferError, RetryPolicy, transfer
 
 SCRATCH = ".downloading-"
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class DownloadResult:
     """What became of one task: `downloaded`, or `kept` because the official files were there."""
 
     task: str
@@ -31,7 +31,7 @@ class Fetched:
     state: Literal["downloaded", "kept"]
 
 
-def states(task: OfficialTask, folder: Path) -> dict[str, str]:
+def split_states(task: OfficialTask, folder: Path) -> dict[str, str]:
     """Say of each split whether a folder has it: `official`, `other` or `missing`."""
     return {split: _state(task, split, folder / task.folder) for split in task.files}
 
@@ -40,10 +40,10 @@ def download(
     tasks: Sequence[OfficialTask],
     output: Path,
     *,
-    told: Narrator,
+    told: ProgressReporter,
     url: str = BASE_URL,
-    patience: Patience | None = None,
-) -> list[Fetched]:
+    patience: RetryPolicy | None = None,
+) -> list[DownloadResult]:
     """Bring the official files of these tasks into a folder; what is there and official is kept.
 
     UsageError for an address that is none, DataError where a folder has other files, a server does not
@@ -56,7 +56,7 @@ def download(
         _tell_leftovers(output, told)
         for task in tasks:
             if task.folder not in kept:
-                _fetch(task, output, url.rstrip("/"), told, patience or Patience())
+                _fetch(task, output, url.rstrip("/"), told, patience or RetryPolicy())
     except OSError as problem:
         raise StoreError(
             f"cannot be written or read: {problem.strerror or problem}.",
@@ -64,7 +64,7 @@ def download(
             remedy="Name a folder with free space that you may write with --output.",
         ) from None
     return [
-        Fetched(task.name, output / task.folder, "kept" if task.folder in kept else "downloaded")
+        DownloadResult(task.name, output / task.folder, "kept" if task.folder in kept else "downloaded")
         for task in tasks
     ]
 
@@ -99,7 +99,7 @@ def _is_there(task: OfficialTask, output: Path) -> bool:
         return False
     wrong = [
         f"{task.file_name(split)}: {state}"
-        for split, state in states(task, output).items()
+        for split, state in split_states(task, output).items()
         if state != "official"
     ]
     if wrong:
@@ -111,12 +111,12 @@ def _is_there(task: OfficialTask, output: Path) -> bool:
     return True
 
 
-def _tell_leftovers(output: Path, told: Narrator) -> None:
+def _tell_leftovers(output: Path, told: ProgressReporter) -> None:
     for left in sorted(output.glob(f"{SCRATCH}*")):
         told.warn(f"{left}: left by a download that was killed; unless one is running, it can be deleted.")
 
 
-def _fetch(task: OfficialTask, output: Path, url: str, told: Narrator, patience: Patience) -> None:
+def _fetch(task: OfficialTask, output: Path, url: str, told: ProgressReporter, patience: RetryPolicy) -> None:
     with tempfile.TemporaryDirectory(dir=output, prefix=SCRATCH) as scratch:
         archive = Path(scratch) / f"{task.folder}.zip"
         _retried(task, f"{url}/{archive.name}", archive, told, patience)
@@ -134,7 +134,9 @@ def _fetch(task: OfficialTask, output: Path, url: str, told: Narrator, patience:
                 raise
 
 
-def _retried(task: OfficialTask, url: str, archive: Path, told: Narrator, patience: Patience) -> None:
+def _retried(
+    task: OfficialTask, url: str, archive: Path, told: ProgressReporter, patience: RetryPolicy
+) -> None:
     told.stage(f"{archive.name} in kB", max(1, task.archive_bytes // KILO))
     for attempt in range(1, patience.tries + 1):
         try:

@@ -26,7 +26,7 @@ _TEXTS = ("passage", "premise", "text", "sentence1")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TrainingLines:
     """A training split as bytes: its lines, and the first text of each."""
 
     lines: tuple[bytes, ...]
@@ -56,7 +56,7 @@ def origin_note(folder: Path) -> str | None:
     return note
 
 
-def cut(data: Path, folder: str, output: Path, *, folds: int, seed: int) -> list[tuple[int, int]]:
+def cut_folds(data: Path, folder: str, output: Path, *, folds: int, seed: int) -> list[tuple[int, int]]:
     """Cut a task's training split into folds below `output`; return the rows of (train, val) of each fold.
 
     UsageError for a number of folds that cannot be, DataError for a file that cannot be read or for other
@@ -82,7 +82,7 @@ def cut(data: Path, folder: str, output: Path, *, folds: int, seed: int) -> list
     return sizes
 
 
-def read_source(path: Path, folder: str) -> Source:
+def read_source(path: Path, folder: str) -> TrainingLines:
     """Read a training split; DataError names the line that is no row, or has no text to tell it by."""
     try:
         content = path.read_bytes()
@@ -99,7 +99,7 @@ def read_source(path: Path, folder: str) -> Source:
         raise DataError("the file has no rows.", where=str(path), remedy="Copy the file again.")
     sha256 = hashlib.sha256(content).hexdigest()
     sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-    return Source(
+    return TrainingLines(
         lines=tuple(line for _, line in lines),
         texts=tuple(_first_text(line, f"{path}:{number}") for number, line in lines),
         sha256=sha256,
@@ -146,7 +146,9 @@ def _first_text(line: bytes, where: str) -> str:
     return " ".join(found.split())
 
 
-def _facts(source: Source, folder: str, folds: int, seed: int, inherited: str | None) -> list[dict[str, Any]]:
+def _facts(
+    source: TrainingLines, folder: str, folds: int, seed: int, inherited: str | None
+) -> list[dict[str, Any]]:
     known = {"source": f"{folder}/train", "source_sha256": source.sha256, "source_official": source.official}
     of = f" (itself {inherited})" if inherited else ""
     return [
@@ -162,7 +164,7 @@ def _facts(source: Source, folder: str, folds: int, seed: int, inherited: str | 
 
 
 def _write(
-    source: Source, sides: Sequence[int], number: int, folder: Path, facts: Mapping[str, Any]
+    source: TrainingLines, sides: Sequence[int], number: int, folder: Path, facts: Mapping[str, Any]
 ) -> tuple[int, int]:
     folder.mkdir(parents=True)
     rows = list(zip(source.lines, sides, strict=True))

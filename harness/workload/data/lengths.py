@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import Field
 
 from harness.common.errors import StoreError, UsageError
-from harness.common.model import Facts
+from harness.common.model import FrozenModel
 from harness.workload.data.folds import ORIGIN
 from harness.workload.data.source import Data, write_once
 from harness.workload.synthetic.seeded_choice import Dice
@@ -46,7 +46,7 @@ TRAIN_ROWS = 256
 """Enough for timing candidates, which the training split is read for."""
 
 
-class Tokenizer(Facts):
+class TokenizerFacts(FrozenModel):
     """Whose tokens were counted: the model as the user called it, and what tells its tokenizer from others.
 
     `sha256` is of tokenizer.json; `vocabulary` is the name by which a known vocabulary goes, else empty.
@@ -57,7 +57,7 @@ class Tokenizer(Facts):
     sha256: str
 
 
-class Histogram(Facts):
+class Histogram(FrozenModel):
     """How many sequences of a split have how many tokens, special tokens included.
 
     `examples` counts the split, `cut` the sequences that were longer than `max_length`, which counts them as
@@ -67,7 +67,7 @@ class Histogram(Facts):
     task: str
     split: str
     data_sha256: str
-    tokenizer: Tokenizer
+    tokenizer: TokenizerFacts
     max_length: int
     examples: int
     cut: int = 0
@@ -94,7 +94,7 @@ class Histogram(Facts):
         return self.model_dump_json(indent=1) + "\n"
 
 
-def counted(lengths: Sequence[int]) -> dict[int, int]:
+def length_counts(lengths: Sequence[int]) -> dict[int, int]:
     """Return how often each length occurs, the shortest first."""
     return dict(sorted(Counter(lengths).items()))
 

@@ -21,7 +21,7 @@ _QUOTES = "A quote inside a quoted field is doubled; JSON Lines (.jsonl) need no
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TabularFile:
     """One file, read: the line each row begins on, with the row; and the sha256 of the file."""
 
     path: Path
@@ -29,7 +29,7 @@ class Table:
     sha256: str
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> TabularFile:
     """Read a file by what its name ends with; DataError if it cannot be read, or has no rows."""
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(
@@ -42,7 +42,7 @@ def read_table(path: Path) -> Table:
     rows = tuple(_json_rows(text, path) if path.suffix.lower() in SUFFIXES[:2] else _csv_rows(text, path))
     if not rows:
         raise DataError("the file has no rows.", where=str(path), remedy="A row is one example.")
-    return Table(path, rows, hashlib.sha256(content).hexdigest())
+    return TabularFile(path, rows, hashlib.sha256(content).hexdigest())
 
 
 def _content(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from harness.common.errors import StoreError
-from harness.common.progress import Narrator
+from harness.common.progress import ProgressReporter
 from harness.workload.data.official import OfficialTask
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _CLIENT_ERRORS, _WORTH_ANOTHER_TRY = range(400, 500), {408, 425, 429}
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long a server is waited for: tries, seconds without progress, and what waits between tries."""
 
     tries: int = 3
@@ -43,7 +43,9 @@ class BrokenTransferError(Exception):
         self.final = final
 
 
-def transfer(task: OfficialTask, url: str, archive: Path, told: Narrator, patience: Patience) -> None:
+def transfer(
+    task: OfficialTask, url: str, archive: Path, told: ProgressReporter, patience: RetryPolicy
+) -> None:
     """Bring a task's archive into a file; BrokenTransferError where another or none came.
 
     Told in steps of a kB, which are taken back where the try fails. StoreError where the file cannot be
@@ -90,7 +92,7 @@ class _Sink:
         """Leave it to the file: flushing each chunk gains nothing."""
 
 
-def _watched(url: str, sink: _Sink, told: Narrator, patience: Patience) -> None:
+def _watched(url: str, sink: _Sink, told: ProgressReporter, patience: RetryPolicy) -> None:
     """Download into the sink, and give up on a server that sends next to nothing.
 
     On a thread, because a timeout of a socket begins anew with each byte: a server that sends one now and

@@ -18,10 +18,10 @@ from typing import Any
 from harness.common.errors import DataError, UsageError
 from harness.workload.data.folds import ORIGIN
 from harness.workload.data.source import Data, embedded_data, local_data, write_once
-from harness.workload.data.tables import SUFFIXES, Table, read_table
-from harness.workload.tasks import TaskWords, get_task
+from harness.workload.data.tables import SUFFIXES, TabularFile, read_table
+from harness.workload.tasks import TaskReference, get_task
 from harness.workload.tasks.base import SPLITS, Task
-from harness.workload.tasks.custom import CUSTOM, Definition, Metric, custom_task
+from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task
 from harness.workload.tasks.rows import Row, field, sound, text_field
 
 HELD_OUT = 0.2
@@ -38,7 +38,7 @@ FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class UserData:
     """What the user says of data of their own; empty or None where nothing was said.
 
     `text` names one column or the two of a pair; `labels` are in the order of the model's columns.
@@ -64,16 +64,16 @@ class Own:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TaskData:
     """A task with its data; where both are the user's, its `definition` and `facts` for the configuration."""
 
     task: Task
     data: Data
-    definition: Definition | None = None
+    definition: CustomTaskDefinition | None = None
     facts: Mapping[str, Any] | None = None
 
     @property
-    def words(self) -> TaskWords:
+    def words(self) -> TaskReference:
         """The task as it crosses to a worker."""
         return self.definition.words if self.definition else self.task.name
 
@@ -95,16 +95,16 @@ class Item:
         return json.dumps({**row, "idx": self.idx}) + "\n"
 
 
-def find(
+def find_task_data(
     name: str,
     path: Path | None,
-    own: Own,
+    own: UserData,
     cache: Path,
     *,
     split: str,
     labelled: bool = True,
     train_rows: int = 256,
-) -> Found:
+) -> TaskData:
     """Return the task of this name with its data: the user's own, a folder, or the embedded sample.
 
     Without `labelled`, rows of the user's own may lack their label: they are answered and not scored.
@@ -117,10 +117,12 @@ def find(
             f"{', '.join(own.options)}: for data of your own only, and {name} has its official layout.",
             remedy="Say --task custom, or leave them out.",
         )
-    return Found(task, local_data(path) if path else embedded_data(cache, task, train_rows=train_rows))
+    return TaskData(task, local_data(path) if path else embedded_data(cache, task, train_rows=train_rows))
 
 
-def own_data(path: Path, own: Own, cache: Path, *, split: str = "val", labelled: bool = True) -> Found:
+def own_data(
+    path: Path, own: UserData, cache: Path, *, split: str = "val", labelled: bool = True
+) -> TaskData:
     """Write the user's data below the cache, if they are not there, and return their task.
 
     DataError names file and line of what cannot be used, UsageError an option that makes no sense.
@@ -144,10 +146,10 @@ def own_data(path: Path, own: Own, cache: Path, *, split: str = "val", labelled:
         )
     folder = cache / "data" / f"custom-{_digest(tables, own, sides, note)}"
     write_once(folder, CUSTOM, lambda scratch: _write(scratch / CUSTOM, sides, note))
-    definition = Definition(labels, own.metric or "accuracy", len(own.text) > 1, bool(own.labels))
+    definition = CustomTaskDefinition(labels, own.metric or "accuracy", len(own.text) > 1, bool(own.labels))
     facts = {"text": own.text, "label": own.label, "labels": labels, "metric": definition.metric}
     drawn = share if path.is_file() and split != "all" else None
-    return Found(custom_task(definition), Data("local", folder), definition, {**facts, "held_out": drawn})
+    return TaskData(custom_task(definition), Data("local", folder), definition, {**facts, "held_out": drawn})
 
 
 def held_out(texts: Sequence[Sequence[str]], share: float) -> list[bool]:
@@ -170,7 +172,7 @@ def _place(texts: Sequence[str]) -> float:
     return int(hashlib.sha256(words.encode()).hexdigest()[:13], 16) / 16**13
 
 
-def _check(own: Own, path: Path, *, labelled: bool) -> None:
+def _check(own: UserData, path: Path, *, labelled: bool) -> None:
     if len(set(own.text)) < len(own.text) or len(own.text) not in (1, 2) or own.label in own.text:
         raise UsageError(
             "--text names one column, or the two of a pair, and --label another one.",
@@ -189,11 +191,11 @@ def _check(own: Own, path: Path, *, labelled: bool) -> None:
         raise UsageError("--held-out splits one file, and a folder is split already.", where=str(path))
 
 
-def _tables(path: Path) -> dict[str, Table]:
+def _tables(path: Path) -> dict[str, TabularFile]:
     """Read the one file as `all`, or those of a folder by split."""
     if not path.is_dir():
         return {"all": read_table(path)}
-    found: dict[str, Table] = {}
+    found: dict[str, TabularFile] = {}
     for split in SPLITS:
         files = [path / f"{split}{suffix}" for suffix in SUFFIXES if (path / f"{split}{suffix}").exists()]
         if len(files) > 1:
@@ -209,7 +211,7 @@ def _tables(path: Path) -> dict[str, Table]:
     return found
 
 
-def _items(table: Table, own: Own, *, labelled: bool) -> list[Item]:
+def _items(table: TabularFile, own: UserData, *, labelled: bool) -> list[Item]:
     items = []
     for idx, (line, row) in enumerate(table.rows):
         where = f"{table.path}:{line}"
@@ -270,7 +272,9 @@ def _sides(
     return {"train": train, "val": val}, f"{drawn}, held out by seed {SEED} (--held-out {share:g})"
 
 
-def _digest(tables: Mapping[str, Table], own: Own, sides: Mapping[str, list[Item]], note: str | None) -> str:
+def _digest(
+    tables: Mapping[str, TabularFile], own: UserData, sides: Mapping[str, list[Item]], note: str | None
+) -> str:
     """Name the layout by what is in it and how it came apart."""
     files = {split: table.sha256 for split, table in tables.items()}
     facts = [VERSION, files, own.text, own.label, list(sides), note]

@@ -8,7 +8,7 @@ Asked = TypeVar("Asked")
 """Requests at boundary `encoded`, examples at boundary `text`."""
 
 
-class Split(Protocol):
+class SplitIntoCalls(Protocol):
     """Splits what a visit asks into calls."""
 
     def __call__(self, asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
@@ -27,5 +27,5 @@ class Scenario:
     name: str
     summary: str
     latency: Literal["request", "call", ""]
-    calls: Split
+    calls: SplitIntoCalls
     timed_arrivals: bool = False

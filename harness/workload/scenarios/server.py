@@ -25,7 +25,7 @@ _GROWTH = 1.5
 _THIRD = 3
 
 
-def arrivals(count: int, rate: float, seed: str) -> tuple[list[int], int]:
+def arrival_times_ns(count: int, rate: float, seed: str) -> tuple[list[int], int]:
     """Return when each of `count` requests arrives, in ns since the window began, and how long the window is.
 
     The first arrives at 0. The window is count / rate long: as long as it takes until the next would arrive.
@@ -54,7 +54,7 @@ def queue_grew(latency_ns: list[int]) -> bool:
     return median(latency_ns[-part:]) > _GROWTH * median(latency_ns[:part])
 
 
-def overloaded(offered: float, achieved: float, latency_ns: list[list[int]]) -> bool:
+def is_overloaded(offered: float, achieved: float, latency_ns: list[list[int]]) -> bool:
     """Say whether a system fell behind: it answered less than was offered, and mostly its queue grew.
 
     `offered` and `achieved` are requests per second; `latency_ns` holds each window's, in order of arrival.

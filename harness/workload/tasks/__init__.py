@@ -6,7 +6,7 @@ from typing import Any
 from harness.common.errors import UsageError, unknown_name
 from harness.common.plugins import usable
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import CUSTOM, custom_task, definition_of
+from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from harness.workload.tasks.superglue.cb import CB
 from harness.workload.tasks.superglue.copa import COPA
@@ -44,15 +44,15 @@ def get_task(name: str) -> Task:
     raise unknown_name("task", name, [*TASKS, CUSTOM, *more])
 
 
-def folder_of(name: str) -> str:
+def task_folder(name: str) -> str:
     """Return the name of a task's folder and prediction file."""
     return CUSTOM if name == CUSTOM else get_task(name).folder
 
 
-TaskWords = str | Mapping[str, Any]
+TaskReference = str | Mapping[str, Any]
 """A task as it crosses to a worker: its name, or the definition of a custom one."""
 
 
-def task_of(words: TaskWords) -> Task:
+def resolve_task(words: TaskReference) -> Task:
     """Return the task that these words mean."""
-    return get_task(words) if isinstance(words, str) else custom_task(definition_of(words))
+    return get_task(words) if isinstance(words, str) else custom_task(parse_definition(words))

@@ -19,7 +19,7 @@ CUSTOM = "custom"
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class CustomTaskDefinition:
     """What makes a custom task: label names in their order, the metric, one text or two.
 
     `positional` says that the user named the labels in the order of the model's columns, so that a checkpoint
@@ -48,7 +48,7 @@ class CustomTask(LabelTask):
         return super().parse(row, where, labelled="label" in row)
 
 
-def custom_task(definition: Definition) -> CustomTask:
+def custom_task(definition: CustomTaskDefinition) -> CustomTask:
     """Return the task; its F1 is the last label's of two, and the mean of all labels' F1 of more."""
     labels = definition.labels
     metric, said = _metric(definition)
@@ -64,12 +64,12 @@ def custom_task(definition: Definition) -> CustomTask:
     )
 
 
-def definition_of(words: Mapping[str, Any]) -> Definition:
+def parse_definition(words: Mapping[str, Any]) -> CustomTaskDefinition:
     """Return the definition that JSON holds."""
-    return Definition(**{**words, "labels": tuple(words["labels"])})
+    return CustomTaskDefinition(**{**words, "labels": tuple(words["labels"])})
 
 
-def _metric(definition: Definition) -> tuple[str, str]:
+def _metric(definition: CustomTaskDefinition) -> tuple[str, str]:
     """Return the metric's name in the table of metrics, and how it is told."""
     if definition.metric != "f1":
         return definition.metric, definition.metric

@@ -53,7 +53,7 @@ class Scoring:
         )
 
 
-def mean_of(scores: Mapping[str, float]) -> float:
+def mean_score(scores: Mapping[str, float]) -> float:
     """Return a task's one number: the unweighted mean of its metrics, as SuperGLUE averages them."""
     return sum(scores.values()) / len(scores)
 

@@ -92,7 +92,7 @@ def idx_written(example_id: str) -> int | str:
     return int(example_id) if re.fullmatch(r"0|-?[1-9][0-9]{0,99}", example_id) else example_id
 
 
-def hidden(row: Row) -> dict[str, Any]:
+def without_labels(row: Row) -> dict[str, Any]:
     """Return a row of any task without its labels, as the official test files have it.
 
     Labels are `label`; in ReCoRD the `answers` of queries; in MultiRC the `label` of answers.

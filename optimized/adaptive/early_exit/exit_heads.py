@@ -29,7 +29,7 @@ _LEARNING_RATE = 1e-3  # of heads alone; a few hundred thousand weights on fixed
 _PART = 64  # batches between two words on how far it is
 
 
-class Head(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
+class ExitHead(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """A classifier of the model's own shape: a dense layer, if it has one, then labels."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 -- transformers has no types
@@ -46,10 +46,10 @@ class Head(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
         return logits
 
 
-class Stage(torch.nn.Module):  # type: ignore[misc]  # as above
+class ExitStage(torch.nn.Module):  # type: ignore[misc]  # as above
     """Layers `low` to `high` of a model with a head after them; the first begins with the embeddings."""
 
-    def __init__(self, model: Any, low: int, high: int, head: Head) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, low: int, high: int, head: ExitHead) -> None:  # noqa: ANN401
         super().__init__()
         encoder = encoder_of(model)
         whole = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
@@ -89,15 +89,17 @@ def read_by_head(hidden: Tensor, spans: Tensor | None) -> Tensor:
     return hidden[:, 0] if spans is None else pool_spans(hidden, spans)
 
 
-def cut(model: Any, exits: Sequence[int]) -> list[Stage]:  # noqa: ANN401 -- transformers has no types
+def cut(model: Any, exits: Sequence[int]) -> list[ExitStage]:  # noqa: ANN401 -- transformers has no types
     """Return the model as stages that end after these layers, and after its last with its own classifier."""
     encoder = encoder_of(model)
     whole = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
-    return [Stage(model, low, high, Head(model)) for low, high in pairwise((0, *exits, len(whole.layer)))]
+    return [
+        ExitStage(model, low, high, ExitHead(model)) for low, high in pairwise((0, *exits, len(whole.layer)))
+    ]
 
 
 def watch(
-    stages: Sequence[Stage],
+    stages: Sequence[ExitStage],
     sequences: Sequence[EncodedSequence],
     pad_id: int,
     told: Callable[[float], None] = lambda _: None,
@@ -120,7 +122,7 @@ def watch(
     return read, logits
 
 
-def train(head: Head, read: Tensor, wanted: Tensor, *, steps: int, seed: int) -> tuple[float, float]:
+def train(head: ExitHead, read: Tensor, wanted: Tensor, *, steps: int, seed: int) -> tuple[float, float]:
     """Train one head towards logits [sequences, labels]; return its loss over all of them, before and after.
 
     The loss is the KL divergence of the head's answers from the wanted ones: 0 where they are the same.
@@ -141,13 +143,13 @@ def train(head: Head, read: Tensor, wanted: Tensor, *, steps: int, seed: int) ->
     return before, _loss(head, read, wanted)
 
 
-def _loss(head: Head, read: Tensor, wanted: Tensor) -> float:
+def _loss(head: ExitHead, read: Tensor, wanted: Tensor) -> float:
     with torch.inference_mode():
         said, least = soft_cross_entropy(head(read), wanted, 1.0), soft_cross_entropy(wanted, wanted, 1.0)
         return float((said - least).mean())
 
 
-def _seen(stages: Sequence[Stage], sequences: Sequence[EncodedSequence], pad_id: int) -> list[Tensor]:
+def _seen(stages: Sequence[ExitStage], sequences: Sequence[EncodedSequence], pad_id: int) -> list[Tensor]:
     padded = pad(sequences, pad_id)
     # a tensor made in inference mode could not be learned from later
     with torch.no_grad():

@@ -23,20 +23,20 @@ from baselines.training import trainer
 from baselines.training.datasets import (
     RECORD,
     SPLIT_SEED,
-    Asked,
-    Lesson,
-    Tuning,
+    EncodedExamples,
+    TrainingItem,
+    TrainingSettings,
     label_names,
-    lessons,
     split_for_selection,
+    training_items,
 )
 from baselines.training.finetune import copy_tokenizer
 from baselines.training.objective import LabelObjective
-from harness.systems.interface import Checkpoint, Workshop
+from harness.systems.interface import Checkpoint, PreparationContext
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.adaptive.early_exit.exit_heads import Head, read_by_head
-from optimized.recipes.resumable import Session
+from optimized.adaptive.early_exit.exit_heads import ExitHead, read_by_head
+from optimized.recipes.resumable import TrainingSession
 
 EPOCHS = 3
 """Fewer than a fine-tuning has: the backbone begins as a fine-tuned one."""
@@ -45,14 +45,14 @@ _EXITS = "exits"  # the name under which the model carries heads that are thrown
 
 
 @dataclass(frozen=True, slots=True)
-class Joint:
+class JointObjective:
     """The objective: cross-entropy to the labels after each exit and at the end, weighed by depth."""
 
     exits: tuple[int, ...]
     layers: int
     shown: dict[int, torch.Tensor]
 
-    def targets(self, batch: Sequence[Lesson]) -> dict[str, Any]:
+    def targets(self, batch: Sequence[TrainingItem]) -> dict[str, Any]:
         """Return the labels' columns, one a sequence."""
         return LabelObjective("sequence").targets(batch)
 
@@ -74,31 +74,31 @@ def train(
     examples: Sequence[Example],
     max_length: int,
     seed: int,
-    workshop: Workshop,
-    session: Session,
+    workshop: PreparationContext,
+    session: TrainingSession,
     folder: Path,
 ) -> dict[str, Any]:
     """Train into `folder`, a checkpoint as `bench train` writes it; return what the manifest says."""
     kept, held_out = split_for_selection(examples, SPLIT_SEED)
     encoder = TextEncoder(checkpoint.folder, max_length)
-    asked = Asked(held_out, encoder.encode(held_out))
+    asked = EncodedExamples(held_out, encoder.encode(held_out))
     names = label_names(task, checkpoint)
     columns = [names.index(label) for label in task.labels]
     model = load_classifier(checkpoint.folder)
-    job = trainer.Job(
+    job = trainer.TrainingJob(
         task=task,
         columns=columns,
         folder=session.folder,
-        tuning=Tuning(epochs=EPOCHS, max_length=max_length, seed=seed),
+        tuning=TrainingSettings(epochs=EPOCHS, max_length=max_length, seed=seed),
         device=workshop.placement.device,
         pad_id=encoder.pad_id,
         progress=lambda tick: session.tell("backbone and exits", tick.fraction, tick.seconds_left),
         clock=session.clock,
         objective=_equipped(model, exits, seed),
     )
-    taught = Asked(kept, encoder.encode(kept))
+    taught = EncodedExamples(kept, encoder.encode(kept))
     before = trainer.score(job, model, asked)
-    facts = trainer.run(job, model, lessons(task, columns, taught), asked, asked)
+    facts = trainer.run(job, model, training_items(task, columns, taught), asked, asked)
     delattr(model, _EXITS)
     trainer.save(model, folder)
     copy_tokenizer(checkpoint.folder, folder)
@@ -108,12 +108,12 @@ def train(
     return {"exits": list(exits), "examples": len(kept), "scores": scores, **facts}
 
 
-def _equipped(model: Any, exits: tuple[int, ...], seed: int) -> Joint:  # noqa: ANN401 -- transformers has no types
+def _equipped(model: Any, exits: tuple[int, ...], seed: int) -> JointObjective:  # noqa: ANN401 -- transformers has no types
     """Give the model heads after these layers, and look at what they read from now on."""
     encoder = encoder_of(model)
     whole = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
     torch.manual_seed(seed)
-    model.add_module(_EXITS, torch.nn.ModuleDict({str(depth): Head(model) for depth in exits}))
+    model.add_module(_EXITS, torch.nn.ModuleDict({str(depth): ExitHead(model) for depth in exits}))
     shown: dict[int, torch.Tensor] = {}
     for depth in exits:
         whole.layer[depth - 1].register_forward_hook(
@@ -121,4 +121,4 @@ def _equipped(model: Any, exits: tuple[int, ...], seed: int) -> Joint:  # noqa: 
                 depth, made if isinstance(made, torch.Tensor) else made[0]
             )
         )
-    return Joint(exits, len(whole.layer), shown)
+    return JointObjective(exits, len(whole.layer), shown)

@@ -21,7 +21,7 @@ from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Padded, Run, pad
 from baselines.encoding.tokenizer import TextEncoder
-from baselines.engines.onnx.runtime import open_session, rests
+from baselines.engines.onnx.runtime import open_session, threads_rest
 from baselines.models.flops import work_facts
 from harness.systems.interface import EncodedSequence, Placement, Predictions, Request, Settings, offsets_of
 from harness.workload.tasks.base import Task
@@ -132,7 +132,7 @@ class StagedSystem:
             "providers": self._stages[0].session.get_providers(),
             "threads": options.intra_op_num_threads,
             "interop_threads": options.inter_op_num_threads,
-            "rests_between_calls": rests(options),
+            "rests_between_calls": threads_rest(options),
             "padding": "to the longest of a request",
             "batch": 1,
             "max_length": self._encoder.max_length,

@@ -21,11 +21,11 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.adaptive.early_exit import exit_heads
 from optimized.adaptive.early_exit.staged_system import HIDDEN, open_stages, stage_files
-from optimized.recipes.resumable import Session
+from optimized.recipes.resumable import TrainingSession
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class HeadTraining:
     """What heads learn from: a checkpoint, after which of its layers they stand, texts, and for how long."""
 
     task: Task
@@ -38,7 +38,7 @@ class Lesson:
     tolerance: float
 
 
-def make(lesson: Lesson, session: Session, folder: Path) -> dict[str, Any]:
+def make(lesson: HeadTraining, session: TrainingSession, folder: Path) -> dict[str, Any]:
     """Train the heads, write every stage into `folder`, and return what the manifest says of both.
 
     CheckpointError where all stages together do not answer as the checkpoint does.
@@ -68,7 +68,9 @@ def make(lesson: Lesson, session: Session, folder: Path) -> dict[str, Any]:
     }
 
 
-def _taught(lesson: Lesson, stages: Sequence[exit_heads.Stage], session: Session) -> dict[str, list[float]]:
+def _taught(
+    lesson: HeadTraining, stages: Sequence[exit_heads.ExitStage], session: TrainingSession
+) -> dict[str, list[float]]:
     encoder = TextEncoder(lesson.checkpoint.folder, lesson.max_length)
     sequences = list(sequences_of(encoder.encode(lesson.examples)))
     read, wanted = exit_heads.watch(
@@ -81,7 +83,7 @@ def _taught(lesson: Lesson, stages: Sequence[exit_heads.Stage], session: Session
     return found
 
 
-def _write(stage: exit_heads.Stage, target: Path, width: int) -> None:
+def _write(stage: exit_heads.ExitStage, target: Path, width: int) -> None:
     known = example_inputs()
     known[HIDDEN] = torch.randn(*known["input_ids"].shape, width)
     outputs = ["logits"] if stage.last else ["logits", HIDDEN + "_out"]
@@ -96,7 +98,7 @@ def _write(stage: exit_heads.Stage, target: Path, width: int) -> None:
         )  # fmt: skip
 
 
-def _agreement(lesson: Lesson, folder: Path, depths: Sequence[int]) -> dict[str, Any]:
+def _agreement(lesson: HeadTraining, folder: Path, depths: Sequence[int]) -> dict[str, Any]:
     """Hold that all stages one after the other are the whole model, with the library's default attention."""
     inputs = probes(read_config(folder))
     settings = Settings(max_length=lesson.max_length)

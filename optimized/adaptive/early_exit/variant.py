@@ -12,13 +12,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.encoding.tokenizer import check_length
 from baselines.models.shape import shape_of
 from baselines.training.datasets import SPLIT_SEED, split_for_selection
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Checkpoint,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+)
 from harness.workload.tasks.base import Task
 from optimized.adaptive.calibration import GIVEN, RULE
 from optimized.adaptive.confidence import as_numbers, check_rule
@@ -26,9 +33,9 @@ from optimized.adaptive.criteria import check_criterion
 from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stages
 from optimized.adaptive.early_exit.thresholds import rounded, thresholds_of
 from optimized.adaptive.requirements import check_data, check_model
-from optimized.graphs.candidates import Bench, sha256_of
+from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.recipes.base import made_from
-from optimized.recipes.resumable import Session, find_or_resume
+from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 _VERSION = 3
 _WHAT = "early exit"
@@ -87,9 +94,11 @@ class ExitsVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return missing(*_LIBRARIES)
+        return missing_modules(*_LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Train heads and write stages, or find them; then quantise and calibrate.
 
         CheckpointError for a family whose layers are not known, an untrained model or too few layers;
@@ -97,7 +106,7 @@ class ExitsVariant:
         """
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         mine = replace(sources, checkpoint=self._jointly(exits, sources, bench)) if self.joint else sources
         return self._decided(self._stages(exits, mine, bench), mine, bench)
 
@@ -110,7 +119,7 @@ class ExitsVariant:
             artifact.folder, task, depths, thresholds, placement, settings, facts, self.criterion
         )
 
-    def _exits(self, task: Task, sources: Sources) -> tuple[int, ...]:
+    def _exits(self, task: Task, sources: PreparationSources) -> tuple[int, ...]:
         """Return the layers after which there are exits, or refuse the model, the task or the data."""
         checkpoint = sources.checkpoint
         check_model(_WHAT, task, checkpoint, self.name)
@@ -137,7 +146,9 @@ class ExitsVariant:
         for_all = self.criterion == "patience" or self.thresholds == ("never",)
         return self.thresholds * exits if for_all and len(self.thresholds) == 1 else self.thresholds
 
-    def _jointly(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Checkpoint:
+    def _jointly(
+        self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer
+    ) -> Checkpoint:
         """Return the checkpoint whose layers were trained with exits in mind."""
         source, length = sources.checkpoint, bench.settings.max_length
         training = list(sources.training())
@@ -149,7 +160,7 @@ class ExitsVariant:
             "libraries": library_versions("torch", "transformers", "accelerate", "tokenizers"),
         }
 
-        def make(session: Session, folder: Path) -> dict[str, Any]:
+        def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
             from optimized.adaptive.early_exit import joint_training as joint
 
             facts = joint.train(
@@ -161,7 +172,7 @@ class ExitsVariant:
         artifact = find_or_resume(bench.workshop, key, make)
         return made_from(artifact, source.name, source).checkpoint
 
-    def _stages(self, exits: tuple[int, ...], sources: Sources, bench: Bench) -> Artifact:
+    def _stages(self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer) -> Artifact:
         """Return the artifact of stages in fp32, which variants of any precision and loss share."""
         checkpoint, length = sources.checkpoint, bench.settings.max_length
         training = list(sources.training())
@@ -173,11 +184,13 @@ class ExitsVariant:
         }
         parents = [checkpoint.fingerprint]
 
-        def make(session: Session, folder: Path) -> dict[str, Any]:
+        def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
             from optimized.adaptive.early_exit import train_stages
 
             kept, _ = split_for_selection(training, SPLIT_SEED)
-            lesson = train_stages.Lesson(bench.task, checkpoint, examples=kept, max_length=length, **words)
+            lesson = train_stages.HeadTraining(
+                bench.task, checkpoint, examples=kept, max_length=length, **words
+            )
             bench.workshop.progress(f"training exits after layers {', '.join(map(str, exits))}")
             facts = train_stages.make(lesson, session, folder)
             return {"recipe": "exits", "version": _VERSION, "parents": parents, **shared, **facts}
@@ -185,7 +198,7 @@ class ExitsVariant:
         key = cache_key("exits", _VERSION, bench.task, parents, **words, **shared)
         return find_or_resume(bench.workshop, key, make)
 
-    def _decided(self, plain: Artifact, sources: Sources, bench: Bench) -> Artifact:
+    def _decided(self, plain: Artifact, sources: PreparationSources, bench: CandidateTimer) -> Artifact:
         """Return the artifact of stages at this variant's precision, with thresholds."""
         words = {
             "loss": self.loss,

@@ -16,7 +16,7 @@ from harness.systems.interface import Placement, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 from optimized.adaptive.token_dropping.budget import ALL
-from optimized.adaptive.token_dropping.model import Thinned
+from optimized.adaptive.token_dropping.model import TokenDroppingModel
 from optimized.adaptive.token_dropping.system import KEEP, open_tokens
 
 _FEWER = 60  # hundredths at which the graph is held against PyTorch as well
@@ -25,7 +25,7 @@ _FEWER = 60  # hundredths at which the graph is held against PyTorch as well
 class _OneSequence(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """The thinned model with positional inputs, without mask: one sequence has no padding."""
 
-    def __init__(self, thinned: Thinned) -> None:
+    def __init__(self, thinned: TokenDroppingModel) -> None:
         super().__init__()
         self.thinned = thinned
 
@@ -42,7 +42,7 @@ def export(
 
     CheckpointError where it does not answer as the model does, with all tokens and with fewer.
     """
-    thinned = Thinned(classifier.load_classifier(source, "eager"), after).eval()
+    thinned = TokenDroppingModel(classifier.load_classifier(source, "eager"), after).eval()
     copy_text_side(source, folder)
     _write(thinned, folder / GRAPH)
     system = open_tokens(folder, task, after, ALL, Placement("cpu", (), threads=1), Settings(max_length))
@@ -64,7 +64,7 @@ def export(
     }
 
 
-def _write(thinned: Thinned, target: Path) -> None:
+def _write(thinned: TokenDroppingModel, target: Path) -> None:
     ids = torch.full((1, 16), 5)
     given = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
     if not thinned.segments:
@@ -79,7 +79,7 @@ def _write(thinned: Thinned, target: Path) -> None:
         )  # fmt: skip
 
 
-def _row_by_row(thinned: Thinned, layers: int) -> Run:
+def _row_by_row(thinned: TokenDroppingModel, layers: int) -> Run:
     """Return the thinned model in PyTorch as what answers a padded batch, with fewer tokens."""
 
     def run(padded: Padded) -> Logits:

@@ -26,35 +26,35 @@ from baselines.training import trainer
 from baselines.training.datasets import (
     RECORD,
     SPLIT_SEED,
-    Asked,
-    Lesson,
-    Tuning,
+    EncodedExamples,
+    TrainingItem,
+    TrainingSettings,
     label_names,
-    lessons,
     split_for_selection,
+    training_items,
 )
 from baselines.training.finetune import copy_tokenizer
 from baselines.training.objective import LabelObjective
-from harness.systems.interface import Checkpoint, Workshop
+from harness.systems.interface import Checkpoint, PreparationContext
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.adaptive.token_dropping.budget import ALL
-from optimized.adaptive.token_dropping.model import Thinned
+from optimized.adaptive.token_dropping.model import TokenDroppingModel
 from optimized.recipes.distillation.losses import soft_cross_entropy
-from optimized.recipes.resumable import Session
+from optimized.recipes.resumable import TrainingSession
 
 LEAST = 50
 """Hundredths that a layer keeps at least while training."""
 
 
 @dataclass(frozen=True, slots=True)
-class LengthDrop:
+class LengthDropObjective:
     """The objective; `chance` draws the shares of each batch."""
 
-    thinned: Thinned
+    thinned: TokenDroppingModel
     chance: Random
 
-    def targets(self, batch: Sequence[Lesson]) -> dict[str, Any]:
+    def targets(self, batch: Sequence[TrainingItem]) -> dict[str, Any]:
         """Return the labels' columns, one a sequence."""
         return LabelObjective("sequence").targets(batch)
 
@@ -81,10 +81,10 @@ def train(
     after: tuple[int, ...],
     examples: Sequence[Example],
     max_length: int,
-    tuning: Tuning,
+    tuning: TrainingSettings,
     steps: int,
-    workshop: Workshop,
-    session: Session,
+    workshop: PreparationContext,
+    session: TrainingSession,
     folder: Path,
 ) -> dict[str, Any]:
     """Train `steps` batches into `folder`, a checkpoint as `bench train` writes it; return its facts."""
@@ -93,8 +93,8 @@ def train(
     names = label_names(task, checkpoint)
     columns = [names.index(label) for label in task.labels]
     model = load_classifier(checkpoint.folder)
-    drop = LengthDrop(Thinned(model, after), Random(tuning.seed))  # noqa: S311
-    job = trainer.Job(
+    drop = LengthDropObjective(TokenDroppingModel(model, after), Random(tuning.seed))  # noqa: S311
+    job = trainer.TrainingJob(
         task=task,
         columns=columns,
         folder=session.folder,
@@ -106,11 +106,11 @@ def train(
         objective=drop,
         keep_best=False,
     )
-    asked = Asked(held_out, encoder.encode(held_out))
+    asked = EncodedExamples(held_out, encoder.encode(held_out))
     before = trainer.score(job, model, asked)
     chosen = drawn(kept, steps * tuning.batch, tuning.seed)
-    taught = lessons(task, columns, Asked(chosen, encoder.encode(chosen)))
-    facts = trainer.run(job, model, taught, asked, Asked((), ()))
+    taught = training_items(task, columns, EncodedExamples(chosen, encoder.encode(chosen)))
+    facts = trainer.run(job, model, taught, asked, EncodedExamples((), ()))
     facts.pop("val")
     trainer.save(model, folder)
     copy_tokenizer(checkpoint.folder, folder)

@@ -22,7 +22,7 @@ from optimized.adaptive.token_dropping.budget import ALL, kept
 _MOST = 1e4  # more attention than there is: the first token's
 
 
-class Thinned(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
+class TokenDroppingModel(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """The model with tokens dropped in the layers `after`, counted from 1; spans are not kept."""
 
     def __init__(self, model: Any, after: Sequence[int]) -> None:  # noqa: ANN401 -- transformers has no types

@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.systems.interface import Sources
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks.example import Example
 from optimized.adaptive.calibration import held_out_of
-from optimized.adaptive.confidence import Point, choose, front, standard_error, within
-from optimized.adaptive.expected_loss import Judge, judge_of
+from optimized.adaptive.confidence import ThresholdChoice, choose, front, standard_error, within
+from optimized.adaptive.expected_loss import CalibratedModel, judge_of
 from optimized.adaptive.token_dropping.budget import ALL, FAMILY
 from optimized.adaptive.token_dropping.system import open_tokens
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """One share of tokens kept: what it gives and takes, and the tokens that a layer saw of a request."""
 
-    point: Point
+    point: ThresholdChoice
     tokens: float
 
     @property
@@ -38,8 +38,8 @@ def schedule_of(
     after: Sequence[int],
     loss: float,
     before: Mapping[str, float] | None,
-    sources: Sources,
-    bench: Bench,
+    sources: PreparationSources,
+    bench: CandidateTimer,
 ) -> dict[str, Any]:
     """Return the schedule that loses at most `loss` points on held-out examples, and what it comes from.
 
@@ -73,8 +73,8 @@ def schedule_of(
 
 
 def _family(
-    folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: Bench
-) -> tuple[list[_Kept], Judge]:
+    folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: CandidateTimer
+) -> tuple[list[_Kept], CalibratedModel]:
     """Return what every schedule of the family gives and takes, and as the judge the one that keeps all."""
     system = open_tokens(folder, bench.task, after, ALL, bench.workshop.placement, bench.settings)
     try:
@@ -91,6 +91,6 @@ def _family(
         quality = bench.task.scoring(held_out, answers)[bench.task.scoring.metrics[0]]
         losses = 100 * judge.loss(each)
         lost = (float(losses.mean()), standard_error(losses))
-        point = Point((int(name) / ALL,), quality, seconds[name], (), *lost)
+        point = ThresholdChoice((int(name) / ALL,), quality, seconds[name], (), *lost)
         made.append(_Kept(point, float(each.costs["tokens"].mean())))
     return made, judge

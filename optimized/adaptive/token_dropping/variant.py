@@ -12,25 +12,32 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing
+from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.encoding.tokenizer import check_length
 from baselines.engines.onnx.runtime import GRAPH, copy_text_side
 from baselines.models.shape import shape_of
-from baselines.training.datasets import Tuning
+from baselines.training.datasets import TrainingSettings
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Artifact, Checkpoint, Placement, Settings, Sources, Workshop
+from harness.systems.interface import (
+    Artifact,
+    Checkpoint,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+)
 from harness.workload.tasks.base import Task
 from optimized.adaptive.calibration import GIVEN, RULE
 from optimized.adaptive.requirements import check_data, check_model
 from optimized.adaptive.token_dropping.budget import ALL
 from optimized.adaptive.token_dropping.search import schedule_of
 from optimized.adaptive.token_dropping.system import TokenSystem, open_tokens
-from optimized.graphs.candidates import Bench, sha256_of
+from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 from optimized.recipes.base import made_from
-from optimized.recipes.resumable import Session, find_or_resume
+from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 _VERSION = 1
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
@@ -80,9 +87,11 @@ class TokensVariant:
 
     def unavailable(self) -> str | None:
         """Say what is not installed."""
-        return missing(*_LIBRARIES)
+        return missing_modules(*_LIBRARIES)
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         """Train with length drop-out and export, or find both; then quantise and choose a schedule.
 
         CheckpointError for a family whose layers are not known, an untrained model or too few layers;
@@ -91,7 +100,7 @@ class TokensVariant:
         """
         after = self._after(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        bench = Bench(self.name, task, sources.trial, settings, workshop)
+        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         trained = self._trained(after, sources, bench) if self.steps else None
         checkpoint = trained[0] if trained else sources.checkpoint
         plain = self._graph(after, checkpoint, bench)
@@ -104,7 +113,7 @@ class TokensVariant:
         after, keep = artifact.manifest["thinned_after"], artifact.manifest["kept_percent"]
         return open_tokens(artifact.folder, task, after, keep, placement, settings, facts)
 
-    def _after(self, task: Task, sources: Sources) -> tuple[int, ...]:
+    def _after(self, task: Task, sources: PreparationSources) -> tuple[int, ...]:
         """Return the layers in which tokens are dropped, or refuse the model, the task or the data."""
         checkpoint = sources.checkpoint
         check_model(_WHAT, task, checkpoint, self.name, heads=("sequence",))
@@ -119,11 +128,15 @@ class TokensVariant:
             )
         return after
 
-    def _trained(self, after: tuple[int, ...], sources: Sources, bench: Bench) -> tuple[Checkpoint, Artifact]:
+    def _trained(
+        self, after: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer
+    ) -> tuple[Checkpoint, Artifact]:
         """Return the checkpoint that is used to missing tokens, and the artifact of its training."""
         source, length = sources.checkpoint, bench.settings.max_length
         training = list(sources.training())
-        tuning = Tuning(epochs=1, learning_rate=self.learning_rate, max_length=length, seed=self.seed)
+        tuning = TrainingSettings(
+            epochs=1, learning_rate=self.learning_rate, max_length=length, seed=self.seed
+        )
         words = {
             "after": after,
             "steps": self.steps,
@@ -134,7 +147,7 @@ class TokensVariant:
             "libraries": library_versions("torch", "transformers", "accelerate", "tokenizers"),
         }
 
-        def make(session: Session, folder: Path) -> dict[str, Any]:
+        def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
             from optimized.adaptive.token_dropping import length_dropout
 
             facts = length_dropout.train(
@@ -155,7 +168,7 @@ class TokensVariant:
         artifact = find_or_resume(bench.workshop, key, make)
         return made_from(artifact, source.name, source).checkpoint, artifact
 
-    def _graph(self, after: tuple[int, ...], checkpoint: Checkpoint, bench: Bench) -> Artifact:
+    def _graph(self, after: tuple[int, ...], checkpoint: Checkpoint, bench: CandidateTimer) -> Artifact:
         """Return the artifact of the graph in fp32, which variants of any precision and loss share."""
         parents, length = [checkpoint.fingerprint], bench.settings.max_length
         words = {"after": after, "tolerance": self.tolerance, "libraries": library_versions(*_LIBRARIES)}
@@ -170,7 +183,9 @@ class TokensVariant:
         key = cache_key("tokens", _VERSION, bench.task, parents, **words, max_length=length)
         return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
 
-    def _decided(self, plain: Artifact, trained: Artifact | None, sources: Sources, bench: Bench) -> Artifact:
+    def _decided(
+        self, plain: Artifact, trained: Artifact | None, sources: PreparationSources, bench: CandidateTimer
+    ) -> Artifact:
         """Return the artifact of the graph at this variant's precision, with its schedule."""
         parents = [each.key for each in (trained, plain) if each]
         words = {
@@ -196,7 +211,7 @@ class TokensVariant:
         key = cache_key(self.name, _VERSION, bench.task, parents, **words, **bench.key_parts())
         return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
 
-    def _rounded(self, plain: Artifact, folder: Path, bench: Bench) -> dict[str, Any]:
+    def _rounded(self, plain: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
         """Put the graph into `folder`, as it is or with int8 products; return what was done."""
         copy_text_side(plain.folder, folder)
         if self.weights == "fp32":
@@ -209,7 +224,9 @@ class TokensVariant:
         return {**facts, "agreement": _closeness(plain.folder, folder, after, bench)}
 
 
-def _closeness(plain: Path, folder: Path, after: Sequence[int], bench: Bench) -> dict[str, Any] | str:
+def _closeness(
+    plain: Path, folder: Path, after: Sequence[int], bench: CandidateTimer
+) -> dict[str, Any] | str:
     """Compare with all tokens kept: which ones go is chosen by numbers that int8 moves."""
     if not bench.trial:
         return _NO_TRIAL

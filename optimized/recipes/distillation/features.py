@@ -16,7 +16,7 @@ from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, tensors_of
 from baselines.models.resize import layers_of
 from baselines.models.span_classifier import SpanClassifier
-from baselines.training.datasets import Lesson
+from baselines.training.datasets import TrainingItem
 from harness.common.errors import CheckpointError
 from optimized.recipes.distillation.losses import hidden_loss, relation_loss
 
@@ -41,7 +41,7 @@ class Features:
     shown: Mapping[str, dict[str, Tensor]]
     heads: int
 
-    def read(self, lessons: Sequence[Lesson]) -> dict[str, Tensor]:
+    def read(self, lessons: Sequence[TrainingItem]) -> dict[str, Tensor]:
         """Return the teacher's inputs for a batch."""
         padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], self.pad_id)
         return tensors_of(padded, input_names(self.teacher))

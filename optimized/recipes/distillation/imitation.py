@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from baselines.models.classifier import logits_of
-from baselines.training.datasets import Asked, Lesson
+from baselines.training.datasets import EncodedExamples, TrainingItem
 from baselines.training.objective import LabelObjective, choice_loss
 from harness.systems.interface import Predictions
 from harness.workload.tasks.base import Head, Task
@@ -22,7 +22,7 @@ _UNLABELLED = -100  # the column that cross-entropy leaves out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SoftLesson(Lesson):
+class DistillationItem(TrainingItem):
     """A lesson with what the teacher says: logits [sequences, labels], columns in the student's order.
 
     `labelled` is False where there is no label to learn from.
@@ -33,8 +33,13 @@ class SoftLesson(Lesson):
 
 
 def soft_lessons(
-    task: Task, columns: Sequence[int], asked: Asked, taught: Sequence[Logits], *, labelled: bool = True
-) -> list[SoftLesson]:
+    task: Task,
+    columns: Sequence[int],
+    asked: EncodedExamples,
+    taught: Sequence[Logits],
+    *,
+    labelled: bool = True,
+) -> list[DistillationItem]:
     """Return what is trained on: a choice stays whole, every other sequence is a lesson of its own.
 
     `taught` holds the teacher's rows of each example, columns in the task's order of labels.
@@ -46,11 +51,11 @@ def soft_lessons(
         ordered = rows[:, order]
         if task.head == "choice":
             right = targets or (0,) * len(rows)
-            found.append(SoftLesson(request.sequences, right, ordered, any(right)))
+            found.append(DistillationItem(request.sequences, right, ordered, any(right)))
             continue
         for place, sequence in enumerate(request.sequences):
             column = columns[targets[place]] if labelled else _UNLABELLED
-            found.append(SoftLesson((sequence,), (column,), ordered[place : place + 1], labelled))
+            found.append(DistillationItem((sequence,), (column,), ordered[place : place + 1], labelled))
     return found
 
 
@@ -72,7 +77,7 @@ class Imitation:
     hard_label: float
     features: Features | None = None
 
-    def targets(self, lessons: Sequence[SoftLesson]) -> dict[str, Any]:
+    def targets(self, lessons: Sequence[DistillationItem]) -> dict[str, Any]:
         """Return labels and sizes, the teacher's logits, and what the teacher itself reads where it must."""
         return {
             **LabelObjective(self.head).targets(lessons),

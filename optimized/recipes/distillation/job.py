@@ -6,8 +6,8 @@ from typing import Literal
 
 from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions
 from baselines.encoding.tokenizer import TextEncoder
-from baselines.training.datasets import Tuning
-from harness.systems.interface import Checkpoint, Sources, Workshop
+from baselines.training.datasets import TrainingSettings
+from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.recipes.distillation.student import Student
@@ -22,7 +22,7 @@ _PLACES = ("student", "teacher", "extra_text", "max_length")
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TeacherTexts:
     """Texts that the teacher speaks of; `sha256` names them, and `extra` are without labels."""
 
     examples: Sequence[Example]
@@ -76,14 +76,16 @@ class DistillationJob:
     teacher: Checkpoint
     student: Student
     max_length: int
-    sources: Sources
-    workshop: Workshop
+    sources: PreparationSources
+    workshop: PreparationContext
 
     @property
-    def tuning(self) -> Tuning:
+    def tuning(self) -> TrainingSettings:
         """How to train."""
         names = ("epochs", "learning_rate", "batch", "seed", "bf16")
-        return Tuning(max_length=self.max_length, **{name: getattr(self.recipe, name) for name in names})
+        return TrainingSettings(
+            max_length=self.max_length, **{name: getattr(self.recipe, name) for name in names}
+        )
 
     @property
     def parents(self) -> list[str]:

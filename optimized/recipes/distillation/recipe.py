@@ -16,13 +16,18 @@ from pathlib import Path
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
 from harness.common.errors import CheckpointError, DataError, UsageError
-from harness.systems.interface import Artifact, Checkpoint, Settings, Sources, Workshop
+from harness.systems.interface import Artifact, Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.recipes.base import Made, made_from
-from optimized.recipes.distillation.job import KNOWN_FAMILIES, DistillationJob, DistillationSettings, Text
+from optimized.recipes.base import RecipeOutput, made_from
+from optimized.recipes.distillation.job import (
+    KNOWN_FAMILIES,
+    DistillationJob,
+    DistillationSettings,
+    TeacherTexts,
+)
 from optimized.recipes.distillation.student import check_activation, find_student
-from optimized.recipes.distillation.teacher import Lecture, require_teacher
+from optimized.recipes.distillation.teacher import TeacherAnswers, require_teacher
 from optimized.recipes.resumable import find_or_resume
 
 
@@ -34,10 +39,10 @@ class Distil(DistillationSettings):
         self,
         task: Task,
         chain: Sequence[Checkpoint],
-        sources: Sources,
+        sources: PreparationSources,
         settings: Settings,
-        workshop: Workshop,
-    ) -> Made:
+        workshop: PreparationContext,
+    ) -> RecipeOutput:
         """Train the student, or find it in the cache.
 
         UsageError for parameters that make no sense, CheckpointError for a teacher or a student of another
@@ -73,10 +78,10 @@ def _train(job: DistillationJob, key: str, data: str, extra: Path | None) -> Art
     trainer.require_device(device)
     check_activation(job.student)
     bf16 = trainer.uses_bf16(device) if job.recipe.bf16 is None else job.recipe.bf16
-    texts = [Text(_training(job.sources), data)]
+    texts = [TeacherTexts(_training(job.sources), data)]
     if extra:
-        texts.append(Text(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
-    asked = Lecture(job.task, job.teacher, job.max_length, bf16, job.workshop)
+        texts.append(TeacherTexts(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
+    asked = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.workshop)
     taught = [(text, asked.on(text.examples, text.sha256)) for text in texts]
     return find_or_resume(job.workshop, key, lambda session, folder: train(job, taught, session, folder))
 
@@ -133,7 +138,7 @@ def _check_features(job: DistillationJob) -> None:
         )
 
 
-def _check_data(sources: Sources, extra: str) -> None:
+def _check_data(sources: PreparationSources, extra: str) -> None:
     """Refuse to learn from the texts that are reported."""
     named = {"training split": sources.training_sha256, "extra_text": extra}
     same = [what for what, sha256 in named.items() if sha256 and sha256 == sources.reported_sha256]
@@ -144,7 +149,7 @@ def _check_data(sources: Sources, extra: str) -> None:
         )
 
 
-def _training(sources: Sources) -> Sequence[Example]:
+def _training(sources: PreparationSources) -> Sequence[Example]:
     examples = sources.training()
     if not examples:
         raise UsageError("distil: there are no training examples.", remedy="Use data with a train split.")

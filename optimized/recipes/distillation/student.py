@@ -11,7 +11,7 @@ from baselines.checkpoints.labels import require_head
 from baselines.models.shape import require_family, shape_fields, shape_of
 from baselines.training.datasets import label_names
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Checkpoint, Sources
+from harness.systems.interface import Checkpoint, PreparationSources
 from harness.workload.tasks.base import Task
 
 LAST = "last"
@@ -38,7 +38,7 @@ def find_student(
     task: Task,
     chain: Sequence[Checkpoint],
     teacher: Checkpoint,
-    sources: Sources,
+    sources: PreparationSources,
 ) -> Student:
     """Return the student that `named` means: `last`, layers of the teacher, a name or a folder.
 

@@ -23,14 +23,14 @@ from harness.systems.interface import (
     Artifact,
     Checkpoint,
     Predictions,
+    PreparationContext,
     Request,
-    Workshop,
     offsets_of,
     sequences_of,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
-from optimized.recipes.resumable import Session, find_or_resume
+from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 RECIPE = "teacher-logits"
 _VERSION = 1
@@ -72,14 +72,14 @@ def trained_for(folder: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Lecture:
+class TeacherAnswers:
     """A teacher for one task, and how it reads: the maximum length, and its precision."""
 
     task: Task
     teacher: Checkpoint
     max_length: int
     bf16: bool
-    workshop: Workshop
+    workshop: PreparationContext
 
     def on(self, examples: Sequence[Example], data: str) -> tuple[Predictions, Artifact]:
         """Return the teacher's logits of all examples, in their order, and the artifact they lie in.
@@ -99,7 +99,7 @@ class Lecture:
             libraries=library_versions(*_LIBRARIES),
         )
 
-        def make(session: Session, folder: Path) -> dict[str, Any]:
+        def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
             requests = encoder.encode(examples)
             found = _answer(session, requests, self._answering(encoder))
             if not np.isfinite(found.logits).all():
@@ -142,7 +142,7 @@ class Lecture:
         return lambda requests: batching.answer(requests, run)
 
 
-def _answer(session: Session, requests: Sequence[Request], answer: Answer) -> Predictions:
+def _answer(session: TrainingSession, requests: Sequence[Request], answer: Answer) -> Predictions:
     """Answer all requests, longest first, a file for each part of them in the working folder."""
     rows: dict[int, Logits] = {}
     done, tokens = 0, sum(request.tokens for request in requests)

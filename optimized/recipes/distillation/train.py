@@ -9,32 +9,39 @@ from typing import Any
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.classifier import load_classifier
 from baselines.training import trainer
-from baselines.training.datasets import RECORD, SPLIT_SEED, Asked, Tick, label_names, split_for_selection
+from baselines.training.datasets import (
+    RECORD,
+    SPLIT_SEED,
+    EncodedExamples,
+    TrainingProgress,
+    label_names,
+    split_for_selection,
+)
 from baselines.training.finetune import copy_tokenizer
 from harness.systems.interface import Artifact, Predictions
 from harness.workload.tasks.example import Example, Logits
-from harness.workload.tasks.metrics import mean_of
+from harness.workload.tasks.metrics import mean_score
 from optimized.recipes.distillation import features
-from optimized.recipes.distillation.imitation import Imitation, SoftLesson, rows_of, soft_lessons
-from optimized.recipes.distillation.job import VERSION, DistillationJob, Text
+from optimized.recipes.distillation.imitation import DistillationItem, Imitation, rows_of, soft_lessons
+from optimized.recipes.distillation.job import VERSION, DistillationJob, TeacherTexts
 from optimized.recipes.distillation.student import build
-from optimized.recipes.resumable import Session
+from optimized.recipes.resumable import TrainingSession
 
-Taught = Sequence[tuple[Text, tuple[Predictions, Artifact]]]
+Taught = Sequence[tuple[TeacherTexts, tuple[Predictions, Artifact]]]
 """Texts with what the teacher said of them, and where that lies."""
 
 
-def train(job: DistillationJob, taught: Taught, session: Session, folder: Path) -> dict[str, Any]:
+def train(job: DistillationJob, taught: Taught, session: TrainingSession, folder: Path) -> dict[str, Any]:
     """Train the student into `folder` and return the manifest; what is interrupted lies in the session's."""
     text, (said, _) = taught[0]
     kept, held_out = split_for_selection(text.examples, SPLIT_SEED)
     encoder = job.encoders()[1]
-    asked = Asked(held_out, encoder.encode(held_out))
+    asked = EncodedExamples(held_out, encoder.encode(held_out))
     names = label_names(job.task, job.student.checkpoint)
     columns = [names.index(label) for label in job.task.labels]
     lessons = _lessons(job, taught, kept, held_out, encoder, columns)
     model = build(job.student, job.task, session.folder, job.recipe.seed)
-    training = trainer.Job(
+    training = trainer.TrainingJob(
         task=job.task,
         columns=columns,
         folder=session.folder,
@@ -68,14 +75,14 @@ def _lessons(
     held_out: Sequence[Example],
     encoder: TextEncoder,
     columns: Sequence[int],
-) -> list[SoftLesson]:
+) -> list[DistillationItem]:
     """Return the lessons of what is trained on, then those of extra texts."""
-    lessons: list[SoftLesson] = []
+    lessons: list[DistillationItem] = []
     secret = {example.inputs[0].first for example in held_out}
     for text, (said, _) in taught:
         rows = dict(zip(text.examples, rows_of(said), strict=True))
         chosen = [one for one in text.examples if one.inputs[0].first not in secret] if text.extra else kept
-        asked = Asked(chosen, encoder.encode(chosen))
+        asked = EncodedExamples(chosen, encoder.encode(chosen))
         said_of = [rows[example] for example in chosen]
         lessons += soft_lessons(job.task, columns, asked, said_of, labelled=not text.extra)
     return lessons
@@ -95,7 +102,7 @@ def _objective(job: DistillationJob, model: Any) -> Imitation:  # noqa: ANN401 -
     return Imitation(job.task.head, recipe.temperature, recipe.hard_label, inside)
 
 
-def _tell(session: Session, tick: Tick) -> None:
+def _tell(session: TrainingSession, tick: TrainingProgress) -> None:
     session.tell("distil", tick.fraction, tick.seconds_left)
 
 
@@ -144,9 +151,9 @@ def _facts(facts: Mapping[str, Any], held_out: int, teacher: Mapping[str, float]
     selection = {
         "examples": held_out,
         "split_seed": SPLIT_SEED,
-        "score": mean_of(student),
+        "score": mean_score(student),
         "metrics": student,
-        "teacher_score": mean_of(teacher),
+        "teacher_score": mean_score(teacher),
         "teacher_metrics": dict(teacher),
         "per_epoch": per_epoch,
     }

@@ -27,7 +27,7 @@ from baselines.training.objective import choice_loss
 from harness.workload.tasks.base import Head
 
 if TYPE_CHECKING:
-    from baselines.training.datasets import Lesson
+    from baselines.training.datasets import TrainingItem
 
 SEQUENCES_AT_ONCE = 16
 TOKENS_AT_ONCE = 4096
@@ -53,7 +53,7 @@ class Importance:
 
 def measure_importance(
     model: Any,  # noqa: ANN401 -- transformers has no types
-    lessons: "Sequence[Lesson]",
+    lessons: "Sequence[TrainingItem]",
     head: Head,
     pad_id: int,
     progress: Callable[[float], None] = lambda _: None,
@@ -79,9 +79,9 @@ def measure_importance(
     )
 
 
-def batches(lessons: "Sequence[Lesson]") -> "Iterator[list[Lesson]]":
+def batches(lessons: "Sequence[TrainingItem]") -> "Iterator[list[TrainingItem]]":
     """Yield lessons of like length together, longest first; one that is too large alone comes alone."""
-    batch: list[Lesson] = []
+    batch: list[TrainingItem] = []
     sequences = longest = 0
     for lesson in sorted(lessons, key=_longest, reverse=True):
         sequences += len(lesson.sequences)
@@ -94,7 +94,7 @@ def batches(lessons: "Sequence[Lesson]") -> "Iterator[list[Lesson]]":
         yield batch
 
 
-def _longest(lesson: "Lesson") -> int:
+def _longest(lesson: "TrainingItem") -> int:
     return max(len(sequence.ids) for sequence in lesson.sequences)
 
 
@@ -112,7 +112,7 @@ def _sizes(model: Any) -> dict[str, int]:  # noqa: ANN401
 
 def _gradients(
     model: Any,  # noqa: ANN401
-    batch: "Sequence[Lesson]",
+    batch: "Sequence[TrainingItem]",
     head: Head,
     pad_id: int,
     sizes: Mapping[str, int],
@@ -145,7 +145,7 @@ def _gradients(
     return {name: torch.zeros(len(batch), sizes[name]) if got is None else got for name, got in found.items()}
 
 
-def _loss(logits: Tensor, batch: "Sequence[Lesson]", head: Head) -> Tensor:
+def _loss(logits: Tensor, batch: "Sequence[TrainingItem]", head: Head) -> Tensor:
     """Return the sum of the lessons' losses: a lesson's factors reach its own term only."""
     targets = torch.tensor([target for lesson in batch for target in lesson.targets])
     if head != "choice":

@@ -14,10 +14,10 @@ from baselines.models import resize
 from baselines.models.classifier import load_classifier, runner
 from baselines.models.shape import EncoderShape, shape_of
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.datasets import Asked, lessons, split_for_selection
+from baselines.training.datasets import EncodedExamples, split_for_selection, training_items
 from baselines.training.finetune import copy_tokenizer
 from harness.common.errors import UsageError
-from harness.systems.interface import Checkpoint, Settings, Sources, Workshop
+from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.recipes.pruning.budget import best
@@ -32,9 +32,9 @@ def prune(
     target: PruningTarget,
     task: Task,
     parent: Checkpoint,
-    sources: Sources,
+    sources: PreparationSources,
     settings: Settings,
-    workshop: Workshop,
+    workshop: PreparationContext,
     folder: Path,
 ) -> dict[str, Any]:
     """Write the pruned checkpoint into `folder`; return what was kept and what it scores."""
@@ -72,7 +72,7 @@ def prune(
     }
 
 
-def _parts(target: PruningTarget, sources: Sources) -> tuple[list[Example], list[Example]]:
+def _parts(target: PruningTarget, sources: PreparationSources) -> tuple[list[Example], list[Example]]:
     """Return the examples that pruning may look at, and those that score the outcome."""
     training = sources.training()
     if not training:
@@ -85,10 +85,10 @@ def _parts(target: PruningTarget, sources: Sources) -> tuple[list[Example], list
 
 def _asked(
     target: PruningTarget, training: Sequence[Example], parent: Checkpoint, settings: Settings
-) -> Asked:
+) -> EncodedExamples:
     drawn = np.random.default_rng(target.seed).permutation(len(training))[: target.examples]
     mine = [training[at] for at in sorted(drawn)]
-    return Asked(mine, TextEncoder(parent.folder, settings.max_length).encode(mine))
+    return EncodedExamples(mine, TextEncoder(parent.folder, settings.max_length).encode(mine))
 
 
 def _narrow(
@@ -96,13 +96,13 @@ def _narrow(
     model: Any,  # noqa: ANN401 -- transformers has no types
     task: Task,
     parent: Checkpoint,
-    asked: Asked,
-    workshop: Workshop,
+    asked: EncodedExamples,
+    workshop: PreparationContext,
 ) -> dict[str, Any]:
     """Score heads, units and width, keep the best of them; return which, and what was scored."""
     shape = shape_of(model.config.to_dict())
     config = read_config(parent.folder)
-    taught = lessons(task, label_columns(config, task, parent.name), asked)
+    taught = training_items(task, label_columns(config, task, parent.name), asked)
     pad_id = int(config.get("pad_token_id") or 0)
     importance = measure_importance(model, taught, task.head, pad_id, _told(workshop, parent))
     heads, units = target.choose(shape, importance)
@@ -175,5 +175,5 @@ def _parameters(model: Any) -> int:  # noqa: ANN401
     return sum(int(parameter.numel()) for parameter in model.parameters())
 
 
-def _told(workshop: Workshop, parent: Checkpoint) -> Callable[[float], None]:
+def _told(workshop: PreparationContext, parent: Checkpoint) -> Callable[[float], None]:
     return lambda share: workshop.progress(f"scoring heads and units of {parent.name}: {share:.0%}")

@@ -22,10 +22,10 @@ from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import require_head
 from baselines.encoding.tokenizer import check_length
 from baselines.models.shape import shape_of
-from harness.systems.interface import Checkpoint, Settings, Sources, Workshop
+from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.recipes.base import Made, made_from
+from optimized.recipes.base import RecipeOutput, made_from
 from optimized.recipes.pruning.target import PruningTarget
 from optimized.recipes.pruning.vocabulary import require_wordpiece
 
@@ -45,10 +45,10 @@ class Prune(PruningTarget):
         self,
         task: Task,
         chain: Sequence[Checkpoint],
-        sources: Sources,
+        sources: PreparationSources,
         settings: Settings,
-        workshop: Workshop,
-    ) -> Made:
+        workshop: PreparationContext,
+    ) -> RecipeOutput:
         """Prune the last checkpoint of the chain, or find the outcome in the cache.
 
         CheckpointError for a family that cannot be pruned or a head for another task; UsageError for counts

@@ -17,10 +17,10 @@ from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.datasets import Tuning
+from baselines.training.datasets import TrainingSettings
 from baselines.training.finetune import finetune
 from harness.common.errors import CheckpointError
-from harness.systems.interface import Settings, Sources
+from harness.systems.interface import PreparationSources, Settings
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits, TextInput
@@ -295,10 +295,10 @@ def test_an_encoder_of_the_family_is_trained_for_spans(shelf: Path, family: Fami
     task = TASKS["span"]
     model = tiny.checkpoint_of(checkpoint(shelf, family, None))
     examples = tiny.task_examples(task, 8)
-    quick = Tuning(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
+    quick = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
     said = finetune(task, examples, examples, model, tmp_path / "made", tuning=quick)
     made = resolve_classifier(str(tmp_path / "made"), task, tiny.Shelf(tmp_path))
-    artifact = DYNAMIC.prepare(task, Sources(made), tiny.LONG, tiny.workshop(tmp_path))
+    artifact = DYNAMIC.prepare(task, PreparationSources(made), tiny.LONG, tiny.workshop(tmp_path))
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
     found = system.predict(system.encode(examples))
     assert task.scoring(examples, task.decide(found.logits, found.offsets)) == said["val"]

@@ -12,7 +12,7 @@ import tiny
 from baselines.checkpoints import optional_packages
 from baselines.encoding.batching import Padded
 from baselines.engines import ctranslate2, pytorch
-from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, Head
+from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, ClassifierHead
 from baselines.models.transformers_settings import quiet_transformers
 from harness.common.errors import CheckpointError, DeviceError
 from harness.systems.interface import Placement, Predictions, Request, Settings, offsets_of
@@ -20,7 +20,7 @@ from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 from harness.workload.tasks.superglue.boolq import BOOLQ
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 from optimized.quantization import weight_range
 from optimized.quantization.ctranslate2_int8 import CTranslate2Int8Variant
 
@@ -173,7 +173,7 @@ def test_a_head_is_its_two_layers() -> None:
         "labels.bias": np.zeros(2, dtype=np.float32),
     }  # fmt: skip
     padded = Padded(*(np.zeros((1, 1), dtype=np.int64),) * 3)
-    found = Head(weights, np.tanh).logits(np.array([[[2.0, -2.0]]], dtype=np.float32), padded)
+    found = ClassifierHead(weights, np.tanh).logits(np.array([[[2.0, -2.0]]], dtype=np.float32), padded)
     np.testing.assert_allclose(found, [[0.0, 2 * np.tanh(2.0)]], atol=1e-6)
 
 
@@ -204,7 +204,7 @@ def test_eight_bits_are_kept_only_where_they_are_clearly_closer(
 ) -> None:
     """7 bits are 1.0 from float32: 0.5 is closer, 0.95 is luck, 2.0 overflowed; wide sums ask nobody."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: narrow_sums)
-    bench = Bench("x", BOOLQ, tuple(tiny.examples(3)), tiny.SHORT, tiny.workshop(tmp_path))
+    bench = CandidateTimer("x", BOOLQ, tuple(tiny.examples(3)), tiny.SHORT, tiny.workshop(tmp_path))
     found, basis = weight_range.choose_range(
         bench, lambda _: Says(0.0), lambda seven: lambda _: Says(1.0 if seven else eight)
     )
@@ -217,7 +217,7 @@ def test_without_examples_seven_bits_are_the_safe_choice(
 ) -> None:
     """Nothing is opened."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: True)
-    bench = Bench("x", BOOLQ, (), tiny.SHORT, tiny.workshop(tmp_path))
+    bench = CandidateTimer("x", BOOLQ, (), tiny.SHORT, tiny.workshop(tmp_path))
     assert weight_range.choose_range(bench, Says, Says) == (True, {"reduce_range": True})
 
 
@@ -244,7 +244,7 @@ def test_an_engine_that_is_missing_or_too_old_names_its_line(
         optional_packages, "requires", lambda _: ["numpy>=2", "ctranslate2>=4.5; extra == 'ctranslate2'"]
     )
     monkeypatch.setattr(optional_packages, "version", version)
-    found = optional_packages.lacking("ctranslate2")
+    found = optional_packages.missing_extra("ctranslate2")
     assert found == said or (said is not None and found is not None and found.startswith(said))
 
 

@@ -14,8 +14,8 @@ import tiny
 from baselines.engines.device_queue import Answering, DeviceQueue, queued
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.cuda import on_host
-from harness.measurement.timing.server_loop import offered
-from harness.systems.interface import Predictions, Request, Submits
+from harness.measurement.timing.server_loop import serve_arrivals
+from harness.systems.interface import AsyncSystem, Predictions, Request
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
@@ -175,11 +175,11 @@ def test_closing_answers_what_was_submitted(device: Device) -> None:
 
 def test_offered_load_keeps_the_device_s_queue_full(device: Device, queue: DeviceQueue) -> None:
     """Scenario `server` submits: six arrive at once, and two are under way before the first is answered."""
-    assert isinstance(queue, Submits)
+    assert isinstance(queue, AsyncSystem)
     finishing = threading.Thread(target=lambda: (device.until_launched(2), device.finish(6)))
     finishing.start()
     calls = [[a_request(number)] for number in range(6)]
-    timed = offered(queue, calls, [0] * 6, 0, clock=time.perf_counter_ns)
+    timed = serve_arrivals(queue, calls, [0] * 6, 0, clock=time.perf_counter_ns)
     assert [number_of(answer) for answer in timed.passes[0].answers] == list(range(6))
     finishing.join()
     assert device.most == 2

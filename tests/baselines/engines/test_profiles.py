@@ -9,7 +9,7 @@ import tiny
 from baselines.engines import openvino, pytorch
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.profiles import CLASSES, by_class, class_of
-from harness.systems.interface import Profiles
+from harness.systems.interface import ProfiledSystem
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
 LAYER = "/model/bert/encoder/layer.0/"
@@ -58,7 +58,7 @@ def test_an_engine_says_where_its_time_goes(boolq_folder: Path, tmp_path: Path, 
     if variant.unavailable():
         pytest.skip(variant.unavailable())
     system = tiny.opened(variant, BOOLQ, boolq_folder, tmp_path, tiny.SHORT)
-    assert isinstance(system, Profiles)
+    assert isinstance(system, ProfiledSystem)
     asked = system.encode(tiny.examples(2))
     found = system.profile(asked)
     assert set(found) == set(CLASSES)

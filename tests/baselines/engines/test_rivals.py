@@ -19,7 +19,7 @@ from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import openvino, pytorch, torch_compile
 from baselines.registry import variants
 from harness.common.errors import DataError, DeviceError
-from harness.systems.interface import EncodedSequence, Placement, Request, Settings, Sources
+from harness.systems.interface import EncodedSequence, Placement, PreparationSources, Request, Settings
 from harness.workload.tasks.example import Logits
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.quantization.openvino_int8 import OpenVinoInt8Variant
@@ -40,7 +40,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("shelf")
 
 
-def answers(variant: Any, sources: Sources, shelf: Path, batch: int = 1) -> tuple[Logits, dict[str, Any]]:
+def answers(
+    variant: Any, sources: PreparationSources, shelf: Path, batch: int = 1
+) -> tuple[Logits, dict[str, Any]]:
     """Prepare, load, answer and describe."""
     settings = Settings(max_length=32, batch=batch)
     artifact = variant.prepare(BOOLQ, sources, settings, tiny.workshop(shelf))
@@ -57,7 +59,7 @@ def exact(boolq_folder: Path, shelf: Path) -> Logits:
     return answers(pytorch.VARIANTS[1], tiny.sources(boolq_folder), shelf)[0]
 
 
-def calibrated(folder: Path) -> Sources:
+def calibrated(folder: Path) -> PreparationSources:
     """Return sources with a training split."""
     return replace(tiny.sources(folder, 6), training=lambda: tiny.examples(9), training_sha256="a" * 64)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.export import serve
-from baselines.export.package import Winner, hand_over
+from baselines.export.package import ExportedVariant, export_package
 from baselines.export.serve import Classifier
 from harness.common.errors import DataError, StoreError
 from harness.systems.interface import Settings
@@ -38,8 +38,8 @@ def exported(
         task, tiny.sources(folder, task=task), how, tiny.workshop(output.parent / "cache")
     )
     sample, *examples = tiny.task_examples(task) if name != "boolq" else tiny.examples(6)
-    return hand_over(
-        Winner(
+    return export_package(
+        ExportedVariant(
             variant=variant,
             artifact=artifact,
             task=task,

@@ -6,7 +6,7 @@ import pytest
 
 from baselines.hardware.c_program import compiler
 from baselines.hardware.core_exchange import start
-from harness.measurement.machine.core_latency import NoExchange, exchange_of
+from harness.measurement.machine.core_latency import NoCoreLatencyProbe, core_latency_probe
 
 CPUS = sorted(os.sched_getaffinity(0))
 
@@ -49,7 +49,7 @@ def test_without_a_compiler_or_with_one_that_fails_nothing_is_measured(
     for named in (str(tmp_path / "none"), str(broken)):
         monkeypatch.setenv("CC", named)
         assert start(0, 1) is None
-        assert isinstance(exchange_of((0, 1), start), NoExchange)
+        assert isinstance(core_latency_probe((0, 1), start), NoCoreLatencyProbe)
 
 
 def test_a_single_cpu_has_nobody_to_answer() -> None:
@@ -58,6 +58,6 @@ def test_a_single_cpu_has_nobody_to_answer() -> None:
     def never(_first: int, _last: int) -> None:
         raise AssertionError
 
-    alone = exchange_of((3,), never)
+    alone = core_latency_probe((3,), never)
     assert alone.ask() is None
     alone.end()

@@ -18,10 +18,10 @@ from baselines.engines.agreement import probes
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
-from baselines.training.datasets import Asked, Tuning, lessons
+from baselines.training.datasets import EncodedExamples, TrainingSettings, training_items
 from baselines.training.finetune import finetune
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import EncodedSequence, Request, Settings, Sources, System
+from harness.systems.interface import EncodedSequence, PreparationSources, Request, Settings, System
 from harness.workload.tasks import TASKS, get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
@@ -240,7 +240,7 @@ def test_the_diagnostics_are_answered_by_a_checkpoint_of_rte(shelf: Path, tmp_pa
         resolve_classifier(str(checkpoint(shelf, get_task("cb"))), get_task("ax-g"), tiny.Shelf(tmp_path))
 
 
-QUICK = Tuning(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
+QUICK = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +275,7 @@ def test_every_head_is_trained_and_the_result_scores_what_training_said(
     made = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
     assert made.trained
     shop = tiny.workshop(tmp_path / "cache")
-    artifact = DYNAMIC.prepare(task, Sources(made), tiny.LONG, shop)
+    artifact = DYNAMIC.prepare(task, PreparationSources(made), tiny.LONG, shop)
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
     found = system.predict(system.encode(examples))
     assert task.scoring(examples, task.decide(found.logits, found.offsets)) == said["val"]
@@ -288,7 +288,7 @@ def test_a_head_is_trained_and_not_only_its_encoder(encoder: Path, tmp_path: Pat
 
     heads = []
     for epochs in (0, 1):
-        tuning = Tuning(epochs=epochs, batch=4, learning_rate=1e-2, max_length=128, bf16=False)
+        tuning = TrainingSettings(epochs=epochs, batch=4, learning_rate=1e-2, max_length=128, bf16=False)
         output = tmp_path / str(epochs)
         examples = tiny.task_examples(task, 8)
         finetune(task, examples, [], tiny.checkpoint_of(encoder), output, tuning=tuning)
@@ -304,7 +304,7 @@ def test_no_epochs_leave_an_untrained_checkpoint_that_says_so(
     """For studies of speed: it loads and answers, its answers mean nothing, and nothing is printed."""
     examples = tiny.task_examples(task)
     output = tmp_path / "made"
-    none = Tuning(epochs=0, batch=4, max_length=128, bf16=False)
+    none = TrainingSettings(epochs=0, batch=4, max_length=128, bf16=False)
     said = finetune(task, examples, examples, tiny.checkpoint_of(encoder), output, tuning=none)
     assert capfd.readouterr() == ("", "")
     assert (said["trained"], said["steps"]) == (False, 0)
@@ -322,8 +322,8 @@ def test_a_choice_is_one_lesson_and_labels_are_one_each(encoder: Path) -> None:
     for name, whole in (("record", True), ("multirc", False)):
         task = get_task(name)
         examples = tiny.task_examples(task, 1)
-        asked = Asked(examples, text.encode(examples))
-        found = lessons(task, list(range(len(task.labels))), asked)
+        asked = EncodedExamples(examples, text.encode(examples))
+        found = training_items(task, list(range(len(task.labels))), asked)
         sizes = [len(example.inputs) for example in examples]
         assert [len(lesson.sequences) for lesson in found] == (sizes if whole else [1] * sum(sizes))
         targets = [target for example in examples for target in task.targets(example)]
@@ -365,4 +365,4 @@ def test_training_on_hidden_labels_names_the_example(encoder: Path) -> None:
     (first, *_) = tiny.task_examples(task, 1)
     hidden = Example(first.id, first.inputs, (), first.candidates, first.cluster)
     with pytest.raises(UsageError, match=f"example {first.id} has no label"):
-        lessons(task, [0], Asked([hidden], TextEncoder(encoder, 128).encode([hidden])))
+        training_items(task, [0], EncodedExamples([hidden], TextEncoder(encoder, 128).encode([hidden])))

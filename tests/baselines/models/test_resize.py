@@ -288,14 +288,14 @@ def test_the_span_head_keeps_both_spans_columns() -> None:
 @both_heads
 def test_a_narrow_model_trains_on_in_its_shape(task: Task, tmp_path: Path) -> None:
     """One epoch, and the folder that comes of it has the same shape and scores what training said."""
-    from baselines.training.datasets import Tuning
+    from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
 
     folder = encoders.saved(
         encoders.model_of("bert", task, heads_per_layer=[3, 1], ffn_per_layer=[4, 20]), tmp_path / "narrow"
     )
     examples = tiny.task_examples(task, 8)
-    quick = Tuning(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
+    quick = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
     said = finetune(task, examples, examples, tiny.checkpoint_of(folder), tmp_path / "made", tuning=quick)
     made = tmp_path / "made"
     assert shape_of(read_config(made)) == shape_of(read_config(folder))

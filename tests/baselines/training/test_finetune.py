@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
-from baselines.training.datasets import Tick, Tuning, split_for_selection
+from baselines.training.datasets import TrainingProgress, TrainingSettings, split_for_selection
 from baselines.training.finetune import finetune
 from harness.common.errors import DeviceError, MeasurementError, UsageError
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
-QUICK = Tuning(epochs=2, batch=8, max_length=32, bf16=False)
+QUICK = TrainingSettings(epochs=2, batch=8, max_length=32, bf16=False)
 
 
 @pytest.fixture
@@ -66,12 +66,12 @@ def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path
     """A rule that one word decides is learned, and the folder answers as a checkpoint of the task."""
     examples = separable(400)
     output = tmp_path / "made"
-    tuning = Tuning(epochs=6, batch=8, learning_rate=2e-3, max_length=16, bf16=False)
+    tuning = TrainingSettings(epochs=6, batch=8, learning_rate=2e-3, max_length=16, bf16=False)
     said = train(encoder, output, examples=examples, tuning=tuning)
     assert said["selection"][-1][1] > 0.9
     checkpoint = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     dynamic = VARIANTS[1]
-    sources = tiny.Sources(checkpoint)
+    sources = tiny.PreparationSources(checkpoint)
     artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path / "cache"))
     system = dynamic.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     found = system.predict(system.encode(examples))
@@ -87,7 +87,7 @@ def test_the_folder_says_how_it_was_made(
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
-    ticks: list[Tick] = []
+    ticks: list[TrainingProgress] = []
     said = train(encoder, tmp_path / "made", progress=ticks.append, energy=lambda: {"microjoules": 5})
     assert json.loads((tmp_path / "made" / "training.json").read_text()) == json.loads(json.dumps(said))
     # 48 examples, 10 % (5) held out, 43 in batches of 8: 6 steps an epoch
@@ -113,6 +113,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(encoder: Path, tmp
     code = (
         "import os, signal, sys, tiny, torch\n"
         "from pathlib import Path\n"
+        "from baselines.training.datasets import TrainingSettings\n"
         "from baselines.training.finetune import *\n"
         "from harness.workload.tasks.superglue.boolq import BOOLQ\n"
         "torch.set_num_threads(1)\n"
@@ -120,7 +121,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(encoder: Path, tmp
         "    if tick.fraction > 0.7: os.kill(os.getpid(), signal.SIGKILL)\n"
         "examples = tiny.examples(48)\n"
         "finetune(BOOLQ, examples, examples[:6], tiny.checkpoint_of(Path(sys.argv[1])), Path(sys.argv[2]),\n"
-        "    tuning=Tuning(epochs=2, batch=8, max_length=32, bf16=False),\n"
+        "    tuning=TrainingSettings(epochs=2, batch=8, max_length=32, bf16=False),\n"
         "    data_fingerprint='d', progress=tell)\n"
     )
     cut = tmp_path / "cut"
@@ -147,7 +148,7 @@ def test_checkpoints_are_at_most_ten_minutes_apart(encoder: Path, tmp_path: Path
     seen: set[str] = set()
     ticking = count(step=400)
 
-    def look(_: Tick) -> None:
+    def look(_: TrainingProgress) -> None:
         seen.update(path.name for path in (tmp_path / "made.part").glob("checkpoint-*"))
 
     train(encoder, tmp_path / "made", progress=look, clock=lambda: float(next(ticking)))
@@ -169,13 +170,13 @@ def test_other_settings_do_not_go_on_with_an_interrupted_training(encoder: Path,
     class StopError(Exception):
         pass
 
-    def stop(_: Tick) -> None:
+    def stop(_: TrainingProgress) -> None:
         raise StopError
 
     output = tmp_path / "made"
     with pytest.raises(StopError):
         train(encoder, output, progress=stop)
-    other = Tuning(epochs=1, batch=8, max_length=32, bf16=False)
+    other = TrainingSettings(epochs=1, batch=8, max_length=32, bf16=False)
     with pytest.raises(UsageError, match="another training was interrupted"):
         train(encoder, output, tuning=other)
     assert train(encoder, output, tuning=other, resume=False)["steps"] == 6
@@ -192,7 +193,7 @@ def test_an_output_that_exists_is_never_written_over(encoder: Path, tmp_path: Pa
 
 def test_a_loss_that_is_no_number_stops_training(encoder: Path, tmp_path: Path) -> None:
     """The message names the step and what to change; there is no output."""
-    wild = Tuning(epochs=3, batch=8, learning_rate=1e30, max_length=32, bf16=False, clip=1e30)
+    wild = TrainingSettings(epochs=3, batch=8, learning_rate=1e30, max_length=32, bf16=False, clip=1e30)
     with pytest.raises(MeasurementError, match=r"diverged(.|\n)*Lower the learning rate"):
         train(encoder, tmp_path / "made", tuning=wild)
     assert not (tmp_path / "made").exists()
@@ -201,7 +202,7 @@ def test_a_loss_that_is_no_number_stops_training(encoder: Path, tmp_path: Path) 
 def test_a_head_in_another_order_keeps_its_order_and_meaning(tmp_path: Path) -> None:
     """Warm starts: columns stay where their weights are, and labels go to them by name."""
     folder = tiny.tiny_checkpoint(tmp_path / "headed", labels=("true", "false"))
-    gentle = Tuning(epochs=1, batch=8, learning_rate=1e-8, max_length=32, bf16=False)
+    gentle = TrainingSettings(epochs=1, batch=8, learning_rate=1e-8, max_length=32, bf16=False)
     said = train(folder, tmp_path / "made", tuning=gentle)
     assert said["labels"] == ["true", "false"]
     before, after = weights_of(folder), weights_of(tmp_path / "made")

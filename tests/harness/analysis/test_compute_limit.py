@@ -3,23 +3,23 @@
 import pytest
 from records import ROUNDS_MS, a_record, rounds
 
-from harness.analysis.compute_limit import limit_of, lost, share_of_limit
+from harness.analysis.compute_limit import compute_limit_of, missing_instructions, share_of_limit
 from harness.analysis.statistics.estimates import time_per_request
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.record import Limit, Peak, PlacementFacts, Record
+from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Record
 
 FOURS = "4 vpmaddubsw + 3 vpaddw + vpmaddwd + vpaddd, 256 bits"
 WORK = {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32}
-LIMIT = Limit(
+LIMIT = ComputeLimit(
     threads=1,
     peaks={
-        "int8": Peak(instruction=FOURS, before=300e9, after=400e9),
-        "fp32": Peak(instruction="vfmadd, 256 bits", before=100e9),
+        "int8": ComputePeak(instruction=FOURS, before=300e9, after=400e9),
+        "fp32": ComputePeak(instruction="vfmadd, 256 bits", before=100e9),
     },
 )
 
 
-def measured(limit: Limit | None = LIMIT, squares: int | None = 3_000) -> Record:
+def measured(limit: ComputeLimit | None = LIMIT, squares: int | None = 3_000) -> Record:
     """Return a record of 100 requests of 50 tokens in about half a second a round."""
     seen = tuple(
         item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
@@ -41,8 +41,8 @@ def test_a_share_is_operations_over_time_and_the_higher_peak() -> None:
 
 def test_a_second_measurement_that_failed_leaves_the_first() -> None:
     """300 G/s, which makes it 6.7 %."""
-    once = LIMIT.model_copy(update={"peaks": {"int8": Peak(instruction=FOURS, before=300e9)}})
-    assert limit_of(measured(once)) == 300e9
+    once = LIMIT.model_copy(update={"peaks": {"int8": ComputePeak(instruction=FOURS, before=300e9)}})
+    assert compute_limit_of(measured(once)) == 300e9
     found = share_of_limit(measured(once))
     assert isinstance(found, Estimate)
     assert found.value == pytest.approx(0.05015 * 4 / 3)
@@ -52,8 +52,8 @@ def test_a_second_measurement_that_failed_leaves_the_first() -> None:
     ("record", "reason"),
     [
         (measured(None), "--roofline"),
-        (measured(Limit(threads=1, unavailable="no C compiler is on PATH")), "no C compiler"),
-        (measured(Limit(threads=1)), "no kernel for int8"),
+        (measured(ComputeLimit(threads=1, unavailable="no C compiler is on PATH")), "no C compiler"),
+        (measured(ComputeLimit(threads=1)), "no kernel for int8"),
         (measured(squares=None), "lengths"),
     ],
     ids=["not asked", "no compiler", "no kernel", "no lengths"],
@@ -68,6 +68,10 @@ def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
 def test_what_a_processor_lacks_is_said_by_what_could_be_measured() -> None:
     """AVX2 alone lacks three things, the full set none."""
     narrow = {"int8": {"instruction": FOURS}, "fp32": {"instruction": "vfmadd, 256 bits"}}
-    assert [line.partition(":")[0] for line in lost(narrow)] == ["int8 without VNNI", "bf16", "AVX-512"]
+    assert [line.partition(":")[0] for line in missing_instructions(narrow)] == [
+        "int8 without VNNI",
+        "bf16",
+        "AVX-512",
+    ]
     wide = {"int8": "vpdpbusd, 512 bits", "bf16": "vdpbf16ps, 512 bits", "fp32": "vfmadd, 512 bits"}
-    assert lost({name: {"instruction": words} for name, words in wide.items()}) == []
+    assert missing_instructions({name: {"instruction": words} for name, words in wide.items()}) == []

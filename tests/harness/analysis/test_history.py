@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from records import a_host, a_record
 
-from harness.analysis.history import LEAST_POINTS, change_points, history
+from harness.analysis.history import LEAST_POINTS, build_history, change_points
 from harness.common.errors import UsageError
 from harness.records.record import ModelFacts, Record, Revision
 from harness.studies.traces import Trace, load_all
@@ -111,7 +111,7 @@ def test_a_change_comes_with_the_commits_it_lies_between_and_what_else_moved() -
     """500 ms become 600: 1/1.2 - 1 = -16.7 % of throughput, worse, between c5 and c6."""
     records = slowed()
     random.Random(1).shuffle(records)
-    (found,) = history(records, "throughput")
+    (found,) = build_history(records, "throughput")
     (shift,) = found.shifts
     assert [point.revision for point in found.points] == [f"c{day}" for day in range(1, 11)]
     assert (shift.at, shift.worse, shift.commits) == (5, True, "c5..c6")
@@ -125,7 +125,7 @@ def test_less_time_is_better_and_a_new_model_is_named() -> None:
     records = [
         record.model_copy(update={"model": model}) if record.run > "r05" else record for record in slowed()
     ]
-    (found,) = history(records, "latency_p50")
+    (found,) = build_history(records, "latency_p50")
     assert found.shifts[0].worse
     assert any(each.startswith("model: ") for each in found.shifts[0].moved)
 
@@ -133,7 +133,7 @@ def test_less_time_is_better_and_a_new_model_is_named() -> None:
 def test_each_machine_and_each_data_has_a_history_of_its_own() -> None:
     """Runs of two machines are never joined to one line."""
     other = a_host().model_copy(update={"fingerprint": "9" * 64})
-    found = history([*slowed(), *slowed(host=other)], "throughput")
+    found = build_history([*slowed(), *slowed(host=other)], "throughput")
     assert [len(each.points) for each in found] == [5, 15]
     assert found[0].why_none == "5 of the 6 runs that a change point needs"
     assert found[1].why_none == ""
@@ -142,21 +142,21 @@ def test_each_machine_and_each_data_has_a_history_of_its_own() -> None:
 def test_the_sides_of_a_gate_count_once() -> None:
     """Base is an older commit measured again, out of its time."""
     sides = [a_record(f"onnx-int8@{side}", (500.0,) * 7) for side in ("base", "head", "base-again")]
-    (found,) = history(sides, "throughput")
+    (found,) = build_history(sides, "throughput")
     assert len(found.points) == 1
     assert found.why_none == "1 of the 6 runs that a change point needs"
 
 
 def test_modelled_joules_have_no_history() -> None:
     """They are CPU time in other units, which has one."""
-    assert history([a_record(reading={"grade": "modelled"})], "energy") == []
-    assert len(history([a_record()], "energy")) == 1
+    assert build_history([a_record(reading={"grade": "modelled"})], "energy") == []
+    assert len(build_history([a_record()], "energy")) == 1
 
 
 def test_an_old_record_without_a_revision_is_named_by_its_run() -> None:
     """The range of commits is then one of runs."""
     records = [record.model_copy(update={"revision": None}) for record in slowed()]
-    assert history(records, "throughput")[0].shifts[0].commits == "r05..r06"
+    assert build_history(records, "throughput")[0].shifts[0].commits == "r05..r06"
 
 
 def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
@@ -167,7 +167,7 @@ def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
         for day in range(1, 9)
         for name, wall_ms in times.items()
     ]
-    (found,) = history(days, "speedup")
+    (found,) = build_history(days, "speedup")
     assert (found.key.cell.variant, found.key.over) == ("onnx-int8", "pytorch-fixed")
     assert [point.value for point in found.points] == pytest.approx([5.0] * 8)
     assert found.shifts == ()
@@ -176,4 +176,4 @@ def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
 def test_an_unknown_quantity_has_no_history() -> None:
     """The nearest name is told."""
     with pytest.raises(UsageError, match="Did you mean speedup"):
-        history([], "spedup")
+        build_history([], "spedup")

@@ -11,14 +11,14 @@ from harness.analysis.idle_power import (
     IdlePower,
     idle_power,
     net_energy,
-    why_not,
+    why_no_idle_power,
 )
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.measurement.energy.fake import FakeMeter
 from harness.measurement.energy.idle import idle_window
 from harness.records.estimate import Unavailable
 from harness.records.reading import Reading
-from harness.records.record import Idle, Record
+from harness.records.record import IdleEnergy, Record
 from harness.testing.clock import FakeClock
 
 
@@ -36,7 +36,7 @@ def a_window(joules: float, *, seconds: float = 2.0, **changes: Any) -> tuple[Re
 
 def with_idle(before: float, after: float | None, **changes: Any) -> Record:
     """Return the record of a run that idled at these watts; its rounds are 7 of 100 requests at 20 W."""
-    idle = Idle(
+    idle = IdleEnergy(
         before=a_window(2 * before, **changes),
         after=() if after is None else a_window(2 * after, **changes),
     )
@@ -73,10 +73,10 @@ def test_a_meter_that_fails_is_not_asked_for_longer() -> None:
 
 def test_what_is_no_power_has_no_idle() -> None:
     """A model of CPU time knows no idle; without a meter, or without loaded workers, there is none."""
-    assert why_not(FakeMeter(1.0, grade="modelled"), resident=True) == CPU_TIME
-    assert why_not(FakeMeter(1.0), resident=False) == PER_VISIT
-    assert why_not(None, resident=True) == NO_METER
-    assert why_not(FakeMeter(1.0), resident=True) is None
+    assert why_no_idle_power(FakeMeter(1.0, grade="modelled"), resident=True) == CPU_TIME
+    assert why_no_idle_power(FakeMeter(1.0), resident=False) == PER_VISIT
+    assert why_no_idle_power(None, resident=True) == NO_METER
+    assert why_no_idle_power(FakeMeter(1.0), resident=True) is None
 
 
 def test_idle_power_is_energy_over_time_before_and_after() -> None:
@@ -99,7 +99,7 @@ def test_net_of_idle_is_gross_less_idle_power_times_the_time() -> None:
     With idle between 5 and 6 W the ends are 100 - 30 = 70 and 100 - 25 = 75 mJ.
     """
     net = net_energy(with_idle(5.0, 6.0))
-    assert isinstance(net, Energy)
+    assert isinstance(net, EnergyEstimate)
     found = net.microjoules
     assert (found.value, found.low, found.high) == (
         pytest.approx(72_500),
@@ -112,7 +112,7 @@ def test_net_of_idle_is_gross_less_idle_power_times_the_time() -> None:
 def test_a_run_that_was_stopped_is_net_of_what_was_seen_before() -> None:
     """There is no window after its last round: 5 W of 20 W go."""
     net = net_energy(with_idle(5.0, None))
-    assert isinstance(net, Energy)
+    assert isinstance(net, EnergyEstimate)
     assert net.microjoules.value == pytest.approx(75_000)
 
 
@@ -120,10 +120,10 @@ def test_a_run_that_was_stopped_is_net_of_what_was_seen_before() -> None:
     ("idle", "reason"),
     [
         (None, "idle was not looked at"),
-        (Idle(unavailable=CPU_TIME), CPU_TIME),
-        (Idle(before=(a_reading(None),)), "package-0: permission was denied"),
+        (IdleEnergy(unavailable=CPU_TIME), CPU_TIME),
+        (IdleEnergy(before=(a_reading(None),)), "package-0: permission was denied"),
     ],
 )
-def test_without_idle_there_is_no_net(idle: Idle | None, reason: str) -> None:
+def test_without_idle_there_is_no_net(idle: IdleEnergy | None, reason: str) -> None:
     """Absence has a reason, and net is never gross under another name."""
     assert net_energy(a_record(idle=idle)) == Unavailable(reason)

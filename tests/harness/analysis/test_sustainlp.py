@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from records import a_record
 
-from harness.analysis.sustainlp import PUE, Scaled, asked, kwh, scaled
+from harness.analysis.sustainlp import PUE, ProtocolEnergy, kwh, protocol_energy, protocol_settings
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -23,8 +23,8 @@ def test_joules_become_kilowatt_hours_with_the_overhead_of_a_data_centre() -> No
 
 def test_a_whole_process_is_scaled_and_its_interval_with_it() -> None:
     """36 J of a start are 36 / 3.6e6 = 1e-5 kWh, times 1.58."""
-    found = scaled(by_protocol())
-    assert isinstance(found, Scaled)
+    found = protocol_energy(by_protocol())
+    assert isinstance(found, ProtocolEnergy)
     assert found.energy.microjoules.value == pytest.approx(36e6)
     assert (found.kwh, found.low_kwh, found.high_kwh) == (pytest.approx(1.58e-5),) * 3
     assert (found.pue, found.examples) == (1.58, 100)
@@ -32,33 +32,36 @@ def test_a_whole_process_is_scaled_and_its_interval_with_it() -> None:
 
 def test_the_pue_of_the_record_counts_and_not_that_of_whoever_reports() -> None:
     """It was decided when the run began."""
-    found = scaled(by_protocol(pue=1.0))
-    assert isinstance(found, Scaled)
+    found = protocol_energy(by_protocol(pue=1.0))
+    assert isinstance(found, ProtocolEnergy)
     assert found.kwh == pytest.approx(1e-5)
 
 
 def test_a_record_of_another_kind_has_no_such_figure() -> None:
     """Nor has one without energy."""
-    assert scaled(a_record()) == Unavailable("it was not measured by this protocol")
-    found = scaled(by_protocol(joules=(None,) * 7))
+    assert protocol_energy(a_record()) == Unavailable("it was not measured by this protocol")
+    found = protocol_energy(by_protocol(joules=(None,) * 7))
     assert found == Unavailable("package-0: permission was denied")
 
 
 def test_the_trackers_variable_replaces_the_pue() -> None:
     """As its users know it."""
-    assert asked("sustainlp2020", {}) == {"name": "sustainlp2020", "pue": 1.58}
-    assert asked("sustainlp2020", {"OVERRIDE_PUE": "1.1"}) == {"name": "sustainlp2020", "pue": 1.1}
-    assert asked("", {"OVERRIDE_PUE": "nonsense"}) is None
+    assert protocol_settings("sustainlp2020", {}) == {"name": "sustainlp2020", "pue": 1.58}
+    assert protocol_settings("sustainlp2020", {"OVERRIDE_PUE": "1.1"}) == {
+        "name": "sustainlp2020",
+        "pue": 1.1,
+    }
+    assert protocol_settings("", {"OVERRIDE_PUE": "nonsense"}) is None
 
 
 @pytest.mark.parametrize("text", ["nonsense", "0.9", "-1", "nan", "inf"])
 def test_a_pue_that_is_none_is_refused(text: str) -> None:
     """Nothing is ever spent below what reaches the machine."""
     with pytest.raises(UsageError, match="no power usage effectiveness"):
-        asked("sustainlp2020", {"OVERRIDE_PUE": text})
+        protocol_settings("sustainlp2020", {"OVERRIDE_PUE": text})
 
 
 def test_an_unknown_protocol_is_refused_with_the_nearest_name() -> None:
     """A slip of the hand costs no measuring time."""
     with pytest.raises(UsageError, match="sustainlp2021"):
-        asked("sustainlp2021", {})
+        protocol_settings("sustainlp2021", {})

@@ -11,7 +11,7 @@ import yaml
 from typer.main import get_command
 
 from harness.cli.app import app
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 DOCS = Path(__file__).parents[3] / "docs"
 FILES = sorted((DOCS / "ci").glob("*.yml"))
@@ -42,7 +42,7 @@ def parsed(words: list[str]) -> None:
     command: Any = get_command(app)
     while inner := getattr(command, "commands", None):
         command, words = inner[words[0]], words[1:]
-    command.make_context("bench", words, obj=Toolbox(environ={}))
+    command.make_context("bench", words, obj=CliContext(environ={}))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -26,8 +26,8 @@ def called(words: list[str], folder: Path) -> tuple[int, str, set[str]]:
     program = (
         "import sys, json\n"
         "from harness.cli.app import call\n"
-        "from harness.cli.context import Toolbox\n"
-        f"code = call({words!r}, Toolbox())\n"
+        "from harness.cli.context import CliContext\n"
+        f"code = call({words!r}, CliContext())\n"
         "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)"
     )
     done = subprocess.run(

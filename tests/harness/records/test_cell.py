@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from harness.records.cell import Cell, groups
+from harness.records.cell import Cell, group_cells
 
 CELL = Cell("boolq", "onnx-int8", "cpu", "single-stream", 2, 256, "data", "model")
 
@@ -10,7 +10,7 @@ def test_cells_that_differ_only_in_the_variant_share_a_group() -> None:
     other = replace(CELL, variant="onnx-fp32")
     assert other.id != CELL.id
     assert other.group == CELL.group
-    assert groups([CELL, other]) == {CELL.group: [CELL, other]}
+    assert group_cells([CELL, other]) == {CELL.group: [CELL, other]}
 
 
 def test_anything_else_that_differs_makes_another_group() -> None:

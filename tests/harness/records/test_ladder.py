@@ -8,8 +8,8 @@ import pytest
 
 from harness.catalog import load_catalog
 from harness.common.errors import UsageError
-from harness.common.progress import Silent
-from harness.records.ladder import Ladder, parse, read, values_of
+from harness.common.progress import NoProgress
+from harness.records.ladder import Ladder, parse_ladder, parse_parameters, read_ladder
 from harness.runs.planning.options import able
 
 WORDS: dict[str, Any] = {
@@ -25,7 +25,7 @@ WORDS: dict[str, Any] = {
 
 
 def made(**changes: Any) -> Ladder:
-    return parse({**WORDS, **changes}, "mine.yaml", {})
+    return parse_ladder({**WORDS, **changes}, "mine.yaml", {})
 
 
 def rungs(*words: dict[str, Any]) -> Ladder:
@@ -76,7 +76,7 @@ def test_a_stage_with_an_environment_is_refused_and_a_cascade_may_have_one() -> 
 
 def test_parameters_stand_for_their_values_and_can_be_changed() -> None:
     """A path becomes its base name in what a record says."""
-    ladder = parse(WORDS, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})
+    ladder = parse_ladder(WORDS, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})
     assert ladder.rung("pruned").recipes[1] == {"prune": {"heads": 4}}
     assert ladder.facts()["parameters"] == {"student": "tiny", "heads": 4}
     assert "/home" not in str(ladder.facts())
@@ -117,18 +117,18 @@ def test_what_is_no_ladder_is_refused_by_name(changes: dict[str, Any], message: 
 def test_a_parameter_that_the_ladder_does_not_have_is_refused() -> None:
     """A misspelt --set must not be lost."""
     with pytest.raises(UsageError, match="Did you mean student"):
-        parse(WORDS, "mine.yaml", {"studend": "minilm"})
+        parse_ladder(WORDS, "mine.yaml", {"studend": "minilm"})
 
 
 def test_values_are_read_as_in_yaml() -> None:
     """Numbers are numbers; a word without = is refused."""
-    assert values_of(("epochs=3", "student=minilm", "share=0.5")) == {
+    assert parse_parameters(("epochs=3", "student=minilm", "share=0.5")) == {
         "epochs": 3,
         "student": "minilm",
         "share": 0.5,
     }
     with pytest.raises(UsageError, match="NAME=VALUE"):
-        values_of(("epochs",))
+        parse_parameters(("epochs",))
 
 
 @pytest.mark.parametrize("text", ["rungs: [", "- a list", "\t", "name: x\nrungs: 3"])
@@ -137,20 +137,20 @@ def test_a_file_that_holds_no_ladder_is_refused(tmp_path: Path, text: str) -> No
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(UsageError, match=r"mine\.yaml"):
-        read(path, {})
+        read_ladder(path, {})
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """With its reason."""
     with pytest.raises(UsageError, match="cannot be read"):
-        read(tmp_path / "none.yaml", {})
+        read_ladder(tmp_path / "none.yaml", {})
 
 
 @pytest.mark.parametrize("name", list(load_catalog().ladders))
 def test_every_ladder_that_ships_is_well_formed(name: str) -> None:
     """Its recipes, engines and options are known, and its first rung is the baseline."""
     catalog = load_catalog()
-    ladder = parse(catalog.ladders[name], name, {})
+    ladder = parse_ladder(catalog.ladders[name], name, {})
     assert ladder.name == name
     assert ladder.rungs[0].over == ""
     for rung in ladder.rungs:
@@ -175,7 +175,7 @@ def test_what_no_recipe_or_engine_knows_is_refused_by_name(words: dict[str, Any]
         load_catalog().rung(whole)
 
 
-class Heard(Silent):
+class Heard(NoProgress):
     """A narrator that keeps its warnings."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from worlds import Heard, World, boolq_folder
 
 from harness.common.errors import StoreError, UsageError
 from harness.records.record import SCHEMA_VERSION, Record
-from harness.records.store import RunFolder, Store, Unreadable, read_record, read_samples
+from harness.records.store import RunFolder, Store, UnreadableFile, read_record, read_samples
 from harness.runs.execution.run import Run, execute, start
 from harness.runs.planning.options import RunOptions
 
@@ -140,7 +140,7 @@ def test_runs_are_found_by_name_and_by_age(world: World, sealed: tuple[RunFolder
 
 def test_a_file_that_is_gone_is_unreadable_not_a_crash(tmp_path: Path) -> None:
     """Somebody may delete while a report reads."""
-    assert isinstance(read_record(tmp_path / "none.json"), Unreadable)
+    assert isinstance(read_record(tmp_path / "none.json"), UnreadableFile)
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_was_written(

@@ -10,11 +10,11 @@ from worlds import Heard, World, boolq_folder
 from harness.catalog import default_variants
 from harness.cli.app import call
 from harness.common.errors import DeviceError, UsageError
-from harness.measurement.energy.check import Check
+from harness.measurement.energy.check import MeterCheck
 from harness.measurement.energy.fake import FakeMeter
-from harness.measurement.energy.meter import Choice
+from harness.measurement.energy.meter import MeterChoice
 from harness.measurement.machine.devices import check_device
-from harness.records.record import GpuMoment, Moment, Record
+from harness.records.record import GpuSnapshot, MachineSnapshot, Record
 from harness.records.store import Store
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
@@ -39,11 +39,13 @@ def world(tmp_path: Path) -> World:
     found.machine = replace(
         found.machine,
         check_device=lambda device: check_device(device, lambda: 4, lambda: "3,1"),
-        choose_meter=lambda device, _wanted=None: Choice(meters[device], ()),
-        try_meter=lambda meter: Check(meter.name, None, least_window_ms=1 if meter is meters["cpu"] else 20),
+        choose_meter=lambda device, _wanted=None: MeterChoice(meters[device], ()),
+        try_meter=lambda meter: MeterCheck(
+            meter.name, None, least_window_ms=1 if meter is meters["cpu"] else 20
+        ),
         board=BOARDS.get,
-        moment=lambda _cpus: Moment(
-            gpus=tuple(GpuMoment(name="A board", index=at, foreign=int(at == 2)) for at in range(4))
+        moment=lambda _cpus: MachineSnapshot(
+            gpus=tuple(GpuSnapshot(name="A board", index=at, foreign=int(at == 2)) for at in range(4))
         ),
     )
     return found
@@ -112,7 +114,7 @@ def test_each_kind_of_device_has_its_own_default_variants(tmp_path: Path) -> Non
 def test_a_stranger_on_another_board_casts_no_doubt(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Board 2 is in the record, and in nobody's joules; on board 1 it would be."""
     assert not _foreign(world, capsys)
-    busy = Moment(gpus=(GpuMoment(name="A board", index=1, foreign=1),))
+    busy = MachineSnapshot(gpus=(GpuSnapshot(name="A board", index=1, foreign=1),))
     world.machine = replace(world.machine, moment=lambda _cpus: busy, suffix=lambda: "0002")
     assert _foreign(world, capsys)
 

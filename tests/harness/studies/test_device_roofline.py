@@ -11,7 +11,7 @@ from baselines.hardware.device_peaks import device_here, measure_device
 from harness.cli.measure.device_roofline import _print
 from harness.records.estimate import Unavailable
 from harness.records.record import PlacementFacts, Record
-from harness.studies.device_roofline import DeviceStanding, device_standing, highest
+from harness.studies.device_roofline import DeviceRooflinePosition, device_roofline_position, highest
 from harness.testing.clock import FakeClock
 
 PEAKS = {
@@ -43,8 +43,8 @@ def test_the_two_limits_of_a_request_by_hand() -> None:
 
     A million weights of two bytes at 100 GB/s are 0.02 ms, so arithmetic is the larger limit: 10.03 %.
     """
-    found = device_standing(measured(), PEAKS)
-    assert isinstance(found, DeviceStanding)
+    found = device_roofline_position(measured(), PEAKS)
+    assert isinstance(found, DeviceRooflinePosition)
     assert (found.precision, found.operations) == ("fp16", 100_300_000)
     assert found.per_second == pytest.approx(20.06e9)
     assert found.of_products == pytest.approx(0.1003)
@@ -56,8 +56,8 @@ def test_the_two_limits_of_a_request_by_hand() -> None:
 
 def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
     """No limit of memory, then."""
-    found = device_standing(measured(scenario="offline"), PEAKS)
-    assert isinstance(found, DeviceStanding)
+    found = device_roofline_position(measured(scenario="offline"), PEAKS)
+    assert isinstance(found, DeviceRooflinePosition)
     assert found.memory_seconds is None
     assert found.of_copies is None
 
@@ -72,7 +72,7 @@ def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
 )
 def test_what_the_peaks_do_not_cover_has_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
-    found = device_standing(record, PEAKS)
+    found = device_roofline_position(record, PEAKS)
     assert isinstance(found, Unavailable)
     assert reason in found.reason
 
@@ -84,7 +84,7 @@ def test_the_highest_product_of_a_precision_counts() -> None:
 
 def test_peaks_and_systems_are_printed_with_their_units(capsys: pytest.CaptureFixture[str]) -> None:
     """Rates in 10^12 a second, times in ms, and the reason where there is no share."""
-    rows = [(one, device_standing(one, PEAKS)) for one in (measured(), measured("bfloat16"))]
+    rows = [(one, device_roofline_position(one, PEAKS)) for one in (measured(), measured("bfloat16"))]
     _print(PEAKS, rows)
     out = capsys.readouterr().out
     assert out.startswith("cuda:0: A board\n")

@@ -11,7 +11,7 @@ from harness.analysis.statistics.ratios import judge, paired_ratio
 from harness.cli.measure.null_traces import report
 from harness.common.errors import DataError
 from harness.studies.null_test import (
-    Row,
+    NullTestRow,
     blocks_of,
     launch_blocks_of,
     logs_of,
@@ -99,7 +99,12 @@ def test_a_lasting_difference_is_an_alarm() -> None:
 
 def test_rounds_needed_are_enough_from_there_on() -> None:
     """A lucky count followed by a worse one does not count."""
-    found = [Row(7, 1, 0, 0.96), Row(11, 1, 0, 0.9), Row(15, 1, 0, 0.97), Row(20, 1, 0, 1.0)]
+    found = [
+        NullTestRow(7, 1, 0, 0.96),
+        NullTestRow(11, 1, 0, 0.9),
+        NullTestRow(15, 1, 0, 0.97),
+        NullTestRow(20, 1, 0, 1.0),
+    ]
     assert rounds_needed(found) == 15
     assert rounds_needed(found[:2]) is None
 

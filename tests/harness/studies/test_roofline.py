@@ -14,8 +14,8 @@ from baselines.models.flops import work_facts, work_of
 from harness.analysis.compute_limit import operations_per_request
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
-from harness.records.record import PlacementFacts, Record, Spent
-from harness.studies.roofline import Standing, same_host, shapes_of, standing
+from harness.records.record import AdaptiveCost, PlacementFacts, Record
+from harness.studies.roofline import RooflinePosition, roofline_position, same_host, shapes_of
 
 BERT_BASE = {
     "model_type": "bert", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
@@ -80,8 +80,8 @@ def test_a_share_is_operations_over_time_and_peak() -> None:
     """50 x 2,000,000 + 3,000 x 100 = 100.3 million a request, in 5 ms: 20.06 G/s, 5.0 % of 400 G/s."""
     record = measured({"weights": "int8, per channel"})
     assert operations_per_request(record) == 100_300_000
-    found = standing(record, CORES)
-    assert isinstance(found, Standing)
+    found = roofline_position(record, CORES)
+    assert isinstance(found, RooflinePosition)
     assert (found.precision, found.per_second) == ("int8", pytest.approx(20.06e9))
     assert (found.of_int8, found.of_own) == (pytest.approx(0.05015), pytest.approx(0.05015))
     assert found.least_seconds == pytest.approx(100_300_000 / 400e9)
@@ -89,22 +89,22 @@ def test_a_share_is_operations_over_time_and_peak() -> None:
 
 def test_layers_that_were_skipped_are_no_work() -> None:
     """4 of 6 layers on average: two thirds of the operations."""
-    record = measured({"layers": 6}).model_copy(update={"spent": {"layers": Spent(mean=4.0)}})
+    record = measured({"layers": 6}).model_copy(update={"spent": {"layers": AdaptiveCost(mean=4.0)}})
     assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
 
 
 def test_a_system_that_counts_its_operations_is_believed() -> None:
     """Where tokens are dropped between layers, lengths and shape alone do not tell."""
     record = measured({}).model_copy(
-        update={"spent": {"operations": Spent(mean=5e7), "tokens": Spent(mean=9)}}
+        update={"spent": {"operations": AdaptiveCost(mean=5e7), "tokens": AdaptiveCost(mean=9)}}
     )
     assert operations_per_request(record) == 5e7
 
 
 def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
     """20.06 of 100 G/s."""
-    found = standing(measured({"dtype": "float32"}), CORES)
-    assert isinstance(found, Standing)
+    found = roofline_position(measured({"dtype": "float32"}), CORES)
+    assert isinstance(found, RooflinePosition)
     assert (found.precision, found.of_own) == ("fp32", pytest.approx(0.2006))
 
 
@@ -118,7 +118,7 @@ def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
 )
 def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
-    found = standing(record, CORES)
+    found = roofline_position(record, CORES)
     assert isinstance(found, Unavailable)
     assert reason in found.reason
 

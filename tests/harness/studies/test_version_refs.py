@@ -8,7 +8,7 @@ import pytest
 from harness.common.errors import MeasurementError, UsageError
 from harness.measurement.machine.git_revision import revision_of
 from harness.records.record import Revision
-from harness.studies.version_refs import Code, code_of, find_ref, run_installer, same_dependencies
+from harness.studies.version_refs import SideCode, code_of, find_ref, run_installer, same_dependencies
 
 PROJECT = '[project]\nname = "fastformers-bench"\ndependencies = [{}]\n'
 
@@ -94,7 +94,7 @@ def test_code_in_a_src_folder_is_found_there(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "pyproject.toml").write_text(PROJECT.format(""))
     code = code_of(find_ref(str(tmp_path), tmp_path), tmp_path / "cache", silent, "same")
-    assert code == Code(source=str(tmp_path / "src"))
+    assert code == SideCode(source=str(tmp_path / "src"))
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ from pathlib import Path
 import pytest
 
 from harness.common.errors import StoreError
-from harness.systems.artifact_cache import FolderCache, size_of
+from harness.systems.artifact_cache import ArtifactCache, folder_bytes
 
 
 def test_what_was_written_is_found_with_its_manifest(tmp_path: Path) -> None:
     """And is absent before."""
-    cache = FolderCache(tmp_path)
+    cache = ArtifactCache(tmp_path)
     assert cache.find("k") is None
     with cache.writing("k") as folder:
         (folder / "manifest.json").write_text('{"recipe": "r"}')
@@ -18,13 +18,13 @@ def test_what_was_written_is_found_with_its_manifest(tmp_path: Path) -> None:
     assert found is not None
     assert found.manifest == {"recipe": "r"}
     seal = (found.folder / "files.json").stat().st_size
-    assert size_of(found.folder) == len('{"recipe": "r"}') + 5 + seal
+    assert folder_bytes(found.folder) == len('{"recipe": "r"}') + 5 + seal
     assert [artifact.key for artifact in cache.artifacts()] == ["k"]
 
 
 def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(tmp_path: Path) -> None:
     """Neither under the key nor as a scratch folder."""
-    cache = FolderCache(tmp_path)
+    cache = ArtifactCache(tmp_path)
 
     def interrupted() -> None:
         with cache.writing("k") as folder:
@@ -39,7 +39,7 @@ def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(tmp_path:
 
 def test_the_first_of_two_writers_wins_and_both_go_on(tmp_path: Path) -> None:
     """They made the same thing: that is what a key means."""
-    cache = FolderCache(tmp_path)
+    cache = ArtifactCache(tmp_path)
     with cache.writing("k") as slow:
         (slow / "manifest.json").write_text('{"who": "slow"}')
         with cache.writing("k") as fast:
@@ -51,7 +51,7 @@ def test_the_first_of_two_writers_wins_and_both_go_on(tmp_path: Path) -> None:
 
 def test_a_spoilt_artifact_counts_as_absent_and_is_made_again(tmp_path: Path) -> None:
     """A manifest that is no JSON is what an old crash may have left."""
-    cache = FolderCache(tmp_path)
+    cache = ArtifactCache(tmp_path)
     (tmp_path / "artifacts" / "k").mkdir(parents=True)
     (tmp_path / "artifacts" / "k" / "manifest.json").write_text("{")
     assert cache.find("k") is None
@@ -63,6 +63,6 @@ def test_a_spoilt_artifact_counts_as_absent_and_is_made_again(tmp_path: Path) ->
 def test_a_cache_that_cannot_be_written_says_where_and_what_to_set(tmp_path: Path) -> None:
     """A file in place of the folder stands for a full or read-only disk, for any user."""
     (tmp_path / "file").write_text("")
-    cache = FolderCache(tmp_path / "file")
+    cache = ArtifactCache(tmp_path / "file")
     with pytest.raises(StoreError, match="BENCH_CACHE"), cache.writing("k"):
         pass

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.systems import encoding_cache
-from harness.systems.artifact_cache import FolderCache
+from harness.systems.artifact_cache import ArtifactCache
 from harness.systems.interface import EncodedSequence, Request
 from harness.workload.data import Split
 from harness.workload.tasks import get_task
@@ -58,7 +58,7 @@ def test_a_split_is_found_only_when_all_of_it_is_there(tmp_path: Path) -> None:
     ids = np.arange(3, dtype=np.int32)
     requests = {at: Request(name, (EncodedSequence(ids, ids),)) for at, name in enumerate("pq")}
     short, long = (
-        encoding_cache.Shelf.of(SimpleNamespace(encoding=way), FolderCache(tmp_path), split)
+        encoding_cache.EncodingCache.of(SimpleNamespace(encoding=way), ArtifactCache(tmp_path), split)
         for way in ("128", "256")
     )
     assert short is not None
@@ -73,4 +73,4 @@ def test_a_split_is_found_only_when_all_of_it_is_there(tmp_path: Path) -> None:
 def test_a_system_that_does_not_say_how_it_encodes_has_no_place(tmp_path: Path) -> None:
     """A program from outside, the null system."""
     split = Split("val", get_task("rte"), "local", (Example("p", (TextInput("a"),)),), "sha", None, None)
-    assert encoding_cache.Shelf.of(SimpleNamespace(), FolderCache(tmp_path), split) is None
+    assert encoding_cache.EncodingCache.of(SimpleNamespace(), ArtifactCache(tmp_path), split) is None

@@ -15,13 +15,21 @@ from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.training.datasets import split_for_selection
 from harness.common.errors import UsageError
-from harness.records.ladder import parse
-from harness.systems.interface import Predictions, Request, Settings, Sources, offsets_of
+from harness.records.ladder import parse_ladder
+from harness.systems.interface import Predictions, PreparationSources, Request, Settings, offsets_of
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.adaptive.cascade import CascadeSystem, CascadeVariant
-from optimized.adaptive.confidence import Point, Stage, choose, curve, front, stages_of, within
+from optimized.adaptive.confidence import (
+    StageOutcome,
+    ThresholdChoice,
+    choose,
+    curve,
+    front,
+    stages_of,
+    within,
+)
 from optimized.adaptive.criteria import NEVER, sureness
 from optimized.ladders.rung import variant_of
 
@@ -132,12 +140,15 @@ GOLD = tuple("true" if number % 2 else "false" for number in range(8))
 QUESTIONS = [Example(str(number), tiny.examples(1)[0].inputs, (gold,)) for number, gold in enumerate(GOLD)]
 
 
-def stages() -> list[Stage]:
+def stages() -> list[StageOutcome]:
     """Return a small stage that is right where it is sure (the first half), and a large one that is right."""
     wrong = tuple("false" if gold == "true" else "true" for gold in GOLD)
     sure = np.array([0.99, 0.98, 0.97, 0.96, 0.6, 0.59, 0.58, 0.57])
     losses = np.array([0.0, 0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2])
-    return [Stage((*GOLD[:4], *wrong[4:]), sure, losses, 1.0), Stage(GOLD, np.ones(8), np.zeros(8), 10.0)]
+    return [
+        StageOutcome((*GOLD[:4], *wrong[4:]), sure, losses, 1.0),
+        StageOutcome(GOLD, np.ones(8), np.zeros(8), 10.0),
+    ]
 
 
 def test_the_cheapest_thresholds_within_the_loss_are_chosen() -> None:
@@ -174,7 +185,7 @@ def test_a_point_that_only_the_labels_like_is_not_chosen() -> None:
     One of eight answers: 2.5 points, and seven zeros with one 20 have a standard error of 2.5.
     """
     small, large = stages()
-    lucky = [Stage(GOLD, small.sureness, small.losses, 1.0), large]
+    lucky = [StageOutcome(GOLD, small.sureness, small.losses, 1.0), large]
     points = curve(BOOLQ, QUESTIONS, lucky)
     assert all(point.quality == 1.0 for point in points)
     assert choose(points, full=1.0, loss=0.0).shares == (0.5, 0.5)
@@ -197,12 +208,13 @@ def test_the_front_has_no_point_that_a_cheaper_one_matches(seed: int) -> None:
     """In quality and in expected loss; and all that is left out is matched by one that is kept."""
     rng = np.random.default_rng(seed)
     points = [
-        Point((), *rng.integers(0, 4, 2).astype(float), (), float(rng.integers(0, 4)), 0.0) for _ in range(12)
+        ThresholdChoice((), *rng.integers(0, 4, 2).astype(float), (), float(rng.integers(0, 4)), 0.0)
+        for _ in range(12)
     ]
     kept = front(points)
     assert [point.seconds for point in kept] == sorted(point.seconds for point in kept)
 
-    def matches(one: Point, other: Point) -> bool:
+    def matches(one: ThresholdChoice, other: ThresholdChoice) -> bool:
         return one.seconds <= other.seconds and one.quality >= other.quality and one.loss <= other.loss
 
     assert not any(matches(one, other) for one in kept for other in kept if one is not other)
@@ -215,7 +227,7 @@ def test_three_stages_pass_on_in_order() -> None:
     assert stages_of(sure, (0.5, 0.5)).tolist() == [0, 1, 2]
 
 
-def trained(folder: Path) -> Sources:
+def trained(folder: Path) -> PreparationSources:
     """Return sources whose training split has 60 examples."""
     return replace(tiny.sources(folder), training=lambda: tiny.examples(60), training_sha256="c" * 64)
 
@@ -289,7 +301,7 @@ def test_what_is_no_cascade_is_refused(changes: dict[str, Any], message: str) ->
 
 def rungs(*words: dict[str, Any]) -> Any:
     """Return a ladder of these rungs."""
-    return parse({"name": "mine", "rungs": list(words)}, "mine.yaml", {})
+    return parse_ladder({"name": "mine", "rungs": list(words)}, "mine.yaml", {})
 
 
 PLAIN = {"name": "plain", "engine": "pytorch-dynamic"}

@@ -12,7 +12,7 @@ from harness.systems.interface import Predictions
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
-from optimized.adaptive.expected_loss import Judge, judge_of
+from optimized.adaptive.expected_loss import CalibratedModel, judge_of
 
 
 def said(rows: list[list[float]], offsets: list[int] | None = None) -> Predictions:
@@ -30,27 +30,27 @@ def test_another_answer_loses_the_difference_of_two_probabilities() -> None:
     """Ln 3 apart: 0.75 and 0.25, so half an answer. Like answers lose nothing, however unsure they are."""
     full = said([[0.0, np.log(3)], [0.0, np.log(3)], [5.0, 0.0]])
     other = said([[0.1, 0.0], [0.0, 0.1], [0.1, 0.0]])
-    assert Judge("sequence", full, 1.0).loss(other) == pytest.approx([0.5, 0.0, 0.0])
+    assert CalibratedModel("sequence", full, 1.0).loss(other) == pytest.approx([0.5, 0.0, 0.0])
 
 
 def test_a_temperature_above_one_makes_the_full_model_less_sure() -> None:
     """At 2 the distance is ln 3 / 2: odds of sqrt 3, shares of 0.634 and 0.366."""
     full = said([[0.0, np.log(3)]])
-    assert Judge("sequence", full, 2.0).loss(said([[1.0, 0.0]])) == pytest.approx([0.268], abs=1e-3)
+    assert CalibratedModel("sequence", full, 2.0).loss(said([[1.0, 0.0]])) == pytest.approx([0.268], abs=1e-3)
 
 
 def test_candidates_are_compared_within_their_choice() -> None:
     """Shares of 1/2, 1/4, 1/4 and then 2/3, 1/3."""
     full = said([[np.log(2)], [0.0], [0.0], [0.0], [np.log(2)]], [0, 3, 5])
     other = said([[0.0], [0.0], [1.0], [1.0], [0.0]], [0, 3, 5])
-    assert Judge("choice", full, 1.0).loss(other) == pytest.approx([1 / 4, 1 / 3])
+    assert CalibratedModel("choice", full, 1.0).loss(other) == pytest.approx([1 / 4, 1 / 3])
 
 
 def test_of_several_labelled_sequences_the_mean_counts_and_of_none_nothing() -> None:
     """One of two differs, by 0.5."""
     full = said([[0.0, np.log(3)], [0.0, 1.0]], [0, 2, 2])
     other = said([[1.0, 0.0], [0.0, 1.0]], [0, 2, 2])
-    assert Judge("sequence", full, 1.0).loss(other) == pytest.approx([0.25, 0.0])
+    assert CalibratedModel("sequence", full, 1.0).loss(other) == pytest.approx([0.25, 0.0])
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 4.0])
@@ -120,7 +120,7 @@ def test_a_loss_is_none_where_answers_are_alike_and_never_more_than_one(
     """Wild logits."""
     rng = np.random.default_rng(seed)
     full, other = (said(rng.normal(0, 30, (7, 2)).tolist()) for _ in range(2))
-    losses = Judge("sequence", full, temperature).loss(other)
+    losses = CalibratedModel("sequence", full, temperature).loss(other)
     alike = full.logits.argmax(axis=1) == other.logits.argmax(axis=1)
     assert (losses[alike] == 0).all()
     assert ((losses >= 0) & (losses <= 1)).all()
@@ -140,7 +140,7 @@ def test_it_has_a_fraction_of_the_noise_of_labels() -> None:
         full = said([[0.0, each] for each in margins])
         right = ((margins > 0) == true).mean() - ((early > 0) == true).mean()
         by_labels.append(100 * right)
-        judge = Judge("sequence", full, 1.0)
+        judge = CalibratedModel("sequence", full, 1.0)
         by_judge.append(100 * judge.loss(said([[0.0, each] for each in early])).mean())
     assert np.mean(by_judge) == pytest.approx(np.mean(by_labels), abs=0.4)
     assert np.std(by_judge) < np.std(by_labels) / 2

@@ -10,7 +10,7 @@ from shaped import shaped_checkpoint
 
 from baselines.engines.onnx.runtime import OnnxVariant
 from harness.common.errors import DeviceError
-from harness.systems.interface import Placement, Settings, Sources
+from harness.systems.interface import Placement, PreparationSources, Settings
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -57,7 +57,7 @@ def test_nothing_is_fused_where_nothing_can_be_timed(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """Without trial examples the raw graph stays, and the manifest says why."""
-    sources = Sources(tiny.checkpoint_of(boolq_folder))
+    sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
         FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
     )

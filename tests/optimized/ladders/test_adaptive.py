@@ -8,7 +8,7 @@ import numpy as np
 import tiny
 
 from harness.catalog import load_catalog
-from harness.records.ladder import Ladder, parse
+from harness.records.ladder import Ladder, parse_ladder
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.ladders.rung import variant_of
 
@@ -18,7 +18,7 @@ TINY = {"epochs": 1, "exit_steps": 2, "token_steps": 1}
 
 def the_ladder() -> Ladder:
     """Return the ladder of the catalog, with next to no training."""
-    return parse(load_catalog().ladders["adaptive"], "adaptive", TINY)
+    return parse_ladder(load_catalog().ladders["adaptive"], "adaptive", TINY)
 
 
 def test_every_adaptive_rung_is_compared_with_the_full_model_and_has_a_rival() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.catalog import load_catalog
-from harness.records.ladder import parse
+from harness.records.ladder import parse_ladder
 from harness.studies.untrained_shapes import STUDIES
 from optimized.ladders.gpu import GPU, PAPER_GPU
 
@@ -13,7 +13,7 @@ def test_every_rung_of_the_gpu_ladders_is_a_variant(words: dict[str, object]) ->
     """Recipes and engines are known, and both ladders stand in the catalog under their names."""
     catalog = load_catalog()
     name = str(words["name"])
-    ladder = parse(catalog.ladders[name], name, {})
+    ladder = parse_ladder(catalog.ladders[name], name, {})
     made = [catalog.rung(rung.words()) for rung in ladder.rungs]
     assert [variant.name for variant in made] == [rung.name for rung in ladder.rungs]
     assert ladder.rungs[0].engine == "pytorch-fixed"
@@ -21,7 +21,7 @@ def test_every_rung_of_the_gpu_ladders_is_a_variant(words: dict[str, object]) ->
 
 def test_packed_and_graphs_are_steps_from_the_same_model() -> None:
     """The same recipes as the rung they are compared with, on another engine."""
-    ladder = parse(GPU, "gpu", {})
+    ladder = parse_ladder(GPU, "gpu", {})
     for model in ("fp16", "distilled", "pruned"):
         for engine in ("packed", "graphs"):
             rung = ladder.rung(f"{model}-{engine}")

@@ -1,7 +1,7 @@
 import os
 
 from harness.systems.interface import Placement
-from optimized.parallel.overhead import Row, measured, rendered, requests_of
+from optimized.parallel.overhead import OverheadRow, measured, rendered, requests_of
 
 CPUS = tuple(sorted(os.sched_getaffinity(0)))
 
@@ -25,7 +25,10 @@ def test_every_way_to_ask_is_measured() -> None:
 
 def test_the_table_names_what_was_asked() -> None:
     """And leaves out what there is not."""
-    rows = [Row("ping-pong of two processes", 12.04, 10, 40, None), Row("offline", 18.2, 14.3, 116.2, 18.6)]
+    rows = [
+        OverheadRow("ping-pong of two processes", 12.04, 10, 40, None),
+        OverheadRow("offline", 18.2, 14.3, 116.2, 18.6),
+    ]
     assert rendered(rows, "2 instances") == (
         "2 instances\n\n"
         "microseconds a request        median   least    most     CPU\n"

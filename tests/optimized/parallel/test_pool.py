@@ -18,11 +18,11 @@ import sleepy
 import tiny
 
 from harness.common.errors import BenchError, CheckpointError, MeasurementError, UsageError
-from harness.measurement.timing.server_loop import offered
+from harness.measurement.timing.server_loop import serve_arrivals
 from harness.runs.worker.process import THREAD_VARIABLES
 from harness.systems.interface import Artifact, EncodedSequence, Placement, Predictions, Request, Settings
-from harness.workload.tasks import get_task, task_of
-from harness.workload.tasks.custom import Definition, custom_task
+from harness.workload.tasks import get_task, resolve_task
+from harness.workload.tasks.custom import CustomTaskDefinition, custom_task
 from harness.workload.tasks.example import Example, TextInput
 from optimized.ladders.rung import variant_of
 from optimized.parallel import instance_process
@@ -312,8 +312,8 @@ def test_cpus_are_shared_out_in_neighbouring_parts() -> None:
 
 def test_a_custom_task_crosses_by_its_labels() -> None:
     """All that a system sees of a task is the same there."""
-    task = custom_task(Definition(("no", "yes", "?"), "f1", pair=True, positional=True))
-    there = task_of(json.loads(json.dumps(task_words(task))))
+    task = custom_task(CustomTaskDefinition(("no", "yes", "?"), "f1", pair=True, positional=True))
+    there = resolve_task(json.loads(json.dumps(task_words(task))))
     assert [(one.name, one.labels, one.head, one.positional) for one in (task, there)] == [
         ("custom", ("no", "yes", "?"), "sequence", True)
     ] * 2
@@ -428,7 +428,7 @@ def test_requests_that_arrive_at_a_rate_are_answered_side_by_side(open_pool: Ope
     """Four at once, 30 ms each, on two instances: the first two end together, not one after the other."""
     pool = open_pool({"ms_per_token": 30})
     calls = [[request(str(number), 1)] for number in range(4)]
-    timed = offered(pool, calls, [0] * 4, 0, clock=time.perf_counter_ns)
+    timed = serve_arrivals(pool, calls, [0] * 4, 0, clock=time.perf_counter_ns)
     (once,) = timed.passes
     for number, answer in enumerate(once.answers):
         assert_same(answer, alone([request(str(number), 1)]))

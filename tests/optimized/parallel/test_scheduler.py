@@ -6,20 +6,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from optimized.parallel.scheduler import MOST_WEIGHT, Board, Job, chunks_of
-from optimized.parallel.shared_call import Sheet
+from optimized.parallel.scheduler import MOST_WEIGHT, CallQueue, PoolCall, chunks_of
+from optimized.parallel.shared_call import SharedCall
 
 WEIGHTS = st.lists(st.integers(min_value=0, max_value=2000), max_size=60)
-Sheets = Callable[[int], list[Sheet]]
+Sheets = Callable[[int], list[SharedCall]]
 
 
 @pytest.fixture
 def sheets() -> Iterator[Sheets]:
     """Make sheets, and close them in the end."""
-    made: list[Sheet] = []
+    made: list[SharedCall] = []
 
-    def make(count: int) -> list[Sheet]:
-        made.extend(new := [Sheet.new() for _ in range(count)])
+    def make(count: int) -> list[SharedCall]:
+        made.extend(new := [SharedCall.new() for _ in range(count)])
         return new
 
     yield make
@@ -27,13 +27,13 @@ def sheets() -> Iterator[Sheets]:
         sheet.close()
 
 
-def job_of(count: int) -> Job:
+def job_of(count: int) -> PoolCall:
     """Return a job of so many chunks, with room for what is answered here."""
     chunks = [[index] for index in range(count)]
-    return Job(0, range(count), chunks, [b"ask"] * count, [16] * count, lambda job: job.answers)
+    return PoolCall(0, range(count), chunks, [b"ask"] * count, [16] * count, lambda job: job.answers)
 
 
-def take(sheet: Sheet, place: int) -> int | None:
+def take(sheet: SharedCall, place: int) -> int | None:
     """Take and answer a chunk."""
     chunk = sheet.take(place)
     if chunk is not None:
@@ -41,12 +41,12 @@ def take(sheet: Sheet, place: int) -> int | None:
     return chunk
 
 
-def end(job: Job) -> None:
+def end(job: PoolCall) -> None:
     """Do what the foreman does when an instance leaves."""
     job.over = job.over or job.collect()
 
 
-def answer_all(board: Board, place: int) -> None:
+def answer_all(board: CallQueue, place: int) -> None:
     """Let an instance take all that is left, and leave."""
     job = board.seats[place].job
     assert job
@@ -86,7 +86,7 @@ def test_nothing_to_ask_is_one_empty_chunk() -> None:
 
 def test_idle_instances_take_turns_until_warm_and_then_the_last_one_goes_on(sheets: Sheets) -> None:
     """A warm cache answers sooner, and the other cores may sleep."""
-    board, taken = Board(sheets(3)), []
+    board, taken = CallQueue(sheets(3)), []
     for _ in range(16):
         board.add(job_of(1))
         given = board.hand_out([0, 1, 2])
@@ -99,7 +99,7 @@ def test_idle_instances_take_turns_until_warm_and_then_the_last_one_goes_on(shee
 
 def test_no_more_instances_are_rung_than_there_are_chunks(sheets: Sheets) -> None:
     """One chunk wakes one instance, and the next job goes to another, on a sheet of its own."""
-    board = Board(sheets(3))
+    board = CallQueue(sheets(3))
     board.add(job_of(1))
     board.add(job_of(2))
     seated = [board.hand_out(range(3)) for _ in range(4)]
@@ -111,7 +111,7 @@ def test_no_more_instances_are_rung_than_there_are_chunks(sheets: Sheets) -> Non
 
 def test_an_instance_that_is_free_helps_with_the_oldest_job_that_has_something_left(sheets: Sheets) -> None:
     """Before a job that came later is begun."""
-    board = Board(sheets(2))
+    board = CallQueue(sheets(2))
     short, long, late = job_of(1), job_of(5), job_of(1)
     for job in (short, long, late):
         board.add(job)
@@ -125,7 +125,7 @@ def test_an_instance_that_is_free_helps_with_the_oldest_job_that_has_something_l
 
 def test_what_a_dead_instance_had_is_taken_next(sheets: Sheets) -> None:
     """By whoever comes first; what it had answered stays answered."""
-    board, job = Board(sheets(2)), job_of(4)
+    board, job = CallQueue(sheets(2)), job_of(4)
     board.add(job)
     given = board.hand_out([0])
     assert given
@@ -145,7 +145,7 @@ def test_every_chunk_is_answered_once_whatever_ends_first_and_whoever_dies(
     sheets: Sheets, jobs: list[int], instances: int, data: Any
 ) -> None:
     """Each step an instance takes, answers, leaves or dies, or the pool rings somebody; none starves."""
-    board, asked, deaths = Board(sheets(instances)), [job_of(count) for count in jobs], 0
+    board, asked, deaths = CallQueue(sheets(instances)), [job_of(count) for count in jobs], 0
     held: dict[int, int] = {}
     for job in asked:
         board.add(job)
@@ -178,7 +178,7 @@ def test_every_chunk_is_answered_once_whatever_ends_first_and_whoever_dies(
 
 def test_a_job_that_is_over_is_not_handed_out(sheets: Sheets) -> None:
     """Nobody waits for it, whether it lies out or not; its sheet is for the next one."""
-    board = Board(sheets(1))
+    board = CallQueue(sheets(1))
     begun, over, wanted = job_of(2), job_of(2), job_of(1)
     for job in (begun, over, wanted):
         board.add(job)
@@ -191,7 +191,7 @@ def test_a_job_that_is_over_is_not_handed_out(sheets: Sheets) -> None:
 
 def test_an_answer_that_is_still_on_its_way_is_waited_for(sheets: Sheets) -> None:
     """Its chunk is finished before the pipe is read, when another instance leaves first."""
-    board, job = Board(sheets(2)), job_of(1)
+    board, job = CallQueue(sheets(2)), job_of(1)
     board.add(job)
     given = board.hand_out([0])
     assert given

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from optimized.parallel.shared_call import KEPT_BYTES, LEAST_BYTES, Sheet
+from optimized.parallel.shared_call import KEPT_BYTES, LEAST_BYTES, SharedCall
 
 
 @pytest.fixture
-def sheet() -> Iterator[Sheet]:
+def sheet() -> Iterator[SharedCall]:
     """Give a sheet as a pool has it."""
-    made = Sheet.new()
+    made = SharedCall.new()
     yield made
     made.close()
 
 
-def test_chunks_are_taken_in_order_and_their_answers_stand_in_their_places(sheet: Sheet) -> None:
+def test_chunks_are_taken_in_order_and_their_answers_stand_in_their_places(sheet: SharedCall) -> None:
     """Whoever takes them; the bytes are those that were put down."""
     bodies = [b"first", b"", b"third one"]
     sheet.lay_out(1, bodies, [8, 0, 8])
@@ -34,7 +34,7 @@ def test_chunks_are_taken_in_order_and_their_answers_stand_in_their_places(sheet
     assert [sheet.answer(chunk) for chunk in range(3)] == [b"firs", b"", b"thir"]
 
 
-def test_an_answer_without_room_is_not_written(sheet: Sheet) -> None:
+def test_an_answer_without_room_is_not_written(sheet: SharedCall) -> None:
     """It goes another way, and its neighbour is as it was."""
     sheet.lay_out(0, [b"a", b"b"], [4, 4])
     assert sheet.write(1, b"next")
@@ -43,7 +43,7 @@ def test_an_answer_without_room_is_not_written(sheet: Sheet) -> None:
     assert sheet.answer(1) == b"next"
 
 
-def test_a_call_that_is_stopped_gives_nothing_more(sheet: Sheet) -> None:
+def test_a_call_that_is_stopped_gives_nothing_more(sheet: SharedCall) -> None:
     """Until the next one is put down."""
     sheet.lay_out(0, [b"a", b"b"], [4, 4])
     assert sheet.take(0) == 0
@@ -53,9 +53,9 @@ def test_a_call_that_is_stopped_gives_nothing_more(sheet: Sheet) -> None:
     assert sheet.take(1) == 0
 
 
-def test_a_sheet_grows_for_a_large_call_and_gives_the_memory_back(sheet: Sheet) -> None:
+def test_a_sheet_grows_for_a_large_call_and_gives_the_memory_back(sheet: SharedCall) -> None:
     """An instance that mapped the small one sees the large one at the next call."""
-    there = Sheet(os.dup(sheet.descriptor))
+    there = SharedCall(os.dup(sheet.descriptor))
     assert os.fstat(sheet.descriptor).st_size == LEAST_BYTES
     large = bytes(range(256)) * (KEPT_BYTES // 128)
     sheet.lay_out(0, [large, b"small"], [10, 10])
@@ -81,7 +81,7 @@ def dies_with_the_lock(descriptor: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_dies_in_the_middle_of_taking_blocks_nobody(sheet: Sheet) -> None:
+def test_a_process_that_dies_in_the_middle_of_taking_blocks_nobody(sheet: SharedCall) -> None:
     """The kernel lets go of its lock."""
     sheet.lay_out(0, [b"a"], [4])
     process = multiprocessing.get_context("fork").Process(target=dies_with_the_lock, args=(sheet.descriptor,))
@@ -91,7 +91,7 @@ def test_a_process_that_dies_in_the_middle_of_taking_blocks_nobody(sheet: Sheet)
     assert sheet.take(0) == 0
 
 
-def test_a_sheet_has_no_name_to_leave_behind(sheet: Sheet) -> None:
+def test_a_sheet_has_no_name_to_leave_behind(sheet: SharedCall) -> None:
     """Nothing lies in a file system that the last process could forget to remove."""
     assert "(deleted)" in str(Path(f"/proc/self/fd/{sheet.descriptor}").readlink())
     assert os.fstat(sheet.descriptor).st_nlink == 0

@@ -12,9 +12,9 @@ import tiny
 
 from baselines.engines.onnx.runtime import OnnxVariant
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Sources
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks.superglue.boolq import BOOLQ
-from optimized.graphs.candidates import Bench
+from optimized.graphs.candidates import CandidateTimer
 from optimized.graphs.matmul_groups import as_names, chosen, group_of, products
 from optimized.quantization.onnx_dynamic import Int8Variant
 from optimized.quantization.onnx_static import StaticInt8Variant
@@ -190,7 +190,7 @@ def test_sensitivity_finds_the_layer_with_the_outlier(planted: Path, tmp_path: P
     """It comes first by far; every group is in the list, in order, with its figures."""
     shop, sources = tiny.workshop(tmp_path), tiny.sources(planted)
     parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
-    bench = Bench("test", BOOLQ, sources.trial, tiny.SHORT, shop)
+    bench = CandidateTimer("test", BOOLQ, sources.trial, tiny.SHORT, shop)
     artifact, found = sensitivity(parent, bench)
     assert found[0].group == "layer.0.ffn"
     worst = [each.max_logit_difference for each in found]
@@ -227,7 +227,7 @@ def test_without_training_examples_auto_is_refused(
     with pytest.raises(UsageError, match="training examples") as refused:
         Int8Variant(keep_float=("auto:2",)).prepare(
             BOOLQ,
-            Sources(tiny.checkpoint_of(boolq_folder)),
+            PreparationSources(tiny.checkpoint_of(boolq_folder)),
             tiny.SHORT,
             tiny.workshop(tmp_path, lent=exported),
         )

@@ -11,7 +11,7 @@ import tiny
 
 from baselines.engines.onnx.runtime import OnnxVariant
 from harness.common.errors import CheckpointError
-from harness.systems.interface import Predictions, Request, Sources, offsets_of
+from harness.systems.interface import Predictions, PreparationSources, Request, offsets_of
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.graphs.closeness import require_closeness
@@ -62,7 +62,7 @@ def test_without_trial_examples_nothing_is_claimed(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """No time and no agreement was measured, and the manifest says so."""
-    sources = Sources(tiny.checkpoint_of(boolq_folder))
+    sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
         Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
     )

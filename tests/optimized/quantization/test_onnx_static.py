@@ -11,7 +11,7 @@ import tiny
 from shaped import shaped_checkpoint
 
 from harness.common.errors import DataError, UsageError
-from harness.systems.interface import Settings, Sources
+from harness.systems.interface import PreparationSources, Settings
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -21,7 +21,9 @@ from optimized.quantization.onnx_static import StaticInt8Variant, spread
 TRAIN_SHA, VAL_SHA = "a" * 64, "b" * 64
 
 
-def trained_on(folder: Path, training: Sequence[Example], trial: int = 6, **changes: Any) -> Sources:
+def trained_on(
+    folder: Path, training: Sequence[Example], trial: int = 6, **changes: Any
+) -> PreparationSources:
     """Return sources whose training split holds these examples."""
     sources = replace(
         tiny.sources(folder, trial),
@@ -107,7 +109,7 @@ def test_without_training_examples_it_is_refused(
     boolq_folder: Path, exported: Path, tmp_path: Path, training_sha256: str
 ) -> None:
     """Nothing is made up; the message names the variant that needs none."""
-    sources = Sources(tiny.checkpoint_of(boolq_folder), training_sha256=training_sha256)
+    sources = PreparationSources(tiny.checkpoint_of(boolq_folder), training_sha256=training_sha256)
     with pytest.raises(DataError, match="there are none") as refused:
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
     assert "onnx-int8" in str(refused.value)

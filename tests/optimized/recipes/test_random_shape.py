@@ -14,8 +14,8 @@ from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
 from harness.common.errors import UsageError
-from harness.records.ladder import parse
-from harness.systems.interface import Checkpoint, Settings, Sources, Workshop
+from harness.records.ladder import parse_ladder
+from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.data.lengths import texts
 from harness.workload.synthetic.seeded_choice import Dice
 from harness.workload.tasks import get_task
@@ -36,7 +36,7 @@ def applied(shape: Shape, folder: Path, root: Path, task: str = "boolq", **paren
     """Apply a shape to the checkpoint in a folder."""
     before = replace(tiny.checkpoint_of(folder), **parent)
     shop = tiny.workshop(root)
-    return shape.apply(get_task(task), [before], Sources(before), tiny.SHORT, shop).checkpoint
+    return shape.apply(get_task(task), [before], PreparationSources(before), tiny.SHORT, shop).checkpoint
 
 
 def sizes(folder: Path) -> dict[str, tuple[int, ...]]:
@@ -124,7 +124,7 @@ def test_a_shape_answers_in_every_engine_with_the_same_logits(tmp_path: Path, bo
     answers = []
     for number, engine in enumerate((PYTORCH, OnnxVariant(), Int8Variant())):
         shop = tiny.workshop(tmp_path / str(number))
-        artifact = engine.prepare(BOOLQ, Sources(made, tuple(tiny.examples(6))), tiny.SHORT, shop)
+        artifact = engine.prepare(BOOLQ, PreparationSources(made, tuple(tiny.examples(6))), tiny.SHORT, shop)
         system = engine.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
         answers.append(system.predict(system.encode(tiny.examples(6))).logits)
     assert answers[0].shape == (6, 2)
@@ -137,7 +137,7 @@ def test_a_named_shape_reads_as_many_tokens_as_the_sample_says(tmp_path: Path) -
     """From the shortest text to the longest."""
     made = resolve_shape("shape:4L-312-8h-600", BOOLQ, tiny.Shelf(tmp_path / "shape"))
     settings = Settings(max_length=512)
-    artifact = PYTORCH.prepare(BOOLQ, Sources(made), settings, tiny.workshop(tmp_path / "engine"))
+    artifact = PYTORCH.prepare(BOOLQ, PreparationSources(made), settings, tiny.workshop(tmp_path / "engine"))
     system = PYTORCH.load(BOOLQ, artifact, tiny.CPU, settings)
     requests = system.encode([*asked(1, 5), *asked(1, 512)])
     assert [request.tokens for request in requests] == [5, 512]
@@ -159,10 +159,10 @@ def test_the_manifest_says_what_was_made(tmp_path: Path, boolq_folder: Path) -> 
     """Every parameter, the parent, and that there is no quality to speak of; a meter is read."""
     before = tiny.checkpoint_of(boolq_folder)
     told: list[str] = []
-    shop: Workshop = replace(
+    shop: PreparationContext = replace(
         tiny.workshop(tmp_path, told=told), energy=lambda: lambda: [{"microjoules": 5, "zone": "package-0"}]
     )
-    made = SMALL.apply(BOOLQ, [before], Sources(before), tiny.SHORT, shop)
+    made = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
     manifest = made.artifact.manifest
     assert {name: manifest[name] for name in ("recipe", "layers", "head_size", "activation", "seed")} == {
         "recipe": "shape",
@@ -175,9 +175,9 @@ def test_the_manifest_says_what_was_made(tmp_path: Path, boolq_folder: Path) -> 
     assert manifest["selection"] == "unavailable, because the model is untrained"
     assert manifest["energy"] == [{"microjoules": 5, "zone": "package-0"}]
     assert told == ["writing 2L-20-3h-7-relu with random weights"]
-    again = SMALL.apply(BOOLQ, [before], Sources(before), tiny.SHORT, shop)
+    again = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
     assert (made.artifact.fresh, again.artifact.fresh) == (True, False)
-    other = replace(SMALL, seed=1).apply(BOOLQ, [before], Sources(before), tiny.SHORT, shop)
+    other = replace(SMALL, seed=1).apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
     assert other.checkpoint.fingerprint != made.checkpoint.fingerprint
 
 
@@ -221,7 +221,7 @@ def test_the_paper_s_rows_agree_with_themselves(row: Any) -> None:
 
 def test_the_paper_s_ladder_is_table_3() -> None:
     """Both pruned students are a step from multi-instance; every rung but ours has its row beside it."""
-    ladder = parse(PAPER, "paper", {})
+    ladder = parse_ladder(PAPER, "paper", {})
     beyond = ladder.rungs[-1]
     assert (beyond.name, beyond.over, beyond.reference) == ("8h-600 native", "8h-600", None)
     ladder = ladder.model_copy(update={"rungs": ladder.rungs[:-1]})

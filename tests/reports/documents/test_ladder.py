@@ -21,8 +21,8 @@ from records import (
 )
 
 import reports
-from harness.analysis.statistics.estimates import Energy
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio
 from harness.common.errors import StoreError, UsageError
@@ -30,10 +30,10 @@ from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import ArtifactFacts, PlacementFacts, Record
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import custom_task, definition_of
+from harness.workload.tasks.custom import custom_task, parse_definition
 from harness.workload.tasks.example import Example
-from reports.documents.ladder import Ladder, as_json, as_markdown, as_rows, as_text, ladder_of
-from reports.layout.table_model import Cell, Table
+from reports.documents.ladder import LadderReport, as_json, as_markdown, as_rows, as_text, ladder_of
+from reports.layout.table_model import Table, TableCell
 from reports.tables.ladder import ladder_tables
 from reports.values.preparation import BreakEven
 from reports.values.prices import Price
@@ -44,14 +44,14 @@ PAPERS = (
 )
 
 
-def the_ladder(records: Sequence[Record], **more: Any) -> Ladder:
+def the_ladder(records: Sequence[Record], **more: Any) -> LadderReport:
     ladder = ladder_of(records, **more)
     assert ladder is not None
     return ladder
 
 
 @cache
-def plain() -> Ladder:
+def plain() -> LadderReport:
     """Return `LADDER` as it is: an estimate takes milliseconds, and there are many in a ladder."""
     return the_ladder(a_ladder())
 
@@ -62,7 +62,7 @@ def replaced(records: Sequence[Record], *others: Record) -> list[Record]:
     return [by_cell.get((each.cell.variant, each.cell.scenario), each) for each in records]
 
 
-def column(ladder: Ladder, heading: str) -> list[Cell]:
+def column(ladder: LadderReport, heading: str) -> list[TableCell]:
     found = [
         [row[at] for row in table.rows]
         for table in ladder_tables(ladder)
@@ -73,13 +73,13 @@ def column(ladder: Ladder, heading: str) -> list[Cell]:
     return cells
 
 
-def table_with(ladder: Ladder, heading: str) -> Table:
+def table_with(ladder: LadderReport, heading: str) -> Table:
     return next(
         table for table in ladder_tables(ladder) if heading in [each.heading for each in table.columns]
     )
 
 
-def why(ladder: Ladder, heading: str, row: int) -> str:
+def why(ladder: LadderReport, heading: str, row: int) -> str:
     note = column(ladder, heading)[row].note
     assert note is not None
     return table_with(ladder, heading).notes[note - 1]
@@ -117,7 +117,7 @@ def test_the_time_the_energy_and_the_cost_of_a_request() -> None:
     """1 ms at 20 W: 0.02 J; 1 ms x 100 million = 27.78 hours, at 0.677 USD 18.81 USD, at 3.6 USD 100."""
     int8 = plain().rungs[3]
     assert isinstance(int8.time, Estimate)
-    assert isinstance(int8.energy, Energy)
+    assert isinstance(int8.energy, EnergyEstimate)
     assert isinstance(int8.usd, Estimate)
     assert int8.time.value == 1e6
     assert int8.energy.microjoules.value == 20_000
@@ -151,8 +151,8 @@ def test_a_rung_that_saves_nothing_never_pays() -> None:
     """30 ms a request where the first takes 20, at the same power."""
     records = replaced(a_ladder(), a_rung("int8", wall_ms=(3000.0,) * 7))
     ladder = the_ladder(records)
-    assert column(ladder, "break-even, energy")[3] == Cell("never")
-    assert column(ladder, "break-even, money")[3] == Cell("never")
+    assert column(ladder, "break-even, energy")[3] == TableCell("never")
+    assert column(ladder, "break-even, money")[3] == TableCell("never")
 
 
 def test_modelled_preparation_is_not_set_against_measured_requests() -> None:
@@ -162,7 +162,7 @@ def test_modelled_preparation_is_not_set_against_measured_requests() -> None:
     ladder = the_ladder(replaced(a_ladder(), a_rung("distilled", artifact=artifact)))
     assert "grade of the energy differs" in why(ladder, "break-even, energy", 2)
     assert why(ladder, "preparation, J", 2) == "modelled"
-    assert column(ladder, "break-even, money")[2] == Cell("200,000")
+    assert column(ladder, "break-even, money")[2] == TableCell("200,000")
 
 
 def test_each_system_says_how_it_ran() -> None:
@@ -183,8 +183,8 @@ def test_latency_is_that_of_single_stream() -> None:
         if (each.cell.variant, each.cell.scenario)[0] != "int8" or (each.cell.scenario == "offline")
     ]
     ladder = the_ladder(records)
-    assert column(ladder, "p50 ms")[0] == Cell("20.0", "[19.6, 20.4]")
-    assert column(ladder, "p90 ms")[0] == Cell("30.0", "[29.4, 30.6]")
+    assert column(ladder, "p50 ms")[0] == TableCell("20.0", "[19.6, 20.4]")
+    assert column(ladder, "p90 ms")[0] == TableCell("30.0", "[29.4, 30.6]")
     assert why(ladder, "p50 ms", 3) == "because int8 was not measured in single-stream in this run."
     assert column(ladder, "ms/request")[3].text == "1.00"
 
@@ -206,7 +206,7 @@ def test_a_rung_that_was_not_measured_keeps_its_row() -> None:
     because = "because int8 was not measured offline in this run."
     assert why(ladder, "ms/request", 3) == because
     assert why(ladder, "speed-up, step", 4) == because
-    assert column(ladder, "speed-up, cumulative")[4] == Cell("40.0x", "[40.0, 40.0]")
+    assert column(ladder, "speed-up, cumulative")[4] == TableCell("40.0x", "[40.0, 40.0]")
 
 
 def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
@@ -219,11 +219,11 @@ def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
         }
     )
     ladder = the_ladder(replaced(a_ladder(), broken))
-    assert column(ladder, "ms/request")[3] == Cell("failed", note=1)
+    assert column(ladder, "ms/request")[3] == TableCell("failed", note=1)
     assert why(ladder, "speed-up, step", 3).startswith("int8 failed: the process ran out of memory.")
     assert why(ladder, "speed-up, step", 4).startswith("because int8 failed")
-    assert column(ladder, "preparation, s")[3] == Cell("3,610")
-    assert column(ladder, "disk MiB")[3] == Cell("4.00")
+    assert column(ladder, "preparation, s")[3] == TableCell("3,610")
+    assert column(ladder, "disk MiB")[3] == TableCell("4.00")
     assert column(ladder, "break-even, money")[3].text == "failed"
     assert "cell-failed" in [doubt.code for doubt in ladder_tables(ladder)[-1].doubts]
 
@@ -237,7 +237,7 @@ def test_a_baseline_that_failed_leaves_nothing_to_compare_with() -> None:
     assert column(ladder, "speed-up, cumulative")[0].text == "failed"
     assert why(ladder, "speed-up, cumulative", 4).startswith("because fixed failed")
     assert why(ladder, "break-even, money", 4).startswith("because fixed failed")
-    assert column(ladder, "speed-up, step")[4] == Cell("2.00x", "[2.00, 2.00]")
+    assert column(ladder, "speed-up, step")[4] == TableCell("2.00x", "[2.00, 2.00]")
 
 
 def test_a_partial_rung_says_so_in_its_name() -> None:
@@ -264,7 +264,7 @@ def test_without_a_meter_energy_is_absent_with_one_reason() -> None:
         "because package-0: permission was denied.",
     )
     assert why(ladder, "break-even, energy", 2) == "because package-0: permission was denied."
-    assert column(ladder, "break-even, money")[2] == Cell("200,000")
+    assert column(ladder, "break-even, money")[2] == TableCell("200,000")
 
 
 def test_modelled_joules_are_called_so_in_every_heading() -> None:
@@ -335,7 +335,7 @@ def test_a_custom_task_is_scored_by_its_own_definition() -> None:
         )
         for each in replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
     ]
-    task = custom_task(definition_of({"labels": custom["labels"], "metric": "accuracy"}))
+    task = custom_task(parse_definition({"labels": custom["labels"], "metric": "accuracy"}))
     rights = {"int8": 78}
 
     def counts(record: Record) -> Any:
@@ -352,7 +352,7 @@ def test_equal_answers_are_no_change_and_a_gain_has_its_sign() -> None:
     same = a_quality(metrics={"accuracy": an_accuracy(0.8, 0.78, 0.82)}, answers_sha256="9" * 64)
     records = replaced(a_ladder(quality=same), a_rung("int8", **scored(0.82)))
     cells = column(the_ladder(records), "change, points")
-    assert cells[0] == Cell("0 (baseline)")
+    assert cells[0] == TableCell("0 (baseline)")
     assert (cells[1].text, cells[1].interval) == ("0", "[0, 0]")
     assert why(the_ladder(records), "change, points", 1) == "both gave the same answers."
     assert cells[3].text == "+2.0"
@@ -366,7 +366,7 @@ def test_the_papers_own_figures_stand_beside_and_are_marked() -> None:
     ladder = the_ladder(a_ladder(configuration=ladder_words(rungs)), price=Price(10.0, "a test"))
     assert [cell.text for cell in column(ladder, "paper, ms/request")] == ["225", "64.0", *["n/a"] * 3]
     assert [cell.text for cell in column(ladder, "paper, cumulative")][:2] == ["1.00x", "3.51x"]
-    assert column(ladder, "paper, accuracy")[0] == Cell("74.01 %")
+    assert column(ladder, "paper, accuracy")[0] == TableCell("74.01 %")
     assert [cell.text for cell in column(ladder, "paper, USD/100M")][:2] == ["4,223", "1,204"]
     assert why(ladder, "paper, cumulative", 2) == "because the paper has no such rung."
     assert any("not measured here" in remark for remark in table_with(ladder, "ms/request").remarks)
@@ -393,7 +393,7 @@ def test_unlike_rungs_are_refused_by_name() -> None:
     """Another seed is another sample: no ratio, and its reason as a note."""
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", seed=1)))
     gain = ladder.rungs[3].speedup
-    assert isinstance(gain.step, Refused)
+    assert isinstance(gain.step, NotComparable)
     assert why(ladder, "speed-up, step", 3) == "because the seed differs: 1 and 0."
     assert why(ladder, "break-even, money", 3) == "because the seed differs: 1 and 0."
 

@@ -4,7 +4,7 @@ import yaml
 from records import a_quality, a_rung, ladder_words
 
 import reports
-from harness.records.ladder import parse
+from harness.records.ladder import parse_ladder
 from harness.records.record import Record
 
 RUNGS = (
@@ -266,7 +266,7 @@ def test_the_ladder_in_the_documentation_is_one() -> None:
     """Its words are known, and the rungs are compared as the page says."""
     page = (Path(__file__).parents[3] / "docs" / "ladder.md").read_text(encoding="utf-8")
     words = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
-    ladder = parse(words, "docs/ladder.md", {"student": "minilm"})
+    ladder = parse_ladder(words, "docs/ladder.md", {"student": "minilm"})
     assert [rung.over for rung in ladder.rungs] == ["", "fixed", "fp32", "int8", "student"]
     assert ladder.rung("all cores").recipes == ({"distil": {"student": "minilm"}},)
     assert ladder.rung("all cores").count(4) == 4

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from records import a_record, three_variants
 
-from reports import Factors, Grid, Price, Style, book_of, written
+from reports import CostFactors, Grid, Price, Style, build_report, write_report
 
-GRID = Factors((Price(1.0, "x"),), Grid(500.0, "a grid"))
+GRID = CostFactors((Price(1.0, "x"),), Grid(500.0, "a grid"))
 
 
 def test_pytest_benchmark_compares_two_reports(tmp_path: Path) -> None:
     """Its own command finds every variant of both runs, with the medians that were written."""
     pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
     for run in ("r1", "r2"):
-        text = written(book_of(three_variants(run=run), GRID), "pytest-benchmark", Style())
+        text = write_report(build_report(three_variants(run=run), GRID), "pytest-benchmark", Style())
         (tmp_path / f"000{run[1]}_{run}.json").write_text(text)
     reports = map(str, sorted(tmp_path.glob("*.json")))
     command = [sys.executable, "-m", "pytest_benchmark", "compare", *reports, "--csv", str(tmp_path / "out")]
@@ -37,7 +37,7 @@ def test_the_board_of_codecarbon_shows_a_report() -> None:
     pytest.importorskip("dash", reason="the extra `carbonboard` of codecarbon is not installed")
     from codecarbon.viz.data import Data
 
-    text = written(book_of([a_record(wall_ms=(500.0,) * 7)], GRID), "codecarbon", Style())
+    text = write_report(build_report([a_record(wall_ms=(500.0,) * 7)], GRID), "codecarbon", Style())
     frame = pandas.read_csv(io.StringIO(text))
     board = Data()
     rows = board.get_project_data(frame, frame["project_name"][0]).data
@@ -49,7 +49,7 @@ def test_the_board_of_codecarbon_shows_a_report() -> None:
 def test_a_data_frame_has_the_csv_with_its_types() -> None:
     """Numbers are numbers; a record and a quantity are one row."""
     pandas = pytest.importorskip("pandas")
-    frame = pandas.read_csv(io.StringIO(written(book_of(three_variants(), GRID), "csv", Style())))
+    frame = pandas.read_csv(io.StringIO(write_report(build_report(three_variants(), GRID), "csv", Style())))
     times = frame[frame["quantity"] == "time_per_request"].set_index("variant")["value"]
     assert times["pytorch-fixed"] == pytest.approx(5 * times["onnx-int8"])
     assert not frame.duplicated(["run", "cell", "quantity", "over", "source"]).any()

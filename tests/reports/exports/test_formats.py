@@ -12,19 +12,19 @@ from hypothesis import given, settings
 from records import a_failure, a_ladder, a_record, three_variants
 
 from harness.records.record import Record
-from reports import FILES, FORMATS, Factors, Grid, Price, Style, book_of, files_of, written
+from reports import FILES, FORMATS, CostFactors, Grid, Price, Style, build_report, files_of, write_report
 from reports.exports import TEXTS
 from reports.exports.pytest_benchmark import stats
 
-GRID = Factors((Price(1.0, "x"),), Grid(500.0, "a grid"))
+GRID = CostFactors((Price(1.0, "x"),), Grid(500.0, "a grid"))
 
 
-def text(form: str, records: list[Record], factors: Factors = GRID) -> str:
-    return written(book_of(records, factors), form, Style())
+def text(form: str, records: list[Record], factors: CostFactors = GRID) -> str:
+    return write_report(build_report(records, factors), form, Style())
 
 
 def both(records: list[Record]) -> dict[str, list[dict[str, Any]]]:
-    files = files_of(book_of(records, GRID), "github-action-benchmark", Style())
+    files = files_of(build_report(records, GRID), "github-action-benchmark", Style())
     assert files is not None
     return {name: json.loads(payload) for name, payload in files.items()}
 
@@ -160,7 +160,7 @@ def test_codecarbon_reads_its_columns_in_its_units() -> None:
 def test_parquet_holds_the_rows_of_the_csv_with_their_types() -> None:
     """Numbers are numbers, and what is absent is null."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
-    files = files_of(book_of([*a_ladder(), a_failure("x")], GRID), "parquet", Style())
+    files = files_of(build_report([*a_ladder(), a_failure("x")], GRID), "parquet", Style())
     assert files is not None
     rows = parquet.read_table(io.BytesIO(files["report.parquet"])).to_pylist()
     assert len(rows) == len(text("csv", [*a_ladder(), a_failure("x")]).splitlines()) - 1
@@ -173,9 +173,9 @@ def test_modelled_joules_are_called_cpu_time_in_every_format(form: str) -> None:
     """And measured ones are not."""
 
     def shown(grade: str) -> str:
-        book = book_of(three_variants(reading={"grade": grade}), GRID)
+        book = build_report(three_variants(reading={"grade": grade}), GRID)
         files = files_of(book, form, Style())
-        return written(book, form, Style()) if files is None else b"".join(files.values()).decode()
+        return write_report(book, form, Style()) if files is None else b"".join(files.values()).decode()
 
     mark = "modelled-cpu-time" if form == "bencher" else "CPU time in other units"
     assert mark in shown("modelled")

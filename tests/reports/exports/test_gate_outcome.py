@@ -2,16 +2,16 @@ from xml.etree import ElementTree as ET
 
 from records import a_record
 
-from harness.analysis.gate.gate import Outcome, Pairing, gate
+from harness.analysis.gate.gate import GatedCell, GateOutcome, check_gate
 from harness.analysis.gate.rules import parse_rules
 from reports.documents.gate import render
 from reports.exports.gate_outcome import as_annotations, as_junit
 
 
-def outcome(**rules: dict[str, str]) -> Outcome:
+def outcome(**rules: dict[str, str]) -> GateOutcome:
     """Hold a run that takes twice as long against one that does not."""
     before, after = a_record(wall_ms=(1000.0,) * 7), a_record(wall_ms=(2000.0,) * 7, run="r2")
-    return gate([Pairing(before, after)], parse_rules(rules, "bench.yaml"))
+    return check_gate([GatedCell(before, after)], parse_rules(rules, "bench.yaml"))
 
 
 def test_a_regression_fails_and_what_could_not_be_measured_is_an_error() -> None:
@@ -33,7 +33,7 @@ def test_modelled_joules_that_are_allowed_are_called_cpu_time() -> None:
     reading = {"grade": "modelled"}
     before = a_record(wall_ms=(1000.0,) * 7, reading=reading)
     after = a_record(wall_ms=(2000.0,) * 7, reading=reading, run="r2")
-    found = gate([Pairing(before, after)], parse_rules(words, "bench.yaml"))
+    found = check_gate([GatedCell(before, after)], parse_rules(words, "bench.yaml"))
     assert "CPU time in other units" in as_junit(found)
     assert "CPU time in other units" in as_annotations(found)
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from records import a_failure, a_ladder, a_record, three_variants
 
 from harness.records.record import Record
-from reports import Factors, Grid, Price, book_of
+from reports import CostFactors, Grid, Price, build_report
 from reports.exports.tidy_csv import COLUMNS, as_csv
 from reports.layout.escaping import safe
 
 
-def rows(records: list[Record], factors: Factors = Factors()) -> list[dict[str, str]]:  # noqa: B008 -- frozen
-    return list(csv.DictReader(io.StringIO(as_csv(book_of(records, factors)))))
+def rows(records: list[Record], factors: CostFactors = CostFactors()) -> list[dict[str, str]]:  # noqa: B008 -- frozen
+    return list(csv.DictReader(io.StringIO(as_csv(build_report(records, factors)))))
 
 
 def one(found: list[dict[str, str]], variant: str, quantity: str, over: str = "") -> dict[str, str]:
@@ -44,7 +44,7 @@ def test_ratios_name_their_reference_and_verdict() -> None:
 @pytest.mark.parametrize("grade", ["measured", "modelled"])
 def test_everything_made_of_joules_says_their_grade_and_source(grade: str) -> None:
     """And that modelled ones are CPU time in other units."""
-    factors = Factors((Price(1.0, "x"),), Grid(56.0, "France"))
+    factors = CostFactors((Price(1.0, "x"),), Grid(56.0, "France"))
     found = rows(three_variants(reading={"grade": grade}), factors)
     names = ("energy_per_request", "energy_of_100m_requests", "carbon_of_100m_requests", "energy_reduction")
     made = [row for row in found if row["quantity"] in names and row["value"]]
@@ -77,7 +77,7 @@ def test_a_ladder_has_its_steps_and_break_even() -> None:
 @settings(deadline=None, max_examples=60)
 def test_no_text_is_a_formula_or_breaks_a_row(text: str) -> None:
     """Whatever a name holds: rows keep their columns, and no cell begins as a formula does."""
-    found = list(csv.reader(io.StringIO(as_csv(book_of([a_record(text, wall_ms=())], Factors())))))
+    found = list(csv.reader(io.StringIO(as_csv(build_report([a_record(text, wall_ms=())], CostFactors())))))
     assert {len(row) for row in found} == {len(COLUMNS)}
     assert not [cell for row in found for cell in row if cell.lstrip()[:1] in ("=", "+", "@")]
     assert all(cell.isprintable() for row in found for cell in row)

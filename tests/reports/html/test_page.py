@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from records import a_failure, a_ladder, a_record, three_variants
 
 import reports
-from reports import Book, Factors, Style, book_of, written
+from reports import CostFactors, Report, Style, build_report, write_report
 from reports.values.figures import figures
 
 VOID = {"meta", "input", "br", "img", "link"}
@@ -51,8 +51,8 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def page_of(records: list, factors: Factors = Factors()) -> tuple[str, Page]:  # noqa: B008 -- frozen
-    text = written(book_of(records, factors), "html", Style())
+def page_of(records: list, factors: CostFactors = CostFactors()) -> tuple[str, Page]:  # noqa: B008 -- frozen
+    text = write_report(build_report(records, factors), "html", Style())
     return text, Page(text)
 
 
@@ -161,7 +161,7 @@ def test_the_page_of_a_full_sweep_stays_under_2_mb() -> None:
                     group.append(replace(item, record=item.record.model_copy(update={"cell": cell})))
                 groups.append(tuple(group))
     records = tuple(item.record for group in groups for item in group)
-    text = written(Book(records, (), tuple(groups), Factors()), "html", Style())
+    text = write_report(Report(records, (), tuple(groups), CostFactors()), "html", Style())
     assert len(records) == 576
     assert len(text.encode()) < 2_000_000
     assert "More plots are left out" in text

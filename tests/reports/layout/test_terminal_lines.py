@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.layout.terminal_lines import Piece, cells_of, painted, row, shares, wrapped
+from reports.layout.terminal_lines import StyledText, cells_of, painted, row, shares, wrapped
 
 
 def test_words_move_to_the_next_line_and_long_ones_are_folded() -> None:
@@ -39,11 +39,11 @@ def test_columns_that_fold_give_way_from_the_widest_on(
 
 def test_cells_stand_side_by_side_to_the_left_or_right() -> None:
     """A cell of two lines makes a row of two."""
-    cells = [[(Piece("ab"),), (Piece("c"),)], [(Piece("1"),)]]
+    cells = [[(StyledText("ab"),), (StyledText("c"),)], [(StyledText("1"),)]]
     lines = row(cells, [3, 2], 2, right=[False, True])
     assert [painted(line, color=False) for line in lines] == ["ab    1", "c"]
 
 
 def test_colour_surrounds_a_piece_and_nothing_else() -> None:
     """Bold is 1."""
-    assert painted((Piece("a", "bold"), Piece(" b")), color=True) == "\x1b[1ma\x1b[0m b"
+    assert painted((StyledText("a", "bold"), StyledText(" b")), color=True) == "\x1b[1ma\x1b[0m b"

@@ -10,16 +10,16 @@ from hypothesis import example, given, settings
 from records import a_failure, a_ladder, a_quality, a_reading, a_record, an_accuracy, three_variants
 
 from harness.records.record import Record
-from reports import Factors, book_of
+from reports import CostFactors, build_report
 from reports.layout.style import SamplesOf
 from reports.plots import Plot, as_png, as_svg, data_csv, plots_of
-from reports.plots.history import Point as Commit
+from reports.plots.history import TrackedPoint as Commit
 from reports.plots.history import history
-from reports.plots.tradeoff import Point, front, tradeoff
+from reports.plots.tradeoff import TradeoffPoint, front, tradeoff
 
 
 def of(records: list[Record], samples: SamplesOf = lambda _: None) -> dict[str, Plot]:
-    return {plot.name: plot for plot in plots_of(book_of(records, Factors()), samples)}
+    return {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), samples)}
 
 
 def with_qualities(**changes: object) -> list[Record]:
@@ -33,8 +33,8 @@ def with_qualities(**changes: object) -> list[Record]:
     ]
 
 
-def point(name: str, cost: float, quality: float) -> Point:
-    return Point(name, (cost, cost, cost), (quality, quality, quality))
+def point(name: str, cost: float, quality: float) -> TradeoffPoint:
+    return TradeoffPoint(name, (cost, cost, cost), (quality, quality, quality))
 
 
 def test_the_front_is_what_no_other_beats_at_both() -> None:

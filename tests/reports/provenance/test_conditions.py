@@ -2,7 +2,7 @@ import json
 
 from records import a_reading, a_record, three_variants
 
-from harness.records.record import Conditions, Idle, Moment, Observer, Record
+from harness.records.record import Conditions, HarnessOverhead, IdleEnergy, MachineSnapshot, Record
 from reports import as_markdown
 from reports.provenance.conditions import beside_lines, parent_line
 from reports.render.json_values import as_json
@@ -12,10 +12,12 @@ from reports.values.figures import figures
 S = 1_000_000_000
 
 
-def idled(watts: float, after: float | None = None) -> Idle:
+def idled(watts: float, after: float | None = None) -> IdleEnergy:
     """Return idle windows of 1 s at these watts."""
     first = (a_reading(round(watts * 1e6), span_ns=S),)
-    return Idle(before=first, after=() if after is None else (a_reading(round(after * 1e6), span_ns=S),))
+    return IdleEnergy(
+        before=first, after=() if after is None else (a_reading(round(after * 1e6), span_ns=S),)
+    )
 
 
 def with_spans(record: Record) -> Record:
@@ -40,7 +42,7 @@ def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
 
 def test_without_measured_idle_there_is_no_such_column_and_the_reason_is_told() -> None:
     """A model of CPU time knows no idle: a line says so, where somebody looked."""
-    records = three_variants(idle=Idle(unavailable="CPU time is no power"))
+    records = three_variants(idle=IdleEnergy(unavailable="CPU time is no power"))
     (table,) = speed_table(records)
     assert not any("net of idle" in column.heading for column in table.columns)
     assert {fact.label: fact.text for fact in table.facts}["idle"] == (
@@ -81,8 +83,8 @@ def test_the_json_has_both() -> None:
 def test_what_stood_beside_is_told_on_two_lines() -> None:
     """Idle before and after; who else worked, at most of all variants; what got warm."""
     conditions = Conditions(
-        before=Moment(load_average=0.1, temperature_mc=45_000),
-        after=Moment(load_average=1.9, temperature_mc=62_000),
+        before=MachineSnapshot(load_average=0.1, temperature_mc=45_000),
+        after=MachineSnapshot(load_average=1.9, temperature_mc=62_000),
         span_ns=S,
     )
     record = a_record(idle=idled(20.0, 21.0), conditions=conditions)
@@ -99,7 +101,7 @@ def test_what_stood_beside_is_told_on_two_lines() -> None:
 
 def test_what_the_harness_used_itself_is_told_with_its_share_of_energy_as_modelled() -> None:
     """0.5 s of 100 s; of all CPU time, 0.5 + 99.5 s, it is 0.5 % too."""
-    observer = Observer(
+    observer = HarnessOverhead(
         loop_ns_per_request=200.0,
         sweep_wall_ns=100 * S,
         parent_cpu_ns=S // 2,

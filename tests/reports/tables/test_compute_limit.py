@@ -7,19 +7,21 @@ import json
 import pytest
 from records import a_record
 
-from harness.records.record import Limit, Peak, PlacementFacts, Record
+from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Record
 from reports.exports.tidy_csv import as_csv
 from reports.render.json_values import as_json
-from reports.report import Factors, book_of
+from reports.report import CostFactors, build_report
 from reports.tables.compute_limit import HEADING
 from reports.tables.ladder import ladder_tables
 from reports.tables.speed import speed_table
 
 WORK = {"per_token": 2_000_000, "per_pair": 0, "hidden": 8, "ffn": 32}
-LIMIT = Limit(threads=2, peaks={"int8": Peak(instruction="vpdpbusd, 512 bits", before=400e9, after=390e9)})
+LIMIT = ComputeLimit(
+    threads=2, peaks={"int8": ComputePeak(instruction="vpdpbusd, 512 bits", before=400e9, after=390e9)}
+)
 
 
-def measured(limit: Limit | None, variant: str = "pytorch-fixed", work: bool = True) -> Record:
+def measured(limit: ComputeLimit | None, variant: str = "pytorch-fixed", work: bool = True) -> Record:
     """Return a record of 50 tokens a request in 5 ms: 20 G/s, 5 % of 400."""
     record = a_record(variant)
     seen = tuple(item.model_copy(update={"token_squares": 0}) for item in record.rounds)
@@ -47,7 +49,7 @@ def test_without_it_nothing_changes() -> None:
     assert HEADING not in [column.heading for column in table.columns]
     assert not any(HEADING in line for line in table.remarks)
     assert "limit" not in json.loads(as_json(records))["rows"][0]
-    assert "limit" not in as_csv(book_of(records, Factors())).replace("limit is", "")
+    assert "limit" not in as_csv(build_report(records, CostFactors())).replace("limit is", "")
 
 
 def test_files_carry_the_share_and_the_peaks_unrounded() -> None:
@@ -57,7 +59,8 @@ def test_files_carry_the_share_and_the_peaks_unrounded() -> None:
     assert row["share_of_int8_limit"]["value"] == pytest.approx(0.05)
     assert row["limit"]["peaks"]["int8"]["after"] == 390e9
     rows = {
-        each["quantity"]: each for each in csv.DictReader(io.StringIO(as_csv(book_of(records, Factors()))))
+        each["quantity"]: each
+        for each in csv.DictReader(io.StringIO(as_csv(build_report(records, CostFactors()))))
     }
     assert float(rows["share_of_int8_limit"]["value"]) == pytest.approx(0.05)
     assert float(rows["limit_int8"]["value"]) == 400e9
@@ -76,7 +79,7 @@ def test_a_ladder_has_it_for_both_scenarios() -> None:
                 update={"cell": cell, "configuration": {"ladder": {"name": "rivals", "rungs": rungs}}}
             )
         )
-    (found,) = book_of(records, Factors()).ladders
+    (found,) = build_report(records, CostFactors()).ladders
     tables = [table for table in ladder_tables(found) if HEADING in [each.heading for each in table.columns]]
     assert tables[0].title.startswith("Speed")
     assert tables[1].title.startswith("Latency of single requests")

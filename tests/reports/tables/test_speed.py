@@ -9,11 +9,11 @@ from records import (
     three_variants,
 )
 
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.records.estimate import Estimate
 from harness.records.record import Memory, PlacementFacts, Record
 from reports.layout.cell_factory import MODELLED, how_modelled
-from reports.layout.table_model import Cell, Table
+from reports.layout.table_model import Table, TableCell
 from reports.tables.speed import speed_table
 
 
@@ -22,12 +22,12 @@ def the_table(*records: Record) -> Table:
     return table
 
 
-def column(table: Table, heading: str) -> list[Cell]:
+def column(table: Table, heading: str) -> list[TableCell]:
     (at,) = [at for at, found in enumerate(table.columns) if found.heading == heading]
     return [row[at] for row in table.rows]
 
 
-def why(table: Table, cell: Cell) -> str:
+def why(table: Table, cell: TableCell) -> str:
     assert cell.note is not None
     return table.notes[cell.note - 1]
 
@@ -53,17 +53,17 @@ def test_the_table_holds_quality_ratios_and_what_they_are_made_of() -> None:
         "peak MiB",
     ]
     assert table.rows[2] == (
-        Cell("onnx-int8"),
-        Cell("88.0 %", "[86.0, 90.0]"),
-        Cell("5.00x", "[5.00, 5.00]"),
-        Cell("2.50x", "[2.50, 2.50]"),
-        Cell("80.0", "[80.0, 80.0]"),
-        Cell("5.00x", "[5.00, 5.00]"),
-        Cell("2.50x", "[2.50, 2.50]"),
-        Cell("4.00", "[3.92, 4.08]"),
-        Cell("6.00", "[5.88, 6.12]"),
-        Cell("250", "[250, 250]"),
-        Cell("600"),
+        TableCell("onnx-int8"),
+        TableCell("88.0 %", "[86.0, 90.0]"),
+        TableCell("5.00x", "[5.00, 5.00]"),
+        TableCell("2.50x", "[2.50, 2.50]"),
+        TableCell("80.0", "[80.0, 80.0]"),
+        TableCell("5.00x", "[5.00, 5.00]"),
+        TableCell("2.50x", "[2.50, 2.50]"),
+        TableCell("4.00", "[3.92, 4.08]"),
+        TableCell("6.00", "[5.88, 6.12]"),
+        TableCell("250", "[250, 250]"),
+        TableCell("600"),
     )
     assert table.notes == ()
     assert table.doubts == ()
@@ -72,8 +72,8 @@ def test_the_table_holds_quality_ratios_and_what_they_are_made_of() -> None:
 def test_references_are_1_over_themselves_and_the_baseline_is_named() -> None:
     """A reference's own ratio is not a measurement, so it has no interval."""
     table = the_table(*three_variants())
-    assert column(table, "speed-up over pytorch-fixed")[0] == Cell("1 (baseline)")
-    assert column(table, "energy reduction over pytorch-dynamic")[1] == Cell("1 (itself)")
+    assert column(table, "speed-up over pytorch-fixed")[0] == TableCell("1 (baseline)")
+    assert column(table, "energy reduction over pytorch-dynamic")[1] == TableCell("1 (itself)")
 
 
 def test_each_run_and_group_has_its_own_table() -> None:
@@ -91,7 +91,7 @@ def test_a_missing_reference_is_absent_with_its_reason_once() -> None:
         *column(table, "speed-up over pytorch-dynamic"),
         *column(table, "energy reduction over pytorch-dynamic"),
     ]
-    assert cells == [Cell("n/a", note=1)] * 4
+    assert cells == [TableCell("n/a", note=1)] * 4
     assert table.notes == ("because pytorch-dynamic was not measured in this run.",)
 
 
@@ -99,8 +99,8 @@ def test_a_failed_cell_keeps_its_row_and_says_why() -> None:
     """Every cell of the row says that it failed, with one note between them."""
     table = the_table(*three_variants(), a_failure("torch-bf16"))
     name, *cells = table.rows[3]
-    assert name == Cell("torch-bf16 (failed)")
-    assert set(cells) == {Cell("failed", note=1)}
+    assert name == TableCell("torch-bf16 (failed)")
+    assert set(cells) == {TableCell("failed", note=1)}
     assert table.notes == ("torch-bf16 failed: the process ran out of memory. Lower --max-length.",)
 
 
@@ -191,7 +191,7 @@ def test_every_metric_of_a_task_has_a_column() -> None:
     """CB is scored by two; a variant without one of them says why."""
     both = a_quality(metrics={"accuracy": an_accuracy(), "macro_f1": an_accuracy(0.8, 0.7, 0.9)})
     table = the_table(a_record(quality=both), a_record("onnx-int8", quality=None, memory=None))
-    assert column(table, "macro-F1")[0] == Cell("80 %", "[70, 90]")
+    assert column(table, "macro-F1")[0] == TableCell("80 %", "[70, 90]")
     assert why(table, column(table, "macro-F1")[1]) == "because its answers were not scored."
     assert why(table, column(table, "peak MiB")[1]) == "because its memory was not read."
 
@@ -250,13 +250,13 @@ def test_a_table_says_what_was_measured(label: str, text: str) -> None:
 def test_peak_memory_has_a_unit_and_three_digits() -> None:
     """1.5 GiB are 1,536 MiB: 1,540 with three significant digits."""
     table = the_table(a_record(memory=Memory(peak_bytes=3 * 2**29, counted_as="RSS")))
-    assert column(table, "peak MiB") == [Cell("1,540")]
+    assert column(table, "peak MiB") == [TableCell("1,540")]
 
 
 def test_other_tools_models_are_named_instead_of_ours() -> None:
     """Codecarbon's joules are not CPU time in other units."""
     ours, theirs = (
-        Energy(Estimate(1.0, 1.0, 1.0, 0.95, "median", 3), "modelled", "package", source)
+        EnergyEstimate(Estimate(1.0, 1.0, 1.0, 0.95, "median", 3), "modelled", "package", source)
         for source in ("CPU time x 4 W", "codecarbon 3: load x 8 W")
     )
     assert how_modelled([ours]) == MODELLED

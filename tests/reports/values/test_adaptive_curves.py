@@ -8,9 +8,9 @@ from records import LADDER, a_ladder, a_rung, ladder_words
 
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.record import ArtifactFacts
-from reports.documents.ladder import Ladder, as_json, as_text, ladder_of
+from reports.documents.ladder import LadderReport, as_json, as_text, ladder_of
 from reports.plots.chosen import plots_of
-from reports.report import Factors, book_of
+from reports.report import CostFactors, build_report
 from reports.tables.adaptive_curves import curve_tables, fewer
 from reports.values import adaptive_curves as about
 
@@ -50,7 +50,7 @@ CASCADE = {
 STUDENT = {"selection": {"score": 0.675, "metrics": {"accuracy": 0.675}}}
 
 
-def a_ladder_with(**manifests: dict[str, Any]) -> Ladder:
+def a_ladder_with(**manifests: dict[str, Any]) -> LadderReport:
     """Return a ladder with a rung for each of these manifests after those of the usual one."""
     words = ladder_words([*LADDER, *({"name": name, "over": "fixed"} for name in manifests)])
     rungs = [
@@ -67,7 +67,7 @@ def a_ladder_with(**manifests: dict[str, Any]) -> Ladder:
     return found
 
 
-def adaptive() -> Ladder:
+def adaptive() -> LadderReport:
     """Return a ladder with exits, tokens, a cascade and a student: 1 ms a request each, at 20 watts."""
     made = {"exits": EXITS, "tokens": TOKENS, "cascade": CASCADE}
     return a_ladder_with(half=STUDENT, **{name: {"calibration": each} for name, each in made.items()})
@@ -153,7 +153,9 @@ def test_thresholds_that_were_given_have_no_curve() -> None:
 
 def test_long_curves_are_shown_in_part_and_with_what_was_chosen() -> None:
     """Of thirty points at most seven, the ends among them."""
-    spots = [about.Spot(str(at), at / 30, 1.0 + at, None, None, chosen=at == 11) for at in range(30)]
+    spots = [
+        about.OperatingPoint(str(at), at / 30, 1.0 + at, None, None, chosen=at == 11) for at in range(30)
+    ]
     kept = fewer(spots)
     assert len(kept) <= 7
     assert {spot.setting for spot in kept} >= {"0", "11", "29"}
@@ -162,7 +164,7 @@ def test_long_curves_are_shown_in_part_and_with_what_was_chosen() -> None:
 def test_the_plot_has_every_point_as_its_data() -> None:
     """A row a point and one for each full model; drawn without an error."""
     records = [item.record for item in (*adaptive().offline, *adaptive().single)]
-    plots = {plot.name: plot for plot in plots_of(book_of(records, Factors()), lambda _: None)}
+    plots = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), lambda _: None)}
     (curve,) = [plot for name, plot in plots.items() if name.startswith("ladder-curves")]
     assert len(curve.rows) == 3 + 1 + 2 + 1 + 1 + 1
     assert ("exits", "0.8, never", 70.0, 6.0, 3.1, "layers", pytest.approx(0.12), "yes") in curve.rows

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_step
 
-from harness.analysis.statistics.estimates import Energy
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
 from reports.values.preparation import BreakEven, Joules, break_even, energy_pays, money_pays, spent_of
@@ -18,8 +18,8 @@ def an_estimate(value: float) -> Estimate:
     return Estimate(value, value, value, 0.95, "median of rounds", 7)
 
 
-def an_energy(joules: float, grade: Any = "measured") -> Energy:
-    return Energy(an_estimate(joules * 1e6), grade, "package", "powercap")
+def an_energy(joules: float, grade: Any = "measured") -> EnergyEstimate:
+    return EnergyEstimate(an_estimate(joules * 1e6), grade, "package", "powercap")
 
 
 def a_ratio(value: float, low: float | None = None, high: float | None = None) -> Ratio:
@@ -155,7 +155,7 @@ def test_joules_of_different_kinds_are_not_set_against_each_other() -> None:
     """Modelled in preparation and measured per request: refused, by name."""
     spent = spent_of({"preparation": [a_step("distil", 3600.0, grade="modelled")]})
     found = energy_pays(spent, an_energy(0.04), an_energy(0.4), a_ratio(10))
-    assert isinstance(found, Refused)
+    assert isinstance(found, NotComparable)
     assert found.field == "grade"
     assert found.reason == "the grade of the energy differs: modelled in preparation and measured per request"
 
@@ -174,7 +174,7 @@ def test_a_saving_that_is_too_noisy_to_say_has_no_break_even() -> None:
 def test_what_is_absent_keeps_its_reason() -> None:
     """Of the preparation, of the ratio, of either rung."""
     known = spent_of({"preparation": [a_step("distil", 3600.0)]})
-    absent, refused = Unavailable("no meter was read"), Refused("the seed differs: 0 and 1", "seed")
+    absent, refused = Unavailable("no meter was read"), NotComparable("the seed differs: 0 and 1", "seed")
     assert energy_pays(spent_of({}), an_energy(1), an_energy(2), a_ratio(2)) == Unavailable(
         "its preparation was not recorded"
     )

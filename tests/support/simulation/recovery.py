@@ -22,11 +22,11 @@ from pathlib import Path
 from simulation.machine import BOARD, SimulatedMachine
 
 from harness.common.errors import MeasurementError
-from harness.measurement.energy.check import Check, check, widened
+from harness.measurement.energy.check import MeterCheck, check_meter, widen_resolution
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.meter import Meter
 from harness.measurement.energy.nvml import NvmlMeter
-from harness.records.reading import total
+from harness.records.reading import sum_readings
 
 LENGTHS_MS: Mapping[str, Sequence[int]] = {"rapl": (10, 50, 200, 500), "nvml": (500, 1000, 2000)}
 CHUNK = bytes(2**16)
@@ -73,7 +73,9 @@ class Row:
     inside: float
 
 
-def window(meter: Meter, checked: Check, known: Callable[[], float], work: Callable[[], object]) -> Window:
+def window(
+    meter: Meter, checked: MeterCheck, known: Callable[[], float], work: Callable[[], object]
+) -> Window:
     """Measure one window of work; MeasurementError where the meter has no joules for it."""
     begin = known()
     mark = meter.start()
@@ -82,7 +84,7 @@ def window(meter: Meter, checked: Check, known: Callable[[], float], work: Calla
     end = known()
     readings = meter.read(mark)
     ended = known()
-    found = total([widened(reading, checked.facts()) for reading in readings])
+    found = sum_readings([widen_resolution(reading, checked.facts()) for reading in readings])
     if found is None or found.microjoules is None:
         why = found.reason if found else "it reads no zone"
         raise MeasurementError(f"the simulated machine has no joules: {why}.", where=meter.name)
@@ -117,7 +119,7 @@ def row(name: str, length_ms: int, found: Sequence[Window], late: int) -> Row:
 
 def recover(
     windows: int, lengths_ms: Mapping[str, Sequence[int]] = LENGTHS_MS, seed: int = 0
-) -> tuple[list[Check], list[Row]]:
+) -> tuple[list[MeterCheck], list[Row]]:
     """Measure so many windows of each length; return the check of each meter, and a row for each length."""
     checks, rows, dice = [], [], random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +131,7 @@ def recover(
         with machine.running():
             for name, lengths in lengths_ms.items():
                 meter, zones = meters[name]
-                checks.append(checked := check(meter))
+                checks.append(checked := check_meter(meter))
                 one = partial(_one, machine, zones, meter, checked, dice)
                 for length in lengths:
                     seen = [one(length) for _ in range(windows)]
@@ -142,7 +144,7 @@ def _one(
     machine: SimulatedMachine,
     zones: tuple[str, ...],
     meter: Meter,
-    checked: Check,
+    checked: MeterCheck,
     dice: random.Random,
     length_ms: int,
 ) -> Window | None:
@@ -169,7 +171,7 @@ def main() -> None:
         sys.stdout.write(rendered(checks, rows))
 
 
-def rendered(checks: Sequence[Check], rows: Sequence[Row]) -> str:
+def rendered(checks: Sequence[MeterCheck], rows: Sequence[Row]) -> str:
     """Return the table as text."""
     lines = [
         f"{each.meter}: steps every {max(zone.update_ns or 0 for zone in each.zones) / 1e6:.1f} ms, "

@@ -11,9 +11,9 @@ from typing import Any
 from simulation.counter import Fault
 from simulation.machine import SimulatedMachine
 
-from harness.measurement.energy.selection import choose
+from harness.measurement.energy.selection import choose_meter
 from harness.runs.services import Machine
-from harness.runs.worker.process import Launch, ProcessWorker, Told, Worker
+from harness.runs.worker.process import Launch, OnProgress, ProcessWorker, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Counted:
         """The process that does the work."""
         return self._worker.pid
 
-    def ask(self, do: str, told: Told | None = None, **words: Any) -> dict[str, Any]:
+    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:
         """Tell of a visit, and ask."""
         if do == "visit":
             self._visited()
@@ -88,7 +88,7 @@ def simulated(
 ) -> Machine:
     """Return this machine with the simulated one's counters; `others` replaces further fields of it."""
     fields: Mapping[str, Any] = {
-        "choose_meter": partial(choose, root=machine.root, nvml=machine.nvml),
+        "choose_meter": partial(choose_meter, root=machine.root, nvml=machine.nvml),
         "launch": Saboteur(machine, planned, launch).launch,
         **others,
     }

@@ -20,7 +20,7 @@ LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Traits:
+class CounterTraits:
     """What is known of a counter.
 
     `update_ns` is the period of its steps, `quantum_uj` its smallest step, `ceiling_watts` more power than
@@ -42,7 +42,7 @@ class Sample:
     reason: str | None = None
 
 
-def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: Traits) -> int | str:
+def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: CounterTraits) -> int | str:
     """Return the microjoules between two reads `span_ns` apart, or the reason why they cannot be known.
 
     The counter wraps at `range_uj` (None if unreadable: then no wrap is assumed). The energies that fit the
@@ -69,14 +69,14 @@ def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: Tr
     return next((reason for doubtful, reason in doubts if doubtful), energy)
 
 
-def _stood_still(span_ns: int, traits: Traits) -> str:
+def _stood_still(span_ns: int, traits: CounterTraits) -> str:
     """Say why two equal reads are no measurement of zero."""
     if span_ns < 2 * traits.update_ns:
         return f"the window of {span_ns / 1e6:.3g} ms is shorter than the counter's steps"
     return f"the counter did not move in {span_ns / 1e9:.3g} s"
 
 
-def edge_resolution_uj(microjoules: int, span_ns: int, traits: Traits) -> int:
+def edge_resolution_uj(microjoules: int, span_ns: int, traits: CounterTraits) -> int:
     """Return the uncertainty of a window: at each edge one quantum and one update at the mean power.
 
     So two updates of 1 ms in a window of 0.2 s are 1 % of its energy.
@@ -89,7 +89,7 @@ def reading(
     zone: Zone,
     before: Sample,
     after: Sample,
-    traits: Traits,
+    traits: CounterTraits,
     between: Sequence[Sample] = (),
     observer_ns: int = 0,
 ) -> Reading:
@@ -116,7 +116,7 @@ def reading(
     )
 
 
-def _energy(samples: Sequence[Sample], range_uj: int | None, traits: Traits) -> int | str:
+def _energy(samples: Sequence[Sample], range_uj: int | None, traits: CounterTraits) -> int | str:
     """Return the sum over neighbouring reads; one that is missing or impossible spoils the window."""
     energy = 0
     for first, last in pairwise(samples):
@@ -129,7 +129,7 @@ def _energy(samples: Sequence[Sample], range_uj: int | None, traits: Traits) -> 
     return energy
 
 
-def _apart(before: Sample, between: Sequence[Sample], after: Sample, traits: Traits) -> list[Sample]:
+def _apart(before: Sample, between: Sequence[Sample], after: Sample, traits: CounterTraits) -> list[Sample]:
     """Return the reads that are two updates or more from their neighbours: closer ones may look stuck."""
     kept: list[Sample] = []
     last_ns, least_ns = before.at_ns, 2 * traits.update_ns
@@ -153,12 +153,12 @@ def unavailable(zone: Zone, source: str, span_ns: int, reason: str) -> Reading:
     )
 
 
-def longest_window_s(range_uj: int, traits: Traits) -> float:
+def longest_window_s(range_uj: int, traits: CounterTraits) -> float:
     """Return how long a window may be, in seconds, before a wrap could go unseen at the ceiling's power."""
     return range_uj / 1e6 / traits.ceiling_watts
 
 
-def look_every_s(counters: Iterable[tuple[int | None, Traits]]) -> float | None:
+def look_every_s(counters: Iterable[tuple[int | None, CounterTraits]]) -> float | None:
     """Return how often counters (range and traits of each) are to be read while a window is open, in seconds.
 
     A third of the longest safe window of the counter that wraps first, so that a read may come late. A range

@@ -13,13 +13,13 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from harness.measurement.energy.counters.counter import Sample, Traits, reading
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, reading
 from harness.records.reading import Reading, Zone
 
 Row = TypeVar("Row")
 
 
-class Track(Generic[Row]):
+class Sampler(Generic[Row]):
     """Rows that `take` returned: one now, one every `every_s` seconds (never, if None), one at the end."""
 
     def __init__(self, take: Callable[[], Row], every_s: float | None = None) -> None:
@@ -64,7 +64,7 @@ class Track(Generic[Row]):
 
 
 def readings(
-    track: Track[tuple[Sample, ...]], zones: Sequence[Zone], traits: Sequence[Traits]
+    track: Sampler[tuple[Sample, ...]], zones: Sequence[Zone], traits: Sequence[CounterTraits]
 ) -> tuple[Reading, ...]:
     """End a track whose rows hold one sample per zone, and return what each zone used."""
     rows = track.end()
@@ -74,7 +74,7 @@ def readings(
     )
 
 
-def _watch(track: "weakref.ref[Track[Any]]", ended: threading.Event, every_s: float) -> None:
+def _watch(track: "weakref.ref[Sampler[Any]]", ended: threading.Event, every_s: float) -> None:
     while not ended.wait(every_s):
         held = track()
         if held is None:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from harness.measurement.energy.counters.counter import Sample, Traits, reading, unavailable
-from harness.measurement.energy.counters.sampler import Track
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, reading, unavailable
+from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
 from harness.records.reading import Grade, Reading, Zone
 
@@ -84,11 +84,11 @@ class CodecarbonMeter:
         cpu = Zone(CPU, "package")
         return (cpu,) if self.grade == "measured" else (cpu, Zone(MEMORY, "dram"))
 
-    def start(self) -> Track[Sample]:
+    def start(self) -> Sampler[Sample]:
         """Ask for the first time."""
-        return Track(self._take, self._every_s if self.grade == "modelled" else None)
+        return Sampler(self._take, self._every_s if self.grade == "modelled" else None)
 
-    def read(self, mark: Track[Sample]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[Sample]) -> tuple[Reading, ...]:
         """Ask for the last time."""
         samples = mark.end()
         first, last = samples[0], samples[-1]
@@ -98,7 +98,7 @@ class CodecarbonMeter:
             why = next((sample.reason for sample in samples if sample.reason), self._reason)
             return tuple(unavailable(zone, "codecarbon", span_ns, why) for zone in self.zones())
         if tool.watts is None:
-            traits = Traits(self._source(), UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
+            traits = CounterTraits(self._source(), UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
             return (reading(self.zones()[0], first, last, traits),)
         used = (last.microjoules or 0) - (first.microjoules or 0)
         blurred = math.ceil(STEEPEST * tool.watts * TICK_S * 1e6)

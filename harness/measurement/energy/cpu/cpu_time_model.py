@@ -20,14 +20,14 @@ STEP_NS = 1_000  # the kernel tells the CPU time of ended children in microsecon
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class WindowStart:
     """The first edge: clock and CPU time in nanoseconds."""
 
     at_ns: int
     cpu_ns: int
 
 
-class ModelledMeter:
+class CpuTimeMeter:
     """Multiplies the CPU time of the calling process tree by a constant.
 
     `source` says where the watts come from. `cpu_time` returns nanoseconds of CPU time, `clock` monotonic
@@ -58,11 +58,11 @@ class ModelledMeter:
         """Return its only zone."""
         return (ZONE,)
 
-    def start(self) -> Mark:
+    def start(self) -> WindowStart:
         """Read the first edge."""
-        return Mark(cpu_ns=self._cpu_time(), at_ns=self._clock())
+        return WindowStart(cpu_ns=self._cpu_time(), at_ns=self._clock())
 
-    def read(self, mark: Mark) -> tuple[Reading, ...]:
+    def read(self, mark: WindowStart) -> tuple[Reading, ...]:
         """Read the second edge: watts x nanoseconds are nanojoules."""
         span_ns = self._clock() - mark.at_ns
         cpu_ns = self._cpu_time() - mark.cpu_ns
@@ -99,6 +99,6 @@ class ModelledMeter:
         return None
 
 
-def open_modelled(spec: Mapping[str, Any]) -> ModelledMeter:
+def open_modelled(spec: Mapping[str, Any]) -> CpuTimeMeter:
     """Open the meter that `ModelledMeter.spec` described."""
-    return ModelledMeter(float(spec["watts_per_cpu"]), str(spec["source"]))
+    return CpuTimeMeter(float(spec["watts_per_cpu"]), str(spec["source"]))

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.measurement.energy.counters.counter import Sample, Traits, look_every_s
-from harness.measurement.energy.counters.sampler import Track, readings
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, look_every_s
+from harness.measurement.energy.counters.sampler import Sampler, readings
 from harness.measurement.energy.cpu.rapl import (
     CEILING_WATTS,
     QUANTUM_UJ,
@@ -39,7 +39,7 @@ _SOCKET, _CORE = re.compile(r"Esocket(\d+)"), re.compile(r"Ecore\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class HwmonCounter:
     """A socket and the file that holds its counter."""
 
     zone: Zone
@@ -47,10 +47,10 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class HwmonSurvey:
     """The sockets that are read, the drivers they belong to, and (label, why) for what is left out."""
 
-    counters: tuple[Counter, ...]
+    counters: tuple[HwmonCounter, ...]
     drivers: tuple[str, ...]
     left_out: tuple[tuple[str, str], ...]
 
@@ -72,7 +72,9 @@ class HwmonMeter:
     ) -> None:
         self._root, self._clock, self._read_text = root, clock, read_text
         self._survey = survey(root, read_text)
-        self._traits = Traits(f"hwmon {'+'.join(self._survey.drivers)}", UPDATE_NS, QUANTUM_UJ, ceiling_watts)
+        self._traits = CounterTraits(
+            f"hwmon {'+'.join(self._survey.drivers)}", UPDATE_NS, QUANTUM_UJ, ceiling_watts
+        )
         self._every_s = look_every_s((None, self._traits) for _ in self._survey.counters)
 
     @property
@@ -89,15 +91,15 @@ class HwmonMeter:
         """Return the sockets; all may be summed."""
         return tuple(counter.zone for counter in self._survey.counters)
 
-    def start(self) -> Track[tuple[Sample, ...]]:
+    def start(self) -> Sampler[tuple[Sample, ...]]:
         """Read the first edge: one sample per socket."""
-        return Track(self._take, self._every_s)
+        return Sampler(self._take, self._every_s)
 
-    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge."""
         return readings(mark, self.zones(), self.traits())
 
-    def traits(self) -> tuple[Traits, ...]:
+    def traits(self) -> tuple[CounterTraits, ...]:
         """Return what is known of each zone's counter."""
         return (self._traits,) * len(self._survey.counters)
 
@@ -135,16 +137,16 @@ def open_hwmon(spec: Mapping[str, Any]) -> HwmonMeter:
     return HwmonMeter(Path(spec["root"]))
 
 
-def survey(root: Path = HWMON, read_text: ReadText = read_text) -> Survey:
+def survey(root: Path = HWMON, read_text: ReadText = read_text) -> HwmonSurvey:
     """Return the sockets under a hwmon tree; a socket that two drivers show counts once."""
-    counters: dict[str, Counter] = {}
+    counters: dict[str, HwmonCounter] = {}
     drivers: dict[str, None] = {}
     left_out: dict[str, str] = {}
     for driver, label, file in _labelled(root, read_text):
         socket = _SOCKET.fullmatch(label)
         name = f"package-{socket[1]}" if socket else label
         if socket and name not in counters:
-            counters[name] = Counter(Zone(name, "package"), file)
+            counters[name] = HwmonCounter(Zone(name, "package"), file)
             drivers[driver] = None
         elif socket:
             left_out[f"{driver}: {label}"] = "the same socket by another driver"
@@ -152,7 +154,7 @@ def survey(root: Path = HWMON, read_text: ReadText = read_text) -> Survey:
             left_out[f"{driver}: Ecore*"] = "lie inside their socket"
         else:
             left_out[f"{driver}: {label}"] = "what it covers is unknown"
-    return Survey(tuple(counters.values()), tuple(drivers), tuple(left_out.items()))
+    return HwmonSurvey(tuple(counters.values()), tuple(drivers), tuple(left_out.items()))
 
 
 def _labelled(root: Path, read_text: ReadText) -> Iterator[tuple[str, str, Path]]:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.measurement.energy.counters.counter import Sample, Traits, longest_window_s, look_every_s
-from harness.measurement.energy.counters.sampler import Track, readings
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, longest_window_s, look_every_s
+from harness.measurement.energy.counters.sampler import Sampler, readings
 from harness.records.reading import Grade, Reading, Scope, Zone
 
 POWERCAP = Path("/sys/class/powercap")
@@ -52,19 +52,19 @@ def read_text(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Counter:
+class RaplCounter:
     """A zone and the folder that holds its counter."""
 
     zone: Zone
     folder: Path
-    traits: Traits
+    traits: CounterTraits
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class RaplSurvey:
     """What a powercap tree holds: the counters to read, and (zone, why) for those left out."""
 
-    counters: tuple[Counter, ...]
+    counters: tuple[RaplCounter, ...]
     left_out: tuple[tuple[str, str], ...]
     broken: int = 0
     """folders that are listed but lead nowhere: a container hides what they link to"""
@@ -104,15 +104,15 @@ class RaplMeter:
         """Return packages and their memory, duplicates dropped; all may be summed."""
         return tuple(counter.zone for counter in self._survey.counters)
 
-    def start(self) -> Track[tuple[Sample, ...]]:
+    def start(self) -> Sampler[tuple[Sample, ...]]:
         """Read the first edge: one sample per zone."""
-        return Track(self._take, self._every_s)
+        return Sampler(self._take, self._every_s)
 
-    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge."""
         return readings(mark, self.zones(), self.traits())
 
-    def traits(self) -> tuple[Traits, ...]:
+    def traits(self) -> tuple[CounterTraits, ...]:
         """Return what is known of each zone's counter."""
         return tuple(counter.traits for counter in self._survey.counters)
 
@@ -164,9 +164,9 @@ def sampled(file: Path, read_text: ReadText, clock: Callable[[], int]) -> Sample
         return Sample(clock(), None, f"{file.name} holds no number")
 
 
-def survey(root: Path, read_text: ReadText = read_text, ceiling_watts: int = CEILING_WATTS) -> Survey:
+def survey(root: Path, read_text: ReadText = read_text, ceiling_watts: int = CEILING_WATTS) -> RaplSurvey:
     """Walk a powercap tree; folders that are the same by link or by name count once."""
-    counters: list[Counter] = []
+    counters: list[RaplCounter] = []
     left_out: list[tuple[str, str]] = []
     seen: dict[str, str] = {}
     broken = 0
@@ -183,7 +183,7 @@ def survey(root: Path, read_text: ReadText = read_text, ceiling_watts: int = CEI
                 left_out.append((name, why))
             else:
                 counters.append(_counter(folder, name, scope, read_text, ceiling_watts))
-    return Survey(tuple(counters), tuple(left_out), broken)
+    return RaplSurvey(tuple(counters), tuple(left_out), broken)
 
 
 def quantum_uj(range_uj: int | None) -> float:
@@ -237,17 +237,17 @@ def _place(name: str) -> tuple[Scope | None, str]:
     return None, "what it covers is unknown"
 
 
-def _counter(folder: Path, name: str, scope: Scope, read_text: ReadText, ceiling_watts: int) -> Counter:
+def _counter(folder: Path, name: str, scope: Scope, read_text: ReadText, ceiling_watts: int) -> RaplCounter:
     range_uj: int | None = None
     try:
         range_uj = int(read_text(folder / "max_energy_range_uj")) or None
     except (OSError, ValueError):
         range_uj = None  # then no wrap is ever corrected
-    traits = Traits("RAPL powercap", UPDATE_NS, quantum_uj(range_uj), ceiling_watts)
-    return Counter(Zone(name, scope, range_uj), folder, traits)
+    traits = CounterTraits("RAPL powercap", UPDATE_NS, quantum_uj(range_uj), ceiling_watts)
+    return RaplCounter(Zone(name, scope, range_uj), folder, traits)
 
 
-def _facts(counter: Counter) -> dict[str, Any]:
+def _facts(counter: RaplCounter) -> dict[str, Any]:
     zone = counter.zone
     return {
         "zone": zone.name,

@@ -22,8 +22,8 @@ from typing import Any, Protocol
 
 from harness.common.procfs import ROOT, cpu_list
 from harness.common.procfs import read as read_file
-from harness.measurement.energy.counters.counter import Sample, Traits
-from harness.measurement.energy.counters.sampler import Track, readings
+from harness.measurement.energy.counters.counter import CounterTraits, Sample
+from harness.measurement.energy.counters.sampler import Sampler, readings
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, NO_TREE, QUANTUM_UJ, UPDATE_NS
 from harness.records.reading import Grade, Reading, Scope, Zone
 
@@ -50,7 +50,7 @@ _PERF_FLAG_FD_CLOEXEC = 8
 _ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0: the first version of the structure holds all that is set here
 
 
-class Perf(Protocol):
+class PerfInterface(Protocol):
     """What is asked of the kernel; a test gives another."""
 
     def open(self, kind: int, config: int, cpu: int) -> int:
@@ -101,7 +101,7 @@ class KernelPerf:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class RaplEvent:
     """One event on one socket: its zone, what opens it, and the joules of one count."""
 
     zone: Zone
@@ -111,15 +111,15 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RaplEvents:
     """The events of a machine, and (event, why) for those that are left out."""
 
     kind: int
-    events: tuple[Event, ...]
+    events: tuple[RaplEvent, ...]
     left_out: tuple[tuple[str, str], ...]
 
 
-class PerfMeter:
+class RaplPerfMeter:
     """Reads the energy events of every socket at both edges of a window.
 
     `root` is the root of the file system. Events are opened on construction and closed with the meter.
@@ -130,13 +130,13 @@ class PerfMeter:
         root: Path = ROOT,
         clock: Callable[[], int] = time.monotonic_ns,
         *,
-        perf: Perf | None = None,
+        perf: PerfInterface | None = None,
         ceiling_watts: int = CEILING_WATTS,
     ) -> None:
         self._root, self._clock = root, clock
         self._perf = perf or KernelPerf()
         self._found = find_events(root)
-        self._traits = Traits(SOURCE, UPDATE_NS, QUANTUM_UJ, ceiling_watts)
+        self._traits = CounterTraits(SOURCE, UPDATE_NS, QUANTUM_UJ, ceiling_watts)
         self._handles: list[int] = []
         weakref.finalize(self, _close, self._perf, self._handles)
         self._refused = self._open()
@@ -155,15 +155,15 @@ class PerfMeter:
         """Return packages and their memory; all may be summed."""
         return tuple(event.zone for event in self._found.events)
 
-    def start(self) -> Track[tuple[Sample, ...]]:
+    def start(self) -> Sampler[tuple[Sample, ...]]:
         """Read the first edge; a count of 64 bits needs no looks in between."""
-        return Track(self._take)
+        return Sampler(self._take)
 
-    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge."""
         return readings(mark, self.zones(), self.traits())
 
-    def traits(self) -> tuple[Traits, ...]:
+    def traits(self) -> tuple[CounterTraits, ...]:
         """Return what is known of each zone's counter."""
         return (self._traits,) * len(self._found.events)
 
@@ -206,7 +206,7 @@ class PerfMeter:
         pairs = zip(self._found.events, self._handles, strict=True)
         return tuple(self._sample(event, handle) for event, handle in pairs)
 
-    def _sample(self, event: Event, handle: int) -> Sample:
+    def _sample(self, event: RaplEvent, handle: int) -> Sample:
         try:
             count = self._perf.read(handle)
         except OSError as error:
@@ -214,18 +214,18 @@ class PerfMeter:
         return Sample(self._clock(), round(count * event.joules * 1e6))
 
 
-def open_perf(spec: Mapping[str, Any]) -> PerfMeter:
+def open_perf(spec: Mapping[str, Any]) -> RaplPerfMeter:
     """Open the meter that `PerfMeter.spec` described."""
-    return PerfMeter(Path(spec["root"]))
+    return RaplPerfMeter(Path(spec["root"]))
 
 
-def find_events(root: Path = ROOT) -> Found:
+def find_events(root: Path = ROOT) -> RaplEvents:
     """Return the energy events of every socket; what cannot be read to the end is left out with a reason."""
     device = root / DEVICE
     kind, cpus = read_file(device / "type"), cpu_list(read_file(device / "cpumask") or "")
     if not kind or not kind.isdigit() or not cpus:
-        return Found(0, (), ())
-    events: list[Event] = []
+        return RaplEvents(0, (), ())
+    events: list[RaplEvent] = []
     left_out: list[tuple[str, str]] = []
     for name, (scope, why) in EVENTS.items():
         text = read_file(device / "events" / name)
@@ -237,10 +237,10 @@ def find_events(root: Path = ROOT) -> Found:
             continue
         own = "" if scope == "package" else "/dram"
         events += [
-            Event(Zone(f"{place}{own}", scope), config, cpu, joules) for cpu, place in _places(cpus, root)
+            RaplEvent(Zone(f"{place}{own}", scope), config, cpu, joules) for cpu, place in _places(cpus, root)
         ]
     packages = any(event.zone.scope == "package" for event in events)
-    return Found(int(kind), tuple(events) if packages else (), tuple(left_out))
+    return RaplEvents(int(kind), tuple(events) if packages else (), tuple(left_out))
 
 
 def _places(cpus: tuple[int, ...], root: Path) -> Iterator[tuple[int, str]]:
@@ -270,6 +270,6 @@ def _scale(folder: Path, name: str) -> float | None:
     return joules if read_file(folder / f"{name}.unit") == "Joules" and joules > 0 else None
 
 
-def _close(perf: Perf, handles: list[int]) -> None:
+def _close(perf: PerfInterface, handles: list[int]) -> None:
     for handle in handles:
         perf.close(handle)

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.measurement.energy.counters.counter import unavailable
-from harness.measurement.energy.counters.sampler import Track
-from harness.measurement.energy.external.rows import Rows, Unreadable, joined, measured, pace_ns, parse
+from harness.measurement.energy.counters.sampler import Sampler
+from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, pace_ns, parse
 from harness.records.reading import Grade, Reading, Zone
 
 PATIENCE_S = 10.0
@@ -49,7 +49,7 @@ _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """Where rows come from: the user's name for it, and a file or the words of a command."""
 
     name: str
@@ -58,12 +58,12 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class OpenWindow:
     """An open window: its first edge on both clocks in nanoseconds, and what a command has printed so far."""
 
     wall_ns: int
     monotonic_ns: int
-    seen: Track["Rows | str"] | None
+    seen: Sampler["Rows | str"] | None
 
 
 class ExternalMeter:
@@ -101,15 +101,15 @@ class ExternalMeter:
         """Return its only zone, named by the user."""
         return (self._zone,)
 
-    def start(self) -> Window:
+    def start(self) -> OpenWindow:
         """Begin a window once a row was asked for; a command that shows watts is asked again every second."""
         if self._source.file:
-            return Window(self._wall(), self._clock(), None)
+            return OpenWindow(self._wall(), self._clock(), None)
         watts = isinstance(found := self._known(), Rows) and found.kind == "watts"
-        track = Track(self._printed, EVERY_S if watts else None)
-        return Window(self._wall(), self._clock(), track)
+        track = Sampler(self._printed, EVERY_S if watts else None)
+        return OpenWindow(self._wall(), self._clock(), track)
 
-    def read(self, mark: Window) -> tuple[Reading, ...]:
+    def read(self, mark: OpenWindow) -> tuple[Reading, ...]:
         """End the window, then look for the rows around it."""
         end, span_ns = self._wall(), self._clock() - mark.monotonic_ns
         source, spent = f"external: {self._source.name}", mark.seen.observer_ns if mark.seen else 0
@@ -172,7 +172,7 @@ class ExternalMeter:
     def _rows(self) -> "Rows | str":
         return self._written() if self._source.file else self._printed()
 
-    def _rows_until(self, end_ns: int, seen: Track["Rows | str"] | None) -> "Rows | str":
+    def _rows_until(self, end_ns: int, seen: Sampler["Rows | str"] | None) -> "Rows | str":
         """Return the rows once they reach over a time, or as they are when patience ends."""
         waited = 0.0
         while True:
@@ -188,13 +188,13 @@ class ExternalMeter:
             return parse(_tail(file)) if file else "it is no file"
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
-        except (Unreadable, UnicodeDecodeError) as error:
+        except (MalformedRows, UnicodeDecodeError) as error:
             return str(error)
 
     def _printed(self) -> "Rows | str":
         try:
             return parse(output(self._source.words, self._patience_s))
-        except (Unreadable, UnicodeDecodeError) as error:
+        except (MalformedRows, UnicodeDecodeError) as error:
             return str(error)
 
 
@@ -203,17 +203,17 @@ def open_external(spec: Mapping[str, Any]) -> ExternalMeter:
     return ExternalMeter(spec["argument"])
 
 
-def source_of(argument: str) -> Source:
+def source_of(argument: str) -> RowSource:
     """Return what an argument names: `wall=readings.csv`, `readings.csv`, or `bmc=program with words`."""
     named = None if Path(argument).is_file() else _NAMED.fullmatch(argument)
     name, rest = (named[1], named[2]) if named else ("", argument)
     if Path(rest).is_file():
-        return Source(name or Path(rest).name, Path(rest), ())
+        return RowSource(name or Path(rest).name, Path(rest), ())
     try:
         words = tuple(shlex.split(rest))
     except ValueError:
         words = ()
-    return Source(name or (Path(words[0]).name if words else "external"), None, words)
+    return RowSource(name or (Path(words[0]).name if words else "external"), None, words)
 
 
 def output(words: tuple[str, ...], patience_s: float) -> str:
@@ -231,17 +231,17 @@ def output(words: tuple[str, ...], patience_s: float) -> str:
             start_new_session=True,
         )
     except OSError as error:
-        raise Unreadable(f"{name} cannot be started ({error.strerror})") from None
+        raise MalformedRows(f"{name} cannot be started ({error.strerror})") from None
     with process:
         try:
             printed, _ = process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
-            raise Unreadable(f"{name} did not end within {patience_s:g} s") from None
+            raise MalformedRows(f"{name} did not end within {patience_s:g} s") from None
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
-        raise Unreadable(f"{name} ended with exit code {process.returncode}")
+        raise MalformedRows(f"{name} ended with exit code {process.returncode}")
     return printed.decode("utf-8") + "\n"
 
 

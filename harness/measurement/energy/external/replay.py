@@ -16,23 +16,23 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.common.errors import UsageError
-from harness.measurement.energy.counters.counter import Sample, Traits, reading, unavailable
-from harness.measurement.energy.counters.sampler import Track
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, reading, unavailable
+from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
 from harness.measurement.energy.meter import Meter
 from harness.records.reading import Grade, Reading, Zone
 
 RECORD = "Record one with harness.measurement.energy.external.replay.Recorder: see docs/meters.md."
-PLAIN = Traits("counters of unknown origin", UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
+PLAIN = CounterTraits("counters of unknown origin", UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
 
 Window = dict[str, list[Sample]]
 """Samples of each zone, in order."""
 
 
-class Counting(Meter, Protocol):
+class CountingMeter(Meter, Protocol):
     """A meter of cumulative counters, which can be recorded."""
 
-    def traits(self) -> Sequence[Traits]:
+    def traits(self) -> Sequence[CounterTraits]:
         """Return what is known of each zone's counter."""
 
 
@@ -41,7 +41,7 @@ class Recording:
     """What a file holds: the meter, its zones with what is known of them, and the windows."""
 
     meter: str
-    zones: tuple[tuple[Zone, Traits], ...]
+    zones: tuple[tuple[Zone, CounterTraits], ...]
     windows: tuple[Window, ...]
 
 
@@ -98,7 +98,7 @@ class ReplayMeter:
         """Return why it cannot be used here and what would allow it, or None."""
         return self._obstacle
 
-    def _reading(self, zone: Zone, traits: Traits, window: Window | None) -> Reading:
+    def _reading(self, zone: Zone, traits: CounterTraits, window: Window | None) -> Reading:
         source = f"replay of {traits.source}"
         samples = (window or {}).get(zone.name, [])
         if len(samples) < 2:  # noqa: PLR2004 -- a window has two edges
@@ -117,7 +117,7 @@ def open_replay(spec: Mapping[str, Any]) -> ReplayMeter:
 class Recorder:
     """Reads with a meter of counters, and appends every sample of each window to a file."""
 
-    def __init__(self, meter: Counting, file: Path) -> None:
+    def __init__(self, meter: CountingMeter, file: Path) -> None:
         self._meter, self._file, self._window = meter, file, 0
         zones = [
             {"zone": zone.name, "scope": zone.scope, "range_uj": zone.range_uj, **asdict(traits)}
@@ -125,12 +125,12 @@ class Recorder:
         ]
         file.write_text(json.dumps({"meter": meter.name, "zones": zones}) + "\n", encoding="utf-8")
 
-    def start(self) -> Track[tuple[Sample, ...]]:
+    def start(self) -> Sampler[tuple[Sample, ...]]:
         """Read the first edge."""
-        mark: Track[tuple[Sample, ...]] = self._meter.start()
+        mark: Sampler[tuple[Sample, ...]] = self._meter.start()
         return mark
 
-    def read(self, mark: Track[tuple[Sample, ...]]) -> tuple[Reading, ...]:
+    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
         """Read the second edge, and write the window down."""
         found = self._meter.read(mark)
         names = [zone.name for zone in self._meter.zones()]
@@ -151,7 +151,7 @@ def read_recording(file: Path) -> Recording:
     Without a first line about the zones, each is taken for a package; without `window`, two samples of a zone
     make one.
     """
-    meter, zones, windows = "counters", dict[str, tuple[Zone, Traits]](), dict[int, Window]()
+    meter, zones, windows = "counters", dict[str, tuple[Zone, CounterTraits]](), dict[int, Window]()
     seen: dict[str, int] = {}
     for number, line in _lines(file):
         try:
@@ -189,11 +189,11 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, found
 
 
-def _zones(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[Zone, Traits]]]:
+def _zones(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[Zone, CounterTraits]]]:
     for row in rows:
         zone = Zone(str(row["zone"]), row.get("scope", "package"), row.get("range_uj"))
         known = {name: row.get(name, value) for name, value in asdict(PLAIN).items()}
-        yield zone.name, (zone, Traits(**known))
+        yield zone.name, (zone, CounterTraits(**known))
 
 
 def _sample(line: Mapping[str, Any]) -> Sample:

@@ -22,7 +22,7 @@ from harness.measurement.energy.counters.integration import at, integrate
 KINDS = ("joules", "watts")
 
 
-class Unreadable(Exception):
+class MalformedRows(Exception):
     """Rows that are not of the form above; the message says where and why."""
 
 
@@ -39,16 +39,16 @@ def parse(text: str) -> Rows:
     whole = text[: text.rfind("\n") + 1]
     lines = [(number, line) for number, line in enumerate(whole.splitlines(), 1) if line.strip()]
     if not lines:
-        raise Unreadable("it holds no whole line")
+        raise MalformedRows("it holds no whole line")
     rows = _json(lines) if lines[0][1].lstrip().startswith("{") else _csv(lines)
     kind, points = "", []
     for number, row in rows:
         kind = kind or _kind(row, number)
         points.append((round(_number(row, "time", number) * 1e9), _number(row, kind, number) * 1e6))
         if len(points) > 1 and points[-1][0] <= points[-2][0]:
-            raise Unreadable(f"line {number}: its time is not after that of the row before")
+            raise MalformedRows(f"line {number}: its time is not after that of the row before")
     if not points:
-        raise Unreadable("it has a heading and no row")
+        raise MalformedRows("it has a heading and no row")
     return Rows(kind, tuple(points))
 
 
@@ -63,16 +63,16 @@ def _json(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, Mapping[str, 
         try:
             row = json.loads(line)
         except ValueError:
-            raise Unreadable(f"line {number}: it is no JSON object") from None
+            raise MalformedRows(f"line {number}: it is no JSON object") from None
         if not isinstance(row, dict):
-            raise Unreadable(f"line {number}: it is no JSON object")
+            raise MalformedRows(f"line {number}: it is no JSON object")
         yield number, row
 
 
 def _kind(row: Mapping[str, Any], number: int) -> str:
     found = [kind for kind in KINDS if kind in row]
     if len(found) != 1 or "time" not in row:
-        raise Unreadable(f"line {number}: it needs `time`, and either `joules` or `watts`")
+        raise MalformedRows(f"line {number}: it needs `time`, and either `joules` or `watts`")
     return found[0]
 
 
@@ -80,14 +80,14 @@ def _number(row: Mapping[str, Any], name: str, number: int) -> float:
     try:
         value = float(row[name])
     except (KeyError, TypeError, ValueError):
-        raise Unreadable(f"line {number}: its {name} is no number") from None
+        raise MalformedRows(f"line {number}: its {name} is no number") from None
     if not math.isfinite(value) or value < 0:
-        raise Unreadable(f"line {number}: its {name} is not a finite number of 0 or more")
+        raise MalformedRows(f"line {number}: its {name} is not a finite number of 0 or more")
     return value
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class WindowEnergy:
     """What rows say of a window: energy, its uncertainty, and how many rows it rests on."""
 
     microjoules: int
@@ -95,7 +95,7 @@ class Cut:
     samples: int
 
 
-def measured(rows: Rows, begin_ns: int, end_ns: int) -> Cut | str:
+def measured(rows: Rows, begin_ns: int, end_ns: int) -> WindowEnergy | str:
     """Return the energy between two times since the epoch, or why the rows do not tell it.
 
     At each edge the instrument may be late by one row at the mean power; where there are but two rows, by
@@ -122,7 +122,7 @@ def measured(rows: Rows, begin_ns: int, end_ns: int) -> Cut | str:
     if energy <= 0:
         return "the rows show no energy within the window"
     late_ns = pace_ns(used) if used[2:] else max(begin_ns - used[0][0], used[-1][0] - end_ns)
-    return Cut(energy, math.ceil(2 * energy * late_ns / (end_ns - begin_ns)) + rough, len(used))
+    return WindowEnergy(energy, math.ceil(2 * energy * late_ns / (end_ns - begin_ns)) + rough, len(used))
 
 
 def pace_ns(points: tuple[tuple[int, float], ...]) -> int:

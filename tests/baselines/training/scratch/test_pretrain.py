@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from baselines.checkpoints import embedded as shipped
-from baselines.training.datasets import Tick
+from baselines.training.datasets import TrainingProgress
 from baselines.training.scratch.data import (
     BATCH,
     MAX_LENGTH,
@@ -61,7 +61,7 @@ def test_a_few_steps_lower_the_loss_and_leave_a_checkpoint(tmp_path: Path) -> No
     """Twelve steps on the same short texts lower their loss, and each task's head has its shape."""
     from baselines.models.classifier import load_classifier
 
-    told: list[Tick] = []
+    told: list[TrainingProgress] = []
     others = {"cb": 16, "rte": 16, "copa": 16, "multirc": 4, "record": 4, "wic": 16, "wsc": 16}
     stages = (*[Stage({"boolq": 64}, 2)] * 12, Stage(others, 4))
     record = train_embedded(
@@ -97,7 +97,7 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         train_embedded(tmp_path / "cut", **settings, progress=_stop_at(3 / 4))
     assert not (tmp_path / "cut").exists()
-    told: list[Tick] = []
+    told: list[TrainingProgress] = []
     record = train_embedded(tmp_path / "cut", **settings, progress=told.append)
     assert record["resumed"]
     assert [round(4 * tick.fraction) for tick in told] == [3, 4]
@@ -105,8 +105,8 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path: Path)
     assert all((whole[name] == cut[name]).all() for name in whole)
 
 
-def _stop_at(fraction: float) -> Callable[[Tick], None]:
-    def progress(tick: Tick) -> None:
+def _stop_at(fraction: float) -> Callable[[TrainingProgress], None]:
+    def progress(tick: TrainingProgress) -> None:
         if tick.fraction >= fraction:
             raise KeyboardInterrupt
 

@@ -9,27 +9,27 @@ from records import a_host, a_percentile, a_quality, a_record, an_accuracy, thre
 
 from harness.analysis.comparison import (
     QUANTITIES,
-    Contrast,
-    Missing,
-    Raw,
+    MissingChange,
+    QuantityChange,
+    SampleAccess,
+    change_verdict,
     contrast,
     contrasts,
     differences,
     key_of,
-    match,
+    match_cells,
     quantity_named,
     refused,
-    verdict,
 )
-from harness.analysis.statistics.pairing import Refused
+from harness.analysis.statistics.pairing import NotComparable
 from harness.common.errors import UsageError
 from harness.records.estimate import Estimate
 from harness.records.record import ArtifactFacts, Memory
 
 
-def found(name: str, before: Any, after: Any, **options: Any) -> Contrast:
+def found(name: str, before: Any, after: Any, **options: Any) -> QuantityChange:
     made = contrast(name, before, after, **options)
-    assert isinstance(made, Contrast), made
+    assert isinstance(made, QuantityChange), made
     return made
 
 
@@ -41,16 +41,16 @@ def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
     assert change.change.value == pytest.approx(25.0)
     assert (change.change.low, change.change.high) == pytest.approx((25.0, 25.0))
     assert change.paired
-    assert verdict(change) == "better"
+    assert change_verdict(change) == "better"
 
 
 def test_what_slows_a_round_down_for_both_is_no_change_between_them() -> None:
     """Rounds that double for both still have a ratio of 1; unpaired, the same rounds say nothing."""
     slow = (500.0, 1000.0, 500.0, 1000.0, 500.0, 1000.0, 500.0)
     before, after = a_record("base", slow), a_record("head", slow)
-    assert verdict(found("throughput", before, after)) == "no change"
+    assert change_verdict(found("throughput", before, after)) == "no change"
     elsewhere = a_record("head", slow, run="r2")
-    assert verdict(found("throughput", before, elsewhere)) == "too noisy"
+    assert change_verdict(found("throughput", before, elsewhere)) == "too noisy"
 
 
 def test_records_of_two_runs_are_unpaired_wider_and_say_so() -> None:
@@ -87,7 +87,7 @@ def test_a_percentile_side_by_side_is_of_the_same_requests() -> None:
     before, after = a_record("base"), a_record("head")
     calls = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
     slower = [1.1 * each for each in calls]
-    raw = Raw(lambda record: samples(calls if record.cell.variant == "base" else slower))
+    raw = SampleAccess(lambda record: samples(calls if record.cell.variant == "base" else slower))
     change = found("latency_p50", before, after, raw=raw).change
     assert (change.value, change.low, change.high) == pytest.approx((10.0, 10.0, 10.0))
     assert found("latency_p50", before, after).change.high > 2
@@ -99,18 +99,18 @@ def test_less_energy_is_better_and_less_quality_is_worse() -> None:
     change = found("energy", before, after)
     assert change.change.value == pytest.approx(-50.0)
     assert change.grade == "measured"
-    assert verdict(change) == "better"
+    assert change_verdict(change) == "better"
     lower = a_record("head", quality=a_quality(metrics={"accuracy": an_accuracy(0.6, 0.58, 0.62)}))
     fallen = found("quality", before, lower)
     assert fallen.change.value == pytest.approx(-28.0)
-    assert verdict(fallen) == "worse"
+    assert change_verdict(fallen) == "worse"
 
 
 def test_joules_of_two_grades_are_not_contrasted() -> None:
     """A modelled joule is CPU time in other units."""
     before, after = a_record("base"), a_record("head", reading={"grade": "modelled"}, run="r2")
     missing = contrast("energy", before, after)
-    assert isinstance(missing, Missing)
+    assert isinstance(missing, MissingChange)
     assert missing.reason == "the grade of the energy differs: measured and modelled"
 
 
@@ -123,8 +123,8 @@ def test_memory_and_size_are_one_reading_each() -> None:
     memory, size = found("memory", before, after), found("size", before, after)
     assert memory.change.value == pytest.approx(10.0)
     assert memory.note == "one reading each: no interval"
-    assert verdict(memory) == "worse"
-    assert verdict(size) == "no change"
+    assert change_verdict(memory) == "worse"
+    assert change_verdict(size) == "no change"
 
 
 def an_artifact(size_bytes: int) -> ArtifactFacts:
@@ -135,9 +135,9 @@ def test_what_was_not_measured_is_missing_with_its_reason() -> None:
     """Every quantity appears once, as a change or as the reason why there is none."""
     before = a_record("base", (), joules=(), latency={}, memory=None, quality=None)
     made = contrasts(before, a_record("head"))
-    assert not isinstance(made, Refused)
+    assert not isinstance(made, NotComparable)
     assert [each.quantity.name for each in made] == list(QUANTITIES)
-    assert all(isinstance(each, Missing) and each.reason for each in made)
+    assert all(isinstance(each, MissingChange) and each.reason for each in made)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_was_not_measured_is_missing_with_its_reason() -> None:
 def test_records_of_unlike_questions_are_refused_by_name(changed: dict[str, Any], name: str) -> None:
     """Another split, boundary or scenario is another question."""
     made = contrasts(a_record(), a_record(run="r2", **changed))
-    assert isinstance(made, Refused)
+    assert isinstance(made, NotComparable)
     assert made.field == name
 
 
@@ -175,7 +175,7 @@ def test_runs_are_matched_by_what_was_measured() -> None:
     """Ids and fingerprints may differ; a cell that only one run has is named."""
     before = three_variants()
     after = [a_record(record.cell.variant, run="r2", cell={"id": "x"}) for record in before[1:]]
-    matched = match(before, after)
+    matched = match_cells(before, after)
     assert [(key_of(one).variant, key_of(other).variant) for one, other in matched.pairs] == [
         ("pytorch-dynamic", "pytorch-dynamic"),
         ("onnx-int8", "onnx-int8"),
@@ -196,10 +196,10 @@ ends = st.floats(allow_nan=True, allow_infinity=True)
 def test_a_verdict_never_rests_on_nothing(value: float, low: float, high: float, tolerance: float) -> None:
     """Whatever the numbers: a NaN is too noisy, worse is beyond the tolerance, and no change is within it."""
     nothing = Estimate(1.0, 1.0, 1.0, 0.95, "", 1)
-    made = Contrast(
+    made = QuantityChange(
         QUANTITIES["energy"], nothing, nothing, Estimate(value, low, high, 0.95, "", 7), paired=True
     )
-    said = verdict(made, tolerance)
+    said = change_verdict(made, tolerance)
     if math.isnan(value):
         assert said == "too noisy"
     if said == "worse":

@@ -5,8 +5,15 @@ from typing import Any
 import pytest
 from records import a_host, a_percentile, a_quality, a_reading, a_record, an_accuracy
 
-from harness.analysis.diagnostics import Doubt, doubts
-from harness.records.record import Conditions, GpuMoment, Idle, Moment, Observer, Record
+from harness.analysis.diagnostics import ResultWarning, warnings_of
+from harness.records.record import (
+    Conditions,
+    GpuSnapshot,
+    HarnessOverhead,
+    IdleEnergy,
+    MachineSnapshot,
+    Record,
+)
 
 S = 1_000_000_000
 
@@ -20,23 +27,25 @@ def watched(record: Record, **shares: float) -> Record:
 
 def between(before: dict[str, Any], after: dict[str, Any], **more: Any) -> Conditions:
     """Return conditions 100 s apart."""
-    return Conditions(before=Moment(**before), after=Moment(**after), span_ns=100 * S, **more)
+    return Conditions(
+        before=MachineSnapshot(**before), after=MachineSnapshot(**after), span_ns=100 * S, **more
+    )
 
 
-def idled(before_w: float, after_w: float) -> Idle:
+def idled(before_w: float, after_w: float) -> IdleEnergy:
     """Return idle windows of 1 s."""
     first, last = (a_reading(round(watts * 1e6), span_ns=S) for watts in (before_w, after_w))
-    return Idle(before=(first,), after=(last,))
+    return IdleEnergy(before=(first,), after=(last,))
 
 
-def the_doubt(code: str, record: Record) -> Doubt:
-    found = [doubt for doubt in doubts(record) if doubt.code == code]
-    assert len(found) == 1, [doubt.code for doubt in doubts(record)]
+def the_doubt(code: str, record: Record) -> ResultWarning:
+    found = [doubt for doubt in warnings_of(record) if doubt.code == code]
+    assert len(found) == 1, [doubt.code for doubt in warnings_of(record)]
     return found[0]
 
 
 def board(**facts: Any) -> dict[str, Any]:
-    return {"gpus": (GpuMoment(name="A board", **facts),)}
+    return {"gpus": (GpuSnapshot(name="A board", **facts),)}
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,7 @@ def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
     for device, number, expected in (("cuda:0", 1, codes), ("cuda:0", 0, set()), ("cpu", None, set())):
         placed = {**a_record().placement.model_dump(), "board": number}  # type: ignore[union-attr]
         record = a_record(conditions=changes, cell={"device": device}, placement=placed)
-        assert {doubt.code for doubt in doubts(record)} & codes == expected
+        assert {doubt.code for doubt in warnings_of(record)} & codes == expected
 
 
 @pytest.mark.parametrize(
@@ -106,7 +115,7 @@ def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
 )
 def test_what_is_within_its_limit_or_not_known_is_no_doubt(conditions: Conditions) -> None:
     """A silent kernel is no reason to doubt, nor is a machine that warmed up."""
-    assert doubts(a_record(conditions=conditions)) == ()
+    assert warnings_of(a_record(conditions=conditions)) == ()
 
 
 def test_a_clock_that_is_held_and_yet_changed_is_a_doubt() -> None:
@@ -122,14 +131,14 @@ def test_foreign_load_is_named_with_its_share_and_its_maker() -> None:
     doubt = the_doubt("foreign-load", watched(a_record(conditions=conditions), foreign_cpu_ns=0.12))
     assert "others used 12 % of its CPUs" in doubt.sentence
     assert doubt.next_step == "Stop what else runs (most of all stress, 0.24 CPUs), and measure again."
-    assert doubts(watched(a_record(), foreign_cpu_ns=0.05)) == ()
+    assert warnings_of(watched(a_record(), foreign_cpu_ns=0.05)) == ()
 
 
 def test_one_disturbed_round_is_not_foreign_load() -> None:
     """The median of seven rounds stays with the quiet ones."""
     record = watched(a_record(), foreign_cpu_ns=0.0)
     first = record.rounds[0].model_copy(update={"foreign_cpu_ns": S})
-    assert doubts(record.model_copy(update={"rounds": (first, *record.rounds[1:])})) == ()
+    assert warnings_of(record.model_copy(update={"rounds": (first, *record.rounds[1:])})) == ()
 
 
 def test_load_on_other_cpus_is_in_the_joules_of_a_package_and_in_no_process_share() -> None:
@@ -137,13 +146,13 @@ def test_load_on_other_cpus_is_in_the_joules_of_a_package_and_in_no_process_shar
     measured = watched(a_record(), elsewhere_cpu_ns=0.5)
     assert "those of the package" in the_doubt("load-elsewhere", measured).sentence
     share = watched(a_record(reading={"grade": "modelled", "scope": "process share"}), elsewhere_cpu_ns=0.5)
-    assert "load-elsewhere" not in {doubt.code for doubt in doubts(share)}
+    assert "load-elsewhere" not in {doubt.code for doubt in warnings_of(share)}
 
 
 def test_steal_is_a_doubt() -> None:
     """The hypervisor took 3 % of our CPUs; 1 % is not."""
     assert "took 3.0 % of its CPUs" in the_doubt("steal", watched(a_record(), steal_ns=0.03)).sentence
-    assert doubts(watched(a_record(), steal_ns=0.01)) == ()
+    assert warnings_of(watched(a_record(), steal_ns=0.01)) == ()
 
 
 def exchanged(*trips: tuple[int, float]) -> Record:
@@ -173,7 +182,7 @@ def test_cpus_that_are_moved_apart_are_a_doubt_where_requests_take_longer_then()
     ],
 )
 def test_cpus_that_stay_or_do_not_matter_are_no_doubt(trips: list[tuple[int, float]]) -> None:
-    assert "cpus-moved" not in {found.code for found in doubts(exchanged(*trips))}
+    assert "cpus-moved" not in {found.code for found in warnings_of(exchanged(*trips))}
 
 
 def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
@@ -181,25 +190,25 @@ def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
     conditions = between(board(foreign=2), board(foreign=0))
     doubt = the_doubt("foreign-gpu", a_record(conditions=conditions, cell={"device": "cuda"}))
     assert "2 processes of others" in doubt.sentence
-    assert doubts(a_record(conditions=conditions)) == ()
+    assert warnings_of(a_record(conditions=conditions)) == ()
 
 
 def test_idle_that_drifted_is_a_doubt() -> None:
     """20 W, then 23 W: 15 %; 21 W are 5 %."""
     doubt = the_doubt("idle-drift", a_record(idle=idled(20.0, 23.0)))
     assert "20 W before its rounds and 23 W after" in doubt.sentence
-    assert doubts(a_record(idle=idled(20.0, 21.0))) == ()
+    assert warnings_of(a_record(idle=idled(20.0, 21.0))) == ()
 
 
 def test_a_parent_that_does_not_sleep_is_a_doubt() -> None:
     """2 s of CPU time in 100 s are 2 %; 1 % is what it may use."""
     cost = {"loop_ns_per_request": 200.0, "sweep_wall_ns": 100 * S, "workers_cpu_ns": 0, "pollers": 0}
-    doubt = the_doubt("observer-cost", a_record(observer=Observer(**cost, parent_cpu_ns=2 * S)))
+    doubt = the_doubt("observer-cost", a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S)))
     assert "used 2.0 % of a CPU" in doubt.sentence
     assert "--rounds" in doubt.next_step
-    quick = a_record(observer=Observer(**cost, parent_cpu_ns=2 * S), profile="quick")
+    quick = a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S), profile="quick")
     assert "--profile default" in the_doubt("observer-cost", quick).next_step
-    assert doubts(a_record(observer=Observer(**cost, parent_cpu_ns=S))) == ()
+    assert warnings_of(a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=S))) == ()
 
 
 NOISY = (10, 10, 8, 8, 12, 12, 12)
@@ -244,7 +253,7 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
         ),
         (
             "harness-share",
-            {"observer": Observer(loop_ns_per_request=500_000), "cell": {"scenario": "offline"}},
+            {"observer": HarnessOverhead(loop_ns_per_request=500_000), "cell": {"scenario": "offline"}},
             "Its speed-up is understated.",
         ),
         (
@@ -274,5 +283,5 @@ def test_a_quiet_machine_is_not_told_to_stop_other_work() -> None:
 def test_a_better_model_is_not_sent_back_to_be_gentler() -> None:
     """0.95 [0.94, 0.96] against 0.88 [0.86, 0.90]."""
     better = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.95, 0.94, 0.96)}))
-    (doubt,) = doubts(better, [a_record()])
+    (doubt,) = warnings_of(better, [a_record()])
     assert doubt.next_step == "Quote its speed-up only with this: it is another model."

@@ -3,8 +3,15 @@ from typing import Any
 import pytest
 from records import a_failure, a_host, a_percentile, a_quality, a_record, an_accuracy
 
-from harness.analysis.diagnostics import Doubt, doubts, harness_share
-from harness.records.record import ArtifactFacts, EnergyFacts, ModelFacts, Observer, PlacementFacts, Record
+from harness.analysis.diagnostics import ResultWarning, harness_share, warnings_of
+from harness.records.record import (
+    ArtifactFacts,
+    EnergyFacts,
+    HarnessOverhead,
+    ModelFacts,
+    PlacementFacts,
+    Record,
+)
 
 SKIPPED = EnergyFacts(
     meter="modelled",
@@ -27,15 +34,15 @@ def prepared(**manifest: Any) -> ArtifactFacts:
 MOVED = {"examples": 16, "batch": 8, "max_logit_difference": 0.123, "equal_answers": 0.9375}
 
 
-def the_doubt(code: str, record: Record, *peers: Record) -> Doubt:
-    found = [doubt for doubt in doubts(record, peers) if doubt.code == code]
-    assert len(found) == 1, [doubt.code for doubt in doubts(record, peers)]
+def the_doubt(code: str, record: Record, *peers: Record) -> ResultWarning:
+    found = [doubt for doubt in warnings_of(record, peers) if doubt.code == code]
+    assert len(found) == 1, [doubt.code for doubt in warnings_of(record, peers)]
     return found[0]
 
 
 def test_a_sound_record_raises_no_doubt() -> None:
     """Seven steady rounds, measured energy, official data, bare metal: nothing to say."""
-    assert doubts(a_record("onnx-int8"), [a_record(), a_record("onnx-int8")]) == ()
+    assert warnings_of(a_record("onnx-int8"), [a_record(), a_record("onnx-int8")]) == ()
 
 
 @pytest.mark.parametrize(
@@ -50,7 +57,11 @@ def test_a_sound_record_raises_no_doubt() -> None:
         ("threads", {"placement": placed(threads=1)}, "asked to use 2 threads, and its engine reports 1"),
         ("null-system", {"placement": placed(threads=2, reads_input=False)}, "does not read its input"),
         # 5 ms a request, of which the loop takes 0.5
-        ("harness-share", {"observer": Observer(loop_ns_per_request=500_000)}, "takes 10 % of its time"),
+        (
+            "harness-share",
+            {"observer": HarnessOverhead(loop_ns_per_request=500_000)},
+            "takes 10 % of its time",
+        ),
         (
             "percentile",
             {"latency": {"p50": a_percentile(5, needed=11, have=50), "p90": a_percentile(5, have=50)}},
@@ -111,7 +122,7 @@ def test_each_reason_to_distrust_is_named_with_its_figures(
         {"reading": {"resolution_uj": 490_000}},  # 9.8 J are 20 times as much
         {"placement": placed(threads="auto")},  # an engine that names no number
         {"placement": placed(threads=1, instances=2)},  # two instances share what was asked for
-        {"observer": Observer(loop_ns_per_request=250_000)},  # 5 % of 5 ms
+        {"observer": HarnessOverhead(loop_ns_per_request=250_000)},  # 5 % of 5 ms
         {"data": {"majority": None}, "quality": a_quality(metrics={"accuracy": an_accuracy(0.5, 0.4, 0.6)})},
         {"host": a_host(virtualisation="unavailable, because this architecture has no flag for it")},
         {"artifact": prepared(batch_dependence=MOVED)},  # one request at a time has no company
@@ -126,7 +137,7 @@ def test_each_reason_to_distrust_is_named_with_its_figures(
 )
 def test_what_stays_within_its_limit_raises_no_doubt_of_its_own(changes: dict[str, Any]) -> None:
     """Limits are limits: at or below them nothing is said, but that a quick profile was quick."""
-    codes = {doubt.code for doubt in doubts(a_record("onnx-int8", **changes))}
+    codes = {doubt.code for doubt in warnings_of(a_record("onnx-int8", **changes))}
     assert codes <= {"quick-profile"}
 
 
@@ -139,7 +150,7 @@ def test_what_the_system_says_it_batches_counts_and_not_what_it_was_asked() -> N
             cell={"scenario": "offline", "batch": 8 if batch == 1 else 1},
             placement=placed(threads=2, batch=batch),
         )
-        assert ("batch-dependent" in {doubt.code for doubt in doubts(record)}) is doubted
+        assert ("batch-dependent" in {doubt.code for doubt in warnings_of(record)}) is doubted
 
 
 def test_modelled_energy_says_what_would_allow_measuring_it() -> None:
@@ -151,8 +162,8 @@ def test_modelled_energy_says_what_would_allow_measuring_it() -> None:
 
 def test_a_failed_cell_is_a_doubt_and_nothing_else_is_said_of_it() -> None:
     """What was not measured cannot be too short, too noisy or without energy."""
-    (doubt,) = doubts(a_failure("onnx-int8"), [a_record()])
-    assert doubt == Doubt(
+    (doubt,) = warnings_of(a_failure("onnx-int8"), [a_record()])
+    assert doubt == ResultWarning(
         "cell-failed", "onnx-int8 failed: the process ran out of memory.", "Lower --max-length."
     )
 
@@ -171,14 +182,14 @@ def test_answers_that_differ_beyond_both_intervals_are_a_doubt() -> None:
     worse = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.80, 0.78, 0.82)}))
     close = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.85, 0.83, 0.87)}))
     assert "-8.0 points from pytorch-fixed's" in the_doubt("answers-differ", worse, a_record()).sentence
-    assert doubts(close, [a_record()]) == ()
-    assert doubts(worse, [a_record("another")]) == ()
+    assert warnings_of(close, [a_record()]) == ()
+    assert warnings_of(worse, [a_record("another")]) == ()
 
 
 def test_a_null_system_is_not_blamed_for_what_it_shows() -> None:
     """It exists to be nothing but loop."""
-    record = a_record("null", observer=Observer(loop_ns_per_request=4_000_000))
-    assert [doubt.code for doubt in doubts(record)] == ["null-system"]
+    record = a_record("null", observer=HarnessOverhead(loop_ns_per_request=4_000_000))
+    assert [doubt.code for doubt in warnings_of(record)] == ["null-system"]
 
 
 def test_doubts_about_a_run_say_the_same_for_each_of_its_records() -> None:
@@ -189,7 +200,7 @@ def test_doubts_about_a_run_say_the_same_for_each_of_its_records() -> None:
         "host": a_host(virtualisation="virtual machine"),
         "reading": {"grade": "modelled"},
     }
-    assert doubts(a_record("one", **changes)) == doubts(a_record("other", **changes))
+    assert warnings_of(a_record("one", **changes)) == warnings_of(a_record("other", **changes))
 
 
 def test_the_share_of_the_harness_is_the_loop_over_the_time_per_request() -> None:

@@ -5,24 +5,24 @@ from typing import Any
 import pytest
 from records import a_percentile, a_quality, a_record, rounds
 
-from harness.analysis.diagnostics import doubts
-from harness.records.record import OfferedLoad, Record, Start, Trial
+from harness.analysis.diagnostics import warnings_of
+from harness.records.record import OfferedLoad, RateTrial, Record, Startup
 
 
 def codes(record: Record, others: tuple[Record, ...] = ()) -> dict[str, str]:
-    found = doubts(record, (record,), others)
+    found = warnings_of(record, (record,), others)
     return {doubt.code: f"{doubt.sentence} -> {doubt.next_step}" for doubt in found}
 
 
-def a_start(**changes: Any) -> Start:
-    return Start(**{"load_ns": 1, "first_request_ns": 1, "warmup_requests": 129, "steady": True, **changes})
+def a_start(**changes: Any) -> Startup:
+    return Startup(**{"load_ns": 1, "first_request_ns": 1, "warmup_requests": 129, "steady": True, **changes})
 
 
 def a_load(**changes: Any) -> OfferedLoad:
     return OfferedLoad(**{"rate": 50.0, "achieved": 49.9, "overloaded": False, "seed": 0, **changes})
 
 
-def a_trial(**changes: Any) -> Trial:
+def a_trial(**changes: Any) -> RateTrial:
     facts = {
         "rate": 40.0,
         "achieved": 40.0,
@@ -33,7 +33,7 @@ def a_trial(**changes: Any) -> Trial:
         "overloaded": False,
         "kept": True,
     }
-    return Trial(**facts | changes)
+    return RateTrial(**facts | changes)
 
 
 def test_times_that_had_not_settled_are_doubted() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from records import a_host, a_percentile, a_quality, a_record, an_accuracy
 
-from harness.analysis.gate.gate import Allowed, Outcome, Pairing, gate
-from harness.analysis.gate.rules import Rule, parse_rules
+from harness.analysis.gate.gate import AllowedDifferences, GatedCell, GateOutcome, check_gate
+from harness.analysis.gate.rules import GateRule, parse_rules
 from harness.records.estimate import Estimate
 from harness.records.plan import PROFILES
 from harness.records.record import Failure, Memory, Record
@@ -21,15 +21,15 @@ SPEED = {"throughput": {"max-degradation": "5%"}}
 STEADY = (500.0, 501.0, 499.0, 500.5, 499.5, 500.0, 500.2)
 
 
-def rules(words: dict[str, Any]) -> tuple[Rule, ...]:
+def rules(words: dict[str, Any]) -> tuple[GateRule, ...]:
     return parse_rules(words, "rules")
 
 
-def a_pair(head_ms: Any = STEADY, again_ms: Any = STEADY, **changes: Any) -> Pairing:
+def a_pair(head_ms: Any = STEADY, again_ms: Any = STEADY, **changes: Any) -> GatedCell:
     """Return base, head and base again of one variant, side by side."""
     base = a_record("onnx-int8@base", STEADY)
     again = a_record("onnx-int8@base-again", again_ms) if again_ms else None
-    return Pairing(base, a_record("onnx-int8@head", head_ms, **changes), again, strict=("environment",))
+    return GatedCell(base, a_record("onnx-int8@head", head_ms, **changes), again, strict=("environment",))
 
 
 def times(factor: float) -> tuple[float, ...]:
@@ -38,13 +38,13 @@ def times(factor: float) -> tuple[float, ...]:
 
 def test_the_same_thing_holds() -> None:
     """Equal rounds are no change."""
-    found = gate([a_pair()], rules(SPEED))
+    found = check_gate([a_pair()], rules(SPEED))
     assert (found.status, found.exit_code) == ("holds", 0)
 
 
 def test_a_planted_slow_down_is_a_regression_that_one_can_act_on() -> None:
     """10 % more time is 1 - 1/1.1 = 9.1 % less throughput: what, by how much, the rule, a next step."""
-    found = gate([a_pair(times(1.1))], rules(SPEED))
+    found = check_gate([a_pair(times(1.1))], rules(SPEED))
     assert (found.status, found.exit_code) == ("regression", 3)
     shown = gated.render(found, "text")
     assert "boolq, onnx-int8, cpu" in shown
@@ -55,13 +55,13 @@ def test_a_planted_slow_down_is_a_regression_that_one_can_act_on() -> None:
 
 def test_a_slow_down_within_the_limit_holds() -> None:
     """2 % is not 5 %, and surely so."""
-    assert gate([a_pair(times(1.02))], rules(SPEED)).status == "holds"
+    assert check_gate([a_pair(times(1.02))], rules(SPEED)).status == "holds"
 
 
 def test_planted_wrong_answers_are_a_regression() -> None:
     """88 % become 78 % over 1,000 examples, each to about 2 points."""
     worse = a_quality(metrics={"accuracy": an_accuracy(0.78, 0.755, 0.805)})
-    found = gate([a_pair(quality=worse)], rules({"accuracy": {"max-degradation": 0.5}}))
+    found = check_gate([a_pair(quality=worse)], rules({"accuracy": {"max-degradation": 0.5}}))
     assert found.status == "regression"
     assert "quality is 10.0 points worse" in found.checks[0].reason
 
@@ -69,7 +69,7 @@ def test_planted_wrong_answers_are_a_regression() -> None:
 def test_a_loss_of_quality_that_other_examples_might_not_show_is_noise() -> None:
     """One point of 30 examples: neither held nor a regression, and no exit code of either."""
     worse = a_quality(metrics={"accuracy": an_accuracy(0.87, 0.70, 0.95)})
-    found = gate([a_pair(quality=worse)], rules({"quality": {"max-degradation": 0.5}}))
+    found = check_gate([a_pair(quality=worse)], rules({"quality": {"max-degradation": 0.5}}))
     assert (found.status, found.exit_code) == ("too noisy", 6)
     assert not found.only_noise  # the machine has no part in it, so no flag lets it pass
 
@@ -78,7 +78,7 @@ def test_rounds_that_disagree_are_too_noisy_to_say() -> None:
     """Head is 8 % slower in the median, but anything from 30 % faster to 40 % slower in a round."""
     factors = (0.7, 1.4, 1.1, 0.8, 1.3, 1.08, 0.9)
     head = [factor * wall for factor, wall in zip(factors, STEADY, strict=True)]
-    found = gate([a_pair(head)], rules(SPEED))
+    found = check_gate([a_pair(head)], rules(SPEED))
     assert (found.status, found.exit_code) == ("too noisy", 6)
     assert "which noise alone may do" in found.checks[0].reason
     assert found.only_noise
@@ -86,7 +86,7 @@ def test_rounds_that_disagree_are_too_noisy_to_say() -> None:
 
 def test_what_base_differs_by_from_itself_is_no_regression_of_head() -> None:
     """Head is surely 10 % slower, and so is base when it is measured again: that is the machine's doing."""
-    found = gate([a_pair(times(1.1), times(1.1))], rules(SPEED))
+    found = check_gate([a_pair(times(1.1), times(1.1))], rules(SPEED))
     assert found.status == "too noisy"
     assert found.checks[0].noise == pytest.approx(100 * (1 - 1 / 1.1))
 
@@ -94,18 +94,18 @@ def test_what_base_differs_by_from_itself_is_no_regression_of_head() -> None:
 def test_a_tolerance_is_learnt_where_none_is_given() -> None:
     """Base differs from itself by 4 %: 3 % hold then, 20 % do not; where base ran once it is 2 %."""
     learnt = rules({"throughput": {}})
-    assert gate([a_pair(times(1.03), times(1.04))], learnt).status == "holds"
-    assert gate([a_pair(times(1.2), times(1.04))], learnt).status == "regression"
-    assert gate([a_pair(times(1.06), None)], learnt).checks[0].limit == 2.0
+    assert check_gate([a_pair(times(1.03), times(1.04))], learnt).status == "holds"
+    assert check_gate([a_pair(times(1.2), times(1.04))], learnt).status == "regression"
+    assert check_gate([a_pair(times(1.06), None)], learnt).checks[0].limit == 2.0
 
 
 def test_a_machine_that_is_too_noisy_holds_nothing_but_shows_what_is_beyond_it() -> None:
     """Base differs from itself by 20 %: no change cannot be told, twice the time can."""
     learnt = rules({"throughput": {}})
-    found = gate([a_pair(times(1.0), times(1.2))], learnt)
+    found = check_gate([a_pair(times(1.0), times(1.2))], learnt)
     assert found.status == "too noisy"
     assert "differs from itself by up to" in found.checks[0].reason
-    assert gate([a_pair(times(2.0), times(1.2))], learnt).status == "regression"
+    assert check_gate([a_pair(times(2.0), times(1.2))], learnt).status == "regression"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_what_is_missing_or_modelled_never_passes(changes: Any, rule: Any, reaso
     gone = changes == {"latency": {}}  # where both lack it, the rule is not about this cell
     base = a_record("onnx-int8@base", STEADY, **({} if gone else changes))
     head = a_record("onnx-int8@head", STEADY, **changes)
-    found = gate([Pairing(base, head)], rules(rule))
+    found = check_gate([GatedCell(base, head)], rules(rule))
     assert (found.status, found.exit_code) == ("could not measure", 4)
     assert reason in found.checks[0].reason
     assert found.checks[0].next_step
@@ -133,14 +133,14 @@ def test_what_is_missing_or_modelled_never_passes(changes: Any, rule: Any, reaso
 def test_modelled_joules_pass_where_that_is_allowed_by_name() -> None:
     """The rule says so."""
     modelled = {"reading": {"grade": "modelled"}}
-    pair = Pairing(a_record("a@base", STEADY, **modelled), a_record("a@head", STEADY, **modelled))
-    assert gate([pair], rules({"energy": {"allow": "modelled"}})).status == "holds"
+    pair = GatedCell(a_record("a@base", STEADY, **modelled), a_record("a@head", STEADY, **modelled))
+    assert check_gate([pair], rules({"energy": {"allow": "modelled"}})).status == "holds"
 
 
 def test_a_change_that_is_not_a_number_never_passes() -> None:
     """A NaN compares as neither more nor less."""
     nothing = Estimate(math.nan, math.nan, math.nan, 0.95, "", 1)
-    found = gate([a_pair(quality=a_quality(metrics={"accuracy": nothing}))], rules({"quality": {}}))
+    found = check_gate([a_pair(quality=a_quality(metrics={"accuracy": nothing}))], rules({"quality": {}}))
     assert found.status == "could not measure"
 
 
@@ -149,7 +149,7 @@ def test_an_incomplete_side_could_not_be_measured() -> None:
     failure = Failure(
         kind="WorkerLost", message="the worker ended with signal SIGSEGV.", remedy="Run it alone."
     )
-    found = gate([a_pair(status="partial", failure=failure)], rules(SPEED))
+    found = check_gate([a_pair(status="partial", failure=failure)], rules(SPEED))
     assert found.exit_code == 4
     assert "SIGSEGV" in found.checks[0].reason
     assert found.checks[0].next_step == "Run it alone."
@@ -157,7 +157,7 @@ def test_an_incomplete_side_could_not_be_measured() -> None:
 
 def test_a_cell_that_is_gone_could_not_be_measured() -> None:
     """What the reference has and the run lacks is named."""
-    found = gate([a_pair()], rules(SPEED), absent=[(a_key(), "the run lacks it")])
+    found = check_gate([a_pair()], rules(SPEED), absent=[(a_key(), "the run lacks it")])
     assert found.exit_code == 4
 
 
@@ -169,10 +169,10 @@ def a_key() -> Any:
 
 def test_nothing_at_all_never_passes() -> None:
     """A gate that compared nothing did not hold; nor did a rule that no cell could be held to."""
-    assert gate([], rules(SPEED)).exit_code == 4
+    assert check_gate([], rules(SPEED)).exit_code == 4
     plain = {"cell": {"scenario": "offline"}, "latency": {}}
-    pair = Pairing(a_record("a@base", STEADY, **plain), a_record("a@head", STEADY, **plain))
-    found = gate([pair], rules({**SPEED, "latency_p50": {}}))
+    pair = GatedCell(a_record("a@base", STEADY, **plain), a_record("a@head", STEADY, **plain))
+    found = check_gate([pair], rules({**SPEED, "latency_p50": {}}))
     assert [check.status for check in found.checks] == ["holds", "could not measure"]
     assert found.checks[1].reason == "no cell has this quantity"
 
@@ -186,29 +186,33 @@ def elsewhere(**changes: Any) -> Record:
 
 def test_a_changed_environment_is_refused_by_name_unless_allowed() -> None:
     """The fact and both its values are named; its name, or `host`, allows it."""
-    pair = Pairing(a_record("onnx-int8", STEADY), elsewhere())
-    found = gate([pair], rules(SPEED))
+    pair = GatedCell(a_record("onnx-int8", STEADY), elsewhere())
+    found = check_gate([pair], rules(SPEED))
     assert found.exit_code == 4
     assert found.checks[0].reason == "the environment changed: kernel: 6.1.0, then 7.0"
     assert "--allow-changed 'kernel'" in found.checks[0].next_step
     for name in ("kernel", "host"):
-        allowed = gate([pair], rules(SPEED), allowed=Allowed(frozenset([name])))
+        allowed = check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset([name])))
         assert allowed.status == "holds"
         assert [str(each) for each in allowed.told] == ["kernel: 6.1.0, then 7.0"]
-    assert gate([pair], rules(SPEED), allowed=Allowed(frozenset(["software"]))).exit_code == 4
+    assert (
+        check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset(["software"]))).exit_code == 4
+    )
 
 
 def test_other_data_are_refused_whatever_is_allowed() -> None:
     """Another question has another answer."""
-    pair = Pairing(a_record("a", STEADY), a_record("a", STEADY, run="r2", data={"fingerprint": "0" * 64}))
-    found = gate([pair], rules(SPEED), allowed=Allowed(frozenset(["host", "software", "data fingerprint"])))
+    pair = GatedCell(a_record("a", STEADY), a_record("a", STEADY, run="r2", data={"fingerprint": "0" * 64}))
+    found = check_gate(
+        [pair], rules(SPEED), allowed=AllowedDifferences(frozenset(["host", "software", "data fingerprint"]))
+    )
     assert found.exit_code == 4
     assert "the data fingerprint differs" in found.checks[0].reason
 
 
 def test_the_worst_decides_and_a_regression_is_never_hidden() -> None:
     """A regression beside what could not be measured is still a regression; both are printed."""
-    found = gate([a_pair(times(1.5), memory=None)], rules({**SPEED, "memory": {}}))
+    found = check_gate([a_pair(times(1.5), memory=None)], rules({**SPEED, "memory": {}}))
     assert {check.status for check in found.checks} == {"regression", "could not measure"}
     assert found.exit_code == 3
 
@@ -216,7 +220,7 @@ def test_the_worst_decides_and_a_regression_is_never_hidden() -> None:
 def test_more_memory_than_allowed_is_a_regression() -> None:
     """600 MiB become 700: 16.7 % more, one reading each."""
     bigger = Memory(peak_bytes=700 * 2**20, counted_as="PSS")
-    found = gate([a_pair(memory=bigger)], rules({"memory": {"max-degradation": "10%"}}))
+    found = check_gate([a_pair(memory=bigger)], rules({"memory": {"max-degradation": "10%"}}))
     assert found.status == "regression"
     assert found.checks[0].reason == "peak memory is 16.7 % worse; the limit is 10 %"
 
@@ -242,10 +246,10 @@ def drawn(slow: float, seed: int, rounds: int) -> list[str]:
     def walls() -> list[float]:
         return [500 * draw.choice(noise) for _ in range(rounds)]
 
-    def one() -> Outcome:
+    def one() -> GateOutcome:
         head = [slow * wall for wall in walls()]
         base, again = a_record("a@base", walls()), a_record("a@base-again", walls())
-        return gate([Pairing(base, a_record("a@head", head), again)], rules({"throughput": {}}))
+        return check_gate([GatedCell(base, a_record("a@head", head), again)], rules({"throughput": {}}))
 
     return [one().status for _ in range(20)]
 
@@ -273,8 +277,8 @@ def test_half_as_many_rounds_raise_no_alarm_and_let_no_slow_run_pass() -> None:
 def test_the_outcome_is_escaped_and_machines_can_read_it() -> None:
     """Names come from files and people: no markup, no control character, no NaN."""
     hostile = "<b>|evil|\x1b[31m"
-    pair = Pairing(a_record(hostile, STEADY), a_record(hostile, times(2.0)))
-    found = gate([pair], rules(SPEED))
+    pair = GatedCell(a_record(hostile, STEADY), a_record(hostile, times(2.0)))
+    found = check_gate([pair], rules(SPEED))
     assert "\x1b" not in gated.render(found, "text")
     markdown = gated.render(found, "markdown")
     assert "<b>" not in markdown

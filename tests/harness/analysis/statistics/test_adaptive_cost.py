@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from worlds import Heard, World, boolq_folder
 
-from harness.analysis.statistics.adaptive_cost import costs_of, spent_of
+from harness.analysis.statistics.adaptive_cost import adaptive_cost_of, adaptive_costs
 from harness.analysis.verification import verify_run
-from harness.analysis.verification.reading import read
-from harness.records.record import Record, Spent
+from harness.analysis.verification.reading import read_sealed
+from harness.records.record import AdaptiveCost, Record
 from harness.records.store import RunFolder, Store, read_samples
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
@@ -77,8 +77,8 @@ def test_the_report_has_a_line_for_each_adaptive_variant(tmp_path: Path) -> None
 def test_of_amounts_the_report_says_the_mean(tmp_path: Path) -> None:
     """Tokens and operations differ from request to request: a share of each value would fill the page."""
     records, _ = measured(tmp_path)
-    few = Spent(mean=61.25, histogram={"60": 45, "62.5": 45})
-    changed = {"spent": {"tokens": few, "operations": Spent(mean=6.54e7)}}
+    few = AdaptiveCost(mean=61.25, histogram={"60": 45, "62.5": 45})
+    changed = {"spent": {"tokens": few, "operations": AdaptiveCost(mean=6.54e7)}}
     shown = " ".join(render_records([records["exits"].model_copy(update=changed)], "markdown").split())
     assert "exits mean 61.2" in shown
     assert "exits mean 65,400,000" in shown
@@ -89,7 +89,7 @@ def test_what_is_said_of_costs_is_verified(tmp_path: Path) -> None:
     """Costs that were tampered with, in the record or in the samples, are found by the figures."""
     records, folder = measured(tmp_path)
     split = load_split(get_task("boolq"), Data("local", tmp_path / "data"), "val")
-    sealed, _ = read(folder)
+    sealed, _ = read_sealed(folder)
     assert not [check.wrong for check in verify_run(folder.name, sealed, lambda _: split) if check.wrong]
     place = next(at for at, one in enumerate(sealed) if one.record.spent)
     one, spent = sealed[place], records["exits"].spent["layers"]
@@ -111,16 +111,16 @@ def test_a_cost_counts_only_where_every_call_gives_a_number_for_each_request() -
     def call(*layers: float) -> Predictions:
         return Predictions(logits, offsets, costs={"layers": np.array(layers)})
 
-    assert costs_of([call(1, 2), call(3, 4)], 4) == {"layers": [1, 2, 3, 4]}
+    assert adaptive_costs([call(1, 2), call(3, 4)], 4) == {"layers": [1, 2, 3, 4]}
     # a window of two passes: the first counts
-    assert costs_of([call(1, 2), call(1, 2)], 2) == {"layers": [1, 2]}
-    assert costs_of([call(1, 2), Predictions(logits, offsets)], 4) == {}
-    assert costs_of([call(1, 2), call(3)], 4) == {}
-    assert costs_of([call(1, float("nan"))], 2) == {}
-    assert costs_of([], 0) == {}
+    assert adaptive_costs([call(1, 2), call(1, 2)], 2) == {"layers": [1, 2]}
+    assert adaptive_costs([call(1, 2), Predictions(logits, offsets)], 4) == {}
+    assert adaptive_costs([call(1, 2), call(3)], 4) == {}
+    assert adaptive_costs([call(1, float("nan"))], 2) == {}
+    assert adaptive_costs([], 0) == {}
 
 
 def test_many_different_values_are_not_counted_one_by_one() -> None:
     """Tokens, for instance: their mean stands alone."""
-    found = spent_of(get_task("boolq"), [], {at: float(at) for at in range(25)}, None)
+    found = adaptive_cost_of(get_task("boolq"), [], {at: float(at) for at in range(25)}, None)
     assert (found.mean, found.histogram, found.quality) == (12.0, {}, {})

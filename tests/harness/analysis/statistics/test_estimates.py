@@ -8,7 +8,7 @@ from records import a_reading, a_record, rounds
 from scipy.stats import binom
 
 from harness.analysis.statistics import estimates
-from harness.analysis.statistics.estimates import Energy
+from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Percentile
 from harness.workload.tasks import get_task
@@ -187,7 +187,7 @@ def test_throughput_is_the_median_of_requests_per_second() -> None:
 def test_energy_per_request_is_the_median_widened_by_the_resolution() -> None:
     """10 J over 100 requests are 100,000 uJ each; 1 J of resolution is 10,000 uJ each, up and down."""
     found = estimates.energy_per_request(rounds([500] * 3, joules=[10] * 3, reading={"resolution_uj": 10**6}))
-    assert isinstance(found, Energy)
+    assert isinstance(found, EnergyEstimate)
     assert (found.grade, found.scope, found.source) == ("measured", "package", "powercap")
     energy = found.microjoules
     assert (energy.low, energy.value, energy.high) == pytest.approx((90_000, 100_000, 110_000))
@@ -199,7 +199,7 @@ def test_energy_below_the_resolution_may_be_nothing_but_never_less() -> None:
     found = estimates.energy_per_request(
         rounds([500] * 3, joules=[1] * 3, reading={"resolution_uj": 2 * 10**6})
     )
-    assert isinstance(found, Energy)
+    assert isinstance(found, EnergyEstimate)
     assert (found.microjoules.low, found.microjoules.high) == pytest.approx((0, 30_000))
 
 
@@ -208,7 +208,7 @@ def test_zones_are_summed_before_they_are_divided_by_requests() -> None:
     zones = (a_reading(6 * 10**6), a_reading(2 * 10**6, zone="dram-0", scope="dram"))
     made = [item.model_copy(update={"readings": zones}) for item in rounds([500] * 3)]
     found = estimates.energy_per_request(made)
-    assert isinstance(found, Energy)
+    assert isinstance(found, EnergyEstimate)
     assert (found.microjoules.value, found.scope) == (80_000, "package+dram")
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.analysis.statistics.multiple_testing import (
     holm,
-    in_family,
+    holm_corrected,
     launches_wanted,
     rounds_wanted,
     verdicts,
@@ -55,7 +55,7 @@ def test_both_conditions_stay_whatever_p_says() -> None:
 
 def test_ratios_without_rounds_are_no_members() -> None:
     """A ratio made by hand has no p: it neither counts nor is corrected."""
-    made = in_family([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
+    made = holm_corrected([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
     assert [each.p for each in made] == [0.002, None, 0.002]
     assert [each.family for each in made] == [2, 1, 2]
 

@@ -4,8 +4,8 @@ import pytest
 from records import a_quality, a_record, an_accuracy
 
 from harness.analysis.statistics import quality_change
-from harness.analysis.statistics.pairing import Refused
-from harness.analysis.statistics.quality_change import Answers, QualityChange
+from harness.analysis.statistics.pairing import NotComparable
+from harness.analysis.statistics.quality_change import PairedAnswers, QualityChange
 from harness.records.estimate import Estimate
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example
@@ -39,7 +39,7 @@ def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
     """The reference is right on 80 of 100, the system on 78 of these: -2 points, and never above 0."""
     task = get_task("boolq")
     examples = [Example(str(at), (), ("true",)) for at in range(100)]
-    answers = Answers(
+    answers = PairedAnswers(
         system=task.scoring.by_cluster(examples, ["true"] * 78 + ["false"] * 22),
         reference=task.scoring.by_cluster(examples, ["true"] * 80 + ["false"] * 20),
     )
@@ -64,7 +64,7 @@ def test_quality_is_only_compared_where_both_answered_the_same(changes: dict[str
     """Other data, another maximum length or no score at all: no change, and a name for why."""
     for pair in ((a_record("fast", **changes), a_record()), (a_record(), a_record("fast", **changes))):
         found = quality_change.quality_change(*pair)
-        assert isinstance(found, Refused)
+        assert isinstance(found, NotComparable)
         assert found.field == field
 
 
@@ -79,7 +79,7 @@ def answered(right: int, of: int = 100) -> list[str]:
     return ["true"] * right + ["false"] * (of - right)
 
 
-def kept(system: int, reference: int, majority: float) -> Estimate | Refused:
+def kept(system: int, reference: int, majority: float) -> Estimate | NotComparable:
     task = get_task("boolq")
     examples = [Example(str(at), (), ("true",)) for at in range(100)]
     counts = [task.scoring.by_cluster(examples, answered(right)) for right in (system, reference)]
@@ -87,7 +87,7 @@ def kept(system: int, reference: int, majority: float) -> Estimate | Refused:
     return quality_change.kept_gain(
         a_record("fast", quality=a_quality(), data=data),
         a_record(quality=a_quality(), data=data),
-        answers=Answers(*counts),
+        answers=PairedAnswers(*counts),
         task=task,
     )
 
@@ -104,5 +104,5 @@ def test_what_is_kept_of_a_gain_is_counted_from_the_constant_answer() -> None:
 def test_no_share_is_told_of_a_gain_that_may_be_none(reference: int) -> None:
     """Two points above the constant answer, of a hundred examples, are none in some resamples."""
     found = kept(70, reference, 0.75)
-    assert isinstance(found, Refused)
+    assert isinstance(found, NotComparable)
     assert "too small" in found.reason

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from records import a_failure, a_host, a_record
 
 from harness.analysis.statistics import ratios
-from harness.analysis.statistics.pairing import Refused, pair_of
+from harness.analysis.statistics.pairing import NotComparable, pair_of
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.record import PlacementFacts, Record
 
@@ -92,7 +92,7 @@ def test_ratios_of_many_pairs_are_what_each_is_alone() -> None:
     given = [pair_of(*pair) for pair in pairs]
     assert ratios.speedups(given) == [ratios.speedup(*pair) for pair in pairs]
     assert ratios.energy_reductions(given) == [ratios.energy_reduction(*pair) for pair in pairs]
-    assert [type(found).__name__ for found in ratios.speedups(given)].count("Refused") == 2
+    assert [type(found).__name__ for found in ratios.speedups(given)].count("NotComparable") == 2
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_records_that_differ_in_more_than_the_system_are_refused_by_name(
     """Speed and energy refuse for the same reason, which names the field and both values."""
     for compared in (ratios.speedup, ratios.energy_reduction):
         found = compared(a_record("fast", **changes), a_record())
-        assert isinstance(found, Refused)
+        assert isinstance(found, NotComparable)
         assert found.field == field
         assert words in found.reason
         assert str(found) == f"refused, because {found.reason}"
@@ -145,8 +145,8 @@ def test_threads_may_differ_where_instances_do() -> None:
 
 def test_a_failed_record_is_refused_as_such() -> None:
     """Neither a failed system nor a failed reference has a ratio, and the refusal says which."""
-    assert ratios.speedup(a_failure("fast"), a_record()) == Refused("fast failed", "status")
-    assert ratios.speedup(a_record(), a_failure("slow")) == Refused("slow failed", "status")
+    assert ratios.speedup(a_failure("fast"), a_record()) == NotComparable("fast failed", "status")
+    assert ratios.speedup(a_record(), a_failure("slow")) == NotComparable("slow failed", "status")
 
 
 def test_rounds_of_other_slices_are_no_pairs() -> None:
@@ -154,13 +154,13 @@ def test_rounds_of_other_slices_are_no_pairs() -> None:
     system = a_record("fast")
     moved = tuple(item.model_copy(update={"slice": 9}) for item in system.rounds)
     found = ratios.speedup(system.model_copy(update={"rounds": moved}), a_record())
-    assert found == Refused("the slice of round 0 differs: 9 and 0", "slice")
+    assert found == NotComparable("the slice of round 0 differs: 9 and 0", "slice")
 
 
 def test_a_round_without_requests_is_no_pair() -> None:
     """Nothing is divided by zero."""
     found = ratios.speedup(a_record("fast", requests=0), a_record())
-    assert found == Refused("round 0 holds no request or no time", "rounds")
+    assert found == NotComparable("round 0 holds no request or no time", "rounds")
 
 
 def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:
@@ -188,7 +188,7 @@ def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:
 def test_unlike_energies_have_no_ratio(reading: dict[str, Any], field: str) -> None:
     """Grade, scope and source match, and every window holds more than the meter's resolution."""
     found = ratios.energy_reduction(a_record("fast", reading=reading), a_record())
-    assert isinstance(found, Refused)
+    assert isinstance(found, NotComparable)
     assert found.field == field
 
 
@@ -197,7 +197,7 @@ def test_unavailable_energy_has_no_ratio_and_says_whose() -> None:
     system = a_record("fast", (10,) * 3, joules=(None,) * 3)
     reference = a_record(wall_ms=(10,) * 3)
     for found in (ratios.energy_reduction(system, reference), ratios.energy_reduction(reference, system)):
-        assert found == Refused(
+        assert found == NotComparable(
             "the energy of fast is unavailable: package-0: permission was denied", "energy"
         )
     assert isinstance(ratios.speedup(system, reference), Ratio)

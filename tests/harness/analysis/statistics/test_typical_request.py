@@ -5,12 +5,12 @@ import pytest
 from records import a_record
 
 from harness.analysis.comparison import quantities
-from harness.analysis.comparison.base import Contrast, verdict
+from harness.analysis.comparison.base import QuantityChange, change_verdict
 from harness.analysis.statistics.latency_percentiles import call_medians
-from harness.analysis.statistics.multiple_testing import by_requests, why_too_noisy
+from harness.analysis.statistics.multiple_testing import typical_request_note, why_too_noisy
 from harness.analysis.statistics.ratios import Ratio, judge, paired_ratio, speedup
 from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD, chance
-from harness.analysis.statistics.typical_request import Typical, peak_of, typical
+from harness.analysis.statistics.typical_request import TypicalRatio, density_peak, typical
 from harness.records.record import Record
 
 ONE = np.zeros(3, dtype=np.int64)
@@ -26,21 +26,21 @@ def test_pairs_that_nearly_agree_have_the_error_of_their_rounds() -> None:
     Rounds pull by -2, 0 and 2: their variance is 4, of the sum of three 12; six pairs count six. Rounds 1, 3
     | 2, 2 | 3, 1 pull by nothing, and six pairs alone by 1 + 1 + 0 + 0 + 1 + 1 = 4.
     """
-    peak, variance = peak_of([1e-4 * np.array(each) for each in ([1, 1], [2, 2], [3, 3])], ONE)
+    peak, variance = density_peak([1e-4 * np.array(each) for each in ([1, 1], [2, 2], [3, 3])], ONE)
     assert (peak, variance) == pytest.approx((2e-4, 12e-8 / 36), rel=1e-3)
-    _, variance = peak_of([1e-4 * np.array(each) for each in ([1, 3], [2, 2], [3, 1])], ONE)
+    _, variance = density_peak([1e-4 * np.array(each) for each in ([1, 3], [2, 2], [3, 1])], ONE)
     assert variance == pytest.approx(4e-8 / 36, rel=1e-3)
 
 
 def test_a_disturbance_counts_nothing() -> None:
     """A third of the pairs is off by 20 % or more: the rest decides."""
-    peak, _ = peak_of([np.array([0.01, 0.01, 0.21]), np.array([0.01, 0.01, -3.0])], ONE[:2])
+    peak, _ = density_peak([np.array([0.01, 0.01, 0.21]), np.array([0.01, 0.01, -3.0])], ONE[:2])
     assert peak == pytest.approx(0.01, abs=2e-4)
 
 
 def test_pairs_that_agree_nowhere_say_nothing() -> None:
     """They lie evenly over a factor of seven: no place holds more than another."""
-    assert peak_of([np.linspace(-1, 1, 400)] * 3, ONE)[1] == math.inf
+    assert density_peak([np.linspace(-1, 1, 400)] * 3, ONE)[1] == math.inf
     assert typical([np.linspace(-1, 1, 400)] * 11, [0] * 11, 0.95) is None
 
 
@@ -62,8 +62,8 @@ def test_equal_pairs_differ_surely_only_beyond_what_launches_may() -> None:
     pairs = [np.full(32, 0.01)] * 11
     alone = chance(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
     one, far = (typical([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))
-    assert isinstance(one, Typical)
-    assert isinstance(far, Typical)
+    assert isinstance(one, TypicalRatio)
+    assert isinstance(far, TypicalRatio)
     assert one.p == pytest.approx(alone)
     assert alone > 0.05
     assert far.p < 1e-6
@@ -87,7 +87,7 @@ def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
     assert judge(found).verdict == "slower"
     assert found.typical == pytest.approx((1 / 1.05,) * 3, rel=0.01)
     assert judge(paired_ratio([1.0] * 22, [0] * 22, over="torch", requests=pairs)).verdict == "no change"
-    said = by_requests(found) or ""
+    said = typical_request_note(found) or ""
     assert said.startswith("slower, as the same requests side by side tell: 0.95")
 
 
@@ -105,7 +105,7 @@ def test_totals_decide_where_requests_gain_unlike() -> None:
     found = paired_ratio([2.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
     assert found.typical is None
     assert judge(found).verdict == "faster"
-    assert by_requests(found) is None
+    assert typical_request_note(found) is None
 
 
 def test_totals_decide_where_they_are_known_better() -> None:
@@ -157,10 +157,10 @@ def test_a_gate_looks_at_the_median_request_too() -> None:
     """Throughput before and after is that of totals; the change is that of the requests, and says so."""
     before, after = a_record("torch", WILDER), a_record("onnx", WILD)
     found = quantities.contrast("throughput", _asked(before, 6), _asked(after, 5))
-    assert isinstance(found, Contrast)
+    assert isinstance(found, QuantityChange)
     assert found.change.value == pytest.approx(20)
     assert found.note == quantities.BY_REQUEST
-    assert verdict(found) == "better"
+    assert change_verdict(found) == "better"
 
 
 def test_a_requests_time_in_a_visit_is_the_median_over_passes() -> None:

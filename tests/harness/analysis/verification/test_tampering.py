@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from worlds import Heard, World, boolq_folder
 
-from harness.analysis.verification import Check, Sealed, verify_run
-from harness.analysis.verification.reading import read
+from harness.analysis.verification import SealedRecord, VerificationCheck, verify_run
+from harness.analysis.verification.reading import read_sealed
 from harness.records.record import PlacementFacts, Quality, Record, Round, sealed_sha256
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, start
@@ -45,13 +45,13 @@ def split(world: World) -> Split:
 
 
 @pytest.fixture(scope="module")
-def sealed(folder: RunFolder) -> list[Sealed]:
-    found, unreadable = read(folder)
+def sealed(folder: RunFolder) -> list[SealedRecord]:
+    found, unreadable = read_sealed(folder)
     assert not unreadable
     return found
 
 
-def wrong(checks: list[Check]) -> dict[str, list[str]]:
+def wrong(checks: list[VerificationCheck]) -> dict[str, list[str]]:
     return {check.name: check.wrong for check in checks if check.wrong}
 
 
@@ -91,7 +91,7 @@ def general(path: tuple[Any, ...]) -> str:
 
 
 def test_a_run_as_it_was_sealed_agrees_with_its_samples_and_its_data(
-    folder: RunFolder, sealed: list[Sealed], split: Split
+    folder: RunFolder, sealed: list[SealedRecord], split: Split
 ) -> None:
     """Every group of checks compares something and finds nothing."""
     checks = verify_run(folder.name, sealed, lambda _one: split)
@@ -99,7 +99,7 @@ def test_a_run_as_it_was_sealed_agrees_with_its_samples_and_its_data(
     assert {check.verdict for check in checks} == {"yes"}
 
 
-def test_any_field_of_a_record_that_is_changed_is_found_by_its_hash(sealed: list[Sealed]) -> None:
+def test_any_field_of_a_record_that_is_changed_is_found_by_its_hash(sealed: list[SealedRecord]) -> None:
     """Whichever it is, read back as JSON says it."""
     one = sealed[0]
     for path, _ in leaves(one.words):
@@ -109,7 +109,7 @@ def test_any_field_of_a_record_that_is_changed_is_found_by_its_hash(sealed: list
 
 
 def test_a_change_with_a_new_hash_is_found_by_the_figures_but_for_what_is_documented(
-    folder: RunFolder, sealed: list[Sealed], split: Split
+    folder: RunFolder, sealed: list[SealedRecord], split: Split
 ) -> None:
     """A forger who makes the hash again too is caught wherever raw samples or other fields tell otherwise.
 
@@ -157,7 +157,7 @@ def test_every_field_that_is_documented_so_is_one_of_the_record() -> None:
 
 @pytest.mark.parametrize("name", ["call_ns", "timed_example", "timed_answer", "answer", "answered", "counts"])
 def test_any_array_of_the_samples_that_is_changed_is_found(
-    folder: RunFolder, sealed: list[Sealed], split: Split, name: str
+    folder: RunFolder, sealed: list[SealedRecord], split: Split, name: str
 ) -> None:
     """Even if the file's hash is made again: the figures no longer follow from it."""
     one = sealed[0]
@@ -174,7 +174,7 @@ def test_any_array_of_the_samples_that_is_changed_is_found(
 
 
 def test_samples_that_are_cut_off_or_gone_are_named(
-    folder: RunFolder, sealed: list[Sealed], tmp_path: Path
+    folder: RunFolder, sealed: list[SealedRecord], tmp_path: Path
 ) -> None:
     """Reading tells, and does not raise; what needs them is not checked."""
     copy = tmp_path / folder.name
@@ -185,13 +185,13 @@ def test_samples_that_are_cut_off_or_gone_are_named(
     first, second = (copy / one.record.samples.file for one in sealed if one.record.samples)
     first.write_bytes(first.read_bytes()[:-10])
     second.unlink()
-    found, _ = read(RunFolder(copy))
+    found, _ = read_sealed(RunFolder(copy))
     told = wrong(verify_run(folder.name, found, lambda _one: "no data"))
     assert any("not the ones that were sealed" in line for line in told["samples"])
     assert any("No such file" in line for line in told["samples"])
 
 
-def test_a_record_without_a_hash_of_itself_says_so(folder: RunFolder, sealed: list[Sealed]) -> None:
+def test_a_record_without_a_hash_of_itself_says_so(folder: RunFolder, sealed: list[SealedRecord]) -> None:
     """Records of earlier versions are checked by their figures alone."""
     words = {**sealed[0].words, "content_sha256": None}
     old = replace(sealed[0], words=words, record=sealed[0].record.model_copy(update={"content_sha256": None}))
@@ -200,7 +200,7 @@ def test_a_record_without_a_hash_of_itself_says_so(folder: RunFolder, sealed: li
 
 
 def test_data_that_are_not_those_that_were_measured_are_refused(
-    folder: RunFolder, sealed: list[Sealed], tmp_path: Path
+    folder: RunFolder, sealed: list[SealedRecord], tmp_path: Path
 ) -> None:
     """By their fingerprint, and nothing else is compared with them."""
     strange = load_split(get_task("boolq"), Data("local", boolq_folder(tmp_path, rows=50)), "val")
@@ -221,6 +221,6 @@ def test_every_published_run_verifies() -> None:
     """What results/ shows follows from its samples, in each version of the record."""
     store = Store(README.parent)
     for run in store.runs():
-        published, unreadable = read(run)
+        published, unreadable = read_sealed(run)
         assert not unreadable
         assert wrong(verify_run(run.name, published, lambda _one: "the data are not here")) == {}

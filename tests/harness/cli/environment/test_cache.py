@@ -12,7 +12,7 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.systems.artifact_cache import FolderCache, in_use
+from harness.systems.artifact_cache import ArtifactCache, in_use
 from harness.testing.world import NOON
 
 DAY = 86_400.0
@@ -24,7 +24,7 @@ def bench(world: World, *words: str) -> int:
 
 def made(world: World, key: str, *, days: float = 0, size: int = 1000, **manifest: Any) -> Path:
     """Put an artifact of `size` bytes and its manifest into the cache, last used so many days before noon."""
-    with FolderCache(world.cache).writing(key) as folder:
+    with ArtifactCache(world.cache).writing(key) as folder:
         (folder / "model.bin").write_bytes(bytes(size))
         (folder / "manifest.json").write_text(json.dumps({"recipe": "r", **manifest}))
     return used(world.cache / "artifacts" / key, days)
@@ -38,7 +38,7 @@ def used(folder: Path, days: float) -> Path:
 
 
 def keys(world: World) -> list[str]:
-    return [artifact.key for artifact in FolderCache(world.cache).artifacts()]
+    return [artifact.key for artifact in ArtifactCache(world.cache).artifacts()]
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -48,8 +48,8 @@ def told(capsys: pytest.CaptureFixture[str]) -> Any:
 PREAMBLE = """
 import sys, time
 from pathlib import Path
-from harness.systems.artifact_cache import FolderCache, in_use
-cache = FolderCache(Path(sys.argv[1]))
+from harness.systems.artifact_cache import ArtifactCache, in_use
+cache = ArtifactCache(Path(sys.argv[1]))
 """
 
 
@@ -182,7 +182,7 @@ def test_an_artifact_of_an_older_version_is_not_checkable_and_not_broken(
         "not checkable: old r: it has no files.json: an older version made it",
         "0 sound, 0 broken, 1 not checkable",
     ]
-    assert FolderCache(world.cache).find("old") is not None
+    assert ArtifactCache(world.cache).find("old") is not None
 
 
 def test_prune_asks_what_shall_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +202,7 @@ def test_what_was_not_used_for_long_goes(tmp_path: Path, capsys: pytest.CaptureF
     world = World(tmp_path)
     for key, days in (("old", 31), ("found", 300), ("new", 29)):
         made(world, key, days=days)
-    assert FolderCache(world.cache).find("found") is not None
+    assert ArtifactCache(world.cache).find("found") is not None
     assert bench(world, "prune", "--older-than", "30d", "--dry-run") == 0
     assert capsys.readouterr().out.startswith("would go: old r, 1.")
     assert len(keys(world)) == 3
@@ -243,7 +243,7 @@ with cache.working("k") as folder:
         assert capsys.readouterr().out.startswith("kept, in use: k unfinished, 100 B\n0 removed")
         process.send_signal(signal.SIGKILL)
         process.wait()
-        with FolderCache(world.cache).working("k") as folder:
+        with ArtifactCache(world.cache).working("k") as folder:
             assert (folder / "step.bin").exists(), "whoever goes on finds what was done"
             (folder / "more.bin").write_bytes(bytes(20))
             os.utime(folder)
@@ -316,14 +316,14 @@ def test_what_a_run_measures_stays_while_it_measures(
 CROWD = """
 import hashlib, random
 from harness.common.errors import StoreError
-from harness.systems.cache_maintenance import Wish, check, entries, prune
+from harness.systems.cache_maintenance import PruneRequest, check_entry, cache_entries, prune
 me = random.Random(int(sys.argv[2]))
 print("ready", flush=True)
 end = time.monotonic() + 1.5
 held = 0
 while time.monotonic() < end:
     if int(sys.argv[2]) < 2:
-        prune(cache, Wish(everything=True), time.time())
+        prune(cache, PruneRequest(everything=True), time.time())
         time.sleep(0.01)
         continue
     key = f"k{me.randrange(3)}"
@@ -341,8 +341,8 @@ while time.monotonic() < end:
             held += 1
     except StoreError:
         pass  # removed between the two: it says so
-    for entry in entries(cache):
-        verdict = check(entry)
+    for entry in cache_entries(cache):
+        verdict = check_entry(entry)
         assert verdict is None or not verdict.broken, verdict
 print(held)
 """
@@ -373,7 +373,7 @@ shutil.rmtree = lambda *_, **__: (print("ready", flush=True), time.sleep(60))
 cache.remove(cache.find("k").folder)
 """
     with another_process(world, body):
-        assert FolderCache(world.cache).find("k") is None
+        assert ArtifactCache(world.cache).find("k") is None
     assert keys(world) == []
     assert len(list((world.cache / "artifacts").iterdir())) == 1
     assert bench(world, "prune", "--unfinished") == 0

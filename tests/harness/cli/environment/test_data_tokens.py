@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from harness.cli.app import call
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 
 def test_the_embedded_samples_texts_have_the_librarys_ids(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of the split's sequences, with the embedded encoder's tokenizer."""
-    toolbox = Toolbox(cache=lambda: tmp_path / "cache")
+    toolbox = CliContext(cache=lambda: tmp_path / "cache")
     words = ["data", "generate", "--output", str(tmp_path / "data"), "--task", "rte", "--train-rows", "1"]
     assert call(words, toolbox) == 0
     capsys.readouterr()

@@ -18,7 +18,7 @@ from harness.systems.interface import Checkpoint
 from harness.testing.system import FakeVariant
 from harness.testing.world import fake_machine
 from harness.workload.data import load_split
-from harness.workload.data.user_files import Own, own_data
+from harness.workload.data.user_files import UserData, own_data
 
 COLUMNS = ("--text", "review", "--label", "stars")
 
@@ -211,7 +211,7 @@ def test_training_learns_from_what_is_not_held_out(world: World, capsys: pytest.
     words = ["--task", "custom", "--data", data, *COLUMNS, "-o", str(world.root / "m"), "--seed", "7"]
     assert call(["train", "-q", *words], replace(world.toolbox(), training=lambda: training)) == 0
     capsys.readouterr()
-    found = own_data(Path(data), Own(("review",), "stars"), world.cache)
+    found = own_data(Path(data), UserData(("review",), "stars"), world.cache)
     scored = {example.id for example in load_split(found.task, found.data, "val").examples}
     assert asked == {"labels": ("bad", "good"), "train": {str(i) for i in range(200)} - scored, "val": 0}
 
@@ -220,13 +220,15 @@ def test_a_checkpoint_without_label_names_needs_labels(tmp_path: Path) -> None:
     """LABEL_0 and LABEL_1 mean nothing until the user says which is which; their number must fit."""
     folder, data = tiny_checkpoint(tmp_path / "m", ("LABEL_0", "LABEL_1")), Path(reviews(tmp_path))
     shelf = Shelf(tmp_path / "shelf")
-    unnamed = own_data(data, Own(("review",), "stars"), tmp_path / "cache").task
+    unnamed = own_data(data, UserData(("review",), "stars"), tmp_path / "cache").task
     with pytest.raises(CheckpointError, match="Say which is which: --labels NAME") as refused:
         resolve_classifier(str(folder), unnamed, shelf)
     assert "LABEL_0 to LABEL_1" in str(refused.value)
-    named = own_data(data, Own(("review",), "stars", labels=("good", "bad")), tmp_path / "cache").task
+    named = own_data(data, UserData(("review",), "stars", labels=("good", "bad")), tmp_path / "cache").task
     assert resolve_classifier(str(folder), named, shelf).folder == folder
-    three = own_data(data, Own(("review",), "stars", labels=("good", "bad", "fair")), tmp_path / "cache").task
+    three = own_data(
+        data, UserData(("review",), "stars", labels=("good", "bad", "fair")), tmp_path / "cache"
+    ).task
     with pytest.raises(CheckpointError, match="it has 2 labels without names, and --labels names 3"):
         resolve_classifier(str(folder), three, shelf)
 
@@ -234,7 +236,7 @@ def test_a_checkpoint_without_label_names_needs_labels(tmp_path: Path) -> None:
 def test_one_text_is_encoded_alone_and_cut_at_its_end(tmp_path: Path) -> None:
     """[CLS] text [SEP], all of segment 0."""
     encoder = TextEncoder(tiny_checkpoint(tmp_path / "m"), 16)
-    found = own_data(Path(reviews(tmp_path)), Own(("review",), "stars"), tmp_path / "cache", split="all")
+    found = own_data(Path(reviews(tmp_path)), UserData(("review",), "stars"), tmp_path / "cache", split="all")
     requests = encoder.encode(load_split(found.task, found.data, "all").examples)
     assert all(request.sequences[0].segments.max() == 0 for request in requests)
     assert max(request.tokens for request in requests) == 16

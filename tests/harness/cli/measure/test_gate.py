@@ -16,7 +16,7 @@ from harness.common.errors import BenchError
 from harness.records.record import Host, Revision
 from harness.records.side import Side
 from harness.records.store import Store
-from harness.runs.worker.other_version import Foreign
+from harness.runs.worker.other_version import OtherVersionWorker
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
 from harness.testing.world import HOST, fake_machine
@@ -44,8 +44,8 @@ class Versions(World):
         heads = self._catalog(replace(head, clock=self.clock)) if head else self.catalog
         ours = fake_machine(self.catalog, self.clock)
         theirs = fake_machine(heads, self.clock)
-        started: Callable[[Side], Callable[[Sequence[int], int], Foreign]] = lambda side: (  # noqa: E731
-            lambda cpus, threads: Foreign(
+        started: Callable[[Side], Callable[[Sequence[int], int], OtherVersionWorker]] = lambda side: (  # noqa: E731
+            lambda cpus, threads: OtherVersionWorker(
                 (theirs if side.name == "head" else ours).launch(cpus, threads), side.ref
             )
         )

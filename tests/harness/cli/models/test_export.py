@@ -18,11 +18,11 @@ from harness.systems.interface import (
     Artifact,
     Placement,
     Predictions,
+    PreparationContext,
+    PreparationSources,
     Request,
     Settings,
-    Sources,
     System,
-    Workshop,
 )
 from harness.testing.world import fake_machine
 from harness.workload import synthetic
@@ -302,7 +302,9 @@ class OffVariant:
     def unavailable(self) -> None:
         return None
 
-    def prepare(self, task: Task, sources: Sources, settings: Settings, workshop: Workshop) -> Artifact:
+    def prepare(
+        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+    ) -> Artifact:
         return OnnxVariant().prepare(task, sources, settings, workshop)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:

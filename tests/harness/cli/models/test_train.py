@@ -11,7 +11,7 @@ from worlds import World, boolq_folder
 from harness.catalog import Training
 from harness.cli.app import call
 from harness.common.errors import CheckpointError
-from harness.measurement.energy.meter import Choice
+from harness.measurement.energy.meter import MeterChoice
 from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task
 
@@ -100,9 +100,9 @@ def test_the_meter_of_training_is_the_one_that_was_asked_for(
     world = World(tmp_path)
     usual = world.machine.choose_meter("cpu")
 
-    def choose(_device: str, wanted: str = "") -> Choice:
+    def choose(_device: str, wanted: str = "") -> MeterChoice:
         named.append(wanted)
-        return Choice(None, ()) if wanted == "none" else usual
+        return MeterChoice(None, ()) if wanted == "none" else usual
 
     world.machine = replace(world.machine, choose_meter=choose)
     words = ["--data", trainable(world), "-o", str(tmp_path / "m"), "--json", "--quiet", "--meter"]

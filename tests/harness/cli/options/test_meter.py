@@ -8,7 +8,7 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.measurement.energy.selection import choose
+from harness.measurement.energy.selection import choose_meter
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def world(tmp_path: Path) -> World:
     absent = tmp_path / "absent"
     world.machine = replace(
         world.machine,
-        choose_meter=lambda device, wanted=None: choose(device, wanted, root=absent, system=absent),
+        choose_meter=lambda device, wanted=None: choose_meter(device, wanted, root=absent, system=absent),
     )
     return world
 

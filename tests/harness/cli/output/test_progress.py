@@ -5,7 +5,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from harness.cli.output.progress import Bars, Lines, narrator
-from harness.common.progress import Silent
+from harness.common.progress import NoProgress
 
 
 def test_a_log_hears_of_stages_and_now_and_then_how_far_one_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +39,7 @@ def test_bars_show_the_stage_what_is_done_now_and_warnings() -> None:
 def test_quiet_tells_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """And without a terminal there are lines."""
     with narrator(quiet=True) as told:
-        assert isinstance(told, Silent)
+        assert isinstance(told, NoProgress)
         told.stage("x", 1)
         told.warn("y")
     with narrator(quiet=False) as told:

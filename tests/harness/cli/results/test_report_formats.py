@@ -5,7 +5,7 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.cli.context import Toolbox
+from harness.cli.context import CliContext
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def report(world: World, *words: str, **environ: str) -> int:
-    toolbox = Toolbox(environ={"BENCH_STORE": str(world.store), **environ})
+    toolbox = CliContext(environ={"BENCH_STORE": str(world.store), **environ})
     return call(("report", *words), toolbox)
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.measurement.energy.check import Check
-from harness.measurement.energy.combined import JointMeter
+from harness.measurement.energy.check import MeterCheck
+from harness.measurement.energy.combined import CombinedMeter
 from harness.measurement.energy.cpu.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
-from harness.measurement.energy.meter import spec_of
+from harness.measurement.energy.meter import meter_spec
 from harness.measurement.energy.nvml import NvmlMeter
-from harness.measurement.energy.selection import choose, open_meter
-from harness.records.reading import Grade, Reading, Scope, total, whole
-from harness.runs.planning.meter_selection import NOT_ADDED, metered
+from harness.measurement.energy.selection import choose_meter, open_meter
+from harness.records.reading import Grade, Reading, Scope, sum_readings, sum_with_processor
+from harness.runs.planning.meter_selection import NOT_ADDED, select_meter
 from harness.runs.services import Machine
 from harness.testing import FakeClock, powercap_tree
 
@@ -32,13 +32,13 @@ BOARD, PACKAGE, DRAM = a_reading("board", 30), a_reading("package", 5), a_readin
 
 def test_the_board_s_energy_is_the_same_quantity_whether_or_not_the_processor_tells_its_own() -> None:
     """30 J either way; beside it 30 + 5 + 1 J, under a name that says what is in it."""
-    assert total([BOARD, PACKAGE, DRAM]) == total([BOARD]) is not None
-    together = whole([BOARD, PACKAGE, DRAM])
+    assert sum_readings([BOARD, PACKAGE, DRAM]) == sum_readings([BOARD]) is not None
+    together = sum_with_processor([BOARD, PACKAGE, DRAM])
     assert together is not None
     assert (together.microjoules, together.scope) == (36_000_000, "board+package+dram")
     assert together.source == "a counter of the board + a counter of the package + a counter of the dram"
     assert together.resolution_uj == 30
-    without = whole([BOARD, PACKAGE])
+    without = sum_with_processor([BOARD, PACKAGE])
     assert without is not None
     assert without.scope == "board+package"
 
@@ -46,26 +46,26 @@ def test_the_board_s_energy_is_the_same_quantity_whether_or_not_the_processor_te
 @pytest.mark.parametrize("alone", [[BOARD], [PACKAGE, DRAM], []])
 def test_one_kind_alone_has_no_sum_with_a_name(alone: list[Reading]) -> None:
     """Two boards are boards, and a processor is a processor."""
-    assert whole(alone) is None
+    assert sum_with_processor(alone) is None
 
 
 def test_a_board_that_others_share_makes_the_sum_one_that_others_share() -> None:
     """A MIG instance's board holds whoever else works there."""
-    together = whole([a_reading("shared board", 30), PACKAGE, DRAM])
+    together = sum_with_processor([a_reading("shared board", 30), PACKAGE, DRAM])
     assert together is not None
     assert together.scope == "shared board+package+dram"
 
 
 def test_the_sum_exists_only_where_both_were_measured() -> None:
     """A modelled processor, or one that could not be read, leaves the board's joules and no sum."""
-    modelled = whole([BOARD, replace(PACKAGE, grade="modelled")])
-    gone = whole([BOARD, a_reading("package", None)])
+    modelled = sum_with_processor([BOARD, replace(PACKAGE, grade="modelled")])
+    gone = sum_with_processor([BOARD, a_reading("package", None)])
     assert modelled is not None
     assert gone is not None
     assert (modelled.grade, modelled.microjoules) == ("unavailable", None)
     assert "measured and modelled" in str(modelled.reason)
     assert gone.reason == "package: it was gone"
-    kept = total([BOARD, a_reading("package", None)])
+    kept = sum_readings([BOARD, a_reading("package", None)])
     assert kept is not None
     assert kept.microjoules == 30_000_000
 
@@ -73,7 +73,7 @@ def test_the_sum_exists_only_where_both_were_measured() -> None:
 def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
     """The board moves by 30 J and each of package and memory by 5 J in one second: zones, board, and sum."""
     clock, tree, board = FakeClock(step_ns=10), powercap_tree(tmp_path, sockets=1), FakeBoard()
-    meter = JointMeter(
+    meter = CombinedMeter(
         [NvmlMeter(0, FakeNvml(board), clock, own=set), RaplMeter(tree.root, clock, read_text=tree.read_text)]
     )
     mark = meter.start()
@@ -86,7 +86,7 @@ def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
         "package-0": 5_000_000,
         "package-0/dram": 5_000_000,
     }
-    board_alone, together = total(readings), whole(readings)
+    board_alone, together = sum_readings(readings), sum_with_processor(readings)
     assert board_alone is not None
     assert together is not None
     assert (board_alone.microjoules, together.microjoules) == (30_000_000, 40_000_000)
@@ -97,7 +97,7 @@ def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
 def test_it_opens_again_from_its_spec(tmp_path: Path) -> None:
     """Through JSON, as in a worker: each meter from its own words."""
     tree = powercap_tree(tmp_path)
-    spec = json.loads(json.dumps(spec_of(JointMeter([RaplMeter(tree.root), RaplMeter(tree.root)]))))
+    spec = json.loads(json.dumps(meter_spec(CombinedMeter([RaplMeter(tree.root), RaplMeter(tree.root)]))))
     assert open_meter(spec).name == "rapl+rapl"
 
 
@@ -108,7 +108,7 @@ def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bo
         powercap.deny("package-0")
 
     def choice(device: str, wanted: str | None = None) -> object:
-        return choose(
+        return choose_meter(
             device,
             wanted,
             root=powercap.root if tree else tmp_path / "absent",
@@ -122,13 +122,15 @@ def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bo
     return replace(
         Machine(),
         choose_meter=choice,  # type: ignore[arg-type]
-        try_meter=lambda meter: Check(meter.name, True, least_window_ms=moved[meter.name], agreement=1.01),
+        try_meter=lambda meter: MeterCheck(
+            meter.name, True, least_window_ms=moved[meter.name], agreement=1.01
+        ),
     )
 
 
 def test_a_run_on_a_board_reads_the_processor_too_where_it_can(tmp_path: Path) -> None:
     """Windows are as long as the slower counter needs; agreement with the power sensor is the board's."""
-    found = metered(machine_of(tmp_path, FakeNvml()), "cuda:0")
+    found = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0")
     assert found.choice.meter is not None
     assert found.choice.meter.name == "nvml+rapl"
     assert found.check is not None
@@ -142,7 +144,7 @@ def test_a_run_on_a_board_reads_the_processor_too_where_it_can(tmp_path: Path) -
 )
 def test_where_it_cannot_it_says_why(tmp_path: Path, denied: bool, tree: bool, row: str, why: str) -> None:
     """The board's joules stand alone, and the record says what would allow the processor's."""
-    found = metered(machine_of(tmp_path, FakeNvml(), denied=denied, tree=tree), "cuda:0")
+    found = select_meter(machine_of(tmp_path, FakeNvml(), denied=denied, tree=tree), "cuda:0")
     assert found.choice.meter is not None
     assert found.choice.meter.name == "nvml"
     assert why in {each[0]: each[1] for each in found.choice.skipped}[row]
@@ -150,13 +152,13 @@ def test_where_it_cannot_it_says_why(tmp_path: Path, denied: bool, tree: bool, r
 
 def test_a_meter_that_is_named_is_the_only_one(tmp_path: Path) -> None:
     """`--meter nvml` reads the board alone."""
-    found = metered(machine_of(tmp_path, FakeNvml()), "cuda:0", "nvml")
+    found = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0", "nvml")
     assert found.choice.meter is not None
     assert found.choice.meter.name == "nvml"
 
 
 def test_a_processor_measured_on_a_cpu_run_stays_alone(tmp_path: Path) -> None:
     """Boards that idle beside it are not in its joules."""
-    found = metered(machine_of(tmp_path, FakeNvml()), "cpu")
+    found = select_meter(machine_of(tmp_path, FakeNvml()), "cpu")
     assert found.choice.meter is not None
     assert found.choice.meter.name == "rapl"

@@ -7,10 +7,10 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.common.errors import UsageError
-from harness.common.progress import Silent
+from harness.common.progress import NoProgress
 from harness.measurement.energy.cpu.processor_power import ProcessorPower
-from harness.measurement.energy.meter import NAMED_ONLY, Choice, obstacles
-from harness.measurement.energy.selection import METERS, choose, required, shown
+from harness.measurement.energy.meter import NAMED_ONLY, MeterChoice, unusable_meters
+from harness.measurement.energy.selection import METERS, choose_meter, displayed_name, require_meter
 from harness.runs.planning.options import RunOptions, check
 from harness.runs.services import Machine, chosen_meter
 from harness.testing import powercap_tree
@@ -23,7 +23,7 @@ def some_power() -> ProcessorPower:
 
 def test_a_named_meter_is_used_though_a_better_one_works(tmp_path: Path) -> None:
     """RAPL can be read, but the user wants to see the model; the record says that it was asked for."""
-    choice = choose("cpu", "modelled", root=powercap_tree(tmp_path).root, processor=some_power)
+    choice = choose_meter("cpu", "modelled", root=powercap_tree(tmp_path).root, processor=some_power)
     assert choice.meter is not None
     assert choice.meter.name == "modelled"
     assert choice.skipped[0] == (
@@ -35,7 +35,7 @@ def test_a_named_meter_is_used_though_a_better_one_works(tmp_path: Path) -> None
 
 def test_none_is_no_meter_and_is_not_refused(tmp_path: Path) -> None:
     """Whoever wants no energy gets none, with that as the reason."""
-    choice = required(choose("cpu", "none", root=powercap_tree(tmp_path).root), "none")
+    choice = require_meter(choose_meter("cpu", "none", root=powercap_tree(tmp_path).root), "none")
     assert choice.meter is None
     assert {why for _, why, _ in choice.skipped} == {"--meter none was asked for"}
 
@@ -44,12 +44,12 @@ def test_a_named_meter_that_cannot_be_used_is_refused_with_why_and_what_to_do(tm
     """It is not replaced by another one: exit code 2."""
     tree = powercap_tree(tmp_path, sockets=1)
     tree.deny("package-0")
-    choice = choose("cpu", "rapl", root=tree.root, read_text=tree.read_text)
+    choice = choose_meter("cpu", "rapl", root=tree.root, read_text=tree.read_text)
     assert choice.meter is None
     with pytest.raises(
         UsageError, match="the meter rapl cannot be used: package-0: permission denied"
     ) as error:
-        required(choice, "rapl")
+        require_meter(choice, "rapl")
     assert error.value.exit_code == 2
     assert "chmod" in str(error.value.remedy)
 
@@ -57,7 +57,7 @@ def test_a_named_meter_that_cannot_be_used_is_refused_with_why_and_what_to_do(tm
 def test_a_meter_of_another_device_is_refused() -> None:
     """A board's energy is not the processor's."""
     with pytest.raises(UsageError, match="it covers cuda, not cpu"):
-        required(choose("cpu", "nvml"), "nvml")
+        require_meter(choose_meter("cpu", "nvml"), "nvml")
 
 
 @pytest.mark.parametrize(
@@ -72,17 +72,17 @@ def test_a_meter_of_another_device_is_refused() -> None:
 def test_a_name_that_makes_no_sense_is_refused(wanted: str, message: str) -> None:
     """With the nearest name, or what belongs behind the colon."""
     with pytest.raises(UsageError, match=message):
-        choose("cpu", wanted)
+        choose_meter("cpu", wanted)
 
 
 def test_meters_that_nobody_named_are_listed_but_are_no_obstacles(tmp_path: Path) -> None:
     """`bench doctor` shows how to name them; a doubt speaks of those that were tried and failed."""
     absent = tmp_path / "absent"
-    choice = choose("cpu", root=absent, system=absent, processor=some_power)
+    choice = choose_meter("cpu", root=absent, system=absent, processor=some_power)
     by_name = {name: (why, remedy) for name, why, remedy in choice.skipped}
     assert by_name["codecarbon"] == (NAMED_ONLY, "Name it: --meter codecarbon.")
     assert by_name["external"] == (NAMED_ONLY, "Name it: --meter external:FILE|COMMAND.")
-    assert [row[0] for row in obstacles(choice.skipped)] == ["rapl", "perf", "hwmon"]
+    assert [row[0] for row in unusable_meters(choice.skipped)] == ["rapl", "perf", "hwmon"]
 
 
 def test_any_device_may_be_measured_from_outside(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_any_device_may_be_measured_from_outside(tmp_path: Path) -> None:
         "".join(json.dumps({"at_ns": at, "zone": "z", "microjoules": at}) + "\n" for at in range(2))
     )
     for device in ("cpu", "cuda:0"):
-        choice = required(choose(device, f"replay:{file}"), f"replay:{file}")
+        choice = require_meter(choose_meter(device, f"replay:{file}"), f"replay:{file}")
         assert choice.meter is not None
         assert choice.meter.name == "replay"
 
@@ -101,10 +101,10 @@ def test_the_record_keeps_no_folder_and_no_word_of_a_command(tmp_path: Path) -> 
     """A command may hold a password, a path may hold a name."""
     file = tmp_path / "readings.csv"
     file.write_text("")
-    assert shown(f"external:{file}") == "external:readings.csv"
-    assert shown("external:bmc=/usr/bin/ipmitool -P secret") == "external:bmc"
-    assert shown("perf") == "perf"
-    assert shown("") is None
+    assert displayed_name(f"external:{file}") == "external:readings.csv"
+    assert displayed_name("external:bmc=/usr/bin/ipmitool -P secret") == "external:bmc"
+    assert displayed_name("perf") == "perf"
+    assert displayed_name("") is None
 
 
 def test_every_row_of_the_table_has_a_name_of_its_own_and_a_summary() -> None:
@@ -117,19 +117,19 @@ def test_a_run_refuses_a_meter_before_anything_is_prepared(tmp_path: Path) -> No
     """The check comes before data and model are touched."""
     world = World(tmp_path)
 
-    def refusing(_device: str, _wanted: str | None = None) -> Choice:
-        return Choice(None, (("perf", "it is closed", "Open it."),))
+    def refusing(_device: str, _wanted: str | None = None) -> MeterChoice:
+        return MeterChoice(None, (("perf", "it is closed", "Open it."),))
 
     machine = Machine(choose_meter=refusing, cpus=lambda: (0,), check_device=lambda _: None)
     options = RunOptions(task="boolq", data=boolq_folder(tmp_path), meter="perf", variants=("fake",))
     with pytest.raises(UsageError, match="the meter perf cannot be used: it is closed"):
-        check(options, world.catalog, machine, Silent())
+        check(options, world.catalog, machine, NoProgress())
 
 
 def test_a_machine_that_knows_no_names_is_asked_as_before() -> None:
     """Without a name the choice gets the device alone."""
     asked = []
-    machine = Machine(choose_meter=lambda *words: asked.append(words) or Choice(None))  # type: ignore[func-returns-value]
+    machine = Machine(choose_meter=lambda *words: asked.append(words) or MeterChoice(None))  # type: ignore[func-returns-value]
     chosen_meter(machine, "cpu", "")
     chosen_meter(machine, "cpu", "perf")
     assert asked == [("cpu",), ("cpu", "perf")]

@@ -7,7 +7,7 @@ from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.nvml import NO_COUNTER, NvmlMeter, open_nvml
 from harness.measurement.machine.gpu_boards import HIDDEN, INSTALL, MIG, SHOW, boards_of
-from harness.records.reading import total
+from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -34,7 +34,7 @@ def test_several_boards_are_a_zone_each_and_are_summed() -> None:
     nvml.boards[0].millijoules += 300_000
     nvml.boards[1].millijoules += 100_000
     clock.advance(SECOND)
-    whole, alone = total(both.read(marks[0])), total(second.read(marks[1]))
+    whole, alone = sum_readings(both.read(marks[0])), sum_readings(second.read(marks[1]))
     assert whole is not None
     assert alone is not None
     assert (whole.microjoules, whole.scope) == (400_000_000, "board")

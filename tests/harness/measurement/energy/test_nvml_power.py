@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.counters.integration import at, integrate
-from harness.measurement.energy.nvml_power import NO_POWER, Look, NvmlPowerMeter, open_nvml_power, reading
+from harness.measurement.energy.nvml_power import (
+    NO_POWER,
+    NvmlPowerMeter,
+    PowerSample,
+    open_nvml_power,
+    reading,
+)
 from harness.records.reading import Zone
 from harness.testing import FakeClock
 
@@ -16,10 +22,10 @@ MS, SECOND = 1_000_000, 1_000_000_000
 ZONE = Zone("gpu-0", "board")
 
 
-def looks(*watts: float | None, every_ns: int = 100 * MS) -> list[Look]:
+def looks(*watts: float | None, every_ns: int = 100 * MS) -> list[PowerSample]:
     """Return looks at a steady rate."""
     return [
-        Look(at * every_ns, None if value is None else value * 1e6, None if value else "NVML says: no")
+        PowerSample(at * every_ns, None if value is None else value * 1e6, None if value else "NVML says: no")
         for at, value in enumerate(watts)
     ]
 

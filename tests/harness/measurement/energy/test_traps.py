@@ -6,13 +6,13 @@ import pytest
 from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, Tool
-from harness.measurement.energy.cpu.cpu_time_model import ModelledMeter
+from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
-from harness.measurement.energy.selection import METERS, choose
+from harness.measurement.energy.selection import METERS, choose_meter
 from harness.measurement.machine.gpu_boards import boards_of
-from harness.records.reading import Reading, total
+from harness.records.reading import Reading, sum_readings
 from harness.testing import FakeClock, PowercapTree, powercap_tree
 
 SECOND = 1_000_000_000
@@ -38,13 +38,13 @@ def test_trap_dram_is_never_read_or_counts_as_a_part_of_its_package(tmp_path: Pa
     """In codecarbon 3.3.2 none was read, or a nested zone became the package's. Here: 40 J + 40 J."""
     package, dram = read(powercap_tree(tmp_path, sockets=1), 40_000_000)
     assert (package.scope, dram.scope) == ("package", "dram")
-    assert total((package, dram)).microjoules == 80_000_000  # type: ignore[union-attr]
+    assert sum_readings((package, dram)).microjoules == 80_000_000  # type: ignore[union-attr]
 
 
 def test_trap_psys_is_added_to_the_packages_it_contains(tmp_path: Path) -> None:
     """The platform's counter holds the packages: adding it doubles them."""
     found = read(powercap_tree(tmp_path, sockets=1, dram=False, psys=True), 40_000_000)
-    assert total(found).microjoules == 40_000_000  # type: ignore[union-attr]
+    assert sum_readings(found).microjoules == 40_000_000  # type: ignore[union-attr]
 
 
 def test_trap_a_socket_is_missed(tmp_path: Path) -> None:
@@ -109,7 +109,9 @@ def test_trap_a_denied_counter_becomes_a_silent_guess_or_a_bare_none(tmp_path: P
     tree.deny("package-0")
     power = ProcessorPower(280.0, 64, "280 W / 64 cores", None)
     absent = tmp_path / "absent"
-    choice = choose("cpu", root=tree.root, read_text=tree.read_text, processor=lambda: power, system=absent)
+    choice = choose_meter(
+        "cpu", root=tree.root, read_text=tree.read_text, processor=lambda: power, system=absent
+    )
     assert choice.meter is not None
     assert choice.meter.grade == "modelled"
     name, why, remedy = choice.skipped[0]
@@ -119,7 +121,7 @@ def test_trap_a_denied_counter_becomes_a_silent_guess_or_a_bare_none(tmp_path: P
 
 def test_trap_no_gpu_switches_energy_off_silently() -> None:
     """As in llenergymeasure. The choice is none, and each meter says why."""
-    choice = choose("cuda", nvml=FakeNvml(broken="init"))
+    choice = choose_meter("cuda", nvml=FakeNvml(broken="init"))
     assert choice.meter is None
     assert {name for name, _, _ in choice.skipped} == {row.name for row in METERS}
 
@@ -133,16 +135,16 @@ def test_trap_modelled_memory_stands_in_the_column_of_measured_joules() -> None:
 def test_trap_readings_of_different_grades_are_summed() -> None:
     """The sum of a measured and a modelled part is neither."""
     clock = FakeClock()
-    modelled = ModelledMeter(4.0, "4 W", cpu_time=FakeClock(step_ns=SECOND), clock=clock)
+    modelled = CpuTimeMeter(4.0, "4 W", cpu_time=FakeClock(step_ns=SECOND), clock=clock)
     measured = Reading("package-0", "measured", "package", "RAPL", 5, 1)
     with pytest.raises(ValueError, match="different grades"):
-        total((measured, *modelled.read(modelled.start())))
+        sum_readings((measured, *modelled.read(modelled.start())))
 
 
 @pytest.mark.parametrize("board", [FakeBoard(broken={"energy"}), FakeBoard(millijoules=0)])
 def test_trap_a_gpu_without_a_counter_uses_zero_joules(board: FakeBoard) -> None:
     """codecarbon#1316. The counter is no counter, so the board's power is polled instead."""
-    choice = choose("cuda:0", nvml=FakeNvml(board))
+    choice = choose_meter("cuda:0", nvml=FakeNvml(board))
     assert choice.meter is not None
     assert choice.meter.name == "nvml-power"
     assert choice.skipped[[row[0] for row in choice.skipped].index("nvml")][1].startswith("gpu-0: ")
@@ -192,7 +194,7 @@ def test_trap_mig_crashes_or_reads_zero() -> None:
 
 def test_trap_gpus_alone_are_summed(tmp_path: Path) -> None:
     """Zeus leaves the processor out of a total; here the scope of a sum says what is in it."""
-    whole = total(read(powercap_tree(tmp_path, sockets=2), 1_000_000))
+    whole = sum_readings(read(powercap_tree(tmp_path, sockets=2), 1_000_000))
     assert whole is not None
     assert (whole.microjoules, whole.scope) == (4_000_000, "package+dram")
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.machine.conditions import busiest, cpu_time_by_process, moment
-from harness.records.record import GpuMoment, Moment
+from harness.measurement.machine.conditions import busiest_process, cpu_time_by_process, take_snapshot
+from harness.records.record import GpuSnapshot, MachineSnapshot
 
 CPU = "sys/devices/system/cpu"
 WARM = {
@@ -43,8 +43,8 @@ def plant(root: Path, files: dict[str, str]) -> Path:
 def test_a_moment_holds_all_that_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Median clock 2.5 GHz, hottest processor sensor 63.5 degrees (a disk's is none), 10 ticks of steal."""
     monkeypatch.setattr(os, "sysconf", lambda _name: 100)
-    board = GpuMoment(name="A board")
-    assert moment((0, 1), plant(tmp_path, WARM), (board,)) == Moment(
+    board = GpuSnapshot(name="A board")
+    assert take_snapshot((0, 1), plant(tmp_path, WARM), (board,)) == MachineSnapshot(
         load_average=1.5,
         frequency_khz=2_500_000,
         temperature_mc=63_500,
@@ -63,30 +63,30 @@ def test_an_older_kernel_counts_its_quota_in_nanoseconds(tmp_path: Path) -> None
         "proc/self/cgroup": "2:cpu,cpuacct:/",
         "sys/fs/cgroup/cpu,cpuacct/cpu.stat": "nr_periods 3\nthrottled_time 2500000",
     }
-    assert moment((0,), plant(tmp_path, files)).quota_throttled_us == 2500
+    assert take_snapshot((0,), plant(tmp_path, files)).quota_throttled_us == 2500
 
 
 def test_a_silent_kernel_gives_no_numbers(tmp_path: Path) -> None:
     """Nothing is made up: every field is absent."""
-    assert moment((0,), tmp_path) == Moment()
+    assert take_snapshot((0,), tmp_path) == MachineSnapshot()
 
 
 def test_the_process_that_worked_most_is_named_with_its_cpus() -> None:
     """In 10 s: stress used 15 s, that is 1.5 CPUs; a process that was there before counts what it added."""
     before = {1: ("init", 100.0), 2: ("editor", 50.0)}
     after = {1: ("init", 100.0), 2: ("editor", 51.0), 3: ("stress", 15.0)}
-    assert busiest(before, after, 10_000_000_000) == "stress, 1.50 CPUs"
+    assert busiest_process(before, after, 10_000_000_000) == "stress, 1.50 CPUs"
 
 
 def test_a_number_that_was_given_to_another_process_is_not_mixed_up() -> None:
     """Process 5 was an editor and is now a compiler: its 2 s are all its own."""
-    assert busiest({5: ("editor", 900.0)}, {5: ("cc1", 2.0)}, 10**9) == "cc1, 2.00 CPUs"
+    assert busiest_process({5: ("editor", 900.0)}, {5: ("cc1", 2.0)}, 10**9) == "cc1, 2.00 CPUs"
 
 
 @pytest.mark.parametrize("after", [{}, {1: ("init", 100.05)}])
 def test_a_quiet_machine_names_nobody(after: dict[int, tuple[str, float]]) -> None:
     """0.05 s in 10 s are half a hundredth of a CPU."""
-    assert busiest({1: ("init", 100.0)}, after, 10_000_000_000) is None
+    assert busiest_process({1: ("init", 100.0)}, after, 10_000_000_000) is None
 
 
 def test_our_own_processes_are_no_strangers() -> None:

@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from harness.measurement.machine.gpu import UNKNOWN, facts, moments
+from harness.measurement.machine.gpu import UNKNOWN, facts, gpu_snapshots
 
 
 class NvmlError(Exception):
@@ -71,7 +71,7 @@ def test_what_a_board_does_not_tell_is_said_so() -> None:
 
 def test_what_moves_is_taken_with_its_reasons_in_words() -> None:
     """0x1 | 0x4 | 0x20 | 0x40: idle holds nothing down, the power cap and heat do; process 7 is ours."""
-    board, _second = moments(Nvml(bits=0x65), ours=(7,))
+    board, _second = gpu_snapshots(Nvml(bits=0x65), ours=(7,))
     assert (board.temperature_c, board.sm_clock_mhz, board.foreign) == (41, 345, 1)
     assert board.throttled_by == ("power_cap", "thermal")
     assert board.held_back_ns == {"power": 5_000, "thermal": 5_000}
@@ -79,7 +79,7 @@ def test_what_moves_is_taken_with_its_reasons_in_words() -> None:
 
 def test_a_silent_board_has_no_numbers() -> None:
     """None is not zero degrees."""
-    board, _second = moments(Nvml("nvmlDeviceGetTemperature", "nvmlDeviceGetComputeRunningProcesses"))
+    board, _second = gpu_snapshots(Nvml("nvmlDeviceGetTemperature", "nvmlDeviceGetComputeRunningProcesses"))
     assert (board.temperature_c, board.foreign) == (None, None)
 
 
@@ -87,4 +87,4 @@ def test_without_library_or_driver_there_are_no_boards() -> None:
     """Both are ordinary machines, and no error."""
     assert facts(None) == []
     assert facts(Nvml("nvmlInit")) == []
-    assert moments(Nvml("nvmlDeviceGetHandleByIndex")) == ()
+    assert gpu_snapshots(Nvml("nvmlDeviceGetHandleByIndex")) == ()

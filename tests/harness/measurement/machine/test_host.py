@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.measurement.machine.host import changes, fingerprint, settings, software
+from harness.measurement.machine.host import fingerprint, host_changes, settings, software
 
 CPU = "sys/devices/system/cpu"
 XEON_INFO = """processor\t: 0
@@ -198,8 +198,8 @@ def test_changes_are_told_in_words(tmp_path: Path) -> None:
     before = fingerprint(xeon(tmp_path), affinity=[0, 1])
     root = plant(xeon(tmp_path, governor="powersave"), {f"{CPU}/intel_pstate/no_turbo": "0"})
     after = fingerprint(root, affinity=[0, 1])
-    assert changes(before, after) == ("governor: performance, then powersave", "boost: off, then on")
-    assert changes(before, before) == ()
+    assert host_changes(before, after) == ("governor: performance, then powersave", "boost: off, then on")
+    assert host_changes(before, before) == ()
 
 
 def test_lists_and_missing_facts_are_told_in_words(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_lists_and_missing_facts_are_told_in_words(tmp_path: Path) -> None:
     host = fingerprint(xeon(tmp_path), affinity=[0])
     before = host.model_copy(update={"facts": {"flags": ["avx2", "fma"]}})
     after = host.model_copy(update={"facts": {"flags": [], "smt": "on"}})
-    assert changes(before, after) == (
+    assert host_changes(before, after) == (
         "flags: avx2 fma, then none",
         "smt: unavailable, because the kernel does not tell, then on",
     )
@@ -233,7 +233,7 @@ def test_a_changed_setting_is_told_by_name(tmp_path: Path) -> None:
     """Settings are one fact of several names."""
     before = fingerprint(xeon(tmp_path), affinity=[0], environ={})
     after = fingerprint(xeon(tmp_path), affinity=[0], environ={"OMP_WAIT_POLICY": "ACTIVE"})
-    assert changes(before, after) == ("settings: none, then OMP_WAIT_POLICY=ACTIVE",)
+    assert host_changes(before, after) == ("settings: none, then OMP_WAIT_POLICY=ACTIVE",)
 
 
 def test_this_machine_has_a_fingerprint_that_stays() -> None:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from harness.common.procfs import Busy
-from harness.measurement.machine.interference import Edge, Watch, between
+from harness.measurement.machine.interference import InterferenceWatch, UsageSample, interference_between
 from harness.testing.clock import FakeClock
 
 MS = 1_000_000
@@ -9,9 +9,9 @@ MS = 1_000_000
 
 def test_what_our_cpus_did_and_we_did_not_is_foreign() -> None:
     """1,000 ms busy, of which the worker used 700 and the parent 20: 280 ms are others'; steal is 40 ms."""
-    before = Edge(0, 5 * MS, 100 * MS, Busy(4_000 * MS, 900 * MS, 10 * MS))
-    after = Edge(600 * MS, 25 * MS, 800 * MS, Busy(5_000 * MS, 1_000 * MS, 50 * MS))
-    assert between(before, after) == {
+    before = UsageSample(0, 5 * MS, 100 * MS, Busy(4_000 * MS, 900 * MS, 10 * MS))
+    after = UsageSample(600 * MS, 25 * MS, 800 * MS, Busy(5_000 * MS, 1_000 * MS, 50 * MS))
+    assert interference_between(before, after) == {
         "watched_ns": 600 * MS,
         "parent_cpu_ns": 20 * MS,
         "foreign_cpu_ns": 280 * MS,
@@ -22,13 +22,13 @@ def test_what_our_cpus_did_and_we_did_not_is_foreign() -> None:
 
 def test_ticks_that_show_less_than_our_own_time_are_no_foreign_load() -> None:
     """30 ms of ticks, 35 ms of ours: nobody else's, and never negative."""
-    before, after = Edge(0, 0, 0, Busy(0, 0, 0)), Edge(40 * MS, 0, 35 * MS, Busy(30 * MS, 0, 0))
-    assert between(before, after)["foreign_cpu_ns"] == 0
+    before, after = UsageSample(0, 0, 0, Busy(0, 0, 0)), UsageSample(40 * MS, 0, 35 * MS, Busy(30 * MS, 0, 0))
+    assert interference_between(before, after)["foreign_cpu_ns"] == 0
 
 
 def test_a_kernel_that_hides_the_load_leaves_it_out() -> None:
     """Nothing is known of others; what the parent used is."""
-    seen = between(Edge(0, 0, 0, None), Edge(MS, 2, 3, None))
+    seen = interference_between(UsageSample(0, 0, 0, None), UsageSample(MS, 2, 3, None))
     assert seen == {"watched_ns": MS, "parent_cpu_ns": 2}
 
 
@@ -38,7 +38,7 @@ def test_a_look_takes_only_the_named_cpus(tmp_path: Path) -> None:
     (tmp_path / "proc/stat").write_text(
         "cpu 10 0 0 0 0 0 0 0 0 0\ncpu0 3 0 0 0 0 0 0 0 0 0\ncpu1 7 0 0 0 0 0 0 2 0 0\n"
     )
-    watch = Watch((1,), tmp_path, FakeClock(5), lambda: 11, lambda pid: pid)
+    watch = InterferenceWatch((1,), tmp_path, FakeClock(5), lambda: 11, lambda pid: pid)
     edge = watch.look(42)
     assert (edge.at_ns, edge.parent_ns, edge.worker_ns) == (5, 11, 42)
     assert edge.busy is not None

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from harness.common.errors import MeasurementError
-from harness.measurement.machine.memory import Peak, PeakMemory, held_bytes, high_water_bytes
+from harness.measurement.machine.memory import MemoryPeak, PeakMemoryTracker, held_bytes, high_water_bytes
 
 MIB = 2**20
 PEAK = "block = bytearray(120 * 2**20); del block\n"
@@ -36,7 +36,7 @@ def worker(program: str) -> Iterator[int]:
 
 def test_a_peak_between_two_samples_is_seen_in_a_lone_worker() -> None:
     """120 MiB were held and freed before the only sample; the high-water mark remembers."""
-    memory = PeakMemory()
+    memory = PeakMemoryTracker()
     with worker(PEAK) as pid:
         now = memory.sample(pid)
     peak = memory.peak()
@@ -64,7 +64,7 @@ def test_a_process_that_has_ended_holds_nothing() -> None:
 
 def test_a_tree_is_counted_in_pss_and_pages_count_once() -> None:
     """Two interpreters share their program text: PSS is less than the sum of their RSS."""
-    memory = PeakMemory()
+    memory = PeakMemoryTracker()
     with worker(CHILD) as pid:
         memory.sample(pid)
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
@@ -82,15 +82,15 @@ def test_hidden_pss_is_counted_as_rss_and_says_so(monkeypatch: pytest.MonkeyPatc
         raise psutil.AccessDenied(process.pid)
 
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
-    memory = PeakMemory()
+    memory = PeakMemoryTracker()
     with worker(CHILD) as pid:
         seen = memory.sample(pid)
-    assert memory.peak() == Peak(seen, "RSS")
+    assert memory.peak() == MemoryPeak(seen, "RSS")
 
 
 def test_the_highest_sample_is_kept() -> None:
     """A second, smaller worker does not lower the peak."""
-    memory = PeakMemory()
+    memory = PeakMemoryTracker()
     with worker(PEAK) as pid:
         memory.sample(pid)
     high = memory.peak()
@@ -101,7 +101,7 @@ def test_the_highest_sample_is_kept() -> None:
 
 def test_before_the_first_sample_there_is_no_peak() -> None:
     """Nothing measured is not zero bytes."""
-    assert PeakMemory().peak() is None
+    assert PeakMemoryTracker().peak() is None
 
 
 def test_a_worker_that_is_gone_is_an_error() -> None:
@@ -109,7 +109,7 @@ def test_a_worker_that_is_gone_is_an_error() -> None:
     with worker("") as pid:
         pass
     with pytest.raises(MeasurementError, match=f"process {pid} ended before its memory was read"):
-        PeakMemory().sample(pid)
+        PeakMemoryTracker().sample(pid)
 
 
 def test_the_high_water_mark_is_read_from_the_status_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from harness.common.errors import MeasurementError
 from harness.measurement.machine.perf_events import (
-    Event,
+    PerfEvent,
     WorkCounters,
     attributes,
     open_event,
@@ -44,7 +44,7 @@ def test_a_shared_counter_is_scaled_to_the_time_it_was_enabled() -> None:
 
 def test_both_counts_are_read_and_given_back() -> None:
     """Cycles first, instructions second; pipes stand for the kernel's descriptors."""
-    events = (Event(pipe_with(70, 10, 10)), Event(pipe_with(90, 10, 5)))
+    events = (PerfEvent(pipe_with(70, 10, 10)), PerfEvent(pipe_with(90, 10, 5)))
     counters = WorkCounters(events)
     assert counters() == (70, 180)
     assert counters.said == "perf events, process tree, in user and kernel mode"

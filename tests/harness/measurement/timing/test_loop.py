@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from harness.measurement.energy.fake import FakeMeter
-from harness.measurement.timing.loop import CALLS_AT_MOST, loop_ns_per_request, visit
+from harness.measurement.timing.loop import CALLS_AT_MOST, loop_ns_per_request, run_visit
 from harness.systems.interface import Predictions, Request
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeSystem
@@ -35,7 +35,7 @@ def test_warm_up_calls_are_answered_but_not_recorded() -> None:
     clock = FakeClock()
     system = counting(clock)
     calls = [(request,) for request in REQUESTS]
-    seen = visit(system, calls, warmup=calls[:2], clock=clock, cpu_clock=clock, meter=None)
+    seen = run_visit(system, calls, warmup=calls[:2], clock=clock, cpu_clock=clock, meter=None)
     assert system.calls == [["0"], ["1"], ["0"], ["1"], ["2"]]
     assert seen.call_ns == (100, 100, 100)
     assert seen.wall_ns == 300
@@ -46,7 +46,9 @@ def test_the_window_spans_from_before_the_first_call_to_after_the_last() -> None
     """Each look at the clock takes 10 ns: a call shows 110, and between two calls lie another 10."""
     clock = FakeClock(step_ns=10)
     system = counting(clock)
-    seen = visit(system, [(r,) for r in REQUESTS], warmup=(), clock=clock, cpu_clock=FakeClock(), meter=None)
+    seen = run_visit(
+        system, [(r,) for r in REQUESTS], warmup=(), clock=clock, cpu_clock=FakeClock(), meter=None
+    )
     assert seen.call_ns == (110, 110, 110)
     assert seen.wall_ns == 3 * 110 + 2 * 10
 
@@ -55,7 +57,7 @@ def test_the_meter_reads_the_energy_of_the_same_window() -> None:
     """20 W for 300 ns are 6 uJ."""
     clock = FakeClock()
     calls = [(r,) for r in REQUESTS]
-    seen = visit(
+    seen = run_visit(
         counting(clock), calls, warmup=(), clock=clock, cpu_clock=clock, meter=FakeMeter(20.0, clock)
     )
     (reading,) = seen.readings
@@ -67,7 +69,7 @@ def test_one_call_may_hold_all_requests() -> None:
     """Offline: one call, one duration."""
     clock = FakeClock()
     system = counting(clock)
-    seen = visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
+    seen = run_visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
     assert system.calls == [["0", "1", "2"]]
     assert seen.call_ns == (100,)
 
@@ -77,7 +79,7 @@ def test_a_systems_error_is_not_swallowed() -> None:
     clock = FakeClock()
     system = FakeSystem(get_task("boolq"), clock, 1, fails=None)
     with pytest.raises(KeyError):
-        visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
+        run_visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
 
 
 def test_the_loops_own_cost_is_measured_on_the_given_clock() -> None:
@@ -93,7 +95,9 @@ def test_a_window_repeats_whole_passes_until_it_is_long_enough() -> None:
         clock = FakeClock()
         system = counting(clock)
         calls = [(request,) for request in REQUESTS]
-        seen = visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=window_ns)
+        seen = run_visit(
+            system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=window_ns
+        )
         assert seen.passes == passes
         assert system.calls == [["0"], ["1"], ["2"]] * passes
         assert seen.call_ns == (100,) * 3 * passes
@@ -107,7 +111,7 @@ def test_a_window_ends_at_its_cap_however_short_the_calls_are() -> None:
     system = FakeSystem(get_task("boolq"), clock, 0)
     system._gold = {"0": (1,)}
     calls = [(Request("0", ()),)] * 25_000
-    seen = visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
+    seen = run_visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
     assert len(seen.call_ns) == CALLS_AT_MOST
 
 
@@ -115,7 +119,7 @@ def test_further_counters_are_read_at_both_edges_of_the_window() -> None:
     """Each moves by itself: 7 and 5 between two readings."""
     readings = iter([(100, 20), (107, 25)])
     clock = FakeClock()
-    seen = visit(
+    seen = run_visit(
         counting(clock),
         [(r,) for r in REQUESTS],
         warmup=(),

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.measurement.timing.warmup import agree, first_length, warm_up
+from harness.measurement.timing.warmup import agree, first_length_costs, warm_up
 
 
 def windows(*each: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
@@ -57,12 +57,12 @@ def test_a_length_seen_first_is_told_from_its_repeat() -> None:
 
     First seen they took 50 and 90, 70 in the median; repeated 20 and 40, 30 in the median.
     """
-    found = first_length([(7,), (9,), (7,), (12,)], [(500, 50, 10, 90), (10, 20, 10, 40)])
+    found = first_length_costs([(7,), (9,), (7,), (12,)], [(500, 50, 10, 90), (10, 20, 10, 40)])
     assert found == {"lengths": 2, "first_length_ns": 70, "repeat_length_ns": 30}
 
 
 def test_without_a_second_length_or_a_repeat_nothing_is_said_of_lengths() -> None:
     """A request of two sequences is known by both lengths."""
-    assert first_length([(7,), (7,)], [(1, 1), (1, 1)]) == {}
-    assert first_length([(7,), (9,)], [(1, 1)]) == {}
-    assert first_length([(7, 3), (7, 4)], [(9, 8), (9, 4)])["lengths"] == 1
+    assert first_length_costs([(7,), (7,)], [(1, 1), (1, 1)]) == {}
+    assert first_length_costs([(7,), (9,)], [(1, 1)]) == {}
+    assert first_length_costs([(7, 3), (7, 4)], [(9, 8), (9, 4)])["lengths"] == 1

@@ -7,12 +7,12 @@ from worlds import Heard, World, boolq_folder
 
 from harness.analysis.statistics.ratios import Ratio, speedup
 from harness.common.errors import UsageError
-from harness.records.cell import Cell, groups
+from harness.records.cell import Cell, group_cells
 from harness.records.plan import PROFILES
 from harness.records.record import Record
 from harness.records.store import Store
 from harness.runs.execution.run import Run, execute, resume, start
-from harness.runs.execution.stopping_rule import Rule, why_stop, widest_half_width
+from harness.runs.execution.stopping_rule import StoppingRule, why_stop, widest_half_width
 from harness.runs.planning.options import RunOptions
 from harness.studies.traces import trace_of
 
@@ -123,7 +123,7 @@ def test_the_widest_interval_decides_whether_rounds_are_added() -> None:
     wide = turns([10] * 7, [10, 20, 5, 10, 20, 5, 10])
     assert (widest_half_width(wide, CELLS) or 0) > 0.3
     assert widest_half_width(wide[:2], CELLS) is None
-    rule = Rule(0.02, 10.0, 20)
+    rule = StoppingRule(0.02, 10.0, 20)
     assert why_stop(rule, turns([10] * 7, [20] * 7), CELLS) == "precision"
     assert why_stop(rule, wide, CELLS) is None
     assert why_stop(rule, turns([10] * 4, [10, 20, 5, 10], elapsed_ns=2_500_000_000), CELLS) == "time budget"
@@ -210,4 +210,4 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, options: dict[str, Any]
 def test_twins_are_one_group() -> None:
     """They are compared with each other, so they share all but the number."""
     twins = [replace(CELLS[0], twin=at) for at in (0, 1)]
-    assert len(groups(twins)) == 1
+    assert len(group_cells(twins)) == 1

@@ -6,7 +6,7 @@ from worlds import Heard, World, boolq_folder
 
 from harness.records.record import Record
 from harness.records.store import Store
-from harness.runs.execution.memory_budget import Room, fits_board
+from harness.runs.execution.memory_budget import MemoryBudget, fits_board
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
 from harness.testing.world import InlineWorker
@@ -16,18 +16,18 @@ MIB = 2**20
 
 def test_one_more_fits_if_what_others_hold_and_what_it_may_take_is_in_four_fifths() -> None:
     """Others hold 700 MiB; 600 MiB and three copies of 100 MiB are 900 more: 1,600 MiB, 80 % of 2,000."""
-    assert Room(2000 * MIB).fits([300 * MIB, 400 * MIB], 100 * MIB)
-    assert not Room(1999 * MIB).fits([300 * MIB, 400 * MIB], 100 * MIB)
+    assert MemoryBudget(2000 * MIB).fits([300 * MIB, 400 * MIB], 100 * MIB)
+    assert not MemoryBudget(1999 * MIB).fits([300 * MIB, 400 * MIB], 100 * MIB)
 
 
 def test_each_instance_of_a_pool_is_reckoned_with_weights_of_its_own() -> None:
     """Twice 900 MiB are 80 % of 2,250."""
-    assert Room(2250 * MIB).fits([], 100 * MIB, instances=2)
-    assert not Room(2249 * MIB).fits([], 100 * MIB, instances=2)
+    assert MemoryBudget(2250 * MIB).fits([], 100 * MIB, instances=2)
+    assert not MemoryBudget(2249 * MIB).fits([], 100 * MIB, instances=2)
 
 
 def test_a_limit_that_nobody_tells_is_none() -> None:
-    assert Room(None).fits([2**50], 2**50)
+    assert MemoryBudget(None).fits([2**50], 2**50)
     assert fits_board([2**50], None)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from worlds import Heard, World, boolq_folder
 
-from harness.analysis.diagnostics import doubts
+from harness.analysis.diagnostics import warnings_of
 from harness.analysis.idle_power import IdlePower, idle_power
-from harness.measurement.machine.interference import Usage
-from harness.records.record import Moment, Record
+from harness.measurement.machine.interference import ProcessUsage
+from harness.records.record import MachineSnapshot, Record
 from harness.records.store import Store
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
-from harness.testing.look import FakeLook
+from harness.testing.look import FakeUsageSampler
 
 
 def measured(world: World, **options: Any) -> list[Record]:
@@ -25,21 +25,21 @@ def measured(world: World, **options: Any) -> list[Record]:
 def test_foreign_load_is_recorded_round_by_round_and_doubted(tmp_path: Path) -> None:
     """Others keep each CPU busy for 20 % of the time: so much is seen in every round, and said."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, look=FakeLook(world.clock, foreign=0.2, steal=0.02))
+    world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, foreign=0.2, steal=0.02))
     for record in measured(world):
         shares = [turn.foreign_cpu_ns / (2 * turn.watched_ns) for turn in record.rounds]  # type: ignore[operator]
         assert [round(share, 3) for share in shares] == [0.2] * 7
-        assert {"foreign-load", "steal"} <= {doubt.code for doubt in doubts(record)}
+        assert {"foreign-load", "steal"} <= {doubt.code for doubt in warnings_of(record)}
 
 
 def test_a_quiet_machine_gives_no_reason_to_doubt_it(tmp_path: Path) -> None:
     """Our own workers and our parent are not foreign."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, look=FakeLook(world.clock, parent=0.3))
+    world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, parent=0.3))
     for record in measured(world):
         assert [turn.foreign_cpu_ns for turn in record.rounds] == [0] * 7
         assert all(turn.parent_cpu_ns for turn in record.rounds)
-        assert "foreign-load" not in {doubt.code for doubt in doubts(record)}
+        assert "foreign-load" not in {doubt.code for doubt in warnings_of(record)}
 
 
 class Answering:
@@ -100,8 +100,8 @@ def test_workers_that_are_loaded_per_visit_have_no_idle_state(tmp_path: Path) ->
 def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -> None:
     """The moments are those before the first and after the last worker; the parent used 3 s of 100 s."""
     world = World(tmp_path)
-    moments = iter([Moment(temperature_mc=40_000), Moment(temperature_mc=80_000)])
-    used = iter([Usage(0, 10**9, 0, 0), Usage(100 * 10**9, 4 * 10**9, 90 * 10**9, 2)])
+    moments = iter([MachineSnapshot(temperature_mc=40_000), MachineSnapshot(temperature_mc=80_000)])
+    used = iter([ProcessUsage(0, 10**9, 0, 0), ProcessUsage(100 * 10**9, 4 * 10**9, 90 * 10**9, 2)])
     world.machine = replace(
         world.machine,
         moment=lambda _cpus: next(moments),
@@ -114,4 +114,4 @@ def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -
         assert record.conditions.busiest == "stress, 0.50 CPUs"
         assert (record.observer.parent_cpu_ns, record.observer.sweep_wall_ns) == (3 * 10**9, 100 * 10**9)
         assert (record.observer.workers_cpu_ns, record.observer.pollers) == (90 * 10**9, 2)
-        assert {"conditions-changed", "observer-cost"} <= {doubt.code for doubt in doubts(record)}
+        assert {"conditions-changed", "observer-cost"} <= {doubt.code for doubt in warnings_of(record)}

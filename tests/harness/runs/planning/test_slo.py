@@ -5,18 +5,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.common.errors import UsageError
-from harness.runs.planning.slo import Promise, Tried, highest_rate, nearest_rank, parse
+from harness.runs.planning.slo import LatencyObjective, TriedRate, highest_rate, nearest_rank, parse
 
 
 @pytest.mark.parametrize(
     ("words", "promise"),
     [
-        ("p99=20ms", Promise(99, 20_000_000)),
-        ("p90 = 1.5 s", Promise(90, 1_500_000_000)),
-        ("p99.9=800us", Promise(99.9, 800_000)),
+        ("p99=20ms", LatencyObjective(99, 20_000_000)),
+        ("p90 = 1.5 s", LatencyObjective(90, 1_500_000_000)),
+        ("p99.9=800us", LatencyObjective(99.9, 800_000)),
     ],
 )
-def test_a_promise_is_a_percentile_and_a_time(words: str, promise: Promise) -> None:
+def test_a_promise_is_a_percentile_and_a_time(words: str, promise: LatencyObjective) -> None:
     """As people write it."""
     assert parse(words) == promise
 
@@ -39,9 +39,9 @@ def test_any_text_is_a_promise_or_refused(words: str) -> None:
 
 
 def trial(limit: float, asked: list[float]) -> "object":
-    def tried(rate: float) -> Tried:
+    def tried(rate: float) -> TriedRate:
         asked.append(rate)
-        return Tried(rate, rate, 100, 1, overloaded=False, kept=rate <= limit)
+        return TriedRate(rate, rate, 100, 1, overloaded=False, kept=rate <= limit)
 
     return tried
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.common.errors import UsageError
-from harness.runs.planning.sweep_file import Config, Names, points, read
+from harness.runs.planning.sweep_file import AllowedNames, SweepConfig, combinations, read_sweep_file
 
-NAMES = Names(
+NAMES = AllowedNames(
     options=("task", "variants", "threads", "max-length", "profile", "quiet"),
     lists=("task", "variants"),
     crossed=("threads", "max-length"),
@@ -18,10 +18,10 @@ NAMES = Names(
 )
 
 
-def said(tmp_path: Path, text: str) -> Config:
+def said(tmp_path: Path, text: str) -> SweepConfig:
     file = tmp_path / "sweep.yaml"
     file.write_text(text)
-    return read(file, NAMES)
+    return read_sweep_file(file, NAMES)
 
 
 def test_options_are_read_as_the_command_line_would_take_them(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_sweep_crosses_single_values_and_keeps_lists_together(tmp_path: Path) 
     """Two tasks are one option; two numbers of threads by two lengths are four points."""
     found = said(tmp_path, "sweep:\n  task: [cb, rte]\n  threads: [1, 2]\n  max-length: [64, 128]\n")
     assert found.settings["task"].value == "cb,rte"
-    crossed = points({name: [one.value for one in values] for name, values in found.axes.items()})
+    crossed = combinations({name: [one.value for one in values] for name, values in found.axes.items()})
     assert [(one["threads"], one["max-length"]) for one in crossed] == [
         ("1", "64"),
         ("1", "128"),
@@ -51,8 +51,8 @@ def test_a_sweep_crosses_single_values_and_keeps_lists_together(tmp_path: Path) 
 
 def test_an_empty_file_says_nothing_and_others_have_words_of_their_own(tmp_path: Path) -> None:
     """What the gate reads is no option of a run."""
-    assert said(tmp_path, "# nothing\n") == Config()
-    assert said(tmp_path, "gate:\n  anything: {at: all}\n") == Config()
+    assert said(tmp_path, "# nothing\n") == SweepConfig()
+    assert said(tmp_path, "gate:\n  anything: {at: all}\n") == SweepConfig()
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, text: str, words
 def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     """With its name."""
     with pytest.raises(UsageError, match="cannot be read: No such file"):
-        read(tmp_path / "none.yaml", NAMES)
+        read_sweep_file(tmp_path / "none.yaml", NAMES)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(UsageError, match="not UTF-8"):
-        read(tmp_path / "b.yaml", NAMES)
+        read_sweep_file(tmp_path / "b.yaml", NAMES)
 
 
 @given(text=st.text(max_size=80))
@@ -101,9 +101,9 @@ def test_no_text_whatever_does_anything_but_be_read_or_refused(
     file = tmp_path_factory.getbasetemp() / "wild.yaml"
     file.write_text(text, encoding="utf-8")
     with suppress(UsageError):
-        read(file, NAMES)
+        read_sweep_file(file, NAMES)
 
 
 def test_without_axes_there_is_one_point() -> None:
     """The run that was asked for."""
-    assert points({}) == [{}]
+    assert combinations({}) == [{}]

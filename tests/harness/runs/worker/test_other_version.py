@@ -3,10 +3,10 @@ from typing import Any
 import pytest
 
 from harness.common.errors import MeasurementError
-from harness.records.side import plain, side_name
+from harness.records.side import side_of, without_side
 from harness.runs.worker.handshake import introduction
 from harness.runs.worker.messages import PROTOCOL_VERSION, error_from, failure_of
-from harness.runs.worker.other_version import Foreign, understood
+from harness.runs.worker.other_version import OtherVersionWorker, understood
 from harness.runs.worker.process import module_path
 
 
@@ -43,7 +43,7 @@ def a_hello(**changes: Any) -> dict[str, Any]:
 def test_a_worker_of_other_code_is_told_only_what_it_understands() -> None:
     """A new word that says nothing is left out; the message is then what it always was."""
     worker = Recorded(a_hello())
-    Foreign(worker, "HEAD~1").ask("visit", indexes=[1], warmup=4, rate=0.0, slo="", order=None)
+    OtherVersionWorker(worker, "HEAD~1").ask("visit", indexes=[1], warmup=4, rate=0.0, slo="", order=None)
     assert worker.asked[-1] == ("visit", {"indexes": [1], "warmup": 4})
 
 
@@ -60,7 +60,7 @@ def test_another_version_of_the_protocol_is_refused_by_name(hello: Any, version:
     """The side is named, both versions are, and the worker does not stay."""
     worker = Recorded(hello)
     with pytest.raises(MeasurementError, match=f"HEAD~9: .*version {version} .* this program 2"):
-        Foreign(worker, "HEAD~9")
+        OtherVersionWorker(worker, "HEAD~9")
     assert worker.ended
 
 
@@ -70,7 +70,7 @@ def test_a_worker_that_cannot_start_says_why() -> None:
         MeasurementError("the worker ended with exit code 1.", remedy="No module named harness")
     )
     with pytest.raises(MeasurementError, match="No module named harness"):
-        Foreign(worker, "/usr/bin/python3")
+        OtherVersionWorker(worker, "/usr/bin/python3")
 
 
 def test_a_worker_introduces_itself_with_the_words_it_knows() -> None:
@@ -87,8 +87,11 @@ def test_a_worker_introduces_itself_with_the_words_it_knows() -> None:
 
 def test_a_variant_at_the_gate_is_named_with_its_side() -> None:
     """`onnx-int8@base-again` is onnx-int8, of base measured again."""
-    assert (plain("onnx-int8@base-again"), side_name("onnx-int8@base-again")) == ("onnx-int8", "base-again")
-    assert (plain("onnx-int8"), side_name("onnx-int8")) == ("onnx-int8", "")
+    assert (without_side("onnx-int8@base-again"), side_of("onnx-int8@base-again")) == (
+        "onnx-int8",
+        "base-again",
+    )
+    assert (without_side("onnx-int8"), side_of("onnx-int8")) == ("onnx-int8", "")
 
 
 def test_code_of_another_version_leads_the_module_path() -> None:

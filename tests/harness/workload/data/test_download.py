@@ -26,9 +26,9 @@ from worlds import Heard
 from harness.common.errors import BenchError, DataError, StoreError, UsageError
 from harness.workload.data import download as module
 from harness.workload.data.archives import unpack
-from harness.workload.data.download import Fetched, download, states
+from harness.workload.data.download import DownloadResult, download, split_states
 from harness.workload.data.official import OFFICIAL, OfficialTask
-from harness.workload.data.transfer import Patience
+from harness.workload.data.transfer import RetryPolicy
 
 GOOD = zipped(FILES)
 WRONG = "what the server sent is not the official archive"
@@ -46,13 +46,13 @@ class Waits:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    def patience(self, *, stall_seconds: float = 20.0) -> Patience:
-        return Patience(stall_seconds=stall_seconds, pause=self.seconds.append)
+    def patience(self, *, stall_seconds: float = 20.0) -> RetryPolicy:
+        return RetryPolicy(stall_seconds=stall_seconds, pause=self.seconds.append)
 
 
 def fetch(
     output: Path, server: Server, task: OfficialTask | None = None, waits: Waits | None = None
-) -> list[Fetched]:
+) -> list[DownloadResult]:
     patience = (waits or Waits()).patience()
     return download([task or task_of(GOOD)], output, told=Heard(), url=server.url, patience=patience)
 
@@ -78,14 +78,14 @@ def test_a_good_archive_is_unpacked_in_its_place(tmp_path: Path) -> None:
     """Three files with their bytes, and nothing else: no archive, no folder of the work in between."""
     with serving(body(GOOD)) as server:
         assert fetch(tmp_path / "new" / "data", server) == [
-            Fetched("cb", tmp_path / "new/data/CB", "downloaded")
+            DownloadResult("cb", tmp_path / "new/data/CB", "downloaded")
         ]
     found = {
         str(path.relative_to(tmp_path / "new" / "data")) for path in (tmp_path / "new/data").rglob("*.*")
     }
     assert found == set(FILES)
     assert all((tmp_path / "new" / "data" / name).read_bytes() == content for name, content in FILES.items())
-    assert states(task_of(GOOD), tmp_path / "new" / "data") == dict.fromkeys(
+    assert split_states(task_of(GOOD), tmp_path / "new" / "data") == dict.fromkeys(
         ("train", "val", "test"), "official"
     )
 
@@ -344,7 +344,7 @@ def test_no_tries_at_all_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
     """Nothing is claimed to be there that is not."""
     with pytest.raises(BenchError, match="at least one try"):
         download(
-            [task_of(GOOD)], tmp_path, told=Heard(), url="http://127.0.0.1:1", patience=Patience(tries=0)
+            [task_of(GOOD)], tmp_path, told=Heard(), url="http://127.0.0.1:1", patience=RetryPolicy(tries=0)
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.common.errors import DataError, StoreError, UsageError
-from harness.workload.data.folds import assign, cut, origin_note, read_source
+from harness.workload.data.folds import assign, cut_folds, origin_note, read_source
 from harness.workload.data.official import OFFICIAL
 
 # one row of each task, made up, in the official layout; {} is the text that rows share
@@ -89,7 +89,7 @@ def test_lines_are_copied_byte_for_byte_in_their_order(tmp_path: Path) -> None:
     path = data / "COPA" / "train.jsonl"
     path.write_bytes(odd + b"\n\n" + path.read_bytes())
     rows = [line for line in path.read_bytes().split(b"\n") if line]
-    assert cut(data, "COPA", tmp_path / "folds", folds=5, seed=0) == [(4, 1)] * 5
+    assert cut_folds(data, "COPA", tmp_path / "folds", folds=5, seed=0) == [(4, 1)] * 5
     vals = []
     for number in range(1, 6):
         folder = tmp_path / "folds" / f"fold-{number}" / "COPA"
@@ -102,7 +102,7 @@ def test_lines_are_copied_byte_for_byte_in_their_order(tmp_path: Path) -> None:
 def test_a_passage_is_never_on_both_sides(tmp_path: Path) -> None:
     """Two questions about each of four passages: two folds of two passages."""
     data = data_folder(tmp_path, *"abcdabcd", folder="BoolQ")
-    assert cut(data, "BoolQ", tmp_path / "folds", folds=2, seed=3) == [(4, 4), (4, 4)]
+    assert cut_folds(data, "BoolQ", tmp_path / "folds", folds=2, seed=3) == [(4, 4), (4, 4)]
     folder = tmp_path / "folds" / "fold-1" / "BoolQ"
     sides = [
         {json.loads(row)["passage"] for row in lines(folder, f"{name}.jsonl")} for name in ("train", "val")
@@ -114,7 +114,7 @@ def test_a_passage_is_never_on_both_sides(tmp_path: Path) -> None:
 def test_a_fold_says_that_it_is_not_the_official_val(tmp_path: Path) -> None:
     """And from which bytes it was cut; a folder that is no fold says nothing."""
     data = data_folder(tmp_path, *"abcd")
-    cut(data, "COPA", tmp_path / "folds", folds=2, seed=4)
+    cut_folds(data, "COPA", tmp_path / "folds", folds=2, seed=4)
     folder = tmp_path / "folds" / "fold-2" / "COPA"
     assert origin_note(folder) == "fold 2 of 2 of COPA/train, seed 4: not the official val"
     assert json.loads((folder / "origin.json").read_text()) == {
@@ -131,8 +131,8 @@ def test_a_fold_says_that_it_is_not_the_official_val(tmp_path: Path) -> None:
 
 def test_a_fold_of_a_fold_says_so(tmp_path: Path) -> None:
     """Its training split is not the task's."""
-    cut(data_folder(tmp_path, *"abcd"), "COPA", tmp_path / "folds", folds=2, seed=0)
-    cut(tmp_path / "folds" / "fold-1", "COPA", tmp_path / "inner", folds=2, seed=1)
+    cut_folds(data_folder(tmp_path, *"abcd"), "COPA", tmp_path / "folds", folds=2, seed=0)
+    cut_folds(tmp_path / "folds" / "fold-1", "COPA", tmp_path / "inner", folds=2, seed=1)
     note = origin_note(tmp_path / "inner" / "fold-1" / "COPA")
     assert note is not None
     assert "COPA/train (itself fold 1 of 2 of COPA/train, seed 0: not the official val), seed 1" in note
@@ -141,11 +141,11 @@ def test_a_fold_of_a_fold_says_so(tmp_path: Path) -> None:
 def test_cutting_again_alike_mends_what_was_interrupted_and_touches_nothing_else(tmp_path: Path) -> None:
     """A fold that is there stays; one that is missing comes back."""
     data = data_folder(tmp_path, *"abcdef")
-    first = cut(data, "COPA", tmp_path / "folds", folds=3, seed=0)
+    first = cut_folds(data, "COPA", tmp_path / "folds", folds=3, seed=0)
     kept = tmp_path / "folds" / "fold-1" / "COPA" / "val.jsonl"
     written = kept.stat().st_mtime_ns
     (tmp_path / "folds" / "fold-3" / "COPA").rename(tmp_path / "away")
-    assert cut(data, "COPA", tmp_path / "folds", folds=3, seed=0) == first
+    assert cut_folds(data, "COPA", tmp_path / "folds", folds=3, seed=0) == first
     assert kept.stat().st_mtime_ns == written
     assert lines(tmp_path / "away", "val.jsonl") == lines(tmp_path / "folds" / "fold-3" / "COPA", "val.jsonl")
     assert sorted(path.name for path in (tmp_path / "folds").iterdir()) == ["fold-1", "fold-2", "fold-3"]
@@ -155,10 +155,10 @@ def test_cutting_again_alike_mends_what_was_interrupted_and_touches_nothing_else
 def test_folds_of_another_cut_are_not_overwritten(tmp_path: Path, folds: int, seed: int) -> None:
     """Nor mixed with: nothing of the new cut is there."""
     data = data_folder(tmp_path, *"abcdef")
-    cut(data, "COPA", tmp_path / "folds", folds=3, seed=0)
+    cut_folds(data, "COPA", tmp_path / "folds", folds=3, seed=0)
     (tmp_path / "folds" / "fold-1" / "COPA").rename(tmp_path / "away")
     with pytest.raises(DataError, match="from another cut"):
-        cut(data, "COPA", tmp_path / "folds", folds=folds, seed=seed)
+        cut_folds(data, "COPA", tmp_path / "folds", folds=folds, seed=seed)
     assert not (tmp_path / "folds" / "fold-1" / "COPA").exists()
 
 
@@ -167,7 +167,7 @@ def test_several_tasks_share_a_folder_of_folds(tmp_path: Path) -> None:
     data_folder(tmp_path, *"abcd")
     data = data_folder(tmp_path, *"efgh", folder="WSC")
     for folder in ("COPA", "WSC"):
-        cut(data, folder, tmp_path / "folds", folds=2, seed=0)
+        cut_folds(data, folder, tmp_path / "folds", folds=2, seed=0)
     assert sorted(path.name for path in (tmp_path / "folds" / "fold-2").iterdir()) == ["COPA", "WSC"]
 
 
@@ -188,7 +188,7 @@ def test_a_row_that_cannot_be_told_is_named(tmp_path: Path, content: bytes, said
     data = data_folder(tmp_path, "a")
     (data / "COPA" / "train.jsonl").write_bytes(content)
     with pytest.raises(DataError) as caught:
-        cut(data, "COPA", tmp_path / "folds", folds=2, seed=0)
+        cut_folds(data, "COPA", tmp_path / "folds", folds=2, seed=0)
     assert said in str(caught.value)
     assert not (tmp_path / "folds").exists()
 
@@ -196,14 +196,14 @@ def test_a_row_that_cannot_be_told_is_named(tmp_path: Path, content: bytes, said
 def test_a_task_without_its_training_split_is_named(tmp_path: Path) -> None:
     """Folds are cut from nothing else."""
     with pytest.raises(DataError, match="no such file"):
-        cut(tmp_path, "COPA", tmp_path / "folds", folds=2, seed=0)
+        cut_folds(tmp_path, "COPA", tmp_path / "folds", folds=2, seed=0)
 
 
 def test_folds_that_cannot_be_written_are_an_error_of_the_store(tmp_path: Path) -> None:
     """A file in place of the folder stands for a full or read-only disk."""
     data = data_folder(tmp_path, *"abcd")
     with pytest.raises(StoreError, match="--output"):
-        cut(data, "COPA", data / "COPA" / "train.jsonl", folds=2, seed=0)
+        cut_folds(data, "COPA", data / "COPA" / "train.jsonl", folds=2, seed=0)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"note": 3}', '{"note": ""}', "\udce9"])

@@ -15,9 +15,9 @@ from harness.workload.data.lengths import (
     FIRST_WORD,
     SHORTEST,
     Histogram,
-    Tokenizer,
-    counted,
+    TokenizerFacts,
     draw,
+    length_counts,
     lengths_data,
     shipped,
     texts,
@@ -33,7 +33,7 @@ UNKNOWN = 1  # the id of [UNK]
 
 
 def histogram(*lengths: int) -> Histogram:
-    whose = Tokenizer(name="some", vocabulary="", sha256="0" * 64)
+    whose = TokenizerFacts(name="some", vocabulary="", sha256="0" * 64)
     return Histogram(
         task="boolq",
         split="val",
@@ -41,7 +41,7 @@ def histogram(*lengths: int) -> Histogram:
         tokenizer=whose,
         max_length=512,
         examples=len(lengths),
-        counts=counted(lengths),
+        counts=length_counts(lengths),
     )
 
 

@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 from harness.workload.data import load_split, local_data
-from harness.workload.data.folds import cut
+from harness.workload.data.folds import cut_folds
 from harness.workload.tasks import get_task
 
 
@@ -13,7 +13,7 @@ def test_a_split_says_that_it_is_a_fold_and_not_the_official_file(tmp_path: Path
     rows = [{"premise": f"p {i}", "hypothesis": "h", "label": "neutral", "idx": i} for i in range(112)]
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     # 112 different premises in two folds: 56 each, as many as the official val has
-    cut(tmp_path / "data", "CB", tmp_path / "folds", folds=2, seed=4)
+    cut_folds(tmp_path / "data", "CB", tmp_path / "folds", folds=2, seed=4)
     split = load_split(get_task("cb"), local_data(tmp_path / "folds" / "fold-1"))
     assert len(split.examples) == 56
     assert split.official is False

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from harness.common.errors import DataError, StoreError, UsageError
 from harness.workload.data import load_split
 from harness.workload.data.tables import read_table
-from harness.workload.data.user_files import Found, Own, find, held_out, own_data
+from harness.workload.data.user_files import TaskData, UserData, find_task_data, held_out, own_data
 
-REVIEWS = Own(text=("review",), label="stars")
+REVIEWS = UserData(text=("review",), label="stars")
 
 
 def jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
@@ -28,11 +28,11 @@ def reviews(path: Path, rows: int = 100) -> Path:
     return jsonl(path, [{"review": f"review {i}", "stars": ("good", "bad")[i % 3 > 0]} for i in range(rows)])
 
 
-def texts(found: Found, split: str) -> list[str]:
+def texts(found: TaskData, split: str) -> list[str]:
     return [e.inputs[0].first for e in load_split(found.task, found.data, split).examples]
 
 
-def gold(found: Found, split: str) -> list[tuple[str, ...]]:
+def gold(found: TaskData, split: str) -> list[tuple[str, ...]]:
     return [example.gold for example in load_split(found.task, found.data, split).examples]
 
 
@@ -115,7 +115,7 @@ def test_wild_texts_and_labels_arrive_as_they_were_written(
         writer.writerows([("review", "stars"), *rows])
         path.write_bytes(out.getvalue().encode())
     labels = tuple(dict.fromkeys([*(label for _, label in rows), "another", "and another"]))
-    found = own_data(path, Own(("review",), "stars", labels=labels), root / "cache", split="all")
+    found = own_data(path, UserData(("review",), "stars", labels=labels), root / "cache", split="all")
     assert texts(found, "all") == [text for text, _ in rows]
     assert gold(found, "all") == [(label,) for _, label in rows]
 
@@ -128,7 +128,7 @@ def test_label_values_become_names(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "a.jsonl", [{"t": str(i), "y": y} for i, y in enumerate([True, 10, 2, "b", False])]
     )
-    found = own_data(path, Own(("t",), "y"), tmp_path / "cache", split="all")
+    found = own_data(path, UserData(("t",), "y"), tmp_path / "cache", split="all")
     assert gold(found, "all") == [("true",), ("10",), ("2",), ("b",), ("false",)]
     assert found.task.labels == ("10", "2", "b", "false", "true")
     assert not found.task.positional
@@ -136,7 +136,7 @@ def test_label_values_become_names(tmp_path: Path) -> None:
 
 def test_named_labels_keep_their_order_and_stand_for_the_models_columns(tmp_path: Path) -> None:
     """Also one that does not occur."""
-    own = Own(("review",), "stars", labels=("good", "fair", "bad"))
+    own = UserData(("review",), "stars", labels=("good", "fair", "bad"))
     found = own_data(reviews(tmp_path / "a.jsonl"), own, tmp_path / "cache")
     assert found.task.labels == ("good", "fair", "bad")
     assert found.task.positional
@@ -159,7 +159,7 @@ def test_named_labels_keep_their_order_and_stand_for_the_models_columns(tmp_path
         ([{"review": "a", "stars": "x"}], REVIEWS, "the labels found are x: a classifier needs at least two"),
         (
             [{"review": "a", "stars": "x"}, {"review": "b", "stars": "z"}],
-            Own(("review",), "stars", labels=("x", "y")),
+            UserData(("review",), "stars", labels=("x", "y")),
             'a.jsonl:2: label "z" is not one of --labels.\nNamed: x, y',
         ),
         (
@@ -170,7 +170,7 @@ def test_named_labels_keep_their_order_and_stand_for_the_models_columns(tmp_path
     ],
 )
 def test_a_row_that_cannot_be_used_is_named(
-    tmp_path: Path, rows: list[dict[str, Any]], own: Own, message: str
+    tmp_path: Path, rows: list[dict[str, Any]], own: UserData, message: str
 ) -> None:
     """With its line, and what to do."""
     with pytest.raises(DataError, match=message):
@@ -181,17 +181,17 @@ def test_a_row_that_cannot_be_used_is_named(
 @pytest.mark.parametrize(
     ("own", "message"),
     [
-        (Own(("a", "b", "c"), "y"), "--text names one column, or the two of a pair"),
-        (Own(("a", "a"), "y"), "--text names one column, or the two of a pair"),
-        (Own(("a",), "a"), "--label another one"),
-        (Own(("a",)), "Say --label COLUMN\\."),
-        (Own(("a",), "y", labels=("x",)), "--labels names two labels or more, each once"),
-        (Own(("a",), "y", labels=("x", "y", "x")), "--labels names two labels or more, each once"),
-        (Own(("a",), "y", held_out=0.0), "--held-out 0 is out of range"),
-        (Own(("a",), "y", held_out=1.0), "--held-out 1 is out of range"),
+        (UserData(("a", "b", "c"), "y"), "--text names one column, or the two of a pair"),
+        (UserData(("a", "a"), "y"), "--text names one column, or the two of a pair"),
+        (UserData(("a",), "a"), "--label another one"),
+        (UserData(("a",)), "Say --label COLUMN\\."),
+        (UserData(("a",), "y", labels=("x",)), "--labels names two labels or more, each once"),
+        (UserData(("a",), "y", labels=("x", "y", "x")), "--labels names two labels or more, each once"),
+        (UserData(("a",), "y", held_out=0.0), "--held-out 0 is out of range"),
+        (UserData(("a",), "y", held_out=1.0), "--held-out 1 is out of range"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(tmp_path: Path, own: Own, message: str) -> None:
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, own: UserData, message: str) -> None:
     """Before the file is opened."""
     with pytest.raises(UsageError, match=message):
         own_data(tmp_path / "nowhere.csv", own, tmp_path)
@@ -275,7 +275,7 @@ def test_a_folder_brings_its_own_splits(tmp_path: Path) -> None:
         (["train.jsonl"], REVIEWS, "val", DataError, "there is no val split.\nSplits here: train"),
         (
             ["val.jsonl"],
-            Own(("review",), "stars", held_out=0.1),
+            UserData(("review",), "stars", held_out=0.1),
             "val",
             UsageError,
             "--held-out splits one file",
@@ -283,7 +283,7 @@ def test_a_folder_brings_its_own_splits(tmp_path: Path) -> None:
     ],
 )
 def test_a_folder_that_lacks_what_is_asked_says_what_it_has(
-    tmp_path: Path, files: list[str], own: Own, split: str, error: type[Exception], message: str
+    tmp_path: Path, files: list[str], own: UserData, split: str, error: type[Exception], message: str
 ) -> None:
     """An empty one, one with two files for a split, one without the split."""
     folder = tmp_path / "mine"
@@ -304,12 +304,12 @@ def test_rows_may_lack_labels_where_they_are_only_answered(tmp_path: Path) -> No
     """One row is enough then; the labels are those that the user names."""
     path = tmp_path / "a.csv"
     path.write_text("review\nhow nice\n")
-    own = Own(("review",), labels=("good", "bad"))
+    own = UserData(("review",), labels=("good", "bad"))
     found = own_data(path, own, tmp_path / "cache", split="all", labelled=False)
     assert gold(found, "all") == [()]
     assert found.task.labels == ("good", "bad")
     with pytest.raises(UsageError, match="--labels NAME"):
-        own_data(path, Own(("review",)), tmp_path / "cache", split="all", labelled=False)
+        own_data(path, UserData(("review",)), tmp_path / "cache", split="all", labelled=False)
 
 
 def test_half_labelled_rows_are_answered_and_refused_for_scoring(tmp_path: Path) -> None:
@@ -335,8 +335,8 @@ def test_what_is_written_once_is_not_written_again(tmp_path: Path) -> None:
     assert file.stat().st_mtime_ns == written
     again = [
         own_data(path, REVIEWS, cache, split="all"),
-        own_data(path, Own(("review",), "stars", held_out=0.5), cache),
-        own_data(path, Own(("stars",), "review"), cache),
+        own_data(path, UserData(("review",), "stars", held_out=0.5), cache),
+        own_data(path, UserData(("stars",), "review"), cache),
         own_data(path.rename(tmp_path / "b.jsonl"), REVIEWS, cache),
         own_data(reviews(tmp_path / "b.jsonl", 101), REVIEWS, cache),
     ]
@@ -359,8 +359,8 @@ def test_a_pair_has_two_texts_and_one_text_has_no_second(tmp_path: Path) -> None
     """In the order in which the columns were named."""
     rows = [{"p": f"p{i}", "q": f"q{i}", "y": i % 2} for i in range(10)]
     path = jsonl(tmp_path / "a.jsonl", rows)
-    pair = own_data(path, Own(("q", "p"), "y"), tmp_path / "cache", split="all")
-    alone = own_data(path, Own(("q",), "y"), tmp_path / "cache", split="all")
+    pair = own_data(path, UserData(("q", "p"), "y"), tmp_path / "cache", split="all")
+    alone = own_data(path, UserData(("q",), "y"), tmp_path / "cache", split="all")
     first = load_split(pair.task, pair.data, "all").examples[0].inputs[0]
     assert (first.first, first.second) == ("q0", "p0")
     assert load_split(alone.task, alone.data, "all").examples[0].inputs[0].second is None
@@ -380,7 +380,7 @@ def test_the_metric_is_the_one_that_was_named(
 ) -> None:
     """The summary says whose F1 it is."""
     rows = [{"t": f"{i}", "y": "abc"[i % labels]} for i in range(12)]
-    own = Own(("t",), "y", metric=metric)
+    own = UserData(("t",), "y", metric=metric)
     task = own_data(jsonl(tmp_path / "a.jsonl", rows), own, tmp_path / "cache").task
     assert task.scoring.metrics == (named[0],)
     assert task.summary == f"your own data, {labels} labels; {named[1]}"
@@ -389,8 +389,8 @@ def test_the_metric_is_the_one_that_was_named(
 def test_a_custom_task_is_none_before_it_is_known_whose(tmp_path: Path) -> None:
     """And what describes one belongs to no other task."""
     with pytest.raises(UsageError, match="--data FILE --text COLUMN"):
-        find("custom", None, Own(), tmp_path, split="val")
+        find_task_data("custom", None, UserData(), tmp_path, split="val")
     with pytest.raises(UsageError, match="--data FILE --text COLUMN"):
-        find("custom", tmp_path, Own(label="y"), tmp_path, split="val")
+        find_task_data("custom", tmp_path, UserData(label="y"), tmp_path, split="val")
     with pytest.raises(UsageError, match="--text, --held-out: for data of your own only, and rte has"):
-        find("rte", tmp_path, Own(("a",), held_out=0.1), tmp_path, split="val")
+        find_task_data("rte", tmp_path, UserData(("a",), held_out=0.1), tmp_path, split="val")

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.measurement.energy.fake import FakeMeter
-from harness.measurement.timing.loop import window
-from harness.measurement.timing.server_loop import offered, sleep_ns
-from harness.systems.interface import Done, Predictions
+from harness.measurement.timing.loop import timed_window
+from harness.measurement.timing.server_loop import serve_arrivals, sleep_ns
+from harness.systems.interface import OnAnswer, Predictions
 from harness.testing.clock import FakeClock
-from harness.workload.scenarios.server import arrivals, overloaded, passes_within, queue_grew
+from harness.workload.scenarios.server import arrival_times_ns, is_overloaded, passes_within, queue_grew
 
 MS = 1_000_000
 
@@ -50,7 +50,7 @@ class Pooled:
     def predict(self, asked: Sequence[Any]) -> Predictions:
         raise AssertionError(asked)
 
-    def submit(self, asked: Sequence[Any], done: Done) -> None:
+    def submit(self, asked: Sequence[Any], done: OnAnswer) -> None:
         del asked
         first = self._free.index(min(self._free))
         end = max(self._free[first], self.clock.now_ns) + self.service_ns
@@ -71,7 +71,7 @@ def test_latency_counts_from_the_scheduled_arrival() -> None:
     """Arrivals at 0, 10, 20 ms, each takes 15: answered at 15, 30, 45, so they waited 15, 20, 25 ms."""
     clock = FakeClock(start_ns=7)
     system = Serving(clock, 15 * MS)
-    timed = offered(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance)
+    timed = serve_arrivals(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance)
     (once,) = timed.passes
     latencies = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
     assert latencies == [15 * MS, 20 * MS, 25 * MS]
@@ -83,8 +83,10 @@ def test_a_system_that_is_free_is_asked_when_the_request_arrives() -> None:
     """Arrivals at 0, 10, 20 ms, each takes 4: nobody waits, and the window ends when a 4th would come."""
     clock = FakeClock()
     system = Serving(clock, 4 * MS)
-    seen = window(
-        lambda: offered(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance),
+    seen = timed_window(
+        lambda: serve_arrivals(
+            system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance
+        ),
         cpu_clock=clock,
         meter=FakeMeter(20.0, clock),
     )
@@ -102,7 +104,9 @@ def test_waking_up_late_is_part_of_the_latency_and_is_told() -> None:
     def oversleep(nanoseconds: int) -> None:
         clock.advance(nanoseconds + MS)
 
-    timed = offered(Serving(clock, 4 * MS), [()] * 2, [0, 10 * MS], 20 * MS, clock=clock, sleep=oversleep)
+    timed = serve_arrivals(
+        Serving(clock, 4 * MS), [()] * 2, [0, 10 * MS], 20 * MS, clock=clock, sleep=oversleep
+    )
     (once,) = timed.passes
     assert once.ends[1] - once.begins[1] == 5 * MS
     assert timed.late_ns == [MS]
@@ -115,7 +119,7 @@ def test_submitted_requests_are_answered_side_by_side() -> None:
     """
     clock = FakeClock()
     pool = Pooled(clock, 15 * MS, instances=2)
-    timed = offered(pool, [()] * 3, [0, 10 * MS, 20 * MS], 40 * MS, clock=clock, sleep=pool.sleep)
+    timed = serve_arrivals(pool, [()] * 3, [0, 10 * MS, 20 * MS], 40 * MS, clock=clock, sleep=pool.sleep)
     (once,) = timed.passes
     assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [15 * MS] * 3
     assert timed.end_ns - timed.begin_ns == 40 * MS
@@ -125,7 +129,7 @@ def test_one_instance_makes_submitted_requests_wait() -> None:
     """The same arrivals on one instance: 15, 20, 25 ms, as without submitting."""
     clock = FakeClock()
     pool = Pooled(clock, 15 * MS, instances=1)
-    timed = offered(pool, [()] * 3, [0, 10 * MS, 20 * MS], 50 * MS, clock=clock, sleep=pool.sleep)
+    timed = serve_arrivals(pool, [()] * 3, [0, 10 * MS, 20 * MS], 50 * MS, clock=clock, sleep=pool.sleep)
     (once,) = timed.passes
     assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [
         15 * MS,
@@ -140,7 +144,7 @@ def test_an_error_of_a_submitted_request_is_raised() -> None:
     pool = Pooled(clock, MS, instances=1)
     pool.broken = ValueError("it broke")
     with pytest.raises(ValueError, match="it broke"):
-        offered(pool, [()], [0], 10 * MS, clock=clock, sleep=pool.sleep)
+        serve_arrivals(pool, [()], [0], 10 * MS, clock=clock, sleep=pool.sleep)
 
 
 def test_a_real_sleep_is_no_shorter_than_asked() -> None:
@@ -160,29 +164,29 @@ def test_a_real_sleep_is_no_shorter_than_asked() -> None:
 )
 def test_every_window_offers_exactly_the_rate(count: int, rate: float, seed: str) -> None:
     """The first arrives at once, the others in order within the window, which lasts count / rate seconds."""
-    due, span = arrivals(count, rate, seed)
+    due, span = arrival_times_ns(count, rate, seed)
     assert len(due) == count
     assert due[0] == 0
     assert due == sorted(due)
     assert due[-1] <= span
     assert span == round(count / rate * 1e9)
-    assert arrivals(count, rate, seed) == (due, span)
+    assert arrival_times_ns(count, rate, seed) == (due, span)
 
 
 def test_arrivals_are_poisson() -> None:
     """Gaps of a Poisson process are exponential: their deviation is their mean, their median ln 2 of it."""
-    due, span = arrivals(20_000, 100.0, "7 0")
+    due, span = arrival_times_ns(20_000, 100.0, "7 0")
     gaps = [later - earlier for earlier, later in zip(due, [*due[1:], span], strict=True)]
     mean = statistics.mean(gaps)
     assert mean == pytest.approx(10 * MS)
     assert statistics.pstdev(gaps) == pytest.approx(mean, rel=0.05)
     assert statistics.median(gaps) == pytest.approx(0.693 * mean, rel=0.05)
-    assert arrivals(20_000, 100.0, "7 1")[0] != due
+    assert arrival_times_ns(20_000, 100.0, "7 1")[0] != due
 
 
 def test_without_a_rate_all_arrive_at_once() -> None:
     """Which shows what a system can do at most."""
-    assert arrivals(3, 0.0, "") == ([0, 0, 0], 0)
+    assert arrival_times_ns(3, 0.0, "") == ([0, 0, 0], 0)
 
 
 @pytest.mark.parametrize(
@@ -200,8 +204,10 @@ def test_a_window_at_a_rate_is_filled_with_whole_passes(
 def served(count: int, rate: float, service_ns: int, seed: str) -> tuple[float, list[int]]:
     """Return the achieved rate and the latencies of one server that takes `service_ns` a request."""
     clock = FakeClock()
-    due, span = arrivals(count, rate, seed)
-    timed = offered(Serving(clock, service_ns), [()] * count, due, span, clock=clock, sleep=clock.advance)
+    due, span = arrival_times_ns(count, rate, seed)
+    timed = serve_arrivals(
+        Serving(clock, service_ns), [()] * count, due, span, clock=clock, sleep=clock.advance
+    )
     (once,) = timed.passes
     latency = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
     return 1e9 * count / (timed.end_ns - timed.begin_ns), latency
@@ -214,7 +220,7 @@ def test_a_system_that_falls_behind_is_overloaded(rate: float, *, behind: bool) 
     """10 ms a request are 100 a second: 80 are borne, 115 are not."""
     windows = [served(200, rate, 10 * MS, str(seed)) for seed in range(7)]
     achieved = statistics.harmonic_mean([each for each, _ in windows])
-    assert overloaded(rate, achieved, [latency for _, latency in windows]) is behind
+    assert is_overloaded(rate, achieved, [latency for _, latency in windows]) is behind
 
 
 def test_latencies_of_a_queue_are_those_of_theory() -> None:

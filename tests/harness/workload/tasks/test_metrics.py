@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from harness.workload.tasks import TASKS, get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from harness.workload.tasks.metrics import label_scoring, mean_of, normalised, token_f1
+from harness.workload.tasks.metrics import label_scoring, mean_score, normalised, token_f1
 
 LABELS = ("a", "b", "c")
 PARITY = get_task("ax-g").scoring
@@ -201,8 +201,8 @@ def test_a_query_without_an_answer_scores_nothing() -> None:
 
 def test_the_one_number_of_a_task_is_the_mean_of_its_metrics() -> None:
     """As SuperGLUE averages tasks with two metrics."""
-    assert mean_of({"f1a": 0.6, "em": 0.2}) == pytest.approx(0.4)
-    assert mean_of({"accuracy": 0.7}) == 0.7
+    assert mean_score({"f1a": 0.6, "em": 0.2}) == pytest.approx(0.4)
+    assert mean_score({"accuracy": 0.7}) == 0.7
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)

@@ -12,7 +12,7 @@ from harness.workload.tasks import TASKS, get_task
 from harness.workload.tasks.base import Task, reported_split, split_path
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.prediction_files import read_predictions
-from harness.workload.tasks.rows import hidden
+from harness.workload.tasks.rows import without_labels
 
 ROWS = 4
 
@@ -224,7 +224,7 @@ def test_a_hidden_row_reads_as_the_same_example_without_its_answer(
 ) -> None:
     """No label is left anywhere; texts, candidates and ids stay."""
     path = data / split_path(task, reported_split(task))
-    rows = [hidden(json.loads(line)) for line in path.read_text().splitlines()]
+    rows = [without_labels(json.loads(line)) for line in path.read_text().splitlines()]
     assert '"label"' not in json.dumps(rows)
     if task.name == "record":
         assert '"answers"' not in json.dumps(rows)

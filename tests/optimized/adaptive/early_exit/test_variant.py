@@ -16,8 +16,8 @@ from baselines.engines.pytorch import VARIANTS
 from baselines.models.classifier import load_classifier
 from baselines.training.datasets import split_for_selection
 from harness.common.errors import BenchError, CheckpointError, DataError, UsageError
-from harness.records.ladder import parse
-from harness.systems.interface import Sources
+from harness.records.ladder import parse_ladder
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -45,7 +45,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def trained(folder: Path, task: Task | None = None) -> Sources:
+def trained(folder: Path, task: Task | None = None) -> PreparationSources:
     """Return sources with a training split of 60 examples."""
     examples = tiny.examples(60) if task is None else tiny.task_examples(task, 30)
     shown = tiny.sources(folder, task=task)
@@ -289,7 +289,7 @@ def test_exits_that_are_none_are_refused(words: dict[str, Any], message: str) ->
         ExitsVariant(**words)
 
 
-def refusal(variant: ExitsVariant, task: Task, sources: Sources, root: Path) -> BenchError:
+def refusal(variant: ExitsVariant, task: Task, sources: PreparationSources, root: Path) -> BenchError:
     """Return the error with which it is refused; nothing is left in the cache."""
     shop = tiny.workshop(root)
     with pytest.raises(BenchError) as caught:
@@ -327,7 +327,7 @@ def test_the_ladder_of_the_documentation_can_be_made() -> None:
     """All its rungs, the rival of half the depth among them."""
     page = (Path(__file__).parents[4] / "docs" / "exits.md").read_text(encoding="utf-8")
     words = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
-    made = {rung.name: variant_of(rung.words()) for rung in parse(words, "exits.yaml", {}).rungs}
+    made = {rung.name: variant_of(rung.words()) for rung in parse_ladder(words, "exits.yaml", {}).rungs}
     assert [each.engine.name for each in made.values()] == ["onnx-int8", "onnx-exits-int8", "onnx-int8"]
     assert made["half"].recipes[0].kind == "distil"
 

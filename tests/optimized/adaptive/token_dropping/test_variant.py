@@ -15,13 +15,13 @@ from baselines.engines.pytorch import VARIANTS
 from baselines.models.classifier import load_classifier
 from baselines.models.flops import work_of
 from harness.common.errors import BenchError, CheckpointError, DataError, UsageError
-from harness.systems.interface import Sources
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.adaptive.token_dropping.budget import ALL, FAMILY, budget_of, kept
 from optimized.adaptive.token_dropping.length_dropout import drawn
-from optimized.adaptive.token_dropping.model import Thinned
+from optimized.adaptive.token_dropping.model import TokenDroppingModel
 from optimized.adaptive.token_dropping.system import TokenSystem
 from optimized.adaptive.token_dropping.variant import TokensVariant
 
@@ -43,7 +43,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def trained(folder: Path, task: Task | None = None) -> Sources:
+def trained(folder: Path, task: Task | None = None) -> PreparationSources:
     """Return sources with a training split of 60 examples."""
     examples = tiny.examples(60) if task is None else tiny.task_examples(task, 30)
     return replace(tiny.sources(folder, task=task), training=lambda: examples, training_sha256="c" * 64)
@@ -104,7 +104,7 @@ def test_with_all_tokens_every_answer_is_the_whole_models(
 def test_tokens_that_get_least_attention_go_and_the_first_stays(deep_folder: Path) -> None:
     """As the layer's own attention says, summed over heads and tokens: worked out from the model's."""
     model = load_classifier(deep_folder, "eager")
-    thinned = Thinned(model, (1,)).eval()
+    thinned = TokenDroppingModel(model, (1,)).eval()
     ids = torch.tensor([[2, 9, 17, 30, 11, 25, 8, 3]])
     with torch.no_grad():
         said = model(ids, output_attentions=True, output_hidden_states=True)
@@ -122,7 +122,7 @@ def test_tokens_that_get_least_attention_go_and_the_first_stays(deep_folder: Pat
 
 def test_a_padded_batch_loses_of_each_sequence_what_it_would_lose_alone(deep_folder: Path) -> None:
     """Padding is not kept in place of tokens, and its attention does not count."""
-    thinned = Thinned(load_classifier(deep_folder, "eager"), (1, 2, 3)).eval()
+    thinned = TokenDroppingModel(load_classifier(deep_folder, "eager"), (1, 2, 3)).eval()
     ids = torch.randint(5, 60, (3, 17), generator=torch.Generator().manual_seed(0))
     lengths = (17, 9, 1)
     mask = torch.tensor([[1] * length + [0] * (17 - length) for length in lengths])
@@ -240,7 +240,7 @@ def test_schedules_that_are_none_are_refused(words: dict[str, Any], message: str
         TokensVariant(**words)
 
 
-def refusal(variant: TokensVariant, task: Task, sources: Sources, root: Path) -> BenchError:
+def refusal(variant: TokensVariant, task: Task, sources: PreparationSources, root: Path) -> BenchError:
     """Return the error with which it is refused; nothing is left in the cache."""
     shop = tiny.workshop(root)
     with pytest.raises(BenchError) as caught:

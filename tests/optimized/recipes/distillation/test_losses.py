@@ -11,7 +11,7 @@ from torch import tensor
 
 from harness.systems.interface import EncodedSequence
 from optimized.recipes.distillation.features import Features
-from optimized.recipes.distillation.imitation import Imitation, SoftLesson
+from optimized.recipes.distillation.imitation import DistillationItem, Imitation
 from optimized.recipes.distillation.losses import hidden_loss, relation_loss, soft_cross_entropy
 
 LN3 = float(np.log(3))
@@ -94,12 +94,12 @@ class Says(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
         return self.logits
 
 
-def lesson(taught: list[list[float]], targets: tuple[int, ...], *, labelled: bool = True) -> SoftLesson:
+def lesson(taught: list[list[float]], targets: tuple[int, ...], *, labelled: bool = True) -> DistillationItem:
     sequence = EncodedSequence(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32))
-    return SoftLesson((sequence,) * len(taught), targets, np.array(taught, dtype=np.float32), labelled)
+    return DistillationItem((sequence,) * len(taught), targets, np.array(taught, dtype=np.float32), labelled)
 
 
-def loss_of(objective: Imitation, lessons: list[SoftLesson], logits: list[list[float]]) -> float:
+def loss_of(objective: Imitation, lessons: list[DistillationItem], logits: list[list[float]]) -> float:
     return float(objective.loss(Says(logits), objective.targets(lessons)))
 
 

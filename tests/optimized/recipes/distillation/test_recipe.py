@@ -21,15 +21,15 @@ from baselines.encoding.batching import Batching
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.classifier import load_classifier, runner
 from harness.common.errors import CheckpointError, DataError, MeasurementError, UsageError
-from harness.systems.artifact_cache import FolderCache
-from harness.systems.interface import Checkpoint, Predictions, Sources, Workshop
+from harness.systems.artifact_cache import ArtifactCache
+from harness.systems.interface import Checkpoint, Predictions, PreparationContext, PreparationSources
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
-from optimized.recipes.base import Made
+from optimized.recipes.base import RecipeOutput
 from optimized.recipes.distillation.recipe import Distil
-from optimized.recipes.resumable import Session
+from optimized.recipes.resumable import TrainingSession
 
 QUICK = Distil("student", epochs=2, batch=8, learning_rate=2e-3, bf16=False)
 LEARN = replace(QUICK, epochs=12, learning_rate=4e-3, keep_best=False)
@@ -58,16 +58,16 @@ def student(tmp_path: Path) -> Path:
     )
 
 
-def shop(root: Path, told: list[str] | None = None) -> Workshop:
-    return replace(tiny.workshop(root, told=told), cache=FolderCache(root))
+def shop(root: Path, told: list[str] | None = None) -> PreparationContext:
+    return replace(tiny.workshop(root, told=told), cache=ArtifactCache(root))
 
 
 def made(
     recipe: Distil, teacher: Checkpoint, root: Path, task: Task = BOOLQ, examples: list[Example] | None = None
-) -> Made:
+) -> RecipeOutput:
     """Apply the recipe; the names of other checkpoints are folders beside the cache."""
     examples = tiny.examples(64) if examples is None else examples
-    sources = Sources(
+    sources = PreparationSources(
         teacher,
         training=lambda: examples,
         training_sha256="d",
@@ -149,11 +149,11 @@ def test_the_teacher_is_asked_once(teacher: Checkpoint, tmp_path: Path) -> None:
     """A second seed finds its logits, and the same recipe finds everything; nothing names a path."""
     root = tmp_path / "cache"
     first = made(QUICK, teacher, root)
-    kept = {artifact.key for artifact in FolderCache(root).artifacts()}
+    kept = {artifact.key for artifact in ArtifactCache(root).artifacts()}
     logits = first.artifact.manifest["teacher_logits"][0]["key"]
     assert kept == {logits, first.artifact.key}
     other = made(replace(QUICK, seed=1), teacher, root)
-    assert {artifact.key for artifact in FolderCache(root).artifacts()} == {*kept, other.artifact.key}
+    assert {artifact.key for artifact in ArtifactCache(root).artifacts()} == {*kept, other.artifact.key}
     assert other.artifact.manifest["teacher_logits"][0]["key"] == logits
     assert not same_weights(first.checkpoint.folder, other.checkpoint.folder)
     again = made(QUICK, teacher, root)
@@ -199,7 +199,7 @@ def test_an_interrupted_distillation_goes_on_to_the_same_weights(teacher: Checkp
         "def tell(self, what, fraction, left=None):\n"
         "    self._keep()\n"
         "    if what == 'distil' and fraction > 0.7: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "t.Session.tell = tell\n"
+        "t.TrainingSession.tell = tell\n"
         "teacher = t.tiny.checkpoint_of(Path(sys.argv[1]))\n"
         "for share in t.FEATURES:\n"
         "    recipe = replace(t.QUICK, hidden=share, attention=share)\n"
@@ -220,7 +220,7 @@ def test_an_interrupted_distillation_goes_on_to_the_same_weights(teacher: Checkp
     assert done.stdout.split() == [str(-signal.SIGKILL.value)] * 2
     for share in FEATURES:
         root = tmp_path / f"cache{share}"
-        assert [one.manifest["recipe"] for one in FolderCache(root).artifacts()] == ["teacher-logits"]
+        assert [one.manifest["recipe"] for one in ArtifactCache(root).artifacts()] == ["teacher-logits"]
         recipe = replace(QUICK, hidden=share, attention=share)
         resumed = made(recipe, teacher, root)
         assert resumed.artifact.manifest["session_steps"] == [8, 16]
@@ -241,7 +241,7 @@ def test_an_interrupted_teacher_says_nothing_twice(
     class StopError(Exception):
         pass
 
-    def stop(_: Session, what: str, fraction: float, __: float | None = None) -> None:
+    def stop(_: TrainingSession, what: str, fraction: float, __: float | None = None) -> None:
         if what == "teacher" and fraction > 0.7:
             raise StopError
 
@@ -260,12 +260,12 @@ def test_an_interrupted_teacher_says_nothing_twice(
     monkeypatch.setattr("optimized.recipes.distillation.teacher._PART_TOKENS", 200)
     monkeypatch.setattr(trainer, "answering", counting)
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "tell", stop)
+        patch.setattr(TrainingSession, "tell", stop)
         with pytest.raises(StopError):
             made(QUICK, teacher, tmp_path / "cache")
     first = sum(rows)
     assert 32 < first < 64
-    assert FolderCache(tmp_path / "cache").artifacts() == []
+    assert ArtifactCache(tmp_path / "cache").artifacts() == []
     monkeypatch.setattr(trainer, "run", lambda *_: 1 / 0)
     for name, left in (("cache", 64 - first), ("other", 64)):
         rows.clear()
@@ -273,7 +273,7 @@ def test_an_interrupted_teacher_says_nothing_twice(
             made(QUICK, teacher, tmp_path / name)
         assert sum(rows) == left
     one, other = (
-        np.load(FolderCache(tmp_path / name).artifacts()[0].folder / "logits.npy")
+        np.load(ArtifactCache(tmp_path / name).artifacts()[0].folder / "logits.npy")
         for name in ("cache", "other")
     )
     np.testing.assert_array_equal(one, other)
@@ -283,12 +283,12 @@ def test_progress_is_one_short_line_at_most_once_a_second(tmp_path: Path) -> Non
     """Half of the work in ten seconds leaves about ten; nothing is said 0.4 s later."""
     told: list[str] = []
     times = iter([0.0, 10.0, 10.0, 10.4, 11.5, 11.5])
-    session = Session(tmp_path, told.append, lambda: next(times))
+    session = TrainingSession(tmp_path, told.append, lambda: next(times))
     session.tell("distil", 0.5)
     session.tell("distil", 0.6)
     session.tell("distil", 0.75, 4.0)
     assert told == ["distil 50 %, about 10 s left", "distil 75 %, about 4 s left"]
-    assert Session(tmp_path, told.append, lambda: 100.0).seconds == 11.5
+    assert TrainingSession(tmp_path, told.append, lambda: 100.0).seconds == 11.5
 
 
 @pytest.mark.usefixtures("student")
@@ -333,7 +333,7 @@ def test_the_model_teaches_what_was_pruned_of_it(teacher: Checkpoint, tmp_path: 
     save(model, tmp_path / "pruned")
     shutil.copy(teacher.folder / "tokenizer.json", tmp_path / "pruned")
     examples = tiny.examples(64)
-    sources = Sources(teacher, training=lambda: examples, training_sha256="d")
+    sources = PreparationSources(teacher, training=lambda: examples, training_sha256="d")
     recipe = replace(LEARN, student="last", hidden=0.1, attention=0.1, hidden_act="relu")
     chain = [teacher, tiny.checkpoint_of(tmp_path / "pruned")]
     folder = recipe.apply(BOOLQ, chain, sources, tiny.SHORT, shop(tmp_path / "cache")).checkpoint.folder
@@ -384,7 +384,7 @@ def test_what_is_reported_is_never_learned_from(teacher: Checkpoint, tmp_path: P
     tiny.tiny_checkpoint(tmp_path / "student", head=False)
     extra = written(tmp_path / "val.jsonl", [{"idx": 0, "passage": "the lake", "question": "is it"}])
     reported = {"training split": "d", "extra_text": file_sha256(Path(extra))}[what]
-    sources = Sources(
+    sources = PreparationSources(
         teacher,
         training=lambda: tiny.examples(8),
         training_sha256="d",
@@ -431,7 +431,7 @@ def test_students_that_cannot_be_meant_are_refused(
     """With the reason, and no artifact of a student."""
     with pytest.raises(UsageError, match=said):
         made(recipe, teacher, tmp_path / "cache")
-    assert FolderCache(tmp_path / "cache").artifacts() == []
+    assert ArtifactCache(tmp_path / "cache").artifacts() == []
 
 
 @pytest.mark.usefixtures("student")
@@ -456,7 +456,7 @@ def test_a_loss_that_is_no_number_leaves_nothing_in_the_cache(teacher: Checkpoin
     """Weights beyond what a float holds make it infinite."""
     with pytest.raises(MeasurementError, match="diverged"):
         made(replace(QUICK, hidden=1e38, epochs=1), teacher, tmp_path / "cache")
-    artifacts = FolderCache(tmp_path / "cache").artifacts()
+    artifacts = ArtifactCache(tmp_path / "cache").artifacts()
     assert [one.manifest["recipe"] for one in artifacts] == ["teacher-logits"]
 
 

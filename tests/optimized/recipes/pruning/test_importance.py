@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from baselines.models import resize
-from baselines.training.datasets import Lesson
+from baselines.training.datasets import TrainingItem
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks import get_task
 from optimized.recipes.pruning import importance
@@ -26,12 +26,12 @@ def sequence(length: int, seed: int, *, spans: bool = False) -> EncodedSequence:
     return EncodedSequence(random.integers(5, 60, length), np.zeros(length, dtype=np.int64), found)
 
 
-def lessons_of(lengths: Sequence[int], labels: int, *, spans: bool = False) -> list[Lesson]:
+def lessons_of(lengths: Sequence[int], labels: int, *, spans: bool = False) -> list[TrainingItem]:
     made = [sequence(length, at, spans=spans) for at, length in enumerate(lengths)]
-    return [Lesson((each,), (at % labels,)) for at, each in enumerate(made)]
+    return [TrainingItem((each,), (at % labels,)) for at, each in enumerate(made)]
 
 
-def loss_of(model: Any, lesson: Lesson) -> torch.Tensor:
+def loss_of(model: Any, lesson: TrainingItem) -> torch.Tensor:
     """Return one lesson's cross-entropy, without batching or padding."""
     (one,) = lesson.sequences
     ids = torch.from_numpy(one.ids)[None]
@@ -119,7 +119,7 @@ def test_what_helps_one_example_and_harms_another_still_counts() -> None:
     """The same text with both labels: derivatives of opposite sign, of which each counts in full."""
     model = encoders.model_of("bert", CB)
     text = sequence(9, 0)
-    one, other = Lesson((text,), (0,)), Lesson((text,), (1,))
+    one, other = TrainingItem((text,), (0,)), TrainingItem((text,), (1,))
     both = scores(measure_importance(model, [one, other], "sequence", 0))
     each = [scores(measure_importance(model, [lesson], "sequence", 0)) for lesson in (one, other)]
     np.testing.assert_allclose(both, each[0] + each[1], rtol=1e-3, atol=1e-6)
@@ -128,8 +128,8 @@ def test_what_helps_one_example_and_harms_another_still_counts() -> None:
 def test_a_choice_in_parts_scores_as_it_does_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five candidates, two at a time: they compete in one loss all the same."""
     model = encoders.model_of("bert", COPA)
-    many = Lesson(tuple(sequence(4 + at, at) for at in range(5)), (0, 1, 0, 0, 1))
-    lessons = [many, Lesson((sequence(8, 7), sequence(6, 8)), (1, 0))]
+    many = TrainingItem(tuple(sequence(4 + at, at) for at in range(5)), (0, 1, 0, 0, 1))
+    lessons = [many, TrainingItem((sequence(8, 7), sequence(6, 8)), (1, 0))]
     whole = scores(measure_importance(model, lessons, "choice", 0))
     monkeypatch.setattr(importance, "SEQUENCES_AT_ONCE", 2)
     assert [len(batch) for batch in batches(lessons)] == [1, 1]
@@ -141,7 +141,7 @@ def test_a_choice_in_parts_scores_as_it_does_whole(monkeypatch: pytest.MonkeyPat
 def test_a_choice_without_a_right_candidate_scores_nothing() -> None:
     """As in training, it teaches nothing."""
     model = encoders.model_of("bert", COPA)
-    lesson = Lesson((sequence(4, 0), sequence(5, 1)), (0, 0))
+    lesson = TrainingItem((sequence(4, 0), sequence(5, 1)), (0, 0))
     assert not scores(measure_importance(model, [lesson], "choice", 0)).any()
 
 

@@ -18,11 +18,11 @@ from baselines.engines.pytorch import VARIANTS
 from baselines.models.shape import EncoderShape, shape_of
 from baselines.training.datasets import split_for_selection
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Checkpoint, Sources, Workshop
+from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
-from optimized.recipes.base import Made
+from optimized.recipes.base import RecipeOutput
 from optimized.recipes.pruning.recipe import Prune
 
 _, DYNAMIC = VARIANTS
@@ -45,14 +45,14 @@ def apply(
     recipe: Prune,
     task: Task,
     folder: Path,
-    shop: Workshop,
+    shop: PreparationContext,
     examples: list[Example] | None = None,
     **changed: Any,
-) -> Made:
+) -> RecipeOutput:
     """Prune the checkpoint in a folder with these training examples."""
     training = tiny.task_examples(task, 12) if examples is None else examples
     parent = dataclasses.replace(tiny.checkpoint_of(folder), **changed)
-    return recipe.apply(task, [parent], Sources(parent, (), lambda: training), tiny.LONG, shop)
+    return recipe.apply(task, [parent], PreparationSources(parent, (), lambda: training), tiny.LONG, shop)
 
 
 def answers_of(variant: Any, task: Task, checkpoint: Checkpoint, cache: Path) -> Logits:

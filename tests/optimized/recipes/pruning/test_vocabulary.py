@@ -18,7 +18,7 @@ from baselines.engines.pytorch import VARIANTS
 from baselines.training.datasets import split_for_selection
 from baselines.training.finetune import copy_tokenizer
 from harness.common.errors import CheckpointError, UsageError
-from harness.systems.interface import Sources
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example, TextInput
 from optimized.recipes.pruning.recipe import Prune
@@ -157,7 +157,7 @@ def test_a_model_with_fewer_pieces_answers_training_texts_as_before(family: str,
     used = ["lake winter", "says", "winter says", "lake", "says lake"]
     training = [example(text, number) for number, text in enumerate(used * 2)]
     parent = tiny.checkpoint_of(folder)
-    source = Sources(parent, (), lambda: training)
+    source = PreparationSources(parent, (), lambda: training)
     made = Prune(vocabulary=True).apply(CB, [parent], source, tiny.LONG, tiny.workshop(tmp_path / "cache"))
     config, manifest = read_config(made.checkpoint.folder), made.artifact.manifest
     pieces = len(tiny.vocabulary()) - len([word for word in set(tiny.WORDS) if len(word) > 1]) + len(WORDS)

@@ -5,8 +5,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from harness.measurement.energy.counters.counter import (
+    CounterTraits,
     Sample,
-    Traits,
     edge_resolution_uj,
     longest_window_s,
     reading,
@@ -15,7 +15,7 @@ from harness.measurement.energy.counters.counter import (
 from harness.records.reading import Zone
 
 SECOND = 1_000_000_000
-TRAITS = Traits("a counter", update_ns=1_000_000, quantum_uj=15.26, ceiling_watts=1_000)
+TRAITS = CounterTraits("a counter", update_ns=1_000_000, quantum_uj=15.26, ceiling_watts=1_000)
 AMD_RANGE_UJ = 65_532_610_987  # 2^32 units of 2^-16 J
 ZONE = Zone("package-0", "package", AMD_RANGE_UJ)
 

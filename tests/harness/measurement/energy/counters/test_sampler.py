@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 
 from harness.measurement.energy.counters.counter import (
     SMALLEST_RANGE_UJ,
+    CounterTraits,
     Sample,
-    Traits,
     look_every_s,
     reading,
 )
-from harness.measurement.energy.counters.sampler import Track
+from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.records.reading import Zone
 from harness.testing import FakeClock, powercap_tree
 
 SECOND = 1_000_000_000
 RANGE_UJ = 65_532_610_987
-TRAITS = Traits("a counter", update_ns=1_000_000, quantum_uj=15.26, ceiling_watts=1_000)
+TRAITS = CounterTraits("a counter", update_ns=1_000_000, quantum_uj=15.26, ceiling_watts=1_000)
 ZONE = Zone("package-0", "package", RANGE_UJ)
 
 
@@ -131,14 +131,14 @@ def test_a_thread_looks_where_a_window_outlasts_the_safe_span(tmp_path: Path) ->
 
 def test_a_short_window_makes_no_look() -> None:
     """The thread sleeps through it: the reading rests on two samples, and nothing was spent."""
-    track = Track(lambda: (Sample(0, 1),), every_s=60)
+    track = Sampler(lambda: (Sample(0, 1),), every_s=60)
     assert (len(track.end()), track.observer_ns) == (2, 0)
 
 
 def test_a_window_that_nobody_holds_any_more_ends_its_thread() -> None:
     """A mark that is never read, as of a worker that failed, does not keep a thread for ever."""
     before = set(threading.enumerate())
-    track = Track(lambda: 1, every_s=3600)
+    track = Sampler(lambda: 1, every_s=3600)
     (watch,) = set(threading.enumerate()) - before
     del track
     gc.collect()
@@ -149,7 +149,7 @@ def test_a_window_that_nobody_holds_any_more_ends_its_thread() -> None:
 def test_a_window_may_be_read_again_later() -> None:
     """A second end is a later edge of the same window."""
     values = iter(range(10))
-    track = Track(lambda: next(values))
+    track = Sampler(lambda: next(values))
     assert (track.end(), track.end()) == ([0, 1], [0, 2])
 
 

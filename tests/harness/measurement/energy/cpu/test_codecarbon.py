@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.measurement.energy.cpu.codecarbon import INSTALL, CodecarbonMeter, Tool
-from harness.records.reading import total
+from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -40,7 +40,7 @@ def test_without_rapl_processor_and_memory_are_modelled_zones_of_their_own() -> 
     assert (cpu.microjoules, cpu.grade, cpu.resolution_uj) == (60_000_000, "modelled", 2_700_000)
     assert (memory.microjoules, memory.grade, memory.scope) == (30_000_000, "modelled", "dram")
     assert cpu.source == "codecarbon 3.3.2: load x 100 W, memory by its size"
-    whole = total((cpu, memory))
+    whole = sum_readings((cpu, memory))
     assert whole is not None
     assert (whole.microjoules, whole.scope) == (90_000_000, "package+dram")
 

@@ -2,14 +2,14 @@
 
 import json
 
-from harness.measurement.energy.cpu.cpu_time_model import ModelledMeter, open_modelled
+from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter, open_modelled
 from harness.testing import FakeClock
 
 
 def test_energy_is_cpu_time_times_watts() -> None:
     """Two CPUs busy for 1.5 s are 3 s of CPU time; at 4 W these are 12 J."""
     cpu, clock = FakeClock(), FakeClock()
-    meter = ModelledMeter(4.0, "4 W, a table", cpu_time=cpu, clock=clock)
+    meter = CpuTimeMeter(4.0, "4 W, a table", cpu_time=cpu, clock=clock)
     mark = meter.start()
     clock.advance(1_500_000_000)
     cpu.advance(3_000_000_000)
@@ -21,7 +21,7 @@ def test_energy_is_cpu_time_times_watts() -> None:
 
 def test_the_resolution_is_a_microsecond_at_each_edge() -> None:
     """2 x 1 us x 4.375 W = 8.75 uJ: 9 rounded up."""
-    meter = ModelledMeter(4.375, "280 W / 64", cpu_time=FakeClock(step_ns=1000), clock=FakeClock())
+    meter = CpuTimeMeter(4.375, "280 W / 64", cpu_time=FakeClock(step_ns=1000), clock=FakeClock())
     (reading,) = meter.read(meter.start())
     assert reading.resolution_uj == 9
 
@@ -29,7 +29,7 @@ def test_the_resolution_is_a_microsecond_at_each_edge() -> None:
 def test_cpu_time_that_went_back_is_unavailable() -> None:
     """A child that left the tree takes its CPU time along: no negative joules."""
     readings = iter([5_000_000_000, 4_000_000_000])
-    meter = ModelledMeter(4.0, "4 W", cpu_time=lambda: next(readings), clock=FakeClock())
+    meter = CpuTimeMeter(4.0, "4 W", cpu_time=lambda: next(readings), clock=FakeClock())
     (reading,) = meter.read(meter.start())
     assert (reading.grade, reading.microjoules) == ("unavailable", None)
     assert reading.reason == "CPU time went back: a process left the tree unseen"
@@ -37,7 +37,7 @@ def test_cpu_time_that_went_back_is_unavailable() -> None:
 
 def test_the_worker_opens_it_with_the_watts_it_was_given() -> None:
     """Watts and source travel in the spec, so that a worker looks nothing up."""
-    meter = ModelledMeter(4.375, "280 W / 64 cores (AMD EPYC 7763, codecarbon's table)")
+    meter = CpuTimeMeter(4.375, "280 W / 64 cores (AMD EPYC 7763, codecarbon's table)")
     again = open_modelled(json.loads(json.dumps(meter.spec())))
     assert again.describe() == meter.describe()
     assert again.describe()["watts_per_cpu"] == 4.375
@@ -45,7 +45,7 @@ def test_the_worker_opens_it_with_the_watts_it_was_given() -> None:
 
 def test_it_measures_this_process() -> None:
     """Real work uses CPU time, and its energy is that time's."""
-    meter = ModelledMeter(10.0, "10 W")
+    meter = CpuTimeMeter(10.0, "10 W")
     mark = meter.start()
     sum(range(2_000_000))
     (reading,) = meter.read(mark)

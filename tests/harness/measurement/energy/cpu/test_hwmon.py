@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness.measurement.energy.cpu.hwmon import ALLOW, NO_COUNTER, HwmonMeter, open_hwmon
 from harness.measurement.energy.cpu.rapl import read_text
-from harness.measurement.energy.selection import choose
-from harness.records.reading import total
+from harness.measurement.energy.selection import choose_meter
+from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -38,7 +38,7 @@ def test_sockets_are_summed_and_cores_left_out(tmp_path: Path) -> None:
     mark = meter.start()
     advance(folder, 50_000_000)
     clock.advance(SECOND)
-    whole = total(meter.read(mark))
+    whole = sum_readings(meter.read(mark))
     assert whole is not None
     assert (whole.microjoules, whole.scope, whole.source) == (100_000_000, "package", "hwmon amd_energy")
     assert meter.describe()["left_out"] == [["amd_energy: Ecore*", "lie inside their socket"]]
@@ -104,7 +104,7 @@ def test_without_sockets_or_with_dead_ones_it_is_an_obstacle(tmp_path: Path) -> 
 def test_the_choice_falls_to_hwmon_after_rapl_and_perf(tmp_path: Path) -> None:
     """On an AMD server without powercap; the spec opens the same sockets again."""
     hwmon_tree(tmp_path / "sys/class/hwmon")
-    choice = choose("cpu", root=tmp_path / "absent", system=tmp_path)
+    choice = choose_meter("cpu", root=tmp_path / "absent", system=tmp_path)
     assert choice.meter is not None
     assert choice.meter.name == "hwmon"
     assert [row[0] for row in choice.skipped[:2]] == ["rapl", "perf"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness.measurement.energy.cpu.rapl import ALLOW, MASKED, NO_TREE, RaplMeter, open_rapl, quantum_uj
-from harness.records.reading import Reading, total
+from harness.records.reading import Reading, sum_readings
 from harness.testing import FakeClock, PowercapTree, powercap_tree
 
 SECOND = 1_000_000_000
@@ -38,7 +38,7 @@ def test_two_sockets_and_their_memory_are_read(tmp_path: Path) -> None:
 def test_the_sum_counts_every_joule_once(tmp_path: Path) -> None:
     """2 packages + 2 memories at 40 J are 160 J; cores, psys and the second road to package-0 add nothing."""
     tree = powercap_tree(tmp_path, psys=True, mmio_duplicate=True)
-    whole = total(measure(tree).values())
+    whole = sum_readings(measure(tree).values())
     assert whole is not None
     assert (whole.microjoules, whole.scope, whole.grade) == (160_000_000, "package+dram", "measured")
 
@@ -72,7 +72,7 @@ def test_the_tenth_socket_follows_the_ninth(tmp_path: Path) -> None:
 
 def test_a_desktop_without_dram_is_package_only(tmp_path: Path) -> None:
     """The scope of the sum says that memory is not in it."""
-    whole = total(measure(powercap_tree(tmp_path, dram=False)).values())
+    whole = sum_readings(measure(powercap_tree(tmp_path, dram=False)).values())
     assert whole is not None
     assert (whole.microjoules, whole.scope) == (80_000_000, "package")
 
@@ -114,7 +114,7 @@ def test_a_denied_zone_says_so_and_the_rest_stays(tmp_path: Path) -> None:
     readings = measure_around_denial(tree)
     assert readings["package-1"].reason == "permission denied on energy_uj"
     assert readings["package-0"].microjoules == 40_000_000
-    whole = total(readings.values())
+    whole = sum_readings(readings.values())
     assert whole is not None
     assert (whole.grade, whole.reason) == ("unavailable", "package-1: permission denied on energy_uj")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.energy.cpu.rapl_perf import ALLOW, NO_TREE, KernelPerf, PerfMeter, open_perf
-from harness.measurement.energy.selection import choose
-from harness.records.reading import total
+from harness.measurement.energy.cpu.rapl_perf import ALLOW, NO_TREE, KernelPerf, RaplPerfMeter, open_perf
+from harness.measurement.energy.selection import choose_meter
+from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -78,12 +78,12 @@ class FakePerf:
 def test_packages_and_memory_of_every_socket_are_counted_once(tmp_path: Path) -> None:
     """2 packages and 2 memories at 40 J are 160 J; cores and psys are not opened."""
     perf, clock = FakePerf(), FakeClock()
-    meter = PerfMeter(events_tree(tmp_path), clock, perf=perf)
+    meter = RaplPerfMeter(events_tree(tmp_path), clock, perf=perf)
     mark = meter.start()
     perf.advance(40)
     clock.advance(SECOND)
     readings = meter.read(mark)
-    whole = total(readings)
+    whole = sum_readings(readings)
     assert whole is not None
     assert (whole.microjoules, whole.scope, whole.grade) == (160_000_000, "package+dram", "measured")
     assert [each.zone for each in readings] == ["package-0", "package-1", "package-0/dram", "package-1/dram"]
@@ -97,7 +97,7 @@ def test_packages_and_memory_of_every_socket_are_counted_once(tmp_path: Path) ->
 def test_the_count_is_scaled_to_microjoules_with_rapls_steps(tmp_path: Path) -> None:
     """2^31 counts of 2^-32 J are 0.5 J; 2 x 1 ms x 0.5 W = 1,000 uJ, and two quanta of 61.04 uJ: 1,123."""
     perf, clock = FakePerf(), FakeClock()
-    meter = PerfMeter(events_tree(tmp_path), clock, perf=perf)
+    meter = RaplPerfMeter(events_tree(tmp_path), clock, perf=perf)
     mark = meter.start()
     perf.advance(0.5)
     clock.advance(SECOND)
@@ -107,14 +107,14 @@ def test_the_count_is_scaled_to_microjoules_with_rapls_steps(tmp_path: Path) -> 
 
 def test_a_package_that_is_counted_by_dies_is_a_zone_for_each(tmp_path: Path) -> None:
     """Two CPUs of one package in the mask: the names are powercap's."""
-    meter = PerfMeter(events_tree(tmp_path, packages="00"), perf=FakePerf())
+    meter = RaplPerfMeter(events_tree(tmp_path, packages="00"), perf=FakePerf())
     assert [zone.name for zone in meter.zones()[:2]] == ["package-0-die-0", "package-0-die-1"]
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
 def test_a_refused_event_names_the_setting_and_the_capability(tmp_path: Path, number: int) -> None:
     """The obstacle says what perf_event_paranoid is, the remedy names it and CAP_PERFMON."""
-    meter = PerfMeter(events_tree(tmp_path), FakeClock(), perf=FakePerf(number))
+    meter = RaplPerfMeter(events_tree(tmp_path), FakeClock(), perf=FakePerf(number))
     why = "package-0: permission denied (perf_event_paranoid is 4)"
     assert meter.obstacle() == (why, ALLOW)
     assert "perf_event_paranoid" in ALLOW
@@ -124,11 +124,11 @@ def test_a_refused_event_names_the_setting_and_the_capability(tmp_path: Path, nu
 
 def test_a_kernel_without_perf_events_is_an_obstacle(tmp_path: Path) -> None:
     """Neither a machine without the device, nor one whose kernel lacks the call."""
-    assert PerfMeter(tmp_path, perf=FakePerf()).obstacle() == (
+    assert RaplPerfMeter(tmp_path, perf=FakePerf()).obstacle() == (
         "the kernel offers no event energy-pkg",
         NO_TREE,
     )
-    meter = PerfMeter(events_tree(tmp_path), perf=FakePerf(errno.ENOSYS))
+    meter = RaplPerfMeter(events_tree(tmp_path), perf=FakePerf(errno.ENOSYS))
     assert meter.obstacle() == (
         "package-0: the event could not be opened (Function not implemented)",
         NO_TREE,
@@ -139,14 +139,14 @@ def test_memory_alone_is_no_machine(tmp_path: Path) -> None:
     """Without packages nothing is offered, rather than a part of the energy as the whole."""
     root = events_tree(tmp_path)
     (root / "sys/bus/event_source/devices/power/events/energy-pkg").unlink()
-    assert PerfMeter(root, perf=FakePerf()).zones() == ()
+    assert RaplPerfMeter(root, perf=FakePerf()).zones() == ()
 
 
 def test_an_event_in_another_unit_is_left_out(tmp_path: Path) -> None:
     """What is not in joules is not guessed."""
     root = events_tree(tmp_path)
     (root / "sys/bus/event_source/devices/power/events/energy-ram.unit").write_text("Watts\n")
-    meter = PerfMeter(root, perf=FakePerf())
+    meter = RaplPerfMeter(root, perf=FakePerf())
     assert [zone.name for zone in meter.zones()] == ["package-0", "package-1"]
     assert meter.describe()["left_out"][0] == ["energy-ram", "its unit or its number is not the usual one"]
 
@@ -154,7 +154,7 @@ def test_an_event_in_another_unit_is_left_out(tmp_path: Path) -> None:
 def test_a_read_that_fails_in_the_middle_is_unavailable(tmp_path: Path) -> None:
     """It is neither zero nor the whole count."""
     perf, clock = FakePerf(), FakeClock()
-    meter = PerfMeter(events_tree(tmp_path), clock, perf=perf)
+    meter = RaplPerfMeter(events_tree(tmp_path), clock, perf=perf)
     mark = meter.start()
     clock.advance(SECOND)
     perf.broken = True
@@ -164,7 +164,7 @@ def test_a_read_that_fails_in_the_middle_is_unavailable(tmp_path: Path) -> None:
 def test_events_are_closed_with_the_meter(tmp_path: Path) -> None:
     """A run chooses meters several times and must not run out of files."""
     perf = FakePerf()
-    meter = PerfMeter(events_tree(tmp_path), perf=perf)
+    meter = RaplPerfMeter(events_tree(tmp_path), perf=perf)
     del meter
     gc.collect()
     assert perf.closed == [1, 2, 3, 4]
@@ -173,7 +173,7 @@ def test_events_are_closed_with_the_meter(tmp_path: Path) -> None:
 def test_the_choice_falls_to_perf_where_powercap_is_closed(tmp_path: Path) -> None:
     """The record says what was skipped; the spec opens the same events again."""
     root = events_tree(tmp_path)
-    choice = choose("cpu", root=tmp_path / "absent", system=root, perf=FakePerf())
+    choice = choose_meter("cpu", root=tmp_path / "absent", system=root, perf=FakePerf())
     assert choice.meter is not None
     assert (choice.meter.name, choice.skipped[0][0]) == ("perf", "rapl")
     again = open_perf(json.loads(json.dumps(choice.meter.spec())))  # type: ignore[attr-defined]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.measurement.energy.external.meter import FORM, RUNNING, ExternalMeter, open_external, source_of
-from harness.measurement.energy.external.rows import Rows, Unreadable, joined, measured, parse
+from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, parse
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -89,7 +89,7 @@ def test_an_instrument_that_restarted_or_is_dead_is_refused(text: str, reason: s
 )
 def test_rows_of_another_form_are_refused_by_line(text: str, message: str) -> None:
     """The user learns which line of the file is wrong."""
-    with pytest.raises(Unreadable) as error:
+    with pytest.raises(MalformedRows) as error:
         parse(text)
     assert str(error.value) == message
 
@@ -106,7 +106,7 @@ def test_any_text_is_rows_or_is_refused(text: str) -> None:
     """A file that is something else altogether breaks nothing."""
     try:
         assert parse(text).points
-    except Unreadable as error:
+    except MalformedRows as error:
         assert str(error)  # noqa: PT017 -- either is right
 
 

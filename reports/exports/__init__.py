@@ -1,7 +1,7 @@
 """Formats that other programs read: trackers of benchmarks, CI servers, data frames.
 
 `TEXTS` are one text each, `FILES` one file or several that cannot go to a terminal. What a format has no word
-for is left out, never zero; what it has no place for (a grade, an interval, a doubt) goes where it lets one
+for is left out, never zero; what it has no place for (a grade, an interval, a warning) goes where it lets one
 write freely.
 """
 

@@ -1,10 +1,10 @@
 """What GitHub shows of a step: its summary, in Markdown, and annotations, which are lines of its log.
 
     ::error title=...::message      a cell that failed
-    ::warning title=...::message    rounds that are missing, a doubt
+    ::warning title=...::message    rounds that are missing, a warning
 
 GitHub takes a line break for the end of an annotation, and `::`, `,` and `%` for syntax: all are escaped. It
-shows ten of each kind a step, so there is one for each kind of doubt, not one for each record.
+shows ten of each kind a step, so there is one for each kind of warning, not one for each record.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ LARGEST_BYTES = 1_000_000
 """GitHub refuses a step's summary above 1 MiB, all that the step wrote before counted in."""
 
 _SHOWN = 3
-"""Sentences of one doubt in an annotation; all stand in the report."""
+"""Sentences of one warning in an annotation; all stand in the report."""
 
 
 def as_summary(book: Report, style: Style) -> str:
@@ -38,10 +38,10 @@ def as_summary(book: Report, style: Style) -> str:
 
 
 def as_annotations(book: Report, style: Style) -> str:
-    """Return a line for each failure and for each kind of doubt; nothing where there is neither."""
+    """Return a line for each failure and for each kind of warning; nothing where there is neither."""
     del style
     items = [item for group in book.every for item in group]
-    return "".join(f"{line}\n" for line in (*_failures(items), *_doubts(items)))
+    return "".join(f"{line}\n" for line in (*_failures(items), *_warnings(items)))
 
 
 def annotation(level: str, title: str, message: str) -> str:
@@ -59,13 +59,13 @@ def _failures(items: list[Figures]) -> Iterator[str]:
             yield annotation(level, f"{record.cell.variant} on {record.cell.task}: {record.status}", why)
 
 
-def _doubts(items: list[Figures]) -> Iterator[str]:
+def _warnings(items: list[Figures]) -> Iterator[str]:
     said: dict[str, dict[str, None]] = {}
     steps: dict[str, str] = {}
-    for doubt in (doubt for item in items for doubt in item.doubts):
-        said.setdefault(doubt.code, {})[doubt.sentence] = None
-        steps.setdefault(doubt.code, doubt.next_step)
+    for warning in (warning for item in items for warning in item.warnings):
+        said.setdefault(warning.code, {})[warning.sentence] = None
+        steps.setdefault(warning.code, warning.next_step)
     for code, sentences in said.items():
         more = f" (and {len(sentences) - _SHOWN} more)" if len(sentences) > _SHOWN else ""
         message = f"{' '.join(list(sentences)[:_SHOWN])}{more} {steps[code]}"
-        yield annotation("warning", f"doubt: {code}", message)
+        yield annotation("warning", f"warning: {code}", message)

@@ -65,8 +65,8 @@ def _suite(root: ET.Element, group: Sequence[Figures]) -> None:
     for item in group:
         case = add_case(suite, f"{item.record.cell.variant}: measured", _measured(item))
         case.set("time", f"{sum(turn.wall_ns for turn in item.record.rounds) / 1e9:.3f}")
-        if item.doubts:
-            said = [f"{doubt.code}: {doubt.sentence} {doubt.next_step}" for doubt in item.doubts]
+        if item.warnings:
+            said = [f"{warning.code}: {warning.sentence} {warning.next_step}" for warning in item.warnings]
             ET.SubElement(case, "system-out").text = "\n".join(map(printable, said))
         for name, outcome in _verdicts(item):
             add_case(suite, f"{item.record.cell.variant}: {name}", outcome)

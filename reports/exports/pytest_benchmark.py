@@ -1,7 +1,7 @@
 """The JSON that `pytest-benchmark` writes and compares: seconds a request, one value a round.
 
 A benchmark's `data` are the rounds, each round's time over its requests, which are its iterations. All that
-pytest-benchmark has no word for, such as energy, quality and doubts, stands in `extra_info`.
+pytest-benchmark has no word for, such as energy, quality and warnings, stands in `extra_info`.
 """
 
 import statistics
@@ -99,7 +99,9 @@ def _extra(item: Figures) -> dict[str, Any]:
         "cell": printable(record.cell.id),
         "host": record.host.fingerprint,
         "measures": {found.label: _words(found) for found in measures_of(item)},
-        "doubts": [f"{printable(doubt.code)}: {printable(doubt.sentence)}" for doubt in item.doubts],
+        "warnings": [
+            f"{printable(warning.code)}: {printable(warning.sentence)}" for warning in item.warnings
+        ],
     }
 
 

@@ -104,7 +104,7 @@ def _table(table: Table, number: int, numbers: _Numbers) -> dict[str, Any]:
         ],
         "notes": table.notes,
         "remarks": table.remarks,
-        "doubts": table.doubts,
+        "warnings": table.warnings,
         "facts": table.facts,
     }
 
@@ -151,8 +151,8 @@ def _value(value: object) -> str:
 
 
 def _records(book: Report, numbers: _Numbers) -> Iterator[dict[str, Any]]:
-    doubts: dict[str, tuple[ResultWarning, ...]] = {
-        name_of(item.record): item.doubts for group in book.every for item in group
+    warnings: dict[str, tuple[ResultWarning, ...]] = {
+        name_of(item.record): item.warnings for group in book.every for item in group
     }
     for record in book.records:
         name = name_of(record)
@@ -161,7 +161,7 @@ def _records(book: Report, numbers: _Numbers) -> Iterator[dict[str, Any]]:
             "name": name,
             "status": record.status,
             "facts": list(_facts(record)),
-            "doubts": doubts.get(name, ()),
+            "warnings": warnings.get(name, ()),
             "host": numbers.hosts[record.host.fingerprint],
         }
 

@@ -50,7 +50,7 @@ class FactLine:
 
 @dataclass(frozen=True, slots=True)
 class WarningLine:
-    """One kind of doubt, over all records it is about: each sentence and each next step once."""
+    """One kind of warning, over all records it is about: each sentence and each next step once."""
 
     code: str
     sentences: tuple[str, ...]
@@ -70,7 +70,7 @@ class Table:
     rows: tuple[tuple[TableCell, ...], ...]
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-    doubts: tuple[WarningLine, ...] = ()
+    warnings: tuple[WarningLine, ...] = ()
     facts: tuple[FactLine, ...] = ()
     records: tuple[str, ...] = ()
 

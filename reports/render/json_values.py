@@ -68,7 +68,7 @@ def _row(item: Figures) -> dict[str, Any]:
         },
         **({"whole_energy_reduction": {"over": each(item.whole_reduction)}} if item.whole_reduction else {}),
         **_limit(record),
-        "doubts": [asdict(doubt) for doubt in item.doubts],
+        "warnings": [asdict(warning) for warning in item.warnings],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }
 

@@ -37,7 +37,7 @@ def escape_latex(text: str) -> str:
 
 
 def render_table(table: Table) -> str:
-    """Return one table with its notes, remarks, doubts and facts."""
+    """Return one table with its notes, remarks, warnings and facts."""
     lines = [
         r"\begin{table}[htbp]",
         r"\centering\small",
@@ -102,13 +102,13 @@ def _below(table: Table) -> list[str]:
     notes = [
         rf"\textsuperscript{{{number}}} {escape_latex(note)}" for number, note in enumerate(table.notes, 1)
     ]
-    doubts = [
-        rf"\textbf{{Doubt, {escape_latex(doubt.code)}:}} "
-        + escape_latex(" ".join((*doubt.sentences, *doubt.next_steps)))
-        for doubt in table.doubts
+    warnings = [
+        rf"\textbf{{Warning, {escape_latex(warning.code)}:}} "
+        + escape_latex(" ".join((*warning.sentences, *warning.next_steps)))
+        for warning in table.warnings
     ]
     facts = [rf"\textbf{{{escape_latex(fact.label)}:}} {escape_latex(fact.text)}" for fact in table.facts]
-    lines = [*notes, *map(escape_latex, table.remarks), *doubts, *facts]
+    lines = [*notes, *map(escape_latex, table.remarks), *warnings, *facts]
     if not lines:
         return []
     return [

@@ -10,13 +10,13 @@ _CUT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
 
 
 def render_table(table: Table) -> str:
-    """Return one table with its notes, doubts and facts."""
+    """Return one table with its notes, warnings and facts."""
     sections = (
         [f"### {escape_markdown(table.title)}"],
         *(_rows(table, parts) for parts in _CUT),
         [f"{number}. {escape_markdown(note)}" for number, note in enumerate(table.notes, 1)],
         [f"{escape_markdown(remark)}  " for remark in table.remarks],
-        _doubts(table),
+        _warnings(table),
         _facts(table),
     )
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
@@ -47,14 +47,14 @@ def _cell(cell: TableCell) -> str:
     return " ".join([escape_markdown(text), *interval])
 
 
-def _doubts(table: Table) -> list[str]:
-    if not table.doubts:
+def _warnings(table: Table) -> list[str]:
+    if not table.warnings:
         return []
-    lines = ["**Doubts**", ""]
-    for doubt in table.doubts:
-        sentences = " ".join(map(escape_markdown, doubt.sentences))
-        lines.append(f"- **{escape_markdown(doubt.code)}**: {sentences}")
-        lines += [f"  - {escape_markdown(step)}" for step in doubt.next_steps]
+    lines = ["**Warnings**", ""]
+    for warning in table.warnings:
+        sentences = " ".join(map(escape_markdown, warning.sentences))
+        lines.append(f"- **{escape_markdown(warning.code)}**: {sentences}")
+        lines += [f"  - {escape_markdown(step)}" for step in warning.next_steps]
     return lines
 
 

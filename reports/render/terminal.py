@@ -38,7 +38,7 @@ def wants_color(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def render_table(table: Table, *, width: int = WIDTH, color: bool = False) -> str:
-    """Return one table with its notes, doubts and facts."""
+    """Return one table with its notes, warnings and facts."""
     laid = [_laid(column, [cells[at] for cells in table.rows]) for at, column in enumerate(table.columns)]
     lines = [
         *_wrapped(table.title, width, "bold"),
@@ -46,7 +46,7 @@ def render_table(table: Table, *, width: int = WIDTH, color: bool = False) -> st
         *(line for block in _blocks(laid, width) for line in (*_block(*block, width=width), ())),
         *_grid([(f"({number})", [note]) for number, note in enumerate(table.notes, 1)], width, ""),
         *(line for remark in table.remarks for line in _wrapped(remark, width, "dim")),
-        *_doubts(table, width),
+        *_warnings(table, width),
         *_facts(table, width),
     ]
     return "".join([f"{painted(line, color=color)}\n" for line in lines])
@@ -156,14 +156,14 @@ def _wrapped_line(line: str, width: int, style: Style) -> list[Line]:
     return [(StyledText(each, style),) for each in wrapped(line, width)]
 
 
-def _doubts(table: Table, width: int) -> list[Line]:
-    if not table.doubts:
+def _warnings(table: Table, width: int) -> list[Line]:
+    if not table.warnings:
         return []
     rows = [
-        (doubt.code, [*doubt.sentences, *(f"-> {step}" for step in doubt.next_steps)])
-        for doubt in table.doubts
+        (warning.code, [*warning.sentences, *(f"-> {step}" for step in warning.next_steps)])
+        for warning in table.warnings
     ]
-    return [(), (StyledText("Doubts", "bold"),), *_grid(rows, width, "yellow")]
+    return [(), (StyledText("Warnings", "bold"),), *_grid(rows, width, "yellow")]
 
 
 def _facts(table: Table, width: int) -> list[Line]:

@@ -33,7 +33,7 @@ from reports.tables.ladder_columns import (
     unit_of,
     words,
 )
-from reports.tables.speed import merged_doubts
+from reports.tables.speed import merged_warnings
 from reports.tables.speed_columns import metric_name
 from reports.values.figures import name_of
 from reports.values.ladder_model import PERCENTILES, LadderReport, PaperFigures, RungFigures
@@ -63,12 +63,12 @@ _READ = (
 
 
 def ladder_tables(ladder: LadderReport) -> list[Table]:
-    """Return the tables of a ladder; doubts and facts stand below the last."""
+    """Return the tables of a ladder; warnings and facts stand below the last."""
     parts = (_rungs, _speed, _energy, _quality, _memory, _cost, _spent)
     made = [part(ladder) for part in parts]
     group = ladder.offline or ladder.single
     facts = facts_of(group) if group else ()
-    return [*made[:-1], *curve_tables(ladder), replace(made[-1], doubts=_doubts(ladder), facts=facts)]
+    return [*made[:-1], *curve_tables(ladder), replace(made[-1], warnings=_warnings(ladder), facts=facts)]
 
 
 def _rungs(ladder: LadderReport) -> Table:
@@ -237,22 +237,22 @@ def _has_paper(ladder: LadderReport) -> bool:
     return any(rung.words.reference for rung in ladder.rungs)
 
 
-def _doubts(ladder: LadderReport) -> tuple[WarningLine, ...]:
-    """Return the doubts of both scenarios by kind; what only single-stream gives rise to says so."""
-    known = {doubt.sentence for item in ladder.offline for doubt in item.doubts}
+def _warnings(ladder: LadderReport) -> tuple[WarningLine, ...]:
+    """Return the warnings of both scenarios by kind; what only single-stream gives rise to says so."""
+    known = {warning.sentence for item in ladder.offline for warning in item.warnings}
     single = [
         replace(
             item,
-            doubts=tuple(
-                doubt
-                if doubt.sentence in known
-                else replace(doubt, sentence=f"In single-stream: {doubt.sentence}")
-                for doubt in item.doubts
+            warnings=tuple(
+                warning
+                if warning.sentence in known
+                else replace(warning, sentence=f"In single-stream: {warning.sentence}")
+                for warning in item.warnings
             ),
         )
         for item in ladder.single
     ]
-    return merged_doubts([*ladder.offline, *single])
+    return merged_warnings([*ladder.offline, *single])
 
 
 def _papers_factor(row: PaperFigures) -> str | None:

@@ -49,22 +49,22 @@ def _table(group: Sequence[Figures]) -> Table:
         rows=rows,
         notes=tuple(notes.texts),
         remarks=_remarks(group),
-        doubts=merged_doubts(group),
+        warnings=merged_warnings(group),
         facts=facts_of(group),
         records=tuple(name_of(item.record) for item in group),
     )
 
 
-def merged_doubts(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
-    """Return the doubts of all records by code, in order of first appearance."""
-    found = [doubt for item in group for doubt in item.doubts]
+def merged_warnings(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
+    """Return the warnings of all records by code, in order of first appearance."""
+    found = [warning for item in group for warning in item.warnings]
     return tuple(
         WarningLine(
             code,
-            tuple(dict.fromkeys(doubt.sentence for doubt in found if doubt.code == code)),
-            tuple(dict.fromkeys(doubt.next_step for doubt in found if doubt.code == code)),
+            tuple(dict.fromkeys(warning.sentence for warning in found if warning.code == code)),
+            tuple(dict.fromkeys(warning.next_step for warning in found if warning.code == code)),
         )
-        for code in dict.fromkeys(doubt.code for doubt in found)
+        for code in dict.fromkeys(warning.code for warning in found)
     )
 
 

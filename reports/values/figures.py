@@ -41,7 +41,7 @@ class Figures:
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
     whole_reduction: dict[str, Ratio | Absent]
-    doubts: tuple[ResultWarning, ...]
+    warnings: tuple[ResultWarning, ...]
 
 
 def groups(records: Sequence[Record]) -> list[list[Record]]:
@@ -61,7 +61,7 @@ def all_figures(records: Sequence[Record]) -> list[list[Figures]]:
 
 
 def figures(group: Sequence[Record], others: Sequence[Record] = ()) -> list[Figures]:
-    """Return the figures of every record of one group; `others` are those of the run, for their doubts."""
+    """Return the figures of every record of one group; `others` are those of the run, for their warnings."""
     return _figures([(group, others)])[0]
 
 
@@ -165,7 +165,7 @@ def _of_record(
         speedup=speedup,
         energy_reduction=energy_reduction,
         whole_reduction=whole_reduction,
-        doubts=warnings_of(record, group.records, item.others, windows),
+        warnings=warnings_of(record, group.records, item.others, windows),
     )
 
 

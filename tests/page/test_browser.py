@@ -89,7 +89,7 @@ def test_rows_are_filtered_by_words_and_counted(page: Any) -> None:
 
 
 def test_a_row_leads_to_its_record_which_opens(page: Any) -> None:
-    """With doubts and host."""
+    """With warnings and host."""
     page.locator(f"{ROW} a", has_text="onnx-int8").first.click()
     record = page.locator("details[id^=r][open]")
     record.wait_for()

@@ -142,19 +142,19 @@ def test_windows_are_as_long_as_the_board_s_counter_needs(world: BoardWorld) -> 
 
 
 def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: BoardWorld) -> None:
-    """Both tell 300 W; a sensor that tells 30 % less is a doubt."""
+    """Both tell 300 W; a sensor that tells 30 % less is a warning."""
     record = world.run("--device", "cuda:0")[0]
     assert record.energy.meter == "nvml+rapl"
     assert record.energy.check is not None
     assert record.energy.check["agreement"] == pytest.approx(1.0, rel=0.02)
     assert {zone["zone"] for zone in record.energy.check["zones"]} == {"gpu-0", "package-0", "package-0/dram"}
-    assert "sensors-disagree" not in {doubt.code for doubt in warnings_of(record)}
+    assert "sensors-disagree" not in {warning.code for warning in warnings_of(record)}
     world.simulated.nvml.power_factor = 0.7
     world.machine = replace(world.machine, suffix=lambda: "0002")
-    doubt = next(
+    warning = next(
         one for one in warnings_of(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree"
     )
-    assert "told 1.43 times the power of its sensor" in doubt.sentence
+    assert "told 1.43 times the power of its sensor" in warning.sentence
 
 
 def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
@@ -170,7 +170,7 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
         assert (board.temperature_c, board.sm_clock_mhz, board.memory_clock_mhz) == (60, 1980, 2619)
         assert (board.power_limit_mw, board.throttled_by, board.foreign) == (700_000, ("power_cap",), 2)
     assert [(board["ecc"], board["mig"]) for board in record.host.facts["gpus"]] == [("on", "off")] * 2
-    assert "foreign-gpu" in {doubt.code for doubt in warnings_of(record)}
+    assert "foreign-gpu" in {warning.code for warning in warnings_of(record)}
     shown = " ".join(capsys.readouterr().out.split())
     assert "Simulated board 0 (the driver's board 0), power limit 700 W, ECC on, MIG off" in shown
     assert "60, then 60 C; multiprocessors at 1,980, then 1,980 MHz" in shown

@@ -125,9 +125,9 @@ def test_the_check_is_in_the_record_and_widens_every_reading(measured: tuple[int
                 assert reading.resolution_uj >= int(edges)
 
 
-def test_a_window_shorter_than_the_check_asks_for_is_doubted(measured: tuple[int, list[Record]]) -> None:
+def test_a_window_shorter_than_the_check_asks_for_is_warned_of(measured: tuple[int, list[Record]]) -> None:
     """The user asked for 300 ms, where 2 s are needed for 1 %; the step is to leave the option out."""
-    found = {doubt.code: doubt for record in measured[1] for doubt in warnings_of(record, measured[1])}
+    found = {warning.code: warning for record in measured[1] for warning in warnings_of(record, measured[1])}
     said = found.get("short-for-meter") or found["energy-window"]
     assert "window" in said.sentence
     assert "energy-modelled" not in found
@@ -156,9 +156,9 @@ def test_faults_in_the_middle_cost_their_joules_and_nothing_else(
     assert record.energy.meter == "rapl"
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert "package-0: permission denied on energy_uj" in json.dumps(row)
-    doubt = next(each for each in warnings_of(record) if each.code == "energy-unavailable")
-    assert "energy is unavailable, because package-0: permission denied on energy_uj." in doubt.sentence
-    assert "bench doctor --check" in doubt.next_step
+    warning = next(each for each in warnings_of(record) if each.code == "energy-unavailable")
+    assert "energy is unavailable, because package-0: permission denied on energy_uj." in warning.sentence
+    assert "bench doctor --check" in warning.next_step
 
 
 @pytest.mark.usefixtures("impatient")
@@ -194,7 +194,7 @@ def test_a_named_meter_that_does_not_move_is_refused(
 
 
 def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:
-    """Counters that step every 10 ms ask for 2 s; one that stepped once a second gets 30 s and a doubt."""
+    """Counters that step every 10 ms ask for 2 s; one that stepped once a second gets 30 s and a warning."""
     profile = PROFILES["quick"]
     bench = Bench(tmp_path)
     with bench.simulation.running():

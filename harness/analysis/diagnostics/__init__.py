@@ -1,9 +1,9 @@
 """Reasons to distrust a record, each with the next step that fits it.
 
-A doubt is no error: the number stands, and its reader is told what it is not. Doubts about a whole run say
-the same sentence for each of its records, so that a report shows them once. Each module holds the rules of
-one subject; a rule looks at one record, at the energies of its rounds too (`ENERGY_RULES`), or at the other
-records of its group (`GROUP_RULES`).
+A warning is not an error: the number stands, and its reader learns what it is not. Warnings about a whole
+run have the same sentence for each of its records, so that a report shows them once. Each module holds the
+rules of one subject; a rule looks at one record, at the energies of its rounds too (`ENERGY_RULES`), or at the
+other records of its group (`GROUP_RULES`).
 """
 
 from collections.abc import Sequence
@@ -28,19 +28,19 @@ __all__ = [
     "LATER_RULES",
     "RULES",
     "ResultWarning",
-    "doubts",
     "exchange_ends",
     "foreign_share",
     "harness_share",
     "is_null",
     "observer_share",
     "steal_share",
+    "warnings",
 ]
 
 RULES: tuple[Rule, ...] = (*run.RULES, *environment.RULES)
 ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES, *energy_window.RULES)
 LATER_RULES: tuple[Rule, ...] = (*timing.RULES, *answers.RULES)
-"""Every rule about one record, in the order in which doubts are shown."""
+"""Every rule about one record, in the order in which warnings are shown."""
 
 GROUP_RULES: tuple[GroupRule, ...] = (*answers.GROUP_RULES,)
 """Every rule about a record and its peers, the records of its group with or without itself."""
@@ -52,7 +52,7 @@ def warnings_of(
     others: Sequence[Record] = (),
     windows: EnergyWindows | Unavailable | None = None,
 ) -> tuple[ResultWarning, ...]:
-    """Return every doubt about a record; `peers` are the records of its group, `others` all at hand.
+    """Return every warning about a record; `peers` are the records of its group, `others` all at hand.
 
     The record itself may be among either. `windows` are its energies where they are known already.
     """
@@ -62,4 +62,4 @@ def warnings_of(
     found += [rule(record) for rule in LATER_RULES]
     found += [rule(record, peers) for rule in GROUP_RULES]
     found += [rule(record, others) for rule in timing.RUN_RULES]
-    return tuple(doubt for doubt in found if doubt is not None)
+    return tuple(warning for warning in found if warning is not None)

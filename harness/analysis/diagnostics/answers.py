@@ -1,4 +1,4 @@
-"""Doubts about the answers: data, model, preparation, quality."""
+"""Warnings about the answers: data, model, preparation, quality."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

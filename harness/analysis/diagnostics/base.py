@@ -1,4 +1,4 @@
-"""What a doubt is, and what its rules need to speak of a record."""
+"""What a warning is, and what its rules need to speak of a record."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def name_of(record: Record) -> str:
 
 
 def run_of(record: Record) -> str:
-    """Name the run: a doubt about all its records says the same of each, and is shown once."""
+    """Name the run: a warning about all its records says the same of each, and is shown once."""
     return f"Run {record.run}"
 
 

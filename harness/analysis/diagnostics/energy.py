@@ -1,4 +1,4 @@
-"""Doubts about the joules."""
+"""Warnings about the joules."""
 
 from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of, run_of, stop
 from harness.analysis.statistics.estimates import EnergyWindows

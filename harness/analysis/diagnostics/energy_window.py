@@ -1,4 +1,4 @@
-"""Doubts about the length of energy windows, by what the meter's own check asked for."""
+"""Warnings about the length of energy windows, by what the meter's own check asked for."""
 
 from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of
 from harness.analysis.statistics.estimates import EnergyWindows
@@ -6,7 +6,7 @@ from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
 COARSE = 20
-"""Where a window is known worse than to 5 %, another doubt says so already (`diagnostics/energy.py`)."""
+"""Where a window is known worse than to 5 %, another warning says so already (`diagnostics/energy.py`)."""
 
 
 def _short_for_the_meter(record: Record, windows: EnergyWindows | Unavailable) -> ResultWarning | None:

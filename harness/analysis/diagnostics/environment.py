@@ -1,4 +1,4 @@
-"""Doubts about the machine while it measured: what changed, who else worked, what was held back."""
+"""Warnings about the machine while it measured: what changed, who else worked, what was held back."""
 
 import math
 import statistics

@@ -1,4 +1,4 @@
-"""Doubts about how much was measured, and by what."""
+"""Warnings about how much was measured, and by what."""
 
 from collections.abc import Callable
 

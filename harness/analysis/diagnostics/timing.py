@@ -1,4 +1,4 @@
-"""Doubts about timing and about answers that do not stay: warm-up, offered load, repeats, scenarios."""
+"""Warnings about timing and about answers that do not stay: warm-up, offered load, repeats, scenarios."""
 
 from collections.abc import Callable, Sequence
 

@@ -269,8 +269,8 @@ def _reason(status: Status, found: QuantityChange, limit: float) -> str:
     low, high = (low, high) if value > 0 else (-high, -low)
     within = "" if exact else f" [{low:.1f}, {high:.1f}]"
     side = f"{abs(value):.1f} {unit} {'worse' if value > 0 else 'better'}" if value else "unchanged"
-    doubt = ", which noise alone may do" if status == "too noisy" else ""
-    return f"{found.quantity.heading} is {side}{within}; the limit is {limit:.3g} {unit}{doubt}"
+    warning = ", which noise alone may do" if status == "too noisy" else ""
+    return f"{found.quantity.heading} is {side}{within}; the limit is {limit:.3g} {unit}{warning}"
 
 
 def _unheld(

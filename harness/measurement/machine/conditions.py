@@ -1,7 +1,7 @@
 """What moves by itself while a run goes on: heat, clocks, load, throttling; taken before and after.
 
     fingerprint (harness/measurement/machine/host.py)   what stays: another value is another machine
-    conditions                      what moves: too much of it is a doubt
+    conditions                      what moves: too much of it is a warning
     (harness/analysis/diagnostics/environment.py)
 
 What the kernel or the driver does not tell is None. Counters run since boot, so only their differences mean

@@ -111,7 +111,9 @@ def test_each_kind_of_device_has_its_own_default_variants(tmp_path: Path) -> Non
     assert [set(part.prepared.artifacts) for part in parts] == [set(part.plan.variants) for part in parts]
 
 
-def test_a_stranger_on_another_board_casts_no_doubt(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stranger_on_another_board_gives_no_warning(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Board 2 is in the record, and in nobody's joules; on board 1 it would be."""
     assert not _foreign(world, capsys)
     busy = MachineSnapshot(gpus=(GpuSnapshot(name="A board", index=1, foreign=1),))

@@ -123,7 +123,7 @@ def test_sureness_is_the_probability_of_the_answer() -> None:
     assert sureness(BOOLQ, np.zeros((0, 2), np.float32), np.array([0, 0])) == pytest.approx([1.0])
 
 
-def test_by_entropy_a_tie_is_0_and_no_doubt_is_1() -> None:
+def test_by_entropy_a_tie_is_0_and_no_warning_is_1() -> None:
     """Shares of 1/2, 1/4, 1/4: H = 1.5 ln 2, of ln 3 at most, so 1 - 1.5 ln 2 / ln 3 = 0.0536."""
     cb = get_task("cb")
     logits = np.log(np.array([[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]])).astype(np.float32)

@@ -108,7 +108,7 @@ def test_an_engine_answers_in_batches_as_it_does_alone(boolq_folder: Path, tmp_p
 def test_a_rule_that_was_asked_for_is_kept_with_what_it_does_to_answers(
     boolq_folder: Path, tmp_path: Path
 ) -> None:
-    """Nothing is timed; how far logits moved is there for the doubt that quotes it."""
+    """Nothing is timed; how far logits moved is there for the warning that quotes it."""
     variant = BatchedVariant(DYNAMIC, "sorted", 64)
     made = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     assert made.manifest["batching"] == {

@@ -190,12 +190,14 @@ def test_latency_is_that_of_single_stream() -> None:
 
 
 def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
-    """As in every table; the doubt says which scenario it is about."""
+    """As in every table; the warning says which scenario it is about."""
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", "single-stream", latency=latency)))
     assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, have 56."
-    (doubt,) = ladder_tables(ladder)[-1].doubts
-    assert doubt.sentences == ("In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",)
+    (warning,) = ladder_tables(ladder)[-1].warnings
+    assert warning.sentences == (
+        "In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",
+    )
 
 
 def test_a_rung_that_was_not_measured_keeps_its_row() -> None:
@@ -225,7 +227,7 @@ def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
     assert column(ladder, "preparation, s")[3] == TableCell("3,610")
     assert column(ladder, "disk MiB")[3] == TableCell("4.00")
     assert column(ladder, "break-even, money")[3].text == "failed"
-    assert "cell-failed" in [doubt.code for doubt in ladder_tables(ladder)[-1].doubts]
+    assert "cell-failed" in [warning.code for warning in ladder_tables(ladder)[-1].warnings]
 
 
 def test_a_baseline_that_failed_leaves_nothing_to_compare_with() -> None:

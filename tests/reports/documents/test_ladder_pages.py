@@ -132,7 +132,7 @@ int8              3,610        72,200      n/a (1)      190,000
 break-even: requests = what preparation took / what a request saves over the first rung, offline; in joules,
 and in machine time at one price. Of one preparation, so without an interval; never: nothing is saved.
 
-Doubts
+Warnings
 energy-modelled  Run r1: joules are modelled, not measured: CPU time in other units.
                  -> `bench doctor` lists the meters and what each would need.
 
@@ -232,7 +232,7 @@ paper: its times at its own 0.677 USD an hour.
 
 break-even: requests = what preparation took / what a request saves over the first rung, offline; in joules, and in machine time at one price. Of one preparation, so without an interval; never: nothing is saved.
 
-**Doubts**
+**Warnings**
 
 - **energy-modelled**: Run r1: joules are modelled, not measured: CPU time in other units.
   - \`bench doctor\` lists the meters and what each would need.
@@ -251,7 +251,7 @@ break-even: requests = what preparation took / what a request saves over the fir
 
 
 def test_at_110_columns_a_ladder_is_seven_narrow_tables() -> None:
-    """What the rungs are, then speed, energy, quality, cost and preparation; below, doubts and facts."""
+    """What the rungs are, then speed, energy, quality, cost and preparation; below, warnings and facts."""
     assert reports.render_records(records(), "text", width=110) == TEXT
 
 

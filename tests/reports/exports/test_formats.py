@@ -111,7 +111,7 @@ def test_a_ladder_is_held_rung_over_rung() -> None:
 
 
 def test_annotations_are_one_line_each_with_failures_first() -> None:
-    """A cell that failed is an error; each kind of doubt is one warning."""
+    """A cell that failed is an error; each kind of warning is one warning."""
     lines = text(
         "github-annotations", [a_failure("a:b,c%\n::error::x"), a_record(profile="quick")]
     ).splitlines()

@@ -96,7 +96,7 @@ def test_only_the_pages_own_script_may_run(everything: tuple[str, Page]) -> None
     assert not [name for name, _ in page.attributes if name.startswith("on")]
 
 
-def test_every_row_links_to_its_record_with_doubts_and_host(everything: tuple[str, Page]) -> None:
+def test_every_row_links_to_its_record_with_warnings_and_host(everything: tuple[str, Page]) -> None:
     """The failed one too."""
     text, _ = everything
     (number,) = re.findall(r'<a href="#(r\d+)">torch-bf16 \(failed\)</a>', text)[:1]

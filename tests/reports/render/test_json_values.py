@@ -91,12 +91,12 @@ def test_a_failed_cell_is_a_row_with_its_failure() -> None:
     assert row["throughput_per_s"]["unavailable"].startswith("because onnx-int8 failed")
 
 
-def test_doubts_come_with_their_next_steps() -> None:
+def test_warnings_come_with_their_next_steps() -> None:
     """As in the text, but per row."""
     row = rows_of(a_record(profile="quick"))[0]
-    (doubt,) = row["doubts"]
-    assert doubt["code"] == "quick-profile"
-    assert set(doubt) == {"code", "sentence", "next_step"}
+    (warning,) = row["warnings"]
+    assert warning["code"] == "quick-profile"
+    assert set(warning) == {"code", "sentence", "next_step"}
 
 
 def test_no_records_are_no_rows() -> None:

@@ -23,7 +23,7 @@ Speed-up and energy reduction: the reference's time or energy over the variant's
 The 2 comparisons here are judged as one family: 1 % false alarms in all (Holm).
 Joules are modelled: CPU time in other units.
 
-**Doubts**
+**Warnings**
 
 - **energy-modelled**: Run r1: joules are modelled, not measured: CPU time in other units.
   - \`bench doctor\` lists the meters and what each would need.
@@ -41,7 +41,7 @@ Joules are modelled: CPU time in other units.
 """  # noqa: E501 -- a row of a Markdown table is one line
 
 
-def test_the_page_is_two_tables_with_notes_doubts_and_facts() -> None:
+def test_the_page_is_two_tables_with_notes_warnings_and_facts() -> None:
     """Gains first, what they are made of below; remarks end in two blanks, which is a line break."""
     fixed, _, int8 = three_variants(reading={"grade": "modelled"})
     shown = as_markdown([fixed, int8])

@@ -75,7 +75,7 @@ Speed-up and energy reduction: the reference's time or energy over the
 variant's, median of paired rounds, bootstrap over rounds, within one process;
 differences within 2 % count as none.
 
-Doubts
+Warnings
 percentile     Run r1 asked 56 distinct requests, too few: p90 needs 64.
                -> Time more examples: raise --limit, up to the 1,000 of this
                split.
@@ -121,7 +121,7 @@ def test_a_terminal_too_narrow_for_a_column_gets_the_column_whole() -> None:
     assert "[0.500, 0.500]" in as_text(three_variants(), width=10)
 
 
-def test_notes_and_doubts_stand_below_the_tables_with_their_next_steps() -> None:
+def test_notes_and_warnings_stand_below_the_tables_with_their_next_steps() -> None:
     """Absent values are numbered in the order in which they are met."""
     poor = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}

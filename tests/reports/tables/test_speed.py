@@ -66,7 +66,7 @@ def test_the_table_holds_quality_ratios_and_what_they_are_made_of() -> None:
         TableCell("600"),
     )
     assert table.notes == ()
-    assert table.doubts == ()
+    assert table.warnings == ()
 
 
 def test_references_are_1_over_themselves_and_the_baseline_is_named() -> None:
@@ -196,15 +196,15 @@ def test_every_metric_of_a_task_has_a_column() -> None:
     assert why(table, column(table, "peak MiB")[1]) == "because its memory was not read."
 
 
-def test_doubts_are_shown_once_by_kind() -> None:
-    """Two variants with the same doubt are two sentences and one next step; a run's doubt is one sentence."""
+def test_warnings_are_shown_once_by_kind() -> None:
+    """Two variants with one warning: two sentences, one next step; a run's warning is one sentence."""
     far = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
     table = the_table(
         a_record(profile="quick"),
         a_record("one", profile="quick", quality=far),
         a_record("two", profile="quick", quality=far),
     )
-    kinds = {doubt.code: doubt for doubt in table.doubts}
+    kinds = {warning.code: warning for warning in table.warnings}
     assert len(kinds["quick-profile"].sentences) == 1
     assert [sentence[:3] for sentence in kinds["near-majority"].sentences] == ["one", "two"]
     assert len(kinds["near-majority"].next_steps) == 1

@@ -54,7 +54,7 @@ def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: Co
     energy = after - before + (wrap if back else 0)
     most = traits.ceiling_watts * (span_ns + 2 * traits.update_ns) // 1000  # W x ns = nJ
     took = f"in {span_ns / 1e9:.6g} s"
-    doubts = (
+    objections = (
         (wrap and max(before, after) > wrap, f"the counter reads more than its range of {wrap / 1e6:.6g} J"),
         # also where one read is the range itself and the other 0: the same place of the counter
         (energy == 0, _stood_still(span_ns, traits)),
@@ -66,7 +66,7 @@ def step(before: int, after: int, range_uj: int | None, span_ns: int, traits: Co
         (energy > most, f"the counter moved {energy / 1e6:.6g} J {took}: more than is possible"),
         (wrap and energy + wrap <= most, f"the counter may have wrapped more than once {took}"),
     )
-    return next((reason for doubtful, reason in doubts if doubtful), energy)
+    return next((reason for doubtful, reason in objections if doubtful), energy)
 
 
 def _stood_still(span_ns: int, traits: CounterTraits) -> str:

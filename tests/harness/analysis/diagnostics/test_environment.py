@@ -1,4 +1,4 @@
-"""Doubts about the machine, each raised by one change to a sound record; and next steps that fit."""
+"""Warnings about the machine, each raised by one change to a sound record; and next steps that fit."""
 
 from typing import Any
 
@@ -38,9 +38,9 @@ def idled(before_w: float, after_w: float) -> IdleEnergy:
     return IdleEnergy(before=(first,), after=(last,))
 
 
-def the_doubt(code: str, record: Record) -> ResultWarning:
-    found = [doubt for doubt in warnings_of(record) if doubt.code == code]
-    assert len(found) == 1, [doubt.code for doubt in warnings_of(record)]
+def the_warning(code: str, record: Record) -> ResultWarning:
+    found = [warning for warning in warnings_of(record) if warning.code == code]
+    assert len(found) == 1, [warning.code for warning in warnings_of(record)]
     return found[0]
 
 
@@ -84,12 +84,12 @@ def board(**facts: Any) -> dict[str, Any]:
 def test_what_the_machine_did_meanwhile_is_said(code: str, changes: Conditions, words: str) -> None:
     """Counters count by their difference, states by their change."""
     device = "cuda:0" if changes.before.gpus else "cpu"
-    doubt = the_doubt(code, a_record(conditions=changes, cell={"device": device}))
-    assert words in doubt.sentence
-    assert doubt.next_step.endswith(".")
+    warning = the_warning(code, a_record(conditions=changes, cell={"device": device}))
+    assert words in warning.sentence
+    assert warning.next_step.endswith(".")
 
 
-def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
+def test_a_board_that_the_cell_did_not_run_on_casts_no_warning() -> None:
     """Board 1 grew hot, was held back and had strangers; the cell ran on board 0, or on the CPU."""
     hot = board(temperature_c=90, held_back_ns={"power": 9_000_000_000}, foreign=2, index=1)
     changes = between(board(temperature_c=30, held_back_ns={"power": 0}, index=1), hot)
@@ -97,7 +97,7 @@ def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
     for device, number, expected in (("cuda:0", 1, codes), ("cuda:0", 0, set()), ("cpu", None, set())):
         placed = {**a_record().placement.model_dump(), "board": number}  # type: ignore[union-attr]
         record = a_record(conditions=changes, cell={"device": device}, placement=placed)
-        assert {doubt.code for doubt in warnings_of(record)} & codes == expected
+        assert {warning.code for warning in warnings_of(record)} & codes == expected
 
 
 @pytest.mark.parametrize(
@@ -113,24 +113,24 @@ def test_a_board_that_the_cell_did_not_run_on_casts_no_doubt() -> None:
         between(board(held_back_ns={}), board(held_back_ns={"power": 10**9})),  # not known before
     ],
 )
-def test_what_is_within_its_limit_or_not_known_is_no_doubt(conditions: Conditions) -> None:
-    """A silent kernel is no reason to doubt, nor is a machine that warmed up."""
+def test_what_is_within_its_limit_or_not_known_is_no_warning(conditions: Conditions) -> None:
+    """A silent kernel is no reason to warning, nor is a machine that warmed up."""
     assert warnings_of(a_record(conditions=conditions)) == ()
 
 
-def test_a_clock_that_is_held_and_yet_changed_is_a_doubt() -> None:
+def test_a_clock_that_is_held_and_yet_changed_is_a_warning() -> None:
     """Under the governor performance 3.0 GHz should stay: 2.5 GHz is 17 % less."""
     conditions = between({"frequency_khz": 3_000_000}, {"frequency_khz": 2_500_000})
     record = a_record(conditions=conditions, host=a_host(governor="performance"))
-    assert "clock 3.00, then 2.50 GHz" in the_doubt("conditions-changed", record).sentence
+    assert "clock 3.00, then 2.50 GHz" in the_warning("conditions-changed", record).sentence
 
 
 def test_foreign_load_is_named_with_its_share_and_its_maker() -> None:
-    """Others used 12 % of two CPUs in each round; 5 % and less are no doubt."""
+    """Others used 12 % of two CPUs in each round; 5 % and less are no warning."""
     conditions = between({}, {}, busiest="stress, 0.24 CPUs")
-    doubt = the_doubt("foreign-load", watched(a_record(conditions=conditions), foreign_cpu_ns=0.12))
-    assert "others used 12 % of its CPUs" in doubt.sentence
-    assert doubt.next_step == "Stop what else runs (most of all stress, 0.24 CPUs), and measure again."
+    warning = the_warning("foreign-load", watched(a_record(conditions=conditions), foreign_cpu_ns=0.12))
+    assert "others used 12 % of its CPUs" in warning.sentence
+    assert warning.next_step == "Stop what else runs (most of all stress, 0.24 CPUs), and measure again."
     assert warnings_of(watched(a_record(), foreign_cpu_ns=0.05)) == ()
 
 
@@ -144,14 +144,14 @@ def test_one_disturbed_round_is_not_foreign_load() -> None:
 def test_load_on_other_cpus_is_in_the_joules_of_a_package_and_in_no_process_share() -> None:
     """A busy neighbour core draws from the same package; a model of our CPU time does not see it."""
     measured = watched(a_record(), elsewhere_cpu_ns=0.5)
-    assert "those of the package" in the_doubt("load-elsewhere", measured).sentence
+    assert "those of the package" in the_warning("load-elsewhere", measured).sentence
     share = watched(a_record(reading={"grade": "modelled", "scope": "process share"}), elsewhere_cpu_ns=0.5)
-    assert "load-elsewhere" not in {doubt.code for doubt in warnings_of(share)}
+    assert "load-elsewhere" not in {warning.code for warning in warnings_of(share)}
 
 
-def test_steal_is_a_doubt() -> None:
+def test_steal_is_a_warning() -> None:
     """The hypervisor took 3 % of our CPUs; 1 % is not."""
-    assert "took 3.0 % of its CPUs" in the_doubt("steal", watched(a_record(), steal_ns=0.03)).sentence
+    assert "took 3.0 % of its CPUs" in the_warning("steal", watched(a_record(), steal_ns=0.03)).sentence
     assert warnings_of(watched(a_record(), steal_ns=0.01)) == ()
 
 
@@ -163,13 +163,13 @@ def exchanged(*trips: tuple[int, float]) -> Record:
     return record.model_copy(update={"rounds": tuple(rounds)})
 
 
-def test_cpus_that_are_moved_apart_are_a_doubt_where_requests_take_longer_then() -> None:
+def test_cpus_that_are_moved_apart_are_a_warning_where_requests_take_longer_then() -> None:
     """75 ns next to each other and 10 ms, 345 ns far from it and 16 ms."""
     near, far = (75, 10.0), (345, 16.0)
-    doubt = the_doubt("cpus-moved", exchanged(near, near, far, near, far, far, near))
-    assert "in 75 ns before some visits and 345 before others" in doubt.sentence
-    assert "took 1.6 times as long" in doubt.sentence
-    assert "--threads 1" in doubt.next_step
+    warning = the_warning("cpus-moved", exchanged(near, near, far, near, far, far, near))
+    assert "in 75 ns before some visits and 345 before others" in warning.sentence
+    assert "took 1.6 times as long" in warning.sentence
+    assert "--threads 1" in warning.next_step
 
 
 @pytest.mark.parametrize(
@@ -181,33 +181,33 @@ def test_cpus_that_are_moved_apart_are_a_doubt_where_requests_take_longer_then()
         [(75, 10.0)] * 6 + [(345, 16.0)],  # apart once
     ],
 )
-def test_cpus_that_stay_or_do_not_matter_are_no_doubt(trips: list[tuple[int, float]]) -> None:
+def test_cpus_that_stay_or_do_not_matter_are_no_warning(trips: list[tuple[int, float]]) -> None:
     assert "cpus-moved" not in {found.code for found in warnings_of(exchanged(*trips))}
 
 
 def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
     """On the processor they are nobody's business."""
     conditions = between(board(foreign=2), board(foreign=0))
-    doubt = the_doubt("foreign-gpu", a_record(conditions=conditions, cell={"device": "cuda"}))
-    assert "2 processes of others" in doubt.sentence
+    warning = the_warning("foreign-gpu", a_record(conditions=conditions, cell={"device": "cuda"}))
+    assert "2 processes of others" in warning.sentence
     assert warnings_of(a_record(conditions=conditions)) == ()
 
 
-def test_idle_that_drifted_is_a_doubt() -> None:
+def test_idle_that_drifted_is_a_warning() -> None:
     """20 W, then 23 W: 15 %; 21 W are 5 %."""
-    doubt = the_doubt("idle-drift", a_record(idle=idled(20.0, 23.0)))
-    assert "20 W before its rounds and 23 W after" in doubt.sentence
+    warning = the_warning("idle-drift", a_record(idle=idled(20.0, 23.0)))
+    assert "20 W before its rounds and 23 W after" in warning.sentence
     assert warnings_of(a_record(idle=idled(20.0, 21.0))) == ()
 
 
-def test_a_parent_that_does_not_sleep_is_a_doubt() -> None:
+def test_a_parent_that_does_not_sleep_is_a_warning() -> None:
     """2 s of CPU time in 100 s are 2 %; 1 % is what it may use."""
     cost = {"loop_ns_per_request": 200.0, "sweep_wall_ns": 100 * S, "workers_cpu_ns": 0, "pollers": 0}
-    doubt = the_doubt("observer-cost", a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S)))
-    assert "used 2.0 % of a CPU" in doubt.sentence
-    assert "--rounds" in doubt.next_step
+    warning = the_warning("observer-cost", a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S)))
+    assert "used 2.0 % of a CPU" in warning.sentence
+    assert "--rounds" in warning.next_step
     quick = a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S), profile="quick")
-    assert "--profile default" in the_doubt("observer-cost", quick).next_step
+    assert "--profile default" in the_warning("observer-cost", quick).next_step
     assert warnings_of(a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=S))) == ()
 
 
@@ -270,12 +270,12 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
 )
 def test_a_next_step_is_one_that_is_still_to_be_taken(code: str, changes: dict[str, Any], step: str) -> None:
     """Nobody is sent where he already is, or beyond what there is."""
-    assert the_doubt(code, a_record("onnx-int8", **changes)).next_step == step
+    assert the_warning(code, a_record("onnx-int8", **changes)).next_step == step
 
 
 def test_a_quiet_machine_is_not_told_to_stop_other_work() -> None:
     """Nobody else worked, so more rounds are what is left."""
-    assert the_doubt("spread", watched(a_record(wall_ms=NOISY), foreign_cpu_ns=0.0)).next_step == (
+    assert the_warning("spread", watched(a_record(wall_ms=NOISY), foreign_cpu_ns=0.0)).next_step == (
         "Add rounds (--rounds), and measure again."
     )
 
@@ -283,5 +283,5 @@ def test_a_quiet_machine_is_not_told_to_stop_other_work() -> None:
 def test_a_better_model_is_not_sent_back_to_be_gentler() -> None:
     """0.95 [0.94, 0.96] against 0.88 [0.86, 0.90]."""
     better = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.95, 0.94, 0.96)}))
-    (doubt,) = warnings_of(better, [a_record()])
-    assert doubt.next_step == "Quote its speed-up only with this: it is another model."
+    (warning,) = warnings_of(better, [a_record()])
+    assert warning.next_step == "Quote its speed-up only with this: it is another model."

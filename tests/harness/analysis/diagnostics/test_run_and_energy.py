@@ -34,13 +34,13 @@ def prepared(**manifest: Any) -> ArtifactFacts:
 MOVED = {"examples": 16, "batch": 8, "max_logit_difference": 0.123, "equal_answers": 0.9375}
 
 
-def the_doubt(code: str, record: Record, *peers: Record) -> ResultWarning:
-    found = [doubt for doubt in warnings_of(record, peers) if doubt.code == code]
-    assert len(found) == 1, [doubt.code for doubt in warnings_of(record, peers)]
+def the_warning(code: str, record: Record, *peers: Record) -> ResultWarning:
+    found = [warning for warning in warnings_of(record, peers) if warning.code == code]
+    assert len(found) == 1, [warning.code for warning in warnings_of(record, peers)]
     return found[0]
 
 
-def test_a_sound_record_raises_no_doubt() -> None:
+def test_a_sound_record_raises_no_warning() -> None:
     """Seven steady rounds, measured energy, official data, bare metal: nothing to say."""
     assert warnings_of(a_record("onnx-int8"), [a_record(), a_record("onnx-int8")]) == ()
 
@@ -106,12 +106,12 @@ def test_a_sound_record_raises_no_doubt() -> None:
 def test_each_reason_to_distrust_is_named_with_its_figures(
     code: str, changes: dict[str, Any], words: str
 ) -> None:
-    """One change to a sound record raises this doubt, about this record, with a next step."""
-    doubt = the_doubt(code, a_record("onnx-int8", **changes), a_record())
-    assert words in doubt.sentence
-    assert "onnx-int8" in doubt.sentence or "r1" in doubt.sentence
-    assert doubt.sentence.endswith(".")
-    assert doubt.next_step.endswith(".")
+    """One change to a sound record raises this warning, about this record, with a next step."""
+    warning = the_warning(code, a_record("onnx-int8", **changes), a_record())
+    assert words in warning.sentence
+    assert "onnx-int8" in warning.sentence or "r1" in warning.sentence
+    assert warning.sentence.endswith(".")
+    assert warning.next_step.endswith(".")
 
 
 @pytest.mark.parametrize(
@@ -135,35 +135,35 @@ def test_each_reason_to_distrust_is_named_with_its_figures(
         {"artifact": prepared(calibration={"data_sha256": ""}), "data": {"fingerprint": ""}},  # not known
     ],
 )
-def test_what_stays_within_its_limit_raises_no_doubt_of_its_own(changes: dict[str, Any]) -> None:
+def test_what_stays_within_its_limit_raises_no_warning_of_its_own(changes: dict[str, Any]) -> None:
     """Limits are limits: at or below them nothing is said, but that a quick profile was quick."""
-    codes = {doubt.code for doubt in warnings_of(a_record("onnx-int8", **changes))}
+    codes = {warning.code for warning in warnings_of(a_record("onnx-int8", **changes))}
     assert codes <= {"quick-profile"}
 
 
 def test_what_the_system_says_it_batches_counts_and_not_what_it_was_asked() -> None:
     """Offline, a system may batch as it likes: four at a time, by a rule of its own, or one by one."""
-    for batch, doubted in ((4, True), ("1,024 tokens", True), (1, False)):
+    for batch, is_reported in ((4, True), ("1,024 tokens", True), (1, False)):
         record = a_record(
             "onnx-int8",
             artifact=prepared(batch_dependence=MOVED),
             cell={"scenario": "offline", "batch": 8 if batch == 1 else 1},
             placement=placed(threads=2, batch=batch),
         )
-        assert ("batch-dependent" in {doubt.code for doubt in warnings_of(record)}) is doubted
+        assert ("batch-dependent" in {warning.code for warning in warnings_of(record)}) is is_reported
 
 
 def test_modelled_energy_says_what_would_allow_measuring_it() -> None:
     """The sentence names the meters that were not used, the next step what each needs."""
-    doubt = the_doubt("energy-modelled", a_record(reading={"grade": "modelled"}, energy=SKIPPED))
-    assert "Not used: rapl: permission was denied; nvml: there is no GPU." in doubt.sentence
-    assert doubt.next_step == "Ask for read access. Use --device cpu."
+    warning = the_warning("energy-modelled", a_record(reading={"grade": "modelled"}, energy=SKIPPED))
+    assert "Not used: rapl: permission was denied; nvml: there is no GPU." in warning.sentence
+    assert warning.next_step == "Ask for read access. Use --device cpu."
 
 
-def test_a_failed_cell_is_a_doubt_and_nothing_else_is_said_of_it() -> None:
+def test_a_failed_cell_is_a_warning_and_nothing_else_is_said_of_it() -> None:
     """What was not measured cannot be too short, too noisy or without energy."""
-    (doubt,) = warnings_of(a_failure("onnx-int8"), [a_record()])
-    assert doubt == ResultWarning(
+    (warning,) = warnings_of(a_failure("onnx-int8"), [a_record()])
+    assert warning == ResultWarning(
         "cell-failed", "onnx-int8 failed: the process ran out of memory.", "Lower --max-length."
     )
 
@@ -172,16 +172,16 @@ def test_a_partial_cell_says_how_far_it_came() -> None:
     """Rounds that are missing are counted."""
     failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
     record = a_record("onnx-int8", status="partial", failure=failure, rounds_planned=10)
-    doubt = the_doubt("cell-partial", record)
-    assert doubt.sentence == "onnx-int8 has 7 of 10 rounds: the run was stopped."
-    assert "--debug" in doubt.next_step
+    warning = the_warning("cell-partial", record)
+    assert warning.sentence == "onnx-int8 has 7 of 10 rounds: the run was stopped."
+    assert "--debug" in warning.next_step
 
 
-def test_answers_that_differ_beyond_both_intervals_are_a_doubt() -> None:
+def test_answers_that_differ_beyond_both_intervals_are_a_warning() -> None:
     """0.80 [0.78, 0.82] against 0.88 [0.86, 0.90]: no overlap; with 0.85 [0.83, 0.87] there is one."""
     worse = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.80, 0.78, 0.82)}))
     close = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.85, 0.83, 0.87)}))
-    assert "-8.0 points from pytorch-fixed's" in the_doubt("answers-differ", worse, a_record()).sentence
+    assert "-8.0 points from pytorch-fixed's" in the_warning("answers-differ", worse, a_record()).sentence
     assert warnings_of(close, [a_record()]) == ()
     assert warnings_of(worse, [a_record("another")]) == ()
 
@@ -189,10 +189,10 @@ def test_answers_that_differ_beyond_both_intervals_are_a_doubt() -> None:
 def test_a_null_system_is_not_blamed_for_what_it_shows() -> None:
     """It exists to be nothing but loop."""
     record = a_record("null", observer=HarnessOverhead(loop_ns_per_request=4_000_000))
-    assert [doubt.code for doubt in warnings_of(record)] == ["null-system"]
+    assert [warning.code for warning in warnings_of(record)] == ["null-system"]
 
 
-def test_doubts_about_a_run_say_the_same_for_each_of_its_records() -> None:
+def test_warnings_about_a_run_say_the_same_for_each_of_its_records() -> None:
     """A report can then show them once."""
     changes: dict[str, Any] = {
         "profile": "quick",

@@ -1,4 +1,4 @@
-"""Doubts about warm-up, offered load and answers that do not stay."""
+"""Warnings about warm-up, offered load and answers that do not stay."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness.records.record import OfferedLoad, RateTrial, Record, Startup
 
 def codes(record: Record, others: tuple[Record, ...] = ()) -> dict[str, str]:
     found = warnings_of(record, (record,), others)
-    return {doubt.code: f"{doubt.sentence} -> {doubt.next_step}" for doubt in found}
+    return {warning.code: f"{warning.sentence} -> {warning.next_step}" for warning in found}
 
 
 def a_start(**changes: Any) -> Startup:
@@ -36,7 +36,7 @@ def a_trial(**changes: Any) -> RateTrial:
     return RateTrial(**facts | changes)
 
 
-def test_times_that_had_not_settled_are_doubted() -> None:
+def test_times_that_had_not_settled_are_warned_of() -> None:
     """Those that had, or of which an old record says nothing, are not."""
     said = codes(a_record("onnx-int8", start=a_start(steady=False)))["unsteady"]
     assert said.startswith("onnx-int8: after 129 requests of warm-up its times had still not settled.")
@@ -47,7 +47,7 @@ def test_times_that_had_not_settled_are_doubted() -> None:
     assert "unsteady" not in codes(a_record(start=a_start(steady=None)))
 
 
-def test_an_overloaded_system_is_doubted_with_a_rate_it_can_bear() -> None:
+def test_an_overloaded_system_is_warninged_with_a_rate_it_can_bear() -> None:
     """The one that the search found, where there was one."""
     said = codes(a_record("onnx-int8", load=a_load(achieved=20.0, overloaded=True)))["overloaded"]
     assert said.startswith("onnx-int8: of 50 requests per second it answered 20")
@@ -72,15 +72,15 @@ def test_a_promise_that_no_rate_keeps_is_said() -> None:
     assert "onnx-int8: it does not keep p99=20ms even at 5 requests a second" in said
 
 
-@pytest.mark.parametrize(("late_ns", "doubted"), [(100_000, False), (600_000, True), (None, False)])
-def test_a_harness_that_wakes_up_late_is_doubted(late_ns: int | None, *, doubted: bool) -> None:
+@pytest.mark.parametrize(("late_ns", "is_reported"), [(100_000, False), (600_000, True), (None, False)])
+def test_a_harness_that_wakes_up_late_is_warned_of(late_ns: int | None, *, is_reported: bool) -> None:
     """5 % of a median latency of 10 ms are 0.5 ms."""
     turns = tuple(turn.model_copy(update={"late_ns": late_ns}) for turn in rounds([500.0] * 7))
     record = a_record(rounds=turns, latency={"p50": a_percentile(10.0)}, load=a_load())
-    assert ("late-wake-up" in codes(record)) is doubted
+    assert ("late-wake-up" in codes(record)) is is_reported
 
 
-def test_answers_that_change_between_rounds_are_doubted() -> None:
+def test_answers_that_change_between_rounds_are_warned_of() -> None:
     """By how many examples; None and 0 are no reason."""
     said = codes(a_record("onnx-int8", quality=a_quality(unstable=3)))["unstable-answers"]
     assert said.startswith("onnx-int8: 3 of 700 examples were answered differently")
@@ -88,7 +88,7 @@ def test_answers_that_change_between_rounds_are_doubted() -> None:
     assert "unstable-answers" not in codes(a_record(quality=a_quality()))
 
 
-def test_answers_that_change_with_the_scenario_or_the_batch_are_doubted() -> None:
+def test_answers_that_change_with_the_scenario_or_the_batch_are_warned_of() -> None:
     """The later record is compared with the first of the same variant, over the same examples."""
     one = a_record("onnx-int8", quality=a_quality(timed_sha256="a"))
     cell = {"id": "b", "group": "b", "scenario": "batch", "batch": 8}

@@ -38,7 +38,7 @@ def test_a_corrected_p_is_no_smaller_and_keeps_the_order(found: list[float]) -> 
 
 
 def test_a_difference_alone_may_be_too_noisy_among_twenty() -> None:
-    """0.004 is below 1 %; of twenty it counts 0.08, unless nineteen others are beyond doubt."""
+    """0.004 is below 1 %; of twenty it counts 0.08, unless nineteen others are beyond warning."""
     alone, noise, sure = a_ratio(0.004), a_ratio(0.5, 1.0, 0.9, 1.1), a_ratio(1e-9)
     assert verdicts([alone])[0].verdict == "faster"
     assert verdicts([alone, *[noise] * 19])[0].verdict == "too noisy"

@@ -44,7 +44,7 @@ def test_fewer_than_five_rounds_may_all_be_disturbed_alike() -> None:
 
 
 def test_equal_rounds_differ_surely_only_beyond_what_launches_may() -> None:
-    """Without any spread 5 times as fast is beyond doubt, and 1 % more is what another launch may show."""
+    """Without any spread 5 times as fast is beyond warning, and 1 % more is what another launch may show."""
     assert p_value([5.0] * 7, ONE[:7]) < 1e-9
     assert p_value([1.01] * 7, ONE[:7]) > 0.3
     assert p_value([1.0] * 7, ONE[:7]) == 1.0

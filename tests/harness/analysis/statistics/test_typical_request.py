@@ -58,7 +58,7 @@ def test_chance_counts_noise_and_launches_each_with_its_freedom() -> None:
 
 
 def test_equal_pairs_differ_surely_only_beyond_what_launches_may() -> None:
-    """Without noise 1 % is what another launch may show, and 20 % is beyond doubt."""
+    """Without noise 1 % is what another launch may show, and 20 % is beyond warning."""
     pairs = [np.full(32, 0.01)] * 11
     alone = chance(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
     one, far = (typical([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))

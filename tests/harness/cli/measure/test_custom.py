@@ -50,7 +50,7 @@ def records(world: World) -> list[Any]:
 def test_a_file_of_ones_own_is_measured_like_any_task(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The whole command: the table, whose rows they are, the F1's label, and the doubt that fits."""
+    """The whole command: the table, whose rows they are, the F1's label, and the warning that fits."""
     assert bench(world, "run", "--data", reviews(world.root), *COLUMNS, "--metric", "f1") == 0
     out = capsys.readouterr().out
     assert out.startswith("custom on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens\n")

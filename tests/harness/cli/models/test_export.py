@@ -327,6 +327,8 @@ def test_a_script_that_cannot_run_leaves_nothing(
 ) -> None:
     """Its last words are told."""
     world = RealWorld(tmp_path, cache)
+    assert export(world, *boolq(world, checkpoints)) == 0  # preparation copies files, too
+    shutil.rmtree(tmp_path / "served")
     monkeypatch.setattr(shutil, "copyfile", lambda _source, target: Path(target).write_text("{}"))
     assert export(world, *boolq(world, checkpoints)) == 2
     assert "serve.py answered 0 of 34 requests" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_a_name_that_makes_no_sense_is_refused(wanted: str, message: str) -> Non
 
 
 def test_meters_that_nobody_named_are_listed_but_are_no_obstacles(tmp_path: Path) -> None:
-    """`bench doctor` shows how to name them; a doubt speaks of those that were tried and failed."""
+    """`bench doctor` shows how to name them; a warning speaks of those that were tried and failed."""
     absent = tmp_path / "absent"
     choice = choose_meter("cpu", root=absent, system=absent, processor=some_power)
     by_name = {name: (why, remedy) for name, why, remedy in choice.skipped}

@@ -22,24 +22,24 @@ def measured(world: World, **options: Any) -> list[Record]:
     return execute(start(wanted, world.catalog, Store(world.store), world.cache, world.machine, Heard()))
 
 
-def test_foreign_load_is_recorded_round_by_round_and_doubted(tmp_path: Path) -> None:
+def test_foreign_load_is_recorded_round_by_round_and_warned_of(tmp_path: Path) -> None:
     """Others keep each CPU busy for 20 % of the time: so much is seen in every round, and said."""
     world = World(tmp_path)
     world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, foreign=0.2, steal=0.02))
     for record in measured(world):
         shares = [turn.foreign_cpu_ns / (2 * turn.watched_ns) for turn in record.rounds]  # type: ignore[operator]
         assert [round(share, 3) for share in shares] == [0.2] * 7
-        assert {"foreign-load", "steal"} <= {doubt.code for doubt in warnings_of(record)}
+        assert {"foreign-load", "steal"} <= {warning.code for warning in warnings_of(record)}
 
 
-def test_a_quiet_machine_gives_no_reason_to_doubt_it(tmp_path: Path) -> None:
+def test_a_quiet_machine_gives_no_reason_to_warning_it(tmp_path: Path) -> None:
     """Our own workers and our parent are not foreign."""
     world = World(tmp_path)
     world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, parent=0.3))
     for record in measured(world):
         assert [turn.foreign_cpu_ns for turn in record.rounds] == [0] * 7
         assert all(turn.parent_cpu_ns for turn in record.rounds)
-        assert "foreign-load" not in {doubt.code for doubt in warnings_of(record)}
+        assert "foreign-load" not in {warning.code for warning in warnings_of(record)}
 
 
 class Answering:
@@ -114,4 +114,4 @@ def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -
         assert record.conditions.busiest == "stress, 0.50 CPUs"
         assert (record.observer.parent_cpu_ns, record.observer.sweep_wall_ns) == (3 * 10**9, 100 * 10**9)
         assert (record.observer.workers_cpu_ns, record.observer.pollers) == (90 * 10**9, 2)
-        assert {"conditions-changed", "observer-cost"} <= {doubt.code for doubt in warnings_of(record)}
+        assert {"conditions-changed", "observer-cost"} <= {warning.code for warning in warnings_of(record)}

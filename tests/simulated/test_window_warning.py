@@ -19,22 +19,22 @@ def short(record: Record) -> list[ResultWarning]:
     return [each for each in warnings_of(record) if each.code == "short-for-meter"]
 
 
-def test_a_window_shorter_than_the_meter_needs_is_doubted() -> None:
+def test_a_window_shorter_than_the_meter_needs_is_warned_of() -> None:
     """100 ms, and 200 ms are needed: nobody asked for short windows, so the step is to ask for more."""
-    (doubt,) = short(checked(200))
-    assert doubt.sentence.endswith(
+    (warning,) = short(checked(200))
+    assert warning.sentence.endswith(
         "its shortest window lasts 0.1 s, and the meter (rapl) needs 0.2 s to be sure of 1 %."
     )
-    assert doubt.next_step.startswith("Say --window 0.2s, or read a meter that steps more often")
+    assert warning.next_step.startswith("Say --window 0.2s, or read a meter that steps more often")
 
 
-def test_a_window_that_is_long_enough_is_not_doubted() -> None:
+def test_a_window_that_is_long_enough_is_not_warned_of() -> None:
     """Exactly long enough is enough; a record of an earlier version has no check to be held against."""
     assert short(checked(100)) == []
     assert short(a_record()) == []
 
 
-def test_where_energy_is_coarser_another_doubt_says_so_already() -> None:
+def test_where_energy_is_coarser_another_warning_says_so_already() -> None:
     """10 J to 1 J: `energy-window` asks for longer rounds, and once is enough."""
     record = checked(200)
     coarse = [
@@ -59,5 +59,5 @@ def test_the_next_step_fits_what_the_user_asked_for(changes: dict[str, Any], ste
     record = checked(200)
     if "cell" in changes:
         changes = {"cell": record.cell.model_copy(update=changes["cell"])}
-    (doubt,) = short(record.model_copy(update=changes))
-    assert doubt.next_step.startswith(step)
+    (warning,) = short(record.model_copy(update=changes))
+    assert warning.next_step.startswith(step)

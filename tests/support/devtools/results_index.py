@@ -37,14 +37,12 @@ Generated from pages and records: `PYTHONPATH=tests/support python -m devtools.r
 - A page is the report on the runs in its last column. Its command, below the table, is put together from the
   settings that the records hold, without options at their defaults. `DIR` and `FILE` stand for paths, which
   records do not hold. `FILE` is a ladder that does not ship; the page lists its rungs.
-- `tokens` is the length at which a sequence is cut. `rounds` are `launches x rounds` where there was more
-  than one launch. `requests` are the distinct examples that were timed: a round takes one slice of them.
+- Models have trained weights, but for `shape:...` and where the cell adds *untrained*.
+- Sequences are cut at the tokens in `settings`. Requests are the distinct examples that were timed: a round
+  takes one slice of them.
 - Processors are named with family/model, as the CPU reports them. The last table has the rest.
 """
-_COLUMNS = (
-    *("systems", "tasks", "scenarios", "model", "tokens", "threads"),
-    *("processor", "date", "rounds", "requests"),
-)
+_COLUMNS = ("systems", "tasks", "model", "settings", "processor", "date", "measured")
 _TRACE_COLUMNS = ("traces", "condition", "processor", "threads", "launches", "tasks", "variants", "date")
 _PROCESSOR_COLUMNS = ("processor", "extensions", "CPUs", "memory", "kernel", "machine")
 
@@ -79,14 +77,15 @@ def _records_by_run(results: Path) -> dict[str, list[Record]]:
 
 
 def _topic(topic: str, pages: Sequence[Page], records: Mapping[str, Sequence[Record]]) -> str:
+    by_page = [[record for run in page.runs for record in records[run]] for page in pages]
     rows = []
     commands = []
-    for page in pages:
+    for page, page_records in zip(pages, by_page, strict=True):
         link = f"[{page.path.stem}]({topic}/{page.path.name})"
-        page_records = [record for run in page.runs for record in records[run]]
         rows.append((link, *_facts(page_records), ", ".join(map(_run_link, page.runs))))
         commands += [f"# {page.path.stem}", *(command_of(records[run][0]) for run in page.runs)]
-    return _section(TOPICS[topic], _table(("page", *_COLUMNS, "runs"), rows), commands)
+    text = f"{_scenarios(by_page)}{_table(('page', *_COLUMNS, 'runs'), rows)}"
+    return _section(TOPICS[topic], text, commands)
 
 
 def _runs_without_page(runs: Sequence[str], records: Mapping[str, Sequence[Record]], root: Path) -> str:
@@ -99,40 +98,45 @@ def _runs_without_page(runs: Sequence[str], records: Mapping[str, Sequence[Recor
         named_in = [f"[{name}](../{name})" for name, text in texts.items() if run in text]
         rows.append((_run_link(run), *_facts(records[run]), ", ".join(named_in) or "none"))
         commands += [f"# {run}", command_of(records[run][0])]
-    return _section("Runs without a page", _table(("run", *_COLUMNS, "documents"), rows), commands)
+    text = f"{_scenarios([records[run] for run in runs])}{_table(('run', *_COLUMNS, 'documents'), rows)}"
+    return _section("Runs without a page", text, commands)
+
+
+def _scenarios(rows: Iterable[Sequence[Record]]) -> str:
+    """Return a line with the scenarios of a table's rows; ValueError where they differ."""
+    different = {_listed(record.cell.scenario for record in records) for records in rows}
+    if len(different) != 1:
+        raise ValueError(f"expected one set of scenarios in a table, got {sorted(different)}: add a column")
+    return f"Scenarios: {different.pop()}.\n\n"
 
 
 def _facts(records: Sequence[Record]) -> tuple[str, ...]:
     """Return the cells of `_COLUMNS` for the records of one page or run."""
-    cells = [record.cell for record in records]
+    threads = _range(record.configuration["threads"] for record in records)
+    tokens = _range(record.cell.max_length for record in records)
+    requests = _range(record.data.sample for record in records)
     return (
         _systems(records[0]),
-        _listed(cell.task for cell in cells),
-        _listed(cell.scenario for cell in cells),
-        _models(records),
-        _range(cell.max_length for cell in cells),
-        _range(record.configuration["threads"] for record in records),
+        _listed(record.cell.task for record in records),
+        _listed(_model(record) for record in records),
+        f"{tokens} tokens, {threads} thread{'s' * (threads != '1')}",
         _listed(_processor(record) for record in records),
         _dates(record.created for record in records),
-        _listed(_rounds(record) for record in records),
-        _range(record.data.sample for record in records),
+        f"{_listed(_rounds(record) for record in records)}, {requests} requests",
     )
 
 
 def _systems(record: Record) -> str:
     ladder = record.configuration.get("ladder")
     if ladder:
-        return f"ladder `{ladder['name']}`, {len(ladder['rungs'])} rungs"
+        return f"{len(ladder['rungs'])} rungs of `{ladder['name']}`"
     return _listed(f"`{name}`" for name in record.configuration["variants"])
 
 
-def _models(records: Sequence[Record]) -> str:
-    """Return the names of the models, those with trained weights first."""
-    names: dict[str, list[str]] = {"trained": [], "untrained": []}
-    for record in records:
-        state = "trained" if record.model.trained else "untrained"
-        names[state].append(f"`{record.configuration['model']}`")
-    return "; ".join(f"{_listed(models)}, {state}" for state, models in names.items() if models)
+def _model(record: Record) -> str:
+    name = str(record.configuration["model"])
+    trained = record.model.trained or name.startswith("shape:")
+    return f"`{name}`{'' if trained else ' (untrained)'}"
 
 
 def _processor(record: Record) -> str:
@@ -147,8 +151,8 @@ def _short(cpu_model: str) -> str:
 
 def _rounds(record: Record) -> str:
     if record.launches == 1:
-        return str(len(record.rounds))
-    return f"{record.launches} x {len(record.rounds) // record.launches}"
+        return f"{len(record.rounds)} rounds"
+    return f"{record.launches} launches of {len(record.rounds) // record.launches} rounds"
 
 
 def _traces(folder: Path) -> str:

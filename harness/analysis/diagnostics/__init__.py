@@ -2,8 +2,8 @@
 
 A warning is not an error: the number stands, and its reader learns what it is not. Warnings about a whole
 run have the same sentence for each of its records, so that a report shows them once. Each module holds the
-rules of one subject; a rule looks at one record, at the energies of its rounds too (`ENERGY_RULES`), or at the
-other records of its group (`GROUP_RULES`).
+rules of one subject: about one record, the energies of its rounds (`ENERGY_RULES`), or its whole group
+(`GROUP_RULES`).
 """
 
 from collections.abc import Sequence

@@ -126,11 +126,11 @@ def _pages(store: Any, runs: set[str]) -> Verified:  # noqa: ANN401 -- a Store, 
     from harness.analysis.verification import VerificationCheck
 
     check = VerificationCheck("report", "pages of the store are what their runs give when they are rendered again")
-    for page in sorted(store.root.glob("*.md")):
+    for page in sorted([*store.root.glob("*.md"), *store.root.glob("*/*.md")]):
         head, _, shown = page.read_text(encoding="utf-8").partition("\n\n")
         if (said := _HEAD.match(head)) and runs & set(said[1].split()):
             same = _rendered(store, said[1].split(), said[2]).rstrip("\n") == shown.rstrip("\n")
-            check.holds(page.name, "it is not what its runs give now", so=same)
+            check.holds(page.relative_to(store.root).as_posix(), "it is not what its runs give now", so=same)
     if not check.figures:
         check.skip("no page of the store is a report on these runs")
     return Verified("reports", check.figures, [check])

@@ -88,6 +88,22 @@ def test_a_page_that_is_not_what_its_runs_give_is_told(
     assert "mine-runs.md: it is not what its runs give now" in capsys.readouterr().out
 
 
+def test_pages_in_folders_of_the_store_are_compared_too(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store that groups its pages; what lies in the folder of a run is no page."""
+    run = Store(world.store).run("latest")
+    page = world.store / "rivals" / "mine.md"
+    page.parent.mkdir()
+    page.write_text(f"<!-- bench report {run.name} --format markdown -->\n\nanother table\n")
+    (run.path / "notes.md").write_text(page.read_text())
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert "rivals/mine.md: it is not what its runs give now" in out
+    assert "notes.md" not in out
+
+
 def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown run with the nearest; a folder without records; a file that is not there."""
     assert bench(world, "verify", "lates") == 2

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.common.errors import DataError, StoreError, UsageError
 from harness.workload.data.official import note_on
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.seeded_random import SeededRandom as Dice
 
 ORIGIN = "origin.json"
 FEWEST = 2

@@ -21,7 +21,7 @@ from harness.common.errors import StoreError, UsageError
 from harness.common.model import FrozenModel
 from harness.workload.data.folds import ORIGIN
 from harness.workload.data.source import Data, write_once
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.seeded_random import SeededRandom as Dice
 from harness.workload.tasks.base import Task
 
 VERSION = 1

@@ -1,45 +1,50 @@
-"""COPA rows: what somebody did or what became of it, and two sentences of which one is its cause or effect.
+"""COPA rows: a premise, and two sentences of which one is its cause or its effect.
 
-The other sentence is a cause or effect of the same person, from a script on another theme. Either could be
-the wrong one as well, so that neither the premise nor a choice alone says anything.
+The other sentence is a cause or an effect of the same person, from a script on another theme. Either choice
+could be the wrong one of another row, so neither the premise nor a choice alone shows the label.
 """
 
-from harness.workload.synthetic.lexicon.cause_and_effect import OPENINGS, PEOPLE, THEMES
-from harness.workload.synthetic.lexicon.names import FIRST, WOMEN, split_of
-from harness.workload.synthetic.prose import expand, sentence_case
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.lexicon import load_lexicon
+from harness.workload.synthetic.prose import PRONOUNS, expand_one, sentence_case
+from harness.workload.synthetic.seeded_random import SeededRandom
+from harness.workload.synthetic.splits import split_of
 
-CAUSE, EFFECT = 0, 1  # the two halves of a script, and of the question
 QUESTIONS = ("cause", "effect")
 
 
-def row(dice: Dice, split: str, _max_sentences: int | None = None) -> dict[str, object]:
-    """Write one row without its `idx`; draw again until the premise and the choices belong to the split."""
+def draw_row(rng: SeededRandom, split: str, _max_sentences: int | None = None) -> dict[str, object]:
+    """Draw one row without its `idx`; redraw until its texts belong to the split."""
     while True:
-        made = _draw(dice)
-        if split_of(f"{made['premise']} {made['choice1']} {made['choice2']}") == split:
-            return made
+        row = _draw_any_row(rng)
+        if split_of(f"{row['premise']} {row['choice1']} {row['choice2']}") == split:
+            return row
 
 
-def _draw(dice: Dice) -> dict[str, object]:
-    right, wrong = (dice.pick(theme) for theme in dice.some(THEMES, 2))
-    asked, label = dice.below(2), dice.below(2)
-    who = dice.pick(FIRST if dice.chance(0.7) else PEOPLE)
-    she = dice.chance(0.5) if who in PEOPLE else who in WOMEN
-    premise = expand(dice, dice.pick(OPENINGS)) + f"{who} {_wording(dice, right[EFFECT - asked], she)}."
-    choices = [f"{'She' if she else 'He'} {_wording(dice, script[asked], she)}." for script in (right, wrong)]
+def _draw_any_row(rng: SeededRandom) -> dict[str, object]:
+    words, names = load_lexicon().causes_and_effects, load_lexicon().names
+    right, wrong = (rng.choice(theme) for theme in rng.sample(tuple(words.themes.values()), 2))
+    asks_effect, label = rng.below(2), rng.below(2)
+    person = rng.choice(names.first if rng.chance(0.7) else words.people)
+    is_woman = rng.chance(0.5) if person in words.people else person in names.women
+    given = right.cause if asks_effect else right.effect
+    premise = f"{expand_one(rng, words.openings)}{person} {_write_phrase(rng, given, is_woman)}."
+    subject = "She" if is_woman else "He"
+    choices = [
+        f"{subject} {_write_phrase(rng, script.effect if asks_effect else script.cause, is_woman)}."
+        for script in (right, wrong)
+    ]
     return {
         "premise": sentence_case(premise),
         "choice1": choices[label],
         "choice2": choices[1 - label],
-        "question": QUESTIONS[asked],
+        "question": QUESTIONS[asks_effect],
         "label": label,
     }
 
 
-def _wording(dice: Dice, wordings: str, she: bool) -> str:
-    """Draw one of the wordings of a half, and set the pronouns."""
-    words = expand(dice, dice.pick(wordings.split("|")))
-    for mark, (her, him) in {"{h}": ("her", "his"), "{o}": ("her", "him"), "{p}": ("she", "he")}.items():
-        words = words.replace(mark, her if she else him)
-    return words
+def _write_phrase(rng: SeededRandom, phrases: tuple[str, ...], is_woman: bool) -> str:
+    """Draw one of the verb phrases of a cause or an effect, and set the pronouns."""
+    phrase = expand_one(rng, phrases)
+    for mark, (female, male) in PRONOUNS.items():
+        phrase = phrase.replace(mark, female if is_woman else male)
+    return phrase

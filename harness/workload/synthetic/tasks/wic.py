@@ -1,57 +1,65 @@
-"""WiC rows: one word in two sentences, which may use it in the same sense or in two senses.
+"""WiC rows: one word in two sentences, which use it in the same sense or in two senses.
 
-What stands around a word tells its sense. Each sense is as likely in either sentence, whatever the label is,
-so that one sentence alone says nothing.
+The context of a word shows its sense. Each sense is equally likely in either sentence, whatever the label,
+so that one sentence alone does not show it.
 """
 
-from harness.workload.synthetic.lexicon.names import FIRST, split_of
-from harness.workload.synthetic.lexicon.senses_of_nouns import NOUNS
-from harness.workload.synthetic.lexicon.senses_of_verbs import VERBS
+from functools import cache
+
+from harness.workload.synthetic.lexicon import load_lexicon
 from harness.workload.synthetic.prose import expand
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
+from harness.workload.synthetic.splits import split_of
 
 VERSION = 1.1  # of the official format, which each row names
-WORDS = {**NOUNS, **VERBS}
-_SAID = ("said", "wrote", "thought", "claimed", "explained", "added")
-_BOTH_SAID = 0.4
+_SPEECH_VERBS = ("said", "wrote", "thought", "claimed", "explained", "added")
+_SHARE_BOTH_QUOTED = 0.4
 _MARK = "*"  # stands on both sides of the word in a template
 
 
-def row(dice: Dice, split: str, _max_sentences: int | None = None) -> dict[str, object]:
-    """Write one row without its `idx`; draw again until the sentences belong to the split."""
+@cache
+def words() -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return the templates of each sense of each word, the nouns first."""
+    senses = load_lexicon().word_senses
+    return {**senses.nouns, **senses.verbs}
+
+
+def draw_row(rng: SeededRandom, split: str, _max_sentences: int | None = None) -> dict[str, object]:
+    """Draw one row without its `idx`; redraw until the sentences belong to the split."""
     while True:
-        word = dice.pick(tuple(WORDS))
-        label = dice.chance(0.5)
-        one, two = _framed(dice, [expand(dice, template) for template in _templates(dice, word, label)])
-        if split_of(f"{one} {two}") == split:
-            return _written(word, one, two, label)
+        word = rng.choice(tuple(words()))
+        label = rng.chance(0.5)
+        sentences = [expand(rng, template) for template in _draw_templates(rng, word, label)]
+        first, second = _quote_some(rng, sentences)
+        if split_of(f"{first} {second}") == split:
+            return _build_row(word, first, second, label)
 
 
-def _templates(dice: Dice, word: str, label: bool) -> list[str]:
+def _draw_templates(rng: SeededRandom, word: str, label: bool) -> list[str]:
     """Draw two templates of one sense, or one of each of two senses."""
-    senses = dice.some(WORDS[word], 2)
-    return dice.some(senses[0], 2) if label else [dice.pick(sense) for sense in senses]
+    senses = rng.sample(words()[word], 2)
+    return rng.sample(senses[0], 2) if label else [rng.choice(sense) for sense in senses]
 
 
-def _framed(dice: Dice, sentences: list[str]) -> list[str]:
-    """Put one of the sentences, or both, into the mouth of somebody, so that few rows are alike."""
-    said = {0, 1} if dice.chance(_BOTH_SAID) else {dice.below(2)}
-    return [_said(dice, sentence) if at in said else sentence for at, sentence in enumerate(sentences)]
+def _quote_some(rng: SeededRandom, sentences: list[str]) -> list[str]:
+    """Attribute one of the sentences, or both, to a speaker, so that few rows are alike."""
+    quoted = {0, 1} if rng.chance(_SHARE_BOTH_QUOTED) else {rng.below(2)}
+    return [_quote(rng, text) if index in quoted else text for index, text in enumerate(sentences)]
 
 
-def _said(dice: Dice, sentence: str) -> str:
-    who = dice.pick(FIRST)
+def _quote(rng: SeededRandom, sentence: str) -> str:
+    speaker = rng.choice(load_lexicon().names.first)
     if sentence.endswith("?"):
-        return f"{who} asked: {sentence}"
-    return f"{sentence.removesuffix('.')}, {who} {dice.pick(_SAID)}."
+        return f"{speaker} asked: {sentence}"
+    return f"{sentence.removesuffix('.')}, {speaker} {rng.choice(_SPEECH_VERBS)}."
 
 
-def _written(word: str, one: str, two: str, label: bool) -> dict[str, object]:
-    (start1, end1), (start2, end2) = _span(one), _span(two)
+def _build_row(word: str, first: str, second: str, label: bool) -> dict[str, object]:
+    (start1, end1), (start2, end2) = _span(first), _span(second)
     return {
         "word": word,
-        "sentence1": one.replace(_MARK, ""),
-        "sentence2": two.replace(_MARK, ""),
+        "sentence1": first.replace(_MARK, ""),
+        "sentence2": second.replace(_MARK, ""),
         "start1": start1,
         "end1": end1,
         "start2": start2,
@@ -62,6 +70,6 @@ def _written(word: str, one: str, two: str, label: bool) -> dict[str, object]:
 
 
 def _span(marked: str) -> tuple[int, int]:
-    """Find the characters of the marked word once the marks are gone, the end exclusive."""
+    """Return the character span of the marked word in the sentence without marks, the end exclusive."""
     start = marked.index(_MARK)
     return start, marked.index(_MARK, start + 1) - 1

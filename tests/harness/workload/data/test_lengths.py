@@ -24,7 +24,7 @@ from harness.workload.data.lengths import (
     write_sample,
 )
 from harness.workload.data.official import official_file
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.seeded_random import SeededRandom as Dice
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example, TextInput
 from optimized.recipes.random_shape import Shape, write_tokenizer

@@ -1,4 +1,4 @@
-"""One text of an embedded row alone says nothing of its label: its words are no better than a blind guess."""
+"""One text of a generated row alone does not predict its label better than the most frequent label does."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -8,27 +8,26 @@ from typing import Any
 import pytest
 
 from harness.workload import synthetic
-from harness.workload.synthetic.seeded_choice import Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
 from harness.workload.synthetic.tasks import axb, axg
 
 Texts = list[tuple[str, object]]
 
 
 @cache
-def made(task: str, split: str) -> Sequence[dict[str, Any]]:
-    """Write 3,000 rows of train, or all of val; a diagnostic has neither, so its rows are drawn here."""
+def generate(task: str, split: str) -> Sequence[dict[str, Any]]:
+    """Generate 3,000 rows of train, or all of val; a diagnostic has neither, so its rows are drawn here."""
     if task in synthetic.DIAGNOSTICS:
-        row = {"ax-b": axb.row, "ax-g": axg.row}[task]
-        return [
-            row(Dice("probe", split, number), split) for number in range(3000 if split == "train" else 800)
-        ]
+        draw_row = {"ax-b": axb.draw_row, "ax-g": axg.draw_row}[task]
+        count = 3000 if split == "train" else 800
+        return [draw_row(SeededRandom("probe", split, index), split) for index in range(count)]
     return tuple(synthetic.rows(task, split, 3000))
 
 
 def copa_choices(split: str) -> Texts:
     """List each choice with whether it is the right one."""
     return [
-        (row[f"choice{side + 1}"], side == row["label"]) for row in made("copa", split) for side in (0, 1)
+        (row[f"choice{side + 1}"], side == row["label"]) for row in generate("copa", split) for side in (0, 1)
     ]
 
 
@@ -36,7 +35,7 @@ def multirc_answers(split: str) -> Texts:
     """List the answers with their labels."""
     return [
         (answer["text"], answer["label"])
-        for row in made("multirc", split)
+        for row in generate("multirc", split)
         for question in row["passage"]["questions"]
         for answer in question["answers"]
     ]
@@ -46,7 +45,7 @@ def multirc_questions(split: str) -> Texts:
     """List question and answer, without the passage, with the label."""
     return [
         (f"{question['question']} {answer['text']}", answer["label"])
-        for row in made("multirc", split)
+        for row in generate("multirc", split)
         for question in row["passage"]["questions"]
         for answer in question["answers"]
     ]
@@ -54,22 +53,22 @@ def multirc_questions(split: str) -> Texts:
 
 def record_candidates(split: str) -> Texts:
     """List the names in a passage, each once, with whether it answers a query."""
-    found: Texts = []
-    for row in made("record", split):
+    candidates: Texts = []
+    for row in generate("record", split):
         text = row["passage"]["text"]
-        names = sorted({text[each["start"] : each["end"] + 1] for each in row["passage"]["entities"]})
+        names = sorted({text[entity["start"] : entity["end"] + 1] for entity in row["passage"]["entities"]})
         for query in row["qas"]:
             right = {answer["text"] for answer in query["answers"]}
-            found += [(name, name in right) for name in names]
-    return found
+            candidates += [(name, name in right) for name in names]
+    return candidates
 
 
 def field(task: str, name: str) -> Callable[[str], Texts]:
     """List one field of a task with the label."""
-    return lambda split: [(str(row[name]), row["label"]) for row in made(task, split)]
+    return lambda split: [(str(row[name]), row["label"]) for row in generate(task, split)]
 
 
-ALONE = {
+SINGLE_TEXTS = {
     "a premise of COPA": field("copa", "premise"),
     "a choice of COPA": copa_choices,
     "an answer of MultiRC": multirc_answers,
@@ -85,15 +84,15 @@ ALONE = {
 }
 
 
-@pytest.mark.parametrize("what", ALONE)
-def test_one_text_alone_says_nothing_of_the_label(what: str) -> None:
+@pytest.mark.parametrize("name", SINGLE_TEXTS)
+def test_one_text_alone_does_not_predict_the_label(name: str) -> None:
     """A bag of one- and two-word features of one text stays within 5 points of the most frequent label."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    seen, labels = zip(*ALONE[what]("train"), strict=True)
-    unseen, answers = zip(*ALONE[what]("val"), strict=True)
+    train_texts, train_labels = zip(*SINGLE_TEXTS[name]("train"), strict=True)
+    val_texts, val_labels = zip(*SINGLE_TEXTS[name]("val"), strict=True)
     features = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=3)
-    model = LogisticRegression(C=0.01, max_iter=200).fit(features.fit_transform(seen), labels)
-    majority = max(Counter(answers).values()) / len(answers)
-    assert model.score(features.transform(unseen), answers) <= majority + 0.05
+    model = LogisticRegression(C=0.01, max_iter=200).fit(features.fit_transform(train_texts), train_labels)
+    majority = max(Counter(val_labels).values()) / len(val_labels)
+    assert model.score(features.transform(val_texts), val_labels) <= majority + 0.05

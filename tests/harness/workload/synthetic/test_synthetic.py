@@ -1,4 +1,4 @@
-"""The embedded generator: its layout, its repeatability, and that one text alone gives nothing away."""
+"""The generator of the embedded sample: layout, repeatability, and no label in one text alone."""
 
 import json
 from collections import Counter
@@ -6,14 +6,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from harness.workload import synthetic
 from harness.workload.synthetic.prose import count_tokens
-from harness.workload.synthetic.seeded_choice import Dice
 
-# The tasks of two texts, the one that asks and the one that tells.
+# The tasks of two texts: the one with the question or claim, and the one with the facts.
 FIELDS = {
     "boolq": ("question", "passage"),
     "cb": ("hypothesis", "premise"),
@@ -35,26 +32,26 @@ ALL_SPLITS = [(task, split) for task in synthetic.TASKS for split in synthetic.s
 
 
 @cache
-def first(task: str, split: str, limit: int | None) -> tuple[dict[str, object], ...]:
-    """Write the first rows of a split once for all tests."""
+def generate_once(task: str, split: str, limit: int | None) -> tuple[dict[str, object], ...]:
+    """Generate the first rows of a split once for all tests."""
     return tuple(synthetic.rows(task, split, limit))
 
 
-def made(task: str, split: str, limit: int | None = None) -> tuple[dict[str, object], ...]:
-    """Return the rows of a split; of a long one, from as many as any test asks for."""
+def generate(task: str, split: str, limit: int | None = None) -> tuple[dict[str, object], ...]:
+    """Return the rows of a split; those of a long one are cut from as many as any test needs."""
     long = split == "train" and task in FIELDS
-    return first(task, split, 5000 if long else limit)[:limit]
+    return generate_once(task, split, 5000 if long else limit)[:limit]
 
 
 def texts(task: str, split: str, limit: int | None = None) -> list[tuple[str, str]]:
     """List (question or hypothesis, passage or premise) of a split."""
-    asked, told = FIELDS[task]
-    return [(str(row[asked]), str(row[told])) for row in made(task, split, limit)]
+    claim, passage = FIELDS[task]
+    return [(str(row[claim]), str(row[passage])) for row in generate(task, split, limit)]
 
 
 @pytest.mark.parametrize("task", synthetic.TASKS)
 def test_rows_change_only_with_the_version(task: str) -> None:
-    """A change of the rows without a new VERSION fails here; with one, the pinned sums are renewed."""
+    """Rows must not change without a new VERSION; a new one needs new fingerprints here."""
     assert synthetic.VERSION == 2
     assert (
         synthetic.fingerprint(task, "val" if "val" in synthetic.sizes(task) else "test") == FINGERPRINTS[task]
@@ -63,22 +60,22 @@ def test_rows_change_only_with_the_version(task: str) -> None:
 
 @pytest.mark.parametrize(("task", "split"), ALL_SPLITS)
 def test_a_split_has_its_size_and_counts_its_rows(task: str, split: str) -> None:
-    """Rows are numbered from 0 and there are as many as `sizes` says (train: as many as asked for)."""
+    """Rows are numbered from 0, and `sizes` gives their number (for train, the limit does)."""
     limit = 50 if split == "train" else None
     count = limit or synthetic.sizes(task)[split]
-    assert [int(str(row["idx"])) for row in made(task, split, limit)] == list(range(count))
+    assert [int(str(row["idx"])) for row in generate(task, split, limit)] == list(range(count))
 
 
 @pytest.mark.parametrize("task", FIELDS)
 def test_rows_carry_exactly_the_official_fields(task: str) -> None:
     """Labelled rows have both texts, an index and a label; rows of test have no label."""
     official = {*FIELDS[task], "idx"}
-    assert all(set(row) == {*official, "label"} for row in made(task, "val"))
-    assert all(set(row) == official for row in made(task, "test"))
+    assert all(set(row) == {*official, "label"} for row in generate(task, "val"))
+    assert all(set(row) == official for row in generate(task, "test"))
 
 
 def test_boolq_looks_like_boolq() -> None:
-    """A passage opens with its title; a question is lower case and bare, for a yes or a no."""
+    """A passage opens with its title; a question is lower case, without a question mark, and yes-no."""
     starts = {"is", "was", "does", "did", "has", "are", "do", "can"}
     for question, passage in texts("boolq", "val"):
         title, _, rest = passage.partition(" -- ")
@@ -116,7 +113,7 @@ def test_the_pair_tasks_have_realistic_lengths(task: str, low: int, high: int) -
 )
 def test_labels_come_in_their_shares(task: str, shares: dict[object, float]) -> None:
     """Three standard errors of a share of 0.5 over 300 rows are 0.087."""
-    labels = Counter(row["label"] for row in made(task, "val"))
+    labels = Counter(row["label"] for row in generate(task, "val"))
     assert set(labels) == set(shares)
     for label, share in shares.items():
         assert labels[label] / labels.total() == pytest.approx(share, abs=0.087)
@@ -124,19 +121,19 @@ def test_labels_come_in_their_shares(task: str, shares: dict[object, float]) -> 
 
 @pytest.mark.parametrize("task", FIELDS)
 def test_no_text_occurs_twice_within_or_between_splits(task: str) -> None:
-    """No passage or premise of val or test occurs again, be it in 5,000 rows of train."""
-    told = [
-        told
+    """No passage or premise of val or test occurs twice, nor in 5,000 rows of train."""
+    passages = [
+        passage
         for split, limit in (("train", 5000), ("val", None), ("test", None))
-        for _, told in texts(task, split, limit)
+        for _, passage in texts(task, split, limit)
     ]
-    assert len(set(told)) == len(told)
+    assert len(set(passages)) == len(passages)
 
 
 def test_the_entities_of_a_split_are_its_own() -> None:
     """The title of a passage occurs in one split only."""
     titles = {
-        split: {told.split(" -- ")[0] for _, told in texts("boolq", split, 3000)}
+        split: {passage.split(" -- ")[0] for _, passage in texts("boolq", split, 3000)}
         for split in synthetic.SPLITS
     }
     assert not titles["train"] & titles["val"]
@@ -146,21 +143,21 @@ def test_the_entities_of_a_split_are_its_own() -> None:
 
 @pytest.mark.parametrize(("task", "split"), ALL_SPLITS)
 def test_a_row_does_not_depend_on_the_rows_before_it(task: str, split: str) -> None:
-    """The first rows are the same whether five or nine are asked for."""
+    """The first five rows are the same with a limit of five as with a limit of nine."""
     assert list(synthetic.rows(task, split, 5)) == list(synthetic.rows(task, split, 9))[:5]
 
 
 def test_a_limit_on_sentences_shortens_training_texts() -> None:
-    """With at most 3 sentences a passage tells of little; the rows of a split are longer."""
+    """With at most 3 sentences a passage states few facts; the rows of a split are longer."""
     short = [
         count_tokens(str(row["passage"])) for row in synthetic.rows("boolq", "train", 200, max_sentences=3)
     ]
-    full = [count_tokens(told) for _, told in texts("boolq", "train", 200)]
+    full = [count_tokens(passage) for _, passage in texts("boolq", "train", 200)]
     assert sum(short) < sum(full) / 2
 
 
-def test_write_leaves_the_official_layout(tmp_path: Path) -> None:
-    """Each task has its folder with three files of one JSON object a line, equal to the rows."""
+def test_write_follows_the_official_layout(tmp_path: Path) -> None:
+    """Each task has a folder with three files of one JSON object per line, equal to the rows."""
     synthetic.write(tmp_path, ("rte",), train_rows=7)
     lines = (tmp_path / "RTE" / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line) for line in lines] == list(synthetic.rows("rte", "train", 7))
@@ -172,7 +169,7 @@ def test_write_leaves_the_official_layout(tmp_path: Path) -> None:
 
 
 def test_a_diagnostic_is_one_labelled_file(tmp_path: Path) -> None:
-    """AX-b has no train and no val: its one file bears the name of the task and holds labels."""
+    """AX-b has no train and no val: its one file has the name of the task and holds labels."""
     synthetic.write(tmp_path, ("ax-b",))
     (path,) = (tmp_path / "AX-b").iterdir()
     assert path.name == "AX-b.jsonl"
@@ -190,38 +187,26 @@ def test_a_limit_on_train_rows_counts_passages(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", FIELDS)
 @pytest.mark.parametrize("side", [0, 1])
-def test_one_text_alone_says_nothing_of_the_label(task: str, side: int) -> None:
+def test_one_text_alone_does_not_predict_the_label(task: str, side: int) -> None:
     """A bag of one- and two-word features of one text stays within 4 points of the most frequent label."""
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    def half(split: str, limit: int) -> tuple[list[str], list[str]]:
+    def texts_and_labels(split: str, limit: int) -> tuple[list[str], list[str]]:
         pairs = texts(task, split, limit)
-        return [pair[side] for pair in pairs], [str(row["label"]) for row in made(task, split, limit)]
+        return [pair[side] for pair in pairs], [str(row["label"]) for row in generate(task, split, limit)]
 
-    seen, labels = half("train", 3000)
-    unseen, answers = half("val", 800)
+    train_texts, train_labels = texts_and_labels("train", 3000)
+    val_texts, val_labels = texts_and_labels("val", 800)
     features = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=3)
-    model = LogisticRegression(C=0.01, max_iter=200).fit(features.fit_transform(seen), labels)
-    majority = max(Counter(answers).values()) / len(answers)
-    assert model.score(features.transform(unseen), answers) <= majority + 0.04
+    model = LogisticRegression(C=0.01, max_iter=200).fit(features.fit_transform(train_texts), train_labels)
+    majority = max(Counter(val_labels).values()) / len(val_labels)
+    assert model.score(features.transform(val_texts), val_labels) <= majority + 0.04
 
 
-def test_both_texts_together_say_much_of_the_label() -> None:
-    """Whether the passage holds the last word of the question is by itself a better guess than "yes"."""
-    rows = made("boolq", "val")
+def test_both_texts_together_predict_the_label() -> None:
+    """Whether the passage holds the last word of the question predicts the answer better than "yes" does."""
+    rows = generate("boolq", "val")
     hits = [(str(row["question"]).split()[-1] in str(row["passage"]).lower()) == row["label"] for row in rows]
     majority = sum(row["label"] is True for row in rows) / len(rows)
     assert sum(hits) / len(hits) > majority + 0.08
-
-
-@given(st.lists(st.integers(), max_size=30), st.text(max_size=5))
-def test_shuffled_keeps_every_item(items: list[int], seed: str) -> None:
-    """A shuffle is a permutation, whatever the seed."""
-    assert sorted(Dice(seed).shuffled(items)) == sorted(items)
-
-
-@given(st.integers(1, 1000), st.integers())
-def test_below_stays_below(bound: int, seed: int) -> None:
-    """A draw lies from 0 to one less than its bound."""
-    assert 0 <= Dice(seed).below(bound) < bound

@@ -17,7 +17,7 @@ from typing import Any
 
 from harness.common.errors import DataError, StoreError, UsageError
 from harness.workload.data.official import note_on
-from harness.workload.synthetic.seeded_random import SeededRandom as Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
 
 ORIGIN = "origin.json"
 FEWEST = 2
@@ -123,7 +123,7 @@ def assign(texts: Sequence[str], folds: int, seed: int) -> list[int]:
         )
     sizes = [0] * folds
     chosen: dict[str, int] = {}
-    for text in Dice("folds", seed).shuffled(list(counts)):
+    for text in SeededRandom("folds", seed).shuffled(list(counts)):
         fold = sizes.index(min(sizes))
         sizes[fold] += counts[text]
         chosen[text] = fold + 1

@@ -21,7 +21,7 @@ from harness.common.errors import StoreError, UsageError
 from harness.common.model import FrozenModel
 from harness.workload.data.folds import ORIGIN
 from harness.workload.data.source import Data, write_once
-from harness.workload.synthetic.seeded_random import SeededRandom as Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
 from harness.workload.tasks.base import Task
 
 VERSION = 1
@@ -159,7 +159,10 @@ def write_sample(
     folder.mkdir(parents=True)
     for split, count in (("train", train_rows), ("val", examples)):
         drawn = enumerate(draw(histogram, count, seed, split))
-        lines = [json.dumps(_row(Dice("words", VERSION, seed, split, idx), idx, size)) for idx, size in drawn]
+        lines = [
+            json.dumps(_row(SeededRandom("words", VERSION, seed, split, idx), idx, size))
+            for idx, size in drawn
+        ]
         (folder / f"{split}.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     facts = {
         "note": _note(histogram, seed),
@@ -175,23 +178,23 @@ def draw(histogram: Histogram, count: int, seed: int, split: str = "val") -> lis
     As many as the histogram has are exactly its lengths, so that all requests together hold as many tokens
     as the split does, whatever the seed.
     """
-    dice = Dice("lengths", VERSION, seed, split)
+    rng = SeededRandom("lengths", VERSION, seed, split)
     whole, more = divmod(count, len(histogram.lengths))
-    return dice.shuffled(histogram.lengths * whole + dice.some(histogram.lengths, more))
+    return rng.shuffled(histogram.lengths * whole + rng.sample(histogram.lengths, more))
 
 
-def texts(tokens: int, dice: Dice) -> tuple[str, str]:
+def texts(tokens: int, rng: SeededRandom) -> tuple[str, str]:
     """Return a passage and a question of this many tokens together, special tokens included."""
     if tokens < SHORTEST:
         raise ValueError(f"a pair has at least {SHORTEST} tokens")
-    words = [str(FIRST_WORD + dice.below(VOCABULARY - FIRST_WORD)) for _ in range(tokens - SPECIALS)]
+    words = [str(FIRST_WORD + rng.below(VOCABULARY - FIRST_WORD)) for _ in range(tokens - SPECIALS)]
     asked = min(QUESTION, len(words) - 1)
     return " ".join(words[asked:]), " ".join(words[:asked])
 
 
-def _row(dice: Dice, idx: int, tokens: int) -> dict[str, object]:
-    passage, question = texts(tokens, dice)
-    return {"question": question, "passage": passage, "idx": idx, "label": dice.chance(0.5)}
+def _row(rng: SeededRandom, idx: int, tokens: int) -> dict[str, object]:
+    passage, question = texts(tokens, rng)
+    return {"question": question, "passage": passage, "idx": idx, "label": rng.chance(0.5)}
 
 
 def _note(histogram: Histogram, seed: int) -> str:

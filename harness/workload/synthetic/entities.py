@@ -10,13 +10,13 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationInfo
 
-from harness.common.model import Facts
+from harness.common.model import FrozenModel
 from harness.workload.synthetic.seeded_random import SeededRandom
 
 Strings = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
-class _Amounts(Facts):
+class _Amounts(FrozenModel):
     """Amounts from `first` to `last` by `step`, each set into `pattern` at `{}`."""
 
     first: int
@@ -47,7 +47,7 @@ def _resolve_attribute(attribute: object, info: ValidationInfo) -> object:
     return _look_up(attribute, "attributes", info) if isinstance(attribute, str) else attribute
 
 
-class Attribute(Facts):
+class Attribute(FrozenModel):
     """An attribute of an entity: its values, listed or drawn, and templates that state or ask for one.
 
     `verb_phrases` follow the name of the entity, `sentences` are whole, and `questions` are yes-no questions.
@@ -75,7 +75,7 @@ class Attribute(Facts):
         return other
 
 
-class EntityType(Facts):
+class EntityType(FrozenModel):
     """A type of entity: its noun, the pattern of its names, sentences that introduce one, and attributes."""
 
     noun: str

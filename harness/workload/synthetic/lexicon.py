@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.common.errors import DataError
-from harness.common.model import Facts
+from harness.common.model import FrozenModel
 from harness.workload.synthetic.entities import EntityType, Strings
 from harness.workload.synthetic.seeded_random import SeededRandom
 
 
-class Names(Facts):
+class Names(FrozenModel):
     """Proper names: `roots` of invented names of entities, first names and last names of people."""
 
     roots: Strings
@@ -32,7 +32,7 @@ class Names(Facts):
         return tuple(name for name in self.first if name not in self.women)
 
 
-class News(Facts):
+class News(FrozenModel):
     """News that answers no question: verb phrases after an institution, closing sentences, and quotations."""
 
     events: Strings
@@ -40,28 +40,28 @@ class News(Facts):
     quotes: Strings
 
 
-class Fillers(Facts):
+class Fillers(FrozenModel):
     """Sentences that lengthen a passage and answer no question, about one entity or two (`{s}`, `{d}`)."""
 
     about_one: Strings
     about_two: Strings
 
 
-class Verb(Facts):
+class Verb(FrozenModel):
     """A verb in its base form and in the past tense."""
 
     base: str
     past: str
 
 
-class Actions(Facts):
+class Actions(FrozenModel):
     """Verbs that all take the same objects."""
 
     verbs: tuple[Verb, ...]
     objects: Strings
 
 
-class SpeechActs(Facts):
+class SpeechActs(FrozenModel):
     """Ways to assert, deny or leave undecided a clause `{c}`: a person, a verb and an object."""
 
     people: Strings
@@ -72,14 +72,14 @@ class SpeechActs(Facts):
     small_talk: Strings
 
 
-class Script(Facts):
+class Script(FrozenModel):
     """A cause and its effect, each as alternative verb phrases after the name of a person."""
 
     cause: Strings
     effect: Strings
 
 
-class CausesAndEffects(Facts):
+class CausesAndEffects(FrozenModel):
     """Scripts by theme: no script explains one of another theme."""
 
     openings: Strings
@@ -87,7 +87,7 @@ class CausesAndEffects(Facts):
     themes: dict[str, tuple[Script, ...]]
 
 
-class PronounSentences(Facts):
+class PronounSentences(FrozenModel):
     """Sentences on `{a}` and `{b}` with one pronoun, by which of the two is its antecedent.
 
     Many are twins: the same beginning with another reason has the other antecedent. Words and punctuation
@@ -100,19 +100,19 @@ class PronounSentences(Facts):
     second_antecedent: Strings
 
 
-class WordSenses(Facts):
+class WordSenses(FrozenModel):
     """Sentences for each sense of each word, which stands between two stars."""
 
     nouns: dict[str, tuple[Strings, ...]]
     verbs: dict[str, tuple[Strings, ...]]
 
 
-class _Shared(Facts):
+class _Shared(FrozenModel):
     values: dict[str, Strings]
     attributes: dict[str, dict[str, Any]]
 
 
-class Lexicon(Facts):
+class Lexicon(FrozenModel):
     """All words and templates; each field is the JSON file of its name.
 
     `topics` are the entity types of BoolQ and MultiRC, `institutions` those of the tasks on news.

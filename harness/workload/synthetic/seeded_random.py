@@ -35,8 +35,6 @@ class SeededRandom:
         """Draw `count` items without replacement (all of them, if there are fewer), in random order."""
         return self.shuffled(items)[:count]
 
-    some = sample  # for harness.workload.data.lengths
-
     def shuffled(self, items: Sequence[T]) -> list[T]:
         """Copy the items into random order (Fisher-Yates)."""
         shuffled = list(items)

@@ -17,7 +17,7 @@ from harness.common.errors import UsageError
 from harness.records.ladder import parse_ladder
 from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.data.lengths import texts
-from harness.workload.synthetic.seeded_random import SeededRandom as Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -52,7 +52,7 @@ def weights(folder: Path) -> int:
 
 
 def asked(count: int, tokens: int) -> list[Example]:
-    pairs = [texts(tokens, Dice(number)) for number in range(count)]
+    pairs = [texts(tokens, SeededRandom(number)) for number in range(count)]
     return [Example(str(number), (TextInput(*pair),), ("true",)) for number, pair in enumerate(pairs)]
 
 

@@ -24,7 +24,7 @@ from harness.workload.data.lengths import (
     write_sample,
 )
 from harness.workload.data.official import official_file
-from harness.workload.synthetic.seeded_random import SeededRandom as Dice
+from harness.workload.synthetic.seeded_random import SeededRandom
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example, TextInput
 from optimized.recipes.random_shape import Shape, write_tokenizer
@@ -113,7 +113,7 @@ def test_another_seed_and_another_split_draw_in_another_order() -> None:
 @example(512, 0)
 def test_a_text_encodes_to_exactly_the_length_asked(encoder: TextEncoder, tokens: int, seed: int) -> None:
     """Nothing is cut, every word is known and is its own id, and the question is the second segment."""
-    passage, question = texts(tokens, Dice(seed))
+    passage, question = texts(tokens, SeededRandom(seed))
     (request,) = encoder.encode([Example("0", (TextInput(passage, question),))])
     (sequence,) = request.sequences
     assert (request.tokens, sequence.cut) == (tokens, 0)
@@ -125,9 +125,9 @@ def test_a_text_encodes_to_exactly_the_length_asked(encoder: TextEncoder, tokens
 
 def test_a_pair_shorter_than_its_special_tokens_allow_is_refused() -> None:
     """One word each and three special tokens are five."""
-    assert [len(text.split()) for text in texts(5, Dice(0))] == [1, 1]
+    assert [len(text.split()) for text in texts(5, SeededRandom(0))] == [1, 1]
     with pytest.raises(ValueError, match="at least 5"):
-        texts(4, Dice(0))
+        texts(4, SeededRandom(0))
 
 
 def test_a_sample_has_the_lengths_drawn_in_their_order(tmp_path: Path, encoder: TextEncoder) -> None:

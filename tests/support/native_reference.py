@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from baselines.encoding.batching import pad
 from baselines.hardware.c_program import compiler
@@ -25,8 +26,11 @@ from baselines.models.classifier import runner
 from baselines.models.resize import encoder_of, layers_of
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
+from optimized.native import build
+from optimized.native.engine import Library
 from optimized.native.layout import Floats, Layout
-from optimized.native.weights import rounded
+from optimized.native.variant import NativeVariant
+from optimized.native.weights import quantise
 
 FLOAT_ERROR = 1e-6
 """Largest error before a rounding, as a share of the row's span: sums of some hundred products in float32."""
@@ -38,6 +42,9 @@ EXACT = 1e-4
 """Answers that differ by less than this share of the largest logit had no value rounded to another level."""
 
 Function = Callable[[Floats], Floats]
+
+_unavailable = NativeVariant().unavailable()
+needs_compiler = pytest.mark.skipif(_unavailable is not None, reason=str(_unavailable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,14 @@ def reference(model: Any, layout: Layout, sequences: Sequence[EncodedSequence], 
     answer = runner(_rounding(model, layout, gelu))
     copies = np.array([answer(pad([sequence] * COPIES, 0)) for sequence in sequences])
     return Reference(copies[:, 0], np.abs(copies - copies[:, :1])[:, 1:].max(axis=2).T)
+
+
+def compile_library(target: Path, *options: str) -> Library:
+    """Compile the encoder with these options, and load it."""
+    command = compiler()
+    assert command
+    build.build(target, options, command)
+    return Library(target)
 
 
 def c_functions(folder: Path, *names: str) -> dict[str, Function]:
@@ -137,8 +152,8 @@ def _rounded_weight(weight: Floats, inputs: npt.NDArray[np.int64], layout: Layou
     """Round weights [outputs, inputs], of which column i is input `inputs[i]` of C's."""
     spread = np.zeros((len(weight), inputs[-1] + 1), np.float32)
     spread[:, inputs] = weight
-    whole, units = rounded(spread, layout)
-    product: Floats = whole[:, inputs] * units[:, None]
+    integers, scales = quantise(spread, layout)
+    product: Floats = integers[:, inputs] * scales[:, None]
     return product
 
 
@@ -150,17 +165,17 @@ def _attention_in_16_bits(query: Any, key: Any, value: Any, with_errors: Callabl
     """
     import torch
 
-    def whole(x: Any, most: float) -> tuple[Any, Any]:
+    def integers_of(x: Any, limit: float) -> tuple[Any, Any]:
         largest = x.abs().amax((1, 3), keepdim=True)
-        return torch.round(with_errors(x, largest) / (largest / most)), largest / most
+        return torch.round(with_errors(x, largest) / (largest / limit)), largest / limit
 
     tokens, even = query.shape[2], query.shape[3] + query.shape[3] % 2
-    most = min(32767, int((2**31 / even) ** 0.5 * 0.9999))
-    queries, query_units = whole(query, most)
-    keys, key_units = whole(key, most)
-    values, value_units = whole(value, 4095)
-    scores = (queries * query_units) @ (keys * key_units).transpose(2, 3)
+    limit = min(32767, int((2**31 / even) ** 0.5 * 0.9999))
+    queries, query_scales = integers_of(query, limit)
+    keys, key_scales = integers_of(key, limit)
+    values, value_scales = integers_of(value, 4095)
+    scores = (queries * query_scales) @ (keys * key_scales).transpose(2, 3)
     weights = torch.exp(scores - scores.amax(3, keepdim=True))
-    lift = value_units.amax(2, keepdim=True) / min(32767, 2**31 // 4095 // tokens - 1)
-    folded = torch.round(weights * (value_units.transpose(2, 3) / lift))
-    return (folded @ values * lift / weights.sum(3, keepdim=True)).transpose(1, 2).contiguous()
+    sum_scale = value_scales.amax(2, keepdim=True) / min(32767, 2**31 // 4095 // tokens - 1)
+    folded = torch.round(weights * (value_scales.transpose(2, 3) / sum_scale))
+    return (folded @ values * sum_scale / weights.sum(3, keepdim=True)).transpose(1, 2).contiguous()

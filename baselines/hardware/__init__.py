@@ -1,1 +1,1 @@
-"""What cores and boards can do at most, measured."""
+"""Peak rates of CPU cores and GPU boards, measured."""

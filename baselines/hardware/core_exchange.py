@@ -1,6 +1,6 @@
-"""Two CPUs that are asked how fast they answer each other, by a small C program (exchange.c).
+"""The round trip of a cache line between two CPUs, measured by a small C program (exchange.c).
 
-A library could not do it: what the interpreter does between two looks at a byte takes longer than the answer.
+Python could not measure it: the interpreter takes longer between two reads of a byte than the round trip.
 """
 
 import subprocess
@@ -11,39 +11,39 @@ from pathlib import Path
 from baselines.hardware.c_program import build, compiler
 
 
-class CorePair:
-    """A thread on each of two CPUs, asleep between questions, in a process of their own."""
+class Pair:
+    """A process with a thread on each of two CPUs, which sleep between measurements."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
     def ask(self) -> int | None:
-        """Return the nanoseconds of one round trip now; None once the process has ended."""
-        asked, answered = self._process.stdin, self._process.stdout
-        if asked is None or answered is None:
+        """Measure one round trip, and return its nanoseconds; None once the process has ended."""
+        requests, responses = self._process.stdin, self._process.stdout
+        if requests is None or responses is None:
             return None
         try:
-            asked.write(b"?")
-            asked.flush()
-            return int(answered.readline())
-        except (OSError, ValueError):  # a broken pipe, a closed one, nothing on it
+            requests.write(b"?")
+            requests.flush()
+            return int(responses.readline())
+        except (OSError, ValueError):  # a broken pipe, a closed pipe, an empty response
             return None
 
     def end(self) -> None:
-        """Close its input, which ends it, and wait for it."""
+        """End the process by closing its input, and wait for it."""
         with suppress(OSError, ValueError):
             self._process.communicate()
 
 
-def start(first: int, last: int) -> CorePair | None:
-    """Start a pair on these CPUs; None without a compiler, or where the program does not run."""
-    command = compiler()
-    if command is None:
+def start(first: int, last: int) -> Pair | None:
+    """Start a pair on these CPUs; None if there is no compiler or the program does not run."""
+    compiler_path = compiler()
+    if compiler_path is None:
         return None
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            words = [str(build(command, "exchange", Path(scratch))), str(first), str(last)]
-            pipe = subprocess.PIPE
-            return CorePair(subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL))  # noqa: S603 -- our own
+            program = build(compiler_path, "exchange", Path(scratch))
+            command, pipe = [str(program), str(first), str(last)], subprocess.PIPE
+            return Pair(subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL))  # noqa: S603 -- our own
     except (subprocess.SubprocessError, OSError):
         return None

@@ -1,8 +1,8 @@
-/* How fast two CPUs answer each other: a cache line that goes there and back.
+/* How fast two CPUs exchange messages: the time in which a cache line goes there and back.
 
-     exchange FIRST LAST      for each byte on standard input a line with nanoseconds of one round trip
+     exchange FIRST LAST      for each byte on standard input, prints the nanoseconds of one round trip
 
-   Both threads sleep between questions. One that waits far too long for the other ends the program. */
+   Both threads sleep between measurements. If one waits far too long for the other, the program exits. */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -14,11 +14,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCHES = 21, TRIPS = 100, PATIENCE = 1 << 30 };
+enum { BATCHES = 21, TRIPS = 100, MAX_POLLS = 1 << 30 };
 
-static _Alignas(128) atomic_uint asked;
-static _Alignas(128) atomic_uint answered;
-static sem_t question;
+/* 128 bytes apart: some processors fetch cache lines in pairs */
+static _Alignas(128) atomic_uint ping;
+static _Alignas(128) atomic_uint pong;
+static sem_t start;
 
 static void pin(int cpu)
 {
@@ -29,64 +30,64 @@ static void pin(int cpu)
         exit(1);
 }
 
-static void await(atomic_uint *line, unsigned number)
+static void wait_for(atomic_uint *line, unsigned number)
 {
-    for (long looks = 0; looks < PATIENCE; looks++)
+    for (long polls = 0; polls < MAX_POLLS; polls++)
         if (atomic_load_explicit(line, memory_order_acquire) == number)
             return;
     exit(1);
 }
 
-static void *answer(void *cpu)
+static void *respond(void *cpu)
 {
     unsigned number = 0;
     pin(*(int *)cpu);
-    while (!sem_wait(&question))
+    while (!sem_wait(&start))
         for (int trip = 0; trip < BATCHES * TRIPS; trip++) {
-            await(&asked, ++number);
-            atomic_store_explicit(&answered, number, memory_order_release);
+            wait_for(&ping, ++number);
+            atomic_store_explicit(&pong, number, memory_order_release);
         }
     return NULL;
 }
 
-static long now(void)
+static long now_ns(void)
 {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return at.tv_sec * 1000000000L + at.tv_nsec;
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000L + time.tv_nsec;
 }
 
-static int shorter(const void *one, const void *other)
+static int compare_long(const void *left, const void *right)
 {
-    long a = *(const long *)one, b = *(const long *)other;
+    long a = *(const long *)left, b = *(const long *)right;
     return (a > b) - (a < b);
 }
 
-int main(int count, char **words)
+int main(int argc, char **argv)
 {
     static unsigned number;
-    pthread_t other;
+    pthread_t responder;
     char byte;
-    if (count != 3)
+    if (argc != 3)
         return 2;
-    int first = atoi(words[1]), last = atoi(words[2]);
-    sem_init(&question, 0, 0);
+    int first = atoi(argv[1]), last = atoi(argv[2]);
+    sem_init(&start, 0, 0);
     pin(first);
-    if (pthread_create(&other, NULL, answer, &last))
+    if (pthread_create(&responder, NULL, respond, &last))
         return 1;
     while (read(STDIN_FILENO, &byte, 1) == 1) {
-        long taken[BATCHES];
-        sem_post(&question);
+        long batch_ns[BATCHES];
+        sem_post(&start);
         for (int batch = 0; batch < BATCHES; batch++) {
-            long begun = now();
+            long begin = now_ns();
             for (int trip = 0; trip < TRIPS; trip++) {
-                atomic_store_explicit(&asked, ++number, memory_order_release);
-                await(&answered, number);
+                atomic_store_explicit(&ping, ++number, memory_order_release);
+                wait_for(&pong, number);
             }
-            taken[batch] = now() - begun;
+            batch_ns[batch] = now_ns() - begin;
         }
-        qsort(taken, BATCHES, sizeof *taken, shorter);
-        printf("%ld\n", taken[BATCHES / 2] / TRIPS);
+        qsort(batch_ns, BATCHES, sizeof *batch_ns, compare_long);
+        printf("%ld\n", batch_ns[BATCHES / 2] / TRIPS); /* the median batch */
         fflush(stdout);
     }
     return 0;

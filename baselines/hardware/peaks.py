@@ -1,7 +1,7 @@
-"""What this machine can do at most, measured: by a small C program, and by matrix products of PyTorch.
+"""Peak rates of this machine's cores, measured by a small C program and by matrix products of PyTorch.
 
-The program computes from registers and reads memory (peak.c); it needs a C compiler. Matrix products
-of a library say what is reached when weights and activations have to come from somewhere.
+The program (peak.c) computes in registers and reads memory; it needs a C compiler. The products of a
+library are what is reached when weights and activations have to be loaded.
 """
 
 import json
@@ -15,43 +15,43 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baselines.hardware.c_program import WITHOUT, Run, build, compiler, run_command
+from baselines.hardware.c_program import NO_COMPILER, Run, build, compiler, run_command
 
 
 def measure_cores(
     threads: Sequence[int], *, seconds: float = 0.1, repeats: int = 3, run: Run = run_command
 ) -> dict[str, Any] | str:
-    """Return the best of `repeats` for each number of threads, or why there is none.
+    """Return the best rates of `repeats` runs for each number of threads, or the reason why there are none.
 
     {"1": {"arithmetic": {"int8": {"instruction", "per_second"}, ...}, "bytes_per_second": {"131072": ...}}}
-    Others on the machine only ever make it slower, so the best is the nearest to the limit.
+    Other processes can only make the program slower, so the best run is the nearest to the limit.
     """
-    command = compiler()
-    if command is None:
-        return WITHOUT
+    compiler_path = compiler()
+    if compiler_path is None:
+        return NO_COMPILER
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            program = build(command, "peak", Path(scratch), run)
-            words = [str(program), f"{seconds}", *map(str, threads)]
-            runs: list[dict[str, Any]] = [json.loads(run(words)) for _ in range(repeats)]
-        except (subprocess.SubprocessError, OSError, ValueError) as problem:
-            return f"the program that measures it does not run here ({type(problem).__name__})"
+            program = build(compiler_path, "peak", Path(scratch), run)
+            command = [str(program), f"{seconds}", *map(str, threads)]
+            runs: list[dict[str, Any]] = [json.loads(run(command)) for _ in range(repeats)]
+        except (subprocess.SubprocessError, OSError, ValueError) as error:
+            return f"the program that measures peak rates does not run here ({type(error).__name__})"
     return best_of(runs)
 
 
-def best_of(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def best_of(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the highest rate of each kind among several runs of the program."""
     best: dict[str, Any] = {}
-    for threads in found[0]:
-        kinds = {name: words for name, words in found[0][threads]["arithmetic"].items() if words}
-        sizes = found[0][threads]["bytes_per_second"]
+    for threads, first in runs[0].items():
+        arithmetic = {precision: peak for precision, peak in first["arithmetic"].items() if peak}
         best[threads] = {
             "arithmetic": {
-                name: {**words, "per_second": max(_rate(one[threads], name) for one in found)}
-                for name, words in kinds.items()
+                precision: {**peak, "per_second": max(_rate(run[threads], precision) for run in runs)}
+                for precision, peak in arithmetic.items()
             },
             "bytes_per_second": {
-                size: max(one[threads]["bytes_per_second"][size] for one in found) for size in sizes
+                size: max(run[threads]["bytes_per_second"][size] for run in runs)
+                for size in first["bytes_per_second"]
             },
         }
     return best
@@ -62,14 +62,13 @@ def measure_products(
 ) -> list[dict[str, Any]]:
     """Return operations per second of PyTorch's products of [rows, inner] and [inner, columns] on these CPUs.
 
-    {"precision", "shape": [rows, inner, columns], "per_second"}, measured in a process of its own, which is
+    {"precision", "shape": [rows, inner, columns], "per_second"}, measured in a separate process, which is
     pinned before PyTorch counts the machine's cores.
     """
-    words = json.dumps({"shapes": [list(shape) for shape in shapes], "cpus": list(cpus)})
-    found: list[dict[str, Any]] = json.loads(
-        run([sys.executable, "-P", "-m", "baselines.hardware.peaks", words])
-    )
-    return found
+    arguments = json.dumps({"shapes": [list(shape) for shape in shapes], "cpus": list(cpus)})
+    command = [sys.executable, "-P", "-m", "baselines.hardware.peaks", arguments]
+    products: list[dict[str, Any]] = json.loads(run(command))
+    return products
 
 
 def products_here(
@@ -79,47 +78,47 @@ def products_here(
     seconds: float = 0.05,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict[str, Any]]:
-    """Time the products in this process."""
+    """Measure the products in this process."""
     import torch
 
     torch.set_num_threads(threads)
-    made = []
+    rates = []
     for rows, inner, columns in shapes:
-        for name, product in _products(torch, rows, inner, columns).items():
+        for precision, product in _products(torch, rows, inner, columns).items():
             rate = 2 * rows * inner * columns / _best_time(product, seconds, clock)
-            made.append({"precision": name, "shape": [rows, inner, columns], "per_second": rate})
-    return made
+            rates.append({"precision": precision, "shape": [rows, inner, columns], "per_second": rate})
+    return rates
 
 
 def _products(torch: Any, rows: int, inner: int, columns: int) -> dict[str, Callable[[], Any]]:  # noqa: ANN401
-    made: dict[str, Callable[[], Any]] = {}
-    for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        left = torch.randn(rows, inner).to(kind)
-        right = torch.randn(columns, inner).to(kind).t()
-        made[name] = partial(torch.matmul, left, right)
+    products: dict[str, Callable[[], Any]] = {}
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        left = torch.randn(rows, inner).to(dtype)
+        right = torch.randn(columns, inner).to(dtype).t()
+        products[precision] = partial(torch.matmul, left, right)
     left = torch.randint(-127, 127, (rows, inner), dtype=torch.int8)
     right = torch.randint(-127, 127, (columns, inner), dtype=torch.int8).t()
-    made["int8"] = partial(torch._int_mm, left, right)  # noqa: SLF001 -- its only name for int8 products
-    return made
+    products["int8"] = partial(torch._int_mm, left, right)  # noqa: SLF001 -- its only name for int8 products
+    return products
 
 
 def _best_time(product: Callable[[], Any], seconds: float, clock: Callable[[], float]) -> float:
     product()
-    best, begun = float("inf"), clock()
-    while clock() - begun < seconds:
-        started = clock()
+    best, start = float("inf"), clock()
+    while clock() - start < seconds:
+        product_start = clock()
         product()
-        best = min(best, clock() - started)
+        best = min(best, clock() - product_start)
     return best
 
 
-def _main(words: Mapping[str, Any]) -> None:
-    os.sched_setaffinity(0, words["cpus"])
-    sys.stdout.write(json.dumps(products_here(words["shapes"], len(words["cpus"]))))
+def _main(arguments: Mapping[str, Any]) -> None:
+    os.sched_setaffinity(0, arguments["cpus"])
+    sys.stdout.write(json.dumps(products_here(arguments["shapes"], len(arguments["cpus"]))))
 
 
-def _rate(words: dict[str, Any], name: str) -> float:
-    return float(words["arithmetic"][name]["per_second"])
+def _rate(peaks: dict[str, Any], precision: str) -> float:
+    return float(peaks["arithmetic"][precision]["per_second"])
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The C encoder (kernels/encoder.c), compiled for this CPU when a model is prepared.
 
-    CPU's flags --level--> what the compiler may use --cc--> a shared library in the artifact's folder
+    flags of the CPU --level--> options of the compiler --cc--> a shared library in the artifact's folder
 
-The level is named, not `-march=native`: what the library needs of a CPU is then known, and part of the
-artifact's key.
+A level is a named set of instructions, unlike `-march=native`: it is part of the artifact's key, and so are
+the instructions that a library needs.
 """
 
 import subprocess
@@ -23,19 +23,20 @@ from harness.systems.interface import Artifact, PreparationContext
 LIBRARY = "encoder.so"
 """The library's file in an artifact's folder."""
 
+SOURCES = ("encoder.c", "threads.h", "attention.h", "products.h", "vectors.h")
 _OPTIONS = (
     *("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-shared", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas"),
 )
-SOURCES = ("encoder.c", "threads.h", "attention.h", "products.h", "vectors.h")
 _TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Instructions that the library may use: `needs` as /proc/cpuinfo names them, `options` as compilers do.
+    """Instructions that a library may use.
 
-    `lost` says what a CPU of this level lacks of the best one, in the words of a record.
+    `needs` are flags of /proc/cpuinfo, `options` those of the compiler. `lost` is what a CPU of this level
+    lacks in comparison with the best level, as a record says it.
     """
 
     name: str
@@ -64,29 +65,29 @@ LEVELS = (
 
 
 def flags_here(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Return the flags of the first CPU; none where there is no such file."""
+    """Return the flags of the first CPU; an empty set if the file does not exist."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    found = next((line for line in lines if line.startswith("flags")), ":")
-    return frozenset(found.partition(":")[2].split())
+    flags = next((line for line in lines if line.startswith("flags")), ":")
+    return frozenset(flags.partition(":")[2].split())
 
 
 def level_of(flags: Iterable[str]) -> Level | None:
-    """Return the best level of a CPU with these flags; None where it has none."""
-    have = set(flags)
-    return next((level for level in LEVELS if level.needs <= have), None)
+    """Return the best level of a CPU with these flags; None if it has none."""
+    available = set(flags)
+    return next((level for level in LEVELS if level.needs <= available), None)
 
 
 def source_sha256() -> str:
-    """Return the sha256 over the C files and the options they are compiled with."""
-    read = [(files("optimized.native") / "kernels" / name).read_bytes() for name in SOURCES]
-    return sha256(b"\0".join([*read, " ".join(_OPTIONS).encode()])).hexdigest()
+    """Return the sha256 of the C files and the options they are compiled with."""
+    sources = [(files("optimized.native") / "kernels" / name).read_bytes() for name in SOURCES]
+    return sha256(b"\0".join([*sources, " ".join(_OPTIONS).encode()])).hexdigest()
 
 
 def compiled(level: Level, workshop: PreparationContext) -> Artifact:
-    """Return the artifact with the library for this level, compiled once; DeviceError where it cannot be."""
+    """Return the artifact with the library of this level, compiled once; DeviceError if compiling fails."""
     source = source_sha256()
     key = sha256(f"native-library {level.name} {source}".encode()).hexdigest()
 
@@ -106,26 +107,27 @@ def compiled(level: Level, workshop: PreparationContext) -> Artifact:
 
 
 def build(target: Path, options: Sequence[str], command: str) -> None:
-    """Compile the encoder to `target`; DeviceError with what the compiler said."""
+    """Compile the encoder to `target`; DeviceError with the compiler's first error."""
     with tempfile.TemporaryDirectory() as scratch:
         for name in SOURCES:
             (Path(scratch) / name).write_bytes((files("optimized.native") / "kernels" / name).read_bytes())
         _run([command, *_OPTIONS, *options, str(Path(scratch) / SOURCES[0]), "-o", str(target), "-lm"])
 
 
-def _run(words: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> None:
     try:
-        subprocess.run(list(words), check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
-    except subprocess.CalledProcessError as problem:
-        said = (problem.stderr.splitlines() or ["nothing"])[0]
-        raise _not_compiled(words[0], said) from problem
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise _not_compiled(words[0], str(problem)) from problem
+        subprocess.run(list(command), check=True, capture_output=True, text=True, timeout=_TIMEOUT_S)  # noqa: S603
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.splitlines()
+        message = next((line for line in lines if "error" in line), "no message")
+        raise _not_compiled(command[0], message) from error
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _not_compiled(command[0], str(error)) from error
 
 
-def _not_compiled(command: str, said: str) -> DeviceError:
+def _not_compiled(command: str, message: str) -> DeviceError:
     return DeviceError(
-        f"the C compiler {Path(command).name} could not compile it: {said}",
+        f"the C compiler {Path(command).name} could not compile the encoder: {message}",
         where="native-int8",
         remedy="Name another compiler as CC (gcc 8 or newer, clang), or use onnx-int8.",
     )

@@ -1,6 +1,8 @@
 """The compiled encoder behind ctypes: structures as C declares them, and one call that answers sequences.
 
-The interpreter's lock is released while C works; Python only lays the ids of a call one behind the other.
+    sequences --concatenated ids and segments, offsets--> encoder_answer (kernels/encoder.c) --> logits
+
+ctypes releases the interpreter's lock while C works.
 """
 
 import ctypes
@@ -17,16 +19,18 @@ import numpy.typing as npt
 from harness.common.errors import DataError, DeviceError
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
-from optimized.native.layout import Arrays, Facts, Layout
+from optimized.native.layout import Arrays, Layout, ModelFields
 
-_Whole = npt.NDArray[np.int32]
-
-_LINE = 64  # bytes of a cache line: no load of a vector crosses one
-_READ = ("query", "value", "key", "out", "up", "down")
-"""Linear maps in the order in which kernels/encoder.c comes to them."""
+_LINE = 64  # bytes of a cache line: arrays begin at one, so that no load of a vector crosses two
 
 CLASSES = ("linears", "attention", "normalisation", "rounding", "rest")
-"""What kernels/encoder.c counts time by, in its order; the activation is fused into linears."""
+"""Classes of work whose time kernels/encoder.c counts, in its order; activations are part of `linears`."""
+
+_LINEAR_MAPS = ("query", "value", "key", "out", "up", "down")
+"""Linear maps of a layer, in the order in which kernels/encoder.c reads their weights."""
+
+_LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias")
+"""Arrays of a linear map, as kernels/products.h declares them."""
 
 _POINTER = ctypes.c_void_p
 _INT = ctypes.c_int32
@@ -35,7 +39,7 @@ _INT = ctypes.c_int32
 class _Linear(ctypes.Structure):
     _fields_ = (
         *(("inputs", _INT), ("outputs", _INT)),
-        *((name, _POINTER) for name in ("weights", "units", "sums", "bias")),
+        *((name, _POINTER) for name in _LINEAR_ARRAYS),
     )
 
 
@@ -58,162 +62,165 @@ class _Model(ctypes.Structure):
 
 
 class Library:
-    """A compiled encoder; `layout` is how its weights must lie, `dot` its instruction for dot products."""
+    """A compiled encoder; `layout` is the layout of its weights, `dot` its instruction for dot products."""
 
     def __init__(self, path: Path) -> None:
         try:
-            self.calls = ctypes.CDLL(str(path))
-        except OSError as problem:
-            raise DeviceError(
-                f"the compiled encoder does not load ({problem}).", where=path.name
-            ) from problem
-        numbers = (_INT * 7)()
-        self.calls.encoder_layout(numbers)
-        *layout, model, layer = numbers
-        if (model, layer) != (ctypes.sizeof(_Model), ctypes.sizeof(_Layer)):
+            self.functions = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise DeviceError(f"the compiled encoder does not load ({error}).", where=path.name) from error
+        fields = (_INT * 7)()
+        self.functions.encoder_layout(fields)
+        *layout, model_size, layer_size = fields
+        if (model_size, layer_size) != (ctypes.sizeof(_Model), ctypes.sizeof(_Layer)):
             raise DeviceError("the compiled encoder has other structures than this version.", where=path.name)
         self.layout = Layout(*layout)
-        self.calls.encoder_dot.restype = ctypes.c_char_p
-        self.dot = self.calls.encoder_dot().decode()
-        self.calls.encoder_open.restype = _POINTER
-        self.calls.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
-        self.calls.encoder_spent.argtypes = (_POINTER, _POINTER)
-        self.calls.encoder_close.argtypes = (_POINTER,)
-        self.calls.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
+        self.functions.encoder_dot.restype = ctypes.c_char_p
+        self.dot = self.functions.encoder_dot().decode()
+        self.functions.encoder_open.restype = _POINTER
+        self.functions.encoder_open.argtypes = (ctypes.POINTER(_Model), ctypes.c_int, ctypes.c_long)
+        self.functions.encoder_ticks.argtypes = (_POINTER, _POINTER)
+        self.functions.encoder_close.argtypes = (_POINTER,)
+        self.functions.encoder_answer.argtypes = (_POINTER, ctypes.c_long, *[_POINTER] * 6)
 
 
 class Engine:
-    """A model in a library, with threads of its own; it holds the arrays that C reads."""
+    """A model in a library, with its own threads; it holds the arrays that C reads."""
 
-    def __init__(self, library: Library, facts: Facts, arrays: Arrays, threads: int, longest: int) -> None:
-        self._library, self._facts, self._longest = library, facts, longest
-        self._arrays = _side_by_side(arrays, facts.layers)
-        self._layers = (_Layer * facts.layers)(*(self._layer(depth) for depth in range(facts.layers)))
-        self._model = self._described()
-        self._handle = library.calls.encoder_open(ctypes.byref(self._model), threads, longest)
+    def __init__(
+        self, library: Library, fields: ModelFields, arrays: Arrays, threads: int, longest: int
+    ) -> None:
+        self._library, self._fields, self._longest = library, fields, longest
+        self._arrays = _contiguous(arrays, fields.layers)
+        self._layers = (_Layer * fields.layers)(*(self._layer(depth) for depth in range(fields.layers)))
+        self._model = self._model_structure()
+        self._handle = library.functions.encoder_open(ctypes.byref(self._model), threads, longest)
         if not self._handle:
-            raise DeviceError(f"no memory or no threads for {threads} threads of {longest} tokens.")
+            raise DeviceError(
+                f"could not start {threads} threads with memory for sequences of {longest} tokens.",
+                where="native-int8",
+                remedy="Use fewer threads, or a smaller maximum length.",
+            )
 
     def answer(self, sequences: Sequence[EncodedSequence]) -> Logits:
-        """Return logits [sequences, labels], float32, in the checkpoint's own order of labels.
+        """Return logits [sequences, labels], float32, in the checkpoint's order of labels.
 
-        DataError for what C would read beyond the end of: too many tokens, unknown ids or segments.
+        DataError for a sequence that would make C read beyond the end of an array.
         """
-        count, facts = len(sequences), self._facts
-        offsets = np.array(list(accumulate((len(each.ids) for each in sequences), initial=0)), np.int64)
-        ids = _joined([each.ids for each in sequences])
-        segments = _joined([each.segments for each in sequences])
-        spans = np.array([each.spans for each in sequences], np.int32) if facts.spans else None
-        logits, scratch = np.empty((count, facts.labels), np.float32), np.empty(2 * count + 1, np.int64)
+        count, fields = len(sequences), self._fields
+        lengths = (len(sequence.ids) for sequence in sequences)
+        offsets = np.array(list(accumulate(lengths, initial=0)), np.int64)
+        ids = _concatenated([sequence.ids for sequence in sequences])
+        segments = _concatenated([sequence.segments for sequence in sequences])
+        spans = np.array([sequence.spans for sequence in sequences], np.int32) if fields.spans else None
+        logits, scratch = np.empty((count, fields.labels), np.float32), np.empty(2 * count + 1, np.int64)
         arrays = (ids, segments, offsets, spans, logits, scratch)
-        if not self._library.calls.encoder_answer(self._handle, count, *map(_address, arrays)):
-            raise self._unreadable()
+        if not self._library.functions.encoder_answer(self._handle, count, *map(_address, arrays)):
+            raise self._invalid_sequence()
         return logits
 
-    def _unreadable(self) -> DataError:
-        words, kinds = len(self._arrays["words"]), max(2, self._facts.segments)
+    def _invalid_sequence(self) -> DataError:
+        words, segments = len(self._arrays["words"]), max(2, self._fields.segments)
         return DataError(
-            f"a sequence has no token, more than {self._longest}, or one that the model does not know "
-            f"({words} words, {kinds} segments).",
+            f"a sequence is not valid: expected 1 to {self._longest} tokens, ids below {words}, "
+            f"segments below {segments}, and spans within the tokens.",
             where="native-int8",
-            remedy="Encode it with the checkpoint's own tokenizer, and ask for its length.",
+            remedy="Encode it with the checkpoint's own tokenizer, or raise the maximum length.",
         )
 
-    def spent(self) -> npt.NDArray[np.uint64]:
-        """Return ticks of all threads since the engine was opened, by class as `CLASSES` orders them."""
+    def ticks(self) -> npt.NDArray[np.uint64]:
+        """Return the clock ticks of all threads since the engine was opened, in the order of `CLASSES`."""
         ticks = np.zeros(len(CLASSES), np.uint64)
-        self._library.calls.encoder_spent(self._handle, ticks.ctypes.data)
+        self._library.functions.encoder_ticks(self._handle, ticks.ctypes.data)
         return ticks
 
     def close(self) -> None:
-        """End the threads and release what C holds."""
-        self._library.calls.encoder_close(self._handle)
+        """End the threads and free the memory that C allocated."""
+        self._library.functions.encoder_close(self._handle)
         self._handle = None
 
-    def _described(self) -> _Model:
-        facts, at = self._facts, self._at
+    def _model_structure(self) -> _Model:
+        fields, address = self._fields, self._address
         return _Model(
-            *(facts.layers, facts.hidden, facts.labels, facts.dense_outputs, facts.dense_activation),
-            *(facts.spans, facts.segments, len(self._arrays["words"]), facts.epsilon),
-            *map(at, ("words", "positions", "types", "embeddings.gain", "embeddings.shift")),
-            *map(at, ("dense", "dense_bias", "label", "label_bias")),
+            *(fields.layers, fields.hidden, fields.labels, fields.dense_outputs, fields.dense_activation),
+            *(fields.spans, fields.segments, len(self._arrays["words"]), fields.epsilon),
+            *map(address, ("words", "positions", "types", "embeddings.gain", "embeddings.shift")),
+            *map(address, ("dense", "dense_bias", "label", "label_bias")),
             self._layers,
         )
 
     def _layer(self, depth: int) -> _Layer:
-        facts, name = self._facts, f"layer.{depth}"
-        inner, ffn = facts.heads[depth] * facts.head_size, facts.ffn[depth]
+        fields, layer = self._fields, f"layer.{depth}"
+        inner, ffn = fields.heads[depth] * fields.head_size, fields.ffn[depth]
         sizes = {
-            **dict.fromkeys(("query", "key", "value"), (facts.hidden, inner)),
-            "out": (inner, facts.hidden),
-            "up": (facts.hidden, ffn),
-            "down": (ffn, facts.hidden),
+            **dict.fromkeys(("query", "key", "value"), (fields.hidden, inner)),
+            "out": (inner, fields.hidden),
+            "up": (fields.hidden, ffn),
+            "down": (ffn, fields.hidden),
         }
-        maps = [
-            _Linear(
-                *size, *(self._at(f"{name}.{part}.{each}") for each in ("weights", "units", "sums", "bias"))
-            )
-            for part, size in sizes.items()
+        linears = [
+            _Linear(*size, *(self._address(f"{layer}.{name}.{array}") for array in _LINEAR_ARRAYS))
+            for name, size in sizes.items()
         ]
         norms = [
-            (_POINTER * 2)(*(self._at(f"{name}.norm.{at}.{each}") for at in (0, 1)))
-            for each in ("gain", "shift")
+            (_POINTER * 2)(*(self._address(f"{layer}.norm.{index}.{array}") for index in (0, 1)))
+            for array in ("gain", "shift")
         ]
-        return _Layer(facts.heads[depth], facts.head_size, facts.activation, *maps, *norms)
+        return _Layer(fields.heads[depth], fields.head_size, fields.activation, *linears, *norms)
 
-    def _at(self, name: str) -> int | None:
+    def _address(self, name: str) -> int | None:
         return _address(self._arrays.get(name))
 
 
 def _address(array: npt.NDArray[Any] | None) -> int | None:
-    """Return where an array begins; ndarray.ctypes.data says the same in several times the time."""
+    """Return the address of an array; `ndarray.ctypes.data` is the same, and takes several times as long."""
     if array is None or not array.size:
         return None
     return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # an array is a buffer
 
 
-def _joined(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.int32]:
+def _concatenated(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.int32]:
     return np.concatenate(parts, dtype=np.int32, casting="same_kind")
 
 
-def _side_by_side(arrays: Arrays, layers: int) -> dict[str, npt.NDArray[Any]]:
-    """Return copies in one piece of memory, weights in the order in which a layer reads them.
+def _contiguous(arrays: Arrays, layers: int) -> dict[str, npt.NDArray[Any]]:
+    """Return copies in one block of memory, weights in the order in which the layers read them.
 
-    While one panel of weights is multiplied, C fetches what lies behind it: that has to be what comes next.
-    Each begins at a cache line, with a line of zeros behind it.
+    While one panel of weights is multiplied, C prefetches the memory behind it, where the next panel has to
+    be. Each array begins at a cache line, and a line of zeros follows it.
     """
-    weights = [f"layer.{depth}.{part}.weights" for depth in range(layers) for part in _READ]
+    weights = [f"layer.{depth}.{linear}.weights" for depth in range(layers) for linear in _LINEAR_MAPS]
     names = [*weights, *(name for name in arrays if name not in set(weights))]
-    room = [_lines(arrays[name].nbytes) for name in names]
-    ends = np.cumsum(room)
-    memory = _memory(int(ends[-1]))
-    starts = (ends - room).tolist()
-    return {name: _copied(arrays[name], memory[at:]) for name, at in zip(names, starts, strict=True)}
+    sizes = [_padded_size(arrays[name].nbytes) for name in names]
+    ends = np.cumsum(sizes)
+    memory = _allocate(int(ends[-1]))
+    starts = (ends - sizes).tolist()
+    return {name: _copied(arrays[name], memory[start:]) for name, start in zip(names, starts, strict=True)}
 
 
-def _lines(size: int) -> int:
+def _padded_size(size: int) -> int:
     return (size + 2 * _LINE - 1) // _LINE * _LINE
 
 
-def _memory(size: int) -> npt.NDArray[np.uint8]:
-    """Return zeros from a page's start, on large pages where the system gives them.
+def _allocate(size: int) -> npt.NDArray[np.uint8]:
+    """Return zeros from the start of a page, on large pages where the system has them.
 
-    Weights fill thousands of small ones, more than the processor knows at a time.
+    Weights would fill thousands of small pages, more than the processor's cache of addresses (TLB) holds.
     """
     pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with suppress(OSError):  # a kernel without them
+    with suppress(OSError):  # a kernel without large pages
         pages.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(pages, np.uint8)
 
 
 def _copied(array: npt.NDArray[Any], memory: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    whole = memory[: array.nbytes].view(array.dtype).reshape(array.shape)
-    whole[...] = array
-    return whole
+    copy = memory[: array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
 
 
-def facts_of(library: Library, level_lost: str) -> Mapping[str, Any]:
-    """Return what a record says of a library."""
+def library_facts(library: Library, level_lost: str) -> Mapping[str, Any]:
+    """Return the fields of a manifest that describe a library."""
     layout = library.layout
     return {
         "dot_product": library.dot,

@@ -1,4 +1,4 @@
-"""What the C encoder is told of a model beside its arrays, and how those must lie; no torch."""
+"""The layout of the C encoder's weights, and the fields of a model that are not arrays; no torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,16 @@ Floats = npt.NDArray[np.float32]
 Arrays = dict[str, npt.NDArray[Any]]
 
 ACTIVATIONS: Mapping[str, int] = {"gelu": 1, "gelu_new": 2, "gelu_pytorch_tanh": 2, "relu": 3}
-"""By the names of transformers, as kernels/products.h numbers them."""
+"""Activations by the names of transformers, with their numbers in kernels/products.h."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How weights lie: bytes of a vector, vectors of a panel, groups of a step; the largest bytes."""
+    """The layout of weights in a library (kernels/products.h), in the order of `encoder_layout`.
+
+    A panel has up to `vectors` vectors of outputs; a step of inputs has `groups` groups of four. Quantised
+    activations are 0 to `activation_max`, weights -`weight_max` to `weight_max`.
+    """
 
     vector_bytes: int
     vectors: int
@@ -31,8 +35,8 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """The numbers that are no arrays, as the C structures name them."""
+class ModelFields:
+    """The fields of a model that are not arrays, named as in the C structures."""
 
     layers: int
     hidden: int
@@ -48,6 +52,6 @@ class Facts:
     ffn: tuple[int, ...]
 
     @classmethod
-    def of_manifest(cls, values: Mapping[str, Any]) -> "Facts":
-        """Return what `dataclasses.asdict` made of facts, read back from JSON."""
-        return cls(**{**values, "heads": tuple(values["heads"]), "ffn": tuple(values["ffn"])})
+    def from_manifest(cls, fields: Mapping[str, Any]) -> "ModelFields":
+        """Return what `dataclasses.asdict` wrote, read back from JSON, where tuples are lists."""
+        return cls(**{**fields, "heads": tuple(fields["heads"]), "ffn": tuple(fields["ffn"])})

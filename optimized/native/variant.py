@@ -1,10 +1,14 @@
-"""Int8 in an encoder of our own: one compiled pass per layer, no padding, and a scale for each token.
+"""Int8 in our own compiled encoder: one pass per layer, no padding, and a scale for each token.
 
-What libraries leave between their operators is gone: rows are rounded where they are made, a block of them
-goes through the whole layer while it is in the cache, and threads wait for one another once a layer. Short
-sequences of a call go together, one behind the other (`kernels/encoder.c`: a pack). With a scale for each
-token (as in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, section 3) an answer does not depend on what it is
-packed with. Of the last layer only what the head reads is computed.
+    checkpoint --fp32 ONNX (the parent)--> what answers are compared with
+               --quantise, pack-->         encoder.safetensors --+--> NativeSystem
+    kernels/*.c --compile for the level--> encoder.so -----------+
+
+Libraries run one operator after another over all tokens. Here a block of rows goes through an entire layer
+while it is in the cache, rows are quantised where they are computed, and threads wait for one another once
+a layer. Short sequences of a call are packed together (kernels/encoder.c). Each token has its own scale (as
+in Yao et al. 2022, ZeroQuant, arXiv 2206.01861, section 3), so an answer does not depend on the other
+sequences of a pack. The last layer computes only the tokens that the head reads.
 """
 
 import time
@@ -41,8 +45,8 @@ from harness.workload.tasks.example import Example
 from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
 from optimized.native import build
-from optimized.native.engine import CLASSES, Engine, Library, facts_of
-from optimized.native.layout import Facts
+from optimized.native.engine import CLASSES, Engine, Library, library_facts
+from optimized.native.layout import ModelFields
 
 _VERSION = 3
 _WEIGHTS = "encoder.safetensors"
@@ -60,15 +64,15 @@ class NativeSystem:
 
     @property
     def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
+        """The encoding's name, equal for all systems that encode alike."""
         return self._encoder.encoding
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
+        """Encode texts as unpadded requests."""
         return self._encoder.encode(examples)
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer all sequences in one call of C, columns in the task's order of labels."""
+        """Answer all sequences in one call of C; columns are in the task's order of labels."""
         sequences = list(sequences_of(requests))
         if not sequences:
             return Predictions(np.empty((0, len(self._columns)), np.float32), offsets_of(requests))
@@ -76,16 +80,16 @@ class NativeSystem:
         return Predictions(np.ascontiguousarray(logits), offsets_of(requests))
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
-        """Return seconds by class of operator: the time of a call, shared out by ticks."""
+        """Return seconds by class of operator: the time of a call, divided in proportion to ticks."""
         self.predict(requests)
-        before, begun = self._engine.spent(), time.perf_counter()
+        ticks_before, start = self._engine.ticks(), time.perf_counter()
         self.predict(requests)
-        seconds, ticks = time.perf_counter() - begun, self._engine.spent() - before
+        seconds, ticks = time.perf_counter() - start, self._engine.ticks() - ticks_before
         shares = dict(zip(CLASSES, seconds * ticks / ticks.sum(), strict=True))
         return {name: float(shares.get(name, 0.0)) for name in profiles.CLASSES}
 
     def describe(self) -> Mapping[str, Any]:
-        """Say what was compiled and how it is used."""
+        """Return what was compiled and how it is used."""
         return {**self._facts, "max_length": self._encoder.max_length}
 
     def close(self) -> None:
@@ -95,14 +99,14 @@ class NativeSystem:
 
 @dataclass(frozen=True, slots=True)
 class NativeVariant:
-    """The checkpoint in the compiled encoder; families of `baselines/models/shape.py`."""
+    """The checkpoint in the compiled encoder; its families are those of `baselines/models/shape.py`."""
 
     name: str = "native-int8"
     summary: str = "int8 in a compiled encoder of our own, one fused pass per layer (needs a C compiler)"
     parent: OnnxVariant = field(default_factory=OnnxVariant)
 
     def unavailable(self) -> str | None:
-        """Say what the CPU lacks, or that there is no compiler."""
+        """Return what the CPU or the machine lacks; None if it lacks nothing."""
         if build.level_of(build.flags_here()) is None:
             return "needs a CPU with AVX2 and FMA"
         if compiler() is None:
@@ -112,34 +116,34 @@ class NativeVariant:
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Compile, round the weights, compare with float32; CheckpointError if answers are not close."""
+        """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close."""
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         level = _level()
-        mine = {
+        inputs = {
             "level": level.name,
             "source": build.source_sha256(),
             "max_length": settings.max_length,
             "trial": sha256_of(sources.trial),
         }
         libraries = library_versions(*_LIBRARIES)
-        key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **mine)
-        built = build.compiled(level, workshop)
+        key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
+        compiled = build.compiled(level, workshop)
 
         def make(folder: Path) -> dict[str, Any]:
             copy_text_side(parent.folder, folder)
-            link(built.folder / build.LIBRARY, folder / build.LIBRARY)
+            link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
             workshop.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY)
-            facts = _rounded(sources.checkpoint, folder, library, level)
-            named = {
+            facts = _write_weights(sources.checkpoint, folder, library, level)
+            header = {
                 "recipe": self.name,
                 "version": _VERSION,
-                "parents": [parent.key, built.key],
+                "parents": [parent.key, compiled.key],
                 "libraries": libraries,
-                "compiler": built.manifest["compiler"],
+                "compiler": compiled.manifest["compiler"],
             }
-            return {**named, **facts, **self._against_fp32(parent, Artifact(folder, key, facts), bench)}
+            return {**header, **facts, **self._compare_with_fp32(parent, Artifact(folder, key, facts), timer)}
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
@@ -154,31 +158,31 @@ class NativeVariant:
         encoder = TextEncoder(artifact.folder, settings.max_length)
         config = read_config(artifact.folder)
         columns = label_columns(config, task, artifact.folder.name)
-        numbers = Facts.of_manifest(artifact.manifest["numbers"])
+        fields = ModelFields.from_manifest(artifact.manifest["numbers"])
         library = Library(artifact.folder / build.LIBRARY)
         weights = load_file(artifact.folder / _WEIGHTS)
-        engine = Engine(library, numbers, weights, placement.threads, settings.max_length)
-        spans = bool(numbers.spans)
-        return NativeSystem(
-            engine, encoder, columns, _facts(artifact.manifest, config, placement, spans=spans)
-        )
+        engine = Engine(library, fields, weights, placement.threads, settings.max_length)
+        facts = _system_facts(artifact.manifest, config, placement, spans=bool(fields.spans))
+        return NativeSystem(engine, encoder, columns, facts)
 
-    def _against_fp32(self, parent: Artifact, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
-        if not bench.trial:
-            absent = "unavailable, because there were no trial examples"
-            return {"agreement": absent, "batch_dependence": absent}
-        bench.workshop.progress("comparing int8 answers with fp32")
-        here, task = bench.workshop.placement, bench.task
-        exact = self.parent.load(task, parent, here, bench.settings)
-        rounded = self.load(task, made, here, bench.settings)
-        together = self.load(task, made, here, bench.in_batches(BATCH))
+    def _compare_with_fp32(
+        self, parent: Artifact, quantised: Artifact, timer: CandidateTimer
+    ) -> dict[str, Any]:
+        if not timer.trial:
+            reason = "unavailable, because there were no trial examples"
+            return {"agreement": reason, "batch_dependence": reason}
+        timer.workshop.progress("comparing int8 answers with fp32")
+        placement, task = timer.workshop.placement, timer.task
+        fp32 = self.parent.load(task, parent, placement, timer.settings)
+        int8 = self.load(task, quantised, placement, timer.settings)
+        batched = self.load(task, quantised, placement, timer.in_batches(BATCH))
         try:
             return {
-                "agreement": require_closeness(task, exact, rounded, bench.trial, bench.name),
-                "batch_dependence": batch_dependence(task, together, bench.trial),
+                "agreement": require_closeness(task, fp32, int8, timer.trial, timer.name),
+                "batch_dependence": batch_dependence(task, batched, timer.trial),
             }
         finally:
-            for system in (exact, rounded, together):
+            for system in (fp32, int8, batched):
                 system.close()
 
 
@@ -189,35 +193,38 @@ def _level() -> build.Level:
     return level
 
 
-def _rounded(checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level) -> dict[str, Any]:
+def _write_weights(
+    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level
+) -> dict[str, Any]:
+    """Quantise the checkpoint's weights into the folder; return the manifest's fields about them."""
     from safetensors.numpy import save_file
 
     from baselines.models.classifier import load_classifier
     from optimized.native.weights import extract
 
-    numbers, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
+    fields, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
     save_file(arrays, folder / _WEIGHTS)
     return {
         "weights": "int8, per channel",
         "activations": "int8, one scale for a token",
         "level": level.name,
-        **facts_of(library, level.lost),
-        "numbers": asdict(numbers),
-        "bytes": sum(each.nbytes for each in arrays.values()),
+        **library_facts(library, level.lost),
+        "numbers": asdict(fields),
+        "bytes": sum(array.nbytes for array in arrays.values()),
     }
 
 
-_KNOWN = (
+_MANIFEST_FIELDS = (
     *("weights", "activations", "level", "compiler", "lost", "dot_product", "vector_bits"),
     *("activation_levels", "weight_levels"),
 )
 
 
-def _facts(
+def _system_facts(
     manifest: Mapping[str, Any], config: Mapping[str, Any], placement: Placement, *, spans: bool
 ) -> dict[str, Any]:
     return {
-        **{name: manifest[name] for name in _KNOWN if name in manifest},
+        **{name: manifest[name] for name in _MANIFEST_FIELDS if name in manifest},
         "engine": "native",
         "engine_version": str(_VERSION),
         "threads": placement.threads,

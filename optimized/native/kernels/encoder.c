@@ -1,25 +1,26 @@
 /* An encoder of BERT's kind and its head, in int8, without padding.
 
-   Rows (tokens) go through a layer in blocks that stay in the cache: attention, its output, both halves of the
-   feed-forward part, and the next layer's queries, keys and values, before the next block begins. Threads share the rows
-   of a sequence and wait for one another once a layer; where there are as many sequences as threads, each thread takes
-   whole ones, the longest first, and nobody waits. It takes a pack of them, one behind the other: short ones alone would
-   read all weights for a few rows. Where the head reads only the first token, the last layer computes that token alone:
-   the others' results would be read by nobody.
+   Rows (tokens) go through a layer in blocks that stay in the cache: attention, its output, both halves of the feed-forward part, and
+   the next layer's queries, keys and values, before the next block begins.
 
-   What is not a linear map of a layer (embeddings, softmax, normalisation, the head) is float32; attention's own products are of 16 bits. */
+   If a call has fewer sequences than there are threads, the threads share the rows of each sequence and wait at a barrier once a layer.
+   Otherwise each thread takes packs of entire sequences, the longest first, and waits for no other. Sequences are packed because short
+   ones alone would read all weights for a few rows. Where the head reads only the first token, the last layer computes only that token.
+
+   The linear maps of the layers are int8 and the products of attention int16; the rest (embeddings, softmax, normalisation, the head)
+   is float32. */
 
 #include "threads.h"
 #include "attention.h"
 #include "products.h"
 #include <sys/mman.h>
 
-#define LARGE_PAGE (1L << 21) /* for what is a quarter of one, or more */
+#define LARGE_PAGE (1L << 21) /* for arrays of a quarter of it or more */
 
 typedef struct {
   int32_t heads, head_size, activation;
   Linear query, key, value, out, up, down; /* queries are scaled by log2(e) / sqrt(head size) */
-  const float *gain[2], *shift[2];         /* of the normalisation after attention, and after the feed-forward part */
+  const float *gain[2], *shift[2];         /* of the normalisations after attention and after the feed-forward part */
 } Layer;
 
 typedef struct {
@@ -30,27 +31,27 @@ typedef struct {
   const Layer *layer;
 } Model;
 
-/* What the threads of one pack share: this layer's keys and values are read while the next one's are written */
+/* What the threads that work on one pack share. Keys and values have two slots: one layer's are read while the next one's are written. */
 typedef struct {
   float *hidden, *pooled;
-  Whole queries, keys[2], values[2];
-} Table;
+  Int16Rows queries, keys[2], values[2];
+} PackBuffers;
 
 enum { LINEARS, ATTENTION, NORMALISATION, ROUNDING, REST, CLASSES };
 
-/* What each thread has for itself; `spent` counts ticks by class of work, `last` is when it was last looked at */
+/* What each thread has for itself: `ticks` by class of work, counted up to `last_tick` */
 typedef struct {
-  Rounded rounded;
-  float *wide, *scores;
-  uint64_t spent[CLASSES], last;
-} Desk;
+  QuantisedRows quantised;
+  float *activations, *scores;
+  uint64_t ticks[CLASSES], last_tick;
+} ThreadState;
 
 typedef struct {
   const Model *model;
-  long hidden_stride, pair_stride, inner_stride, key_stride, wide_stride, longest;
-  Crew *crew;
-  Table *tables;
-  Desk *desks;
+  long hidden_stride, pair_stride, inner_stride, key_stride, activation_stride, longest;
+  ThreadPool *pool;
+  PackBuffers *pack_buffers;
+  ThreadState *thread_states;
 } Engine;
 
 typedef struct {
@@ -59,53 +60,55 @@ typedef struct {
   const int32_t *ids, *segments, *spans;
   const int64_t *offsets;
   float *logits;
-  int64_t *order, *edges; /* the longest first; pack i holds the sequences order[edges[i]..edges[i + 1]] */
+  int64_t *order, *pack_starts; /* order: the longest first; pack i holds the sequences order[pack_starts[i]..pack_starts[i + 1]] */
   long packs;
-  Meeting meeting;
+  Barrier barrier;
   atomic_long next;
 } Call;
 
-/* Sequences that go through the layers together. Each begins at an even row, for two rows of values are one of pairs: behind an odd
-   number of tokens lies a row that no other reads, and that the last one lacks. */
+/* Sequences that go through the layers together. Each begins at an even row, because two rows of values make one row of pairs: a sequence
+   with an odd number of tokens is followed by an empty row, except the last one. */
 typedef struct {
   const Call *call;
-  const int64_t *which;
+  const int64_t *sequences;
   long count;
 } Pack;
 
 enum { NO_DENSE, DENSE_TANH, DENSE_RELU, DENSE_GELU };
 
-/* What was done since the last look was of this class: a look costs some ten nanoseconds, a block microseconds */
-static void done(Desk *desk, int class) {
+/* Add the ticks since the last call to this class. A call takes some ten nanoseconds, the work of a block microseconds. */
+static void add_ticks(ThreadState *thread, int class) {
   uint64_t now = __builtin_ia32_rdtsc();
-  desk->spent[class] += now - desk->last, desk->last = now;
+  thread->ticks[class] += now - thread->last_tick, thread->last_tick = now;
 }
 
-static void round_rows(const float *rows, long stride, long count, long inputs, Desk *desk) {
-  for (long r = 0; r < count; r++) round_row(rows + r * stride, inputs, &desk->rounded, r);
-  done(desk, ROUNDING);
+static void quantise_rows(const float *rows, long stride, long count, long inputs, ThreadState *thread) {
+  for (long r = 0; r < count; r++) quantise_row(rows + r * stride, inputs, &thread->quantised, r);
+  add_ticks(thread, ROUNDING);
 }
 
-static void normalise_rows(float *rows, long stride, long count, long width, const float *gain, const float *shift, float epsilon, Desk *desk) {
+static void normalise_rows(float *rows, long stride, long count, long width, const float *gain, const float *shift, float epsilon,
+                           ThreadState *thread) {
   for (long r = 0; r < count; r++) normalise(rows + r * stride, width, gain, shift, epsilon);
-  done(desk, NORMALISATION);
+  add_ticks(thread, NORMALISATION);
 }
 
-static long tokens_of(const Call *call, long which) { return call->offsets[which + 1] - call->offsets[which]; }
+static long tokens_of(const Call *call, long sequence) { return call->offsets[sequence + 1] - call->offsets[sequence]; }
 
 static long rows_of(const Pack *pack) {
   long rows = 0;
-  for (long i = 0; i < pack->count; i++) rows = padded(rows, 2) + tokens_of(pack->call, pack->which[i]);
+  for (long i = 0; i < pack->count; i++) rows = round_up(rows, 2) + tokens_of(pack->call, pack->sequences[i]);
   return rows;
 }
 
-/* The part of rows from..to that is a sequence's, counted from its `start` */
+/* Rows of a sequence, counted from its first */
 typedef struct {
-  long low, high;
-} Part;
+  long begin, end;
+} RowRange;
 
-static Part part_of(long start, long tokens, long from, long to) {
-  return (Part){(from > start ? from : start) - start, (to < start + tokens ? to : start + tokens) - start};
+/* The rows of the sequence that begins at row `start` which are among rows from..to of the pack */
+static RowRange overlap(long start, long tokens, long from, long to) {
+  return (RowRange){(from > start ? from : start) - start, (to < start + tokens ? to : start + tokens) - start};
 }
 
 static void embed(const Engine *engine, const int32_t *ids, const int32_t *segments, float *hidden, long from, long to) {
@@ -123,109 +126,117 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
 static void embed_rows(const Engine *engine, const Pack *pack, float *hidden, long from, long to) {
   long start = 0;
   for (long i = 0; i < pack->count; i++) {
-    long at = pack->call->offsets[pack->which[i]], tokens = tokens_of(pack->call, pack->which[i]);
-    Part part = part_of(start, tokens, from, to);
-    embed(engine, pack->call->ids + at, pack->call->segments + at, hidden + start * engine->hidden_stride, part.low, part.high);
-    start += padded(tokens, 2);
+    long at = pack->call->offsets[pack->sequences[i]], tokens = tokens_of(pack->call, pack->sequences[i]);
+    RowRange range = overlap(start, tokens, from, to);
+    embed(engine, pack->call->ids + at, pack->call->segments + at, hidden + start * engine->hidden_stride, range.begin, range.end);
+    start += round_up(tokens, 2);
     if (tokens & 1 && start <= to) memset(hidden + (start - 1) * engine->hidden_stride, 0, engine->hidden_stride * sizeof *hidden);
   }
 }
 
-/* out[columns][out_stride] = in[rows][stride], by blocks of LANES x LANES whose lines stay in the cache */
+/* out[columns][out_stride] = in[rows][stride], by blocks of LANES x LANES, whose cache lines stay in the cache */
 static void transpose(const int32_t *in, long stride, long rows, long columns, int32_t *out, long out_stride) {
   for (long row = 0; row < rows; row += LANES)
     for (long column = 0; column < columns; column += LANES) {
-      long high = rows - row < LANES ? rows - row : LANES, wide = columns - column < LANES ? columns - column : LANES;
+      long block_rows = rows - row < LANES ? rows - row : LANES, block_columns = columns - column < LANES ? columns - column : LANES;
       const int32_t *from = in + row * stride + column;
       int32_t *to = out + column * out_stride + row;
-      if (high < LANES) { /* what lies behind the last row may be another thread's */
-        for (long c = 0; c < wide; c++)
-          for (long r = 0; r < high; r++) to[c * out_stride + r] = from[r * stride + c];
+      if (block_rows < LANES) { /* the rows behind the last may be another thread's */
+        for (long c = 0; c < block_columns; c++)
+          for (long r = 0; r < block_rows; r++) to[c * out_stride + r] = from[r * stride + c];
         continue;
       }
-      for (long c = 0; c < wide; c++) {
-        ints column_of;
-        UNROLL for (int r = 0; r < LANES; r++) column_of[r] = from[r * stride + c];
-        store_ints(to + c * out_stride, column_of);
+      for (long c = 0; c < block_columns; c++) {
+        ints vector;
+        UNROLL for (int r = 0; r < LANES; r++) vector[r] = from[r * stride + c];
+        store_ints(to + c * out_stride, vector);
       }
     }
 }
 
-/* Queries, keys and values of rows from..to for this layer, out of `hidden`; `from` is even */
-static void project(const Engine *engine, const Layer *layer, Table *table, Desk *desk, int side, long from, long to) {
-  long rows = to - from, inner = layer->heads * layer->head_size, stride = engine->wide_stride;
-  int32_t *pairs = (int32_t *)desk->wide;
-  Whole queries = table->queries, keys = table->keys[side], values = table->values[side];
-  round_rows(table->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model->hidden, desk);
-  product(PLAIN, &layer->query, &desk->rounded, rows, desk->wide, stride);
-  done(desk, LINEARS);
-  pair_columns(desk->wide, stride, rows, inner, asked_max(layer->head_size), queries.pairs + from * engine->pair_stride, engine->pair_stride, queries.units + from);
-  done(desk, ROUNDING);
-  product(PLAIN, &layer->value, &desk->rounded, rows, desk->wide, stride);
-  done(desk, LINEARS);
-  pair_rows(desk->wide, stride, rows, inner, values.pairs + from / 2 * engine->inner_stride, engine->inner_stride, values.units + from);
-  done(desk, ROUNDING);
-  product(PLAIN, &layer->key, &desk->rounded, rows, desk->wide, stride);
-  done(desk, LINEARS);
-  pair_columns(desk->wide, stride, rows, inner, asked_max(layer->head_size), pairs, stride, keys.units + from);
-  done(desk, ROUNDING);
+/* Compute this layer's queries, keys and values of rows from..to from `hidden`; `from` is even */
+static void project_qkv(const Engine *engine, const Layer *layer, PackBuffers *buffers, ThreadState *thread, int slot, long from, long to) {
+  long rows = to - from, inner = layer->heads * layer->head_size, stride = engine->activation_stride;
+  int32_t *pairs = (int32_t *)thread->activations;
+  Int16Rows queries = buffers->queries, keys = buffers->keys[slot], values = buffers->values[slot];
+  quantise_rows(buffers->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model->hidden, thread);
+  product(PLAIN, &layer->query, &thread->quantised, rows, thread->activations, stride);
+  add_ticks(thread, LINEARS);
+  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), queries.pairs + from * engine->pair_stride,
+      engine->pair_stride, queries.scales + from);
+  add_ticks(thread, ROUNDING);
+  product(PLAIN, &layer->value, &thread->quantised, rows, thread->activations, stride);
+  add_ticks(thread, LINEARS);
+  pair_rows(thread->activations, stride, rows, inner, values.pairs + from / 2 * engine->inner_stride, engine->inner_stride,
+      values.scales + from);
+  add_ticks(thread, ROUNDING);
+  product(PLAIN, &layer->key, &thread->quantised, rows, thread->activations, stride);
+  add_ticks(thread, LINEARS);
+  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), pairs, stride, keys.scales + from);
+  add_ticks(thread, ROUNDING);
   transpose(pairs, stride, rows, inner / 2, keys.pairs + from, engine->key_stride);
-  done(desk, ATTENTION);
+  add_ticks(thread, ATTENTION);
 }
 
-/* What rows low..high of the sequence that begins at row `start` find in it */
-static void attend_rows_of(const Engine *engine, const Layer *layer, const Table *table, Desk *desk, int side, long start, long tokens, Part part, float *out) {
-  long first = start + part.low;
-  Whole queries = {table->queries.pairs + first * engine->pair_stride, table->queries.units + first};
-  Whole keys = {table->keys[side].pairs + start, table->keys[side].units + start};
-  Whole values = {table->values[side].pairs + start / 2 * engine->inner_stride, table->values[side].units + start};
-  Asked asked = {tokens, layer->head_size, layer->heads, queries, keys, values, engine->pair_stride, engine->key_stride, engine->inner_stride};
-  attend(&asked, part.high - part.low, desk->scores, out, engine->wide_stride);
+/* Attend with the rows `range` of the sequence that begins at row `start` */
+static void attend_sequence(const Engine *engine, const Layer *layer, const PackBuffers *buffers, ThreadState *thread, int slot,
+                            long start, long tokens, RowRange range, float *out) {
+  long first = start + range.begin;
+  Int16Rows queries = {buffers->queries.pairs + first * engine->pair_stride, buffers->queries.scales + first};
+  Int16Rows keys = {buffers->keys[slot].pairs + start, buffers->keys[slot].scales + start};
+  Int16Rows values = {buffers->values[slot].pairs + start / 2 * engine->inner_stride, buffers->values[slot].scales + start};
+  AttentionInput input = {tokens, layer->head_size, layer->heads, queries, keys, values, engine->pair_stride, engine->key_stride,
+      engine->inner_stride};
+  attend(&input, range.end - range.begin, thread->scores, out, engine->activation_stride);
 }
 
-/* The same for rows from..to of a pack; a sequence may write a few rows of the next one, which then writes its own */
-static void attend_pack(const Engine *engine, const Layer *layer, const Pack *pack, const Table *table, Desk *desk, int side, long from, long to) {
+/* Attend with rows from..to of a pack. A sequence may write a few rows of the next one, which are overwritten then. */
+static void attend_rows_of_pack(const Engine *engine, const Layer *layer, const Pack *pack, const PackBuffers *buffers,
+                                ThreadState *thread, int slot, long from, long to) {
   long start = 0;
   for (long i = 0; i < pack->count && start < to; i++) {
-    long tokens = tokens_of(pack->call, pack->which[i]);
-    Part part = part_of(start, tokens, from, to);
-    if (part.low < part.high)
-      attend_rows_of(engine, layer, table, desk, side, start, tokens, part, desk->wide + (start + part.low - from) * engine->wide_stride);
-    start += padded(tokens, 2);
+    long tokens = tokens_of(pack->call, pack->sequences[i]);
+    RowRange range = overlap(start, tokens, from, to);
+    if (range.begin < range.end)
+      attend_sequence(engine, layer, buffers, thread, slot, start, tokens, range,
+          thread->activations + (start + range.begin - from) * engine->activation_stride);
+    start += round_up(tokens, 2);
   }
-  done(desk, ATTENTION);
+  add_ticks(thread, ATTENTION);
 }
 
-/* The same for the first row of each sequence; what these rows held goes to the first rows of `hidden` */
-static void attend_firsts(const Engine *engine, const Layer *layer, const Pack *pack, const Table *table, Desk *desk, int side) {
+/* Attend with the first row of each sequence; these rows of `hidden` move to its first rows */
+static void attend_first_rows(const Engine *engine, const Layer *layer, const Pack *pack, const PackBuffers *buffers, ThreadState *thread,
+                              int slot) {
   long start = 0, stride = engine->hidden_stride;
   for (long i = 0; i < pack->count; i++) {
-    long tokens = tokens_of(pack->call, pack->which[i]);
-    attend_rows_of(engine, layer, table, desk, side, start, tokens, (Part){0, 1}, desk->wide + i * engine->wide_stride);
-    if (i) memcpy(table->hidden + i * stride, table->hidden + start * stride, stride * sizeof *table->hidden);
-    start += padded(tokens, 2);
+    long tokens = tokens_of(pack->call, pack->sequences[i]);
+    attend_sequence(engine, layer, buffers, thread, slot, start, tokens, (RowRange){0, 1},
+        thread->activations + i * engine->activation_stride);
+    if (i) memcpy(buffers->hidden + i * stride, buffers->hidden + start * stride, stride * sizeof *buffers->hidden);
+    start += round_up(tokens, 2);
   }
-  done(desk, ATTENTION);
+  add_ticks(thread, ATTENTION);
 }
 
-/* The rest of the layer for `rows` rows, of which `wide` holds what attention found */
-static void advance(const Engine *engine, const Layer *layer, Desk *desk, float *hidden, long rows) {
+/* Compute the rest of the layer for `rows` rows, whose results of attention are in `activations` */
+static void finish_layer(const Engine *engine, const Layer *layer, ThreadState *thread, float *hidden, long rows) {
   const Model *model = engine->model;
   long stride = engine->hidden_stride;
-  round_rows(desk->wide, engine->wide_stride, rows, layer->out.inputs, desk);
-  product(RESIDUAL, &layer->out, &desk->rounded, rows, hidden, stride);
-  done(desk, LINEARS);
-  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[0], layer->shift[0], model->epsilon, desk);
-  round_rows(hidden, stride, rows, model->hidden, desk);
-  product(layer->activation, &layer->up, &desk->rounded, rows, desk->wide, engine->wide_stride);
-  done(desk, LINEARS);
-  round_rows(desk->wide, engine->wide_stride, rows, layer->down.inputs, desk);
-  product(RESIDUAL, &layer->down, &desk->rounded, rows, hidden, stride);
-  done(desk, LINEARS);
-  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[1], layer->shift[1], model->epsilon, desk);
+  quantise_rows(thread->activations, engine->activation_stride, rows, layer->out.inputs, thread);
+  product(RESIDUAL, &layer->out, &thread->quantised, rows, hidden, stride);
+  add_ticks(thread, LINEARS);
+  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[0], layer->shift[0], model->epsilon, thread);
+  quantise_rows(hidden, stride, rows, model->hidden, thread);
+  product(layer->activation, &layer->up, &thread->quantised, rows, thread->activations, engine->activation_stride);
+  add_ticks(thread, LINEARS);
+  quantise_rows(thread->activations, engine->activation_stride, rows, layer->down.inputs, thread);
+  product(RESIDUAL, &layer->down, &thread->quantised, rows, hidden, stride);
+  add_ticks(thread, LINEARS);
+  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[1], layer->shift[1], model->epsilon, thread);
 }
 
-static float activated(int kind, float x) {
+static float activate(int kind, float x) {
   switch (kind) {
     case DENSE_TANH: return tanhf(x);
     case DENSE_RELU: return x > 0 ? x : 0;
@@ -234,258 +245,264 @@ static float activated(int kind, float x) {
   }
 }
 
-/* Through [outputs][inputs]; `in` and each row of `map` may be read to the end of their last vector's start */
+/* out[outputs] = map[outputs][inputs] times in[inputs], plus bias, through the activation, in float32 */
 static void dense(const float *map, const float *bias, const float *in, long inputs, long outputs, int kind, float *out) {
   for (long row = 0; row < outputs; row++, map += inputs) {
-    floats total = all(0);
+    floats total = broadcast(0);
     long i = 0;
     for (; i + LANES <= inputs; i += LANES) total += load(map + i) * load(in + i);
-    float sum = sum_of(total) + bias[row];
+    float sum = reduce_sum(total) + bias[row];
     for (; i < inputs; i++) sum += map[i] * in[i];
-    out[row] = activated(kind, sum);
+    out[row] = activate(kind, sum);
   }
 }
 
-/* Logits of a sequence whose first row, or all of whose rows, begin at `features` */
-static void head(const Engine *engine, const Table *table, const float *features, const int32_t *spans, float *logits) {
+/* Compute the logits of a sequence; its first row, or all of its rows, are at `features` */
+static void compute_logits(const Engine *engine, const PackBuffers *buffers, const float *features, const int32_t *spans, float *logits) {
   const Model *model = engine->model;
   long width = model->hidden;
-  if (model->spans) { /* the largest of each span's tokens, the spans side by side */
-    float *out = table->pooled;
+  if (model->spans) { /* the maximum over each span's tokens, the spans side by side */
+    float *out = buffers->pooled;
     for (long span = 0; span < model->spans; span++, out += model->hidden)
       for (long i = 0; i < model->hidden; i++) {
         out[i] = -3.4028235e38f;
         for (long row = spans[2 * span]; row < spans[2 * span + 1]; row++)
           out[i] = MAX_OF(out[i], features[row * engine->hidden_stride + i]);
       }
-    features = table->pooled, width *= model->spans;
+    features = buffers->pooled, width *= model->spans;
   }
   if (model->dense) {
-    dense(model->dense, model->dense_bias, features, width, model->dense_outputs, model->dense_activation, table->pooled);
-    features = table->pooled, width = model->dense_outputs;
+    dense(model->dense, model->dense_bias, features, width, model->dense_outputs, model->dense_activation, buffers->pooled);
+    features = buffers->pooled, width = model->dense_outputs;
   }
   dense(model->label, model->label_bias, features, width, model->labels, NO_DENSE, logits);
 }
 
-static void heads(const Engine *engine, const Pack *pack, const Table *table) {
+static void compute_all_logits(const Engine *engine, const Pack *pack, const PackBuffers *buffers) {
   const Model *model = engine->model;
   const Call *call = pack->call;
   long row = 0;
   for (long i = 0; i < pack->count; i++) {
-    long which = pack->which[i];
-    const int32_t *spans = model->spans ? call->spans + which * 2 * model->spans : NULL;
-    head(engine, table, table->hidden + row * engine->hidden_stride, spans, call->logits + which * model->labels);
-    row += model->spans ? padded(tokens_of(call, which), 2) : 1;
+    long sequence = pack->sequences[i];
+    const int32_t *spans = model->spans ? call->spans + sequence * 2 * model->spans : NULL;
+    compute_logits(engine, buffers, buffers->hidden + row * engine->hidden_stride, spans, call->logits + sequence * model->labels);
+    row += model->spans ? round_up(tokens_of(call, sequence), 2) : 1;
   }
 }
 
-/* How many of `rows` go together: as many as in any other block, for a small last one reads all weights for little */
-static long block_of(long rows) {
-  long blocks = padded(rows, BLOCK) / BLOCK;
-  return blocks < 2 ? BLOCK : padded((rows + blocks - 1) / blocks, TOKENS);
+/* Rows of a block: blocks are of one size, because a small last one would read all weights for few rows */
+static long rows_per_block(long rows) {
+  long blocks = round_up(rows, BLOCK_ROWS) / BLOCK_ROWS;
+  return blocks < 2 ? BLOCK_ROWS : round_up((rows + blocks - 1) / blocks, QUERY_TILE);
 }
 
-/* Where a thread's rows begin: two rows of values are one of pairs, which no two threads may write */
-static long share_of(long rows, long number, long size) { return number == size ? rows : rows * number / size & ~1L; }
+/* The first row of a thread's share, an even one: two rows of values make one row of pairs, which only one thread may write */
+static long first_row_of(long rows, long index, long size) { return index == size ? rows : rows * index / size & ~1L; }
 
-/* One thread's part of one pack: rows are shared among `meeting->size` threads */
-static void answer(const Engine *engine, const Pack *pack, Meeting *meeting, Table *table, Desk *desk, int number) {
+/* Compute one thread's share of a pack, whose rows are divided among `barrier->size` threads */
+static void process_pack(const Engine *engine, const Pack *pack, Barrier *barrier, PackBuffers *buffers, ThreadState *thread, int index) {
   const Model *model = engine->model;
-  long rows = rows_of(pack), begin = share_of(rows, number, meeting->size), end = share_of(rows, number + 1, meeting->size);
-  long block = block_of(end - begin);
-  int whole = model->layers - !model->spans, depth = 0; /* layers that all rows go through, or all but the first ones */
-  desk->last = __builtin_ia32_rdtsc();
-  embed_rows(engine, pack, table->hidden, begin, end);
-  done(desk, REST);
+  long rows = rows_of(pack), begin = first_row_of(rows, index, barrier->size), end = first_row_of(rows, index + 1, barrier->size);
+  long block = rows_per_block(end - begin);
+  /* without spans, the last layer computes only the first row of each sequence */
+  int full_layers = model->layers - !model->spans, depth = 0;
+  thread->last_tick = __builtin_ia32_rdtsc();
+  embed_rows(engine, pack, buffers->hidden, begin, end);
+  add_ticks(thread, REST);
   for (long from = begin; from < end; from += block)
-    project(engine, model->layer, table, desk, 0, from, from + block < end ? from + block : end);
-  for (; depth < whole; depth++) {
+    project_qkv(engine, model->layer, buffers, thread, 0, from, from + block < end ? from + block : end);
+  for (; depth < full_layers; depth++) {
     const Layer *layer = model->layer + depth;
-    meet(meeting);
-    done(desk, REST);
+    wait_at(barrier);
+    add_ticks(thread, REST);
     for (long from = begin; from < end; from += block) {
       long to = from + block < end ? from + block : end;
-      attend_pack(engine, layer, pack, table, desk, depth & 1, from, to);
-      advance(engine, layer, desk, table->hidden + from * engine->hidden_stride, to - from);
-      if (depth + 1 < model->layers) project(engine, layer + 1, table, desk, ~depth & 1, from, to);
+      attend_rows_of_pack(engine, layer, pack, buffers, thread, depth & 1, from, to);
+      finish_layer(engine, layer, thread, buffers->hidden + from * engine->hidden_stride, to - from);
+      if (depth + 1 < model->layers) project_qkv(engine, layer + 1, buffers, thread, ~depth & 1, from, to);
     }
   }
-  meet(meeting);
-  done(desk, REST);
-  if (number == 0) {
+  wait_at(barrier);
+  add_ticks(thread, REST);
+  if (index == 0) {
     if (depth < model->layers) {
-      attend_firsts(engine, model->layer + depth, pack, table, desk, depth & 1);
-      advance(engine, model->layer + depth, desk, table->hidden, pack->count);
+      attend_first_rows(engine, model->layer + depth, pack, buffers, thread, depth & 1);
+      finish_layer(engine, model->layer + depth, thread, buffers->hidden, pack->count);
     }
-    heads(engine, pack, table);
+    compute_all_logits(engine, pack, buffers);
   }
-  meet(meeting); /* the table is free again */
-  done(desk, REST);
+  wait_at(barrier); /* from here on the next pack may use the buffers */
+  add_ticks(thread, REST);
 }
 
-static void share_rows(void *job, int number) {
+static void run_by_rows(void *job, int index) {
   Call *call = job;
   for (long at = 0; at < call->count; at++) {
-    Pack one = {call, call->order + at, 1};
-    answer(call->engine, &one, &call->meeting, call->engine->tables, call->engine->desks + number, number);
+    Pack pack = {call, call->order + at, 1};
+    process_pack(call->engine, &pack, &call->barrier, call->engine->pack_buffers, call->engine->thread_states + index, index);
   }
 }
 
-static void share_packs(void *job, int number) {
+static void run_by_packs(void *job, int index) {
   Call *call = job;
-  Meeting alone = {.size = 1};
+  Barrier alone = {.size = 1};
   for (long at; (at = atomic_fetch_add(&call->next, 1)) < call->packs;) {
-    Pack pack = {call, call->order + call->edges[at], call->edges[at + 1] - call->edges[at]};
-    answer(call->engine, &pack, &alone, call->engine->tables + number, call->engine->desks + number, 0);
+    Pack pack = {call, call->order + call->pack_starts[at], call->pack_starts[at + 1] - call->pack_starts[at]};
+    process_pack(call->engine, &pack, &alone, call->engine->pack_buffers + index, call->engine->thread_states + index, 0);
   }
 }
 
-/* Whether nothing will be read beyond its end: sequences have tokens, no more than there is room for, all of them known, and spans within */
-static int readable(const Call *call) {
+/* Whether no array will be read beyond its end: sequences have 1 to `longest` tokens, whose ids and segments exist, and spans within */
+static int is_valid(const Call *call) {
   const Model *model = call->engine->model;
-  int32_t kinds = MAX_OF(2, model->segments), most = 0, least = 0, kind = 0, lowest = 0;
+  int32_t segment_count = MAX_OF(2, model->segments), highest_id = 0, lowest_id = 0, highest_segment = 0, lowest_segment = 0;
   for (long i = 0; i < call->count; i++) {
     long tokens = tokens_of(call, i);
     if (tokens < 1 || tokens > call->engine->longest) return 0;
     for (long span = 0; span < 2 * model->spans; span++) {
-      int32_t edge = call->spans[i * 2 * model->spans + span];
-      if (edge < 0 || edge > tokens) return 0;
+      int32_t bound = call->spans[i * 2 * model->spans + span];
+      if (bound < 0 || bound > tokens) return 0;
     }
   }
   for (long i = 0; i < call->offsets[call->count]; i++) {
-    most = MAX_OF(most, call->ids[i]), least = call->ids[i] < least ? call->ids[i] : least;
-    kind = MAX_OF(kind, call->segments[i]), lowest = call->segments[i] < lowest ? call->segments[i] : lowest;
+    highest_id = MAX_OF(highest_id, call->ids[i]), lowest_id = call->ids[i] < lowest_id ? call->ids[i] : lowest_id;
+    highest_segment = MAX_OF(highest_segment, call->segments[i]),
+        lowest_segment = call->segments[i] < lowest_segment ? call->segments[i] : lowest_segment;
   }
-  return most < model->vocabulary && kind < kinds && least == 0 && lowest == 0;
+  return highest_id < model->vocabulary && highest_segment < segment_count && lowest_id == 0 && lowest_segment == 0;
 }
 
-static int compare(const void *one, const void *other) {
-  int64_t x = *(const int64_t *)one, y = *(const int64_t *)other;
+static int compare_int64(const void *left, const void *right) {
+  int64_t x = *(const int64_t *)left, y = *(const int64_t *)right;
   return x < y ? -1 : x > y;
 }
 
-/* The longest first; of equal ones the first of the call */
-static void order_all(Call *call) {
+/* Order sequences: the longest first, those of equal length as in the call */
+static void sort_by_length(Call *call) {
   for (long i = 0; i < call->count; i++) call->order[i] = (call->engine->longest - tokens_of(call, i)) << 32 | i;
-  if (call->count > 1) qsort(call->order, call->count, sizeof *call->order, compare);
+  if (call->count > 1) qsort(call->order, call->count, sizeof *call->order, compare_int64);
   for (long i = 0; i < call->count; i++) call->order[i] &= 0xffffffff;
 }
 
-/* Pack sequences in their order, a block at most: more rows gain nothing. Towards the end packs get smaller, so that no thread is left
-   with much while others wait. */
-static void pack_all(Call *call, int threads) {
+/* Pack sequences in their order, up to a block: more rows would not be faster. Packs get smaller towards the end, so that threads
+   finish at about the same time. */
+static void make_packs(Call *call, int threads) {
   long left = call->offsets[call->count], at = 0;
   while (at < call->count) {
-    long room = threads > 1 && left / (2 * threads) < BLOCK ? left / (2 * threads) : BLOCK, rows = 0;
-    call->edges[call->packs++] = at;
+    long room = threads > 1 && left / (2 * threads) < BLOCK_ROWS ? left / (2 * threads) : BLOCK_ROWS, rows = 0;
+    call->pack_starts[call->packs++] = at;
     do {
       long tokens = tokens_of(call, call->order[at++]);
-      rows = padded(rows, 2) + tokens, left -= tokens;
-    } while (at < call->count && padded(rows, 2) + tokens_of(call, call->order[at]) <= room);
+      rows = round_up(rows, 2) + tokens, left -= tokens;
+    } while (at < call->count && round_up(rows, 2) + tokens_of(call, call->order[at]) <= room);
   }
-  call->edges[call->packs] = at;
+  call->pack_starts[call->packs] = at;
 }
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* BYTES of a vector, VECTORS of a panel, GROUPS of a step, and the largest activation and weight: what weights are laid out by */
+/* What the layout of weights depends on (optimized/native/layout.py), and the sizes of both structures, for a check */
 EXPORT void encoder_layout(int32_t *out) {
-  const int32_t layout[] = {BYTES, VECTORS, GROUPS, ACTIVATION_MAX, WEIGHT_MAX, sizeof(Model), sizeof(Layer)};
+  const int32_t layout[] = {VECTOR_BYTES, PANEL_VECTORS, DOT_GROUPS, ACTIVATION_MAX, WEIGHT_MAX, sizeof(Model), sizeof(Layer)};
   memcpy(out, layout, sizeof layout);
 }
 
-EXPORT const char *encoder_dot(void) { return DOT; }
+EXPORT const char *encoder_dot(void) { return DOT_NAME; }
 
-/* Ticks of all threads since the engine was opened, by class */
-EXPORT void encoder_spent(const Engine *engine, uint64_t *out) {
+/* Store the ticks of all threads since the engine was opened, by class */
+EXPORT void encoder_ticks(const Engine *engine, uint64_t *out) {
   for (int class = 0; class < CLASSES; class++) {
     out[class] = 0;
-    for (int i = 0; i < engine->crew->size; i++) out[class] += engine->desks[i].spent[class];
+    for (int i = 0; i < engine->pool->size; i++) out[class] += engine->thread_states[i].ticks[class];
   }
 }
 
-static void leave(Whole *whole) { free(whole->pairs), free(whole->units); }
+static void free_rows(Int16Rows *rows) { free(rows->pairs), free(rows->scales); }
 
 EXPORT void encoder_close(Engine *engine) {
   if (!engine) return;
-  long threads = engine->crew ? engine->crew->size : 0;
-  if (engine->crew) disband(engine->crew);
-  for (long i = 0; i < threads && engine->tables && engine->desks; i++) {
-    Table *table = engine->tables + i;
-    Desk *desk = engine->desks + i;
-    free(table->hidden), free(table->pooled), free(desk->rounded.bytes), free(desk->wide), free(desk->scores);
-    leave(&table->queries);
-    for (int side = 0; side < 2; side++) leave(table->keys + side), leave(table->values + side);
+  long threads = engine->pool ? engine->pool->size : 0;
+  if (engine->pool) close_pool(engine->pool);
+  for (long i = 0; i < threads && engine->pack_buffers && engine->thread_states; i++) {
+    PackBuffers *buffers = engine->pack_buffers + i;
+    ThreadState *thread = engine->thread_states + i;
+    free(buffers->hidden), free(buffers->pooled), free(thread->quantised.bytes), free(thread->activations), free(thread->scores);
+    free_rows(&buffers->queries);
+    for (int slot = 0; slot < 2; slot++) free_rows(buffers->keys + slot), free_rows(buffers->values + slot);
   }
-  free(engine->tables), free(engine->desks), free(engine);
+  free(engine->pack_buffers), free(engine->thread_states), free(engine);
 }
 
-/* Zeroed, so that what is read behind a row's end is a number */
-static int room(void *out, long count, long size) {
+/* Allocate zeros: what is read behind a row's end has to be a number */
+static int allocate(void *out, long count, long size) {
   long page = count * size >= LARGE_PAGE / 4 ? LARGE_PAGE : 64;
-  void *found = aligned_alloc(page, padded(count * size, page));
+  void *memory = aligned_alloc(page, round_up(count * size, page));
 #ifdef MADV_HUGEPAGE
-  if (found && page == LARGE_PAGE) madvise(found, padded(count * size, page), MADV_HUGEPAGE);
+  if (memory && page == LARGE_PAGE) madvise(memory, round_up(count * size, page), MADV_HUGEPAGE);
 #endif
-  if (found) memset(found, 0, count * size);
-  return (*(void **)out = found) != NULL;
+  if (memory) memset(memory, 0, count * size);
+  return (*(void **)out = memory) != NULL;
 }
 
-static int seats(Whole *whole, long pairs, long tokens) {
-  return room(&whole->pairs, pairs, 4) && room(&whole->units, tokens + LANES, 4);
+static int allocate_rows(Int16Rows *rows, long pairs, long tokens) {
+  return allocate(&rows->pairs, pairs, 4) && allocate(&rows->scales, tokens + LANES, 4);
 }
 
-static long widest(const Model *model) {
-  long most = model->hidden;
+static long widest_row(const Model *model) {
+  long widest = model->hidden;
   for (int i = 0; i < model->layers; i++) {
     long inner = model->layer[i].heads * model->layer[i].head_size;
-    most = MAX_OF(most, MAX_OF(inner, model->layer[i].up.outputs));
+    widest = MAX_OF(widest, MAX_OF(inner, model->layer[i].up.outputs));
   }
-  return most;
+  return widest;
 }
 
-/* An engine for sequences of `most` tokens at most; NULL where memory or threads are lacking. It reads `model` until closed. */
-EXPORT Engine *encoder_open(const Model *model, int threads, long most) {
+/* Open an engine for sequences of up to `longest` tokens; NULL where memory or threads are lacking. It reads `model` until it is closed. */
+EXPORT Engine *encoder_open(const Model *model, int threads, long longest) {
   Engine *engine = calloc(1, sizeof *engine);
   if (!engine) return NULL;
-  long inner = 0, behind = SIDE * LANES, rows = BLOCK + FEW;
+  long inner = 0, padding = TILE_VECTORS * LANES, rows = BLOCK_ROWS + QUERY_ROWS;
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
-  engine->model = model, engine->longest = most, most = MAX_OF(most, BLOCK); /* a pack may have more rows than any sequence */
-  engine->hidden_stride = padded(model->hidden, LANES) + behind;
-  engine->inner_stride = padded(inner, LANES) + behind, engine->pair_stride = padded(inner / 2, LANES) + behind;
-  engine->wide_stride = padded(widest(model), LANES) + behind;
-  engine->key_stride = (padded(most, behind) / 16 | 1) * 16; /* an odd number of cache lines: a column of them fills all sets */
-  engine->crew = assemble(threads);
-  engine->tables = calloc(threads, sizeof *engine->tables), engine->desks = calloc(threads, sizeof *engine->desks);
-  int whole = engine->crew && engine->tables && engine->desks;
-  for (int i = 0; i < threads && whole; i++) {
-    Table *table = engine->tables + i;
-    Desk *desk = engine->desks + i;
-    desk->rounded.stride = engine->wide_stride;
-    whole = room(&table->hidden, most * engine->hidden_stride, 4) && seats(&table->queries, (most + FEW) * engine->pair_stride, most) &&
-            room(&table->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + behind, 4) &&
-            room(&desk->rounded.bytes, BLOCK * engine->wide_stride, 1) && room(&desk->wide, rows * engine->wide_stride, 4) &&
-            room(&desk->scores, (TOKENS + 1) * engine->key_stride, 4);
-    for (int side = 0; side < 2 && whole; side++)
-      whole = seats(table->keys + side, (inner / 2 + 1) * engine->key_stride, most) &&
-              seats(table->values + side, (most / 2 + 1) * engine->inner_stride, most);
+  engine->model = model, engine->longest = longest, longest = MAX_OF(longest, BLOCK_ROWS); /* a pack may have more rows than any sequence */
+  engine->hidden_stride = round_up(model->hidden, LANES) + padding;
+  engine->inner_stride = round_up(inner, LANES) + padding, engine->pair_stride = round_up(inner / 2, LANES) + padding;
+  engine->activation_stride = round_up(widest_row(model), LANES) + padding;
+  /* an odd number of cache lines, so that the lines of a column are spread over all sets of the cache */
+  engine->key_stride = (round_up(longest, padding) / 16 | 1) * 16;
+  engine->pool = open_pool(threads);
+  engine->pack_buffers = calloc(threads, sizeof *engine->pack_buffers);
+  engine->thread_states = calloc(threads, sizeof *engine->thread_states);
+  int complete = engine->pool && engine->pack_buffers && engine->thread_states;
+  for (int i = 0; i < threads && complete; i++) {
+    PackBuffers *buffers = engine->pack_buffers + i;
+    ThreadState *thread = engine->thread_states + i;
+    thread->quantised.stride = engine->activation_stride;
+    complete = allocate(&buffers->hidden, longest * engine->hidden_stride, 4) &&
+               allocate_rows(&buffers->queries, (longest + QUERY_ROWS) * engine->pair_stride, longest) &&
+               allocate(&buffers->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + padding, 4) &&
+               allocate(&thread->quantised.bytes, BLOCK_ROWS * engine->activation_stride, 1) &&
+               allocate(&thread->activations, rows * engine->activation_stride, 4) &&
+               allocate(&thread->scores, (QUERY_TILE + 1) * engine->key_stride, 4);
+    for (int slot = 0; slot < 2 && complete; slot++)
+      complete = allocate_rows(buffers->keys + slot, (inner / 2 + 1) * engine->key_stride, longest) &&
+                 allocate_rows(buffers->values + slot, (longest / 2 + 1) * engine->inner_stride, longest);
   }
-  if (whole) return engine;
+  if (complete) return engine;
   encoder_close(engine);
   return NULL;
 }
 
-/* Answer `count` sequences, whose ids lie one behind the other: sequence i at offsets[i]..offsets[i + 1]. `spans` holds
-   [count][spans][start, end]; logits are [count][labels]; `scratch`, [2 * count + 1], is written to. Returns 0 where one is not readable. */
+/* Answer `count` sequences; the ids and segments of sequence i are at offsets[i]..offsets[i + 1]. `spans` is [count][spans][start, end],
+   `logits` [count][labels], and `scratch` [2 * count + 1] is overwritten. Returns 0 where a sequence is not valid. */
 EXPORT int encoder_answer(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
                           const int32_t *spans, float *logits, int64_t *scratch) {
-  int threads = engine->crew->size;
+  int threads = engine->pool->size;
   Call call = {.engine = engine, .count = count, .ids = ids, .segments = segments, .spans = spans, .offsets = offsets,
-               .logits = logits, .order = scratch, .edges = scratch + count, .meeting = {.size = threads}};
-  if (!readable(&call)) return 0;
-  order_all(&call);
-  pack_all(&call, threads);
-  if (count < threads) together(engine->crew, share_rows, &call);
-  else together(engine->crew, share_packs, &call);
+               .logits = logits, .order = scratch, .pack_starts = scratch + count, .barrier = {.size = threads}};
+  if (!is_valid(&call)) return 0;
+  sort_by_length(&call);
+  make_packs(&call, threads);
+  if (count < threads) run_on_all(engine->pool, run_by_rows, &call);
+  else run_on_all(engine->pool, run_by_packs, &call);
   return 1;
 }

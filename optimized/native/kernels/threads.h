@@ -1,4 +1,4 @@
-/* A few threads that sleep between calls and wait for one another, briefly and awake, within one. */
+/* A pool of threads: they sleep between jobs, and spin at barriers within one. */
 
 #pragma once
 #define _GNU_SOURCE
@@ -10,88 +10,88 @@
 typedef struct {
   int size;
   atomic_int arrived, phase;
-} Meeting;
+} Barrier;
 
-/* Wait until all `size` threads are here. A thread that waits long lets others run: there may be fewer cores. */
-static void meet(Meeting *meeting) {
-  if (meeting->size == 1) return;
-  int phase = atomic_load(&meeting->phase);
-  if (atomic_fetch_add(&meeting->arrived, 1) + 1 == meeting->size) {
-    atomic_store(&meeting->arrived, 0);
-    atomic_store(&meeting->phase, phase + 1);
+/* Wait until all `size` threads have arrived. After some spins a thread yields: there may be fewer cores than threads. */
+static void wait_at(Barrier *barrier) {
+  if (barrier->size == 1) return;
+  int phase = atomic_load(&barrier->phase);
+  if (atomic_fetch_add(&barrier->arrived, 1) + 1 == barrier->size) {
+    atomic_store(&barrier->arrived, 0);
+    atomic_store(&barrier->phase, phase + 1);
     return;
   }
-  for (int turns = 0; atomic_load_explicit(&meeting->phase, memory_order_acquire) == phase; turns++)
-    if (turns > 2000) sched_yield();
+  for (int spins = 0; atomic_load_explicit(&barrier->phase, memory_order_acquire) == phase; spins++)
+    if (spins > 2000) sched_yield();
     else __builtin_ia32_pause();
 }
 
-typedef struct Crew {
+typedef struct ThreadPool {
   int size;
   void (*work)(void *, int);
   void *job;
   pthread_mutex_t lock;
-  pthread_cond_t call, done;
-  long calls;
-  int busy, closing;
+  pthread_cond_t start, done;
+  long jobs_started;
+  int running, closing;
   pthread_t threads[];
-} Crew;
+} ThreadPool;
 
-typedef struct { Crew *crew; int number; } Member;
+typedef struct { ThreadPool *pool; int index; } Worker;
 
-static void *serve(void *argument) {
-  Member me = *(Member *)argument;
+static void *run_worker(void *argument) {
+  Worker self = *(Worker *)argument;
   free(argument);
-  for (long seen = 0;; seen++) {
-    pthread_mutex_lock(&me.crew->lock);
-    while (me.crew->calls == seen && !me.crew->closing) pthread_cond_wait(&me.crew->call, &me.crew->lock);
-    int closing = me.crew->closing;
-    pthread_mutex_unlock(&me.crew->lock);
+  for (long jobs_done = 0;; jobs_done++) {
+    pthread_mutex_lock(&self.pool->lock);
+    while (self.pool->jobs_started == jobs_done && !self.pool->closing) pthread_cond_wait(&self.pool->start, &self.pool->lock);
+    int closing = self.pool->closing;
+    pthread_mutex_unlock(&self.pool->lock);
     if (closing) return NULL;
-    me.crew->work(me.crew->job, me.number);
-    pthread_mutex_lock(&me.crew->lock);
-    if (!--me.crew->busy) pthread_cond_signal(&me.crew->done);
-    pthread_mutex_unlock(&me.crew->lock);
+    self.pool->work(self.pool->job, self.index);
+    pthread_mutex_lock(&self.pool->lock);
+    if (!--self.pool->running) pthread_cond_signal(&self.pool->done);
+    pthread_mutex_unlock(&self.pool->lock);
   }
 }
 
-/* Call work(job, number) once in each thread, 0 in this one, and wait for all */
-static void together(Crew *crew, void (*work)(void *, int), void *job) {
-  if (crew->size > 1) {
-    pthread_mutex_lock(&crew->lock);
-    crew->work = work, crew->job = job, crew->busy = crew->size - 1, crew->calls++;
-    pthread_cond_broadcast(&crew->call);
-    pthread_mutex_unlock(&crew->lock);
+/* Call work(job, index) once in each thread, with index 0 in the calling one, and wait until all have returned */
+static void run_on_all(ThreadPool *pool, void (*work)(void *, int), void *job) {
+  if (pool->size > 1) {
+    pthread_mutex_lock(&pool->lock);
+    pool->work = work, pool->job = job, pool->running = pool->size - 1, pool->jobs_started++;
+    pthread_cond_broadcast(&pool->start);
+    pthread_mutex_unlock(&pool->lock);
   }
   work(job, 0);
-  if (crew->size > 1) {
-    pthread_mutex_lock(&crew->lock);
-    while (crew->busy) pthread_cond_wait(&crew->done, &crew->lock);
-    pthread_mutex_unlock(&crew->lock);
+  if (pool->size > 1) {
+    pthread_mutex_lock(&pool->lock);
+    while (pool->running) pthread_cond_wait(&pool->done, &pool->lock);
+    pthread_mutex_unlock(&pool->lock);
   }
 }
 
-static void disband(Crew *crew) {
-  pthread_mutex_lock(&crew->lock);
-  crew->closing = 1;
-  pthread_cond_broadcast(&crew->call);
-  pthread_mutex_unlock(&crew->lock);
-  for (int i = 0; i + 1 < crew->size; i++) pthread_join(crew->threads[i], NULL);
-  free(crew);
+static void close_pool(ThreadPool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  pool->closing = 1;
+  pthread_cond_broadcast(&pool->start);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i + 1 < pool->size; i++) pthread_join(pool->threads[i], NULL);
+  free(pool);
 }
 
-/* NULL where a thread cannot be had */
-static Crew *assemble(int size) {
-  Crew *crew = calloc(1, sizeof *crew + sizeof(pthread_t) * size);
-  if (!crew) return NULL;
-  pthread_mutex_init(&crew->lock, NULL), pthread_cond_init(&crew->call, NULL), pthread_cond_init(&crew->done, NULL);
-  for (crew->size = 1; crew->size < size; crew->size++) {
-    Member *member = malloc(sizeof *member);
-    if (member) *member = (Member){crew, crew->size};
-    if (!member || pthread_create(&crew->threads[crew->size - 1], NULL, serve, member)) {
-      free(member), disband(crew);
+/* Return a pool of `size` threads, the caller being one; NULL where memory or threads are lacking */
+static ThreadPool *open_pool(int size) {
+  ThreadPool *pool = calloc(1, sizeof *pool + sizeof(pthread_t) * size);
+  if (!pool) return NULL;
+  pthread_mutex_init(&pool->lock, NULL), pthread_cond_init(&pool->start, NULL), pthread_cond_init(&pool->done, NULL);
+  for (pool->size = 1; pool->size < size; pool->size++) {
+    Worker *worker = malloc(sizeof *worker);
+    if (worker) *worker = (Worker){pool, pool->size};
+    if (!worker || pthread_create(&pool->threads[pool->size - 1], NULL, run_worker, worker)) {
+      free(worker), close_pool(pool);
       return NULL;
     }
   }
-  return crew;
+  return pool;
 }

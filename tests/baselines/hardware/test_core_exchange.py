@@ -10,14 +10,14 @@ from harness.measurement.machine.core_latency import NoCoreLatencyProbe, core_la
 
 CPUS = sorted(os.sched_getaffinity(0))
 
-several = pytest.mark.skipif(
-    len(CPUS) < 2 or compiler() is None, reason="two CPUs and a C compiler are needed"
+needs_two_cpus = pytest.mark.skipif(
+    len(CPUS) < 2 or compiler() is None, reason="needs two CPUs and a C compiler"
 )
 
 
-@several
-def test_two_cpus_answer_each_other_as_often_as_they_are_asked_and_no_more_once_ended() -> None:
-    """In ten nanoseconds at least, as light alone needs some, and in less than a millisecond."""
+@needs_two_cpus
+def test_a_pair_measures_a_round_trip_at_each_call_until_it_is_ended() -> None:
+    """At least ten nanoseconds, since light alone needs some, and less than a millisecond."""
     pair = start(CPUS[0], CPUS[-1])
     assert pair is not None
     try:
@@ -30,30 +30,30 @@ def test_two_cpus_answer_each_other_as_often_as_they_are_asked_and_no_more_once_
     assert pair.ask() is None
 
 
-@several
-def test_a_cpu_that_is_not_there_answers_nothing() -> None:
-    """The program ends at once, and the question is answered by nobody."""
+@needs_two_cpus
+def test_a_cpu_that_does_not_exist_gives_no_measurement() -> None:
+    """The program exits at once."""
     pair = start(CPUS[0], 1023)
     assert pair is not None
     assert pair.ask() is None
     pair.end()
 
 
-def test_without_a_compiler_or_with_one_that_fails_nothing_is_measured(
+def test_without_a_working_compiler_nothing_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And nothing is wrong with the run."""
+    """The run goes on without the measurement."""
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(broken.stat().st_mode | stat.S_IXUSR)
-    for named in (str(tmp_path / "none"), str(broken)):
-        monkeypatch.setenv("CC", named)
+    for compiler_path in (str(tmp_path / "none"), str(broken)):
+        monkeypatch.setenv("CC", compiler_path)
         assert start(0, 1) is None
         assert isinstance(core_latency_probe((0, 1), start), NoCoreLatencyProbe)
 
 
-def test_a_single_cpu_has_nobody_to_answer() -> None:
-    """Nothing is started for it."""
+def test_a_single_cpu_has_no_exchange() -> None:
+    """No process is started for it."""
 
     def never(_first: int, _last: int) -> None:
         raise AssertionError

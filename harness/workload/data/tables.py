@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.errors import DataError
-from harness.workload.tasks.rows import Row, row_of
+from harness.workload.tasks.rows import Row, parse_rows
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
 _QUOTES = "A quote inside a quoted field is doubled; JSON Lines (.jsonl) need none of this."
@@ -39,7 +39,7 @@ def read_table(path: Path) -> TabularFile:
         )
     content = _content(path)
     text = _decoded(content, path)
-    rows = tuple(_json_rows(text, path) if path.suffix.lower() in SUFFIXES[:2] else _csv_rows(text, path))
+    rows = tuple(parse_rows(text, path) if path.suffix.lower() in SUFFIXES[:2] else _csv_rows(text, path))
     if not rows:
         raise DataError("the file has no rows.", where=str(path), remedy="A row is one example.")
     return TabularFile(path, rows, hashlib.sha256(content).hexdigest())
@@ -63,12 +63,6 @@ def _decoded(content: bytes, path: Path) -> str:
         raise DataError(
             f"not UTF-8 text (byte {problem.start}).", where=str(path), remedy="Save it again as UTF-8."
         ) from None
-
-
-def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    for number, line in lines:
-        yield number, row_of(line, f"{path}:{number}", last=number == lines[-1][0])
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:

@@ -22,7 +22,7 @@ from harness.workload.data.tables import SUFFIXES, TabularFile, read_table
 from harness.workload.tasks import TaskReference, get_task
 from harness.workload.tasks.base import SPLITS, Task
 from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task
-from harness.workload.tasks.rows import Row, field, sound, text_field
+from harness.workload.tasks.rows import Row, encodable, field, text_field
 
 HELD_OUT = 0.2
 """The share of one file that is val, where `--held-out` does not say."""
@@ -242,7 +242,7 @@ def _label(row: Row, column: str, where: str) -> str | None:
             where=where,
             remedy="A label is text, a whole number, true or false.",
         )
-    return sound(value, column, where) if isinstance(value, str) else json.dumps(value)
+    return encodable(value, column, where) if isinstance(value, str) else json.dumps(value)
 
 
 def _labels(items: Mapping[str, list[Item]]) -> tuple[str, ...]:

@@ -131,13 +131,16 @@ def test_an_interrupted_run_goes_on_from_its_plan(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--text", "reviews", "--label", "stars"], "'reviews' is missing.\nFields there: review, stars.\n"),
+        (
+            ["--text", "reviews", "--label", "stars"],
+            "'reviews' is missing.\nFields of this row: review, stars.\n",
+        ),
         (
             ["--text", "review", "--label", "star"],
-            "reviews.csv:2: the field 'star' is missing.\nFields there",
+            "reviews.csv:2: the field 'star' is missing.\nFields of this row",
         ),
         (["--text", "review"], "it is not said which column holds the label.\nSay --label COLUMN.\n"),
-        (["--label", "stars"], "Say --data FILE --text COLUMN (or A,B for a pair) --label COLUMN."),
+        (["--label", "stars"], "Add --data FILE --text COLUMN (or A,B for a pair) --label COLUMN."),
         ([*COLUMNS, "--labels", "good,fair"], 'reviews.csv:2: label "bad" is not one of --labels.'),
         ([*COLUMNS, "--metric", "auc"], "'auc' is not one of 'accuracy', 'f1', 'mcc'"),
         ([*COLUMNS, "--held-out", "2"], "--held-out 2 is out of range.\nIt is between 0 and 1.\n"),

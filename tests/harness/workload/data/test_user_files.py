@@ -77,7 +77,7 @@ def test_a_document_may_be_longer_than_the_csv_module_likes(tmp_path: Path) -> N
         ("a.tsv", b'review\tstars\n"so" he said\t1\n', "a.tsv:2: not a tsv row"),
         ("a.csv", b"review,stars\n\xff,1\n", "a.csv: not UTF-8 text \\(byte 13\\)"),
         ("a.jsonl", b'{"review": "x"}\n\n{"review":', "a.jsonl:3: not JSON"),
-        ("a.jsonl", b"[1]\n", "a.jsonl:1: a row is a JSON object, not list"),
+        ("a.jsonl", b"[1]\n", "a.jsonl:1: a row must be a JSON object, got a list"),
         ("a.xlsx", b"PK", "what .xlsx holds is not known"),
     ],
 )
@@ -153,9 +153,13 @@ def test_named_labels_keep_their_order_and_stand_for_the_models_columns(tmp_path
             REVIEWS,
             "a.jsonl:2: the field 'stars' is missing",
         ),
-        ([{"stars": "x", "text": "a"}], REVIEWS, "'review' is missing.\nFields there: stars, text"),
-        ([{"review": None, "stars": "x"}], REVIEWS, "the field 'review' is NoneType, not text"),
-        ([{"review": "\ud800", "stars": "x"}], REVIEWS, "a.jsonl:1: 'review' holds half a character"),
+        ([{"stars": "x", "text": "a"}], REVIEWS, "'review' is missing.\nFields of this row: stars, text"),
+        ([{"review": None, "stars": "x"}], REVIEWS, "the field 'review' must be text, got null"),
+        (
+            [{"review": "\ud800", "stars": "x"}],
+            REVIEWS,
+            "a.jsonl:1: the field 'review' holds half a character",
+        ),
         ([{"review": "a", "stars": "x"}], REVIEWS, "the labels found are x: a classifier needs at least two"),
         (
             [{"review": "a", "stars": "x"}, {"review": "b", "stars": "z"}],

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from harness.common.errors import BenchError, DataError, StoreError, UsageError
+from harness.common.errors import BenchError, DataError, UsageError
 from harness.common.progress import ProgressReporter
 from harness.workload.data.archives import unpack
 from harness.workload.data.official import BASE_URL, OfficialTask
 from harness.workload.data.transfer import KILO, BrokenTransferError, RetryPolicy, transfer
+from harness.workload.data.writing import OUTPUT_REMEDY, store_errors
 
 SCRATCH = ".downloading-"
 
@@ -50,19 +51,13 @@ def download(
     not deliver, or an archive is not the official one; StoreError where the folder cannot be written.
     """
     _check_url(url)
-    try:
+    with store_errors("the download cannot be written", output, OUTPUT_REMEDY):
         kept = {task.folder for task in tasks if _has_official_files(task, output)}
         output.mkdir(parents=True, exist_ok=True)
         _warn_of_leftovers(output, told)
         for task in tasks:
             if task.folder not in kept:
                 _fetch(task, output, url.rstrip("/"), told, policy or RetryPolicy())
-    except OSError as error:
-        raise StoreError(
-            f"the download cannot be written: {error.strerror or error}.",
-            where=str(output),
-            remedy="Name a folder that you may write, on a disk with free space, with --output.",
-        ) from None
     return [
         DownloadResult(task.name, output / task.folder, "kept" if task.folder in kept else "downloaded")
         for task in tasks

@@ -52,7 +52,7 @@ def test_the_embedded_sample_is_generated_once_into_a_new_folder(
     words = ["generate", "--output", str(tmp_path / "d"), "--task", "cb", "--train-rows", "5"]
     assert bench(tmp_path, *words) == 0
     assert bench(tmp_path, *words) == 2
-    assert "CB is there already" in capsys.readouterr().err
+    assert "the folder holds CB already" in capsys.readouterr().err
     assert bench(tmp_path, "describe", "--data", str(tmp_path / "d")) == 0
     out = capsys.readouterr().out
     assert "cb/train: 5 examples" in out
@@ -63,7 +63,7 @@ def test_the_embedded_sample_is_generated_once_into_a_new_folder(
     ("words", "message"),
     [
         (["describe", "--data", "nowhere"], "there is no such folder"),
-        (["describe", "--data", "."], "no split of these tasks is in this folder"),
+        (["describe", "--data", "."], "the folder holds no split of these tasks"),
         (["describe", "--data", ".", "--task", "bolq"], "Did you mean boolq"),
         (["generate"], "--output"),
         (["list", "--data", "nowhere"], "there is no such folder"),

@@ -20,6 +20,7 @@ from harness.common.json_types import JsonObject
 from harness.workload.data.official import official_status
 from harness.workload.data.writing import OUTPUT_REMEDY, store_errors
 from harness.workload.synthetic.seeded_random import SeededRandom
+from harness.workload.tasks.rows import read_bytes
 
 ORIGIN = "origin.json"
 _MIN_FOLDS = 2
@@ -83,14 +84,7 @@ def cut_folds(data: Path, folder: str, output: Path, *, folds: int, seed: int) -
 
 def read_source(path: Path, folder: str) -> TrainingLines:
     """Read a training split; DataError with the line that is not a row, or has no first text."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            "there is no such file.", where=str(path), remedy="Folds are cut from a task's train split."
-        ) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
+    content = read_bytes(path, "Folds are cut from a task's train split.")
     lines = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     if not lines:
         raise DataError("the file has no rows.", where=str(path), remedy="Copy the file again.")

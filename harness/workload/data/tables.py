@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.errors import DataError
-from harness.workload.tasks.rows import Row, parse_rows
+from harness.workload.tasks.rows import Row, decode, parse_rows, read_bytes
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
@@ -40,32 +40,12 @@ def read_table(path: Path) -> TabularFile:
             where=str(path),
             remedy="Save the file in one of these formats.",
         )
-    content = _read_bytes(path)
-    text = _decode(content, path)
+    content = read_bytes(path, "--data names your file, or a folder of files.")
+    text = decode(content, path, "Save the file as UTF-8.", encoding="utf-8-sig")
     rows = parse_rows(text, path) if suffix in _JSON_LINES else list(_csv_rows(text, path))
     if not rows:
         raise DataError("the file has no rows.", where=str(path), remedy="It needs one row per example.")
     return TabularFile(path, tuple(rows), hashlib.sha256(content).hexdigest())
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            "there is no such file.", where=str(path), remedy="--data names your file, or a folder of files."
-        ) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-
-
-def _decode(content: bytes, path: Path) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"not UTF-8 text (byte {error.start}).", where=str(path), remedy="Save the file as UTF-8."
-        ) from None
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:

@@ -19,9 +19,9 @@ class SplitIntoCalls(Protocol):
 class Scenario:
     """A way in which requests arrive.
 
-    `calls` splits the requests of a visit into calls. The time of a call is the `latency` of a request, of the
-    whole call, or of nothing. With `timed_arrivals`, a call is made when its request arrives, at a given rate;
-    otherwise calls are made one after the other.
+    `calls` splits the requests of a visit into calls. The time of a call is the `latency` of a request, of
+    the whole call, or of nothing. With `timed_arrivals`, a call is made when its request arrives, at a given
+    rate; otherwise calls are made one after the other.
     """
 
     name: str

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from harness.common.errors import DataError
 from harness.common.json_types import JsonObject, JsonValue
@@ -11,9 +12,11 @@ from harness.common.json_types import JsonObject, JsonValue
 Row = Mapping[str, JsonValue]
 """One line of a JSON Lines file, which holds a JSON object."""
 
+T = TypeVar("T")
+
 _LAYOUT = "--data names a folder in the official layout: BoolQ/val.jsonl, CB/val.jsonl, RTE/val.jsonl, ..."
 
-_JSON_TYPES = {
+_JSON_TYPES: Mapping[type, str] = {
     str: "text",
     bool: "true or false",
     int: "a whole number",
@@ -29,20 +32,30 @@ def read_rows(path: Path) -> list[tuple[int, Row]]:
 
     The last line may lack its newline, as in several official files. Blank lines are skipped.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("there is no such file.", where=str(path), remedy=_LAYOUT) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text (byte {error.start}).", where=str(path), remedy=_LAYOUT) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-    rows = parse_rows(text, path)
+    rows = parse_rows(decode(read_bytes(path, _LAYOUT), path, _LAYOUT), path)
     if not rows:
         raise DataError(
             "the file has no rows.", where=str(path), remedy="A split needs at least one example."
         )
     return rows
+
+
+def read_bytes(path: Path, remedy: str) -> bytes:
+    """Return the content of a file; DataError where it cannot be read, with the remedy where it is missing."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError("there is no such file.", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
+
+
+def decode(content: bytes, path: Path, remedy: str, encoding: str = "utf-8") -> str:
+    """Return the text of a file; DataError where it is not UTF-8."""
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text (byte {error.start}).", where=str(path), remedy=remedy) from None
 
 
 def parse_rows(text: str, path: Path) -> list[tuple[int, Row]]:
@@ -83,10 +96,7 @@ def field(row: Row, name: str, where: str) -> JsonValue:
 
 def text_field(row: Row, name: str, where: str) -> str:
     """Return a field that must be text."""
-    value = field(row, name, where)
-    if not isinstance(value, str):
-        raise _wrong_type(name, "text", value, where)
-    return encodable(value, name, where)
+    return encodable(_typed_field(row, name, where, str), name, where)
 
 
 def encodable(text: str, name: str, where: str) -> str:
@@ -102,18 +112,12 @@ def encodable(text: str, name: str, where: str) -> str:
 
 def int_field(row: Row, name: str, where: str) -> int:
     """Return a field that must be a whole number."""
-    value = field(row, name, where)
-    if type(value) is not int:
-        raise _wrong_type(name, "a whole number", value, where)
-    return value
+    return _typed_field(row, name, where, int)
 
 
 def object_field(row: Row, name: str, where: str) -> Row:
     """Return a field that must be a JSON object."""
-    value = field(row, name, where)
-    if not isinstance(value, dict):
-        raise _wrong_type(name, "an object", value, where)
-    return value
+    return _typed_field(row, name, where, dict)
 
 
 def list_field(row: Row, name: str, where: str) -> list[Row]:
@@ -124,9 +128,15 @@ def list_field(row: Row, name: str, where: str) -> list[Row]:
     return value
 
 
-def _wrong_type(name: str, expected: str, value: JsonValue, where: str) -> DataError:
-    # the type alone: a message may be kept in a record, which holds no text of an example
-    return DataError(f"the field {name!r} must be {expected}, got {json_type(value)}.", where=where)
+def _typed_field(row: Row, name: str, where: str, expected: type[T]) -> T:
+    value = field(row, name, where)
+    # `type`, not isinstance: true is not a whole number
+    if type(value) is not expected:
+        # without the value: a message may be kept in a record, which holds no text of an example
+        raise DataError(
+            f"the field {name!r} must be {_JSON_TYPES[expected]}, got {json_type(value)}.", where=where
+        )
+    return value
 
 
 def example_id(row: Row, where: str) -> str:

@@ -15,25 +15,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.common.errors import DataError
 from harness.common.json_types import JsonObject
-from harness.workload.tasks.base import Head
-from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
+from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.metrics import label_scoring
 from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
 from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, text_field
-from harness.workload.tasks.superglue.grouped import GroupedTask, best_candidates
+from harness.workload.tasks.superglue.grouped import ChoiceTask
 
 _CONNECTIVES = {"cause": "because", "effect": "so"}
 _CHOICES = ("0", "1")
 
 
-class Copa(GroupedTask):
+class Copa(ChoiceTask):
     """Two choices. An answer is the position of one: 0 or 1."""
 
     name = "copa"
     folder = "COPA"
     summary = "which choice is the cause or effect; accuracy"
-    head: Head = "choice"
-    labels = ("score",)
     scoring = label_scoring(_CHOICES, ("accuracy",))
 
     def parse(self, row: Row, where: str, *, labelled: bool) -> list[Example]:
@@ -46,10 +43,6 @@ class Copa(GroupedTask):
         inputs = tuple(TextInput(premise, f"{_CONNECTIVES[question]} {choice}") for choice in choices)
         gold = (_label(row, where),) if labelled else ()
         return [Example(example_id(row, where), inputs, gold, candidates=_CHOICES)]
-
-    def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Return the choice with the higher score; of equals, the first."""
-        return [str(position) for position in best_candidates(logits, offsets)]
 
     def valid(self, answer: str, example: Example) -> bool:
         """Return whether the answer is a choice."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.workload.tasks.base import SPLITS, Task, read_examples
+from harness.workload.tasks.base import SPLITS, Head, Task, read_examples
 from harness.workload.tasks.example import Example, Logits, Offsets
 
 
@@ -25,13 +25,16 @@ class GroupedTask(Task):
         return read_examples(self, path, labelled=labelled)
 
 
-def best_candidates(logits: Logits, offsets: Offsets) -> list[int]:
-    """Return for each request the position of its sequence with the highest score; of equals, the first.
+class ChoiceTask(GroupedTask):
+    """A task whose answer is the position of the candidate with the highest score."""
 
-    `logits` is [sequences, 1]. The position of a request without sequences is -1.
-    """
-    scores = logits[:, 0]
-    return [int(np.argmax(scores[start:end])) if end > start else -1 for start, end in pairwise(offsets)]
+    head: Head = "choice"
+    labels = ("score",)
+
+    def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
+        """Return the position of the highest score of each request; of equals, the first; -1 without any."""
+        scores = logits[:, 0]
+        return [str(np.argmax(scores[start:end]) if end > start else -1) for start, end in pairwise(offsets)]
 
 
 def local_id(example: Example) -> str:

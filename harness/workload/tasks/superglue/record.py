@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from harness.common.errors import DataError
 from harness.common.json_types import JsonObject
-from harness.workload.tasks.base import Head
-from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
+from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.metrics import RECORD_SCORING, normalise
 from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
 from harness.workload.tasks.rows import (
@@ -29,20 +28,18 @@ from harness.workload.tasks.rows import (
     prediction_idx,
     text_field,
 )
-from harness.workload.tasks.superglue.grouped import GroupedTask, best_candidates, local_id
+from harness.workload.tasks.superglue.grouped import ChoiceTask, local_id
 
 PLACEHOLDER = "@placeholder"
 _HIGHLIGHT = "\n@highlight\n"
 
 
-class ReCoRD(GroupedTask):
+class ReCoRD(ChoiceTask):
     """A query with the entities of its passage as candidates."""
 
     name = "record"
     folder = "ReCoRD"
     summary = "which entity fills the placeholder; token F1 and exact match"
-    head: Head = "choice"
-    labels = ("score",)
     scoring = RECORD_SCORING
 
     def parse(self, row: Row, where: str, *, labelled: bool) -> list[Example]:
@@ -56,10 +53,6 @@ class ReCoRD(GroupedTask):
             _query(query, text, entities, passage_id, f"{where}-{number}", labelled=labelled)
             for number, query in enumerate(list_field(row, "qas", where), 1)
         ]
-
-    def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Return the position of the candidate with the highest score; of equals, the first."""
-        return [str(position) for position in best_candidates(logits, offsets)]
 
     def valid(self, answer: str, example: Example) -> bool:
         """Return whether the answer is a position among the candidates, or empty."""

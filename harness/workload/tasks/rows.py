@@ -41,7 +41,7 @@ def read_rows(path: Path) -> list[tuple[int, Row]]:
 
 
 def read_bytes(path: Path, remedy: str) -> bytes:
-    """Return the content of a file; DataError where it cannot be read, with the remedy where it is missing."""
+    """Return the content of a file; DataError where it is missing (with the remedy) or cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

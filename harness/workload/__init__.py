@@ -1,1 +1,1 @@
-"""What is asked of a system: tasks, data and arrival scenarios."""
+"""The workload that systems are measured with: tasks, data and arrival scenarios."""

@@ -1,4 +1,4 @@
-"""A web server on this machine that serves archives well or badly, and tasks with its sums."""
+"""A local web server that serves archives correctly or wrongly, and official tasks with their checksums."""
 
 import hashlib
 import io
@@ -23,12 +23,12 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers each request to a path with the next of its answers, the last one over and over."""
+    """Answers each request for a path with the next of its answers, and repeats the last one."""
 
     server: "Server"
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requests.append(self.path)
         answers = self.server.answers.get(self.path, [status(404)])
         (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
@@ -37,22 +37,22 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Knows what it was asked, and ends what stalls when it is closed."""
+    """Records the requested paths, and ends stalling answers when it is closed."""
 
     daemon_threads = False
 
     def __init__(self, answers: dict[str, list[Answer]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers = answers
-        self.asked: list[str] = []
-        self.over = threading.Event()
+        self.requests: list[str] = []
+        self.closing = threading.Event()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/v2"
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: that a client gives up is what is tested."""
+        """Print nothing: clients that hang up are part of the tests."""
 
 
 @contextmanager
@@ -64,13 +64,13 @@ def serving(*answers: Answer, name: str = "CB.zip") -> Iterator[Server]:
         try:
             yield server
         finally:
-            server.over.set()
+            server.closing.set()
             server.shutdown()
             thread.join()
 
 
 def body(content: bytes, *, missing: int = 0) -> Answer:
-    """Answer with these bytes, announcing `missing` more than come."""
+    """Answer with these bytes, and announce `missing` more than are sent."""
 
     def answer(handler: Handler) -> None:
         handler.send_response(200)
@@ -82,36 +82,43 @@ def body(content: bytes, *, missing: int = 0) -> Answer:
 
 
 def status(code: int) -> Answer:
-    """Answer with an error."""
+    """Answer with an error status."""
     return lambda handler: handler.send_error(code)
 
 
 def stalling(content: bytes, *, every_seconds: float | None = None) -> Answer:
-    """Announce all, send the first half, and then nothing, or a byte now and then."""
+    """Announce all bytes, send the first half, and then nothing, or a byte now and then."""
 
     def answer(handler: Handler) -> None:
         body(content[: len(content) // 2], missing=len(content) - len(content) // 2)(handler)
-        while not handler.server.over.wait(every_seconds):
+        while not handler.server.closing.wait(every_seconds):
             handler.wfile.write(b"x")
 
     return answer
 
 
+def endless_headers(handler: Handler) -> None:
+    """Answer with a header line that grows by a byte now and then and never ends."""
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Padding: ")
+    while not handler.server.closing.wait(0.01):
+        handler.wfile.write(b"x")
+
+
 def zipped(files: dict[str, bytes], change: Callable[[zipfile.ZipInfo], None] | None = None) -> bytes:
-    """Return an archive of these members, each changed before it is written."""
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+    """Return an archive of these members; `change` edits each before it is written."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             member = zipfile.ZipInfo(name)
             member.compress_type = zipfile.ZIP_DEFLATED
             if change:
                 change(member)
             archive.writestr(member, content)
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def task_of(archive: bytes, files: dict[str, bytes] | None = None) -> OfficialTask:
-    """Return CB as if this archive, with these files, were the official one."""
+    """Return task CB with the checksums of this archive and of these files."""
     return OfficialTask(
         *("CB", "rows", "accuracy", "none stated"),
         *(len(archive), hashlib.sha256(archive).hexdigest()),
@@ -125,7 +132,7 @@ def task_of(archive: bytes, files: dict[str, bytes] | None = None) -> OfficialTa
 
 
 def allow_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let connections reach this machine and nothing else, and no proxy come between."""
+    """Allow connections to this machine only, and bypass any proxy."""
 
     def loopback_only(self: socket.socket, address: tuple[str, int]) -> None:
         if address[0] != "127.0.0.1":

@@ -1,4 +1,4 @@
-"""Where examples come from: a folder in the official layout, or the embedded sample."""
+"""The data of tasks: folders in the official layout, the embedded sample, and files of the user's own."""
 
 from harness.workload.data.source import Data, Split, embedded_data, load_split, local_data
 

@@ -1,4 +1,4 @@
-"""What a data folder holds: rows, labels, lengths, and whether each file is the official one."""
+"""Describes a data folder: rows, labels, lengths, and whether each file is the official one."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,22 +7,20 @@ from pathlib import Path
 from harness.common.errors import DataError
 from harness.workload.data.source import Data, Split, load_split
 from harness.workload.tasks import TASKS
-from harness.workload.tasks.base import Task, reported_split, split_path
+from harness.workload.tasks.base import SPLITS, Task, reported_split, split_path
 from harness.workload.tasks.example import Example
 
 TEXTS = "texts"
-"""What stands for gold answers that are texts, which are counted and never shown."""
-
-SPLITS = ("train", "val", "test")
+"""The label name under which gold answers that are texts are counted; the texts are never shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One split of one task, or why it cannot be read.
+    """One split of one task, or the `problem` that prevents reading it.
 
-    `rows` counts examples, and `sequences` what they hold together; `labels` counts gold labels (empty where
-    they are hidden); `words` is the mean number of blank-separated words of an example; `official` is True,
-    False, or None where nothing is known of the file.
+    `rows` counts examples, `sequences` their sequences. `labels` counts gold labels (empty where hidden).
+    `words` is the mean number of words per example, separated by blanks. `official` is whether the file is
+    the official one (None: unknown).
     """
 
     task: str
@@ -38,66 +36,63 @@ class Description:
 
 
 def describe(data: Data, tasks: tuple[Task, ...] = tuple(TASKS.values())) -> list[Description]:
-    """Describe every split that the folder has of these tasks; DataError if it has none at all."""
-    found = [
+    """Describe every split of these tasks in the folder; DataError where there is none."""
+    descriptions = [
         _describe(task, data, split)
         for task in tasks
         for split in SPLITS
         if split in task.splits and (data.folder / split_path(task, split)).exists()
     ]
-    if not found:
+    if not descriptions:
+        example = split_path(tasks[0], reported_split(tasks[0]))
         raise DataError(
-            "no split of these tasks is in this folder.",
+            "the folder holds no split of these tasks.",
             where=str(data.folder),
-            remedy=f"Expected for instance {_expected(tasks[0])}: the official SuperGLUE layout.",
+            remedy=f"Expected the official SuperGLUE layout, with files such as {example}.",
         )
-    return found
-
-
-def _expected(task: Task) -> str:
-    return split_path(task, reported_split(task))
+    return descriptions
 
 
 def _describe(task: Task, data: Data, split: str) -> Description:
     try:
-        read = load_split(task, data, split)
-    except DataError as problem:
-        return Description(task.name, split, problem=str(problem).splitlines()[0])
-    words = sum(map(_words, read.examples))
+        loaded = load_split(task, data, split)
+    except DataError as error:
+        return Description(task.name, split, problem=str(error).splitlines()[0])
+    examples = loaded.examples
     return Description(
         task=task.name,
         split=split,
-        rows=len(read.examples),
-        sequences=sum(len(example.inputs) for example in read.examples),
-        labels=_labels(read),
-        words=words / len(read.examples),
-        sha256=read.fingerprint,
-        official=read.official,
-        note=read.note,
+        rows=len(examples),
+        sequences=sum(len(example.inputs) for example in examples),
+        labels=_label_counts(loaded),
+        words=sum(map(_count_words, examples)) / len(examples),
+        sha256=loaded.fingerprint,
+        official=loaded.official,
+        note=loaded.note,
     )
 
 
-def _words(example: Example) -> int:
+def _count_words(example: Example) -> int:
     """Count an example's words; a text that several sequences share counts once."""
     texts = {text for sequence in example.inputs for text in (sequence.first, sequence.second or "")}
     return sum(len(text.split()) for text in texts)
 
 
-def _labels(read: Split) -> tuple[tuple[str, int], ...]:
-    """Count gold labels; the texts that ReCoRD accepts are no labels."""
-    gold = Counter(label for example in read.examples for label in example.gold)
-    known = {*read.task.labels, *read.task.constants(read.examples[0])}
-    return tuple(sorted(gold.items())) if set(gold) <= known else ((TEXTS, gold.total()),)
+def _label_counts(split: Split) -> tuple[tuple[str, int], ...]:
+    """Count gold labels; the accepted texts of ReCoRD are counted together."""
+    gold = Counter(label for example in split.examples for label in example.gold)
+    labels = {*split.task.labels, *split.task.constants(split.examples[0])}
+    return tuple(sorted(gold.items())) if set(gold) <= labels else ((TEXTS, gold.total()),)
 
 
 def generate(folder: Path, tasks: tuple[Task, ...], train_rows: int) -> None:
-    """Write the embedded sample of these tasks into a new folder; DataError if it holds any of them."""
+    """Write the embedded sample of these tasks into a new folder; DataError where it holds one of them."""
     from harness.workload import synthetic
 
-    taken = [task.folder for task in tasks if (folder / task.folder).exists()]
-    if taken:
+    existing = [task.folder for task in tasks if (folder / task.folder).exists()]
+    if existing:
         raise DataError(
-            f"{', '.join(taken)} is there already.",
+            f"the folder holds {', '.join(existing)} already.",
             where=str(folder),
             remedy="Name a new folder with --output.",
         )

@@ -1,33 +1,36 @@
-"""Folds of a training split, for a task whose val split is not at hand; never the official val.
+"""Cuts a training split into folds, for a task whose val split is not available. Never the official val.
 
     DATA/COPA/train.jsonl --cut--> DIR/fold-1/COPA/{train,val}.jsonl, origin.json ... DIR/fold-N/COPA/...
 
-Lines are copied byte for byte. Lines that share their first text (a passage, a premise) stay on one side: a
-system that has trained on a passage must not be asked about it.
+Lines are copied byte for byte. Lines with the same first text (a passage, a premise) stay in one fold: a
+system that was trained on a passage must not be scored on it.
 """
 
 import filecmp
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness.common.errors import DataError, StoreError, UsageError
-from harness.workload.data.official import note_on
+from harness.common.errors import DataError, UsageError
+from harness.common.json_types import JsonObject
+from harness.workload.data.official import official_status
+from harness.workload.data.writing import OUTPUT_REMEDY, store_errors
 from harness.workload.synthetic.seeded_random import SeededRandom
+from harness.workload.tasks.rows import read_bytes
 
 ORIGIN = "origin.json"
-FEWEST = 2
+_MIN_FOLDS = 2
 _FILES = ("train.jsonl", "val.jsonl", ORIGIN)
-_TEXTS = ("passage", "premise", "text", "sentence1")
+_FIRST_TEXTS = ("passage", "premise", "text", "sentence1")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingLines:
-    """A training split as bytes: its lines, and the first text of each."""
+    """The lines of a training split as bytes, and the first text of each."""
 
     lines: tuple[bytes, ...]
     texts: tuple[str, ...]
@@ -36,22 +39,24 @@ class TrainingLines:
 
 
 def origin_note(folder: Path) -> str | None:
-    """Return what must be said of the files in a task's folder, or None where they are no folds.
+    """Return the note on the origin of a task's folder, or None where it has no origin file.
 
-    DataError where the folder says that they are, but not how.
+    Raises DataError where the origin file is there without a note.
     """
     path = folder / ORIGIN
     try:
         note = json.loads(path.read_text(encoding="utf-8"))["note"]
     except FileNotFoundError:
         return None
-    except OSError as problem:
-        raise DataError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
     except (ValueError, KeyError, TypeError):
         note = None
     if not isinstance(note, str) or not note:
         raise DataError(
-            "has no note on where these files are from.", where=str(path), remedy="Cut the folds again."
+            'expected {"note": "..."} on the origin of this folder.',
+            where=str(path),
+            remedy="Cut the folds again.",
         )
     return note
 
@@ -59,41 +64,27 @@ def origin_note(folder: Path) -> str | None:
 def cut_folds(data: Path, folder: str, output: Path, *, folds: int, seed: int) -> list[tuple[int, int]]:
     """Cut a task's training split into folds below `output`; return the rows of (train, val) of each fold.
 
-    UsageError for a number of folds that cannot be, DataError for a file that cannot be read or for other
-    files in the way, StoreError where the folds cannot be written. Cutting again alike changes nothing.
+    Cutting again with the same arguments changes nothing. Raises UsageError for an impossible number of
+    folds, DataError for an unreadable file or where other folds exist, StoreError where the folds cannot be
+    written.
     """
     source = read_source(data / folder / "train.jsonl", folder)
-    sides = assign(source.texts, folds, seed)
+    assigned = assign(source.texts, folds, seed)
     inherited = origin_note(data / folder)
-    try:
+    with store_errors("the folds cannot be written", output, OUTPUT_REMEDY):
         output.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=output, prefix=".cutting-") as scratch:
             sizes = [
-                _write(source, sides, number, Path(scratch) / f"fold-{number}" / folder, facts)
-                for number, facts in enumerate(_facts(source, folder, folds, seed, inherited), 1)
+                _write_fold(source, assigned, number, Path(scratch) / f"fold-{number}" / folder, origin)
+                for number, origin in enumerate(_origins(source, folder, folds, seed, inherited), 1)
             ]
-            _place(Path(scratch), output, folder, folds)
-    except OSError as problem:
-        raise StoreError(
-            f"the folds cannot be written: {problem.strerror or problem}.",
-            where=str(output),
-            remedy="Name a folder with free space that you may write with --output.",
-        ) from None
+            _move_into_place(Path(scratch), output, folder, folds)
     return sizes
 
 
 def read_source(path: Path, folder: str) -> TrainingLines:
-    """Read a training split; DataError names the line that is no row, or has no text to tell it by."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            "there is no such file.",
-            where=str(path),
-            remedy="Folds are cut from the train split of the task.",
-        ) from None
-    except OSError as problem:
-        raise DataError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
+    """Read a training split; DataError with the line that is not a row, or has no first text."""
+    content = read_bytes(path, "Folds are cut from a task's train split.")
     lines = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     if not lines:
         raise DataError("the file has no rows.", where=str(path), remedy="Copy the file again.")
@@ -103,100 +94,103 @@ def read_source(path: Path, folder: str) -> TrainingLines:
         lines=tuple(line for _, line in lines),
         texts=tuple(_first_text(line, f"{path}:{number}") for number, line in lines),
         sha256=sha256,
-        official=note_on(folder, "train", len(lines), sha256, sha1)[0],
+        official=official_status(folder, "train", len(lines), sha256, sha1)[0],
     )
 
 
 def assign(texts: Sequence[str], folds: int, seed: int) -> list[int]:
-    """Return for each line the fold, from 1, whose val split it is in; equal texts are in the same.
+    """Return for each line the number, from 1, of the fold whose val split it is in.
 
-    The distinct texts are shuffled, and each goes to the fold with the fewest lines so far: folds differ by
-    no more lines than the most frequent text has.
+    Equal texts are in the same fold. The distinct texts are shuffled, and each goes to the fold with the
+    fewest lines so far. The sizes of two folds differ by at most the lines of the most frequent text.
     """
-    counts: dict[str, int] = {}
-    for text in texts:
-        counts[text] = counts.get(text, 0) + 1
-    if not FEWEST <= folds <= len(counts):
+    counts = Counter(texts)
+    if not _MIN_FOLDS <= folds <= len(counts):
         raise UsageError(
-            f"{folds} folds cannot be cut from {len(texts):,} rows with {len(counts):,} different texts.",
-            remedy=f"--folds is at least {FEWEST}, and no fold can be empty.",
+            f"cannot cut {folds} folds from {len(texts):,} rows with {len(counts):,} different texts.",
+            remedy=f"--folds must be at least {_MIN_FOLDS}, and at most the number of different texts.",
         )
     sizes = [0] * folds
-    chosen: dict[str, int] = {}
+    fold_of: dict[str, int] = {}
     for text in SeededRandom("folds", seed).shuffled(list(counts)):
-        fold = sizes.index(min(sizes))
-        sizes[fold] += counts[text]
-        chosen[text] = fold + 1
-    return [chosen[text] for text in texts]
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += counts[text]
+        fold_of[text] = smallest + 1
+    return [fold_of[text] for text in texts]
 
 
 def _first_text(line: bytes, where: str) -> str:
+    """Return a row's first text with single blanks."""
     try:
         row = json.loads(line.decode())
-    except ValueError as problem:
-        reason = getattr(problem, "msg", type(problem).__name__)
+    except ValueError as error:
+        reason = getattr(error, "msg", type(error).__name__)
         raise DataError(f"not JSON ({reason}).", where=where, remedy="Copy the file again.") from None
-    found = next((row[name] for name in _TEXTS if name in row), None) if isinstance(row, dict) else None
-    if isinstance(found, Mapping):
-        found = found.get("text")
-    if not isinstance(found, str):
+    text = next((row[name] for name in _FIRST_TEXTS if name in row), None) if isinstance(row, dict) else None
+    if isinstance(text, Mapping):
+        text = text.get("text")
+    if not isinstance(text, str):
         raise DataError(
-            "has no text to tell rows apart by.", where=where, remedy=f"Expected one of: {', '.join(_TEXTS)}."
+            f"the row has no text in any of the fields {', '.join(_FIRST_TEXTS)}.",
+            where=where,
+            remedy="Rows with the same first text stay in one fold, so each row needs one.",
         )
-    return " ".join(found.split())
+    return " ".join(text.split())
 
 
-def _facts(
+def _origins(
     source: TrainingLines, folder: str, folds: int, seed: int, inherited: str | None
-) -> list[dict[str, Any]]:
-    known = {"source": f"{folder}/train", "source_sha256": source.sha256, "source_official": source.official}
-    of = f" (itself {inherited})" if inherited else ""
+) -> list[JsonObject]:
+    """Return the content of each fold's origin file."""
+    parent = f" (itself {inherited})" if inherited else ""
     return [
         {
-            "note": f"fold {number} of {folds} of {folder}/train{of}, seed {seed}: not the official val",
+            "note": f"fold {number} of {folds} of {folder}/train{parent}, seed {seed}: not the official val",
             "fold": number,
             "folds": folds,
             "seed": seed,
-            **known,
+            "source": f"{folder}/train",
+            "source_sha256": source.sha256,
+            "source_official": source.official,
         }
         for number in range(1, folds + 1)
     ]
 
 
-def _write(
-    source: TrainingLines, sides: Sequence[int], number: int, folder: Path, facts: Mapping[str, Any]
+def _write_fold(
+    source: TrainingLines, assigned: Sequence[int], number: int, folder: Path, origin: JsonObject
 ) -> tuple[int, int]:
     folder.mkdir(parents=True)
-    rows = list(zip(source.lines, sides, strict=True))
-    train = [line for line, side in rows if side != number]
-    val = [line for line, side in rows if side == number]
+    rows = list(zip(source.lines, assigned, strict=True))
+    train = [line for line, fold in rows if fold != number]
+    val = [line for line, fold in rows if fold == number]
     for name, lines in (("train.jsonl", train), ("val.jsonl", val)):
         with (folder / name).open("wb") as file:
             file.writelines(line + b"\n" for line in lines)
-    (folder / ORIGIN).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     return len(train), len(val)
 
 
-def _place(scratch: Path, output: Path, folder: str, folds: int) -> None:
-    """Move each fold into place, after all have been looked at: a fold is there as a whole or not at all."""
+def _move_into_place(scratch: Path, output: Path, folder: str, folds: int) -> None:
+    """Move each new fold into place, whole, after all existing ones have been compared."""
     names = [f"fold-{number}" for number in range(1, folds + 1)]
     new = [name for name in names if not (output / name / folder).exists()]
-    other = [
-        name
+    different = [
+        f"{name}/{folder}"
         for name in names
-        if name not in new and not _same(scratch / name / folder, output / name / folder)
+        if name not in new and not _equal(scratch / name / folder, output / name / folder)
     ]
-    if other:
+    if different:
         raise DataError(
-            f"{', '.join(f'{name}/{folder}' for name in other)}: there already, from another cut.",
+            f"{', '.join(different)} exist already, from another cut.",
             where=str(output),
-            remedy="It is left as it is: name a new folder with --output.",
+            remedy="Nothing was changed. Name a new folder with --output.",
         )
     for name in new:
         (output / name).mkdir(exist_ok=True)
         (scratch / name / folder).rename(output / name / folder)
 
 
-def _same(ours: Path, theirs: Path) -> bool:
-    match, _, _ = filecmp.cmpfiles(ours, theirs, _FILES, shallow=False)
-    return len(match) == len(_FILES)
+def _equal(left: Path, right: Path) -> bool:
+    equal, _, _ = filecmp.cmpfiles(left, right, _FILES, shallow=False)
+    return len(equal) == len(_FILES)

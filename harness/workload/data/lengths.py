@@ -1,10 +1,10 @@
-"""How long the texts of a split are, as numbers; and texts without meaning that are exactly as long.
+"""Histograms of how many tokens the texts of a split have, and random texts with exactly these lengths.
 
-    split --a tokenizer, `bench data lengths`--> histogram --seed--> lengths --> words that are one token each
+    split --tokenizer, `bench data lengths`--> histogram --seed--> lengths --> random words of one token each
 
-What a model of a known shape costs follows from how many tokens a request has, not from what they say. So the
-paper's timings can be asked for again without its data and without trained weights: the histogram of BoolQ's
-validation split ships with the package, as numbers alone.
+The cost of a model of a given shape depends on the number of tokens, not on what they mean. The timings of
+the paper can therefore be measured without its data and without trained weights: the histogram of BoolQ's
+validation split ships with the package, as numbers only.
 """
 
 import hashlib
@@ -17,39 +17,41 @@ from pathlib import Path
 
 from pydantic import Field
 
-from harness.common.errors import StoreError, UsageError
+from harness.common.errors import UsageError
 from harness.common.model import FrozenModel
 from harness.workload.data.folds import ORIGIN
-from harness.workload.data.source import Data, write_once
+from harness.workload.data.source import Data
+from harness.workload.data.writing import store_errors, write_once
 from harness.workload.synthetic.seeded_random import SeededRandom
 from harness.workload.tasks.base import Task
 
 VERSION = 1
-"""Of the texts that a seed gives."""
+"""Version of the texts that a seed gives."""
 
 FIRST_WORD, VOCABULARY = 5, 30_522
 """Words are numbers: each is its own token id, after five special tokens, in a vocabulary of BERT's size."""
 
-SPECIALS = 3
-"""Tokens that BERT puts around a pair."""
+SPECIAL_TOKENS = 3
+"""Tokens that BERT adds to a pair."""
 
-SHORTEST = SPECIALS + 2
+MIN_TOKENS = SPECIAL_TOKENS + 2
 """Tokens of a pair of one word each."""
 
-QUESTION = 9
+QUESTION_WORDS = 9
 """Words of a question: BoolQ's validation questions have 9.3 tokens on average."""
 
 EXAMPLES = 3270
-"""The paper's Table 3 gives the time that this many questions took: BoolQ's validation split."""
+"""Questions of BoolQ's validation split, which the paper's Table 3 gives the time of."""
 
 TRAIN_ROWS = 256
-"""Enough for timing candidates, which the training split is read for."""
+"""Rows of the training split, from which candidates are timed."""
 
 
 class TokenizerFacts(FrozenModel):
-    """Whose tokens were counted: the model as the user called it, and what tells its tokenizer from others.
+    """The tokenizer whose tokens were counted.
 
-    `sha256` is of tokenizer.json; `vocabulary` is the name by which a known vocabulary goes, else empty.
+    `name` is the model as the user named it, `sha256` that of tokenizer.json, `vocabulary` the common name of
+    the vocabulary, or empty.
     """
 
     name: str
@@ -58,10 +60,10 @@ class TokenizerFacts(FrozenModel):
 
 
 class Histogram(FrozenModel):
-    """How many sequences of a split have how many tokens, special tokens included.
+    """Counts of the sequences of a split by their number of tokens, special tokens included.
 
-    `examples` counts the split, `cut` the sequences that were longer than `max_length`, which counts them as
-    that long; `data_sha256` is of the split's file.
+    `examples` counts the split. `cut` counts sequences longer than `max_length`, which are counted as that
+    long. `data_sha256` is that of the split's file.
     """
 
     task: str
@@ -75,47 +77,45 @@ class Histogram(FrozenModel):
 
     @property
     def lengths(self) -> list[int]:
-        """Every sequence's length, the shortest first."""
-        return [length for length, times in sorted(self.counts.items()) for _ in range(times)]
+        """The length of every sequence, in ascending order."""
+        return [length for length, count in sorted(self.counts.items()) for _ in range(count)]
 
     @property
     def mean(self) -> float:
-        """Tokens of a sequence on average."""
+        """Mean number of tokens per sequence."""
         return sum(self.lengths) / len(self.lengths)
 
     def quantile(self, share: float) -> int:
-        """Return the length that this share of the sequences does not exceed (the nearest rank)."""
-        ordered = self.lengths
-        return ordered[max(math.ceil(share * len(ordered)), 1) - 1]
+        """Return the length that this share of the sequences does not exceed (nearest rank)."""
+        lengths = self.lengths
+        return lengths[max(math.ceil(share * len(lengths)), 1) - 1]
 
     @property
     def written(self) -> str:
-        """The histogram as the file that ships."""
+        """The histogram as the text of its file."""
         return self.model_dump_json(indent=1) + "\n"
 
 
 def length_counts(lengths: Sequence[int]) -> dict[int, int]:
-    """Return how often each length occurs, the shortest first."""
+    """Return how often each length occurs, in ascending order."""
     return dict(sorted(Counter(lengths).items()))
 
 
-def shipped(task: str) -> Histogram:
-    """Return the histogram of a task's validation split that ships; UsageError where none does."""
-    found = files("harness.workload.data") / "histograms" / f"{task}-val.json"
-    if not found.is_file():
+def shipped_histogram(task: str) -> Histogram:
+    """Return the histogram of a task's validation split in the package; UsageError where it has none."""
+    path = files("harness.workload.data") / "histograms" / f"{task}-val.json"
+    if not path.is_file():
         raise UsageError(
-            f"no histogram of {task}'s lengths ships with the package.", remedy="There is one of boolq."
+            f"the package has no histogram of the lengths of {task}.", remedy="It has one of boolq."
         )
-    return Histogram.model_validate_json(found.read_text(encoding="utf-8"))
+    return Histogram.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def save_histogram(histogram: Histogram, path: Path) -> None:
-    """Write a histogram in the form that ships."""
-    try:
+    """Write a histogram to a file; StoreError where it cannot be written."""
+    with store_errors("the histogram cannot be written", path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(histogram.written, encoding="utf-8")
-    except OSError as problem:
-        raise StoreError(f"cannot be written: {problem.strerror}.", where=str(path)) from None
 
 
 def lengths_data(
@@ -126,13 +126,13 @@ def lengths_data(
     train_rows: int = TRAIN_ROWS,
     seed: int = 0,
 ) -> Data:
-    """Write the sample of a task's shipped lengths below the cache, if it is not there; return its source.
+    """Write a sample with a task's lengths below the cache, unless it is there, and return its source.
 
-    UsageError where no histogram of the task ships.
+    Raises UsageError where the package has no histogram of the task.
     """
-    histogram = shipped(task.name)
-    facts = [VERSION, histogram.written, examples, train_rows, seed]
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    histogram = shipped_histogram(task.name)
+    content = [VERSION, histogram.written, examples, train_rows, seed]
+    digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = cache / "data" / f"lengths-{digest}"
     write_once(
         folder,
@@ -152,44 +152,43 @@ def write_sample(
     train_rows: int = TRAIN_ROWS,
     seed: int = 0,
 ) -> None:
-    """Write `train.jsonl` and `val.jsonl` of BoolQ's layout into a new folder, and a note on what they are.
+    """Write `train.jsonl`, `val.jsonl` and the origin file in BoolQ's layout into a new folder.
 
-    Labels are drawn like the words: they are there for what reads labels, and mean nothing.
+    Labels are random: code that reads labels needs some, and they mean nothing.
     """
     folder.mkdir(parents=True)
     for split, count in (("train", train_rows), ("val", examples)):
-        drawn = enumerate(draw(histogram, count, seed, split))
         lines = [
-            json.dumps(_row(SeededRandom("words", VERSION, seed, split, idx), idx, size))
-            for idx, size in drawn
+            json.dumps(_row(SeededRandom("words", VERSION, seed, split, idx), idx, tokens))
+            for idx, tokens in enumerate(draw_lengths(histogram, count, seed, split))
         ]
         (folder / f"{split}.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    facts = {
+    origin = {
         "note": _note(histogram, seed),
         "seed": seed,
         "histogram": histogram.model_dump(exclude={"counts"}),
     }
-    (folder / ORIGIN).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
 
 
-def draw(histogram: Histogram, count: int, seed: int, split: str = "val") -> list[int]:
-    """Return as many lengths in random order: the histogram's own as often as they go in, and some more.
+def draw_lengths(histogram: Histogram, count: int, seed: int, split: str = "val") -> list[int]:
+    """Return `count` lengths in random order.
 
-    As many as the histogram has are exactly its lengths, so that all requests together hold as many tokens
-    as the split does, whatever the seed.
+    The lengths of the histogram are repeated as often as they fit, and the rest is sampled from them. Where
+    `count` is the number of its lengths, all are drawn once, so the total of tokens is that of the split.
     """
     rng = SeededRandom("lengths", VERSION, seed, split)
-    whole, more = divmod(count, len(histogram.lengths))
-    return rng.shuffled(histogram.lengths * whole + rng.sample(histogram.lengths, more))
+    repeats, rest = divmod(count, len(histogram.lengths))
+    return rng.shuffled(histogram.lengths * repeats + rng.sample(histogram.lengths, rest))
 
 
 def texts(tokens: int, rng: SeededRandom) -> tuple[str, str]:
-    """Return a passage and a question of this many tokens together, special tokens included."""
-    if tokens < SHORTEST:
-        raise ValueError(f"a pair has at least {SHORTEST} tokens")
-    words = [str(FIRST_WORD + rng.below(VOCABULARY - FIRST_WORD)) for _ in range(tokens - SPECIALS)]
-    asked = min(QUESTION, len(words) - 1)
-    return " ".join(words[asked:]), " ".join(words[:asked])
+    """Return a random passage and question of this many tokens together, special tokens included."""
+    if tokens < MIN_TOKENS:
+        raise ValueError(f"a pair has at least {MIN_TOKENS} tokens, got {tokens}")
+    words = [str(FIRST_WORD + rng.below(VOCABULARY - FIRST_WORD)) for _ in range(tokens - SPECIAL_TOKENS)]
+    question = min(QUESTION_WORDS, len(words) - 1)
+    return " ".join(words[question:]), " ".join(words[:question])
 
 
 def _row(rng: SeededRandom, idx: int, tokens: int) -> dict[str, object]:
@@ -198,6 +197,6 @@ def _row(rng: SeededRandom, idx: int, tokens: int) -> dict[str, object]:
 
 
 def _note(histogram: Histogram, seed: int) -> str:
-    whose = histogram.tokenizer.vocabulary or histogram.tokenizer.name
-    of = f"{histogram.task}'s {histogram.split} split (in tokens of {whose})"
-    return f"words without meaning, in the lengths of {of}, seed {seed}: for speed and energy alone"
+    tokenizer = histogram.tokenizer.vocabulary or histogram.tokenizer.name
+    source = f"{histogram.task}'s {histogram.split} split (in tokens of {tokenizer})"
+    return f"words without meaning, in the lengths of {source}, seed {seed}: for speed and energy alone"

@@ -1,7 +1,7 @@
-"""A user's own file as rows: JSON Lines, CSV or TSV, in UTF-8; each complaint names file, line and remedy.
+"""Reads a user's own file as rows: JSON Lines, CSV or TSV, in UTF-8; every error names file and line.
 
-CSV and TSV have a header, and quotes as spreadsheets write them. A quote that is never closed is refused: it
-would swallow the rows below it.
+CSV and TSV have a header, and quoting as spreadsheets write it. A quote that is never closed is an error: the
+rows below it would become part of the field.
 """
 
 import csv
@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.errors import DataError
-from harness.workload.tasks.rows import Row, row_of
+from harness.workload.tasks.rows import Row, decode, parse_rows, read_bytes
 
-SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv")
-_QUOTES = "A quote inside a quoted field is doubled; JSON Lines (.jsonl) need none of this."
+_JSON_LINES = (".jsonl", ".ndjson")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+SUFFIXES = (*_JSON_LINES, *_DELIMITERS)
+_QUOTING = "A quote inside a quoted field is doubled. JSON Lines (.jsonl) needs no such quoting."
 
 
 @dataclass(frozen=True, slots=True)
 class TabularFile:
-    """One file, read: the line each row begins on, with the row; and the sha256 of the file."""
+    """A file that was read: each row with the line it begins on, and the sha256 of the file."""
 
     path: Path
     rows: tuple[tuple[int, Row], ...]
@@ -30,85 +32,64 @@ class TabularFile:
 
 
 def read_table(path: Path) -> TabularFile:
-    """Read a file by what its name ends with; DataError if it cannot be read, or has no rows."""
-    if path.suffix.lower() not in SUFFIXES:
+    """Read a file in the format of its suffix; DataError where it cannot be read, or has no rows."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise DataError(
-            f"what {path.suffix or 'a name without an ending'} holds is not known.",
+            f"expected a file that ends in {', '.join(SUFFIXES)}, got {path.suffix or 'no ending'}.",
             where=str(path),
-            remedy=f"Name a file that ends in one of: {', '.join(SUFFIXES)}.",
+            remedy="Save the file in one of these formats.",
         )
-    content = _content(path)
-    text = _decoded(content, path)
-    rows = tuple(_json_rows(text, path) if path.suffix.lower() in SUFFIXES[:2] else _csv_rows(text, path))
+    content = read_bytes(path, "--data names your file, or a folder of files.")
+    text = decode(content, path, "Save the file as UTF-8.", encoding="utf-8-sig")
+    rows = parse_rows(text, path) if suffix in _JSON_LINES else list(_csv_rows(text, path))
     if not rows:
-        raise DataError("the file has no rows.", where=str(path), remedy="A row is one example.")
-    return TabularFile(path, rows, hashlib.sha256(content).hexdigest())
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(
-            "there is no such file.", where=str(path), remedy="--data names your file or its folder."
-        ) from None
-    except OSError as problem:
-        raise DataError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
-
-
-def _decoded(content: bytes, path: Path) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise DataError(
-            f"not UTF-8 text (byte {problem.start}).", where=str(path), remedy="Save it again as UTF-8."
-        ) from None
-
-
-def _json_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    for number, line in lines:
-        yield number, row_of(line, f"{path}:{number}", last=number == lines[-1][0])
+        raise DataError("the file has no rows.", where=str(path), remedy="It needs one row per example.")
+    return TabularFile(path, tuple(rows), hashlib.sha256(content).hexdigest())
 
 
 def _csv_rows(text: str, path: Path) -> Iterator[tuple[int, Row]]:
-    lines = _csv_lines(text, path)
-    _, header = lines[0] if lines else (1, [])
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(f"the header names {', '.join(map(repr, twice))} twice.", where=f"{path}:1")
-    for number, fields in lines[1:]:
+    records = _csv_records(text, path)
+    _, header = records[0] if records else (1, [])
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DataError(
+            f"the header has {', '.join(map(repr, repeated))} more than once.",
+            where=f"{path}:1",
+            remedy="Give each column a name of its own.",
+        )
+    for line, fields in records[1:]:
         if len(fields) != len(header):
             raise DataError(
-                f"the row has {len(fields)} fields, the header {len(header)}.",
-                where=f"{path}:{number}",
-                remedy=f"Quote texts that hold the separator. {_QUOTES}",
+                f"expected {len(header)} fields, as in the header, got {len(fields)}.",
+                where=f"{path}:{line}",
+                remedy=f"Put fields that contain the delimiter in quotes. {_QUOTING}",
             )
-        yield number, dict(zip(header, fields, strict=True))
+        yield line, dict(zip(header, fields, strict=True))
 
 
-def _csv_lines(text: str, path: Path) -> list[tuple[int, list[str]]]:
-    """Return the line on which each record begins, and its fields; a blank line is no record."""
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    begin, records = 1, []
-    with _long_fields():
+def _csv_records(text: str, path: Path) -> list[tuple[int, list[str]]]:
+    """Return the line on which each record begins, and its fields; blank lines are skipped."""
+    suffix = path.suffix.lower()
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_DELIMITERS[suffix], strict=True)
+    first_line, records = 1, []
+    with _unlimited_fields():
         try:
             for fields in reader:
-                records.append((begin, fields))
-                begin = reader.line_num + 1
-        except csv.Error as problem:
+                records.append((first_line, fields))
+                first_line = reader.line_num + 1
+        except csv.Error as error:
             raise DataError(
-                f"not a {path.suffix.lower()[1:]} row ({problem}).", where=f"{path}:{begin}", remedy=_QUOTES
+                f"not a valid {suffix[1:]} row ({error}).", where=f"{path}:{first_line}", remedy=_QUOTING
             ) from None
-    return [(number, fields) for number, fields in records if fields]
+    return [(line, fields) for line, fields in records if fields]
 
 
 @contextmanager
-def _long_fields() -> Iterator[None]:
-    """Let a field be as long as it is: the csv module stops at 128 KiB, and a document may be longer."""
-    before = csv.field_size_limit(sys.maxsize)
+def _unlimited_fields() -> Iterator[None]:
+    """Lift the csv module's limit of 128 KiB per field: a document may be longer."""
+    limit = csv.field_size_limit(sys.maxsize)
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(limit)

@@ -1,4 +1,4 @@
-"""How requests arrive: one file per scenario, one line here."""
+"""The table of scenarios, which describe how requests arrive: each is one file, and one line here."""
 
 from harness.common.errors import unknown_name
 from harness.workload.scenarios.base import Scenario
@@ -13,7 +13,7 @@ SCENARIOS: dict[str, Scenario] = {
 
 
 def get_scenario(name: str) -> Scenario:
-    """Return the scenario of this name; UsageError with the nearest names if there is none."""
+    """Return the scenario of this name; UsageError with the nearest names where there is none."""
     try:
         return SCENARIOS[name]
     except KeyError:

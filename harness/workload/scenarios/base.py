@@ -1,27 +1,27 @@
-"""What a scenario decides: what one call gets, when it is made, and what its time is the latency of."""
+"""The interface of a scenario: how requests are split into calls, and when calls are made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-Asked = TypeVar("Asked")
-"""Requests at boundary `encoded`, examples at boundary `text`."""
+Request = TypeVar("Request")
+"""An encoded request at boundary `encoded`, an example at boundary `text`."""
 
 
 class SplitIntoCalls(Protocol):
-    """Splits what a visit asks into calls."""
+    """Splits the requests of a visit into calls."""
 
-    def __call__(self, asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
-        """Return the calls, in order; `batch` is how many a call gets where the user may choose."""
+    def __call__(self, requests: Sequence[Request], batch: int, /) -> list[Sequence[Request]]:
+        """Return the calls in order; `batch` is the number of requests per call that the user chose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """A way in which requests arrive.
 
-    `calls` splits the requests of a visit into calls; `latency` says whose latency a call's time is: one
-    request's, a whole call's, or nobody's. `timed_arrivals` says that calls are made when requests arrive, at
-    a rate, instead of one after the other.
+    `calls` splits the requests of a visit into calls. The time of a call is the `latency` of a request, of
+    the whole call, or of nothing. With `timed_arrivals`, a call is made when its request arrives, at a given
+    rate; otherwise calls are made one after the other.
     """
 
     name: str

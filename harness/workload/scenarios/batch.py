@@ -1,17 +1,19 @@
-"""`batch`: so many requests a call, the next call when the last is answered; a call's latency counts.
+"""`batch`: a fixed number of requests per call, one call after the other; the latency of a call counts.
 
-Requests stay in the order they are asked in, as they would come to a service: the harness does not sort them
-by length, which a system may do within a call.
+Requests keep their order, as they would arrive at a service. The harness does not sort them by length; a
+system may do so within a call.
 """
 
 from collections.abc import Sequence
 
-from harness.workload.scenarios.base import Asked, Scenario
+from harness.workload.scenarios.base import Request, Scenario
 
 
-def in_batches(asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
-    """Return calls of `batch` requests each; the last may hold fewer, and its latency is not counted."""
-    return [tuple(asked[start : start + batch]) for start in range(0, len(asked), batch)]
+def split_into_batches(requests: Sequence[Request], batch: int, /) -> list[Sequence[Request]]:
+    """Return calls of `batch` requests; the last may hold fewer, and then its latency is not counted."""
+    return [tuple(requests[start : start + batch]) for start in range(0, len(requests), batch)]
 
 
-BATCH = Scenario("batch", "--batch requests a call; a call's latency counts", "call", in_batches)
+BATCH = Scenario(
+    "batch", "--batch requests per call; the latency of a call counts", "call", split_into_batches
+)

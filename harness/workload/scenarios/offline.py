@@ -1,13 +1,13 @@
-"""`offline`: all requests at once; the system may order and batch them as it likes."""
+"""`offline`: all requests in one call; the system may order and batch them."""
 
 from collections.abc import Sequence
 
-from harness.workload.scenarios.base import Asked, Scenario
+from harness.workload.scenarios.base import Request, Scenario
 
 
-def _all_at_once(asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
-    del batch  # the system's own business here: it is told, and cuts as it likes
-    return [tuple(asked)]
+def _single_call(requests: Sequence[Request], batch: int, /) -> list[Sequence[Request]]:
+    del batch  # the system receives it as its own batch size
+    return [tuple(requests)]
 
 
-OFFLINE = Scenario("offline", "all requests at once; throughput counts", "", _all_at_once)
+OFFLINE = Scenario("offline", "all requests at once; throughput counts", "", _single_call)

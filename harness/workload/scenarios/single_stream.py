@@ -1,14 +1,16 @@
-"""`single-stream`: one request at a time, the next when the last is answered."""
+"""`single-stream`: one request per call; the next call is made when the last one is answered."""
 
 from collections.abc import Sequence
 
-from harness.workload.scenarios.base import Asked, Scenario
+from harness.workload.scenarios.base import Request, Scenario
 
 
-def one_by_one(asked: Sequence[Asked], batch: int, /) -> list[Sequence[Asked]]:
+def one_request_per_call(requests: Sequence[Request], batch: int, /) -> list[Sequence[Request]]:
     """Return a call for each request."""
     del batch
-    return [(each,) for each in asked]
+    return [(request,) for request in requests]
 
 
-SINGLE_STREAM = Scenario("single-stream", "one request at a time; latency counts", "request", one_by_one)
+SINGLE_STREAM = Scenario(
+    "single-stream", "one request at a time; latency counts", "request", one_request_per_call
+)

@@ -1,9 +1,9 @@
-"""The table of tasks: one file each, one line here."""
+"""The table of tasks: each is one file, and one line here."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from harness.common.errors import UsageError, unknown_name
+from harness.common.json_types import JsonValue
 from harness.common.plugins import usable
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
@@ -20,28 +20,31 @@ SUPERGLUE: tuple[Task, ...] = (BOOLQ, CB, COPA, MULTIRC, RECORD, RTE, WIC, WSC)
 """The eight tasks of the average (Wang et al., 2019)."""
 
 DIAGNOSTICS: tuple[Task, ...] = (AX_B, AX_G)
-"""Answered by RTE's models, and no part of the average."""
+"""Answered by RTE's models. They do not count in the average."""
 
 TASKS: dict[str, Task] = {task.name: task for task in (*SUPERGLUE, *DIAGNOSTICS)}
 
+TaskReference = str | Mapping[str, JsonValue]
+"""A task in a message to a worker: its name, or the definition of a custom one."""
+
 
 def get_task(name: str) -> Task:
-    """Return the task of this name; UsageError with the nearest names if there is none.
+    """Return the task of this name; UsageError with the nearest names where there is none.
 
-    `custom` is no task before it is known whose: UsageError with what must be said.
+    `custom` needs the user's data first: UsageError with the options to give.
     """
     if name == CUSTOM:
         raise UsageError(
-            "the task custom needs your data, and which of its columns is what.",
-            remedy="Say --data FILE --text COLUMN (or A,B for a pair) --label COLUMN.",
+            "the task custom needs your data and the names of its columns.",
+            remedy="Add --data FILE --text COLUMN (or A,B for a pair) --label COLUMN.",
         )
     if name in TASKS:
         return TASKS[name]
-    more = usable("task", (*TASKS, CUSTOM))
-    if name in more:
-        found: Task = more[name].load()
-        return found
-    raise unknown_name("task", name, [*TASKS, CUSTOM, *more])
+    plugins = usable("task", (*TASKS, CUSTOM))
+    if name in plugins:
+        task: Task = plugins[name].load()
+        return task
+    raise unknown_name("task", name, [*TASKS, CUSTOM, *plugins])
 
 
 def task_folder(name: str) -> str:
@@ -49,10 +52,6 @@ def task_folder(name: str) -> str:
     return CUSTOM if name == CUSTOM else get_task(name).folder
 
 
-TaskReference = str | Mapping[str, Any]
-"""A task as it crosses to a worker: its name, or the definition of a custom one."""
-
-
-def resolve_task(words: TaskReference) -> Task:
-    """Return the task that these words mean."""
-    return get_task(words) if isinstance(words, str) else custom_task(parse_definition(words))
+def resolve_task(reference: TaskReference) -> Task:
+    """Return the task that a reference names or defines."""
+    return get_task(reference) if isinstance(reference, str) else custom_task(parse_definition(reference))

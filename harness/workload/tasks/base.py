@@ -1,40 +1,43 @@
-"""What a task is: how its official files are read, laid out, scored and answered.
+"""The interface of a task: how its official files are read, laid out, answered and scored.
 
-A task knows text and labels, never token ids. Adding one is one file with a table entry in
-`harness.workload.tasks`.
-An answer is one short word for each example, the same in every task: the label's name, or what stands for a
-choice (its position) or for several labels (one 0 or 1 each). It never holds text of an example.
+    row of a file --parse--> Example --a system--> logits --decide--> answer --scoring--> metrics
+                                                               answer --answer_rows--> prediction file
+
+A task handles text and labels, never token ids. To add one, write one file and list it in
+`harness.workload.tasks`. An answer is one short string per example: a label's name, the position of a choice,
+or one 0 or 1 for each of several labels. It never holds text of an example.
 """
 
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
 from harness.common.errors import DataError
+from harness.common.json_types import JsonObject
 from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
 from harness.workload.tasks.metrics import Scoring
-from harness.workload.tasks.rows import Row, field, idx_of, idx_written, read_rows
+from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
+from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 Head = Literal["sequence", "choice", "span"]
-"""What a model puts on its encoder: labels for a sequence; one score a sequence, compared within a request;
-labels for two spans of a sequence."""
-
-_SHOWN = 40
-"""Characters of a stranger's value that a message shows."""
+"""The head of a model: labels for a sequence; one score for a sequence, compared within a request; labels for
+two spans of a sequence."""
 
 SPLITS: Mapping[str, str] = {"train": "train.jsonl", "val": "val.jsonl", "test": "test.jsonl"}
 
+BOOLEAN_LABELS: Mapping[str, bool] = {"false": False, "true": True}
+"""Names of labels that the official files hold as booleans."""
+
 
 class Task(Protocol):
-    """What is asked, with its official metrics."""
+    """One task with its files, labels and official metrics."""
 
     @property
     def name(self) -> str:
@@ -42,7 +45,7 @@ class Task(Protocol):
 
     @property
     def folder(self) -> str:
-        """The official folder and prediction file: `BoolQ`."""
+        """The name of the official folder and prediction file: `BoolQ`."""
 
     @property
     def summary(self) -> str:
@@ -50,11 +53,11 @@ class Task(Protocol):
 
     @property
     def head(self) -> Head:
-        """The kind of head its models have."""
+        """The kind of head that its models have."""
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the logit columns, in their order: a label each, or the one score of a choice."""
+        """Names of the logit columns in their order: the labels, or `score` for a choice."""
 
     @property
     def model_task(self) -> str:
@@ -62,7 +65,7 @@ class Task(Protocol):
 
     @property
     def splits(self) -> Mapping[str, str]:
-        """Its official files by split, the reported one being `val` or else the only one."""
+        """Its official file of each split. The reported split is `val`, or else the only one."""
 
     @property
     def scoring(self) -> Scoring:
@@ -70,56 +73,59 @@ class Task(Protocol):
 
     @property
     def positional(self) -> bool:
-        """Whether a checkpoint whose labels have no names is matched by position: the user said so."""
+        """Whether unnamed labels of a checkpoint are matched by position, because the user ordered them."""
 
     def read(self, path: "Path", *, labelled: bool) -> list[Example]:
-        """Read one official file; DataError names file, line and remedy."""
+        """Read one official file; DataError with file, line and remedy."""
 
     def parse(self, row: Row, where: str, *, labelled: bool) -> list[Example]:
-        """Return the examples of one row, which stands at `where`."""
+        """Return the examples of one row; `where` is its file and line, for messages."""
 
     def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Turn float32 logits [sequences, labels] into one answer per request."""
+        """Turn float32 logits [sequences, labels] into one answer per request.
+
+        The sequences of request i are `logits[offsets[i]:offsets[i + 1]]`.
+        """
 
     def valid(self, answer: str, example: Example) -> bool:
-        """Say whether this is an answer to the example."""
+        """Return whether this is a possible answer to the example."""
 
     def targets(self, example: Example) -> tuple[int, ...]:
-        """Return what a model is trained towards, one number a sequence.
+        """Return the training target of each sequence.
 
-        The label's position in `labels`; for choices 1 where the candidate is right, else 0.
+        It is the label's position in `labels`; for a choice, 1 where the candidate is correct, else 0.
         """
 
     def constants(self, example: Example) -> tuple[str, ...]:
-        """Return the answers that need no reading: what any quality is read against."""
+        """Return the answers that can be given without reading the example: the baselines of a score."""
 
-    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[dict[str, Any]]:
+    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[JsonObject]:
         """Return the rows of the official prediction file."""
 
     def answers_in(self, rows: Iterable[Row], examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-        """Yield (example id, answer) for all that the rows of a prediction file answer.
+        """Yield pairs of example id and answer from the rows of a prediction file.
 
-        ValueError says what is wrong with a row: another form, an answer to none of the examples, none of the
-        example's possible answers. Whether each example is answered once is for who reads them all to see.
+        Raises ValueError for a row of another form, an unknown example, or an answer that is not possible.
+        The caller checks that every example is answered once.
         """
 
 
 def split_path(task: Task, split: str) -> str:
-    """Return a split's file below the data folder; DataError if the task has no such split."""
+    """Return a split's file below the data folder; DataError where the task has no such split."""
     try:
         return f"{task.folder}/{task.splits[split]}"
     except KeyError:
-        known = ", ".join(task.splits)
-        raise DataError(f"{task.name} has no split {split!r}.", remedy=f"Splits: {known}.") from None
+        names = ", ".join(task.splits)
+        raise DataError(f"{task.name} has no split {split!r}.", remedy=f"Its splits: {names}.") from None
 
 
 def reported_split(task: Task) -> str:
-    """Return the split that is reported where none is named: `val`, or the only one of a diagnostic."""
+    """Return the split that is scored by default: `val`, or the only one of a diagnostic."""
     return "val" if "val" in task.splits else next(iter(task.splits))
 
 
 def labelled(task: Task, split: str) -> bool:
-    """Say whether a split carries labels: all do but `test`, and a diagnostic's only split does too."""
+    """Return whether a split has labels: every split but `test`, and the only split of a diagnostic."""
     return split != "test" or len(task.splits) == 1
 
 
@@ -134,11 +140,11 @@ def read_examples(task: Task, path: "Path", *, labelled: bool) -> list[Example]:
 
 @dataclass(frozen=True, slots=True)
 class LabelTask:
-    """One label for each example: BoolQ, CB, RTE and its diagnostics, WiC, WSC.
+    """A task with one label per example: BoolQ, CB, RTE and its diagnostics, WiC, WSC.
 
-    `lay_out` makes the model's input of a row (and of where it stands); `values` maps each label's name to
-    the value the official files hold, `written` to what prediction files hold where that differs from the
-    name; `cluster` names a field that examples share which belong together.
+    `lay_out` turns a row (and its file and line) into the model's input. `values` maps each label's name to
+    its value in the official files; `written` maps names to their form in prediction files, where that
+    differs. `cluster` names the field whose value is shared by examples that are resampled together.
     """
 
     name: str
@@ -156,7 +162,7 @@ class LabelTask:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Label names; logit columns have this order."""
+        """Label names, in the order of the logit columns."""
         return tuple(self.values)
 
     @property
@@ -172,15 +178,15 @@ class LabelTask:
         """Return the row's one example."""
         gold = (self._label(row, where),) if labelled else ()
         cluster = str(field(row, self.cluster, where)) if self.cluster else ""
-        return [Example(idx_of(row, where), (self.lay_out(row, where),), gold, cluster=cluster)]
+        return [Example(example_id(row, where), (self.lay_out(row, where),), gold, cluster=cluster)]
 
     def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Return the label with the highest logit, the first of equals."""
-        del offsets  # one sequence a request
+        """Return the label with the highest logit; of equals, the first."""
+        del offsets  # one sequence per request
         return [self.labels[column] for column in np.argmax(logits, axis=1)]
 
     def valid(self, answer: str, example: Example) -> bool:
-        """Say whether it is a label."""
+        """Return whether the answer is a label."""
         del example
         return answer in self.values
 
@@ -193,68 +199,29 @@ class LabelTask:
         del example
         return self.labels
 
-    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[dict[str, Any]]:
+    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[JsonObject]:
         """Return the rows of the official prediction file; labels are strings, also for BoolQ."""
         written = self.written or {}
         return [
-            {"idx": idx_written(example.id), "label": written.get(answer, answer)}
+            {"idx": prediction_idx(example.id), "label": written.get(answer, answer)}
             for example, answer in zip(examples, answers, strict=True)
         ]
 
     def answers_in(self, rows: Iterable[Row], examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-        """Yield the labels in rows of a prediction file with their example ids."""
+        """Yield pairs of example id and label from the rows of a prediction file."""
         names = {(self.written or {}).get(label, label): label for label in self.labels}
-        asked = {idx_written(example.id): example for example in examples}
+        by_idx = {prediction_idx(example.id): example for example in examples}
         for row in rows:
-            idx, label = written_answer(row)
+            idx, label = parse_prediction(row)
             if not isinstance(label, str) or label not in names:
-                raise ValueError(f"{shown(label)} is no label; labels: {', '.join(names)}")
-            yield asked_at(asked, idx).id, names[label]
+                raise ValueError(f"the label must be one of {', '.join(names)}, got {shorten(label)}")
+            yield example_at(by_idx, idx).id, names[label]
 
     def _label(self, row: Row, where: str) -> str:
-        found = field(row, "label", where)
+        label = field(row, "label", where)
         for name, value in self.values.items():
-            # `is` for booleans: in Python 1 == True, and a label 1 is not an official BoolQ label
-            if type(found) is type(value) and found == value:
+            # types too: in Python 1 == True, and a label 1 is not an official BoolQ label
+            if type(label) is type(value) and label == value:
                 return name
-        known = ", ".join(json.dumps(value) for value in self.values.values())
-        raise DataError(
-            f"label {json.dumps(found)} is not one of {self.folder}'s.",
-            where=where,
-            remedy=f"Known labels: {known}.",
-        )
-
-
-def written_answer(row: Any) -> tuple[int | str, Any]:  # noqa: ANN401 -- a JSON value
-    """Return idx and label of a prediction row; ValueError if it lacks either, or has more."""
-    if not isinstance(row, dict) or set(row) != {"idx", "label"}:
-        there = ", ".join(sorted(row)) if isinstance(row, dict) else shown(row)
-        raise ValueError(f'an answer is {{"idx": ..., "label": ...}}, this one has {there or "nothing"}')
-    if type(row["idx"]) not in (int, str):
-        raise ValueError(f"{shown(row['idx'])} is no idx")
-    return row["idx"], row["label"]
-
-
-def asked_at(asked: Mapping[int | str, Example], idx: int | str) -> Example:
-    """Return the example with this idx; ValueError if there is none."""
-    if idx not in asked:
-        near = [known for known in (str(idx), idx_written(str(idx))) if known in asked]
-        hint = f"; did you mean {json.dumps(near[0])}" if near else ""
-        raise ValueError(f"idx {shown(idx)} is not asked{hint}")
-    return asked[idx]
-
-
-def shown(value: Any) -> str:  # noqa: ANN401 -- a JSON value
-    """Return a JSON value as a message shows it: on one line, and not at any length."""
-    text = json.dumps(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def best_of(logits: Logits, offsets: Offsets) -> list[int]:
-    """Return for each request the position of its sequence with the highest score, the first of equals.
-
-    `logits` is [sequences, 1]. A request without sequences has position -1.
-    """
-    scores = logits[:, 0]
-    edges = pairwise(offsets)
-    return [int(np.argmax(scores[low:high])) if high > low else -1 for low, high in edges]
+        expected = ", ".join(json.dumps(value) for value in self.values.values())
+        raise DataError(f"the label must be one of {expected}, got {json.dumps(label)}.", where=where)

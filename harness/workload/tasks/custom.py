@@ -1,13 +1,14 @@
-"""`custom`: a user's own single- or pair-text classification, defined by its labels and its metric.
+"""The task `custom`: a user's own classification of single texts or pairs, defined by labels and metric.
 
-The user's file is first written in the layout of the official tasks (`harness.workload.data.user_files`),
-so that everything else sees one more task: rows of `first`, for pairs `second`, and `label`.
+`harness.workload.data.user_files` first writes the user's file in the layout of the official tasks, as rows
+of `first`, for pairs `second`, and `label`. Everything else then handles it like any other task.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from harness.common.json_types import JsonObject, JsonValue
 from harness.workload.tasks.base import SPLITS, LabelTask
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.metrics import label_scoring
@@ -20,10 +21,10 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True, slots=True)
 class CustomTaskDefinition:
-    """What makes a custom task: label names in their order, the metric, one text or two.
+    """The definition of a custom task: label names in their order, the metric, and one text or a pair.
 
-    `positional` says that the user named the labels in the order of the model's columns, so that a checkpoint
-    whose labels are called LABEL_0 and so on can be matched.
+    `positional` means that the user listed the labels in the order of the model's columns, so that a
+    checkpoint with unnamed labels (LABEL_0, ...) can be matched.
     """
 
     labels: tuple[str, ...]
@@ -32,13 +33,13 @@ class CustomTaskDefinition:
     positional: bool = False
 
     @property
-    def words(self) -> dict[str, Any]:
-        """The definition as JSON holds it."""
+    def words(self) -> JsonObject:
+        """The definition as a JSON object."""
         return asdict(self)
 
 
 class CustomTask(LabelTask):
-    """A task whose files hide nothing: a row is scored where it has a label, in whichever split."""
+    """A custom task. A row has gold where it has a label, in any split."""
 
     __slots__ = ()
 
@@ -49,14 +50,14 @@ class CustomTask(LabelTask):
 
 
 def custom_task(definition: CustomTaskDefinition) -> CustomTask:
-    """Return the task; its F1 is the last label's of two, and the mean of all labels' F1 of more."""
+    """Return the task. Its F1 is that of the last of two labels, and macro-F1 with more labels."""
     labels = definition.labels
-    metric, said = _metric(definition)
+    metric, description = _metric(definition)
     return CustomTask(
         name=CUSTOM,
         folder=CUSTOM,
-        summary=f"your own data, {len(labels)} labels; {said}",
-        lay_out=pair("first", "second") if definition.pair else _alone,
+        summary=f"your own data, {len(labels)} labels; {description}",
+        lay_out=pair("first", "second") if definition.pair else _single_text,
         values={label: label for label in labels},
         scoring=label_scoring(labels, (metric,)),
         splits={**SPLITS, "all": "all.jsonl"},
@@ -64,19 +65,19 @@ def custom_task(definition: CustomTaskDefinition) -> CustomTask:
     )
 
 
-def parse_definition(words: Mapping[str, Any]) -> CustomTaskDefinition:
-    """Return the definition that JSON holds."""
-    return CustomTaskDefinition(**{**words, "labels": tuple(words["labels"])})
+def parse_definition(definition: Mapping[str, JsonValue]) -> CustomTaskDefinition:
+    """Return the definition from a JSON object."""
+    return CustomTaskDefinition(**{**definition, "labels": tuple(definition["labels"])})
 
 
 def _metric(definition: CustomTaskDefinition) -> tuple[str, str]:
-    """Return the metric's name in the table of metrics, and how it is told."""
+    """Return the metric's key in `LABEL_METRICS`, and its name for the reader."""
     if definition.metric != "f1":
         return definition.metric, definition.metric
-    if len(definition.labels) > 2:  # noqa: PLR2004 -- a positive and a negative one
+    if len(definition.labels) > 2:  # noqa: PLR2004 -- a positive and a negative label
         return "macro_f1", "macro-F1"
     return "f1", f"F1 of {definition.labels[-1]}"
 
 
-def _alone(row: Row, where: str) -> TextInput:
+def _single_text(row: Row, where: str) -> TextInput:
     return TextInput(text_field(row, "first", where))

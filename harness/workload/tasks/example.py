@@ -1,4 +1,4 @@
-"""What a task reads and decides: examples, their texts and spans, and the logits that answer them."""
+"""The data of a task: examples with their texts and spans, and the types of the logits that answer them."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TextInput:
-    """One sequence as text: `first` alone or with `second`, and the spans that the task asks about."""
+    """One sequence as text: `first`, alone or with `second`, and the spans that the question is about."""
 
     first: str
     second: str | None = None
@@ -31,10 +31,9 @@ class TextInput:
 class Example:
     """One question of a task as text.
 
-    `inputs` holds one sequence, or one per candidate for grouped tasks, whose names stand in `candidates`.
-    `gold` holds the official answer in the task's own terms, and is empty where the split hides it.
-    Examples of one `cluster` are not independent (a passage's questions, a minimal pair): they are drawn
-    together when intervals are resampled; without one, an example stands for itself.
+    `inputs` holds one sequence, or one for each of the `candidates`. `gold` holds the official answer in the
+    task's own form, and is empty where the split hides it. Examples of one `cluster` are not independent (the
+    questions of a passage, a minimal pair) and are resampled together; without one, an example stands alone.
     """
 
     id: str

@@ -1,7 +1,7 @@
-"""Reading an official prediction file, strictly: what passes here is what the benchmark's server is given.
+"""Reads an official prediction file, strictly: a file that passes is one that the benchmark's server accepts.
 
-Also how the answers of a program from outside come in (`harness.runs.worker.process_boundary`); nothing is
-guessed or mended.
+Answers of external programs are read here too (`harness.runs.worker.process_boundary`). Nothing is guessed or
+repaired.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,51 +12,50 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.rows import Row, read_rows
 
-REMEDY = "The form of each task's rows stands in docs/programs.md; `bench predict` writes such a file."
+REMEDY = "docs/programs.md shows the rows of each task; `bench predict` writes such a file."
 
 
 def read_predictions(task: Task, path: Path, examples: Sequence[Example]) -> list[str]:
-    """Return the answer to each example, in their order, as the task writes answers.
+    """Return the answer to each example, in the order of the examples.
 
-    DataError names the line, or the idx, of what is not an official prediction file that answers each example
-    once, and nothing else.
+    Raises DataError with the line, or the idx, where the file is not an official prediction file that answers
+    each example exactly once.
     """
     where = str(path)
 
-    def handed() -> Iterator[Row]:
+    def rows() -> Iterator[Row]:
         nonlocal where
         for line, row in read_rows(path):
             where = f"{path}:{line}"
             yield row
 
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     try:
-        for name, answer in task.answers_in(handed(), examples):
-            if name in found:
-                raise ValueError(f"{_idx(name)} is answered twice")  # noqa: TRY301 -- like the rows' own errors
-            found[name] = answer
-    except ValueError as problem:
-        raise DataError(f"{problem}.", where=where, remedy=REMEDY) from None
-    except DataError as problem:
-        raise DataError(problem.message, where=problem.where, remedy=REMEDY) from None
-    return [found[name] for name in _names(path, examples, found)]
+        for example_id, answer in task.answers_in(rows(), examples):
+            if example_id in answers:
+                raise ValueError(f"{_describe(example_id)} is answered twice")  # noqa: TRY301 -- like a row's own
+            answers[example_id] = answer
+    except ValueError as error:
+        raise DataError(f"{error}.", where=where, remedy=REMEDY) from None
+    except DataError as error:
+        raise DataError(error.message, where=error.where, remedy=REMEDY) from None
+    _check_complete(path, examples, answers)
+    return [answers[example.id] for example in examples]
 
 
-def _names(path: Path, examples: Sequence[Example], found: dict[str, str]) -> list[str]:
-    names = [example.id for example in examples]
-    missing = [name for name in names if name not in found]
+def _check_complete(path: Path, examples: Sequence[Example], answers: dict[str, str]) -> None:
+    missing = [example.id for example in examples if example.id not in answers]
     if missing:
         raise DataError(
-            f"{len(missing):,} of {len(names):,} examples have no answer, first {_idx(missing[0])}.",
+            f"{len(missing):,} of {len(examples):,} examples have no answer, first {_describe(missing[0])}.",
             where=str(path),
             remedy=REMEDY,
         )
-    if len(set(names)) < len(names):
-        raise DataError("the split itself has an idx twice, so no prediction file can answer it.")
-    return names
+    if len({example.id for example in examples}) < len(examples):
+        raise DataError("two examples of the split have the same idx, so no prediction file can answer both.")
 
 
-def _idx(name: str) -> str:
-    """Return an example's id as its reader knows it: passage and question where it has both."""
-    passage, slash, question = name.rpartition("/")
-    return f"question {question} of passage {passage}" if slash else f"idx {name}"
+def _describe(example_id: str) -> str:
+    """Return an example's id for the reader: idx, or question and passage where it has both."""
+    passage, slash, question = example_id.rpartition("/")
+    return f"question {question} of passage {passage}" if slash else f"idx {example_id}"

@@ -1,131 +1,171 @@
-"""Reading official files: JSON Lines, each complaint naming file, line and remedy."""
+"""Reads JSON Lines files; every error names the file, the line and what was expected there."""
 
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from harness.common.errors import DataError
+from harness.common.json_types import JsonObject, JsonValue
 
-Row = Mapping[str, Any]
+Row = Mapping[str, JsonValue]
+"""One line of a JSON Lines file, which holds a JSON object."""
+
+T = TypeVar("T")
+
+_LAYOUT = "--data names a folder in the official layout: BoolQ/val.jsonl, CB/val.jsonl, RTE/val.jsonl, ..."
+
+_JSON_TYPES: Mapping[type, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number with decimals",
+    type(None): "null",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def read_rows(path: Path) -> list[tuple[int, Row]]:
-    """Read a JSON Lines file into (line number, row); DataError if it is not one, or has no rows.
+    """Read a JSON Lines file into pairs of line number and row; DataError where it is not one, or is empty.
 
-    The last line may lack its newline, as in several official files; a truncated row is named with its line.
+    The last line may lack its newline, as in several official files. Blank lines are skipped.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise DataError("there is no such file.", where=str(path), remedy=_LAYOUT) from None
-    except UnicodeDecodeError as problem:
-        raise DataError(f"not UTF-8 text (byte {problem.start}).", where=str(path), remedy=_LAYOUT) from None
-    except OSError as problem:
-        raise DataError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    if not lines:
+    rows = parse_rows(decode(read_bytes(path, _LAYOUT), path, _LAYOUT), path)
+    if not rows:
         raise DataError(
             "the file has no rows.", where=str(path), remedy="A split needs at least one example."
         )
-    return [(number, row_of(line, f"{path}:{number}", last=number == lines[-1][0])) for number, line in lines]
+    return rows
 
 
-def field(row: Row, name: str, where: str) -> Any:  # noqa: ANN401 -- a JSON value
-    """Return a field of a row; DataError names the fields that are there."""
+def read_bytes(path: Path, remedy: str) -> bytes:
+    """Return the content of a file; DataError where it is missing (with the remedy) or cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError("there is no such file.", where=str(path), remedy=remedy) from None
+    except OSError as error:
+        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
+
+
+def decode(content: bytes, path: Path, remedy: str, encoding: str = "utf-8") -> str:
+    """Return the text of a file; DataError where it is not UTF-8."""
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text (byte {error.start}).", where=str(path), remedy=remedy) from None
+
+
+def parse_rows(text: str, path: Path) -> list[tuple[int, Row]]:
+    """Parse the text of a JSON Lines file into pairs of line number and row; `path` is for messages."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    return [
+        (number, _parse_row(line, f"{path}:{number}", last=number == lines[-1][0])) for number, line in lines
+    ]
+
+
+def _parse_row(line: str, where: str, *, last: bool) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        hint = " The file may be truncated: copy it again." if last else ""
+        raise DataError(f"not JSON ({error.msg} at column {error.colno}).{hint}", where=where) from None
+    except (ValueError, RecursionError):
+        raise DataError("a number is too long to read, or the nesting too deep.", where=where) from None
+    if not isinstance(row, dict):
+        raise DataError(f"a row must be a JSON object, got {json_type(row)}.", where=where)
+    return row
+
+
+def json_type(value: JsonValue) -> str:
+    """Return the name of a JSON value's type for messages: "text", "a list", ..."""
+    return _JSON_TYPES[type(value)]
+
+
+def field(row: Row, name: str, where: str) -> JsonValue:
+    """Return a field of a row; DataError that lists the row's fields where it is missing."""
     if name not in row:
-        there = ", ".join(sorted(map(str, row))) or "none"
-        raise DataError(f"the field {name!r} is missing.", where=where, remedy=f"Fields there: {there}.")
+        names = ", ".join(sorted(map(str, row))) or "none"
+        raise DataError(
+            f"the field {name!r} is missing.", where=where, remedy=f"Fields of this row: {names}."
+        )
     return row[name]
 
 
 def text_field(row: Row, name: str, where: str) -> str:
     """Return a field that must be text."""
-    found = field(row, name, where)
-    if not isinstance(found, str):
-        raise DataError(f"the field {name!r} is {type(found).__name__}, not text.", where=where)
-    return sound(found, name, where)
+    return encodable(_typed_field(row, name, where, str), name, where)
 
 
-def sound(text: str, name: str, where: str) -> str:
-    """Return a text that can be written: JSON can hold half a character."""
+def encodable(text: str, name: str, where: str) -> str:
+    """Return the text; DataError where it holds a lone surrogate, which JSON can write and UTF-8 cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise DataError(f"{name!r} holds half a character (a lone surrogate).", where=where) from None
+        raise DataError(
+            f"the field {name!r} holds half a character (a lone surrogate).", where=where
+        ) from None
     return text
 
 
 def int_field(row: Row, name: str, where: str) -> int:
     """Return a field that must be a whole number."""
-    found = field(row, name, where)
-    if type(found) is not int:
-        raise DataError(f"the field {name!r} is {type(found).__name__}, not a whole number.", where=where)
-    return found
+    return _typed_field(row, name, where, int)
 
 
 def object_field(row: Row, name: str, where: str) -> Row:
     """Return a field that must be a JSON object."""
-    found = field(row, name, where)
-    if not isinstance(found, dict):
-        raise DataError(f"the field {name!r} is {type(found).__name__}, not an object.", where=where)
-    return found
+    return _typed_field(row, name, where, dict)
 
 
 def list_field(row: Row, name: str, where: str) -> list[Row]:
-    """Return a field that must be a list of JSON objects with at least one in it."""
-    found = field(row, name, where)
-    if not isinstance(found, list) or not found or not all(isinstance(each, dict) for each in found):
-        raise DataError(f"the field {name!r} is no list of objects with at least one in it.", where=where)
-    return found
+    """Return a field that must be a list of JSON objects, with at least one."""
+    value = field(row, name, where)
+    if not isinstance(value, list) or not value or not all(isinstance(entry, dict) for entry in value):
+        raise DataError(f"the field {name!r} must be a list of objects, with at least one.", where=where)
+    return value
 
 
-def idx_of(row: Row, where: str) -> str:
-    """Return the row's `idx` as text (AX-b writes it as a string), or its line number where it has none."""
+def _typed_field(row: Row, name: str, where: str, expected: type[T]) -> T:
+    value = field(row, name, where)
+    # `type`, not isinstance: true is not a whole number
+    if type(value) is not expected:
+        # without the value: a message may be kept in a record, which holds no text of an example
+        raise DataError(
+            f"the field {name!r} must be {_JSON_TYPES[expected]}, got {json_type(value)}.", where=where
+        )
+    return value
+
+
+def example_id(row: Row, where: str) -> str:
+    """Return the row's `idx` as text (AX-b writes it as text), or its line number where it has none."""
     return str(row.get("idx", where.rpartition(":")[2]))
 
 
-def idx_written(example_id: str) -> int | str:
-    """Return an id as prediction files write it: a number where it is one."""
-    # as Python writes the number back: "007" and digits of other scripts stay text
+def prediction_idx(example_id: str) -> int | str:
+    """Return an example's id as prediction files write it: as a number where it is one."""
+    # only what Python writes back alike: "007" and digits of other scripts stay text
     return int(example_id) if re.fullmatch(r"0|-?[1-9][0-9]{0,99}", example_id) else example_id
 
 
-def without_labels(row: Row) -> dict[str, Any]:
+def without_labels(row: Row) -> JsonObject:
     """Return a row of any task without its labels, as the official test files have it.
 
-    Labels are `label`; in ReCoRD the `answers` of queries; in MultiRC the `label` of answers.
+    Labels are the field `label`; in ReCoRD the `answers` of queries; in MultiRC the `label` of answers.
     """
-    kept = {name: value for name, value in row.items() if name != "label"}
-    if "qas" in kept:
-        kept["qas"] = [_without(query, "answers") for query in kept["qas"]]
-    if isinstance(kept.get("passage"), dict) and "questions" in kept["passage"]:
+    hidden = _without(row, "label")
+    if "qas" in hidden:
+        hidden["qas"] = [_without(query, "answers") for query in hidden["qas"]]
+    if isinstance(hidden.get("passage"), dict) and "questions" in hidden["passage"]:
         questions = [
-            {**asked, "answers": [_without(answer, "label") for answer in asked["answers"]]}
-            for asked in kept["passage"]["questions"]
+            {**question, "answers": [_without(answer, "label") for answer in question["answers"]]}
+            for question in hidden["passage"]["questions"]
         ]
-        kept["passage"] = {**kept["passage"], "questions": questions}
-    return kept
+        hidden["passage"] = {**hidden["passage"], "questions": questions}
+    return hidden
 
 
-def _without(row: Row, name: str) -> Row:
+def _without(row: Row, name: str) -> JsonObject:
     return {key: value for key, value in row.items() if key != name}
-
-
-def row_of(line: str, where: str, *, last: bool) -> Row:
-    """Return one line as a row; DataError if it is none, with a hint if the `last` line may be cut off."""
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as problem:
-        cut = " The file may be truncated: copy it again." if last else ""
-        raise DataError(f"not JSON ({problem.msg} at column {problem.colno}).{cut}", where=where) from None
-    except (ValueError, RecursionError):
-        words = "not JSON that can be read: a number is too long, or it is nested too deep."
-        raise DataError(words, where=where) from None
-    if not isinstance(row, dict):
-        raise DataError(f"a row is a JSON object, not {type(row).__name__}.", where=where)
-    return row
-
-
-_LAYOUT = "--data names a folder in the official layout: BoolQ/val.jsonl, CB/val.jsonl, RTE/val.jsonl, ..."

@@ -1,4 +1,4 @@
-"""The layout that most tasks share: two texts of a row, in the order of the model's input."""
+"""The layout of most tasks: two fields of a row as two texts, in the order in which the model reads them."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from harness.workload.tasks.rows import Row, text_field
 
 
 def pair(first: str, second: str) -> Callable[[Row, str], TextInput]:
-    """Return a layout of two fields."""
+    """Return the layout of the fields with these names."""
 
     def lay_out(row: Row, where: str) -> TextInput:
         return TextInput(text_field(row, first, where), text_field(row, second, where))

@@ -13,7 +13,7 @@ HEAVY = {
     "onnx",
     "pandas",
     "matplotlib",
-    "pooch",
+    "httpx2",
     "requests",
     "codecarbon",
     "sklearn",

@@ -1,10 +1,15 @@
-"""BoolQ: a yes/no question about a passage (Clark et al., 2019). Official metric: accuracy."""
+"""BoolQ: answer a question about a passage with yes or no (Clark et al., 2019).
 
-from harness.workload.tasks.base import LabelTask
+row         {"question": ..., "passage": ..., "idx": 0, "label": true}
+input       passage + question
+labels      false, true
+score       accuracy
+prediction  {"idx": 0, "label": "true"}
+"""
+
+from harness.workload.tasks.base import BOOLEAN_LABELS, LabelTask
 from harness.workload.tasks.metrics import label_scoring
 from harness.workload.tasks.text_pair import pair
-
-_VALUES = {"false": False, "true": True}
 
 BOOLQ = LabelTask(
     name="boolq",
@@ -12,6 +17,6 @@ BOOLQ = LabelTask(
     summary="yes/no question about a passage; accuracy",
     # the passage comes first, so that truncation of the longer first text leaves the question whole
     lay_out=pair("passage", "question"),
-    values=_VALUES,
-    scoring=label_scoring(tuple(_VALUES), ("accuracy",)),
+    values=BOOLEAN_LABELS,
+    scoring=label_scoring(tuple(BOOLEAN_LABELS), ("accuracy",)),
 )

@@ -1,6 +1,10 @@
-"""CB: does a text commit its author to the hypothesis (de Marneffe et al., 2019).
+"""CB, CommitmentBank: decide whether a text commits its author to a hypothesis (de Marneffe et al., 2019).
 
-Official metrics: accuracy, and the unweighted mean of the three classes' F1.
+row         {"premise": ..., "hypothesis": ..., "idx": 0, "label": "neutral"}
+input       premise + hypothesis
+labels      entailment, contradiction, neutral
+score       accuracy, and macro F1: the unweighted mean of the three labels' F1
+prediction  {"idx": 0, "label": "neutral"}
 """
 
 from harness.workload.tasks.base import LabelTask

@@ -1,94 +1,81 @@
-"""COPA: which of two choices is the cause or the effect (Roemmele et al., 2011). Official metric: accuracy.
+"""COPA, Choice of Plausible Alternatives: find the cause or the effect (Roemmele et al., 2011).
 
-Each choice is scored in a sequence of its own, with the connective before it, and the higher score wins: both
-in one sequence, as FastFormers has it, makes the answer depend on their order. Answers are positions, 0 or 1.
+    row         {"premise": ..., "choice1": ..., "choice2": ..., "question": "cause", "idx": 0, "label": 1}
+    input       premise + "because" choice1 (cause) or "so" choice1 (effect); the same with choice2
+    labels      0 (choice1), 1 (choice2)
+    score       accuracy
+    prediction  {"idx": 0, "label": 1}
+
+Each choice has a sequence of its own, and the higher score wins. With both in one sequence, as in
+FastFormers, the answer would depend on their order.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from harness.common.errors import DataError
-from harness.workload.tasks.base import SPLITS, Head, asked_at, best_of, read_examples, shown, written_answer
-from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
-from harness.workload.tasks.metrics import Scoring, label_scoring
-from harness.workload.tasks.rows import Row, field, idx_of, idx_written, text_field
+from harness.common.json_types import JsonObject
+from harness.workload.tasks.example import Example, TextInput
+from harness.workload.tasks.metrics import label_scoring
+from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
+from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, text_field
+from harness.workload.tasks.superglue.grouped import ChoiceTask
 
 _CONNECTIVES = {"cause": "because", "effect": "so"}
 _CHOICES = ("0", "1")
 
 
-@dataclass(frozen=True, slots=True)
-class Copa:
-    """Two choices, one request."""
+class Copa(ChoiceTask):
+    """Two choices. An answer is the position of one: 0 or 1."""
 
-    name: str = "copa"
-    folder: str = "COPA"
-    summary: str = "which choice is the cause or effect; accuracy"
-    head: Head = "choice"
-    labels: tuple[str, ...] = ("score",)
-    model_task: str = "copa"
-    splits = SPLITS
-    positional = False
-    scoring: Scoring = label_scoring(_CHOICES, ("accuracy",))  # noqa: RUF009 -- functions without state
-
-    def read(self, path: Path, *, labelled: bool) -> list[Example]:
-        """Read one official file into examples, in file order."""
-        return read_examples(self, path, labelled=labelled)
+    name = "copa"
+    folder = "COPA"
+    summary = "which choice is the cause or effect; accuracy"
+    scoring = label_scoring(_CHOICES, ("accuracy",))
 
     def parse(self, row: Row, where: str, *, labelled: bool) -> list[Example]:
         """Return the row's one example."""
-        return [_example(row, where, labelled=labelled)]
-
-    def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Return the choice with the higher score, the first of equals."""
-        return [str(place) for place in best_of(logits, offsets)]
+        premise = text_field(row, "premise", where)
+        question = text_field(row, "question", where)
+        if question not in _CONNECTIVES:
+            raise DataError(f"the question must be cause or effect, got {json.dumps(question)}.", where=where)
+        choices = (text_field(row, f"choice{number}", where) for number in (1, 2))
+        inputs = tuple(TextInput(premise, f"{_CONNECTIVES[question]} {choice}") for choice in choices)
+        gold = (_label(row, where),) if labelled else ()
+        return [Example(example_id(row, where), inputs, gold, candidates=_CHOICES)]
 
     def valid(self, answer: str, example: Example) -> bool:
-        """Say whether it names a choice."""
+        """Return whether the answer is a choice."""
         del example
         return answer in _CHOICES
 
     def targets(self, example: Example) -> tuple[int, ...]:
-        """Return 1 for the right choice and 0 for the other."""
+        """Return 1 for the correct choice and 0 for the other."""
         return tuple(int(choice == example.gold[0]) for choice in _CHOICES)
 
     def constants(self, example: Example) -> tuple[str, ...]:
-        """Return both positions."""
+        """Return both choices."""
         del example
         return _CHOICES
 
-    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[dict[str, Any]]:
+    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[JsonObject]:
         """Return the rows of the official prediction file; labels are numbers."""
         pairs = zip(examples, answers, strict=True)
-        return [{"idx": idx_written(example.id), "label": int(answer)} for example, answer in pairs]
+        return [{"idx": prediction_idx(example.id), "label": int(answer)} for example, answer in pairs]
 
     def answers_in(self, rows: Iterable[Row], examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-        """Yield the choices in rows of a prediction file with their example ids."""
-        asked = {idx_written(example.id): example for example in examples}
-        for idx, label in map(written_answer, rows):
+        """Yield pairs of example id and choice from the rows of a prediction file."""
+        by_idx = {prediction_idx(example.id): example for example in examples}
+        for idx, label in map(parse_prediction, rows):
             if type(label) is not int or label not in (0, 1):
-                raise ValueError(f"{shown(label)} is no choice; choices are the numbers 0 and 1")
-            yield asked_at(asked, idx).id, str(label)
+                raise ValueError(f"the label must be the number 0 or 1, got {shorten(label)}")
+            yield example_at(by_idx, idx).id, str(label)
 
 
-def _example(row: Row, where: str, *, labelled: bool) -> Example:
-    premise = text_field(row, "premise", where)
-    asked = text_field(row, "question", where)
-    if asked not in _CONNECTIVES:
-        raise DataError(f"question {asked!r} is neither cause nor effect.", where=where)
-    choices = (text_field(row, f"choice{number}", where) for number in (1, 2))
-    inputs = tuple(TextInput(premise, f"{_CONNECTIVES[asked]} {choice}") for choice in choices)
-    gold = (_gold(row, where),) if labelled else ()
-    return Example(idx_of(row, where), inputs, gold, candidates=_CHOICES)
-
-
-def _gold(row: Row, where: str) -> str:
+def _label(row: Row, where: str) -> str:
     label = field(row, "label", where)
     if type(label) is not int or str(label) not in _CHOICES:
-        raise DataError(f"label {json.dumps(label)} is not 0 or 1.", where=where)
+        raise DataError(f"the label must be 0 or 1, got {json.dumps(label)}.", where=where)
     return str(label)
 
 

@@ -1,129 +1,120 @@
-"""ReCoRD: which entity of a passage fills the placeholder in a query (Zhang et al., 2018). Token F1 and EM.
+"""ReCoRD: find the entity of a news passage that fills the placeholder in a query (Zhang et al., 2018).
 
-Mentions with the same surface form are one candidate; a query with all its candidates is one request, and one
-example. Each candidate is scored in its own sequence and the highest wins. An answer is a position among the
-candidates; the prediction file holds its text.
+    row         {"idx": 0, "passage": {"text": ..., "entities": [{"start": 0, "end": 8}, ...]},
+                "qas": [{"idx": 1, "query": "... @placeholder ...", "answers": [{"text": ...}, ...]}, ...]}
+    input       passage + query with the entity filled in, for each entity
+    labels      the accepted answers, as texts
+    score       token F1 and exact match, each with the best accepted answer
+    prediction  {"idx": 1, "label": "text of the entity"}
+
+Mentions with the same surface form are one candidate. A query with all its candidates is one example and one
+request: each candidate has a sequence of its own, and the highest score wins. An answer is a position among
+the candidates, or empty.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from harness.common.errors import DataError
-from harness.workload.tasks.base import SPLITS, Head, asked_at, best_of, read_examples, shown, written_answer
-from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
-from harness.workload.tasks.metrics import RECORD_SCORING, Scoring, normalised
+from harness.common.json_types import JsonObject
+from harness.workload.tasks.example import Example, TextInput
+from harness.workload.tasks.metrics import RECORD_SCORING, normalise
+from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
 from harness.workload.tasks.rows import (
     Row,
-    idx_of,
-    idx_written,
+    example_id,
     int_field,
     list_field,
     object_field,
+    prediction_idx,
     text_field,
 )
+from harness.workload.tasks.superglue.grouped import ChoiceTask, local_id
 
 PLACEHOLDER = "@placeholder"
 _HIGHLIGHT = "\n@highlight\n"
 
 
-@dataclass(frozen=True, slots=True)
-class ReCoRD:
-    """Candidates ranked by their score."""
+class ReCoRD(ChoiceTask):
+    """A query with the entities of its passage as candidates."""
 
-    name: str = "record"
-    folder: str = "ReCoRD"
-    summary: str = "which entity fills the placeholder; token F1 and exact match"
-    head: Head = "choice"
-    labels: tuple[str, ...] = ("score",)
-    model_task: str = "record"
-    splits = SPLITS
-    positional = False
-    scoring: Scoring = RECORD_SCORING
-
-    def read(self, path: Path, *, labelled: bool) -> list[Example]:
-        """Read one official file: a line is a passage, and gives an example for each of its queries."""
-        return read_examples(self, path, labelled=labelled)
+    name = "record"
+    folder = "ReCoRD"
+    summary = "which entity fills the placeholder; token F1 and exact match"
+    scoring = RECORD_SCORING
 
     def parse(self, row: Row, where: str, *, labelled: bool) -> list[Example]:
         """Return an example for each query of the row's passage."""
-        return _examples(row, where, labelled=labelled)
-
-    def decide(self, logits: Logits, offsets: Offsets) -> list[str]:
-        """Return the position of the candidate with the highest score, the first of equals."""
-        return [str(place) for place in best_of(logits, offsets)]
+        passage = object_field(row, "passage", where)
+        text, passage_id = text_field(passage, "text", where), example_id(row, where)
+        mentions = [_mention(entity, text, where) for entity in list_field(passage, "entities", where)]
+        entities = tuple(dict.fromkeys(mentions))
+        text = text.replace(_HIGHLIGHT, " ")
+        return [
+            _query(query, text, entities, passage_id, f"{where}-{number}", labelled=labelled)
+            for number, query in enumerate(list_field(row, "qas", where), 1)
+        ]
 
     def valid(self, answer: str, example: Example) -> bool:
-        """Say whether it is a position among the candidates, or nothing."""
+        """Return whether the answer is a position among the candidates, or empty."""
         return not answer or answer in map(str, range(len(example.candidates)))
 
     def targets(self, example: Example) -> tuple[int, ...]:
-        """Return 1 for each candidate that is a gold answer, else 0."""
-        gold = set(map(normalised, example.gold))
-        return tuple(int(normalised(candidate) in gold) for candidate in example.candidates)
+        """Return 1 for each candidate that is an accepted answer, else 0."""
+        gold = set(map(normalise, example.gold))
+        return tuple(int(normalise(candidate) in gold) for candidate in example.candidates)
 
     def constants(self, example: Example) -> tuple[str, ...]:
         """Return the first candidate."""
         del example
         return ("0",)
 
-    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[dict[str, Any]]:
-        """Return the rows of the official prediction file: the answer's text, or an empty one."""
+    def answer_rows(self, examples: Sequence[Example], answers: Sequence[str]) -> list[JsonObject]:
+        """Return the rows of the official prediction file: the entity's text, or an empty one."""
         return [
             {
-                "idx": idx_written(example.id.rpartition("/")[2]),
+                "idx": prediction_idx(local_id(example)),
                 "label": example.candidates[int(answer)] if answer else "",
             }
             for example, answer in zip(examples, answers, strict=True)
         ]
 
     def answers_in(self, rows: Iterable[Row], examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
-        """Yield the positions of the texts in rows of a prediction file with their example ids."""
-        asked = {idx_written(example.id.rpartition("/")[2]): example for example in examples}
-        for idx, label in map(written_answer, rows):
-            example = asked_at(asked, idx)
+        """Yield pairs of example id and position from the rows of a prediction file."""
+        by_idx = {prediction_idx(local_id(example)): example for example in examples}
+        for idx, label in map(parse_prediction, rows):
+            example = example_at(by_idx, idx)
             if label and label not in example.candidates:
-                # without the text: a message may end in a record, which holds no text of an example
-                raise ValueError(f"the label of idx {shown(idx)} is none of the passage's entities")
+                # without the text: a message may be kept in a record, which holds no text of an example
+                raise ValueError(f"the label of idx {shorten(idx)} is not an entity of the passage")
             if not isinstance(label, str):
-                raise ValueError(f"{shown(label)} is not the text of an answer")  # noqa: TRY004 -- of a file
+                raise ValueError(f"the label must be text, got {shorten(label)}")  # noqa: TRY004 -- a wrong file
             yield example.id, str(example.candidates.index(label)) if label else ""
 
 
-def _examples(row: Row, where: str, *, labelled: bool) -> list[Example]:
-    passage = object_field(row, "passage", where)
-    text, name = text_field(passage, "text", where), idx_of(row, where)
-    mentions = [_mention(entity, text, where) for entity in list_field(passage, "entities", where)]
-    told = text.replace(_HIGHLIGHT, " ")
-    entities = tuple(dict.fromkeys(mentions))
-    return [
-        _query(query, told, entities, name, f"{where}-{number}", labelled=labelled)
-        for number, query in enumerate(list_field(row, "qas", where), 1)
-    ]
-
-
 def _mention(entity: Row, text: str, where: str) -> str:
-    """Return the surface form of a mention, whose `end` is inclusive."""
-    start, end = (int_field(entity, side, where) for side in ("start", "end"))
+    """Return the surface form of a mention; its `end` is inclusive."""
+    start, end = (int_field(entity, name, where) for name in ("start", "end"))
     if not 0 <= start <= end < len(text):
-        raise DataError(f"an entity stands at {start} to {end} of {len(text)} characters.", where=where)
+        raise DataError(
+            f"an entity must lie within the {len(text)} characters of its passage, got {start} to {end}.",
+            where=where,
+        )
     return text[start : end + 1]
 
 
 def _query(
-    query: Row, passage: str, entities: tuple[str, ...], name: str, where: str, *, labelled: bool
+    query: Row, passage: str, entities: tuple[str, ...], passage_id: str, where: str, *, labelled: bool
 ) -> Example:
-    asked = text_field(query, "query", where)
-    if PLACEHOLDER not in asked:
-        raise DataError(f"a query lacks {PLACEHOLDER}.", where=where)
+    text = text_field(query, "query", where)
+    if PLACEHOLDER not in text:
+        raise DataError(f"the query lacks {PLACEHOLDER}.", where=where)
     answers = list_field(query, "answers", where) if labelled else []
     return Example(
-        id=f"{name}/{idx_of(query, where)}",
-        inputs=tuple(TextInput(passage, asked.replace(PLACEHOLDER, entity)) for entity in entities),
+        id=f"{passage_id}/{example_id(query, where)}",
+        inputs=tuple(TextInput(passage, text.replace(PLACEHOLDER, entity)) for entity in entities),
         gold=tuple(dict.fromkeys(text_field(answer, "text", where) for answer in answers)),
         candidates=entities,
-        cluster=name,
+        cluster=passage_id,
     )
 
 

@@ -1,7 +1,15 @@
-"""RTE: does the premise entail the hypothesis (Dagan et al., 2006, and later). Official metric: accuracy.
+"""RTE: decide whether a premise entails a hypothesis (Dagan et al., 2006, and later); and its diagnostics.
 
-The diagnostics AX-b (Wang et al., 2019; Matthews correlation) and AX-g (Rudinger et al., 2018; accuracy and
-gender parity) are answered by RTE's models; each is one labelled file, so nothing may be tuned on it.
+    row         {"premise": ..., "hypothesis": ..., "idx": 0, "label": "entailment"}
+    input       premise + hypothesis
+    labels      entailment, not_entailment
+    score       accuracy
+    prediction  {"idx": 0, "label": "entailment"}
+
+RTE's models answer the diagnostics. Each diagnostic is one labelled file, so nothing may be tuned on it:
+
+    AX-b        linguistic phenomena (Wang et al., 2019); fields sentence1, sentence2; Matthews correlation
+    AX-g        pairs that differ in gender (Rudinger et al., 2018); field pair_id; accuracy, gender parity
 """
 
 from harness.workload.tasks.base import LabelTask

@@ -1,12 +1,18 @@
-"""WiC: does a word have the same sense in two sentences (Pilehvar and Camacho-Collados, 2019). Accuracy."""
+"""WiC, Word in Context: compare a word's sense in two sentences (Pilehvar and Camacho-Collados, 2019).
+
+row         {"word": ..., "sentence1": ..., "sentence2": ..., "start1": 14, "end1": 18, "start2": 0,
+"end2": 5, "idx": 0, "label": false}
+input       sentence1 + sentence2, with a span for the word in each
+labels      false, true
+score       accuracy
+prediction  {"idx": 0, "label": "false"}
+"""
 
 from harness.common.errors import DataError
-from harness.workload.tasks.base import LabelTask
+from harness.workload.tasks.base import BOOLEAN_LABELS, LabelTask
 from harness.workload.tasks.example import Span, TextInput
 from harness.workload.tasks.metrics import label_scoring
 from harness.workload.tasks.rows import Row, int_field, text_field
-
-_VALUES = {"false": False, "true": True}
 
 
 def _lay_out(row: Row, where: str) -> TextInput:
@@ -15,11 +21,11 @@ def _lay_out(row: Row, where: str) -> TextInput:
 
 
 def _span(row: Row, text: int, sentence: str, where: str) -> Span:
-    """Return the word's characters, end exclusive; the word may be inflected there."""
-    start, end = (int_field(row, f"{side}{text + 1}", where) for side in ("start", "end"))
+    """Return the word's characters, end exclusive. The word may be inflected there."""
+    start, end = (int_field(row, f"{name}{text + 1}", where) for name in ("start", "end"))
     if not 0 <= start < end <= len(sentence) or not sentence[start:end].strip():
         raise DataError(
-            f"characters {start} to {end} of sentence{text + 1} hold no word (it has {len(sentence)}).",
+            f"sentence{text + 1} ({len(sentence)} characters) has no word at characters {start} to {end}.",
             where=where,
         )
     return Span(start, end, text)
@@ -30,7 +36,7 @@ WIC = LabelTask(
     folder="WiC",
     summary="has a word the same sense in two sentences; accuracy",
     lay_out=_lay_out,
-    values=_VALUES,
-    scoring=label_scoring(tuple(_VALUES), ("accuracy",)),
+    values=BOOLEAN_LABELS,
+    scoring=label_scoring(tuple(BOOLEAN_LABELS), ("accuracy",)),
     head="span",
 )

@@ -52,7 +52,7 @@ def test_the_embedded_sample_is_generated_once_into_a_new_folder(
     words = ["generate", "--output", str(tmp_path / "d"), "--task", "cb", "--train-rows", "5"]
     assert bench(tmp_path, *words) == 0
     assert bench(tmp_path, *words) == 2
-    assert "CB is there already" in capsys.readouterr().err
+    assert "the folder holds CB already" in capsys.readouterr().err
     assert bench(tmp_path, "describe", "--data", str(tmp_path / "d")) == 0
     out = capsys.readouterr().out
     assert "cb/train: 5 examples" in out
@@ -63,14 +63,14 @@ def test_the_embedded_sample_is_generated_once_into_a_new_folder(
     ("words", "message"),
     [
         (["describe", "--data", "nowhere"], "there is no such folder"),
-        (["describe", "--data", "."], "no split of these tasks is in this folder"),
+        (["describe", "--data", "."], "the folder holds no split of these tasks"),
         (["describe", "--data", ".", "--task", "bolq"], "Did you mean boolq"),
         (["generate"], "--output"),
         (["list", "--data", "nowhere"], "there is no such folder"),
         (["download"], "--output"),
         (["download", "--output", "d", "--task", "multrc"], "Did you mean multirc"),
         (["download", "--output", "d", "--task", ","], "--task names no task"),
-        (["download", "--output", "d", "--url", "mirror"], "no http or https address"),
+        (["download", "--output", "d", "--url", "mirror"], "not an http or https address"),
         (["folds", "--data", ".", "--task", "copa", "--output", "d"], "there is no such file"),
         (["folds", "--data", ".", "--task", "ax-b", "--output", "d"], "ax-b has no train split"),
         (["folds", "--data", ".", "--task", "copa", "--output", "d", "--folds", "1"], "--folds"),
@@ -150,7 +150,7 @@ def test_a_download_that_fails_is_one_message_and_exit_code_2(
         words = ["download", "-q", "--task", "ax-g", "--output", str(tmp_path / "d"), "--url", server.url]
         assert bench(tmp_path, *words) == 2
         assert capsys.readouterr().err.splitlines()[0] == (
-            f"bench: {server.url}/AX-g.zip: could not be downloaded: the server answered 404 Not Found."
+            f"bench: {server.url}/AX-g.zip: the download failed: the server answered 404 Not Found."
         )
     assert list((tmp_path / "d").iterdir()) == []
 

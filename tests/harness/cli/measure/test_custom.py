@@ -131,19 +131,28 @@ def test_an_interrupted_run_goes_on_from_its_plan(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--text", "reviews", "--label", "stars"], "'reviews' is missing.\nFields there: review, stars.\n"),
+        (
+            ["--text", "reviews", "--label", "stars"],
+            "'reviews' is missing.\nFields of this row: review, stars.\n",
+        ),
         (
             ["--text", "review", "--label", "star"],
-            "reviews.csv:2: the field 'star' is missing.\nFields there",
+            "reviews.csv:2: the field 'star' is missing.\nFields of this row",
         ),
-        (["--text", "review"], "it is not said which column holds the label.\nSay --label COLUMN.\n"),
-        (["--label", "stars"], "Say --data FILE --text COLUMN (or A,B for a pair) --label COLUMN."),
-        ([*COLUMNS, "--labels", "good,fair"], 'reviews.csv:2: label "bad" is not one of --labels.'),
+        (["--text", "review"], "the column of the label is missing.\nName it with --label COLUMN.\n"),
+        (["--label", "stars"], "Add --data FILE --text COLUMN (or A,B for a pair) --label COLUMN."),
+        (
+            [*COLUMNS, "--labels", "good,fair"],
+            'reviews.csv:2: the label must be one of good, fair, got "bad".',
+        ),
         ([*COLUMNS, "--metric", "auc"], "'auc' is not one of 'accuracy', 'f1', 'mcc'"),
-        ([*COLUMNS, "--held-out", "2"], "--held-out 2 is out of range.\nIt is between 0 and 1.\n"),
-        ([*COLUMNS, "--split", "test"], "there is no test split.\nSplits here: train, val, all.\n"),
-        ([*COLUMNS, "--task", "boolq"], "--text, --label: for data of your own only, and boolq has its"),
-        (["--task", "boolq"], "reviews.csv: it is a file: one of your own is for --task custom."),
+        ([*COLUMNS, "--held-out", "2"], "--held-out must be between 0 and 1, got 2.\n"),
+        ([*COLUMNS, "--split", "test"], "the data has no test split.\nIts splits: train, val, all.\n"),
+        ([*COLUMNS, "--task", "boolq"], "--text, --label describe data of your own, and boolq reads the"),
+        (
+            ["--task", "boolq"],
+            "reviews.csv: expected a folder, got a file. A file of your own is read with --task custom.",
+        ),
         (["--task", "costum"], "Did you mean custom?"),
     ],
 )

@@ -62,9 +62,9 @@ def test_the_score_of_two_metrics_is_their_mean(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"idx": 0, "label": true}\n', ":1: true is no label; labels: false, true"),
+        ('{"idx": 0, "label": true}\n', ":1: the label must be one of false, true, got true"),
         ('{"idx": 0, "label": "true"}\n', "99 of 100 examples have no answer, first idx 1"),
-        ('{"idx": "0", "label": "true"}\n', ':1: idx "0" is not asked; did you mean 0'),
+        ('{"idx": "0", "label": "true"}\n', ':1: no example has idx "0"; did you mean 0'),
         ("nonsense\n", ":1: not JSON"),
     ],
 )

@@ -148,8 +148,12 @@ def test_no_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "skipped",
         ),
         (BOOLQ.replace("for r in rows", "for r in rows * 2"), "BoolQ.jsonl:4: idx 0 is answered twice", ""),
-        (BOOLQ.replace('r["idx"]', 'r["idx"] + 50'), "BoolQ.jsonl:1: idx 50 is not asked", ""),
-        (BOOLQ.replace('"true"', "True"), "BoolQ.jsonl:1: true is no label", ""),
+        (BOOLQ.replace('r["idx"]', 'r["idx"] + 50'), "BoolQ.jsonl:1: no example has idx 50", ""),
+        (
+            BOOLQ.replace('"true"', "True"),
+            "BoolQ.jsonl:1: the label must be one of false, true, got true",
+            "",
+        ),
     ],
 )
 def test_a_program_that_misbehaves_is_reported_with_its_stderr(

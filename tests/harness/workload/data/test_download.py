@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that serves well, badly, slowly or with ill will."""
+"""Downloads from a local server that answers correctly, wrongly, slowly or maliciously."""
 
 import os
 import shutil
@@ -15,6 +15,7 @@ from mirror import (
     Server,
     allow_loopback,
     body,
+    endless_headers,
     serving,
     stalling,
     status,
@@ -36,67 +37,67 @@ WRONG = "what the server sent is not the official archive"
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow this machine, in place of the fixture that refuses all."""
+    """Allow connections to this machine; replaces the fixture that refuses all of them."""
     allow_loopback(monkeypatch)
 
 
-class Waits:
-    """What was waited between tries, without waiting."""
+class RecordedSleeps:
+    """Records the sleeps between attempts, without sleeping."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    def patience(self, *, stall_seconds: float = 20.0) -> RetryPolicy:
-        return RetryPolicy(stall_seconds=stall_seconds, pause=self.seconds.append)
+    def policy(self, *, stall_seconds: float = 20.0) -> RetryPolicy:
+        return RetryPolicy(stall_seconds=stall_seconds, sleep=self.seconds.append)
 
 
 def fetch(
-    output: Path, server: Server, task: OfficialTask | None = None, waits: Waits | None = None
+    output: Path, server: Server, task: OfficialTask | None = None, sleeps: RecordedSleeps | None = None
 ) -> list[DownloadResult]:
-    patience = (waits or Waits()).patience()
-    return download([task or task_of(GOOD)], output, told=Heard(), url=server.url, patience=patience)
+    policy = (sleeps or RecordedSleeps()).policy()
+    return download([task or task_of(GOOD)], output, told=Heard(), url=server.url, policy=policy)
 
 
-def refused(
+def refusal(
     output: Path, *answers: Answer, task: OfficialTask | None = None, stall_seconds: float = 20.0
 ) -> str:
-    """Return why nothing was downloaded, having seen that nothing is there."""
-    waits = Waits()
+    """Return the number of requests and the error message; the output folder must be empty afterwards."""
+    sleeps = RecordedSleeps()
     with serving(*answers) as server, pytest.raises(DataError) as caught:
         download(
             [task or task_of(GOOD)],
             output,
             told=Heard(),
             url=server.url,
-            patience=waits.patience(stall_seconds=stall_seconds),
+            policy=sleeps.policy(stall_seconds=stall_seconds),
         )
     assert list(output.iterdir()) == []
-    return f"{len(server.asked)}: {caught.value.message}"
+    return f"{len(server.requests)}: {caught.value.message}"
 
 
 def test_a_good_archive_is_unpacked_in_its_place(tmp_path: Path) -> None:
-    """Three files with their bytes, and nothing else: no archive, no folder of the work in between."""
+    """Three files with their bytes, and nothing else: neither the archive nor a scratch folder."""
     with serving(body(GOOD)) as server:
         assert fetch(tmp_path / "new" / "data", server) == [
             DownloadResult("cb", tmp_path / "new/data/CB", "downloaded")
         ]
-    found = {
+    files = {
         str(path.relative_to(tmp_path / "new" / "data")) for path in (tmp_path / "new/data").rglob("*.*")
     }
-    assert found == set(FILES)
+    assert files == set(FILES)
     assert all((tmp_path / "new" / "data" / name).read_bytes() == content for name, content in FILES.items())
     assert split_states(task_of(GOOD), tmp_path / "new" / "data") == dict.fromkeys(
         ("train", "val", "test"), "official"
     )
 
 
-def test_official_files_that_are_there_are_kept_without_asking(tmp_path: Path) -> None:
-    """The second time the server hears nothing."""
+def test_official_files_that_exist_are_kept_without_a_request(tmp_path: Path) -> None:
+    """The second download sends no request."""
     with serving(body(GOOD)) as server:
         fetch(tmp_path, server)
         (again,) = fetch(tmp_path, server)
         assert again.state == "kept"
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
 
 
 def _a_file(folder: Path) -> None:
@@ -110,7 +111,7 @@ def _a_dangling_link(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lambda folder: (folder / "val.jsonl").unlink(), "val.jsonl: missing"),
         (lambda folder: (folder / "val.jsonl").write_bytes(ROWS), "val.jsonl: other"),
@@ -118,90 +119,98 @@ def _a_dangling_link(folder: Path) -> None:
         (_a_dangling_link, "train.jsonl: missing"),
     ],
 )
-def test_what_is_there_and_not_official_is_left_alone(
-    tmp_path: Path, damage: Callable[[Path], object], said: str
+def test_files_that_are_not_official_are_left_alone(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
 ) -> None:
-    """Before anything is asked of the server, and with the way out."""
+    """The error comes before any request, and names the way out."""
     with serving(body(GOOD)) as server:
         fetch(tmp_path, server)
         damage(tmp_path / "CB")
-        with pytest.raises(DataError, match=said) as caught:
+        with pytest.raises(DataError, match=message) as caught:
             fetch(tmp_path, server)
-        assert len(server.asked) == 1
+        assert len(server.requests) == 1
     assert "--output" in str(caught.value)
 
 
-def test_a_server_that_fails_at_first_is_asked_again(tmp_path: Path) -> None:
-    """After one second, then after two; each time the user is told why."""
-    waits, told = Waits(), Heard()
+def test_a_failed_attempt_is_repeated(tmp_path: Path) -> None:
+    """After one second, then after two, each time with a warning that gives the reason."""
+    sleeps, progress = RecordedSleeps(), Heard()
     with serving(status(500), body(GOOD[:50], missing=len(GOOD) - 50), body(GOOD)) as server:
-        download([task_of(GOOD)], tmp_path, told=told, url=server.url, patience=waits.patience())
-    assert waits.seconds == [1.0, 2.0]
-    assert told.warnings[0] == "CB.zip: the server answered 500 Internal Server Error; again in 1 s (1 of 3)"
-    assert told.warnings[1].startswith("CB.zip: the connection failed: ")
+        download([task_of(GOOD)], tmp_path, told=progress, url=server.url, policy=sleeps.policy())
+    assert sleeps.seconds == [1.0, 2.0]
+    assert progress.warnings[0] == (
+        "CB.zip: the server answered 500 Internal Server Error (attempt 1 of 3); next attempt in 1 s"
+    )
+    assert progress.warnings[1].startswith("CB.zip: the connection failed: ")
     assert (tmp_path / "CB" / "val.jsonl").exists()
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
-        (status(404), "1: could not be downloaded: the server answered 404 Not Found."),
+        (status(404), "1: the download failed: the server answered 404 Not Found."),
         (
             status(503),
-            "3: could not be downloaded (try 3 of 3): the server answered 503 Service Unavailable.",
+            "3: the download failed (attempt 3 of 3): the server answered 503 Service Unavailable.",
         ),
-        (body(GOOD[:-9], missing=9), "3: could not be downloaded (try 3 of 3): the connection failed"),
-        (body(GOOD[:-9]), f"3: could not be downloaded (try 3 of 3): the server sent {len(GOOD) - 9}"),
-        (body(GOOD + b"x"), f"1: could not be downloaded: {WRONG} (more than {len(GOOD)} bytes)."),
-        (body(b"x" * len(GOOD)), f"1: could not be downloaded: {WRONG} (another sha256)."),
+        (body(GOOD[:-9], missing=9), "3: the download failed (attempt 3 of 3): the connection failed"),
+        (body(GOOD[:-9]), f"3: the download failed (attempt 3 of 3): the server sent {len(GOOD) - 9}"),
+        (body(GOOD + b"x"), f"1: the download failed: {WRONG} (more than {len(GOOD)} bytes)."),
+        (body(b"x" * len(GOOD)), f"1: the download failed: {WRONG} (another sha256)."),
     ],
 )
-def test_a_download_that_fails_leaves_nothing(tmp_path: Path, answer: Answer, said: str) -> None:
-    """Asked three times where another try may help, once where it cannot."""
-    assert refused(tmp_path, answer).startswith(said)
+def test_a_download_that_fails_leaves_nothing(tmp_path: Path, answer: Answer, message: str) -> None:
+    """Three attempts where another may succeed, one where it cannot."""
+    assert refusal(tmp_path, answer).startswith(message)
 
 
 @pytest.mark.parametrize("every_seconds", [None, 0.01])
-def test_a_server_that_stalls_is_given_up(tmp_path: Path, every_seconds: float | None) -> None:
-    """Whether it sends nothing more, or a byte now and then, which no timeout of a socket would notice."""
+def test_a_download_that_stalls_is_given_up(tmp_path: Path, every_seconds: float | None) -> None:
+    """Whether the server sends nothing more, or a byte now and then, which no socket timeout notices."""
     archive = zipped({**FILES, "CB/noise.jsonl": os.urandom(100_000)})
-    said = refused(
+    message = refusal(
         tmp_path, stalling(archive, every_seconds=every_seconds), task=task_of(archive), stall_seconds=0.1
     )
-    assert said.startswith("3: could not be downloaded (try 3 of 3): ")
-    assert "stalled" in said or "connection failed" in said
+    assert message.startswith("3: the download failed (attempt 3 of 3): ")
+    assert "stalled" in message or "connection failed" in message
 
 
-def test_a_server_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
-    """Not in those of three libraries."""
+def test_headers_that_never_end_are_given_up(tmp_path: Path) -> None:
+    """Progress is counted in bytes of the archive, so the deadline covers the time before the first one."""
+    message = refusal(tmp_path, endless_headers, stall_seconds=0.1)
+    assert message.startswith("3: the download failed (attempt 3 of 3): the server stalled")
+
+
+def test_a_refused_connection_has_a_readable_message(tmp_path: Path) -> None:
+    """The operating system's message, without those of the libraries in between."""
     with serving(body(GOOD)) as server:
         url = server.url
     with pytest.raises(DataError, match="the connection failed: Connection refused") as caught:
-        download([task_of(GOOD)], tmp_path, told=Heard(), url=url, patience=Waits().patience())
+        download([task_of(GOOD)], tmp_path, told=Heard(), url=url, policy=RecordedSleeps().policy())
     assert caught.value.where == f"{url}/CB.zip"
 
 
 def test_a_password_in_the_address_is_not_repeated(tmp_path: Path) -> None:
-    """Messages end up in logs."""
+    """Messages are logged."""
     with serving(status(404)) as server:
         url = server.url.replace("//", "//me:secret@")
         with pytest.raises(DataError) as caught:
-            download([task_of(GOOD)], tmp_path, told=Heard(), url=url, patience=Waits().patience())
+            download([task_of(GOOD)], tmp_path, told=Heard(), url=url, policy=RecordedSleeps().policy())
     assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "url", ["", "mirror", "file:///etc", "ftp://mirror/", "http://", "http://mirror:x", "http://["]
 )
-def test_an_address_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+def test_an_invalid_address_is_refused(tmp_path: Path, url: str) -> None:
     """Before anything is written."""
-    with pytest.raises(UsageError, match="no http or https address"):
+    with pytest.raises(UsageError, match="not an http or https address"):
         download([task_of(GOOD)], tmp_path / "new", told=Heard(), url=url)
     assert not (tmp_path / "new").exists()
 
 
 def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C, at a moment when part of the archive is there."""
+    """Ctrl-C when part of the archive has arrived."""
 
     class Stopped(Heard):
         def step(self, done: float = 1.0) -> None:
@@ -214,33 +223,33 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_download_left_is_neither_data_nor_in_the_way(tmp_path: Path) -> None:
-    """It is named, since nobody else will tidy it up."""
+def test_leftovers_of_a_killed_download_are_ignored_with_a_warning(tmp_path: Path) -> None:
+    """Nothing else deletes them."""
     (tmp_path / ".downloading-abc" / "CB").mkdir(parents=True)
-    told = Heard()
+    progress = Heard()
     with serving(body(GOOD)) as server:
-        download([task_of(GOOD)], tmp_path, told=told, url=server.url, patience=Waits().patience())
-    assert [".downloading-abc" in warning for warning in told.warnings] == [True]
+        download([task_of(GOOD)], tmp_path, told=progress, url=server.url, policy=RecordedSleeps().policy())
+    assert [".downloading-abc" in warning for warning in progress.warnings] == [True]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".downloading-abc", "CB"]
 
 
-def test_of_two_downloads_at_once_the_second_keeps_what_the_first_left(
+def test_the_slower_of_two_concurrent_downloads_keeps_the_files_of_the_faster(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other one finishes while this one unpacks."""
+    """The other download finishes while this one unpacks."""
 
-    def slowly(archive: Path, folder: str, into: Path) -> Path:
+    def unpack_twice(archive: Path, folder: str, into: Path) -> Path:
         unpack(archive, folder, tmp_path)
         return unpack(archive, folder, into)
 
-    monkeypatch.setattr(module, "unpack", slowly)
+    monkeypatch.setattr(module, "unpack", unpack_twice)
     with serving(body(GOOD)) as server:
         fetch(tmp_path, server)
     assert [path.name for path in tmp_path.iterdir()] == ["CB"]
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_of_the_store(tmp_path: Path) -> None:
-    """A file in its place stands for a full or read-only disk."""
+def test_a_folder_that_cannot_be_written_raises_store_error(tmp_path: Path) -> None:
+    """A file in its place represents a full or read-only disk."""
     (tmp_path / "taken").write_text("")
     with serving(body(GOOD)) as server, pytest.raises(StoreError, match="--output"):
         fetch(tmp_path / "taken", server)
@@ -258,45 +267,45 @@ EVIL = [
 
 
 @pytest.mark.parametrize("name", EVIL)
-def test_an_archive_that_would_write_elsewhere_is_refused_as_a_whole(tmp_path: Path, name: str) -> None:
-    """Its good members are not unpacked either."""
+def test_an_archive_with_a_path_outside_its_folder_is_refused_whole(tmp_path: Path, name: str) -> None:
+    """Its valid members are not unpacked either."""
     (tmp_path / "data").mkdir()
     archive = zipped({**FILES, name: ROWS})
-    said = refused(tmp_path / "data", body(archive), task=task_of(archive))
-    assert "would be written outside its folder" in said
+    message = refusal(tmp_path / "data", body(archive), task=task_of(archive))
+    assert "would be written outside its folder" in message
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_an_archive_with_a_link_is_refused(tmp_path: Path) -> None:
-    """A link to a folder elsewhere, and then a file through it, is the classic."""
+    """The usual attack: a link to another folder, then a file written through it."""
 
     def link(member: zipfile.ZipInfo) -> None:
         if member.filename == "CB/val.jsonl":
             member.external_attr = (stat.S_IFLNK | 0o777) << 16
 
     archive = zipped(FILES, link)
-    assert "is a link" in refused(tmp_path, body(archive), task=task_of(archive))
+    assert "is a link" in refusal(tmp_path, body(archive), task=task_of(archive))
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path) -> None:
-    """Zeros pack to a thousandth; texts do not."""
+    """Zeros compress to a thousandth; text does not."""
     archive = zipped({**FILES, "CB/val.jsonl": bytes(10_000_000)})
-    assert "would take 10,000,140 bytes unpacked" in refused(tmp_path, body(archive), task=task_of(archive))
+    assert "would take 10,000,140 bytes unpacked" in refusal(tmp_path, body(archive), task=task_of(archive))
 
 
-def test_a_member_that_is_larger_than_it_says_is_refused(tmp_path: Path) -> None:
+def test_a_member_larger_than_its_declared_size_is_refused(tmp_path: Path) -> None:
     """The size in the directory is changed to 140 bytes; the checksum of what is read then differs."""
     content = os.urandom(70_000)
     archive = zipped({"CB/val.jsonl": content})
     archive = archive.replace((70_000).to_bytes(4, "little"), (140).to_bytes(4, "little"))
-    assert "not a zip archive that can be read" in refused(tmp_path, body(archive), task=task_of(archive))
+    assert "not a readable zip archive" in refusal(tmp_path, body(archive), task=task_of(archive))
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"PK\x03\x04", b"<html>", GOOD[:-30], GOOD[:40] + b"????" + GOOD[44:]]
 )
-def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
-    """Should the sums ever be those of a broken archive."""
+def test_bytes_that_are_not_an_archive_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Also where the expected sha256 is that of a damaged archive."""
     path = tmp_path / "CB.zip"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"CB\.zip: "):
@@ -304,7 +313,7 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path, content: bytes) -
 
 
 def test_only_the_data_files_of_the_task_are_taken(tmp_path: Path) -> None:
-    """What a Mac adds, a note, a deeper folder, and another task are left."""
+    """Files that macOS adds, a note, a subfolder and another task are skipped."""
     more = [
         "__MACOSX/CB/._val.jsonl",
         "README.txt",
@@ -320,31 +329,33 @@ def test_only_the_data_files_of_the_task_are_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [({"RTE/val.jsonl": ROWS}, "holds no CB/"), ({"CB/val.jsonl": ROWS}, "lacks train.jsonl, test.jsonl")],
 )
-def test_an_archive_that_lacks_files_is_refused(tmp_path: Path, files: dict[str, bytes], said: str) -> None:
-    """A task is there as a whole or not at all."""
+def test_an_archive_that_lacks_files_is_refused(
+    tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
+    """A task is put in place whole or not at all."""
     archive = zipped(files)
-    assert said in refused(tmp_path, body(archive), task=task_of(archive))
+    assert message in refusal(tmp_path, body(archive), task=task_of(archive))
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
 def test_an_archive_with_one_name_twice_is_refused(tmp_path: Path) -> None:
-    """Which of them is meant, readers of archives disagree about."""
+    """Archive readers disagree about which of the two is valid."""
     path = tmp_path / "CB.zip"
     path.write_bytes(GOOD)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("CB/val.jsonl", b"")
-    with pytest.raises(DataError, match="two members of one name"):
+    with pytest.raises(DataError, match="two members of the same name"):
         unpack(path, "CB", tmp_path)
 
 
-def test_no_tries_at_all_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
-    """Nothing is claimed to be there that is not."""
-    with pytest.raises(BenchError, match="at least one try"):
+def test_a_policy_without_attempts_is_an_error_of_the_caller(tmp_path: Path) -> None:
+    """The download must not report success."""
+    with pytest.raises(BenchError, match="must be at least 1, got 0"):
         download(
-            [task_of(GOOD)], tmp_path, told=Heard(), url="http://127.0.0.1:1", patience=RetryPolicy(tries=0)
+            [task_of(GOOD)], tmp_path, told=Heard(), url="http://127.0.0.1:1", policy=RetryPolicy(attempts=0)
         )
     assert list(tmp_path.iterdir()) == []
 
@@ -352,6 +363,6 @@ def test_no_tries_at_all_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
 def test_no_official_task_is_larger_than_an_archive_may_unpack_to() -> None:
     """ReCoRD, the largest: 135,976,939 + 15,236,903 + 13,637,660 bytes from 51,757,880."""
     unpacked = 135_976_939 + 15_236_903 + 13_637_660
-    from harness.workload.data.archives import MOST_BYTES, MOST_EXPANSION
+    from harness.workload.data.archives import MAX_BYTES, MAX_EXPANSION
 
-    assert unpacked < min(MOST_BYTES, MOST_EXPANSION * OFFICIAL["record"].archive_bytes)
+    assert unpacked < min(MAX_BYTES, MAX_EXPANSION * OFFICIAL["record"].archive_bytes)

@@ -6,8 +6,8 @@ from harness.workload.data.folds import cut_folds
 from harness.workload.tasks import get_task
 
 
-def test_a_split_says_that_it_is_a_fold_and_not_the_official_file(tmp_path: Path) -> None:
-    """Also where it would have as many rows: what the folder says of itself goes first."""
+def test_a_fold_is_not_official_and_has_a_note(tmp_path: Path) -> None:
+    """Also with as many rows as the official file: the note of the folder goes first."""
     folder = tmp_path / "data" / "CB"
     folder.mkdir(parents=True)
     rows = [{"premise": f"p {i}", "hypothesis": "h", "label": "neutral", "idx": i} for i in range(112)]

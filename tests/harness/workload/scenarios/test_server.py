@@ -1,4 +1,4 @@
-"""Scenario `server` against arithmetic by hand: who waits for whom is known to the nanosecond."""
+"""Scenario `server` on a fake clock: latencies are computed by hand, to the nanosecond."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -19,119 +19,116 @@ from harness.workload.scenarios.server import arrival_times_ns, is_overloaded, p
 MS = 1_000_000
 
 
-def nothing() -> Predictions:
+def no_predictions() -> Predictions:
     return Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
 
 
-class Serving:
-    """Takes so long a call."""
+class SerialSystem:
+    """A system with a fixed service time per call."""
 
     def __init__(self, clock: FakeClock, service_ns: int) -> None:
         self.clock, self.service_ns = clock, service_ns
 
-    def predict(self, asked: Sequence[Any]) -> Predictions:
-        del asked
+    def predict(self, requests: Sequence[Any]) -> Predictions:
+        del requests
         self.clock.advance(self.service_ns)
-        return nothing()
+        return no_predictions()
 
 
-class Pooled:
-    """So many instances that answer what is submitted, in simulated time: `sleep` lets answers come.
-
-    Every other answer is told of in the reverse order in which the instances are numbered.
-    """
+class PooledSystem:
+    """A pool of instances in simulated time; `sleep` delivers the answers that are due, in order."""
 
     def __init__(self, clock: FakeClock, service_ns: int, instances: int) -> None:
         self.clock, self.service_ns = clock, service_ns
-        self._free = [0] * instances
-        self._coming: list[tuple[int, Callable[[], None]]] = []
-        self.broken: Exception | None = None
+        self._free_at_ns = [0] * instances
+        self._pending: list[tuple[int, Callable[[], None]]] = []
+        self.error: Exception | None = None
 
-    def predict(self, asked: Sequence[Any]) -> Predictions:
-        raise AssertionError(asked)
+    def predict(self, requests: Sequence[Any]) -> Predictions:
+        raise AssertionError(requests)
 
-    def submit(self, asked: Sequence[Any], done: OnAnswer) -> None:
-        del asked
-        first = self._free.index(min(self._free))
-        end = max(self._free[first], self.clock.now_ns) + self.service_ns
-        self._free[first] = end
-        self._coming.append((end, lambda: done(self.broken or nothing())))
+    def submit(self, requests: Sequence[Any], done: OnAnswer) -> None:
+        del requests
+        first = self._free_at_ns.index(min(self._free_at_ns))
+        end = max(self._free_at_ns[first], self.clock.now_ns) + self.service_ns
+        self._free_at_ns[first] = end
+        self._pending.append((end, lambda: done(self.error or no_predictions())))
 
     def sleep(self, nanoseconds: int) -> None:
         until = self.clock.now_ns + nanoseconds
-        for end, tell in sorted(self._coming, key=lambda each: each[0]):
+        for end, answer in sorted(self._pending, key=lambda pending: pending[0]):
             if end <= until:
                 self.clock.advance(end - self.clock.now_ns)
-                tell()
-        self._coming = [each for each in self._coming if each[0] > until]
+                answer()
+        self._pending = [pending for pending in self._pending if pending[0] > until]
         self.clock.advance(until - self.clock.now_ns)
 
 
 def test_latency_counts_from_the_scheduled_arrival() -> None:
-    """Arrivals at 0, 10, 20 ms, each takes 15: answered at 15, 30, 45, so they waited 15, 20, 25 ms."""
+    """Arrivals at 0, 10, 20 ms, service 15 ms: answers at 15, 30, 45, so latencies of 15, 20, 25 ms."""
     clock = FakeClock(start_ns=7)
-    system = Serving(clock, 15 * MS)
+    system = SerialSystem(clock, 15 * MS)
     timed = serve_arrivals(system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance)
-    (once,) = timed.passes
-    latencies = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
+    (only_pass,) = timed.passes
+    latencies = [end - begin for begin, end in zip(only_pass.begins, only_pass.ends, strict=True)]
     assert latencies == [15 * MS, 20 * MS, 25 * MS]
     assert timed.end_ns - timed.begin_ns == 45 * MS
     assert timed.late_ns == []
 
 
-def test_a_system_that_is_free_is_asked_when_the_request_arrives() -> None:
-    """Arrivals at 0, 10, 20 ms, each takes 4: nobody waits, and the window ends when a 4th would come."""
+def test_a_free_system_is_called_when_the_request_arrives() -> None:
+    """Arrivals at 0, 10, 20 ms, service 4 ms: no queue; the window ends when a 4th would arrive."""
     clock = FakeClock()
-    system = Serving(clock, 4 * MS)
-    seen = timed_window(
+    system = SerialSystem(clock, 4 * MS)
+    timing = timed_window(
         lambda: serve_arrivals(
             system, [()] * 3, [0, 10 * MS, 20 * MS], 30 * MS, clock=clock, sleep=clock.advance
         ),
         cpu_clock=clock,
         meter=FakeMeter(20.0, clock),
     )
-    assert seen.call_ns == (4 * MS,) * 3
-    assert seen.wall_ns == 30 * MS
-    assert seen.late_ns == (0, 0)
-    # 20 W for 30 ms are 0.6 J: the idle time between requests belongs to the load that was offered
-    assert seen.readings[0].microjoules == 600_000
+    assert timing.call_ns == (4 * MS,) * 3
+    assert timing.wall_ns == 30 * MS
+    assert timing.late_ns == (0, 0)
+    # 20 W for 30 ms are 0.6 J: idle time between requests is part of the offered load
+    assert timing.readings[0].microjoules == 600_000
 
 
-def test_waking_up_late_is_part_of_the_latency_and_is_told() -> None:
-    """Each sleep takes 1 ms too long: the second request is asked at 11, not 10, and answered at 15."""
+def test_waking_up_late_is_part_of_the_latency_and_is_reported() -> None:
+    """Each sleep takes 1 ms too long: the second call is made at 11, not 10, and answered at 15."""
     clock = FakeClock()
 
     def oversleep(nanoseconds: int) -> None:
         clock.advance(nanoseconds + MS)
 
     timed = serve_arrivals(
-        Serving(clock, 4 * MS), [()] * 2, [0, 10 * MS], 20 * MS, clock=clock, sleep=oversleep
+        SerialSystem(clock, 4 * MS), [()] * 2, [0, 10 * MS], 20 * MS, clock=clock, sleep=oversleep
     )
-    (once,) = timed.passes
-    assert once.ends[1] - once.begins[1] == 5 * MS
+    (only_pass,) = timed.passes
+    assert only_pass.ends[1] - only_pass.begins[1] == 5 * MS
     assert timed.late_ns == [MS]
 
 
-def test_submitted_requests_are_answered_side_by_side() -> None:
-    """Two instances, 15 ms a request, arrivals at 0, 10, 20 ms.
+def test_submitted_requests_are_answered_in_parallel() -> None:
+    """Two instances, service 15 ms, arrivals at 0, 10, 20 ms.
 
-    The first answers 0 to 15, the second 10 to 25, the first again 20 to 35: 15 ms each, nobody waits.
+    The first works from 0 to 15, the second from 10 to 25, the first again from 20 to 35: no queue.
     """
     clock = FakeClock()
-    pool = Pooled(clock, 15 * MS, instances=2)
+    pool = PooledSystem(clock, 15 * MS, instances=2)
     timed = serve_arrivals(pool, [()] * 3, [0, 10 * MS, 20 * MS], 40 * MS, clock=clock, sleep=pool.sleep)
-    (once,) = timed.passes
-    assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [15 * MS] * 3
+    (only_pass,) = timed.passes
+    assert [end - begin for begin, end in zip(only_pass.begins, only_pass.ends, strict=True)] == [15 * MS] * 3
     assert timed.end_ns - timed.begin_ns == 40 * MS
 
 
-def test_one_instance_makes_submitted_requests_wait() -> None:
+def test_submitted_requests_queue_for_a_single_instance() -> None:
     """The same arrivals on one instance: 15, 20, 25 ms, as without submitting."""
     clock = FakeClock()
-    pool = Pooled(clock, 15 * MS, instances=1)
+    pool = PooledSystem(clock, 15 * MS, instances=1)
     timed = serve_arrivals(pool, [()] * 3, [0, 10 * MS, 20 * MS], 50 * MS, clock=clock, sleep=pool.sleep)
-    (once,) = timed.passes
-    assert [end - begin for begin, end in zip(once.begins, once.ends, strict=True)] == [
+    (only_pass,) = timed.passes
+    assert [end - begin for begin, end in zip(only_pass.begins, only_pass.ends, strict=True)] == [
         15 * MS,
         20 * MS,
         25 * MS,
@@ -139,16 +136,16 @@ def test_one_instance_makes_submitted_requests_wait() -> None:
 
 
 def test_an_error_of_a_submitted_request_is_raised() -> None:
-    """It is never an answer."""
+    """It is not counted as an answer."""
     clock = FakeClock()
-    pool = Pooled(clock, MS, instances=1)
-    pool.broken = ValueError("it broke")
+    pool = PooledSystem(clock, MS, instances=1)
+    pool.error = ValueError("it broke")
     with pytest.raises(ValueError, match="it broke"):
         serve_arrivals(pool, [()], [0], 10 * MS, clock=clock, sleep=pool.sleep)
 
 
-def test_a_real_sleep_is_no_shorter_than_asked() -> None:
-    """On the clock that the worker uses."""
+def test_a_real_sleep_is_at_least_as_long_as_requested() -> None:
+    """By the worker's clock."""
     import time
 
     begin = time.perf_counter_ns()
@@ -162,8 +159,8 @@ def test_a_real_sleep_is_no_shorter_than_asked() -> None:
     rate=st.floats(0.01, 1e5, allow_nan=False),
     seed=st.text(max_size=8),
 )
-def test_every_window_offers_exactly_the_rate(count: int, rate: float, seed: str) -> None:
-    """The first arrives at once, the others in order within the window, which lasts count / rate seconds."""
+def test_every_window_has_exactly_the_offered_rate(count: int, rate: float, seed: str) -> None:
+    """The first arrives at 0, the others in order within the window, which lasts count / rate seconds."""
     due, span = arrival_times_ns(count, rate, seed)
     assert len(due) == count
     assert due[0] == 0
@@ -174,7 +171,7 @@ def test_every_window_offers_exactly_the_rate(count: int, rate: float, seed: str
 
 
 def test_arrivals_are_poisson() -> None:
-    """Gaps of a Poisson process are exponential: their deviation is their mean, their median ln 2 of it."""
+    """Gaps are exponential: the standard deviation equals the mean, and the median is ln 2 of it."""
     due, span = arrival_times_ns(20_000, 100.0, "7 0")
     gaps = [later - earlier for earlier, later in zip(due, [*due[1:], span], strict=True)]
     mean = statistics.mean(gaps)
@@ -185,7 +182,7 @@ def test_arrivals_are_poisson() -> None:
 
 
 def test_without_a_rate_all_arrive_at_once() -> None:
-    """Which shows what a system can do at most."""
+    """This measures the highest throughput of a system."""
     assert arrival_times_ns(3, 0.0, "") == ([0, 0, 0], 0)
 
 
@@ -197,42 +194,42 @@ def test_without_a_rate_all_arrive_at_once() -> None:
 def test_a_window_at_a_rate_is_filled_with_whole_passes(
     window_ms: int, requests: int, rate: float, passes: int
 ) -> None:
-    """As many as it takes, at least one."""
+    """As many as needed, at least one."""
     assert passes_within(window_ms * MS, requests, rate) == passes
 
 
 def served(count: int, rate: float, service_ns: int, seed: str) -> tuple[float, list[int]]:
-    """Return the achieved rate and the latencies of one server that takes `service_ns` a request."""
+    """Return throughput and latencies of one server with a service time of `service_ns`."""
     clock = FakeClock()
     due, span = arrival_times_ns(count, rate, seed)
     timed = serve_arrivals(
-        Serving(clock, service_ns), [()] * count, due, span, clock=clock, sleep=clock.advance
+        SerialSystem(clock, service_ns), [()] * count, due, span, clock=clock, sleep=clock.advance
     )
-    (once,) = timed.passes
-    latency = [end - begin for begin, end in zip(once.begins, once.ends, strict=True)]
+    (only_pass,) = timed.passes
+    latency = [end - begin for begin, end in zip(only_pass.begins, only_pass.ends, strict=True)]
     return 1e9 * count / (timed.end_ns - timed.begin_ns), latency
 
 
 @pytest.mark.parametrize(
-    ("rate", "behind"), [(10.0, False), (50.0, False), (80.0, False), (115.0, True), (300.0, True)]
+    ("rate", "overloaded"), [(10.0, False), (50.0, False), (80.0, False), (115.0, True), (300.0, True)]
 )
-def test_a_system_that_falls_behind_is_overloaded(rate: float, *, behind: bool) -> None:
-    """10 ms a request are 100 a second: 80 are borne, 115 are not."""
+def test_a_system_that_falls_behind_is_overloaded(rate: float, *, overloaded: bool) -> None:
+    """10 ms per request allow 100 requests per second: 80 are within capacity, 115 are not."""
     windows = [served(200, rate, 10 * MS, str(seed)) for seed in range(7)]
-    achieved = statistics.harmonic_mean([each for each, _ in windows])
-    assert is_overloaded(rate, achieved, [latency for _, latency in windows]) is behind
+    achieved = statistics.harmonic_mean([throughput for throughput, _ in windows])
+    assert is_overloaded(rate, achieved, [latency for _, latency in windows]) is overloaded
 
 
-def test_latencies_of_a_queue_are_those_of_theory() -> None:
-    """One server, 10 ms, 50 a second: half of the time it is busy.
+def test_latencies_of_a_queue_agree_with_theory() -> None:
+    """One server, 10 ms, 50 requests per second: a utilisation of 0.5.
 
-    Pollaczek and Khinchine: the mean wait is 0.5 * 10 / (2 * 0.5) = 5 ms, so the mean latency 15 ms.
+    Pollaczek and Khinchine: the mean wait is 0.5 * 10 / (2 * 0.5) = 5 ms, so the mean latency is 15 ms.
     """
     latencies = [ns for seed in range(20) for ns in served(1000, 50.0, 10 * MS, str(seed))[1]]
     assert statistics.mean(latencies) == pytest.approx(15 * MS, rel=0.03)
 
 
-def test_a_short_window_shows_no_growing_queue() -> None:
+def test_a_window_of_two_requests_has_no_growing_queue() -> None:
     """Two latencies have no first and last third."""
     assert not queue_grew([1, 100])
     assert queue_grew([1, 2, 3, 4, 5, 6])

@@ -9,7 +9,7 @@ from harness.common.errors import DataError
 from harness.workload.tasks import TASKS, get_task
 from harness.workload.tasks.example import Example, Span, TextInput
 from harness.workload.tasks.prediction_files import read_predictions
-from harness.workload.tasks.superglue.wsc import word_span
+from harness.workload.tasks.superglue.wsc import find_span
 
 Row = dict[str, Any]
 
@@ -107,8 +107,8 @@ def changed(row: Row, place: str, value: Any = None, *, gone: bool = False) -> R
     return changed_row
 
 
-def test_copa_asks_once_for_each_choice_with_its_connective(tmp_path: Path) -> None:
-    """`because` before a cause, `so` before an effect; the premise stands first and whole."""
+def test_copa_has_a_sequence_for_each_choice_with_its_connective(tmp_path: Path) -> None:
+    """`because` before a cause, `so` before an effect; the premise comes first, whole."""
     cause, effect = read("copa", tmp_path, COPA, changed(COPA, "question", "effect"))
     assert cause.inputs == (
         TextInput("The jar fell.", "because The cat jumped up."),
@@ -120,7 +120,7 @@ def test_copa_asks_once_for_each_choice_with_its_connective(tmp_path: Path) -> N
 
 
 def test_multirc_makes_an_example_of_each_question(tmp_path: Path) -> None:
-    """Its passage is the cluster; the passage stands first, the question with one answer second."""
+    """The passage is the cluster, and comes first; the question with one answer comes second."""
     first, second = read("multirc", tmp_path, MULTIRC)
     passage = "Ana sold two kites on Friday."
     assert first.inputs[0] == TextInput(passage, "What did Ana sell? Kites")
@@ -131,16 +131,16 @@ def test_multirc_makes_an_example_of_each_question(tmp_path: Path) -> None:
     assert get_task("multirc").constants(first) == ("000", "111")
 
 
-def test_an_empty_answer_of_multirc_leaves_the_question_alone(tmp_path: Path) -> None:
-    """A few official training answers are empty; they are neither dropped nor filled in."""
+def test_an_empty_answer_of_multirc_leaves_only_the_question(tmp_path: Path) -> None:
+    """A few official training answers are empty; they are kept as they are."""
     first, _ = read("multirc", tmp_path, MULTIRC)
     second = first.inputs[2].second
     assert second is not None
     assert second.strip() == "What did Ana sell?"
 
 
-def test_record_merges_mentions_of_one_form_whose_end_is_inclusive(tmp_path: Path) -> None:
-    """Three mentions, two forms: two candidates in order of appearance, each filled into the query."""
+def test_record_merges_mentions_with_the_same_surface_form(tmp_path: Path) -> None:
+    """Three mentions, two forms: two candidates in order of appearance. A mention includes its `end`."""
     first, second = read("record", tmp_path, RECORD)
     passage = "Mira Solt opened her play in Arden. Mira Solt wrote it for Arden."
     assert first.candidates == ("Mira Solt", "Arden")
@@ -150,26 +150,26 @@ def test_record_merges_mentions_of_one_form_whose_end_is_inclusive(tmp_path: Pat
     )
     assert (first.id, second.id, first.cluster, second.cluster) == ("5/11", "5/12", "5", "5")
     assert (first.gold, second.gold) == (("Mira Solt",), ("Arden",))
-    assert [get_task("record").targets(each) for each in (first, second)] == [(1, 0), (0, 1)]
+    assert [get_task("record").targets(example) for example in (first, second)] == [(1, 0), (0, 1)]
 
 
-def test_a_candidate_of_record_is_right_whatever_its_case_and_marks(tmp_path: Path) -> None:
-    """Training agrees with the metric: a gold `the mira solt` means Mira Solt."""
+def test_candidates_of_record_are_compared_without_case_and_punctuation(tmp_path: Path) -> None:
+    """Training targets agree with the metric: a gold answer `the mira solt!` is Mira Solt."""
     (first, _) = read("record", tmp_path, changed(RECORD, "qas.0.answers.0.text", "the mira solt!"))
     assert first.gold == ("the mira solt!", "Mira Solt")
     assert get_task("record").targets(first) == (1, 0)
 
 
-def test_wic_points_at_characters_of_both_sentences(tmp_path: Path) -> None:
-    """End exclusive; the second holds the word inflected and with a capital."""
+def test_wic_has_a_span_in_each_sentence(tmp_path: Path) -> None:
+    """Ends are exclusive; in the second sentence the word is inflected and capitalised."""
     (example,) = read("wic", tmp_path, WIC)
     (text,) = example.inputs
     assert text == TextInput("He sat on the bank.", "Banks closed.", (Span(14, 18, 0), Span(0, 5, 1)))
     assert example.gold == ("false",)
 
 
-def test_wsc_points_at_characters_of_its_words(tmp_path: Path) -> None:
-    """The file counts words; `Leo` is the third, `he` the fifth."""
+def test_wsc_has_a_span_for_noun_and_pronoun(tmp_path: Path) -> None:
+    """The file counts words: `Leo` is the third, `he` the fifth."""
     (example,) = read("wsc", tmp_path, WSC)
     (text,) = example.inputs
     assert [text.first[span.start : span.end] for span in text.spans] == ["Leo", "he"]
@@ -177,7 +177,7 @@ def test_wsc_points_at_characters_of_its_words(tmp_path: Path) -> None:
 
 
 def test_the_diagnostics_are_laid_out_as_rte_is(tmp_path: Path) -> None:
-    """AX-b writes its idx as text; AX-g's pairs are clusters; RTE's models answer both."""
+    """AX-b has its idx as text; AX-g's pairs are clusters; RTE's models answer both."""
     (negation,) = read("ax-b", tmp_path, AX_B)
     assert negation.inputs == (TextInput("The cat sat.", "The cat did not sit."),)
     assert (negation.id, negation.gold, negation.cluster) == ("8", ("not_entailment",), "")
@@ -191,92 +191,118 @@ def test_the_diagnostics_are_laid_out_as_rte_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted", "index", "found"),
+    ("text", "words", "index", "expected"),
     [
         ("the man saw it", "The man", 0, "the man"),  # another case
-        ("I saw Tom, who left", "Tom", 2, "Tom"),  # a comma behind it in the text
-        ("I saw Tom who left", "Tom,", 2, "Tom"),  # and in the span alone
-        ("Give it to Mark.", "Mark.", 3, "Mark"),  # the full stop is no part of a name
+        ("I saw Tom, who left", "Tom", 2, "Tom"),  # a comma after it in the text
+        ("I saw Tom who left", "Tom,", 2, "Tom"),  # a comma in the span only
+        ("Give it to Mark.", "Mark.", 3, "Mark"),  # a full stop does not belong to the name
         ("the old\nman left", "old man", 1, "old\nman"),  # a line break inside
-        ("he told him", "him", 0, "him"),  # a wrong index, and `him` begins no other word
-        ("they saw the others", "the", 0, "the"),  # `they` begins with it and is not it
+        ("he told him", "him", 0, "him"),  # a wrong index; `him` is found as a whole word
+        ("they saw the others", "the", 0, "the"),  # `they` begins with `the` and does not match
         ("Tom's hat fell", "Tom", 0, "Tom"),  # possessive in the text
         ("the boy's hat", "the boy's", 0, "the boy's"),  # in both
         ("so he said", "he", 99, "he"),  # an index beyond the text
         ("so he said", "he", -1, "he"),
     ],
 )
-def test_a_span_of_wsc_is_found_where_it_stands(text: str, wanted: str, index: int, found: str) -> None:
-    """Case, marks around words and kinds of blanks do not count; whole words do."""
-    span = word_span(text, wanted, index)
-    assert text[span.start : span.end] == found
+def test_a_span_of_wsc_is_found_in_the_text(text: str, words: str, index: int, expected: str) -> None:
+    """Case, punctuation around words and kinds of blanks are ignored; only whole words match."""
+    span = find_span(text, words, index)
+    assert text[span.start : span.end] == expected
 
 
-def test_of_several_places_the_nearest_to_the_index_is_taken() -> None:
-    """`he` is word 0, 3 and 6; an index that is off by one finds the one beside it."""
+def test_of_several_occurrences_the_nearest_to_the_index_is_taken() -> None:
+    """`he` is word 0, 3 and 6; an index that is off by one finds the neighbouring occurrence."""
     text = "he saw that he said what he did"
-    assert [word_span(text, "he", index).start for index in (0, 1, 2, 4, 6, 7)] == [0, 0, 12, 12, 25, 25]
+    assert [find_span(text, "he", index).start for index in (0, 1, 2, 4, 6, 7)] == [0, 0, 12, 12, 25, 25]
 
 
-def test_spans_that_are_not_in_the_text_are_refused() -> None:
-    """Not guessed; nor is nothing taken for a word."""
-    for wanted in ("Leonard", "", "told Tom"):
-        with pytest.raises(DataError, match="the text does not hold the"):
-            word_span("Tom told Leo", wanted, 0)
+def test_a_span_that_is_not_in_the_text_is_an_error() -> None:
+    """An empty span too."""
+    for words in ("Leonard", "", "told Tom"):
+        with pytest.raises(DataError, match="the text does not contain the words of a span"):
+            find_span("Tom told Leo", words, 0)
 
 
 BAD = [
-    ("copa", changed(COPA, "question", "reason"), "neither cause nor effect"),
-    ("copa", changed(COPA, "label", True), "label true is not 0 or 1"),
-    ("copa", changed(COPA, "label", "1"), 'label "1" is not 0 or 1'),
-    ("copa", changed(COPA, "label", 2), "label 2 is not 0 or 1"),
+    ("copa", changed(COPA, "question", "reason"), 'must be cause or effect, got "reason"'),
+    ("copa", changed(COPA, "label", True), "the label must be 0 or 1, got true"),
+    ("copa", changed(COPA, "label", "1"), 'the label must be 0 or 1, got "1"'),
+    ("copa", changed(COPA, "label", 2), "the label must be 0 or 1, got 2"),
     ("copa", changed(COPA, "choice2", gone=True), "the field 'choice2' is missing"),
-    ("multirc", changed(MULTIRC, "passage", "text"), "'passage' is str, not an object"),
-    ("multirc", changed(MULTIRC, "passage.questions", []), "'questions' is no list of objects"),
-    ("multirc", changed(MULTIRC, "passage.questions.0.answers", []), "'answers' is no list of objects"),
-    ("multirc", changed(MULTIRC, "passage.questions.0.answers.1", "Shoes"), "'answers' is no list"),
-    ("multirc", changed(MULTIRC, "passage.questions.0.answers.1.label", "0"), 'label "0" is not 0 or 1'),
-    ("multirc", changed(MULTIRC, "passage.questions.0.answers.1.label", 2), "label 2 is not 0 or 1"),
-    ("multirc", changed(MULTIRC, "passage.questions.1.answers.0.text", None), "'text' is NoneType, not text"),
+    ("multirc", changed(MULTIRC, "passage", "text"), "'passage' must be an object, got text"),
+    ("multirc", changed(MULTIRC, "passage.questions", []), "'questions' must be a list of objects"),
+    ("multirc", changed(MULTIRC, "passage.questions.0.answers", []), "'answers' must be a list of objects"),
+    ("multirc", changed(MULTIRC, "passage.questions.0.answers.1", "Shoes"), "'answers' must be a list"),
+    (
+        "multirc",
+        changed(MULTIRC, "passage.questions.0.answers.1.label", "0"),
+        'the label must be 0 or 1, got "0"',
+    ),
+    (
+        "multirc",
+        changed(MULTIRC, "passage.questions.0.answers.1.label", 2),
+        "the label must be 0 or 1, got 2",
+    ),
+    (
+        "multirc",
+        changed(MULTIRC, "passage.questions.1.answers.0.text", None),
+        "'text' must be text, got null",
+    ),
     ("multirc", changed(MULTIRC, "passage.questions.1.question", gone=True), "'question' is missing"),
     ("record", changed(RECORD, "qas.1.query", "Nobody saw it."), "lacks @placeholder"),
-    ("record", changed(RECORD, "passage.entities.0.end", 76), "0 to 76 of 76 characters"),
-    ("record", changed(RECORD, "passage.entities.0.start", -1), "-1 to 8 of 76 characters"),
-    ("record", changed(RECORD, "passage.entities.0.start", 9), "9 to 8 of 76 characters"),
-    ("record", changed(RECORD, "passage.entities.0.start", 0.0), "'start' is float, not a whole number"),
-    ("record", changed(RECORD, "passage.entities", []), "'entities' is no list of objects"),
-    ("record", changed(RECORD, "qas", []), "'qas' is no list of objects"),
-    ("record", changed(RECORD, "qas.0.answers", []), "'answers' is no list of objects"),
-    ("record", changed(RECORD, "qas.0.answers.0.text", 5), "'text' is int, not text"),
-    ("wic", changed(WIC, "end1", 20), "characters 14 to 20 of sentence1"),
-    ("wic", changed(WIC, "start2", 5), "characters 5 to 5 of sentence2"),
-    ("wic", changed(WIC, "start1", -1), "characters -1 to 18 of sentence1"),
-    ("wic", changed(changed(WIC, "start1", 6), "end1", 7), "hold no word"),
-    ("wic", changed(WIC, "start1", "14"), "'start1' is str, not a whole number"),
-    ("wic", changed(WIC, "label", "false"), 'label "false" is not one of WiC\'s'),
-    ("wic", changed(WIC, "label", 0), "label 0 is not one of WiC's"),
-    ("wsc", changed(WSC, "target.span1_text", "Leonard"), "does not hold the 1 words"),
-    ("wsc", changed(WSC, "target.span2_index", True), "'span2_index' is bool, not a whole number"),
-    ("wsc", changed(WSC, "target", []), "'target' is list, not an object"),
-    ("wsc", changed(WSC, "label", "True"), 'label "True" is not one of WSC\'s'),
-    ("ax-b", changed(AX_B, "label", "neutral"), 'label "neutral" is not one of AX-b\'s'),
+    ("record", changed(RECORD, "passage.entities.0.end", 76), "76 characters of its passage, got 0 to 76"),
+    ("record", changed(RECORD, "passage.entities.0.start", -1), "76 characters of its passage, got -1 to 8"),
+    ("record", changed(RECORD, "passage.entities.0.start", 9), "76 characters of its passage, got 9 to 8"),
+    (
+        "record",
+        changed(RECORD, "passage.entities.0.start", 0.0),
+        "'start' must be a whole number, got a number with decimals",
+    ),
+    ("record", changed(RECORD, "passage.entities", []), "'entities' must be a list of objects"),
+    ("record", changed(RECORD, "qas", []), "'qas' must be a list of objects"),
+    ("record", changed(RECORD, "qas.0.answers", []), "'answers' must be a list of objects"),
+    ("record", changed(RECORD, "qas.0.answers.0.text", 5), "'text' must be text, got a whole number"),
+    ("wic", changed(WIC, "end1", 20), "sentence1 (19 characters) has no word at characters 14 to 20"),
+    ("wic", changed(WIC, "start2", 5), "sentence2 (13 characters) has no word at characters 5 to 5"),
+    ("wic", changed(WIC, "start1", -1), "sentence1 (19 characters) has no word at characters -1 to 18"),
+    ("wic", changed(changed(WIC, "start1", 6), "end1", 7), "has no word at characters 6 to 7"),
+    ("wic", changed(WIC, "start1", "14"), "'start1' must be a whole number, got text"),
+    ("wic", changed(WIC, "label", "false"), 'the label must be one of false, true, got "false"'),
+    ("wic", changed(WIC, "label", 0), "the label must be one of false, true, got 0"),
+    ("wsc", changed(WSC, "target.span1_text", "Leonard"), "does not contain the words of a span (1)"),
+    (
+        "wsc",
+        changed(WSC, "target.span2_index", True),
+        "'span2_index' must be a whole number, got true or false",
+    ),
+    ("wsc", changed(WSC, "target", []), "'target' must be an object, got a list"),
+    ("wsc", changed(WSC, "label", "True"), 'the label must be one of false, true, got "True"'),
+    (
+        "ax-b",
+        changed(AX_B, "label", "neutral"),
+        'the label must be one of "entailment", "not_entailment", got "neutral"',
+    ),
     ("ax-g", changed(AX_G, "pair_id", gone=True), "'pair_id' is missing"),
 ]
 
 
-@pytest.mark.parametrize(("task", "row", "words"), BAD, ids=[f"{task}: {words}" for task, _, words in BAD])
-def test_a_bad_row_is_named_with_its_file_and_line(tmp_path: Path, task: str, row: Row, words: str) -> None:
-    """The second row is the bad one, and the message says what is wrong with it."""
+@pytest.mark.parametrize(
+    ("task", "row", "message"), BAD, ids=[f"{task}: {message}" for task, _, message in BAD]
+)
+def test_an_error_in_a_row_names_file_and_line(tmp_path: Path, task: str, row: Row, message: str) -> None:
+    """The second row is the invalid one."""
     with pytest.raises(DataError) as caught:
         read(task, tmp_path, ROWS[task], row)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert caught.value.where is not None
     assert caught.value.where.startswith(f"{tmp_path / 'val.jsonl'}:2")
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-def test_a_split_that_hides_its_labels_is_read_without_them(tmp_path: Path, task: str) -> None:
-    """As the official test files are: no label, and in ReCoRD no answers."""
+def test_a_split_with_hidden_labels_is_read_without_them(tmp_path: Path, task: str) -> None:
+    """As in the official test files: no label, and in ReCoRD no answers."""
     row = changed(ROWS[task], "label", gone=True) if "label" in ROWS[task] else ROWS[task]
     if task == "record":
         row = changed(changed(row, "qas.0.answers", gone=True), "qas.1.answers", gone=True)
@@ -285,13 +311,13 @@ def test_a_split_that_hides_its_labels_is_read_without_them(tmp_path: Path, task
             row = changed(row, f"passage.questions.{place}.label", gone=True)
     hidden = read(task, tmp_path, row, labelled=False)
     assert {example.gold for example in hidden} == {()}
-    shown = read(task, tmp_path, ROWS[task])
-    assert [example.inputs for example in hidden] == [example.inputs for example in shown]
+    labelled = read(task, tmp_path, ROWS[task])
+    assert [example.inputs for example in hidden] == [example.inputs for example in labelled]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-def test_a_row_without_an_idx_is_known_by_its_line(tmp_path: Path, task: str) -> None:
-    """No two examples share an id, also within a passage, so each can be answered."""
+def test_a_row_without_an_idx_has_its_line_number_as_id(tmp_path: Path, task: str) -> None:
+    """No two examples share an id, also within a passage, so every one can be answered."""
     row = changed(ROWS[task], "idx", gone=True)
     if task == "record":
         row = changed(changed(row, "qas.0.idx", gone=True), "qas.1.idx", gone=True)
@@ -346,32 +372,32 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
 def test_prediction_rows_are_the_published_ones(tmp_path: Path, task: str) -> None:
-    """Types included: 1 and true are not the same here; and the rows give the answers back."""
+    """Types too: 1 and true differ here. The rows can be read back into the answers."""
     examples = read(task, tmp_path, ROWS[task])
     answers, rows = PUBLISHED[task]
     written = get_task(task).answer_rows(examples, answers)
     assert json.dumps(written) == json.dumps(rows)
-    found = dict(get_task(task).answers_in(written, examples))
-    assert [found[example.id] for example in examples] == answers
+    by_id = dict(get_task(task).answers_in(written, examples))
+    assert [by_id[example.id] for example in examples] == answers
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
-def test_what_is_decided_is_valid_and_what_is_not_decided_is_not(tmp_path: Path, task: str) -> None:
-    """An answer for each example from logits of the head's shape; targets as many as sequences."""
-    asked = get_task(task)
-    examples = read(task, tmp_path, ROWS[task])
+@pytest.mark.parametrize("name", TASKS, ids=str)
+def test_decided_answers_are_valid_and_other_texts_are_not(tmp_path: Path, name: str) -> None:
+    """One answer per example from logits of the head's shape, and one target per sequence."""
+    task = get_task(name)
+    examples = read(name, tmp_path, ROWS[name])
     offsets = np.cumsum([0, *(len(example.inputs) for example in examples)])
-    logits = np.arange(offsets[-1] * len(asked.labels), dtype=np.float32).reshape(offsets[-1], -1)
-    answers = asked.decide(logits, offsets)
+    logits = np.arange(offsets[-1] * len(task.labels), dtype=np.float32).reshape(offsets[-1], -1)
+    answers = task.decide(logits, offsets)
     # logits grow from left to right and from top to bottom: the last label, the last candidate, all true
     last = {"copa": ["1"], "record": ["1", "1"], "multirc": ["111", "1"]}
-    assert answers == last.get(task, [asked.labels[-1]])
+    assert answers == last.get(name, [task.labels[-1]])
     for example, answer in zip(examples, answers, strict=True):
-        assert asked.valid(answer, example)
-        assert all(asked.valid(constant, example) for constant in asked.constants(example))
-        assert not asked.valid("perhaps", example)
-        assert len(asked.targets(example)) == len(example.inputs)
-        assert set(asked.targets(example)) <= {0, 1, 2}
+        assert task.valid(answer, example)
+        assert all(task.valid(constant, example) for constant in task.constants(example))
+        assert not task.valid("perhaps", example)
+        assert len(task.targets(example)) == len(example.inputs)
+        assert set(task.targets(example)) <= {0, 1, 2}
 
 
 @pytest.mark.parametrize(("task", "answer"), [("multirc", "10"), ("multirc", "1012"), ("multirc", "120")])
@@ -384,18 +410,18 @@ def test_an_answer_of_another_length_or_alphabet_is_invalid(tmp_path: Path, task
     ("answer", "valid"), [("0", True), ("1", True), ("", True), ("2", False), ("-1", False), ("²", False)]
 )
 def test_a_position_of_record_lies_among_its_candidates(tmp_path: Path, answer: str, valid: bool) -> None:
-    """Two candidates, or no answer at all; digits of other kinds are no position."""
+    """Two candidates, or an empty answer; digits of other scripts are invalid."""
     assert get_task("record").valid(answer, read("record", tmp_path, RECORD)[0]) == valid
 
 
-def test_the_highest_score_of_a_request_wins_and_the_first_of_equals() -> None:
+def test_the_first_candidate_with_the_highest_score_is_the_answer() -> None:
     """Three requests of two, three and one candidates."""
     scores = np.array([[1.0], [1.0], [-3.0], [-1.0], [-2.0], [0.0]], dtype=np.float32)
     assert get_task("record").decide(scores, np.array([0, 2, 5, 6])) == ["0", "1", "0"]
 
 
-def test_half_a_surrogate_pair_is_no_text(tmp_path: Path) -> None:
-    """JSON can write one, and no tokenizer can read it: the line is named before anything is measured."""
+def test_half_a_surrogate_pair_is_an_error(tmp_path: Path) -> None:
+    """JSON can hold one, and no tokenizer reads it: the error comes before anything is measured."""
     path = tmp_path / "val.jsonl"
     path.write_text(json.dumps({**COPA, "premise": "The jar \ud83d fell."}) + "\n")
     with pytest.raises(DataError, match="half a character"):

@@ -29,12 +29,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def asked(task: Task, data: Path) -> list[Example]:
+def read(task: Task, data: Path) -> list[Example]:
     return task.read(data / split_path(task, reported_split(task)), labelled=True)
 
 
 def last_answers(task: Task, examples: list[Example]) -> list[str]:
-    """Answers that differ from the first constant where the task allows it: the last candidate for ReCoRD."""
+    """Return answers that differ from the first constant where possible: in ReCoRD the last candidate."""
     if task.name == "record":
         return [str(len(example.candidates) - 1) for example in examples]
     return [task.constants(example)[-1] for example in examples]
@@ -46,9 +46,9 @@ def write(path: Path, rows: list[Any]) -> Path:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_what_is_written_is_read(task: Task, data: Path, tmp_path: Path) -> None:
-    """Every task's own rows, also in another order, give the answers in the order of the examples."""
-    examples = asked(task, data)
+def test_written_predictions_are_read_back(task: Task, data: Path, tmp_path: Path) -> None:
+    """The rows of every task, in any order, give the answers in the order of the examples."""
+    examples = read(task, data)
     answers = last_answers(task, examples)
     rows = task.answer_rows(examples, answers)
     assert read_predictions(task, write(tmp_path / "a.jsonl", rows), examples) == answers
@@ -56,11 +56,9 @@ def test_what_is_written_is_read(task: Task, data: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_a_row_that_is_missing_twice_there_or_of_nobody_is_refused(
-    task: Task, data: Path, tmp_path: Path
-) -> None:
-    """With the line or the idx; one idx more than there is is nobody's."""
-    examples = asked(task, data)
+def test_missing_repeated_and_unknown_rows_are_refused(task: Task, data: Path, tmp_path: Path) -> None:
+    """The error names the line or the idx."""
+    examples = read(task, data)
     rows = task.answer_rows(examples, last_answers(task, examples))
     path = tmp_path / "p.jsonl"
     with pytest.raises(DataError, match="have no answer"):
@@ -68,17 +66,17 @@ def test_a_row_that_is_missing_twice_there_or_of_nobody_is_refused(
     with pytest.raises(DataError, match="answered twice") as twice:
         read_predictions(task, write(path, [*rows, rows[0]]), examples)
     assert twice.value.where == f"{path}:{len(rows) + 1}"
-    with pytest.raises(DataError, match="is not asked"):
+    with pytest.raises(DataError, match="no example "):
         read_predictions(task, write(path, [*rows, {**rows[0], "idx": 10**6}]), examples)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 @pytest.mark.parametrize("extra", [{"text": "x"}, {"idx": None}, {"idx": True}, {"idx": 0.0}, {"idx": [0]}])
-def test_a_row_has_the_published_members_and_no_others(
+def test_a_row_must_have_exactly_the_published_fields(
     task: Task, data: Path, tmp_path: Path, extra: dict[str, Any]
 ) -> None:
-    """An idx is a number or text as the data has it, never true for 1."""
-    examples = asked(task, data)
+    """An idx is a whole number or text, as in the data; true is not 1."""
+    examples = read(task, data)
     first, *others = task.answer_rows(examples, last_answers(task, examples))
     with pytest.raises(DataError) as caught:
         read_predictions(task, write(tmp_path / "p.jsonl", [*others, {**first, **extra}]), examples)
@@ -102,31 +100,31 @@ def test_a_row_has_the_published_members_and_no_others(
         ("record", None),
     ],
 )
-def test_a_label_is_written_as_the_benchmark_writes_it(
+def test_a_label_must_have_the_form_of_the_benchmark(
     name: str, label: object, data: Path, tmp_path: Path
 ) -> None:
     """BoolQ's are strings, WSC's have capitals, COPA's are numbers, ReCoRD's are entities of the passage."""
     task = get_task(name)
-    examples = asked(task, data)
+    examples = read(task, data)
     first, *others = task.answer_rows(examples, last_answers(task, examples))
     with pytest.raises(DataError) as caught:
         read_predictions(task, write(tmp_path / "p.jsonl", [{**first, "label": label}, *others]), examples)
     assert caught.value.where == f"{tmp_path / 'p.jsonl'}:1"
 
 
-def test_no_answer_to_a_query_is_an_empty_text(data: Path, tmp_path: Path) -> None:
-    """It scores nothing, and is a position of nobody."""
+def test_an_unanswered_query_is_an_empty_text(data: Path, tmp_path: Path) -> None:
+    """It scores 0, and is not a position."""
     task = get_task("record")
-    examples = asked(task, data)
+    examples = read(task, data)
     answers = ["" for _ in examples]
     path = write(tmp_path / "p.jsonl", task.answer_rows(examples, answers))
     assert read_predictions(task, path, examples) == answers
 
 
-def test_the_message_about_an_entity_does_not_repeat_its_text(data: Path, tmp_path: Path) -> None:
-    """It may end in a record, which never holds the text of an example."""
+def test_the_error_about_an_entity_does_not_hold_its_text(data: Path, tmp_path: Path) -> None:
+    """The message may be kept in a record, which never holds the text of an example."""
     task = get_task("record")
-    examples = asked(task, data)
+    examples = read(task, data)
     rows = task.answer_rows(examples, last_answers(task, examples))
     path = write(tmp_path / "p.jsonl", [{**rows[0], "label": "Some Secret"}, *rows[1:]])
     with pytest.raises(DataError) as caught:
@@ -136,7 +134,7 @@ def test_the_message_about_an_entity_does_not_repeat_its_text(data: Path, tmp_pa
 
 def multirc_row() -> dict[str, Any]:
     """Two questions; the second has the candidates 5 and 3."""
-    ask = [
+    questions = [
         {"question": "Who?", "idx": 7, "answers": [{"text": "Ana", "idx": 0, "label": 1}]},
         {
             "question": "What?",
@@ -144,32 +142,32 @@ def multirc_row() -> dict[str, Any]:
             "answers": [{"text": "A kite", "idx": 5, "label": 1}, {"text": "", "idx": 3, "label": 0}],
         },
     ]
-    return {"idx": 2, "passage": {"text": "Ana sold a kite.", "questions": ask}}
+    return {"idx": 2, "passage": {"text": "Ana sold a kite.", "questions": questions}}
 
 
-def said(*second: tuple[int, int]) -> dict[str, Any]:
+def prediction(*second: tuple[int, int]) -> dict[str, Any]:
     labels = [{"idx": idx, "label": label} for idx, label in second]
     first = {"idx": 7, "answers": [{"idx": 0, "label": 0}]}
     return {"idx": 2, "passage": {"questions": [first, {"idx": 8, "answers": labels}]}}
 
 
-def test_multirc_labels_are_placed_by_the_idx_of_their_candidate(tmp_path: Path) -> None:
-    """Candidates 5 and 3 in this order: 3 is labelled 1, so the answer is 01 in either order of the file."""
+def test_multirc_labels_are_matched_by_the_idx_of_their_candidate(tmp_path: Path) -> None:
+    """Candidates are 5 and 3, in this order; 3 has label 1, so the answer is 01 in any order of the file."""
     task = get_task("multirc")
     examples = task.read(write(tmp_path / "val.jsonl", [multirc_row()]), labelled=True)
-    for row in (said((5, 0), (3, 1)), said((3, 1), (5, 0))):
+    for row in (prediction((5, 0), (3, 1)), prediction((3, 1), (5, 0))):
         assert read_predictions(task, write(tmp_path / "p.jsonl", [row]), examples) == ["0", "01"]
 
 
 @pytest.mark.parametrize(
     "labels", [[(5, 0)], [(5, 0), (5, 1)], [(5, 0), (4, 1)], [(5, 0), (3, 1), (3, 1)], []]
 )
-def test_multirc_candidates_are_each_labelled_once(labels: list[tuple[int, int]], tmp_path: Path) -> None:
-    """Neither fewer nor more nor others."""
+def test_multirc_candidates_must_each_be_labelled_once(labels: list[tuple[int, int]], tmp_path: Path) -> None:
+    """Neither fewer, nor more, nor others."""
     task = get_task("multirc")
     examples = task.read(write(tmp_path / "val.jsonl", [multirc_row()]), labelled=True)
     with pytest.raises(DataError, match="question 8 of passage 2 has 2 answers"):
-        read_predictions(task, write(tmp_path / "p.jsonl", [said(*labels)]), examples)
+        read_predictions(task, write(tmp_path / "p.jsonl", [prediction(*labels)]), examples)
 
 
 JSON = st.recursive(
@@ -187,42 +185,42 @@ JSON = st.recursive(
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(JSON, max_size=4), keep=st.integers(0, 2))
-def test_any_json_is_an_answer_or_a_data_error(
+def test_any_json_raises_at_most_a_data_error(
     task: Task, data: Path, tmp_path: Path, rows: list[Any], keep: int
 ) -> None:
-    """Never a traceback: whatever rows follow some good ones."""
-    examples = asked(task, data)
-    good = task.answer_rows(examples, last_answers(task, examples))[:keep]
+    """Whatever rows follow valid ones."""
+    examples = read(task, data)
+    valid = task.answer_rows(examples, last_answers(task, examples))[:keep]
     with pytest.raises(DataError):
-        read_predictions(task, write(tmp_path / "p.jsonl", [*good, *rows]), examples)
+        read_predictions(task, write(tmp_path / "p.jsonl", [*valid, *rows]), examples)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=60))
-def test_any_bytes_are_a_data_error(data: Path, tmp_path: Path, content: bytes) -> None:
-    """No sixty bytes answer the sample."""
+def test_any_bytes_raise_a_data_error(data: Path, tmp_path: Path, content: bytes) -> None:
+    """Sixty bytes cannot hold answers to the whole sample."""
     path = tmp_path / "p.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError):
-        read_predictions(get_task("boolq"), path, asked(get_task("boolq"), data))
+        read_predictions(get_task("boolq"), path, read(get_task("boolq"), data))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"idx": ' + "1" * 5000 + "}", "", "\n\n"])
-def test_json_that_python_does_not_read_is_a_data_error(text: str, data: Path, tmp_path: Path) -> None:
-    """Nested too deep, a number too long, nothing at all; and a folder, and no file."""
+def test_json_that_python_cannot_read_raises_a_data_error(text: str, data: Path, tmp_path: Path) -> None:
+    """Nested too deep, a number too long, nothing at all; also a folder, and a missing file."""
     path = tmp_path / "p.jsonl"
     path.write_text(text)
-    examples = asked(get_task("boolq"), data)
-    for place in (path, tmp_path, tmp_path / "none"):
+    examples = read(get_task("boolq"), data)
+    for source in (path, tmp_path, tmp_path / "none"):
         with pytest.raises(DataError):
-            read_predictions(get_task("boolq"), place, examples)
+            read_predictions(get_task("boolq"), source, examples)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_a_hidden_row_reads_as_the_same_example_without_its_answer(
+def test_a_row_without_labels_gives_the_same_example_without_gold(
     task: Task, data: Path, tmp_path: Path
 ) -> None:
-    """No label is left anywhere; texts, candidates and ids stay."""
+    """Every label is removed; texts, candidates and ids stay."""
     path = data / split_path(task, reported_split(task))
     rows = [without_labels(json.loads(line)) for line in path.read_text().splitlines()]
     assert '"label"' not in json.dumps(rows)

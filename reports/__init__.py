@@ -1,19 +1,17 @@
-"""Records become tables and plots: pure functions from records to text, no hardware, no files of their own.
+"""Reports: pure functions from records to tables, plots and text, without hardware, files or stores.
 
-records --book_of--> figures with intervals --tables_of--> cells --text | markdown | latex | html--> people
-                                            --data | tidy--> JSON and CSV for machines
-                                            --ci--> what trackers of benchmarks and CI servers read
-                                            --plots--> drawings, each with its data
-a ladder's records --climb--> rungs --ladder_tables--> the same
+records --build_report--> figures with intervals --tables_of--> cells --text | markdown | latex | html-->
+                                                 --json | csv--> programs
+                                                 --exports--> benchmark trackers and CI servers
+                                                 --plots--> drawings, each with its data
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reports.formats import FILES, FORMATS, as_markdown, as_text, files_of, render_records, write_report
+    from reports.formats import FILES, FORMATS, files_of, render_records, write_report
     from reports.layout.style import SamplesOf, Style
-    from reports.render.json_values import as_json
     from reports.render.terminal import wants_color
     from reports.report import TABLES, UNASKED, CostFactors, Report, build_report
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
@@ -29,9 +27,6 @@ __all__ = [
     "Report",
     "SamplesOf",
     "Style",
-    "as_json",
-    "as_markdown",
-    "as_text",
     "build_report",
     "files_of",
     "grid_of",
@@ -42,20 +37,14 @@ __all__ = [
     "write_report",
 ]
 
-_HOMES = {
-    "report": ("TABLES", "UNASKED", "Report", "CostFactors", "build_report"),
-    "render.json_values": ("as_json",),
-    "formats": ("FILES", "FORMATS", "as_markdown", "as_text", "files_of", "render_records", "write_report"),
-    "values.prices": ("Grid", "Price", "grid_of", "price_of", "prices_of"),
-    "layout.style": ("SamplesOf", "Style"),
-    "render.terminal": ("wants_color",),
-}
-"""Which module each name is from: `bench compare` shows tables, and loads none of the other formats."""
+_MODULES = ("layout.style", "values.prices", "render.terminal", "report", "formats")
+"""The modules that define the public names, lightest first: a program loads only the formats that it uses."""
 
 
 def __getattr__(name: str) -> object:
-    """Load what is asked for when it is asked for (PEP 562)."""
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"reports.{home}"), name)
+    """Load the module of a public name on first use (PEP 562)."""
+    for module in _MODULES if name in __all__ else ():
+        loaded = import_module(f"reports.{module}")
+        if hasattr(loaded, name):
+            return getattr(loaded, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

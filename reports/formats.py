@@ -1,4 +1,4 @@
-"""Every format of a report by its name, and what the command line and programs ask a report for."""
+"""The formats of a report by name, and the functions that the command line and programs call."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,73 +6,70 @@ from harness.common.errors import unknown_name
 from harness.common.plugins import usable
 from harness.records.record import Record
 from reports import exports, html
-from reports.documents import ladder
 from reports.exports.tidy_csv import as_csv
 from reports.layout.style import WIDTH, Style
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows
-from reports.report import TABLES, UNASKED, CostFactors, Report, build_report, tables_of
-from reports.tables.overview import overview
-from reports.tables.speed import speed_table
+from reports.render.ladder_json import ladder_fields
+from reports.report import DEFAULT_TABLES, TABLES, CostFactors, Report, build_report, tables_of
 from reports.values.figures import all_figures
 from reports.values.ladder_values import CountsOf
 from reports.values.multiple_testing import in_one_family
 from reports.values.prices import price_of
 
-NOTHING = "No records.\n"
+_EMPTY = "No records.\n"
 
 
-def _text(book: Report, style: Style) -> str:
-    tables = tables_of(book, style.tables or UNASKED)
-    if not tables:
-        return NOTHING
-    return "\n".join(terminal.render_table(table, width=style.width, color=style.color) for table in tables)
+def _text(report: Report, style: Style) -> str:
+    tables = tables_of(report, style.tables or DEFAULT_TABLES)
+    rendered = [terminal.render_table(table, width=style.width, color=style.color) for table in tables]
+    return "\n".join(rendered) or _EMPTY
 
 
-def _markdown(book: Report, style: Style) -> str:
-    return "\n".join(map(markdown.render_table, tables_of(book, style.tables or UNASKED))) or NOTHING
+def _markdown(report: Report, style: Style) -> str:
+    return "\n".join(map(markdown.render_table, tables_of(report, style.tables or DEFAULT_TABLES))) or _EMPTY
 
 
-def _latex(book: Report, style: Style) -> str:
-    return "\n".join(map(latex.render_table, tables_of(book, style.tables or tuple(TABLES))))
+def _latex(report: Report, style: Style) -> str:
+    return "\n".join(map(latex.render_table, tables_of(report, style.tables or tuple(TABLES))))
 
 
-def _json(book: Report, style: Style) -> str:
+def _json(report: Report, style: Style) -> str:
     del style
-    if not book.ladders:
-        return with_rows({}, book.groups)
-    ladders = [ladder.as_rows(one) for one in book.ladders]
-    return with_rows({"ladders": ladders}, in_one_family(all_figures(book.records)))
+    if not report.ladders:
+        return with_rows({}, report.groups)
+    ladders = [ladder_fields(ladder) for ladder in report.ladders]
+    return with_rows({"ladders": ladders}, in_one_family(all_figures(report.records)))
 
 
 FORMATS: dict[str, Callable[[Report, Style], str]] = {
     "text": _text,
     "markdown": _markdown,
     "latex": _latex,
-    "csv": lambda book, _: as_csv(book),
+    "csv": lambda report, _: as_csv(report),
     "html": html.as_page,
     "json": _json,
     **exports.TEXTS,
 }
-"""Every format by its name on the command line."""
+"""The renderers of text formats by their names on the command line."""
 
 FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = exports.FILES
-"""Formats that are files, by name: a folder of them, or one that is no text."""
+"""The renderers of formats that are files by name: several files, or a binary one."""
 
 
-def write_report(book: Report, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
-    """Return a report in a format; UsageError for one that is not in the table."""
+def write_report(report: Report, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
+    """Return a report in a text format, plug-ins included; raises UsageError for an unknown format."""
     if format in FORMATS:
-        return FORMATS[format](book, style)
-    more = usable("report", (*FORMATS, *FILES))
-    if format not in more:
-        raise unknown_name("format", format, (*FORMATS, *FILES, *more))
-    return str(more[format].load()(book, style))
+        return FORMATS[format](report, style)
+    plugins = usable("report", (*FORMATS, *FILES))
+    if format not in plugins:
+        raise unknown_name("format", format, (*FORMATS, *FILES, *plugins))
+    return str(plugins[format].load()(report, style))
 
 
-def files_of(book: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
-    """Return the files of a format that is files, by their usual names; None for a format that is a text."""
-    return FILES[format](book, style) if format in FILES else None
+def files_of(report: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
+    """Return the files of a format by their usual names; None for a text format."""
+    return FILES[format](report, style) if format in FILES else None
 
 
 def render_records(
@@ -84,22 +81,10 @@ def render_records(
     price: float | None = None,
     counts: CountsOf | None = None,
 ) -> str:
-    """Return the report on these records; UsageError for a format that is not in the table.
+    """Return the report on these records; raises UsageError for an unknown format.
 
-    The rungs of a ladder stand in its own tables, all other records in plain ones. `width`, in columns, and
-    `color` are for text alone; the other formats are for files. `price`, in USD an hour, and `counts`, which
-    pair changes of quality, are for ladders.
+    The rungs of a ladder have tables of their own. `width`, in columns, and `color` apply to text. `price`,
+    in USD an hour, and `counts`, which pair changes of quality by example, apply to ladders.
     """
-    book = build_report(records, CostFactors((price_of(price),)), counts)
-    return write_report(book, format, Style(width=width, color=color))
-
-
-def as_text(records: Sequence[Record], *, width: int = WIDTH, color: bool = False) -> str:
-    """Return the report on these records, ladders in plain tables too, for a terminal of this width."""
-    tables = [*speed_table(records), *overview(records)]
-    return "\n".join(terminal.render_table(table, width=width, color=color) for table in tables) or NOTHING
-
-
-def as_markdown(records: Sequence[Record]) -> str:
-    """Return the same as GitHub Markdown."""
-    return "\n".join(map(markdown.render_table, [*speed_table(records), *overview(records)])) or NOTHING
+    report = build_report(records, CostFactors((price_of(price),)), counts)
+    return write_report(report, format, Style(width=width, color=color))

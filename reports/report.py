@@ -1,6 +1,6 @@
-"""What a report is of: the figures of all its records, worked out once, and the factors it multiplies by.
+"""A report: the figures of all its records, computed once, and the factors of its costs.
 
-records --book_of--> groups of figures, ladders --tables_of--> tables --text | markdown | latex | html-->
+records --build_report--> groups of figures, ladders --tables_of--> tables --text | markdown | latex | html-->
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from reports.layout.table_model import Table
 from reports.tables.cost import cost_tables
 from reports.tables.hosts import host_tables
 from reports.tables.ladder import ladder_tables
-from reports.tables.overview import overview_of
+from reports.tables.overview import overview_tables
 from reports.tables.speed import speed_tables
 from reports.tables.sustainlp import protocol_tables
 from reports.tables.sweep import sweep_tables
@@ -25,7 +25,7 @@ from reports.values.prices import DEFAULT_PRICE, Grid, Price
 
 @dataclass(frozen=True, slots=True)
 class CostFactors:
-    """What time and energy are multiplied by: prices, of which ladders go by the first, and a grid."""
+    """The factors of time and energy: prices, of which ladders use the first, and a grid."""
 
     prices: tuple[Price, ...] = (DEFAULT_PRICE,)
     grid: Grid | None = None
@@ -33,7 +33,7 @@ class CostFactors:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All figures of a report: ladders, and the groups of records that are no rung of any."""
+    """The figures of a report: its ladders, and the groups of records that belong to no ladder."""
 
     records: tuple[Record, ...]
     ladders: tuple[LadderReport, ...]
@@ -41,37 +41,39 @@ class Report:
     factors: CostFactors
 
     @property
-    def every(self) -> tuple[tuple[Figures, ...], ...]:
-        """The groups, and both scenarios of every ladder as groups."""
-        parts = [part for one in self.ladders for part in (one.offline, one.single) if part]
-        return (*parts, *self.groups)
+    def all_groups(self) -> tuple[tuple[Figures, ...], ...]:
+        """The groups, preceded by both scenarios of every ladder as groups."""
+        scenarios = [
+            group for ladder in self.ladders for group in (ladder.offline, ladder.single_stream) if group
+        ]
+        return (*scenarios, *self.groups)
 
 
 def build_report(records: Sequence[Record], factors: CostFactors, counts: CountsOf | None = None) -> Report:
-    """Work out the figures; `counts` pair changes of quality by example."""
+    """Compute the figures; `counts` pair changes of quality by example."""
     ladders, plain = ladders_in(records, factors.prices[0], counts)
-    made = tuple(map(tuple, in_one_family(all_figures(plain))))
-    return Report(tuple(records), tuple(ladders), made, factors)
+    groups = tuple(map(tuple, in_one_family(all_figures(plain))))
+    return Report(tuple(records), tuple(ladders), groups, factors)
 
 
 TABLES: dict[str, Callable[[Report], list[Table]]] = {
-    "ladder": lambda book: [table for one in book.ladders for table in ladder_tables(one)],
-    "speed": lambda book: speed_tables(book.groups),
-    "protocol": lambda book: protocol_tables(book.groups),
-    "overview": lambda book: overview_of(book.groups),
-    "sweep": lambda book: sweep_tables(book.groups),
-    "cost": lambda book: cost_tables(book.every, book.factors.prices, book.factors.grid),
-    "hosts": lambda book: host_tables(book.every),
+    "ladder": lambda report: [table for ladder in report.ladders for table in ladder_tables(ladder)],
+    "speed": lambda report: speed_tables(report.groups),
+    "protocol": lambda report: protocol_tables(report.groups),
+    "overview": lambda report: overview_tables(report.groups),
+    "sweep": lambda report: sweep_tables(report.groups),
+    "cost": lambda report: cost_tables(report.all_groups, report.factors.prices, report.factors.grid),
+    "hosts": lambda report: host_tables(report.all_groups),
 }
-"""Every table by its name on the command line, in the order of a report."""
+"""The tables by their names on the command line, in the order of a report."""
 
-UNASKED = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
-"""Shown, where there is something to show, when no table is named."""
+DEFAULT_TABLES = UNASKED = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
+"""The tables that are shown if none is named, where they have rows."""
 
 
-def tables_of(book: Report, names: Sequence[str] = UNASKED) -> list[Table]:
-    """Return the tables of these names; UsageError for a name that is not in the table of tables."""
+def tables_of(report: Report, names: Sequence[str] = DEFAULT_TABLES) -> list[Table]:
+    """Return the tables of these names; raises UsageError for an unknown name."""
     for name in names:
         if name not in TABLES:
             raise unknown_name("table", name, TABLES)
-    return [table for name, make in TABLES.items() if name in names for table in make(book)]
+    return [table for name, build in TABLES.items() if name in names for table in build(report)]

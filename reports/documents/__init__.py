@@ -1,1 +1,1 @@
-"""Reports that are more than one table."""
+"""Documents other than a report of records: comparisons, gate outcomes and histories."""

@@ -1,12 +1,11 @@
-"""What changed between two runs, as tables: one a cell, with what else is not the same below it.
+"""The comparison of two runs: a table per cell, with what else differs below it.
 
-Comparison --tables--> Table --text | markdown--> what people read
-           --as_json--> what machines read
+RunComparison --tables--> Table --text | markdown--> people
+              --as_json--> programs
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 from harness.analysis.comparison import (
     CellComparison,
@@ -18,6 +17,7 @@ from harness.analysis.comparison import (
 )
 from harness.analysis.statistics.pairing import NotComparable
 from harness.common.errors import unknown_name
+from harness.common.json_types import JsonObject
 from harness.records.estimate import Estimate
 from harness.records.record import Record
 from reports.layout.number_format import (
@@ -46,8 +46,9 @@ UNITS: dict[str, tuple[Unit, ...]] = {
     "share": (Unit("%", 0.01),),
     "x": (Unit("x", 1.0),),
 }
-"""How each unit of a quantity is shown."""
-_KINDS = {
+"""The units in which each base unit of a quantity is shown."""
+
+_DIFFERENCES = {
     "environment": "environment changed",
     "software": "software changed",
     "revision": "code changed",
@@ -56,88 +57,10 @@ _KINDS = {
     "settings": "setting changed",
 }
 
-
-def render(found: RunComparison, form: str, *, width: int = WIDTH, color: bool = False) -> str:
-    """Return a comparison in this format; UsageError for one that is not known."""
-    if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
-    if form == "json":
-        return as_json(found)
-    made = tables(found)
-    if not made:
-        return "The two have no cell in common.\n"
-    if form == "markdown":
-        return "\n".join(map(markdown.render_table, made))
-    return "\n".join(terminal.render_table(table, width=width, color=color) for table in made)
-
-
-def tables(found: RunComparison) -> list[Table]:
-    """Return one table a cell; what differs for every cell alike stands below the last one."""
-    made = [_table(cell, found.shared) for cell in found.cells]
-    last = [_told(each) for each in found.shared]
-    last += [f"Only before: {key}." for key in found.only_before]
-    last += [f"Only after: {key}." for key in found.only_after]
-    if made and last:
-        made[-1] = replace(made[-1], remarks=(*made[-1].remarks, *last))
-    return made
-
-
-def as_json(found: RunComparison) -> str:
-    """Return a comparison for machines: unrounded, in base units; a change in percent or in points."""
-    return encoded(
-        {
-            "schema_version": SCHEMA_VERSION,
-            "cells": [_cell_words(cell) for cell in found.cells],
-            "only_before": [key._asdict() for key in found.only_before],
-            "only_after": [key._asdict() for key in found.only_after],
-        }
-    )
-
-
-def change_words(found: QuantityChange) -> dict[str, Any]:
-    """Return one change for machines."""
-    return {
-        "quantity": found.quantity.name,
-        "unit": found.quantity.unit,
-        "before": _number_words(found.before),
-        "after": _number_words(found.after),
-        "change": _number_words(found.change),
-        "change_unit": found.quantity.change_unit,
-        "paired": found.paired,
-        "grade": found.grade or None,
-        "p": found.p,
-        "note": found.note,
-    }
-
-
-def _cell_words(cell: CellComparison) -> dict[str, Any]:
-    refused = isinstance(cell.changes, NotComparable)
-    changes = () if isinstance(cell.changes, NotComparable) else cell.changes
-    return {
-        "cell": cell.cell._asdict(),
-        "before": _record_words(cell.before),
-        "after": _record_words(cell.after),
-        "refused": str(cell.changes) if refused else None,
-        "changes": [_one(each) for each in changes],
-        "differences": [asdict(each) for each in cell.differences],
-    }
-
-
-def _one(found: QuantityChange | MissingChange) -> dict[str, Any]:
-    if isinstance(found, MissingChange):
-        return {"quantity": found.quantity.name, "missing": found.reason}
-    return {**change_words(found), "verdict": change_verdict(found), "tolerance": found.tolerance}
-
-
-def _number_words(found: Estimate) -> dict[str, Any] | None:
-    """Return an estimate; None for what is not a number, which JSON has no word for."""
-    return asdict(found) if found.value == found.value else None
-
-
-def _record_words(record: Record) -> dict[str, Any]:
-    revision = str(record.revision) if record.revision else None
-    return {"run": record.run, "cell": record.cell.id, "created": record.created, "revision": revision}
-
+_WHAT_COUNTS = (
+    "A change counts if its interval excludes zero, if it exceeds the tolerance, and if the test rules out "
+    "chance."
+)
 
 _COLUMNS = (
     Column("quantity", "left", "name"),
@@ -148,18 +71,99 @@ _COLUMNS = (
 )
 
 
+def render(comparison: RunComparison, form: str, *, width: int = WIDTH, color: bool = False) -> str:
+    """Return a comparison in a format; raises UsageError for an unknown format."""
+    if form not in FORMATS:
+        raise unknown_name("format", form, FORMATS)
+    if form == "json":
+        return as_json(comparison)
+    cell_tables = tables(comparison)
+    if not cell_tables:
+        return "The two runs have no cell in common.\n"
+    if form == "markdown":
+        return "\n".join(map(markdown.render_table, cell_tables))
+    return "\n".join(terminal.render_table(table, width=width, color=color) for table in cell_tables)
+
+
+def tables(comparison: RunComparison) -> list[Table]:
+    """Return one table per cell; differences that all cells share are below the last one."""
+    cell_tables = [_table(cell, comparison.shared) for cell in comparison.cells]
+    shared = [
+        *map(_difference, comparison.shared),
+        *(f"Only before: {key}." for key in comparison.only_before),
+        *(f"Only after: {key}." for key in comparison.only_after),
+    ]
+    if cell_tables and shared:
+        cell_tables[-1] = replace(cell_tables[-1], remarks=(*cell_tables[-1].remarks, *shared))
+    return cell_tables
+
+
+def as_json(comparison: RunComparison) -> str:
+    """Return a comparison as JSON: unrounded, in base units; changes are in percent or points."""
+    return encoded(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "cells": [_cell_fields(cell) for cell in comparison.cells],
+            "only_before": [key._asdict() for key in comparison.only_before],
+            "only_after": [key._asdict() for key in comparison.only_after],
+        }
+    )
+
+
+def change_fields(change: QuantityChange) -> JsonObject:
+    """Return the change of a quantity as a JSON object."""
+    return {
+        "quantity": change.quantity.name,
+        "unit": change.quantity.unit,
+        "before": _estimate_fields(change.before),
+        "after": _estimate_fields(change.after),
+        "change": _estimate_fields(change.change),
+        "change_unit": change.quantity.change_unit,
+        "paired": change.paired,
+        "grade": change.grade or None,
+        "p": change.p,
+        "note": change.note,
+    }
+
+
+def _cell_fields(cell: CellComparison) -> JsonObject:
+    refused = isinstance(cell.changes, NotComparable)
+    changes = () if isinstance(cell.changes, NotComparable) else cell.changes
+    return {
+        "cell": cell.cell._asdict(),
+        "before": _record_fields(cell.before),
+        "after": _record_fields(cell.after),
+        "refused": str(cell.changes) if refused else None,
+        "changes": [_judged_change_fields(change) for change in changes],
+        "differences": [asdict(difference) for difference in cell.differences],
+    }
+
+
+def _judged_change_fields(change: QuantityChange | MissingChange) -> JsonObject:
+    if isinstance(change, MissingChange):
+        return {"quantity": change.quantity.name, "missing": change.reason}
+    return {**change_fields(change), "verdict": change_verdict(change), "tolerance": change.tolerance}
+
+
+def _estimate_fields(estimate: Estimate) -> JsonObject | None:
+    """Return an estimate as a JSON object; None for NaN, which JSON cannot hold."""
+    return asdict(estimate) if estimate.value == estimate.value else None
+
+
+def _record_fields(record: Record) -> JsonObject:
+    revision = str(record.revision) if record.revision else None
+    return {"run": record.run, "cell": record.cell.id, "created": record.created, "revision": revision}
+
+
 def _table(cell: CellComparison, shared: Sequence[Difference]) -> Table:
     notes = Notes()
-    changes = () if isinstance(cell.changes, NotComparable) else cell.changes
-    rows = [_row(each, notes) for each in changes]
-    remarks = (
-        [str(cell.changes).capitalize() + "."]
-        if isinstance(cell.changes, NotComparable)
-        else _remarks(changes)
-    )
-    remarks += [_told(each) for each in cell.differences if each not in shared]
+    if isinstance(cell.changes, NotComparable):
+        rows, remarks = [], [f"{str(cell.changes).capitalize()}."]
+    else:
+        rows, remarks = [_row(change, notes) for change in cell.changes], _remarks(cell.changes)
+    remarks += [_difference(difference) for difference in cell.differences if difference not in shared]
     return Table(
-        title=f"{cell.cell}: {_name(cell.before)} -> {_name(cell.after)}",
+        title=f"{cell.cell}: {_record_title(cell.before)} -> {_record_title(cell.after)}",
         columns=_COLUMNS if rows else _COLUMNS[:1],
         rows=tuple(rows),
         notes=tuple(notes.texts),
@@ -167,82 +171,63 @@ def _table(cell: CellComparison, shared: Sequence[Difference]) -> Table:
     )
 
 
-def _name(record: Record) -> str:
+def _record_title(record: Record) -> str:
     variant = record.cell.variant.partition("@")[2]
-    parts = [
-        record.run,
-        *([variant] if variant else []),
-        *([str(record.revision)] if record.revision else []),
-    ]
-    return " ".join(parts)
+    revision = str(record.revision) if record.revision else ""
+    return " ".join(part for part in (record.run, variant, revision) if part)
 
 
-def _row(found: QuantityChange | MissingChange, notes: Notes) -> tuple[TableCell, ...]:
-    heading = TableCell(found.quantity.heading)
-    if isinstance(found, MissingChange):
-        nothing = TableCell("n/a")
-        return (
-            heading,
-            nothing,
-            nothing,
-            TableCell("n/a", note=notes.number(f"n/a, because {found.reason}.")),
-            TableCell(""),
-        )
-    grade = f" ({found.grade})" if found.grade == "modelled" else ""
-    unit = unit_for([found.before.value, found.after.value], UNITS[found.quantity.unit])
-    said = notes.number(found.note) if found.note else None
+def _row(change: QuantityChange | MissingChange, notes: Notes) -> tuple[TableCell, ...]:
+    heading = change.quantity.heading
+    if isinstance(change, MissingChange):
+        absent = TableCell("n/a")
+        reason = TableCell("n/a", note=notes.number(f"because {change.reason}."))
+        return (TableCell(heading), absent, absent, reason, TableCell(""))
+    grade = f" ({change.grade})" if change.grade == "modelled" else ""
+    unit = unit_for([change.before.value, change.after.value], UNITS[change.quantity.unit])
+    note = notes.number(change.note) if change.note else None
     return (
-        TableCell(f"{heading.text}{grade}"),
-        TableCell(_value(found.before, unit)),
-        TableCell(_value(found.after, unit)),
-        change_cell(found, said),
-        TableCell(change_verdict(found)),
+        TableCell(f"{heading}{grade}"),
+        TableCell(_value(change.before, unit)),
+        TableCell(_value(change.after, unit)),
+        change_cell(change, note),
+        TableCell(change_verdict(change)),
     )
 
 
-def change_cell(found: QuantityChange, note: int | None = None) -> TableCell:
-    """Return a change with its sign, its interval where it has one, and its unit."""
-    unit = found.quantity.change_unit
-    change = found.change
+def change_cell(quantity_change: QuantityChange, note: int | None = None) -> TableCell:
+    """Return a change with its sign, its unit, and its interval where it has one."""
+    unit, change = quantity_change.quantity.change_unit, quantity_change.change
     if change.value != change.value:
         return TableCell("n/a", note=note)
     if change.low == change.high:
-        return TableCell(f"{_signed(change.value)} {unit}", note=note)
-    places = max(1, _places(change))
-    within = f"[{change.low:+.{places}f}, {change.high:+.{places}f}]"
-    return TableCell(f"{change.value:+.{places}f} {unit}", within, note)
+        value = f"{change.value:+.1f}" if change.value else "0"
+        return TableCell(f"{value} {unit}", note=note)
+    places = 2 if abs(change.high - change.low) < 1 else 1
+    interval = f"[{change.low:+.{places}f}, {change.high:+.{places}f}]"
+    return TableCell(f"{change.value:+.{places}f} {unit}", interval, note)
 
 
-def _places(change: Estimate) -> int:
-    return 2 if abs(change.high - change.low) < 1 else 1
+def value_cell(value: float, low: float, high: float, unit: Unit) -> TableCell:
+    """Return a value in this unit, with its interval where it has one."""
+    value, low, high = (number / unit.size for number in (value, low, high))
+    if low < high:
+        text, interval = with_interval(value, low, high)
+        return TableCell(f"{text} {unit.name}", interval)
+    whole = unit.size == 1.0 or value >= 1000  # noqa: PLR2004 -- bytes, or more than three digits
+    return TableCell(f"{fixed(value, 0) if whole else shown(value)} {unit.name}")
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.1f}" if value else "0"
-
-
-def value_with(value: float, low: float, high: float, unit: Unit) -> TableCell:
-    """Return a value in this unit, and its interval where it has one."""
-    scaled = [number / unit.size for number in (value, low, high)]
-    if scaled[1] < scaled[2]:
-        middle, within = with_interval(*scaled)
-        return TableCell(f"{middle} {unit.name}", within)
-    whole = unit.size == 1.0 or scaled[0] >= 1000  # noqa: PLR2004 -- bytes, or more than three digits
-    return TableCell(f"{fixed(scaled[0], 0) if whole else shown(scaled[0])} {unit.name}")
-
-
-def _value(found: Estimate, unit: Unit) -> str:
-    return value_with(found.value, found.low, found.high, unit).text
+def _value(estimate: Estimate, unit: Unit) -> str:
+    return value_cell(estimate.value, estimate.low, estimate.high, unit).text
 
 
 def _remarks(changes: Sequence[QuantityChange | MissingChange]) -> list[str]:
-    lines = [
-        "A change counts if its interval excludes none, it is beyond the tolerance, and chance is ruled out."
-    ]
-    if any(isinstance(each, QuantityChange) and each.grade == "modelled" for each in changes):
+    lines = [_WHAT_COUNTS]
+    if any(isinstance(change, QuantityChange) and change.grade == "modelled" for change in changes):
         lines.append("Joules are modelled: CPU time in other units.")
     return lines
 
 
-def _told(found: Difference) -> str:
-    return f"{_KINDS[found.kind].capitalize()}: {found}."
+def _difference(difference: Difference) -> str:
+    return f"{_DIFFERENCES[difference.kind].capitalize()}: {difference}."

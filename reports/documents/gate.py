@@ -1,19 +1,19 @@
-"""What the gate found, in words one can act on: what, by how much, under which rule, and what to do next."""
+"""The outcome of a gate: what changed and by how much, under which rule, and what to do next."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from harness.analysis.gate.gate import GateOutcome, RuleCheck, Status
 from harness.common.errors import unknown_name
-from reports.documents.comparison import change_words
+from harness.common.json_types import JsonObject
+from reports.documents.comparison import change_fields
 from reports.layout.escaping import escape_markdown, printable
 from reports.render.json_values import encoded
+from reports.render.markdown import markdown_row
 
 SCHEMA_VERSION = 1
 FORMATS = ("text", "markdown", "json", "junit", "github-annotations")
 
-_ORDER: tuple[Status, ...] = ("regression", "could not measure", "too noisy", "holds")
+_WORST_FIRST: tuple[Status, ...] = ("regression", "could not measure", "too noisy", "holds")
 _HEADINGS: dict[Status, str] = {
     "regression": "REGRESSION",
     "could not measure": "COULD NOT MEASURE",
@@ -22,42 +22,43 @@ _HEADINGS: dict[Status, str] = {
 }
 
 
-def render(found: GateOutcome, form: str) -> str:
-    """Return the outcome in this format; UsageError for one that is not known."""
+def render(outcome: GateOutcome, form: str) -> str:
+    """Return the outcome in a format; raises UsageError for an unknown format."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     from reports.exports.gate_outcome import as_annotations, as_junit
 
-    ways = {"text": as_text, "markdown": as_markdown, "json": as_json}
-    return {**ways, "junit": as_junit, "github-annotations": as_annotations}[form](found)
+    renderers = {"text": as_text, "markdown": as_markdown, "json": as_json}
+    return {**renderers, "junit": as_junit, "github-annotations": as_annotations}[form](outcome)
 
 
-def as_text(found: GateOutcome) -> str:
-    """Return the outcome for a terminal or a log: the worst first, each with its next step."""
-    lines = [headline(found)]
-    sorted_checks = [check for status in _ORDER for check in _of(found.checks, status)]
+def as_text(outcome: GateOutcome) -> str:
+    """Return the outcome for a terminal or a log: the worst checks first, each with its next step."""
+    lines = [headline(outcome)]
+    sorted_checks = [check for status in _WORST_FIRST for check in _with_status(outcome, status)]
     for cell in dict.fromkeys(check.cell for check in sorted_checks):
         lines += ["", printable(str(cell or "all cells"))]
         lines += [line for check in sorted_checks if check.cell == cell for line in _lines(check)]
-    lines += ["", *(f"Also changed: {printable(str(each))}." for each in found.told)] if found.told else []
+    if outcome.told:
+        lines += ["", *(f"Also changed: {printable(str(difference))}." for difference in outcome.told)]
     return "\n".join(lines) + "\n"
 
 
 def _lines(check: RuleCheck) -> list[str]:
-    """Return one check; what does not hold comes with its rule and what to do next."""
-    about = f"{check.rule.name}: " if check.found is None and check.rule else ""
-    lines = [f"  {_HEADINGS[check.status]:<18} {about}{printable(check.reason)}"]
+    """Return the lines of one check; one that does not hold has its rule and the next step."""
+    name = f"{check.rule.name}: " if check.found is None and check.rule else ""
+    lines = [f"  {_HEADINGS[check.status]:<18} {name}{printable(check.reason)}"]
     if check.status != "holds":
         lines += [f"{'':<20} rule: {check.rule}"] if check.rule else []
         lines += [f"{'':<20} -> {printable(check.next_step)}"] if check.next_step else []
     return lines
 
 
-def as_markdown(found: GateOutcome) -> str:
-    """Return the outcome as GitHub Markdown: one row a check, the worst first."""
+def as_markdown(outcome: GateOutcome) -> str:
+    """Return the outcome as GitHub Markdown: one row per check, the worst first."""
     rows = ["| | cell | what was found | rule | next step |", "| :-- | :-- | :-- | :-- | :-- |"]
-    for status in _ORDER:
-        for check in _of(found.checks, status):
+    for status in _WORST_FIRST:
+        for check in _with_status(outcome, status):
             cells = (
                 _HEADINGS[status],
                 str(check.cell or "all cells"),
@@ -65,43 +66,40 @@ def as_markdown(found: GateOutcome) -> str:
                 str(check.rule or ""),
                 check.next_step,
             )
-            rows.append(f"| {' | '.join(map(escape_markdown, cells))} |")
-    told = [f"- Also changed: {escape_markdown(str(each))}" for each in found.told]
-    return "\n".join([f"### {escape_markdown(headline(found))}", "", *rows, "", *told]).rstrip() + "\n"
+            rows.append(markdown_row(map(escape_markdown, cells)))
+    changed = [f"- Also changed: {escape_markdown(str(difference))}" for difference in outcome.told]
+    return "\n".join([f"### {escape_markdown(headline(outcome))}", "", *rows, "", *changed]).rstrip() + "\n"
 
 
-def as_json(found: GateOutcome) -> str:
-    """Return the outcome for machines, the exit code included."""
+def as_json(outcome: GateOutcome) -> str:
+    """Return the outcome as JSON, with the exit code."""
     return encoded(
         {
             "schema_version": SCHEMA_VERSION,
-            "status": found.status,
-            "exit_code": found.exit_code,
-            "checks": [_words(check) for check in found.checks],
-            "also_changed": [asdict(each) for each in found.told],
+            "status": outcome.status,
+            "exit_code": outcome.exit_code,
+            "checks": [_check_fields(check) for check in outcome.checks],
+            "also_changed": [asdict(difference) for difference in outcome.told],
         }
     )
 
 
-def headline(found: GateOutcome) -> str:
-    """Return the outcome in a line: how it ended, and how many checks ended how."""
-    counts = {status: len(_of(found.checks, status)) for status in _ORDER}
-    told = ", ".join(f"{count} {_plural(status, count)}" for status, count in counts.items() if count)
-    return f"Gate: {_HEADINGS[found.status]} ({told})"
+def headline(outcome: GateOutcome) -> str:
+    """Return the outcome on one line, with the number of checks of each status."""
+    counts = {status: len(_with_status(outcome, status)) for status in _WORST_FIRST}
+    summary = ", ".join(f"{count} {_plural(status, count)}" for status, count in counts.items() if count)
+    return f"Gate: {_HEADINGS[outcome.status]} ({summary})"
 
 
 def _plural(status: Status, count: int) -> str:
-    return {
-        "holds": "hold" if count > 1 else "holds",
-        "regression": "regressions" if count > 1 else status,
-    }.get(status, status)
+    return {"holds": "hold", "regression": "regressions"}.get(status, status) if count > 1 else status
 
 
-def _of(checks: Sequence[RuleCheck], status: Status) -> list[RuleCheck]:
-    return [check for check in checks if check.status == status]
+def _with_status(outcome: GateOutcome, status: Status) -> list[RuleCheck]:
+    return [check for check in outcome.checks if check.status == status]
 
 
-def _words(check: RuleCheck) -> dict[str, Any]:
+def _check_fields(check: RuleCheck) -> JsonObject:
     return {
         "cell": check.cell._asdict() if check.cell else None,
         "rule": str(check.rule) if check.rule else None,
@@ -111,5 +109,5 @@ def _words(check: RuleCheck) -> dict[str, Any]:
         "next_step": check.next_step or None,
         "limit": check.limit,
         "noise": check.noise,
-        "change": change_words(check.found) if check.found else None,
+        "change": change_fields(check.found) if check.found else None,
     }

@@ -1,12 +1,13 @@
-"""The history of a figure: points in order of time, and the levels they make; as text, JSON and plots."""
+"""The history of a figure: its points in order of time, and its change points; as text, JSON and plots."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.history import ChangePoint, HistoryPoint, Series
 from harness.common.errors import unknown_name
-from reports.documents.comparison import UNITS, value_with
+from harness.common.json_types import JsonObject
+from reports.documents.comparison import UNITS, value_cell
 from reports.layout.number_format import Unit, unit_for
 from reports.layout.style import WIDTH
 from reports.layout.table_model import Column, Table, TableCell
@@ -26,25 +27,30 @@ _COLUMNS = (
     Column("", "left", "speed"),
 )
 
+_ABSOLUTE = ("throughput", "latency_p50", "latency_p90", "latency_p95", "latency_p99", "energy")
+_ABSOLUTE_REMARK = (
+    "Absolute figures depend on the machine and its other load: a change may come from the code or from the "
+    "machine. `--quantity speedup` isolates the code."
+)
 
-def render(found: Sequence[Series], form: str, *, width: int = WIDTH, color: bool = False) -> str:
-    """Return the histories in this format; UsageError for one that is not known."""
+
+def render(history: Sequence[Series], form: str, *, width: int = WIDTH, color: bool = False) -> str:
+    """Return the series of a history in a format; raises UsageError for an unknown format."""
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     if form == "json":
-        return encoded({"schema_version": SCHEMA_VERSION, "series": [_words(each) for each in found]})
-    return "\n".join(terminal.render_table(_table(each), width=width, color=color) for each in found)
+        return encoded({"schema_version": SCHEMA_VERSION, "series": [_series_fields(own) for own in history]})
+    return "\n".join(terminal.render_table(_table(own), width=width, color=color) for own in history)
 
 
-def plots(found: Sequence[Series]) -> Iterator["Plot"]:
-    """Yield a plot of every series that has two points at least."""
-    from reports.plots.history import TrackedPoint as Mark
-    from reports.plots.history import history
+def plots(history: Sequence[Series]) -> Iterator["Plot"]:
+    """Yield a plot of every series that has at least two points."""
+    from reports.plots.history import TrackedPoint, history_plot
 
-    for number, series in enumerate(found, 1):
+    for number, series in enumerate(history, 1):
         unit = _unit(series)
-        marks = [
-            Mark(
+        points = [
+            TrackedPoint(
                 point.revision or point.created[:10],
                 point.value / unit.size,
                 point.low / unit.size,
@@ -53,72 +59,58 @@ def plots(found: Sequence[Series]) -> Iterator["Plot"]:
             )
             for point in series.points
         ]
-        if len(marks) > 1:
+        if len(points) > 1:
             name = f"history-{number:02d}-{series.quantity.name}-{series.key.cell.variant.replace(' ', '-')}"
-            about = f"{series.quantity.heading}, {unit.name}".removesuffix(", ")
-            yield history(name, str(series.key), marks, [shift.at for shift in series.shifts], unit=about)
+            heading = f"{series.quantity.heading}, {unit.name}".removesuffix(", ")
+            changes = [change.at for change in series.shifts]
+            yield history_plot(name, str(series.key), points, changes, unit=heading)
 
 
 def _table(series: Series) -> Table:
-    unit, marks = _unit(series), {shift.at: shift for shift in series.shifts}
+    unit, changes = _unit(series), {change.at: change for change in series.shifts}
     rows = tuple(
         (
             TableCell(point.created[:16].replace("T", " ")),
             TableCell(point.revision or "-"),
-            value_with(point.value, point.low, point.high, unit),
-            TableCell(_mark(marks[at], series)) if at in marks else TableCell(""),
+            value_cell(point.value, point.low, point.high, unit),
+            TableCell(f"<- {_size(changes[index], series)}" if index in changes else ""),
         )
-        for at, point in enumerate(series.points)
+        for index, point in enumerate(series.points)
     )
-    remarks = [_told(shift, series) for shift in series.shifts]
-    remarks += [_WITH_THE_MACHINE] if series.shifts and series.quantity.name in _ABSOLUTE else []
-    if not remarks:
-        remarks = [
-            f"No change point: {series.why_none}."
-            if series.why_none
-            else "No change of level in its own noise."
-        ]
-    return Table(f"{series.quantity.heading}: {series.key}", _COLUMNS, rows, remarks=tuple(remarks))
+    return Table(f"{series.quantity.heading}: {series.key}", _COLUMNS, rows, remarks=tuple(_remarks(series)))
 
 
-_ABSOLUTE = ("throughput", "latency_p50", "latency_p90", "latency_p95", "latency_p99", "energy")
-_WITH_THE_MACHINE = (
-    "Absolute figures move with the machine and what else it does: a change is of code and machine together. "
-    "`--quantity speedup` is of the code."
-)
+def _remarks(series: Series) -> Iterator[str]:
+    for change in series.shifts:
+        moved = f" Also changed there: {'; '.join(change.moved)}." if change.moved else ""
+        yield f"Changed by {_size(change, series)}, in {change.commits}.{moved}"
+    if series.shifts and series.quantity.name in _ABSOLUTE:
+        yield _ABSOLUTE_REMARK
+    if not series.shifts:
+        yield f"No change point: {series.why_none or 'the level stays within its noise'}."
 
 
-def _mark(shift: ChangePoint, series: Series) -> str:
-    return f"<- {_change(shift, series)}"
-
-
-def _change(shift: ChangePoint, series: Series) -> str:
+def _size(change: ChangePoint, series: Series) -> str:
     unit = "%" if series.quantity.change_unit == "%" else "points"
-    return f"{shift.change:+.1f} {unit}, {'worse' if shift.worse else 'better'}"
-
-
-def _told(shift: ChangePoint, series: Series) -> str:
-    moved = f" Also changed there: {'; '.join(shift.moved)}." if shift.moved else ""
-    return f"Changed by {_change(shift, series)}, in {shift.commits}.{moved}"
+    return f"{change.change:+.1f} {unit}, {'worse' if change.worse else 'better'}"
 
 
 def _unit(series: Series) -> Unit:
     return unit_for([point.value for point in series.points], UNITS[series.quantity.unit])
 
 
-def _words(series: Series) -> dict[str, Any]:
+def _series_fields(series: Series) -> JsonObject:
     return {
         "cell": series.key.cell._asdict(),
         "host": series.key.host,
         "data": series.key.data,
         "quantity": series.quantity.name,
         "unit": series.quantity.unit,
-        "points": [_point_words(point) for point in series.points],
-        "changes": [{**asdict(shift), "commits": shift.commits} for shift in series.shifts],
+        "points": [_point_fields(point) for point in series.points],
+        "changes": [{**asdict(change), "commits": change.commits} for change in series.shifts],
         "why_none": series.why_none or None,
     }
 
 
-def _point_words(point: HistoryPoint) -> dict[str, Any]:
-    kept = ("run", "created", "revision", "value", "low", "high")
-    return {name: getattr(point, name) for name in kept}
+def _point_fields(point: HistoryPoint) -> JsonObject:
+    return {name: getattr(point, name) for name in ("run", "created", "revision", "value", "low", "high")}

@@ -1,8 +1,8 @@
-"""Formats that other programs read: trackers of benchmarks, CI servers, data frames.
+"""Formats for other programs: benchmark trackers, CI servers, data frames.
 
-`TEXTS` are one text each, `FILES` one file or several that cannot go to a terminal. What a format has no word
-for is left out, never zero; what it has no place for (a grade, an interval, a warning) goes where it lets one
-write freely.
+`TEXTS` are single texts; `FILES` are several files, or one that cannot go to a terminal. A value that is
+absent is left out, never written as zero. A grade, an interval or a warning without a field of its own goes
+into a free-text field.
 """
 
 from collections.abc import Callable

@@ -1,24 +1,23 @@
-"""Writes codecarbon's `emissions.csv`: a row a record, with its names and units (s, kWh, kg, W).
+"""The `emissions.csv` of codecarbon: one row per record, with its names and units (s, kWh, kg, W).
 
-Only what is known stands in a row: no place, no cloud, no memory modelled by the number of its modules. After
-codecarbon's columns come four of ours: whether joules were measured or modelled, what they cover, what read
-them, and a note. So readers that go by name find what they know, and codecarbon itself, whose own file has no
-such columns, puts this one aside rather than adding rows of another method to it.
+A row holds measured values only: no place, no cloud, no memory modelled by the number of its modules. Four of
+our columns follow codecarbon's: whether joules were measured or modelled, their scope, their source, and a
+note. Readers that select columns by name find those that they expect. codecarbon itself, whose own file lacks
+these four, moves this file aside and adds no rows of another method to it.
 """
 
 import csv
 import io
-from typing import Any
 
 from harness.analysis.statistics.estimates import EnergyEstimate
-from harness.records.reading import Reading
+from harness.common.json_types import JsonObject, JsonValue
 from harness.records.record import Record
 from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import safe
 from reports.layout.style import Style
 from reports.report import Report
 from reports.values.figures import Figures
-from reports.values.prices import Grid
+from reports.values.prices import UJ_PER_KWH, Grid
 
 COLUMNS = (
     *("timestamp", "project_name", "run_id", "experiment_id", "duration", "emissions", "emissions_rate"),
@@ -28,33 +27,32 @@ COLUMNS = (
     *("longitude", "latitude", "ram_total_size", "tracking_mode", "cpu_utilization_percent"),
     *("gpu_utilization_percent", "ram_utilization_percent", "ram_used_gb", "on_cloud", "pue", "wue"),
 )
-"""codecarbon 3's, in its order; what we do not know stays empty."""
+"""The columns of codecarbon 3, in its order; unknown values stay empty."""
 
 OURS = ("grade", "scope", "source", "note")
 
-_UJ_PER_KWH = 3.6e12
-_PARTS = {"package": "cpu", "process share": "cpu", "dram": "ram", "board": "gpu"}
-"""Which of codecarbon's three parts a zone is of; any other scope counts in the whole only."""
+_COMPONENTS = {"package": "cpu", "process share": "cpu", "dram": "ram", "board": "gpu"}
+"""codecarbon's component for the scope of a zone; any other scope counts only in the total."""
 
 
-def as_csv(book: Report, style: Style) -> str:
-    """Return a row for each record that was timed; emissions only where a grid's intensity was named."""
+def as_csv(report: Report, style: Style) -> str:
+    """Return a row for each record that was timed, with emissions if a grid's intensity was given."""
     del style
     out = io.StringIO()
-    lines = csv.DictWriter(out, (*COLUMNS, *OURS), restval="", lineterminator="\n")
-    lines.writeheader()
-    for item in (item for group in book.every for item in group):
-        if item.record.rounds:
-            words = {**_about(item.record), **_energy(item, book.factors.grid)}
-            lines.writerow({name: _cell(value) for name, value in words.items() if value is not None})
+    writer = csv.DictWriter(out, (*COLUMNS, *OURS), restval="", lineterminator="\n")
+    writer.writeheader()
+    for figures in (figures for group in report.all_groups for figures in group):
+        if figures.record.rounds:
+            row = {**_record_fields(figures.record), **_energy_fields(figures, report.factors.grid)}
+            writer.writerow({name: _escaped(value) for name, value in row.items() if value is not None})
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 -- a text or a number
+def _escaped(value: JsonValue) -> JsonValue:
     return safe(value) if isinstance(value, str) else value
 
 
-def _about(record: Record) -> dict[str, Any]:
+def _record_fields(record: Record) -> JsonObject:
     facts = record.host.facts
     return {
         "timestamp": record.created[:19],
@@ -70,43 +68,40 @@ def _about(record: Record) -> dict[str, Any]:
     }
 
 
-def _energy(item: Figures, grid: Grid | None) -> dict[str, Any]:
-    """Return kWh of the whole and of its parts, and kilograms where a grid is known."""
-    found, record = item.whole or item.energy, item.record
-    if not isinstance(found, EnergyEstimate):
-        return {"grade": "unavailable", "note": str(found)}
-    parts = _parts(record)
-    whole = sum(parts.values())
+def _energy_fields(figures: Figures, grid: Grid | None) -> JsonObject:
+    """Return kWh in total and by component, and kilograms if a grid was given."""
+    energy, record = figures.whole or figures.energy, figures.record
+    if not isinstance(energy, EnergyEstimate):
+        return {"grade": "unavailable", "note": str(energy)}
+    by_component = _kwh_by_component(record)
+    total = sum(by_component.values())
     seconds = _seconds(record)
-    words: dict[str, Any] = {
-        "energy_consumed": whole,
-        "grade": found.grade,
-        "scope": found.scope,
-        "source": found.source,
+    fields: JsonObject = {
+        "energy_consumed": total,
+        "grade": energy.grade,
+        "scope": energy.scope,
+        "source": energy.source,
     }
-    for part in ("cpu", "gpu", "ram"):
-        if part in parts:
-            words |= {f"{part}_energy": parts[part], f"{part}_power": parts[part] * 3.6e6 / seconds}
-    notes = [MODELLED] if found.grade == "modelled" else []
+    for component in ("cpu", "gpu", "ram"):
+        if component in by_component:
+            kwh = by_component[component]
+            fields |= {f"{component}_energy": kwh, f"{component}_power": kwh * 3.6e6 / seconds}
+    notes = [MODELLED] if energy.grade == "modelled" else []
     if grid:
-        kilograms = whole * grid.grams_per_kwh / 1e3
-        words |= {"emissions": kilograms, "emissions_rate": kilograms / seconds}
+        kilograms = total * grid.grams_per_kwh / 1e3
+        fields |= {"emissions": kilograms, "emissions_rate": kilograms / seconds}
         notes.append(f"{grid.grams_per_kwh:g} g/kWh: {grid.source}")
-    return {**words, "note": " ".join(notes)}
+    return {**fields, "note": " ".join(notes)}
 
 
-def _parts(record: Record) -> dict[str, float]:
-    """Return kWh by codecarbon's part, or under `other`: all zones of all rounds."""
-    found: dict[str, float] = {}
+def _kwh_by_component(record: Record) -> dict[str, float]:
+    """Return kWh over all zones and rounds by codecarbon's component, or under `other`."""
+    kwh: dict[str, float] = {}
     for turn in record.rounds:
         for reading in turn.readings:
-            part = _part(reading)
-            found[part] = found.get(part, 0.0) + (reading.microjoules or 0) / _UJ_PER_KWH
-    return found
-
-
-def _part(reading: Reading) -> str:
-    return _PARTS.get(reading.scope, "other")
+            component = _COMPONENTS.get(reading.scope, "other")
+            kwh[component] = kwh.get(component, 0.0) + (reading.microjoules or 0) / UJ_PER_KWH
+    return kwh
 
 
 def _seconds(record: Record) -> float:

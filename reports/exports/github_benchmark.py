@@ -1,12 +1,11 @@
-"""Two files for github-action-benchmark, which takes the direction from its tool: one file for each.
+"""The two files of github-action-benchmark, whose tool name gives the better direction: one file for each.
 
-An entry is `{name, unit, value, range, extra}`. The action compares entries of the same name with the run
-before; it reads a range only as `± number`, so that is the larger half of the interval, and the interval
-itself stands in `extra`.
+An entry is `{name, unit, value, range, extra}`. The action compares an entry with that of the same name in
+the previous run. It reads a range only as `± number`, so `range` is the larger half of the interval, and
+`extra` has the interval itself.
 """
 
-from typing import Any
-
+from harness.common.json_types import JsonObject
 from reports.exports.measures import Better, Measure, measures_of, named
 from reports.layout.escaping import printable
 from reports.layout.style import Style
@@ -18,26 +17,29 @@ FILES: dict[str, Better] = {"smaller-is-better.json": "smaller", "bigger-is-bett
 """For the tools `customSmallerIsBetter` and `customBiggerIsBetter`."""
 
 
-def as_files(book: Report, style: Style) -> dict[str, bytes]:
+def as_files(report: Report, style: Style) -> dict[str, bytes]:
     """Return both files by name; one without entries is an empty array."""
     del style
     entries = [
-        (found, _entry(name, found, item)) for name, item in named(book) for found in measures_of(item)
+        (measure.better, _entry(name, measure, figures))
+        for name, figures in named(report)
+        for measure in measures_of(figures)
     ]
     return {
-        file: encoded([entry for found, entry in entries if found.better == better]).encode()
+        file: encoded([entry for direction, entry in entries if direction == better]).encode()
         for file, better in FILES.items()
     }
 
 
-def _entry(name: str, found: Measure, item: Figures) -> dict[str, Any]:
-    half = max(found.high - found.value, found.value - found.low)
-    within = f"[{found.low:.6g}, {found.high:.6g}] {found.unit}"
-    extra = (within, found.note, f"run {item.record.run}", f"host {item.record.host.fingerprint[:12]}")
+def _entry(name: str, measure: Measure, figures: Figures) -> JsonObject:
+    record = figures.record
+    half_width = max(measure.high - measure.value, measure.value - measure.low)
+    interval = f"[{measure.low:.6g}, {measure.high:.6g}] {measure.unit}"
+    extra = (interval, measure.note, f"run {record.run}", f"host {record.host.fingerprint[:12]}")
     return {
-        "name": f"{name}: {found.label}",
-        "unit": found.unit,
-        "value": found.value,
-        **({"range": f"± {half:.6g}"} if half > 0 else {}),
+        "name": f"{name}: {measure.label}",
+        "unit": measure.unit,
+        "value": measure.value,
+        **({"range": f"± {half_width:.6g}"} if half_width > 0 else {}),
         "extra": "\n".join(map(printable, extra)),
     }

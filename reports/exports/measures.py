@@ -1,10 +1,10 @@
-"""What a tracker of figures is given: one number a name, with its unit, its interval and which way is better.
+"""The measures that benchmark trackers receive: a number per name, with unit, interval and better direction.
 
-    Book --named--> (name, figures) --measures_of--> measures
+    Report --named--> (name, figures) --measures_of--> measures
 
-A tracker compares what has the same name, run after run: so names hold the cell and nothing of the run, and
-units never change with the size of a number. Modelled joules have another name than measured ones: they are
-CPU time in other units, and no history is to mix the two.
+A tracker compares measures of the same name, run after run: so names hold the cell and nothing of the run,
+and units do not change with the size of a number. Modelled joules have another name than measured ones: they
+are CPU time in other units, and a history must not mix the two.
 """
 
 import math
@@ -28,7 +28,7 @@ Better = Literal["smaller", "bigger"]
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure of a record, finite; `note` says how it came about, `grade` what joules these are."""
+    """One finite figure of a record; `note` gives the method of its interval, `grade` that of joules."""
 
     name: str
     unit: str
@@ -41,47 +41,54 @@ class Measure:
 
     @property
     def label(self) -> str:
-        """The name as people read it: modelled joules are said to be none."""
+        """The display name, which marks modelled joules."""
         return f"{self.name}, modelled: CPU time in other units" if self.grade == "modelled" else self.name
 
 
-def named(book: Report) -> list[tuple[str, Figures]]:
-    """Return every record's figures by a name of its own: its cell, and its run where cells repeat."""
-    items = [item for group in groups_of(book) for item in group]
+def named(report: Report) -> list[tuple[str, Figures]]:
+    """Return every record's figures with a unique name: its cell, and its run where cells repeat."""
+    everything = [figures for group in groups_of(report) for figures in group]
     for name_of in (_cell_name, _run_name):
-        count = Counter(name_of(item.record) for item in items)
-        if all(each == 1 for each in count.values()):
-            return [(name_of(item.record), item) for item in items]
-    return [(f"{_run_name(item.record)}, cell {printable(item.record.cell.id)}", item) for item in items]
+        counts = Counter(name_of(figures.record) for figures in everything)
+        if all(count == 1 for count in counts.values()):
+            return [(name_of(figures.record), figures) for figures in everything]
+    return [
+        (f"{_run_name(figures.record)}, cell {printable(figures.record.cell.id)}", figures)
+        for figures in everything
+    ]
 
 
-def groups_of(book: Report) -> list[list[Figures]]:
-    """Return all figures group by group; the ratios of a ladder's rungs are over its rungs."""
-    made = [list(group) for group in book.groups]
-    for ladder in book.ladders:
-        first = ladder.rungs[0].words.name
-        rungs = {rung.words.name: _ratios_of(rung, first) for rung in ladder.rungs}
-        offline = [replace(item, **rungs.get(item.record.cell.variant, _NONE)) for item in ladder.offline]
-        single = [replace(item, **_NONE) for item in ladder.single]
-        made += [part for part in (offline, single) if part]
-    return made
+def groups_of(report: Report) -> list[list[Figures]]:
+    """Return all figures group by group; the ratios of a ladder's rungs are over other rungs."""
+    groups = [list(group) for group in report.groups]
+    for ladder in report.ladders:
+        first = ladder.rungs[0].definition.name
+        ratios = {rung.definition.name: _rung_ratios(rung, first) for rung in ladder.rungs}
+        offline = [
+            replace(figures, **ratios.get(figures.record.cell.variant, _NO_RATIOS))
+            for figures in ladder.offline
+        ]
+        single_stream = [replace(figures, **_NO_RATIOS) for figures in ladder.single_stream]
+        groups += [group for group in (offline, single_stream) if group]
+    return groups
 
 
-_NONE: dict[str, Any] = {"speedup": {}, "energy_reduction": {}}
+_NO_RATIOS: dict[str, Any] = {"speedup": {}, "energy_reduction": {}}
 
 
-def _ratios_of(rung: RungFigures, first: str) -> dict[str, Any]:
-    """Return a rung's ratios as figures hold them: over the rung it builds on, and over the first."""
-    if rung.words.name == first:
-        return _NONE
-    pairs = (("speedup", rung.speedup), ("energy_reduction", rung.energy_reduction))
-    return {name: {rung.words.over: gain.step, first: gain.cumulative} for name, gain in pairs}
+def _rung_ratios(rung: RungFigures, first: str) -> dict[str, Any]:
+    """Return a rung's ratios as fields of `Figures`: over the rung it builds on, and over the first."""
+    if rung.definition.name == first:
+        return _NO_RATIOS
+    gains = (("speedup", rung.speedup), ("energy_reduction", rung.energy_reduction))
+    return {name: {rung.definition.over: gain.step, first: gain.cumulative} for name, gain in gains}
 
 
-def measures_of(item: Figures) -> Iterator[Measure]:
-    """Yield what is known of a record, in base units; what is absent is not there."""
-    found = [*_figures(item), *_energy(item), *_ratios(item)]
-    yield from (each for each in found if all(map(math.isfinite, (each.value, each.low, each.high))))
+def measures_of(figures: Figures) -> Iterator[Measure]:
+    """Yield the available measures of a record, in base units."""
+    for measure in (*_estimates(figures), *_energy(figures), *_ratios(figures)):
+        if all(map(math.isfinite, (measure.value, measure.low, measure.high))):
+            yield measure
 
 
 def _cell_name(record: Record) -> str:
@@ -102,48 +109,65 @@ def _run_name(record: Record) -> str:
     return f"{_cell_name(record)}, run {printable(record.run)}"
 
 
-def _figures(item: Figures) -> Iterator[Measure]:
-    timed = {f"latency_{name}": found for name, found in item.latency.items()}
-    for name, found in {**timed, "time_per_request": item.time}.items():
-        if isinstance(found, Estimate):
-            yield _measure(name, "ns", found, "smaller")
-    if isinstance(item.throughput, Estimate):
-        yield _measure("throughput", "requests/s", item.throughput, "bigger")
-    if isinstance(item.peak_bytes, int):
-        size = float(item.peak_bytes)
+def _estimates(figures: Figures) -> Iterator[Measure]:
+    times = {f"latency_{name}": latency for name, latency in figures.latency.items()}
+    for name, time in {**times, "time_per_request": figures.time}.items():
+        if isinstance(time, Estimate):
+            yield _measure(name, "ns", time, "smaller")
+    if isinstance(figures.throughput, Estimate):
+        yield _measure("throughput", "requests/s", figures.throughput, "bigger")
+    if isinstance(figures.peak_bytes, int):
+        size = float(figures.peak_bytes)
         yield Measure("peak_memory", "B", size, size, size, "smaller", "peak of the worker's processes")
-    for name, found in item.quality.items():
-        if isinstance(found, Estimate):
-            yield _measure(name, "share", found, "bigger")
+    for name, score in figures.quality.items():
+        if isinstance(score, Estimate):
+            yield _measure(name, "share", score, "bigger")
 
 
-def _energy(item: Figures) -> Iterator[Measure]:
-    if isinstance(item.energy, EnergyEstimate):
-        found = item.energy.microjoules
-        value, low, high = (number / 1e6 for number in (found.value, found.low, found.high))
-        note = f"{item.energy.grade}, {item.energy.scope}, {item.energy.source}; {how(found)}"
-        note = f"{MODELLED} {note}" if item.energy.grade == "modelled" else note
-        yield Measure("energy_per_request", "J", value, low, high, "smaller", note, item.energy.grade)
+def _energy(figures: Figures) -> Iterator[Measure]:
+    energy = figures.energy
+    if isinstance(energy, EnergyEstimate):
+        estimate = energy.microjoules
+        value, low, high = (number / 1e6 for number in (estimate.value, estimate.low, estimate.high))
+        kind = f"{energy.grade}, {energy.scope}, {energy.source}"
+        note = f"{_modelled_prefix(energy.grade)}{kind}; {interval_method(estimate)}"
+        yield Measure("energy_per_request", "J", value, low, high, "smaller", note, energy.grade)
 
 
-def _ratios(item: Figures) -> Iterator[Measure]:
-    grade = item.energy.grade if isinstance(item.energy, EnergyEstimate) else ""
-    for name, ratios, kind in (
-        ("speed_up", item.speedup, ""),
-        ("energy_reduction", item.energy_reduction, grade),
+def _ratios(figures: Figures) -> Iterator[Measure]:
+    energy_grade = figures.energy.grade if isinstance(figures.energy, EnergyEstimate) else ""
+    for name, ratios, grade in (
+        ("speed_up", figures.speedup, ""),
+        ("energy_reduction", figures.energy_reduction, energy_grade),
     ):
-        for over, found in ratios.items():
-            if isinstance(found, Ratio) and over != item.record.cell.variant:
-                said = f"{MODELLED} " if kind == "modelled" else ""
-                note = f"{said}{judge(found).verdict}; {how(found)}"
-                full = printable(f"{name} over {over}")
-                yield Measure(full, "x", found.value, found.low, found.high, "bigger", note, kind)
+        for over, ratio in ratios.items():
+            if isinstance(ratio, Ratio) and over != figures.record.cell.variant:
+                yield Measure(
+                    printable(f"{name} over {over}"),
+                    "x",
+                    ratio.value,
+                    ratio.low,
+                    ratio.high,
+                    "bigger",
+                    ratio_note(ratio, grade),
+                    grade,
+                )
 
 
-def _measure(name: str, unit: str, found: Estimate, better: Better) -> Measure:
-    return Measure(printable(name), unit, found.value, found.low, found.high, better, how(found))
+def _measure(name: str, unit: str, estimate: Estimate, better: Better) -> Measure:
+    note = interval_method(estimate)
+    return Measure(printable(name), unit, estimate.value, estimate.low, estimate.high, better, note)
 
 
-def how(found: Estimate | Ratio) -> str:
-    """Say how an interval came about."""
-    return f"{100 * found.confidence:g} % interval, {found.method}, n = {found.count}"
+def ratio_note(ratio: Ratio, grade: str) -> str:
+    """Return the verdict of a ratio and the method of its interval; `grade` is that of its joules, if any."""
+    return f"{_modelled_prefix(grade)}{judge(ratio).verdict}; {interval_method(ratio)}"
+
+
+def interval_method(estimate: Estimate | Ratio) -> str:
+    """Return how an interval was computed."""
+    return f"{100 * estimate.confidence:g} % interval, {estimate.method}, n = {estimate.count}"
+
+
+def _modelled_prefix(grade: str) -> str:
+    return f"{MODELLED} " if grade == "modelled" else ""

@@ -1,4 +1,4 @@
-"""Parquet: the rows of the tidy CSV with their types, for data frames; needs the extra `parquet`."""
+"""Parquet for data frames: the rows of the tidy CSV with their types; needs the extra `parquet`."""
 
 import csv
 import io
@@ -13,23 +13,23 @@ NUMBERS = ("value", "low", "high")
 COUNTS = ("threads", "instances", "batch", "max_length")
 
 
-def as_files(book: Report, style: Style) -> dict[str, bytes]:
-    """Return the file; UsageError where pyarrow is missing.
+def as_files(report: Report, style: Style) -> dict[str, bytes]:
+    """Return the file; raises UsageError where pyarrow is missing.
 
-    Columns and words are those of the CSV. A break-even of `never` is no number: it is absent, and its
-    footnote says `never`.
+    Columns and texts are those of the CSV. The break-even `never` is not a number: its value is absent, and
+    its footnote is `never`.
     """
     del style
-    rows = [_typed(row) for row in csv.DictReader(io.StringIO(as_csv(book)))]
+    rows = [_typed(row) for row in csv.DictReader(io.StringIO(as_csv(report)))]
     return {"report.parquet": _encoded(rows)}
 
 
 def _typed(row: dict[str, str]) -> dict[str, Any]:
     never = row["value"] == "never"
-    words: dict[str, Any] = {name: text or None for name, text in row.items()}
-    words |= {name: float(row[name]) if row[name] and row[name] != "never" else None for name in NUMBERS}
-    words |= {name: int(row[name]) if row[name] else None for name in COUNTS}
-    return {**words, "footnote": "never"} if never else words
+    texts: dict[str, Any] = {name: text or None for name, text in row.items()}
+    numbers = {name: float(row[name]) if row[name] and row[name] != "never" else None for name in NUMBERS}
+    counts = {name: int(row[name]) if row[name] else None for name in COUNTS}
+    return {**texts, **numbers, **counts, **({"footnote": "never"} if never else {})}
 
 
 def _encoded(rows: list[dict[str, Any]]) -> bytes:
@@ -42,8 +42,8 @@ def _encoded(rows: list[dict[str, Any]]) -> bytes:
             where="--format parquet",
             remedy="pip install 'fastformers-bench[parquet]', or use --format csv: it holds the same rows.",
         ) from None
-    kinds = {**dict.fromkeys(NUMBERS, pa.float64()), **dict.fromkeys(COUNTS, pa.int64())}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+    types = {**dict.fromkeys(NUMBERS, pa.float64()), **dict.fromkeys(COUNTS, pa.int64())}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])
     sink = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
     return sink.getvalue()

@@ -1,8 +1,8 @@
 """A report as tidy CSV: a row for each record and quantity, unrounded, in base units.
 
-Every row says its unit, and for joules and what is made of them grade and source. What is absent has no
-value, and its reason as the footnote. A spreadsheet takes a text that begins like a formula for one: such a
-text gets an apostrophe before it.
+Every row has its unit; rows of joules, and of what is computed from them, have grade and source. An absent
+value has its reason as the footnote. A text that a spreadsheet would read as a formula gets an apostrophe
+before it.
 """
 
 import csv
@@ -13,9 +13,10 @@ from typing import Any
 from harness.analysis.compute_limit import share_of_limit
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
-from harness.analysis.statistics.ratios import Ratio, judge
+from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
+from reports.exports.measures import interval_method, ratio_note
 from reports.layout.cell_factory import MODELLED
 from reports.layout.escaping import safe
 from reports.report import CostFactors, Report
@@ -33,7 +34,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class TidyQuantity:
-    """One figure of a record: `over` names the reference of a ratio; a footnote says how it came about."""
+    """One figure of a record: `over` is the reference of a ratio, the footnote how it was computed."""
 
     name: str
     unit: str
@@ -46,23 +47,23 @@ class TidyQuantity:
     footnote: str = ""
 
 
-def as_csv(book: Report) -> str:
-    """Return every figure of a report, one a line, under a line of names."""
+def as_csv(report: Report) -> str:
+    """Return every figure of a report, one per line, below a line of column names."""
     parts: list[str] = []
-    lines = csv.writer(_Parts(parts), lineterminator="\n")
-    lines.writerow(COLUMNS)
-    for about, quantities in _rows(book):
-        lines.writerow(about)  # is a third of every row, and is the same in all rows of a record
+    writer = csv.writer(_Parts(parts), lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record_columns, quantities in _rows(report):
+        writer.writerow(record_columns)  # encoded once: all rows of a record begin with these columns
         start = parts.pop().rstrip("\n")
-        for found in quantities:
+        for quantity in quantities:
             parts.append(f"{start},")
-            lines.writerow(_line(found))
+            writer.writerow(_quantity_columns(quantity))
     return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What `csv.writer` takes for a file: each row becomes a part."""
+    """A file for `csv.writer` that keeps each row as a part."""
 
     parts: list[str]
 
@@ -70,103 +71,104 @@ class _Parts:
         self.parts.append(row)
 
 
-def _rows(book: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
-    """Return what names each record or rung, and its quantities."""
-    for item in (item for group in book.every for item in group):
-        yield _about(item), _quantities(item, book.factors)
-    for ladder in book.ladders:
+def _rows(report: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
+    """Yield the columns that identify each record or rung, and its quantities."""
+    for figures in (figures for group in report.all_groups for figures in group):
+        yield _record_columns(figures), _quantities(figures, report.factors)
+    for ladder in report.ladders:
         for rung in ladder.rungs:
-            yield _about_rung(rung, ladder), _of_rung(rung, ladder)
+            yield _rung_columns(rung, ladder), _rung_quantities(rung, ladder)
 
 
-def _about(item: Figures) -> tuple[Any, ...]:
-    record, cell = item.record, item.record.cell
-    words = (record.run, cell.id, record.status, cell.task, cell.variant, cell.device, cell.scenario)
+def _record_columns(figures: Figures) -> tuple[Any, ...]:
+    record, cell = figures.record, figures.record.cell
+    texts = (record.run, cell.id, record.status, cell.task, cell.variant, cell.device, cell.scenario)
     settings = (cell.boundary, cell.threads, cell.instances, cell.batch, cell.max_length)
-    return (*map(safe, words), *settings, safe(record.profile), record.host.fingerprint)
+    return (*map(safe, texts), *settings, safe(record.profile), record.host.fingerprint)
 
 
-def _about_rung(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
-    """Name a rung as its offline record is; one that was not measured has but its own name."""
-    for item in (*ladder.offline, *ladder.single):
-        if item.record.cell.variant == rung.words.name:
-            return _about(item)
-    return ("", "", rung.status, "", safe(rung.words.name), *[""] * 9)
+def _rung_columns(rung: RungFigures, ladder: LadderReport) -> tuple[Any, ...]:
+    """Return the columns of a rung's offline record; a rung without a record has only its name."""
+    for figures in (*ladder.offline, *ladder.single_stream):
+        if figures.record.cell.variant == rung.definition.name:
+            return _record_columns(figures)
+    return ("", "", rung.status, "", safe(rung.definition.name), *[""] * 9)
 
 
-def _line(found: TidyQuantity) -> tuple[Any, ...]:
-    value = safe(found.value) if isinstance(found.value, str) else found.value
-    words = (found.unit, found.grade, found.source, found.footnote)
-    return (found.name, safe(found.over), value, found.low, found.high, *map(safe, words))
+def _quantity_columns(quantity: TidyQuantity) -> tuple[Any, ...]:
+    value = safe(quantity.value) if isinstance(quantity.value, str) else quantity.value
+    texts = (quantity.unit, quantity.grade, quantity.source, quantity.footnote)
+    return (quantity.name, safe(quantity.over), value, quantity.low, quantity.high, *map(safe, texts))
 
 
-def _quantities(item: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
-    for name, found in item.quality.items():
-        yield _figure(name, "share", found)
-    for name, found in item.latency.items():
-        yield _figure(f"latency_{name}", "ns", found)
-    yield _figure("time_per_request", "ns", item.time)
-    yield _figure("throughput", "requests/s", item.throughput)
-    yield _energy("energy_per_request", "J", item.energy)
-    if item.whole is not None:
-        yield _energy("whole_energy_per_request", "J", item.whole)
-    if item.record.limit:
-        yield _figure("share_of_int8_limit", "share", failure_of(item.record) or share_of_limit(item.record))
-        yield from _limit(item.record)
-    yield _number("peak_memory", "B", item.peak_bytes)
-    for over, ratio in item.speedup.items():
+def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
+    for name, score in figures.quality.items():
+        yield _estimate(name, "share", score)
+    for name, latency in figures.latency.items():
+        yield _estimate(f"latency_{name}", "ns", latency)
+    yield _estimate("time_per_request", "ns", figures.time)
+    yield _estimate("throughput", "requests/s", figures.throughput)
+    yield _energy("energy_per_request", "J", figures.energy)
+    if figures.whole is not None:
+        yield _energy("whole_energy_per_request", "J", figures.whole)
+    yield from _limit(figures.record)
+    yield _number("peak_memory", "B", figures.peak_bytes)
+    for over, ratio in figures.speedup.items():
         yield _ratio("speed_up", over, ratio, None)
-    for over, ratio in item.energy_reduction.items():
-        yield _ratio("energy_reduction", over, ratio, item.energy)
-    for over, ratio in item.whole_reduction.items():
-        yield _ratio("whole_energy_reduction", over, ratio, item.whole)
-    yield from _cost(item, factors)
+    for over, ratio in figures.energy_reduction.items():
+        yield _ratio("energy_reduction", over, ratio, figures.energy)
+    for over, ratio in figures.whole_reduction.items():
+        yield _ratio("whole_energy_reduction", over, ratio, figures.whole)
+    yield from _cost(figures, factors)
 
 
 def _limit(record: Record) -> Iterator[TidyQuantity]:
     if record.limit is None:
         return
+    yield _estimate("share_of_int8_limit", "share", failure_of(record) or share_of_limit(record))
     for precision, peak in record.limit.peaks.items():
         note = f"{peak.instruction}, {record.limit.threads} threads, the higher of before and after"
         yield TidyQuantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)
 
 
-def _cost(item: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
+def _cost(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
     for price in factors.prices:
-        found = usd_of(item.time, price) if isinstance(item.time, Estimate) else item.time
+        cost = usd_of(figures.time, price) if isinstance(figures.time, Estimate) else figures.time
         source = f"{price.usd_per_hour:g} USD an hour: {price.source}"
-        yield _figure("cost_of_100m_requests", "USD", found, source=source)
-    yield _energy("energy_of_100m_requests", "kWh", item.energy)
+        yield _estimate("cost_of_100m_requests", "USD", cost, source=source)
+    yield _energy("energy_of_100m_requests", "kWh", figures.energy)
     if factors.grid:
-        yield _energy("carbon_of_100m_requests", "kg CO2e", item.energy, factors.grid)
+        yield _energy("carbon_of_100m_requests", "kg CO2e", figures.energy, factors.grid)
 
 
-def _of_rung(rung: RungFigures, ladder: LadderReport) -> Iterator[TidyQuantity]:
-    over, first = rung.words.over, ladder.rungs[0].words.name
+def _rung_quantities(rung: RungFigures, ladder: LadderReport) -> Iterator[TidyQuantity]:
+    over, first = rung.definition.over, ladder.rungs[0].definition.name
     yield _ratio("speed_up_step", over, rung.speedup.step, None)
     yield _ratio("speed_up_cumulative", first, rung.speedup.cumulative, None)
     yield _ratio("energy_reduction_step", over, rung.energy_reduction.step, rung.energy)
     yield _ratio("energy_reduction_cumulative", first, rung.energy_reduction.cumulative, rung.energy)
     change = rung.quality_change
     if isinstance(change, QualityChange):
-        yield _figure(f"{change.metric}_change", "points", change.points, over=first, more=change.note)
+        yield _estimate(f"{change.metric}_change", "points", change.points, over=first, note=change.note)
     else:
-        yield _figure(f"{ladder.metric}_change", "points", change, over=first)
-    yield _figure("kept_gain", "share", rung.kept_gain, over=first)
+        yield _estimate(f"{ladder.metric}_change", "points", change, over=first)
+    yield _estimate("kept_gain", "share", rung.kept_gain, over=first)
     yield _number("disk", "B", rung.disk_bytes)
-    yield _number("preparation", "s", rung.spent.seconds)
-    yield _spent(rung.spent.energy)
-    yield _pays("break_even_energy", first, rung.pays_energy)
-    yield _pays("break_even_money", first, rung.pays_money)
+    yield _number("preparation", "s", rung.preparation.seconds)
+    yield _preparation_energy(rung.preparation.energy)
+    yield _break_even("break_even_energy", first, rung.break_even_energy)
+    yield _break_even("break_even_money", first, rung.break_even_money)
 
 
-def _figure(
-    name: str, unit: str, found: Estimate | Absent, *, over: str = "", source: str = "", more: str = ""
+def _estimate(
+    name: str, unit: str, estimate: Estimate | Absent, *, over: str = "", source: str = "", note: str = ""
 ) -> TidyQuantity:
-    if not isinstance(found, Estimate):
-        return TidyQuantity(name, unit, over=over, source=source, footnote=str(found))
-    note = "; ".join(part for part in (_how(found), more) if part)
-    return TidyQuantity(name, unit, found.value, found.low, found.high, over, "", source, note)
+    if not isinstance(estimate, Estimate):
+        return TidyQuantity(name, unit, over=over, source=source, footnote=str(estimate))
+    footnote = "; ".join(part for part in (interval_method(estimate), note) if part)
+    return TidyQuantity(
+        name, unit, estimate.value, estimate.low, estimate.high, over, source=source, footnote=footnote
+    )
 
 
 def _energy(
@@ -174,55 +176,48 @@ def _energy(
 ) -> TidyQuantity:
     if not isinstance(energy, EnergyEstimate):
         return TidyQuantity(name, unit, grade="unavailable", footnote=str(energy))
-    found = energy.microjoules
-    scale = 1e-6
+    estimate, scale = energy.microjoules, 1e-6
     if unit != "J":
-        found, scale = (kg_of(energy, grid) if grid else kwh_of(energy)), 1.0
+        estimate, scale = (kg_of(energy, grid) if grid else kwh_of(energy)), 1.0
     source = f"{energy.scope}, {energy.source}"
     if grid:
         source += f"; {grid.grams_per_kwh:g} g/kWh: {grid.source}"
-    note = _how(found) if energy.grade != "modelled" else f"{MODELLED} {_how(found)}"
-    value, low, high = (scale * number for number in (found.value, found.low, found.high))
+    method = interval_method(estimate)
+    note = f"{MODELLED} {method}" if energy.grade == "modelled" else method
+    value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
     return TidyQuantity(name, unit, value, low, high, "", energy.grade, source, note)
 
 
 def _ratio(
-    name: str, over: str, found: Ratio | Absent, energy: EnergyEstimate | Absent | None
+    name: str, over: str, ratio: Ratio | Absent, energy: EnergyEstimate | Absent | None
 ) -> TidyQuantity:
-    """`energy` is what a ratio of energies is of: it has the grade and source of the joules."""
+    """Return a ratio; one of energies has the grade and source of `energy`."""
     grade = source = ""
     if isinstance(energy, EnergyEstimate):
         grade, source = energy.grade, f"{energy.scope}, {energy.source}"
-    if not isinstance(found, Ratio):
-        return TidyQuantity(name, "ratio", over=over, grade=grade, source=source, footnote=str(found))
-    said = MODELLED + " " if grade == "modelled" else ""
-    note = f"{said}{judge(found).verdict}; {_how(found)}"
-    return TidyQuantity(name, "ratio", found.value, found.low, found.high, over, grade, source, note)
+    if not isinstance(ratio, Ratio):
+        return TidyQuantity(name, "ratio", over=over, grade=grade, source=source, footnote=str(ratio))
+    note = ratio_note(ratio, grade)
+    return TidyQuantity(name, "ratio", ratio.value, ratio.low, ratio.high, over, grade, source, note)
 
 
-def _how(found: Estimate | Ratio) -> str:
-    return f"{100 * found.confidence:g} % interval, {found.method}, n = {found.count}"
+def _number(name: str, unit: str, number: float | Unavailable) -> TidyQuantity:
+    if isinstance(number, Unavailable):
+        return TidyQuantity(name, unit, footnote=str(number))
+    return TidyQuantity(name, unit, number)
 
 
-def _number(name: str, unit: str, found: float | Unavailable) -> TidyQuantity:
-    if isinstance(found, Unavailable):
-        return TidyQuantity(name, unit, footnote=str(found))
-    return TidyQuantity(name, unit, found)
+def _preparation_energy(energy: Joules | Unavailable) -> TidyQuantity:
+    name, unit = "preparation_energy", "J"
+    if isinstance(energy, Unavailable):
+        return TidyQuantity(name, unit, grade="unavailable", footnote=str(energy))
+    source = ", ".join(energy.kind[1:]) if energy.kind else ""
+    note = MODELLED if energy.grade == "modelled" else ""
+    return TidyQuantity(name, unit, energy.value, grade=energy.grade, source=source, footnote=note)
 
 
-def _spent(found: Joules | Unavailable) -> TidyQuantity:
-    if isinstance(found, Unavailable):
-        return TidyQuantity("preparation_energy", "J", grade="unavailable", footnote=str(found))
-    scope, source = found.kind[1:] if found.kind else ("", "")
-    note = MODELLED if found.grade == "modelled" else ""
-    named = f"{scope}, {source}" if found.kind else ""
-    return TidyQuantity(
-        "preparation_energy", "J", found.value, grade=found.grade, source=named, footnote=note
-    )
-
-
-def _pays(name: str, over: str, found: BreakEven | Absent) -> TidyQuantity:
-    if not isinstance(found, BreakEven):
-        return TidyQuantity(name, "requests", over=over, footnote=str(found))
-    value = "never" if found.requests is None else found.requests
+def _break_even(name: str, over: str, break_even: BreakEven | Absent) -> TidyQuantity:
+    if not isinstance(break_even, BreakEven):
+        return TidyQuantity(name, "requests", over=over, footnote=str(break_even))
+    value = "never" if break_even.requests is None else break_even.requests
     return TidyQuantity(name, "requests", value, over=over)

@@ -1,4 +1,4 @@
-"""A report as one HTML file: tables that sort and filter, plots inline, every figure linked to its record."""
+"""A report as one HTML file: sortable tables, inline plots, and every figure linked to its record."""
 
 from reports.html.page import as_page
 

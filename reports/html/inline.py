@@ -1,4 +1,4 @@
-"""An SVG as part of a page: names of its own, ink in the page's colour, described for who cannot see it."""
+"""An SVG as part of a page: unique ids, the page's text colour, and a description for screen readers."""
 
 import re
 from html import escape
@@ -7,18 +7,18 @@ from reports.layout.escaping import printable
 from reports.plots.drawing import INK, Plot, as_svg
 
 _IDS = re.compile(r'(?<= )id="([^"]*)"')
-_USES = re.compile(r'((?<= )xlink:href="#|url\(#)')
+_REFERENCES = re.compile(r'((?<= )xlink:href="#|url\(#)')
 _DECLARATIONS = re.compile(r' (?:xmlns(?::\w+)?|version)="[^"]*"')
 _SIZE = re.compile(r' width="[^"]*pt" height="[^"]*pt"')
 
 
 def inline_svg(plot: Plot, prefix: str) -> str:
-    """Return the drawing for a page in which `prefix` begins no other name."""
-    head, tag, body = as_svg(plot, transparent=True).partition(">")
-    about = escape(printable(f"{plot.title}. {plot.about}"))
-    head = _SIZE.sub("", _DECLARATIONS.sub("", head)) + f' role="img" aria-label="{about}"'
-    drawn = _IDS.sub(rf'id="{prefix}-\1"', head + tag + body)
-    drawn = _USES.sub(rf"\1{prefix}-", drawn)
-    for color in (INK, "#000000"):  # black on a dark page would not be seen
-        drawn = drawn.replace(f": {color}", ": currentColor")
-    return drawn.strip()
+    """Return the drawing for a page in which no other id begins with `prefix`."""
+    head, bracket, body = as_svg(plot, transparent=True).partition(">")
+    description = escape(printable(f"{plot.title}. {plot.about}"))
+    head = _SIZE.sub("", _DECLARATIONS.sub("", head)) + f' role="img" aria-label="{description}"'
+    svg = _IDS.sub(rf'id="{prefix}-\1"', head + bracket + body)
+    svg = _REFERENCES.sub(rf"\1{prefix}-", svg)
+    for color in (INK, "#000000"):  # black is invisible on a dark page
+        svg = svg.replace(f": {color}", ": currentColor")
+    return svg.strip()

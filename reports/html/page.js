@@ -1,5 +1,5 @@
 "use strict";
-// Sorting, filtering and the theme. Without it the page still says everything.
+// Sorting, filtering and the theme. Without JavaScript the page shows the same content.
 (() => {
   const root = document.documentElement;
   root.classList.add("js");
@@ -14,26 +14,26 @@
     return numbers ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
   };
   const sort = (table, column, header) => {
-    const down = header.getAttribute("aria-sort") === "ascending";
-    for (const each of header.parentNode.children) each.setAttribute("aria-sort", "none");
-    header.setAttribute("aria-sort", down ? "descending" : "ascending");
+    const descending = header.getAttribute("aria-sort") === "ascending";
+    for (const other of header.parentNode.children) other.setAttribute("aria-sort", "none");
+    header.setAttribute("aria-sort", descending ? "descending" : "ascending");
     const body = table.tBodies[0];
     const rows = Array.from(body.rows, (row) => [key(row.cells[column]), row]);
     rows.sort(([a], [b]) => {
-      if (a === null || b === null) return (a === null) - (b === null); // what is absent comes last
-      return down ? compare(b, a) : compare(a, b);
+      if (a === null || b === null) return (a === null) - (b === null); // absent values come last
+      return descending ? compare(b, a) : compare(a, b);
     });
     body.append(...rows.map(([, row]) => row));
   };
-  const filter = (table, words, said) => {
-    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const filter = (table, query, count) => {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of table.tBodies[0].rows) {
       const text = row.textContent.toLowerCase();
-      row.hidden = !wanted.every((word) => text.includes(word));
+      row.hidden = !words.every((word) => text.includes(word));
       shown += row.hidden ? 0 : 1;
     }
-    said.textContent = `${shown} of ${table.tBodies[0].rows.length} rows`;
+    count.textContent = `${shown} of ${table.tBodies[0].rows.length} rows`;
   };
   for (const table of document.querySelectorAll("table.sorts")) {
     Array.from(table.tHead.rows[0].cells).forEach((header, column) => {
@@ -51,19 +51,19 @@
     const chosen = root.dataset.theme;
     return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   };
-  const say = () => {
+  const update = () => {
     toggle.textContent = dark() ? "Light" : "Dark";
     toggle.setAttribute("aria-pressed", String(dark()));
   };
   toggle.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
-    say();
+    update();
   });
-  say();
+  update();
 
   const open = () => {
-    const found = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = found && found.closest("details");
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const details = target && target.closest("details");
     if (details) {
       details.open = true;
       details.scrollIntoView();

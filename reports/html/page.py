@@ -1,20 +1,21 @@
-"""What the page's template is filled with: names are numbers here, so that none can be another's.
+"""Fills the page's template: ids are numbers, so that names in records cannot collide with them.
 
-book --tables_of, plots_of--> what is shown --page.html--> one file
+report --tables_of, plots_of--> values of the template --page.html--> one file
 
-All text is escaped by the template; markup comes from the template and our own drawings alone. A policy in
-the page's head allows only its own script, by hash, and no network.
+The template escapes all text; markup comes only from the template and from our own drawings. A policy in the
+page's head allows only the page's own script, by hash, and no network.
 """
 
 import base64
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.diagnostics import ResultWarning
+from harness.common.json_types import JsonObject
 from harness.records.record import Record
 from reports.html.inline import inline_svg
 from reports.layout.escaping import printable
@@ -29,38 +30,38 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 PLOTS_BYTES = 400_000
-"""Drawings together: with the tables of a sweep of hundreds of records the page stays under 2 MB."""
+"""The size of all drawings: with the tables of a sweep of hundreds of records the page stays under 2 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """The places of records and hosts on the page."""
+    """The numbers of records and hosts on the page, by name and fingerprint."""
 
     records: Mapping[str, int]
     hosts: Mapping[str, int]
 
 
-def as_page(book: Report, style: Style) -> str:
-    """Return the whole page; tables of no name are all of them."""
+def as_page(report: Report, style: Style) -> str:
+    """Return the whole page, with all tables unless the style names some."""
     from markupsafe import Markup
 
-    numbers = _numbers(book.records)
-    plots, more = _plots(book, style, numbers)
+    numbers = _numbers(report.records)
+    plots, has_more_plots = _plots(report, style, numbers)
     js, css = _asset("page.js"), _asset("page.css")
     return _template().render(
         title="bench report",
-        subtitle=_subtitle(book.records),
+        subtitle=_subtitle(report.records),
         css=Markup(css),  # noqa: S704 -- our own file
         js=Markup(js),  # noqa: S704 -- our own file
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()}",
         tables=[
             _table(table, number, numbers)
-            for number, table in enumerate(tables_of(book, style.tables or tuple(TABLES)), 1)
+            for number, table in enumerate(tables_of(report, style.tables or tuple(TABLES)), 1)
         ],
         plots=plots,
-        more_plots=more,
-        records=list(_records(book, numbers)),
-        environments=_environments(book.records, numbers),
+        more_plots=has_more_plots,
+        records=list(_records(report, numbers)),
+        environments=_environments(report.records, numbers),
     )
 
 
@@ -70,8 +71,8 @@ def _template() -> "Template":
     def visible(value: object) -> object:
         return printable(value) if type(value) is str else value
 
-    places = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible)
-    return places.from_string(_asset("page.html"))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible)
+    return environment.from_string(_asset("page.html"))
 
 
 def _asset(name: str) -> str:
@@ -88,11 +89,11 @@ def _numbers(records: Sequence[Record]) -> _Numbers:
 
 def _subtitle(records: Sequence[Record]) -> str:
     runs = list(dict.fromkeys(record.run for record in records))
-    several = f"{len(runs)} runs, {runs[0]} to {runs[-1]}" if len(runs) > 3 else ", ".join(runs)  # noqa: PLR2004
-    return f"{len(records):,} record{'' if len(records) == 1 else 's'}; {several}"
+    names = f"{len(runs)} runs, {runs[0]} to {runs[-1]}" if len(runs) > 3 else ", ".join(runs)  # noqa: PLR2004
+    return f"{len(records):,} record{'' if len(records) == 1 else 's'}; {names}"
 
 
-def _table(table: Table, number: int, numbers: _Numbers) -> dict[str, Any]:
+def _table(table: Table, number: int, numbers: _Numbers) -> JsonObject:
     records = [numbers.records.get(name, 0) for name in table.records] or [0] * len(table.rows)
     return {
         "id": f"t{number}",
@@ -109,36 +110,36 @@ def _table(table: Table, number: int, numbers: _Numbers) -> dict[str, Any]:
     }
 
 
-def _cell(cell: TableCell) -> dict[str, Any]:
+def _cell(cell: TableCell) -> JsonObject:
     value = cell.value
     sort = "" if value is None or math.isnan(value) else f"{value:.6g}".replace("inf", "Infinity")
     return {"text": cell.text, "interval": cell.interval, "note": cell.note, "sort": sort}
 
 
-def _plots(book: Report, style: Style, numbers: _Numbers) -> tuple[list[dict[str, Any]], bool]:
-    """Return the plots there is room for, and whether there are more."""
-    made: list[dict[str, Any]] = []
-    room = PLOTS_BYTES
-    for number, plot in enumerate(plots_of(book, style.samples), 1):
-        if room <= 0:
-            return made, True
-        made.append(_figure(plot, number, numbers))
-        room -= len(made[-1]["svg"]) + sum(len(str(value)) + 9 for row in plot.rows for value in row)
-    return made, False
+def _plots(report: Report, style: Style, numbers: _Numbers) -> tuple[list[JsonObject], bool]:
+    """Return the plots that fit into `PLOTS_BYTES`, and whether there are more."""
+    figures: list[JsonObject] = []
+    size = 0
+    for number, plot in enumerate(plots_of(report, style.samples), 1):
+        if size >= PLOTS_BYTES:
+            return figures, True
+        figures.append(_figure(plot, number, numbers))
+        size += len(figures[-1]["svg"]) + sum(len(str(value)) + 9 for row in plot.rows for value in row)
+    return figures, False
 
 
-def _figure(plot: Plot, number: int, numbers: _Numbers) -> dict[str, Any]:
+def _figure(plot: Plot, number: int, numbers: _Numbers) -> JsonObject:
     from markupsafe import Markup
 
-    known = [
+    records = [
         (numbers.records[name], name.rpartition("/")[2]) for name in plot.records if name in numbers.records
     ]
     return {
         "id": f"p{number}",
         "title": plot.title,
         "about": plot.about,
-        "svg": Markup(inline_svg(plot, f"p{number}")),  # noqa: S704 -- drawn by matplotlib, which escapes text
-        "records": known,
+        "svg": Markup(inline_svg(plot, f"p{number}")),  # noqa: S704 -- matplotlib escapes text
+        "records": records,
         "columns": plot.columns,
         "rows": [[_value(value) for value in row] for row in plot.rows],
     }
@@ -150,11 +151,11 @@ def _value(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _records(book: Report, numbers: _Numbers) -> Iterator[dict[str, Any]]:
+def _records(report: Report, numbers: _Numbers) -> Iterator[JsonObject]:
     warnings: dict[str, tuple[ResultWarning, ...]] = {
-        name_of(item.record): item.warnings for group in book.every for item in group
+        name_of(figures.record): figures.warnings for group in report.all_groups for figures in group
     }
-    for record in book.records:
+    for record in report.records:
         name = name_of(record)
         yield {
             "number": numbers.records[name],
@@ -168,12 +169,14 @@ def _records(book: Report, numbers: _Numbers) -> Iterator[dict[str, Any]]:
 
 def _facts(record: Record) -> Iterator[tuple[str, str]]:
     cell, data = record.cell, record.data
-    where = f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}"
-    how = f"{cell.instances} x {cell.threads} threads, batch {cell.batch}, at most {cell.max_length} tokens"
+    setting = f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}"
+    parallelism = (
+        f"{cell.instances} x {cell.threads} threads, batch {cell.batch}, at most {cell.max_length} tokens"
+    )
     rounds = f"{len(record.rounds)} of {record.rounds_planned} rounds"
-    chosen = f"{record.profile} profile, seed {record.seed}, format {record.schema_version}"
-    yield "cell", f"{cell.variant}: {where}, {how}"
-    yield "measured", f"{record.created}, {rounds}, {chosen}"
+    profile = f"{record.profile} profile, seed {record.seed}, format {record.schema_version}"
+    yield "cell", f"{cell.variant}: {setting}, {parallelism}"
+    yield "measured", f"{record.created}, {rounds}, {profile}"
     yield "data", f"{data.name}/{data.split}, {data.tier}, sha256 {data.fingerprint[:12]}"
     yield "model", f"{record.model.name}, {record.model.tier}, sha256 {record.model.fingerprint[:12]}"
     yield "meter", record.energy.meter or "none"
@@ -185,17 +188,19 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
         yield "failure", f"{record.failure.kind}: {record.failure.message} {record.failure.remedy or ''}"
 
 
-def _environments(records: Sequence[Record], numbers: _Numbers) -> Iterator[dict[str, Any]]:
-    """Describe each host once, with the software and the meters of its records; what differs is listed."""
+def _environments(records: Sequence[Record], numbers: _Numbers) -> Iterator[JsonObject]:
+    """Yield each host once, with all versions of software and all meters of its records."""
     for fingerprint, number in numbers.hosts.items():
-        own = [record for record in records if record.host.fingerprint == fingerprint]
-        facts = [(label, _told(value)) for label, value in own[-1].host.facts.items()]
-        software = _every(
-            own, lambda record: [f"{name} {version}" for name, version in record.software.items()]
+        on_host = [record for record in records if record.host.fingerprint == fingerprint]
+        facts = [(label, _fact(value)) for label, value in on_host[-1].host.facts.items()]
+        software = _distinct(
+            f"{name} {version}" for record in on_host for name, version in record.software.items()
         )
-        meters = _every(own, lambda record: [record.energy.meter or "none"])
-        skipped = _every(
-            own, lambda record: [f"{name}: {why}. {how}" for name, why, how in record.energy.skipped]
+        meters = _distinct(record.energy.meter or "none" for record in on_host)
+        skipped = _distinct(
+            f"{meter}: {reason}. {remedy}"
+            for record in on_host
+            for meter, reason, remedy in record.energy.skipped
         )
         more = [("software", software), ("meters used", meters), ("meters not used", skipped)]
         yield {
@@ -205,9 +210,9 @@ def _environments(records: Sequence[Record], numbers: _Numbers) -> Iterator[dict
         }
 
 
-def _every(records: Sequence[Record], read: Callable[[Record], list[str]]) -> str:
-    return "; ".join(dict.fromkeys(text for record in records for text in read(record)))
+def _distinct(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(texts))
 
 
-def _told(value: object) -> str:
+def _fact(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,1 +1,1 @@
-"""The model of a table, its cells, numbers and escaping."""
+"""The table model, how cells are built, number formats and escaping."""

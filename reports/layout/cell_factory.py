@@ -1,114 +1,191 @@
-"""How estimates, ratios and what is absent become cells, the same in every table."""
+"""Builds the cells and columns that tables share: estimates, ratios and absent values look alike everywhere.
 
-from collections.abc import Iterable, Sequence
+figures of a row --column--> Column, cell --build_table--> Table
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol, TypeVar
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.multiple_testing import typical_request_note, why_too_noisy
+from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import BASELINE, Ratio, judge
-from harness.records.estimate import Estimate
-from reports.layout.number_format import ENERGIES, Unit, decimals, unit_for, with_interval
-from reports.layout.table_model import Notes, TableCell
+from harness.records.estimate import Estimate, Unavailable
+from reports.layout.number_format import ENERGIES, MEMORIES, Unit, decimals, shown, unit_for, with_interval
+from reports.layout.table_model import Align, Column, ColumnMaker, Notes, Part, TableCell
 from reports.values.figures import Absent, Figures
 
 _FAR_BELOW = 1000.0
 
-OTHERS = ("codecarbon", "replay")
-"""What the source of energy begins with that our own model did not make."""
+FOREIGN_MODELS = ("codecarbon", "replay")
+"""Prefixes of energy sources that are modelled by other tools."""
 
 MODELLED = "Joules are modelled: CPU time in other units."
 
 
-def how_modelled(energies: Iterable[object]) -> str:
-    """Say what modelled joules are: other tools' models are not our own."""
-    others = {
-        each.source
-        for each in energies
-        if isinstance(each, EnergyEstimate) and each.source.startswith(OTHERS)
-    }
-    return f"Joules are modelled: {'; '.join(sorted(others))}." if others else MODELLED
+class TableRow(Protocol):
+    """What a row shows: `status` is that of its record."""
+
+    @property
+    def status(self) -> str:
+        """The status of the record."""
 
 
-def variant_cell(item: Figures, notes: Notes) -> TableCell:
-    """Show the variant's name, and what did not end well."""
-    del notes
-    status = "" if item.record.status == "complete" else f" ({item.record.status})"
-    return TableCell(f"{item.record.cell.variant}{status}")
+Row = TypeVar("Row", bound=TableRow)
+Value = TypeVar("Value")
 
 
-def absent_cell(found: Absent, notes: Notes, *, failed: bool = False) -> TableCell:
-    """Show `n/a`, or `failed` where the whole cell failed, with the reason as a note."""
-    because = "" if failed else "because "
-    return TableCell(
-        "failed" if failed else "n/a", note=notes.number(f"{because}{found.reason.rstrip('. ')}.")
+def column(
+    heading: str,
+    read: Callable[[Row], Value | Absent],
+    show: Callable[[Value, Row, Notes], TableCell],
+    *,
+    align: Align = "right",
+    part: Part = "speed",
+    folds: bool = False,
+) -> ColumnMaker[Row]:
+    """Return a column that shows a value of each row, or a note that says why the value is absent."""
+
+    def make_cell(row: Row, notes: Notes) -> TableCell:
+        value = read(row)
+        if isinstance(value, Unavailable | NotComparable):
+            return absent_cell(value, notes, failed=row.status == "failed")
+        return show(value, row, notes)
+
+    return Column(heading, align, part, folds), make_cell
+
+
+def estimate_column(
+    heading: str,
+    read: Callable[[Row], Estimate | Absent],
+    values: Iterable[object],
+    units: Sequence[Unit],
+    part: Part = "speed",
+) -> ColumnMaker[Row]:
+    """Return a column of estimates in the unit that suits `values`; `{}` in the heading stands for it."""
+    unit = unit_for([value.value for value in values if isinstance(value, Estimate)], units)
+    return column(
+        heading.format(unit.name), read, lambda value, _, __: estimate_cell(value, unit, units), part=part
     )
 
 
-def estimate_cell(found: Estimate, unit: Unit, units: Sequence[Unit]) -> TableCell:
-    """Show an estimate in the column's unit, or with a smaller one beside it if that has too many zeros."""
-    own = unit if found.value * _FAR_BELOW >= unit.size else unit_for([found.value], units)
-    value, interval = with_interval(found.value / own.size, found.low / own.size, found.high / own.size)
-    return TableCell(value if own == unit else f"{value} {own.name}", interval, value=found.value)
+def share_column(heading: str, read: Callable[[Row], Estimate | Absent]) -> ColumnMaker[Row]:
+    """Return a column of shares, in percent."""
+    return column(heading, read, lambda value, _, __: share_cell(value))
 
 
-def left_cell(found: Estimate, whole: Estimate, unit: Unit) -> TableCell:
-    """Show what a subtraction leaves of `whole`, in digits that `whole` has: finer ones are rounding."""
-    finest = decimals(*(each / unit.size for each in (whole.value, whole.low, whole.high)))
-    scaled = (each / unit.size for each in (found.value, found.low, found.high))
-    value, interval = with_interval(*scaled, finest=finest)
-    return TableCell(value, interval, value=found.value)
+def memory_column(
+    heading: str, read: Callable[[Row], int | Absent], rows: Sequence[Row], part: Part
+) -> ColumnMaker[Row]:
+    """Return a column of bytes; `{}` in the heading stands for the unit."""
+    unit = unit_for([value for row in rows if isinstance(value := read(row), int)], MEMORIES[1:])
+    return column(
+        heading.format(unit.name),
+        read,
+        lambda value, _, __: TableCell(shown(value / unit.size), value=value),
+        part=part,
+    )
 
 
-def figure_cell(
-    found: Estimate | Absent, unit: Unit, units: Sequence[Unit], item: Figures, notes: Notes
-) -> TableCell:
-    """Show a figure of a record, or why there is none."""
-    if isinstance(found, Estimate):
-        return estimate_cell(found, unit, units)
-    return absent_cell(found, notes, failed=item.record.status == "failed")
+def energy_column(
+    heading: str, read: Callable[[Row], EnergyEstimate | Absent], energies: Iterable[object], part: Part
+) -> ColumnMaker[Row]:
+    """Return a column of energies in the unit that suits `energies`; `{}` in the heading stands for it.
+
+    The heading ends with the grade if all energies share it; else the note of each cell gives it.
+    """
+    available = [energy for energy in energies if isinstance(energy, EnergyEstimate)]
+    unit = unit_for([energy.microjoules.value for energy in available], ENERGIES)
+    grade = common_grade(energy.grade for energy in available)
+
+    def show(energy: EnergyEstimate, row: Row, notes: Notes) -> TableCell:
+        del row
+        cell = estimate_cell(energy.microjoules, unit, ENERGIES)
+        return cell if grade else replace(cell, note=notes.number(energy.grade))
+
+    return column(f"{heading.format(unit.name)}{grade}", read, show, part=part)
 
 
-def energy_cell(item: Figures, unit: Unit, grades: Sequence[str], notes: Notes) -> TableCell:
-    """Show energy per request; where a table holds several grades, a note says which one this is."""
-    if not isinstance(item.energy, EnergyEstimate):
-        return figure_cell(item.energy, unit, ENERGIES, item, notes)
-    cell = estimate_cell(item.energy.microjoules, unit, ENERGIES)
-    return cell if len(grades) == 1 else replace(cell, note=notes.number(item.energy.grade))
+def reference_column(
+    heading: str, read: Callable[[Figures], Ratio | Absent], over: str, part: Part = "speed"
+) -> ColumnMaker[Figures]:
+    """Return a column of ratios over a reference variant; the reference's own row shows `1`."""
+
+    def show(ratio: Ratio, figures: Figures, notes: Notes) -> TableCell:
+        if figures.record.cell.variant == over:
+            return TableCell("1 (baseline)" if over == BASELINE else "1 (itself)", value=1.0)
+        return ratio_cell(ratio, notes)
+
+    return column(heading, read, show, part=part)
 
 
-def over_cell(found: Ratio | Absent, over: str, item: Figures, notes: Notes) -> TableCell:
-    """Show a ratio over a reference, which itself is what is counted from."""
-    if not isinstance(found, Ratio):
-        return absent_cell(found, notes, failed=item.record.status == "failed")
-    if item.record.cell.variant == over:
-        return TableCell("1 (baseline)" if over == BASELINE else "1 (itself)", value=1.0)
-    return ratio_cell(found, notes)
+def variant_column() -> ColumnMaker[Figures]:
+    """Return the column of variants, each with the status of its record unless that is `complete`."""
+
+    def make_cell(figures: Figures, notes: Notes) -> TableCell:
+        del notes
+        status = "" if figures.status == "complete" else f" ({figures.status})"
+        return TableCell(f"{figures.record.cell.variant}{status}")
+
+    return Column("variant", "left", "name"), make_cell
 
 
-def grades_of(group: Sequence[Figures]) -> list[str]:
-    """Return the grades of the energies of a group; a heading names a single one."""
-    return sorted({item.energy.grade for item in group if isinstance(item.energy, EnergyEstimate)})
+def absent_cell(absent: Absent, notes: Notes, *, failed: bool = False) -> TableCell:
+    """Return `n/a` with the reason as a note, or `failed` where the whole cell failed."""
+    because = "" if failed else "because "
+    note = notes.number(f"{because}{absent.reason.rstrip('. ')}.")
+    return TableCell("failed" if failed else "n/a", note=note)
 
 
-def energy_unit(group: Sequence[Figures]) -> Unit:
-    """Return the unit of a column of energies."""
-    known = [item.energy for item in group if isinstance(item.energy, EnergyEstimate)]
-    return unit_for([energy.microjoules.value for energy in known], ENERGIES)
+def estimate_cell(estimate: Estimate, unit: Unit, units: Sequence[Unit]) -> TableCell:
+    """Return an estimate in the column's unit; a value far below it gets a smaller unit beside the number."""
+    own = unit if estimate.value * _FAR_BELOW >= unit.size else unit_for([estimate.value], units)
+    value, interval = with_interval(*_scaled(estimate, own.size))
+    return TableCell(value if own == unit else f"{value} {own.name}", interval, value=estimate.value)
 
 
-def energy_heading(unit: Unit, grades: Sequence[str]) -> str:
-    """Return the heading of a column of energies, which says a grade that all share."""
-    return f"{unit.name}/request, {grades[0]}" if len(grades) == 1 else f"{unit.name}/request"
+def difference_cell(difference: Estimate, minuend: Estimate, unit: Unit) -> TableCell:
+    """Return a difference with at most the decimals of the minuend: finer digits are rounding errors."""
+    finest = decimals(*_scaled(minuend, unit.size))
+    value, interval = with_interval(*_scaled(difference, unit.size), finest=finest)
+    return TableCell(value, interval, value=difference.value)
 
 
-def share_cell(found: Estimate) -> TableCell:
-    """Show a share in 0..1 in percent."""
-    value, interval = with_interval(100 * found.value, 100 * found.low, 100 * found.high)
-    return TableCell(f"{value} %", interval, value=found.value)
+def share_cell(share: Estimate) -> TableCell:
+    """Return a share between 0 and 1 in percent."""
+    value, interval = with_interval(100 * share.value, 100 * share.low, 100 * share.high)
+    return TableCell(f"{value} %", interval, value=share.value)
 
 
-def ratio_cell(found: Ratio, notes: Notes) -> TableCell:
-    """Show a ratio; a note says if it is too noisy, or if its verdict is not that of the interval."""
-    value, interval = with_interval(found.value, found.low, found.high)
-    said = why_too_noisy(found) if judge(found).verdict == "too noisy" else typical_request_note(found)
-    return TableCell(f"{value}x", interval, notes.number(said) if said else None, found.value)
+def ratio_cell(ratio: Ratio, notes: Notes) -> TableCell:
+    """Return a ratio; a note says that it is too noisy, or why its verdict differs from the interval's."""
+    value, interval = with_interval(ratio.value, ratio.low, ratio.high)
+    noisy = judge(ratio).verdict == "too noisy"
+    note = why_too_noisy(ratio) if noisy else typical_request_note(ratio)
+    return TableCell(f"{value}x", interval, notes.number(note) if note else None, ratio.value)
+
+
+def energy_model(energies: Iterable[object]) -> str:
+    """Return the remark on modelled joules; it names the models of other tools."""
+    foreign = {
+        energy.source
+        for energy in energies
+        if isinstance(energy, EnergyEstimate) and energy.source.startswith(FOREIGN_MODELS)
+    }
+    return f"Joules are modelled: {'; '.join(sorted(foreign))}." if foreign else MODELLED
+
+
+def grades_of(energies: Iterable[object]) -> set[str]:
+    """Return the grades of the energies that are available."""
+    return {energy.grade for energy in energies if isinstance(energy, EnergyEstimate)}
+
+
+def common_grade(grades: Iterable[str]) -> str:
+    """Return the end of a heading, `, modelled`, for energies that share one grade; else nothing."""
+    distinct = set(grades)
+    return f", {distinct.pop()}" if len(distinct) == 1 else ""
+
+
+def _scaled(estimate: Estimate, size: float) -> tuple[float, float, float]:
+    return estimate.value / size, estimate.low / size, estimate.high / size

@@ -1,9 +1,10 @@
-"""Text from records made safe to show: names and messages may hold anything a file name or a library did."""
+"""Makes text from records safe to show: names and messages may hold any characters."""
 
 import re
 from functools import lru_cache
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|~#])")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
@@ -15,16 +16,13 @@ def printable(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Return text that GitHub's Markdown shows as it is, within a table's cell too."""
+    """Return text that GitHub's Markdown shows literally, in table cells too."""
     tagless = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(r"\\\1", tagless)
 
 
-_FORMULA = ("=", "+", "-", "@")
-
-
 @lru_cache(maxsize=1024)
 def safe(text: str) -> str:
-    """Return a text on one line that no spreadsheet takes for a formula."""
+    """Return a text on one line that a spreadsheet does not read as a formula."""
     line = printable(text)
     return f"'{line}" if line.lstrip().startswith(_FORMULA) else line

@@ -1,4 +1,4 @@
-"""How a report is to look, apart from what it says."""
+"""Display options of a report, separate from its content."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from harness.records.record import Record
 WIDTH = 80
 
 SamplesOf = Callable[[Record], Mapping[str, Any] | None]
-"""Reads a record's raw samples, arrays by name, or finds None; they are read where a plot needs them."""
+"""Reads a record's raw samples, arrays by name, or returns None. A plot calls it when it needs them."""
 
 
 def _no_samples(record: Record) -> None:
@@ -18,9 +18,9 @@ def _no_samples(record: Record) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """`tables` names those that are shown, none of them meaning the format's usual ones.
+    """`tables` names the tables to show; empty means the format's default tables.
 
-    `width`, in columns, and `color` are for the terminal; `samples` is for plots of every single request.
+    `width`, in columns, and `color` are for the terminal. `samples` is for plots of single requests.
     """
 
     tables: tuple[str, ...] = ()

@@ -1,18 +1,19 @@
-"""What a table is, as data: columns, cells, numbered notes; not a word about terminals or markup."""
+"""The data of a table: columns, cells, numbered notes, without terminal codes or markup."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 Align = Literal["left", "right"]
 Part = Literal["name", "speed", "energy", "cost"]
-"""What a column is about: a table that is too wide is cut between parts, each beside the names again."""
+"""The subject of a column. A table that is too wide is split between parts; each piece repeats the names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading with its unit, the side its cells are aligned to, and what it is about.
+    """A heading with its unit, the alignment of the cells, and the part that the column belongs to.
 
-    `folds` is for words that may take several lines: no number is ever broken.
+    `folds` allows a text cell to take several lines. A number is never broken.
     """
 
     heading: str
@@ -23,9 +24,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """What a cell shows: its text, its interval if it has one, and the number of a note.
+    """A cell: its text, its interval if it has one, and the number of its note.
 
-    `value` is what its column is sorted by, unrounded: it is not shown, and so makes no cell another.
+    `value` is the unrounded sort key. It is not shown, so it takes no part in comparisons of cells.
     """
 
     text: str
@@ -35,14 +36,14 @@ class TableCell:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The cell on two lines: the text with the note's number, `5.41x (1)`, and the interval below."""
+        """The cell on one or two lines: the text with the note's number, `5.41x (1)`, then the interval."""
         mark = "" if self.note is None else f" ({self.note})"
         return (f"{self.text}{mark}", self.interval) if self.interval else (f"{self.text}{mark}",)
 
 
 @dataclass(frozen=True, slots=True)
 class FactLine:
-    """One line of what was measured."""
+    """One labelled line of "What was measured"."""
 
     label: str
     text: str
@@ -50,7 +51,7 @@ class FactLine:
 
 @dataclass(frozen=True, slots=True)
 class WarningLine:
-    """One kind of warning, over all records it is about: each sentence and each next step once."""
+    """All warnings of one code in a table: every distinct sentence and next step."""
 
     code: str
     sentences: tuple[str, ...]
@@ -59,10 +60,10 @@ class WarningLine:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One group of records: rows in the order of the records; `notes` are numbered from 1 by their place.
+    """A table with the text below it; `notes` are numbered from 1 by position.
 
-    `remarks` hold for the whole table; `records` names the record that each row is of, as
-    `facts.name_of` does, where rows are of one each.
+    `remarks` apply to the whole table. Where each row shows one record, `records` names it, as
+    `values.figures.name_of` does.
     """
 
     title: str
@@ -77,12 +78,38 @@ class Table:
 
 @dataclass(slots=True)
 class Notes:
-    """Collects what notes say, each once, in order of first appearance."""
+    """The distinct notes of a table, in order of first use."""
 
     texts: list[str] = field(default_factory=list)
 
     def number(self, text: str) -> int:
-        """Return the note's number, from 1."""
+        """Return the note's number, from 1; add the note if it is new."""
         if text not in self.texts:
             self.texts.append(text)
         return self.texts.index(text) + 1
+
+
+Item = TypeVar("Item")
+ColumnMaker = tuple[Column, Callable[[Item, Notes], TableCell]]
+"""A column, and the function that makes its cell for one row's item."""
+
+
+def build_table(
+    title: str,
+    items: Sequence[Item],
+    makers: Sequence[ColumnMaker[Item]],
+    *,
+    remarks: Sequence[str] = (),
+    records: Sequence[str] = (),
+) -> Table:
+    """Return a table with one row per item; notes are numbered row by row, from left to right."""
+    notes = Notes()
+    rows = tuple(tuple(make_cell(item, notes) for _, make_cell in makers) for item in items)
+    return Table(
+        title=title,
+        columns=tuple(column for column, _ in makers),
+        rows=rows,
+        notes=tuple(notes.texts),
+        remarks=tuple(remarks),
+        records=tuple(records),
+    )

@@ -1,4 +1,4 @@
-"""Where the joules went: energy per request of every round, its zones stacked, a panel for each system."""
+"""The plot of energy by zone: energy per request of every round, zones stacked, one panel per system."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLUMNS = 3
+_MOST_COLUMNS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ZoneEnergy:
     """Joules per request of one zone in one round of one system."""
 
     name: str
@@ -25,10 +25,10 @@ class Part:
     record: str = ""
 
 
-def components(name: str, title: str, parts: Sequence[Part], *, note: str = "") -> Plot:
-    """Return the plot; the heading of its axis names the grade."""
+def components(name: str, title: str, parts: Sequence[ZoneEnergy], *, note: str = "") -> Plot:
+    """Return the plot; the label of its axis names the grade."""
     systems = list(dict.fromkeys(part.name for part in parts))
-    lines = -(-len(systems) // _wide(systems))
+    rows = -(-len(systems) // _column_count(systems))
     about = f"Energy per request in every round, by zone of the meter. {note}"
     return Plot(
         name=name,
@@ -36,24 +36,24 @@ def components(name: str, title: str, parts: Sequence[Part], *, note: str = "") 
         about=about.strip(),
         columns=("system", "round", "zone", "J/request", "grade"),
         rows=tuple((part.name, part.round, part.zone, part.joules, part.grade) for part in parts),
-        draw=_drawn(title, parts, systems),
-        size=(6.6, 0.9 + 1.7 * max(lines, 1)),
+        draw=_draw(title, parts, systems),
+        size=(6.6, 0.9 + 1.7 * max(rows, 1)),
         records=tuple(dict.fromkeys(part.record for part in parts if part.record)),
     )
 
 
-def _wide(systems: Sequence[str]) -> int:
-    """Return how many panels stand side by side: three, or two by two."""
-    return 2 if len(systems) == 4 else min(len(systems), _COLUMNS)  # noqa: PLR2004
+def _column_count(systems: Sequence[str]) -> int:
+    """Return how many panels are side by side: three, or two for four systems."""
+    return 2 if len(systems) == 4 else min(len(systems), _MOST_COLUMNS)  # noqa: PLR2004
 
 
-def _drawn(title: str, parts: Sequence[Part], systems: Sequence[str]) -> Callable[["Figure"], None]:
+def _draw(title: str, parts: Sequence[ZoneEnergy], systems: Sequence[str]) -> Callable[["Figure"], None]:
     zones = list(dict.fromkeys(part.zone for part in parts))
     grades = " or ".join(dict.fromkeys(part.grade for part in parts))
 
     def draw(figure: "Figure") -> None:
-        wide = _wide(systems)
-        panels = figure.subplots(-(-len(systems) // wide), wide, squeeze=False)
+        columns = _column_count(systems)
+        panels = figure.subplots(-(-len(systems) // columns), columns, squeeze=False)
         for axes in list(panels.flat)[len(systems) :]:
             axes.set_visible(False)
         bars: dict[str, Any] = {}
@@ -70,25 +70,25 @@ def _drawn(title: str, parts: Sequence[Part], systems: Sequence[str]) -> Callabl
     return draw
 
 
-def _panel(axes: "Axes", parts: Sequence[Part], zones: Sequence[str]) -> dict[str, Any]:
+def _panel(axes: "Axes", parts: Sequence[ZoneEnergy], zones: Sequence[str]) -> dict[str, Any]:
     from matplotlib.ticker import MaxNLocator
 
-    below: dict[int, float] = {}
+    stacked: dict[int, float] = {}
     bars: dict[str, Any] = {}
-    for at, zone in enumerate(zones):
-        found = [part for part in parts if part.zone == zone]
-        if not found:
+    for index, zone in enumerate(zones):
+        in_zone = [part for part in parts if part.zone == zone]
+        if not in_zone:
             continue
         bars[zone] = axes.bar(
-            [part.round for part in found],
-            [part.joules for part in found],
-            bottom=[below.get(part.round, 0.0) for part in found],
-            color=COLORS[at % len(COLORS)],
-            hatch=HATCHES[at % len(HATCHES)],
+            [part.round for part in in_zone],
+            [part.joules for part in in_zone],
+            bottom=[stacked.get(part.round, 0.0) for part in in_zone],
+            color=COLORS[index % len(COLORS)],
+            hatch=HATCHES[index % len(HATCHES)],
             edgecolor="white",
             width=0.8,
         )
-        below |= {part.round: below.get(part.round, 0.0) + part.joules for part in found}
+        stacked |= {part.round: stacked.get(part.round, 0.0) + part.joules for part in in_zone}
     plain_axes(axes)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.tick_params(labelsize=7.5)

@@ -1,9 +1,9 @@
-"""How plots are drawn: figures of their own, colours that the colour-blind tell apart, equal files.
+"""Draws plots: reproducible files, in colours that colour-blind readers can tell apart.
 
 data --a function of this package--> Plot --as_svg | as_png | data_csv-->
 
-Nothing of matplotlib's global state is used: settings hold within one drawing, the user's matplotlibrc is not
-read, and pyplot is not imported.
+Drawing does not depend on matplotlib's global state: settings hold within one drawing, the user's
+matplotlibrc is not read, and pyplot is not imported.
 """
 
 import csv
@@ -23,29 +23,31 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""M. Okabe and K. Ito, "Color Universal Design", 2008, without yellow, which paper swallows."""
+"""M. Okabe and K. Ito, "Color Universal Design", 2008, without yellow, which is hard to see on paper."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "oo")
-"""As many as colours: in print without colour they tell series apart."""
+"""As many as colours: they distinguish series in print without colour."""
 
 INK = "#1a1b1c"
-"""Of text, axes and ticks: a colour that nothing else has, so that a page can put its own in its place."""
+"""The colour of text, axes and ticks. Nothing else has it, so that a page can replace it with its own."""
 
-_DRAWN = 0x250
-"""Latin letters end here; of others the font has only some."""
+_LATIN_END = 0x250
+"""The end of the Latin letters; the font lacks many of the letters beyond."""
 
-_NUMBERS = re.compile(r'(?<= )(?:d|x|y)="[^"]*"')
-"""Of an SVG: where things are, with six decimals of a point where two are more than can be seen."""
+_COORDINATES = re.compile(r'(?<= )(?:d|x|y)="[^"]*"')
+"""Coordinates in an SVG, with six decimals of a point where two are finer than the eye."""
 
 Row = tuple[str | float | int | None, ...]
+Interval = tuple[float, float, float]
+"""Value, low, high."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """What is drawn, and the data that is drawn: a row for each point, under `columns`.
+    """A drawing and the data that it shows: a row for each point, under `columns`.
 
-    `name` is a file's name without its ending, `about` says what to see, `records` names those it is of.
+    `name` is a file name without its suffix, `about` explains the plot, `records` names the records shown.
     """
 
     name: str
@@ -59,18 +61,18 @@ class Plot:
 
 
 def as_svg(plot: Plot, *, transparent: bool = False) -> str:
-    """Return an SVG whose text is text; the same plot gives the same bytes."""
+    """Return an SVG with text as text; the same plot gives the same bytes."""
     out = io.StringIO()
     with _figure(plot) as figure:
-        unsaid = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", metadata=unsaid, transparent=transparent)
-    drawn = re.sub(r"^.*?(?=<svg )", "", out.getvalue(), flags=re.DOTALL)
-    drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    return _NUMBERS.sub(_rounded, re.sub(r"[ \t]+\n", "\n", drawn))
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(out, format="svg", metadata=no_metadata, transparent=transparent)
+    svg = re.sub(r"^.*?(?=<svg )", "", out.getvalue(), flags=re.DOTALL)
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    return _COORDINATES.sub(_two_decimals, re.sub(r"[ \t]+\n", "\n", svg))
 
 
 def as_png(plot: Plot) -> bytes:
-    """Return a PNG of 200 dots an inch."""
+    """Return a PNG of 200 dots per inch."""
     out = io.BytesIO()
     with _figure(plot) as figure:
         figure.savefig(out, format="png", dpi=200, metadata={"Software": None})
@@ -78,51 +80,51 @@ def as_png(plot: Plot) -> bytes:
 
 
 def data_csv(plot: Plot) -> str:
-    """Return what is drawn as CSV."""
+    """Return the data of a plot as CSV."""
     out = io.StringIO()
-    lines = csv.writer(out, lineterminator="\n")
-    lines.writerow(plot.columns)
-    lines.writerows([safe(each) if isinstance(each, str) else each for each in row] for row in plot.rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(plot.columns)
+    writer.writerows([safe(value) if isinstance(value, str) else value for value in row] for row in plot.rows)
     return out.getvalue()
 
 
 def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return a colour and a marker for each name; beyond seven both repeat in other pairs."""
+    """Return a colour and a marker for each name; beyond seven names they repeat in other combinations."""
     return {
         name: {
-            "color": COLORS[at % len(COLORS)],
-            "marker": MARKERS[(at + at // len(COLORS)) % len(MARKERS)],
+            "color": COLORS[index % len(COLORS)],
+            "marker": MARKERS[(index + index // len(COLORS)) % len(MARKERS)],
         }
-        for at, name in enumerate(names)
+        for index, name in enumerate(names)
     }
 
 
 def label(text: str) -> str:
-    """Return a text that is drawn as it is: on one line, in letters that the font has."""
-    drawn = "".join(char if ord(char) < _DRAWN else char.encode("unicode_escape").decode() for char in text)
-    return printable(drawn)
+    """Return a text that can be drawn: on one line, in letters that the font has."""
+    latin = (char if ord(char) < _LATIN_END else char.encode("unicode_escape").decode() for char in text)
+    return printable("".join(latin))
 
 
 def short(text: str, length: int = 26) -> str:
-    """Return a label that fits."""
+    """Return a label of at most `length` characters."""
     return label(text if len(text) <= length else f"{text[: length - 3]}...")
 
 
 def heading(figure: "Figure", title: str) -> None:
-    """Write the title over the whole width, on as many lines as it needs."""
+    """Write the title across the figure, on as many lines as it needs."""
     lines = textwrap.wrap(label(title), round(13 * figure.get_figwidth()))
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10.0)
 
 
 def plain_axes(axes: "Axes") -> None:
-    """Draw less: no box, faint lines behind the data."""
+    """Remove the box and draw faint grid lines behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(visible=True, color="#808080", alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
 
 
 def plain_numbers(axes: "Axes", which: str) -> None:
-    """Label a logarithmic axis in plain numbers, `0.5`, `20`, `1,000`, as many as there is room for."""
+    """Label a logarithmic axis with plain numbers: `0.5`, `20`, `1,000`."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
@@ -134,8 +136,28 @@ def plain_numbers(axes: "Axes", which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _rounded(found: re.Match[str]) -> str:
-    return re.sub(r"(\.\d\d)\d+", r"\1", found.group())
+def finish(
+    figure: "Figure", axes: "Axes", title: str, labels: tuple[str, str], *, legend: bool = True
+) -> None:
+    """Add title, labels of both axes and legend; call it after the data are drawn."""
+    plain_axes(axes)
+    axes.set_xlabel(label(labels[0]))
+    axes.set_ylabel(label(labels[1]))
+    heading(figure, title)
+    if legend:
+        figure.legend(loc="outside right center", fontsize=8.0)
+
+
+def error_bars(intervals: Sequence[Interval]) -> list[list[float]]:
+    """Return the lengths below and above each value, as matplotlib's `errorbar` takes them."""
+    return [
+        [max(value - low, 0.0) for value, low, _ in intervals],
+        [max(high - value, 0.0) for value, _, high in intervals],
+    ]
+
+
+def _two_decimals(coordinates: re.Match[str]) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", coordinates.group())
 
 
 @contextmanager
@@ -143,9 +165,9 @@ def _figure(plot: Plot) -> Iterator["Figure"]:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    # whatever holds outside holds again afterwards
+    # the caller's settings are restored afterwards
     with mpl.rc_context(), warnings.catch_warnings():
-        # of names that leave no room: the drawing then keeps its plain margins
+        # long names can leave no room: the drawing then keeps its plain margins
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         mpl.rcdefaults()
         for setting, value in _settings(plot).items():
@@ -156,13 +178,13 @@ def _figure(plot: Plot) -> Iterator["Figure"]:
 
 
 def _settings(plot: Plot) -> dict[Any, Any]:
-    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    ink_settings = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     return {
-        **dict.fromkeys(inked, INK),
-        # matplotlib takes the word none, in any case, for no salt, and then ids are drawn by lot
+        **dict.fromkeys(ink_settings, INK),
+        # matplotlib reads `none`, in any case, as no salt, and then draws ids at random
         "svg.hashsalt": f"{plot.name}." if plot.name.lower() == "none" else plot.name,
         "svg.fonttype": "none",
-        "text.parse_math": False,  # a dollar in a name is a dollar
+        "text.parse_math": False,  # a dollar sign in a name is literal
         "font.size": 9.0,
         "axes.titlesize": 10.0,
         "legend.frameon": False,

@@ -1,13 +1,12 @@
-"""What more threads, larger batches or longer inputs do to throughput: a line for each system."""
+"""The plot of throughput over threads, batch or input length: a line for each system."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.plots.drawing import Plot, heading, label, plain_axes, plain_numbers, short, styles
+from reports.plots.drawing import Interval, Plot, error_bars, finish, plain_numbers, short, styles
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -17,56 +16,46 @@ class ScalingPoint:
 
     name: str
     setting: int
-    throughput: tuple[float, float, float]
+    throughput: Interval
     record: str = ""
 
 
-def scaling(name: str, title: str, found: Sequence[ScalingPoint], *, over: str, note: str = "") -> Plot:
-    """Return the plot; `over` is what varies, such as `threads`, and `note` says what does not."""
+def scaling(name: str, title: str, points: Sequence[ScalingPoint], *, over: str, note: str = "") -> Plot:
+    """Return the plot; `over` is the setting that varies, such as `threads`."""
     return Plot(
         name=name,
         title=title,
         about=f"Requests per second over {over}, both axes logarithmic, with 95 % intervals. {note}".strip(),
         columns=("system", over, "requests/s", "low", "high"),
-        rows=tuple((one.name, one.setting, *one.throughput) for one in found),
-        draw=_drawn(title, found, over),
-        records=tuple(dict.fromkeys(one.record for one in found if one.record)),
+        rows=tuple((point.name, point.setting, *point.throughput) for point in points),
+        draw=_draw(title, points, over),
+        records=tuple(dict.fromkeys(point.record for point in points if point.record)),
     )
 
 
-def _drawn(title: str, found: Sequence[ScalingPoint], over: str) -> Callable[["Figure"], None]:
+def _draw(title: str, points: Sequence[ScalingPoint], over: str) -> Callable[["Figure"], None]:
     def draw(figure: "Figure") -> None:
         axes = figure.subplots()
-        for system, how in styles(list(dict.fromkeys(one.name for one in found))).items():
-            line = sorted((one for one in found if one.name == system), key=lambda one: one.setting)
-            ends = [
-                [max(value - low, 0) for value, low, _ in (one.throughput for one in line)],
-                [max(high - value, 0) for value, _, high in (one.throughput for one in line)],
-            ]
+        for system, style in styles(list(dict.fromkeys(point.name for point in points))).items():
+            line = sorted(
+                (point for point in points if point.name == system), key=lambda point: point.setting
+            )
             axes.errorbar(
-                [one.setting for one in line],
-                [one.throughput[0] for one in line],
-                yerr=ends,
+                [point.setting for point in line],
+                [point.throughput[0] for point in line],
+                yerr=error_bars([point.throughput for point in line]),
                 capsize=2.5,
                 linewidth=1.3,
                 markersize=6,
                 label=short(system),
-                **how,
+                **style,
             )
-        _axes(axes, sorted({one.setting for one in found}))
-        axes.set_xlabel(label(over))
-        axes.set_ylabel("requests/s")
-        heading(figure, title)
-        figure.legend(loc="outside right center", fontsize=8.0)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        plain_numbers(axes, "y")
+        settings = sorted({point.setting for point in points})
+        axes.set_xticks(settings, [f"{setting:,}" for setting in settings])
+        axes.set_xticks([], minor=True)
+        finish(figure, axes, title, (over, "requests/s"))
 
     return draw
-
-
-def _axes(axes: "Axes", at: Sequence[int]) -> None:
-    """Name every setting on the axis below, and no other number."""
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    plain_numbers(axes, "y")
-    plain_axes(axes)
-    axes.set_xticks(list(at), [f"{number:,}" for number in at])
-    axes.set_xticks([], minor=True)

@@ -1,1 +1,1 @@
-"""What was measured, and under which conditions, in words."""
+"""The lines below a table: what was measured, and under which conditions."""

@@ -1,4 +1,4 @@
-"""What stood beside the measurements, in words: idle power, who else worked, what the harness itself used."""
+"""The conditions of a measurement: idle power, other load on the machine, the harness's own use of it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,75 +6,79 @@ from harness.analysis.diagnostics import exchange_ends, foreign_share, observer_
 from harness.analysis.idle_power import IdlePower, idle_power
 from harness.records.record import HarnessOverhead, Record
 from reports.layout.number_format import shown
-from reports.values.figures import Figures
+from reports.layout.table_model import FactLine
+from reports.values.figures import Figures, first_timed
 
 
-def beside_lines(group: Sequence[Figures]) -> list[tuple[str, str]]:
-    """Return the lines that records of this group have: idle, conditions; none for records that lack them."""
-    record = next((item.record for item in group if item.record.rounds), group[0].record)
-    lines = (("idle", _idle(record)), ("conditions", _conditions(group)))
-    return [(label, text) for label, text in lines if text]
+def condition_lines(group: Sequence[Figures]) -> list[FactLine]:
+    """Return the lines on idle power and conditions, for records that hold them."""
+    lines = (("idle", _idle(first_timed(group))), ("conditions", _conditions(group)))
+    return [FactLine(label, text) for label, text in lines if text]
 
 
 def parent_line(record: Record) -> str:
-    """Say what the harness's own process used over the sweep, or nothing where that was not measured."""
+    """Return what the harness's parent process used over the sweep; empty where that was not measured."""
     share = observer_share(record)
     if share is None or record.observer is None:
         return ""
-    return f"; its parent process used {_percent(share)} of a CPU over the sweep{_modelled(record.observer)}"
+    energy = _parent_energy(record.observer)
+    return f"; its parent process used {_percent(share)} of a CPU over the sweep{energy}"
 
 
-def _modelled(observer: HarnessOverhead) -> str:
-    """Add the parent's part of the CPU time of all, which is its part of the energy as a model has it."""
-    ours, workers = observer.parent_cpu_ns or 0, observer.workers_cpu_ns or 0
-    energy = f", {_percent(ours / (ours + workers))} of the energy (modelled by CPU time)" if workers else ""
-    pollers = observer.pollers or 0
-    return f"{energy}, with {pollers} {'poller' if pollers == 1 else 'pollers'}"
+def _parent_energy(overhead: HarnessOverhead) -> str:
+    """Return the parent's share of all CPU time, which is its modelled share of the energy."""
+    parent, workers = overhead.parent_cpu_ns or 0, overhead.workers_cpu_ns or 0
+    share = (
+        f", {_percent(parent / (parent + workers))} of the energy (modelled by CPU time)" if workers else ""
+    )
+    pollers = overhead.pollers or 0
+    return f"{share}, with {pollers} {'poller' if pollers == 1 else 'pollers'}"
 
 
 def _idle(record: Record) -> str:
-    power = idle_power(record.idle)
     if record.idle is None:
         return ""
+    power = idle_power(record.idle)
     if not isinstance(power, IdlePower):
         return f"unavailable, because {power.reason}"
     after = "not measured" if power.after is None else f"{shown(power.after)} W"
     return (
-        f"{shown(power.before)} W before the rounds, {after} after: of the machine as the meter sees it, "
-        "with all workers loaded and none at work"
+        f"{shown(power.before)} W before the rounds, {after} after: all that the meter covers, with the "
+        "workers loaded and idle"
     )
 
 
 def _conditions(group: Sequence[Figures]) -> str:
-    records = [item.record for item in group]
-    return "; ".join([*_shares(records), *_exchanged(records), *_moved(records[0])])
+    records = [figures.record for figures in group]
+    return "; ".join([*_shares(records), *_exchange_times(records), *_changes(records[0])])
 
 
 def _shares(records: Sequence[Record]) -> Iterator[str]:
-    for what, share_of in (("others used", foreign_share), ("a hypervisor took", steal_share)):
-        known = [share for record in records if (share := share_of(record)) is not None]
-        if known:
-            yield f"{what} at most {_percent(max(known))} of the CPUs (medians over rounds)"
+    for user, share_of in (("other processes", foreign_share), ("the hypervisor", steal_share)):
+        shares = [share for record in records if (share := share_of(record)) is not None]
+        if shares:
+            yield f"{user} used at most {_percent(max(shares))} of the CPUs (medians over rounds)"
 
 
-def _exchanged(records: Sequence[Record]) -> Iterator[str]:
-    ends = [found for record in records if (found := exchange_ends(record))]
+def _exchange_times(records: Sequence[Record]) -> Iterator[str]:
+    ends = [ends for record in records if (ends := exchange_ends(record))]
     if ends:
         low, high = min(low for low, _ in ends), max(high for _, high in ends)
-        yield f"the CPUs answered each other in {low:.0f} to {high:.0f} ns (10th and 90th percentile)"
+        yield f"an exchange between CPUs took {low:.0f} to {high:.0f} ns (10th and 90th percentile)"
 
 
-def _moved(record: Record) -> Iterator[str]:
-    found = record.conditions
-    if found is None:
+def _changes(record: Record) -> Iterator[str]:
+    conditions = record.conditions
+    if conditions is None:
         return
-    pairs = (
-        ("load average", found.before.load_average, found.after.load_average, ""),
-        ("processor", _celsius(found.before.temperature_mc), _celsius(found.after.temperature_mc), " C"),
+    start, end = conditions.before, conditions.after
+    values = (
+        ("load average", start.load_average, end.load_average, ""),
+        ("processor", _celsius(start.temperature_mc), _celsius(end.temperature_mc), " C"),
     )
-    for what, before, after, unit in pairs:
+    for name, before, after, unit in values:
         if before is not None and after is not None:
-            yield f"{what} {before:.3g}, then {after:.3g}{unit}"
+            yield f"{name} {before:.3g}, then {after:.3g}{unit}"
 
 
 def _celsius(thousandths: int | None) -> float | None:

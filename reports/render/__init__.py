@@ -1,1 +1,1 @@
-"""A table becomes text."""
+"""Renderers: one table as text, Markdown or LaTeX, and figures as JSON."""

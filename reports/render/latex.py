@@ -1,16 +1,16 @@
-r"""A report as LaTeX: tables in the booktabs style, each part of a wide one a tabular of its own.
+r"""A report as LaTeX: tables in the booktabs style, with one tabular for each part of a table.
 
-The paper's preamble needs `\usepackage{booktabs}` and nothing else: characters beyond Latin-1 are shown by
-their number, as not every engine has a font for them.
+The document's preamble needs only `\usepackage{booktabs}`. Characters beyond Latin-1 are written as their
+code points, because some engines lack fonts for them.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from reports.layout.escaping import printable
 from reports.layout.table_model import Column, Part, Table, TableCell
 
-_CUT: tuple[tuple[Part, ...], ...] = (("speed",), ("energy",), ("cost",))
+_SPLIT: tuple[Part, ...] = ("speed", "energy", "cost")
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -22,17 +22,17 @@ _SPECIAL = {
     '"': r"\textquotesingle{}\textquotesingle{}",
     "'": r"\textquotesingle{}",
     "`": r"\textasciigrave{}",
-    "-": r"-{}",  # two in a row are a dash
-    ",": r",{}",  # likewise a low quotation mark
+    "-": r"-{}",  # LaTeX turns two in a row into a dash
+    ",": r",{}",  # and two commas into a low quotation mark
     **{char: f"\\{char}" for char in "{}$&%#_"},
 }
 _PLAIN_HYPHEN = re.compile(r"(-|,)\{\}(?!\1)")
 _LATIN_1_LETTERS = set(map(chr, range(0xC0, 0x100))) - set("\xd0\xde\xf0\xfe\xd7\xf7")
-"""Without eth and thorn, which LaTeX's first encoding lacks, and without two signs of arithmetic."""
+"""Without eth and thorn, which LaTeX's OT1 encoding lacks, and without the signs for times and divided by."""
 
 
 def escape_latex(text: str) -> str:
-    """Return text that LaTeX sets as it is."""
+    """Return text that LaTeX sets literally."""
     return _PLAIN_HYPHEN.sub(r"\1", "".join(map(_escaped, printable(text))))
 
 
@@ -42,7 +42,7 @@ def render_table(table: Table) -> str:
         r"\begin{table}[htbp]",
         r"\centering\small",
         rf"\caption{{{escape_latex(table.title)}}}",
-        *(line for part in _CUT for line in _tabular(table, part)),
+        *(line for part in _SPLIT for line in _tabular(table, part)),
         *_below(table),
         r"\end{table}",
     ]
@@ -55,17 +55,18 @@ def _escaped(char: str) -> str:
     return char if char.isascii() or char in _LATIN_1_LETTERS else f"U+{ord(char):04X}"
 
 
-def _tabular(table: Table, part: Sequence[Part]) -> list[str]:
-    indexes = [at for at, column in enumerate(table.columns) if column.part in ("name", *part)]
-    columns = [table.columns[at] for at in indexes]
+def _tabular(table: Table, part: Part) -> list[str]:
+    """Return the names and the columns of one part; nothing where there are only names."""
+    indexes = [index for index, column in enumerate(table.columns) if column.part in ("name", part)]
+    columns = [table.columns[index] for index in indexes]
     if len(columns) == 1:
-        return []  # names alone
+        return []
     return [
         rf"\begin{{tabular}}{{{''.join(map(_alignment, columns))}}}",
         r"\toprule",
         _row(map(_heading, columns)),
         r"\midrule",
-        *(_row(_cell(row[at]) for at in indexes) for row in table.rows),
+        *(_row(_cell(row[index]) for index in indexes) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}\par\medskip",
     ]
@@ -78,17 +79,17 @@ def _alignment(column: Column) -> str:
 
 
 def _heading(column: Column) -> str:
-    """Set a long heading on two lines."""
+    """Return a heading; one of several words is broken into two lines of about equal length."""
     words = column.heading.split(" ")
     if len(words) == 1 or column.folds:
         return escape_latex(column.heading)
-    at = min(range(1, len(words)), key=lambda at: abs(len(" ".join(words[:at])) - len(" ".join(words[at:]))))
-    first, second = (escape_latex(" ".join(part)) for part in (words[:at], words[at:]))
-    return rf"\shortstack[{_alignment(column)}]{{{first}\\{second}}}"
+    breaks = [(" ".join(words[:index]), " ".join(words[index:])) for index in range(1, len(words))]
+    first, second = min(breaks, key=lambda halves: abs(len(halves[0]) - len(halves[1])))
+    return rf"\shortstack[{_alignment(column)}]{{{escape_latex(first)}\\{escape_latex(second)}}}"
 
 
 def _row(cells: Iterable[str]) -> str:
-    """Join cells; braces keep a bracket or star at the start of a row from being read as an argument."""
+    """Return one row; without the braces LaTeX reads a bracket or star at its start as an argument."""
     return " & ".join(f"{{{cell}}}" for cell in cells) + r" \\"
 
 

@@ -1,19 +1,19 @@
-"""A report as GitHub Markdown: for pull requests, the step summary of a job, a README."""
+"""A report as GitHub Markdown: for pull requests, the summary of a job, a README."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from reports.layout.escaping import escape_markdown
 from reports.layout.table_model import Column, Part, Table, TableCell
 
-_CUT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
-"""GitHub shows about 100 characters in a row before it scrolls: gains first, what they are made of below."""
+_SPLIT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
+"""GitHub scrolls rows of more than about 100 characters: gains come first, absolute figures below."""
 
 
 def render_table(table: Table) -> str:
-    """Return one table with its notes, warnings and facts."""
+    """Return one table with its notes, remarks, warnings and facts."""
     sections = (
         [f"### {escape_markdown(table.title)}"],
-        *(_rows(table, parts) for parts in _CUT),
+        *(_grid(table, parts) for parts in _SPLIT),
         [f"{number}. {escape_markdown(note)}" for number, note in enumerate(table.notes, 1)],
         [f"{escape_markdown(remark)}  " for remark in table.remarks],
         _warnings(table),
@@ -22,28 +22,30 @@ def render_table(table: Table) -> str:
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 
 
-def _rows(table: Table, parts: Sequence[Part]) -> list[str]:
-    indexes = [at for at, column in enumerate(table.columns) if column.part in ("name", *parts)]
-    columns = [table.columns[at] for at in indexes]
-    if len(columns) == 1:
-        return []  # names alone
-    return [
-        _row(escape_markdown(column.heading) for column in columns),
-        _row(map(_rule, columns)),
-        *(_row(_cell(row[at]) for at in indexes) for row in table.rows),
-    ]
-
-
-def _row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """Return one row of a Markdown table from escaped cells."""
     return f"| {' | '.join(cells)} |"
 
 
-def _rule(column: Column) -> str:
+def _grid(table: Table, parts: tuple[Part, ...]) -> list[str]:
+    """Return the names and the columns of these parts; nothing where there are only names."""
+    indexes = [index for index, column in enumerate(table.columns) if column.part in ("name", *parts)]
+    columns = [table.columns[index] for index in indexes]
+    if len(columns) == 1:
+        return []
+    return [
+        markdown_row(escape_markdown(column.heading) for column in columns),
+        markdown_row(map(_alignment, columns)),
+        *(markdown_row(_cell(row[index]) for index in indexes) for row in table.rows),
+    ]
+
+
+def _alignment(column: Column) -> str:
     return "---:" if column.align == "right" else ":---"
 
 
 def _cell(cell: TableCell) -> str:
-    text, *interval = cell.lines  # intervals are ours, and link to nothing
+    text, *interval = cell.lines  # intervals come from this package, and their brackets make no link
     return " ".join([escape_markdown(text), *interval])
 
 
@@ -61,8 +63,5 @@ def _warnings(table: Table) -> list[str]:
 def _facts(table: Table) -> list[str]:
     if not table.facts:
         return []
-    return [
-        "**What was measured**",
-        "",
-        *(f"- {fact.label}: {escape_markdown(fact.text)}" for fact in table.facts),
-    ]
+    facts = [f"- {fact.label}: {escape_markdown(fact.text)}" for fact in table.facts]
+    return ["**What was measured**", "", *facts]

@@ -1,1 +1,1 @@
-"""One table a file."""
+"""The tables of a report, one module each."""

@@ -1,142 +1,150 @@
-"""The curves of a ladder's adaptive rungs as tables, and the smaller model beside them."""
+"""The tables of a ladder's adaptive rungs: their curves, and their comparison with a smaller model."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from harness.analysis.statistics.ratios import Ratio
-from reports.layout.cell_factory import absent_cell, ratio_cell
+from reports.layout.cell_factory import absent_cell, common_grade, ratio_cell
 from reports.layout.number_format import TIMES, Unit, shown, unit_for
-from reports.layout.table_model import Column, Notes, Table, TableCell
+from reports.layout.table_model import Column, ColumnMaker, Notes, Table, TableCell, build_table
 from reports.tables.speed_columns import metric_name
 from reports.values.adaptive_curves import AtEqualQuality, Curve, OperatingPoint, at_equal_quality, curves_of
 from reports.values.ladder_model import LadderReport
 
-_MOST = 7
-"""Rows of one curve; the whole of it is in JSON and beside the plot."""
+_MOST_POINTS = 7
+"""Rows of one curve; JSON and the data of the plot hold all points."""
 
 _WHERE = (
-    "on {examples} held-out examples of train, timed when the rung was prepared: what other losses would "
-    "give. * chosen; full: nothing is saved. The whole curve: --format json, --plots."
+    "Measured on {examples} held-out examples of train while the rung was prepared: what other bounds on the "
+    "loss would give. *: the chosen setting; full: nothing is saved. --format json and --plots give the "
+    "whole curve."
 )
 _EXPECTED = "expected loss, points"
-_LOST = (
-    f"{_EXPECTED}: by the full model's own probabilities, where answers differ from its own. By labels and "
-    "by this, with one standard error more, a choice is within the loss that was asked for."
+_LOSS = (
+    f"{_EXPECTED}: the loss by the full model's own probabilities, over the answers that differ from its "
+    "own. The chosen setting keeps this and the loss by labels, each plus one standard error, within the "
+    "requested bound."
 )
+_JOULES = "Joules: seconds x the mean power of the rung as it was measured offline."
 _NO_INTERVAL = (
-    "rival: quality on the same held-out examples, and its measured speed-up over the first rung; "
-    "adaptive: the cheapest point of the curve that is as good there, over its own full model, times that "
-    "model's measured speed-up where it is not the first rung. Points have no interval: no verdict."
+    "rival: its quality on the same held-out examples, and its measured speed-up over the first rung. "
+    "adaptive: the cheapest point of the curve that is as good there; its speed-up is over its own full "
+    "model, times that model's measured speed-up where it is not the first rung. Points have no interval, "
+    "so they have no verdict."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _CurveRow:
+    curve: Curve
+    point: OperatingPoint
+
+    @property
+    def gain(self) -> float | None:
+        return self.curve.full.seconds / self.point.seconds if self.point.seconds else None
 
 
 def curve_tables(ladder: LadderReport) -> list[Table]:
     """Return the table of curves, and the one at equal quality where the ladder has a smaller model."""
-    curves, beside = curves_of(ladder), at_equal_quality(ladder)
-    return [*([_curves(curves)] if curves else []), *([_equal(beside, curves[0].metric)] if beside else [])]
+    curves, pairs = curves_of(ladder), at_equal_quality(ladder)
+    return [
+        *([_curve_table(curves)] if curves else []),
+        *([_equal_quality_table(pairs, curves[0].metric)] if pairs else []),
+    ]
 
 
-def fewer(spots: Sequence[OperatingPoint]) -> list[OperatingPoint]:
-    """Return at most so many spots, evenly among them by place, both ends and the chosen one with them."""
-    if len(spots) <= _MOST:
-        return list(spots)
-    places = {round(at * (len(spots) - 1) / (_MOST - 2)) for at in range(_MOST - 1)}
-    return [spot for at, spot in enumerate(spots) if at in places or spot.chosen]
+def thinned(points: Sequence[OperatingPoint]) -> list[OperatingPoint]:
+    """Return at most `_MOST_POINTS` points, evenly by position, with both ends and the chosen point."""
+    if len(points) <= _MOST_POINTS:
+        return list(points)
+    count = _MOST_POINTS - 1  # the chosen point may come on top
+    indexes = {round(order * (len(points) - 1) / (count - 1)) for order in range(count)}
+    return [point for index, point in enumerate(points) if index in indexes or point.chosen]
 
 
-def _curves(curves: Sequence[Curve]) -> Table:
-    unit = unit_for([1e9 * spot.seconds for curve in curves for spot in curve.spots], TIMES)
-    grades = sorted({curve.grade for curve in curves if curve.grade})
-    joules = f"J/request, {grades[0]}" if len(grades) == 1 else "J/request"
-    expected = any(spot.expected_loss is not None for curve in curves for spot in curve.spots)
-    headings = (
-        metric_name(curves[0].metric),
-        *((_EXPECTED,) if expected else ()),
-        *(f"{unit.name}/request", "speed-up over its full model"),
-        *("spent", joules),
-    )
-    rows = [row for curve in curves for row in _rows(curve, unit, expected=expected)]
-    return Table(
-        title="Quality against cost of adaptive rungs, as calibrated",
-        columns=(
-            Column("rung", "left", "name"),
-            Column("setting", "left", "speed"),
-            *(Column(each, "right", "speed") for each in headings),
-        ),
-        rows=tuple(cells for cells, _ in rows),
-        remarks=(
-            _WHERE.format(examples=curves[0].examples),
-            *((_LOST,) if expected else ()),
-            "joules: seconds x the mean power of the rung as it was measured offline.",
-        ),
-        records=tuple(record for _, record in rows),
+def _curve_table(curves: Sequence[Curve]) -> Table:
+    rows = [_CurveRow(curve, point) for curve in curves for point in (*thinned(curve.points), curve.full)]
+    has_loss = any(point.expected_loss is not None for curve in curves for point in curve.points)
+    return build_table(
+        "Quality against cost of adaptive rungs, as calibrated",
+        rows,
+        _curve_columns(curves, has_loss=has_loss),
+        remarks=[_WHERE.format(examples=curves[0].examples), *([_LOSS] if has_loss else []), _JOULES],
+        records=[row.curve.record for row in rows],
     )
 
 
-def _rows(curve: Curve, unit: Unit, *, expected: bool) -> list[tuple[tuple[TableCell, ...], str]]:
-    made: list[tuple[tuple[TableCell, ...], str]] = []
-    for spot in (*fewer(curve.spots), curve.full):
-        gain = curve.full.seconds / spot.seconds if spot.seconds else None
-        made.append(
-            (
-                (
-                    TableCell(curve.rung),
-                    TableCell(f"{spot.setting}{' *' if spot.chosen else ''}"),
-                    TableCell(f"{100 * spot.quality:.2f} %", value=spot.quality),
-                    *((_lost(spot, curve.full),) if expected else ()),
-                    TableCell(shown(1e9 * spot.seconds / unit.size), value=spot.seconds),
-                    TableCell("n/a" if gain is None else f"{gain:.2f}x", value=gain),
-                    TableCell("" if spot.spent is None else _spent(curve, spot.spent), value=spot.spent),
-                    TableCell("n/a" if spot.joules is None else shown(spot.joules), value=spot.joules),
-                ),
-                curve.record,
-            )
-        )
-    return made
+def _curve_columns(curves: Sequence[Curve], *, has_loss: bool) -> list[ColumnMaker[_CurveRow]]:
+    unit = unit_for([1e9 * point.seconds for curve in curves for point in curve.points], TIMES)
+    grade = common_grade(curve.grade for curve in curves if curve.grade)
+    return [
+        (Column("rung", "left", "name"), lambda row, _: TableCell(row.curve.rung)),
+        (Column("setting", "left", "speed"), _setting_cell),
+        (_right(metric_name(curves[0].metric)), lambda row, _: _percent_cell(row.point.quality)),
+        *([(_right(_EXPECTED), _loss_cell)] if has_loss else []),
+        (_right(f"{unit.name}/request"), lambda row, _: _time_cell(row.point.seconds, unit)),
+        (_right("speed-up over its full model"), lambda row, _: _gain_cell(row.gain, "n/a")),
+        (_right("spent"), _spent_cell),
+        (_right(f"J/request{grade}"), _joules_cell),
+    ]
 
 
-def _lost(spot: OperatingPoint, full: OperatingPoint) -> TableCell:
-    if spot is full:
-        return TableCell("0.00", value=0.0)
-    lost = spot.expected_loss
-    return TableCell("n/a" if lost is None else f"{lost:.2f}", value=lost)
+def _right(heading: str) -> Column:
+    return Column(heading, "right", "speed")
 
 
-def _spent(curve: Curve, value: float) -> str:
-    if curve.unit == "passed on":
-        return f"{100 * value:.0f} % passed on"
-    return f"{value:.3g} {curve.unit}"
+def _setting_cell(row: _CurveRow, notes: Notes) -> TableCell:
+    del notes
+    return TableCell(f"{row.point.setting}{' *' if row.point.chosen else ''}")
 
 
-def _equal(beside: Sequence[AtEqualQuality], metric: str) -> Table:
-    notes = Notes()
-    rows = []
-    for each in beside:
-        gain = each.rival_gain
-        rows.append(
-            (
-                TableCell(each.rung),
-                TableCell(each.rival),
-                TableCell(f"{100 * each.rival_quality:.2f} %", value=each.rival_quality),
-                ratio_cell(gain, notes) if isinstance(gain, Ratio) else absent_cell(gain, notes),
-                TableCell(
-                    "n/a" if each.own_quality is None else f"{100 * each.own_quality:.2f} %",
-                    value=each.own_quality,
-                ),
-                TableCell(
-                    "never as good" if each.own_gain is None else f"{each.own_gain:.2f}x", value=each.own_gain
-                ),
-            )
-        )
+def _loss_cell(row: _CurveRow, notes: Notes) -> TableCell:
+    del notes
+    loss = 0.0 if row.point is row.curve.full else row.point.expected_loss
+    return TableCell("n/a" if loss is None else f"{loss:.2f}", value=loss)
+
+
+def _spent_cell(row: _CurveRow, notes: Notes) -> TableCell:
+    del notes
+    spent = row.point.spent
+    if spent is None:
+        return TableCell("")
+    text = f"{100 * spent:.0f} %" if row.curve.unit == "passed on" else f"{spent:.3g}"
+    return TableCell(f"{text} {row.curve.unit}", value=spent)
+
+
+def _joules_cell(row: _CurveRow, notes: Notes) -> TableCell:
+    del notes
+    joules = row.point.joules
+    return TableCell("n/a" if joules is None else shown(joules), value=joules)
+
+
+def _percent_cell(share: float | None) -> TableCell:
+    return TableCell("n/a" if share is None else f"{100 * share:.2f} %", value=share)
+
+
+def _time_cell(seconds: float, unit: Unit) -> TableCell:
+    return TableCell(shown(1e9 * seconds / unit.size), value=seconds)
+
+
+def _gain_cell(gain: float | None, absent: str) -> TableCell:
+    return TableCell(absent if gain is None else f"{gain:.2f}x", value=gain)
+
+
+def _rival_gain_cell(pair: AtEqualQuality, notes: Notes) -> TableCell:
+    gain = pair.rival_gain
+    return ratio_cell(gain, notes) if isinstance(gain, Ratio) else absent_cell(gain, notes)
+
+
+def _equal_quality_table(pairs: Sequence[AtEqualQuality], metric: str) -> Table:
     name = metric_name(metric)
-    headings = (f"rival's {name}", "rival's speed-up", f"adaptive, {name}", "adaptive, speed-up")
-    return Table(
-        title="At equal quality: adaptive rungs and simply a smaller model",
-        columns=(
-            Column("rung", "left", "name"),
-            Column("rival", "left", "speed"),
-            *(Column(each, "right", "speed") for each in headings),
-        ),
-        rows=tuple(rows),
-        notes=tuple(notes.texts),
-        remarks=(_NO_INTERVAL,),
-    )
+    columns: list[ColumnMaker[AtEqualQuality]] = [
+        (Column("rung", "left", "name"), lambda pair, _: TableCell(pair.rung)),
+        (Column("rival", "left", "speed"), lambda pair, _: TableCell(pair.rival)),
+        (_right(f"rival's {name}"), lambda pair, _: _percent_cell(pair.rival_quality)),
+        (_right("rival's speed-up"), _rival_gain_cell),
+        (_right(f"adaptive, {name}"), lambda pair, _: _percent_cell(pair.own_quality)),
+        (_right("adaptive, speed-up"), lambda pair, _: _gain_cell(pair.own_gain, "never as good")),
+    ]
+    title = "At equal quality: adaptive rungs and a smaller model"
+    return build_table(title, pairs, columns, remarks=[_NO_INTERVAL])

@@ -1,56 +1,45 @@
-"""Machines side by side: the same cell on each, in columns.
+"""The table of machines side by side: the same cell on each machine, in columns.
 
-Across machines no ratio is made: what differs between them is more than the system. Each column holds the
-time per request there, and the speed-up over the baseline of the same machine.
+Ratios are never computed across machines, which differ in more than the system. Each machine has the time per
+request, and the speed-up over the baseline on the same machine.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from harness.analysis.statistics.ratios import BASELINE
-from harness.records.estimate import Estimate
+from harness.records.estimate import Unavailable
 from harness.records.record import Record
 from reports.layout.cell_factory import (
     MODELLED,
-    energy_cell,
-    energy_heading,
-    energy_unit,
-    figure_cell,
+    absent_cell,
+    energy_column,
+    estimate_column,
     grades_of,
-    over_cell,
+    reference_column,
 )
-from reports.layout.number_format import TIMES, Unit, unit_for
-from reports.layout.table_model import Column, FactLine, Notes, Table, TableCell
+from reports.layout.number_format import TIMES
+from reports.layout.table_model import Column, ColumnMaker, FactLine, Notes, Table, TableCell, build_table
 from reports.provenance.measured import host_line, title_of
 from reports.values.figures import Figures
 
-Places = dict[str, dict[str, Figures]]
-"""Figures by host fingerprint and variant."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Units:
-    """What all hosts' columns share."""
-
-    time: Unit
-    energy: Unit
-    grades: list[str]
+ByVariant = dict[str, Figures]
 
 
 def host_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
-    """Return a table for each cell that was measured on several machines: of each its last run."""
-    found: dict[tuple[object, ...], Places] = {}
-    for group in groups:
-        for item in group:
-            place = found.setdefault(_cell(item.record), {}).setdefault(item.record.host.fingerprint, {})
-            known = place.get(item.record.cell.variant)
-            if known is None or known.record.created <= item.record.created:
-                place[item.record.cell.variant] = item
-    return [_table(places) for places in found.values() if len(places) > 1]
+    """Return a table for each cell that was measured on several machines, from the last run on each."""
+    cells: dict[tuple[object, ...], dict[str, ByVariant]] = {}
+    for figures in (figures for group in groups for figures in group):
+        record = figures.record
+        on_host = cells.setdefault(_cell_key(record), {}).setdefault(record.host.fingerprint, {})
+        earlier = on_host.get(record.cell.variant)
+        if earlier is None or earlier.record.created <= record.created:
+            on_host[record.cell.variant] = figures
+    return [_table(list(hosts.values())) for hosts in cells.values() if len(hosts) > 1]
 
 
-def _cell(record: Record) -> tuple[object, ...]:
-    """Return what has to be alike for machines to stand side by side."""
+def _cell_key(record: Record) -> tuple[object, ...]:
+    """Return what must be equal for machines to share a table."""
     cell, model = record.cell, record.model
     return (
         *(cell.task, cell.device, cell.scenario, cell.boundary, cell.threads, cell.instances, cell.batch),
@@ -58,62 +47,51 @@ def _cell(record: Record) -> tuple[object, ...]:
     )
 
 
-def _table(places: Places) -> Table:
-    notes = Notes()
-    hosts = list(places.values())
-    every = [item for place in hosts for item in place.values()]
-    units = _Units(
-        unit_for([item.time.value for item in every if isinstance(item.time, Estimate)], TIMES),
-        energy_unit(every),
-        grades_of(every),
+def _table(hosts: Sequence[ByVariant]) -> Table:
+    everything = [figures for host in hosts for figures in host.values()]
+    remarks = ["Ratios are never computed across hosts: each speed-up is over the baseline on the same host."]
+    if "modelled" in grades_of(figures.energy for figures in everything):
+        remarks.append(MODELLED)
+    table = build_table(
+        f"Hosts side by side: {title_of(everything[0].record)}",
+        list(dict.fromkeys(variant for host in hosts for variant in host)),
+        [
+            (Column("variant", "left", "name"), lambda variant, _: TableCell(variant)),
+            *(
+                _on_host(host, column)
+                for number, host in enumerate(hosts, 1)
+                for column in _columns(number, everything)
+            ),
+        ],
+        remarks=remarks,
     )
-    across = "No ratio is made across hosts: each speed-up is over the baseline on the same host."
-    variants = dict.fromkeys(name for place in hosts for name in place)
-    return Table(
-        title=f"Hosts side by side: {title_of(every[0].record)}",
-        columns=_columns(len(hosts), units),
-        rows=tuple(_row(name, hosts, units, notes) for name in variants),
-        notes=tuple(notes.texts),
-        remarks=(across, MODELLED) if "modelled" in units.grades else (across,),
-        facts=tuple(FactLine(f"host {number}", _about(place)) for number, place in enumerate(hosts, 1)),
+    return replace(
+        table, facts=tuple(FactLine(f"host {number}", _about(host)) for number, host in enumerate(hosts, 1))
     )
 
 
-def _columns(hosts: int, units: _Units) -> tuple[Column, ...]:
-    joules = energy_heading(units.energy, units.grades)
-    of_each = [
-        (
-            Column(f"host {number}, {units.time.name}/request", "right", "speed"),
-            Column(f"host {number}, speed-up over {BASELINE}", "right", "speed"),
-            Column(f"host {number}, {joules}", "right", "energy"),
-        )
-        for number in range(1, hosts + 1)
-    ]
-    return (Column("variant", "left", "name"), *(column for columns in of_each for column in columns))
-
-
-def _row(
-    variant: str, hosts: Sequence[dict[str, Figures]], units: _Units, notes: Notes
-) -> tuple[TableCell, ...]:
-    cells = [TableCell(variant)]
-    for place in hosts:
-        item = place.get(variant)
-        cells += _of(item, units, notes) if item else [_missing(notes)] * 3
-    return tuple(cells)
-
-
-def _of(item: Figures, units: _Units, notes: Notes) -> list[TableCell]:
+def _columns(number: int, everything: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
+    """Return the columns of one host, in units that suit all hosts."""
+    times, energies = [figures.time for figures in everything], [figures.energy for figures in everything]
+    over = f"host {number}, speed-up over {BASELINE}"
     return [
-        figure_cell(item.time, units.time, TIMES, item, notes),
-        over_cell(item.speedup[BASELINE], BASELINE, item, notes),
-        energy_cell(item, units.energy, units.grades, notes),
+        estimate_column(f"host {number}, {{}}/request", lambda figures: figures.time, times, TIMES),
+        reference_column(over, lambda figures: figures.speedup[BASELINE], BASELINE),
+        energy_column(f"host {number}, {{}}/request", lambda figures: figures.energy, energies, "energy"),
     ]
 
 
-def _missing(notes: Notes) -> TableCell:
-    return TableCell("n/a", note=notes.number("because it was not measured there."))
+def _on_host(host: ByVariant, column: ColumnMaker[Figures]) -> ColumnMaker[str]:
+    heading, make_cell = column
+
+    def make_host_cell(variant: str, notes: Notes) -> TableCell:
+        if variant not in host:
+            return absent_cell(Unavailable("it was not measured there"), notes)
+        return make_cell(host[variant], notes)
+
+    return heading, make_host_cell
 
 
-def _about(place: dict[str, Figures]) -> str:
-    runs = ", ".join(dict.fromkeys(item.record.run for item in place.values()))
-    return f"{host_line(next(iter(place.values())).record)}; run {runs}"
+def _about(host: ByVariant) -> str:
+    runs = ", ".join(dict.fromkeys(figures.record.run for figures in host.values()))
+    return f"{host_line(next(iter(host.values())).record)}; run {runs}"

@@ -1,103 +1,94 @@
-"""The tables of a ladder: several narrow ones instead of a wide one, each with its own notes and remarks.
+"""The tables of a ladder: several narrow ones, each with its own notes and remarks.
 
-what the rungs are | speed | energy | quality | memory and size | latency and cost | preparation
+definition of the rungs | speed | energy | quality | memory and size | latency and cost | preparation
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate, Unavailable
-from reports.layout.cell_factory import how_modelled
-from reports.layout.number_format import TIMES, shown
-from reports.layout.table_model import Notes, Table, WarningLine
+from reports.layout.cell_factory import energy_model, grades_of
+from reports.layout.number_format import TIMES, shown, unit_for
+from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of
 from reports.tables.adaptive_curves import curve_tables
 from reports.tables.compute_limit import limit_remark, rungs_limit_column
+from reports.tables.cost import PRICE_APPLIES
 from reports.tables.ladder_columns import (
     PAIRED,
-    Maker,
+    RungColumn,
+    break_even,
     energy,
     estimates,
     gains,
-    joules,
     kept_gain,
     name,
-    papers,
-    pays,
+    paper,
+    preparation_joules,
+    preparation_seconds,
     quality,
     quality_change,
-    seconds,
     size,
-    unit_of,
-    words,
+    text,
 )
-from reports.tables.speed import merged_warnings
+from reports.tables.speed import INTERVALS, merged_warnings, ratio_method
 from reports.tables.speed_columns import metric_name
 from reports.values.figures import name_of
 from reports.values.ladder_model import PERCENTILES, LadderReport, PaperFigures, RungFigures
-from reports.values.multiple_testing import remark
+from reports.values.multiple_testing import family_remark
 from reports.values.prices import AZURE_F16S_V2, usd
 
 _PAPER = (
     "paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s_v2); "
     "not measured here."
 )
-
-
-_BATCH = "batch: how many requests the system takes at a time where all are there at once, as it says itself."
-_PAYS = (
-    "break-even: requests = what preparation took / what a request saves over the first rung, offline; in "
-    "joules, and in machine time at one price. Of one preparation, so without an interval; never: nothing is "
-    "saved."
+_BATCH = "batch: how many requests the system processes at a time when all are available, by its own report."
+_BREAK_EVEN = (
+    "break-even: requests = cost of preparation / saving per request over the first rung, offline; in "
+    "joules, and in machine time at one price. A single preparation has no interval. never: nothing is saved."
 )
-_ON_WHAT = (
-    "one after another on the whole machine: the price has to be that of a machine like the one measured "
-    "(--price-per-hour)."
-)
-_READ = (
-    "[low, high] is the 95 % interval; n/a says why in its note. step: over the rung named in `over`; "
-    "cumulative: over the first."
-)
+_READ = f"{INTERVALS} step: over the rung named in `over`; cumulative: over the first."
 
 
 def ladder_tables(ladder: LadderReport) -> list[Table]:
-    """Return the tables of a ladder; warnings and facts stand below the last."""
-    parts = (_rungs, _speed, _energy, _quality, _memory, _cost, _spent)
-    made = [part(ladder) for part in parts]
-    group = ladder.offline or ladder.single
+    """Return the tables of a ladder; warnings and facts are below the last one."""
+    parts = (_rungs, _speed, _energy, _quality, _memory, _cost, _preparation)
+    *tables, last = [part(ladder) for part in parts]
+    group = ladder.offline or ladder.single_stream
     facts = facts_of(group) if group else ()
-    return [*made[:-1], *curve_tables(ladder), replace(made[-1], warnings=_warnings(ladder), facts=facts)]
+    return [*tables, *curve_tables(ladder), replace(last, warnings=_warnings(ladder), facts=facts)]
 
 
 def _rungs(ladder: LadderReport) -> Table:
-    """Say what each rung is and how it was run."""
     return _table(
-        f"Ladder {ladder.name}{_where(ladder)}",
+        f"Ladder {ladder.name}{_settings(ladder)}",
         ladder,
-        words("what it is", lambda rung: rung.words.about, folds=True),
-        words("over", lambda rung: rung.words.over),
-        words("instances x threads", lambda rung: rung.placement),
-        words("batch", lambda rung: rung.batch, folds=True),
+        text("what it is", lambda rung: rung.definition.about, folds=True),
+        text("over", lambda rung: rung.definition.over),
+        text("instances x threads", lambda rung: rung.placement),
+        text("batch", lambda rung: rung.batch, folds=True),
         *_environment(ladder),
         remarks=[_BATCH],
     )
 
 
-def _environment(ladder: LadderReport) -> list[Maker]:
-    """Return the variables that rungs are started with, where any is."""
-    said = {rung.words.name: rung.words.environment for rung in ladder.rungs}
-    if not any(said.values()):
+def _environment(ladder: LadderReport) -> list[RungColumn]:
+    """Return the column of environment variables, where any rung sets one."""
+    if not any(rung.definition.environment for rung in ladder.rungs):
         return []
-    shown = {name: " ".join(f"{key}={value}" for key, value in each.items()) for name, each in said.items()}
-    return [words("environment", lambda rung: shown[rung.words.name], folds=True)]
+
+    def read(rung: RungFigures) -> str:
+        return " ".join(f"{key}={value}" for key, value in rung.definition.environment.items())
+
+    return [text("environment", read, folds=True)]
 
 
 def _speed(ladder: LadderReport) -> Table:
-    unit = unit_of(ladder, lambda rung: rung.time, TIMES)
+    times = [rung.time for rung in ladder.rungs]
+    unit = unit_for([time.value for time in times if isinstance(time, Estimate)], TIMES)
 
-    def papers_time(row: PaperFigures) -> str | None:
+    def paper_time(row: PaperFigures) -> str | None:
         return None if row.ns_per_request is None else shown(row.ns_per_request / unit.size)
 
     return _table(
@@ -106,42 +97,39 @@ def _speed(ladder: LadderReport) -> Table:
         estimates(ladder, "{}/request", lambda rung: rung.time, TIMES),
         *gains("speed-up, step", "speed-up, cumulative", lambda rung: rung.speedup),
         *rungs_limit_column(ladder.offline),
-        *papers(ladder, f"paper, {unit.name}/request", papers_time),
-        *papers(ladder, "paper, cumulative", _papers_factor),
+        *paper(ladder, f"paper, {unit.name}/request", paper_time),
+        *paper(ladder, "paper, cumulative", _paper_factor),
         remarks=[*_how_to_read(ladder), *limit_remark(ladder.offline)],
     )
 
 
 def _energy(ladder: LadderReport) -> Table:
-    grades = {rung.energy.grade for rung in ladder.rungs if isinstance(rung.energy, EnergyEstimate)}
-    modelled = "modelled " if "modelled" in grades else ""
+    energies = [rung.energy for rung in ladder.rungs]
+    modelled = "modelled" in grades_of(energies)
+    reduction = f"{'modelled ' if modelled else ''}energy reduction"
     return _table(
         f"Energy, offline{', modelled' if modelled else ''}",
         ladder,
         energy(ladder),
-        *gains(
-            f"{modelled}energy reduction, step",
-            f"{modelled}energy reduction, cumulative",
-            lambda rung: rung.energy_reduction,
-        ),
-        remarks=[how_modelled(rung.energy for rung in ladder.rungs)] if modelled else [],
+        *gains(f"{reduction}, step", f"{reduction}, cumulative", lambda rung: rung.energy_reduction),
+        remarks=[energy_model(energies)] if modelled else [],
     )
 
 
 def _quality(ladder: LadderReport) -> Table:
     metric = metric_name(ladder.metric)
     paired = any(getattr(rung.quality_change, "note", "") == PAIRED for rung in ladder.rungs)
-    how = ", paired by example" if paired else ""
+    how = f", {PAIRED}" if paired else ""
     return _table(
         "Quality",
         ladder,
         quality(metric),
         quality_change(ladder),
         kept_gain(ladder),
-        *papers(ladder, "paper, accuracy", _papers_quality),
+        *paper(ladder, "paper, accuracy", _paper_quality),
         remarks=[
-            f"change: points of {metric} more or less than the first rung{how}.",
-            f"kept of the gain: what is left of the first rung's {metric} above the best constant answer's.",
+            f"change: points of {metric} above or below the first rung{how}.",
+            f"kept of the gain: the part kept of the first rung's gain in {metric} over a constant answer.",
         ],
     )
 
@@ -152,7 +140,7 @@ def _memory(ladder: LadderReport) -> Table:
         ladder,
         size(ladder, "peak {}", lambda rung: rung.peak_bytes),
         size(ladder, "disk {}", lambda rung: rung.disk_bytes),
-        remarks=["peak: of all processes of the rung together; disk: what it loads."],
+        remarks=["peak: all processes of the rung together; disk: the files that the rung loads."],
     )
 
 
@@ -162,11 +150,11 @@ def _cost(ladder: LadderReport) -> Table:
         f"Latency of single requests; USD per 100 million requests at {price.usd_per_hour:g} USD an hour "
         f"({price.source})",
         ladder,
-        *(estimates(ladder, f"{each} {{}}", _percentile(each), TIMES) for each in PERCENTILES),
-        *rungs_limit_column(ladder.single),
+        *(estimates(ladder, f"{which} {{}}", _percentile(which), TIMES) for which in PERCENTILES),
+        *rungs_limit_column(ladder.single_stream),
         estimates(ladder, "USD/100M", lambda rung: rung.usd),
-        *papers(ladder, "paper, USD/100M", _papers_usd),
-        remarks=_what_is_paid(ladder),
+        *paper(ladder, "paper, USD/100M", _paper_usd),
+        remarks=_cost_remarks(ladder),
     )
 
 
@@ -174,94 +162,88 @@ def _percentile(which: str) -> Callable[[RungFigures], Estimate | Unavailable]:
     return lambda rung: rung.latency[which]
 
 
-def _spent(ladder: LadderReport) -> Table:
+def _preparation(ladder: LadderReport) -> Table:
     return _table(
         "Preparation, and the requests after which it has paid for itself",
         ladder,
-        seconds(),
-        joules(ladder),
-        pays(ladder, "break-even, energy", lambda rung: rung.pays_energy),
-        pays(ladder, "break-even, money", lambda rung: rung.pays_money),
-        remarks=[_PAYS],
+        preparation_seconds(),
+        preparation_joules(ladder),
+        break_even(ladder, "break-even, energy", lambda rung: rung.break_even_energy),
+        break_even(ladder, "break-even, money", lambda rung: rung.break_even_money),
+        remarks=[_BREAK_EVEN],
     )
 
 
-def _table(title: str, ladder: LadderReport, *makers: Maker, remarks: Sequence[str]) -> Table:
-    notes = Notes()
-    whole = (name(), *makers)
-    return Table(
-        title=title,
-        columns=tuple(column for column, _ in whole),
-        rows=tuple(tuple(make(rung, notes) for _, make in whole) for rung in ladder.rungs),
-        notes=tuple(notes.texts),
-        remarks=tuple(remarks),
-        records=tuple(_record_of(rung, ladder) for rung in ladder.rungs),
-    )
+def _table(title: str, ladder: LadderReport, *columns: RungColumn, remarks: Sequence[str]) -> Table:
+    records = [_record_name(rung, ladder) for rung in ladder.rungs]
+    return build_table(title, ladder.rungs, (name(), *columns), remarks=remarks, records=records)
 
 
-def _record_of(rung: RungFigures, ladder: LadderReport) -> str:
-    """Name the record of a rung: the offline one, or else the one asked one request at a time."""
-    every = [item.record for item in (*ladder.offline, *ladder.single)]
-    return next((name_of(record) for record in every if record.cell.variant == rung.words.name), "")
+def _record_name(rung: RungFigures, ladder: LadderReport) -> str:
+    """Return the name of a rung's record: the offline one, else the single-stream one."""
+    records = [figures.record for figures in (*ladder.offline, *ladder.single_stream)]
+    return next((name_of(record) for record in records if record.cell.variant == rung.definition.name), "")
 
 
-def _where(ladder: LadderReport) -> str:
-    known = [*ladder.offline, *ladder.single]
-    if not known:
+def _settings(ladder: LadderReport) -> str:
+    measured = [*ladder.offline, *ladder.single_stream]
+    if not measured:
         return ""
-    cell = known[0].record.cell
+    cell = measured[0].record.cell
     return f": {cell.task} on {cell.device}, {cell.boundary}, at most {cell.max_length} tokens"
 
 
 def _how_to_read(ladder: LadderReport) -> list[str]:
     lines = [_READ]
-    timed = [rung.time.method for rung in ladder.rungs if isinstance(rung.time, Estimate)]
-    if timed:
-        over, tolerance = timed[0].partition(", ")[2], f"{100 * TOLERANCE:.0f} %"
+    times = [rung.time for rung in ladder.rungs]
+    if any(isinstance(time, Estimate) for time in times):
         lines.append(
-            f"Ratios are medians of paired rounds, {over}; differences within {tolerance} count as none."
+            f"Ratios are medians of paired rounds, {ratio_method(times)}; differences within "
+            f"{100 * TOLERANCE:.0f} % count as no change."
         )
         gains = [gain for rung in ladder.rungs for gain in (rung.speedup, rung.energy_reduction)]
-        lines += remark(ratio for gain in gains for ratio in (gain.step, gain.cumulative))
+        lines += family_remark(ratio for gain in gains for ratio in (gain.step, gain.cumulative))
     return [*lines, _PAPER] if _has_paper(ladder) else lines
 
 
-def _what_is_paid(ladder: LadderReport) -> list[str]:
-    factor = f"{ladder.price.usd_per_hour:g}"
-    line = f"USD = seconds per request offline x 100 million / 3,600 x {factor}, for requests {_ON_WHAT}"
-    papers_own = f"paper: its times at its own {AZURE_F16S_V2.usd_per_hour:g} USD an hour."
-    return [line, papers_own] if _has_paper(ladder) else [line]
+def _cost_remarks(ladder: LadderReport) -> list[str]:
+    price = f"{ladder.price.usd_per_hour:g}"
+    usd = f"USD = seconds per request offline x 100 million / 3,600 x {price}, for {PRICE_APPLIES}"
+    remark = f"{usd} (--price-per-hour)."
+    if not _has_paper(ladder):
+        return [remark]
+    return [remark, f"paper: its own times at {AZURE_F16S_V2.usd_per_hour:g} USD an hour."]
 
 
 def _has_paper(ladder: LadderReport) -> bool:
-    return any(rung.words.reference for rung in ladder.rungs)
+    return any(rung.definition.reference for rung in ladder.rungs)
 
 
 def _warnings(ladder: LadderReport) -> tuple[WarningLine, ...]:
-    """Return the warnings of both scenarios by kind; what only single-stream gives rise to says so."""
-    known = {warning.sentence for item in ladder.offline for warning in item.warnings}
-    single = [
+    """Return the warnings of both scenarios by code; those of single-stream alone start with its name."""
+    offline = {warning.sentence for figures in ladder.offline for warning in figures.warnings}
+    single_stream = [
         replace(
-            item,
+            figures,
             warnings=tuple(
                 warning
-                if warning.sentence in known
+                if warning.sentence in offline
                 else replace(warning, sentence=f"In single-stream: {warning.sentence}")
-                for warning in item.warnings
+                for warning in figures.warnings
             ),
         )
-        for item in ladder.single
+        for figures in ladder.single_stream
     ]
-    return merged_warnings([*ladder.offline, *single])
+    return merged_warnings([*ladder.offline, *single_stream])
 
 
-def _papers_factor(row: PaperFigures) -> str | None:
+def _paper_factor(row: PaperFigures) -> str | None:
     return None if row.cumulative is None else f"{row.cumulative:,.2f}x"
 
 
-def _papers_quality(row: PaperFigures) -> str | None:
+def _paper_quality(row: PaperFigures) -> str | None:
     return None if row.quality is None else f"{row.quality:.2f} %"
 
 
-def _papers_usd(row: PaperFigures) -> str | None:
+def _paper_usd(row: PaperFigures) -> str | None:
     return None if row.ns_per_request is None else f"{usd(row.ns_per_request, AZURE_F16S_V2):,.0f}"

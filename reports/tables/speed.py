@@ -1,92 +1,95 @@
-"""The speed-up and energy-reduction table: one per run and group of records.
+"""The table of speed-up and energy reduction: one per run and group of records.
 
 records --groups--> figures --columns--> cells and notes --> Table
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate
 from harness.records.record import Record
-from reports.layout.cell_factory import how_modelled
-from reports.layout.table_model import Notes, Table, WarningLine
+from reports.layout.cell_factory import energy_model, grades_of
+from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of, title_of
 from reports.tables.compute_limit import limit_remark
 from reports.tables.speed_columns import columns
 from reports.values.figures import Figures, all_figures, name_of
-from reports.values.multiple_testing import in_one_family, ratios_of, remark
+from reports.values.multiple_testing import family_remark, in_one_family, ratios_of
+
+INTERVALS = "[low, high] is the 95 % interval; the note of an n/a gives the reason."
 
 SERVED = (
-    "Requests arrive at the same times for every variant, and latency counts from the arrival, so waiting is "
-    "part of it. At a given rate there is no speed-up: compare latency, and energy per request, idle time "
-    "included."
+    "Requests arrive at the same times for every variant. Latency counts from the arrival, so it includes "
+    "waiting. At a given rate there is no speed-up: compare latency, and energy per request, which includes "
+    "idle time."
 )
 
 NET = (
-    "Net of idle: the energy beside it, less the machine's idle power for the time of each round; ratios are "
-    "of energy as it was spent."
+    "Net of idle: energy per request minus the machine's idle power over the time of each round. The ratios "
+    "use the energy without this subtraction."
 )
 
 
 def speed_table(records: Sequence[Record]) -> list[Table]:
-    """Return one table per run and group: quality, speed-up, energy reduction, and what they are made of."""
+    """Return one table per run and group: quality, speed-up, energy reduction, and the absolute figures."""
     return speed_tables(in_one_family(all_figures(records)))
 
 
 def speed_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
-    """Return the same of figures that are worked out."""
+    """Return one table per group of figures."""
     return [_table(group) for group in groups]
 
 
 def _table(group: Sequence[Figures]) -> Table:
-    notes = Notes()
-    makers = columns(group)
-    rows = tuple(tuple(make(item, notes) for _, make in makers) for item in group)
-    return Table(
-        title=title_of(group[0].record),
-        columns=tuple(column for column, _ in makers),
-        rows=rows,
-        notes=tuple(notes.texts),
+    table = build_table(
+        title_of(group[0].record),
+        group,
+        columns(group),
         remarks=_remarks(group),
-        warnings=merged_warnings(group),
-        facts=facts_of(group),
-        records=tuple(name_of(item.record) for item in group),
+        records=[name_of(figures.record) for figures in group],
     )
+    return replace(table, warnings=merged_warnings(group), facts=facts_of(group))
 
 
 def merged_warnings(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
     """Return the warnings of all records by code, in order of first appearance."""
-    found = [warning for item in group for warning in item.warnings]
+    warnings = [warning for figures in group for warning in figures.warnings]
     return tuple(
         WarningLine(
             code,
-            tuple(dict.fromkeys(warning.sentence for warning in found if warning.code == code)),
-            tuple(dict.fromkeys(warning.next_step for warning in found if warning.code == code)),
+            tuple(dict.fromkeys(warning.sentence for warning in warnings if warning.code == code)),
+            tuple(dict.fromkeys(warning.next_step for warning in warnings if warning.code == code)),
         )
-        for code in dict.fromkeys(warning.code for warning in found)
+        for code in dict.fromkeys(warning.code for warning in warnings)
     )
 
 
-def _remarks(group: Sequence[Figures]) -> tuple[str, ...]:
-    """Say how to read the columns."""
-    timed = [item.time.method for item in group if isinstance(item.time, Estimate)]
-    grades = {item.energy.grade for item in group if isinstance(item.energy, EnergyEstimate)}
-    lines = ["[low, high] is the 95 % interval; n/a says why in its note."]
+def ratio_method(group: Sequence[Estimate | object]) -> str:
+    """Return how the intervals of times, and so of ratios, were computed; empty where nothing was timed."""
+    methods = [time.method for time in group if isinstance(time, Estimate)]
+    return methods[0].partition(", ")[2] if methods else ""
+
+
+def _remarks(group: Sequence[Figures]) -> list[str]:
+    """Return how to read the columns."""
+    lines = [INTERVALS]
     served = group[0].record.cell.scenario == "server"
     if served:
         lines.append(SERVED)
-    if timed:
-        over = timed[0].partition(", ")[2]
+    if any(isinstance(figures.time, Estimate) for figures in group):
+        name, quantity = ("Energy", "energy") if served else ("Speed-up and energy", "time or energy")
         lines.append(
-            f"{'Energy' if served else 'Speed-up and energy'} reduction: the reference's "
-            f"{'' if served else 'time or '}energy over the variant's, median of paired rounds, {over}; "
-            f"differences within {100 * TOLERANCE:.0f} % count as none."
+            f"{name} reduction: the reference's {quantity} over the variant's, median of paired rounds, "
+            f"{ratio_method([figures.time for figures in group])}; "
+            f"differences within {100 * TOLERANCE:.0f} % count as no change."
         )
-        lines += remark(ratio for item in group for ratio in ratios_of(item))
+        lines += family_remark(ratio for figures in group for ratio in ratios_of(figures))
     lines += limit_remark(group)
-    if any(isinstance(item.net, EnergyEstimate) for item in group):
+    if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
-    if "modelled" in grades:
-        lines.append(how_modelled(item.energy for item in group))
-    return tuple(lines)
+    energies = [figures.energy for figures in group]
+    if "modelled" in grades_of(energies):
+        lines.append(energy_model(energies))
+    return lines

@@ -1,47 +1,41 @@
-"""One variant at several settings: threads, batch and maximum length, a row for each.
+"""The table of one variant at several settings: a row for each number of threads, batch and maximum length.
 
-Rows of different settings are no pairs, so no ratio is made of them: speed-ups are those within each row's
-own group, over the baseline at the same settings.
+Rows with different settings are not paired, so they have no ratio: each speed-up is within a row's own group,
+over the baseline at the same settings.
 """
 
 from collections.abc import Callable, Sequence
 
 from harness.analysis.statistics.ratios import BASELINE
-from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
-from reports.layout.cell_factory import (
-    MODELLED,
-    energy_cell,
-    energy_heading,
-    energy_unit,
-    figure_cell,
-    grades_of,
-    over_cell,
-    variant_cell,
-)
-from reports.layout.number_format import COUNTS, TIMES, Unit, unit_for
-from reports.layout.table_model import Column, Notes, Table, TableCell
+from reports.layout.cell_factory import MODELLED, estimate_column, grades_of, variant_column
+from reports.layout.number_format import COUNTS, TIMES
+from reports.layout.table_model import Column, ColumnMaker, Notes, Table, TableCell, build_table
+from reports.tables.speed_columns import figures_energy_column, speedup_column
 from reports.values.figures import Figures, name_of
 
-MakeCell = Callable[[Figures, Notes], TableCell]
-Maker = tuple[Column, MakeCell]
 Settings = tuple[int, int, int, int]
+
+_HOW = (
+    f"Speed-ups are over {BASELINE} at the same settings and in the same run. Rows with different settings "
+    "are not paired, so they have no ratio."
+)
 
 
 def sweep_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
     """Return a table for each task, model, machine and scenario that was measured at several settings."""
-    return [_table(found) for found in sweeps(groups)]
+    return [_table(sweep) for sweep in sweeps(groups)]
 
 
 def sweeps(groups: Sequence[Sequence[Figures]]) -> list[list[Figures]]:
     """Return the figures of each sweep, by variant and then settings."""
-    found: dict[tuple[object, ...], list[Figures]] = {}
+    by_key: dict[tuple[object, ...], list[Figures]] = {}
     for item in (item for group in groups for item in group):
-        found.setdefault(_of(item.record), []).append(item)
+        by_key.setdefault(_sweep_key(item.record), []).append(item)
     return [
         sorted(items, key=lambda item: (_variants(items).index(item.record.cell.variant), settings(item)))
-        for items in found.values()
-        if _several(items)
+        for items in by_key.values()
+        if _has_several_settings(items)
     ]
 
 
@@ -51,7 +45,7 @@ def settings(item: Figures) -> Settings:
     return cell.threads, cell.instances, cell.batch, cell.max_length
 
 
-def _of(record: Record) -> tuple[object, ...]:
+def _sweep_key(record: Record) -> tuple[object, ...]:
     """Return what all rows of a sweep share."""
     cell = record.cell
     return (
@@ -60,7 +54,7 @@ def _of(record: Record) -> tuple[object, ...]:
     )
 
 
-def _several(items: Sequence[Figures]) -> bool:
+def _has_several_settings(items: Sequence[Figures]) -> bool:
     return any(
         len({settings(item) for item in items if item.record.cell.variant == name}) > 1
         for name in _variants(items)
@@ -72,66 +66,36 @@ def _variants(items: Sequence[Figures]) -> list[str]:
 
 
 def _table(items: Sequence[Figures]) -> Table:
-    notes = Notes()
-    makers = _makers(items)
     cell = items[0].record.cell
-    how = (
-        f"Speed-ups are over {BASELINE} at the same settings and in the same run; rows of different settings "
-        "are no pairs, so no ratio is made of them."
-    )
-    return Table(
-        title=f"Sweep: {cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}",
-        columns=tuple(column for column, _ in makers),
-        rows=tuple(tuple(make(item, notes) for _, make in makers) for item in items),
-        notes=tuple(notes.texts),
-        remarks=(how, MODELLED) if "modelled" in grades_of(items) else (how,),
-        records=tuple(name_of(item.record) for item in items),
-    )
-
-
-def _makers(items: Sequence[Figures]) -> list[Maker]:
-    return [
-        (Column("variant", "left", "name"), variant_cell),
-        (Column("threads", "right", "speed"), _threads),
-        (Column("batch", "right", "speed"), _number(lambda item: item.record.cell.batch)),
-        (Column("max length", "right", "speed"), _number(lambda item: item.record.cell.max_length)),
-        _figure("{}/request", lambda item: item.time, items, TIMES),
-        _figure("requests/s", lambda item: item.throughput, items, COUNTS),
-        (
-            Column(f"speed-up over {BASELINE}", "right", "speed"),
-            lambda item, notes: over_cell(item.speedup[BASELINE], BASELINE, item, notes),
-        ),
-        _energy(items),
-    ]
-
-
-def _figure(
-    heading: str,
-    read: Callable[[Figures], Estimate | Unavailable],
-    items: Sequence[Figures],
-    units: Sequence[Unit],
-) -> Maker:
-    unit = unit_for([found.value for item in items if isinstance(found := read(item), Estimate)], units)
-    return (
-        Column(heading.format(unit.name), "right", "speed"),
-        lambda item, notes: figure_cell(read(item), unit, units, item, notes),
+    modelled = "modelled" in grades_of(item.energy for item in items)
+    return build_table(
+        f"Sweep: {cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}",
+        items,
+        [
+            variant_column(),
+            (Column("threads", "right", "speed"), _threads_cell),
+            _setting("batch", lambda item: item.record.cell.batch),
+            _setting("max length", lambda item: item.record.cell.max_length),
+            estimate_column("{}/request", lambda item: item.time, [item.time for item in items], TIMES),
+            estimate_column("requests/s", lambda item: item.throughput, (), COUNTS),
+            speedup_column(BASELINE),
+            figures_energy_column(items),
+        ],
+        remarks=[_HOW, MODELLED] if modelled else [_HOW],
+        records=[name_of(item.record) for item in items],
     )
 
 
-def _energy(items: Sequence[Figures]) -> Maker:
-    unit, grades = energy_unit(items), grades_of(items)
-    return (
-        Column(energy_heading(unit, grades), "right", "energy"),
-        lambda item, notes: energy_cell(item, unit, grades, notes),
-    )
-
-
-def _threads(item: Figures, notes: Notes) -> TableCell:
+def _threads_cell(item: Figures, notes: Notes) -> TableCell:
     del notes
     cell = item.record.cell
-    shown = f"{cell.instances} x {cell.threads}" if cell.instances > 1 else str(cell.threads)
-    return TableCell(shown, value=cell.instances * cell.threads)
+    threads = f"{cell.instances} x {cell.threads}" if cell.instances > 1 else str(cell.threads)
+    return TableCell(threads, value=cell.instances * cell.threads)
 
 
-def _number(read: Callable[[Figures], int]) -> MakeCell:
-    return lambda item, _: TableCell(f"{read(item):,}", value=read(item))
+def _setting(heading: str, read: Callable[[Figures], int]) -> ColumnMaker[Figures]:
+    def make_cell(item: Figures, notes: Notes) -> TableCell:
+        del notes
+        return TableCell(f"{read(item):,}", value=read(item))
+
+    return Column(heading, "right", "speed"), make_cell

@@ -1,1 +1,1 @@
-"""Figures of records and ladders, before they are laid out."""
+"""The figures behind a report, before any table."""

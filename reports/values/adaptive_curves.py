@@ -1,17 +1,17 @@
-"""Quality against cost of adaptive rungs: the whole curve that calibration saw, not one point.
+"""Quality against cost of adaptive rungs: the whole curve from calibration, not only the chosen point.
 
-    manifests' `calibration` --curve_of--> Curve --> tables, JSON, a plot with its data
+    manifests' `calibration` --curves_of--> Curve --> tables, JSON, a plot with its data
 
-A curve is of the held-out part of train, and its seconds were taken when the rung was prepared: it says what
-other losses would give. What the chosen point gives on what is reported, the ladder's other tables say.
+A curve is measured on the held-out part of train while the rung is prepared: it shows what other bounds on
+the loss would give. The other tables of the ladder show what the chosen point gives on the reported data.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
+from harness.common.json_types import JsonValue
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.values.figures import Absent, Figures, name_of
@@ -19,18 +19,19 @@ from reports.values.ladder_model import LadderReport
 
 _COSTS = {"layers_per_request": "layers", "tokens_per_request": "tokens"}
 _NEVER = 100
-"""A threshold that nothing reaches, as manifests have it."""
+"""The threshold in manifests that no confidence reaches."""
 
 _PASSED_ON = "passed on"
-"""What a cascade spends, beside seconds: the share of requests that its last stage answers."""
+"""The cost of a cascade beside seconds: the share of requests that its last stage answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
-    """One choice of thresholds or of tokens: the primary metric, seconds a request, and what is spent.
+    """One choice of thresholds or of kept tokens: the primary metric, seconds per request, and the cost.
 
-    `joules` are seconds times the mean power of the rung when it was measured, `expected_loss` the points
-    that are lost by the full model's own probabilities; None where they are not known.
+    `spent` is in the unit of the curve. `joules` are seconds times the mean power of the rung when it was
+    measured. `expected_loss`, in points, is the loss by the full model's own probabilities. Unknown values
+    are None.
     """
 
     setting: str
@@ -44,9 +45,9 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The spots that no cheaper one matches in quality, cheapest first; `full` is the model that saves none.
+    """The points that no cheaper one matches in quality, cheapest first; `full` is the full model.
 
-    `unit` says what is spent: layers, tokens, or the share that is passed on to the last stage.
+    `unit` is that of `OperatingPoint.spent`: layers, tokens, or the share passed on to the last stage.
     """
 
     rung: str
@@ -54,18 +55,18 @@ class Curve:
     examples: int
     unit: str
     full: OperatingPoint
-    spots: tuple[OperatingPoint, ...]
+    points: tuple[OperatingPoint, ...]
     grade: str
     record: str
 
 
 @dataclass(frozen=True, slots=True)
 class AtEqualQuality:
-    """An adaptive rung and a smaller model that takes its time on every request.
+    """An adaptive rung beside a smaller model, which spends the same time on every request.
 
-    `rival_gain` is the rival's measured speed-up over the first rung. `own_gain` is that of the cheapest spot
-    which is as good as the rival on the same held-out examples: over the rung's own full model, times that
-    model's measured speed-up where it is not the first rung. None where there is none.
+    `rival_gain` is the rival's measured speed-up over the first rung. `own_gain` is that of the cheapest
+    point which is as good as the rival on the same held-out examples: over the rung's own full model, times
+    that model's measured speed-up where it is not the first rung. None where there is no such point.
     """
 
     rung: str
@@ -77,120 +78,121 @@ class AtEqualQuality:
 
 
 def curves_of(ladder: LadderReport) -> list[Curve]:
-    """Return the curves of a ladder's adaptive rungs, in its order."""
-    found = (_curve(item) for item in _figures(ladder))
-    return [curve for curve in found if curve]
+    """Return the curves of a ladder's adaptive rungs, in the order of the rungs."""
+    curves = map(_curve, _figures_by_rung(ladder))
+    return [curve for curve in curves if curve]
 
 
 def at_equal_quality(ladder: LadderReport) -> list[AtEqualQuality]:
-    """Return every adaptive rung beside every rung that was distilled, and so scored on the same examples."""
+    """Return every adaptive rung with every distilled rung, which is scored on the same held-out examples."""
     curves = curves_of(ladder)
     adaptive = {curve.rung for curve in curves}
-    found = []
-    for item in _figures(ladder):
-        selection = _manifest(item.record).get("selection")
-        name = item.record.cell.variant
-        if isinstance(selection, Mapping) and name not in adaptive:
-            found += [_beside(curve, name, selection, ladder) for curve in curves]
-    return [each for each in found if each]
+    pairs = []
+    for figures in _figures_by_rung(ladder):
+        selection = _manifest(figures.record).get("selection")
+        rival = figures.record.cell.variant
+        if isinstance(selection, Mapping) and rival not in adaptive:
+            pairs += [_against_rival(curve, rival, selection, ladder) for curve in curves]
+    return [pair for pair in pairs if pair]
 
 
-def as_json(ladder: LadderReport) -> list[dict[str, Any]]:
-    """Return the curves as JSON values, unrounded and in base units."""
-    return [asdict(curve) for curve in curves_of(ladder)]
-
-
-def _beside(
-    curve: Curve, rival: str, selection: Mapping[str, Any], ladder: LadderReport
+def _against_rival(
+    curve: Curve, rival: str, selection: Mapping[str, JsonValue], ladder: LadderReport
 ) -> AtEqualQuality | None:
     quality = selection.get("metrics", {}).get(curve.metric)
     if not isinstance(quality, float | int):
         return None
-    gains = {rung.words.name: rung.speedup.cumulative for rung in ladder.rungs}
-    gain, ahead = gains.get(rival), _ahead(curve, ladder, gains)
-    enough = [
-        spot for spot in (*curve.spots, curve.full) if spot.quality >= quality - 1e-9 and spot.seconds > 0
+    gains = {rung.definition.name: rung.speedup.cumulative for rung in ladder.rungs}
+    rival_gain, full_gain = gains.get(rival), _full_model_gain(curve, ladder, gains)
+    good_enough = [
+        point
+        for point in (*curve.points, curve.full)
+        if point.quality >= quality - 1e-9 and point.seconds > 0
     ]
-    best = min(enough, key=lambda spot: spot.seconds, default=None)
+    best = min(good_enough, key=lambda point: point.seconds, default=None)
     return AtEqualQuality(
         rung=curve.rung,
         rival=rival,
         rival_quality=float(quality),
-        rival_gain=Unavailable("it was not measured") if gain is None else gain,
+        rival_gain=Unavailable("it was not measured") if rival_gain is None else rival_gain,
         own_quality=best.quality if best else None,
-        own_gain=ahead * curve.full.seconds / best.seconds if best and ahead else None,
+        own_gain=full_gain * curve.full.seconds / best.seconds if best and full_gain else None,
     )
 
 
-def _ahead(curve: Curve, ladder: LadderReport, gains: Mapping[str, Ratio | Absent]) -> float | None:
-    """Return the speed-up over the first rung of the rung that an adaptive one is over: its full model."""
-    over = next(rung.words.over for rung in ladder.rungs if rung.words.name == curve.rung)
-    if over in ("", ladder.rungs[0].words.name):
+def _full_model_gain(curve: Curve, ladder: LadderReport, gains: Mapping[str, Ratio | Absent]) -> float | None:
+    """Return the speed-up over the first rung of the rung that an adaptive one builds on: its full model."""
+    over = next(rung.definition.over for rung in ladder.rungs if rung.definition.name == curve.rung)
+    if over in ("", ladder.rungs[0].definition.name):
         return 1.0
-    found = gains.get(over)
-    return found.value if isinstance(found, Ratio) else None
+    gain = gains.get(over)
+    return gain.value if isinstance(gain, Ratio) else None
 
 
-def _curve(item: Figures) -> Curve | None:
-    found = _manifest(item.record).get("calibration")
-    if not isinstance(found, Mapping) or not {"curve", "chosen", "full", "full_seconds"} <= set(found):
+def _curve(figures: Figures) -> Curve | None:
+    calibration = _manifest(figures.record).get("calibration")
+    if not isinstance(calibration, Mapping) or not {"curve", "chosen", "full", "full_seconds"} <= set(
+        calibration
+    ):
         return None
-    watts = _watts(item)
-    chosen = found["chosen"]
-    spots = tuple(_spot(point, watts, chosen=point == chosen) for point in found["curve"])
-    if chosen not in found["curve"]:
-        spots = tuple(sorted((*spots, _spot(chosen, watts, chosen=True)), key=lambda spot: spot.seconds))
+    watts = _watts(figures)
+    chosen = calibration["chosen"]
+    points = tuple(_point(fields, watts, chosen=fields == chosen) for fields in calibration["curve"])
+    if chosen not in calibration["curve"]:
+        points = tuple(sorted((*points, _point(chosen, watts, chosen=True)), key=lambda point: point.seconds))
+    full = {"quality": calibration["full"], "seconds_per_request": calibration["full_seconds"]}
     return Curve(
-        rung=item.record.cell.variant,
-        metric=str(found["metric"]),
-        examples=int(found["examples"]),
+        rung=figures.record.cell.variant,
+        metric=str(calibration["metric"]),
+        examples=int(calibration["examples"]),
         unit=next((unit for name, unit in _COSTS.items() if name in chosen), _PASSED_ON),
-        full=_spot(
-            {"quality": found["full"], "seconds_per_request": found["full_seconds"]}, watts, chosen=False
-        ),
-        spots=spots,
-        grade=item.energy.grade if isinstance(item.energy, EnergyEstimate) else "",
-        record=name_of(item.record),
+        full=_point(full, watts, chosen=False),
+        points=points,
+        grade=figures.energy.grade if isinstance(figures.energy, EnergyEstimate) else "",
+        record=name_of(figures.record),
     )
 
 
-def _spot(point: Mapping[str, Any], watts: float | None, *, chosen: bool) -> OperatingPoint:
-    seconds = float(point["seconds_per_request"])
-    spent = next((point[name] for name in _COSTS if name in point), None)
-    if spent is None and point.get("shares"):
-        spent = point["shares"][-1]
+def _point(fields: Mapping[str, JsonValue], watts: float | None, *, chosen: bool) -> OperatingPoint:
+    seconds = float(fields["seconds_per_request"])
+    spent = next((fields[name] for name in _COSTS if name in fields), None)
+    if spent is None and fields.get("shares"):
+        spent = fields["shares"][-1]
     return OperatingPoint(
-        setting=_setting(point),
-        quality=float(point["quality"]),
+        setting=_setting(fields),
+        quality=float(fields["quality"]),
         seconds=seconds,
         spent=None if spent is None else float(spent),
         joules=None if watts is None else seconds * watts,
         chosen=chosen,
-        expected_loss=point.get("expected_loss"),
+        expected_loss=fields.get("expected_loss"),
     )
 
 
-def _setting(point: Mapping[str, Any]) -> str:
-    """Say thresholds, `never` among them, or the share of tokens that is kept."""
-    if "keep" in point:
-        return f"keep {point['keep']:g}"
-    thresholds = point.get("thresholds", ())
-    return ", ".join("never" if each >= _NEVER else f"{each:.3g}" for each in thresholds) or "full"
+def _setting(fields: Mapping[str, JsonValue]) -> str:
+    """Return the thresholds, with `never` for one that nothing reaches, or the share of tokens kept."""
+    if "keep" in fields:
+        return f"keep {fields['keep']:g}"
+    thresholds = [
+        "never" if threshold >= _NEVER else f"{threshold:.3g}" for threshold in fields.get("thresholds", ())
+    ]
+    return ", ".join(thresholds) or "full"
 
 
-def _watts(item: Figures) -> float | None:
-    if not isinstance(item.energy, EnergyEstimate) or not isinstance(item.time, Estimate):
+def _watts(figures: Figures) -> float | None:
+    if not isinstance(figures.energy, EnergyEstimate) or not isinstance(figures.time, Estimate):
         return None
-    return item.energy.microjoules.value * 1e-6 / (item.time.value * 1e-9)
+    return figures.energy.microjoules.value * 1e-6 / (figures.time.value * 1e-9)
 
 
-def _figures(ladder: LadderReport) -> Sequence[Figures]:
-    """Return the figures of each rung once: offline, or else one request at a time."""
-    found: dict[str, Figures] = {}
-    for item in (*ladder.offline, *ladder.single):
-        found.setdefault(item.record.cell.variant, item)
-    return [found[rung.words.name] for rung in ladder.rungs if rung.words.name in found]
+def _figures_by_rung(ladder: LadderReport) -> Sequence[Figures]:
+    """Return the figures of each rung once: those of offline, else those of single-stream."""
+    by_variant: dict[str, Figures] = {}
+    for figures in (*ladder.offline, *ladder.single_stream):
+        by_variant.setdefault(figures.record.cell.variant, figures)
+    names = [rung.definition.name for rung in ladder.rungs]
+    return [by_variant[name] for name in names if name in by_variant]
 
 
-def _manifest(record: Record) -> Mapping[str, Any]:
+def _manifest(record: Record) -> Mapping[str, JsonValue]:
     return record.artifact.manifest if record.artifact else {}

@@ -1,7 +1,7 @@
-"""The figures of a report: every record of a group with its estimates, and its ratios over the references.
+"""The figures of a report: the estimates of every record, and its ratios over the references of its group.
 
-Latencies are in nanoseconds, throughput in requests per second. What is absent keeps its reason; whoever
-renders it decides how to show one.
+Latencies are in nanoseconds, throughput in requests per second. An absent value keeps its reason; the
+renderer decides how to show it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +21,12 @@ from harness.records.reading import sum_with_processor
 from harness.records.record import Record
 
 Absent = Unavailable | NotComparable
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a report says about one record; the keys of the ratios are the reference variants."""
+    """The figures of one record; the keys of the ratios are the reference variants."""
 
     record: Record
     quality: dict[str, Estimate | Unavailable]
@@ -36,114 +36,153 @@ class Figures:
     energy: EnergyEstimate | Unavailable
     net: EnergyEstimate | Unavailable
     whole: EnergyEstimate | Unavailable | None
-    """Of a board and the processor beside it; None where not both were read."""
+    """Of a GPU board and the processor together; None unless both were read."""
     peak_bytes: int | Unavailable
     speedup: dict[str, Ratio | Absent]
     energy_reduction: dict[str, Ratio | Absent]
     whole_reduction: dict[str, Ratio | Absent]
     warnings: tuple[ResultWarning, ...]
 
+    @property
+    def status(self) -> str:
+        """The status of the record."""
+        return self.record.status
+
 
 def groups(records: Sequence[Record]) -> list[list[Record]]:
-    """Return the records by run and group, both in order of first appearance; each table shows one."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    """Return the records by run and group, both in order of first appearance; a table shows one group."""
+    by_group: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        found.setdefault((record.run, record.cell.group), []).append(record)
-    return list(found.values())
+        by_group.setdefault((record.run, record.cell.group), []).append(record)
+    return list(by_group.values())
 
 
 def all_figures(records: Sequence[Record]) -> list[list[Figures]]:
-    """Return the figures of every record, group by group; what rests on rounds is worked out side by side."""
+    """Return the figures of every record, group by group; all bootstraps are computed together."""
     runs: dict[str, list[Record]] = {}
     for record in records:
         runs.setdefault(record.run, []).append(record)
     return _figures([(group, runs[group[0].run]) for group in groups(records)])
 
 
-def figures(group: Sequence[Record], others: Sequence[Record] = ()) -> list[Figures]:
-    """Return the figures of every record of one group; `others` are those of the run, for their warnings."""
-    return _figures([(group, others)])[0]
+def figures_of_group(group: Sequence[Record], run: Sequence[Record] = ()) -> list[Figures]:
+    """Return the figures of every record of one group; `run` is all records of the run, for warnings."""
+    return _figures([(group, run)])[0]
 
 
 def metrics_of(group: Sequence[Record]) -> list[str]:
-    """Return the names of the metrics that any record of the group has, or else the primary one's."""
+    """Return the names of the metrics that any record of the group has, else that of the primary metric."""
     qualities = [record.quality for record in group if record.quality]
-    named = [name for quality in qualities for name in quality.metrics]
-    return list(dict.fromkeys(named or [quality.primary for quality in qualities]))
+    names = [name for quality in qualities for name in quality.metrics]
+    return list(dict.fromkeys(names or [quality.primary for quality in qualities]))
 
 
 def fastest(group: Sequence[Figures]) -> Figures | None:
     """Return the model with the least time per request, or None if none was timed."""
-    models = [item for item in group if not is_null(item.record)]
-    timed = [(item.time.value, item) for item in models if isinstance(item.time, Estimate)]
+    models = [figures for figures in group if not is_null(figures.record)]
+    timed = [(figures.time.value, figures) for figures in models if isinstance(figures.time, Estimate)]
     return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A record among those of its group, and of its run."""
+def first_timed(group: Sequence[Figures]) -> Record:
+    """Return the first record of a group that was timed, else its first record."""
+    return next((figures.record for figures in group if figures.record.rounds), group[0].record)
 
-    visits: RoundSeries
-    failure: Unavailable | None
-    group: "_Group"
-    others: Sequence[Record]
 
-    @property
-    def record(self) -> Record:
-        return self.visits.record
+def failure_of(record: Record) -> Unavailable | None:
+    """Return why a failed record has no figures, or None for a record that did not fail."""
+    if record.status != "failed":
+        return None
+    failure = record.failure
+    message = (
+        f"{failure.message.rstrip('. ')}. {failure.remedy or ''}" if failure else "no reason was recorded"
+    )
+    return Unavailable(f"{record.cell.variant} failed: {message}")
+
+
+def not_a_model(record: Record) -> Unavailable | None:
+    """Return why a system that does not read its input has no ratios, or None for a model."""
+    if not is_null(record):
+        return None
+    return Unavailable(f"{record.cell.variant} does not read its input, so it is not a faster model")
+
+
+def name_of(record: Record) -> str:
+    """Return the name of a record in the store: its run and its cell."""
+    return f"{record.run}/{record.cell.id}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What the records of a group are shown with: metrics, percentiles, the references that were measured."""
+    """What all records of a group share: metrics, percentiles, the references that were measured."""
 
     records: Sequence[Record]
     metrics: Sequence[str]
     percentiles: Sequence[str]
     references: Mapping[str, RoundSeries]
-    together: bool
-    """Whether a board and the processor beside it were read."""
+    has_whole: bool
+    """Whether a GPU board and the processor were both read."""
 
 
-def _figures(found: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> list[list[Figures]]:
-    """Return the figures of groups, each with the records of its run."""
-    sides = [_items(group, others) for group, others in found]
-    items = [item for side in sides for item in side]
-    pairs = [{name: _pair(name, item) for name in REFERENCES} for item in items]
-    together = [pair for pair, item in zip(pairs, items, strict=True) if item.group.together]
-    both = iter(_over(together, partial(energy_reductions, added=sum_with_processor)))
-    rows = zip(
-        items,
-        _each(items, times_per_request),
-        _each(items, throughputs),
-        _each(items, energies),
-        _over(pairs, speedups),
-        _over(pairs, energy_reductions),
+@dataclass(frozen=True, slots=True)
+class _GroupRecord:
+    """A record with its group and its run."""
+
+    series: RoundSeries
+    failure: Unavailable | None
+    group: _Group
+    run: Sequence[Record]
+
+    @property
+    def record(self) -> Record:
+        return self.series.record
+
+
+def _figures(grouped: Sequence[tuple[Sequence[Record], Sequence[Record]]]) -> list[list[Figures]]:
+    """Return the figures of groups, each given with the records of its run."""
+    by_group = [_group_records(group, run) for group, run in grouped]
+    records = [record for group in by_group for record in group]
+    pairs = [{name: _pair(name, record) for name in REFERENCES} for record in records]
+    whole_pairs = [pair for pair, record in zip(pairs, records, strict=True) if record.group.has_whole]
+    whole_reductions = iter(_ratios(whole_pairs, partial(energy_reductions, added=sum_with_processor)))
+    columns = zip(
+        records,
+        _estimates(records, times_per_request),
+        _estimates(records, throughputs),
+        _estimates(records, energies),
+        _ratios(pairs, speedups),
+        _ratios(pairs, energy_reductions),
         strict=True,
     )
-    made = (
-        _of_record(item, time, rate, energy, speedup, reduction, next(both) if item.group.together else {})
-        for item, time, rate, energy, speedup, reduction in rows
+    figures = (
+        _record_figures(
+            record,
+            time,
+            rate,
+            energy,
+            speedup,
+            reduction,
+            next(whole_reductions) if record.group.has_whole else {},
+        )
+        for record, time, rate, energy, speedup, reduction in columns
     )
-    return [list(islice(made, len(side))) for side in sides]
+    return [list(islice(figures, len(group))) for group in by_group]
 
 
-def _items(group: Sequence[Record], others: Sequence[Record]) -> list[_Item]:
-    sides = [RoundSeries(record, record.rounds) for record in group]
-    known = _Group(
-        records=group,
-        metrics=metrics_of(group),
-        percentiles=list(dict.fromkeys(name for record in group for name in record.latency)),
-        references={
-            each.record.cell.variant: each for each in sides if each.record.cell.variant in REFERENCES
-        },
-        together=any(sum_with_processor(item.readings) for one in group for item in one.rounds[:1]),
+def _group_records(records: Sequence[Record], run: Sequence[Record]) -> list[_GroupRecord]:
+    series = [RoundSeries(record, record.rounds) for record in records]
+    group = _Group(
+        records=records,
+        metrics=metrics_of(records),
+        percentiles=list(dict.fromkeys(name for record in records for name in record.latency)),
+        references={own.record.cell.variant: own for own in series if own.record.cell.variant in REFERENCES},
+        has_whole=any(sum_with_processor(turn.readings) for record in records for turn in record.rounds[:1]),
     )
-    return [_Item(each, failure_of(each.record), known, others) for each in sides]
+    return [_GroupRecord(own, failure_of(own.record), group, run) for own in series]
 
 
-def _of_record(
-    item: _Item,
+def _record_figures(
+    member: _GroupRecord,
     time: Estimate | Unavailable,
     rate: Estimate | Unavailable,
     energy: EnergyEstimate | Unavailable,
@@ -151,7 +190,7 @@ def _of_record(
     energy_reduction: dict[str, Ratio | Absent],
     whole_reduction: dict[str, Ratio | Absent],
 ) -> Figures:
-    record, failure, group, windows = item.record, item.failure, item.group, item.visits.windows
+    record, failure, group, windows = member.record, member.failure, member.group, member.series.windows
     return Figures(
         record=record,
         quality={name: failure or _metric(record, name) for name in group.metrics},
@@ -160,77 +199,68 @@ def _of_record(
         throughput=rate,
         energy=energy,
         net=failure or net_of_idle(record, windows, energy),
-        whole=failure or whole_energy(record.rounds) if group.together else None,
-        peak_bytes=failure or _peak(record),
+        whole=failure or whole_energy(record.rounds) if group.has_whole else None,
+        peak_bytes=failure or _peak_bytes(record),
         speedup=speedup,
         energy_reduction=energy_reduction,
         whole_reduction=whole_reduction,
-        warnings=warnings_of(record, group.records, item.others, windows),
+        warnings=warnings_of(record, group.records, member.run, windows),
     )
 
 
-def _each(
-    items: Sequence[_Item], estimates: Callable[[Sequence[RoundSeries]], Sequence[Found]]
-) -> list[Found | Unavailable]:
-    """Return the estimates of all records, with the failure of those that have none."""
-    found = iter(estimates([item.visits for item in items if not item.failure]))
-    return [item.failure or next(found) for item in items]
+def _estimates(
+    records: Sequence[_GroupRecord], estimate: Callable[[Sequence[RoundSeries]], Sequence[Value]]
+) -> list[Value | Unavailable]:
+    """Return the estimates of all records; a failed record has its failure instead."""
+    values = iter(estimate([record.series for record in records if not record.failure]))
+    return [record.failure or next(values) for record in records]
 
 
-def _over(
-    asked: Sequence[Mapping[str, ComparedPair | Unavailable]],
-    ratios: Callable[[Sequence[ComparedPair]], Sequence[Ratio | NotComparable]],
+def _ratios(
+    pairs: Sequence[Mapping[str, ComparedPair | Unavailable]],
+    compute: Callable[[Sequence[ComparedPair]], Sequence[Ratio | NotComparable]],
 ) -> list[dict[str, Ratio | Absent]]:
-    """Return the ratios over each reference, or why there is none."""
-    found = iter(ratios([each for row in asked for each in row.values() if isinstance(each, ComparedPair)]))
+    """Return the ratios of each record over each reference, or why there is none."""
+    ratios = iter(compute([pair for row in pairs for pair in row.values() if isinstance(pair, ComparedPair)]))
     return [
-        {name: next(found) if isinstance(each, ComparedPair) else each for name, each in row.items()}
-        for row in asked
+        {name: next(ratios) if isinstance(pair, ComparedPair) else pair for name, pair in row.items()}
+        for row in pairs
     ]
 
 
-def _pair(name: str, item: _Item) -> ComparedPair | Unavailable:
-    if item.failure:
-        return item.failure
-    if is_null(item.record):
-        return Unavailable(f"{item.record.cell.variant} does not read its input, so it is no faster model")
-    if name not in item.group.references:
-        return Unavailable(f"{name} was not measured in this run")
-    return ComparedPair(item.visits, item.group.references[name])
-
-
-def failure_of(record: Record) -> Unavailable | None:
-    """Return why nothing of a failed record is known, or None if it did not fail."""
-    if record.status != "failed":
-        return None
-    failure = record.failure
-    message = f"{failure.message.rstrip('. ')}. {failure.remedy or ''}" if failure else "no reason was kept"
-    return Unavailable(f"{record.cell.variant} failed: {message}")
+def _pair(reference: str, member: _GroupRecord) -> ComparedPair | Unavailable:
+    if absent := member.failure or not_a_model(member.record):
+        return absent
+    if reference not in member.group.references:
+        return Unavailable(f"{reference} was not measured in this run")
+    return ComparedPair(member.series, member.group.references[reference])
 
 
 def _metric(record: Record, name: str) -> Estimate | Unavailable:
     if record.quality is None:
         return Unavailable("its answers were not scored")
-    found = record.quality.metrics.get(name)
-    return found or Unavailable(record.quality.unavailable or "its answers were not scored")
+    score = record.quality.metrics.get(name)
+    return score or Unavailable(record.quality.unavailable or "its answers were not scored")
 
 
 def _percentile(record: Record, name: str) -> Estimate | Unavailable:
-    found = record.latency.get(name)
-    if found is None:
+    latency = record.latency.get(name)
+    if latency is None:
         return Unavailable("it was not measured per request")
-    if found.value_ns is None or found.low_ns is None or found.high_ns is None:
-        asked = "batches" if record.cell.scenario == "batch" else "requests"
-        return Unavailable(f"{name} needs {found.needed:,} distinct {asked}, have {found.have:,}")
+    if latency.value_ns is None or latency.low_ns is None or latency.high_ns is None:
+        units = "batches" if record.cell.scenario == "batch" else "requests"
+        return Unavailable(
+            f"{name} needs {latency.needed:,} distinct {units}, and there are {latency.have:,}"
+        )
     return Estimate(
-        found.value_ns, found.low_ns, found.high_ns, CONFIDENCE, PERCENTILE_METHOD, count=found.have
+        latency.value_ns,
+        latency.low_ns,
+        latency.high_ns,
+        CONFIDENCE,
+        PERCENTILE_METHOD,
+        count=latency.have,
     )
 
 
-def _peak(record: Record) -> int | Unavailable:
+def _peak_bytes(record: Record) -> int | Unavailable:
     return record.memory.peak_bytes if record.memory else Unavailable("its memory was not read")
-
-
-def name_of(record: Record) -> str:
-    """Name a record as the store does: its run and its cell."""
-    return f"{record.run}/{record.cell.id}"

@@ -1,7 +1,7 @@
-"""What a ladder is to a report: the words of its records' configuration, and the figures of its rungs.
+"""A ladder's definition, from the records' configuration, and the figures of its rungs.
 
-Speed, energy, quality and memory are those of `offline`, where each system may batch as it likes; latency is
-that of `single-stream`. What is absent keeps its reason.
+Speed, energy, quality and memory come from `offline`, where each system chooses its batches; latency comes
+from `single-stream`. An absent value keeps its reason.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ SCENARIOS = ("offline", "single-stream")
 PERCENTILES = ("p50", "p90")
 
 PAPER_REQUESTS = 3270
-"""Examples of BoolQ's validation split: what the paper's seconds are of."""
+"""Examples in BoolQ's validation split, which the paper's seconds cover."""
 
 
 class PaperFigures(BaseModel):
@@ -39,7 +39,7 @@ class PaperFigures(BaseModel):
 
 
 class RungDefinition(BaseModel):
-    """A rung as the ladder names it: what it is, the rung it builds on, the paper's row if it has one."""
+    """A rung as the ladder defines it: what it is, the rung it builds on, the paper's row if it has one."""
 
     name: str
     over: str = ""
@@ -49,7 +49,7 @@ class RungDefinition(BaseModel):
 
 
 class LadderDefinition(BaseModel):
-    """A ladder as it was asked for; the first rung is the baseline."""
+    """A ladder as it was requested; the first rung is the baseline."""
 
     name: str
     rungs: list[RungDefinition] = Field(min_length=1)
@@ -57,7 +57,7 @@ class LadderDefinition(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """A ratio over the rung that this one builds on, and over the first."""
+    """The ratio over the rung that a rung builds on, and the ratio over the first rung."""
 
     step: Ratio | Absent
     cumulative: Ratio | Absent
@@ -67,11 +67,11 @@ class Gain:
 class RungFigures:
     """The figures of one rung: nanoseconds, bytes, USD per 100 million requests.
 
-    `status` is that of its offline cell, or `missing`. The keys of `latency` are percentiles; `batch` is how
-    many requests the system takes at once, in its own words.
+    `status` is that of the rung's offline cell, or `missing`. The keys of `latency` are percentiles. `batch`
+    is how many requests the system processes at once, as the system reports it.
     """
 
-    words: RungDefinition
+    definition: RungDefinition
     status: str
     placement: str | Unavailable
     batch: str | Unavailable
@@ -86,16 +86,16 @@ class RungFigures:
     peak_bytes: int | Unavailable
     disk_bytes: int | Unavailable
     usd: Estimate | Unavailable
-    spent: PreparationCost
-    pays_energy: BreakEven | Absent
-    pays_money: BreakEven | Absent
+    preparation: PreparationCost
+    break_even_energy: BreakEven | Absent
+    break_even_money: BreakEven | Absent
 
 
 @dataclass(frozen=True, slots=True)
 class LadderReport:
-    """The rungs in order; `metric` is what quality is told by.
+    """The rungs in order; `metric` is the primary metric of the task.
 
-    `offline` and `single` are the figures that the rungs are made of, of those that were measured.
+    `offline` and `single_stream` are the figures of the records that the rungs are made of.
     """
 
     name: str
@@ -103,11 +103,11 @@ class LadderReport:
     price: Price
     rungs: tuple[RungFigures, ...]
     offline: tuple[Figures, ...]
-    single: tuple[Figures, ...]
+    single_stream: tuple[Figures, ...]
 
 
-def words_of(record: Record) -> LadderDefinition | None:
-    """Return the ladder that a record is of, or None; StoreError if it cannot be read."""
+def ladder_definition(record: Record) -> LadderDefinition | None:
+    """Return the ladder that a record belongs to, or None; raises StoreError if it cannot be read."""
     if record.configuration.get("ladder") is None:
         return None
     try:
@@ -121,8 +121,8 @@ def words_of(record: Record) -> LadderDefinition | None:
 
 
 def is_rung(record: Record) -> bool:
-    """Say whether a record is shown in a ladder's tables."""
-    words = words_of(record)
-    if words is None or record.cell.scenario not in SCENARIOS:
+    """Return whether a record is shown in the tables of a ladder."""
+    ladder = ladder_definition(record)
+    if ladder is None or record.cell.scenario not in SCENARIOS:
         return False
-    return any(record.cell.variant == step.name for step in words.rungs)
+    return any(record.cell.variant == rung.name for rung in ladder.rungs)

@@ -1,6 +1,6 @@
-"""The verdicts of a report as one family: p-values corrected for one another before anything is shown.
+"""Corrects the verdicts of a report as one family: no p-value is shown before its correction.
 
-A family is what one reader takes in at once: all plain tables of a report, or one ladder.
+A family is what a reader sees together: all plain tables of a report, or one ladder.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,47 +12,55 @@ from reports.values.figures import Absent, Figures
 
 
 def corrected(ratios: Iterable[Ratio]) -> dict[Ratio, Ratio]:
-    """Return each distinct ratio with the same one as a member of the family that all of them make."""
+    """Return each distinct ratio with its correction as a member of the family of all of them."""
     distinct = list(dict.fromkeys(ratios))
     return dict(zip(distinct, holm_corrected(distinct), strict=True))
 
 
 def in_one_family(groups: Sequence[Sequence[Figures]]) -> list[list[Figures]]:
-    """Return the figures with their ratios corrected as one family; a variant over itself is no member."""
-    known = corrected(ratio for group in groups for item in group for ratio in _verdicts_of(item))
-    return [[_with(item, known) for item in group] for group in groups]
+    """Return the figures with their ratios corrected as one family; a variant over itself is not a member."""
+    corrections = corrected(ratio for group in groups for figures in group for ratio in _judged(figures))
+    return [[_with_corrections(figures, corrections) for figures in group] for group in groups]
 
 
-def remark(ratios: Iterable[Ratio | Absent]) -> list[str]:
-    """Say how large the family of these ratios is and at what it is held; nothing of a single one."""
-    size = max((each.family for each in ratios if isinstance(each, Ratio)), default=1)
+def family_remark(ratios: Iterable[Ratio | Absent]) -> list[str]:
+    """Return the remark on the size of these ratios' family; nothing for a family of one."""
+    size = max((ratio.family for ratio in ratios if isinstance(ratio, Ratio)), default=1)
     if size == 1:
         return []
     level = f"{100 * FAMILY_LEVEL:.0f} %"
-    return [f"The {size} comparisons here are judged as one family: {level} false alarms in all (Holm)."]
+    return [
+        f"The {size} comparisons form one family: the chance of any false alarm is at most {level} (Holm)."
+    ]
 
 
-def ratios_of(item: Figures) -> list[Ratio | Absent]:
+def ratios_of(figures: Figures) -> list[Ratio | Absent]:
     """Return all ratios of a record."""
-    return [*item.speedup.values(), *item.energy_reduction.values(), *item.whole_reduction.values()]
+    return [ratio for ratios in _ratio_maps(figures) for ratio in ratios.values()]
 
 
-def _verdicts_of(item: Figures) -> list[Ratio]:
-    own = item.record.cell.variant
-    found = [*item.speedup.items(), *item.energy_reduction.items(), *item.whole_reduction.items()]
-    return [ratio for over, ratio in found if isinstance(ratio, Ratio) and over != own]
+def _ratio_maps(figures: Figures) -> tuple[Mapping[str, Ratio | Absent], ...]:
+    return figures.speedup, figures.energy_reduction, figures.whole_reduction
 
 
-def _with(item: Figures, known: Mapping[Ratio, Ratio]) -> Figures:
-    def each(ratios: Mapping[str, Ratio | Absent]) -> dict[str, Ratio | Absent]:
-        return {
-            name: known.get(found, found) if isinstance(found, Ratio) else found
-            for name, found in ratios.items()
+def _judged(figures: Figures) -> list[Ratio]:
+    variant = figures.record.cell.variant
+    return [
+        ratio
+        for ratios in _ratio_maps(figures)
+        for over, ratio in ratios.items()
+        if isinstance(ratio, Ratio) and over != variant
+    ]
+
+
+def _with_corrections(figures: Figures, corrections: Mapping[Ratio, Ratio]) -> Figures:
+    speedup, energy_reduction, whole_reduction = (
+        {
+            over: corrections.get(ratio, ratio) if isinstance(ratio, Ratio) else ratio
+            for over, ratio in ratios.items()
         }
-
+        for ratios in _ratio_maps(figures)
+    )
     return replace(
-        item,
-        speedup=each(item.speedup),
-        energy_reduction=each(item.energy_reduction),
-        whole_reduction=each(item.whole_reduction),
+        figures, speedup=speedup, energy_reduction=energy_reduction, whole_reduction=whole_reduction
     )

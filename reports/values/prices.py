@@ -1,31 +1,31 @@
-"""What a machine costs and its energy emits: multiplications, each printed with its factor.
+"""The cost of a machine and the emissions of its energy: products, each printed with its factors.
 
-A price is for the whole machine that was measured: where another is rented, name its price. A grid's
-intensity is of a place and a time: where the machine stands elsewhere, name that place.
+A price is for the whole machine that was measured: to rent another, use its price. A grid's intensity is for
+one place and time: for a machine elsewhere, use the intensity there.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.common.errors import UsageError
+from harness.common.json_types import JsonValue
 from harness.records.estimate import Estimate
 
 REQUESTS = 1e8
-"""The paper's unit: costs are of 100 million requests."""
+"""The paper's unit: costs of 100 million requests."""
 
 _NS_PER_HOUR = 3600e9
-_UJ_PER_KWH = 3.6e12
+UJ_PER_KWH = 3.6e12
 
-PRICES_EXAMPLE = "It is YAML: `source: ...` and `usd_per_hour:` with a price for each machine's name."
-GRID_EXAMPLE = "It is YAML: `source: ...` and `grams_per_kwh:` with a number."
+PRICES_EXAMPLE = "Write YAML: `source: ...` and `usd_per_hour:` with a price for each machine's name."
+GRID_EXAMPLE = "Write YAML: `source: ...` and `grams_per_kwh:` with a number."
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD for an hour of a machine, and whose price it is."""
+    """USD per hour of a machine, and the source of the price."""
 
     usd_per_hour: float
     source: str
@@ -33,48 +33,46 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Grams of CO2 equivalent for a kWh of electricity, and where and when that holds."""
+    """Grams of CO2 equivalent per kWh of electricity, and the source, with place and time."""
 
     grams_per_kwh: float
     source: str
 
 
 AZURE_F16S_V2 = Price(0.677, "Azure F16s_v2, 16 vCPU, 32 GB; as in the FastFormers paper's cost column, 2020")
-"""Worked out from Table 3 of the paper: at this price its times give each of its costs, to the dollar."""
+"""Derived from Table 3 of the paper: at this price its times give each of its costs, to the dollar."""
 
 DEFAULT_PRICE = AZURE_F16S_V2
 
 
 def price_of(usd_per_hour: float | None) -> Price:
-    """Return the user's own price, or the default; UsageError unless it is above zero."""
+    """Return the user's own price, or the default for None; raises UsageError unless it is above zero."""
     if usd_per_hour is None:
         return DEFAULT_PRICE
     if not (math.isfinite(usd_per_hour) and usd_per_hour > 0):
         raise UsageError(
-            f"--price-per-hour {usd_per_hour:g} is no price.", remedy="It is USD an hour, above zero."
+            f"--price-per-hour must be above zero, got {usd_per_hour:g}.", remedy="Give USD per hour."
         )
     return Price(usd_per_hour, "--price-per-hour")
 
 
-def prices_of(words: object, where: str) -> tuple[Price, ...]:
-    """Return the prices of a price list as YAML holds it; UsageError, naming `where`, for anything else."""
-    if not isinstance(words, Mapping) or set(words) - {"source", "usd_per_hour"}:
-        raise UsageError("not a price list.", where=where, remedy=PRICES_EXAMPLE)
-    machines = words.get("usd_per_hour")
+def prices_of(price_list: object, where: str) -> tuple[Price, ...]:
+    """Return the prices of a parsed YAML price list; raises UsageError at `where` for anything else."""
+    fields = _checked_fields(price_list, "usd_per_hour", "a price list", where, PRICES_EXAMPLE)
+    machines = fields.get("usd_per_hour")
     if not isinstance(machines, Mapping) or not machines:
-        raise UsageError("the price list has no price.", where=where, remedy=PRICES_EXAMPLE)
-    source = _source(words, where)
+        raise UsageError("the price list has no prices.", where=where, remedy=PRICES_EXAMPLE)
+    source = _source(fields, where)
     return tuple(
         Price(_positive(price, f"the price of {name}", where), f"{name}; {source}")
         for name, price in machines.items()
     )
 
 
-def grid_of(words: object, where: str) -> Grid:
-    """Return a grid's intensity as YAML holds it; UsageError, naming `where`, for anything else."""
-    if not isinstance(words, Mapping) or set(words) - {"source", "grams_per_kwh"}:
-        raise UsageError("not the intensity of a grid.", where=where, remedy=GRID_EXAMPLE)
-    return Grid(_positive(words.get("grams_per_kwh"), "grams_per_kwh", where), _source(words, where))
+def grid_of(intensity: object, where: str) -> Grid:
+    """Return the intensity of a grid from parsed YAML; raises UsageError at `where` for anything else."""
+    fields = _checked_fields(intensity, "grams_per_kwh", "the intensity of a grid", where, GRID_EXAMPLE)
+    return Grid(_positive(fields.get("grams_per_kwh"), "grams_per_kwh", where), _source(fields, where))
 
 
 def usd(ns_per_request: float, price: Price) -> float:
@@ -83,37 +81,47 @@ def usd(ns_per_request: float, price: Price) -> float:
 
 
 def usd_of(time: Estimate, price: Price) -> Estimate:
-    """Return the same with the interval of the time, which is nanoseconds per request."""
-    return _times(time, usd(1.0, price), "the price")
+    """Return USD with the interval of the time, which is in nanoseconds per request."""
+    return _scaled(time, usd(1.0, price), "the price")
 
 
 def kwh_of(energy: EnergyEstimate) -> Estimate:
     """Return kWh for 100 million requests."""
-    return _times(energy.microjoules, REQUESTS / _UJ_PER_KWH, "100 million")
+    return _scaled(energy.microjoules, REQUESTS / UJ_PER_KWH, "100 million")
 
 
 def kg_of(energy: EnergyEstimate, grid: Grid) -> Estimate:
     """Return kilograms of CO2 equivalent for 100 million requests."""
-    factor = REQUESTS / _UJ_PER_KWH * grid.grams_per_kwh / 1e3
-    return _times(energy.microjoules, factor, "the grid's intensity")
+    factor = REQUESTS / UJ_PER_KWH * grid.grams_per_kwh / 1e3
+    return _scaled(energy.microjoules, factor, "the grid's intensity")
 
 
-def _times(found: Estimate, factor: float, what: str) -> Estimate:
-    value, low, high = (factor * number for number in (found.value, found.low, found.high))
-    return replace(found, value=value, low=low, high=high, method=f"{found.method}, times {what}")
+def _scaled(estimate: Estimate, factor: float, factor_name: str) -> Estimate:
+    value, low, high = (factor * number for number in (estimate.value, estimate.low, estimate.high))
+    return replace(
+        estimate, value=value, low=low, high=high, method=f"{estimate.method}, times {factor_name}"
+    )
 
 
-def _positive(found: Any, what: str, where: str) -> float:  # noqa: ANN401 -- whatever the user's file holds
-    number = isinstance(found, int | float) and not isinstance(found, bool)
-    if not (number and math.isfinite(found) and found > 0):
-        raise UsageError(f"{what} is no number above zero: {found!r}.", where=where)
-    return float(found)
+def _checked_fields(
+    document: object, name: str, kind: str, where: str, example: str
+) -> Mapping[str, JsonValue]:
+    if not isinstance(document, Mapping) or set(document) - {"source", name}:
+        raise UsageError(f"not {kind}.", where=where, remedy=example)
+    return document
 
 
-def _source(words: Mapping[str, Any], where: str) -> str:
-    source = words.get("source")
+def _positive(number: JsonValue, name: str, where: str) -> float:
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not (is_number and math.isfinite(number) and number > 0):
+        raise UsageError(f"{name} must be a number above zero, got {number!r}.", where=where)
+    return float(number)
+
+
+def _source(fields: Mapping[str, JsonValue], where: str) -> str:
+    source = fields.get("source")
     if not isinstance(source, str) or not source.strip():
         raise UsageError(
-            "it does not say whose figures these are.", where=where, remedy="Add a line `source: ...`."
+            "the source of the figures is missing.", where=where, remedy="Add a line `source: ...`."
         )
     return source.strip()

@@ -174,7 +174,7 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
     shown = " ".join(capsys.readouterr().out.split())
     assert "Simulated board 0 (the driver's board 0), power limit 700 W, ECC on, MIG off" in shown
     assert "60, then 60 C; multiprocessors at 1,980, then 1,980 MHz" in shown
-    assert "clocks held down by power_cap; 2 processes of others on it" in shown
+    assert "clocks throttled by power_cap; 2 foreign processes on it" in shown
     assert f"copies are {TRANSFER}" in shown
 
 

@@ -32,9 +32,13 @@ from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import custom_task, parse_definition
 from harness.workload.tasks.example import Example
-from reports.documents.ladder import LadderReport, as_json, as_markdown, as_rows, as_text, ladder_of
 from reports.layout.table_model import Table, TableCell
+from reports.render import markdown, terminal
+from reports.render.json_values import encoded
+from reports.render.ladder_json import ladder_fields
 from reports.tables.ladder import ladder_tables
+from reports.values.ladder_model import LadderReport
+from reports.values.ladder_values import build_ladder
 from reports.values.preparation import BreakEven
 from reports.values.prices import Price
 
@@ -45,9 +49,17 @@ PAPERS = (
 
 
 def the_ladder(records: Sequence[Record], **more: Any) -> LadderReport:
-    ladder = ladder_of(records, **more)
+    ladder = build_ladder(records, **more)
     assert ladder is not None
     return ladder
+
+
+def as_text(ladder: LadderReport, width: int = 80) -> str:
+    return "\n".join(terminal.render_table(table, width=width) for table in ladder_tables(ladder))
+
+
+def as_markdown(ladder: LadderReport) -> str:
+    return "\n".join(map(markdown.render_table, ladder_tables(ladder)))
 
 
 @cache
@@ -87,8 +99,8 @@ def why(ladder: LadderReport, heading: str, row: int) -> str:
 
 def test_records_of_no_ladder_are_none() -> None:
     """Nor is an empty list one."""
-    assert ladder_of(three_variants()) is None
-    assert ladder_of([]) is None
+    assert build_ladder(three_variants()) is None
+    assert build_ladder([]) is None
 
 
 def test_steps_are_over_the_rung_built_on_and_cumulative_ones_over_the_first() -> None:
@@ -133,10 +145,10 @@ def test_break_even_is_what_preparation_took_over_what_a_request_saves() -> None
     In the last rung the distillation counts once though two steps hold it: 3,610 s / 19.5 ms = 185,128.2.
     """
     rungs = plain().rungs
-    assert [rung.spent.seconds for rung in rungs] == [0, 0, 3600, 3610, 3610]
+    assert [rung.preparation.seconds for rung in rungs] == [0, 0, 3600, 3610, 3610]
     pays = [BreakEven(each) for each in (0, 200_000, 190_000, 185_129)]
-    assert [rung.pays_energy for rung in rungs[1:]] == pays
-    assert [rung.pays_money for rung in rungs[1:]] == pays
+    assert [rung.break_even_energy for rung in rungs[1:]] == pays
+    assert [rung.break_even_money for rung in rungs[1:]] == pays
 
 
 def test_joules_and_money_may_pay_at_different_times() -> None:
@@ -144,7 +156,7 @@ def test_joules_and_money_may_pay_at_different_times() -> None:
     steps = [a_step("distil", 3600.0, 720_000.0)]
     artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
     rung = the_ladder(replaced(a_ladder(), a_rung("distilled", artifact=artifact))).rungs[2]
-    assert (rung.pays_energy, rung.pays_money) == (BreakEven(2_000_000), BreakEven(200_000))
+    assert (rung.break_even_energy, rung.break_even_money) == (BreakEven(2_000_000), BreakEven(200_000))
 
 
 def test_a_rung_that_saves_nothing_never_pays() -> None:
@@ -172,7 +184,7 @@ def test_each_system_says_how_it_ran() -> None:
     assert [cell.text for cell in column(ladder, "batch")] == ["1", "16", "16", "16", "16"]
     placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"threads": 2})
     silent = the_ladder(replaced(a_ladder(), a_rung("int8", placement=placement)))
-    assert why(silent, "batch", 3) == "because its system does not say."
+    assert why(silent, "batch", 3) == "because its system does not report it."
 
 
 def test_latency_is_that_of_single_stream() -> None:
@@ -193,7 +205,7 @@ def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
     """As in every table; the warning says which scenario it is about."""
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", "single-stream", latency=latency)))
-    assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, have 56."
+    assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, and there are 56."
     (warning,) = ladder_tables(ladder)[-1].warnings
     assert warning.sentences == (
         "In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",
@@ -372,7 +384,7 @@ def test_the_papers_own_figures_stand_beside_and_are_marked() -> None:
     assert [cell.text for cell in column(ladder, "paper, USD/100M")][:2] == ["4,223", "1,204"]
     assert why(ladder, "paper, cumulative", 2) == "because the paper has no such rung."
     assert any("not measured here" in remark for remark in table_with(ladder, "ms/request").remarks)
-    assert "paper: its times at its own 0.677 USD an hour." in table_with(ladder, "USD/100M").remarks
+    assert "paper: its own times at 0.677 USD an hour." in table_with(ladder, "USD/100M").remarks
 
 
 def test_without_reference_there_is_no_word_of_the_paper() -> None:
@@ -410,8 +422,8 @@ def test_a_system_that_does_not_read_its_input_is_no_faster_model() -> None:
 def test_for_machines_rungs_are_unrounded_and_in_base_units() -> None:
     """And what is absent says because."""
     ladder = the_ladder([each for each in a_ladder() if each.cell.scenario == "offline"])
-    found = json.loads(as_json(ladder), parse_constant=pytest.fail)
-    assert found == as_rows(ladder)
+    found = json.loads(encoded(ladder_fields(ladder)), parse_constant=pytest.fail)
+    assert found == ladder_fields(ladder)
     assert found["ladder"] == "fastformers"
     assert found["run"] == "r1"
     assert found["price"]["usd_per_hour"] == 0.677
@@ -439,10 +451,10 @@ def test_a_report_shows_ladders_first_and_plain_tables_for_what_is_no_rung() -> 
     text = reports.render_records(records, "text", width=120)
     assert text.startswith(as_text(ladder, width=120))
     assert text.count("What was measured") == 2
-    markdown = reports.render_records(records, "markdown")
-    assert markdown == as_markdown(ladder) + "\n" + reports.as_markdown([records[0]])
+    page = reports.render_records(records, "markdown")
+    assert page == as_markdown(ladder) + "\n" + reports.render_records([records[0]], "markdown")
     found = json.loads(reports.render_records(records, "json"))
-    assert found["ladders"] == [as_rows(ladder)]
+    assert found["ladders"] == [ladder_fields(ladder)]
     assert len(found["rows"]) == 11
     assert reports.render_records(a_ladder(), "text", width=120) == as_text(ladder, width=120)
 
@@ -459,7 +471,7 @@ def test_two_ladder_runs_are_two_ladders() -> None:
 def test_a_ladder_that_cannot_be_read_is_an_error_that_says_where(words: Any) -> None:
     """Not a plain table in disguise."""
     with pytest.raises(StoreError, match="r1, boolq-fixed-offline: the record's ladder cannot be read"):
-        ladder_of([a_rung("fixed", configuration={"ladder": words})])
+        build_ladder([a_rung("fixed", configuration={"ladder": words})])
 
 
 @settings(deadline=None, max_examples=30)

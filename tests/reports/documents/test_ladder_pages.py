@@ -45,7 +45,7 @@ fixed      PyTorch fp32, padded to the maximum length             1 x 2      1
 distilled  the student, taught by the model            fixed      1 x 2      16
 int8       ONNX Runtime dynamic int8                   distilled  1 x 2      16
 
-batch: how many requests the system takes at a time where all are there at once, as it says itself.
+batch: how many requests the system processes at a time when all are available, by its own report.
 
 Speed, offline
 
@@ -57,11 +57,11 @@ distilled  2.00 [2.00, 2.00]  10.0x [10.0, 10.0]  10.0x [10.0, 10.0]        6.88
 int8       1.00 [1.00, 1.00]  2.00x [2.00, 2.00]  20.0x [20.0, 20.0]     n/a (1)     n/a (1)
 
 (1)  because the paper has no such rung.
-[low, high] is the 95 % interval; n/a says why in its note. step: over the rung named in `over`; cumulative:
-over the first.
+[low, high] is the 95 % interval; the note of an n/a gives the reason. step: over the rung named in `over`;
+cumulative: over the first.
 Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count
-as none.
-The 6 comparisons here are judged as one family: 1 % false alarms in all (Holm).
+as no change.
+The 6 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s_v2); not measured
 here.
 
@@ -89,8 +89,8 @@ int8        n/a (1)  n/a (1)  n/a (1)   n/a (2)
 
 (1)  because the model is untrained.
 (2)  because the paper has no such rung.
-change: points of accuracy more or less than the first rung.
-kept of the gain: what is left of the first rung's accuracy above the best constant answer's.
+change: points of accuracy above or below the first rung.
+kept of the gain: the part kept of the first rung's gain in accuracy over a constant answer.
 
 Memory and size
 
@@ -101,7 +101,7 @@ fixed       600   400
 distilled   600   400
 int8        600  4.00
 
-peak: of all processes of the rung together; disk: what it loads.
+peak: all processes of the rung together; disk: the files that the rung loads.
 
 Latency of single requests; USD per 100 million requests at 0.677 USD an hour (Azure F16s_v2, 16 vCPU, 32 GB;
 as in the FastFormers paper's cost column, 2020)
@@ -116,8 +116,8 @@ int8                 n/a (1)            n/a (1)  18.8 [18.8, 18.8]   n/a (2)
 (1)  because int8 was not measured in single-stream in this run.
 (2)  because the paper has no such rung.
 USD = seconds per request offline x 100 million / 3,600 x 0.677, for requests one after another on the whole
-machine: the price has to be that of a machine like the one measured (--price-per-hour).
-paper: its times at its own 0.677 USD an hour.
+machine; use the price of a machine like the one measured (--price-per-hour).
+paper: its own times at 0.677 USD an hour.
 
 Preparation, and the requests after which it has paid for itself
 
@@ -129,8 +129,8 @@ distilled         3,600        72,000      n/a (1)      200,000
 int8              3,610        72,200      n/a (1)      190,000
 
 (1)  because the grade of the energy differs: measured in preparation and modelled per request.
-break-even: requests = what preparation took / what a request saves over the first rung, offline; in joules,
-and in machine time at one price. Of one preparation, so without an interval; never: nothing is saved.
+break-even: requests = cost of preparation / saving per request over the first rung, offline; in joules, and
+in machine time at one price. A single preparation has no interval. never: nothing is saved.
 
 Warnings
 energy-modelled  Run r1: joules are modelled, not measured: CPU time in other units.
@@ -155,7 +155,7 @@ PAGE = r"""### Ladder fastformers: boolq on cpu, encoded, at most 256 tokens
 | distilled | the student, taught by the model | fixed | 1 x 2 | 16 |
 | int8 | ONNX Runtime dynamic int8 | distilled | 1 x 2 | 16 |
 
-batch: how many requests the system takes at a time where all are there at once, as it says itself.
+batch: how many requests the system processes at a time when all are available, by its own report.
 
 ### Speed, offline
 
@@ -167,9 +167,9 @@ batch: how many requests the system takes at a time where all are there at once,
 
 1. because the paper has no such rung.
 
-\[low, high\] is the 95 % interval; n/a says why in its note. step: over the rung named in \`over\`; cumulative: over the first.
-Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as none.
-The 6 comparisons here are judged as one family: 1 % false alarms in all (Holm).
+\[low, high\] is the 95 % interval; the note of an n/a gives the reason. step: over the rung named in \`over\`; cumulative: over the first.
+Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as no change.
+The 6 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s\_v2); not measured here.
 
 ### Energy, offline, modelled
@@ -193,8 +193,8 @@ Joules are modelled: CPU time in other units.
 1. because the model is untrained.
 2. because the paper has no such rung.
 
-change: points of accuracy more or less than the first rung.
-kept of the gain: what is left of the first rung's accuracy above the best constant answer's.
+change: points of accuracy above or below the first rung.
+kept of the gain: the part kept of the first rung's gain in accuracy over a constant answer.
 
 ### Memory and size
 
@@ -204,7 +204,7 @@ kept of the gain: what is left of the first rung's accuracy above the best const
 | distilled | 600 | 400 |
 | int8 | 600 | 4.00 |
 
-peak: of all processes of the rung together; disk: what it loads.
+peak: all processes of the rung together; disk: the files that the rung loads.
 
 ### Latency of single requests; USD per 100 million requests at 0.677 USD an hour (Azure F16s\_v2, 16 vCPU, 32 GB; as in the FastFormers paper's cost column, 2020)
 
@@ -217,8 +217,8 @@ peak: of all processes of the rung together; disk: what it loads.
 1. because int8 was not measured in single-stream in this run.
 2. because the paper has no such rung.
 
-USD = seconds per request offline x 100 million / 3,600 x 0.677, for requests one after another on the whole machine: the price has to be that of a machine like the one measured (--price-per-hour).
-paper: its times at its own 0.677 USD an hour.
+USD = seconds per request offline x 100 million / 3,600 x 0.677, for requests one after another on the whole machine; use the price of a machine like the one measured (--price-per-hour).
+paper: its own times at 0.677 USD an hour.
 
 ### Preparation, and the requests after which it has paid for itself
 
@@ -230,7 +230,7 @@ paper: its times at its own 0.677 USD an hour.
 
 1. because the grade of the energy differs: measured in preparation and modelled per request.
 
-break-even: requests = what preparation took / what a request saves over the first rung, offline; in joules, and in machine time at one price. Of one preparation, so without an interval; never: nothing is saved.
+break-even: requests = cost of preparation / saving per request over the first rung, offline; in joules, and in machine time at one price. A single preparation has no interval. never: nothing is saved.
 
 **Warnings**
 

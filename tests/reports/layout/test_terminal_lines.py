@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.layout.terminal_lines import StyledText, cells_of, painted, row, shares, wrapped
+from reports.layout.terminal_lines import StyledText, display_width, painted, shrunk, side_by_side, wrapped
 
 
 def test_words_move_to_the_next_line_and_long_ones_are_folded() -> None:
@@ -14,7 +14,7 @@ def test_words_move_to_the_next_line_and_long_ones_are_folded() -> None:
 
 def test_wide_letters_take_two_columns() -> None:
     """As terminals show them."""
-    assert cells_of("\u4e2d") == 2
+    assert display_width("\u4e2d") == 2
     assert wrapped("\u4e2d\u6587\u4e2d", 4) == ["\u4e2d\u6587", "\u4e2d"]
 
 
@@ -22,7 +22,7 @@ def test_wide_letters_take_two_columns() -> None:
 def test_no_line_is_too_wide_and_no_letter_is_lost(text: str, width: int) -> None:
     """Whatever the words are: only blanks go where a line ends."""
     lines = wrapped(text, width)
-    assert max(map(cells_of, lines)) <= width
+    assert max(map(display_width, lines)) <= width
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
@@ -34,13 +34,13 @@ def test_columns_that_fold_give_way_from_the_widest_on(
     natural: list[int], width: int, found: list[int]
 ) -> None:
     """Together they fit."""
-    assert shares(natural, width) == found
+    assert shrunk(natural, width) == found
 
 
 def test_cells_stand_side_by_side_to_the_left_or_right() -> None:
     """A cell of two lines makes a row of two."""
     cells = [[(StyledText("ab"),), (StyledText("c"),)], [(StyledText("1"),)]]
-    lines = row(cells, [3, 2], 2, right=[False, True])
+    lines = side_by_side(cells, [3, 2], 2, right=[False, True])
     assert [painted(line, color=False) for line in lines] == ["ab    1", "c"]
 
 

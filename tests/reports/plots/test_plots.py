@@ -14,8 +14,8 @@ from reports import CostFactors, build_report
 from reports.layout.style import SamplesOf
 from reports.plots import Plot, as_png, as_svg, data_csv, plots_of
 from reports.plots.history import TrackedPoint as Commit
-from reports.plots.history import history
-from reports.plots.tradeoff import TradeoffPoint, front, tradeoff
+from reports.plots.history import history_plot
+from reports.plots.tradeoff import TradeoffPoint, pareto_front, tradeoff
 
 
 def of(records: list[Record], samples: SamplesOf = lambda _: None) -> dict[str, Plot]:
@@ -40,7 +40,7 @@ def point(name: str, cost: float, quality: float) -> TradeoffPoint:
 def test_the_front_is_what_no_other_beats_at_both() -> None:
     """B is slower and worse than a; c is slower than a and better; d equals a and stays."""
     a, b, c, d = point("a", 1, 80), point("b", 2, 70), point("c", 3, 90), point("d", 1, 80)
-    assert front([c, b, a, d]) == [a, d, c]
+    assert pareto_front([c, b, a, d]) == [a, d, c]
 
 
 def test_quality_stands_against_latency_and_energy_with_the_front_marked() -> None:
@@ -118,10 +118,10 @@ def test_a_sweep_is_drawn_over_what_varies() -> None:
 def test_a_history_shows_the_level_of_each_commit() -> None:
     """Change points begin a level; those outside are none."""
     points = [Commit(f"c{at}", value, value, value) for at, value in enumerate((1.0, 1.0, 2.0, 2.0))]
-    plot = history("h", "p50", points, [2, 9], unit="ms")
+    plot = history_plot("h", "p50", points, [2, 9], unit="ms")
     assert [row[-1] for row in plot.rows] == [1, 1, 2, 2]
     assert "c3" in as_svg(plot)
-    assert as_svg(history("h", "empty", [], [], unit="ms"))
+    assert as_svg(history_plot("h", "empty", [], [], unit="ms"))
 
 
 def test_a_plot_is_the_same_bytes_again_and_leaves_no_trace() -> None:

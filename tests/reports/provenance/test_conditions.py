@@ -3,11 +3,10 @@ import json
 from records import a_reading, a_record, three_variants
 
 from harness.records.record import Conditions, HarnessOverhead, IdleEnergy, MachineSnapshot, Record
-from reports import as_markdown
-from reports.provenance.conditions import beside_lines, parent_line
-from reports.render.json_values import as_json
+from reports import render_records
+from reports.provenance.conditions import condition_lines, parent_line
 from reports.tables.speed import speed_table
-from reports.values.figures import figures
+from reports.values.figures import figures_of_group
 
 S = 1_000_000_000
 
@@ -37,16 +36,17 @@ def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
     gross, net = headings.index("mJ/request, measured"), headings.index("net of idle, mJ/request")
     assert net == gross + 1
     assert (table.rows[0][gross].text, table.rows[0][net].text) == ("400", "300")
-    assert any(remark.startswith("Net of idle: the energy beside it, less") for remark in table.remarks)
+    remark = "Net of idle: energy per request minus the machine's idle power"
+    assert any(line.startswith(remark) for line in table.remarks)
 
 
 def test_without_measured_idle_there_is_no_such_column_and_the_reason_is_told() -> None:
     """A model of CPU time knows no idle: a line says so, where somebody looked."""
-    records = three_variants(idle=IdleEnergy(unavailable="CPU time is no power"))
+    records = three_variants(idle=IdleEnergy(unavailable="CPU time is not power"))
     (table,) = speed_table(records)
     assert not any("net of idle" in column.heading for column in table.columns)
     assert {fact.label: fact.text for fact in table.facts}["idle"] == (
-        "unavailable, because CPU time is no power"
+        "unavailable, because CPU time is not power"
     )
     (plain,) = speed_table(three_variants())
     assert not {"idle", "conditions"} & {fact.label for fact in plain.facts}
@@ -73,10 +73,10 @@ def test_what_rounding_leaves_of_a_request_that_costs_what_idle_does_is_zero() -
 def test_the_json_has_both() -> None:
     """In joules, with its grade; where there is no idle, why not."""
     found = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]
-    (row, *_) = json.loads(as_json(found))["rows"]
+    (row, *_) = json.loads(render_records(found, "json"))["rows"]
     assert round(row["net_joules_per_request"]["value"], 6) == 0.3
     assert round(row["joules_per_request"]["value"], 6) == 0.4
-    (old, *_) = json.loads(as_json(three_variants()))["rows"]
+    (old, *_) = json.loads(render_records(three_variants(), "json"))["rows"]
     assert old["net_joules_per_request"] == {"unavailable": "because idle was not looked at"}
 
 
@@ -90,11 +90,14 @@ def test_what_stood_beside_is_told_on_two_lines() -> None:
     record = a_record(idle=idled(20.0, 21.0), conditions=conditions)
     seen = {"watched_ns": S, "foreign_cpu_ns": S // 50, "steal_ns": 0}  # 20 ms of 2 CPUs are 1 %
     turns = tuple(turn.model_copy(update=seen) for turn in record.rounds)
-    lines = dict(beside_lines(figures([record.model_copy(update={"rounds": turns})])))
-    assert lines["idle"].startswith("20.0 W before the rounds, 21.0 W after: of the machine")
+    lines = {
+        line.label: line.text
+        for line in condition_lines(figures_of_group([record.model_copy(update={"rounds": turns})]))
+    }
+    assert lines["idle"].startswith("20.0 W before the rounds, 21.0 W after: all that the meter covers")
     assert lines["conditions"] == (
-        "others used at most 1 % of the CPUs (medians over rounds); "
-        "a hypervisor took at most 0 % of the CPUs (medians over rounds); "
+        "other processes used at most 1 % of the CPUs (medians over rounds); "
+        "the hypervisor used at most 0 % of the CPUs (medians over rounds); "
         "load average 0.1, then 1.9; processor 45, then 62 C"
     )
 
@@ -113,4 +116,4 @@ def test_what_the_harness_used_itself_is_told_with_its_share_of_energy_as_modell
         "(modelled by CPU time), with 0 pollers"
     )
     assert parent_line(a_record()) == ""
-    assert "0.5 % of a CPU over the sweep" in as_markdown([a_record(observer=observer)])
+    assert "0.5 % of a CPU over the sweep" in render_records([a_record(observer=observer)], "markdown")

@@ -9,13 +9,17 @@ from records import a_failure, a_percentile, a_quality, a_record, three_variants
 import reports
 from harness.analysis.statistics.ratios import Ratio
 from harness.common.errors import UsageError
-from reports.render.json_values import as_value
+from reports.render import markdown, terminal
+from reports.render.json_values import as_value, with_rows
+from reports.report import CostFactors, build_report, tables_of
+from reports.values.figures import all_figures
+from reports.values.multiple_testing import in_one_family
 
 ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one process"
 
 
 def rows_of(*records: Any) -> list[dict[str, Any]]:
-    report = json.loads(reports.as_json(records), parse_constant=pytest.fail)
+    report = json.loads(reports.render_records(records, "json"), parse_constant=pytest.fail)
     assert report["schema_version"] == 1
     rows: list[dict[str, Any]] = report["rows"]
     return rows
@@ -73,7 +77,9 @@ def test_what_is_absent_says_because() -> None:
     )
     row = rows_of(record)[0]
     assert row["joules_per_request"] == {"unavailable": "because package-0: permission was denied"}
-    assert row["latency_ns"]["p90"] == {"unavailable": "because p90 needs 64 distinct requests, have 56"}
+    assert row["latency_ns"]["p90"] == {
+        "unavailable": "because p90 needs 64 distinct requests, and there are 56"
+    }
     assert row["quality"]["accuracy"] == {"unavailable": "because the model is untrained"}
     assert row["peak_memory_bytes"] == {"unavailable": "because its memory was not read"}
     assert row["speedup"]["over"]["pytorch-dynamic"] == {
@@ -107,9 +113,10 @@ def test_no_records_are_no_rows() -> None:
 def test_render_knows_its_formats_by_name() -> None:
     """Each is what its own function gives; an unknown one is answered with the names there are."""
     records = three_variants()
-    assert reports.render_records(records, "text", width=120) == reports.as_text(records, width=120)
-    assert reports.render_records(records, "markdown") == reports.as_markdown(records)
-    assert reports.render_records(records, "json") == reports.as_json(records)
+    (table,) = tables_of(build_report(records, CostFactors()))
+    assert reports.render_records(records, "text", width=120) == terminal.render_table(table, width=120)
+    assert reports.render_records(records, "markdown") == markdown.render_table(table)
+    assert reports.render_records(records, "json") == with_rows({}, in_one_family(all_figures(records)))
     with pytest.raises(UsageError, match="markdown"):
         reports.render_records(records, "markdwon")
 

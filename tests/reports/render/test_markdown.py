@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_failure, a_record, three_variants
 
-from reports import as_markdown
+from reports import render_records
 
 PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
 
@@ -18,9 +18,9 @@ PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most
 
 1. because pytorch-dynamic was not measured in this run.
 
-\[low, high\] is the 95 % interval; n/a says why in its note.
-Speed-up and energy reduction: the reference's time or energy over the variant's, median of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as none.
-The 2 comparisons here are judged as one family: 1 % false alarms in all (Holm).
+\[low, high\] is the 95 % interval; the note of an n/a gives the reason.
+Speed-up and energy reduction: the reference's time or energy over the variant's, median of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as no change.
+The 2 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
 Joules are modelled: CPU time in other units.
 
 **Warnings**
@@ -44,14 +44,16 @@ Joules are modelled: CPU time in other units.
 def test_the_page_is_two_tables_with_notes_warnings_and_facts() -> None:
     """Gains first, what they are made of below; remarks end in two blanks, which is a line break."""
     fixed, _, int8 = three_variants(reading={"grade": "modelled"})
-    shown = as_markdown([fixed, int8])
+    shown = render_records([fixed, int8], "markdown")
     assert "\n".join(line.rstrip() for line in shown.splitlines()) + "\n" == PAGE
-    assert "in its note.  \n" in shown
+    assert "gives the reason.  \n" in shown
 
 
 def test_hostile_text_neither_breaks_the_table_nor_becomes_markup() -> None:
     """Pipes, backticks, tags, links and line breaks of a message are text like any other."""
-    shown = as_markdown([a_failure("a|b`c", "<script>alert(1)</script> [x](http://y) *z*\n| new | row |")])
+    shown = render_records(
+        [a_failure("a|b`c", "<script>alert(1)</script> [x](http://y) *z*\n| new | row |")], "markdown"
+    )
     assert r"| a\|b\`c (failed) |" in shown
     assert "<" not in shown
     assert r"&lt;script&gt;alert(1)&lt;/script&gt; \[x\](http://y) \*z\* \| new \| row \|" in shown
@@ -60,7 +62,7 @@ def test_hostile_text_neither_breaks_the_table_nor_becomes_markup() -> None:
 @given(st.text(max_size=40))
 def test_every_row_has_as_many_cells_whatever_a_name_holds(words: str) -> None:
     """Unescaped pipes are those between cells."""
-    shown = as_markdown([a_record(f"v{words}")])
+    shown = render_records([a_record(f"v{words}")], "markdown")
     rows = [line for line in shown.split("\n") if line.startswith("|")]
     bare = [row.replace("\\\\", "").replace("\\|", "").count("|") for row in rows]
     assert bare == [8, 8, 8, 6, 6, 6]
@@ -68,4 +70,4 @@ def test_every_row_has_as_many_cells_whatever_a_name_holds(words: str) -> None:
 
 def test_no_records_are_said_to_be_none() -> None:
     """An empty report is a sentence."""
-    assert as_markdown([]) == "No records.\n"
+    assert render_records([], "markdown") == "No records.\n"

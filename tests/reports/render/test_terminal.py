@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from records import a_failure, a_percentile, a_quality, a_record, an_accuracy, three_variants
 
-from reports import as_text, wants_color
+from reports import render_records, wants_color
 
 NARROW = """\
 boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
@@ -32,11 +32,12 @@ pytorch-fixed    20.0 [19.6, 20.4]  30.0 [29.4, 30.6]  50.0 [50.0, 50.0]   600
 pytorch-dynamic   10.0 [9.8, 10.2]  15.0 [14.7, 15.3]     100 [100, 100]   600
 onnx-int8        4.00 [3.92, 4.08]  6.00 [5.88, 6.12]     250 [250, 250]   600
 
-[low, high] is the 95 % interval; n/a says why in its note.
+[low, high] is the 95 % interval; the note of an n/a gives the reason.
 Speed-up and energy reduction: the reference's time or energy over the
 variant's, median of paired rounds, bootstrap over rounds, within one process;
-differences within 2 % count as none.
-The 8 comparisons here are judged as one family: 1 % false alarms in all (Holm).
+differences within 2 % count as no change.
+The 8 comparisons form one family: the chance of any false alarm is at most 1 %
+(Holm).
 
 What was measured
 run      r1, default profile, seed 0
@@ -68,12 +69,12 @@ onnx-int8              88.0 %          5.00x            2.50x
 DOUBTFUL = """\
 (1)  because pytorch-fixed was not measured in this run.
 (2)  because pytorch-dynamic was not measured in this run.
-(3)  because p90 needs 64 distinct requests, have 56.
+(3)  because p90 needs 64 distinct requests, and there are 56.
 (4)  torch-bf16 failed: the process ran out of memory. Lower --max-length.
-[low, high] is the 95 % interval; n/a says why in its note.
+[low, high] is the 95 % interval; the note of an n/a gives the reason.
 Speed-up and energy reduction: the reference's time or energy over the
 variant's, median of paired rounds, bootstrap over rounds, within one process;
-differences within 2 % count as none.
+differences within 2 % count as no change.
 
 Warnings
 percentile     Run r1 asked 56 distinct requests, too few: p90 needs 64.
@@ -90,12 +91,12 @@ cell-failed    torch-bf16 failed: the process ran out of memory.
 
 def test_at_80_columns_the_table_is_cut_into_three_that_keep_rows_on_a_line() -> None:
     """Gains, energy and costs, each beside the names, and below them what was measured."""
-    assert as_text(three_variants(), width=80) == NARROW
+    assert render_records(three_variants(), "text", width=80) == NARROW
 
 
 def test_with_room_for_all_there_is_one_table() -> None:
     """220 columns hold every column with its interval."""
-    lines = as_text(three_variants(), width=220).splitlines()
+    lines = render_records(three_variants(), "text", width=220).splitlines()
     assert sum("─" in line for line in lines) == 1
     (row,) = [line for line in lines if line.startswith("onnx-int8")]
     assert "5.00x [5.00, 5.00]" in row
@@ -104,13 +105,13 @@ def test_with_room_for_all_there_is_one_table() -> None:
 
 def test_where_a_row_does_not_fit_intervals_go_below_their_values() -> None:
     """At 70 columns the first table needs two lines a row."""
-    assert STACKED in as_text(three_variants(), width=70)
+    assert STACKED in render_records(three_variants(), "text", width=70)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 240])
 def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> None:
     """Whatever the width, every interval is whole."""
-    shown = as_text([*three_variants(), a_failure("torch-bf16")], width=width)
+    shown = render_records([*three_variants(), a_failure("torch-bf16")], "text", width=width)
     assert max(map(len, shown.splitlines())) <= width
     for interval in ("[86.0, 90.0]", "[0.500, 0.500]", "[80.0, 80.0]", "[29.4, 30.6]", "[250, 250]"):
         assert interval in shown
@@ -118,21 +119,23 @@ def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> 
 
 def test_a_terminal_too_narrow_for_a_column_gets_the_column_whole() -> None:
     """Numbers overflow rather than lose digits."""
-    assert "[0.500, 0.500]" in as_text(three_variants(), width=10)
+    assert "[0.500, 0.500]" in render_records(three_variants(), "text", width=10)
 
 
 def test_notes_and_warnings_stand_below_the_tables_with_their_next_steps() -> None:
     """Absent values are numbered in the order in which they are met."""
     poor = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
-    shown = as_text([a_record("onnx-int8", quality=poor, latency=latency), a_failure("torch-bf16")])
+    shown = render_records(
+        [a_record("onnx-int8", quality=poor, latency=latency), a_failure("torch-bf16")], "text"
+    )
     assert DOUBTFUL in shown
 
 
 def test_without_colour_there_is_no_escape_and_with_it_only_colour_is_added() -> None:
     """The same text, with and without."""
-    plain = as_text(three_variants())
-    coloured = as_text(three_variants(), color=True)
+    plain = render_records(three_variants(), "text")
+    coloured = render_records(three_variants(), "text", color=True)
     assert "\x1b" not in plain
     assert "\x1b[" in coloured
     bare = re.sub(r"\x1b\[[0-9;]*m", "", coloured)
@@ -156,7 +159,7 @@ def test_colour_is_for_terminals_that_want_it() -> None:
 def test_hostile_text_is_shown_and_not_obeyed() -> None:
     """Escapes, markup, line breaks and direction marks of a message are text like any other."""
     evil = "\x1b[31mred\x1b[0m [bold]x[/bold] two\nlines \u202egnp :smile:"
-    shown = as_text([a_failure("a\x1b]0;title\x07b", evil)], width=200)
+    shown = render_records([a_failure("a\x1b]0;title\x07b", evil)], "text", width=200)
     assert "\x1b" not in shown
     assert "\x07" not in shown
     assert "\u202e" not in shown
@@ -167,10 +170,10 @@ def test_hostile_text_is_shown_and_not_obeyed() -> None:
 @given(st.text(max_size=40))
 def test_any_name_and_message_can_be_shown(words: str) -> None:
     """Whatever it holds, nothing but printable characters and line ends comes out."""
-    shown = as_text([a_failure(f"v{words}", words)], width=80)
+    shown = render_records([a_failure(f"v{words}", words)], "text", width=80)
     assert all(char.isprintable() for line in shown.split("\n") for char in line)
 
 
 def test_no_records_are_said_to_be_none() -> None:
     """An empty report is a sentence, not an empty screen."""
-    assert as_text([]) == "No records.\n"
+    assert render_records([], "text") == "No records.\n"

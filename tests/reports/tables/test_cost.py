@@ -4,7 +4,7 @@ from records import a_failure, three_variants
 from harness.common.errors import UsageError
 from reports.layout.table_model import Table
 from reports.tables.cost import cost_tables
-from reports.values.figures import figures
+from reports.values.figures import figures_of_group
 from reports.values.prices import Grid, Price, grid_of, prices_of
 
 FRANCE = Grid(56.0, "France 2023")
@@ -12,7 +12,7 @@ FRANCE = Grid(56.0, "France 2023")
 
 def a_table(*prices: Price, grid: Grid | None = FRANCE, **changes: object) -> Table:
     records = three_variants(**changes)
-    (table,) = cost_tables([figures(records)], prices or (Price(3.6, "a list"),), grid)
+    (table,) = cost_tables([figures_of_group(records)], prices or (Price(3.6, "a list"),), grid)
     return table
 
 
@@ -54,12 +54,14 @@ def test_without_a_grid_carbon_is_not_available() -> None:
     """Rather than zero."""
     table = a_table(grid=None)
     assert table.rows[0][3].text == "n/a"
-    assert table.notes == ("because no intensity of a grid is known; --carbon names one.",)
+    assert table.notes == ("because no intensity of a grid was given; use --carbon.",)
 
 
 def test_what_failed_costs_nothing_that_could_be_told() -> None:
     """Its cells say that it failed."""
-    (table,) = cost_tables([figures([*three_variants(), a_failure("torch-bf16")])], (Price(1, "x"),), FRANCE)
+    (table,) = cost_tables(
+        [figures_of_group([*three_variants(), a_failure("torch-bf16")])], (Price(1, "x"),), FRANCE
+    )
     assert [cell.text for cell in table.rows[3]] == ["torch-bf16 (failed)", "failed", "failed", "failed"]
 
 
@@ -76,11 +78,11 @@ def test_a_price_list_names_its_machines_and_its_source() -> None:
         ({"usd": 1}, "not a price list"),
         ({"source": "x"}, "has no price"),
         ({"source": "x", "usd_per_hour": {}}, "has no price"),
-        ({"usd_per_hour": {"a": 1}}, "does not say whose"),
-        ({"source": "x", "usd_per_hour": {"a": 0}}, "no number above zero"),
-        ({"source": "x", "usd_per_hour": {"a": True}}, "no number above zero"),
-        ({"source": "x", "usd_per_hour": {"a": float("nan")}}, "no number above zero"),
-        ({"source": "x", "usd_per_hour": {"a": "1"}}, "no number above zero"),
+        ({"usd_per_hour": {"a": 1}}, "the source of the figures is missing"),
+        ({"source": "x", "usd_per_hour": {"a": 0}}, "must be a number above zero, got"),
+        ({"source": "x", "usd_per_hour": {"a": True}}, "must be a number above zero, got"),
+        ({"source": "x", "usd_per_hour": {"a": float("nan")}}, "must be a number above zero, got"),
+        ({"source": "x", "usd_per_hour": {"a": "1"}}, "must be a number above zero, got"),
     ],
 )
 def test_a_price_list_that_is_none_is_refused(words: object, said: str) -> None:

@@ -12,7 +12,7 @@ from records import (
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.records.estimate import Estimate
 from harness.records.record import Memory, PlacementFacts, Record
-from reports.layout.cell_factory import MODELLED, how_modelled
+from reports.layout.cell_factory import MODELLED, energy_model
 from reports.layout.table_model import Table, TableCell
 from reports.tables.speed import speed_table
 
@@ -108,7 +108,7 @@ def test_a_group_of_failures_is_still_a_table() -> None:
     """Nothing was measured, and the report says so instead of breaking."""
     table = the_table(a_failure("pytorch-fixed"), a_failure("onnx-int8"))
     assert len(table.rows) == 2
-    assert fact(table, "harness") == "the loop's own cost was not measured"
+    assert fact(table, "harness") == "the cost of the loop was not measured"
 
 
 def test_a_partial_cell_is_marked_in_its_name() -> None:
@@ -155,7 +155,7 @@ def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     table = the_table(a_record(latency=latency))
     (cell,) = column(table, "p90 ms")
-    assert why(table, cell) == "because p90 needs 64 distinct requests, have 56."
+    assert why(table, cell) == "because p90 needs 64 distinct requests, and there are 56."
 
 
 def test_a_scenario_without_latencies_has_no_columns_for_them() -> None:
@@ -165,7 +165,7 @@ def test_a_scenario_without_latencies_has_no_columns_for_them() -> None:
 
 
 def test_a_null_system_has_no_speedup() -> None:
-    """Answering without reading is no way to be fast."""
+    """A system that does not read its input has no ratio."""
     null = a_record(
         "null",
         (0.01,) * 7,
@@ -174,7 +174,7 @@ def test_a_null_system_has_no_speedup() -> None:
     )
     table = the_table(*three_variants(), null)
     cell = column(table, "speed-up over pytorch-fixed")[3]
-    assert why(table, cell) == "because null does not read its input, so it is no faster model."
+    assert why(table, cell) == "because null does not read its input, so it is not a faster model."
     assert "onnx-int8" in fact(table, "harness")
 
 
@@ -259,5 +259,5 @@ def test_other_tools_models_are_named_instead_of_ours() -> None:
         EnergyEstimate(Estimate(1.0, 1.0, 1.0, 0.95, "median", 3), "modelled", "package", source)
         for source in ("CPU time x 4 W", "codecarbon 3: load x 8 W")
     )
-    assert how_modelled([ours]) == MODELLED
-    assert how_modelled([theirs, "no energy"]) == "Joules are modelled: codecarbon 3: load x 8 W."
+    assert energy_model([ours]) == MODELLED
+    assert energy_model([theirs, "no energy"]) == "Joules are modelled: codecarbon 3: load x 8 W."

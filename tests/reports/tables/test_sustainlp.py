@@ -3,7 +3,7 @@ from typing import Any
 from records import a_failure, a_record
 
 from harness.records.record import Record
-from reports import CostFactors, as_text, build_report
+from reports import CostFactors, build_report, render_records
 from reports.report import tables_of
 
 PROTOCOL = {"configuration": {"protocol": {"name": "sustainlp2020", "pue": 1.58}}}
@@ -64,4 +64,4 @@ def test_a_program_that_failed_says_why() -> None:
 
 def test_without_the_protocol_there_is_no_such_table() -> None:
     """Ordinary reports are as they were."""
-    assert "SustaiNLP" not in as_text([a_record()])
+    assert "SustaiNLP" not in render_records([a_record()], "text")

@@ -2,7 +2,7 @@ from records import a_host, a_record, three_variants
 
 from reports.tables.hosts import host_tables
 from reports.tables.sweep import sweep_tables
-from reports.values.figures import figures, groups
+from reports.values.figures import figures_of_group, groups
 
 
 def at(threads: int, wall: float, **changes: object) -> list:
@@ -15,7 +15,7 @@ def at(threads: int, wall: float, **changes: object) -> list:
 
 
 def of(records: list) -> list:
-    return [figures(group) for group in groups(records)]
+    return [figures_of_group(group) for group in groups(records)]
 
 
 def test_a_sweep_is_a_row_for_each_setting_of_each_variant() -> None:
@@ -31,7 +31,7 @@ def test_a_sweep_is_a_row_for_each_setting_of_each_variant() -> None:
     ]
     assert rows[2][4:7] == ["4.00", "250", "5.00x"]
     assert table.records[2] == "r1/int8-1"
-    assert "no ratio is made of them" in table.remarks[0]
+    assert "are not paired, so they have no ratio" in table.remarks[0]
 
 
 def test_one_setting_is_no_sweep() -> None:
@@ -62,11 +62,11 @@ def test_hosts_stand_side_by_side_and_no_ratio_crosses_them() -> None:
     assert table.columns[4].heading == "host 2, ms/request"
     assert [fact.text.rpartition("; ")[2] for fact in table.facts] == ["run r1", "run r2"]
     assert "Other" in table.facts[1].text
-    assert "No ratio is made across hosts" in table.remarks[0]
+    assert "Ratios are never computed across hosts" in table.remarks[0]
 
 
 def test_what_was_not_measured_on_a_host_says_so() -> None:
-    """And one host alone is no comparison."""
+    """A single host makes no table."""
     other = a_host().model_copy(update={"fingerprint": "e" * 64})
     (table,) = host_tables(of([*at(1, 400.0), *at(1, 200.0, host=other, run="r2")[:1]]))
     assert [cell.text for cell in table.rows[1][4:]] == ["n/a", "n/a", "n/a"]

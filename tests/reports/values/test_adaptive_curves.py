@@ -1,6 +1,5 @@
 """Curves of adaptive rungs in the report of a ladder: from manifests to tables, JSON and a plot."""
 
-import json
 from typing import Any
 
 import pytest
@@ -8,11 +7,14 @@ from records import LADDER, a_ladder, a_rung, ladder_words
 
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.record import ArtifactFacts
-from reports.documents.ladder import LadderReport, as_json, as_text, ladder_of
-from reports.plots.chosen import plots_of
+from reports import render_records
+from reports.plots.selection import plots_of
+from reports.render.ladder_json import ladder_fields
 from reports.report import CostFactors, build_report
-from reports.tables.adaptive_curves import curve_tables, fewer
+from reports.tables.adaptive_curves import curve_tables, thinned
 from reports.values import adaptive_curves as about
+from reports.values.ladder_model import LadderReport
+from reports.values.ladder_values import build_ladder
 
 
 def point(seconds: float, quality: float, **more: Any) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def a_ladder_with(**manifests: dict[str, Any]) -> LadderReport:
         )
         for name, manifest in manifests.items()
     ]
-    found = ladder_of([*a_ladder(configuration=words), *rungs])
+    found = build_ladder([*a_ladder(configuration=words), *rungs])
     assert found is not None
     return found
 
@@ -76,14 +78,17 @@ def adaptive() -> LadderReport:
 def test_a_curve_is_told_in_seconds_in_what_is_spent_and_in_joules() -> None:
     """20 W: 4 ms are 0.08 J. The chosen point is marked; a cascade spends what its last stage answers."""
     exits, tokens, cascade = about.curves_of(adaptive())
-    assert [spot.setting for spot in exits.spots] == ["0, 0", "0.7, 0.5", "0.8, never"]
-    assert [spot.spent for spot in exits.spots] == [1.0, 2.2, 3.1]
-    assert exits.spots[1].joules == pytest.approx(0.08)
-    assert [spot.chosen for spot in exits.spots] == [False, False, True]
+    assert [spot.setting for spot in exits.points] == ["0, 0", "0.7, 0.5", "0.8, never"]
+    assert [spot.spent for spot in exits.points] == [1.0, 2.2, 3.1]
+    assert exits.points[1].joules == pytest.approx(0.08)
+    assert [spot.chosen for spot in exits.points] == [False, False, True]
     assert (exits.full.quality, exits.full.seconds, exits.unit) == (0.70, 0.012, "layers")
-    assert (cascade.unit, cascade.spots[0].spent) == ("passed on", 0.25)
+    assert (cascade.unit, cascade.points[0].spent) == ("passed on", 0.25)
     # what was chosen may have been beaten by a cheaper one of like quality: it is shown all the same
-    assert [(spot.setting, spot.chosen) for spot in tokens.spots] == [("keep 0.8", True), ("keep 0.9", False)]
+    assert [(spot.setting, spot.chosen) for spot in tokens.points] == [
+        ("keep 0.8", True),
+        ("keep 0.9", False),
+    ]
 
 
 def test_at_equal_quality_the_cheapest_point_that_is_as_good_as_the_rival_counts() -> None:
@@ -107,7 +112,7 @@ def test_a_full_model_that_is_faster_than_the_first_rung_counts_with_its_own_spe
                artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest))
         for name, manifest in made.items()
     ]  # fmt: skip
-    found = ladder_of([*a_ladder(configuration=words), *rungs])
+    found = build_ladder([*a_ladder(configuration=words), *rungs])
     assert found is not None
     assert [each.own_gain for each in about.at_equal_quality(found)] == [pytest.approx(60.0)]
 
@@ -132,17 +137,18 @@ def test_a_rival_that_is_never_reached_is_called_so() -> None:
 
 def test_the_tables_of_a_ladder_have_its_curves() -> None:
     """In text and in JSON; a ladder of which nothing adapts has none."""
-    text = as_text(adaptive(), width=140)
+    records = [item.record for item in (*adaptive().offline, *adaptive().single_stream)]
+    text = render_records(records, "text", width=140)
     assert "Quality against cost of adaptive rungs" in text
     assert "At equal quality" in text
     assert "0.8, never *" in text
     assert "25 % passed on" in text
-    rows = json.loads(as_json(adaptive()))["curves"]
+    rows = ladder_fields(adaptive())["curves"]
     assert [each["rung"] for each in rows] == ["exits", "tokens", "cascade"]
     assert rows[0]["spots"][2]["chosen"] is True
     plain = a_ladder_with(half=STUDENT)
     assert curve_tables(plain) == []
-    assert json.loads(as_json(plain))["curves"] == []
+    assert ladder_fields(plain)["curves"] == []
 
 
 def test_thresholds_that_were_given_have_no_curve() -> None:
@@ -156,14 +162,14 @@ def test_long_curves_are_shown_in_part_and_with_what_was_chosen() -> None:
     spots = [
         about.OperatingPoint(str(at), at / 30, 1.0 + at, None, None, chosen=at == 11) for at in range(30)
     ]
-    kept = fewer(spots)
+    kept = thinned(spots)
     assert len(kept) <= 7
     assert {spot.setting for spot in kept} >= {"0", "11", "29"}
 
 
 def test_the_plot_has_every_point_as_its_data() -> None:
     """A row a point and one for each full model; drawn without an error."""
-    records = [item.record for item in (*adaptive().offline, *adaptive().single)]
+    records = [item.record for item in (*adaptive().offline, *adaptive().single_stream)]
     plots = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), lambda _: None)}
     (curve,) = [plot for name, plot in plots.items() if name.startswith("ladder-curves")]
     assert len(curve.rows) == 3 + 1 + 2 + 1 + 1 + 1

@@ -1,6 +1,6 @@
 from records import a_failure, a_record, three_variants
 
-from reports.values.figures import all_figures, figures
+from reports.values.figures import all_figures, figures_of_group
 
 
 def test_figures_of_a_whole_report_are_those_of_each_group_alone() -> None:
@@ -11,5 +11,5 @@ def test_figures_of_a_whole_report_are_those_of_each_group_alone() -> None:
         [a_record(run="r3", wall_ms=(9, 8, 7)), a_record("fast", (3, 2, 4), run="r3", joules=(None,) * 3)],
     ]
     together = all_figures([record for run in runs for record in run])
-    assert together == [figures(run, run) for run in runs]
+    assert together == [figures_of_group(run, run) for run in runs]
     assert [len(group) for group in together] == [3, 2, 2]

@@ -9,7 +9,14 @@ from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
-from reports.values.preparation import BreakEven, Joules, break_even, energy_pays, money_pays, spent_of
+from reports.values.preparation import (
+    BreakEven,
+    Joules,
+    break_even,
+    energy_break_even,
+    money_break_even,
+    preparation_cost,
+)
 
 MEASURED = ("measured", "package", "powercap")
 
@@ -29,20 +36,20 @@ def a_ratio(value: float, low: float | None = None, high: float | None = None) -
 
 def test_the_steps_of_a_preparation_add_up() -> None:
     """100 s at 20 W and 50 s of 300 J: 150 s, 2,300 J."""
-    spent = spent_of({"preparation": [a_step("distil", 100.0), a_step("prune", 50.0, 300.0)]})
+    spent = preparation_cost({"preparation": [a_step("distil", 100.0), a_step("prune", 50.0, 300.0)]})
     assert spent.seconds == 150
     assert spent.energy == Joules(2300.0, MEASURED)
 
 
 def test_a_step_counts_once() -> None:
     """The same key is the same artifact."""
-    spent = spent_of({"preparation": [a_step("a", 100.0), a_step("b", 1.0), a_step("a", 100.0)]})
+    spent = preparation_cost({"preparation": [a_step("a", 100.0), a_step("b", 1.0), a_step("a", 100.0)]})
     assert spent.seconds == 101
 
 
 def test_no_steps_are_no_time_and_no_joules_of_any_kind() -> None:
     """The user's own model needs no preparation: that is a zero, not an absence."""
-    spent = spent_of({"preparation": []})
+    spent = preparation_cost({"preparation": []})
     assert spent.seconds == 0
     assert spent.energy == Joules(0.0, None)
 
@@ -50,7 +57,7 @@ def test_no_steps_are_no_time_and_no_joules_of_any_kind() -> None:
 def test_zones_of_a_step_are_summed_as_readings_are() -> None:
     """Two packages are one machine; a zone within another is not counted twice by `total`."""
     two = a_step("distil", 10.0)["energy"] + a_step("distil", 10.0, zone="package-1")["energy"]
-    spent = spent_of({"preparation": [{**a_step("distil", 10.0), "energy": two}]})
+    spent = preparation_cost({"preparation": [{**a_step("distil", 10.0), "energy": two}]})
     assert isinstance(spent.energy, Joules)
     assert spent.energy.value == 400
 
@@ -65,7 +72,7 @@ def test_zones_of_a_step_are_summed_as_readings_are() -> None:
 )
 def test_a_manifest_without_steps_leaves_both_unknown(manifest: dict[str, Any], reason: str) -> None:
     """Not zero: an artifact of an older version says nothing."""
-    spent = spent_of(manifest)
+    spent = preparation_cost(manifest)
     assert spent.seconds == spent.energy == Unavailable(reason)
 
 
@@ -85,8 +92,10 @@ def test_a_manifest_without_steps_leaves_both_unknown(manifest: dict[str, Any], 
     ],
 )
 def test_one_step_without_joules_leaves_the_sum_without(energy: Any, reason: str) -> None:
-    """A sum that lacks a training is no sum; its time is known all the same."""
-    spent = spent_of({"preparation": [a_step("distil", 5.0), {**a_step("prune", 5.0), "energy": energy}]})
+    """Without the energy of a training there is no sum of joules; the seconds are still known."""
+    spent = preparation_cost(
+        {"preparation": [a_step("distil", 5.0), {**a_step("prune", 5.0), "energy": energy}]}
+    )
     assert spent.energy == Unavailable(reason)
     assert spent.seconds == 10
 
@@ -94,14 +103,14 @@ def test_one_step_without_joules_leaves_the_sum_without(energy: Any, reason: str
 def test_steps_of_different_grades_have_no_sum() -> None:
     """A teacher's student made on another machine may have been metered otherwise."""
     steps = [a_step("distil", 5.0), a_step("prune", 5.0, grade="modelled")]
-    spent = spent_of({"preparation": steps})
+    spent = preparation_cost({"preparation": steps})
     assert spent.energy == Unavailable("its steps were read by different meters or at different grades")
 
 
 @pytest.mark.parametrize("seconds", [None, "long", -1.0, float("nan")])
 def test_a_step_without_a_time_leaves_the_time_unknown(seconds: Any) -> None:
     """Nothing is guessed."""
-    spent = spent_of({"preparation": [{**a_step("distil", 5.0), "seconds": seconds}]})
+    spent = preparation_cost({"preparation": [{**a_step("distil", 5.0), "seconds": seconds}]})
     assert spent.seconds == Unavailable("the time of a step was not recorded")
 
 
@@ -139,22 +148,22 @@ def test_break_even_is_never_negative_and_always_pays(spent: float, saved: float
 
 def test_joules_pay_where_a_request_takes_fewer_than_the_first_rungs() -> None:
     """72,000 J over 0.40 - 0.04 J a request: 200,000 requests."""
-    spent = spent_of({"preparation": [a_step("distil", 3600.0)]})
-    found = energy_pays(spent, an_energy(0.04), an_energy(0.4), a_ratio(10))
+    spent = preparation_cost({"preparation": [a_step("distil", 3600.0)]})
+    found = energy_break_even(spent, an_energy(0.04), an_energy(0.4), a_ratio(10))
     assert found == BreakEven(200_000)
 
 
 def test_money_pays_by_machine_time() -> None:
     """3,600 s over 20 - 2 ms a request: 200,000 requests, at any price; a slower rung never does."""
-    spent = spent_of({"preparation": [a_step("distil", 3600.0)]})
-    assert money_pays(spent, an_estimate(2e6), an_estimate(20e6), a_ratio(10)) == BreakEven(200_000)
-    assert money_pays(spent, an_estimate(30e6), an_estimate(20e6), a_ratio(0.67)) == BreakEven(None)
+    spent = preparation_cost({"preparation": [a_step("distil", 3600.0)]})
+    assert money_break_even(spent, an_estimate(2e6), an_estimate(20e6), a_ratio(10)) == BreakEven(200_000)
+    assert money_break_even(spent, an_estimate(30e6), an_estimate(20e6), a_ratio(0.67)) == BreakEven(None)
 
 
 def test_joules_of_different_kinds_are_not_set_against_each_other() -> None:
     """Modelled in preparation and measured per request: refused, by name."""
-    spent = spent_of({"preparation": [a_step("distil", 3600.0, grade="modelled")]})
-    found = energy_pays(spent, an_energy(0.04), an_energy(0.4), a_ratio(10))
+    spent = preparation_cost({"preparation": [a_step("distil", 3600.0, grade="modelled")]})
+    found = energy_break_even(spent, an_energy(0.04), an_energy(0.4), a_ratio(10))
     assert isinstance(found, NotComparable)
     assert found.field == "grade"
     assert found.reason == "the grade of the energy differs: modelled in preparation and measured per request"
@@ -162,24 +171,24 @@ def test_joules_of_different_kinds_are_not_set_against_each_other() -> None:
 
 def test_a_saving_that_is_too_noisy_to_say_has_no_break_even() -> None:
     """The interval holds both no change and 40 %: the quotient would be a number about noise."""
-    spent = spent_of({"preparation": [a_step("distil", 3600.0)]})
+    spent = preparation_cost({"preparation": [a_step("distil", 3600.0)]})
     noisy = a_ratio(1.1, 0.9, 1.4)
     for found in (
-        energy_pays(spent, an_energy(0.36), an_energy(0.4), noisy),
-        money_pays(spent, an_estimate(18e6), an_estimate(20e6), noisy),
+        energy_break_even(spent, an_energy(0.36), an_energy(0.4), noisy),
+        money_break_even(spent, an_estimate(18e6), an_estimate(20e6), noisy),
     ):
         assert found == Unavailable("it is too noisy to say whether it saves anything")
 
 
 def test_what_is_absent_keeps_its_reason() -> None:
     """Of the preparation, of the ratio, of either rung."""
-    known = spent_of({"preparation": [a_step("distil", 3600.0)]})
+    known = preparation_cost({"preparation": [a_step("distil", 3600.0)]})
     absent, refused = Unavailable("no meter was read"), NotComparable("the seed differs: 0 and 1", "seed")
-    assert energy_pays(spent_of({}), an_energy(1), an_energy(2), a_ratio(2)) == Unavailable(
+    assert energy_break_even(preparation_cost({}), an_energy(1), an_energy(2), a_ratio(2)) == Unavailable(
         "its preparation was not recorded"
     )
-    assert energy_pays(known, an_energy(1), an_energy(2), refused) == refused
-    assert energy_pays(known, absent, an_energy(2), a_ratio(2)) == absent
-    assert energy_pays(known, an_energy(1), absent, a_ratio(2)) == absent
-    assert money_pays(known, absent, an_estimate(2), a_ratio(2)) == absent
-    assert money_pays(known, an_estimate(1), absent, a_ratio(2)) == absent
+    assert energy_break_even(known, an_energy(1), an_energy(2), refused) == refused
+    assert energy_break_even(known, absent, an_energy(2), a_ratio(2)) == absent
+    assert energy_break_even(known, an_energy(1), absent, a_ratio(2)) == absent
+    assert money_break_even(known, absent, an_estimate(2), a_ratio(2)) == absent
+    assert money_break_even(known, an_estimate(1), absent, a_ratio(2)) == absent

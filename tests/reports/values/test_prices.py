@@ -35,5 +35,5 @@ def test_no_price_is_the_named_default_and_a_number_is_the_users() -> None:
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
 def test_what_is_no_price_is_refused(wrong: float) -> None:
     """A machine that costs nothing would make every break-even immediate."""
-    with pytest.raises(UsageError, match="is no price"):
+    with pytest.raises(UsageError, match="must be above zero, got"):
         price_of(wrong)

@@ -74,4 +74,4 @@ def test_a_price_of_ones_own(world: World, capsys: pytest.CaptureFixture[str]) -
 def test_a_price_of_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """With what a price is."""
     assert call(["report", "r1", "--price-per-hour", "0"], world.toolbox()) == 2
-    assert "--price-per-hour 0 is no price.\nIt is USD an hour, above zero." in capsys.readouterr().err
+    assert "--price-per-hour must be above zero, got 0.\nGive USD per hour." in capsys.readouterr().err

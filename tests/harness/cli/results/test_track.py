@@ -42,7 +42,7 @@ def test_the_history_names_the_commits_that_changed_it(
         "throughput: boolq, onnx-int8, cpu, single-stream, 2 threads, length 256 on host cccc"
     )
     assert "Changed by -16.5 %, worse, in c5..c6-dirty." in out
-    assert "Absolute figures move with the machine" in " ".join(out.split())
+    assert "Absolute figures depend on the machine" in " ".join(out.split())
     assert "<- -16.5 %, worse" in next(line for line in out.splitlines() if "c6-dirty" in line)
 
 

@@ -229,7 +229,7 @@ def test_a_checkpoint_without_label_names_needs_labels(tmp_path: Path) -> None:
     three = own_data(
         data, UserData(("review",), "stars", labels=("good", "bad", "fair")), tmp_path / "cache"
     ).task
-    with pytest.raises(CheckpointError, match="expected 2 names in --labels, one for each label of the model, got 3"):
+    with pytest.raises(CheckpointError, match=r"expected 2 names in --labels, .* got 3"):
         resolve_classifier(str(folder), three, shelf)
 
 

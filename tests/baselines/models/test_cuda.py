@@ -136,7 +136,7 @@ def test_a_session_is_opened_on_the_board_in_float32_proper() -> None:
     ("available", "comes_up", "said"),
     [
         (["CPUExecutionProvider"], ["CPUExecutionProvider"], f"has no {PROVIDER}"),
-        ([PROVIDER], ["CPUExecutionProvider"], "would answer on the CPU"),
+        ([PROVIDER], ["CPUExecutionProvider"], "would run on the CPU"),
     ],
 )
 def test_no_session_falls_back_to_the_cpu(available: list[str], comes_up: list[str], said: str) -> None:

@@ -49,7 +49,7 @@ classifier.answer({{...}})  # a request as above
 
 `serve.py` and the system that the benchmark measures answered the same {examples} requests, one at a time.
 All answers are equal, and the largest difference of a logit is {difference:.2g}. On another CPU, or with
-other versions, logits differ by rounding, those of an int8 model by more: compare with the answer above first.
+other versions, logits differ by rounding, those of an int8 model by more: compare with the answer above.
 
 ## Settings
 

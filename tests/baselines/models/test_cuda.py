@@ -34,7 +34,7 @@ def test_the_driver_is_asked_whether_there_is_a_gpu() -> None:
 def test_cuda_is_its_first_board() -> None:
     """`cuda:N` is board N."""
     assert (cuda_index("cuda"), cuda_index("cuda:3")) == (0, 3)
-    with pytest.raises(DeviceError, match="no CUDA device"):
+    with pytest.raises(DeviceError, match="not a CUDA device: cpu"):
         cuda_index("cpu")
 
 

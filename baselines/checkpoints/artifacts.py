@@ -1,7 +1,7 @@
-"""How artifacts are named and left on disk: one cache key function, one manifest format.
+"""Cache keys and manifests of artifacts: how they are named and written to disk.
 
-Two artifacts are the same if the recipe and its version, the parents, the task's labels, the library versions
-and whatever else was handed to `cache_key` are the same; nothing here looks at a path.
+Two artifacts have the same key if recipe, recipe version, parents, the task's labels, library versions and
+the other settings given to `cache_key` are equal. Paths never enter a key.
 """
 
 import hashlib
@@ -18,29 +18,31 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import StoreError
+from harness.common.json_types import JsonValue
 from harness.systems.interface import Artifact, Cache, EnergyProbe
 from harness.workload.tasks.base import Task
 
 MANIFEST = "manifest.json"
-"""The file in every artifact's folder that says what it is."""
+"""The file in every artifact's folder that describes it."""
 
-# what changes which kernel an int8 or bf16 library picks, on x86 and on Arm
-_X86 = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
-_ARM = ("asimddp", "i8mm", "bf16", "sve")
+UNMETERED = "unavailable, because nobody measured it"
+"""A manifest's `energy` where no meter was running."""
+
+# the flags that change which kernel an int8 or bf16 library picks, on x86 and on Arm
+_X86_FLAGS = ("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+_ARM_FLAGS = ("asimddp", "i8mm", "bf16", "sve")
 
 
-def _unmetered() -> str:
-    return "unavailable, because nobody measured it"
+def cache_key(
+    recipe: str, recipe_version: int, task: Task, parents: Sequence[str], **settings: JsonValue
+) -> str:
+    """Return the sha256 that names an artifact.
 
-
-def cache_key(recipe: str, number: int, task: Task, parents: Sequence[str], **settings: Any) -> str:  # noqa: ANN401 -- JSON values
-    """Return the sha256 that names an artifact: `recipe` at version `number`, its parents, task and settings.
-
-    `settings` are JSON values: library versions, CPU flags where a choice was measured, lengths. Tasks
-    that are answered by one model share its artifacts.
+    `settings` holds whatever else decides the artifact: library versions, CPU flags where a choice was
+    measured, lengths. Tasks that are answered by one model share its artifacts.
     """
     parts = {
-        "recipe": [recipe, number],
+        "recipe": [recipe, recipe_version],
         "task": [task.model_task, list(task.labels)],
         "parents": list(parents),
         "settings": settings,
@@ -49,7 +51,10 @@ def cache_key(recipe: str, number: int, task: Task, parents: Sequence[str], **se
 
 
 def library_versions(*distributions: str) -> dict[str, str]:
-    """Return the installed versions without importing anything; of ONNX Runtime, whichever is installed."""
+    """Return the installed versions without importing the libraries.
+
+    The version under `onnxruntime` is that of onnxruntime-gpu where only that is installed.
+    """
     return {name: _version(name) for name in distributions}
 
 
@@ -59,32 +64,33 @@ def _version(name: str) -> str:
     except PackageNotFoundError:
         if name != "onnxruntime":
             raise
-        return version("onnxruntime-gpu")  # the same module, with CUDA's provider
+        return version("onnxruntime-gpu")  # the same module, with the CUDA provider
 
 
 def missing_modules(*modules: str) -> str | None:
-    """Say which modules are not installed, with the command that installs them; None if all are there."""
-    absent = [name for name in modules if find_spec(name) is None]
-    if not absent:
+    """Return which modules are not installed, with the command that installs them; None if all are."""
+    missing = [name for name in modules if find_spec(name) is None]
+    if not missing:
         return None
-    return f"needs {' and '.join(absent)}: pip install {' '.join(absent)}"
+    return f"needs {' and '.join(missing)}: pip install {' '.join(missing)}"
 
 
 def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, ...]:
-    """Return the instruction sets that decide which kernels run, sorted, led by the machine type.
+    """Return the machine type, then the instruction sets that decide which kernels run, sorted.
 
-    Where there is no `cpuinfo` (macOS, Windows) only the machine type is known.
+    Without `cpuinfo` (macOS, Windows) only the machine type is returned.
     """
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
-    found = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
-    return (platform.machine(), *sorted({*_X86, *_ARM}.intersection(found.partition(":")[2].split())))
+    flags_line = next((line for line in lines if line.startswith(("flags", "Features"))), ":")
+    flags = flags_line.partition(":")[2].split()
+    return (platform.machine(), *sorted({*_X86_FLAGS, *_ARM_FLAGS}.intersection(flags)))
 
 
 def cpu_has_bf16() -> bool:
-    """Say whether the CPU has instructions that make bfloat16 faster than float32, on x86 or on Arm."""
+    """Return whether the CPU has instructions that make bfloat16 faster than float32, on x86 or on Arm."""
     return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpu_flags())
 
 
@@ -95,27 +101,35 @@ def find_or_make(
     clock: Callable[[], float] = time.perf_counter,
     energy: EnergyProbe | None = None,
 ) -> Artifact:
-    """Return the artifact under `key`, or let `make` fill its folder and return its manifest.
+    """Return the artifact under `key`; if there is none, `make` fills its folder and returns its manifest.
 
-    The manifest gains `key`, `seconds` and `energy`; the artifact's `fresh` is True if it was made just now.
+    `key`, `seconds` and `energy` are added to the manifest. `fresh` of the artifact is True if it was made
+    by this call.
     """
-    found = cache.find(key)
-    if found is not None:
-        return found
+    artifact = cache.find(key)
+    if artifact is not None:
+        return artifact
     with cache.writing(key) as folder:
-        started, spent = clock(), energy() if energy else _unmetered
-        facts = make(folder)
-        cost = {"seconds": round(clock() - started, 3), "energy": spent()}
-        manifest = {**cost, **facts, "key": key}
+        started, read_energy = clock(), energy() if energy else None
+        fields = make(folder)
+        cost = {
+            "seconds": round(clock() - started, 3),
+            "energy": read_energy() if read_energy else UNMETERED,
+        }
+        manifest = {**cost, **fields, "key": key}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    made = cache.find(key)
-    if made is None:
-        raise StoreError("the cache does not hold what was just written to it.", where=key[:12])
-    return replace(made, fresh=True)
+    artifact = cache.find(key)
+    if artifact is None:
+        raise StoreError(
+            "the cache does not hold the artifact that was just written to it.",
+            where=key[:12],
+            remedy="Check whether another process empties the cache: `bench cache list`.",
+        )
+    return replace(artifact, fresh=True)
 
 
 def link(source: str | Path, target: str | Path) -> None:
-    """Put a file of one artifact into another; the bytes are shared where the disk allows it."""
+    """Hard-link a file of one artifact into another, or copy it where the disk has no links."""
     try:
         os.link(source, target)
     except OSError:  # another disk, or a file system without links
@@ -123,5 +137,5 @@ def link(source: str | Path, target: str | Path) -> None:
 
 
 def link_all(artifact: Path, folder: Path) -> None:
-    """Put all files of one artifact into a folder of another, which is made."""
+    """Link all files of one artifact into a new folder of another."""
     shutil.copytree(artifact.resolve(), folder, copy_function=link)

@@ -1,8 +1,8 @@
-"""The pretrained families that are tested, and what an engine cannot do with them.
+"""The tested families of pretrained encoders, and what each engine cannot do with them.
 
-Each is held by `tests/baselines/checkpoints/test_families.py` with a tiny random checkpoint, through head,
-export and
-int8. Others may work: preparation checks every graph against PyTorch and refuses one that disagrees.
+`tests/baselines/checkpoints/test_families.py` builds a tiny random checkpoint of each and runs it with a
+head, exported and in int8. Other families may work: preparation compares every exported graph with PyTorch
+and refuses one that disagrees.
 """
 
 _EVERYWHERE = "all heads, in PyTorch, ONNX fp32 and int8"
@@ -22,4 +22,4 @@ FAMILIES: tuple[tuple[str, str, str | None], ...] = (
         "the ONNX variants cannot run it: tracing bakes one length into its graph. Use a PyTorch variant.",
     ),
 )
-"""Name, what works, and what does not with the reason."""
+"""Name, what works, and the reason why the rest does not work (None if everything works)."""

@@ -1,7 +1,7 @@
-"""What a Hugging Face checkpoint folder must hold, and the refusals that keep loading it safe.
+"""Checks of a Hugging Face checkpoint folder: its files are complete and safe to load.
 
-Weights come from safetensors only, since a pickle can run code when it is read; code that comes with a
-checkpoint is never run. Reads files only: no torch, no transformers.
+Weights are read from safetensors only, since a pickle can run code when it is read. Code that comes with a
+checkpoint is never run. This module reads files only: it needs neither torch nor transformers.
 """
 
 import hashlib
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import CheckpointError
+from harness.common.json_types import JsonObject
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
-# files that transformers can turn into a fast tokenizer: WordPiece, byte-level BPE, SentencePiece
+# the files that transformers can turn into a fast tokenizer: WordPiece, byte-level BPE, SentencePiece
 _VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
 _CONVERT = (
     'If you trust the file, convert it in its folder: python -c "import torch, safetensors.torch as s; '
@@ -26,29 +27,29 @@ _CONVERT = (
 )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return `config.json`; CheckpointError if it is missing, broken, or asks for code of its own."""
+def read_config(folder: Path) -> JsonObject:
+    """Return `config.json`; CheckpointError if it is missing, broken, or requires code of its own."""
     config = _read_json(folder / CONFIG)
-    for name, found in ((CONFIG, config), ("tokenizer_config.json", _optional_json(folder))):
-        if "auto_map" in found:
+    for name, fields in ((CONFIG, config), ("tokenizer_config.json", _tokenizer_config(folder))):
+        if "auto_map" in fields:
             raise CheckpointError(
-                f"{name} asks for code that comes with the checkpoint (auto_map), which is never run.",
+                f"{name} requires code that comes with the checkpoint (auto_map), which is never run.",
                 where=folder.name,
-                remedy="Use a checkpoint of an architecture that transformers itself knows.",
+                remedy="Use a checkpoint of an architecture that transformers itself implements.",
             )
     return config
 
 
 def is_span_checkpoint(config: Mapping[str, Any]) -> bool:
-    """Say whether a checkpoint has the head for two spans (`baselines/models/span_classifier.py`)."""
+    """Return whether a checkpoint has the head for two spans (`baselines/models/span_classifier.py`)."""
     return any(str(name).endswith("ForSpanClassification") for name in config.get("architectures") or ())
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not a whole, safe checkpoint; CheckpointError says what is wrong with it."""
+    """Raise CheckpointError if a folder is not a complete, safe checkpoint."""
     if not folder.is_dir():
         raise CheckpointError(
-            "there is no such folder.", where=str(folder), remedy="--model takes a folder or a name."
+            "there is no such folder.", where=str(folder), remedy="Give --model a folder or a name."
         )
     read_config(folder)
     for path in weight_files(folder):
@@ -57,7 +58,7 @@ def check_folder(folder: Path) -> None:
         raise CheckpointError(
             f"the checkpoint has no tokenizer ({TOKENIZER}, or {', '.join(_VOCABULARIES)}).",
             where=str(folder),
-            remedy="Copy the tokenizer's files of the model it was trained from into the folder.",
+            remedy="Copy the tokenizer files of the model that it was trained from into the folder.",
         )
 
 
@@ -75,7 +76,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensor_names(path: Path) -> list[str]:
-    """Return the names in a safetensors file, whose header and length are checked on the way."""
+    """Return the names in a safetensors file; CheckpointError if its header and length do not agree."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -83,7 +84,7 @@ def tensor_names(path: Path) -> list[str]:
             return list(tensors.keys())
     except SafetensorError as problem:
         raise CheckpointError(
-            f"not a whole safetensors file ({problem}).",
+            f"not a complete safetensors file ({problem}).",
             where=str(path),
             remedy="The file may be truncated, or a Git LFS pointer: copy it again.",
         ) from None
@@ -91,10 +92,10 @@ def tensor_names(path: Path) -> list[str]:
 
 def fingerprint(folder: Path) -> str:
     """Return the sha256 over names and contents of weights, configuration and tokenizer."""
-    total = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in (*weight_files(folder), folder / CONFIG, *_tokenizer_files(folder)):
-        total.update(f"{path.name} {file_sha256(path)}\n".encode())
-    return total.hexdigest()
+        digest.update(f"{path.name} {file_sha256(path)}\n".encode())
+    return digest.hexdigest()
 
 
 def file_sha256(path: Path) -> str:
@@ -107,16 +108,16 @@ def _tokenizer_files(folder: Path) -> list[Path]:
     if (folder / TOKENIZER).is_file():
         return [folder / TOKENIZER]
     names = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
-    found = [folder / name for name in names if (folder / name).is_file()]
-    return found if any(path.name in _VOCABULARIES for path in found) else []
+    paths = [folder / name for name in names if (folder / name).is_file()]
+    return paths if any(path.name in _VOCABULARIES for path in paths) else []
 
 
 def _no_weights(folder: Path) -> CheckpointError:
-    pickled = sorted(_pickles(folder))
-    if not pickled:
+    pickles = sorted(_pickles(folder))
+    if not pickles:
         remedy = f"A checkpoint needs {WEIGHTS}, {CONFIG} and {TOKENIZER}: save it with save_pretrained()."
         return CheckpointError(f"the checkpoint has no {WEIGHTS}.", where=str(folder), remedy=remedy)
-    name = pickled[0].name
+    name = pickles[0].name
     return CheckpointError(
         f"{name} is a pickle, which can run code when it is read, and there is no {WEIGHTS}.",
         where=str(folder),
@@ -126,22 +127,32 @@ def _no_weights(folder: Path) -> CheckpointError:
 
 def _pickles(folder: Path) -> Iterator[Path]:
     for pattern in _PICKLES:
-        # optimiser state and training arguments lie beside weights, and are not weights
+        # optimizer state and training arguments lie beside the weights
         yield from (path for path in folder.glob(pattern) if path.stem not in ("training_args", "optimizer"))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CheckpointError(f"the checkpoint has no {path.name}.", where=str(path.parent)) from None
+        raise CheckpointError(
+            f"the checkpoint has no {path.name}.",
+            where=str(path.parent),
+            remedy="Copy the whole folder that save_pretrained() wrote.",
+        ) from None
     except ValueError as problem:
-        raise CheckpointError(f"not JSON ({problem}).", where=str(path), remedy="Copy it again.") from None
-    if not isinstance(found, dict):
-        raise CheckpointError("not a JSON object.", where=str(path), remedy="Copy it again.")
-    return found
+        raise CheckpointError(
+            f"not JSON ({problem}).", where=str(path), remedy="Copy the file again."
+        ) from None
+    if not isinstance(content, dict):
+        raise CheckpointError(
+            f"expected a JSON object, got {type(content).__name__}.",
+            where=str(path),
+            remedy="Copy the file again.",
+        )
+    return content
 
 
-def _optional_json(folder: Path) -> dict[str, Any]:
+def _tokenizer_config(folder: Path) -> JsonObject:
     path = folder / "tokenizer_config.json"
     return _read_json(path) if path.is_file() else {}

@@ -1,34 +1,38 @@
-"""Checkpoints by hub name: the one place where this package may use the network, and only when asked by name.
+"""Download of checkpoints from the Hugging Face hub, the only network access of this package.
 
-A name that is already in the hub's local cache needs no network. Everything fails at once with what to do:
-nothing retries for minutes.
+It happens only when the user gives a hub name as the model. A checkpoint in the hub's local cache needs no
+network. Failures are reported at once: nothing is retried for minutes.
 """
 
 from pathlib import Path
 
 from harness.common.errors import CheckpointError
 
-# seconds for one question to the hub before the local copy is used, or the user told
-_PATIENCE = 10.0
-# never a pickle: only configuration, vocabularies and safetensors come down
-_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+_TIMEOUT_S = 10.0
+"""How long the hub may take to answer before the local copy is used."""
+
+# configuration, vocabularies and safetensors only: pickles are never downloaded
+_ALLOWED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 
 def download(name: str) -> Path:
-    """Return the folder of a hub checkpoint, from the local copy where there is no network."""
+    """Return the folder of a hub checkpoint; without network, that of its local copy.
+
+    CheckpointError if the hub has no such model, has no safetensors for it, or needs a login.
+    """
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
         return _fetch(name)
     except GatedRepoError:
         raise CheckpointError(
-            "the hub asks for a login and an accepted licence.",
+            "the hub requires a login and an accepted licence for this model.",
             where=name,
-            remedy="Accept it on the model's page, then: hf auth login",
+            remedy="Accept the licence on the model's page, then run: hf auth login",
         ) from None
     except RepositoryNotFoundError:
         raise CheckpointError(
-            "there is no folder, no model of ours and no hub model of this name.",
+            "neither a folder, nor a model of this package, nor a model on the hub.",
             where=name,
             remedy="Use embedded, minilm, a checkpoint folder (./name), or a hub name.",
         ) from None
@@ -40,22 +44,22 @@ def _fetch(name: str) -> Path:
 
     api = HfApi()
     try:
-        # a plain question first: unlike a download it is never retried
-        found = api.model_info(name, timeout=_PATIENCE)
+        # the model's metadata first: unlike a download, this request is never retried
+        metadata = api.model_info(name, timeout=_TIMEOUT_S)
     except RepositoryNotFoundError:
         raise
-    except Exception as problem:  # noqa: BLE001 -- offline, proxy, DNS, time-out: each client has its own tree
+    except Exception as problem:  # noqa: BLE001 -- offline, proxy, DNS, time-out: no common base class
         return _local_copy(name, _first_line(problem))
-    _require_safetensors(name, {sibling.rfilename for sibling in found.siblings or ()})
+    _require_safetensors(name, {sibling.rfilename for sibling in metadata.siblings or ()})
     try:
         folder = api.snapshot_download(
-            name, revision=found.sha, allow_patterns=_WANTED, ignore_patterns="*/*"
+            name, revision=metadata.sha, allow_patterns=_ALLOWED_FILES, ignore_patterns="*/*"
         )
     except Exception as problem:
         raise CheckpointError(
             f"the download stopped ({_first_line(problem)}).",
             where=name,
-            remedy="Ask again: what has arrived is kept.",
+            remedy="Repeat the command: files that have arrived are kept.",
         ) from problem
     return Path(folder)
 
@@ -67,15 +71,15 @@ def _first_line(problem: Exception) -> str:
 def _require_safetensors(name: str, files: set[str]) -> None:
     if files & {"model.safetensors", "model.safetensors.index.json"}:
         return
-    pickled = sorted(file for file in files if file.endswith((".bin", ".pt", ".pth", ".ckpt")))
+    pickles = sorted(file for file in files if file.endswith((".bin", ".pt", ".pth", ".ckpt")))
     raise CheckpointError(
-        f"the hub holds no model.safetensors for it{f', only {pickled[0]}, a pickle' if pickled else ''}.",
+        f"the hub has no model.safetensors of it{f', only {pickles[0]}, a pickle' if pickles else ''}.",
         where=name,
-        remedy="Take another model, or download the folder, convert it to safetensors, and name the folder.",
+        remedy="Use another model, or download it, convert it to safetensors, and give the folder.",
     )
 
 
-def _local_copy(name: str, problem: str) -> Path:
+def _local_copy(name: str, reason: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -83,7 +87,7 @@ def _local_copy(name: str, problem: str) -> Path:
         return Path(snapshot_download(name, local_files_only=True))
     except LocalEntryNotFoundError:
         raise CheckpointError(
-            f"it is no folder here, and the model hub cannot be asked for it ({problem}).",
+            f"not a folder, not in the local cache, and the model hub cannot be reached ({reason}).",
             where=name,
             remedy="Use embedded, minilm or a folder, or allow the network (unset HF_HUB_OFFLINE).",
         ) from None

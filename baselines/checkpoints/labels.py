@@ -1,7 +1,7 @@
-"""A checkpoint's classification head and a task's labels, matched by name and never by position.
+"""Matching of a checkpoint's classification head with a task's labels, by name and never by position.
 
-Loaders disagree on which label is column 0 (FastFormers' BoolQ has true first, the common data loaders have
-false first), so a checkpoint whose labels have no names cannot be scored honestly and is refused.
+Data loaders disagree on which label is column 0: in FastFormers' BoolQ it is true, elsewhere mostly false.
+A checkpoint whose labels have no names is therefore refused: its answers could be scored the wrong way round.
 """
 
 import re
@@ -13,32 +13,36 @@ from baselines.checkpoints.folder import read_config, tensor_names, weight_files
 from harness.common.errors import CheckpointError
 from harness.workload.tasks.base import Task
 
-# what transformers calls a label that has no name
 _NAMELESS = re.compile(r"LABEL_\d+")
-# the first part of a head's tensor names in transformers' sequence classifiers
-_HEADS = ("classifier", "pre_classifier", "score", "logits_proj")
+"""The names that transformers gives to labels without one."""
+
+_HEAD_MODULES = ("classifier", "pre_classifier", "score", "logits_proj")
+"""The first part of a head's tensor names in transformers' sequence classifiers."""
 
 
 def label_columns(config: Mapping[str, Any], task: Task, where: str) -> list[int]:
-    """Return, for each label of the task in its order, the column that holds its logit.
+    """Return, for each label of the task in its order, the column of its logit.
 
-    Names match exactly, or else without regard to case and to blanks, hyphens and underscores.
+    Names are compared exactly first, then ignoring case, blanks, hyphens and underscores.
     CheckpointError if the checkpoint's labels are not the task's.
     """
     names = _label_names(config)
     if len(names) == len(task.labels) == 1:
-        return [0]  # the one score of a choice: there is nothing to mistake it for
+        return [0]  # the only score of a choice needs no name
     if task.positional and all(_NAMELESS.fullmatch(name) for name in names):
         if len(names) == len(task.labels):
             return list(range(len(names)))
         raise CheckpointError(
-            f"it has {len(names)} labels without names, and --labels names {len(task.labels)}.", where=where
+            f"expected {len(names)} names in --labels, one for each label of the model, "
+            f"got {len(task.labels)}.",
+            where=where,
+            remedy=f"Name all labels, in the order of {names[0]} to {names[-1]}.",
         )
-    for form in (str, _plain):
-        columns = {form(name): column for column, name in enumerate(names)}
-        wanted = [form(label) for label in task.labels]
-        if len(columns) == len(names) and sorted(columns) == sorted(wanted):
-            return [columns[label] for label in wanted]
+    for normalise in (str, _plain):
+        columns = {normalise(name): column for column, name in enumerate(names)}
+        labels = [normalise(label) for label in task.labels]
+        if len(columns) == len(names) and sorted(columns) == sorted(labels):
+            return [columns[label] for label in labels]
     raise CheckpointError(
         f"its labels are {', '.join(names)}; {task.name} needs {', '.join(task.labels)}, matched by name.",
         where=where,
@@ -48,32 +52,31 @@ def label_columns(config: Mapping[str, Any], task: Task, where: str) -> list[int
 
 def _remedy(task: Task, names: Sequence[str]) -> str:
     if task.name == "custom" and all(_NAMELESS.fullmatch(name) for name in names):
-        return f"Say which is which: --labels NAME,... in the order of {names[0]} to {names[-1]}."
+        return f"Name them with --labels NAME,... in the order of {names[0]} to {names[-1]}."
     return f"Fine-tune it (`bench train --task {task.model_task}`), or name them in config.json (id2label)."
 
 
 def require_head(folder: Path, task: Task) -> None:
-    """Refuse a checkpoint that has no classification head or one for other labels."""
+    """Raise CheckpointError if a checkpoint has no classification head for the task, or other labels."""
     config = read_config(folder)
     names = [name for path in weight_files(folder) for name in tensor_names(path)]
-    headed = any(name.split(".")[0] in _HEADS for name in names)
+    has_head = any(name.split(".")[0] in _HEAD_MODULES for name in names)
     architectures = config.get("architectures") or ["an architecture without a name"]
-    kind = "ForSpanClassification" if task.head == "span" else "ForSequenceClassification"
-    if not headed or not any(str(name).endswith(kind) for name in architectures):
+    suffix = "ForSpanClassification" if task.head == "span" else "ForSequenceClassification"
+    if not has_head or not any(str(name).endswith(suffix) for name in architectures):
         raise CheckpointError(
-            f"the checkpoint ({', '.join(architectures)}) has no head for {task.name} (...{kind}).",
+            f"the checkpoint ({', '.join(architectures)}) has no head for {task.name} (...{suffix}).",
             where=folder.name,
-            remedy=f"Fine-tune it first: `bench train --task {task.model_task}` writes one that can be run.",
+            remedy=f"Fine-tune it first: `bench train --task {task.model_task}` adds the head.",
         )
     label_columns(config, task, folder.name)
 
 
 def _label_names(config: Mapping[str, Any]) -> Sequence[str]:
-    named = config.get("id2label")
-    if not named:
-        # what transformers calls the labels of a checkpoint that names none
+    id2label = config.get("id2label")
+    if not id2label:
         return [f"LABEL_{column}" for column in range(int(config.get("num_labels", 2)))]
-    return [str(named[column]) for column in sorted(named, key=int)]
+    return [str(id2label[column]) for column in sorted(id2label, key=int)]
 
 
 def _plain(name: str) -> str:

@@ -1,36 +1,39 @@
-"""Whether what an extra installs is there and new enough, and the line that installs it."""
+"""Checks whether the packages of an optional extra are installed and recent enough."""
 
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
-_OURS = "fastformers-bench"
+_DISTRIBUTION = "fastformers-bench"
 
 
 def missing_extra(extra: str) -> str | None:
-    """Say what of the extra is missing or too old, with the line that installs it; or None."""
-    asked = list(_requirements(extra))
-    problems = [problem for wanted in asked if (problem := _problem(wanted))]
-    if not asked:  # a checkout that was installed before the extra was there
-        problems = [f"the extra {extra}, which this installation does not know"]
-    return f"needs {' and '.join(problems)}: pip install '{_OURS}[{extra}]'" if problems else None
+    """Return which packages of the extra are missing or too old, with the command that installs them.
+
+    None if all are there.
+    """
+    requirements = list(_requirements(extra))
+    problems = [problem for requirement in requirements if (problem := _problem(requirement))]
+    if not requirements:  # a checkout that was installed before the extra existed
+        problems = [f"the extra {extra}, which this installation does not have yet"]
+    return f"needs {' and '.join(problems)}: pip install '{_DISTRIBUTION}[{extra}]'" if problems else None
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:
-    """Yield what the extra asks for beyond the rest, as the installed distribution says it."""
-    for words in requires(_OURS) or ():
-        wanted = Requirement(words)
-        marker = wanted.marker
+    """Yield the requirements that only the extra has, from the metadata of the installed distribution."""
+    for line in requires(_DISTRIBUTION) or ():
+        requirement = Requirement(line)
+        marker = requirement.marker
         if marker and marker.evaluate({"extra": extra}) and not marker.evaluate({"extra": ""}):
-            yield wanted
+            yield requirement
 
 
-def _problem(wanted: Requirement) -> str | None:
+def _problem(requirement: Requirement) -> str | None:
     try:
-        found = version(wanted.name)
+        installed = version(requirement.name)
     except PackageNotFoundError:
-        return wanted.name
-    if wanted.specifier.contains(found, prereleases=True):
+        return requirement.name
+    if requirement.specifier.contains(installed, prereleases=True):
         return None
-    return f"{wanted.name}{wanted.specifier} (here is {found})"
+    return f"{requirement.name}{requirement.specifier} (here is {installed})"

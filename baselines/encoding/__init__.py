@@ -1,1 +1,1 @@
-"""Text becomes token ids, and token ids become batches."""
+"""Encoding of texts as token ids, and batching of encoded requests."""

@@ -1,4 +1,4 @@
-"""How long texts are to a checkpoint, in its own tokens."""
+"""Sequence lengths of examples in a checkpoint's own tokens, and a check of the fast tokenizer."""
 
 import hashlib
 import time
@@ -10,18 +10,19 @@ import numpy as np
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256
 from baselines.encoding.tokenizer import TextEncoder
+from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Example
 
-# sha256 over a vocabulary's tokens in the order of their ids, one a line: of WordPiece's vocab.txt
 _VOCABULARIES = {"07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3": "bert-base-uncased"}
+"""Well-known vocabularies by the sha256 of their tokens in the order of ids, one a line (as in vocab.txt)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens of every sequence, special tokens included, and whose tokens they are.
+    """Tokens of every sequence, special tokens included, and the tokenizer that made them.
 
-    `cut` counts the sequences that were cut to the maximum length; `tokenizer_sha256` is of tokenizer.json;
-    `vocabulary` names the vocabulary if it is a well-known one, and is empty otherwise.
+    `cut` counts the sequences that were truncated to the maximum length; `tokenizer_sha256` is of
+    tokenizer.json; `vocabulary` names a well-known vocabulary, and is empty otherwise.
     """
 
     lengths: tuple[int, ...]
@@ -31,7 +32,7 @@ class TokenCounts:
 
 
 def count_tokens(folder: Path, examples: Sequence[Example], max_length: int) -> TokenCounts:
-    """Count with the tokenizer of a checkpoint's folder; UsageError if the model cannot take the length."""
+    """Count tokens with a checkpoint's tokenizer; UsageError if the model cannot take the length."""
     requests = TextEncoder(folder, max_length).encode(examples)
     sequences = [sequence for request in requests for sequence in request.sequences]
     return TokenCounts(
@@ -52,9 +53,10 @@ def _vocabulary(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenizerCheck:
-    """Sequences encoded the fast way and by the library alone: what differs, and CPU seconds of both.
+    """A comparison of the fast tokenizer with the library, and the CPU seconds of both.
 
-    `fast` is False where the tokenizer is of a kind that only the library knows.
+    `differing` holds the ids of examples whose sequences differ. `fast` is False where the fast tokenizer
+    does not support the checkpoint's kind, so that both are the library.
     """
 
     sequences: int
@@ -71,19 +73,24 @@ def check_tokens(
     max_length: int,
     clock: Callable[[], float] = time.process_time,
 ) -> TokenizerCheck:
-    """Encode everything both ways and compare ids, segments and cuts; `differing` holds example ids."""
-    ours, library = TextEncoder(folder, max_length), TextEncoder(folder, max_length, library=True)
-    begun = clock()
-    one = ours.encode(examples)
+    """Encode all examples with both tokenizers and compare ids, segments and truncation."""
+    encoder, library = TextEncoder(folder, max_length), TextEncoder(folder, max_length, library=True)
+    started = clock()
+    requests = encoder.encode(examples)
     between = clock()
-    other = library.encode(examples)
+    references = library.encode(examples)
     ended = clock()
     differing = tuple(
-        mine.id
-        for mine, theirs in zip(one, other, strict=True)
-        for a, b in zip(mine.sequences, theirs.sequences, strict=True)
-        if not (np.array_equal(a.ids, b.ids) and np.array_equal(a.segments, b.segments) and a.cut == b.cut)
+        request.id
+        for request, reference in zip(requests, references, strict=True)
+        for sequence, expected in zip(request.sequences, reference.sequences, strict=True)
+        if not _equal(sequence, expected)
     )
-    sequences = sum(len(request.sequences) for request in one)
-    tokens = sum(request.tokens for request in one)
-    return TokenizerCheck(sequences, tokens, differing, ours.fast, between - begun, ended - between)
+    sequences = sum(len(request.sequences) for request in requests)
+    tokens = sum(request.tokens for request in requests)
+    return TokenizerCheck(sequences, tokens, differing, encoder.fast, between - started, ended - between)
+
+
+def _equal(one: EncodedSequence, other: EncodedSequence) -> bool:
+    same_ids = np.array_equal(one.ids, other.ids) and np.array_equal(one.segments, other.segments)
+    return same_ids and one.cut == other.cut

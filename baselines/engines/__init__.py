@@ -1,1 +1,1 @@
-"""One inference engine a file."""
+"""Adapters of inference engines, one engine in each module."""

@@ -1,6 +1,6 @@
-"""Whether two engines compute the same model: seeded inputs of several shapes, and the largest difference.
+"""Comparison of two engines on the same model: random inputs of several shapes, the largest difference.
 
-Needs neither torch nor a tokenizer, so that any engine can be held against any other.
+It needs neither torch nor a tokenizer, so that any engine can be compared with any other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,31 +14,31 @@ from baselines.encoding.tokenizer import position_limit
 from harness.common.errors import CheckpointError
 from harness.systems.interface import EncodedSequence, TokenIds
 
-# (sequences, longest): one token, one request, ragged batches, and both ends of what people send
 _SHAPES = ((1, 1), (1, 7), (1, 130), (3, 33), (2, 512))
+"""(sequences, longest): one token, a short and a long request, and batches of sequences of unequal length."""
 
 
 def probes(config: Mapping[str, Any], seed: int = 0) -> list[Padded]:
-    """Return seeded random inputs of several lengths and batch sizes; several rows are ragged."""
+    """Return seeded random inputs of several lengths and batch sizes, some with padding."""
     random = np.random.default_rng(seed)
-    most = position_limit(config) or max(longest for _, longest in _SHAPES)
+    limit = position_limit(config) or max(longest for _, longest in _SHAPES)
     pad_id = int(config.get("pad_token_id") or 0)
-    shapes = [(rows, min(longest, most)) for rows, longest in _SHAPES]
+    shapes = [(rows, min(longest, limit)) for rows, longest in _SHAPES]
     return [pad(_random_rows(random, rows, longest, config), pad_id) for rows, longest in shapes]
 
 
 def require_agreement(reference: Run, candidate: Run, inputs: Sequence[Padded], bound: float) -> float:
-    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is no number."""
-    differences = [float(np.max(np.abs(reference(each) - candidate(each)))) for each in inputs]
-    worst = max(differences, key=lambda value: (np.isnan(value), value))
-    if not worst <= bound:
-        shapes = ", ".join(str(each.ids.shape) for each in inputs)
+    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is NaN."""
+    differences = [float(np.max(np.abs(reference(padded) - candidate(padded)))) for padded in inputs]
+    largest = max(differences, key=lambda value: (np.isnan(value), value))
+    if not largest <= bound:
+        shapes = ", ".join(str(padded.ids.shape) for padded in inputs)
         raise CheckpointError(
-            f"the graph disagrees with its source: logits differ by {worst:.3g}, {bound:g} is allowed.",
+            f"the graph disagrees with its source: logits differ by {largest:.3g}, the bound is {bound:g}.",
             where=f"shapes {shapes}",
             remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",
         )
-    return worst
+    return largest
 
 
 def _random_rows(
@@ -56,7 +56,7 @@ def _random_rows(
 
 
 def _random_ids(random: np.random.Generator, length: int, config: Mapping[str, Any]) -> TokenIds:
-    """Draw from all of the vocabulary but the padding, which ModernBERT has near its end."""
+    """Draw ids from the whole vocabulary except the padding id, which in ModernBERT is near its end."""
     ids = random.integers(0, config["vocab_size"] - 1, length)
     return ids + (ids >= int(config.get("pad_token_id") or 0))
 

@@ -1,15 +1,15 @@
-"""CTranslate2 on the CPU: the checkpoint's encoder as a model of its own format, in float32.
+"""CTranslate2 on the CPU: the checkpoint's encoder in CTranslate2's model format, in float32.
 
-A rival with its own best settings: one replica with the threads it was given, the matrix library that it
-picks for the processor itself (forcing another lost a sixth when tried), no padding for a single request.
-Where several go together it is told their lengths.
+The settings are the engine's fastest: one replica with all threads of the placement, the matrix library that
+CTranslate2 selects for the processor (forcing another was a sixth slower), no padding for a single request.
+A batch is passed with the lengths of its sequences.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,12 @@ from harness.systems.interface import Artifact, Placement, PreparationContext, P
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
+if TYPE_CHECKING:
+    from ctranslate2 import Encoder
+
 LIBRARIES = ("torch", "transformers", "ctranslate2")
+_DESCRIBED = ("weights", "activations", "reduce_range")
+"""The fields of a manifest that a system repeats in its description."""
 
 
 class CTranslate2System(Adapter):
@@ -43,18 +48,18 @@ class CTranslate2System(Adapter):
 
     def __init__(
         self,
-        engine: Any,  # noqa: ANN401 -- a ctranslate2.Encoder
+        engine: "Encoder",
         head: ClassifierHead,
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
     ) -> None:
-        super().__init__(run_of(engine, head, segments=bool(facts["segments"])), encoder, batching)
+        super().__init__(encoder_runner(engine, head, segments=bool(facts["segments"])), encoder, batching)
         self._engine = engine
         self._facts = facts
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back what CTranslate2 computes with; threads are as asked for, as it does not tell."""
+        """Return what CTranslate2 reports; it does not report threads, so those are as requested."""
         return {
             **self._facts,
             "engine": "ctranslate2",
@@ -80,13 +85,16 @@ class CTranslate2Variant:
     tolerance: float = 1e-3  # of a logit against PyTorch, both in float32
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return which libraries are not installed, or None."""
         return missing_extra("ctranslate2") or missing_modules("torch", "transformers")
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Write the model once; CheckpointError for what CTranslate2 cannot compute, or does differently."""
+        """Convert the model, or find it in the cache.
+
+        CheckpointError if CTranslate2 does not support the model, or computes other logits.
+        """
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
         parents, libraries = [checkpoint.fingerprint], library_versions(*LIBRARIES)
@@ -104,12 +112,12 @@ class CTranslate2Variant:
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> CTranslate2System:
-        """Open the model; DeviceError for anything but the CPU."""
+        """Open the model; DeviceError for any device but the CPU."""
         return open_model(artifact, task, placement, settings, "float32")
 
 
 def check_checkpoint(folder: Path, task: Task, settings: Settings, name: str) -> None:
-    """Refuse a checkpoint that this engine cannot serve, before anything is converted."""
+    """Raise CheckpointError or UsageError for what this engine cannot run, before it is converted."""
     config = read_config(folder)
     require_supported(config, name)
     label_columns(config, task, name)
@@ -119,20 +127,22 @@ def check_checkpoint(folder: Path, task: Task, settings: Settings, name: str) ->
 def open_model(
     artifact: Artifact, task: Task, placement: Placement, settings: Settings, compute: str
 ) -> CTranslate2System:
-    """Open an artifact's model to compute with `compute`; config.json and tokenizer.json lie beside it."""
+    """Open an artifact's model with the compute type `compute`, such as `float32` or `int8`.
+
+    The artifact's folder holds config.json and tokenizer.json too.
+    """
     encoder = TextEncoder(artifact.folder, settings.max_length)
     config = read_config(artifact.folder)
     columns = label_columns(config, task, artifact.folder.name)
-    known = ("weights", "activations", "reduce_range")
-    facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
-    facts |= {"threads": placement.threads, "segments": _segments(config), **work_facts(config)}
-    engine = load_engine(artifact.folder, placement, compute)
+    facts = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
+    facts |= {"threads": placement.threads, "segments": _has_segments(config), **work_facts(config)}
+    engine = load_encoder(artifact.folder, placement, compute)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     return CTranslate2System(engine, read_head(artifact.folder), encoder, batching, facts)
 
 
-def load_engine(folder: Path, placement: Placement, compute: str) -> Any:  # noqa: ANN401
-    """Return the encoder: one replica with the placement's threads, which works when it is asked."""
+def load_encoder(folder: Path, placement: Placement, compute: str) -> "Encoder":
+    """Return the encoder: one replica with the placement's threads."""
     import ctranslate2
 
     if placement.device != "cpu":
@@ -149,24 +159,24 @@ def load_engine(folder: Path, placement: Placement, compute: str) -> Any:  # noq
     )
 
 
-def run_of(engine: Any, head: ClassifierHead, *, segments: bool) -> Run:  # noqa: ANN401
-    """Return the function that answers one padded batch."""
+def encoder_runner(engine: "Encoder", head: ClassifierHead, *, segments: bool) -> Run:
+    """Return the function that runs one padded batch through encoder and head."""
     from ctranslate2 import StorageView
 
     def run(padded: Padded) -> Logits:
         lengths = padded.mask.sum(axis=1).astype(np.int32)
-        found = engine.forward_batch(
+        output = engine.forward_batch(
             StorageView.from_array(padded.ids.astype(np.int32)),
             StorageView.from_array(lengths),
             token_type_ids=padded.segments.tolist() if segments else None,
         )
-        return head.logits(np.asarray(found.last_hidden_state), padded)
+        return head.logits(np.asarray(output.last_hidden_state), padded)
 
     return run
 
 
-def _segments(config: Mapping[str, Any]) -> bool:
-    """Say whether the model tells segments apart: as `classifier.uses_segments`, without loading it."""
+def _has_segments(config: Mapping[str, Any]) -> bool:
+    """Return whether the model reads segment ids: `classifier.uses_segments` without loading the model."""
     return config["model_type"] != "distilbert" and int(config.get("type_vocab_size", 2)) > 1
 
 
@@ -174,11 +184,11 @@ def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]
     from baselines.models import classifier
 
     config = read_config(source)
-    engine = load_engine(folder, Placement("cpu", (), threads=1), "float32")
-    candidate = run_of(engine, read_head(folder), segments=_segments(config))
+    engine = load_encoder(folder, Placement("cpu", (), threads=1), "float32")
+    candidate = encoder_runner(engine, read_head(folder), segments=_has_segments(config))
     reference = classifier.runner(classifier.load_classifier(source))
-    worst = require_agreement(reference, candidate, probes(config), tolerance)
-    return {"max_logit_difference": worst, "bound": tolerance}
+    difference = require_agreement(reference, candidate, probes(config), tolerance)
+    return {"max_logit_difference": difference, "bound": tolerance}
 
 
 VARIANTS = (CTranslate2Variant(),)

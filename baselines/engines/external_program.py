@@ -1,14 +1,14 @@
-"""A program from outside, in any language: one JSON request a line on stdin, one answer a line on stdout.
+"""Adapter for the user's own program, in any language: JSON requests on stdin, answers on stdout, by line.
 
     harness  {"id": "3", "task": "rte", "labels": [...], "inputs": [{"first": "...", "second": "..."}]}
     program  {"id": "3", "label": "entailment"}
 
-Where a request has several inputs, the label is the position of the one that is chosen (COPA, ReCoRD), or
-a list with a 0 or 1 for each (MultiRC).
+Where a request has several inputs, the label is the position of the chosen one (COPA, ReCoRD), or a list with
+a 0 or 1 for each (MultiRC).
 
-It reads text, so it is compared at boundary `text` only. It runs without a shell, in the worker's process
-group: it is pinned, stopped and ended with its worker. One that hangs, dies, answers out of order or nonsense
-fails its cell, with what it last wrote on stderr.
+The program reads text, so it is compared at boundary `text` only. It is started without a shell in the
+worker's process group: it is pinned, stopped and ended with its worker. If it hangs, ends, or writes answers
+that are invalid or out of order, its cell fails with an error that quotes the end of its stderr.
 """
 
 import json
@@ -29,6 +29,7 @@ import numpy as np
 
 from baselines.checkpoints.artifacts import cache_key
 from harness.common.errors import MeasurementError, UsageError
+from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
     EncodedSequence,
@@ -43,32 +44,33 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, TextInput
 
-PATIENCE_S = 60.0
-"""How long a program may take for one answer, loading its model before the first one included."""
+TIMEOUT_S = 60.0
+"""How long a program may take for one answer; before the first it may load its model in that time."""
 
 
 class ProgramSystem:
-    """A running program that answers lines with lines."""
+    """A running program that answers each line with a line."""
 
-    def __init__(self, command: Sequence[str], task: Task, *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, command: Sequence[str], task: Task, *, timeout_s: float = TIMEOUT_S) -> None:
         self._task = task
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._name = Path(command[0]).name
-        self._asked: dict[str, Example] = {}
+        self._examples: dict[str, Example] = {}
         self._lines: dict[str, bytes] = {}
-        self._rest = b""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 -- it lives as long as the program
-        self._process = subprocess.Popen(  # noqa: S603 -- the user named it, and no shell reads it
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, bufsize=0
+        self._buffer = b""
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the program
+        self._process = subprocess.Popen(  # noqa: S603 -- the user's own command, without a shell
+            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, bufsize=0
         )
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Write each example as the line that the program will read; the words are its tokens."""
+        """Write each example as the line that the program will read; the words count as its tokens."""
         return [self._request(example) for example in examples]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Send the requests and read as many answers, in order."""
-        writer = threading.Thread(target=self._write, args=([self._lines[r.id] for r in requests],))
+        lines = [self._lines[request.id] for request in requests]
+        writer = threading.Thread(target=self._write, args=(lines,))
         writer.start()  # a program may answer while it still reads: neither pipe may fill up
         try:
             answers = tuple(self._answer(request.id) for request in requests)
@@ -79,7 +81,7 @@ class ProgramSystem:
         return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), answers=answers)
 
     def describe(self) -> Mapping[str, Any]:
-        """Say that a program answers; what is inside it is its own business."""
+        """Return the program's name; the harness has no other information about it."""
         return {"engine": "program from outside", "program": self._name}
 
     def close(self) -> None:
@@ -87,21 +89,22 @@ class ProgramSystem:
         self._process.kill()
         self._process.wait()
         self._close_input()
-        for stream in (self._process.stdout, self._errors):
+        for stream in (self._process.stdout, self._stderr):
             if stream:
                 stream.close()
 
     def _request(self, example: Example) -> Request:
-        line = {
+        fields = {
             "id": example.id,
             "task": self._task.name,
             "labels": self._task.labels if self._task.head != "choice" else list(range(len(example.inputs))),
-            "inputs": [_written(text) for text in example.inputs],
+            "inputs": [_to_json(text) for text in example.inputs],
         }
-        self._asked[example.id] = example
-        self._lines[example.id] = json.dumps(line).encode() + b"\n"
-        words = [np.zeros(len(f"{t.first} {t.second or ''}".split()), dtype=np.int64) for t in example.inputs]
-        return Request(example.id, tuple(EncodedSequence(ids=each, segments=each) for each in words))
+        self._examples[example.id] = example
+        self._lines[example.id] = json.dumps(fields).encode() + b"\n"
+        counts = [len(f"{text.first} {text.second or ''}".split()) for text in example.inputs]
+        ids = [np.zeros(count, dtype=np.int64) for count in counts]
+        return Request(example.id, tuple(EncodedSequence(ids=zeros, segments=zeros) for zeros in ids))
 
     def _write(self, lines: Sequence[bytes]) -> None:
         try:
@@ -109,43 +112,49 @@ class ProgramSystem:
                 if self._process.stdin:
                     self._process.stdin.write(line)
         except (OSError, ValueError):
-            return  # the reader will say what became of the program
+            return  # the program has ended, which the reader reports
 
     def _answer(self, example_id: str) -> str:
-        line = self._line(time.monotonic() + self._patience_s)
+        line = self._read_line(time.monotonic() + self._timeout_s)
         try:
-            answer = json.loads(line)
-            found, label = str(answer["id"]), answer["label"]
+            fields = json.loads(line)
+            answered_id, label = str(fields["id"]), fields["label"]
         except (ValueError, KeyError, TypeError):
-            raise self._failed(f"it answered {line[:80]!r}, which is no answer") from None
-        if found != example_id:
-            raise self._failed(f"it answered {found!r} to {example_id!r}: answers keep the order")
-        said = _canonical(label)
-        if not said or not self._task.valid(said, self._asked[example_id]):
-            raise self._failed(f"it answered {label!r}, which is no label of {self._task.name}")
-        return said
+            raise self._failure(
+                f'expected {{"id": ..., "label": ...}} on a line, got {line[:80]!r}'
+            ) from None
+        if answered_id != example_id:
+            raise self._failure(
+                f"expected the answer to request {example_id!r}, got {answered_id!r}: "
+                "answers must be in the order of the requests"
+            )
+        answer = _canonical(label)
+        if not answer or not self._task.valid(answer, self._examples[example_id]):
+            raise self._failure(f"it answered {label!r}, which is not a label of {self._task.name}")
+        return answer
 
-    def _line(self, deadline: float) -> bytes:
+    def _read_line(self, deadline: float) -> bytes:
         stdout = self._process.stdout
         assert stdout is not None  # it was opened as a pipe
-        while b"\n" not in self._rest:
+        while b"\n" not in self._buffer:
             ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
-                raise self._failed(f"it gave no answer within {self._patience_s:g} s")
-            read = os.read(stdout.fileno(), 65536)
-            if not read:
-                raise self._failed(f"it ended with exit code {self._process.wait()}")
-            self._rest += read
-        line, _, self._rest = self._rest.partition(b"\n")
+                raise self._failure(f"it gave no answer within {self._timeout_s:g} s")
+            chunk = os.read(stdout.fileno(), 65536)
+            if not chunk:
+                raise self._failure(f"it ended with exit code {self._process.wait()}")
+            self._buffer += chunk
+        line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def _failed(self, what: str) -> MeasurementError:
+    def _failure(self, what: str) -> MeasurementError:
+        """End the program, and return an error that quotes the end of its stderr."""
         self._process.kill()
         self._process.wait()
-        self._errors.seek(0)
-        last = self._errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
-        said = f"Its stderr ends: {' | '.join(last)}" if last else "It wrote nothing on stderr."
-        return MeasurementError(f"the program failed: {what}.", where="command", remedy=said)
+        self._stderr.seek(0)
+        last_lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-3:]
+        remedy = f"Its stderr ends: {' | '.join(last_lines)}" if last_lines else "It wrote nothing on stderr."
+        return MeasurementError(f"the program failed: {what}.", where="command", remedy=remedy)
 
     def _close_input(self) -> None:
         if self._process.stdin and not self._process.stdin.closed:
@@ -155,19 +164,22 @@ class ProgramSystem:
                 return
 
 
-def _written(text: TextInput) -> dict[str, Any]:
-    """Return an input as a program reads it; spans are characters of its first or second text."""
-    written: dict[str, Any] = {"first": text.first, "second": text.second}
+def _to_json(text: TextInput) -> JsonObject:
+    """Return an input as the program reads it; a span counts characters of the first or second text."""
+    fields: JsonObject = {"first": text.first, "second": text.second}
     if text.spans:
         names = ("first", "second")
-        written["spans"] = [
+        fields["spans"] = [
             {"text": names[span.text], "start": span.start, "end": span.end} for span in text.spans
         ]
-    return written
+    return fields
 
 
-def _canonical(label: Any) -> str:  # noqa: ANN401 -- a JSON value
-    """Return a program's answer as the task writes answers: a word, a position, or one 0 or 1 an input."""
+def _canonical(label: JsonValue) -> str:
+    """Return a program's label as the task writes answers: a name, a position, or a 0 or 1 for each input.
+
+    Empty if the label has another type.
+    """
     if isinstance(label, list):
         return "".join(map(_canonical, label))
     return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else ""
@@ -181,20 +193,20 @@ class ProgramVariant:
     summary: str = "a program of your own (--system-command), one JSON request a line"
 
     def unavailable(self) -> str | None:
-        """Return None: whether the program is there is known when it is named."""
+        """Return None: whether the program exists is checked when it is named."""
         return None
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Check that the program is there; there is nothing to prepare."""
+        """Check that the program exists; there is nothing else to prepare."""
         del workshop
-        program = arguments(settings.command)[0]
+        program = split_command(settings.command)[0]
         if shutil.which(program) is None:
             raise UsageError(
                 f"there is no program {program!r}.",
                 where="--system-command",
-                remedy="Name an executable file, with its path if it is not on PATH.",
+                remedy="Give an executable file, with its path if it is not on PATH.",
             )
         key = cache_key(self.name, 1, task, [settings.command])
         return Artifact(sources.checkpoint.folder, key, {"recipe": self.name, "version": 1, "seconds": 0.0})
@@ -202,19 +214,23 @@ class ProgramVariant:
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> ProgramSystem:
         """Start the program."""
         del artifact, placement
-        return ProgramSystem(arguments(settings.command), task)
+        return ProgramSystem(split_command(settings.command), task)
 
 
-def arguments(command: str) -> list[str]:
-    """Split a command as a shell would, without asking one; UsageError if it is empty or has open quotes."""
+def split_command(command: str) -> list[str]:
+    """Split a command into arguments as a shell does; UsageError if it is empty or a quote is not closed."""
     try:
-        words = shlex.split(command)
+        arguments = shlex.split(command)
     except ValueError as problem:
-        raise UsageError(f"cannot be split: {problem}.", where="--system-command") from None
-    if not words:
+        raise UsageError(
+            f"the command cannot be split into arguments: {problem}.",
+            where="--system-command",
+            remedy="Close every quotation mark, and put a backslash before one that is part of a name.",
+        ) from None
+    if not arguments:
         raise UsageError(
             "the variant `command` needs a program.",
             where="--system-command",
             remedy="For instance --system-command 'python3 mine.py'.",
         )
-    return words
+    return arguments

@@ -1,6 +1,6 @@
-"""A system that answers at once with nothing: it measures the harness.
+"""A system that returns zeros at once: it measures the overhead of the harness.
 
-What the loop reports for it is overhead that every other system pays too.
+Every other system pays the time that is reported for this one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,23 +27,23 @@ from harness.workload.tasks.example import Example
 
 @dataclass(frozen=True, slots=True)
 class NullSystem:
-    """Answers every sequence with equal logits, one for each of `labels` labels."""
+    """A system that returns equal logits for every sequence, one for each of `labels` labels."""
 
     labels: int
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Return requests whose sequences hold one token each."""
+        """Return requests whose sequences have one token each."""
         token = np.zeros(1, dtype=np.int64)
         sequence = EncodedSequence(ids=token, segments=token)
         return [Request(example.id, (sequence,) * len(example.inputs)) for example in examples]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Return zeros."""
+        """Return logits of zero."""
         offsets = offsets_of(requests)
         return Predictions(np.zeros((offsets[-1], self.labels), dtype=np.float32), offsets)
 
     def describe(self) -> Mapping[str, Any]:
-        """Say that nothing computes."""
+        """Return that the input is not read."""
         return {"engine": "null", "reads_input": False}
 
     def close(self) -> None:
@@ -52,13 +52,13 @@ class NullSystem:
 
 @dataclass(frozen=True, slots=True)
 class NullVariant:
-    """The way to a system that does nothing."""
+    """The variant `null`, which needs no files and loads at once."""
 
     name: str = "null"
     summary: str = "answers at once with equal logits; measures the harness itself"
 
     def unavailable(self) -> str | None:
-        """Return None: it needs nothing."""
+        """Return None: it has no requirements."""
         return None
 
     def prepare(

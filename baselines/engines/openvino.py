@@ -1,11 +1,10 @@
-"""OpenVINO on the CPU: the exported graph as its own format, in float32 or bfloat16.
+"""OpenVINO on the CPU: the exported graph in OpenVINO's model format, in float32 or bfloat16.
 
-A rival with its own best settings: the threads it was given, and the precision said aloud, because on CPUs
-with bfloat16 OpenVINO rounds to it unless told otherwise. With its latency hint one stream answers a request
-on all threads; with its throughput hint it takes as many requests at once as it asks for, each on a stream
-of its own. It compiles kernels for each length that it has not seen yet, tens of milliseconds apiece: so
-requests are padded to the next of a few lengths, and all of these are compiled when the model is loaded, as
-whoever serves it would do.
+The settings are the engine's fastest: all threads of the placement, and an explicit precision, because on
+CPUs with bfloat16 OpenVINO rounds to it by default. With its latency hint one stream answers a request on all
+threads; with its throughput hint it takes several requests at a time, each on a stream of its own. OpenVINO
+compiles kernels for every new length, tens of milliseconds each. Requests are therefore padded to the next of
+a few lengths, all of which are compiled when the model is loaded, as a server would do.
 """
 
 import sys
@@ -13,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, find_or_mak
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.checkpoints.optional_packages import missing_extra
-from baselines.encoding.batching import Batching, Padded, Run, at_once, pad
+from baselines.encoding.batching import Batching, Collect, Launch, Padded, Run, at_once, pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.adapter import Adapter
 from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.runtime import GRAPH, OnnxVariant, copy_text_side, open_session, runner
-from baselines.engines.profiles import CLASSES, of_openvino
+from baselines.engines.profiles import CLASSES, openvino_profile
 from baselines.models.flops import work_facts
 from harness.common.errors import DeviceError
 from harness.systems.interface import (
@@ -41,24 +41,29 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
+if TYPE_CHECKING:
+    from openvino import CompiledModel, InferRequest, Model
+
 MODEL = "openvino.xml"
-"""The model's file in an artifact's folder; its weights lie beside it as `openvino.bin`."""
+"""The model's file in an artifact's folder; its weights are in `openvino.bin` beside it."""
+
+STEP = 16
+"""Compiled lengths are multiples of this: a request is padded by half of it on average."""
 
 Precision = Literal["f32", "bf16"]
 Hint = Literal["LATENCY", "THROUGHPUT"]
+_DESCRIBED = ("weights", "activations")
+"""The fields of a manifest that a system repeats in its description."""
 
 
-def load_openvino() -> Any:  # noqa: ANN401 -- a module
-    """Return the module openvino, with its telemetry switched off before it loads."""
-    # it reports each import to its makers, and leaves a folder in the user's home, unless this is not there
+def load_openvino() -> ModuleType:
+    """Return the module openvino, imported without its telemetry."""
+    # telemetry would report each import to its makers and create a folder in the user's home
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
-    return openvino
-
-
-STEP = 16
-"""Lengths that are compiled are multiples of this: a request is padded by half of it on average."""
+    module: ModuleType = openvino
+    return module
 
 
 class OpenVinoSystem(Adapter):
@@ -66,21 +71,21 @@ class OpenVinoSystem(Adapter):
 
     def __init__(
         self,
-        compiled: Any,  # noqa: ANN401 -- a CompiledModel
+        compiled: "CompiledModel",
         engine: "Engine",
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
-        profiled: Callable[[], Any],
+        compile_profiled: "Callable[[], CompiledModel]",
     ) -> None:
         super().__init__(engine.launch, encoder, batching)
         self._compiled = compiled
         self._engine = engine
-        self._profiled = profiled
+        self._compile_profiled = compile_profiled
         self._facts = facts
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back what the plugin really uses."""
+        """Return the settings as the plugin reports them."""
         return {
             **self._facts,
             "engine": "openvino",
@@ -95,24 +100,25 @@ class OpenVinoSystem(Adapter):
         }
 
     def compile_for(self, counts: Callable[[int], Sequence[int]]) -> None:
-        """Compile for each length, and for each of so many sequences of it together as `counts` says."""
-        spans = "spans" in [each.get_any_name() for each in self._compiled.inputs]
-        warm(self._engine.meet, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
+        """Compile kernels for each length, and for each number of sequences that `counts` returns for it."""
+        spans = "spans" in _input_names(self._compiled)
+        warm_up(self._engine.warm_up, self._batching.widths, self._encoder.pad_id, spans=spans, counts=counts)
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
-        """Return seconds by class of operator, from a model of its own that counts them."""
-        compiled = self._profiled()
+        """Return seconds by class of operator, from a second model that is compiled with a profiler."""
+        compiled = self._compile_profiled()
         request = compiled.create_infer_request()
-        plain, seen = run_of(compiled, request), []
+        run = compiled_runner(compiled, request)
+        profiles: list[Mapping[str, float]] = []
 
-        def run(padded: Padded) -> Logits:
-            logits = plain(padded)
-            seen.append(of_openvino(request))
+        def run_profiled(padded: Padded) -> Logits:
+            logits = run(padded)
+            profiles.append(openvino_profile(request))
             return logits
 
-        self._batching.answer(requests, plain)
         self._batching.answer(requests, run)
-        return {name: sum(each[name] for each in seen) for name in CLASSES}
+        self._batching.answer(requests, run_profiled)
+        return {name: sum(profile[name] for profile in profiles) for name in CLASSES}
 
     def close(self) -> None:
         """Release the model."""
@@ -131,7 +137,7 @@ class OpenVinoVariant:
     hint: Hint = "LATENCY"
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or what the CPU lacks."""
+        """Return what is not installed, or what the CPU lacks, or None."""
         if problem := missing_extra("openvino"):
             return problem
         if self.precision == "bf16" and not cpu_has_bf16():
@@ -141,7 +147,7 @@ class OpenVinoVariant:
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Convert the exported graph once; both precisions share the float32 model on disk."""
+        """Convert the exported graph, or find it in the cache; both precisions share the float32 model."""
         parent = self.parent.prepare(task, sources, settings, workshop)
         libraries = library_versions("openvino")
         key = cache_key("openvino", 1, task, [parent.key], libraries=libraries, tolerance=self.tolerance)
@@ -151,15 +157,15 @@ class OpenVinoVariant:
             save_model(load_openvino().Core().read_model(parent.folder / GRAPH), folder / MODEL)
             copy_text_side(parent.folder, folder)
             facts = {"agreement": _agreement(parent.folder, folder, self.tolerance)}
-            named = {"recipe": "openvino", "version": 1, "parents": [parent.key], "libraries": libraries}
-            return {**named, **facts}
+            origin = {"recipe": "openvino", "version": 1, "parents": [parent.key], "libraries": libraries}
+            return {**origin, **facts}
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> OpenVinoSystem:
-        """Compile the model; DeviceError for anything but the CPU."""
+        """Compile the model; DeviceError for any device but the CPU."""
         return open_model(artifact, task, placement, settings, self.precision, self.hint)
 
 
@@ -171,54 +177,54 @@ def open_model(
     precision: Precision,
     hint: Hint = "LATENCY",
 ) -> OpenVinoSystem:
-    """Compile an artifact's model; config.json and tokenizer.json lie beside it."""
+    """Compile an artifact's model; its folder holds config.json and tokenizer.json too."""
     encoder = TextEncoder(artifact.folder, settings.max_length)
-    columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
-    known = ("weights", "activations")
-    facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
-    facts |= work_facts(read_config(artifact.folder))
+    config = read_config(artifact.folder)
+    columns = label_columns(config, task, artifact.folder.name)
+    facts = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
+    facts |= work_facts(config)
     compiled = compile_model(artifact.folder / MODEL, placement, precision, hint)
-    engine: Engine = Streams(compiled) if hint == "THROUGHPUT" else OneStream(compiled)
-    widths = widths_up_to(settings.max_length)
-    warm(engine.meet, widths, encoder.pad_id, spans=task.head == "span")
-    again = partial(compile_model, artifact.folder / MODEL, placement, precision, profile=True)
+    engine: Engine = ParallelStreams(compiled) if hint == "THROUGHPUT" else SingleStream(compiled)
+    widths = compiled_lengths(settings.max_length)
+    warm_up(engine.warm_up, widths, encoder.pad_id, spans=task.head == "span")
+    compile_profiled = partial(compile_model, artifact.folder / MODEL, placement, precision, profile=True)
     batching = Batching(settings.batch, encoder.pad_id, columns, widths=widths, collect=engine.collect)
-    return OpenVinoSystem(compiled, engine, encoder, batching, facts, again)
+    return OpenVinoSystem(compiled, engine, encoder, batching, facts, compile_profiled)
 
 
-def widths_up_to(max_length: int) -> tuple[int, ...]:
+def compiled_lengths(max_length: int) -> tuple[int, ...]:
     """Return the lengths that are compiled: multiples of `STEP`, and the maximum length."""
     return (*range(STEP, max_length, STEP), max_length)
 
 
-def warm(
-    run: Run,
-    widths: Sequence[int],
+def warm_up(
+    run: Callable[[Padded], object],
+    lengths: Sequence[int],
     pad_id: int,
     *,
     spans: bool,
     counts: Callable[[int], Sequence[int]] = lambda _: (1,),
 ) -> None:
-    """Let the engine compile for each length and number of sequences: one, unless `counts` says others."""
-    for width in widths:
-        ids = np.full(width, pad_id + 1, dtype=np.int64)
-        marks = ((0, 1), (1, 2)) if spans else ()
-        for count in counts(width):
-            run(pad([EncodedSequence(ids, np.zeros_like(ids), marks)] * count, pad_id))
+    """Run one batch of each length, and of each number of sequences that `counts` returns for it."""
+    for length in lengths:
+        ids = np.full(length, pad_id + 1, dtype=np.int64)
+        sequence = EncodedSequence(ids, np.zeros_like(ids), ((0, 1), (1, 2)) if spans else ())
+        for count in counts(length):
+            run(pad([sequence] * count, pad_id))
 
 
 def compile_model(
     path: Path, placement: Placement, precision: Precision, hint: Hint = "LATENCY", *, profile: bool = False
-) -> Any:  # noqa: ANN401 -- a CompiledModel
-    """Return the model compiled for these threads, without pinning of its own.
+) -> "CompiledModel":
+    """Return the model compiled for the placement's threads; OpenVINO does not pin them.
 
-    For latency it has one stream; for throughput as many as it thinks best.
+    The latency hint gives one stream, the throughput hint as many as OpenVINO chooses.
     """
     if placement.device != "cpu":
         raise DeviceError(
             f"OpenVINO variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
         )
-    wanted = {
+    config = {
         "PERFORMANCE_HINT": hint,
         **({"NUM_STREAMS": "1"} if hint == "LATENCY" else {}),
         "INFERENCE_NUM_THREADS": str(placement.threads),
@@ -227,92 +233,98 @@ def compile_model(
         "PERF_COUNT": "YES" if profile else "NO",
     }
     core = load_openvino().Core()
-    return core.compile_model(core.read_model(path), "CPU", wanted)
+    return core.compile_model(core.read_model(path), "CPU", config)
 
 
 class Engine(Protocol):
-    """How a compiled model is given padded batches: `Batching` launches them, then collects all logits."""
+    """A compiled model for padded batches: `Batching` launches them all, then collects the logits."""
 
-    def launch(self, padded: Padded) -> Any:  # noqa: ANN401 -- what `collect` takes
-        """Begin to answer."""
+    @property
+    def launch(self) -> Launch:
+        """The function that starts the inference of one padded batch."""
 
-    def collect(self, parts: Sequence[Any]) -> Callable[[], Logits]:
-        """Return what waits for all that was launched, one below the other."""
+    @property
+    def collect(self) -> Collect:
+        """Returns a function that waits for all launched batches and concatenates their logits."""
 
-    def meet(self, padded: Padded) -> Any:  # noqa: ANN401 -- nobody looks at it
-        """Answer it wherever it may be answered later, so that its shape is compiled there."""
+    def warm_up(self, padded: Padded) -> object:
+        """Run the batch on every stream, so that kernels for its shape are compiled there."""
 
 
-class OneStream:
-    """One request at a time."""
+class SingleStream:
+    """One request at a time, on all threads."""
 
     collect = staticmethod(at_once)
 
-    def __init__(self, compiled: Any) -> None:  # noqa: ANN401 -- a CompiledModel
-        self.launch = run_of(compiled)
-        self.meet = self.launch
+    def __init__(self, compiled: "CompiledModel") -> None:
+        self.launch = compiled_runner(compiled)
+        self.warm_up = self.launch
 
 
-class Streams:
-    """As many requests at a time as the plugin asks for; which stream takes one is its own business."""
+class ParallelStreams:
+    """As many requests at a time as the plugin has streams; the plugin assigns requests to streams."""
 
-    def __init__(self, compiled: Any) -> None:  # noqa: ANN401 -- a CompiledModel
-        self._names = [each.get_any_name() for each in compiled.inputs]
+    def __init__(self, compiled: "CompiledModel") -> None:
+        self._names = _input_names(compiled)
         self._queue = load_openvino().AsyncInferQueue(compiled)
-        self._queue.set_callback(_keep)
+        self._queue.set_callback(_append_logits)
 
     def launch(self, padded: Padded) -> list[Logits]:
-        """Begin to answer as soon as a stream is free; the logits will be in the list."""
-        arrays, answer = padded.arrays(), list[Logits]()
-        self._queue.start_async({name: arrays[name] for name in self._names}, userdata=answer)
-        return answer
+        """Start the inference as soon as a stream is free; it appends its logits to the returned list."""
+        arrays, logits = padded.arrays(), list[Logits]()
+        self._queue.start_async({name: arrays[name] for name in self._names}, userdata=logits)
+        return logits
 
     def collect(self, parts: Sequence[list[Logits]]) -> Callable[[], Logits]:
-        """Return what waits until all streams are free."""
+        """Return a function that waits until all streams are free and concatenates the logits."""
 
-        def waited() -> Logits:
+        def wait() -> Logits:
             self._queue.wait_all()
             return np.concatenate([logits for part in parts for logits in part])
 
-        return waited
+        return wait
 
-    def meet(self, padded: Padded) -> Logits:
-        """Answer it so often at once that no stream is left out."""
+    def warm_up(self, padded: Padded) -> Logits:
+        """Run the batch twice as often as there are streams, so that each stream gets it."""
         return self.collect([self.launch(padded) for _ in range(2 * len(self._queue))])()
 
 
-def _keep(request: Any, answer: list[Logits]) -> None:  # noqa: ANN401 -- an InferRequest
-    answer.append(np.array(request.get_output_tensor().data, dtype=np.float32))
+def _append_logits(request: "InferRequest", logits: list[Logits]) -> None:
+    logits.append(np.array(request.get_output_tensor().data, dtype=np.float32))
 
 
-def save_model(model: Any, path: Path) -> None:  # noqa: ANN401 -- an openvino.Model
-    """Write a model whose weights keep their precision."""
+def save_model(model: "Model", path: Path) -> None:
+    """Write a model without rounding its weights."""
     load_openvino().save_model(model, path, compress_to_fp16=False)
 
 
-def run_of(compiled: Any, request: Any = None) -> Run:  # noqa: ANN401 -- a CompiledModel, an InferRequest
-    """Return the function that answers one padded batch, with this request or one of its own."""
+def compiled_runner(compiled: "CompiledModel", request: "InferRequest | None" = None) -> Run:
+    """Return the function that runs one padded batch, with `request` or a new one."""
     request = request or compiled.create_infer_request()
-    names = [each.get_any_name() for each in compiled.inputs]
+    names = _input_names(compiled)
 
     def run(padded: Padded) -> Logits:
         arrays = padded.arrays()
-        found = request.infer({name: arrays[name] for name in names}, share_inputs=True)
-        logits: Logits = np.array(found[0], dtype=np.float32)
+        outputs = request.infer({name: arrays[name] for name in names}, share_inputs=True)
+        logits: Logits = np.array(outputs[0], dtype=np.float32)
         return logits
 
     return run
 
 
+def _input_names(compiled: "CompiledModel") -> list[str]:
+    return [port.get_any_name() for port in compiled.inputs]
+
+
 def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]:
     one_thread = Placement("cpu", (), threads=1)
     reference = runner(open_session(source / GRAPH, one_thread))
-    candidate = run_of(compile_model(folder / MODEL, one_thread, "f32"))
-    worst = require_agreement(reference, candidate, probes(read_config(source)), tolerance)
-    return {"max_logit_difference": worst, "bound": tolerance}
+    candidate = compiled_runner(compile_model(folder / MODEL, one_thread, "f32"))
+    difference = require_agreement(reference, candidate, probes(read_config(source)), tolerance)
+    return {"max_logit_difference": difference, "bound": tolerance}
 
 
-def _property(compiled: Any, name: str) -> str:  # noqa: ANN401 -- a CompiledModel
+def _property(compiled: "CompiledModel", name: str) -> str:
     value = compiled.get_property(name)
     return str(getattr(value, "name", value))
 

@@ -1,23 +1,24 @@
-"""PyTorch as people first meet it, and the same without padding.
+"""Plain PyTorch, the baseline of every comparison, and its variants without padding or in half precision.
 
-fp32, the library's default attention kernel, not compiled. `pytorch-fixed` pads every sequence to the
-maximum length and is what the others are compared with; `pytorch-dynamic` pads to the longest sequence of a
-call, hence not at all for one request. In half precision weights and activations alike have 16 bits. With a
-budget of tokens, a call's sequences are sorted by length and answered as many together as the budget holds.
-The artifact of all is the checkpoint itself: nothing is copied, and weights are rounded when they are loaded.
+fp32, transformers' default attention kernel, not compiled. `pytorch-fixed` pads every sequence to the maximum
+length and is the baseline. `pytorch-dynamic` pads to the longest sequence of a call, which for one request is
+no padding. In half precision both weights and activations have 16 bits. With a budget of tokens, the
+sequences of a call are sorted by length and batched within the budget. The artifact of each variant is the
+checkpoint itself: nothing is copied, and weights are rounded when they are loaded.
 """
 
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, Launch, check_budget
 from baselines.encoding.tokenizer import TextEncoder, check_length
-from baselines.engines.device_queue import Answering, queued
+from baselines.engines.adapter import Adapter
+from baselines.engines.device_queue import queued
 from baselines.engines.profiles import torch_profile
 from baselines.models.cuda import TRANSFER, find_device, on_host, sees_gpu, synchronise
 from baselines.models.flops import work_facts
@@ -25,7 +26,6 @@ from harness.common.errors import DeviceError
 from harness.systems.interface import (
     Artifact,
     Placement,
-    Predictions,
     PreparationContext,
     PreparationSources,
     Request,
@@ -33,40 +33,25 @@ from harness.systems.interface import (
     System,
 )
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.example import Example
+
+if TYPE_CHECKING:
+    import torch
 
 Padding = Literal["fixed", "dynamic"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
-class PyTorchSystem:
-    """A transformers classifier, answering with its own forward pass."""
+class PyTorchSystem(Adapter):
+    """A transformers classifier with its own forward pass."""
 
-    def __init__(self, model: Any, run: Launch, encoder: TextEncoder, batching: Batching) -> None:  # noqa: ANN401
+    def __init__(
+        self, model: "torch.nn.Module", run: Launch, encoder: TextEncoder, batching: Batching
+    ) -> None:
+        super().__init__(run, encoder, batching)
         self._model = model
-        self._run = run
-        self._encoder = encoder
-        self._batching = batching
-
-    @property
-    def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
-        return self._encoder.encoding
-
-    def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
-        return self._encoder.encode(examples)
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests, as many together as the batching says; then the logits are on the host."""
-        return self.begin(requests)()
-
-    def begin(self, requests: Sequence[Request]) -> Answering:
-        """Launch all that answers the requests; what is returned waits for the logits."""
-        return self._batching.begin(requests, self._run)
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back what PyTorch really uses."""
+        """Return the settings that PyTorch reports."""
         import torch
 
         config = self._model.config
@@ -79,7 +64,7 @@ class PyTorchSystem:
             "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
             **({"transfer": TRANSFER} if device.type == "cuda" else {}),
             "dtype": str(self._model.dtype).removeprefix("torch."),
-            "attention": config._attn_implementation,  # noqa: SLF001 -- the only place that says so
+            "attention": config._attn_implementation,  # noqa: SLF001 -- there is no public attribute
             "padding": f"to {length}" if length else "to the longest of a call",
             "batch": self._batching.rule,
             "max_length": self._encoder.max_length,
@@ -110,23 +95,23 @@ class PyTorchVariant:
     padding: Padding
     precision: Precision = "float32"
     tokens: int = 0
-    """The budget of a batch that is sorted by length; 0: as many requests as the run asks."""
+    """The budget of a batch that is sorted by length; 0 for the batch size of the run, unsorted."""
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or what the machine lacks."""
+        """Return what is not installed, or what the machine lacks, or None."""
         return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Return the checkpoint itself as the artifact; the workshop has nothing to do."""
+        """Return the checkpoint itself as the artifact."""
         del workshop
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
         return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Load the checkpoint onto the device; DeviceError if that is not there."""
+        """Load the checkpoint onto the device; DeviceError if there is no such device."""
         import torch
 
         from baselines.models.classifier import launcher, load_classifier
@@ -144,7 +129,7 @@ class PyTorchVariant:
 
 
 def checkpoint_itself(name: str, task: Task, sources: PreparationSources, settings: Settings) -> Artifact:
-    """Return the checkpoint as the artifact of a variant that changes it only when it is loaded."""
+    """Return the checkpoint as the artifact of a variant that transforms it only when it is loaded."""
     checkpoint = sources.checkpoint
     config = read_config(checkpoint.folder)
     label_columns(config, task, checkpoint.name)
@@ -157,14 +142,14 @@ def checkpoint_itself(name: str, task: Task, sources: PreparationSources, settin
 
 
 def without_bf16(precision: str) -> str | None:
-    """Say that neither the CPU has fast bfloat16 nor a GPU is there, for what computes in it; or None."""
+    """Return that bfloat16 needs a CPU with instructions for it or a GPU; None if one is there."""
     if precision != "bfloat16" or cpu_has_bf16() or sees_gpu():
         return None
     return "needs a CPU with bfloat16 instructions (avx512_bf16, amx_bf16, or bf16 on Arm), or an NVIDIA GPU"
 
 
 def check_precision(name: str, precision: str, device: str) -> None:
-    """Raise DeviceError for 16 bits that are not fast on the CPU."""
+    """Raise DeviceError for a 16-bit precision that is slow on this CPU."""
     if device != "cpu":
         return
     if precision == "float16":
@@ -174,18 +159,18 @@ def check_precision(name: str, precision: str, device: str) -> None:
         )
     if precision == "bfloat16" and not cpu_has_bf16():
         raise DeviceError(
-            f"{name} is not fast on this CPU, which has no bfloat16 instructions.",
+            f"{name} would be slow on this CPU, which has no bfloat16 instructions.",
             remedy="Use --device cuda, or a variant in fp32 or int8.",
         )
 
 
 def limit_threads(threads: int) -> None:
-    """Give PyTorch this many threads within an operation, and one across operations."""
+    """Set PyTorch's threads within an operation to `threads`, and those across operations to one."""
     import torch
 
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
-        # torch lets this be set once, before parallel work; `describe` reads back what holds
+        # torch allows this once, before parallel work; `describe` reports the actual value
         with contextlib.suppress(RuntimeError):
             torch.set_num_interop_threads(1)
 
@@ -208,7 +193,7 @@ HALF_PRECISION = (
 )
 
 TOKENS = 16_384
-"""As many tokens as should keep a data-centre board busy with BERT-base; not measured, so it is an option."""
+"""The default budget, meant to keep a data-centre GPU busy with BERT-base; it has not been tuned."""
 
 SORTED = (
     PyTorchVariant(

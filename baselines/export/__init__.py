@@ -1,1 +1,1 @@
-"""What an exported folder holds beside the model: the serving script, copied as it is, and its pages."""
+"""Export of a prepared variant as a folder that serves it: the model, a copy of `serve.py`, and pages."""

@@ -1,4 +1,4 @@
-"""The pages of an exported folder: how to serve the model, and under which terms it stands."""
+"""The pages of an exported folder: README.md (how to serve the model) and LICENSES.md."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,25 +9,25 @@ from baselines.export.licences import Licence
 
 _README = """# {task}: {variant}
 
-A text classifier with its tokenizer, made by {made_by} from the model `{model}`. `manifest.json` says
-from what, by hashes; `LICENSES.md` says under which terms.
+A text classifier with its tokenizer, exported by {made_by} from the model `{model}`. `manifest.json` lists
+its sources with their hashes, `LICENSES.md` the terms of use.
 {warning}
 ## Serve it
 
-It was made with Python {python} and needs 3.10 or newer, with the versions of `requirements.txt`:
+It was exported with Python {python}, and needs Python 3.10 or newer with the packages of `requirements.txt`:
 
 ```sh
 python3 -m venv env && env/bin/pip install -r requirements.txt
 env/bin/python serve.py < requests.jsonl > answers.jsonl
 ```
 
-A request is a line:
+Each line of the input is a request:
 
 ```json
 {request}
 ```
 
-and so is its answer, in the order of the requests:
+Each line of the output is the answer to one, in the same order:
 
 ```json
 {answer}
@@ -35,8 +35,8 @@ and so is its answer, in the order of the requests:
 
 {form}
 
-Scores are logits, unrounded. A line that cannot be answered gives `{{"error": ...}}` and, at the end, exit
-code 1. In a program, from this folder:
+Scores are logits, unrounded. The answer to a line that is not a valid request is `{{"error": ...}}`, and the
+exit code is then 1. In a program, from this folder:
 
 ```python
 from serve import Classifier
@@ -47,16 +47,16 @@ classifier.answer({{...}})  # a request as above
 
 ## What was checked
 
-`serve.py` answered {examples} requests, one at a time, and so did the system that the benchmark measures: all
-answers are equal, and the largest difference of a logit is {difference:.2g}. On another CPU, or with other
-versions, logits differ by rounding, and those of an int8 model by more: compare with the answer above first.
+`serve.py` and the system that the benchmark measures answered the same {examples} requests, one at a time.
+All answers are equal, and the largest difference of a logit is {difference:.2g}. On another CPU, or with
+other versions, logits differ by rounding, those of an int8 model by more: compare with the answer above.
 
 ## Settings
 
-- At most {max_length} tokens a sequence: of a longer one the first text is cut, and where the second alone is
-  too long, the longer of the two.
-- Threads: {threads}, as it was checked; `--threads` or `threads=` changes that. Processes: the benchmark runs
-  {instances}, each on cores of its own.
+- A sequence has at most {max_length} tokens. In a longer one the first text is truncated; if the second alone
+  is too long, the longer of the two is.
+- Threads: {threads}, as in the check; `--threads` or `threads=` changes that. Processes: the benchmark runs
+  {instances}, each on its own cores.
 - Requests are answered one at a time; the sequences of one request go through the model together.
 """
 
@@ -64,20 +64,20 @@ _UNTRAINED = """
 **Its weights were never trained: it shows how fast the architecture is, and its answers mean nothing.**
 """
 
-_LIKE = "The model learned texts that are laid out like these."
-_ONE = "`label` is one of {labels}; `scores` has one for each."
+_LAYOUT = "Lay out your texts like these: the model was trained on texts of this form."
+_SINGLE = "`label` is one of {labels}; `scores` has one score for each."
 _GROUPED = (
-    "A request holds one or more sequences, each labelled on its own: `label` and `scores` are lists in "
-    "their order. A label is one of {labels}."
+    "A request holds one or more sequences, each with a label of its own: `label` and `scores` are lists in "
+    "the order of the sequences. A label is one of {labels}."
 )
 _CHOICE = (
     "A request holds a sequence for each candidate: `label` is the position of the one with the highest "
     "score, counted from 0, and `scores` has the score of each."
 )
-_PAIR = "`first` is the text that is cut where both are too long; `second` the other."
+_PAIR = "`first` is the text that is truncated if both together are too long; `second` is the other."
 _SPANS = (
     "A span is `[start, end, text]`: characters, the end exclusive, of the first text (0) or the second (1); "
-    "there are {spans} in a sequence."
+    "a sequence has {spans} spans."
 )
 
 _LICENSES = """# Licences
@@ -91,18 +91,18 @@ _LICENSES = """# Licences
 
 {models}
 
-A licence of a model holds for what was made of it too. Where a recipe brought in another model (a student
-that it started from), that one's licence holds as well: `manifest.json` names what took part.
+The licence of a model also applies to what was made from it. If a recipe used another model (a student that
+it started from), the licence of that one applies too: `manifest.json` lists all of them.
 
 ## The data
 
-{data} The request that `README.md` shows is made up; no other example is in this folder.
+{data} The request in `README.md` is made up; this folder contains no other example.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """What the README shows: a request with its answer, and how the check went."""
+class CheckResult:
+    """The result of the check: a request with its answer to show, and the largest difference of a logit."""
 
     request: Mapping[str, Any]
     answer: Mapping[str, Any]
@@ -110,43 +110,43 @@ class Shown:
     difference: float
 
 
-def readme(facts: Mapping[str, Any], settings: Mapping[str, Any], shown: Shown) -> str:
-    """Return how to serve it; `facts` are those of `manifest.json`, `settings` those of `settings.json`."""
+def readme(manifest: Mapping[str, Any], settings: Mapping[str, Any], result: CheckResult) -> str:
+    """Return the text of README.md; `settings` is the content of settings.json."""
     return _README.format(
-        task=facts["task"],
-        variant=facts["variant"],
-        made_by=facts["made_by"],
-        model=facts["model"]["name"],
-        warning="" if facts["model"]["trained"] else _UNTRAINED,
+        task=manifest["task"],
+        variant=manifest["variant"],
+        made_by=manifest["made_by"],
+        model=manifest["model"]["name"],
+        warning="" if manifest["model"]["trained"] else _UNTRAINED,
         python=settings["libraries"]["python"],
-        request=json.dumps(shown.request),
-        answer=json.dumps(shown.answer),
-        form=_form(settings, grouped="inputs" in shown.request),
-        examples=shown.examples,
-        difference=shown.difference,
+        request=json.dumps(result.request),
+        answer=json.dumps(result.answer),
+        form=_describe_form(settings, grouped="inputs" in result.request),
+        examples=result.examples,
+        difference=result.difference,
         max_length=settings["max_length"],
         threads=settings["threads"],
-        instances=facts["instances"],
+        instances=manifest["instances"],
     )
 
 
 def licences(models: Sequence[Licence], data: str) -> str:
-    """Return the licence notes."""
-    return _LICENSES.format(models="\n\n".join(map(_licence, models)), data=data)
+    """Return the text of LICENSES.md; `data` is a sentence on the terms of the data."""
+    return _LICENSES.format(models="\n\n".join(map(_licence_entry, models)), data=data)
 
 
-def _licence(one: Licence) -> str:
-    line = f"- `{one.model}`: {one.said}."
-    if one.text is None:
+def _licence_entry(licence: Licence) -> str:
+    line = f"- `{licence.model}`: {licence.terms}."
+    if licence.text is None:
         return line
-    quoted = "\n".join(f"    {text}".rstrip() for text in one.text.strip().splitlines())
+    quoted = "\n".join(f"    {text}".rstrip() for text in licence.text.strip().splitlines())
     return f"{line} Its text:\n\n{quoted}"
 
 
-def _form(settings: Mapping[str, Any], *, grouped: bool) -> str:
+def _describe_form(settings: Mapping[str, Any], *, grouped: bool) -> str:
     labels = ", ".join(f"`{label}`" for label in settings["labels"])
-    form = _CHOICE if settings["head"] == "choice" else _GROUPED if grouped else _ONE
-    parts = [_LIKE, form.format(labels=labels)]
+    form = _CHOICE if settings["head"] == "choice" else _GROUPED if grouped else _SINGLE
+    parts = [_LAYOUT, form.format(labels=labels)]
     parts += [_PAIR] if settings["pair"] else []
     parts += [_SPANS.format(spans=settings["spans"])] if settings["spans"] else []
     return " ".join(parts)

@@ -1,51 +1,50 @@
-"""What is known of the terms under which a model may be handed on; where nothing is known, that is said."""
+"""Licences of an exported model and of the model that it was fine-tuned from, where they can be found."""
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from baselines.checkpoints.folder import CONFIG, fingerprint
 from harness.common.errors import CheckpointError
+from harness.common.json_types import JsonObject
 from harness.systems.interface import Checkpoint
 
 UNKNOWN = "unknown: ask whoever trained it"
 
-_OURS = "Apache-2.0: it ships with fastformers-bench"
-_FILES = ("LICENSE*", "LICENCE*", "COPYING*")
-# the metadata of a model card stand between two lines of dashes
-_CARD = re.compile(r"---\n(.*?)\n---", re.DOTALL)
-_FIELD = re.compile(r"^license:[ \t]*([\w.+-]+)[ \t]*$", re.MULTILINE)
+_EMBEDDED = "Apache-2.0: it ships with fastformers-bench"
+_LICENCE_FILES = ("LICENSE*", "LICENCE*", "COPYING*")
+_CARD_METADATA = re.compile(r"---\n(.*?)\n---", re.DOTALL)
+_LICENCE_FIELD = re.compile(r"^license:[ \t]*([\w.+-]+)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What is `said` of the licence of a model, and its `text` where the model's folder has one."""
+    """The terms of a model's licence in a few words, and its `text` where the model's folder has one."""
 
     model: str
-    said: str
+    terms: str
     text: str | None = None
 
 
-def licences_of(checkpoint: Checkpoint) -> list[Licence]:
-    """Return what is known of a checkpoint's licence, and of that of the model it was fine-tuned from."""
+def find_licences(checkpoint: Checkpoint) -> list[Licence]:
+    """Return the licence of a checkpoint, and that of the model that it was fine-tuned from, if any."""
     if checkpoint.tier == "embedded":
-        return [Licence(checkpoint.name, _OURS)]
-    own = _stated(checkpoint.name, checkpoint.folder)
-    training = _json(checkpoint.folder / "training.json")
+        return [Licence(checkpoint.name, _EMBEDDED)]
+    own = _read_licence(checkpoint.name, checkpoint.folder)
+    training = _read_json(checkpoint.folder / "training.json")
     if not training.get("parent_name"):
         return [own]
-    parent = _parent(str(training["parent_name"]), [str(each) for each in training.get("parents", ())])
-    return [replace(own, said=f"{own.said}; it was fine-tuned from `{parent.model}`"), parent]
+    hashes = [str(parent) for parent in training.get("parents", ())]
+    parent = _parent_licence(str(training["parent_name"]), hashes)
+    return [replace(own, terms=f"{own.terms}; it was fine-tuned from `{parent.model}`"), parent]
 
 
-def _parent(name: str, hashes: list[str]) -> Licence:
-    """Return the licence of the model that `bench train` started from, where that model is still at hand."""
+def _parent_licence(name: str, hashes: list[str]) -> Licence:
+    """Return the licence of the model that `bench train` started from, if that model can be found here."""
     name = Path(name).name
     if name == "embedded":
-        return Licence(name, _OURS)
+        return Licence(name, _EMBEDDED)
     if name == "minilm":
         from baselines.models.resolve import minilm_folder
 
@@ -54,34 +53,35 @@ def _parent(name: str, hashes: list[str]) -> Licence:
         except CheckpointError:
             return Licence(name, UNKNOWN)
         if fingerprint(folder) in hashes:
-            return _stated(name, folder)
+            return _read_licence(name, folder)
     return Licence(name, UNKNOWN)
 
 
-def _stated(model: str, folder: Path) -> Licence:
-    """Return what a folder says: a licence file, else its model card, else its configuration."""
-    files = sorted(path for pattern in _FILES for path in folder.glob(pattern) if path.is_file())
-    named = _card(folder / "README.md") or _json(folder / CONFIG).get("license")
+def _read_licence(model: str, folder: Path) -> Licence:
+    """Return the licence that a folder states: in a file, else its model card, else its configuration."""
+    files = sorted(path for pattern in _LICENCE_FILES for path in folder.glob(pattern) if path.is_file())
+    name = _model_card_licence(folder / "README.md") or _read_json(folder / CONFIG).get("license")
     if files:
-        said = f"{named or 'see below'} ({files[0].name} of its folder)"
-        return Licence(model, said, files[0].read_text(encoding="utf-8", errors="replace"))
-    if named:
-        return Licence(model, f"{named}, as its folder says")
+        terms = f"{name or 'see below'} ({files[0].name} of its folder)"
+        return Licence(model, terms, files[0].read_text(encoding="utf-8", errors="replace"))
+    if name:
+        return Licence(model, f"{name}, as its folder says")
     return Licence(model, UNKNOWN)
 
 
-def _card(path: Path) -> str | None:
+def _model_card_licence(path: Path) -> str | None:
+    """Return the field `license` of a model card's metadata, which is between two lines of dashes."""
     try:
-        card = _CARD.match(path.read_text(encoding="utf-8", errors="replace"))
+        metadata = _CARD_METADATA.match(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return None
-    found = _FIELD.search(card[1]) if card else None
-    return found[1] if found else None
+    field = _LICENCE_FIELD.search(metadata[1]) if metadata else None
+    return field[1] if field else None
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}

@@ -1,8 +1,8 @@
-"""A prepared variant becomes a folder that runs by itself, or nothing at all.
+"""Export of a prepared variant as a folder that runs without this project.
 
     artifact --copy--> scratch folder --serve.py answers as the system does--> renamed to the output
 
-The folder needs nothing of this project: the check runs its script in an interpreter of its own.
+The check runs the folder's script in an interpreter of its own. If it fails, no output is left.
 """
 
 import json
@@ -22,9 +22,9 @@ from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import SEQUENCES_AT_ONCE
 from baselines.engines.onnx.runtime import GRAPH
-from baselines.export.documentation import Shown, licences, readme
-from baselines.export.licences import licences_of
-from baselines.export.verify import TOLERANCE, AnswerComparison, answered, request_of
+from baselines.export.documentation import CheckResult, licences, readme
+from baselines.export.licences import find_licences
+from baselines.export.verify import TOLERANCE, AnswerComparison, run_script, to_request
 from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, Placement, Progress, Settings, Variant
 from harness.workload.tasks.base import Task
@@ -36,11 +36,11 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class ExportedVariant:
-    """What is handed over, and what it is checked on.
+    """The variant to export, and the examples of the check.
 
-    `examples` are answered by both sides; `sample` too, and it is shown with its answer, so it must hold
-    nobody's text. The benchmark runs `instances` of it. `provenance` is what the caller knows of the origin,
-    `data` a sentence on the terms of the data.
+    `examples` and `sample` are answered by the script and by the system; `sample` is printed in the README
+    with its answer, so it must not be text from a data set. The benchmark runs `instances` processes.
+    `provenance` holds the caller's fields of the manifest, `data` a sentence on the terms of the data.
     """
 
     variant: Variant
@@ -56,89 +56,97 @@ class ExportedVariant:
     data: str
 
 
-def export_package(winner: ExportedVariant, output: Path, told: Progress) -> dict[str, Any]:
+def export_package(exported: ExportedVariant, output: Path, progress: Progress) -> dict[str, Any]:
     """Write the folder and return its manifest.
 
     UsageError for a variant without an ONNX graph; CheckpointError if the script does not answer as the
-    system does; StoreError if the folder cannot be written, or is there by now.
+    system does; StoreError if the folder cannot be written, or has been created meanwhile.
     """
-    if not (winner.artifact.folder / GRAPH).is_file():
+    if not (exported.artifact.folder / GRAPH).is_file():
         raise UsageError(
-            f"{winner.variant.name} has no ONNX graph, and the serving script runs nothing else.",
+            f"{exported.variant.name} has no ONNX graph, which the serving script needs.",
             remedy="Export an onnx-* variant (`bench list`).",
         )
-    with _whole(output) as folder:
-        told("copying the model")
-        settings = _write_model(winner, folder)
-        told("asking the script what the system was asked")
-        effective, shown = _check(winner, folder)
-        return _write_pages(winner, folder, settings, effective, shown)
+    with _all_or_nothing(output) as folder:
+        progress("copying the model")
+        settings = _write_model(exported, folder)
+        progress("checking the script's answers")
+        effective, result = _check(exported, folder)
+        return _write_pages(exported, folder, settings, effective, result)
 
 
 def require_free(output: Path) -> None:
-    """Raise UsageError unless the folder is not there, or empty; StoreError where none can be made."""
+    """Raise UsageError if the output exists and is not an empty folder, StoreError if it cannot be made."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError("the output is there already.", where=str(output), remedy="Name a new folder.")
-    near = next(place for place in output.absolute().parents if place.exists())
-    if not near.is_dir() or not os.access(near, os.W_OK):
-        raise StoreError("no folder can be made here.", where=str(near), remedy="Name another --output.")
+        raise UsageError(
+            "the output exists already and is not an empty folder.",
+            where=str(output),
+            remedy="Give a new folder.",
+        )
+    parent = next(folder for folder in output.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise StoreError(
+            "cannot create a folder here.", where=str(parent), remedy="Give another folder with --output."
+        )
 
 
-def _write_model(winner: ExportedVariant, folder: Path) -> dict[str, Any]:
-    """Write everything but the pages; return the settings."""
-    source, text = winner.artifact.folder, winner.sample.inputs[0]
-    for path in (*source.glob(f"{GRAPH}*"), source / TOKENIZER):  # a large graph has its weights beside it
+def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
+    """Write all files but the pages; return the settings."""
+    source, text = exported.artifact.folder, exported.sample.inputs[0]
+    for path in (*source.glob(f"{GRAPH}*"), source / TOKENIZER):  # a large graph's weights are a second file
         shutil.copyfile(path, folder / path.name)
     config, libraries = read_config(source), library_versions(*_LIBRARIES)
     settings = {
         "format": _FORMAT,
         "model": GRAPH,
         "engine": "onnxruntime",
-        "task": winner.task.name,
-        "head": winner.task.head,
-        "labels": list(winner.task.labels),
-        "columns": label_columns(config, winner.task, winner.checkpoint.name),
+        "task": exported.task.name,
+        "head": exported.task.head,
+        "labels": list(exported.task.labels),
+        "columns": label_columns(config, exported.task, exported.checkpoint.name),
         "pair": text.second is not None,
         "spans": len(text.spans),
-        "max_length": winner.settings.max_length,
+        "max_length": exported.settings.max_length,
         "pad_id": int(config.get("pad_token_id") or 0),
-        "threads": winner.placement.threads,
+        "threads": exported.placement.threads,
         "sequences_at_once": SEQUENCES_AT_ONCE,
         "libraries": {"python": platform.python_version(), **libraries},
     }
     _write(folder / "settings.json", _json(settings))
-    _write(folder / "requirements.txt", "".join(f"{name}=={found}\n" for name, found in libraries.items()))
+    requirements = "".join(f"{name}=={version}\n" for name, version in libraries.items())
+    _write(folder / "requirements.txt", requirements)
     _write(folder / "serve.py", files("baselines.export").joinpath("serve.py").read_text(encoding="utf-8"))
     return settings
 
 
-def _check(winner: ExportedVariant, folder: Path) -> tuple[dict[str, Any], Shown]:
-    """Return what the system says of itself, and how far the script's answers are from its; or raise."""
-    asked = [winner.sample, *winner.examples]
-    system = winner.variant.load(winner.task, winner.artifact, winner.placement, winner.settings)
+def _check(exported: ExportedVariant, folder: Path) -> tuple[dict[str, Any], CheckResult]:
+    """Return the system's description and the result of the check; CheckpointError if the answers differ."""
+    examples = [exported.sample, *exported.examples]
+    system = exported.variant.load(exported.task, exported.artifact, exported.placement, exported.settings)
     try:
-        ours = [system.predict(system.encode([example])).logits for example in asked]
+        expected = [system.predict(system.encode([example])).logits for example in examples]
         effective = dict(system.describe())
     finally:
         system.close()
-    requests = [request_of(example) for example in asked]
-    answers = answered(folder, requests)
-    worst = max(map(AnswerComparison(winner.task).difference, asked, ours, answers))
-    return effective, Shown(requests[0], answers[0], len(asked), worst)
+    requests = [to_request(example) for example in examples]
+    answers = run_script(folder, requests)
+    largest = max(map(AnswerComparison(exported.task).difference, examples, expected, answers))
+    return effective, CheckResult(requests[0], answers[0], len(examples), largest)
 
 
 def _write_pages(
-    winner: ExportedVariant,
+    exported: ExportedVariant,
     folder: Path,
     settings: Mapping[str, Any],
     effective: Mapping[str, Any],
-    shown: Shown,
+    result: CheckResult,
 ) -> dict[str, Any]:
-    checkpoint = winner.checkpoint
-    facts = {
-        **winner.provenance,
-        "task": winner.task.name,
-        "variant": winner.variant.name,
+    """Write README.md, LICENSES.md and the manifest, which lists all other files; return the manifest."""
+    checkpoint = exported.checkpoint
+    manifest = {
+        **exported.provenance,
+        "task": exported.task.name,
+        "variant": exported.variant.name,
         "model": {
             "name": checkpoint.name,
             "tier": checkpoint.tier,
@@ -146,39 +154,39 @@ def _write_pages(
             "trained": checkpoint.trained,
             "trained_on": checkpoint.trained_on,
         },
-        "artifact": {"key": winner.artifact.key, "manifest": dict(winner.artifact.manifest)},
-        "instances": winner.instances,
+        "artifact": {"key": exported.artifact.key, "manifest": dict(exported.artifact.manifest)},
+        "instances": exported.instances,
         "effective": dict(effective),
         "check": {
-            "requests": shown.examples,
+            "requests": result.examples,
             "equal_answers": True,
-            "max_logit_difference": shown.difference,
+            "max_logit_difference": result.difference,
             "bound": TOLERANCE,
         },
     }
-    _write(folder / "README.md", readme(facts, settings, shown))
-    _write(folder / "LICENSES.md", licences(licences_of(checkpoint), winner.data))
-    facts["files"] = {
+    _write(folder / "README.md", readme(manifest, settings, result))
+    _write(folder / "LICENSES.md", licences(find_licences(checkpoint), exported.data))
+    manifest["files"] = {
         path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
         for path in sorted(folder.iterdir())
     }
-    _write(folder / "manifest.json", _json(facts))
-    return facts
+    _write(folder / "manifest.json", _json(manifest))
+    return manifest
 
 
 @contextmanager
-def _whole(output: Path) -> Iterator[Path]:
-    """Give a folder to fill that becomes `output` only if the block ends without error."""
-    near = next(place for place in output.absolute().parents if place.is_dir())
+def _all_or_nothing(output: Path) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes `output` only if the block ends without an error."""
+    parent = next(folder for folder in output.absolute().parents if folder.is_dir())
     try:
-        scratch = Path(tempfile.mkdtemp(dir=near, prefix=f".{output.name}-"))
+        scratch = Path(tempfile.mkdtemp(dir=parent, prefix=f".{output.name}-"))
     except OSError as problem:
         raise _cannot_write(output, problem) from None
     try:
         yield scratch
         scratch.chmod(0o755)
         output.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(scratch, output)  # noqa: PTH104 -- onto an empty folder too, which Path.rename does not promise
+        os.rename(scratch, output)  # noqa: PTH104 -- Path.rename need not replace an empty folder
     except OSError as problem:
         raise _cannot_write(output, problem) from problem
     finally:
@@ -189,9 +197,13 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _json(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, indent=1) + "\n"
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1) + "\n"
 
 
 def _cannot_write(output: Path, problem: OSError) -> StoreError:
-    return StoreError(f"cannot be written: {problem.strerror or problem}.", where=str(output))
+    return StoreError(
+        f"the output folder cannot be written: {problem.strerror or problem}.",
+        where=str(output),
+        remedy="Give another folder with --output, or make room and check permissions.",
+    )

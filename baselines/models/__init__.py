@@ -1,1 +1,1 @@
-"""PyTorch modules of any shape, and how a name becomes one."""
+"""Classifiers in PyTorch: loading by name, heads, encoders of any shape, devices."""

@@ -1,4 +1,7 @@
-"""Loading checkpoints into PyTorch and running them: safetensors only, no code of the checkpoint's own."""
+"""Classifiers in PyTorch: loading a checkpoint, safely, and running padded batches.
+
+Weights are read from safetensors only, and code that comes with a checkpoint is never run.
+"""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch.nn import Module
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from baselines.checkpoints.folder import is_span_checkpoint, read_config
@@ -18,33 +22,33 @@ from harness.common.errors import CheckpointError
 from harness.workload.tasks.example import Logits
 
 Attention = Literal["eager", "packed"] | None
-"""`packed` is ours (optimized/batching/packing.py), and is there once that is imported."""
+"""An attention kernel: `packed` is registered when `optimized.batching.packing` is imported."""
 
 
-def load_classifier(folder: Path, attention: Attention = None) -> Any:  # noqa: ANN401 -- transformers has no types
+def load_classifier(folder: Path, attention: Attention = None) -> Module:
     """Return the float32 model in inference mode; `attention` None is the library's default kernel.
 
     CheckpointError if a tensor of the model, such as its head, is not in the checkpoint: transformers would
-    fill it with random numbers and only mention it.
+    fill it with random numbers and only log a warning.
     """
-    choice = {} if attention is None else {"attn_implementation": attention}
+    options = {} if attention is None else {"attn_implementation": attention}
     try:
         with quiet_transformers():
-            model, found = _loaded(folder, choice)
+            model, info = _load(folder, options)
     except (ValueError, KeyError, OSError, RuntimeError) as problem:
         raise _unloadable(folder, problem) from problem
-    lacking = sorted([*found["missing_keys"], *(key for key, *_ in found.get("mismatched_keys", ()))])
-    if lacking:
+    missing = sorted([*info["missing_keys"], *(key for key, *_ in info.get("mismatched_keys", ()))])
+    if missing:
         raise CheckpointError(
-            f"tensors of the model are not in its weights: {', '.join(lacking[:4])}.",
+            f"tensors of the model are not in its weights: {', '.join(missing[:4])}.",
             where=folder.name,
             remedy="Fine-tune it with `bench train`, or copy the checkpoint again.",
         )
     return model.eval()
 
 
-def runner(model: Any) -> Run:  # noqa: ANN401 -- transformers has no types
-    """Return the function that answers one padded batch with the model's forward pass, on its device."""
+def runner(model: Module) -> Run:
+    """Return the function that runs the model's forward pass on a padded batch, on the model's device."""
     launch = launcher(model)
 
     def run(padded: Padded) -> Logits:
@@ -53,8 +57,8 @@ def runner(model: Any) -> Run:  # noqa: ANN401 -- transformers has no types
     return run
 
 
-def launcher(model: Any) -> Launch:  # noqa: ANN401 -- transformers has no types
-    """Return the same function without the wait: its logits, float32, are on the model's device."""
+def launcher(model: Module) -> Launch:
+    """Return the same function without waiting: its float32 logits are on the model's device."""
     names = input_names(model)
 
     def launch(padded: Padded) -> torch.Tensor:
@@ -66,7 +70,7 @@ def launcher(model: Any) -> Launch:  # noqa: ANN401 -- transformers has no types
     return launch
 
 
-def input_names(model: Any) -> tuple[str, ...]:  # noqa: ANN401 -- transformers has no types
+def input_names(model: Module) -> tuple[str, ...]:
     """Return the names of the arrays that the model reads, in the order of an exported graph's inputs."""
     segments = ("token_type_ids",) if uses_segments(model) else ()
     spans = ("spans",) if isinstance(model, SpanClassifier) else ()
@@ -74,29 +78,29 @@ def input_names(model: Any) -> tuple[str, ...]:  # noqa: ANN401 -- transformers 
 
 
 def tensors_of(padded: Padded, names: Sequence[str]) -> dict[str, torch.Tensor]:
-    """Return a padded batch as the tensors of these names."""
+    """Return the arrays of a padded batch with these names as tensors."""
     arrays = padded.arrays()
     return {name: torch.from_numpy(arrays[name]) for name in names}
 
 
-def logits_of(model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:  # noqa: ANN401
-    """Return the model's logits, whatever it wraps them in."""
-    found = model(**inputs)
-    return found if isinstance(found, torch.Tensor) else found.logits
+def logits_of(model: Module, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the model's logits, from an output object or from a plain tensor."""
+    output = model(**inputs)
+    return output if isinstance(output, torch.Tensor) else output.logits
 
 
-def uses_segments(model: Any) -> bool:  # noqa: ANN401 -- transformers has no types
-    """Say whether the model tells segments apart; RoBERTa takes them, but has one segment only."""
-    reads = model.encoder if isinstance(model, SpanClassifier) else model
-    takes = "token_type_ids" in inspect.signature(reads.forward).parameters
-    return takes and getattr(model.config, "type_vocab_size", 0) > 1
+def uses_segments(model: Module) -> bool:
+    """Return whether the model has several segments; RoBERTa accepts segment ids but has only one."""
+    encoder = model.encoder if isinstance(model, SpanClassifier) else model
+    accepts = "token_type_ids" in inspect.signature(encoder.forward).parameters
+    return accepts and getattr(model.config, "type_vocab_size", 0) > 1
 
 
-def _loaded(folder: Path, choice: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _load(folder: Path, options: Mapping[str, Any]) -> tuple[Module, dict[str, Any]]:
     config = read_config(folder)
     if is_span_checkpoint(config):
-        return load_span_classifier(folder, len(config["id2label"]), **choice)
-    return resize.load(AutoModelForSequenceClassification, folder, **choice)
+        return load_span_classifier(folder, len(config["id2label"]), **options)
+    return resize.load(AutoModelForSequenceClassification, folder, **options)
 
 
 def save_fast_tokenizer(folder: Path, target: Path) -> None:
@@ -107,13 +111,17 @@ def save_fast_tokenizer(folder: Path, target: Path) -> None:
     except (ValueError, KeyError, OSError, ImportError) as problem:
         raise _unloadable(folder, problem) from problem
     if not (target / "tokenizer.json").is_file():
-        raise CheckpointError("transformers has no fast tokenizer for it.", where=folder.name)
+        raise CheckpointError(
+            "transformers has no fast tokenizer for this checkpoint.",
+            where=folder.name,
+            remedy="Use a checkpoint that has a tokenizer.json.",
+        )
 
 
 def _unloadable(folder: Path, problem: Exception) -> CheckpointError:
-    first = (str(problem).splitlines() or [type(problem).__name__])[0]
+    first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
     return CheckpointError(
-        f"transformers cannot load it ({first}).",
+        f"transformers cannot load it ({first_line}).",
         where=folder.name,
         remedy="Check config.json and the tokenizer against the weights, or copy the checkpoint again.",
     )

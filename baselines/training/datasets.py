@@ -1,4 +1,4 @@
-"""Data for fine-tuning: lessons from examples, the split that selects an epoch, and progress."""
+"""Data for fine-tuning: settings, training items from examples, the selection split, and progress."""
 
 import hashlib
 import math
@@ -13,20 +13,23 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
 RECORD = "training.json"
-_HELD_OUT = 0.1  # of the training split, to choose the best epoch
+"""The file beside the weights that records how they were trained."""
+
+_SELECTION_SHARE = 0.1
+"""The share of the training split that selects the best epoch."""
 
 SPLIT_SEED = 0
-"""Of what is held out: the same for every recipe and seed, and what `bench train` holds out by default, so
-that no model of a chain has been trained on the examples that choose its epoch or its thresholds."""
+"""The seed of the selection split: the same for every recipe and seed, and the default of `bench train`, so
+that no model of a chain has been trained on the examples that select its epoch or its thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How to train. The learning rate suits small encoders; FastFormers uses 1e-5 for BERT-base.
+    """Hyperparameters. The learning rate suits small encoders; FastFormers uses 1e-5 for BERT-base.
 
-    `bf16` None lets the CPU decide: autocast where it has bfloat16 instructions, which halved the time of a
-    step of MiniLM. Warm-up (`warmup_ratio` of all steps, then linear to zero), weight decay and clip are
-    FastFormers'.
+    `bf16` None means autocast where the CPU has bfloat16 instructions, which halved the time of a step of
+    MiniLM. Warm-up (`warmup_ratio` of all steps, then linear decay to zero), weight decay and gradient
+    clipping (`clip`, the largest norm) are FastFormers'. The fields appear in training.json.
     """
 
     epochs: int = 4
@@ -42,7 +45,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """Where training stands: the share done, seconds left at the pace so far, epoch, last loss."""
+    """The progress of a training: share of steps done, estimated seconds left, epoch, last loss."""
 
     fraction: float
     seconds_left: float | None
@@ -52,9 +55,9 @@ class TrainingProgress:
 
 @dataclass(frozen=True, slots=True)
 class TrainingItem:
-    """What goes through the model together: a sequence with the column of its label, or all of a choice.
+    """A sequence with the column of its label, or all candidates of a choice, which have one loss together.
 
-    `targets` holds one number a sequence: the column, or for choices 1 where the candidate is right.
+    `targets` holds one number for each sequence: the column, or for a choice 1 if the candidate is right.
     """
 
     sequences: tuple[EncodedSequence, ...]
@@ -68,33 +71,36 @@ class TrainingItem:
 
 @dataclass(frozen=True, slots=True)
 class EncodedExamples:
-    """Labelled examples with their requests, to be scored officially."""
+    """Labelled examples with their requests, for scoring with the task's metrics."""
 
     examples: Sequence[Example]
     requests: Sequence[Request]
 
 
 def split_for_selection(
-    train: Sequence[Example], seed: int, share: float = _HELD_OUT
+    train: Sequence[Example], seed: int, share: float = _SELECTION_SHARE
 ) -> tuple[list[Example], list[Example]]:
-    """Return what is trained on, and what chooses the epoch, by a seeded hash of the first text.
+    """Return the examples to train on, and those that select the epoch, by a seeded hash of the first text.
 
-    Examples with the same first text (BoolQ asks several questions about a passage) lie next to each other,
-    so that hardly one is on both sides.
+    Examples with the same first text (BoolQ has several questions about a passage) are adjacent in this
+    order, so that at most one text is in both parts.
     """
-    if len(train) < 2:  # noqa: PLR2004 -- one for each side
-        raise UsageError(f"{len(train)} training examples are too few to train on and to choose an epoch.")
+    if len(train) < 2:  # noqa: PLR2004 -- one for each part
+        raise UsageError(
+            f"expected at least 2 training examples, to train on and to select an epoch, got {len(train)}.",
+            remedy="Train on a larger split.",
+        )
 
-    def place(example: Example) -> str:
+    def seeded_hash(example: Example) -> str:
         return hashlib.sha256(f"{seed} {example.inputs[0].first}".encode()).hexdigest()
 
-    ordered = sorted(train, key=place)
+    ordered = sorted(train, key=seeded_hash)
     held_out = math.ceil(len(train) * share)
     return ordered[held_out:], ordered[:held_out]
 
 
 def label_names(task: Task, model: Checkpoint) -> list[str]:
-    """Return each column's label: the head's own order where it fits the task, else the task's."""
+    """Return the label of each column: the head's own order if it fits the task, else the task's order."""
     config = read_config(model.folder)
     try:
         columns = label_columns(config, task, model.name)
@@ -103,16 +109,19 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
     return [task.labels[columns.index(column)] for column in range(len(columns))]
 
 
-def training_items(task: Task, columns: Sequence[int], asked: EncodedExamples) -> list[TrainingItem]:
-    """Return what is trained on: a choice stays whole, every other sequence is a lesson of its own."""
-    found = []
-    for example, request in zip(asked.examples, asked.requests, strict=True):
+def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples) -> list[TrainingItem]:
+    """Return one item for each choice, and for other tasks one for each sequence.
+
+    UsageError if an example has no label.
+    """
+    items = []
+    for example, request in zip(encoded.examples, encoded.requests, strict=True):
         if not example.gold:
             raise UsageError(f"example {example.id} has no label.", remedy="Train on a labelled split.")
         targets = task.targets(example)
         if task.head == "choice":
-            found.append(TrainingItem(request.sequences, targets))
+            items.append(TrainingItem(request.sequences, targets))
         else:
             pairs = zip(request.sequences, targets, strict=True)
-            found += [TrainingItem((sequence,), (columns[target],)) for sequence, target in pairs]
-    return found
+            items += [TrainingItem((sequence,), (columns[target],)) for sequence, target in pairs]
+    return items

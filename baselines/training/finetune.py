@@ -1,10 +1,10 @@
-"""Fine-tuning an encoder for a task, by transformers' Trainer and with FastFormers' settings.
+"""Fine-tuning of an encoder for a task, with transformers' Trainer and FastFormers' hyperparameters.
 
     train --hash of the first text--> trained on | held out --score per epoch--> the best epoch is kept
     val ------------------------------------------------------------------> scored once, at the end
 
-The split that is reported never chooses anything. Work in progress lies in `<output>.part`; a run that was
-cut off, even by kill -9, goes on from its last checkpoint with the same batches in the same order, and the
+The reported split never selects anything. Work in progress is in `<output>.part`. A training that was
+interrupted, even by kill -9, resumes from its last checkpoint with the same batches in the same order. The
 output folder appears only when it is complete.
 """
 
@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from baselines.checkpoints.artifacts import UNMETERED
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.training.datasets import (
     RECORD,
@@ -33,7 +34,9 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
 PLAN = "plan.json"
-_TEXT_SIDE = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+"""The file in the folder of work in progress that identifies the training."""
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def finetune(
@@ -52,13 +55,13 @@ def finetune(
     at_most_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Fine-tune `model` into the folder `output` and return what `training.json` there says.
+    """Fine-tune `model` into the folder `output` and return the content of its `training.json`.
 
-    `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end for a
-    reading of this session, which is recorded beside the steps it covers. After `at_most_s` seconds of it
-    training ends with what was learned; the record has the steps that were planned beside those made.
-    MeasurementError if the loss stops being a number, CheckpointError, UsageError or DeviceError for what
-    cannot be trained.
+    `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end and returns
+    the energy of this session, which is recorded with the steps that it covers. After `at_most_s` seconds the
+    session ends with the weights it has; the record holds the planned steps and those made.
+    MeasurementError if the loss becomes NaN or infinite; CheckpointError, UsageError or DeviceError for a
+    model, data or device that cannot be used.
     """
     from baselines.training import trainer
     from baselines.training.objective import LabelObjective
@@ -70,38 +73,40 @@ def finetune(
     columns = [names.index(label) for label in task.labels]
     encoder = TextEncoder(model.folder, tuning.max_length)
     kept, held_out = split_for_selection(train, tuning.seed)
-    how: dict[str, Any] = {
-        "tuning": tuning,
-        "device": device,
-        "progress": progress,
-        "clock": clock,
-        "at_most_s": at_most_s,
-    }
-    what: dict[str, Any] = {"task": task, "columns": columns, "pad_id": encoder.pad_id}
-    job = trainer.TrainingJob(**what, **how, folder=part, objective=LabelObjective(task.head))
-    taught = EncodedExamples(kept, encoder.encode(kept))
+    job = trainer.TrainingJob(
+        task=task,
+        columns=columns,
+        folder=part,
+        tuning=tuning,
+        device=device,
+        pad_id=encoder.pad_id,
+        progress=progress,
+        clock=clock,
+        objective=LabelObjective(task.head),
+        at_most_s=at_most_s,
+    )
+    encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     started = clock()
-    facts = trainer.run(
-        job, classifier, training_items(task, columns, taught), *_asked(encoder, held_out, val)
-    )
+    items = training_items(task, columns, encoded)
+    facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
     trainer.save(classifier, part / "final")
     record = {
         **json.loads((part / PLAN).read_text(encoding="utf-8")),
         "labels": names,
         "examples": {"trained_on": len(kept), "held_out": len(held_out), "val": len(val)},
-        "cut_tokens": sum(part.cut for request in taught.requests for part in request.sequences),
+        "cut_tokens": sum(sequence.cut for request in encoded.requests for sequence in request.sequences),
         "trained": tuning.epochs > 0,
         **facts,
         "seconds": round(clock() - started, 3),
-        "energy": energy() if energy else "unavailable, because nobody measured it",
+        "energy": energy() if energy else UNMETERED,
     }
     _publish(part, output, model.folder, record)
     return record
 
 
-def _asked(encoder: TextEncoder, *parts: Sequence[Example]) -> list[EncodedExamples]:
-    return [EncodedExamples(part, encoder.encode(part)) for part in parts]
+def _encode(encoder: TextEncoder, examples: Sequence[Example]) -> EncodedExamples:
+    return EncodedExamples(examples, encoder.encode(examples))
 
 
 def _plan(
@@ -121,33 +126,40 @@ def _plan(
 
 
 def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
-    """Return the working folder, emptied unless it holds the same training and may be resumed."""
+    """Return the folder of work in progress; with `resume`, with the checkpoints of the same training.
+
+    UsageError if the output exists, or the folder holds another training that was interrupted.
+    """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError("the output is there already.", where=str(output), remedy="Name a new folder.")
+        raise UsageError(
+            "the output exists already and is not an empty folder.",
+            where=str(output),
+            remedy="Give a new folder.",
+        )
     part = output.with_name(output.name + ".part")
     if part.exists() and not resume:
         shutil.rmtree(part)
-    written = part / PLAN
-    if written.exists() and json.loads(written.read_text(encoding="utf-8")) != plan:
+    path = part / PLAN
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != plan:
         raise UsageError(
-            "another training was interrupted there: its settings, data or model differ.",
+            "another training was interrupted in this folder: its settings, data or model differ.",
             where=str(part),
-            remedy="Repeat its settings to go on, or start afresh without resuming.",
+            remedy="Use its settings to resume it, or start again without resuming.",
         )
     part.mkdir(parents=True, exist_ok=True)
-    written.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     return part
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy the files of the tokenizer that are there."""
-    for name in _TEXT_SIDE:
+    """Copy those files of the tokenizer that exist."""
+    for name in _TOKENIZER_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
 
 
 def _publish(part: Path, output: Path, source: Path, record: Mapping[str, Any]) -> None:
-    """Complete the trained folder with tokenizer and record, and rename it to the output."""
+    """Add tokenizer and record to the trained folder, and rename it to the output."""
     final = part / "final"
     copy_tokenizer(source, final)
     (final / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

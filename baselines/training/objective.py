@@ -1,9 +1,9 @@
-"""What a training works towards: the part of the trainer that varies.
+"""Training objectives: the targets of a batch and the loss, which differ between recipes.
 
-    lessons --targets--> tensors of a batch     model, batch --loss--> one number to go down
+    items --targets--> tensors of a batch     model, batch --loss--> the scalar that training minimises
 
-Fine-tuning works towards labels; distillation, towards a teacher
-(`optimized/recipes/distillation/imitation.py`).
+The objective of fine-tuning is the cross-entropy with the labels; that of distillation compares with a
+teacher (`optimized/recipes/distillation/imitation.py`).
 """
 
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Objective(Protocol):
-    """What is asked of a model in training; lessons are of the kind that the objective understands."""
+    """A loss and the targets that it needs; the type of the items depends on the objective."""
 
-    def targets(self, lessons: Sequence[Any]) -> dict[str, Any]:
-        """Return the tensors that the loss needs beside the model's inputs."""
+    def targets(self, items: Sequence[Any]) -> dict[str, Any]:
+        """Return the tensors that the loss needs in addition to the model's inputs."""
 
-    def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:  # noqa: ANN401 -- transformers has no types
+    def loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
         """Return the loss of a batch, a scalar; `inputs` holds the model's inputs and the targets."""
 
 
@@ -36,15 +36,15 @@ class LabelObjective:
 
     head: Head
 
-    def targets(self, lessons: "Sequence[TrainingItem]") -> dict[str, Any]:
-        """Return `targets`, one a sequence, and `sizes`, the sequences of each lesson."""
+    def targets(self, items: "Sequence[TrainingItem]") -> dict[str, Any]:
+        """Return `targets`, one for each sequence, and `sizes`, the number of sequences of each item."""
         return {
-            "targets": torch.tensor([target for lesson in lessons for target in lesson.targets]),
-            "sizes": torch.tensor([len(lesson.sequences) for lesson in lessons]),
+            "targets": torch.tensor([target for item in items for target in item.targets]),
+            "sizes": torch.tensor([len(item.sequences) for item in items]),
         }
 
-    def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:  # noqa: ANN401 -- transformers has no types
-        """Return how far the model is from the labels."""
+    def loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
+        """Return the mean cross-entropy of the batch."""
         targets, sizes = inputs.pop("targets"), inputs.pop("sizes")
         logits = logits_of(model, inputs).float()
         if self.head == "choice":
@@ -53,13 +53,13 @@ class LabelObjective:
 
 
 def choice_loss(scores: torch.Tensor, right: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
-    """Return the mean over choices of minus the log of the share that the right candidates have together.
+    """Return the mean over choices of minus the log of the right candidates' total probability.
 
-    `scores` and `right` (1 or 0) hold one value a sequence; `sizes` counts the candidates of each choice. A
-    choice without a right candidate teaches nothing and is left out.
+    `scores` and `right` (1 or 0) hold one value for each sequence; `sizes` holds the number of candidates of
+    each choice. A choice without a right candidate is left out.
     """
     losses = []
-    for mine, gold in zip(scores.split(list(sizes)), right.split(list(sizes)), strict=True):
+    for candidates, gold in zip(scores.split(list(sizes)), right.split(list(sizes)), strict=True):
         if gold.any():
-            losses.append(mine.logsumexp(0) - mine[gold.bool()].logsumexp(0))
+            losses.append(candidates.logsumexp(0) - candidates[gold.bool()].logsumexp(0))
     return torch.stack(losses).mean() if losses else scores.sum() * 0

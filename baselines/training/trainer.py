@@ -1,7 +1,7 @@
-"""The part of fine-tuning that needs torch: transformers' Trainer, set up once.
+"""Training of a classifier with transformers' Trainer; the part of fine-tuning that needs torch.
 
-What the loss is, an `Objective` says (`baselines/training/objective.py`). The order of batches depends on
-seed and epoch alone, so that a resumed run sees what it would have seen.
+An `Objective` defines the loss (`baselines/training/objective.py`). The order of batches depends on seed and
+epoch only, so that a resumed training gets the batches that it would have had without the interruption.
 """
 
 import contextlib
@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import Module
 from transformers import (
     AutoModelForSequenceClassification,
     PrinterCallback,
     Trainer,
+    TrainerState,
     TrainingArguments,
 )
 from transformers.trainer_utils import get_last_checkpoint, set_seed
@@ -28,7 +30,7 @@ from baselines.models.classifier import input_names, logits_of, tensors_of
 from baselines.models.cuda import find_device
 from baselines.models.span_classifier import load_span_classifier
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.callbacks import OrderedByEpoch, ProgressCallback
+from baselines.training.callbacks import LengthGroupedSampler, ProgressCallback
 from baselines.training.objective import Objective
 from harness.common.errors import CheckpointError, DeviceError
 from harness.workload.tasks.base import Head, Task
@@ -41,9 +43,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """One training: what to train towards, how, where, and whom to tell.
+    """One training: task, objective, hyperparameters, device and callbacks.
 
-    `keep_best` False keeps the last epoch instead of the best.
+    `columns` holds, for each label of the task, its column in the logits. Checkpoints are written to
+    `folder`. With `keep_best` False the last epoch is kept instead of the best.
     """
 
     task: Task
@@ -65,12 +68,12 @@ class TrainingJob:
 
 
 def uses_bf16(device: str) -> bool:
-    """Say whether a device has instructions that make bfloat16 faster than float32."""
+    """Return whether a device has instructions that make bfloat16 faster than float32."""
     return cpu_has_bf16() if device == "cpu" else bool(torch.cuda.is_bf16_supported())
 
 
-def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int) -> Any:  # noqa: ANN401
-    """Return the encoder in float32 with a head for these labels, random where the checkpoint has none."""
+def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int) -> Module:
+    """Return the encoder in float32 with a head for these labels, random if the checkpoint has none."""
     set_seed(seed)
     labels = {
         "id2label": dict(enumerate(names)),
@@ -79,45 +82,54 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
     try:
         with quiet_transformers():
             if head == "span":
-                model, found = load_span_classifier(folder, len(names), **labels)
+                model, info = load_span_classifier(folder, len(names), **labels)
             else:
-                model, found = resize.load(
+                model, info = resize.load(
                     AutoModelForSequenceClassification, folder, ignore_mismatched_sizes=True, **labels
                 )
     except (ValueError, KeyError, OSError, RuntimeError) as problem:
-        raise CheckpointError(f"transformers cannot load it ({problem}).", where=folder.name) from problem
-    lost = [key for key in sorted(found["missing_keys"]) if "embeddings." in key or ".layer." in key]
-    if lost:
         raise CheckpointError(
-            f"tensors of the encoder are not in its weights: {', '.join(lost[:4])}.", where=folder.name
+            f"transformers cannot load it ({problem}).",
+            where=folder.name,
+            remedy="Check config.json against the weights, or copy the checkpoint again.",
+        ) from problem
+    missing = [key for key in sorted(info["missing_keys"]) if "embeddings." in key or ".layer." in key]
+    if missing:
+        raise CheckpointError(
+            f"tensors of the encoder are not in its weights: {', '.join(missing[:4])}.",
+            where=folder.name,
+            remedy="Copy the checkpoint again, or use another.",
         )
     return model
 
 
 def run(
     job: TrainingJob,
-    model: Any,  # noqa: ANN401 -- transformers has no types
+    model: Module,
     train: "Sequence[TrainingItem]",
     held_out: "EncodedExamples",
     val: "EncodedExamples",
 ) -> dict[str, Any]:
-    """Train the model into its best epoch and score `val` with it; return steps, losses and scores."""
+    """Train the model in place, load its best epoch and score `val`; return steps, losses and scores.
+
+    The returned fields appear in training.json.
+    """
     if not job.tuning.epochs:
         return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
     with quiet_transformers():
         trainer = _trainer(job, model, train, held_out)
-        began = _resume_point(job.folder)
-        trainer.train(resume_from_checkpoint=began)
+        checkpoint = _last_checkpoint(job.folder)
+        trainer.train(resume_from_checkpoint=checkpoint)
         state = trainer.state
         scores = (
             score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
         )
-    first = int(began.rpartition("-")[2]) if began else 0
+    first_step = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
     per_epoch = [log for log in state.log_history if "eval_selection" in log]
     return {
         "steps": state.global_step,
         "steps_planned": state.max_steps,
-        "session_steps": [first, state.global_step],
+        "session_steps": [first_step, state.global_step],
         "loss": [[log["step"], log["loss"]] for log in state.log_history if "loss" in log],
         "selection": [[round(log["epoch"], 3), log["eval_selection"]] for log in per_epoch],
         "kept_step": _kept_step(job, state),
@@ -129,35 +141,34 @@ def run(
     }
 
 
-def save(model: Any, folder: Path) -> None:  # noqa: ANN401 -- transformers has no types
+def save(model: Module, folder: Path) -> None:
     """Write weights and configuration into a new folder."""
     with quiet_transformers():
         model.save_pretrained(folder)
 
 
 def require_device(name: str) -> None:
-    """Raise DeviceError for a device that is not there, or that the trainer cannot be pointed at."""
+    """Raise DeviceError for a device that does not exist, or a GPU other than the first visible one."""
     if find_device(name).index:
         raise DeviceError(
-            f"training runs on the first GPU that is visible, not on {name}.",
+            f"training runs on the first visible GPU only, not on {name}.",
             remedy="Use --device cuda, with CUDA_VISIBLE_DEVICES set to the number of the GPU.",
         )
 
 
-def score(job: TrainingJob, model: Any, asked: "EncodedExamples") -> dict[str, float]:  # noqa: ANN401 -- transformers has no types
-    """Return the task's official metrics of the model as it stands, over labelled examples."""
+def score(job: TrainingJob, model: Module, encoded: "EncodedExamples") -> dict[str, float]:
+    """Return the task's official metrics of the model over labelled examples."""
     run = answering(model, bf16=job.bf16)
-    # longest first: batches of like length waste little, and memory peaks at once if at all
-    order = sorted(range(len(asked.requests)), key=lambda at: -asked.requests[at].tokens)
-    found = Batching(job.tuning.batch, job.pad_id, job.columns).answer(
-        [asked.requests[at] for at in order], run
-    )
-    answers = job.task.decide(found.logits, found.offsets)
-    return job.task.scoring([asked.examples[at] for at in order], answers)
+    # longest first: batches of similar length need little padding, and memory peaks at the beginning
+    order = sorted(range(len(encoded.requests)), key=lambda index: -encoded.requests[index].tokens)
+    requests = [encoded.requests[index] for index in order]
+    predictions = Batching(job.tuning.batch, job.pad_id, job.columns).answer(requests, run)
+    answers = job.task.decide(predictions.logits, predictions.offsets)
+    return job.task.scoring([encoded.examples[index] for index in order], answers)
 
 
-def answering(model: Any, *, bf16: bool) -> Run:  # noqa: ANN401 -- transformers has no types
-    """Return the model, put into inference mode, as what answers one padded batch on its device."""
+def answering(model: Module, *, bf16: bool) -> Run:
+    """Return the function that runs the model on one padded batch, in inference mode on its device."""
     names = input_names(model)
     precision = torch.bfloat16 if bf16 else None
     model.eval()
@@ -172,49 +183,50 @@ def answering(model: Any, *, bf16: bool) -> Run:  # noqa: ANN401 -- transformers
     return run
 
 
-def _kept_step(job: TrainingJob, state: Any) -> int:  # noqa: ANN401 -- transformers has no types
+def _kept_step(job: TrainingJob, state: TrainerState) -> int:
     best = str(state.best_model_checkpoint).rpartition("-")[2]
     return int(best) if job.keep_best else int(state.global_step)
 
 
 class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transformers
-    """The library's trainer with official scores, our own loss, and batches that survive interruption."""
+    """transformers' Trainer with an `Objective`, official metrics and a reproducible order of batches."""
 
-    def __init__(self, job: TrainingJob, held_out: "EncodedExamples", **settings: Any) -> None:  # noqa: ANN401
-        super().__init__(**settings)
+    def __init__(self, job: TrainingJob, held_out: "EncodedExamples", **arguments: object) -> None:
+        super().__init__(**arguments)
         self._job = job
         self._held_out = held_out
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> OrderedByEpoch:  # noqa: ANN401
-        rows = self.train_dataset if train_dataset is None else train_dataset
-        lengths = [row.tokens for row in rows]
-        return OrderedByEpoch(lengths, self.args.train_batch_size, self.args.seed)
+    def _get_train_sampler(
+        self, train_dataset: "Sequence[TrainingItem] | None" = None
+    ) -> LengthGroupedSampler:
+        items = self.train_dataset if train_dataset is None else train_dataset
+        lengths = [item.tokens for item in items]
+        return LengthGroupedSampler(lengths, self.args.train_batch_size, self.args.seed)
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
-        """Return what the objective says."""
+    def compute_loss(
+        self, model: Module, inputs: dict[str, Any], return_outputs: bool = False, **_: object
+    ) -> torch.Tensor | tuple[torch.Tensor, dict[str, Any]]:
+        """Return the loss of the objective."""
         loss = self._job.objective.loss(model, inputs)
         return (loss, {}) if return_outputs else loss
 
-    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:  # noqa: ANN401
-        """Score the held-out examples by the mean of the task's metrics, as FastFormers chooses."""
-        found = {"eval_selection": mean_score(score(self._job, self.model, self._held_out))}
-        self.log(found)
+    def evaluate(self, *_: object, **__: object) -> dict[str, float]:
+        """Return the mean of the task's metrics over the held-out examples, as FastFormers selects epochs."""
+        metrics = {"eval_selection": mean_score(score(self._job, self.model, self._held_out))}
+        self.log(metrics)
         control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, found)
-        return found
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
+        return metrics
 
 
 def _trainer(
-    job: TrainingJob,
-    model: Any,  # noqa: ANN401 -- transformers has no types
-    train: "Sequence[TrainingItem]",
-    held_out: "EncodedExamples",
-) -> Any:  # noqa: ANN401
+    job: TrainingJob, model: Module, train: "Sequence[TrainingItem]", held_out: "EncodedExamples"
+) -> _Trainer:
     names = input_names(model)
 
-    def collate(lessons: "Sequence[TrainingItem]") -> dict[str, Any]:
-        padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], job.pad_id)
-        return {**tensors_of(padded, names), **job.objective.targets(lessons)}
+    def collate(items: "Sequence[TrainingItem]") -> dict[str, Any]:
+        padded = pad([sequence for item in items for sequence in item.sequences], job.pad_id)
+        return {**tensors_of(padded, names), **job.objective.targets(items)}
 
     trainer = _Trainer(
         job,
@@ -226,11 +238,11 @@ def _trainer(
         data_collator=collate,
         callbacks=[ProgressCallback(job.folder, job.progress, job.clock, job.at_most_s)],
     )
-    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout
     return trainer
 
 
-def _arguments(job: TrainingJob) -> Any:  # noqa: ANN401 -- transformers has no types
+def _arguments(job: TrainingJob) -> TrainingArguments:
     tuning = job.tuning
     arguments = TrainingArguments(
         output_dir=str(job.folder),
@@ -252,22 +264,22 @@ def _arguments(job: TrainingJob) -> Any:  # noqa: ANN401 -- transformers has no 
         metric_for_best_model="selection",
         greater_is_better=True,
         logging_steps=10,
-        logging_nan_inf_filter=False,  # a loss that is no number must be seen
+        logging_nan_inf_filter=False,  # `ProgressCallback` raises an error at a NaN loss
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         disable_tqdm=True,
         report_to="none",
     )
     if arguments.n_gpu > 1:
-        # with several GPUs visible the trainer would split each batch over all of them
-        arguments._n_gpu = 1  # noqa: SLF001 -- there is no public way
+        # with several visible GPUs the trainer would split each batch over all of them
+        arguments._n_gpu = 1  # noqa: SLF001 -- there is no public attribute
     return arguments
 
 
-def _resume_point(folder: Path) -> str | None:
-    """Return the newest complete checkpoint; one that was cut off while it was written is removed."""
+def _last_checkpoint(folder: Path) -> str | None:
+    """Return the newest complete checkpoint, and delete newer ones that were not written completely."""
     while (newest := get_last_checkpoint(str(folder))) is not None:
-        # the trainer writes its state last
+        # the trainer writes its state last: without it the checkpoint is incomplete
         with contextlib.suppress(OSError, ValueError):
             json.loads((Path(newest) / "trainer_state.json").read_text(encoding="utf-8"))
             return str(newest)

@@ -1,14 +1,17 @@
-"""ONNX Runtime on NVIDIA boards: the fp32 graph with its CUDA provider.
+"""ONNX Runtime on NVIDIA GPUs: the fp32 graph with the CUDA provider.
 
 `onnxruntime` and `onnxruntime-gpu` are two distributions of one module: each overwrites files of the other,
-and removing one leaves the other broken. Both at once, or the wrong one, is said and refused. So is a session
-that was opened without the provider: ONNX Runtime would fall back to the CPU and only mention it.
+and removing one leaves the other broken. The variant is unavailable where both or only the first are
+installed. A session that opens without the provider is an error too: ONNX Runtime would fall back to the CPU
+with no more than a warning.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from baselines.checkpoints.artifacts import missing_modules
 from baselines.engines.device_queue import DeviceQueue
@@ -25,14 +28,17 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 PROVIDER = "CUDAExecutionProvider"
 
-SWAP = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.22'"
-"""What leaves one whole distribution with the provider; the variants on the CPU run with it too."""
+REINSTALL = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.22'"
+"""The commands that leave one complete distribution with the provider; the CPU variants run with it too."""
 
 
-def installed(distribution: str) -> bool:
-    """Say whether a distribution is installed."""
+def is_installed(distribution: str) -> bool:
+    """Return whether a distribution is installed."""
     try:
         version(distribution)
     except PackageNotFoundError:
@@ -40,12 +46,12 @@ def installed(distribution: str) -> bool:
     return True
 
 
-def wrong_onnxruntime(has: Callable[[str], bool] = installed) -> str | None:
-    """Say what is wrong with the installed distributions of ONNX Runtime and which lines help, or None."""
-    cpu, gpu = has("onnxruntime"), has("onnxruntime-gpu")
+def wrong_onnxruntime(installed: Callable[[str], bool] = is_installed) -> str | None:
+    """Return what is wrong with the installed distributions of ONNX Runtime and how to fix it, or None."""
+    cpu, gpu = installed("onnxruntime"), installed("onnxruntime-gpu")
     if cpu and gpu:
-        return f"onnxruntime and onnxruntime-gpu are both installed and overwrite one another: {SWAP}"
-    return None if gpu else f"needs onnxruntime-gpu in place of onnxruntime: {SWAP}"
+        return f"onnxruntime and onnxruntime-gpu are both installed and overwrite one another: {REINSTALL}"
+    return None if gpu else f"needs onnxruntime-gpu in place of onnxruntime: {REINSTALL}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +63,9 @@ class OnnxCudaVariant:
     parent: OnnxVariant = field(default_factory=OnnxVariant)
 
     def unavailable(self) -> str | None:
-        """Say which distribution is missing or in the way, or that there is no GPU."""
-        lacks = missing_modules("torch", "transformers", "onnx") or wrong_onnxruntime()
-        return lacks or (None if sees_gpu() else NO_GPU)
+        """Return which distribution is missing or must be removed, or that there is no GPU, or None."""
+        problem = missing_modules("torch", "transformers", "onnx") or wrong_onnxruntime()
+        return problem or (None if sees_gpu() else NO_GPU)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
@@ -68,25 +74,25 @@ class OnnxCudaVariant:
         return self.parent.prepare(task, sources, settings, workshop)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Open the graph on the board; DeviceError for a CPU, or where the provider does not come up."""
+        """Open the graph on the GPU; DeviceError for a CPU, or if the provider does not start."""
         import onnxruntime
 
         require_cuda(self.name, placement.device)
 
-        def opened(graph: Any, where: Placement) -> Any:  # noqa: ANN401 -- a path, a session
-            return open_on_cuda(str(graph), where, onnxruntime)
+        def open_with(graph: Path, placement: Placement) -> "InferenceSession":
+            return open_on_cuda(str(graph), placement, onnxruntime)
 
         graph = artifact.folder / GRAPH
-        return DeviceQueue(open_graph(graph, task, placement, settings, artifact.manifest, opened))
+        return DeviceQueue(open_graph(graph, task, placement, settings, artifact.manifest, open_with))
 
 
-def open_on_cuda(graph: str, placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN401 -- has no types
-    """Return a session on the placement's board; DeviceError unless the CUDA provider answers.
+def open_on_cuda(graph: str, placement: Placement, onnxruntime: ModuleType) -> "InferenceSession":
+    """Return a session on the placement's GPU; DeviceError unless the CUDA provider starts.
 
-    Products stay in float32 proper: the provider would round their inputs to TF32, which PyTorch does not.
+    Matrix products stay in float32: the provider's default rounds their inputs to TF32, PyTorch's does not.
     """
     if PROVIDER not in onnxruntime.get_available_providers():
-        raise DeviceError(f"this onnxruntime has no {PROVIDER}.", remedy=f"Run {SWAP}.")
+        raise DeviceError(f"this onnxruntime has no {PROVIDER}.", remedy=f"Run {REINSTALL}.")
     onnxruntime.disable_telemetry_events()
     options = {"device_id": str(cuda_index(placement.device)), "use_tf32": "0"}
     providers = [(PROVIDER, options), "CPUExecutionProvider"]
@@ -95,7 +101,7 @@ def open_on_cuda(graph: str, placement: Placement, onnxruntime: Any) -> Any:  # 
     )
     if session.get_providers()[0] != PROVIDER:
         raise DeviceError(
-            f"{PROVIDER} did not come up, and ONNX Runtime would answer on the CPU.",
-            remedy="Install the versions of CUDA and cuDNN that onnxruntime-gpu names, or use pytorch-*.",
+            f"{PROVIDER} did not start, and ONNX Runtime would run on the CPU.",
+            remedy="Install the versions of CUDA and cuDNN that onnxruntime-gpu requires, or use pytorch-*.",
         )
     return session

@@ -1,9 +1,10 @@
-"""From a PyTorch classifier to one ONNX graph for every length and batch size.
+"""Export of a PyTorch classifier as one ONNX graph for every length and batch size.
 
-The TorchScript exporter with eager attention is used, not the newer one based on torch.export: only its graph
-has the shape that ONNX Runtime's transformer optimiser recognises, and on BERT-base it ran 2.18 times as fast
-as the padded baseline, the newer one's 2.01 times. Tracing may bake the shape of one input into the graph, so
-the graph must agree with PyTorch at other lengths and batch sizes before anybody gets it.
+The exporter is the one based on TorchScript with eager attention, not the newer one based on torch.export:
+ONNX Runtime's transformer optimiser recognises only its graphs, and on BERT-base its graph ran 2.18 times as
+fast as the padded baseline, that of the newer exporter 2.01 times. Tracing may make the shape of one input a
+constant of the graph, so the graph is compared with PyTorch at other lengths and batch sizes before it is
+kept.
 """
 
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from baselines.models.transformers_settings import quiet_logging, without_warnin
 OPSET = 17  # the first with LayerNormalization as one node
 
 
-class _Logits(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
+class _LogitsOnly(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
     """The classifier with positional inputs and its logits as the only output."""
 
-    def __init__(self, model: Any, names: Sequence[str]) -> None:  # noqa: ANN401 -- transformers has no types
+    def __init__(self, model: torch.nn.Module, names: Sequence[str]) -> None:
         super().__init__()
         self.model = model
         self.names = names
@@ -31,10 +32,10 @@ class _Logits(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow to
 
 
 def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
-    """Write the checkpoint's graph to `target`; return exporter, attention, opset and inputs."""
+    """Write the checkpoint's graph to `target`; return exporter, attention, opset and input names."""
     classifier = load_classifier(folder, "eager")
     names = list(input_names(classifier))
-    model = _Logits(classifier, names).eval()
+    model = _LogitsOnly(classifier, names).eval()
     inputs = example_inputs()
     example = tuple(inputs[name] for name in names)
     dynamic = {name: {0: "batch", 1: "sequence"} for name in names} | {"logits": {0: "batch"}}
@@ -49,7 +50,7 @@ def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
 
 
 def example_inputs() -> dict[str, torch.Tensor]:
-    """Return two ragged rows of 16: no axis of size 1 that tracing could mistake for a constant."""
+    """Return a batch of 2 sequences of 16 tokens, one padded: tracing takes an axis of size 1 as constant."""
     ids = torch.full((2, 16), 5)
     mask = torch.ones_like(ids)
     mask[1, 10:] = 0
@@ -59,14 +60,14 @@ def example_inputs() -> dict[str, torch.Tensor]:
 
 
 def expected_warnings() -> Sequence[tuple[type[Warning], str]]:
-    """Return what the exporter and the models warn of, which is known here."""
+    """Return the warnings of the exporter and the models that need no action."""
     return (
         (DeprecationWarning, "You are using the legacy TorchScript-based ONNX export"),
         (DeprecationWarning, "The feature will be removed"),
-        # values that tracing freezes: what it froze wrongly, the comparison with PyTorch finds
+        # values that tracing makes constants: the comparison with PyTorch detects wrong ones
         (torch.jit.TracerWarning, ""),
-        # DeBERTa, of its own constants
+        # DeBERTa's constants
         (UserWarning, "To copy construct from a tensor"),
-        # negative indices would be wrong there; transformers' masks have none
+        # it fails for negative indices; transformers' masks have none
         (UserWarning, "Exporting aten::index operator of advanced indexing"),
     )

@@ -1,6 +1,6 @@
 """ONNX Runtime on the CPU: the exported graph in fp32, and the adapter for every ONNX artifact.
 
-A worker that loads one of these imports onnxruntime and tokenizers, and neither torch nor transformers.
+A worker that loads such a system imports onnxruntime and tokenizers, but neither torch nor transformers.
 """
 
 import shutil
@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing_modules
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config
@@ -16,7 +17,7 @@ from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import Batching, Padded, Run
 from baselines.encoding.tokenizer import TextEncoder, check_length
 from baselines.engines.adapter import Adapter
-from baselines.engines.profiles import of_onnx, scratch_prefix
+from baselines.engines.profiles import onnx_profile, profile_prefix
 from baselines.models.flops import work_facts
 from harness.common.errors import BenchError, CheckpointError, DeviceError, UsageError
 from harness.systems.interface import (
@@ -30,12 +31,20 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
 GRAPH = "model.onnx"
 """The graph's file in an artifact's folder, beside config.json and tokenizer.json."""
 
 _SPINNING = "session.intra_op.allow_spinning"
-_REST = "session.force_spinning_stop"
+_STOP_SPINNING = "session.force_spinning_stop"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
+_DESCRIBED = (
+    *("opset", "exporter", "attention", "nodes", "fused_nodes", "graph"),
+    *("weights", "activations", "reduce_range", "kept_float", "around"),
+)
+"""The fields of a manifest that a system repeats in its description."""
 
 
 class OnnxSystem(Adapter):
@@ -43,20 +52,20 @@ class OnnxSystem(Adapter):
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401 -- onnxruntime has no types
+        session: "InferenceSession",
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
-        profiled: Callable[[], Any] | None = None,
+        open_profiled: "Callable[[], InferenceSession] | None" = None,
         run: Run | None = None,
     ) -> None:
         super().__init__(run or runner(session), encoder, batching)
-        self._profiled = profiled
+        self._open_profiled = open_profiled
         self._session = session
         self._facts = facts
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back the session's options and what is known of the graph."""
+        """Return the session's options as ONNX Runtime reports them, and the facts about the graph."""
         import onnxruntime
 
         options = self._session.get_session_options()
@@ -77,10 +86,14 @@ class OnnxSystem(Adapter):
         }
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
-        """Return seconds by class of operator, from a session of its own; UsageError where there is none."""
-        if self._profiled is None:
-            raise UsageError("its session cannot be opened again with the profiler on.")
-        return of_onnx(self._profiled(), lambda session: self._batching.answer(requests, runner(session)))
+        """Return seconds by class of operator, from a second session; UsageError where none can be opened."""
+        if self._open_profiled is None:
+            raise UsageError(
+                "the profiler needs a second session, and this variant's cannot be opened twice.",
+                remedy="Profile onnx-fp32 or onnx-int8 instead.",
+            )
+        session = self._open_profiled()
+        return onnx_profile(session, lambda session: self._batching.answer(requests, runner(session)))
 
     def close(self) -> None:
         """Release the session."""
@@ -96,13 +109,13 @@ class OnnxVariant:
     tolerance: float = 1e-4  # of a logit against PyTorch; float32 engines differ by about 1e-6
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return which libraries are not installed, or None."""
         return missing_modules(*_LIBRARIES)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Export once; a graph that disagrees with PyTorch is refused and nothing is kept."""
+        """Export the graph, or find it in the cache; CheckpointError if it disagrees with PyTorch."""
         checkpoint = sources.checkpoint
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
@@ -116,7 +129,7 @@ class OnnxVariant:
                 facts = _export(checkpoint.folder, folder, self.tolerance)
             except (BenchError, OSError):
                 raise
-            except Exception as problem:  # the exporter's and the engine's errors have no base of their own
+            except Exception as problem:  # errors of exporter and engine have no common base class
                 raise _not_exportable(checkpoint.name, problem) from problem
             return {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, **facts}
 
@@ -134,26 +147,22 @@ def open_graph(
     placement: Placement,
     settings: Settings,
     manifest: Mapping[str, Any],
-    opened: Callable[[Path, Placement], Any] | None = None,
-    answering: Callable[[Any], Run] | None = None,
+    open_with: "Callable[[Path, Placement], InferenceSession] | None" = None,
+    make_run: "Callable[[InferenceSession], Run] | None" = None,
 ) -> OnnxSystem:
     """Open a graph that has config.json and tokenizer.json beside it.
 
-    `opened` makes the session, and `answering` what answers with it.
+    `open_with` replaces `open_session`; `make_run` replaces `runner`.
     """
     encoder = TextEncoder(graph.parent, settings.max_length)
-    columns = label_columns(read_config(graph.parent), task, graph.parent.name)
-    known = (
-        *("opset", "exporter", "attention", "nodes", "fused_nodes", "graph"),
-        *("weights", "activations", "reduce_range", "kept_float", "around"),
-    )
-    facts = {name: manifest[name] for name in known if name in manifest}
-    facts |= work_facts(read_config(graph.parent))
-    session = (opened or open_session)(graph, placement)
+    config = read_config(graph.parent)
+    columns = label_columns(config, task, graph.parent.name)
+    facts = {name: manifest[name] for name in _DESCRIBED if name in manifest} | work_facts(config)
+    session = (open_with or open_session)(graph, placement)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     facts["graph_bytes"] = graph.stat().st_size
-    again = None if opened else partial(open_session, graph, placement, profile=True)
-    return OnnxSystem(session, encoder, batching, facts, again, answering and answering(session))
+    open_profiled = None if open_with else partial(open_session, graph, placement, profile=True)
+    return OnnxSystem(session, encoder, batching, facts, open_profiled, make_run and make_run(session))
 
 
 def open_session(
@@ -161,15 +170,16 @@ def open_session(
     placement: Placement,
     *,
     profile: bool = False,
-    change: Callable[[Any], None] | None = None,
-) -> Any:  # noqa: ANN401 -- onnxruntime has no types
-    """Return a session with the placement's threads, one operator at a time, with its profiler on or off.
+    change: "Callable[[SessionOptions], None] | None" = None,
+) -> "InferenceSession":
+    """Return a session that runs one operator at a time on the placement's threads.
 
-    `change` may set its options otherwise.
+    `profile` turns its profiler on; `change` modifies its options before it is opened.
 
-    Threads spin between operators and for a moment between requests, as ONNX Runtime does by default: that is
-    faster than sleeping, and costs energy where there is more than one thread and requests are rare. In turns
-    with other sessions they rest as soon as a call is answered, or they would keep the cores from the next.
+    Threads spin between operators and briefly between requests, which is ONNX Runtime's default: it is faster
+    than sleeping, and costs energy where there are several threads and requests are rare. Where other
+    sessions take turns on the same cores, threads stop spinning at the end of each call, so that the cores
+    are free for the next session.
     """
     import onnxruntime
 
@@ -180,33 +190,33 @@ def open_session(
     onnxruntime.disable_telemetry_events()
     options = session_options(placement, onnxruntime)
     if profile:
-        options.enable_profiling, options.profile_file_prefix = True, scratch_prefix()
+        options.enable_profiling, options.profile_file_prefix = True, profile_prefix()
     if change:
         change(options)
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def session_options(placement: Placement, onnxruntime: Any) -> Any:  # noqa: ANN401 -- onnxruntime has no types
-    """Return a session's options, whatever device it is for."""
+def session_options(placement: Placement, onnxruntime: ModuleType) -> "SessionOptions":
+    """Return the options that sessions on all devices share."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = placement.threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry(_SPINNING, "1")
-    options.add_session_config_entry(_REST, "1" if placement.in_turns else "0")
+    options.add_session_config_entry(_STOP_SPINNING, "1" if placement.in_turns else "0")
     options.log_severity_level = 3  # errors only: its warnings are for authors of exporters
     return options
 
 
-def threads_rest(options: Any) -> bool:  # noqa: ANN401
-    """Say whether a session's threads rest as soon as a call is answered."""
-    return bool(options.get_session_config_entry(_REST) == "1")
+def threads_rest(options: "SessionOptions") -> bool:
+    """Return whether a session's threads stop spinning at the end of each call."""
+    return bool(options.get_session_config_entry(_STOP_SPINNING) == "1")
 
 
-def runner(session: Any) -> Run:  # noqa: ANN401 -- onnxruntime has no types
-    """Return the function that answers one padded batch with the session."""
-    names = [each.name for each in session.get_inputs()]
+def runner(session: "InferenceSession") -> Run:
+    """Return the function that runs one padded batch through the session."""
+    names = [argument.name for argument in session.get_inputs()]
 
     def run(padded: Padded) -> Logits:
         arrays = padded.arrays()
@@ -217,7 +227,7 @@ def runner(session: Any) -> Run:  # noqa: ANN401 -- onnxruntime has no types
 
 
 def graph_facts(path: Path) -> dict[str, int]:
-    """Return the nodes of a graph, how many of them are fused ones of ONNX Runtime, and the bytes on disk."""
+    """Return a graph's number of nodes, how many of them ONNX Runtime has fused, and the file's bytes."""
     import onnx
 
     nodes = onnx.load(str(path), load_external_data=False).graph.node
@@ -226,15 +236,15 @@ def graph_facts(path: Path) -> dict[str, int]:
 
 
 def copy_text_side(source: Path, target: Path) -> None:
-    """Copy what encoding and labels need beside a graph."""
+    """Copy the configuration and the tokenizer, which encoding and labels need beside a graph."""
     for name in (CONFIG, TOKENIZER):
         shutil.copyfile(source / name, target / name)
 
 
 def _not_exportable(name: str, problem: Exception) -> CheckpointError:
-    first = (str(problem).splitlines() or [""])[0]
+    first_line = (str(problem).splitlines() or [""])[0]
     return CheckpointError(
-        f"it has no ONNX graph that runs at every length ({type(problem).__name__}: {first}).",
+        f"the export gave no ONNX graph that runs at every length ({type(problem).__name__}: {first_line}).",
         where=name,
         remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",
     )
@@ -248,13 +258,13 @@ def _export(source: Path, target: Path, tolerance: float) -> dict[str, Any]:
     facts = export_classifier(source, target / GRAPH)
     copy_text_side(source, target)
     inputs = probes(read_config(source))
-    # against the library's default attention, which is what the baseline runs
+    # the reference uses the library's default attention, as the baseline does
     reference = classifier.runner(classifier.load_classifier(source))
     candidate = runner(open_session(target / GRAPH, Placement("cpu", (), threads=1)))
-    worst = require_agreement(reference, candidate, inputs, tolerance)
-    shapes = [list(each.ids.shape) for each in inputs]
+    difference = require_agreement(reference, candidate, inputs, tolerance)
+    shapes = [list(padded.ids.shape) for padded in inputs]
     return {
         **facts,
         **graph_facts(target / GRAPH),
-        "agreement": {"max_logit_difference": worst, "bound": tolerance, "shapes": shapes},
+        "agreement": {"max_logit_difference": difference, "bound": tolerance, "shapes": shapes},
     }

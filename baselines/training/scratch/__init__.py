@@ -1,1 +1,1 @@
-"""How the shipped encoder is made."""
+"""Training of the embedded encoder from scratch: data, model, and the recipe."""

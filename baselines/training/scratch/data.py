@@ -1,9 +1,8 @@
-"""What the embedded encoder is trained on: its vocabulary, the rows of its heads, the order of its lessons.
+"""Training data of the embedded encoder: its vocabulary, the rows of its heads, the order of its batches.
 
-The texts come from a `Source` that is passed in, so that nothing here knows where examples are made; the
-tasks lay them out as they do for every model. The order is a curriculum: short texts first, on which
-matching a question with a passage is learned within minutes, then longer ones, and neighbours of similar
-length so that batches carry little padding.
+The texts come from a `Source` that is passed in, and the tasks parse them as they do for every model. The
+order is a curriculum: short texts first, on which matching a question with a passage is learned within
+minutes, then longer ones. Batches hold sequences of similar length, so that they need little padding.
 """
 
 import random
@@ -22,32 +21,38 @@ if TYPE_CHECKING:
 
 MAX_LENGTH = 256
 BATCH = 64
-"""Sequences a step, a few less where a choice would not fit."""
-CLS = 2  # its place in SPECIAL
+"""Sequences of a batch, a few less if the next choice would not fit."""
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-PASSAGE_ROWS = ("multirc", "record")  # a row of these gives a dozen sequences
-_FALLBACK = "abcdefghijklmnopqrstuvwxyz0123456789"
+CLS_ID = SPECIAL.index("[CLS]")
+_LONG_TASKS = ("multirc", "record")
+"""Tasks of which one row gives a dozen sequences."""
+
+_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORD = re.compile(r"\w+|[^\w\s]")
 Row = dict[str, object]
 
 
 class Source(Protocol):
-    """Where rows come from: the embedded generator, or a fake of it."""
+    """The source of rows: the generator of the embedded data, or a fake in tests."""
 
     VERSION: int
 
     def rows(
         self, task: str, split: str, limit: int | None = None, *, max_sentences: int | None = None
     ) -> Iterator[Row]:
-        """Write the rows of a split in the official layout of its task."""
+        """Yield the rows of a split in the official layout of its task."""
 
     def fingerprint(self, task: str, split: str) -> str:
-        """Hash the rows of a split."""
+        """Return a hash of the rows of a split."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of the curriculum: how many rows of each task, and the most sentences of a text."""
+    """One stage of the curriculum: the number of rows of each task, and the most sentences of a text.
+
+    The fields appear in training.json.
+    """
 
     counts: dict[str, int]
     max_sentences: int | None
@@ -55,7 +60,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to train; `bf16` halves the time of a step where the CPU has instructions for it."""
+    """Hyperparameters; `bf16` halves the time of a step where the CPU has instructions for it."""
 
     seed: int = 0
     bf16: bool = False
@@ -66,7 +71,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CompactSequence:
     """One sequence: token and segment ids (two bytes each), and its two spans, if the task has any."""
 
     ids: "array[int]"
@@ -75,52 +80,53 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """What is learned from together: a sequence with its label's row, or all candidates of a choice.
+class MultiTaskItem:
+    """A sequence with the row of its label, or all candidates of a choice, which have one loss together.
 
-    `targets` holds one number a sequence: the row of the head, or for choices 1 where the candidate is right.
+    `targets` holds one number for each sequence: the row of the head, or for a choice 1 if the candidate is
+    right.
     """
 
     task: str
-    pieces: tuple[Piece, ...]
+    sequences: tuple[CompactSequence, ...]
     targets: tuple[int, ...]
 
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence."""
-        return max(len(piece.ids) for piece in self.pieces)
+        return max(len(sequence.ids) for sequence in self.sequences)
 
 
-def heads() -> dict[str, dict[str, int]]:
-    """Give each label of each task its row: of the span head for tasks with spans, else of the classifier."""
-    rows: dict[bool, int] = {True: 0, False: 0}
-    found: dict[str, dict[str, int]] = {}
+def label_rows() -> dict[str, dict[str, int]]:
+    """Return the row of each label of each task: in the span head for tasks with spans, or the classifier."""
+    next_row = {True: 0, False: 0}
+    rows: dict[str, dict[str, int]] = {}
     for task in SUPERGLUE:
         spans = task.head == "span"
-        found[task.name] = {label: rows[spans] + place for place, label in enumerate(task.labels)}
-        rows[spans] += len(task.labels)
-    return found
+        rows[task.name] = {label: next_row[spans] + index for index, label in enumerate(task.labels)}
+        next_row[spans] += len(task.labels)
+    return rows
 
 
 def head_sizes() -> tuple[int, int]:
-    """Return the rows of the classifier and of the span head."""
+    """Return the number of rows of the classifier and of the span head."""
     sizes = {False: 0, True: 0}
     for task in SUPERGLUE:
         sizes[task.head == "span"] += len(task.labels)
     return sizes[False], sizes[True]
 
 
-def examples_of(task: Task, rows: Iterator[Row]) -> list[Example]:
+def parse_examples(task: Task, rows: Iterator[Row]) -> list[Example]:
     """Return the examples of labelled rows."""
-    return [one for row in rows for one in task.parse(row, f"embedded {task.name}", labelled=True)]
+    return [example for row in rows for example in task.parse(row, f"embedded {task.name}", labelled=True)]
 
 
 def build_tokenizer(data: Source, sample: int = 20_000) -> "Tokenizer":
-    """Make a lower-case WordPiece tokenizer of all words of the first rows of `train`, and of characters."""
+    """Build a lower-case WordPiece tokenizer from all words of the first rows of `train`, and characters."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     words = {word for task in SUPERGLUE for word in _words(data, task, sample)}
-    pieces = sorted(words | set(_FALLBACK)) + [f"##{letter}" for letter in _FALLBACK]
+    pieces = sorted(words | set(_CHARACTERS)) + [f"##{letter}" for letter in _CHARACTERS]
     vocabulary = {piece: number for number, piece in enumerate([*SPECIAL, *pieces])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106 -- a token
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -136,84 +142,81 @@ def build_tokenizer(data: Source, sample: int = 20_000) -> "Tokenizer":
 
 
 def _words(data: Source, task: Task, sample: int) -> set[str]:
-    rows = data.rows(task.name, "train", sample // 6 if task.name in PASSAGE_ROWS else sample)
+    rows = data.rows(task.name, "train", sample // 6 if task.name in _LONG_TASKS else sample)
     texts = {
         text
-        for example in examples_of(task, rows)
+        for example in parse_examples(task, rows)
         for sequence in example.inputs
         for text in (sequence.first, sequence.second or "")
     }
     return {word for text in texts for word in _WORD.findall(text.lower())}
 
 
-def encode(tokenizer: "Tokenizer", task: Task, examples: Sequence[Example]) -> list[Lesson]:
-    """Encode labelled examples of one task: a choice stays whole, every other sequence is its own lesson."""
-    rows = list(heads()[task.name].values())
+def encode_items(tokenizer: "Tokenizer", task: Task, examples: Sequence[Example]) -> list[MultiTaskItem]:
+    """Encode labelled examples of one task: one item for each choice, or else for each sequence."""
+    rows = list(label_rows()[task.name].values())
     inputs = [text for example in examples for text in example.inputs]
     encodings = tokenizer.encode_batch(
         [text.first if text.second is None else (text.first, text.second) for text in inputs]
     )
-    pieces = iter(map(_piece, encodings, inputs))
-    lessons: list[Lesson] = []
+    encoded = iter(map(_compact, encodings, inputs))
+    items: list[MultiTaskItem] = []
     for example in examples:
-        own = tuple(next(pieces) for _ in example.inputs)
+        sequences = tuple(next(encoded) for _ in example.inputs)
         targets = task.targets(example)
         if task.head == "choice":
-            lessons.append(Lesson(task.name, own, targets))
+            items.append(MultiTaskItem(task.name, sequences, targets))
         else:
-            pairs = zip(own, targets, strict=True)
-            lessons += [Lesson(task.name, (piece,), (rows[target],)) for piece, target in pairs]
-    return lessons
+            pairs = zip(sequences, targets, strict=True)
+            items += [MultiTaskItem(task.name, (sequence,), (rows[target],)) for sequence, target in pairs]
+    return items
 
 
-def _piece(encoding: "Encoding", text: TextInput) -> Piece:
+def _compact(encoding: "Encoding", text: TextInput) -> CompactSequence:
     spans = []
     for span in text.spans:
         start = encoding.char_to_token(span.start, span.text)
         last = encoding.char_to_token(span.end - 1, span.text)
         spans.append((start or 0, (last or 0) + 1))
-    return Piece(array("H", encoding.ids), array("H", encoding.type_ids), tuple(spans))
+    return CompactSequence(array("H", encoding.ids), array("H", encoding.type_ids), tuple(spans))
 
 
-def plan(
-    data: Source,
-    tokenizer: "Tokenizer",
-    stages: Sequence[Stage],
-    seed: int,
-) -> list[list[Lesson]]:
-    """Return every stage's batches in the order of training: of similar length, in random order."""
-    batches: list[list[Lesson]] = []
+def plan_batches(
+    data: Source, tokenizer: "Tokenizer", stages: Sequence[Stage], seed: int
+) -> list[list[MultiTaskItem]]:
+    """Return the batches in the order of training: stage by stage, within a stage in random order."""
+    batches: list[list[MultiTaskItem]] = []
     for number, stage in enumerate(stages):
-        found = []
+        items = []
         for name, count in stage.counts.items():
             task = get_task(name)
             rows = data.rows(name, "train", count, max_sentences=stage.max_sentences)
-            found += encode(tokenizer, task, examples_of(task, rows))
-        batches += _in_batches(found, random.Random(f"{seed}/{number}"))  # noqa: S311
+            items += encode_items(tokenizer, task, parse_examples(task, rows))
+        batches += _split(items, random.Random(f"{seed}/{number}"))  # noqa: S311
     return batches
 
 
-def _in_batches(lessons: list[Lesson], order: random.Random) -> list[list[Lesson]]:
-    """Shuffle, sort by length within pools of 50 batches, cut into full batches, and shuffle these."""
-    order.shuffle(lessons)
-    batches: list[list[Lesson]] = []
+def _split(items: list[MultiTaskItem], order: random.Random) -> list[list[MultiTaskItem]]:
+    """Shuffle, sort by length within pools of 50 batches, split into full batches, and shuffle these."""
+    order.shuffle(items)
+    batches: list[list[MultiTaskItem]] = []
     pool = 50 * BATCH
-    for start in range(0, len(lessons), pool):
-        near = sorted(lessons[start : start + pool], key=lambda lesson: lesson.longest)
-        batches += _full(near)
+    for start in range(0, len(items), pool):
+        by_length = sorted(items[start : start + pool], key=lambda item: item.longest)
+        batches += _full_batches(by_length)
     order.shuffle(batches)
     return batches
 
 
-def _full(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
-    """Yield batches of at most `BATCH` sequences; what is left over at the end is dropped."""
-    batch: list[Lesson] = []
+def _full_batches(items: Sequence[MultiTaskItem]) -> Iterator[list[MultiTaskItem]]:
+    """Yield batches of at most `BATCH` sequences; a last batch that is not full is dropped."""
+    batch: list[MultiTaskItem] = []
     size = 0
-    for lesson in lessons:
-        if size + len(lesson.pieces) > BATCH:
+    for item in items:
+        if size + len(item.sequences) > BATCH:
             yield batch
             batch, size = [], 0
-        batch.append(lesson)
-        size += len(lesson.pieces)
+        batch.append(item)
+        size += len(item.sequences)
     if size == BATCH:
         yield batch

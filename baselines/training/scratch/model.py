@@ -1,14 +1,13 @@
-"""The encoder that is trained from scratch: its shape, how its weights start, its trainer, and its answers.
+"""The model that is trained from scratch: its shape, initialisation, batches, loss and trainer.
 
-Attention starts mimetic (Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention Layers",
-arXiv 2305.09828), because a question has to find its words in the passage before anything else can be
+Attention is initialised mimetically (Trockman and Kolter 2023, "Mimetic Initialization of Self-Attention
+Layers", arXiv 2305.09828), because a question must find its words in the passage before anything else can be
 learned.
 """
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,16 +23,23 @@ from transformers import (
 from baselines.models.span_classifier import SPANS, pool_spans
 from baselines.training.callbacks import ProgressCallback
 from baselines.training.objective import choice_loss
-from baselines.training.scratch.data import CLS, MAX_LENGTH, Lesson, Settings, head_sizes, heads
+from baselines.training.scratch.data import (
+    CLS_ID,
+    MAX_LENGTH,
+    MultiTaskItem,
+    Settings,
+    head_sizes,
+    label_rows,
+)
 from harness.workload.tasks import get_task
 
-HIDDEN, LAYERS, HEADS, INNER = 128, 3, 4, 512
-HEAD = HIDDEN // HEADS
+HIDDEN, LAYERS, HEADS, FEED_FORWARD = 128, 3, 4, 512
+HEAD_SIZE = HIDDEN // HEADS
 WORD_SCALE, QUERY_KEY_SCALE, VALUE_SCALE = 0.1, 1.3, 0.7
 
 
 class SharedTrunk(BertForSequenceClassification):  # type: ignore[misc]
-    """One encoder with a classifier on its first token and one on two spans, for all tasks."""
+    """One encoder for all tasks, with a classifier on its first token and one on two spans."""
 
     def __init__(self, config: BertConfig, span_labels: int) -> None:
         super().__init__(config)
@@ -43,13 +49,13 @@ class SharedTrunk(BertForSequenceClassification):  # type: ignore[misc]
 
     def forward(self, spans: Tensor, **inputs: Tensor) -> Tensor:
         """Return the logits of both heads side by side, [sequences, rows of both]."""
-        found = self.bert(**inputs)
-        pooled = pool_spans(found.last_hidden_state, spans)
-        return torch.cat([self.classifier(found.pooler_output), self.span_classifier(pooled)], dim=1)
+        output = self.bert(**inputs)
+        pooled = pool_spans(output.last_hidden_state, spans)
+        return torch.cat([self.classifier(output.pooler_output), self.span_classifier(pooled)], dim=1)
 
 
 def new_model(vocabulary: int, seed: int) -> SharedTrunk:
-    """Make the untrained encoder, its attention mimetic."""
+    """Return the untrained model, its attention initialised mimetically."""
     torch.manual_seed(seed)
     labels, span_labels = head_sizes()
     config = BertConfig(
@@ -57,7 +63,7 @@ def new_model(vocabulary: int, seed: int) -> SharedTrunk:
         hidden_size=HIDDEN,
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
-        intermediate_size=INNER,
+        intermediate_size=FEED_FORWARD,
         hidden_act="gelu",
         max_position_embeddings=MAX_LENGTH,
         hidden_dropout_prob=0.0,
@@ -65,97 +71,97 @@ def new_model(vocabulary: int, seed: int) -> SharedTrunk:
         num_labels=labels,
     )
     model = SharedTrunk(config, span_labels)
-    model.set_attn_implementation(
-        "eager"
-    )  # under bfloat16 on CPU it trains twice as fast as the fused kernel
+    # under bfloat16 on a CPU it trains twice as fast as the fused kernel
+    model.set_attn_implementation("eager")
     _make_mimetic(model)
     return model
 
 
 def _make_mimetic(model: BertForSequenceClassification) -> None:
-    """Start embeddings and attention so that every token looks at its equals and at its neighbours.
+    """Initialise embeddings and attention so that tokens attend to equal tokens and to their neighbours.
 
-    Words, segments and positions start in dimensions of their own: positions in the last quarter, the
-    others before it. In every layer W_Q = W_K: two heads project onto random words, so that equal tokens
-    attend to each other; one onto positions, so that neighbours do; one stays as the library starts it and
-    averages over all. Over all heads W_V W_O is a negative multiple of the identity (section 4 of the
-    paper): what is found is taken off the token, and what remains of a word of the question tells whether
-    the passage has it too. [CLS] starts as the direction that tells the second segment from the first, so
-    that it reads the question.
+    Words, segments and positions use separate dimensions: positions the last quarter, the others the rest. In
+    every layer W_Q = W_K. Two heads project onto random directions of the word dimensions, so that equal
+    tokens attend to each other; one projects onto the position dimensions, so that neighbours do; one keeps
+    transformers' initialisation and averages over all tokens. Over all heads W_V W_O is a negative multiple
+    of the identity (section 4 of the paper): what attention returns is subtracted from the token, so that
+    what is left of a word of the question shows whether the passage contains it. [CLS] starts as the
+    direction between the two segments, so that it attends to the question.
     """
     embeddings = model.bert.embeddings
     with torch.no_grad():
         words = embeddings.word_embeddings.weight.normal_(0, WORD_SCALE)
         segments = embeddings.token_type_embeddings.weight.normal_(0, 0.3 * WORD_SCALE)
         positions = embeddings.position_embeddings.weight.zero_()
-        words[:, -HEAD:], segments[:, -HEAD:] = 0, 0
-        positions[:, -HEAD:] = WORD_SCALE * _waves()
+        words[:, -HEAD_SIZE:], segments[:, -HEAD_SIZE:] = 0, 0
+        positions[:, -HEAD_SIZE:] = WORD_SCALE * _sinusoids()
         second = segments[1] - segments[0]
-        words[CLS] = WORD_SCALE * math.sqrt(HIDDEN - HEAD) * second / second.norm()
+        words[CLS_ID] = WORD_SCALE * math.sqrt(HIDDEN - HEAD_SIZE) * second / second.norm()
         for layer in model.bert.encoder.layer:
-            alike = _alike(layer.attention.self.query.weight)
-            layer.attention.self.query.weight.copy_(alike)
-            layer.attention.self.key.weight.copy_(alike)
+            query_key = _query_key_weight(layer.attention.self.query.weight)
+            layer.attention.self.query.weight.copy_(query_key)
+            layer.attention.self.key.weight.copy_(query_key)
             value = VALUE_SCALE * torch.linalg.qr(torch.randn(HIDDEN, HIDDEN))[0]
             layer.attention.self.value.weight.copy_(value)
             layer.attention.output.dense.weight.copy_(-value.T)
 
 
-def _alike(started: Tensor) -> Tensor:
-    """Make the common query and key weights: heads 0 and 1 for words, 2 as started, 3 for positions."""
-    alike = torch.zeros(HIDDEN, HIDDEN)
-    alike[: 2 * HEAD, :-HEAD] = torch.linalg.qr(torch.randn(HIDDEN - HEAD, HIDDEN - HEAD))[0][: 2 * HEAD]
-    alike[-HEAD:, -HEAD:] = torch.eye(HEAD)
-    alike *= QUERY_KEY_SCALE
-    alike[2 * HEAD : 3 * HEAD] = started[2 * HEAD : 3 * HEAD]
-    return alike
+def _query_key_weight(initial: Tensor) -> Tensor:
+    """Return the common query and key weight: heads 0 and 1 for words, 2 as `initial`, 3 for positions."""
+    weight = torch.zeros(HIDDEN, HIDDEN)
+    weight[: 2 * HEAD_SIZE, :-HEAD_SIZE] = torch.linalg.qr(
+        torch.randn(HIDDEN - HEAD_SIZE, HIDDEN - HEAD_SIZE)
+    )[0][: 2 * HEAD_SIZE]
+    weight[-HEAD_SIZE:, -HEAD_SIZE:] = torch.eye(HEAD_SIZE)
+    weight *= QUERY_KEY_SCALE
+    weight[2 * HEAD_SIZE : 3 * HEAD_SIZE] = initial[2 * HEAD_SIZE : 3 * HEAD_SIZE]
+    return weight
 
 
-def _waves() -> Tensor:
-    """Make sines and cosines of positions (Vaswani et al. 2017, section 3.5), periods of 6 to 628 tokens."""
-    rates = torch.exp(torch.linspace(0.0, -math.log(100), HEAD // 2))
+def _sinusoids() -> Tensor:
+    """Return sines and cosines of positions (Vaswani et al. 2017, section 3.5), with periods of 6 to 628."""
+    rates = torch.exp(torch.linspace(0.0, -math.log(100), HEAD_SIZE // 2))
     angles = torch.arange(MAX_LENGTH)[:, None] * rates[None]
     return torch.cat([angles.sin(), angles.cos()], dim=1)
 
 
-def collate(lessons: Sequence[Lesson]) -> dict[str, Tensor]:
-    """Pad a batch to its longest sequence.
+def collate(items: Sequence[MultiTaskItem]) -> dict[str, Tensor]:
+    """Return the tensors of a batch, padded to its longest sequence.
 
-    `allowed` marks the rows of each sequence's task, spans' rows after the others; `targets` holds the row of
-    the label, or 1 for the right candidate of a choice and 0 for another; `sizes` counts the sequences of
-    each lesson, and `choice` says which lessons are choices. Widths are multiples of 16: a kernel is kept
-    for every width seen, and 250 of them take gigabytes.
+    `allowed` marks the rows of each sequence's task, where the rows of the span head follow those of the
+    classifier. `targets` holds the row of the label, or for a choice 1 if the candidate is right and 0
+    otherwise. `sizes` holds the number of sequences of each item, `choice` whether it is a choice. Lengths
+    are multiples of 16: a kernel is cached for every length, and 250 of them take gigabytes.
     """
-    pieces = [(lesson.task, piece) for lesson in lessons for piece in lesson.pieces]
-    width = min(MAX_LENGTH, 16 * math.ceil(max(lesson.longest for lesson in lessons) / 16))
-    rows = _rows()
-    ids = torch.zeros(len(pieces), width, dtype=torch.long)
-    types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
-    spans = torch.tensor([[0, 1]] * SPANS).repeat(len(pieces), 1, 1)
-    allowed = torch.zeros(len(pieces), sum(head_sizes()), dtype=torch.bool)
-    for number, (task, piece) in enumerate(pieces):
-        length = len(piece.ids)
-        ids[number, :length] = torch.tensor(piece.ids.tolist())
-        types[number, :length] = torch.tensor(piece.segments.tolist())
+    sequences = [(item.task, sequence) for item in items for sequence in item.sequences]
+    width = min(MAX_LENGTH, 16 * math.ceil(max(item.longest for item in items) / 16))
+    rows = _rows_of_both_heads()
+    ids = torch.zeros(len(sequences), width, dtype=torch.long)
+    segments, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+    spans = torch.tensor([[0, 1]] * SPANS).repeat(len(sequences), 1, 1)
+    allowed = torch.zeros(len(sequences), sum(head_sizes()), dtype=torch.bool)
+    for number, (task, sequence) in enumerate(sequences):
+        length = len(sequence.ids)
+        ids[number, :length] = torch.tensor(sequence.ids.tolist())
+        segments[number, :length] = torch.tensor(sequence.segments.tolist())
         mask[number, :length] = 1
         allowed[number, rows[task]] = True
-        if piece.spans:
-            spans[number] = torch.tensor(piece.spans)
+        if sequence.spans:
+            spans[number] = torch.tensor(sequence.spans)
     return {
         "input_ids": ids,
-        "token_type_ids": types,
+        "token_type_ids": segments,
         "attention_mask": mask,
         "spans": spans,
         "allowed": allowed,
-        "targets": torch.tensor([_target(lesson.task, to) for lesson in lessons for to in lesson.targets]),
-        "sizes": torch.tensor([len(lesson.pieces) for lesson in lessons]),
-        "choice": torch.tensor([get_task(lesson.task).head == "choice" for lesson in lessons]),
+        "targets": torch.tensor([_target(item.task, target) for item in items for target in item.targets]),
+        "sizes": torch.tensor([len(item.sequences) for item in items]),
+        "choice": torch.tensor([get_task(item.task).head == "choice" for item in items]),
     }
 
 
-def _rows() -> dict[str, list[int]]:
-    """Return the rows of each task among those of both heads."""
-    return {task: [_offset(task) + row for row in labels.values()] for task, labels in heads().items()}
+def _rows_of_both_heads() -> dict[str, list[int]]:
+    return {task: [_offset(task) + row for row in rows.values()] for task, rows in label_rows().items()}
 
 
 def _target(task: str, target: int) -> int:
@@ -167,40 +173,46 @@ def _offset(task: str) -> int:
 
 
 def shared_loss(logits: Tensor, inputs: dict[str, Tensor]) -> Tensor:
-    """Return the mean loss of a batch's lessons, each over its task's rows or its candidates."""
+    """Return the mean loss of a batch's items, each over the rows of its task or over its candidates."""
     allowed, targets, sizes, choice = (inputs[name] for name in ("allowed", "targets", "sizes", "choice"))
-    chosen = choice.repeat_interleave(sizes)
-    own = logits.masked_fill(~allowed, float("-inf"))
-    total = cross_entropy(own[~chosen], targets[~chosen], reduction="sum")
+    is_candidate = choice.repeat_interleave(sizes)
+    masked = logits.masked_fill(~allowed, float("-inf"))
+    total = cross_entropy(masked[~is_candidate], targets[~is_candidate], reduction="sum")
     if choice.any():
-        scores = own[chosen].max(dim=1).values  # a choice has one row
-        total = total + choice.sum() * choice_loss(scores, targets[chosen], sizes[choice].tolist())
+        scores = masked[is_candidate].max(dim=1).values  # the head of a choice has one row
+        total = total + choice.sum() * choice_loss(scores, targets[is_candidate], sizes[choice].tolist())
     return total / len(sizes)
 
 
 class SharedTrunkTrainer(Trainer):  # type: ignore[misc]
-    """The library's Trainer with the loss of all tasks."""
+    """transformers' Trainer with the loss of all tasks."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any) -> Any:  # noqa: ANN401
-        """Return the mean loss of a batch, and the logits if asked for."""
-        read = ("input_ids", "token_type_ids", "attention_mask", "spans")
-        logits = model(**{name: inputs[name] for name in read}).float()
+    def compute_loss(
+        self,
+        model: SharedTrunk,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        **_: object,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """Return the mean loss of a batch, with the logits if `return_outputs`."""
+        names = ("input_ids", "token_type_ids", "attention_mask", "spans")
+        logits = model(**{name: inputs[name] for name in names}).float()
         loss = shared_loss(logits, inputs)
         return (loss, logits) if return_outputs else loss
 
 
 def make_trainer(
     model: SharedTrunk,
-    batches: Sequence[Sequence[Lesson]],
+    batches: Sequence[Sequence[MultiTaskItem]],
     folder: Path,
     settings: Settings,
     watch: ProgressCallback,
 ) -> SharedTrunkTrainer:
-    """Set the Trainer up to read the batches once and in their order."""
+    """Return a Trainer that reads the batches once and in their order."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=1,
-        per_device_train_batch_size=1,  # a batch is made already
+        per_device_train_batch_size=1,  # the batches of the dataset are complete
         train_sampling_strategy="sequential",
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -223,8 +235,8 @@ def make_trainer(
         model=model,
         args=arguments,
         train_dataset=list(batches),
-        data_collator=lambda one: collate(one[0]),
+        data_collator=lambda rows: collate(rows[0]),
         callbacks=[watch],
     )
-    trainer.remove_callback(PrinterCallback)  # it prints on stdout
+    trainer.remove_callback(PrinterCallback)  # it prints to stdout
     return trainer

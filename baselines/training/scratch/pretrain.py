@@ -1,14 +1,13 @@
 """The recipe of the embedded encoder: a tiny BERT trained from scratch on all generated tasks at once.
 
-One trunk serves every task. Its classifier on the first token and its classifier on two spans have a row
-for each label of each task, and the loss of a lesson looks only at the rows of its own task, or at the
-candidates of its own choice. What makes it learn within minutes on two cores:
+All tasks share one trunk. The classifier on the first token and the classifier on two spans have a row for
+each label of each task; the loss of an item uses only the rows of its task, or the candidates of its choice.
+It learns within minutes on two cores because of
 
-- attention that starts mimetic (`scratch_model.py`), so that equal tokens attend to each other at once;
-- short texts before long ones, BoolQ before the other tasks, and batches of similar length; the tasks of
-one or
-  two sentences on their own for a while, since in a mixture WSC and WiC stayed at chance;
-- a learning rate of 5e-4 with warm-up and linear decay: at 1e-3 the same start learned nothing in 600 steps,
+- mimetic initialisation of attention (`model.py`), by which equal tokens attend to each other from the start;
+- short texts before long ones, BoolQ before the other tasks, and batches of similar length. Tasks of one or
+  two sentences are trained separately for a while, since in a mixture WSC and WiC stayed at chance;
+- a learning rate of 5e-4 with warm-up and linear decay. At 1e-3 the same model learned nothing in 600 steps,
   at 4e-4 it answered 94 % of short texts after 300.
 """
 
@@ -33,14 +32,14 @@ from baselines.training.datasets import TrainingProgress
 from baselines.training.scratch.data import (
     BATCH,
     MAX_LENGTH,
-    Lesson,
+    MultiTaskItem,
     Settings,
     Source,
     Stage,
     build_tokenizer,
-    examples_of,
-    heads,
-    plan,
+    label_rows,
+    parse_examples,
+    plan_batches,
 )
 from harness.common.errors import UsageError
 from harness.workload.tasks import SUPERGLUE, TASKS, get_task
@@ -58,16 +57,18 @@ TOKENIZER_CONFIG = {
     "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     **{f"{role}_token": f"[{role.upper()}]" for role in ("pad", "unk", "cls", "sep", "mask")},
 }
-_SHORT = {"copa": 10_000, "wic": 30_000, "wsc": 12_000}
-_AGAIN = {"copa": 5_000, "wic": 6_000, "wsc": 3_000}
+_SHORT_TASKS = {"copa": 10_000, "wic": 30_000, "wsc": 12_000}
+_REPEATED = {"copa": 5_000, "wic": 6_000, "wsc": 3_000}
 STAGES = (
     Stage({"boolq": 20_000}, 3),
-    Stage(_SHORT, None),
-    Stage(_SHORT, None),
-    Stage({"boolq": 10_000, "cb": 15_000, "rte": 12_000, "multirc": 1_500, "record": 2_000, **_AGAIN}, 3),
-    Stage({"boolq": 15_000, "cb": 15_000, "rte": 12_000, "multirc": 1_500, "record": 2_000, **_AGAIN}, 5),
-    Stage({"boolq": 40_000, "cb": 15_000, "rte": 20_000, "multirc": 2_500, "record": 3_000, **_AGAIN}, 7),
-    Stage({"boolq": 45_000, "cb": 15_000, "rte": 20_000, "multirc": 2_500, "record": 3_000, **_AGAIN}, None),
+    Stage(_SHORT_TASKS, None),
+    Stage(_SHORT_TASKS, None),
+    Stage({"boolq": 10_000, "cb": 15_000, "rte": 12_000, "multirc": 1_500, "record": 2_000, **_REPEATED}, 3),
+    Stage({"boolq": 15_000, "cb": 15_000, "rte": 12_000, "multirc": 1_500, "record": 2_000, **_REPEATED}, 5),
+    Stage({"boolq": 40_000, "cb": 15_000, "rte": 20_000, "multirc": 2_500, "record": 3_000, **_REPEATED}, 7),
+    Stage(
+        {"boolq": 45_000, "cb": 15_000, "rte": 20_000, "multirc": 2_500, "record": 3_000, **_REPEATED}, None
+    ),
 )
 
 
@@ -80,20 +81,24 @@ def train_embedded(
     progress: Callable[[TrainingProgress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Train the embedded encoder on `data` into the folder `output` and return what its `training.json` says.
+    """Train the embedded encoder on `data` into the folder `output`; return the content of training.json.
 
-    Work lies in `<output>.part`; a training that was cut off goes on from its last checkpoint there if the
-    plan is the same, and the output appears when it is complete. The quality is that of the weights as
-    stored, over the whole of each val split. UsageError if the output exists.
+    Work in progress is in `<output>.part`. A training that was interrupted resumes from its last checkpoint
+    there if the plan is the same. The output appears when it is complete. The quality is that of the stored
+    weights, over the whole val split of each task. UsageError if the output exists.
     """
     if output.exists():
-        raise UsageError(f"{output} exists.", remedy="Name another folder with --output, or remove this one.")
+        raise UsageError(
+            "the output exists already.",
+            where=str(output),
+            remedy="Give another folder with --output, or remove this one.",
+        )
     started = clock()
     settings = settings or settings_here()
     record = _plan_record(data, stages, settings)
     part = _prepare_part(output.with_name(f"{output.name}.part"), record)
     finished, tokenizer = part / "finished", build_tokenizer(data)
-    batches = plan(data, tokenizer, stages, settings.seed)
+    batches = plan_batches(data, tokenizer, stages, settings.seed)
     model, facts = _run(part, tokenizer.get_vocab_size(), batches, settings, (progress, clock))
     _save(finished, model, tokenizer)
     record |= {**facts, "quality": quality(finished, data), "seconds": round(clock() - started)}
@@ -111,11 +116,11 @@ def settings_here(seed: int = 0) -> Settings:
 def _run(
     part: Path,
     vocabulary: int,
-    batches: Sequence[Sequence[Lesson]],
+    batches: Sequence[Sequence[MultiTaskItem]],
     settings: Settings,
-    watched_by: tuple[Callable[[TrainingProgress], None], Callable[[], float]],
+    progress_and_clock: tuple[Callable[[TrainingProgress], None], Callable[[], float]],
 ) -> "tuple[SharedTrunk, dict[str, Any]]":
-    """Train from the start or from the last checkpoint; return the model and what is known only now."""
+    """Train from the start or from the last checkpoint; return the model and fields of training.json."""
     import torch
 
     from baselines.training.callbacks import ProgressCallback
@@ -123,7 +128,7 @@ def _run(
 
     resumed = any(part.glob("checkpoint-*"))
     with quiet_transformers():
-        model, watch = new_model(vocabulary, settings.seed), ProgressCallback(part, *watched_by)
+        model, watch = new_model(vocabulary, settings.seed), ProgressCallback(part, *progress_and_clock)
         trainer = make_trainer(model, batches, part, settings, watch)
         trainer.train(resume_from_checkpoint=resumed or None)
     return trainer.model, {
@@ -134,23 +139,26 @@ def _run(
 
 
 def _prepare_part(part: Path, record: dict[str, Any]) -> Path:
-    """Keep the work folder of an earlier training with the same settings, or start a new one."""
-    written = part / "plan.json"
-    wanted = json.dumps(record, indent=2) + "\n"
-    if part.exists() and not (written.is_file() and written.read_text(encoding="utf-8") == wanted):
+    """Return the folder of work in progress: that of an earlier training with the same plan, or a new one."""
+    path = part / "plan.json"
+    content = json.dumps(record, indent=2) + "\n"
+    if part.exists() and not (path.is_file() and path.read_text(encoding="utf-8") == content):
         shutil.rmtree(part)
     part.mkdir(parents=True, exist_ok=True)
-    written.write_text(wanted, encoding="utf-8")
+    path.write_text(content, encoding="utf-8")
     return part
 
 
 def quality(
     shipped: Path, data: Source, limit: int | None = None, tasks: Sequence[str] = tuple(TASKS)
 ) -> dict[str, dict[str, float]]:
-    """Score a folder in the shipped form on these tasks, unpacked as users get it: n, and metrics."""
+    """Return the number of examples `n` and the metrics of each task, for a folder in the shipped form.
+
+    The folder is unpacked for each task as for users.
+    """
     scores = {}
     for task in map(get_task, tasks):
-        examples = examples_of(task, data.rows(task.name, reported_split(task), limit))
+        examples = parse_examples(task, data.rows(task.name, reported_split(task), limit))
         with tempfile.TemporaryDirectory() as scratch:
             answers = _answers(task, unpack(shipped, task.model_task, Path(scratch) / task.name), examples)
         scores[task.name] = {"n": len(examples), **task.scoring(examples, answers)}
@@ -163,16 +171,17 @@ def _answers(task: Task, folder: Path, examples: Sequence[Example]) -> list[str]
     encoder = TextEncoder(folder, MAX_LENGTH)
     columns = label_columns(read_config(folder), task, folder.name)
     run = runner(load_classifier(folder))
-    found = Batching(BATCH, encoder.pad_id, columns).answer(encoder.encode(examples), run)
-    return task.decide(found.logits, found.offsets)
+    predictions = Batching(BATCH, encoder.pad_id, columns).answer(encoder.encode(examples), run)
+    return task.decide(predictions.logits, predictions.offsets)
 
 
 def _plan_record(data: Source, stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
-    """Gather what a person needs to make the weights again."""
-    sums = {task: {split: data.fingerprint(task, split) for split in ("train", "val")} for task in heads()}
+    """Return the fields of training.json that determine the weights."""
+    splits = ("train", "val")
+    fingerprints = {task: {split: data.fingerprint(task, split) for split in splits} for task in label_rows()}
     return {
         "recipe": "baselines/training/scratch/pretrain.py",
-        "data": {"version": data.VERSION, "fingerprints": sums},
+        "data": {"version": data.VERSION, "fingerprints": fingerprints},
         "stages": [asdict(stage) for stage in stages],
         "seed": settings.seed,
         "batch": BATCH,
@@ -184,7 +193,7 @@ def _plan_record(data: Source, stages: Sequence[Stage], settings: Settings) -> d
 
 
 def _save(folder: Path, model: "SharedTrunk", tokenizer: "Tokenizer") -> None:
-    """Write weights as float16, and the files that say how to read them."""
+    """Write the weights as float16, the configuration, the rows of the heads and the tokenizer."""
     from safetensors.torch import save_file
 
     folder.mkdir(exist_ok=True)
@@ -198,8 +207,8 @@ def _save(folder: Path, model: "SharedTrunk", tokenizer: "Tokenizer") -> None:
         "label2id": {name: row for row, name in enumerate(names)},
     }
     _write_json(folder / "config.json", config)
-    _write_json(folder / "heads.json", heads())
-    (folder / "model.safetensors").chmod(0o644)  # safetensors makes it private
+    _write_json(folder / "heads.json", label_rows())
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes it readable by the owner only
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     _write_json(folder / "tokenizer_config.json", TOKENIZER_CONFIG)
 

@@ -35,43 +35,45 @@ def test_ids_and_segments_are_those_of_transformers(
     boolq_folder: Path, theirs: Any, first: str, second: str, length: int
 ) -> None:
     """Whatever the text and the length, also where truncation must fall on the second text."""
-    ours = encode(boolq_folder, first, second, length)
+    sequence = encode(boolq_folder, first, second, length)
     # in lists: alone, an empty second text would count as none there
     whole = theirs([first], [second])["input_ids"][0]
     over = len(whole) - length
     only_first = len(theirs(first, add_special_tokens=False)["input_ids"]) > over
     cut = ("only_first" if only_first else "longest_first") if over > 0 else False
-    wanted = theirs([first], [second], truncation=cut, max_length=length if cut else None)
-    assert ours.ids.tolist() == wanted["input_ids"][0]
-    assert ours.segments.tolist() == wanted["token_type_ids"][0]
-    assert ours.cut == max(over, 0)
-    assert len(ours.ids) <= length
+    expected = theirs([first], [second], truncation=cut, max_length=length if cut else None)
+    assert sequence.ids.tolist() == expected["input_ids"][0]
+    assert sequence.segments.tolist() == expected["token_type_ids"][0]
+    assert sequence.cut == max(over, 0)
+    assert len(sequence.ids) <= length
 
 
 def test_a_single_text_is_encoded_alone(boolq_folder: Path, theirs: Any) -> None:
     """Tasks with one text get one segment."""
-    ours = encode(boolq_folder, "the lake")
-    assert ours.ids.tolist() == theirs("the lake")["input_ids"]
-    assert set(ours.segments.tolist()) == {0}
+    sequence = encode(boolq_folder, "the lake")
+    assert sequence.ids.tolist() == theirs("the lake")["input_ids"]
+    assert set(sequence.segments.tolist()) == {0}
 
 
 def test_the_question_survives_truncation(boolq_folder: Path) -> None:
     """A passage of 40 words and a question of 3 at length 12: 3 special tokens, 3 of the question, 6 left."""
     passage, question = "lake " * 40, "is the winter"
-    ours = encode(boolq_folder, passage, question, 12)
-    assert ours.ids[-4:-1].tolist() == encode(boolq_folder, question).ids[1:-1].tolist()
+    sequence = encode(boolq_folder, passage, question, 12)
+    assert sequence.ids[-4:-1].tolist() == encode(boolq_folder, question).ids[1:-1].tolist()
     # 40 + 3 + 3 = 46 tokens, of which 12 stay
-    assert ours.cut == 34
+    assert sequence.cut == 34
 
 
 def test_the_tokenizers_own_truncation_and_padding_do_not_count(boolq_folder: Path, tmp_path: Path) -> None:
     """A tokenizer.json that asks for 8 tokens, padded, encodes as one that asks for nothing."""
     folder = Path(shutil.copytree(boolq_folder, tmp_path / "asks"))
     path = folder / "tokenizer.json"
-    asked = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    truncation = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
     padding = {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None}
     padding |= {"pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"}
-    path.write_text(json.dumps({**json.loads(path.read_text()), "truncation": asked, "padding": padding}))
+    path.write_text(
+        json.dumps({**json.loads(path.read_text()), "truncation": truncation, "padding": padding})
+    )
     for text in ("the lake", "the lake " * 10):
         assert encode(folder, text).ids.tolist() == encode(boolq_folder, text).ids.tolist()
 
@@ -129,9 +131,9 @@ def test_candidates_that_share_their_first_text_are_encoded_as_if_alone(
         own = len(tokenizer.encode(first, add_special_tokens=False))
         if over:
             tokenizer.enable_truncation(length, strategy="only_first" if own > over else "longest_first")
-        wanted = tokenizer.encode(first, second)
-        assert sequence.ids.tolist() == wanted.ids
-        assert sequence.segments.tolist() == wanted.type_ids
+        expected = tokenizer.encode(first, second)
+        assert sequence.ids.tolist() == expected.ids
+        assert sequence.segments.tolist() == expected.type_ids
         assert sequence.cut == over
         if over and own > over:
             # [SEP] and the second text, whole, and [SEP]

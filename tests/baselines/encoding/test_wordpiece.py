@@ -1,4 +1,4 @@
-"""The fast way to ids: the library's own for any text, whatever it holds."""
+"""The fast WordPiece tokenizer returns the library's ids for any text."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from baselines.encoding.tokenizer import TextEncoder
-from baselines.encoding.wordpiece import Frame, WordPiece, frame_of, wordpiece_of
+from baselines.encoding.wordpiece import SpecialTokens, WordPiece, infer_special_tokens, read_wordpiece
 from harness.workload.tasks.example import Example, TextInput
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
-"""All of Unicode: controls, marks, scripts, unassigned; surrogates alone are no text."""
+"""All of Unicode: controls, marks, scripts, unassigned; lone surrogates are not text."""
 
 WORDS = st.lists(
     st.sampled_from([*tiny.WORDS, "[SEP]", "[MASK]", "frozén", "湖", "İ", "ΑΣ", "a\x00b", "x" * 120])
@@ -40,10 +40,10 @@ def tokenizer(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def fast(folder: Path, tokenizer: Any) -> WordPiece:
-    """Return the fast way."""
-    found = wordpiece_of(folder / "tokenizer.json", tokenizer)
-    assert found is not None
-    return found
+    """Return the fast tokenizer."""
+    wordpiece = read_wordpiece(folder / "tokenizer.json", tokenizer)
+    assert wordpiece is not None
+    return wordpiece
 
 
 @given(st.one_of(ANY, LIKELY))
@@ -61,18 +61,18 @@ def test_ids_are_the_librarys_for_any_text(tokenizer: Any, fast: WordPiece, text
 def test_whole_sequences_are_the_librarys_for_any_length(
     folder: Path, first: str, second: str | None, length: int
 ) -> None:
-    """Special tokens, segments and what is cut, of one text or two."""
-    encoder, plain = TextEncoder(folder, length), TextEncoder(folder, length, library=True)
-    assert (encoder.fast, plain.fast) == (True, False)
-    asked = [Example("0", (TextInput(first, second),))]
-    one, other = (each.encode(asked)[0].sequences[0] for each in (encoder, plain))
-    assert one.ids.tolist() == other.ids.tolist()
-    assert one.segments.tolist() == other.segments.tolist()
-    assert one.cut == other.cut
+    """Special tokens, segments and truncation, of one text or two."""
+    encoder, library = TextEncoder(folder, length), TextEncoder(folder, length, library=True)
+    assert (encoder.fast, library.fast) == (True, False)
+    examples = [Example("0", (TextInput(first, second),))]
+    sequence, expected = (either.encode(examples)[0].sequences[0] for either in (encoder, library))
+    assert sequence.ids.tolist() == expected.ids.tolist()
+    assert sequence.segments.tolist() == expected.segments.tolist()
+    assert sequence.cut == expected.cut
 
 
 def test_a_word_is_cut_into_its_longest_pieces_once(fast: WordPiece) -> None:
-    """The tiny vocabulary has letters and their continuations; too long a word is unknown."""
+    """The tiny vocabulary has letters and their continuations; a word that is too long is unknown."""
     vocabulary = fast.vocabulary
     assert fast.ids("cab") == [vocabulary["c"], vocabulary["##a"], vocabulary["##b"]]
     assert fast.ids("x" * 101) == [fast.unknown]
@@ -90,14 +90,15 @@ def test_a_word_is_cut_into_its_longest_pieces_once(fast: WordPiece) -> None:
 def test_a_tokenizer_of_another_kind_is_left_to_the_library(
     folder: Path, tokenizer: Any, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    """Rather slow than wrong."""
-    words = json.loads((folder / "tokenizer.json").read_text())
-    (tmp_path / "tokenizer.json").write_text(json.dumps({**words, **change}))
-    assert wordpiece_of(tmp_path / "tokenizer.json", tokenizer) is None
+    """Slow ids are better than wrong ones."""
+    description = json.loads((folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**description, **change}))
+    assert read_wordpiece(tmp_path / "tokenizer.json", tokenizer) is None
 
 
-def test_the_frame_is_what_the_tokenizer_puts_around_texts(tokenizer: Any) -> None:
+def test_special_tokens_are_those_that_the_tokenizer_puts_around_texts(tokenizer: Any) -> None:
     """[CLS] a [SEP], and [CLS] a [SEP] b [SEP] with the second segment from b on."""
-    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
-    assert frame_of(tokenizer, pair=False) == Frame((start,), (), (end,), (0, 0, 0, 0, 0))
-    assert frame_of(tokenizer, pair=True) == Frame((start,), (end,), (end,), (0, 0, 0, 1, 1))
+    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    assert infer_special_tokens(tokenizer, pair=False) == SpecialTokens((cls,), (), (sep,), (0, 0, 0, 0, 0))
+    paired = infer_special_tokens(tokenizer, pair=True)
+    assert paired == SpecialTokens((cls,), (sep,), (sep,), (0, 0, 0, 1, 1))

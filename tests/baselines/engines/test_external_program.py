@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from baselines.engines.external_program import ProgramSystem, ProgramVariant, arguments
+from baselines.engines.external_program import ProgramSystem, ProgramVariant, split_command
 from harness.common.errors import MeasurementError, UsageError
 from harness.systems.interface import Settings
 from harness.workload.tasks import get_task
@@ -14,17 +14,17 @@ BOOLQ = get_task("boolq")
 DOCS = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
 
 
-def program(tmp_path: Path, body: str, *, patience_s: float = 30.0) -> ProgramSystem:
+def program(tmp_path: Path, body: str, *, timeout_s: float = 30.0) -> ProgramSystem:
     file = tmp_path / "mine.py"
     file.write_text(f"import json, sys, time\n{body}")
-    return ProgramSystem([sys.executable, str(file)], BOOLQ, patience_s=patience_s)
+    return ProgramSystem([sys.executable, str(file)], BOOLQ, timeout_s=timeout_s)
 
 
 ECHO = """
 for line in sys.stdin:
-    asked = json.loads(line)
-    label = asked["labels"][int(asked["id"]) % 2]
-    print(json.dumps({"id": asked["id"], "label": label}), flush=True)
+    request = json.loads(line)
+    label = request["labels"][int(request["id"]) % 2]
+    print(json.dumps({"id": request["id"], "label": label}), flush=True)
 """
 
 
@@ -33,8 +33,8 @@ def test_a_program_answers_in_order_call_after_call(tmp_path: Path) -> None:
     system = program(tmp_path, ECHO)
     examples = tiny.examples(2000)
     expected = tuple(BOOLQ.labels[int(example.id) % 2] for example in examples)
-    one = system.predict(system.encode(examples[:1]))
-    assert one.answers == expected[:1]
+    single = system.predict(system.encode(examples[:1]))
+    assert single.answers == expected[:1]
     many = system.predict(system.encode(examples))
     assert many.answers == expected
     assert list(many.offsets[:3]) == [0, 1, 2]
@@ -46,16 +46,20 @@ def test_a_program_answers_in_order_call_after_call(tmp_path: Path) -> None:
     ("body", "message", "stderr"),
     [
         ("sys.exit('no model')", "it ended with exit code 1", "no model"),
-        ("input(); print('nonsense', flush=True); input()", "which is no answer", "nothing on stderr"),
-        ("input(); print('[1]', flush=True); input()", "which is no answer", "nothing on stderr"),
+        (
+            "input(); print('nonsense', flush=True); input()",
+            "on a line, got b'nonsense'",
+            "nothing on stderr",
+        ),
+        ("input(); print('[1]', flush=True); input()", "on a line, got b'[1]'", "nothing on stderr"),
         (
             "input(); print(json.dumps({'id': '7', 'label': 'true'}), flush=True); input()",
-            "answers keep the order",
+            "expected the answer to request '0', got '7'",
             "nothing on stderr",
         ),
         (
             "input(); print(json.dumps({'id': '0', 'label': 'maybe'}), flush=True); input()",
-            "it answered 'maybe', which is no label of boolq",
+            "it answered 'maybe', which is not a label of boolq",
             "nothing on stderr",
         ),
     ],
@@ -63,7 +67,7 @@ def test_a_program_answers_in_order_call_after_call(tmp_path: Path) -> None:
 def test_a_program_that_misbehaves_is_reported_with_its_stderr(
     tmp_path: Path, body: str, message: str, stderr: str
 ) -> None:
-    """It dies, or answers nonsense, another request, or no label: one message, and the program is ended."""
+    """It ends, or writes nonsense, another request's answer or a wrong label; then it is stopped."""
     system = program(tmp_path, body)
     with pytest.raises(MeasurementError) as caught:
         system.predict(system.encode(tiny.examples(1)))
@@ -72,9 +76,9 @@ def test_a_program_that_misbehaves_is_reported_with_its_stderr(
     system.close()
 
 
-def test_a_program_that_hangs_is_given_up(tmp_path: Path) -> None:
-    """After its patience, not for ever."""
-    system = program(tmp_path, "time.sleep(60)", patience_s=0.3)
+def test_a_program_that_hangs_is_stopped_after_its_timeout(tmp_path: Path) -> None:
+    """The harness does not wait for ever."""
+    system = program(tmp_path, "time.sleep(60)", timeout_s=0.3)
     with pytest.raises(MeasurementError, match=r"no answer within 0\.3 s"):
         system.predict(system.encode(tiny.examples(1)))
     system.close()
@@ -97,15 +101,15 @@ def test_the_examples_of_the_documents_run(tmp_path: Path, language: str) -> Non
 
 def test_a_command_is_split_without_a_shell() -> None:
     """Quotes group words; nothing else is special."""
-    assert arguments("./mine --flag 'a b' $HOME;ls") == ["./mine", "--flag", "a b", "$HOME;ls"]
-    with pytest.raises(UsageError, match="cannot be split"):
-        arguments("'open")
+    assert split_command("./mine --flag 'a b' $HOME;ls") == ["./mine", "--flag", "a b", "$HOME;ls"]
+    with pytest.raises(UsageError, match="cannot be split into arguments"):
+        split_command("'open")
     with pytest.raises(UsageError, match="needs a program"):
-        arguments(" ")
+        split_command(" ")
 
 
-def test_a_program_that_is_not_there_is_refused_before_the_clock_starts(tmp_path: Path) -> None:
-    """With what to name instead."""
+def test_a_program_that_does_not_exist_is_refused_before_the_clock_starts(tmp_path: Path) -> None:
+    """The message has a remedy."""
     folder = tiny.tiny_checkpoint(tmp_path / "m")
     with pytest.raises(UsageError, match="there is no program"):
         ProgramVariant().prepare(

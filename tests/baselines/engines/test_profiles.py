@@ -8,7 +8,7 @@ import tiny
 
 from baselines.engines import openvino, pytorch
 from baselines.engines.onnx.runtime import OnnxVariant
-from baselines.engines.profiles import CLASSES, by_class, class_of
+from baselines.engines.profiles import CLASSES, operator_class, seconds_by_class
 from harness.systems.interface import ProfiledSystem
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
@@ -40,27 +40,26 @@ LAYER = "/model/bert/encoder/layer.0/"
 )
 def test_an_operator_has_one_class(kind: str, name: str, expected: str) -> None:
     """By the kind, and in a graph by the module that it stands in."""
-    assert class_of(kind, name) == expected
+    assert operator_class(kind, name) == expected
 
 
 def test_seconds_of_a_class_add_up_and_none_is_left_out() -> None:
     """1 + 2 of linears, 4 of the rest."""
-    found = by_class([("Gemm", "", 1.0), ("MatMul", "", 2.0), ("Gather", "", 4.0)])
-    assert list(found) == list(CLASSES)
-    assert (found["linears"], found["rest"], sum(found.values())) == (3.0, 4.0, 7.0)
+    seconds = seconds_by_class([("Gemm", "", 1.0), ("MatMul", "", 2.0), ("Gather", "", 4.0)])
+    assert list(seconds) == list(CLASSES)
+    assert (seconds["linears"], seconds["rest"], sum(seconds.values())) == (3.0, 4.0, 7.0)
 
 
 @pytest.mark.parametrize(
     "variant", [OnnxVariant(), pytorch.VARIANTS[1], openvino.VARIANTS[0]], ids=lambda variant: variant.name
 )
-def test_an_engine_says_where_its_time_goes(boolq_folder: Path, tmp_path: Path, variant: Any) -> None:
-    """An encoder multiplies, attends and normalises, whatever computes it; its answers are what they were."""
+def test_an_engine_reports_where_its_time_goes(boolq_folder: Path, tmp_path: Path, variant: Any) -> None:
+    """An encoder multiplies, attends and normalises, whatever engine computes it."""
     if variant.unavailable():
         pytest.skip(variant.unavailable())
     system = tiny.opened(variant, BOOLQ, boolq_folder, tmp_path, tiny.SHORT)
     assert isinstance(system, ProfiledSystem)
-    asked = system.encode(tiny.examples(2))
-    found = system.profile(asked)
-    assert set(found) == set(CLASSES)
-    assert all(found[name] > 0 for name in ("linears", "attention", "normalisation"))
+    seconds = system.profile(system.encode(tiny.examples(2)))
+    assert set(seconds) == set(CLASSES)
+    assert all(seconds[name] > 0 for name in ("linears", "attention", "normalisation"))
     system.close()

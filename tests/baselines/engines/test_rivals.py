@@ -219,7 +219,7 @@ def test_rivals_stand_in_the_table() -> None:
 
 def test_an_engine_that_compiles_for_each_length_is_given_few_of_them() -> None:
     """Multiples of 16 and the maximum; a call is padded to the next, and its mask says what is padding."""
-    widths = openvino.widths_up_to(50)
+    widths = openvino.compiled_lengths(50)
     assert widths == (16, 32, 48, 50)
     seen: list[tuple[int, int]] = []
 
@@ -232,7 +232,7 @@ def test_an_engine_that_compiles_for_each_length_is_given_few_of_them() -> None:
     Batching(1, 0, (0, 1), widths=widths).answer(asked, run)
     assert seen == [(16, 1), (16, 16), (32, 17), (50, 49), (50, 50)]
     seen.clear()
-    openvino.warm(run, widths, pad_id=0, spans=False)
+    openvino.warm_up(run, widths, pad_id=0, spans=False)
     assert [width for width, _ in seen] == list(widths)
 
 

@@ -149,15 +149,15 @@ def test_more_candidates_than_fit_one_call_are_scored_in_order(served: Path) -> 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"first": "a"}', "a sequence has first, second, and nothing else"),
-        ('{"first": "a", "second": "b", "third": "c"}', "and nothing else"),
-        ('{"first": "a", "second": "b", "spans": [[0, 1, 0]]}', "and nothing else"),
-        ('{"first": "a", "second": 1}', "a text is a string"),
-        ('{"first": null, "second": "b"}', "a text is a string"),
-        ('{"inputs": []}', "with at least one in it"),
-        ('{"inputs": {"first": "a", "second": "b"}}', "with at least one in it"),
-        ('{"inputs": ["a"]}', "a sequence has"),
-        ("[1]", "a sequence has"),
+        ('{"first": "a"}', "a sequence must have exactly these fields: first, second"),
+        ('{"first": "a", "second": "b", "third": "c"}', "exactly these fields"),
+        ('{"first": "a", "second": "b", "spans": [[0, 1, 0]]}', "exactly these fields"),
+        ('{"first": "a", "second": 1}', '"second" must be a string'),
+        ('{"first": null, "second": "b"}', '"first" must be a string'),
+        ('{"inputs": []}', "must be a list of at least one object"),
+        ('{"inputs": {"first": "a", "second": "b"}}', "must be a list of at least one object"),
+        ('{"inputs": ["a"]}', "a sequence must have"),
+        ("[1]", "a sequence must have"),
         ("{", "Expecting property name"),
         ('{"first": "\\ud800", "second": "b"}', "must be str"),
     ],
@@ -180,7 +180,7 @@ def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
 @pytest.mark.parametrize(
     ("spans", "said"),
     [
-        ([[0, 3, 0]], "there are 2 spans"),
+        ([[0, 3, 0]], "must hold 2 spans"),
         ([[0, 3, 0], [0, 3]], "missing 1 required positional argument"),
         ([[0, 3, 0], [-1, 3, 0]], "convert negative"),
         ([[0, 3, 0], [900, 903, 0]], "have no token"),

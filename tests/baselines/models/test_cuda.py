@@ -34,7 +34,7 @@ def test_the_driver_is_asked_whether_there_is_a_gpu() -> None:
 def test_cuda_is_its_first_board() -> None:
     """`cuda:N` is board N."""
     assert (cuda_index("cuda"), cuda_index("cuda:3")) == (0, 3)
-    with pytest.raises(DeviceError, match="no CUDA device"):
+    with pytest.raises(DeviceError, match="not a CUDA device: cpu"):
         cuda_index("cpu")
 
 
@@ -136,7 +136,7 @@ def test_a_session_is_opened_on_the_board_in_float32_proper() -> None:
     ("available", "comes_up", "said"),
     [
         (["CPUExecutionProvider"], ["CPUExecutionProvider"], f"has no {PROVIDER}"),
-        ([PROVIDER], ["CPUExecutionProvider"], "would answer on the CPU"),
+        ([PROVIDER], ["CPUExecutionProvider"], "would run on the CPU"),
     ],
 )
 def test_no_session_falls_back_to_the_cpu(available: list[str], comes_up: list[str], said: str) -> None:

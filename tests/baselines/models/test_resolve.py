@@ -75,7 +75,7 @@ def _lose_a_shard(folder: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no weights": (_drop("model.safetensors"), "no model.safetensors"),
-    "cut weights": (_truncate, "not a whole safetensors file"),
+    "cut weights": (_truncate, "not a complete safetensors file"),
     "lost shard": (_lose_a_shard, "shard model-00001-of-00002.safetensors is missing"),
     "no tokenizer": (_drop("tokenizer.json", "vocab.txt"), "no tokenizer"),
     "own code": (lambda at: edit(at / "config.json", auto_map={"AutoModel": "x.Y"}), "auto_map"),
@@ -221,7 +221,7 @@ def test_an_unknown_name_without_network_fails_at_once(
     """The message says that the hub could not be asked, and what works without it."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = refusal("nobody/has-this", tmp_path)
-    assert "hub cannot be asked" in message
+    assert "hub cannot be reached" in message
     assert "embedded" in message
 
 

@@ -187,7 +187,7 @@ def test_an_output_that_exists_is_never_written_over(encoder: Path, tmp_path: Pa
     output = tmp_path / "made"
     output.mkdir()
     (output / "precious").touch()
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="exists already and is not an empty folder"):
         train(encoder, output)
 
 

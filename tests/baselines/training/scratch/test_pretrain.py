@@ -15,16 +15,16 @@ from baselines.training.datasets import TrainingProgress
 from baselines.training.scratch.data import (
     BATCH,
     MAX_LENGTH,
-    Lesson,
-    Piece,
+    CompactSequence,
+    MultiTaskItem,
     Settings,
     Stage,
     build_tokenizer,
-    encode,
-    examples_of,
+    encode_items,
     head_sizes,
-    heads,
-    plan,
+    label_rows,
+    parse_examples,
+    plan_batches,
 )
 from baselines.training.scratch.pretrain import STAGES, quality, train_embedded
 from harness.common.errors import CheckpointError, UsageError
@@ -123,32 +123,32 @@ def test_the_order_of_training_is_a_curriculum_of_full_batches() -> None:
     """Stages follow one another, a batch holds texts of similar length, and a seed gives one order."""
     tokenizer = build_tokenizer(TinySource(), 64)
     stages = (Stage({"boolq": 150}, 2), Stage({"boolq": 192, "rte": 64}, None))
-    batches = plan(TinySource(), tokenizer, stages, seed=3)
-    longest = [max(lesson.longest for lesson in batch) for batch in batches]
+    batches = plan_batches(TinySource(), tokenizer, stages, seed=3)
+    longest = [max(item.longest for item in batch) for batch in batches]
     assert [len(batch) for batch in batches] == [BATCH] * (2 + 4)
     assert max(longest[:2]) < 100
     assert max(longest[2:]) > 150
     assert min(longest[2:]) < 90
-    assert batches == plan(TinySource(), tokenizer, stages, seed=3)
-    assert batches != plan(TinySource(), tokenizer, stages, seed=4)
+    assert batches == plan_batches(TinySource(), tokenizer, stages, seed=3)
+    assert batches != plan_batches(TinySource(), tokenizer, stages, seed=4)
 
 
 def test_a_choice_is_never_torn_apart() -> None:
-    """ReCoRD's candidates are one lesson; a batch closes a little early rather than split one."""
+    """ReCoRD's candidates are one item; a batch closes a little early rather than split one."""
     tokenizer = build_tokenizer(TinySource(), 64)
-    batches = plan(TinySource(), tokenizer, (Stage({"record": 64}, None),), seed=0)
-    sizes = [sum(len(lesson.pieces) for lesson in batch) for batch in batches]
+    batches = plan_batches(TinySource(), tokenizer, (Stage({"record": 64}, None),), seed=0)
+    sizes = [sum(len(item.sequences) for item in batch) for batch in batches]
     assert all(BATCH - 8 < size <= BATCH for size in sizes)
-    lessons = [lesson for batch in batches for lesson in batch]
-    assert all(len(lesson.pieces) == len(lesson.targets) and sum(lesson.targets) > 0 for lesson in lessons)
+    items = [item for batch in batches for item in batch]
+    assert all(len(item.sequences) == len(item.targets) and sum(item.targets) > 0 for item in items)
 
 
 def test_every_label_of_every_task_has_its_own_row() -> None:
     """Eleven rows of the classifier and four of the span classifier, in the order of the tasks."""
-    assert tuple(heads()) == EVERY
+    assert tuple(label_rows()) == EVERY
     assert head_sizes() == (11, 4)
-    spans = [row for task in ("wic", "wsc") for row in heads()[task].values()]
-    others = [row for task in EVERY if task not in ("wic", "wsc") for row in heads()[task].values()]
+    spans = [row for task in ("wic", "wsc") for row in label_rows()[task].values()]
+    others = [row for task in EVERY if task not in ("wic", "wsc") for row in label_rows()[task].values()]
     assert (others, spans) == (list(range(11)), list(range(4)))
 
 
@@ -163,14 +163,14 @@ def test_a_lesson_learns_from_the_rows_of_its_own_task() -> None:
 
     from baselines.training.scratch.model import collate, shared_loss
 
-    piece = Piece(array("H", [2, 7, 3]), array("H", [0, 0, 0]), ((1, 2), (1, 2)))
-    rows = heads()
-    lessons = [
-        Lesson("boolq", (piece,), (rows["boolq"]["true"],)),
-        Lesson("copa", (piece, piece), (0, 1)),
-        Lesson("wsc", (piece,), (rows["wsc"]["true"],)),
+    sequence = CompactSequence(array("H", [2, 7, 3]), array("H", [0, 0, 0]), ((1, 2), (1, 2)))
+    rows = label_rows()
+    items = [
+        MultiTaskItem("boolq", (sequence,), (rows["boolq"]["true"],)),
+        MultiTaskItem("copa", (sequence, sequence), (0, 1)),
+        MultiTaskItem("wsc", (sequence,), (rows["wsc"]["true"],)),
     ]
-    inputs = collate(lessons)
+    inputs = collate(items)
     logits = torch.full((4, 15), 50.0)
     for at, own in enumerate((rows["boolq"], rows["copa"], rows["copa"])):
         logits[at, list(own.values())] = 0.0
@@ -236,9 +236,11 @@ def test_the_tokenizer_knows_every_word_of_what_is_reported_and_spells_the_other
     tokenizer = build_tokenizer(data, 1200)
     unknown = tokenizer.token_to_id("[UNK]")
     for task in SUPERGLUE:
-        examples = examples_of(task, data.rows(task.name, reported_split(task)))
-        pieces = [piece for lesson in encode(tokenizer, task, examples) for piece in lesson.pieces]
-        assert all(unknown not in piece.ids and len(piece.ids) <= MAX_LENGTH for piece in pieces)
+        examples = parse_examples(task, data.rows(task.name, reported_split(task)))
+        sequences = [
+            sequence for item in encode_items(tokenizer, task, examples) for sequence in item.sequences
+        ]
+        assert all(unknown not in sequence.ids and len(sequence.ids) <= MAX_LENGTH for sequence in sequences)
     assert tokenizer.encode("zyx", add_special_tokens=False).tokens == ["z", "##y", "##x"]
 
 

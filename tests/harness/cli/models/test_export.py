@@ -260,11 +260,11 @@ def test_an_output_that_is_there_is_refused_before_anything_is_made(
     output.mkdir(parents=True)
     (output / "mine").write_text("")
     assert export(world, *boolq(world, checkpoints)) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already and is not an empty folder" in capsys.readouterr().err
     (tmp_path / "file").write_text("")
     assert export(world, *boolq(world, checkpoints)[:-1], str(tmp_path / "file")) == 2
     assert export(world, *boolq(world, checkpoints)[:-1], str(tmp_path / "file" / "below")) == 4
-    assert "no folder can be made here" in capsys.readouterr().err
+    assert "cannot create a folder here" in capsys.readouterr().err
     assert not world.cache.exists()
     (output / "mine").unlink()
     assert export(world, *boolq(world, checkpoints)) == 0

@@ -30,9 +30,11 @@ _JSON_TYPES: Mapping[type, str] = {
 def read_rows(path: Path) -> list[tuple[int, Row]]:
     """Read a JSON Lines file into pairs of line number and row; DataError where it is not one, or is empty.
 
-    The last line may lack its newline, as in several official files. Blank lines are skipped.
+    The last line may lack its newline, as in several official files. Blank lines are skipped. Lines may end
+    as on any system.
     """
-    rows = parse_rows(decode(read_bytes(path, _LAYOUT), path, _LAYOUT), path)
+    text = decode(read_bytes(path, _LAYOUT), path, _LAYOUT)
+    rows = parse_rows(text.replace("\r\n", "\n").replace("\r", "\n"), path)
     if not rows:
         raise DataError(
             "the file has no rows.", where=str(path), remedy="A split needs at least one example."

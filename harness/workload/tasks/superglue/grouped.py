@@ -1,4 +1,4 @@
-"""What the tasks with several candidates share: COPA, MultiRC and ReCoRD score one sequence per candidate."""
+"""The common parts of COPA, MultiRC and ReCoRD, which have a sequence for each of several candidates."""
 
 from itertools import pairwise
 from pathlib import Path

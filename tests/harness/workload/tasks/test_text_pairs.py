@@ -43,6 +43,18 @@ def test_the_last_line_needs_no_newline(tmp_path: Path) -> None:
     assert len(CB.read(write(tmp_path, row, row), labelled=True)) == 2
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    """Line numbers in errors are the same."""
+    row = json.dumps({"premise": "A", "hypothesis": "B", "idx": 0, "label": "neutral"})
+    path = tmp_path / "val.jsonl"
+    path.write_bytes(end.join([row, "", row, ""]).encode())
+    assert len(CB.read(path, labelled=True)) == 2
+    path.write_bytes(end.join([row, "", "[]", ""]).encode())
+    with pytest.raises(DataError, match=r"val\.jsonl:3: a row must be a JSON object"):
+        CB.read(path, labelled=True)
+
+
 @pytest.mark.parametrize(
     ("lines", "place", "message"),
     [

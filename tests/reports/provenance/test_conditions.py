@@ -5,8 +5,8 @@ from records import a_reading, a_record, three_variants
 from harness.records.record import Conditions, HarnessOverhead, IdleEnergy, MachineSnapshot, Record
 from reports import render_records
 from reports.provenance.conditions import condition_lines, parent_line
-from reports.tables.speed import speed_table
-from reports.values.figures import figures_of_group
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures, figures_of_group
 
 S = 1_000_000_000
 
@@ -31,7 +31,7 @@ def with_spans(record: Record) -> Record:
 def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
     """20 W for 20 ms are 0.4 J a request; of 5 W idle 0.1 J, which leaves 0.3 J."""
     records = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     headings = [column.heading for column in table.columns]
     gross, net = headings.index("mJ/request, measured"), headings.index("net of idle, mJ/request")
     assert net == gross + 1
@@ -43,19 +43,19 @@ def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
 def test_without_measured_idle_there_is_no_such_column_and_the_reason_is_told() -> None:
     """A model of CPU time knows no idle: a line says so, where somebody looked."""
     records = three_variants(idle=IdleEnergy(unavailable="CPU time is not power"))
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     assert not any("net of idle" in column.heading for column in table.columns)
     assert {fact.label: fact.text for fact in table.facts}["idle"] == (
         "unavailable, because CPU time is not power"
     )
-    (plain,) = speed_table(three_variants())
+    (plain,) = speed_tables(all_figures(three_variants()))
     assert not {"idle", "conditions"} & {fact.label for fact in plain.facts}
 
 
 def test_a_request_that_costs_no_more_than_idle_may_be_below_zero() -> None:
     """At 25 W idle, 20 W leave -0.1 J of 0.4 J: it is shown as it is."""
     records = [with_spans(record) for record in three_variants(idle=idled(25.0, 25.0))]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     net = [column.heading for column in table.columns].index("net of idle, mJ/request")
     assert table.rows[0][net].text == "-100"
 
@@ -64,7 +64,7 @@ def test_what_rounding_leaves_of_a_request_that_costs_what_idle_does_is_zero() -
     """20 W idle leave nothing of 20 W; a millionth of a watt more leaves less than the energy has digits."""
     for watts in (20.0, 20.000001):
         records = [with_spans(record) for record in three_variants(idle=idled(watts, watts))]
-        (table,) = speed_table(records)
+        (table,) = speed_tables(all_figures(records))
         net = [column.heading for column in table.columns].index("net of idle, mJ/request")
         shown = {f"{row[net].text} {row[net].interval}" for row in table.rows}
         assert shown <= {"0 [0, 0]", "0.0 [0.0, 0.0]"}

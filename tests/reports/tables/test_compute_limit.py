@@ -13,7 +13,8 @@ from reports.exports.tidy_csv import as_csv
 from reports.report import CostFactors, build_report
 from reports.tables.compute_limit import HEADING
 from reports.tables.ladder import ladder_tables
-from reports.tables.speed import speed_table
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures
 
 WORK = {"per_token": 2_000_000, "per_pair": 0, "hidden": 8, "ffn": 32}
 LIMIT = ComputeLimit(
@@ -31,7 +32,7 @@ def measured(limit: ComputeLimit | None, variant: str = "pytorch-fixed", work: b
 
 def test_the_column_stands_beside_the_speed_and_says_what_it_is_of() -> None:
     """5.0 %; a system that does not tell its arithmetic has a note instead."""
-    (table,) = speed_table([measured(LIMIT), measured(LIMIT, "onnx-int8", work=False)])
+    (table,) = speed_tables(all_figures([measured(LIMIT), measured(LIMIT, "onnx-int8", work=False)]))
     at = [column.heading for column in table.columns].index(HEADING)
     first, second = (row[at] for row in table.rows)
     assert first.text.startswith("5.0")
@@ -45,7 +46,7 @@ def test_the_column_stands_beside_the_speed_and_says_what_it_is_of() -> None:
 def test_without_it_nothing_changes() -> None:
     """No column, no remark, no row, no key."""
     records = [measured(None)]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     assert HEADING not in [column.heading for column in table.columns]
     assert not any(HEADING in line for line in table.remarks)
     assert "limit" not in json.loads(render_records(records, "json"))["rows"][0]

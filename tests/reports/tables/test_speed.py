@@ -14,11 +14,12 @@ from harness.records.estimate import Estimate
 from harness.records.record import Memory, PlacementFacts, Record
 from reports.layout.cell_factory import MODELLED, energy_model
 from reports.layout.table_model import Table, TableCell
-from reports.tables.speed import speed_table
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures
 
 
 def the_table(*records: Record) -> Table:
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     return table
 
 
@@ -79,7 +80,7 @@ def test_references_are_1_over_themselves_and_the_baseline_is_named() -> None:
 def test_each_run_and_group_has_its_own_table() -> None:
     """Records of two scenarios, or of two runs, never share a table."""
     offline = a_record(cell={"scenario": "offline", "group": "boolq-offline"}, latency={})
-    tables = speed_table([a_record(), offline, a_record(run="r2"), a_record("onnx-int8")])
+    tables = speed_tables(all_figures([a_record(), offline, a_record(run="r2"), a_record("onnx-int8")]))
     assert [len(table.rows) for table in tables] == [2, 1, 1]
     assert "offline" in tables[1].title
 

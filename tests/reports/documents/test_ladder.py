@@ -141,7 +141,7 @@ def test_the_time_the_energy_and_the_cost_of_a_request() -> None:
 def test_break_even_is_the_cost_of_preparation_over_the_saving_per_request() -> None:
     """Distilled: 3,600 s / 18 ms, 72,000 J / 0.36 J; with int8's 10 s: 3,610 s / 19 ms, 72,200 J / 0.38 J.
 
-    In the last rung the distillation counts once although two steps contain it: 3,610 s / 19.5 ms = 185,128.2.
+    In the last rung distillation counts once though two steps contain it: 3,610 s / 19.5 ms = 185,128.2.
     """
     rungs = plain().rungs
     assert [rung.preparation.seconds for rung in rungs] == [0, 0, 3600, 3610, 3610]

@@ -48,6 +48,11 @@ class Report:
         ]
         return (*scenarios, *self.groups)
 
+    @property
+    def all_figures(self) -> list[Figures]:
+        """The figures of all groups."""
+        return [figures for group in self.all_groups for figures in group]
+
 
 def build_report(records: Sequence[Record], factors: CostFactors, counts: CountsOf | None = None) -> Report:
     """Compute the figures; `counts` pair changes of quality by example."""

@@ -41,7 +41,7 @@ def as_csv(report: Report, style: Style) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, (*COLUMNS, *OURS), restval="", lineterminator="\n")
     writer.writeheader()
-    for figures in (figures for group in report.all_groups for figures in group):
+    for figures in report.all_figures:
         if figures.record.rounds:
             row = {**_record_fields(figures.record), **_energy_fields(figures, report.factors.grid)}
             writer.writerow({name: _escaped(value) for name, value in row.items() if value is not None})

@@ -40,8 +40,8 @@ def as_summary(report: Report, style: Style) -> str:
 def as_annotations(report: Report, style: Style) -> str:
     """Return a line for each failure and for each kind of warning."""
     del style
-    everything = [figures for group in report.all_groups for figures in group]
-    return "".join(f"{line}\n" for line in (*_failures(everything), *_warnings(everything)))
+    lines = (*_failures(report.all_figures), *_warnings(report.all_figures))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def annotation(level: str, title: str, message: str) -> str:

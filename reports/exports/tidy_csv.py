@@ -73,7 +73,7 @@ class _Parts:
 
 def _rows(report: Report) -> Iterator[tuple[tuple[Any, ...], Iterator[TidyQuantity]]]:
     """Yield the columns that identify each record or rung, and its quantities."""
-    for figures in (figures for group in report.all_groups for figures in group):
+    for figures in report.all_figures:
         yield _record_columns(figures), _quantities(figures, report.factors)
     for ladder in report.ladders:
         for rung in ladder.rungs:

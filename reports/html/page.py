@@ -21,7 +21,7 @@ from reports.html.inline import inline_svg
 from reports.layout.escaping import printable
 from reports.layout.number_format import shown
 from reports.layout.style import Style
-from reports.layout.table_model import Table, TableCell
+from reports.layout.table_model import TableCell
 from reports.plots import Plot, plots_of
 from reports.report import TABLES, Report, tables_of
 from reports.values.figures import name_of
@@ -54,10 +54,8 @@ def as_page(report: Report, style: Style) -> str:
         css=Markup(css),  # noqa: S704 -- our own file
         js=Markup(js),  # noqa: S704 -- our own file
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()}",
-        tables=[
-            _table(table, number, numbers)
-            for number, table in enumerate(tables_of(report, style.tables or tuple(TABLES)), 1)
-        ],
+        tables=tables_of(report, style.tables or tuple(TABLES)),
+        record_numbers=numbers.records,
         plots=plots,
         more_plots=has_more_plots,
         records=list(_records(report, numbers)),
@@ -72,6 +70,7 @@ def _template() -> "Template":
         return printable(value) if type(value) is str else value
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible)
+    environment.filters["sort_key"] = _sort_key
     return environment.from_string(_asset("page.html"))
 
 
@@ -93,27 +92,11 @@ def _subtitle(records: Sequence[Record]) -> str:
     return f"{len(records):,} record{'' if len(records) == 1 else 's'}; {names}"
 
 
-def _table(table: Table, number: int, numbers: _Numbers) -> JsonObject:
-    records = [numbers.records.get(name, 0) for name in table.records] or [0] * len(table.rows)
-    return {
-        "id": f"t{number}",
-        "title": table.title,
-        "columns": table.columns,
-        "rows": [
-            {"record": record, "cells": [_cell(cell) for cell in row]}
-            for record, row in zip(records, table.rows, strict=True)
-        ],
-        "notes": table.notes,
-        "remarks": table.remarks,
-        "warnings": table.warnings,
-        "facts": table.facts,
-    }
-
-
-def _cell(cell: TableCell) -> JsonObject:
-    value = cell.value
-    sort = "" if value is None or math.isnan(value) else f"{value:.6g}".replace("inf", "Infinity")
-    return {"text": cell.text, "interval": cell.interval, "note": cell.note, "sort": sort}
+def _sort_key(cell: TableCell) -> str:
+    """Return the value of a cell for JavaScript's `Number`; empty where the text is the sort key."""
+    if cell.value is None or math.isnan(cell.value):
+        return ""
+    return f"{cell.value:.6g}".replace("inf", "Infinity")
 
 
 def _plots(report: Report, style: Style, numbers: _Numbers) -> tuple[list[JsonObject], bool]:
@@ -153,7 +136,7 @@ def _value(value: object) -> str:
 
 def _records(report: Report, numbers: _Numbers) -> Iterator[JsonObject]:
     warnings: dict[str, tuple[ResultWarning, ...]] = {
-        name_of(figures.record): figures.warnings for group in report.all_groups for figures in group
+        name_of(figures.record): figures.warnings for figures in report.all_figures
     }
     for record in report.records:
         name = name_of(record)

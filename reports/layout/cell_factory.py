@@ -76,7 +76,7 @@ def share_column(heading: str, read: Callable[[Row], Estimate | Absent]) -> Colu
 
 
 def memory_column(
-    heading: str, read: Callable[[Row], int | Absent], rows: Sequence[Row], part: Part
+    heading: str, read: Callable[[Row], int | Absent], rows: Sequence[Row], part: Part = "speed"
 ) -> ColumnMaker[Row]:
     """Return a column of bytes; `{}` in the heading stands for the unit."""
     unit = unit_for([value for row in rows if isinstance(value := read(row), int)], MEMORIES[1:])
@@ -89,7 +89,10 @@ def memory_column(
 
 
 def energy_column(
-    heading: str, read: Callable[[Row], EnergyEstimate | Absent], energies: Iterable[object], part: Part
+    heading: str,
+    read: Callable[[Row], EnergyEstimate | Absent],
+    energies: Iterable[object],
+    part: Part = "speed",
 ) -> ColumnMaker[Row]:
     """Return a column of energies in the unit that suits `energies`; `{}` in the heading stands for it.
 

@@ -109,8 +109,10 @@ def _spent_cell(row: _CurveRow, notes: Notes) -> TableCell:
     spent = row.point.spent
     if spent is None:
         return TableCell("")
-    text = f"{100 * spent:.0f} %" if row.curve.unit == "passed on" else f"{spent:.3g}"
-    return TableCell(f"{text} {row.curve.unit}", value=spent)
+    if row.curve.unit == "passed on":
+        return TableCell(f"{100 * spent:.0f} % passed on", value=spent)
+    unit = row.curve.unit.removesuffix("s") if spent == 1 else row.curve.unit
+    return TableCell(f"{spent:.3g} {unit}", value=spent)
 
 
 def _joules_cell(row: _CurveRow, notes: Notes) -> TableCell:

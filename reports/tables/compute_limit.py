@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from harness.analysis.compute_limit import LIMITING, compute_limit_of, share_of_limit
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
-from reports.layout.cell_factory import absent_cell, share_cell
+from reports.layout.cell_factory import absent_cell, share_cell, share_column
 from reports.layout.number_format import fixed
 from reports.layout.table_model import Column, ColumnMaker, Notes, TableCell
 from reports.values.figures import Figures, failure_of
@@ -21,11 +21,7 @@ def is_measured(group: Iterable[Figures]) -> bool:
 
 def limit_column() -> ColumnMaker[Figures]:
     """Return the column for a table of records."""
-
-    def make_cell(figures: Figures, notes: Notes) -> TableCell:
-        return _limit_cell(figures.record, notes)
-
-    return Column(HEADING, "right", "speed"), make_cell
+    return share_column(HEADING, lambda figures: _share(figures.record))
 
 
 def rungs_limit_column(group: Sequence[Figures]) -> list[ColumnMaker[RungFigures]]:
@@ -36,18 +32,16 @@ def rungs_limit_column(group: Sequence[Figures]) -> list[ColumnMaker[RungFigures
 
     def make_cell(rung: RungFigures, notes: Notes) -> TableCell:
         record = records.get(rung.definition.name)
-        return (
-            _limit_cell(record, notes) if record else absent_cell(Unavailable("it was not measured"), notes)
-        )
+        share = _share(record) if record else Unavailable("it was not measured")
+        if isinstance(share, Estimate):
+            return share_cell(share)
+        return absent_cell(share, notes, failed=record is not None and record.status == "failed")
 
     return [(Column(HEADING, "right", "speed"), make_cell)]
 
 
-def _limit_cell(record: Record, notes: Notes) -> TableCell:
-    share = failure_of(record) or share_of_limit(record)
-    if isinstance(share, Estimate):
-        return share_cell(share)
-    return absent_cell(share, notes, failed=record.status == "failed")
+def _share(record: Record) -> Estimate | Unavailable:
+    return failure_of(record) or share_of_limit(record)
 
 
 def limit_remark(group: Iterable[Figures]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate, Unavailable
-from reports.layout.cell_factory import energy_model, grades_of
+from reports.layout.cell_factory import energy_column, energy_model, grades_of, memory_column, share_column
 from reports.layout.number_format import TIMES, shown, unit_for
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of
@@ -19,7 +19,6 @@ from reports.tables.ladder_columns import (
     PAIRED,
     RungColumn,
     break_even,
-    energy,
     estimates,
     gains,
     kept_gain,
@@ -27,9 +26,7 @@ from reports.tables.ladder_columns import (
     paper,
     preparation_joules,
     preparation_seconds,
-    quality,
     quality_change,
-    size,
     text,
 )
 from reports.tables.speed import INTERVALS, merged_warnings, ratio_method
@@ -110,7 +107,7 @@ def _energy(ladder: LadderReport) -> Table:
     return _table(
         f"Energy, offline{', modelled' if modelled else ''}",
         ladder,
-        energy(ladder),
+        energy_column("{}/request", lambda rung: rung.energy, energies),
         *gains(f"{reduction}, step", f"{reduction}, cumulative", lambda rung: rung.energy_reduction),
         remarks=[energy_model(energies)] if modelled else [],
     )
@@ -123,7 +120,7 @@ def _quality(ladder: LadderReport) -> Table:
     return _table(
         "Quality",
         ladder,
-        quality(metric),
+        share_column(metric, lambda rung: rung.quality),
         quality_change(ladder),
         kept_gain(ladder),
         *paper(ladder, "paper, accuracy", _paper_quality),
@@ -138,8 +135,8 @@ def _memory(ladder: LadderReport) -> Table:
     return _table(
         "Memory and size",
         ladder,
-        size(ladder, "peak {}", lambda rung: rung.peak_bytes),
-        size(ladder, "disk {}", lambda rung: rung.disk_bytes),
+        memory_column("peak {}", lambda rung: rung.peak_bytes, ladder.rungs),
+        memory_column("disk {}", lambda rung: rung.disk_bytes, ladder.rungs),
         remarks=["peak: all processes of the rung together; disk: the files that the rung loads."],
     )
 

@@ -13,12 +13,9 @@ from reports.layout.cell_factory import (
     absent_cell,
     column,
     common_grade,
-    energy_column,
     estimate_column,
-    memory_column,
     ratio_cell,
     share_cell,
-    share_column,
 )
 from reports.layout.number_format import COUNTS, Unit, decimals, fixed, shown, with_interval
 from reports.layout.table_model import Column, ColumnMaker, Notes, TableCell
@@ -73,17 +70,6 @@ def _gain_cell(ratio: Ratio, rung: RungFigures, notes: Notes) -> TableCell:
     return ratio_cell(ratio, notes)
 
 
-def energy(ladder: LadderReport) -> RungColumn:
-    """Return the column of energy per request."""
-    energies = [rung.energy for rung in ladder.rungs]
-    return energy_column("{}/request", lambda rung: rung.energy, energies, "speed")
-
-
-def quality(heading: str) -> RungColumn:
-    """Return the column of the primary metric."""
-    return share_column(heading, lambda rung: rung.quality)
-
-
 def quality_change(ladder: LadderReport) -> RungColumn:
     """Return the column of changes of quality in points; a note marks those not paired by example."""
 
@@ -107,11 +93,6 @@ def kept_gain(ladder: LadderReport) -> RungColumn:
         return TableCell("100 % (baseline)", value=1.0) if rung is ladder.rungs[0] else share_cell(share)
 
     return column("kept of the gain", lambda rung: rung.kept_gain, show)
-
-
-def size(ladder: LadderReport, heading: str, read: Callable[[RungFigures], int | Unavailable]) -> RungColumn:
-    """Return a column of bytes."""
-    return memory_column(heading, read, ladder.rungs, "speed")
 
 
 def preparation_seconds() -> RungColumn:

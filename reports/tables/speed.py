@@ -3,20 +3,19 @@
 records --groups--> figures --columns--> cells and notes --> Table
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate
-from harness.records.record import Record
 from reports.layout.cell_factory import energy_model, grades_of
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of, title_of
 from reports.tables.compute_limit import limit_remark
 from reports.tables.speed_columns import columns
-from reports.values.figures import Figures, all_figures, name_of
-from reports.values.multiple_testing import family_remark, in_one_family, ratios_of
+from reports.values.figures import Figures, name_of
+from reports.values.multiple_testing import family_remark, ratios_of
 
 INTERVALS = "[low, high] is the 95 % interval; the note of an n/a gives the reason."
 
@@ -32,13 +31,8 @@ NET = (
 )
 
 
-def speed_table(records: Sequence[Record]) -> list[Table]:
-    """Return one table per run and group: quality, speed-up, energy reduction, and the absolute figures."""
-    return speed_tables(in_one_family(all_figures(records)))
-
-
 def speed_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
-    """Return one table per group of figures."""
+    """Return one table per group: quality, speed-up, energy reduction, and the absolute figures."""
     return [_table(group) for group in groups]
 
 
@@ -66,9 +60,9 @@ def merged_warnings(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
     )
 
 
-def ratio_method(group: Sequence[Estimate | object]) -> str:
+def ratio_method(times: Iterable[object]) -> str:
     """Return how the intervals of times, and so of ratios, were computed; empty where nothing was timed."""
-    methods = [time.method for time in group if isinstance(time, Estimate)]
+    methods = [time.method for time in times if isinstance(time, Estimate)]
     return methods[0].partition(", ")[2] if methods else ""
 
 

@@ -15,7 +15,7 @@ from reports.values.prices import DEFAULT_PRICE
 
 BROWSER = os.environ.get("TEST_BROWSER")
 if not BROWSER:
-    pytest.skip("TEST_BROWSER names no browser; tox -e page does", allow_module_level=True)
+    pytest.skip("TEST_BROWSER is not set; `tox -e page` sets it", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api")
 
 ROW = "#t1t tbody tr:not([hidden])"
@@ -24,39 +24,39 @@ ROW = "#t1t tbody tr:not([hidden])"
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """Start the browser that TEST_BROWSER names; `playwright` is the one that playwright installed."""
-    own = None if BROWSER == "playwright" else BROWSER
+    executable = None if BROWSER == "playwright" else BROWSER
     with sync_api.sync_playwright() as started:
-        found = started.chromium.launch(executable_path=own)
-        yield found
-        found.close()
+        launched = started.chromium.launch(executable_path=executable)
+        yield launched
+        launched.close()
 
 
 @pytest.fixture
 def page(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    """Open a report from disk; afterwards the console is empty, and nothing but the file was asked for."""
+    """Open a report from disk; check afterwards that the console is empty and only the file was requested."""
     records = [*three_variants(), *(a_failure(text, text) for text in HOSTILE)]
     file = tmp_path / "page.html"
-    book = build_report(records, CostFactors((DEFAULT_PRICE,), Grid(56.0, "France")))
-    file.write_text(write_report(book, "html", Style()), encoding="utf-8")
-    opened = browser.new_page(color_scheme="light")
-    said: list[str] = []
-    asked: list[str] = []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda problem: said.append(str(problem)))
-    opened.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}"))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto(file.as_uri())
-    yield opened
-    assert said == []
-    assert asked == [file.as_uri()]
-    opened.close()
+    report = build_report(records, CostFactors((DEFAULT_PRICE,), Grid(56.0, "France")))
+    file.write_text(write_report(report, "html", Style()), encoding="utf-8")
+    tab = browser.new_page(color_scheme="light")
+    messages: list[str] = []
+    requests: list[str] = []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda problem: messages.append(str(problem)))
+    tab.on("dialog", lambda dialog: messages.append(f"dialog: {dialog.message}"))
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(file.as_uri())
+    yield tab
+    assert messages == []
+    assert requests == [file.as_uri()]
+    tab.close()
 
 
 def names(page: Any) -> list[str]:
     return [text.strip() for text in page.locator(f"{ROW} td:first-child").all_inner_texts()]
 
 
-def test_a_column_sorts_by_value_both_ways_and_what_is_absent_stays_last(page: Any) -> None:
+def test_a_column_sorts_by_value_both_ways_with_absent_values_last(page: Any) -> None:
     """Speed-ups are 1, 2 and 5; clicked twice, the fastest comes first."""
     header = page.locator("#t1t th", has_text="speed-up over pytorch-fixed")
     header.locator("button").click()
@@ -69,7 +69,7 @@ def test_a_column_sorts_by_value_both_ways_and_what_is_absent_stays_last(page: A
 
 
 def test_sorting_needs_no_mouse(page: Any) -> None:
-    """The heading is a button: it takes the focus, and Enter or a blank presses it."""
+    """The heading is a button: it can have the focus, and Enter or a blank presses it."""
     button = page.locator("#t1t th button").first
     button.focus()
     page.keyboard.press("Enter")
@@ -79,7 +79,7 @@ def test_sorting_needs_no_mouse(page: Any) -> None:
 
 
 def test_rows_are_filtered_by_words_and_counted(page: Any) -> None:
-    """Both words have to be there; an empty box shows all again."""
+    """A row must contain both words; an empty box shows all rows."""
     box = page.get_by_label("Filter rows").first
     box.fill("pytorch dynamic")
     assert names(page) == ["pytorch-dynamic"]
@@ -88,8 +88,8 @@ def test_rows_are_filtered_by_words_and_counted(page: Any) -> None:
     assert len(names(page)) == 3 + len(HOSTILE)
 
 
-def test_a_row_leads_to_its_record_which_opens(page: Any) -> None:
-    """With warnings and host."""
+def test_the_link_of_a_row_opens_its_record(page: Any) -> None:
+    """The record shows warnings and host."""
     page.locator(f"{ROW} a", has_text="onnx-int8").first.click()
     record = page.locator("details[id^=r][open]")
     record.wait_for()
@@ -98,7 +98,7 @@ def test_a_row_leads_to_its_record_which_opens(page: Any) -> None:
 
 
 def test_light_and_dark_follow_the_system_and_the_button(page: Any) -> None:
-    """The drawing's ink is the page's."""
+    """Drawings have the text colour of the page."""
 
     def paper() -> str:
         return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -114,13 +114,13 @@ def test_light_and_dark_follow_the_system_and_the_button(page: Any) -> None:
     assert page.evaluate(ink) == "rgb(230, 232, 234)"
 
 
-def test_hostile_text_is_text(page: Any) -> None:
-    """As it was written, visible, in its row."""
+def test_hostile_text_is_shown_literally(page: Any) -> None:
+    """It is visible in its row."""
     assert any("<script>alert(1)</script>" in name for name in names(page))
     assert page.locator("img").count() == 0
 
 
 def test_a_narrow_screen_scrolls_the_table_and_not_the_page(page: Any) -> None:
-    """At the width of a telephone."""
+    """At the width of a phone."""
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth <= 400")

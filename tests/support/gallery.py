@@ -33,7 +33,7 @@ this page again.
 
 
 def gallery(results: Path) -> list[Plot]:
-    """Return the plots that are shown, in order."""
+    """Return the plots of the gallery, in order."""
     store = Store(results)
     folders = {name: store.run(name) for name in RUNS}
     records, _ = store.records(list(folders.values()))
@@ -41,8 +41,8 @@ def gallery(results: Path) -> list[Plot]:
     def samples(record: Record) -> Mapping[str, Any]:
         return read_samples(folders[record.run].path, record)
 
-    found = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), samples)}
-    return [found[name] for name in SHOWN]
+    plots = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), samples)}
+    return [plots[name] for name in SHOWN]
 
 
 def page(plots: list[Plot]) -> str:
@@ -56,10 +56,10 @@ def page(plots: list[Plot]) -> str:
 
 
 if __name__ == "__main__":
-    made = gallery(ROOT / "results")
+    plots = gallery(ROOT / "results")
     folder = ROOT / "docs" / "gallery"
     folder.mkdir(exist_ok=True)
-    (ROOT / "docs" / "gallery.md").write_text(page(made), encoding="utf-8")
-    for plot in made:
+    (ROOT / "docs" / "gallery.md").write_text(page(plots), encoding="utf-8")
+    for plot in plots:
         (folder / f"{plot.name}.svg").write_text(as_svg(plot), encoding="utf-8")
         (folder / f"{plot.name}.csv").write_text(data_csv(plot), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Texts that some format would take for more than text."""
+"""Texts that some format would read as markup, code or a formula."""
 
 from hypothesis import strategies as st
 
@@ -20,4 +20,4 @@ HOSTILE = (
     "\u4e2d\u6587 \u00e9",
 )
 
-words = st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=30))
+hostile_texts = st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=30))

@@ -64,41 +64,40 @@ def as_markdown(ladder: LadderReport) -> str:
 
 @cache
 def plain() -> LadderReport:
-    """Return `LADDER` as it is: an estimate takes milliseconds, and there are many in a ladder."""
+    """Return the report on `LADDER`; cached, because a ladder has many estimates of milliseconds each."""
     return the_ladder(a_ladder())
 
 
 def replaced(records: Sequence[Record], *others: Record) -> list[Record]:
-    """Put these records in the places of those of the same cell."""
-    by_cell = {(each.cell.variant, each.cell.scenario): each for each in others}
-    return [by_cell.get((each.cell.variant, each.cell.scenario), each) for each in records]
+    """Replace the records of the same cells by these."""
+    by_cell = {(record.cell.variant, record.cell.scenario): record for record in others}
+    return [by_cell.get((record.cell.variant, record.cell.scenario), record) for record in records]
 
 
 def column(ladder: LadderReport, heading: str) -> list[TableCell]:
-    found = [
-        [row[at] for row in table.rows]
+    (cells,) = [
+        [row[index] for row in table.rows]
         for table in ladder_tables(ladder)
-        for at, each in enumerate(table.columns)
-        if each.heading == heading
+        for index, column in enumerate(table.columns)
+        if column.heading == heading
     ]
-    (cells,) = found
     return cells
 
 
 def table_with(ladder: LadderReport, heading: str) -> Table:
     return next(
-        table for table in ladder_tables(ladder) if heading in [each.heading for each in table.columns]
+        table for table in ladder_tables(ladder) if heading in [column.heading for column in table.columns]
     )
 
 
-def why(ladder: LadderReport, heading: str, row: int) -> str:
+def note_of(ladder: LadderReport, heading: str, row: int) -> str:
     note = column(ladder, heading)[row].note
     assert note is not None
     return table_with(ladder, heading).notes[note - 1]
 
 
-def test_records_of_no_ladder_are_none() -> None:
-    """Nor is an empty list one."""
+def test_records_without_a_ladder_have_no_report() -> None:
+    """Neither has an empty list."""
     assert build_ladder(three_variants()) is None
     assert build_ladder([]) is None
 
@@ -114,10 +113,10 @@ def test_steps_are_over_the_rung_built_on_and_cumulative_ones_over_the_first() -
 
 
 def test_rungs_that_build_on_one_rung_are_alternatives() -> None:
-    """Both over int8: 2 over it for the one, and 1 / 2 for the slower other; 40 and 10 over the first."""
+    """Both build on int8: one is 2 times as fast, the other half as fast; over the first rung 40 and 10."""
     other = {"name": "distilled-again", "over": "int8"}
-    words = ladder_words([*LADDER, other])
-    records = [*a_ladder(configuration=words), a_rung("distilled-again", wall_ms=(200.0,) * 7)]
+    configuration = ladder_words([*LADDER, other])
+    records = [*a_ladder(configuration=configuration), a_rung("distilled-again", wall_ms=(200.0,) * 7)]
     gain = the_ladder(records).rungs[-1].speedup
     assert isinstance(gain.step, Ratio)
     assert isinstance(gain.cumulative, Ratio)
@@ -139,19 +138,19 @@ def test_the_time_the_energy_and_the_cost_of_a_request() -> None:
     assert own.usd.value == pytest.approx(100)
 
 
-def test_break_even_is_what_preparation_took_over_what_a_request_saves() -> None:
-    """Distilled: 3,600 s / 18 ms and 72,000 J / 0.36 J; with int8's 10 s: 3,610 s / 19 ms, 72,200 J / 0.38 J.
+def test_break_even_is_the_cost_of_preparation_over_the_saving_per_request() -> None:
+    """Distilled: 3,600 s / 18 ms, 72,000 J / 0.36 J; with int8's 10 s: 3,610 s / 19 ms, 72,200 J / 0.38 J.
 
-    In the last rung the distillation counts once though two steps hold it: 3,610 s / 19.5 ms = 185,128.2.
+    In the last rung distillation counts once though two steps contain it: 3,610 s / 19.5 ms = 185,128.2.
     """
     rungs = plain().rungs
     assert [rung.preparation.seconds for rung in rungs] == [0, 0, 3600, 3610, 3610]
-    pays = [BreakEven(each) for each in (0, 200_000, 190_000, 185_129)]
-    assert [rung.break_even_energy for rung in rungs[1:]] == pays
-    assert [rung.break_even_money for rung in rungs[1:]] == pays
+    expected = [BreakEven(requests) for requests in (0, 200_000, 190_000, 185_129)]
+    assert [rung.break_even_energy for rung in rungs[1:]] == expected
+    assert [rung.break_even_money for rung in rungs[1:]] == expected
 
 
-def test_joules_and_money_may_pay_at_different_times() -> None:
+def test_joules_and_money_can_break_even_at_different_times() -> None:
     """A preparation at 200 W: ten times the joules, 720,000 / 0.36, in the same 3,600 s."""
     steps = [a_step("distil", 3600.0, 720_000.0)]
     artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
@@ -159,53 +158,51 @@ def test_joules_and_money_may_pay_at_different_times() -> None:
     assert (rung.break_even_energy, rung.break_even_money) == (BreakEven(2_000_000), BreakEven(200_000))
 
 
-def test_a_rung_that_saves_nothing_never_pays() -> None:
-    """30 ms a request where the first takes 20, at the same power."""
+def test_a_rung_that_saves_nothing_never_breaks_even() -> None:
+    """30 ms per request where the first takes 20, at the same power."""
     records = replaced(a_ladder(), a_rung("int8", wall_ms=(3000.0,) * 7))
     ladder = the_ladder(records)
     assert column(ladder, "break-even, energy")[3] == TableCell("never")
     assert column(ladder, "break-even, money")[3] == TableCell("never")
 
 
-def test_modelled_preparation_is_not_set_against_measured_requests() -> None:
-    """Refused by name; in money it pays all the same."""
+def test_modelled_preparation_is_not_compared_with_measured_requests() -> None:
+    """The note names the grade; in money there is a break-even."""
     steps = [a_step("distil", 3600.0, grade="modelled")]
     artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
     ladder = the_ladder(replaced(a_ladder(), a_rung("distilled", artifact=artifact)))
-    assert "grade of the energy differs" in why(ladder, "break-even, energy", 2)
-    assert why(ladder, "preparation, J", 2) == "modelled"
+    assert "grade of the energy differs" in note_of(ladder, "break-even, energy", 2)
+    assert note_of(ladder, "preparation, J", 2) == "modelled"
     assert column(ladder, "break-even, money")[2] == TableCell("200,000")
 
 
-def test_each_system_says_how_it_ran() -> None:
-    """Instances x threads, and how many requests it took at a time."""
+def test_each_rung_has_its_placement_and_batch() -> None:
+    """Instances x threads, and the requests that are processed at a time."""
     ladder = plain()
     assert [cell.text for cell in column(ladder, "instances x threads")] == [*["1 x 2"] * 4, "2 x 1"]
     assert [cell.text for cell in column(ladder, "batch")] == ["1", "16", "16", "16", "16"]
     placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"threads": 2})
     silent = the_ladder(replaced(a_ladder(), a_rung("int8", placement=placement)))
-    assert why(silent, "batch", 3) == "because its system does not report it."
+    assert note_of(silent, "batch", 3) == "because its system does not report it."
 
 
 def test_latency_is_that_of_single_stream() -> None:
-    """Offline has none; where a rung was not asked one by one, its note says so."""
+    """Offline has none; a rung that was not measured in single-stream has a note."""
     records = [
-        each
-        for each in a_ladder()
-        if (each.cell.variant, each.cell.scenario)[0] != "int8" or (each.cell.scenario == "offline")
+        record for record in a_ladder() if record.cell.variant != "int8" or record.cell.scenario == "offline"
     ]
     ladder = the_ladder(records)
     assert column(ladder, "p50 ms")[0] == TableCell("20.0", "[19.6, 20.4]")
     assert column(ladder, "p90 ms")[0] == TableCell("30.0", "[29.4, 30.6]")
-    assert why(ladder, "p50 ms", 3) == "because int8 was not measured in single-stream in this run."
+    assert note_of(ladder, "p50 ms", 3) == "because int8 was not measured in single-stream in this run."
     assert column(ladder, "ms/request")[3].text == "1.00"
 
 
-def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
-    """As in every table; the warning says which scenario it is about."""
+def test_the_note_of_a_percentile_gives_the_number_of_requests_it_needs() -> None:
+    """As in every table; the warning names its scenario."""
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", "single-stream", latency=latency)))
-    assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, and there are 56."
+    assert note_of(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, and there are 56."
     (warning,) = ladder_tables(ladder)[-1].warnings
     assert warning.sentences == (
         "In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",
@@ -213,18 +210,18 @@ def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
 
 
 def test_a_rung_that_was_not_measured_keeps_its_row() -> None:
-    """And the step from it is absent, while the one over the first is not."""
-    records = [each for each in a_ladder() if each.cell.variant != "int8"]
+    """The step over it is absent; the ratio over the first rung is not."""
+    records = [record for record in a_ladder() if record.cell.variant != "int8"]
     ladder = the_ladder(records)
     assert len(ladder.rungs) == 5
-    because = "because int8 was not measured offline in this run."
-    assert why(ladder, "ms/request", 3) == because
-    assert why(ladder, "speed-up, step", 4) == because
+    reason = "because int8 was not measured offline in this run."
+    assert note_of(ladder, "ms/request", 3) == reason
+    assert note_of(ladder, "speed-up, step", 4) == reason
     assert column(ladder, "speed-up, cumulative")[4] == TableCell("40.0x", "[40.0, 40.0]")
 
 
 def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
-    """What ran says failed, with one note a table; what was prepared before is known."""
+    """Its measurements are `failed`, with one note per table; the earlier preparation is known."""
     broken = a_failure("int8").model_copy(
         update={
             "cell": a_rung("int8").cell,
@@ -234,28 +231,28 @@ def test_a_failed_rung_keeps_what_its_preparation_cost() -> None:
     )
     ladder = the_ladder(replaced(a_ladder(), broken))
     assert column(ladder, "ms/request")[3] == TableCell("failed", note=1)
-    assert why(ladder, "speed-up, step", 3).startswith("int8 failed: the process ran out of memory.")
-    assert why(ladder, "speed-up, step", 4).startswith("because int8 failed")
+    assert note_of(ladder, "speed-up, step", 3).startswith("int8 failed: the process ran out of memory.")
+    assert note_of(ladder, "speed-up, step", 4).startswith("because int8 failed")
     assert column(ladder, "preparation, s")[3] == TableCell("3,610")
     assert column(ladder, "disk MiB")[3] == TableCell("4.00")
     assert column(ladder, "break-even, money")[3].text == "failed"
     assert "cell-failed" in [warning.code for warning in ladder_tables(ladder)[-1].warnings]
 
 
-def test_a_baseline_that_failed_leaves_nothing_to_compare_with() -> None:
-    """The other rungs' own figures stand."""
+def test_a_failed_baseline_leaves_no_cumulative_ratios() -> None:
+    """The other rungs keep their own figures."""
     broken = a_failure("fixed").model_copy(
         update={"cell": a_rung("fixed").cell, "configuration": ladder_words()}
     )
     ladder = the_ladder(replaced(a_ladder(), broken))
     assert column(ladder, "speed-up, cumulative")[0].text == "failed"
-    assert why(ladder, "speed-up, cumulative", 4).startswith("because fixed failed")
-    assert why(ladder, "break-even, money", 4).startswith("because fixed failed")
+    assert note_of(ladder, "speed-up, cumulative", 4).startswith("because fixed failed")
+    assert note_of(ladder, "break-even, money", 4).startswith("because fixed failed")
     assert column(ladder, "speed-up, step")[4] == TableCell("2.00x", "[2.00, 2.00]")
 
 
-def test_a_partial_rung_says_so_in_its_name() -> None:
-    """What rests on fewer rounds than planned."""
+def test_a_partial_rung_is_marked_in_its_name() -> None:
+    """It has fewer rounds than planned."""
     failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
     partial = a_rung("int8", wall_ms=(100.0,) * 4, status="partial", failure=failure, rounds_planned=7)
     ladder = the_ladder(replaced(a_ladder(), partial))
@@ -272,21 +269,21 @@ def test_untrained_shapes_have_no_quality_and_one_note_for_all() -> None:
 
 
 def test_without_a_meter_energy_is_absent_with_one_reason() -> None:
-    """In every column, and in when the joules of preparation are saved."""
+    """In every column, and in the break-even of energy."""
     ladder = the_ladder(a_ladder(joules=(None,) * 7))
     assert table_with(ladder, "energy reduction, step").notes == (
         "because package-0: permission was denied.",
     )
-    assert why(ladder, "break-even, energy", 2) == "because package-0: permission was denied."
+    assert note_of(ladder, "break-even, energy", 2) == "because package-0: permission was denied."
     assert column(ladder, "break-even, money")[2] == TableCell("200,000")
 
 
-def test_modelled_joules_are_called_so_in_every_heading() -> None:
-    """Also those of preparation."""
+def test_every_heading_marks_modelled_joules() -> None:
+    """Those of preparation too."""
     steps = [a_step("distil", 3600.0, grade="modelled")]
     artifact = ArtifactFacts(key="k", size_bytes=1, cached=True, manifest={"preparation": steps})
     tables = ladder_tables(the_ladder(a_ladder(reading={"grade": "modelled"}, artifact=artifact)))
-    assert [each.heading for each in tables[2].columns[1:]] == [
+    assert [column.heading for column in tables[2].columns[1:]] == [
         "mJ/request, modelled",
         "modelled energy reduction, step",
         "modelled energy reduction, cumulative",
@@ -301,14 +298,14 @@ def scored(value: float) -> dict[str, Any]:
 
 
 def counts_of(right: int, task: Task | None = None, answers: tuple[str, str] = ("true", "false")) -> Any:
-    """Return the counts of 100 answers, of which so many are right, by example."""
-    examples = [Example(str(at), (), answers[:1]) for at in range(100)]
+    """Return the counts of 100 answers by example, of which `right` are right."""
+    examples = [Example(str(number), (), answers[:1]) for number in range(100)]
     given = [answers[0]] * right + [answers[1]] * (100 - right)
     return (task or get_task("boolq")).scoring.by_cluster(examples, given)
 
 
-def test_quality_changes_are_paired_by_example_where_the_samples_are_there() -> None:
-    """80 right answers and 78 of them: -2 points and never above 0; unpaired, the interval is wider."""
+def test_quality_changes_are_paired_by_example_if_samples_are_available() -> None:
+    """78 of the 80 right answers: -2 points and never above 0; unpaired, the interval is wider."""
     records = replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
     rights = {"int8": 78}
     paired = the_ladder(records, counts=lambda record: counts_of(rights.get(record.cell.variant, 80)))
@@ -321,12 +318,12 @@ def test_quality_changes_are_paired_by_example_where_the_samples_are_there() -> 
     assert change.points.high <= 0 < alone.points.high
     assert column(paired, "change, points")[3].text.startswith("-2.0")
     assert column(paired, "change, points")[3].note is None
-    assert why(the_ladder(records), "change, points", 3).startswith("unpaired")
+    assert note_of(the_ladder(records), "change, points", 3).startswith("unpaired")
     assert "paired by example" in table_with(paired, "change, points").remarks[0]
 
 
 def test_counts_of_other_examples_are_not_paired() -> None:
-    """Not as many rows: the intervals are combined as if unpaired, and the note says so."""
+    """The numbers of rows differ, so the intervals are combined as unpaired ones."""
     records = replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
 
     def counts(record: Record) -> Any:
@@ -341,13 +338,13 @@ def test_a_custom_task_is_scored_by_its_own_definition() -> None:
     """Labels and metric are in the configuration."""
     custom = {"text": "t", "label": "l", "labels": ["no", "yes"], "metric": "accuracy", "held_out": None}
     records = [
-        each.model_copy(
+        record.model_copy(
             update={
-                "cell": each.cell.model_copy(update={"task": "custom"}),
-                "configuration": {**each.configuration, "custom": custom},
+                "cell": record.cell.model_copy(update={"task": "custom"}),
+                "configuration": {**record.configuration, "custom": custom},
             }
         )
-        for each in replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
+        for record in replaced(a_ladder(**scored(0.8)), a_rung("int8", **scored(0.78)))
     ]
     task = custom_task(parse_definition({"labels": custom["labels"], "metric": "accuracy"}))
     rights = {"int8": 78}
@@ -362,39 +359,40 @@ def test_a_custom_task_is_scored_by_its_own_definition() -> None:
 
 
 def test_equal_answers_are_no_change_and_a_gain_has_its_sign() -> None:
-    """Equal hashes; +2 points; the first rung is what all are counted from."""
+    """Equal hashes are no change; a gain of 2 points is +2.0; the first rung is the baseline."""
     same = a_quality(metrics={"accuracy": an_accuracy(0.8, 0.78, 0.82)}, answers_sha256="9" * 64)
     records = replaced(a_ladder(quality=same), a_rung("int8", **scored(0.82)))
     cells = column(the_ladder(records), "change, points")
     assert cells[0] == TableCell("0 (baseline)")
     assert (cells[1].text, cells[1].interval) == ("0", "[0, 0]")
-    assert why(the_ladder(records), "change, points", 1) == "both gave the same answers."
+    assert note_of(the_ladder(records), "change, points", 1) == "both gave the same answers."
     assert cells[3].text == "+2.0"
 
 
-def test_the_papers_own_figures_stand_beside_and_are_marked() -> None:
-    """734.35 s / 3,270 = 224.6 ms; 4,223 USD; a rung that the paper lacks says so."""
+def test_the_papers_figures_have_marked_columns() -> None:
+    """734.35 s / 3,270 = 224.6 ms; 4,223 USD; a rung that the paper lacks has a note."""
     rungs = [
-        {**rung, "reference": PAPERS[at] if at < len(PAPERS) else None} for at, rung in enumerate(LADDER)
+        {**rung, "reference": PAPERS[index] if index < len(PAPERS) else None}
+        for index, rung in enumerate(LADDER)
     ]
     ladder = the_ladder(a_ladder(configuration=ladder_words(rungs)), price=Price(10.0, "a test"))
     assert [cell.text for cell in column(ladder, "paper, ms/request")] == ["225", "64.0", *["n/a"] * 3]
     assert [cell.text for cell in column(ladder, "paper, cumulative")][:2] == ["1.00x", "3.51x"]
     assert column(ladder, "paper, accuracy")[0] == TableCell("74.01 %")
     assert [cell.text for cell in column(ladder, "paper, USD/100M")][:2] == ["4,223", "1,204"]
-    assert why(ladder, "paper, cumulative", 2) == "because the paper has no such rung."
+    assert note_of(ladder, "paper, cumulative", 2) == "because the paper has no such rung."
     assert any("not measured here" in remark for remark in table_with(ladder, "ms/request").remarks)
     assert "paper: its own times at 0.677 USD an hour." in table_with(ladder, "USD/100M").remarks
 
 
-def test_without_reference_there_is_no_word_of_the_paper() -> None:
+def test_without_a_reference_the_paper_is_not_mentioned() -> None:
     """A user's own ladder has none."""
     tables = ladder_tables(plain())
-    assert not [each.heading for table in tables for each in table.columns if "paper" in each.heading]
+    assert not [column.heading for table in tables for column in table.columns if "paper" in column.heading]
 
 
-def test_the_price_stands_in_the_heading_with_its_source() -> None:
-    """The default by name, the user's own as theirs."""
+def test_the_title_gives_the_price_and_its_source() -> None:
+    """The default has a name, the user's own price that of the option."""
     assert "at 0.677 USD an hour (Azure F16s_v2" in ladder_tables(plain())[5].title
     shown = reports.render_records(a_ladder(), "markdown", price=1.25)
     assert "at 1.25 USD an hour (--price-per-hour)" in shown
@@ -403,31 +401,31 @@ def test_the_price_stands_in_the_heading_with_its_source() -> None:
         reports.render_records(a_ladder(), "text", price=-1.0)
 
 
-def test_unlike_rungs_are_refused_by_name() -> None:
-    """Another seed is another sample: no ratio, and its reason as a note."""
+def test_rungs_that_differ_in_more_than_the_system_have_no_ratio() -> None:
+    """Another seed is another sample; the note names the seed."""
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", seed=1)))
     gain = ladder.rungs[3].speedup
     assert isinstance(gain.step, NotComparable)
-    assert why(ladder, "speed-up, step", 3) == "because the seed differs: 1 and 0."
-    assert why(ladder, "break-even, money", 3) == "because the seed differs: 1 and 0."
+    assert note_of(ladder, "speed-up, step", 3) == "because the seed differs: 1 and 0."
+    assert note_of(ladder, "break-even, money", 3) == "because the seed differs: 1 and 0."
 
 
-def test_a_system_that_does_not_read_its_input_is_no_faster_model() -> None:
+def test_a_system_that_does_not_read_its_input_has_no_ratio() -> None:
     """As in the plain tables."""
     placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"reads_input": False})
     ladder = the_ladder(replaced(a_ladder(), a_rung("int8", placement=placement)))
-    assert why(ladder, "speed-up, step", 3).startswith("because int8 does not read its input")
+    assert note_of(ladder, "speed-up, step", 3).startswith("because int8 does not read its input")
 
 
-def test_for_machines_rungs_are_unrounded_and_in_base_units() -> None:
-    """And what is absent says because."""
-    ladder = the_ladder([each for each in a_ladder() if each.cell.scenario == "offline"])
-    found = json.loads(encoded(ladder_fields(ladder)), parse_constant=pytest.fail)
-    assert found == ladder_fields(ladder)
-    assert found["ladder"] == "fastformers"
-    assert found["run"] == "r1"
-    assert found["price"]["usd_per_hour"] == 0.677
-    row = found["rungs"][3]
+def test_the_json_of_a_rung_is_unrounded_and_in_base_units() -> None:
+    """An absent value has its reason."""
+    ladder = the_ladder([record for record in a_ladder() if record.cell.scenario == "offline"])
+    fields = json.loads(encoded(ladder_fields(ladder)), parse_constant=pytest.fail)
+    assert fields == ladder_fields(ladder)
+    assert fields["ladder"] == "fastformers"
+    assert fields["run"] == "r1"
+    assert fields["price"]["usd_per_hour"] == 0.677
+    row = fields["rungs"][3]
     assert row["rung"] == "int8"
     assert row["over"] == "distilled"
     assert row["time_per_request_ns"]["value"] == 1e6
@@ -444,8 +442,8 @@ def test_for_machines_rungs_are_unrounded_and_in_base_units() -> None:
     assert row["paper"] is None
 
 
-def test_a_report_shows_ladders_first_and_plain_tables_for_what_is_no_rung() -> None:
-    """Of two runs, one a ladder's; machines get the plain rows of all besides."""
+def test_a_report_shows_ladders_first_and_plain_tables_for_other_records() -> None:
+    """Two runs, one of a ladder; JSON has the plain rows of all records too."""
     records = [a_record(run="r0"), *a_ladder()]
     ladder = plain()
     text = reports.render_records(records, "text", width=120)
@@ -453,33 +451,33 @@ def test_a_report_shows_ladders_first_and_plain_tables_for_what_is_no_rung() -> 
     assert text.count("What was measured") == 2
     page = reports.render_records(records, "markdown")
     assert page == as_markdown(ladder) + "\n" + reports.render_records([records[0]], "markdown")
-    found = json.loads(reports.render_records(records, "json"))
-    assert found["ladders"] == [ladder_fields(ladder)]
-    assert len(found["rows"]) == 11
+    report = json.loads(reports.render_records(records, "json"))
+    assert report["ladders"] == [ladder_fields(ladder)]
+    assert len(report["rows"]) == 11
     assert reports.render_records(a_ladder(), "text", width=120) == as_text(ladder, width=120)
 
 
 def test_two_ladder_runs_are_two_ladders() -> None:
-    """Never joined."""
+    """They are never joined."""
     shown = reports.render_records([*a_ladder(), *a_ladder(run="r2")], "json")
-    assert [each["run"] for each in json.loads(shown)["ladders"]] == ["r1", "r2"]
+    assert [ladder["run"] for ladder in json.loads(shown)["ladders"]] == ["r1", "r2"]
 
 
 @pytest.mark.parametrize(
-    "words", [{}, {"name": "x", "rungs": []}, {"name": "x", "rungs": [{"over": "y"}]}, 3]
+    "definition", [{}, {"name": "x", "rungs": []}, {"name": "x", "rungs": [{"over": "y"}]}, 3]
 )
-def test_a_ladder_that_cannot_be_read_is_an_error_that_says_where(words: Any) -> None:
-    """Not a plain table in disguise."""
+def test_a_ladder_that_cannot_be_read_is_an_error_that_names_the_record(definition: Any) -> None:
+    """It is not shown as a plain table."""
     with pytest.raises(StoreError, match="r1, boolq-fixed-offline: the record's ladder cannot be read"):
-        build_ladder([a_rung("fixed", configuration={"ladder": words})])
+        build_ladder([a_rung("fixed", configuration={"ladder": definition})])
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_whatever_a_rung_is_called_it_is_shown_and_not_obeyed(name: str, about: str) -> None:
-    """Printable text only; in Markdown, every row of a table has its cells."""
-    words = ladder_words([{"name": f"v{name}", "about": about}, {"name": "b|*", "over": f"v{name}"}])
-    records = [a_rung(f"v{name}", configuration=words), a_rung("b|*", configuration=words)]
+def test_any_name_of_a_rung_is_shown_literally(name: str, about: str) -> None:
+    """The text is printable; in Markdown, every row of a table has as many cells."""
+    configuration = ladder_words([{"name": f"v{name}", "about": about}, {"name": "b|*", "over": f"v{name}"}])
+    records = [a_rung(f"v{name}", configuration=configuration), a_rung("b|*", configuration=configuration)]
     text = as_text(the_ladder(records), width=100)
     assert all(char.isprintable() for line in text.split("\n") for char in line)
     for block in as_markdown(the_ladder(records)).split("\n\n"):
@@ -489,15 +487,15 @@ def test_whatever_a_rung_is_called_it_is_shown_and_not_obeyed(name: str, about: 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    """Long words of what a rung is take several lines."""
+    """A long description of a rung takes several lines."""
     rungs = [{**rung, "about": "a long tale of what it is " * 5} for rung in LADDER]
     shown = as_text(the_ladder(a_ladder(configuration=ladder_words(rungs))), width=width)
     assert max(map(len, shown.splitlines())) <= width
 
 
-def test_a_ladder_of_which_only_single_requests_were_measured_is_still_a_ladder() -> None:
-    """Its latencies stand, everything else says why not."""
-    ladder = the_ladder([each for each in a_ladder() if each.cell.scenario == "single-stream"])
+def test_a_ladder_measured_only_in_single_stream_is_still_a_ladder() -> None:
+    """It has latencies; everything else has its reason."""
+    ladder = the_ladder([record for record in a_ladder() if record.cell.scenario == "single-stream"])
     assert column(ladder, "p50 ms")[3].text == "1.00"
     assert isinstance(ladder.rungs[3].time, Unavailable)
     assert "fixed" in as_text(ladder)

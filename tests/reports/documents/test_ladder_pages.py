@@ -24,15 +24,15 @@ RUNGS = (
 
 
 def records() -> list[Record]:
-    """Return three rungs of modelled joules and untrained answers, the last not asked one by one."""
+    """Return three rungs with modelled joules of an untrained model, the last without single-stream."""
     shared = {
         "configuration": ladder_words(RUNGS),
         "reading": {"grade": "modelled"},
         "quality": a_quality(metrics={}, unavailable="the model is untrained"),
     }
-    asked = (("fixed", "offline"), ("distilled", "offline"), ("int8", "offline"))
-    alone = (("fixed", "single-stream"), ("distilled", "single-stream"))
-    return [a_rung(name, scenario, **shared) for name, scenario in (*asked, *alone)]
+    offline = (("fixed", "offline"), ("distilled", "offline"), ("int8", "offline"))
+    single_stream = (("fixed", "single-stream"), ("distilled", "single-stream"))
+    return [a_rung(name, scenario, **shared) for name, scenario in (*offline, *single_stream)]
 
 
 TEXT = """\
@@ -251,22 +251,22 @@ break-even: requests = cost of preparation / saving per request over the first r
 
 
 def test_at_110_columns_a_ladder_is_seven_narrow_tables() -> None:
-    """What the rungs are, then speed, energy, quality, cost and preparation; below, warnings and facts."""
+    """Definitions, speed, energy, quality, memory, cost and preparation; then warnings and facts."""
     assert reports.render_records(records(), "text", width=110) == TEXT
 
 
-def test_the_page_holds_the_same_tables() -> None:
-    """Remarks end in two blanks, which is a line break."""
+def test_the_markdown_page_has_the_same_tables() -> None:
+    """Remarks end with two blanks, which make a line break."""
     shown = reports.render_records(records(), "markdown")
     assert "\n".join(line.rstrip() for line in shown.splitlines()) + "\n" == PAGE
     assert "over the first.  \n" in shown
 
 
-def test_the_ladder_in_the_documentation_is_one() -> None:
-    """Its words are known, and the rungs are compared as the page says."""
+def test_the_ladder_in_the_documentation_is_valid() -> None:
+    """It can be parsed, and its rungs build on one another as the page describes."""
     page = (Path(__file__).parents[3] / "docs" / "ladder.md").read_text(encoding="utf-8")
-    words = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
-    ladder = parse_ladder(words, "docs/ladder.md", {"student": "minilm"})
+    document = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
+    ladder = parse_ladder(document, "docs/ladder.md", {"student": "minilm"})
     assert [rung.over for rung in ladder.rungs] == ["", "fixed", "fp32", "int8", "student"]
     assert ladder.rung("all cores").recipes == ({"distil": {"student": "minilm"}},)
     assert ladder.rung("all cores").count(4) == 4

@@ -1,4 +1,4 @@
-"""What a format is for reads it: the program itself where it can be installed, skipped where it is not."""
+"""The programs that formats are for read them; tests are skipped where a program is not installed."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ GRID = CostFactors((Price(1.0, "x"),), Grid(500.0, "a grid"))
 
 
 def test_pytest_benchmark_compares_two_reports(tmp_path: Path) -> None:
-    """Its own command finds every variant of both runs, with the medians that were written."""
+    """Its command lists every variant of both runs, with the medians of the report."""
     pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
     for run in ("r1", "r2"):
         text = write_report(build_report(three_variants(run=run), GRID), "pytest-benchmark", Style())
@@ -24,15 +24,15 @@ def test_pytest_benchmark_compares_two_reports(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest_benchmark", "compare", *reports, "--csv", str(tmp_path / "out")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
-    found = {row["param:variant"]: float(row["median"]) for row in rows}
-    assert sorted(row["param:variant"] for row in rows) == sorted(2 * list(found))
-    assert found["pytorch-fixed"] == pytest.approx(5 * found["onnx-int8"])
+    medians = {row["param:variant"]: float(row["median"]) for row in rows}
+    assert sorted(row["param:variant"] for row in rows) == sorted(2 * list(medians))
+    assert medians["pytorch-fixed"] == pytest.approx(5 * medians["onnx-int8"])
     assert "onnx-int8" in done.stdout
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_board_of_codecarbon_shows_a_report() -> None:
-    """The module behind `carbonboard` sums up a project: seven rounds of 70 J in all, at 500 g/kWh."""
+    """The module of `carbonboard` sums a project: seven rounds of 70 J in total, at 500 g/kWh."""
     pandas = pytest.importorskip("pandas")
     pytest.importorskip("dash", reason="the extra `carbonboard` of codecarbon is not installed")
     from codecarbon.viz.data import Data
@@ -47,7 +47,7 @@ def test_the_board_of_codecarbon_shows_a_report() -> None:
 
 
 def test_a_data_frame_has_the_csv_with_its_types() -> None:
-    """Numbers are numbers; a record and a quantity are one row."""
+    """Numbers are numbers; each record and quantity has one row."""
     pandas = pytest.importorskip("pandas")
     frame = pandas.read_csv(io.StringIO(write_report(build_report(three_variants(), GRID), "csv", Style())))
     times = frame[frame["quantity"] == "time_per_request"].set_index("variant")["value"]

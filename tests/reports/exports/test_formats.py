@@ -1,4 +1,4 @@
-"""Formats that other programs read; hypothesis writes names as hostile as file names can be."""
+"""Formats for other programs, with names as hostile as file names can be."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from hostile import HOSTILE, words
+from hostile import HOSTILE, hostile_texts
 from hypothesis import given, settings
 from records import a_failure, a_ladder, a_record, three_variants
 
@@ -29,11 +29,11 @@ def both(records: list[Record]) -> dict[str, list[dict[str, Any]]]:
     return {name: json.loads(payload) for name, payload in files.items()}
 
 
-def test_an_action_gets_a_file_for_each_direction_with_names_that_stay() -> None:
-    """20 ms a request; int8 is 5 times as fast; a name holds nothing of the run."""
-    found = both(three_variants())
-    small = {each["name"]: each for each in found["smaller-is-better.json"]}
-    big = {each["name"]: each for each in found["bigger-is-better.json"]}
+def test_the_github_action_has_a_file_per_direction_with_stable_names() -> None:
+    """20 ms per request; int8 is 5 times as fast; a name holds nothing of the run."""
+    files = both(three_variants())
+    small = {entry["name"]: entry for entry in files["smaller-is-better.json"]}
+    big = {entry["name"]: entry for entry in files["bigger-is-better.json"]}
     cell = "(cpu, single-stream, encoded, 2 threads, batch 1, 256 tokens)"
     entry = small[f"boolq/pytorch-fixed {cell}: latency_p50"]
     assert (entry["unit"], entry["value"], entry["range"]) == ("ns", 20e6, "± 400000")
@@ -44,35 +44,35 @@ def test_an_action_gets_a_file_for_each_direction_with_names_that_stay() -> None
     assert both([])["smaller-is-better.json"] == []
 
 
-def test_runs_that_repeat_a_cell_are_told_apart() -> None:
-    """Two entries of one name would be compared with each other."""
-    found = both([*three_variants(), *three_variants(run="r2")])
-    names = [each["name"] for entries in found.values() for each in entries]
+def test_names_include_the_run_where_cells_repeat() -> None:
+    """A tracker would compare two entries of one name with each other."""
+    files = both([*three_variants(), *three_variants(run="r2")])
+    names = [entry["name"] for entries in files.values() for entry in entries]
     assert len(names) == len(set(names))
 
 
-def test_pytest_benchmark_gets_seconds_a_request_for_each_round() -> None:
+def test_pytest_benchmark_has_seconds_per_request_for_each_round() -> None:
     """Rounds of 100 requests at 500, 510, ... ms: 5 ms is the median, 4.9 and 5.1 ms the ends."""
-    (bench,) = json.loads(text("pytest-benchmark", [a_record()]))["benchmarks"]
-    found = bench["stats"]
-    assert (found["rounds"], found["iterations"], len(found["data"])) == (7, 100, 7)
-    ends = [found[name] for name in ("min", "median", "max")]
+    (benchmark,) = json.loads(text("pytest-benchmark", [a_record()]))["benchmarks"]
+    numbers = benchmark["stats"]
+    assert (numbers["rounds"], numbers["iterations"], len(numbers["data"])) == (7, 100, 7)
+    ends = [numbers[name] for name in ("min", "median", "max")]
     assert ends == pytest.approx([0.0049, 0.005, 0.0051])
-    energy = bench["extra_info"]["measures"]["energy_per_request"]
+    energy = benchmark["extra_info"]["measures"]["energy_per_request"]
     assert (energy["unit"], energy["grade"], energy["value"]) == ("J", "measured", pytest.approx(0.1))
 
 
-def test_statistics_are_those_of_a_hand_worked_case() -> None:
+def test_statistics_of_a_case_computed_by_hand() -> None:
     """1, 2, 3, 4, 100: quartiles 2 and 4, fences -1 and 7; the standard deviation, 43.6, has 100 outside."""
-    found = stats([4.0, 1.0, 100.0, 3.0, 2.0])
-    assert (found["q1"], found["median"], found["q3"], found["iqr"]) == (2, 3, 4, 2)
-    assert (found["ld15iqr"], found["hd15iqr"], found["outliers"]) == (1, 4, "1;1")
-    assert (found["total"], found["mean"], found["ops"]) == (110, 22, 5 / 110)
+    numbers = stats([4.0, 1.0, 100.0, 3.0, 2.0])
+    assert (numbers["q1"], numbers["median"], numbers["q3"], numbers["iqr"]) == (2, 3, 4, 2)
+    assert (numbers["ld15iqr"], numbers["hd15iqr"], numbers["outliers"]) == (1, 4, "1;1")
+    assert (numbers["total"], numbers["mean"], numbers["ops"]) == (110, 22, 5 / 110)
     assert stats([2.0])["stddev"] == 0
 
 
-def test_bencher_gets_its_own_measures_and_slugs() -> None:
-    """`latency` in nanoseconds; bounds only where there is an interval."""
+def test_bencher_has_its_own_measures_and_slugs() -> None:
+    """`latency` is in nanoseconds; a measure without an interval has no bounds."""
     (measures,) = json.loads(text("bencher", [a_record()])).values()
     assert measures["latency"]["lower_value"] <= measures["latency"]["value"] == 5e6
     assert measures["peak-memory"] == {"value": 600 * 2**20}
@@ -80,7 +80,7 @@ def test_bencher_gets_its_own_measures_and_slugs() -> None:
 
 
 def test_junit_has_a_case_for_each_record_and_verdict() -> None:
-    """What failed is an error, what cannot be said is skipped, slower is a failure, the baseline has none."""
+    """A failed record is an error, slower a failure; no verdict is skipped; the baseline has none."""
     slow = a_record("onnx-fp32", (4000.0,) * 7)
     root = ET.fromstring(text("junit", [*three_variants(), slow, a_failure("torch-bf16")]))
     (suite,) = root
@@ -94,24 +94,24 @@ def test_junit_has_a_case_for_each_record_and_verdict() -> None:
 
 
 def test_a_parser_of_junit_reads_it() -> None:
-    """Names, counts and outcomes are found by a library that others read such files with."""
+    """A library for such files finds names, counts and outcomes."""
     parser = pytest.importorskip("junitparser", reason="it is not installed")
     (suite,) = parser.JUnitXml.fromstring(
         text("junit", [*three_variants(), a_failure("torch-bf16")]).encode()
     )
-    failed = [case for case in suite if any(isinstance(each, parser.Error) for each in case.result)]
+    failed = [case for case in suite if any(isinstance(result, parser.Error) for result in case.result)]
     assert [case.name for case in failed] == ["torch-bf16: measured"]
     assert (suite.tests, suite.errors) == (len(list(suite)), 1)
 
 
-def test_a_ladder_is_held_rung_over_rung() -> None:
+def test_a_ladder_has_cases_for_rungs_over_rungs() -> None:
     """Its ratios are over the rung below and over the first."""
     names = [case.get("name") for suite in ET.fromstring(text("junit", a_ladder())) for case in suite]
     assert {"int8: speed-up over distilled", "int8: speed-up over fixed"} <= set(names)
 
 
 def test_annotations_are_one_line_each_with_failures_first() -> None:
-    """A cell that failed is an error; each kind of warning is one warning."""
+    """A failed cell is an error; each kind of warning is one annotation."""
     lines = text(
         "github-annotations", [a_failure("a:b,c%\n::error::x"), a_record(profile="quick")]
     ).splitlines()
@@ -120,16 +120,16 @@ def test_annotations_are_one_line_each_with_failures_first() -> None:
     assert all(line.startswith(("::error title=", "::warning title=")) for line in lines)
 
 
-def test_a_summary_is_markdown_that_github_takes() -> None:
-    """A report of more than 1 MiB is cut at a table, and says so."""
+def test_a_summary_is_markdown_within_githubs_limit() -> None:
+    """A report of more than 1 MiB ends at a table, with a note."""
     assert text("github-summary", three_variants()).startswith("## bench\n\n### ")
-    many = [a_record(f"{name}{'x' * 2000}", cell={"group": str(name)}) for name in range(300)]
-    cut = text("github-summary", many)
+    records = [a_record(f"{name}{'x' * 2000}", cell={"group": str(name)}) for name in range(300)]
+    cut = text("github-summary", records)
     assert len(cut.encode()) <= 2**20
     assert "more tables are left out" in cut
 
 
-def test_codecarbon_reads_its_columns_in_its_units() -> None:
+def test_codecarbon_has_its_columns_in_its_units() -> None:
     """Seven rounds of 0.1 J x 100 requests are 70 J; at 500 g/kWh 70 / 3.6e6 kWh are 9.7 mg."""
     pytest.importorskip("codecarbon")
     from codecarbon.output_methods.emissions_data import EmissionsData
@@ -158,7 +158,7 @@ def test_codecarbon_reads_its_columns_in_its_units() -> None:
 
 
 def test_parquet_holds_the_rows_of_the_csv_with_their_types() -> None:
-    """Numbers are numbers, and what is absent is null."""
+    """Numbers are numbers, and absent values are null."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="the extra `parquet` is not installed")
     files = files_of(build_report([*a_ladder(), a_failure("x")], GRID), "parquet", Style())
     assert files is not None
@@ -169,20 +169,20 @@ def test_parquet_holds_the_rows_of_the_csv_with_their_types() -> None:
 
 
 @pytest.mark.parametrize("form", sorted({*TEXTS, "github-action-benchmark"} - {"github-annotations"}))
-def test_modelled_joules_are_called_cpu_time_in_every_format(form: str) -> None:
-    """And measured ones are not."""
+def test_every_format_marks_modelled_joules_as_cpu_time(form: str) -> None:
+    """Measured joules have no such mark."""
 
     def shown(grade: str) -> str:
-        book = build_report(three_variants(reading={"grade": grade}), GRID)
-        files = files_of(book, form, Style())
-        return write_report(book, form, Style()) if files is None else b"".join(files.values()).decode()
+        report = build_report(three_variants(reading={"grade": grade}), GRID)
+        files = files_of(report, form, Style())
+        return write_report(report, form, Style()) if files is None else b"".join(files.values()).decode()
 
     mark = "modelled-cpu-time" if form == "bencher" else "CPU time in other units"
     assert mark in shown("modelled")
     assert mark not in shown("measured")
 
 
-@given(words, words)
+@given(hostile_texts, hostile_texts)
 @settings(deadline=None, max_examples=25)
 def test_no_name_breaks_a_format(name: str, message: str) -> None:
     """JSON and XML parse, annotations stay on their lines, no row of CSV gains a column, nothing is a NaN."""
@@ -197,8 +197,8 @@ def test_no_name_breaks_a_format(name: str, message: str) -> None:
     assert not [cell for row in rows for cell in row if cell.lstrip()[:1] in ("=", "+", "@")]
 
 
-def test_every_number_is_finite_and_every_format_takes_an_empty_report() -> None:
-    """A record without rounds, a failed one, none at all."""
+def test_every_number_is_finite_and_every_format_accepts_an_empty_report() -> None:
+    """No record, a failed one, a record without rounds."""
     for records in ([], [a_failure(HOSTILE[0])], [a_record(wall_ms=())]):
         for form in TEXTS:
             assert "NaN" not in text(form, records)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hostile import HOSTILE, words
+from hostile import HOSTILE, hostile_texts
 from hypothesis import given, settings
 from records import a_failure, a_ladder, a_record, three_variants
 
@@ -17,7 +17,7 @@ VOID = {"meta", "input", "br", "img", "link"}
 
 
 class Page(HTMLParser):
-    """Reads a page and holds it to what every page has to be."""
+    """Parses a page and checks what holds for every page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -58,27 +58,27 @@ def page_of(records: list, factors: CostFactors = CostFactors()) -> tuple[str, P
 
 @pytest.fixture(scope="module")
 def everything() -> tuple[str, Page]:
-    """Return the page of a ladder, of plain records, and of a failure."""
+    """Return the page of a ladder, plain records and a failure."""
     return page_of([*a_ladder(run="r2"), *three_variants(), a_failure("torch-bf16")])
 
 
-def test_the_page_is_well_formed_and_every_name_in_it_is_its_own(everything: tuple[str, Page]) -> None:
-    """Tags close in order, and ids are unique; so are the names inside of drawings."""
+def test_the_page_is_well_formed_and_its_ids_are_unique(everything: tuple[str, Page]) -> None:
+    """Tags close in order; ids are unique, those of drawings too."""
     _, page = everything
     assert len(page.ids) == len(set(page.ids))
     assert {"html", "main", "table", "svg", "details", "script"} <= set(page.tags)
 
 
-def test_every_link_is_within_the_page_and_leads_somewhere(everything: tuple[str, Page]) -> None:
-    """To a record, a note, a section, or a mark of a drawing."""
+def test_every_link_has_a_target_in_the_page(everything: tuple[str, Page]) -> None:
+    """A record, a note, a section, or a part of a drawing."""
     _, page = everything
     assert page.links
     assert {link for link in page.links if not link.startswith("#")} == set()
     assert {link[1:] for link in page.links} <= set(page.ids)
 
 
-def test_the_page_asks_the_network_for_nothing(everything: tuple[str, Page]) -> None:
-    """No address in any attribute or style; and its own policy forbids it."""
+def test_the_page_does_not_use_the_network(everything: tuple[str, Page]) -> None:
+    """No attribute or style has an address, and the page's policy forbids requests."""
     text, page = everything
     assert not [value for _, value in page.attributes if re.search(r"(https?:)?//\w", value)]
     assert not {name for name, _ in page.attributes} & {"src", "srcset", "action", "data"}
@@ -86,8 +86,8 @@ def test_the_page_asks_the_network_for_nothing(everything: tuple[str, Page]) -> 
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
 
 
-def test_only_the_pages_own_script_may_run(everything: tuple[str, Page]) -> None:
-    """The policy names it by hash, and there is no other."""
+def test_only_the_pages_own_script_can_run(everything: tuple[str, Page]) -> None:
+    """The policy names it by hash, and the page has no other."""
     text, page = everything
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -97,7 +97,7 @@ def test_only_the_pages_own_script_may_run(everything: tuple[str, Page]) -> None
 
 
 def test_every_row_links_to_its_record_with_warnings_and_host(everything: tuple[str, Page]) -> None:
-    """The failed one too."""
+    """A failed record has a link too."""
     text, _ = everything
     (number,) = re.findall(r'<a href="#(r\d+)">torch-bf16 \(failed\)</a>', text)[:1]
     (record,) = re.findall(rf'<details id="{number}">(.*?)</details>', text, re.DOTALL)
@@ -108,7 +108,7 @@ def test_every_row_links_to_its_record_with_warnings_and_host(everything: tuple[
 
 
 def test_units_intervals_grades_and_notes_are_on_the_page() -> None:
-    """Modelled joules are called what they are."""
+    """Headings and remarks mark modelled joules."""
     text, page = page_of(three_variants(reading={"grade": "modelled"}))
     assert "mJ/request, modelled" in text
     assert "<i>[5.00, 5.00]</i>" in text
@@ -116,16 +116,18 @@ def test_units_intervals_grades_and_notes_are_on_the_page() -> None:
     assert "(1)</a>" in page_of([a_record()])[0]
 
 
-def test_columns_sort_by_value_and_not_by_what_is_shown(everything: tuple[str, Page]) -> None:
-    """20 ms are 2e+07 ns, whatever unit a cell has."""
+def test_columns_sort_by_value_and_not_by_text(everything: tuple[str, Page]) -> None:
+    """20 ms are 2e+07 ns, whatever the unit of the cell."""
     text, _ = everything
     assert 'data-v="2e+07"' in text
     assert 'data-v="nan"' not in text
 
 
-def test_every_hostile_text_is_shown_and_none_is_markup() -> None:
-    """In names, messages and remedies; the page has no more tags for them."""
-    harmless, _ = page_of([*three_variants(), *(a_failure(f"v{at}", "m") for at in range(len(HOSTILE)))])
+def test_hostile_text_is_shown_and_never_markup() -> None:
+    """In names, messages and remedies; the page has the same tags without them."""
+    harmless, _ = page_of(
+        [*three_variants(), *(a_failure(f"v{number}", "m") for number in range(len(HOSTILE)))]
+    )
     hostile, page = page_of([*three_variants(), *(a_failure(text, text) for text in HOSTILE)])
     assert "<script>alert" not in hostile
     assert not [name for name, _ in page.attributes if name.startswith("on")]
@@ -135,14 +137,14 @@ def test_every_hostile_text_is_shown_and_none_is_markup() -> None:
     assert "{{ 7 * 7 }}" in hostile.replace("&#123;", "{")
 
 
-@given(words)
+@given(hostile_texts)
 @settings(max_examples=15, deadline=None)
-def test_whatever_a_name_holds_the_page_stays_whole(text: str) -> None:
-    """The same tags as for any other name, and no character that drives a terminal or turns text around."""
-    found, page = page_of([a_failure(text, text)])
+def test_no_name_breaks_the_page(text: str) -> None:
+    """The tags are those of any other name, and no control or direction character is in the page."""
+    html, page = page_of([a_failure(text, text)])
     plain, _ = page_of([a_failure("v", "m")])
     assert page.tags == Page(plain).tags
-    assert all(char.isprintable() or char == "\n" for char in found)
+    assert all(char.isprintable() or char == "\n" for char in html)
 
 
 def test_the_page_of_a_full_sweep_stays_under_2_mb() -> None:
@@ -167,6 +169,6 @@ def test_the_page_of_a_full_sweep_stays_under_2_mb() -> None:
     assert "more plots are left out" in text
 
 
-def test_the_page_is_a_format_like_any_other() -> None:
-    """By its name."""
+def test_the_page_is_the_format_html() -> None:
+    """The command line uses this name."""
     assert reports.render_records([a_record()], "html").startswith("<!DOCTYPE html>")

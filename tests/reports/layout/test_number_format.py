@@ -25,7 +25,7 @@ NUMBERS = st.floats(1e-6, 1e12)
     ],
 )
 def test_a_number_keeps_three_significant_digits(value: float, text: str) -> None:
-    """Rounding up may add a digit before the point, and then drops one behind it."""
+    """Rounding up may add a digit before the point; then one behind it is dropped."""
     assert shown(value) == text
 
 
@@ -53,14 +53,14 @@ def test_an_interval_decides_how_fine_a_number_is_shown(
 @pytest.mark.parametrize(
     ("finest", "text"), [(None, "-0.0100 [-0.0110, -0.0090]"), (2, "-0.01 [-0.01, -0.01]"), (0, "0 [0, 0]")]
 )
-def test_a_number_is_shown_no_finer_than_asked(finest: int | None, text: str) -> None:
-    """And what rounds to nothing has no sign."""
+def test_a_number_is_shown_no_finer_than_requested(finest: int | None, text: str) -> None:
+    """A number that rounds to zero has no sign."""
     assert " ".join(with_interval(-0.01, -0.01099, -0.00901, finest=finest)) == text
 
 
 @given(NUMBERS)
-def test_what_is_shown_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
-    """And never in exponent notation."""
+def test_a_shown_number_is_within_half_a_unit_of_the_third_digit(value: float) -> None:
+    """It is never in exponent notation."""
     text = shown(value)
     assert set(text) <= set("0123456789.,")
     third = 10 ** (math.floor(math.log10(value)) - 2)
@@ -77,8 +77,8 @@ def test_a_shown_interval_holds_the_shown_value(value: float, below: float, abov
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_never_shown_as_one(bad: float) -> None:
-    """Absence has a word of its own; a NaN in a table is a bug."""
+def test_a_number_that_is_not_finite_is_an_error(bad: float) -> None:
+    """Absent values are shown in another way; a NaN in a table is a bug."""
     with pytest.raises(ValueError, match="expected finite numbers"):
         shown(bad)
     with pytest.raises(ValueError, match="expected finite numbers"):
@@ -98,8 +98,8 @@ def test_what_is_no_number_is_never_shown_as_one(bad: float) -> None:
         ([0.1], COUNTS, ""),
     ],
 )
-def test_a_column_has_the_largest_unit_that_its_median_fills(
+def test_a_column_has_the_largest_unit_that_its_median_reaches(
     values: list[float], units: tuple[object, ...], name: str
 ) -> None:
-    """The smallest unit is left for what fills none."""
+    """A median below all units has the smallest."""
     assert unit_for(values, units).name == name  # type: ignore[arg-type]

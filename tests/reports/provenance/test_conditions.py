@@ -5,8 +5,8 @@ from records import a_reading, a_record, three_variants
 from harness.records.record import Conditions, HarnessOverhead, IdleEnergy, MachineSnapshot, Record
 from reports import render_records
 from reports.provenance.conditions import condition_lines, parent_line
-from reports.tables.speed import speed_table
-from reports.values.figures import figures_of_group
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures, figures_of_group
 
 S = 1_000_000_000
 
@@ -28,10 +28,10 @@ def with_spans(record: Record) -> Record:
     return record.model_copy(update={"rounds": turns})
 
 
-def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
-    """20 W for 20 ms are 0.4 J a request; of 5 W idle 0.1 J, which leaves 0.3 J."""
+def test_net_of_idle_has_a_column_beside_the_gross_energy() -> None:
+    """20 W for 20 ms are 0.4 J per request; 5 W of idle power are 0.1 J, which leaves 0.3 J."""
     records = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     headings = [column.heading for column in table.columns]
     gross, net = headings.index("mJ/request, measured"), headings.index("net of idle, mJ/request")
     assert net == gross + 1
@@ -40,56 +40,56 @@ def test_net_of_idle_stands_beside_gross_and_never_instead_of_it() -> None:
     assert any(line.startswith(remark) for line in table.remarks)
 
 
-def test_without_measured_idle_there_is_no_such_column_and_the_reason_is_told() -> None:
-    """A model of CPU time knows no idle: a line says so, where somebody looked."""
+def test_without_measured_idle_power_there_is_a_reason_and_no_column() -> None:
+    """A model of CPU time has no idle power; the facts give the reason."""
     records = three_variants(idle=IdleEnergy(unavailable="CPU time is not power"))
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     assert not any("net of idle" in column.heading for column in table.columns)
     assert {fact.label: fact.text for fact in table.facts}["idle"] == (
         "unavailable, because CPU time is not power"
     )
-    (plain,) = speed_table(three_variants())
+    (plain,) = speed_tables(all_figures(three_variants()))
     assert not {"idle", "conditions"} & {fact.label for fact in plain.facts}
 
 
-def test_a_request_that_costs_no_more_than_idle_may_be_below_zero() -> None:
-    """At 25 W idle, 20 W leave -0.1 J of 0.4 J: it is shown as it is."""
+def test_energy_net_of_idle_can_be_negative() -> None:
+    """At 25 W idle, 20 W leave -0.1 J of 0.4 J."""
     records = [with_spans(record) for record in three_variants(idle=idled(25.0, 25.0))]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     net = [column.heading for column in table.columns].index("net of idle, mJ/request")
     assert table.rows[0][net].text == "-100"
 
 
-def test_what_rounding_leaves_of_a_request_that_costs_what_idle_does_is_zero() -> None:
+def test_a_difference_below_the_digits_of_the_energy_is_zero() -> None:
     """20 W idle leave nothing of 20 W; a millionth of a watt more leaves less than the energy has digits."""
     for watts in (20.0, 20.000001):
         records = [with_spans(record) for record in three_variants(idle=idled(watts, watts))]
-        (table,) = speed_table(records)
+        (table,) = speed_tables(all_figures(records))
         net = [column.heading for column in table.columns].index("net of idle, mJ/request")
         shown = {f"{row[net].text} {row[net].interval}" for row in table.rows}
         assert shown <= {"0 [0, 0]", "0.0 [0.0, 0.0]"}
 
 
-def test_the_json_has_both() -> None:
-    """In joules, with its grade; where there is no idle, why not."""
-    found = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]
-    (row, *_) = json.loads(render_records(found, "json"))["rows"]
+def test_the_json_has_gross_and_net_energy() -> None:
+    """In joules; without idle power the net energy has a reason."""
+    records = [with_spans(record) for record in three_variants(idle=idled(5.0, 5.0))]
+    (row, *_) = json.loads(render_records(records, "json"))["rows"]
     assert round(row["net_joules_per_request"]["value"], 6) == 0.3
     assert round(row["joules_per_request"]["value"], 6) == 0.4
     (old, *_) = json.loads(render_records(three_variants(), "json"))["rows"]
     assert old["net_joules_per_request"] == {"unavailable": "because idle was not looked at"}
 
 
-def test_what_stood_beside_is_told_on_two_lines() -> None:
-    """Idle before and after; who else worked, at most of all variants; what got warm."""
+def test_idle_power_and_conditions_have_a_line_each() -> None:
+    """Idle power before and after; the largest foreign load of all variants; temperature."""
     conditions = Conditions(
         before=MachineSnapshot(load_average=0.1, temperature_mc=45_000),
         after=MachineSnapshot(load_average=1.9, temperature_mc=62_000),
         span_ns=S,
     )
     record = a_record(idle=idled(20.0, 21.0), conditions=conditions)
-    seen = {"watched_ns": S, "foreign_cpu_ns": S // 50, "steal_ns": 0}  # 20 ms of 2 CPUs are 1 %
-    turns = tuple(turn.model_copy(update=seen) for turn in record.rounds)
+    shares = {"watched_ns": S, "foreign_cpu_ns": S // 50, "steal_ns": 0}  # 20 ms of 2 CPUs are 1 %
+    turns = tuple(turn.model_copy(update=shares) for turn in record.rounds)
     lines = {
         line.label: line.text
         for line in condition_lines(figures_of_group([record.model_copy(update={"rounds": turns})]))
@@ -102,7 +102,7 @@ def test_what_stood_beside_is_told_on_two_lines() -> None:
     )
 
 
-def test_what_the_harness_used_itself_is_told_with_its_share_of_energy_as_modelled() -> None:
+def test_the_harness_line_gives_its_cpu_time_and_modelled_share_of_energy() -> None:
     """0.5 s of 100 s; of all CPU time, 0.5 + 99.5 s, it is 0.5 % too."""
     observer = HarnessOverhead(
         loop_ns_per_request=200.0,

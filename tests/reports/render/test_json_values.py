@@ -25,7 +25,7 @@ def rows_of(*records: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def test_ratios_stand_under_the_reference_they_are_over() -> None:
+def test_ratios_are_under_the_name_of_their_reference() -> None:
     """5 times the baseline, with interval, level, method, count and verdict."""
     row = rows_of(*three_variants())[2]
     five = {"value": 5.0, "low": 5.0, "high": 5.0, "confidence": 0.95, "method": ONE_PROCESS, "count": 7}
@@ -42,12 +42,12 @@ def test_ratios_stand_under_the_reference_they_are_over() -> None:
     )
 
 
-def test_what_a_verdict_looked_at_stands_with_the_ratio() -> None:
-    """The ratio of totals holds no change; the typical request is told apart."""
-    found = Ratio(1.0, 0.9, 1.1, 0.95, "m", 22, "t", "speed-up", p=1e-6, typical=(1.05, 1.04, 1.06))
-    words = as_value(found)
-    assert words["typical"] == {"value": 1.05, "low": 1.04, "high": 1.06}
-    assert (words["value"], words["verdict"]) == (1.0, "faster")
+def test_a_ratio_has_the_typical_request_that_its_verdict_rests_on() -> None:
+    """The ratio of totals allows no change; that of the typical request does not."""
+    ratio = Ratio(1.0, 0.9, 1.1, 0.95, "m", 22, "t", "speed-up", p=1e-6, typical=(1.05, 1.04, 1.06))
+    fields = as_value(ratio)
+    assert fields["typical"] == {"value": 1.05, "low": 1.04, "high": 1.06}
+    assert (fields["value"], fields["verdict"]) == (1.0, "faster")
 
 
 def test_numbers_are_unrounded_and_in_base_units() -> None:
@@ -66,8 +66,8 @@ def test_numbers_are_unrounded_and_in_base_units() -> None:
     assert row["latency_ns"]["p50"]["value"] == 3_330_000
 
 
-def test_what_is_absent_says_because() -> None:
-    """Unavailable and refused alike; a refusal names its field."""
+def test_an_absent_value_has_a_reason() -> None:
+    """Unavailable or refused; a refusal names its field."""
     record = a_record(
         wall_ms=(10,) * 7,
         joules=(None,) * 7,
@@ -106,12 +106,12 @@ def test_warnings_come_with_their_next_steps() -> None:
 
 
 def test_no_records_are_no_rows() -> None:
-    """Still a report."""
+    """The report is still valid."""
     assert rows_of() == []
 
 
-def test_render_knows_its_formats_by_name() -> None:
-    """Each is what its own function gives; an unknown one is answered with the names there are."""
+def test_formats_have_names() -> None:
+    """Each renders like its own function; the error for an unknown one lists the names."""
     records = three_variants()
     (table,) = tables_of(build_report(records, CostFactors()))
     assert reports.render_records(records, "text", width=120) == terminal.render_table(table, width=120)
@@ -122,7 +122,7 @@ def test_render_knows_its_formats_by_name() -> None:
 
 
 def test_importing_reports_loads_nothing_heavy() -> None:
-    """`bench --help` answers at once."""
+    """`bench --help` starts fast."""
     heavy = ("torch", "transformers", "onnxruntime", "scipy", "sklearn", "pandas", "matplotlib", "rich")
     code = f"import reports, sys; print([name for name in {heavy!r} if name in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hostile import HOSTILE, words
+from hostile import HOSTILE, hostile_texts
 from hypothesis import given
 from records import a_failure, three_variants
 
@@ -37,27 +37,27 @@ def test_a_table_is_one_tabular_for_each_part() -> None:
     assert r"\textbf{meter:} rapl: measured, scope package, source powercap\par" in table
 
 
-def test_modelled_joules_are_called_what_they_are() -> None:
-    """In headings and below."""
+def test_headings_and_remarks_mark_modelled_joules() -> None:
+    """So do the cost tables."""
     shown = reports.render_records(three_variants(reading={"grade": "modelled"}), "latex")
     assert "mJ/request, modelled" in shown.replace(r"\\", " ")
     assert "Joules are modelled: CPU time in other units." in shown
     assert "modelled kWh/100M" in shown.replace(r"\\", " ")
 
 
-@given(words)
+@given(hostile_texts)
 def test_no_text_is_a_command(text: str) -> None:
-    """What is left once our own commands are taken away has no character that LaTeX reads specially."""
-    left = _COMMAND.sub("", escape_latex(text))
-    assert not set(left) & set("\\{}$&%#_^~<>|\"'`")
+    """Without our own commands the rest has no character that is special to LaTeX."""
+    rest = _COMMAND.sub("", escape_latex(text))
+    assert not set(rest) & set("\\{}$&%#_^~<>|\"'`")
     assert "--" not in escape_latex(text)
-    assert all(ord(char) < 0x100 for char in left)
+    assert all(ord(char) < 0x100 for char in rest)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_itself_sets_it(tmp_path: Path) -> None:
-    """With nothing but booktabs, whatever names and messages hold."""
-    failed = [a_failure(f"{text} {at}", text) for at, text in enumerate((*HOSTILE, EVERY))]
+def test_latex_accepts_any_name_and_message(tmp_path: Path) -> None:
+    """The preamble has only booktabs."""
+    failed = [a_failure(f"{text} {number}", text) for number, text in enumerate((*HOSTILE, EVERY))]
     body = reports.render_records([*three_variants(), *failed], "latex")
     page = f"\\documentclass{{article}}\\usepackage{{booktabs}}\\begin{{document}}\n{body}\\end{{document}}\n"
     (tmp_path / "page.tex").write_text(page, encoding="utf-8")

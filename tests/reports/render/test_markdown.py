@@ -42,7 +42,7 @@ Joules are modelled: CPU time in other units.
 
 
 def test_the_page_is_two_tables_with_notes_warnings_and_facts() -> None:
-    """Gains first, what they are made of below; remarks end in two blanks, which is a line break."""
+    """Gains first, absolute figures below; remarks end with two blanks, which make a line break."""
     fixed, _, int8 = three_variants(reading={"grade": "modelled"})
     shown = render_records([fixed, int8], "markdown")
     assert "\n".join(line.rstrip() for line in shown.splitlines()) + "\n" == PAGE
@@ -50,7 +50,7 @@ def test_the_page_is_two_tables_with_notes_warnings_and_facts() -> None:
 
 
 def test_hostile_text_neither_breaks_the_table_nor_becomes_markup() -> None:
-    """Pipes, backticks, tags, links and line breaks of a message are text like any other."""
+    """Pipes, backticks, tags, links and line breaks of a message are shown literally."""
     shown = render_records(
         [a_failure("a|b`c", "<script>alert(1)</script> [x](http://y) *z*\n| new | row |")], "markdown"
     )
@@ -60,14 +60,14 @@ def test_hostile_text_neither_breaks_the_table_nor_becomes_markup() -> None:
 
 
 @given(st.text(max_size=40))
-def test_every_row_has_as_many_cells_whatever_a_name_holds(words: str) -> None:
-    """Unescaped pipes are those between cells."""
-    shown = render_records([a_record(f"v{words}")], "markdown")
+def test_every_row_has_as_many_cells_for_any_name(name: str) -> None:
+    """Only the pipes between cells are unescaped."""
+    shown = render_records([a_record(f"v{name}")], "markdown")
     rows = [line for line in shown.split("\n") if line.startswith("|")]
     bare = [row.replace("\\\\", "").replace("\\|", "").count("|") for row in rows]
     assert bare == [8, 8, 8, 6, 6, 6]
 
 
-def test_no_records_are_said_to_be_none() -> None:
-    """An empty report is a sentence."""
+def test_an_empty_report_is_a_sentence() -> None:
+    """It is one sentence."""
     assert render_records([], "markdown") == "No records.\n"

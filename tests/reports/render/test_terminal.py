@@ -66,7 +66,7 @@ onnx-int8              88.0 %          5.00x            2.50x
                  [86.0, 90.0]   [5.00, 5.00]     [2.50, 2.50]
 """
 
-DOUBTFUL = """\
+WITH_WARNINGS = """\
 (1)  because pytorch-fixed was not measured in this run.
 (2)  because pytorch-dynamic was not measured in this run.
 (3)  because p90 needs 64 distinct requests, and there are 56.
@@ -90,7 +90,7 @@ cell-failed    torch-bf16 failed: the process ran out of memory.
 
 
 def test_at_80_columns_the_table_is_cut_into_three_that_keep_rows_on_a_line() -> None:
-    """Gains, energy and costs, each beside the names, and below them what was measured."""
+    """Gains, energy and costs, each with the names; below them what was measured."""
     assert render_records(three_variants(), "text", width=80) == NARROW
 
 
@@ -104,32 +104,32 @@ def test_with_room_for_all_there_is_one_table() -> None:
 
 
 def test_where_a_row_does_not_fit_intervals_go_below_their_values() -> None:
-    """At 70 columns the first table needs two lines a row."""
+    """At 70 columns the first table needs two lines per row."""
     assert STACKED in render_records(three_variants(), "text", width=70)
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 160, 240])
 def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut(width: int) -> None:
-    """Whatever the width, every interval is whole."""
+    """At any width every interval is complete."""
     shown = render_records([*three_variants(), a_failure("torch-bf16")], "text", width=width)
     assert max(map(len, shown.splitlines())) <= width
     for interval in ("[86.0, 90.0]", "[0.500, 0.500]", "[80.0, 80.0]", "[29.4, 30.6]", "[250, 250]"):
         assert interval in shown
 
 
-def test_a_terminal_too_narrow_for_a_column_gets_the_column_whole() -> None:
-    """Numbers overflow rather than lose digits."""
+def test_a_terminal_too_narrow_for_a_column_gets_the_whole_column() -> None:
+    """Numbers overflow and keep their digits."""
     assert "[0.500, 0.500]" in render_records(three_variants(), "text", width=10)
 
 
-def test_notes_and_warnings_stand_below_the_tables_with_their_next_steps() -> None:
-    """Absent values are numbered in the order in which they are met."""
+def test_notes_and_warnings_are_below_the_tables_with_their_next_steps() -> None:
+    """Notes are numbered in order of first use."""
     poor = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     shown = render_records(
         [a_record("onnx-int8", quality=poor, latency=latency), a_failure("torch-bf16")], "text"
     )
-    assert DOUBTFUL in shown
+    assert WITH_WARNINGS in shown
 
 
 def test_without_colour_there_is_no_escape_and_with_it_only_colour_is_added() -> None:
@@ -147,7 +147,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_is_for_terminals_that_support_it() -> None:
     """NO_COLOR set to anything, a dumb terminal or a pipe turn it off."""
     assert wants_color(Terminal(), {})
     assert wants_color(Terminal(), {"NO_COLOR": ""})
@@ -156,8 +156,8 @@ def test_colour_is_for_terminals_that_want_it() -> None:
     assert not wants_color(io.StringIO(), {})
 
 
-def test_hostile_text_is_shown_and_not_obeyed() -> None:
-    """Escapes, markup, line breaks and direction marks of a message are text like any other."""
+def test_hostile_text_is_shown_literally() -> None:
+    """So are escapes, markup, line breaks and direction marks of a message."""
     evil = "\x1b[31mred\x1b[0m [bold]x[/bold] two\nlines \u202egnp :smile:"
     shown = render_records([a_failure("a\x1b]0;title\x07b", evil)], "text", width=200)
     assert "\x1b" not in shown
@@ -168,12 +168,12 @@ def test_hostile_text_is_shown_and_not_obeyed() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_name_and_message_can_be_shown(words: str) -> None:
-    """Whatever it holds, nothing but printable characters and line ends comes out."""
-    shown = render_records([a_failure(f"v{words}", words)], "text", width=80)
+def test_any_name_and_message_can_be_shown(text: str) -> None:
+    """The output has only printable characters and line ends."""
+    shown = render_records([a_failure(f"v{text}", text)], "text", width=80)
     assert all(char.isprintable() for line in shown.split("\n") for char in line)
 
 
-def test_no_records_are_said_to_be_none() -> None:
-    """An empty report is a sentence, not an empty screen."""
+def test_an_empty_report_is_a_sentence() -> None:
+    """It is not an empty screen."""
     assert render_records([], "text") == "No records.\n"

@@ -1,4 +1,4 @@
-"""The column of the limit: where it was measured it is in every form of a report, elsewhere in none."""
+"""The column of the int8 limit: every format has it where the limit was measured, and none elsewhere."""
 
 import csv
 import io
@@ -13,7 +13,8 @@ from reports.exports.tidy_csv import as_csv
 from reports.report import CostFactors, build_report
 from reports.tables.compute_limit import HEADING
 from reports.tables.ladder import ladder_tables
-from reports.tables.speed import speed_table
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures
 
 WORK = {"per_token": 2_000_000, "per_pair": 0, "hidden": 8, "ffn": 32}
 LIMIT = ComputeLimit(
@@ -22,69 +23,71 @@ LIMIT = ComputeLimit(
 
 
 def measured(limit: ComputeLimit | None, variant: str = "pytorch-fixed", work: bool = True) -> Record:
-    """Return a record of 50 tokens a request in 5 ms: 20 G/s, 5 % of 400."""
+    """Return a record of 50 tokens per request in 5 ms: 20 G/s, 5 % of 400."""
     record = a_record(variant)
-    seen = tuple(item.model_copy(update={"token_squares": 0}) for item in record.rounds)
-    placed = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"work": WORK} if work else {})
-    return record.model_copy(update={"rounds": seen, "limit": limit, "placement": placed})
+    rounds = tuple(turn.model_copy(update={"token_squares": 0}) for turn in record.rounds)
+    placement = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"work": WORK} if work else {})
+    return record.model_copy(update={"rounds": rounds, "limit": limit, "placement": placement})
 
 
-def test_the_column_stands_beside_the_speed_and_says_what_it_is_of() -> None:
-    """5.0 %; a system that does not tell its arithmetic has a note instead."""
-    (table,) = speed_table([measured(LIMIT), measured(LIMIT, "onnx-int8", work=False)])
-    at = [column.heading for column in table.columns].index(HEADING)
-    first, second = (row[at] for row in table.rows)
+def test_the_column_is_beside_the_speed_and_a_remark_explains_it() -> None:
+    """5.0 %; a system that does not report its arithmetic has a note instead."""
+    (table,) = speed_tables(all_figures([measured(LIMIT), measured(LIMIT, "onnx-int8", work=False)]))
+    index = [column.heading for column in table.columns].index(HEADING)
+    first, second = (row[index] for row in table.rows)
     assert first.text.startswith("5.0")
     assert second.text == "n/a"
     assert any("how much arithmetic" in note for note in table.notes)
-    (said,) = [line for line in table.remarks if line.startswith(HEADING)]
-    assert "400.0 x 10^9 int8 operations a second (vpdpbusd, 512 bits)" in said
-    assert "2 threads" in said
+    (remark,) = [line for line in table.remarks if line.startswith(HEADING)]
+    assert "400.0 x 10^9 int8 operations a second (vpdpbusd, 512 bits)" in remark
+    assert "2 threads" in remark
 
 
-def test_without_it_nothing_changes() -> None:
+def test_without_the_limit_reports_do_not_change() -> None:
     """No column, no remark, no row, no key."""
     records = [measured(None)]
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     assert HEADING not in [column.heading for column in table.columns]
     assert not any(HEADING in line for line in table.remarks)
     assert "limit" not in json.loads(render_records(records, "json"))["rows"][0]
     assert "limit" not in as_csv(build_report(records, CostFactors())).replace("limit is", "")
 
 
-def test_files_carry_the_share_and_the_peaks_unrounded() -> None:
+def test_json_and_csv_hold_the_share_and_the_peaks_unrounded() -> None:
     """A share with its interval; operations per second with the instruction as the footnote."""
     records = [measured(LIMIT)]
-    (row,) = json.loads(render_records(records, "json"))["rows"]
-    assert row["share_of_int8_limit"]["value"] == pytest.approx(0.05)
-    assert row["limit"]["peaks"]["int8"]["after"] == 390e9
+    (fields,) = json.loads(render_records(records, "json"))["rows"]
+    assert fields["share_of_int8_limit"]["value"] == pytest.approx(0.05)
+    assert fields["limit"]["peaks"]["int8"]["after"] == 390e9
     rows = {
-        each["quantity"]: each
-        for each in csv.DictReader(io.StringIO(as_csv(build_report(records, CostFactors()))))
+        row["quantity"]: row
+        for row in csv.DictReader(io.StringIO(as_csv(build_report(records, CostFactors()))))
     }
     assert float(rows["share_of_int8_limit"]["value"]) == pytest.approx(0.05)
     assert float(rows["limit_int8"]["value"]) == 400e9
     assert "vpdpbusd" in rows["limit_int8"]["footnote"]
 
 
-def test_a_ladder_has_it_for_both_scenarios() -> None:
+def test_a_ladder_has_the_column_for_both_scenarios() -> None:
     """Beside the speed of offline, and beside the latency of single requests."""
     rungs = [{"name": "pytorch-fixed"}, {"name": "int8", "over": "pytorch-fixed"}]
     records = []
     for scenario in ("offline", "single-stream"):
-        made = measured(LIMIT)
-        cell = made.cell.model_copy(update={"scenario": scenario, "group": scenario, "id": scenario})
+        record = measured(LIMIT)
+        cell = record.cell.model_copy(update={"scenario": scenario, "group": scenario, "id": scenario})
         records.append(
-            made.model_copy(
+            record.model_copy(
                 update={"cell": cell, "configuration": {"ladder": {"name": "rivals", "rungs": rungs}}}
             )
         )
-    (found,) = build_report(records, CostFactors()).ladders
-    tables = [table for table in ladder_tables(found) if HEADING in [each.heading for each in table.columns]]
+    (ladder,) = build_report(records, CostFactors()).ladders
+    tables = [
+        table for table in ladder_tables(ladder) if HEADING in [column.heading for column in table.columns]
+    ]
     assert tables[0].title.startswith("Speed")
     assert tables[1].title.startswith("Latency of single requests")
     for table in tables:
-        at = [column.heading for column in table.columns].index(HEADING)
-        assert table.rows[0][at].text.startswith("5.0")
-        assert table.rows[1][at].text == "n/a", "a rung that was not measured"
+        index = [column.heading for column in table.columns].index(HEADING)
+        assert table.rows[0][index].text.startswith("5.0")
+        assert table.rows[1][index].text == "n/a", "a rung that was not measured"
     assert any(line.startswith(HEADING) for line in tables[0].remarks)

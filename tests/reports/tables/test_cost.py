@@ -16,7 +16,7 @@ def a_table(*prices: Price, grid: Grid | None = FRANCE, **changes: object) -> Ta
     return table
 
 
-def test_money_and_carbon_are_multiplications() -> None:
+def test_money_and_carbon_are_products() -> None:
     """20 ms x 1e8 = 2e6 s = 555.6 h, at 3.6 USD: 2,000. 0.4 J x 1e8 / 3.6e6 = 11.1 kWh, at 56 g: 0.622 kg."""
     row = a_table().rows[0]
     assert [cell.text for cell in row] == ["pytorch-fixed", "2,000", "11.1", "0.622"]
@@ -25,16 +25,16 @@ def test_money_and_carbon_are_multiplications() -> None:
 
 
 def test_every_factor_is_printed() -> None:
-    """With whose it is, and what it multiplies."""
-    said = " ".join(a_table(Price(1.0, "one"), Price(2.5, "two")).remarks)
-    assert "Price 1: 1 USD an hour (one)." in said
-    assert "Price 2: 2.5 USD an hour (two)." in said
-    assert "kg CO2e = kWh x 56 g/kWh / 1,000 (France 2023)." in said
-    assert "scope: package" in said
+    """With its source, and with what it multiplies."""
+    remarks = " ".join(a_table(Price(1.0, "one"), Price(2.5, "two")).remarks)
+    assert "Price 1: 1 USD an hour (one)." in remarks
+    assert "Price 2: 2.5 USD an hour (two)." in remarks
+    assert "kg CO2e = kWh x 56 g/kWh / 1,000 (France 2023)." in remarks
+    assert "scope: package" in remarks
 
 
 def test_each_price_of_a_list_has_a_column() -> None:
-    """Named by its number, which the remarks explain."""
+    """Its number is in the heading, and the remarks explain the number."""
     table = a_table(Price(1.0, "one"), Price(2.0, "two"))
     assert [column.heading for column in table.columns[1:3]] == ["USD/100M, price 1", "USD/100M, price 2"]
     assert table.rows[0][2].value == pytest.approx(2 * (table.rows[0][1].value or 0))
@@ -51,14 +51,14 @@ def test_modelled_joules_make_modelled_carbon() -> None:
 
 
 def test_without_a_grid_carbon_is_not_available() -> None:
-    """Rather than zero."""
+    """It is not shown as zero."""
     table = a_table(grid=None)
     assert table.rows[0][3].text == "n/a"
     assert table.notes == ("because no intensity of a grid was given; use --carbon.",)
 
 
-def test_what_failed_costs_nothing_that_could_be_told() -> None:
-    """Its cells say that it failed."""
+def test_a_failed_record_has_no_costs() -> None:
+    """Its cells are `failed`."""
     (table,) = cost_tables(
         [figures_of_group([*three_variants(), a_failure("torch-bf16")])], (Price(1, "x"),), FRANCE
     )
@@ -66,13 +66,16 @@ def test_what_failed_costs_nothing_that_could_be_told() -> None:
 
 
 def test_a_price_list_names_its_machines_and_its_source() -> None:
-    """As it is written in the documentation."""
-    words = {"source": "my contract", "usd_per_hour": {"small": 0.5, "large": 2}}
-    assert prices_of(words, "f.yaml") == (Price(0.5, "small; my contract"), Price(2.0, "large; my contract"))
+    """The format of the documentation."""
+    document = {"source": "my contract", "usd_per_hour": {"small": 0.5, "large": 2}}
+    assert prices_of(document, "f.yaml") == (
+        Price(0.5, "small; my contract"),
+        Price(2.0, "large; my contract"),
+    )
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("document", "message"),
     [
         (None, "not a price list"),
         ({"usd": 1}, "not a price list"),
@@ -85,15 +88,15 @@ def test_a_price_list_names_its_machines_and_its_source() -> None:
         ({"source": "x", "usd_per_hour": {"a": "1"}}, "must be a number above zero, got"),
     ],
 )
-def test_a_price_list_that_is_none_is_refused(words: object, said: str) -> None:
-    """Naming the file."""
-    with pytest.raises(UsageError, match=f"f.yaml: .*{said}"):
-        prices_of(words, "f.yaml")
+def test_a_document_that_is_not_a_price_list_is_rejected(document: object, message: str) -> None:
+    """The message names the file."""
+    with pytest.raises(UsageError, match=f"f.yaml: .*{message}"):
+        prices_of(document, "f.yaml")
 
 
-@pytest.mark.parametrize("words", [[], {"grams_per_kwh": 5}, {"source": "x"}, {"source": "x", "grams": 5}])
-def test_a_grid_that_is_none_is_refused(words: object) -> None:
-    """Naming the file."""
+@pytest.mark.parametrize("document", [[], {"grams_per_kwh": 5}, {"source": "x"}, {"source": "x", "grams": 5}])
+def test_a_document_that_is_not_a_grid_is_rejected(document: object) -> None:
+    """The message names the file."""
     with pytest.raises(UsageError, match=r"f\.yaml"):
-        grid_of(words, "f.yaml")
+        grid_of(document, "f.yaml")
     assert grid_of({"source": "x", "grams_per_kwh": 5}, "f.yaml") == Grid(5.0, "x")

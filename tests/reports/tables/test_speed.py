@@ -14,20 +14,21 @@ from harness.records.estimate import Estimate
 from harness.records.record import Memory, PlacementFacts, Record
 from reports.layout.cell_factory import MODELLED, energy_model
 from reports.layout.table_model import Table, TableCell
-from reports.tables.speed import speed_table
+from reports.tables.speed import speed_tables
+from reports.values.figures import all_figures
 
 
 def the_table(*records: Record) -> Table:
-    (table,) = speed_table(records)
+    (table,) = speed_tables(all_figures(records))
     return table
 
 
 def column(table: Table, heading: str) -> list[TableCell]:
-    (at,) = [at for at, found in enumerate(table.columns) if found.heading == heading]
-    return [row[at] for row in table.rows]
+    (index,) = [index for index, column in enumerate(table.columns) if column.heading == heading]
+    return [row[index] for row in table.rows]
 
 
-def why(table: Table, cell: TableCell) -> str:
+def note_of(table: Table, cell: TableCell) -> str:
     assert cell.note is not None
     return table.notes[cell.note - 1]
 
@@ -36,10 +37,10 @@ def fact(table: Table, label: str) -> str:
     return next(fact.text for fact in table.facts if fact.label == label)
 
 
-def test_the_table_holds_quality_ratios_and_what_they_are_made_of() -> None:
+def test_the_table_holds_quality_ratios_and_absolute_figures() -> None:
     """int8 takes 4 ms and 0.08 J where the baseline takes 20 ms and 0.4 J: 5 times less of each."""
     table = the_table(*three_variants())
-    assert [found.heading for found in table.columns] == [
+    assert [column.heading for column in table.columns] == [
         "variant",
         "accuracy",
         "speed-up over pytorch-fixed",
@@ -69,7 +70,7 @@ def test_the_table_holds_quality_ratios_and_what_they_are_made_of() -> None:
     assert table.warnings == ()
 
 
-def test_references_are_1_over_themselves_and_the_baseline_is_named() -> None:
+def test_a_reference_is_1_over_itself_and_the_baseline_is_marked() -> None:
     """A reference's own ratio is not a measurement, so it has no interval."""
     table = the_table(*three_variants())
     assert column(table, "speed-up over pytorch-fixed")[0] == TableCell("1 (baseline)")
@@ -79,13 +80,13 @@ def test_references_are_1_over_themselves_and_the_baseline_is_named() -> None:
 def test_each_run_and_group_has_its_own_table() -> None:
     """Records of two scenarios, or of two runs, never share a table."""
     offline = a_record(cell={"scenario": "offline", "group": "boolq-offline"}, latency={})
-    tables = speed_table([a_record(), offline, a_record(run="r2"), a_record("onnx-int8")])
+    tables = speed_tables(all_figures([a_record(), offline, a_record(run="r2"), a_record("onnx-int8")]))
     assert [len(table.rows) for table in tables] == [2, 1, 1]
     assert "offline" in tables[1].title
 
 
-def test_a_missing_reference_is_absent_with_its_reason_once() -> None:
-    """Both of its columns point at the same note."""
+def test_the_reason_for_a_missing_reference_is_one_note() -> None:
+    """Both of its columns have the same note."""
     table = the_table(a_record(), a_record("onnx-int8"))
     cells = [
         *column(table, "speed-up over pytorch-dynamic"),
@@ -95,8 +96,8 @@ def test_a_missing_reference_is_absent_with_its_reason_once() -> None:
     assert table.notes == ("because pytorch-dynamic was not measured in this run.",)
 
 
-def test_a_failed_cell_keeps_its_row_and_says_why() -> None:
-    """Every cell of the row says that it failed, with one note between them."""
+def test_a_failed_cell_keeps_its_row_with_the_reason() -> None:
+    """Every cell of the row is `failed`, with one note for all."""
     table = the_table(*three_variants(), a_failure("torch-bf16"))
     name, *cells = table.rows[3]
     assert name == TableCell("torch-bf16 (failed)")
@@ -105,23 +106,23 @@ def test_a_failed_cell_keeps_its_row_and_says_why() -> None:
 
 
 def test_a_group_of_failures_is_still_a_table() -> None:
-    """Nothing was measured, and the report says so instead of breaking."""
+    """Nothing was measured, and the report still renders."""
     table = the_table(a_failure("pytorch-fixed"), a_failure("onnx-int8"))
     assert len(table.rows) == 2
     assert fact(table, "harness") == "the cost of the loop was not measured"
 
 
 def test_a_partial_cell_is_marked_in_its_name() -> None:
-    """What rests on fewer rounds than planned says so where it is read."""
+    """It has fewer rounds than planned."""
     failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
     table = the_table(a_record(status="partial", failure=failure, rounds_planned=10))
     assert table.rows[0][0].text == "pytorch-fixed (partial)"
 
 
-def test_modelled_joules_are_called_so_in_every_heading() -> None:
-    """A reader of the energy columns alone still sees it."""
+def test_every_heading_marks_modelled_joules() -> None:
+    """The energy columns alone show it."""
     table = the_table(*three_variants(reading={"grade": "modelled"}))
-    energy = [found.heading for found in table.columns if found.part == "energy"]
+    energy = [column.heading for column in table.columns if column.part == "energy"]
     assert energy == [
         "mJ/request, modelled",
         "modelled energy reduction over pytorch-fixed",
@@ -130,38 +131,38 @@ def test_modelled_joules_are_called_so_in_every_heading() -> None:
     assert "Joules are modelled: CPU time in other units." in table.remarks
 
 
-def test_energies_of_two_grades_are_marked_one_by_one_and_not_compared() -> None:
-    """The heading claims no grade; each cell's note does; the ratio is refused."""
+def test_energies_of_two_grades_have_a_note_each_and_no_ratio() -> None:
+    """The heading has no grade, each cell has a note, and the ratio is refused."""
     table = the_table(a_record(), a_record("onnx-int8", reading={"grade": "modelled"}))
     cells = column(table, "mJ/request")
-    assert [why(table, cell) for cell in cells] == ["measured", "modelled"]
+    assert [note_of(table, cell) for cell in cells] == ["measured", "modelled"]
     refused = column(table, "modelled energy reduction over pytorch-fixed")[1]
-    assert why(table, refused) == "because the grade of the energy differs: modelled and measured."
+    assert note_of(table, refused) == "because the grade of the energy differs: modelled and measured."
 
 
-def test_a_ratio_whose_interval_holds_both_answers_is_too_noisy_to_say() -> None:
-    """Rounds that swing by a third each way: the interval holds 1 and much more than 2 %."""
+def test_a_ratio_whose_interval_allows_both_answers_is_too_noisy() -> None:
+    """Rounds that vary by a third each way: the interval includes 1 and much more than 2 %."""
     noisy = [
         wall * factor for wall, factor in zip(ROUNDS_MS, (0.7, 1.3, 1.0, 0.7, 1.3, 1.0, 1.0), strict=True)
     ]
     table = the_table(a_record(), a_record("onnx-fp32", noisy))
     cell = column(table, "speed-up over pytorch-fixed")[1]
-    assert why(table, cell).startswith("too noisy to say")
+    assert note_of(table, cell).startswith("too noisy to say")
     assert cell.interval
 
 
-def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
-    """56 examples carry no p90, and the unit of the column is that of p50."""
+def test_the_note_of_a_percentile_gives_the_number_of_requests_it_needs() -> None:
+    """56 examples are too few for a p90; the unit of the column is that of p50."""
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     table = the_table(a_record(latency=latency))
     (cell,) = column(table, "p90 ms")
-    assert why(table, cell) == "because p90 needs 64 distinct requests, and there are 56."
+    assert note_of(table, cell) == "because p90 needs 64 distinct requests, and there are 56."
 
 
 def test_a_scenario_without_latencies_has_no_columns_for_them() -> None:
-    """Offline asks everything at once: there is no time of one request to show."""
+    """Offline sends all requests at once, so single requests have no time."""
     table = the_table(a_record(latency={}))
-    assert not [found.heading for found in table.columns if found.heading.startswith("p")][:-1]
+    assert not [column.heading for column in table.columns if column.heading.startswith("p")][:-1]
 
 
 def test_a_null_system_has_no_speedup() -> None:
@@ -174,11 +175,11 @@ def test_a_null_system_has_no_speedup() -> None:
     )
     table = the_table(*three_variants(), null)
     cell = column(table, "speed-up over pytorch-fixed")[3]
-    assert why(table, cell) == "because null does not read its input, so it is not a faster model."
+    assert note_of(table, cell) == "because null does not read its input, so it is not a faster model."
     assert "onnx-int8" in fact(table, "harness")
 
 
-def test_a_value_far_below_its_column_brings_its_own_unit() -> None:
+def test_a_value_far_below_its_column_has_its_own_unit() -> None:
     """Milliseconds would show a microsecond as 0.00100."""
     table = the_table(
         *three_variants(),
@@ -188,16 +189,16 @@ def test_a_value_far_below_its_column_brings_its_own_unit() -> None:
 
 
 def test_every_metric_of_a_task_has_a_column() -> None:
-    """CB is scored by two; a variant without one of them says why."""
+    """CB has two; a variant without one of them has a note."""
     both = a_quality(metrics={"accuracy": an_accuracy(), "macro_f1": an_accuracy(0.8, 0.7, 0.9)})
     table = the_table(a_record(quality=both), a_record("onnx-int8", quality=None, memory=None))
     assert column(table, "macro-F1")[0] == TableCell("80 %", "[70, 90]")
-    assert why(table, column(table, "macro-F1")[1]) == "because its answers were not scored."
-    assert why(table, column(table, "peak MiB")[1]) == "because its memory was not read."
+    assert note_of(table, column(table, "macro-F1")[1]) == "because its answers were not scored."
+    assert note_of(table, column(table, "peak MiB")[1]) == "because its memory was not read."
 
 
 def test_warnings_are_shown_once_by_kind() -> None:
-    """Two variants with one warning: two sentences, one next step; a run's warning is one sentence."""
+    """A warning of two variants has two sentences and one next step; a warning of a run has one sentence."""
     far = a_quality(metrics={"accuracy": an_accuracy(0.5, 0.48, 0.52)})
     table = the_table(
         a_record(profile="quick"),
@@ -242,8 +243,8 @@ def test_warnings_are_shown_once_by_kind() -> None:
         ),
     ],
 )
-def test_a_table_says_what_was_measured(label: str, text: str) -> None:
-    """One line each; facts that the machine does not tell are left out."""
+def test_the_facts_describe_what_was_measured(label: str, text: str) -> None:
+    """One line each; unknown facts are left out."""
     assert fact(the_table(*three_variants()), label) == text
 
 
@@ -253,7 +254,7 @@ def test_peak_memory_has_a_unit_and_three_digits() -> None:
     assert column(table, "peak MiB") == [TableCell("1,540")]
 
 
-def test_other_tools_models_are_named_instead_of_ours() -> None:
+def test_the_remark_names_the_models_of_other_tools() -> None:
     """Codecarbon's joules are not CPU time in other units."""
     ours, theirs = (
         EnergyEstimate(Estimate(1.0, 1.0, 1.0, 0.95, "median", 3), "modelled", "package", source)

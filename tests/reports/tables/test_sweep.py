@@ -5,8 +5,8 @@ from reports.tables.sweep import sweep_tables
 from reports.values.figures import figures_of_group, groups
 
 
-def at(threads: int, wall: float, **changes: object) -> list:
-    """Baseline and int8 of one group, the baseline five times as slow."""
+def group_at(threads: int, wall: float, **changes: object) -> list:
+    """Return baseline and int8 of one group; the baseline takes five times as long."""
     cell = {"threads": threads, "group": f"g{threads}", **dict(changes.pop("cell", {}))}  # type: ignore[call-overload]
     return [
         a_record("pytorch-fixed", (5 * wall,) * 7, cell={**cell, "id": f"fixed-{threads}"}, **changes),
@@ -14,13 +14,13 @@ def at(threads: int, wall: float, **changes: object) -> list:
     ]
 
 
-def of(records: list) -> list:
+def groups_of(records: list) -> list:
     return [figures_of_group(group) for group in groups(records)]
 
 
 def test_a_sweep_is_a_row_for_each_setting_of_each_variant() -> None:
-    """400 ms for 100 requests are 4 ms each and 250 a second; speed-ups are within the row's own group."""
-    (table,) = sweep_tables(of([*at(1, 400.0), *at(2, 250.0)]))
+    """400 ms for 100 requests: 4 ms each, 250 a second. Speed-ups are within the group."""
+    (table,) = sweep_tables(groups_of([*group_at(1, 400.0), *group_at(2, 250.0)]))
     rows = [[cell.text for cell in row] for row in table.rows]
     assert table.title == "Sweep: boolq on cpu, single-stream, encoded"
     assert [row[:2] for row in rows] == [
@@ -34,27 +34,31 @@ def test_a_sweep_is_a_row_for_each_setting_of_each_variant() -> None:
     assert "are not paired, so they have no ratio" in table.remarks[0]
 
 
-def test_one_setting_is_no_sweep() -> None:
-    """Nor are two tasks, machines or models."""
-    assert sweep_tables(of(three_variants())) == []
-    assert sweep_tables(of([*at(1, 1.0), *at(2, 1.0, cell={"task": "cb"})])) == []
+def test_one_setting_is_not_a_sweep() -> None:
+    """Neither are two tasks, machines or models."""
+    assert sweep_tables(groups_of(three_variants())) == []
+    assert sweep_tables(groups_of([*group_at(1, 1.0), *group_at(2, 1.0, cell={"task": "cb"})])) == []
     other = a_host().model_copy(update={"fingerprint": "e" * 64})
-    assert sweep_tables(of([*at(1, 1.0), *at(2, 1.0, host=other)])) == []
+    assert sweep_tables(groups_of([*group_at(1, 1.0), *group_at(2, 1.0, host=other)])) == []
 
 
-def test_a_sweep_of_several_grades_says_each() -> None:
-    """In a note of the cell, and modelled joules in a remark."""
-    (table,) = sweep_tables(of([*at(1, 400.0), *at(2, 250.0, reading={"grade": "modelled"})]))
+def test_a_sweep_of_several_grades_has_a_note_for_each() -> None:
+    """A remark marks modelled joules too."""
+    (table,) = sweep_tables(
+        groups_of([*group_at(1, 400.0), *group_at(2, 250.0, reading={"grade": "modelled"})])
+    )
     assert table.columns[-1].heading == "mJ/request"
     assert {table.notes[(row[-1].note or 0) - 1] for row in table.rows} == {"measured", "modelled"}
     assert table.remarks[-1] == "Joules are modelled: CPU time in other units."
 
 
-def test_hosts_stand_side_by_side_and_no_ratio_crosses_them() -> None:
-    """Each column's speed-up is over the baseline of the same host; of each host its last run counts."""
+def test_hosts_have_columns_and_no_ratio_between_them() -> None:
+    """Each speed-up is over the baseline on the same host; the last run on each host counts."""
     other = a_host(cpu_model="Other").model_copy(update={"fingerprint": "e" * 64})
-    early = at(1, 900.0, run="r0", created="2025-01-01T00:00:00+00:00")
-    (table,) = host_tables(of([*early, *at(1, 400.0), *at(1, 200.0, host=other, run="r2")]))
+    early = group_at(1, 900.0, run="r0", created="2025-01-01T00:00:00+00:00")
+    (table,) = host_tables(
+        groups_of([*early, *group_at(1, 400.0), *group_at(1, 200.0, host=other, run="r2")])
+    )
     assert [cell.text for cell in table.rows[1]] == [
         *("onnx-int8", "4.00", "5.00x", "80.0"),
         *("2.00", "5.00x", "40.0"),
@@ -65,10 +69,10 @@ def test_hosts_stand_side_by_side_and_no_ratio_crosses_them() -> None:
     assert "Ratios are never computed across hosts" in table.remarks[0]
 
 
-def test_what_was_not_measured_on_a_host_says_so() -> None:
+def test_a_variant_missing_on_a_host_has_a_note() -> None:
     """A single host makes no table."""
     other = a_host().model_copy(update={"fingerprint": "e" * 64})
-    (table,) = host_tables(of([*at(1, 400.0), *at(1, 200.0, host=other, run="r2")[:1]]))
+    (table,) = host_tables(groups_of([*group_at(1, 400.0), *group_at(1, 200.0, host=other, run="r2")[:1]]))
     assert [cell.text for cell in table.rows[1][4:]] == ["n/a", "n/a", "n/a"]
     assert table.notes[(table.rows[1][4].note or 0) - 1] == "because it was not measured there."
-    assert host_tables(of(at(1, 400.0))) == []
+    assert host_tables(groups_of(group_at(1, 400.0))) == []

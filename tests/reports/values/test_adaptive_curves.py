@@ -1,4 +1,4 @@
-"""Curves of adaptive rungs in the report of a ladder: from manifests to tables, JSON and a plot."""
+"""Curves of adaptive rungs: from manifests to tables, JSON and a plot."""
 
 from typing import Any
 
@@ -53,81 +53,85 @@ STUDENT = {"selection": {"score": 0.675, "metrics": {"accuracy": 0.675}}}
 
 
 def a_ladder_with(**manifests: dict[str, Any]) -> LadderReport:
-    """Return a ladder with a rung for each of these manifests after those of the usual one."""
-    words = ladder_words([*LADDER, *({"name": name, "over": "fixed"} for name in manifests)])
+    """Return the usual ladder with one more rung for each of these manifests."""
+    configuration = ladder_words([*LADDER, *({"name": name, "over": "fixed"} for name in manifests)])
     rungs = [
         a_rung(
             name,
             wall_ms=(100.0,) * 7,
-            configuration=words,
+            configuration=configuration,
             artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest),
         )
         for name, manifest in manifests.items()
     ]
-    found = build_ladder([*a_ladder(configuration=words), *rungs])
-    assert found is not None
-    return found
+    ladder = build_ladder([*a_ladder(configuration=configuration), *rungs])
+    assert ladder is not None
+    return ladder
 
 
 def adaptive() -> LadderReport:
-    """Return a ladder with exits, tokens, a cascade and a student: 1 ms a request each, at 20 watts."""
-    made = {"exits": EXITS, "tokens": TOKENS, "cascade": CASCADE}
-    return a_ladder_with(half=STUDENT, **{name: {"calibration": each} for name, each in made.items()})
+    """Return a ladder with exits, tokens, a cascade and a student: 1 ms per request each, at 20 watts."""
+    calibrations = {"exits": EXITS, "tokens": TOKENS, "cascade": CASCADE}
+    return a_ladder_with(half=STUDENT, **{name: {"calibration": own} for name, own in calibrations.items()})
 
 
-def test_a_curve_is_told_in_seconds_in_what_is_spent_and_in_joules() -> None:
-    """20 W: 4 ms are 0.08 J. The chosen point is marked; a cascade spends what its last stage answers."""
+def test_a_curve_has_seconds_costs_and_joules() -> None:
+    """At 20 W 4 ms are 0.08 J. The chosen point is marked; a cascade's cost is its last stage's share."""
     exits, tokens, cascade = about.curves_of(adaptive())
-    assert [spot.setting for spot in exits.points] == ["0, 0", "0.7, 0.5", "0.8, never"]
-    assert [spot.spent for spot in exits.points] == [1.0, 2.2, 3.1]
+    assert [own.setting for own in exits.points] == ["0, 0", "0.7, 0.5", "0.8, never"]
+    assert [own.spent for own in exits.points] == [1.0, 2.2, 3.1]
     assert exits.points[1].joules == pytest.approx(0.08)
-    assert [spot.chosen for spot in exits.points] == [False, False, True]
+    assert [own.chosen for own in exits.points] == [False, False, True]
     assert (exits.full.quality, exits.full.seconds, exits.unit) == (0.70, 0.012, "layers")
     assert (cascade.unit, cascade.points[0].spent) == ("passed on", 0.25)
-    # what was chosen may have been beaten by a cheaper one of like quality: it is shown all the same
-    assert [(spot.setting, spot.chosen) for spot in tokens.points] == [
+    # the chosen point is shown even if a cheaper one is as good
+    assert [(own.setting, own.chosen) for own in tokens.points] == [
         ("keep 0.8", True),
         ("keep 0.9", False),
     ]
 
 
-def test_at_equal_quality_the_cheapest_point_that_is_as_good_as_the_rival_counts() -> None:
+def test_at_equal_quality_the_cheapest_point_as_good_as_the_rival_counts() -> None:
     """The student has 67.5 % at 20x. Exits reach 68 % in 4 of 12 ms: 3x; tokens 69 % in 8 ms: 1.5x."""
-    found = about.at_equal_quality(adaptive())
-    assert [(each.rung, each.rival, each.own_gain) for each in found] == [
+    pairs = about.at_equal_quality(adaptive())
+    assert [(pair.rung, pair.rival, pair.own_gain) for pair in pairs] == [
         ("exits", "half", pytest.approx(3.0)),
         ("tokens", "half", pytest.approx(1.5)),
         ("cascade", "half", pytest.approx(2.4)),
     ]
-    assert isinstance(found[0].rival_gain, Ratio)
-    assert found[0].rival_gain.value == pytest.approx(20)
+    assert isinstance(pairs[0].rival_gain, Ratio)
+    assert pairs[0].rival_gain.value == pytest.approx(20)
 
 
-def test_a_full_model_that_is_faster_than_the_first_rung_counts_with_its_own_speed_up() -> None:
-    """`half` over `fixed` is 20 times as fast as the first rung; exits over it gain 3 of it: 60 times."""
-    words = ladder_words([*LADDER, {"name": "half", "over": "fixed"}, {"name": "exits", "over": "half"}])
-    made = {"half": STUDENT, "exits": {"calibration": EXITS}}
+def test_the_gain_includes_the_speed_up_of_the_full_model() -> None:
+    """`half` is 20 times as fast as the first rung; exits gain a factor of 3 over it: 60 times."""
+    configuration = ladder_words(
+        [*LADDER, {"name": "half", "over": "fixed"}, {"name": "exits", "over": "half"}]
+    )
+    manifests = {"half": STUDENT, "exits": {"calibration": EXITS}}
     rungs = [
-        a_rung(name, wall_ms=(100.0,) * 7, configuration=words,
+        a_rung(name, wall_ms=(100.0,) * 7, configuration=configuration,
                artifact=ArtifactFacts(key=name, size_bytes=1, cached=False, manifest=manifest))
-        for name, manifest in made.items()
+        for name, manifest in manifests.items()
     ]  # fmt: skip
-    found = build_ladder([*a_ladder(configuration=words), *rungs])
-    assert found is not None
-    assert [each.own_gain for each in about.at_equal_quality(found)] == [pytest.approx(60.0)]
+    ladder = build_ladder([*a_ladder(configuration=configuration), *rungs])
+    assert ladder is not None
+    assert [pair.own_gain for pair in about.at_equal_quality(ladder)] == [pytest.approx(60.0)]
 
 
-def test_expected_losses_have_a_column_where_calibration_knew_them() -> None:
-    """Records from before it have none; the full model loses nothing."""
-    known = {**EXITS, "curve": [{**each, "expected_loss": 0.25} for each in EXITS["curve"]]}  # type: ignore[attr-defined]
-    with_it, without = (a_ladder_with(exits={"calibration": each}) for each in (known, EXITS))
-    table, older = curve_tables(with_it)[0], curve_tables(without)[0]
-    at = [column.heading for column in table.columns].index("expected loss, points")
-    assert [row[at].text for row in table.rows] == ["0.25", "0.25", "0.25", "n/a", "0.00"]
+def test_expected_losses_have_a_column_where_calibration_recorded_them() -> None:
+    """Older records have none; the full model loses nothing."""
+    with_losses = {**EXITS, "curve": [{**own, "expected_loss": 0.25} for own in EXITS["curve"]]}  # type: ignore[attr-defined]
+    newer, older = (
+        curve_tables(a_ladder_with(exits={"calibration": calibration}))[0]
+        for calibration in (with_losses, EXITS)
+    )
+    index = [column.heading for column in newer.columns].index("expected loss, points")
+    assert [row[index].text for row in newer.rows] == ["0.25", "0.25", "0.25", "n/a", "0.00"]
     assert "expected loss" not in str(older)
 
 
-def test_a_rival_that_is_never_reached_is_called_so() -> None:
+def test_a_rival_that_no_point_matches_is_marked() -> None:
     """No point of the curve has 90 %."""
     manifest = {"selection": {"metrics": {"accuracy": 0.9}}}
     ladder = a_ladder_with(half=manifest, exits={"calibration": EXITS})
@@ -136,7 +140,7 @@ def test_a_rival_that_is_never_reached_is_called_so() -> None:
 
 
 def test_the_tables_of_a_ladder_have_its_curves() -> None:
-    """In text and in JSON; a ladder of which nothing adapts has none."""
+    """In text and in JSON; a ladder without adaptive rungs has none."""
     records = [item.record for item in (*adaptive().offline, *adaptive().single_stream)]
     text = render_records(records, "text", width=140)
     assert "Quality against cost of adaptive rungs" in text
@@ -144,31 +148,32 @@ def test_the_tables_of_a_ladder_have_its_curves() -> None:
     assert "0.8, never *" in text
     assert "25 % passed on" in text
     rows = ladder_fields(adaptive())["curves"]
-    assert [each["rung"] for each in rows] == ["exits", "tokens", "cascade"]
+    assert [row["rung"] for row in rows] == ["exits", "tokens", "cascade"]
     assert rows[0]["spots"][2]["chosen"] is True
     plain = a_ladder_with(half=STUDENT)
     assert curve_tables(plain) == []
     assert ladder_fields(plain)["curves"] == []
 
 
-def test_thresholds_that_were_given_have_no_curve() -> None:
-    """The manifest then says why in place of a calibration."""
+def test_given_thresholds_have_no_curve() -> None:
+    """The manifest then holds a reason in place of a calibration."""
     given = {"calibration": "unavailable, because thresholds were given"}
     assert about.curves_of(a_ladder_with(exits=given)) == []
 
 
-def test_long_curves_are_shown_in_part_and_with_what_was_chosen() -> None:
-    """Of thirty points at most seven, the ends among them."""
-    spots = [
-        about.OperatingPoint(str(at), at / 30, 1.0 + at, None, None, chosen=at == 11) for at in range(30)
+def test_long_curves_are_thinned_and_keep_the_chosen_point() -> None:
+    """At most seven of thirty points, with both ends."""
+    points = [
+        about.OperatingPoint(str(number), number / 30, 1.0 + number, None, None, chosen=number == 11)
+        for number in range(30)
     ]
-    kept = thinned(spots)
+    kept = thinned(points)
     assert len(kept) <= 7
-    assert {spot.setting for spot in kept} >= {"0", "11", "29"}
+    assert {own.setting for own in kept} >= {"0", "11", "29"}
 
 
 def test_the_plot_has_every_point_as_its_data() -> None:
-    """A row a point and one for each full model; drawn without an error."""
+    """A row for each point and one for each full model; it can be drawn."""
     records = [item.record for item in (*adaptive().offline, *adaptive().single_stream)]
     plots = {plot.name: plot for plot in plots_of(build_report(records, CostFactors()), lambda _: None)}
     (curve,) = [plot for name, plot in plots.items() if name.startswith("ladder-curves")]

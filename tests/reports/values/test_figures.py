@@ -4,7 +4,7 @@ from reports.values.figures import all_figures, figures_of_group
 
 
 def test_figures_of_a_whole_report_are_those_of_each_group_alone() -> None:
-    """Groups of other lengths, a failed record and one without energy change nothing for the others."""
+    """Groups of other lengths, a failed record and one without energy do not affect the others."""
     runs = [
         three_variants(),
         [a_record(run="r2", wall_ms=(10, 12, 11, 15)), a_failure("broken").model_copy(update={"run": "r2"})],

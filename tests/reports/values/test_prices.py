@@ -17,15 +17,15 @@ def test_the_default_price_gives_the_costs_of_the_paper_to_the_dollar(seconds: f
 
 
 def test_a_cost_is_seconds_times_requests_times_the_price_of_an_hour() -> None:
-    """36 ms x 100 million = 3.6 million seconds = 1,000 hours at 2 USD; the interval goes along."""
+    """36 ms x 100 million = 3.6 million seconds = 1,000 hours at 2 USD; the interval scales too."""
     time = Estimate(36e6, 18e6, 72e6, 0.95, "median of rounds", 7)
-    found = usd_of(time, Price(2.0, "a test"))
-    assert (found.value, found.low, found.high) == (2000, 1000, 4000)
-    assert (found.confidence, found.count) == (0.95, 7)
+    cost = usd_of(time, Price(2.0, "a test"))
+    assert (cost.value, cost.low, cost.high) == (2000, 1000, 4000)
+    assert (cost.confidence, cost.count) == (0.95, 7)
 
 
-def test_no_price_is_the_named_default_and_a_number_is_the_users() -> None:
-    """Each says whose it is."""
+def test_the_default_price_has_a_source_and_a_number_is_the_users() -> None:
+    """Each has its source."""
     assert price_of(None) == AZURE_F16S_V2
     assert "Azure F16s_v2" in AZURE_F16S_V2.source
     assert "2020" in AZURE_F16S_V2.source
@@ -33,7 +33,7 @@ def test_no_price_is_the_named_default_and_a_number_is_the_users() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
-def test_what_is_no_price_is_refused(wrong: float) -> None:
-    """A machine that costs nothing would make every break-even immediate."""
+def test_a_price_that_is_not_above_zero_is_rejected(wrong: float) -> None:
+    """A machine without cost would make every break-even immediate."""
     with pytest.raises(UsageError, match="must be above zero, got"):
         price_of(wrong)

@@ -140,9 +140,9 @@ def within(field: str, documented: set[str]) -> bool:
 
 
 def documented() -> set[str]:
-    """Return the fields that results/README.md names as held by the hash alone."""
+    """Return the fields that results/README.md lists as protected by the hash alone."""
     text = README.read_text(encoding="utf-8")
-    section = text.partition("## What only the hash holds")[2].partition("\n## ")[0]
+    section = text.partition("## Fields protected by the hash alone")[2].partition("\n## ")[0]
     return set(section.split("`")[1::2]) - {"content_sha256", "wall_ns"}
 
 

@@ -196,7 +196,7 @@ def test_percentiles_with_too_few_requests_say_how_many_they_need() -> None:
     assert why(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, have 56."
     (warning,) = ladder_tables(ladder)[-1].warnings
     assert warning.sentences == (
-        "In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",
+        "In single-stream: Run r1 timed 56 distinct requests, too few: p90 needs 64.",
     )
 
 

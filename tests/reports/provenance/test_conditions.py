@@ -77,7 +77,7 @@ def test_the_json_has_both() -> None:
     assert round(row["net_joules_per_request"]["value"], 6) == 0.3
     assert round(row["joules_per_request"]["value"], 6) == 0.4
     (old, *_) = json.loads(as_json(three_variants()))["rows"]
-    assert old["net_joules_per_request"] == {"unavailable": "because idle was not looked at"}
+    assert old["net_joules_per_request"] == {"unavailable": "because idle power was not measured"}
 
 
 def test_what_stood_beside_is_told_on_two_lines() -> None:

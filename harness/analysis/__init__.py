@@ -1,1 +1,1 @@
-"""Records become numbers and numbers become verdicts; no hardware is touched."""
+"""Analysis of records: estimates, comparisons, warnings, verification. It accesses no hardware."""

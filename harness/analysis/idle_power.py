@@ -1,11 +1,12 @@
-"""Idle power, and what a request costs beyond it.
+"""Idle power, and the energy of a request beyond it.
 
     load all workers, stop them | idle window | rounds ... | idle window | the rest
                                     before                     after
 
-The state is that of the rounds but for the work: every worker is loaded, so that a GPU's context is open and
-all weights are in memory, and none runs. Idle power is that of the machine (of what the meter covers), never
-of one process. Gross energy is what is reported; net of idle stands beside it, never instead of it.
+The state of the processes is that of the rounds: every worker is loaded, so that a GPU's context is open and
+all weights are in memory, and every worker is stopped. Idle power is that of the machine (of what the meter
+covers), never that of one process. Reports show gross energy, and energy net of idle beside it, never in
+place of it.
 """
 
 from collections.abc import Sequence
@@ -24,16 +25,16 @@ from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import Reading, sum_readings
 from harness.records.record import IdleEnergy, Record
 
-CPU_TIME = "CPU time is no power: a model of it knows no idle"
-PER_VISIT = "workers are loaded for each visit, so there is no moment in which all are loaded and none works"
+CPU_TIME = "a model of CPU time has no idle power"
+PER_VISIT = "workers are loaded for each visit, so all of them are never loaded and idle at once"
 NO_METER = "no meter was read"
 
 
 @dataclass(frozen=True, slots=True)
 class IdlePower:
-    """Watts in which all are loaded and none works, before and after; `after` is None for a stopped run.
+    """Watts while all workers are loaded and stopped; `after` is None for an interrupted run.
 
-    `uncertain` is what the meter's resolution leaves open of either, in watts.
+    `uncertain` is the uncertainty of either from the resolution of the meter, in watts.
     """
 
     before: float
@@ -42,18 +43,18 @@ class IdlePower:
 
     @property
     def watts(self) -> float:
-        """The mean of both: what idle cost while the rounds ran."""
+        """The mean of both, as the idle power during the rounds."""
         return self.before if self.after is None else (self.before + self.after) / 2
 
     @property
     def drift(self) -> float:
-        """What changed from before to after, as a share of before; 0 within what the meter can tell."""
-        moved = 0.0 if self.after is None else self.after - self.before
-        return moved / self.before if self.before > 0 and abs(moved) > 2 * self.uncertain else 0.0
+        """The change from before to after, as a share of before; 0 within the uncertainty of the meter."""
+        change = 0.0 if self.after is None else self.after - self.before
+        return change / self.before if self.before > 0 and abs(change) > 2 * self.uncertain else 0.0
 
 
 def why_no_idle_power(meter: Meter | None, *, resident: bool) -> str | None:
-    """Return why idle cannot be measured, or None if it can."""
+    """Return why idle power cannot be measured, or None if it can."""
     if meter is None:
         return NO_METER
     if meter.grade != "measured":
@@ -62,9 +63,9 @@ def why_no_idle_power(meter: Meter | None, *, resident: bool) -> str | None:
 
 
 def idle_power(idle: IdleEnergy | None) -> IdlePower | Unavailable:
-    """Return idle power, or why it is not known."""
+    """Return idle power, or why it is unavailable."""
     if idle is None:
-        return Unavailable("idle was not looked at")
+        return Unavailable("idle power was not measured")
     if idle.unavailable:
         return Unavailable(idle.unavailable)
     before, after = _watts(idle.before), _watts(idle.after) if idle.after else None
@@ -76,10 +77,10 @@ def idle_power(idle: IdleEnergy | None) -> IdlePower | Unavailable:
 
 
 def net_energy(record: Record) -> EnergyEstimate | Unavailable:
-    """Return energy per request beyond idle power: gross less idle watts times the time of each window.
+    """Return energy per request beyond idle power: gross energy less idle power times the window.
 
-    The interval is that of gross, its ends moved by a request's share of idle at the highest and the lowest
-    idle power that was seen. It may lie below zero where a request costs no more than idle.
+    The interval is that of gross energy, its ends moved by the idle energy of a request at the highest and
+    the lowest measured idle power. It may include negative values if a request draws no more than idle power.
     """
     return net_of_idle(record, energy_windows(record.rounds), energy_per_request(record.rounds))
 
@@ -87,7 +88,7 @@ def net_energy(record: Record) -> EnergyEstimate | Unavailable:
 def net_of_idle(
     record: Record, windows: EnergyWindows | Unavailable, gross: EnergyEstimate | Unavailable
 ) -> EnergyEstimate | Unavailable:
-    """Return the same where the energy of the record is known already."""
+    """Return `net_energy` of a record whose energy is already computed."""
     power = idle_power(record.idle)
     if isinstance(windows, Unavailable):
         return windows
@@ -96,18 +97,18 @@ def net_of_idle(
     if isinstance(gross, Unavailable):
         return gross
     spans_us = np.array([_span_ns(item.readings) / item.requests / 1e3 for item in record.rounds])
-    middle = float(np.median(windows.microjoules - power.watts * spans_us))
-    seen = [power.before, power.before if power.after is None else power.after]
-    span = float(np.median(spans_us))
-    most, least = max(seen) + power.uncertain, min(seen) - power.uncertain
-    found = gross.microjoules
+    net = float(np.median(windows.microjoules - power.watts * spans_us))
+    measured = [power.before, power.before if power.after is None else power.after]
+    span_us = float(np.median(spans_us))
+    highest, lowest = max(measured) + power.uncertain, min(measured) - power.uncertain
+    total = gross.microjoules
     estimate = Estimate(
-        value=middle,
-        low=min(middle, found.low - most * span),
-        high=max(middle, found.high - least * span),
-        confidence=found.confidence,
-        method=f"{found.method}; less idle power times the time of each round",
-        count=found.count,
+        value=net,
+        low=min(net, total.low - highest * span_us),
+        high=max(net, total.high - lowest * span_us),
+        confidence=total.confidence,
+        method=f"{total.method}; less idle power times the time of each round",
+        count=total.count,
     )
     return replace(gross, microjoules=estimate)
 
@@ -115,15 +116,15 @@ def net_of_idle(
 def _watts(readings: Sequence[Reading]) -> tuple[float, float] | Unavailable:
     """Return power and its uncertainty in watts: microjoules over microseconds."""
     try:
-        found = sum_readings(readings)
-    except ValueError as problem:
-        return Unavailable(str(problem))
-    if found is None or found.microjoules is None or not found.span_ns:
-        return Unavailable(found.reason if found and found.reason else NO_METER)
-    span_us = found.span_ns / 1e3
-    return found.microjoules / span_us, found.resolution_uj / span_us
+        total = sum_readings(readings)
+    except ValueError as error:
+        return Unavailable(str(error))
+    if total is None or total.microjoules is None or not total.span_ns:
+        return Unavailable(total.reason if total and total.reason else NO_METER)
+    span_us = total.span_ns / 1e3
+    return total.microjoules / span_us, total.resolution_uj / span_us
 
 
 def _span_ns(readings: Sequence[Reading]) -> int:
-    found = sum_readings(readings)
-    return found.span_ns if found else 0
+    total = sum_readings(readings)
+    return total.span_ns if total else 0

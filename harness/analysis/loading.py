@@ -1,12 +1,13 @@
-"""The records that a user names: a run, `latest`, a folder, or one file."""
+"""Loads the records that a user names: a run, `latest`, a folder, or one file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.analysis.comparison import SampleAccess
+    from harness.analysis.comparison.quantities import Samples
     from harness.records.record import Record
     from harness.records.store import Store, UnreadableFile
     from harness.workload.tasks.base import Task
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRecords:
-    """The records of one name, what could not be read beside them, and where their samples lie."""
+    """The records of one name, the unreadable files beside them, and the folder of their samples."""
 
     records: "list[Record]"
     unreadable: "list[UnreadableFile]"
@@ -22,7 +23,7 @@ class LoadedRecords:
 
 
 def find_records(name: str, store: "Store") -> LoadedRecords:
-    """Return the records that a name means; MeasurementError where there are none to read."""
+    """Return the records of a run id, `latest`, a folder or a file; MeasurementError if none can be read."""
     from harness.common.errors import DataError, MeasurementError
     from harness.records.store import RunFolder, UnreadableFile, read_record
 
@@ -36,42 +37,42 @@ def find_records(name: str, store: "Store") -> LoadedRecords:
     records, unreadable = store.records([folder])
     if not records:
         raise MeasurementError(
-            "it holds no record that can be read.",
+            "no readable record.",
             where=name,
-            remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
+            remedy="An unfinished run has no records yet: finish it with `bench run --resume latest`.",
         )
     return LoadedRecords(records, unreadable, folder.path)
 
 
 def sample_access_of(found: Sequence[LoadedRecords]) -> "SampleAccess":
-    """Return how raw samples of these records are read; None for samples that are not there."""
+    """Return a reader of the raw samples of these records, which returns None for missing samples."""
     from harness.analysis.comparison import SampleAccess
 
-    folders = {record.run: each.folder for each in found for record in each.records}
+    folders = {record.run: loaded.folder for loaded in found for record in loaded.records}
     return SampleAccess(samples=samples_in(folders), task=task_of_record)
 
 
-def samples_in(folders: dict[str, Path]) -> "Callable[[Record], dict[str, Any] | None]":
-    """Return what reads a record's samples, each file once."""
+def samples_in(folders: dict[str, Path]) -> "Callable[[Record], Samples | None]":
+    """Return a function that reads the samples of a record, each file once; `folders` are by run."""
     from harness.common.errors import StoreError
     from harness.records.store import read_samples
 
-    kept: dict[tuple[str, str], dict[str, Any] | None] = {}
+    kept: dict[tuple[str, str], Samples | None] = {}
 
-    def samples(record: "Record") -> dict[str, Any] | None:
+    def samples(record: "Record") -> "Samples | None":
         key = (record.run, record.cell.id)
         if key not in kept:
             try:
                 kept[key] = read_samples(folders[record.run], record)
             except (StoreError, KeyError):
-                kept[key] = None  # the change then says that it is unpaired
+                kept[key] = None  # the note of the change then states that it is unpaired
         return kept[key]
 
     return samples
 
 
 def sealed_in(folder: Path) -> "Callable[[Record], bytes | None]":
-    """Return what reads the file of a record's samples; None where it is not there as it was sealed."""
+    """Return a function that reads the bytes of a samples file; None if it is missing or was changed."""
     from harness.common.errors import StoreError
     from harness.records.store import sealed_payload
 
@@ -85,17 +86,16 @@ def sealed_in(folder: Path) -> "Callable[[Record], bytes | None]":
 
 
 def task_of_record(record: "Record") -> "Task | None":
-    """Return the task that a record was scored by, None for one that this program does not know."""
-    from harness.common.errors import UsageError
-    from harness.workload.tasks import get_task
-    from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
+    """Return the task that a record was scored by; None if this version cannot build it."""
+    from harness.common.errors import BenchError
+    from harness.workload.tasks import resolve_task
+    from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
 
-    words = record.configuration.get("custom")
-    if record.cell.task != CUSTOM:
-        try:
-            return get_task(record.cell.task)
-        except UsageError:
-            return None
-    return (
-        custom_task(parse_definition({each: words[each] for each in ("labels", "metric")})) if words else None
-    )
+    try:
+        if record.cell.task != CUSTOM:
+            return resolve_task(record.cell.task)
+        facts = record.configuration["custom"]
+        labels, is_pair = tuple(facts["labels"]), len(facts["text"]) > 1
+        return resolve_task(CustomTaskDefinition(labels, facts["metric"], is_pair).words)
+    except (BenchError, KeyError, TypeError):
+        return None

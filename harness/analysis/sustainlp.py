@@ -1,11 +1,11 @@
-"""Reporting by another's protocol, beside ours: the energy metric of the SustaiNLP 2020 shared task.
+"""The energy metric of the SustaiNLP 2020 shared task, reported beside ours.
 
     kWh = J / 3.6e6 x PUE        of a whole process: imports, loading, tokenising, predicting
 
-Its tracker (experiment-impact-tracker, Henderson et al. 2020) summed up power samples of 2 s, credited a
-process with its share of the machine's CPU time, and multiplied by a data centre's power usage effectiveness.
-Here the meter is read when a program starts and when it ends. So unit and coverage are alike, and attribution
-is not.
+Its tracker (experiment-impact-tracker, Henderson et al. 2020) sums power samples of 2 s, attributes a share
+of them to a process by its share of the machine's CPU time, and multiplies by the power usage effectiveness
+(PUE) of a data centre. Here the meter is read when a program starts and when it ends. Unit and coverage are
+therefore the same, and attribution is not.
 """
 
 from collections.abc import Mapping
@@ -21,10 +21,10 @@ SUSTAINLP2020 = "sustainlp2020"
 PROTOCOLS = (SUSTAINLP2020,)
 
 PUE = 1.58
-"""Power usage effectiveness that the tracker multiplies by (experiment_impact_tracker/utils.py)."""
+"""Power usage effectiveness of the tracker (experiment_impact_tracker/utils.py)."""
 
 PUE_VARIABLE = "OVERRIDE_PUE"
-"""The environment variable by which the tracker lets users replace it."""
+"""The environment variable of the tracker that overrides it."""
 
 SCALE = "SustaiNLP 2020 scale: unit and coverage alike, attribution not"
 
@@ -33,7 +33,7 @@ MICROJOULES_PER_KWH = 3.6e12
 
 @dataclass(frozen=True, slots=True)
 class ProtocolEnergy:
-    """Energy of one whole process: in microjoules as it was read, and in kWh times `pue`."""
+    """Energy of one whole process: in microjoules as read, and in kWh times `pue`."""
 
     energy: EnergyEstimate
     kwh: float
@@ -44,9 +44,9 @@ class ProtocolEnergy:
 
 
 def protocol_settings(name: str, environ: Mapping[str, str]) -> dict[str, Any] | None:
-    """Return what a record says of the protocol that was asked for; None if none was.
+    """Return the settings of the requested protocol for the record; None without a protocol.
 
-    UsageError for a protocol that is not known, or a PUE that is no number of 1 or more.
+    UsageError for an unknown protocol, or a PUE that is not a finite number of 1 or more.
     """
     if not name:
         return None
@@ -57,17 +57,17 @@ def protocol_settings(name: str, environ: Mapping[str, str]) -> dict[str, Any] |
 
 def protocol_of(record: Record) -> Mapping[str, Any] | None:
     """Return the protocol that a record was measured by, or None."""
-    found = record.configuration.get("protocol")
-    return found if isinstance(found, Mapping) else None
+    protocol = record.configuration.get("protocol")
+    return protocol if isinstance(protocol, Mapping) else None
 
 
 def kwh(microjoules: float, pue: float) -> float:
-    """Return kilowatt hours with a data centre's overhead."""
+    """Return kilowatt hours, including the overhead of a data centre."""
     return microjoules / MICROJOULES_PER_KWH * pue
 
 
 def protocol_energy(record: Record) -> ProtocolEnergy | Unavailable:
-    """Return the energy of one start of the program, over all that it was asked, on that scale."""
+    """Return the energy of one start of the program over all its requests, by this protocol."""
     protocol, energy = protocol_of(record), energy_per_request(record.rounds)
     if protocol is None:
         return Unavailable("it was not measured by this protocol")
@@ -75,9 +75,9 @@ def protocol_energy(record: Record) -> ProtocolEnergy | Unavailable:
         return energy
     examples = {item.requests for item in record.rounds}
     if len(examples) > 1:
-        return Unavailable("its starts were not asked the same number of examples")
-    (count,), found, pue = examples, energy.microjoules, float(protocol["pue"])
-    whole = replace(found, value=found.value * count, low=found.low * count, high=found.high * count)
+        return Unavailable("the starts of the program answered different numbers of examples")
+    (count,), request, pue = examples, energy.microjoules, float(protocol["pue"])
+    whole = replace(request, value=request.value * count, low=request.low * count, high=request.high * count)
     return ProtocolEnergy(
         energy=replace(energy, microjoules=whole),
         kwh=kwh(whole.value, pue),
@@ -98,7 +98,7 @@ def _pue(environ: Mapping[str, str]) -> float:
         value = 0.0
     if not 1.0 <= value < float("inf"):
         raise UsageError(
-            f"{PUE_VARIABLE} is {text!r}, which is no power usage effectiveness.",
-            remedy=f"Set it to a number of 1 or more, or unset it: then {PUE} is used.",
+            f"{PUE_VARIABLE} must be a number of 1 or more, got {text!r}.",
+            remedy=f"Set it to a power usage effectiveness, or unset it to use {PUE}.",
         )
     return value

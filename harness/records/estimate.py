@@ -1,4 +1,4 @@
-"""Values only: an estimate with its interval, and a quantity that is unavailable with the reason."""
+"""An estimate with its interval, and an unavailable quantity with the reason."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Estimate:
     """A number with its interval.
 
-    `method` names estimator and interval ("median of rounds, bootstrap over rounds"); `count` is how many
-    independent samples it rests on; `confidence` is the interval's level in 0..1.
+    `method` names the estimator and the interval ("median of rounds, bootstrap over rounds"); `count` is the
+    number of independent samples; `confidence` is the level of the interval in 0..1.
     """
 
     value: float
@@ -21,10 +21,10 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The absent value; `reason` is a clause that continues "unavailable, because ..."."""
+    """A missing value; `reason` is a clause that completes "unavailable, because ..."."""
 
     reason: str
 
     def __str__(self) -> str:
-        """Say it as a report prints it."""
+        """Format it for a report."""
         return f"unavailable, because {self.reason}"

@@ -1,6 +1,6 @@
-"""What a record says of the machine and of what stood beside the measurement, rather than of the cell.
+"""Parts of a record that describe the machine and the conditions of the measurement.
 
-Parts of `harness.records.record`, which names them all: import them from there.
+`harness.records.record` exports them all: import them from there.
 """
 
 from typing import Any
@@ -12,10 +12,11 @@ from harness.records.reading import Reading
 
 
 class RateTrial(FrozenModel):
-    """One rate that was tried for a promise: requests per second offered and answered, and its latency.
+    """One trial of the search for the highest rate that keeps a service-level objective (SLO).
 
-    `value_ns` is the promise's percentile by nearest rank, over `requests` of which `have` are distinct,
-    while such a percentile needs `needed`.
+    `rate` and `achieved` are requests per second offered and answered. `value_ns` is the percentile of the
+    SLO by nearest rank over `requests`; `have` of them are distinct, and the percentile needs `needed`.
+    `kept` is true if the SLO was kept.
     """
 
     rate: float
@@ -31,9 +32,9 @@ class RateTrial(FrozenModel):
 class OfferedLoad(FrozenModel):
     """Requests per second that arrived and that were answered, over all rounds of scenario `server`.
 
-    `overloaded` says that the system fell behind; `seed` draws the arrivals. `promise` was asked for by
-    `--slo`, `highest_rate` is the highest of `trials` that kept it, and `capacity` what it answers without
-    waiting.
+    `overloaded` is true if the system fell behind; `seed` is that of the arrivals. `promise` is the
+    service-level objective (`--slo`), `highest_rate` the highest rate of `trials` that kept it, and
+    `capacity` the requests per second when all arrive at once.
     """
 
     rate: float
@@ -47,10 +48,10 @@ class OfferedLoad(FrozenModel):
 
 
 class AdaptiveCost(FrozenModel):
-    """What a system that adapts spent on a timed request: layers, the stage that answered, tokens.
+    """The cost of a timed request in an adaptive system: layers, the answering stage, or tokens.
 
-    `histogram` counts distinct timed examples by value, `quality` holds the primary metric of those with a
-    label. Both are empty where there are more than two dozen values, `quality` also where there is none.
+    `histogram` counts the distinct timed examples by value; `quality` holds the primary metric over the
+    labelled examples of each value. Both are empty above 24 distinct values, `quality` also without metrics.
     """
 
     mean: float
@@ -59,10 +60,10 @@ class AdaptiveCost(FrozenModel):
 
 
 class GpuSnapshot(FrozenModel):
-    """One board now; `throttled_by` names what holds its clocks down, `foreign` counts processes of others.
+    """One board at one moment; `index` is the driver's number of it.
 
-    `index` is the driver's number of it.
-    `held_back_ns` counts, by `power` and `thermal`, for how long a limit has done so since the driver came.
+    `throttled_by` names what limits its clocks, `foreign` counts processes of other users of the board.
+    `held_back_ns` is how long its `power` and its `thermal` limit have slowed it since the driver was loaded.
     """
 
     name: str
@@ -77,9 +78,10 @@ class GpuSnapshot(FrozenModel):
 
 
 class MachineSnapshot(FrozenModel):
-    """What moves by itself, at one moment; of the CPUs of the run where it is about CPUs.
+    """Conditions of the machine at one moment; CPU fields are of the CPUs of the run.
 
-    `thermal_throttles` to `swapped_pages` count since boot, so only differences of them mean something.
+    `thermal_throttles` to `swapped_pages` are counters since boot: only differences between two snapshots
+    are meaningful.
     """
 
     load_average: float | None = None
@@ -94,9 +96,9 @@ class MachineSnapshot(FrozenModel):
 
 
 class Conditions(FrozenModel):
-    """The moments before the first worker and after the last, `span_ns` apart.
+    """Snapshots before the first worker and after the last, `span_ns` apart.
 
-    `busiest` names the process of others that worked most meanwhile, and how many CPUs it kept busy.
+    `busiest` names the foreign process with the most CPU time in between, and how many CPUs it kept busy.
     """
 
     before: MachineSnapshot
@@ -108,7 +110,8 @@ class Conditions(FrozenModel):
 class IdleEnergy(FrozenModel):
     """Energy of windows in which all workers are loaded and stopped: before the first round, after the last.
 
-    Readings as in a Round; where idle is not measured they are empty and `unavailable` says why.
+    Readings are as in a Round; where idle energy was not measured they are empty and `unavailable` holds the
+    reason.
     """
 
     before: tuple[Reading, ...] = ()
@@ -119,7 +122,7 @@ class IdleEnergy(FrozenModel):
 class ComputePeak(FrozenModel):
     """Operations per second from registers (a multiply-add is two), before the first worker, after the last.
 
-    `after` is None where the second measurement failed.
+    `after` is null if the second measurement failed.
     """
 
     instruction: str
@@ -128,12 +131,15 @@ class ComputePeak(FrozenModel):
 
     @property
     def per_second(self) -> float:
-        """The higher of the two: others on the machine only ever make it slower."""
+        """The higher of the two: other work on the machine only lowers the rate."""
         return max(self.before, self.after or 0.0)
 
 
 class ComputeLimit(FrozenModel):
-    """What the cores of a run do at most, by precision, on as many `threads` as it had; or why not known."""
+    """Peak rates of the run's cores by precision, on as many `threads` as the run had CPUs.
+
+    Where they could not be measured, `unavailable` holds the reason.
+    """
 
     threads: int
     peaks: dict[str, ComputePeak] = Field(default_factory=dict)
@@ -141,9 +147,9 @@ class ComputeLimit(FrozenModel):
 
 
 class OperatorProfile(FrozenModel):
-    """Where the engine's own profiler says that time goes: `seconds` by class of operator over `requests`.
+    """Time by class of operator according to the engine's profiler: `seconds` over `requests`.
 
-    Measured after the rounds, as a profiler slows what it watches: only the shares mean something.
+    It is measured after the rounds, because a profiler slows the engine: only the shares are meaningful.
     """
 
     seconds: dict[str, float] = Field(default_factory=dict)
@@ -152,7 +158,7 @@ class OperatorProfile(FrozenModel):
 
 
 class Host(FrozenModel):
-    """The fingerprint of the machine; `name_sha256` hides its name, `facts` holds what bears on speed."""
+    """The machine: `facts` that affect speed, their hash `fingerprint`, and a hash of the machine's name."""
 
     fingerprint: str
     name_sha256: str
@@ -160,11 +166,11 @@ class Host(FrozenModel):
 
 
 class Revision(FrozenModel):
-    """The commit of the project under test, shortened; `dirty` where files it tracks had been changed."""
+    """The commit of the project under test, shortened; `dirty` is true if tracked files had been changed."""
 
     commit: str
     dirty: bool
 
     def __str__(self) -> str:
-        """Say it as git does."""
+        """Format it as `git describe --dirty` does."""
         return f"{self.commit}{'-dirty' if self.dirty else ''}"

@@ -2,9 +2,8 @@
 
     YAML or a built-in ladder --parse--> Ladder --rungs--> variants, cells, the order of the table
 
-A rung is a chain of recipes, an engine and a number of instances. What recipes and engines take is theirs to
-check; here it is only made sure that the ladder is well-formed, so that a misspelt word never measures
-something else.
+A rung is a chain of recipes, an engine and a number of instances. This module checks the form of a ladder, so
+that a misspelt key is an error; recipes and engines check their own parameters.
 """
 
 import re
@@ -16,21 +15,22 @@ from pydantic import Field, ValidationError, field_validator
 
 from harness.common.errors import UsageError, unknown_name
 from harness.common.files import base_names
+from harness.common.json_types import JsonObject, JsonValue
 from harness.records.record import FrozenModel
 
 CORES = "cores"
-"""As many instances as there are cores to run on."""
+"""The value of `instances` that stands for one instance per core."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 +%_.-]{0,39}")
 _PLACEHOLDER = "$"
 
 
 class Rung(FrozenModel):
-    """One rung: what is done to the model, by which engine it answers, in how many instances.
+    """One rung: the recipes applied to the model, the engine that runs it, and the number of instances.
 
-    `like` takes over recipes, engine, options, instances and environment of an earlier rung unless they are
-    said; `then` adds recipes to the end. `over` is what it is compared with: the rung before, if nothing is
-    said.
+    `like` names an earlier rung whose recipes, engine, options, instances and environment this rung inherits
+    unless it sets them itself; `then` appends recipes. `over` names the rung that this one is compared with,
+    by default the previous one.
     """
 
     name: str
@@ -42,25 +42,25 @@ class Rung(FrozenModel):
     options: dict[str, Any] = Field(default_factory=dict)
     instances: int | str = 1
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables that its process, and its instances, are started with (`worker/environment.py`)."""
+    """Environment variables of its worker process and its instances (`worker/environment.py`)."""
     optional: bool = False
-    """Whether it is left out, with a word, where its engine cannot run; else the ladder is refused."""
+    """Whether the rung is left out, with a warning, where its engine cannot run; otherwise an error."""
     cascade: tuple[str, ...] = ()
-    """Earlier rungs, the cheapest first: each passes on what it is unsure of."""
+    """Earlier rungs as stages, the cheapest first: each passes requests below its threshold to the next."""
     stages: tuple[dict[str, Any], ...] = ()
     about: str = ""
     reference: dict[str, Any] | None = None
 
     @field_validator("environment", mode="before")
     @classmethod
-    def _as_words(cls, given: Any) -> Any:  # noqa: ANN401 -- a YAML value
-        """Take a number as it is written: YAML has no other way to say it without quotes."""
-        if not isinstance(given, Mapping):
-            return given
-        return {name: str(value) if type(value) is int else value for name, value in given.items()}
+    def _numbers_as_text(cls, environment: JsonValue) -> JsonValue:
+        """Accept integers without quotes in YAML as the text of a variable."""
+        if not isinstance(environment, Mapping):
+            return environment
+        return {name: str(value) if type(value) is int else value for name, value in environment.items()}
 
-    def words(self) -> dict[str, Any]:
-        """Return what a worker needs to make the rung's variant, as JSON values."""
+    def words(self) -> JsonObject:
+        """Return the JSON object from which a worker builds the rung's variant."""
         return {
             "name": self.name,
             "about": self.about,
@@ -71,196 +71,201 @@ class Rung(FrozenModel):
             **({"environment": self.environment} if self.environment else {}),
         }
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a record says of the rung, with base names for paths."""
-        said = self.model_dump(include={"name", "over", "about", "reference"})
+    def facts(self) -> JsonObject:
+        """Return the rung as it is stored in a record, with base names in place of paths."""
+        fields = self.model_dump(include={"name", "over", "about", "reference"})
         environment = {name: base_names(value) for name, value in self.environment.items()}
-        return {**said, **({"environment": environment} if environment else {})}
+        return {**fields, **({"environment": environment} if environment else {})}
 
     def count(self, cores: int) -> int:
-        """Return the instances on so many cores."""
+        """Return the number of instances on `cores` cores."""
         return cores if self.instances == CORES else int(self.instances)
 
 
 class Ladder(FrozenModel):
-    """Rungs in order; `parameters` are the values that stood for its `$names`."""
+    """Rungs in order; `parameters` are the values that replaced its `$names`."""
 
     name: str
     rungs: tuple[Rung, ...]
     roofline: bool = False
-    """Whether the cores' arithmetic limit is measured with it, for each rung's share of it."""
+    """Whether the compute limit of the cores is measured with it, for each rung's share of that limit."""
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     def rung(self, name: str) -> Rung:
-        """Return the rung of this name; UsageError with the nearest names if there is none."""
+        """Return the rung with this name; UsageError with the nearest names if there is none."""
         for rung in self.rungs:
             if rung.name == name:
                 return rung
         raise unknown_name("rung", name, [rung.name for rung in self.rungs])
 
     def only(self, names: tuple[str, ...]) -> "Ladder":
-        """Return the ladder with these rungs alone, in its order, each compared with one that is left."""
+        """Return the ladder with these rungs alone, in its order, each compared with a remaining one."""
         for name in names:
             self.rung(name)
         kept: list[Rung] = []
         for rung in self.rungs:
             if rung.name in names:
-                over = (
-                    rung.over if rung.over in {one.name for one in kept} else (kept[-1].name if kept else "")
-                )
+                previous = kept[-1].name if kept else ""
+                over = rung.over if rung.over in {earlier.name for earlier in kept} else previous
                 kept.append(rung.model_copy(update={"over": over}))
         return self.model_copy(update={"rungs": tuple(kept)})
 
-    def facts(self) -> dict[str, Any]:
-        """Return what a record says of the ladder: names, order and parameters, with base names for paths."""
+    def facts(self) -> JsonObject:
+        """Return the ladder as a record holds it: rungs and parameters, with base names in place of paths."""
         rungs = [rung.facts() for rung in self.rungs]
-        shown = {name: _base_name(value) for name, value in self.parameters.items()}
-        return {"name": self.name, "parameters": shown, "rungs": rungs}
+        parameters = {name: _base_name(value) for name, value in self.parameters.items()}
+        return {"name": self.name, "parameters": parameters, "rungs": rungs}
 
 
-def parse_ladder(words: Mapping[str, Any], where: str, parameters: Mapping[str, Any]) -> Ladder:
-    """Return the ladder of these words, `parameters` in place of its own; UsageError if it is none."""
-    words = dict(words)
-    known = dict(_mapping(words.pop("parameters", {}), where, "parameters"))
+def parse_ladder(config: Mapping[str, Any], where: str, parameters: Mapping[str, Any]) -> Ladder:
+    """Return the ladder of a parsed YAML mapping; `parameters` override its own values.
+
+    `where` names the source in errors. Raises UsageError if the mapping is not a valid ladder.
+    """
+    fields = dict(config)
+    values = dict(_mapping(fields.pop("parameters", {}), where, "parameters"))
     for name in parameters:
-        if name not in known:
-            raise unknown_name("parameter of the ladder", name, known)
-    known.update(parameters)
+        if name not in values:
+            raise unknown_name("parameter of the ladder", name, values)
+    values.update(parameters)
     try:
-        ladder = Ladder(**_filled(words, known, where), parameters=known)
-    except (ValidationError, TypeError) as problem:
-        raise UsageError(_first(problem, Rung if "rungs" in str(problem) else Ladder), where=where) from None
-    return ladder.model_copy(update={"rungs": _resolved(ladder.rungs, where)})
+        ladder = Ladder(**_substitute(fields, values), parameters=values)
+    except (ValidationError, TypeError) as error:
+        model = Rung if "rungs" in str(error) else Ladder
+        raise UsageError(_first_problem(error, model), where=where) from None
+    return ladder.model_copy(update={"rungs": _resolve(ladder.rungs, where)})
 
 
 def read_ladder(path: Path, parameters: Mapping[str, Any]) -> Ladder:
-    """Read a ladder from a YAML file; UsageError says what is wrong with it."""
+    """Read a ladder from a YAML file; UsageError if it is not a valid one."""
     import yaml
 
     try:
-        words = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise UsageError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise UsageError(f"not YAML ({problem}).", where=str(path)) from None
-    return parse_ladder(_mapping(words, path.name, "the ladder"), path.name, parameters)
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"not YAML ({error}).", where=str(path)) from None
+    return parse_ladder(_mapping(config, path.name, "the ladder"), path.name, parameters)
 
 
-def parse_parameters(settings: tuple[str, ...]) -> dict[str, Any]:
-    """Return `name=value` words as values, read as YAML reads them."""
+def parse_parameters(settings: tuple[str, ...]) -> JsonObject:
+    """Return the values of `name=value` settings, each parsed as YAML; UsageError if one is malformed."""
     import yaml
 
-    found = {}
-    for each in settings:
-        name, equals, value = each.partition("=")
+    values = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
         if not (name and equals):
-            raise UsageError(f"{each!r} is no NAME=VALUE.", where="--set")
+            raise UsageError(f"expected NAME=VALUE, got {setting!r}.", where="--set")
         try:
-            found[name] = yaml.safe_load(value)
+            values[name] = yaml.safe_load(text)
         except yaml.YAMLError:
-            raise UsageError(f"the value of {name} cannot be read.", where="--set") from None
-    return found
+            raise UsageError(f"the value of {name} is not valid YAML: {text!r}.", where="--set") from None
+    return values
 
 
-def _mapping(found: Any, where: str, what: str) -> Mapping[str, Any]:  # noqa: ANN401 -- a YAML value
-    if not isinstance(found, Mapping):
-        raise UsageError(f"{what} must be a mapping.", where=where, remedy="docs/ladder.md has an example.")
-    return found
+def _mapping(value: JsonValue, where: str, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UsageError(f"{name} must be a mapping.", where=where, remedy="docs/ladder.md has an example.")
+    return value
 
 
-def _filled(found: Any, known: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 -- YAML values
-    """Put parameters in place of `$name`, wherever it stands alone."""
-    if isinstance(found, Mapping):
-        return {key: _filled(value, known, where) for key, value in found.items()}
-    if isinstance(found, list | tuple):
-        return [_filled(value, known, where) for value in found]
-    if isinstance(found, str) and found.startswith(_PLACEHOLDER):
-        name = found.removeprefix(_PLACEHOLDER)
-        if name not in known:
-            raise unknown_name("parameter of the ladder", name, known)
-        return known[name]
-    return found
+def _substitute(value: JsonValue, parameters: Mapping[str, Any]) -> JsonValue:
+    """Replace every string `$name` by the value of that parameter."""
+    if isinstance(value, Mapping):
+        return {key: _substitute(item, parameters) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_substitute(item, parameters) for item in value]
+    if isinstance(value, str) and value.startswith(_PLACEHOLDER):
+        name = value.removeprefix(_PLACEHOLDER)
+        if name not in parameters:
+            raise unknown_name("parameter of the ladder", name, parameters)
+        return parameters[name]
+    return value
 
 
-def _resolved(rungs: tuple[Rung, ...], where: str) -> tuple[Rung, ...]:
+def _resolve(rungs: tuple[Rung, ...], where: str) -> tuple[Rung, ...]:
+    """Return the rungs with inherited fields and stages filled in; UsageError if names do not fit."""
     if not rungs:
         raise UsageError("a ladder needs at least one rung.", where=where)
-    made: dict[str, Rung] = {}
+    resolved: dict[str, Rung] = {}
     for rung in rungs:
         if not _NAME.fullmatch(rung.name):
             raise UsageError(
-                f"{rung.name!r} is no name for a rung.",
+                f"not a valid name of a rung: {rung.name!r}.",
                 where=where,
                 remedy="Use up to 40 letters, digits, blanks and + % _ . - after a letter or digit.",
             )
-        if rung.name in made:
+        if rung.name in resolved:
             raise UsageError(f"two rungs are named {rung.name!r}.", where=where)
-        for named in filter(None, (rung.like, rung.over)):
-            if named not in made:
-                raise unknown_name(f"earlier rung (in {rung.name!r})", named, made)
+        for earlier in filter(None, (rung.like, rung.over)):
+            if earlier not in resolved:
+                raise unknown_name(f"earlier rung (in {rung.name!r})", earlier, resolved)
         if rung.stages:
-            raise UsageError(f"rung {rung.name!r} names its stages as `cascade`.", where=where)
-        made[rung.name] = _cascade(rung, made, where) if rung.cascade else _whole(rung, made, where)
-    return tuple(made.values())
+            raise UsageError(f"rung {rung.name!r} must name its stages in `cascade`.", where=where)
+        resolved[rung.name] = (_resolve_cascade if rung.cascade else _inherit)(rung, resolved, where)
+    return tuple(resolved.values())
 
 
-def _whole(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
-    """Return a rung with what it takes over from the one it is like."""
-    said = rung.model_fields_set
-    like = made[rung.like] if rung.like else Rung(name=rung.name)
-    taken = {
-        name: getattr(rung if name in said else like, name)
+def _inherit(rung: Rung, earlier: Mapping[str, Rung], where: str) -> Rung:
+    """Return a rung with the fields that it inherits from the rung that `like` names."""
+    like = earlier[rung.like] if rung.like else Rung(name=rung.name)
+    fields = {
+        name: getattr(rung if name in rung.model_fields_set else like, name)
         for name in ("recipes", "engine", "options", "instances", "environment")
     }
-    if not taken["engine"]:
+    if not fields["engine"]:
         raise UsageError(f"rung {rung.name!r} has no engine.", where=where, remedy="For instance onnx-int8.")
-    count = taken["instances"]
+    count = fields["instances"]
     if count != CORES and (not isinstance(count, int) or count < 1):
         raise UsageError(
-            f"rung {rung.name!r} has {count!r} instances.", where=where, remedy=f"A number, or {CORES}."
+            f"rung {rung.name!r} has {count!r} instances.",
+            where=where,
+            remedy=f"Give a number of 1 or more, or {CORES}.",
         )
-    taken["recipes"] = (*taken["recipes"], *rung.then)
-    over = rung.over or (list(made)[-1] if made else "")
+    fields["recipes"] = (*fields["recipes"], *rung.then)
+    over = rung.over or (list(earlier)[-1] if earlier else "")
     own = {"about": rung.about, "reference": rung.reference, "optional": rung.optional or like.optional}
-    return Rung(name=rung.name, over=over, **own, **taken)
+    return Rung(name=rung.name, over=over, **own, **fields)
 
 
-def _cascade(rung: Rung, made: Mapping[str, Rung], where: str) -> Rung:
-    """Return a rung whose stages are earlier rungs, by value, so that a worker can make them."""
+def _resolve_cascade(rung: Rung, earlier: Mapping[str, Rung], where: str) -> Rung:
+    """Return a rung with copies of the earlier rungs that are its stages, so that a worker can build them."""
     for name in rung.cascade:
-        if name not in made:
-            raise unknown_name(f"earlier rung (in {rung.name!r})", name, made)
-        if made[name].cascade:
+        if name not in earlier:
+            raise unknown_name(f"earlier rung (in {rung.name!r})", name, earlier)
+        if earlier[name].cascade:
             raise UsageError(f"stage {name!r} of {rung.name!r} is a cascade itself.", where=where)
-        if made[name].environment:
+        if earlier[name].environment:
             raise UsageError(
                 f"stage {name!r} of {rung.name!r} has an environment of its own.",
                 where=where,
-                remedy="Stages share one process: say `environment` at the cascade.",
+                remedy="Stages share one process: set `environment` in the cascade.",
             )
     if rung.recipes or rung.then or rung.engine or rung.like:
         raise UsageError(
-            f"rung {rung.name!r} is a cascade: its stages say recipes and engines.",
+            f"rung {rung.name!r} is a cascade: its stages define recipes and engines.",
             where=where,
             remedy="Leave out recipes, then, engine and like.",
         )
     over = rung.over or rung.cascade[-1]
     return rung.model_copy(
-        update={"over": over, "stages": tuple(made[name].words() for name in rung.cascade)}
+        update={"over": over, "stages": tuple(earlier[name].words() for name in rung.cascade)}
     )
 
 
-def _first(problem: Exception, model: type[FrozenModel]) -> str:
-    """Say the first thing that is wrong, with the nearest word where one is unknown."""
-    if not isinstance(problem, ValidationError):
-        return f"{problem}."
-    error = problem.errors()[0]
-    place = ".".join(map(str, error["loc"]))
-    if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}."
-    wrong = unknown_name("word", str(error["loc"][-1]), model.model_fields)
-    return f"{place}: {wrong.message} {wrong.remedy}"
+def _first_problem(error: Exception, model: type[FrozenModel]) -> str:
+    """Return the first problem of a validation error, with the nearest key where one is unknown."""
+    if not isinstance(error, ValidationError):
+        return f"{error}."
+    details = error.errors()[0]
+    place = ".".join(map(str, details["loc"]))
+    if details["type"] != "extra_forbidden":
+        return f"{place}: {details['msg']}."
+    unknown = unknown_name("key", str(details["loc"][-1]), model.model_fields)
+    return f"{place}: {unknown.message} {unknown.remedy}"
 
 
-def _base_name(value: Any) -> Any:  # noqa: ANN401 -- a parameter
+def _base_name(value: JsonValue) -> JsonValue:
     return Path(value).name if isinstance(value, str) and ("/" in value or "\\" in value) else value

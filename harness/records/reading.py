@@ -1,4 +1,4 @@
-"""Joules as values: a reading with its grade, scope and source, and how readings of zones add up."""
+"""Energy readings with grade, scope and source, and sums of the readings of several zones."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,18 +19,19 @@ Scope = Literal[
     "shared board+package+dram",
 ]
 BOARDS = ("board", "shared board")
+"""Scopes of an accelerator board: exclusive, or shared with other processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Energy of one zone over one window.
 
-    `microjoules` is None exactly when `grade` is `unavailable`; then `reason` says why. `span_ns` is the
-    window's length on a monotonic clock, `resolution_uj` the uncertainty of the difference of two readings
-    in microjoules (quantum plus one update period at the edges), `samples` how many raw values were used.
-    `overlaps` names zones whose energy is part of this one or the other way round: such zones are never
-    summed. `observer_ns` is CPU time that the meter's own thread spent within the window; it is the same
-    thread for all zones of a meter.
+    `microjoules` is null exactly when `grade` is `unavailable`; `reason` then holds the reason. `span_ns` is
+    the length of the window on a monotonic clock, `resolution_uj` the uncertainty of the difference of two
+    readings (the counter's quantum plus one update period at the edges), `samples` the number of raw values.
+    `overlaps` names zones that include this one or are included in it: such zones are never summed.
+    `observer_ns` is the CPU time of the meter's thread within the window; one thread serves all zones of a
+    meter.
     """
 
     zone: str
@@ -46,16 +47,19 @@ class Reading:
     observer_ns: int = 0
 
     def __post_init__(self) -> None:
-        """Hold the rule that absence has a reason and presence has a value."""
+        """Raise ValueError unless the reading has either a value or a reason why it is unavailable."""
         if (self.grade == "unavailable") != (self.microjoules is None):
-            raise ValueError(f"{self.zone}: a reading without joules is unavailable, and only such a reading")
+            raise ValueError(
+                f"{self.zone}: microjoules must be None exactly for grade 'unavailable', "
+                f"got {self.microjoules} and grade {self.grade!r}"
+            )
         if self.grade == "unavailable" and not self.reason:
-            raise ValueError(f"{self.zone}: an unavailable reading says why")
+            raise ValueError(f"{self.zone}: an unavailable reading needs a reason")
 
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """One counter of a meter: its name, what it covers, and the energy at which it wraps (microjoules)."""
+    """One counter of a meter: its name, its scope, and the energy in microjoules at which it wraps."""
 
     name: str
     scope: Scope
@@ -63,60 +67,61 @@ class Zone:
 
 
 SumReadings = Callable[[Iterable[Reading]], Reading | None]
-"""Which zones of a window are added up: `sum_readings` or `sum_with_processor`."""
+"""A function that sums the zones of a window: `sum_readings` or `sum_with_processor`."""
 
 
 def sum_readings(readings: Iterable[Reading]) -> Reading | None:
-    """Sum the zones that may be summed: boards, or else sockets and DRAM, all of one grade, none in another.
+    """Sum the readings of the boards, or, without boards, those of sockets and DRAM.
 
-    Where a board is read, the processor beside it is left out: a board's energy is the same quantity on
-    machines that report their processor's energy and on those that do not. `sum_with_processor` adds both.
-    Returns None if there is nothing to sum. One unavailable part makes the sum unavailable: a sum without a
-    socket is not the machine.
+    The processor beside a board is left out, so that the energy of a board is the same quantity on machines
+    with and without a meter for the processor. `sum_with_processor` includes it.
+
+    Returns None if there are no readings. One unavailable reading makes the sum unavailable: the energy of
+    the machine includes all its sockets. Raises ValueError for readings of different grades.
     """
-    every = list(readings)
-    boards = [part for part in every if part.scope in BOARDS]
-    return _summed(boards or every)
+    all_readings = list(readings)
+    boards = [reading for reading in all_readings if reading.scope in BOARDS]
+    return _sum(boards or all_readings)
 
 
 def sum_with_processor(readings: Iterable[Reading]) -> Reading | None:
-    """Sum boards and the processor beside them, under a scope that names both; None unless both were read.
+    """Sum the readings of the boards and of the processor; None unless both were read.
 
-    Parts of different grades have no sum, nor has one with a part that is unavailable.
+    The scope of the sum names both. Readings of different grades, or an unavailable one, make it unavailable.
     """
-    every = list(readings)
-    boards = [part for part in every if part.scope in BOARDS]
-    if len(boards) in (0, len(every)):
+    all_readings = list(readings)
+    boards = [reading for reading in all_readings if reading.scope in BOARDS]
+    if len(boards) in (0, len(all_readings)):
         return None
-    if len(grades := {part.grade for part in every if part.grade != "unavailable"}) > 1:
-        reason = f"its parts are {' and '.join(sorted(grades))}, and such joules are never added"
-        return replace(every[0], zone="total", grade="unavailable", microjoules=None, reason=reason)
-    return _summed(every)
+    if len(grades := {reading.grade for reading in all_readings if reading.grade != "unavailable"}) > 1:
+        reason = f"readings of different grades ({' and '.join(sorted(grades))}) are never summed"
+        return replace(all_readings[0], zone="total", grade="unavailable", microjoules=None, reason=reason)
+    return _sum(all_readings)
 
 
-def _summed(parts: Sequence[Reading]) -> Reading | None:
-    if not parts:
+def _sum(readings: Sequence[Reading]) -> Reading | None:
+    if not readings:
         return None
-    missing = [part for part in parts if part.grade == "unavailable"]
+    missing = [reading for reading in readings if reading.grade == "unavailable"]
     if missing:
         return replace(missing[0], zone="total", reason=f"{missing[0].zone}: {missing[0].reason}")
-    if len({part.grade for part in parts}) > 1:
+    if len({reading.grade for reading in readings}) > 1:
         raise ValueError("readings of different grades are never summed")
     return Reading(
         zone="total",
-        grade=parts[0].grade,
-        scope=_joined({part.scope for part in parts}),
-        source=" + ".join(dict.fromkeys(part.source for part in parts)),
-        microjoules=sum(part.microjoules or 0 for part in parts),
-        span_ns=max(part.span_ns for part in parts),
-        resolution_uj=sum(part.resolution_uj for part in parts),
-        samples=min(part.samples for part in parts),
-        observer_ns=max(part.observer_ns for part in parts),
+        grade=readings[0].grade,
+        scope=_scope_of_sum({reading.scope for reading in readings}),
+        source=" + ".join(dict.fromkeys(reading.source for reading in readings)),
+        microjoules=sum(reading.microjoules or 0 for reading in readings),
+        span_ns=max(reading.span_ns for reading in readings),
+        resolution_uj=sum(reading.resolution_uj for reading in readings),
+        samples=min(reading.samples for reading in readings),
+        observer_ns=max(reading.observer_ns for reading in readings),
     )
 
 
-def _joined(scopes: set[Scope]) -> Scope:
-    """Return what a sum covers: one board that others share makes the sum one that others share."""
+def _scope_of_sum(scopes: set[Scope]) -> Scope:
+    """Return the scope of a sum; one shared board makes it a shared one."""
     if len(scopes) == 1:
         return next(iter(scopes))
     board = next((name for name in reversed(BOARDS) if name in scopes), None)

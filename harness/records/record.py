@@ -1,15 +1,16 @@
-"""The record: one cell of one run, immutable, versioned, complete.
+"""The record: one cell of one run, immutable, versioned and complete.
 
-It holds ids, hashes and numbers, never the text of an example, a path or a host's name. Raw samples lie
-beside it in one compressed file named by hash; whatever is derived here can be derived again from them.
+A record holds ids, hashes and numbers, never the text of an example, a path or the name of a host. The raw
+samples are in one compressed file beside it, named by a hash of its content. Every derived number of a record
+can be computed again from them.
 
 Format history
     1   the first
-    2   answers in the samples are words, one for each example, with the counts that scores are made of;
-        `majority` is the primary metric of the best constant answer, which it was for one label an example
-    3   how trustworthy the measurement is: the meter's own check, idle power, conditions before and after,
-        counters of each round, offered load, what the harness itself used, the cores' arithmetic limit; all
-        may be absent
+    2   answers in the samples are text, one for each example, with the counts that scores are made of;
+        `majority` is the primary metric of the best constant answer (before: only with one label an example)
+    3   adds what the trust in a measurement rests on: the check of the meter, idle power, conditions before
+        and after, counters of each round, offered load, overhead of the harness, and the compute limit of the
+        cores; all of these may be absent
 """
 
 import hashlib
@@ -71,14 +72,15 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 3
-"""What `Record.schema_version` says; a test holds the two together."""
+"""The value of `Record.schema_version` in new records; a test compares the two."""
 
 
 class CellFacts(FrozenModel):
-    """What was measured: task x variant x settings; `group` names the cells it is compared with.
+    """What was measured: task x variant x settings; `group` names the cells that it is compared with.
 
-    `command`, `definition` and `rung` are sha256 of what makes a program from outside, a user's own task and
-    a ladder's rung, empty for all others; `cores` is what all instances of a rung share, 0 for all others.
+    `command`, `definition` and `rung` are sha256 hashes of the definition of an external program, of a user's
+    own task and of a rung; they are empty for all other cells. `cores` is the number of cores that all
+    instances of a rung share, 0 outside ladders.
     """
 
     id: str
@@ -104,9 +106,9 @@ class CellFacts(FrozenModel):
 class DataFacts(FrozenModel):
     """Where the examples came from.
 
-    `fingerprint` is the sha256 of the split's file; `official` says whether it is the official file, and is
-    None where that is unknown; `examples` counts the split, `sample` the distinct timed ones; `majority` is
-    the primary metric of the best answer that needs no reading, which a quality is read against.
+    `fingerprint` is the sha256 of the split's file. `official` is true for the official file and null where
+    that is unknown. `examples` counts the examples of the split, `sample` the distinct timed ones. `majority`
+    is the primary metric of the best constant answer: the baseline of every quality.
     """
 
     tier: Literal["embedded", "local", "online"]
@@ -121,9 +123,9 @@ class DataFacts(FrozenModel):
 
 
 class ModelFacts(FrozenModel):
-    """Whose answers these are: base name, never a path; `fingerprint` is of weights and configuration.
+    """The model: its base name, never a path; `fingerprint` is a hash of weights and configuration.
 
-    `trained_on` is the sha256 of the file it was fine-tuned on, and empty where that is not known.
+    `trained_on` is the sha256 of the file that the model was fine-tuned on, empty where that is unknown.
     """
 
     name: str
@@ -134,7 +136,7 @@ class ModelFacts(FrozenModel):
 
 
 class ArtifactFacts(FrozenModel):
-    """What was prepared: cache key, size on disk, manifest; `cached` says whether this run found it there."""
+    """The artifact: cache key, size on disk and manifest; `cached` is true if it was in the cache already."""
 
     key: str
     size_bytes: int
@@ -143,10 +145,10 @@ class ArtifactFacts(FrozenModel):
 
 
 class PlacementFacts(FrozenModel):
-    """Where it ran: what was requested, and what the engine and the kernel say it got.
+    """Where the cell ran: what was requested, and what the engine and the kernel report.
 
-    `counters` says what cycles and instructions count, or why there are none. `board` is the driver's number
-    of the board that `cuda:N` is, the `index` of a moment's boards.
+    `counters` describes what `cycles` and `instructions` of a round count, or why they are unavailable.
+    `board` is the driver's number of the board behind `cuda:N`: the `index` of a GpuSnapshot.
     """
 
     cpus: tuple[int, ...]
@@ -157,19 +159,19 @@ class PlacementFacts(FrozenModel):
 
 
 class Round(FrozenModel):
-    """One visit of the cell: the totals of one window.
+    """One visit to the cell: the totals of one timed window.
 
-    `position` is its turn within the shuffled round; `cpu_ns` is CPU time of the worker's process tree in
-    the window. `watched_ns` to `parent_cpu_ns` are seen from outside and of the visit with its warm-up: CPU
-    time of others on our CPUs (SMT siblings included) and on all other CPUs, what the hypervisor took from
-    ours, and what the harness's own parent process used; None where the kernel hides it.
+    `position` is the cell's turn within the shuffled round. `cpu_ns`, `cycles` and `instructions` are those
+    of the worker's process tree in the window. The parent observes `watched_ns` to `parent_cpu_ns` over the
+    visit with its warm-up: CPU time of other processes on the run's CPUs (SMT siblings included) and on all
+    other CPUs, CPU time that the hypervisor took, and CPU time of the parent itself; null where the kernel
+    does not report it. `exchange_ns` is the round trip of a cache line between the first and the last CPU of
+    the run, measured before the visit.
 
-    A window repeats its slice in whole `passes`. `asked_ns` is how long each call took, in the order of the
-    slice, the median over passes: empty where calls do not follow one another, or one is the whole slice.
-    `token_squares` sums the squares of the sequences' lengths. Where requests arrive at a rate, `offered_ns`
-    is how long they kept arriving and `late_ns` how late the harness woke up for one, the median. `cycles`
-    and `instructions` are those of the process tree in the window. `exchange_ns` is how long the
-    first and the last of the run's CPUs took to answer each other, before the visit.
+    A window repeats its slice in whole `passes`. `asked_ns` holds the duration of each call, in the order of
+    the slice, as the median over passes; it is empty where calls overlap or one call holds the whole slice.
+    `token_squares` is the sum of the squared sequence lengths. In scenario `server`, `offered_ns` is the time
+    over which requests arrived, and `late_ns` the median delay with which the harness woke up for a request.
     """
 
     index: int
@@ -198,7 +200,7 @@ class Round(FrozenModel):
 
 
 class Percentile(FrozenModel):
-    """A latency percentile in nanoseconds, or None where `have` requests are fewer than it needs."""
+    """A latency percentile in nanoseconds with its interval; null where `have` is below `needed`."""
 
     value_ns: float | None
     low_ns: float | None
@@ -208,12 +210,12 @@ class Percentile(FrozenModel):
 
 
 class Startup(FrozenModel):
-    """What comes before steady state: loading, the very first request, and the warm-up that followed.
+    """What comes before steady state: loading, the first request and the warm-up.
 
-    `loaded_per_visit` is True where the group's memory would not fit and workers did not stay loaded.
-    `steady` says whether times had settled when warming up ended. `first_length_ns` is what a request of a
-    length not seen before took, `repeat_length_ns` what the same request took again: medians over `lengths`
-    requests.
+    `loaded_per_visit` is true where the systems of the group did not fit into memory together, so that each
+    visit loaded its system again. `steady` is true if times had settled at the end of the warm-up.
+    `first_length_ns` is the time of a request whose length had not occurred before, `repeat_length_ns` the
+    time of the same request when it was repeated: medians over `lengths` requests.
     """
 
     load_ns: int
@@ -227,9 +229,10 @@ class Startup(FrozenModel):
 
 
 class StopReason(FrozenModel):
-    """Why no more rounds were added, where they were to be added until intervals are narrow.
+    """Why no more rounds were added, in a run that adds rounds until intervals are narrow.
 
-    `asked` and `half_width` are shares of a speed-up: what was asked for, and the group's widest in the end.
+    `asked` is the requested half-width of the intervals and `half_width` the widest of the group at the end,
+    both as a share of the speed-up.
     """
 
     asked: float
@@ -238,18 +241,19 @@ class StopReason(FrozenModel):
 
 
 class Memory(FrozenModel):
-    """Peak memory of the worker's process tree, and how the kernel counted it (`PSS` or `RSS`)."""
+    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
 
     peak_bytes: int
     counted_as: Literal["PSS", "RSS"]
 
 
 class Quality(FrozenModel):
-    """How good the answers were, over `timed` + `untimed` examples.
+    """The quality of the answers to `timed` + `untimed` examples.
 
-    `metrics` holds every official metric in 0..1, or is empty and `unavailable` says why.
-    `answers_sha256` is over the answers in split order: equal hashes mean equal answers; `timed_sha256` is
-    over those of the timed examples. `unstable` counts examples whose answer changed when timed again.
+    `metrics` holds every official metric in 0..1; where it is empty, `unavailable` holds the reason.
+    `answers_sha256` is a hash of the answers in split order (equal hashes mean equal answers), `timed_sha256`
+    one of the answers to the timed examples. `unstable` counts examples whose answer changed when they were
+    timed again.
     """
 
     metrics: dict[str, Estimate]
@@ -264,14 +268,14 @@ class Quality(FrozenModel):
 
 
 class SamplesFile(FrozenModel):
-    """The compressed file of raw samples beside the record: its name and its sha256."""
+    """The compressed file of raw samples beside the record: its name and sha256."""
 
     file: str
     sha256: str
 
 
 class Failure(FrozenModel):
-    """Why the cell has no measurement, or only part of one."""
+    """Why the cell was not measured, or only in part: class of the error, message, remedy."""
 
     kind: str
     message: str
@@ -279,10 +283,10 @@ class Failure(FrozenModel):
 
 
 class HarnessOverhead(FrozenModel):
-    """What measuring cost: the loop's own nanoseconds per request on a system that answers at once.
+    """The cost of measuring: nanoseconds per request of the timed loop, on a system that answers at once.
 
-    The rest is of the whole sweep, of all its cells: how long it took, CPU time of the parent process and of
-    all workers in it, and how many threads of the parent woke up beside its main one.
+    The other fields are totals of the whole sweep over all cells: its length, the CPU time of the parent
+    process and of all workers, and the number of threads of the parent beside its main thread.
     """
 
     loop_ns_per_request: float
@@ -293,10 +297,10 @@ class HarnessOverhead(FrozenModel):
 
 
 class EnergyFacts(FrozenModel):
-    """The meter that was used and the ones that were not.
+    """The meter that was used, and the meters that could not be used.
 
-    `skipped` holds (meter, why it was skipped, what would allow it), `check` what the meter showed when it
-    was tried before the sweep (the fields of `harness.measurement.energy.check.Check`).
+    `skipped` holds (meter, reason, remedy). `check` is the result of the meter's check before the sweep (the
+    fields of `harness.measurement.energy.check.MeterCheck`).
     """
 
     meter: str | None
@@ -308,8 +312,8 @@ class EnergyFacts(FrozenModel):
 class Record(FrozenModel):
     """One cell of one run.
 
-    `status` is `failed` where nothing usable was measured and `partial` where rounds are missing; both come
-    with a `failure`. `profile` is quick, default or full; `launches` counts process launches.
+    `status` is `failed` if nothing usable was measured and `partial` if rounds are missing; both have a
+    `failure`. `profile` is quick, default or full; `launches` counts starts of the worker processes.
     """
 
     schema_version: Literal[1, 2, 3] = 3
@@ -349,10 +353,11 @@ class Record(FrozenModel):
     content_sha256: str | None = None
 
 
-def sealed_sha256(words: Mapping[str, Any]) -> str:
-    """Return the sha256 of all that a record's JSON says but `content_sha256`, whatever its layout.
+def sealed_sha256(payload: Mapping[str, Any]) -> str:
+    """Return the sha256 of a record's JSON object without `content_sha256`, independent of its layout.
 
-    It is of the words as they were written, so that a later version, which knows more fields, agrees.
+    The hash is of the JSON as it was written, not of the parsed model, so that a later version with more
+    fields computes the same.
     """
-    said = {name: value for name, value in words.items() if name != "content_sha256"}
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    content = {name: value for name, value in payload.items() if name != "content_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

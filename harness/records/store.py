@@ -1,14 +1,14 @@
-"""Results on disk: append, seal, find, never overwrite.
+"""The store: runs and records on disk, appended and sealed, never overwritten.
 
-    ROOT/runs/RUN/journal/plan.json       while the run goes on: what was decided
+    ROOT/runs/RUN/journal/plan.json       during the run: its plan
                           rounds.jsonl    ... and each finished step, flushed to disk
                           lock            held by the process that works on the run
     ROOT/runs/RUN/CELL.json               a sealed record
-                  CELL-HASH.npz           its raw samples, named by what is in them
+                  CELL-HASH.npz           its raw samples, named by a hash of their content
 
-The journal goes when every cell is sealed: the samples hold all of it but the folders of this machine. At
-whichever step a process is killed or the disk is full, what was finished before stays whole, and the run can
-go on (`harness/common/files.py`); the journal is renamed before it is removed.
+The journal is removed when every cell is sealed: the samples then hold its content, except the folders of
+this machine. If a process is killed or the disk fills up at any step, finished steps stay readable and the
+run can be resumed (`harness/common/files.py`); the journal is renamed before it is removed.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
 @dataclass(frozen=True, slots=True)
 class UnreadableFile:
-    """A file that looks like a record and is none, and why."""
+    """A file with the name of a record that cannot be read as one, and the reason."""
 
     path: Path
     reason: str
@@ -45,7 +45,7 @@ class UnreadableFile:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run in the store; `held` keeps other processes from working on it."""
+    """The folder of one run; the lock `held` keeps other processes from working on the run."""
 
     path: Path
     held: Hold | None = field(default=None, compare=False, repr=False)
@@ -57,7 +57,7 @@ class RunFolder:
 
     @property
     def unfinished(self) -> bool:
-        """Whether there is a journal to go on with."""
+        """Whether the run has a journal, so that it can be resumed."""
         return self._plan.exists()
 
     @property
@@ -69,26 +69,26 @@ class RunFolder:
         return self.path / "journal" / "rounds.jsonl"
 
     def taken(self) -> "RunFolder":
-        """Return the unfinished run as held by this process; UsageError if another one works on it."""
+        """Lock the unfinished run for this process; UsageError if another process works on it."""
         if not self.unfinished:
             raise UsageError("the run is complete: nothing to resume.", where=self.name)
-        with _writing(self.path):
+        with _store_errors(self.path):
             held = hold(self.path / "journal" / "lock")
         if held is None:
             raise UsageError(
                 "another process is measuring this run.",
                 where=self.name,
-                remedy="Wait until it is done; if it is interrupted, `bench run --resume` goes on with it.",
+                remedy="Wait until it is done; if it is interrupted, `bench run --resume` continues it.",
             )
         return replace(self, held=held)
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Append one line to the journal and see it onto the disk, or leave the journal as it was."""
-        with _writing(self.path, _GOES_ON.format(self.name)):
+        """Append one line to the journal and flush it to disk; on failure the journal is unchanged."""
+        with _store_errors(self.path, _RESUME.format(self.name)):
             append_line(self._journal, json.dumps(entry, allow_nan=False))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the journal; a last line that was cut off by a crash is no entry."""
+        """Read the entries of the journal; a last line that a crash cut off is ignored."""
         if not self._journal.exists():
             return []
         lines = self._journal.read_text(encoding="utf-8").split("\n")
@@ -99,20 +99,20 @@ class RunFolder:
             entry: dict[str, Any] = json.loads(line)
         except ValueError:
             raise StoreError(
-                f"line {number} of the journal cannot be read.",
+                f"line {number} of the journal cannot be read: not valid JSON.",
                 where=str(self._journal),
-                remedy="Delete that line and resume the run: what it held is measured again.",
+                remedy="Delete that line and resume the run: the step of that line is measured again.",
             ) from None
         return entry
 
     def mend(self) -> None:
-        """Cut off what a crash left of a last line, so that the next entry begins a line of its own."""
+        """Remove an incomplete last line that a crash left, so that the next entry starts on a new line."""
         if self._journal.exists():
-            with _writing(self.path, _GOES_ON.format(self.name)):
+            with _store_errors(self.path, _RESUME.format(self.name)):
                 cut_torn_line(self._journal)
 
     def plan(self) -> "Plan":
-        """Return the plan of an unfinished run; UsageError if there is nothing to go on with."""
+        """Return the plan of an unfinished run; UsageError if the run is complete."""
         from harness.records.plan import Plan
 
         try:
@@ -120,34 +120,39 @@ class RunFolder:
         except FileNotFoundError:
             raise UsageError("the run is complete: nothing to resume.", where=self.name) from None
         except ValueError:
-            raise StoreError("the plan of the run cannot be read.", where=self.name) from None
+            raise StoreError(
+                "the plan of the run cannot be read.",
+                where=self.name,
+                remedy="Start the run again: the plan is damaged, or another version wrote it.",
+            ) from None
 
     def sealed(self) -> set[str]:
-        """Return the ids of the cells whose record is written."""
+        """Return the ids of the cells that have a record."""
         return {path.stem for path in self.path.glob("*.json")}
 
     def record(self, cell: str) -> "Record":
         """Return the sealed record of a cell; StoreError if it cannot be read."""
         path = self.path / f"{cell}.json"
-        found = read_record(path)
-        if isinstance(found, UnreadableFile):
-            raise StoreError(f"{found.reason}.", where=str(path), remedy="Delete it: it is sealed again.")
-        return found
+        record = read_record(path)
+        if isinstance(record, UnreadableFile):
+            remedy = "Delete the file and resume the run, which writes it again."
+            raise StoreError(f"{record.reason}.", where=str(path), remedy=remedy)
+        return record
 
     def seal(self, record: "Record", arrays: Arrays) -> "Record":
-        """Write the samples, then the record that names them, which may not exist before.
+        """Write the samples, then the record that names them; StoreError if the record exists already.
 
-        The same samples may: a crash between the two leaves them, and their name says what is in them.
+        A samples file with the same content may exist: a crash between the two writes leaves it.
         """
         from harness.records.record import SamplesFile, sealed_sha256
 
-        payload = _packed(arrays)
+        payload = _compress(arrays)
         digest = hashlib.sha256(payload).hexdigest()
         file = f"{record.cell.id}-{digest[:12]}.npz"
         named = record.model_copy(update={"samples": SamplesFile(file=file, sha256=digest)})
         content = sealed_sha256(json.loads(named.model_dump_json()))
         sealed = named.model_copy(update={"content_sha256": content})
-        with _writing(self.path, _GOES_ON.format(self.name)):
+        with _store_errors(self.path, _RESUME.format(self.name)):
             if not holds(self.path / file, payload):
                 write_new(self.path / file, payload)
             write_new(
@@ -156,20 +161,20 @@ class RunFolder:
         return sealed
 
     def finish(self) -> None:
-        """Drop the journal of a run whose every cell is sealed, and what killed processes left beside it."""
-        done = self.path / ".finished"
-        shutil.rmtree(done, ignore_errors=True)
+        """Remove the journal of a run whose every cell is sealed, and temporary files of killed processes."""
+        finished = self.path / ".finished"
+        shutil.rmtree(finished, ignore_errors=True)
         with suppress(OSError):
-            (self.path / "journal").rename(done)  # half a journal must not look like a run to go on with
-        shutil.rmtree(done, ignore_errors=True)
-        for scratch in self.path.glob(".*"):
+            (self.path / "journal").rename(finished)  # half a journal must not look like a resumable run
+        shutil.rmtree(finished, ignore_errors=True)
+        for temporary in self.path.glob(".*"):
             with suppress(OSError):
-                scratch.unlink()
+                temporary.unlink()
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """The results below one folder."""
+    """The runs below one folder."""
 
     root: Path
 
@@ -178,9 +183,9 @@ class Store:
         return self.root / "runs"
 
     def begin(self, plan: "Plan") -> RunFolder:
-        """Make the run's folder, hold it and write its plan; StoreError if that cannot be done."""
+        """Create the run's folder, lock it and write its plan; StoreError if that cannot be done."""
         path = self._runs / plan.run
-        with _writing(self.root):
+        with _store_errors(self.root):
             path.mkdir(parents=True)
             (path / "journal").mkdir()
             held = hold(path / "journal" / "lock")
@@ -188,28 +193,28 @@ class Store:
         return RunFolder(path, held)
 
     def has(self, name: str) -> bool:
-        """Say whether a run of this name is there."""
+        """Return whether a run of this name exists."""
         return (self._runs / name).exists()
 
     def check_writable(self) -> None:
-        """Raise StoreError now rather than after an hour of measuring."""
-        with _writing(self.root):
+        """Raise StoreError if the store cannot be written: before the measurement rather than after it."""
+        with _store_errors(self.root):
             self._runs.mkdir(parents=True, exist_ok=True)
             probe = self._runs / f".writable-{os.getpid()}"
             probe.write_bytes(b"x")
             probe.unlink()
 
     def runs(self) -> list[RunFolder]:
-        """Return all runs, oldest first; a folder that a crash left before anything was in it is none."""
+        """Return all runs, oldest first, without empty folders that a crash left."""
         folders = [RunFolder(path) for path in sorted(self._runs.glob("*")) if path.is_dir()]
-        return [each for each in folders if each.unfinished or next(each.path.glob("*.json"), None)]
+        return [folder for folder in folders if folder.unfinished or next(folder.path.glob("*.json"), None)]
 
     def run(self, name: str) -> RunFolder:
         """Return a run by id, or `latest`; UsageError if there is none."""
         runs = {folder.name: folder for folder in self.runs()}
         if not runs:
             raise UsageError(
-                "the store holds no runs.", where=str(self.root), remedy="`bench run` makes one."
+                "the store holds no runs.", where=str(self.root), remedy="Measure one with `bench run`."
             )
         if name == "latest":
             return runs[max(runs)]
@@ -218,71 +223,72 @@ class Store:
         return runs[name]
 
     def unfinished(self) -> list[RunFolder]:
-        """Return the runs with a journal that nobody works on, the newest last; UsageError if none."""
-        open_runs = [folder for folder in self.runs() if folder.unfinished]
-        free = [folder for folder in open_runs if not _busy(folder)]
+        """Return the runs that can be resumed, the newest last; UsageError if there are none.
+
+        A run that another process works on is left out.
+        """
+        unfinished = [folder for folder in self.runs() if folder.unfinished]
+        free = [folder for folder in unfinished if not _is_locked(folder)]
         if not free:
-            busy = "" if not open_runs else f" but {open_runs[-1].name}, which is being measured now"
-            raise UsageError(f"no unfinished run in the store{busy}.", where=str(self.root))
+            locked = "" if not unfinished else f" but {unfinished[-1].name}, which is being measured now"
+            raise UsageError(f"no unfinished run in the store{locked}.", where=str(self.root))
         return free
 
     def records(self, runs: Sequence[RunFolder]) -> tuple[list["Record"], list[UnreadableFile]]:
-        """Read the records of these runs; what cannot be read is returned beside them, never raised."""
-        records: list[Record] = []
-        unreadable: list[UnreadableFile] = []
-        for path in (path for folder in runs for path in sorted(folder.path.glob("*.json"))):
-            found = read_record(path)
-            if isinstance(found, UnreadableFile):
-                unreadable.append(found)
-            else:
-                records.append(found)
+        """Read the records of these runs; unreadable files are returned beside them, not raised."""
+        paths = [path for folder in runs for path in sorted(folder.path.glob("*.json"))]
+        results = [read_record(path) for path in paths]
+        records = [result for result in results if not isinstance(result, UnreadableFile)]
+        unreadable = [result for result in results if isinstance(result, UnreadableFile)]
         place = {folder.name: number for number, folder in enumerate(runs)}
-        return sorted(
-            records, key=lambda record: (place.get(record.run, len(runs)), *_as_asked(record))
-        ), unreadable
+        records.sort(key=lambda record: (place.get(record.run, len(runs)), *_command_order(record)))
+        return records, unreadable
 
 
-def _as_asked(record: "Record") -> tuple[str, list[int]]:
-    """Sort the records of a run as the user named scenarios and variants: the baseline comes first."""
-    order = record.configuration
-    places = ((order.get("scenarios"), record.cell.scenario), (order.get("variants"), record.cell.variant))
-    return record.run, [named.index(name) if named and name in named else 0 for named, name in places]
+def _command_order(record: "Record") -> tuple[str, list[int]]:
+    """Return a sort key: records of a run in the order of the command's scenarios and variants."""
+    options = record.configuration
+    places = (
+        (options.get("scenarios"), record.cell.scenario),
+        (options.get("variants"), record.cell.variant),
+    )
+    return record.run, [names.index(name) if names and name in names else 0 for names, name in places]
 
 
 def read_record(path: Path) -> "Record | UnreadableFile":
-    """Read one record; one of a newer schema is refused by name."""
+    """Read one record; an UnreadableFile with the reason if it is invalid or of a newer schema."""
     from harness.records.record import Record
 
     try:
         text = path.read_bytes().decode()
-    except (OSError, ValueError) as problem:
-        return UnreadableFile(path, f"not a record: {problem}")
+    except (OSError, ValueError) as error:
+        return UnreadableFile(path, f"not a record: {error}")
     try:
         return Record.model_validate_json(text)
-    except ValueError as problem:
-        return UnreadableFile(path, _why_not(text, problem))
+    except ValueError as error:
+        return UnreadableFile(path, _invalid_reason(text, error))
 
 
-def _why_not(text: str, problem: ValueError) -> str:
-    """Say why a text is no record: its version, or else the first thing that is wrong."""
+def _invalid_reason(text: str, error: ValueError) -> str:
+    """Return why a text is not a record: its schema version, or else the first validation error."""
     from harness.records.record import SCHEMA_VERSION
 
     try:
         version = json.loads(text).get("schema_version")
-    except (ValueError, AttributeError) as broken:
-        return f"not a record: {broken}"
+    except (ValueError, AttributeError) as json_error:
+        return f"not a record: {json_error}"
     if version not in range(1, SCHEMA_VERSION + 1):
         return f"schema version {version}, and this program reads 1 to {SCHEMA_VERSION}"
-    return f"not a record: {' '.join(str(problem).splitlines()[:3])}"
+    return f"not a record: {' '.join(str(error).splitlines()[:3])}"
 
 
 def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, Any]"]:
-    """Read a record's raw samples; StoreError if the file is missing or not the one that was sealed."""
+    """Read a record's raw samples; StoreError if the file is missing or was changed."""
     return unpack_samples(sealed_payload(folder, record))
 
 
 def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Return the arrays of a file of samples."""
+    """Return the arrays of a samples file, given its bytes."""
     import numpy as np
 
     with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
@@ -290,20 +296,20 @@ def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
 
 
 def sealed_payload(folder: Path, record: "Record") -> bytes:
-    """Return the file of a record's samples as it was sealed; StoreError if it is missing or another."""
+    """Return the bytes of a record's samples file; StoreError if it is missing or was changed."""
     if record.samples is None:
         raise StoreError("the record has no samples.", where=record.cell.id)
     path = folder / record.samples.file
     try:
         payload = path.read_bytes()
-    except OSError as problem:
-        raise StoreError(f"the samples cannot be read: {problem.strerror}.", where=str(path)) from None
+    except OSError as error:
+        raise StoreError(f"the samples cannot be read: {error.strerror}.", where=str(path)) from None
     if hashlib.sha256(payload).hexdigest() != record.samples.sha256:
         raise StoreError("the samples are not the ones that were sealed.", where=str(path))
     return payload
 
 
-def _packed(arrays: Arrays) -> bytes:
+def _compress(arrays: Arrays) -> bytes:
     import numpy as np
 
     buffer = io.BytesIO()
@@ -311,28 +317,30 @@ def _packed(arrays: Arrays) -> bytes:
     return buffer.getvalue()
 
 
-def _busy(folder: RunFolder) -> bool:
-    """Say whether another process works on a run; one whose lock cannot be tried counts as free."""
+def _is_locked(folder: RunFolder) -> bool:
+    """Return whether another process works on a run; a run whose lock cannot be tried counts as free."""
     with suppress(OSError):
         return hold(folder.path / "journal" / "lock") is None
     return False
 
 
-_ELSEWHERE = "Choose another with --store or BENCH_STORE; what was written before is complete."
-_GOES_ON = (
-    "What was written before is complete: make room or mend the store, and `bench run --resume {}` goes on."
+_OTHER_STORE = "Choose another store with --store or BENCH_STORE; what was written before is complete."
+_RESUME = (
+    "What was written before is complete: free disk space or repair the store, and continue with "
+    "`bench run --resume {}`."
 )
 
 
 @contextmanager
-def _writing(place: Path, remedy: str = _ELSEWHERE) -> Iterator[None]:
+def _store_errors(place: Path, remedy: str = _OTHER_STORE) -> Iterator[None]:
+    """Turn an OSError of writing into a StoreError."""
     try:
         yield
-    except FileExistsError as problem:
+    except FileExistsError as error:
         raise StoreError(
-            "there already, and the store never overwrites.", where=str(problem.filename2 or problem.filename)
+            "the file exists, and the store never overwrites.", where=str(error.filename2 or error.filename)
         ) from None
-    except OSError as problem:
+    except OSError as error:
         raise StoreError(
-            f"the store cannot be written: {problem.strerror or problem}.", where=str(place), remedy=remedy
+            f"the store cannot be written: {error.strerror or error}.", where=str(place), remedy=remedy
         ) from None

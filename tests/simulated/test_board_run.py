@@ -154,7 +154,7 @@ def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: Board
     warning = next(
         one for one in warnings_of(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree"
     )
-    assert "told 1.43 times the power of its sensor" in warning.sentence
+    assert "reported 1.43 times the power of its sensor" in warning.sentence
 
 
 def test_what_isolates_the_board_is_in_the_record_and_in_the_report(

@@ -19,16 +19,16 @@ def short(record: Record) -> list[ResultWarning]:
     return [each for each in warnings_of(record) if each.code == "short-for-meter"]
 
 
-def test_a_window_shorter_than_the_meter_needs_is_warned_of() -> None:
+def test_a_window_shorter_than_the_meter_needs_is_a_warning() -> None:
     """100 ms, and 200 ms are needed: nobody asked for short windows, so the step is to ask for more."""
     (warning,) = short(checked(200))
     assert warning.sentence.endswith(
-        "its shortest window lasts 0.1 s, and the meter (rapl) needs 0.2 s to be sure of 1 %."
+        "its shortest window lasts 0.1 s, and the meter (rapl) needs 0.2 s for an error of at most 1 %."
     )
-    assert warning.next_step.startswith("Say --window 0.2s, or read a meter that steps more often")
+    assert warning.next_step.startswith("Set --window 0.2s, or use a meter that updates more often")
 
 
-def test_a_window_that_is_long_enough_is_not_warned_of() -> None:
+def test_a_window_that_is_long_enough_causes_no_warning() -> None:
     """Exactly long enough is enough; a record of an earlier version has no check to be held against."""
     assert short(checked(100)) == []
     assert short(a_record()) == []

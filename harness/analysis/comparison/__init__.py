@@ -1,12 +1,11 @@
-"""Two records of one cell, set side by side: what changed from the first to the second, and is it real.
+"""Comparison of two records of one cell: what changed from the first to the second, and whether it is real.
 
-    before, after --contrasts--> Contrast | Missing for each quantity --verdict--> better, worse, ...
-                  --differences--> what else is not the same: environment, software, model, settings
+    before, after --quantity_changes--> QuantityChange | MissingChange --change_verdict--> better, worse, ...
+                  --differences--> other differences: environment, software, model, settings
 
-`harness.analysis.statistics.ratios` makes ratios of systems that ran interleaved, and refuses everything
-else. Here the two
-records may come from two runs, on two days, of two versions of a program. Where they were interleaved the
-change is paired; where they were not it is wider, and says so.
+`harness.analysis.statistics.ratios` compares only systems that ran interleaved. Here the two records may come
+from two runs, on two days, of two versions of a program. The change is paired if they were interleaved;
+otherwise its interval is wider, and its note says so.
 """
 
 from harness.analysis.comparison.base import (
@@ -21,7 +20,7 @@ from harness.analysis.comparison.base import (
 )
 from harness.analysis.comparison.differences import Difference, differences, refused
 from harness.analysis.comparison.matching import CellKey, MatchedCells, key_of, match_cells
-from harness.analysis.comparison.quantities import SampleAccess, contrast, contrasts
+from harness.analysis.comparison.quantities import SampleAccess, quantity_change, quantity_changes
 from harness.analysis.comparison.runs import CellComparison, RunComparison, compare_runs
 
 __all__ = [
@@ -38,12 +37,12 @@ __all__ = [
     "Verdict",
     "change_verdict",
     "compare_runs",
-    "contrast",
-    "contrasts",
     "differences",
     "in_family",
     "key_of",
     "match_cells",
+    "quantity_change",
+    "quantity_changes",
     "quantity_named",
     "refused",
 ]

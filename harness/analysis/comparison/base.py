@@ -1,4 +1,4 @@
-"""What a contrast is, the quantities that have one, and the rule that says whether a change is real."""
+"""Changes of quantities between two records, and the rule for their verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +14,12 @@ Verdict = Literal["better", "worse", "no change", "too noisy"]
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """Something that can change: its name in rules, its heading, the unit of its value and of its change.
+    """A quantity that can change: its name in rules, its heading, the unit of its value and of its change.
 
     Changes are percent of the value before; those of a quality are points, hundredths of the metric.
-    `tolerance`, in the unit of the change, is the least change that matters in practice; `unpaired` that of
-    records that did not run side by side, where whatever else moved between the two is in the change as well.
+    `tolerance`, in the unit of the change, is the smallest change that matters in practice; `unpaired` is
+    that of records that did not run side by side, whose change includes all that differed between the two
+    runs.
     """
 
     name: str
@@ -31,14 +32,14 @@ class Quantity:
 
 
 _SPEED = (2.0, 5.0)
-"""The tolerance of a ratio, and by how much the same work differs from run to run on a quiet machine."""
+"""The tolerance of a ratio, and the difference from run to run of the same work on a quiet machine."""
 
 QUANTITIES: dict[str, Quantity] = {
-    each.name: each
-    for each in (
+    quantity.name: quantity
+    for quantity in (
         Quantity("throughput", "throughput", "1/s", True, *_SPEED),
         Quantity("latency_p50", "latency p50", "ns", False, *_SPEED),
-        # tails move more than medians do
+        # high percentiles vary more than medians
         Quantity("latency_p90", "latency p90", "ns", False, 5.0, 10.0),
         Quantity("latency_p95", "latency p95", "ns", False, 5.0, 10.0),
         Quantity("latency_p99", "latency p99", "ns", False, 10.0, 20.0),
@@ -57,10 +58,10 @@ PERCENTILES = {"latency_p50": 50, "latency_p90": 90, "latency_p95": 95, "latency
 class QuantityChange:
     """How one quantity changed: its values before and after, and the change with its interval.
 
-    `before` and `after` are in the quantity's unit, `change` in that of its change; above 0 is more. `paired`
-    says whether both were measured side by side; `grade` is that of joules; `note` says how the change came
-    about. `p` is the probability that two equal things seem to differ so clearly, None where that is not
-    known: of one reading, say. `in_family` corrects it.
+    `before` and `after` are in the unit of the quantity, `change` in that of its change; above 0 is more.
+    `paired` is True if both were measured side by side; `grade` is that of the joules; `note` names the
+    method. `p` is the p-value of the change, None where it cannot be computed (of single readings, for
+    instance); `in_family` corrects it.
     """
 
     quantity: Quantity
@@ -74,7 +75,7 @@ class QuantityChange:
 
     @property
     def worse(self) -> tuple[float, float, float]:
-        """The change towards the worse, and its interval: value, low, high; below 0 is an improvement."""
+        """The degradation and its interval: value, low, high; below 0 is an improvement."""
         change = self.change
         if self.quantity.higher_is_better:
             return -change.value, -change.high, -change.low
@@ -82,42 +83,49 @@ class QuantityChange:
 
     @property
     def tolerance(self) -> float:
-        """The least change that matters here, in the unit of the change."""
+        """The smallest change that matters, in the unit of the change."""
         return self.quantity.tolerance if self.paired else self.quantity.unpaired
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval of the change excludes 0."""
+        return self.change.low > 0 or self.change.high < 0
+
+    @property
+    def significant(self) -> bool:
+        """Whether the interval excludes 0 and `p`, where there is one, is at most the level of the family."""
+        return self.excludes_zero and (self.p is None or self.p <= FAMILY_LEVEL)
 
 
 @dataclass(frozen=True, slots=True)
 class MissingChange:
-    """A quantity that has no contrast; `reason` is a clause that continues "because ..."."""
+    """A quantity that cannot be compared; `reason` is a clause after "because"."""
 
     quantity: Quantity
     reason: str
 
 
-def change_verdict(found: QuantityChange, tolerance: float | None = None) -> Verdict:
-    """Judge by two conditions: the interval excludes no change, and the change exceeds the tolerance.
+def change_verdict(change: QuantityChange, tolerance: float | None = None) -> Verdict:
+    """Return better or worse if the change is significant and exceeds the tolerance.
 
-    This is the rule of `harness.analysis.statistics.ratios.judge`, `p` included. No change needs evidence
-    too: an interval
-    within the tolerance, or one that excludes 0 by less than it. All else, a NaN included, is too noisy to
-    say.
+    This is the rule of `harness.analysis.statistics.ratios.judge`. "No change" also needs evidence: an
+    interval within the tolerance, or one that excludes 0 by less than it. Everything else, including NaN, is
+    too noisy.
     """
-    limit = found.tolerance if tolerance is None else tolerance
-    value, low, high = found.worse
-    excludes_none = low > 0 or high < 0
-    surely = excludes_none and (found.p is None or found.p <= FAMILY_LEVEL)
-    if surely and value > limit:
+    limit = change.tolerance if tolerance is None else tolerance
+    value, low, high = change.worse
+    if change.significant and value > limit:
         return "worse"
-    if surely and value < -limit:
+    if change.significant and value < -limit:
         return "better"
-    within = abs(value) <= limit and (excludes_none or (-limit <= low and high <= limit))
+    within = abs(value) <= limit and (change.excludes_zero or (-limit <= low and high <= limit))
     return "no change" if within else "too noisy"
 
 
-def in_family(found: Sequence[QuantityChange]) -> list[QuantityChange]:
-    """Return the contrasts of one report with their p-values corrected for one another, in their order."""
-    corrected = iter(holm([each.p for each in found if each.p is not None]))
-    return [each if each.p is None else replace(each, p=next(corrected)) for each in found]
+def in_family(changes: Sequence[QuantityChange]) -> list[QuantityChange]:
+    """Return the changes of one report with p-values corrected for one another, in their order."""
+    corrected = iter(holm([change.p for change in changes if change.p is not None]))
+    return [change if change.p is None else replace(change, p=next(corrected)) for change in changes]
 
 
 def quantity_named(name: str) -> Quantity:

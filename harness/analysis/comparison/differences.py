@@ -1,20 +1,18 @@
-"""What is not the same in two records: what forbids a comparison, and what its reader must be told."""
+"""Differences between two records: those that forbid a comparison, and those that a report lists."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.analysis.statistics.pairing import NotComparable
+from harness.analysis.statistics.pairing import NotComparable, as_text
 from harness.records.record import Record
 
 Kind = Literal["environment", "software", "model", "data", "settings", "revision"]
 
-ABSENT = "none"
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not the same: what kind of thing, its name, and both values in words."""
+    """One difference: its kind, the name of the field, and both values as text."""
 
     kind: Kind
     name: str
@@ -22,7 +20,7 @@ class Difference:
     after: str
 
     def __str__(self) -> str:
-        """Say it as a report prints it."""
+        """Format it for a report."""
         return f"{self.name}: {self.before}, then {self.after}"
 
 
@@ -38,11 +36,11 @@ _FORBIDDING: tuple[Field, ...] = (
     ("scenario", lambda record: record.cell.scenario),
     ("boundary", lambda record: record.cell.boundary),
     ("batch", lambda record: record.cell.batch),
-    ("rate", lambda record: getattr(record.cell, "rate", 0.0)),
+    ("rate", lambda record: record.cell.rate),
 )
-"""What makes two records answers to different questions."""
+"""Fields that must be equal for a comparison."""
 
-_TOLD: tuple[tuple[Kind, str, Callable[[Record], Any]], ...] = (
+_LISTED: tuple[tuple[Kind, str, Callable[[Record], Any]], ...] = (
     ("model", "model", lambda record: record.model.name),
     ("model", "model fingerprint", lambda record: record.model.fingerprint),
     ("settings", "variant", lambda record: record.cell.variant.partition("@")[0]),
@@ -59,11 +57,11 @@ _TOLD: tuple[tuple[Kind, str, Callable[[Record], Any]], ...] = (
 
 
 def refused(before: Record, after: Record) -> NotComparable | None:
-    """Return the first thing that forbids a comparison of these two, or None."""
+    """Return the first difference that forbids a comparison of these two, or None."""
     for name, read in _FORBIDDING:
-        one, other = read(before), read(after)
-        if one != other:
-            return NotComparable(f"the {name} differs: {said(one)} and {said(other)}", name)
+        old, new = read(before), read(after)
+        if old != new:
+            return NotComparable(f"the {name} differs: {as_text(old)} and {as_text(new)}", name)
     for record in (before, after):
         if record.status == "failed":
             return NotComparable(f"{record.cell.variant} failed in {record.run}", "status")
@@ -71,55 +69,33 @@ def refused(before: Record, after: Record) -> NotComparable | None:
 
 
 def differences(before: Record, after: Record) -> tuple[Difference, ...]:
-    """Return everything that is not the same and does not forbid a comparison, in a fixed order."""
-    return (*_environment(before, after), *_software(before, after), *_others(before, after))
-
-
-def said(value: object) -> str:
-    """Return a value in words; a hash by its beginning."""
-    if value is None:
-        return ABSENT
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value)) or ABSENT
-    text = str(value)
-    is_hash = len(text) >= 32 and set(text) <= set("0123456789abcdef")  # noqa: PLR2004 -- md5 and longer
-    return text[:12] if is_hash else text
+    """Return every difference that does not forbid a comparison, in a fixed order."""
+    return (
+        *_environment(before, after),
+        *_of_mappings("software", before.software, after.software),
+        *_of_values("revision", "revision", before.revision, after.revision),
+        *(
+            difference
+            for kind, name, read in _LISTED
+            for difference in _of_values(kind, name, read(before), read(after))
+        ),
+    )
 
 
 def _environment(before: Record, after: Record) -> Iterator[Difference]:
     if before.host.fingerprint == after.host.fingerprint:
         return
-    named = list(_of_mapping("environment", before.host.facts, after.host.facts))
-    if not named:
-        pair = said(before.host.fingerprint), said(after.host.fingerprint)
-        named = [Difference("environment", "host fingerprint", *pair)]
-    if before.host.name_sha256 != after.host.name_sha256:
-        pair = said(before.host.name_sha256), said(after.host.name_sha256)
-        named.insert(0, Difference("environment", "host", *pair))
-    yield from named
+    yield from _of_values("environment", "host", before.host.name_sha256, after.host.name_sha256)
+    facts = list(_of_mappings("environment", before.host.facts, after.host.facts))
+    fingerprints = before.host.fingerprint, after.host.fingerprint
+    yield from facts or _of_values("environment", "host fingerprint", *fingerprints)
 
 
-def _software(before: Record, after: Record) -> Iterator[Difference]:
-    yield from _of_mapping("software", before.software, after.software)
-    one, other = _revision(before), _revision(after)
-    if one != other:
-        yield Difference("revision", "revision", one, other)
-
-
-def _revision(record: Record) -> str:
-    revision: Any = getattr(record, "revision", None)
-    return ABSENT if revision is None else str(revision)
-
-
-def _of_mapping(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+def _of_mappings(kind: Kind, before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
     for name in dict.fromkeys((*before, *after)):
-        one, other = before.get(name), after.get(name)
-        if one != other:
-            yield Difference(kind, name, said(one), said(other))
+        yield from _of_values(kind, name, before.get(name), after.get(name))
 
 
-def _others(before: Record, after: Record) -> Iterator[Difference]:
-    for kind, name, read in _TOLD:
-        one, other = read(before), read(after)
-        if one != other:
-            yield Difference(kind, name, said(one), said(other))
+def _of_values(kind: Kind, name: str, before: object, after: object) -> Iterator[Difference]:
+    if before != after:
+        yield Difference(kind, name, as_text(before), as_text(after))

@@ -1,7 +1,7 @@
-"""Which record of one run is held against which record of another: by what was measured, not by its hash.
+"""Matching of the records of two runs, by what was measured rather than by the id of the cell.
 
-A cell's id changes with the data's fingerprint and with every new setting, so that runs of two versions of
-the program share no id though they measured the same thing.
+The id of a cell changes with the fingerprint of the data and with every new setting, so that runs of two
+versions of the program may share no id although they measured the same.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from harness.records.record import Record
 
 
 class CellKey(NamedTuple):
-    """What makes two records the same cell over time."""
+    """The settings that identify a cell over time."""
 
     task: str
     variant: str
@@ -26,7 +26,7 @@ class CellKey(NamedTuple):
     max_length: int
 
     def __str__(self) -> str:
-        """Say it as a heading does: what is usual is left out."""
+        """Format it for a heading: default settings are left out."""
         parts = [self.task, self.variant, self.device, self.scenario]
         parts += [self.boundary] if self.boundary != "encoded" else []
         parts += [f"{self.threads} threads" if self.threads != 1 else "1 thread"]
@@ -38,7 +38,7 @@ class CellKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MatchedCells:
-    """Pairs of records of the same cell, before and after, and the cells that only one side has."""
+    """Pairs of records of the same cell, before and after, and records of cells that only one run has."""
 
     pairs: tuple[tuple[Record, Record], ...]
     only_before: tuple[Record, ...]
@@ -46,7 +46,7 @@ class MatchedCells:
 
 
 def key_of(record: Record) -> CellKey:
-    """Return what makes a record's cell the same over time; a gate's head counts as the variant itself."""
+    """Return the key of a record's cell; the head of a gate has the key of its variant."""
     cell = record.cell
     return CellKey(
         cell.task,
@@ -57,7 +57,7 @@ def key_of(record: Record) -> CellKey:
         cell.threads,
         cell.instances,
         cell.batch,
-        getattr(cell, "rate", 0.0),
+        cell.rate,
         cell.max_length,
     )
 
@@ -66,10 +66,10 @@ def match_cells(before: Sequence[Record], after: Sequence[Record]) -> MatchedCel
     """Match the records of two runs, in the order of the first; two single records match as they are."""
     if len(before) == len(after) == 1:
         return MatchedCells(((before[0], after[0]),), (), ())
-    theirs = {key_of(record): record for record in after}
-    ours = {key_of(record): record for record in before}
+    old = {key_of(record): record for record in before}
+    new = {key_of(record): record for record in after}
     return MatchedCells(
-        tuple((record, theirs[key]) for key, record in ours.items() if key in theirs),
-        tuple(record for key, record in ours.items() if key not in theirs),
-        tuple(record for key, record in theirs.items() if key not in ours),
+        tuple((record, new[key]) for key, record in old.items() if key in new),
+        tuple(record for key, record in old.items() if key not in new),
+        tuple(record for key, record in new.items() if key not in old),
     )

@@ -1,4 +1,4 @@
-"""Two runs, or two records, set side by side: every cell both have, and what else is not the same."""
+"""Comparison of two runs, or of two records: every cell that both have, and all other differences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from harness.analysis.comparison.base import MissingChange, QuantityChange, in_family
 from harness.analysis.comparison.differences import Difference, differences
 from harness.analysis.comparison.matching import CellKey, key_of, match_cells
-from harness.analysis.comparison.quantities import SampleAccess, contrasts
+from harness.analysis.comparison.quantities import SampleAccess, quantity_changes
 from harness.analysis.statistics.pairing import NotComparable
 from harness.records.record import Record
 
 
 @dataclass(frozen=True, slots=True)
 class CellComparison:
-    """One cell of both runs: what changed, quantity by quantity, or why nothing can be said."""
+    """One cell of both runs: how each quantity changed, or why the records cannot be compared."""
 
     before: Record
     after: Record
@@ -22,13 +22,13 @@ class CellComparison:
 
     @property
     def cell(self) -> CellKey:
-        """What was measured, as the later record has it."""
+        """The key of the cell, from the later record."""
         return key_of(self.after)
 
 
 @dataclass(frozen=True, slots=True)
 class RunComparison:
-    """All cells of both; `shared` are the differences of every cell, `only_*` cells that one side lacks."""
+    """All cells; `shared` are the differences that every cell has, `only_*` the cells of one run alone."""
 
     cells: tuple[CellComparison, ...]
     shared: tuple[Difference, ...]
@@ -39,21 +39,24 @@ class RunComparison:
 def compare_runs(
     before: Sequence[Record], after: Sequence[Record], raw: SampleAccess | None = None
 ) -> RunComparison:
-    """Return what changed from the first to the second; p-values are corrected over all cells together."""
+    """Return the changes from the first to the second; p-values are corrected over all cells together."""
     matched = match_cells(before, after)
-    found = [(one, other, contrasts(one, other, raw=raw)) for one, other in matched.pairs]
-    made = [change for *_, changes in found if not isinstance(changes, NotComparable) for change in changes]
-    corrected = iter(in_family([change for change in made if isinstance(change, QuantityChange)]))
+    changes_of = [quantity_changes(*pair, raw=raw) for pair in matched.pairs]
+    in_order = [
+        change for changes in changes_of if not isinstance(changes, NotComparable) for change in changes
+    ]
+    corrected = iter(in_family([change for change in in_order if isinstance(change, QuantityChange)]))
     cells = tuple(
         CellComparison(
-            one,
-            other,
+            *pair,
             changes
             if isinstance(changes, NotComparable)
-            else tuple(next(corrected) if isinstance(each, QuantityChange) else each for each in changes),
-            differences(one, other),
+            else tuple(
+                next(corrected) if isinstance(change, QuantityChange) else change for change in changes
+            ),
+            differences(*pair),
         )
-        for one, other, changes in found
+        for pair, changes in zip(matched.pairs, changes_of, strict=True)
     )
     return RunComparison(
         cells,
@@ -66,4 +69,8 @@ def compare_runs(
 def _shared(cells: Sequence[CellComparison]) -> tuple[Difference, ...]:
     if not cells:
         return ()
-    return tuple(each for each in cells[0].differences if all(each in cell.differences for cell in cells))
+    return tuple(
+        difference
+        for difference in cells[0].differences
+        if all(difference in cell.differences for cell in cells)
+    )

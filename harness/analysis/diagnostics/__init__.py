@@ -1,8 +1,8 @@
-"""Reasons to distrust a record, each with the next step that fits it.
+"""Warnings: reasons to distrust a record, each with a next step.
 
-A warning is not an error: the number stands, and its reader learns what it is not. Warnings about a whole
-run have the same sentence for each of its records, so that a report shows them once. Each module holds the
-rules of one subject: about one record, the energies of its rounds (`ENERGY_RULES`), or its whole group
+A warning is not an error: the figure stays valid within the limits that the warning names. Warnings about a
+whole run have the same sentence for each of its records, so that a report shows them once. Each module holds
+the rules of one subject: rules on one record, on the energies of its rounds (`ENERGY_RULES`), or on its group
 (`GROUP_RULES`).
 """
 
@@ -40,10 +40,10 @@ __all__ = [
 RULES: tuple[Rule, ...] = (*run.RULES, *environment.RULES)
 ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES, *energy_window.RULES)
 LATER_RULES: tuple[Rule, ...] = (*timing.RULES, *answers.RULES)
-"""Every rule about one record, in the order in which warnings are shown."""
+"""All rules on one record, in the order in which warnings are shown."""
 
 GROUP_RULES: tuple[GroupRule, ...] = (*answers.GROUP_RULES,)
-"""Every rule about a record and its peers, the records of its group with or without itself."""
+"""All rules on a record and its peers: the records of its group, which may include the record itself."""
 
 
 def warnings_of(
@@ -52,14 +52,15 @@ def warnings_of(
     others: Sequence[Record] = (),
     windows: EnergyWindows | Unavailable | None = None,
 ) -> tuple[ResultWarning, ...]:
-    """Return every warning about a record; `peers` are the records of its group, `others` all at hand.
+    """Return every warning about a record.
 
-    The record itself may be among either. `windows` are its energies where they are known already.
+    `peers` are the records of its group and `others` all available records; both may include the record
+    itself. `windows` are the energies of its rounds, if they are already computed.
     """
-    known = energy_windows(record.rounds) if windows is None else windows
-    found = [rule(record) for rule in RULES]
-    found += [rule(record, known) for rule in ENERGY_RULES]
-    found += [rule(record) for rule in LATER_RULES]
-    found += [rule(record, peers) for rule in GROUP_RULES]
-    found += [rule(record, others) for rule in timing.RUN_RULES]
-    return tuple(warning for warning in found if warning is not None)
+    energies = energy_windows(record.rounds) if windows is None else windows
+    results = [rule(record) for rule in RULES]
+    results += [rule(record, energies) for rule in ENERGY_RULES]
+    results += [rule(record) for rule in LATER_RULES]
+    results += [rule(record, peers) for rule in GROUP_RULES]
+    results += [rule(record, others) for rule in timing.RUN_RULES]
+    return tuple(warning for warning in results if warning is not None)

@@ -1,24 +1,33 @@
 """Warnings about the answers: data, model, preparation, quality."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from harness.analysis.diagnostics.base import ResultWarning, name_of, of_manifest, primary_of, run_of, stop
+from harness.analysis.diagnostics.base import (
+    GroupRule,
+    ResultWarning,
+    Rule,
+    manifest_part,
+    name_of,
+    primary_of,
+    run_of,
+    stop,
+)
 from harness.analysis.statistics.ratios import BASELINE
+from harness.common.json_types import JsonValue
 from harness.records.record import Record
 from harness.workload.tasks.custom import CUSTOM
 
 BATCH_TOLERANCE = 1e-3
-"""Of a logit: answering requests together moves it by 1e-6 in float32, and by 0.1 with scales for a call."""
+"""Limit of the change of a logit: batching changes it by 1e-6 in float32, by 0.1 with scales per call."""
 
 
 def _embedded_data(record: Record) -> ResultWarning | None:
     if record.data.tier != "embedded":
         return None
     sentence = (
-        f"{run_of(record)} asked examples that this package generates: no quality here is a SuperGLUE score."
+        f"{run_of(record)} used examples that this package generates: its quality is not a SuperGLUE score."
     )
-    return ResultWarning("embedded-data", sentence, "Name the official files with --data DIR.")
+    return ResultWarning("embedded-data", sentence, "Give the official files with --data DIR.")
 
 
 def _data_note(record: Record) -> ResultWarning | None:
@@ -26,45 +35,48 @@ def _data_note(record: Record) -> ResultWarning | None:
         return None
     split = f"{record.data.name}/{record.data.split}"
     sentence = f"{run_of(record)}, {split}: {stop(record.data.note)}"
-    step = f"Use the official {split} for a score that others can compare with."
+    step = f"Use the official {split} for a score that is comparable with published ones."
     if record.cell.task == CUSTOM:
-        step = "Compare it with scores on these rows only, and of models that were not trained on them."
+        step = "Compare it only with scores on these rows, of models that were not trained on them."
     return ResultWarning("data-note", sentence, step)
 
 
 def _untrained_model(record: Record) -> ResultWarning | None:
     if record.model.trained:
         return None
-    sentence = f"{run_of(record)}: the model {record.model.name} is untrained, so its answers mean nothing."
-    step = "Read speed and energy only, or name a fine-tuned checkpoint with --model."
+    sentence = (
+        f"{run_of(record)}: the model {record.model.name} is untrained, so its answers are meaningless."
+    )
+    step = "Use its speed and energy only, or give a fine-tuned checkpoint with --model."
     return ResultWarning("untrained-model", sentence, step)
 
 
 def _seen_in_training(record: Record) -> ResultWarning | None:
     if not record.model.trained_on or record.model.trained_on != record.data.fingerprint:
         return None
-    sentence = f"{run_of(record)}: {record.model.name} was trained on these very examples."
-    step = "Score a split that was held out, or cut one: `bench data folds`."
+    sentence = f"{run_of(record)}: {record.model.name} was trained on the examples that it is scored on."
+    step = "Score a held-out split, or make one: `bench data folds`."
     return ResultWarning("seen-in-training", sentence, step)
 
 
 def _calibrated_on_reported(record: Record) -> ResultWarning | None:
-    used = of_manifest(record, "calibration").get("data_sha256")
+    used = manifest_part(record, "calibration").get("data_sha256")
     if not used or used != record.data.fingerprint:
         return None
-    sentence = f"{name_of(record)}: its int8 scales were calibrated on these very examples."
-    return ResultWarning("seen-in-calibration", sentence, "Report a split that nothing was prepared on.")
+    sentence = f"{name_of(record)}: its int8 scales were calibrated on the examples that it is scored on."
+    return ResultWarning("seen-in-calibration", sentence, "Report a split that no preparation step used.")
 
 
 def _batch_dependent(record: Record) -> ResultWarning | None:
-    found = of_manifest(record, "batch_dependence")
-    moved, batch = found.get("max_logit_difference", 0.0), _answered_together(record)
-    if moved <= BATCH_TOLERANCE or batch == 1:
+    dependence = manifest_part(record, "batch_dependence")
+    change, batch = dependence.get("max_logit_difference", 0.0), _effective_batch(record)
+    if change <= BATCH_TOLERANCE or batch == 1:
         return None
-    stayed = 100 * found.get("equal_answers", 0.0)
+    unchanged = 100 * dependence.get("equal_answers", 0.0)
     sentence = (
-        f"{name_of(record)}: an answer depends on what it is batched with: in batches of "
-        f"{found.get('batch')} logits moved by up to {moved:.2g}, and {stayed:.0f} % of answers stayed."
+        f"{name_of(record)}: its answers depend on the other requests of a batch: in batches of "
+        f"{dependence.get('batch')}, logits changed by up to {change:.2g} (limit {BATCH_TOLERANCE:g}), and "
+        f"{unchanged:.0f} % of the answers stayed the same."
     )
     fixed = "" if "static" in record.cell.variant else ", or use fixed scales (onnx-int8-static)"
     step = f"Answer requests one at a time{fixed}."
@@ -72,30 +84,35 @@ def _batch_dependent(record: Record) -> ResultWarning | None:
 
 
 def _near_majority(record: Record) -> ResultWarning | None:
-    found, share = primary_of(record), record.data.majority
-    if record.quality is None or found is None or share is None or found.low > share:
+    score, majority = primary_of(record), record.data.majority
+    if record.quality is None or score is None or majority is None or score.low > majority:
         return None
     metric = record.quality.primary.replace("_", "-")
     sentence = (
-        f"{name_of(record)}: its {metric}, {100 * found.value:.1f} %, is not surely above the "
-        f"{100 * share:.1f} % that one constant answer gets."
+        f"{name_of(record)}: its {metric}, {100 * score.value:.1f} %, is not significantly above "
+        f"{100 * majority:.1f} %, the score of the best constant answer."
     )
     scored = record.quality.timed + record.quality.untimed
     more = ", or score more examples" if scored < record.data.examples else ""
-    step = f"Train longer (`bench train`), or name a better checkpoint with --model{more}."
+    step = f"Train longer (`bench train`), or give a better checkpoint with --model{more}."
     return ResultWarning("near-majority", sentence, step)
 
 
 def _other_answers(record: Record, peers: Sequence[Record]) -> ResultWarning | None:
-    first = _first_rung(record) or BASELINE
-    reference = next((peer for peer in peers if peer.cell.variant == first), record)
-    mine, theirs = primary_of(record), primary_of(reference)
-    if mine is None or theirs is None or (mine.low <= theirs.high and theirs.low <= mine.high):
+    baseline = _first_rung(record) or BASELINE
+    reference = next((peer for peer in peers if peer.cell.variant == baseline), record)
+    score, expected = primary_of(record), primary_of(reference)
+    if score is None or expected is None or (score.low <= expected.high and expected.low <= score.high):
         return None
-    points = 100 * (mine.value - theirs.value)
-    sentence = f"{name_of(record)}: quality {points:+.1f} points from {first}'s, beyond both intervals."
-    worse = "; try a gentler recipe, or distil with more data" if points < 0 else ": it is another model"
-    step = f"Quote its speed-up only with this{worse}."
+    points = 100 * (score.value - expected.value)
+    sentence = (
+        f"{name_of(record)}: its quality differs by {points:+.1f} points from that of {baseline}; the "
+        "intervals do not overlap."
+    )
+    if points < 0:
+        step = "State this with its speed-up; try a gentler recipe, or distil with more data."
+    else:
+        step = "State this with its speed-up: it is a different model."
     return ResultWarning("answers-differ", sentence, step)
 
 
@@ -105,13 +122,13 @@ def _first_rung(record: Record) -> str | None:
     return next((str(rung["name"]) for rung in ladder.get("rungs", ())), None)
 
 
-def _answered_together(record: Record) -> Any:  # noqa: ANN401 -- engines name numbers or rules
-    """Return how many requests the system says it answers together, or else how many it was asked to."""
+def _effective_batch(record: Record) -> JsonValue:
+    """Return the batch size that the system reports (a number or a rule), or else the requested one."""
     effective = record.placement.effective if record.placement else {}
     return effective.get("batch", record.cell.batch)
 
 
-RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
+RULES: tuple[Rule, ...] = (
     _embedded_data,
     _data_note,
     _untrained_model,
@@ -121,5 +138,5 @@ RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
     _near_majority,
 )
 
-GROUP_RULES: tuple[Callable[[Record, Sequence[Record]], ResultWarning | None], ...] = (_other_answers,)
-"""Rules that look at the other records of the group too."""
+GROUP_RULES: tuple[GroupRule, ...] = (_other_answers,)
+"""Rules that compare the record with the other records of its group."""

@@ -7,13 +7,13 @@ from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
 SHORT_WINDOW = 20
-"""A window of 20 times the meter's resolution is known to 5 %."""
+"""A window of 20 times the resolution of the meter has an error of 5 %."""
 
 LARGE_DISAGREEMENT = 0.10
 """Twice the 5 % that NVIDIA states for the power sensor of its boards."""
 
 REMEDIES = 2
-"""A next step names the first of them; more is a list, which `bench doctor` prints."""
+"""Remedies that a next step lists at most; `bench doctor` prints all."""
 
 
 def _energy_unavailable(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
@@ -26,12 +26,12 @@ def _energy_unavailable(record: Record, energy: EnergyWindows | Unavailable) -> 
 def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
     if isinstance(energy, Unavailable) or energy.grade != "modelled":
         return None
-    why = "; ".join(
+    reasons = "; ".join(
         f"{meter}: {reason.rstrip('.')}" for meter, reason, _ in unusable_meters(record.energy.skipped)
     )
-    skipped = f" Not used: {why}." if why else ""
-    ours = record.energy.meter not in ("codecarbon", "replay")
-    model = "CPU time in other units" if ours else energy.source
+    skipped = f" Not used: {reasons}." if reasons else ""
+    is_ours = record.energy.meter not in ("codecarbon", "replay")
+    model = "CPU time in other units" if is_ours else energy.source
     sentence = f"{run_of(record)}: joules are modelled, not measured: {model}.{skipped}"
     return ResultWarning("energy-modelled", sentence, _meter_remedy(record))
 
@@ -39,47 +39,45 @@ def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> Res
 def _energy_window(record: Record, windows: EnergyWindows | Unavailable) -> ResultWarning | None:
     if isinstance(windows, Unavailable) or not windows.resolution_uj.any():
         return None
-    least = float((windows.microjoules / windows.resolution_uj.clip(min=1e-9)).min())
-    if least >= SHORT_WINDOW:
+    shortest = float((windows.microjoules / windows.resolution_uj.clip(min=1e-9)).min())
+    if shortest >= SHORT_WINDOW:
         return None
     sentence = (
-        f"{name_of(record)}: its shortest window holds {least:.1f} times the meter's resolution, "
-        f"and {SHORT_WINDOW} are wanted."
+        f"{name_of(record)}: the energy of its shortest window is {shortest:.1f} times the meter's "
+        f"resolution, and an error of {100 / SHORT_WINDOW:.0f} % needs {SHORT_WINDOW} times."
     )
     return ResultWarning("energy-window", sentence, _longer_windows(record))
 
 
-def _sensors_disagree(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
-    """Leave open which is right where a board's counter and its power sensor disagree."""
-    del energy
-    found = (record.energy.check or {}).get("agreement")
-    if found is None or abs(found - 1) <= LARGE_DISAGREEMENT:
+def _sensors_disagree(record: Record, _energy: EnergyWindows | Unavailable) -> ResultWarning | None:
+    agreement = (record.energy.check or {}).get("agreement")
+    if agreement is None or abs(agreement - 1) <= LARGE_DISAGREEMENT:
         return None
     sentence = (
-        f"{run_of(record)}: the board's counter told {found:.2f} times the power of its sensor when it was "
-        f"tried, and they should agree to {100 * LARGE_DISAGREEMENT:.0f} %."
+        f"{run_of(record)}: in the check of the meter, the board's counter reported {agreement:.2f} times "
+        f"the power of its sensor; the two should agree within {100 * LARGE_DISAGREEMENT:.0f} %."
     )
-    step = "Try both again (`bench doctor --device cuda --check`), and publish no joules while they disagree."
+    step = "Check both again (`bench doctor --device cuda --check`); publish no joules while they disagree."
     return ResultWarning("sensors-disagree", sentence, step)
 
 
 def _longer_windows(record: Record) -> str:
     if record.profile == "full":
-        return "Its windows are long already: only a meter of finer resolution would tell more."
+        return "Its windows are long already: only a meter with a finer resolution would help."
     if record.data.sample < record.data.examples:
-        return "Make windows longer: --profile full, or a larger --limit, so that each asks more requests."
-    return "Make windows longer: --profile full repeats the requests of a window until it is long."
+        return "Make windows longer: --profile full, or a larger --limit, so that each has more requests."
+    return "Make windows longer: --profile full repeats the requests of a window until it is long enough."
 
 
 def _lost_remedy(record: Record) -> str | None:
-    """Return what to do where the meter worked when it was tried, and failed during the run."""
+    """Return what to do if the meter worked in its check and failed during the run."""
     if not (record.energy.check or {}).get("moved"):
         return None
-    return f"{record.energy.meter} worked before the sweep: try it again with `bench doctor --check`."
+    return f"{record.energy.meter} worked before the sweep: check it again with `bench doctor --check`."
 
 
 def _meter_remedy(record: Record) -> str:
-    """Return what would allow the first meters that could not be used; `bench doctor` lists the rest."""
+    """Return what would allow the first meters that could not be used; `bench doctor` lists the others."""
     remedies = dict.fromkeys(
         stop(remedy) for _, _, remedy in unusable_meters(record.energy.skipped) if remedy
     )

@@ -1,9 +1,8 @@
-"""Warnings about how much was measured, and by what."""
-
-from collections.abc import Callable
+"""Warnings about the amount of measurement, its spread, and the harness itself."""
 
 from harness.analysis.diagnostics.base import (
     ResultWarning,
+    Rule,
     harness_share,
     is_null,
     more_requests,
@@ -12,20 +11,20 @@ from harness.analysis.diagnostics.base import (
     stop,
 )
 from harness.analysis.diagnostics.environment import foreign_share
-from harness.analysis.statistics.estimates import robust_spread, unusable
+from harness.analysis.statistics.estimates import robust_spread, times_of, unusable
 from harness.records.record import Record
 
 ENOUGH_ROUNDS = 7
-"""From 7 rounds on the interval of a median covers it as often as it says (`statistics/estimates.py`)."""
+"""From 7 rounds on the interval of a median has its stated coverage (`statistics/bootstrap.py`)."""
 
 WIDE_SPREAD = 0.10
-"""pyperf warns at the same share of the mean."""
+"""Limit of the robust coefficient of variation; pyperf warns at the same share of the mean."""
 
 LITTLE_FOREIGN = 0.01
-"""Of our CPUs: others that use less are not what spreads times."""
+"""Share of the run's CPUs: other processes that use less do not explain a spread of times."""
 
 LARGE_SHARE = 0.05
-"""Share of a request's time that the timed loop itself may take."""
+"""Limit of the share of a request's time that the timed loop itself takes."""
 
 SHOWN_PERCENTILES = ("p50", "p90")
 
@@ -33,30 +32,29 @@ SHOWN_PERCENTILES = ("p50", "p90")
 def _unfinished_cell(record: Record) -> ResultWarning | None:
     if record.status == "complete" or record.failure is None:
         return None
-    kept = f"has {len(record.rounds)} of {record.rounds_planned} rounds"
-    what = "failed" if record.status == "failed" else kept
+    rounds = f"has {len(record.rounds)} of {record.rounds_planned} rounds"
+    state = "failed" if record.status == "failed" else rounds
+    sentence = f"{name_of(record)} {state}: {stop(record.failure.message)}"
     step = record.failure.remedy or "Run it alone with --debug to see where it stopped."
-    return ResultWarning(
-        f"cell-{record.status}", f"{name_of(record)} {what}: {stop(record.failure.message)}", step
-    )
+    return ResultWarning(f"cell-{record.status}", sentence, step)
 
 
 def _null_system(record: Record) -> ResultWarning | None:
     if not is_null(record):
         return None
-    sentence = f"{name_of(record)} does not read its input: it shows what the harness costs, and is no model."
-    return ResultWarning("null-system", sentence, "Leave it out of any comparison between models.")
+    sentence = (
+        f"{name_of(record)} does not read its input: it measures the overhead of the harness, not a model."
+    )
+    return ResultWarning("null-system", sentence, "Leave it out of comparisons between models.")
 
 
 def _quick_profile(record: Record) -> ResultWarning | None:
     if record.profile != "quick":
         return None
     rounds = f"{record.rounds_planned} rounds"
-    sentence = (
-        f"{run_of(record)} used the quick profile ({rounds}): it shows that things work, and little more."
-    )
+    sentence = f"{run_of(record)} used the quick profile ({rounds}), which only checks that everything works."
     return ResultWarning(
-        "quick-profile", sentence, "Measure with --profile default before believing a ratio."
+        "quick-profile", sentence, "Measure with --profile default before you rely on a ratio."
     )
 
 
@@ -64,55 +62,61 @@ def _few_rounds(record: Record) -> ResultWarning | None:
     rounds = len(record.rounds)
     if record.profile == "quick" or not 0 < rounds < ENOUGH_ROUNDS:
         return None
-    sentence = f"{name_of(record)} rests on {rounds} rounds: below {ENOUGH_ROUNDS}, intervals say too much."
+    sentence = (
+        f"{name_of(record)} has {rounds} rounds: with fewer than {ENOUGH_ROUNDS}, an interval covers the "
+        "true value less often than its level states."
+    )
     return ResultWarning("few-rounds", sentence, _more_rounds(record))
 
 
 def _more_rounds(record: Record) -> str:
-    asked = record.configuration.get("rounds")
-    if isinstance(asked, int) and asked < ENOUGH_ROUNDS:
-        return f"Ask for at least {ENOUGH_ROUNDS} with --rounds, where {asked} were asked for."
+    requested = record.configuration.get("rounds")
+    if isinstance(requested, int) and requested < ENOUGH_ROUNDS:
+        return f"Measure at least {ENOUGH_ROUNDS} rounds: the run had --rounds {requested}."
     if record.status == "partial":
-        return "Measure the rounds that are missing."
+        return "Measure the missing rounds."
     return f"Measure at least {ENOUGH_ROUNDS} rounds (--rounds)."
 
 
 def _spread(record: Record) -> ResultWarning | None:
     if unusable(record.rounds):
         return None
-    spread = robust_spread([item.wall_ns / item.requests for item in record.rounds])
+    spread = robust_spread(times_of(record.rounds))
     if spread < WIDE_SPREAD:
         return None
-    sentence = f"{name_of(record)}: its time per request spreads by {100 * spread:.0f} % over rounds."
+    sentence = (
+        f"{name_of(record)}: its time per request varies by {100 * spread:.0f} % between rounds "
+        f"(limit {100 * WIDE_SPREAD:.0f} %)."
+    )
     return ResultWarning("spread", sentence, _steadier(record))
 
 
 def _steadier(record: Record) -> str:
-    """Return what could still be made steadier: only what is not so already."""
+    """Return, as a sentence, the steps towards steadier times that were not taken yet."""
     facts, foreign = record.host.facts, foreign_share(record)
     governor = str(facts.get("governor", "unavailable"))
     steps = (
         ("stop other work on the machine", foreign is None or foreign > LITTLE_FOREIGN),
         ("set the governor to performance", not governor.startswith(("performance", "unavailable"))),
-        ("switch boost off", facts.get("boost") == "on"),
-        ("take longer windows (--profile default)", record.profile == "quick"),
+        ("turn boost off", facts.get("boost") == "on"),
+        ("use longer windows (--profile default)", record.profile == "quick"),
     )
-    wanted = [step for step, helps in steps if helps] or ["add rounds (--rounds)"]
-    words = f"{', '.join(wanted)}, and measure again."
-    return words[0].upper() + words[1:]
+    remaining = [step for step, helps in steps if helps] or ["add rounds (--rounds)"]
+    sentence = f"{', '.join(remaining)}, and measure again."
+    return sentence[0].upper() + sentence[1:]
 
 
 def _threads(record: Record) -> ResultWarning | None:
     if record.placement is None:
         return None
-    effective, asked = record.placement.effective, record.placement.threads_requested
-    each, instances = effective.get("threads"), effective.get("instances", record.cell.instances)
-    if not isinstance(each, int) or not isinstance(instances, int) or each * instances == asked:
+    effective, requested = record.placement.effective, record.placement.threads_requested
+    threads, instances = effective.get("threads"), effective.get("instances", record.cell.instances)
+    if not isinstance(threads, int) or not isinstance(instances, int) or threads * instances == requested:
         return None
     sentence = (
-        f"{name_of(record)} was asked to use {asked} threads, and its engine reports {each * instances}."
+        f"{name_of(record)} was given {requested} threads, and its engine reports {threads * instances}."
     )
-    step = "Compare it only with systems on as many; `bench doctor` shows which CPUs may be used."
+    step = "Compare it only with systems on as many threads; `bench doctor` lists the CPUs that may be used."
     return ResultWarning("threads", sentence, step)
 
 
@@ -120,9 +124,12 @@ def _large_harness_share(record: Record) -> ResultWarning | None:
     share = harness_share(record)
     if share is None or share <= LARGE_SHARE or is_null(record):
         return None
-    sentence = f"{name_of(record)}: the timed loop itself takes {100 * share:.0f} % of its time per request."
-    many = "; the offline scenario asks many requests in one call"
-    step = f"Its speed-up is understated{many if record.cell.scenario == 'single-stream' else ''}."
+    sentence = (
+        f"{name_of(record)}: the timed loop takes {100 * share:.0f} % of its time per request "
+        f"(limit {100 * LARGE_SHARE:.0f} %)."
+    )
+    offline = "; the offline scenario answers many requests in one call"
+    step = f"Its speed-up is underestimated{offline if record.cell.scenario == 'single-stream' else ''}."
     return ResultWarning("harness-share", sentence, step)
 
 
@@ -132,12 +139,12 @@ def _percentiles(record: Record) -> ResultWarning | None:
     if not short:
         return None
     have = min(facts.have for facts in shown.values())
-    asked = "batches" if record.cell.scenario == "batch" else "requests"
-    sentence = f"{run_of(record)} asked {have} distinct {asked}, too few: {', '.join(short)}."
+    units = "batches" if record.cell.scenario == "batch" else "requests"
+    sentence = f"{run_of(record)} timed {have} distinct {units}, too few: {', '.join(short)}."
     return ResultWarning("percentile", sentence, more_requests(record))
 
 
-RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
+RULES: tuple[Rule, ...] = (
     _unfinished_cell,
     _null_system,
     _quick_profile,

@@ -1,19 +1,19 @@
-"""Warnings about timing and about answers that do not stay: warm-up, offered load, repeats, scenarios."""
+"""Warnings about timing and about answers that change: warm-up, offered load, repeats, scenarios."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from harness.analysis.diagnostics.base import ResultWarning, name_of
+from harness.analysis.diagnostics.base import GroupRule, ResultWarning, Rule, name_of, run_of
 from harness.records.record import OfferedLoad, Record
 
 LATE_SHARE = 0.05
-"""Share of the median latency that the harness itself may add by waking up late."""
+"""Limit of the share of the median latency that late wake-ups of the harness add."""
 
 
 def _unsteady(record: Record) -> ResultWarning | None:
     if record.start is None or record.start.steady is not False:
         return None
-    asked = record.start.warmup_requests
-    sentence = f"{name_of(record)}: after {asked} requests of warm-up its times had still not settled."
+    requests = record.start.warmup_requests
+    sentence = f"{name_of(record)}: its times had not settled after {requests} requests of warm-up."
     step = "Stop other work on the machine and measure again"
     more = "; --profile default warms up for longer." if record.profile == "quick" else "."
     return ResultWarning("unsteady", sentence, f"{step}{more}")
@@ -24,26 +24,26 @@ def _overloaded(record: Record) -> ResultWarning | None:
     if load is None or not load.overloaded:
         return None
     sentence = (
-        f"{name_of(record)}: of {load.rate:.3g} requests per second it answered {load.achieved:.3g}, and its "
-        "queue grew: its latencies say how long the windows were, and no more."
+        f"{name_of(record)}: it answered {load.achieved:.3g} of {load.rate:.3g} requests per second, and its "
+        "queue grew: its latencies depend on the length of the windows."
     )
     if load.highest_rate:
-        step = f"Offer it {load.highest_rate:.3g} a second or less (--rate)."
+        step = f"Offer it at most {load.highest_rate:.3g} requests per second (--rate)."
     else:
-        step = f"Lower --rate below {load.achieved:.2g}, or let --slo p99=... find what it can bear."
+        step = f"Lower --rate below {load.achieved:.2g}, or let --slo p99=... search for the highest rate."
     return ResultWarning("overloaded", sentence, step)
 
 
-def _promise(record: Record) -> ResultWarning | None:
+def _slo(record: Record) -> ResultWarning | None:
     load = record.load
     if load is None or not load.trials:
         return None
     if load.highest_rate is None:
-        least = min(trial.rate for trial in load.trials)
+        lowest = min(trial.rate for trial in load.trials)
         sentence = (
-            f"{name_of(record)}: it does not keep {load.promise} even at {least:.3g} requests a second."
+            f"{name_of(record)}: it does not keep {load.promise} even at {lowest:.3g} requests per second."
         )
-        return ResultWarning("promise-broken", sentence, "Promise a longer time, or serve a faster variant.")
+        return ResultWarning("promise-broken", sentence, "Allow a longer latency, or use a faster variant.")
     return _few_in_trials(record, load)
 
 
@@ -52,12 +52,11 @@ def _few_in_trials(record: Record, load: OfferedLoad) -> ResultWarning | None:
     if have >= needed:
         return None
     sentence = (
-        f"Run {record.run}: {load.promise} was judged over {have} distinct requests, and such a percentile "
-        f"needs {needed}: the highest rates are indications."
+        f"{run_of(record)}: {load.promise} was judged over {have} distinct requests, and its percentile "
+        f"needs {needed}: the highest rates are only indications."
     )
-    return ResultWarning(
-        "promise-few-requests", sentence, f"Time at least {needed} examples: --limit {needed}."
-    )
+    step = f"Time at least {needed} examples: --limit {needed}."
+    return ResultWarning("promise-few-requests", sentence, step)
 
 
 def _late(record: Record) -> ResultWarning | None:
@@ -66,8 +65,11 @@ def _late(record: Record) -> ResultWarning | None:
     if not late or not median or late[len(late) // 2] <= LATE_SHARE * median:
         return None
     share = 100 * late[len(late) // 2] / median
-    sentence = f"{name_of(record)}: {share:.0f} % of its median latency is the harness waking up late."
-    step = "Stop other work on the machine, and measure again; single-stream shows its latency alone."
+    sentence = (
+        f"{name_of(record)}: late wake-ups of the harness are {share:.0f} % of its median latency "
+        f"(limit {100 * LATE_SHARE:.0f} %)."
+    )
+    step = "Stop other work on the machine, and measure again; scenario single-stream has no wake-ups."
     return ResultWarning("late-wake-up", sentence, step)
 
 
@@ -79,53 +81,53 @@ def _unstable(record: Record) -> ResultWarning | None:
         f"{name_of(record)}: {quality.unstable} of {quality.timed} examples were answered differently when "
         "they were timed again."
     )
-    step = "Look for chance in it (dropout, sampling, a race of threads) before you quote its quality."
+    step = "Find the cause (dropout, sampling, a race between threads) before you quote its quality."
     return ResultWarning("unstable-answers", sentence, step)
 
 
 def _by_scenario(record: Record, others: Sequence[Record]) -> ResultWarning | None:
-    """Compare with the first record of the same system over the same examples, asked otherwise."""
+    """Compare with the first record of the same system over the same examples in another scenario."""
     first = next((other for other in others if _same_system(record, other)), record)
     if record.quality is None or first.quality is None or record.quality.timed_sha256 is None:
         return None
-    mine, theirs = record.quality, first.quality
-    if mine.timed != theirs.timed or mine.timed_sha256 == theirs.timed_sha256:
+    timed, others_timed = record.quality.timed, first.quality.timed
+    if timed != others_timed or record.quality.timed_sha256 == first.quality.timed_sha256:
         return None
     sentence = (
-        f"{name_of(record)}: its answers to the same examples in {_way(record)} are not all those in "
-        f"{_way(first)}."
+        f"{name_of(record)}: its answers to the same examples differ between {_scenario(record)} and "
+        f"{_scenario(first)}."
     )
-    step = (
-        "Quote quality and speed of one way of asking together; scales fixed beforehand keep answers equal."
-    )
+    step = "Quote quality and speed from the same scenario; fixed scales keep the answers equal."
     return ResultWarning("scenario-answers", sentence, step)
 
 
 def _same_system(record: Record, other: Record) -> bool:
-    def of(each: Record) -> tuple[object, ...]:
-        cell = each.cell
+    def identity(record: Record) -> tuple[object, ...]:
+        cell = record.cell
         return (
-            *(each.run, cell.task, cell.variant, cell.device, cell.boundary, cell.max_length, cell.twin),
-            *(each.data.fingerprint, each.model.fingerprint, cell.command, cell.definition, cell.rung),
+            *(record.run, cell.task, cell.variant, cell.device, cell.boundary, cell.max_length, cell.twin),
+            *(record.data.fingerprint, record.model.fingerprint),
+            *(cell.command, cell.definition, cell.rung),
         )
 
-    return other.quality is not None and other.quality.timed_sha256 is not None and of(other) == of(record)
+    has_answers = other.quality is not None and other.quality.timed_sha256 is not None
+    return has_answers and identity(other) == identity(record)
 
 
-def _way(record: Record) -> str:
+def _scenario(record: Record) -> str:
     cell = record.cell
     if cell.scenario == "server":
-        return f"server at {cell.rate:g} a second" if cell.rate else "server"
+        return f"server at {cell.rate:g} requests per second" if cell.rate else "server"
     return f"{cell.scenario} of {cell.batch}" if cell.batch > 1 else cell.scenario
 
 
-RULES: tuple[Callable[[Record], ResultWarning | None], ...] = (
+RULES: tuple[Rule, ...] = (
     _unsteady,
     _overloaded,
-    _promise,
+    _slo,
     _late,
     _unstable,
 )
 
-RUN_RULES: tuple[Callable[[Record, Sequence[Record]], ResultWarning | None], ...] = (_by_scenario,)
-"""Rules that look at all records at hand: other groups of the run ask the same systems in other ways."""
+RUN_RULES: tuple[GroupRule, ...] = (_by_scenario,)
+"""Rules that compare the record with all others: other groups hold the same systems in other scenarios."""

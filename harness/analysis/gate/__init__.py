@@ -1,1 +1,1 @@
-"""Rules over comparisons, and the references they compare with."""
+"""The gate: rules on changes, and the references that they compare with."""

@@ -1,11 +1,12 @@
-"""The gate: rules held over what changed between a reference and what is measured now.
+"""The gate: rules applied to the changes between a reference and a new measurement.
 
-    before, after --contrast--> changes --rules, noise--> checks --> one outcome, one exit code
+    before, after --quantity_change--> changes --rules, noise--> checks --> one outcome, one exit code
 
-A regression, something that could not be measured, and noise are three different things, and never stand in
-for one another: a gate that takes one for the other is switched off soon after.
+A regression, a quantity that could not be measured, and noise are three different results and are never
+reported as one another: users switch off a gate that confuses them.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,14 +17,13 @@ from harness.analysis.comparison import (
     MissingChange,
     QuantityChange,
     SampleAccess,
-    contrast,
     differences,
     in_family,
     key_of,
+    quantity_change,
     refused,
 )
 from harness.analysis.gate.rules import MODELLED, GateRule
-from harness.analysis.statistics.ratios import FAMILY_LEVEL
 from harness.records.record import Record
 
 Status = Literal["holds", "regression", "could not measure", "too noisy"]
@@ -31,30 +31,30 @@ Status = Literal["holds", "regression", "could not measure", "too noisy"]
 EXIT_CODES: Mapping[Status, int] = {"holds": 0, "regression": 3, "could not measure": 4, "too noisy": 6}
 
 MOST_LEARNT = 10.0
-"""The largest tolerance that is learnt from noise, in percent: a noisier machine can hold nothing."""
+"""The largest tolerance that is derived from noise, in percent: a noisier machine cannot gate anything."""
 
 ALL_OF = {"host": "environment", "software": "software"}
-"""Words of `--allow-changed` that stand for everything of a kind."""
+"""Names in `--allow-changed` that stand for all differences of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class AllowedDifferences:
-    """What may differ from the reference, by name; `host` and `software` stand for all of their kind."""
+    """Names of differences from the reference that are allowed; see `ALL_OF` for names of a whole kind."""
 
     names: frozenset[str] = frozenset()
 
-    def holds(self, found: Difference) -> bool:
-        """Say whether this difference is allowed."""
-        kinds = {kind for word, kind in ALL_OF.items() if word in self.names}
-        return found.name in self.names or found.kind in kinds
+    def holds(self, difference: Difference) -> bool:
+        """Return whether this difference is allowed."""
+        kinds = {kind for name, kind in ALL_OF.items() if name in self.names}
+        return difference.name in self.names or difference.kind in kinds
 
 
 @dataclass(frozen=True, slots=True)
 class GatedCell:
-    """One cell at the gate: the reference, what is held against it, and the reference measured again.
+    """One cell at the gate: the reference, the record compared with it, and the reference measured again.
 
-    `again` is None where it was not. `noise` is that of earlier null tests, in percent by quantity. `strict`
-    are the kinds of difference that are refused unless allowed.
+    `again` is None if the reference was measured once. `noise` is that of earlier null tests, in percent by
+    quantity. Differences of the kinds in `strict` are errors unless they are allowed.
     """
 
     before: Record
@@ -66,7 +66,7 @@ class GatedCell:
 
 @dataclass(frozen=True, slots=True)
 class RuleCheck:
-    """One rule on one cell: what was found, the limit it was held to, how that went, and what to do next."""
+    """One rule applied to one cell: the change, its limit, the result, and what to do next."""
 
     cell: CellKey | None
     rule: GateRule | None
@@ -80,28 +80,28 @@ class RuleCheck:
 
 @dataclass(frozen=True, slots=True)
 class GateOutcome:
-    """All checks; `told` is what else differs, allowed or not to be forbidden."""
+    """All checks; `told` are the differences that are allowed."""
 
     checks: tuple[RuleCheck, ...]
     told: tuple[Difference, ...] = ()
 
     @property
     def status(self) -> Status:
-        """The worst there is: a regression, then what could not be measured, then noise."""
-        found = {check.status for check in self.checks}
+        """The worst status of all checks: a regression, then what could not be measured, then noise."""
+        statuses = {check.status for check in self.checks}
         order: tuple[Status, ...] = ("regression", "could not measure", "too noisy")
-        return next((status for status in order if status in found), "holds")
+        return next((status for status in order if status in statuses), "holds")
 
     @property
     def exit_code(self) -> int:
-        """Return what the command exits with."""
+        """The exit code of the command."""
         return EXIT_CODES[self.status]
 
     @property
     def only_noise(self) -> bool:
-        """Say whether all that is wrong is noise of the machine.
+        """Whether every failed check is noise of the machine.
 
-        A loss of quality is none: the same examples were answered worse, whatever others would show.
+        A loss of quality is not noise: the same examples were answered worse.
         """
         noisy = [check for check in self.checks if check.status == "too noisy"]
         of_quality = any(check.found and check.found.quantity.name == "quality" for check in noisy)
@@ -116,124 +116,129 @@ def check_gate(
     raw: SampleAccess | None = None,
     absent: Iterable[tuple[CellKey, str]] = (),
 ) -> GateOutcome:
-    """Hold every rule over every cell; `absent` are cells that should be there and are not, and why."""
-    checks = [RuleCheck(key, None, "could not measure", why, _MEASURE_AGAIN) for key, why in absent]
-    told: dict[str, Difference] = {}
+    """Apply every rule to every cell; `absent` are missing cells with the reason why each is missing."""
+    access = raw or SampleAccess()
+    checks = [_not_measured(key, None, reason, _ADD_OR_REMOVE) for key, reason in absent]
+    listed: dict[str, Difference] = {}
     changes: list[tuple[GatedCell, GateRule, QuantityChange]] = []
     for pairing in pairings:
-        forbidden = _forbidden(pairing, allowed or AllowedDifferences(), told)
+        forbidden = _forbidden(pairing, allowed or AllowedDifferences(), listed)
         checks += forbidden
         if not forbidden:
-            changes += _changes(pairing, rules, raw or SampleAccess(), checks)
-    corrected = in_family([found for *_, found in changes])
+            changes += _changes(pairing, rules, access, checks)
+    corrected = in_family([change for *_, change in changes])
     checks += [
-        _judged(pairing, rule, found, raw or SampleAccess())
-        for (pairing, rule, _), found in zip(changes, corrected, strict=True)
+        _judged(pairing, rule, change, access)
+        for (pairing, rule, _), change in zip(changes, corrected, strict=True)
     ]
-    checks += _unheld(rules, checks, pairings)
-    return GateOutcome(tuple(checks), tuple(told.values()))
+    checks += _unapplied(rules, checks, pairings)
+    return GateOutcome(tuple(checks), tuple(listed.values()))
 
 
-_MEASURE_AGAIN = "Measure it, or take it out of the reference."
+_ADD_OR_REMOVE = "Measure the cell, or remove it from the reference."
+
+
+def _not_measured(
+    cell: CellKey | None, rule: GateRule | None, reason: str, step: str, found: QuantityChange | None = None
+) -> RuleCheck:
+    return RuleCheck(cell, rule, "could not measure", reason, step, found=found)
 
 
 def _forbidden(
-    pairing: GatedCell, allowed: AllowedDifferences, told: dict[str, Difference]
+    pairing: GatedCell, allowed: AllowedDifferences, listed: dict[str, Difference]
 ) -> list[RuleCheck]:
-    """Return why nothing of a cell can be held, one check a reason; note what differs besides."""
+    """Return a check for each reason why a cell cannot be compared; add all differences to `listed`."""
     before, after = pairing.before, pairing.after
     key = key_of(after)
     for record in (before, after):
         if record.status != "complete":
-            why = record.failure.message if record.failure else "rounds are missing"
-            reason = f"{record.cell.variant} of {record.run} is {record.status}: {why}"
-            step = (record.failure.remedy if record.failure else None) or "Run it alone: `bench run --debug`."
-            return [RuleCheck(key, None, "could not measure", reason, step)]
+            failure = record.failure.message if record.failure else "rounds are missing"
+            reason = f"{record.cell.variant} of {record.run} is {record.status}: {failure}"
+            remedy = record.failure.remedy if record.failure else None
+            return [_not_measured(key, None, reason, remedy or "Run it alone: `bench run --debug`.")]
     if refusal := refused(before, after):
-        step = "Measure both alike, or pin a new reference (`bench gate --pin RUN`)."
-        return [RuleCheck(key, None, "could not measure", str(refusal), step)]
+        step = "Measure both with the same settings, or pin a new reference (`bench gate --pin RUN`)."
+        return [_not_measured(key, None, str(refusal), step)]
     found = differences(before, after)
-    told.update({str(each): each for each in found})
+    listed.update({str(difference): difference for difference in found})
     return [
-        RuleCheck(key, None, "could not measure", f"the {each.kind} changed: {each}", _allow(each))
-        for each in found
-        if each.kind in pairing.strict and not allowed.holds(each)
+        _not_measured(key, None, f"the {difference.kind} changed: {difference}", _allow(difference))
+        for difference in found
+        if difference.kind in pairing.strict and not allowed.holds(difference)
     ]
 
 
-def _allow(found: Difference) -> str:
+def _allow(difference: Difference) -> str:
     return (
-        f"Measure on the machine and with the software of the reference, pin a new one, or allow this by "
-        f"name: --allow-changed {found.name!r}."
+        "Measure on the machine and with the software of the reference, pin a new reference, or allow this "
+        f"difference: --allow-changed {difference.name!r}."
     )
 
 
 def _changes(
     pairing: GatedCell, rules: Sequence[GateRule], raw: SampleAccess, checks: list[RuleCheck]
 ) -> list[tuple[GatedCell, GateRule, QuantityChange]]:
-    """Return the changes that rules are held over; what could not be measured goes to the checks."""
+    """Return the changes that rules apply to; what could not be measured is added to `checks`."""
     changes = []
     for rule in rules:
-        if _is_foreign(rule, pairing):
+        if _is_inapplicable(rule, pairing):
             continue
-        found = contrast(rule.quantity.name, pairing.before, pairing.after, raw=raw)
-        reason = _unusable(rule, found, pairing.after)
-        if reason or isinstance(found, MissingChange):
-            checks.append(_not_measured(rule, found, reason or "", pairing))
+        change = quantity_change(rule.quantity.name, pairing.before, pairing.after, raw=raw)
+        reason = _unusable(rule, change, pairing.after)
+        if reason or isinstance(change, MissingChange):
+            found = None if isinstance(change, MissingChange) else change
+            step = _measuring_step(rule, found, reason or "")
+            checks.append(_not_measured(key_of(pairing.after), rule, reason or "", step, found))
         else:
-            changes.append((pairing, rule, found))
+            changes.append((pairing, rule, change))
     return changes
 
 
-def _is_foreign(rule: GateRule, pairing: GatedCell) -> bool:
-    """Say whether a rule is about something that this cell's scenario does not have at all."""
+def _is_inapplicable(rule: GateRule, pairing: GatedCell) -> bool:
+    """Return whether a rule is about latencies, which the scenario of this cell does not have."""
     is_latency = rule.quantity.name.startswith("latency")
     return is_latency and not pairing.before.latency and not pairing.after.latency
 
 
-def _unusable(rule: GateRule, found: QuantityChange | MissingChange, record: Record) -> str | None:
-    if isinstance(found, MissingChange):
-        return found.reason
-    if any(number != number for number in found.worse):  # noqa: PLR0124 -- a NaN is not itself
+def _unusable(rule: GateRule, change: QuantityChange | MissingChange, record: Record) -> str | None:
+    if isinstance(change, MissingChange):
+        return change.reason
+    if any(map(math.isnan, change.worse)):
         return "the change is not a number"
-    if found.grade == MODELLED and not rule.modelled:
+    if change.grade == MODELLED and not rule.modelled:
         return "its joules are modelled, not measured"
     if rule.metric and record.quality and record.quality.primary != rule.metric:
         return f"{record.cell.task} is scored by {record.quality.primary}, not by {rule.metric}"
     return None
 
 
-def _not_measured(
-    rule: GateRule, found: QuantityChange | MissingChange, reason: str, pairing: GatedCell
-) -> RuleCheck:
-    step = "Leave the rule out where this cannot be measured."
-    if isinstance(found, QuantityChange) and found.grade == MODELLED:
-        step = "Measure where a meter can be read (`bench doctor`), or say `allow: modelled` in the rule."
-    elif rule.metric:
-        step = "Write `quality` for the first metric of whatever task."
-    elif " needs " in reason:
-        step = "Time more examples: raise --limit."
-    shown = found if isinstance(found, QuantityChange) else None
-    return RuleCheck(key_of(pairing.after), rule, "could not measure", reason, step, found=shown)
+def _measuring_step(rule: GateRule, change: QuantityChange | None, reason: str) -> str:
+    if change is not None and change.grade == MODELLED:
+        return "Measure where a meter can be read (`bench doctor`), or add `allow: modelled` to the rule."
+    if rule.metric:
+        return "Write `quality` in place of the metric: it applies to the primary metric of any task."
+    if " needs " in reason:
+        return "Time more examples: raise --limit."
+    return "Remove the rule where this quantity cannot be measured."
 
 
-def _judged(pairing: GatedCell, rule: GateRule, found: QuantityChange, raw: SampleAccess) -> RuleCheck:
-    """Hold one rule over one change: the interval, how likely it is by chance, the limit, and the noise."""
+def _judged(pairing: GatedCell, rule: GateRule, change: QuantityChange, raw: SampleAccess) -> RuleCheck:
+    """Apply one rule to one change: its interval, its p-value, the limit, and the noise."""
     noise = _noise(pairing, rule, raw)
-    limit = max(found.tolerance, noise or 0.0) if rule.limit is None else rule.limit
-    status = _status(found, limit, noise or 0.0, learnt=rule.limit is None and noise is not None)
-    check = RuleCheck(key_of(pairing.after), rule, status, "", found=found, limit=limit, noise=noise)
-    if status == "holds" and rule.limit is None and limit > max(MOST_LEARNT, found.tolerance):
-        reason = f"{found.quantity.heading} of the reference differs from itself by up to {noise:.1f} %"
+    limit = max(change.tolerance, noise or 0.0) if rule.limit is None else rule.limit
+    status = _status(change, limit, noise or 0.0, learnt=rule.limit is None and noise is not None)
+    check = RuleCheck(key_of(pairing.after), rule, status, "", found=change, limit=limit, noise=noise)
+    if status == "holds" and rule.limit is None and limit > max(MOST_LEARNT, change.tolerance):
+        reason = f"{change.quantity.heading} of the reference differs from itself by up to {noise:.1f} %"
         return replace(check, status="too noisy", reason=reason, next_step=_QUIETER)
-    return replace(check, reason=_reason(status, found, limit), next_step=_STEPS[status])
+    return replace(check, reason=_reason(status, change, limit), next_step=_STEPS[status])
 
 
-_QUIETER = "Stop other work on the machine, measure more rounds (--rounds), or give a limit: max-degradation."
+_QUIETER = "Stop other work on the machine, measure more rounds (--rounds), or set a limit: max-degradation."
 
 _STEPS: dict[Status, str] = {
     "holds": "",
-    "regression": "Find what brought it (`bench track`), or, if it is meant, raise the limit or pin anew.",
+    "regression": "Find its cause (`bench track`); if it is intended, raise the limit or pin a reference.",
     "too noisy": "Measure more rounds (--rounds 44) or more examples (--limit), on a quieter machine.",
     "could not measure": "",
 }
@@ -241,46 +246,45 @@ _STEPS: dict[Status, str] = {
 
 def _noise(pairing: GatedCell, rule: GateRule, raw: SampleAccess) -> float | None:
     """Return how far the reference differs from itself: measured again, or in earlier null tests."""
-    known = pairing.noise.get(rule.quantity.name)
+    earlier = pairing.noise.get(rule.quantity.name)
     if pairing.again is None or pairing.again.status != "complete":
-        return known
-    null = contrast(rule.quantity.name, pairing.before, pairing.again, raw=raw)
+        return earlier
+    null = quantity_change(rule.quantity.name, pairing.before, pairing.again, raw=raw)
     if isinstance(null, MissingChange):
-        return known
-    return max(*map(abs, null.worse), known or 0.0)
+        return earlier
+    return max(*map(abs, null.worse), earlier or 0.0)
 
 
-def _status(found: QuantityChange, limit: float, noise: float, *, learnt: bool) -> Status:
-    """Judge one change; within a limit that is `learnt` from noise, it is no worse than the noise."""
-    value, low, high = found.worse
-    # both answered the same examples: the interval of a quality is about other examples
-    if value <= limit and (learnt or found.quantity.change_unit == "points"):
+def _status(change: QuantityChange, limit: float, noise: float, *, learnt: bool) -> Status:
+    """Return the status of one change; `learnt` is True for a limit that is derived from noise."""
+    value, _, high = change.worse
+    # both answered the same examples, while the interval of a quality covers the choice of examples
+    if value <= limit and (learnt or change.quantity.change_unit == "points"):
         return "holds"
-    surely = (low > 0 or high < 0) and (found.p is None or found.p <= FAMILY_LEVEL)
     if value > limit:
-        return "regression" if surely and value > noise else "too noisy"
-    return "holds" if high <= limit or low > 0 or high < 0 else "too noisy"
+        return "regression" if change.significant and value > noise else "too noisy"
+    return "holds" if high <= limit or change.excludes_zero else "too noisy"
 
 
-def _reason(status: Status, found: QuantityChange, limit: float) -> str:
-    value, low, high = found.worse
-    unit = "%" if found.quantity.change_unit == "%" else "points"
+def _reason(status: Status, change: QuantityChange, limit: float) -> str:
+    value, low, high = change.worse
+    unit = "%" if change.quantity.change_unit == "%" else "points"
     exact = low == value == high
     low, high = (low, high) if value > 0 else (-high, -low)
-    within = "" if exact else f" [{low:.1f}, {high:.1f}]"
-    side = f"{abs(value):.1f} {unit} {'worse' if value > 0 else 'better'}" if value else "unchanged"
-    warning = ", which noise alone may do" if status == "too noisy" else ""
-    return f"{found.quantity.heading} is {side}{within}; the limit is {limit:.3g} {unit}{warning}"
+    interval = "" if exact else f" [{low:.1f}, {high:.1f}]"
+    size = f"{abs(value):.1f} {unit} {'worse' if value > 0 else 'better'}" if value else "unchanged"
+    noise = "; noise alone may cause such a change" if status == "too noisy" else ""
+    return f"{change.quantity.heading} is {size}{interval}; the limit is {limit:.3g} {unit}{noise}"
 
 
-def _unheld(
+def _unapplied(
     rules: Sequence[GateRule], checks: Sequence[RuleCheck], pairings: Sequence[GatedCell]
 ) -> list[RuleCheck]:
-    """Return a check for each rule that was held over no cell at all: it was not measured."""
+    """Return a check for each rule that applied to no cell: its quantity was not measured."""
     if not pairings and not checks:
-        return [RuleCheck(None, None, "could not measure", "there is nothing to compare", _MEASURE_AGAIN)]
+        return [_not_measured(None, None, "there is nothing to compare", _ADD_OR_REMOVE)]
     if any(check.rule is None for check in checks):
         return []
-    held = {check.rule for check in checks}
-    reason, step = "no cell has this quantity", "Add the scenario that has it, or leave the rule out."
-    return [RuleCheck(None, rule, "could not measure", reason, step) for rule in rules if rule not in held]
+    applied = {check.rule for check in checks}
+    reason, step = "no cell has this quantity", "Add the scenario that has it, or remove the rule."
+    return [_not_measured(None, rule, reason, step) for rule in rules if rule not in applied]

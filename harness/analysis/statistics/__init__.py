@@ -1,1 +1,1 @@
-"""Samples become estimates, estimates become ratios, ratios become verdicts."""
+"""Estimates, ratios and verdicts, computed from the rounds of records."""

@@ -1,6 +1,6 @@
-"""Counts out of a number of trials: their quantiles, and the interval of the share behind one.
+"""Binomial quantiles, and Wilson's interval for a proportion.
 
-The same numbers as scipy.stats gives, without loading it: that takes a second, in every command that
+The numbers equal those of scipy.stats, which takes a second to import: too long for every command that
 measures.
 """
 
@@ -8,21 +8,21 @@ import math
 
 
 def quantile(probability: float, count: int, share: float) -> int:
-    """Return the least number with P(B <= number) >= `probability`, where B is Binomial(count, share)."""
+    """Return the least number k with P(B <= k) >= `probability`, where B is Binomial(count, share)."""
     from scipy.special import bdtr, bdtrik
 
-    found = math.ceil(float(bdtrik(probability, count, share)))
-    # the inverse is of a continuous function: where it is whole, rounding may put it one too high
-    below = max(found - 1, 0)
-    return below if bdtr(below, count, share) >= probability else found
+    rank = math.ceil(float(bdtrik(probability, count, share)))
+    # bdtrik inverts a continuous extension of the distribution: rounding can make a whole result one too high
+    below = max(rank - 1, 0)
+    return below if bdtr(below, count, share) >= probability else rank
 
 
 def wilson_interval(right: int, count: int, confidence: float) -> tuple[float, float]:
-    """Return Wilson's interval of the share of which `right` in `count` is a sample."""
+    """Return Wilson's interval for the proportion behind `right` successes in `count` trials."""
     from scipy.special import ndtri
 
     share, z = right / count, float(ndtri(0.5 + confidence / 2))
     scale = 2 * (count + z**2)
-    middle = (2 * count * share + z**2) / scale
-    reach = z / scale * math.sqrt(4 * count * share * (1 - share) + z**2)
-    return (middle - reach if right else 0.0), (middle + reach if right < count else 1.0)
+    center = (2 * count * share + z**2) / scale
+    half_width = z / scale * math.sqrt(4 * count * share * (1 - share) + z**2)
+    return (center - half_width if right else 0.0), (center + half_width if right < count else 1.0)

@@ -1,9 +1,9 @@
-"""Samples become estimates: a number with its interval, by a named estimator.
+"""Estimates from samples: a number with its interval, by a named estimator.
 
-    samples --estimate--> Estimate --compare--> Ratio --judge--> Judgement
+    samples --estimate--> Estimate --speedup--> Ratio --judge--> Judgement
 
-Everything here is a pure function of its arguments; resampling is seeded. What cannot be estimated is
-`Unavailable`, with the reason: never None, NaN or zero.
+Every function is pure, and resampling is seeded. A quantity that cannot be estimated is `Unavailable` with
+the reason: never None, NaN or zero.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.analysis.statistics.binomial import quantile, wilson_interval
-from harness.analysis.statistics.bootstrap import bootstrap_interval, intervals_of, medians_of
+from harness.analysis.statistics.bootstrap import bootstrap_interval, median_intervals, resampled_medians
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import Grade, Reading, Scope, SumReadings, sum_readings, sum_with_processor
 
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
+"""Level of intervals by default."""
+
 MINIMUM_ROUNDS = 3
-"""Fewer rounds than this have no interval."""
+"""Rounds that an interval needs."""
 
 MINIMUM_REQUESTS: dict[float, int] = {50: 11, 90: 64, 95: 130, 97: 219, 99: 662, 99.9: 6636}
 """Requests that a percentile (in percent) needs, with confidence 99 % and one request slower than the claimed
@@ -41,7 +43,7 @@ PERCENTILE_METHOD = "nearest rank, interval by order statistics"
 
 RESAMPLES_OF_EXAMPLES = 1_000
 NOT_SHARES = ("mcc",)
-"""Metrics of which 0 does not mean that all answers are wrong."""
+"""Metrics for which 0 does not mean that all answers are wrong."""
 
 
 class PercentileFacts(TypedDict):
@@ -56,7 +58,7 @@ class PercentileFacts(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class EnergyEstimate:
-    """Energy per request in microjoules, and what kind of joules they are."""
+    """Energy per request in microjoules, with grade, scope and source of its readings."""
 
     microjoules: Estimate
     grade: Grade
@@ -74,14 +76,25 @@ class EnergyWindows:
     scope: Scope
     source: str
 
+    @property
+    def lowest(self) -> Floats:
+        """Every reading reduced by its resolution, but not below 0."""
+        return np.maximum(self.microjoules - self.resolution_uj, 0.0)
+
+    @property
+    def highest(self) -> Floats:
+        """Every reading increased by its resolution."""
+        return self.microjoules + self.resolution_uj
+
 
 def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = None) -> PercentileFacts:
     """Return the percentile `p`, in percent, of per-request latencies with its 95 % interval.
 
-    `distinct` counts the different examples among the samples: repeats of one example are no further
-    requests, so both the minimum and the interval go by it. The value is the sample of rank ceil(p n). The
-    interval runs between two order statistics whose ranks come from Binomial(distinct, p), so it assumes no
-    distribution. Too few requests give no value. KeyError for a `p` that is not in `MINIMUM_REQUESTS`.
+    `distinct` counts the distinct examples among the samples: repeats of an example are not further requests,
+    so both the minimum and the interval depend on it. The value is the sample of rank ceil(p n). The interval
+    lies between two order statistics whose ranks are quantiles of Binomial(distinct, p), so it assumes no
+    distribution. With too few requests the values are None. KeyError for a `p` that is not in
+    `MINIMUM_REQUESTS`.
     """
     count, needed = len(samples_ns), MINIMUM_REQUESTS[p]
     have = count if distinct is None else min(distinct, count)
@@ -101,26 +114,22 @@ def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = 
 
 def time_per_request(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     """Return nanoseconds of the window per request: the median over rounds."""
-    if problem := unusable(rounds):
-        return problem
-    return median_over_rounds(_times(rounds), [item.launch for item in rounds])
+    return unusable(rounds) or median_over_rounds(times_of(rounds), [item.launch for item in rounds])
 
 
 def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
     """Return requests per second: the median over rounds."""
-    if problem := unusable(rounds):
-        return problem
-    return median_over_rounds(1e9 / _times(rounds), [item.launch for item in rounds])
+    return unusable(rounds) or median_over_rounds(1e9 / times_of(rounds), [item.launch for item in rounds])
 
 
 def energy_per_request(
     rounds: Sequence["Round"], added: SumReadings = sum_readings
 ) -> EnergyEstimate | Unavailable:
-    """Return energy per request: the median over rounds, its interval widened by the meter's resolution.
+    """Return energy per request: the median over rounds, its interval widened by the resolution of the meter.
 
-    `added` says of which zones: the table's, or `sum_with_processor`, a board's and its processor's.
-    The median grows with each of its samples; so its bounds are those of rounds that are all too high, and
-    all too low, by their resolution.
+    `added` sums the zones: those of tables, or with `sum_with_processor` a board and its processor. The
+    median is monotonic in each sample, so its bounds are those of rounds that are all too high, and all too
+    low, by their resolution.
     """
     windows = energy_windows(rounds, added)
     if isinstance(windows, Unavailable):
@@ -128,38 +137,25 @@ def energy_per_request(
     return energies_of([(windows, [item.launch for item in rounds])])[0]
 
 
-def energies_of(many: Sequence[tuple[EnergyWindows, Sequence[int]]]) -> list[EnergyEstimate]:
+def energies_of(series: Sequence[tuple[EnergyWindows, Sequence[int]]]) -> list[EnergyEstimate]:
     """Return energy per request of each (windows, launches), in their order."""
-    middles, leasts, mosts = (
-        medians_over_rounds([(read(windows), launches) for windows, launches in many])
-        for read in (_as_read, _at_least, _at_most)
+    as_read, lowest, highest = (
+        medians_over_rounds([(getattr(windows, name), launches) for windows, launches in series])
+        for name in ("microjoules", "lowest", "highest")
     )
     return [
-        EnergyEstimate(_widened(*ends), windows.grade, windows.scope, windows.source)
-        for (windows, _), *ends in zip(many, middles, leasts, mosts, strict=True)
+        EnergyEstimate(_widened(*estimates), windows.grade, windows.scope, windows.source)
+        for (windows, _), *estimates in zip(series, as_read, lowest, highest, strict=True)
     ]
 
 
-def _widened(middle: Estimate, least: Estimate, most: Estimate) -> Estimate:
+def _widened(middle: Estimate, lowest: Estimate, highest: Estimate) -> Estimate:
     method = f"{middle.method}, widened by the meter's resolution"
-    return Estimate(middle.value, least.low, most.high, CONFIDENCE, method, middle.count)
-
-
-def _as_read(windows: EnergyWindows) -> Floats:
-    return windows.microjoules
-
-
-def _at_least(windows: EnergyWindows) -> Floats:
-    least: Floats = np.maximum(windows.microjoules - windows.resolution_uj, 0.0)
-    return least
-
-
-def _at_most(windows: EnergyWindows) -> Floats:
-    return windows.microjoules + windows.resolution_uj
+    return Estimate(middle.value, lowest.low, highest.high, CONFIDENCE, method, middle.count)
 
 
 def whole_energy(rounds: Sequence["Round"]) -> EnergyEstimate | Unavailable | None:
-    """Return energy per request of boards and the processor beside them; None where not both were read."""
+    """Return energy per request of boards and the processor beside them; None unless both were read."""
     if not any(sum_with_processor(item.readings) for item in rounds):
         return None
     return energy_per_request(rounds, sum_with_processor)
@@ -168,23 +164,24 @@ def whole_energy(rounds: Sequence["Round"]) -> EnergyEstimate | Unavailable | No
 def energy_windows(
     rounds: Sequence["Round"], added: SumReadings = sum_readings
 ) -> EnergyWindows | Unavailable:
-    """Return energy per request of every round, or why there is none.
+    """Return energy per request of every round, or why it is unavailable.
 
-    One round without energy makes all unavailable: rounds are not to be chosen by whether the meter worked.
+    One round without energy makes all of it unavailable: rounds must not be selected by whether the meter
+    worked.
     """
-    if problem := unusable(rounds):
-        return problem
-    found = [_window_total(item, added) for item in rounds]
-    known = [each for each in found if isinstance(each, Reading)]
-    if len(known) < len(found):
-        return next(each for each in found if isinstance(each, Unavailable))
-    kinds = {(each.grade, each.scope, each.source) for each in known}
+    if reason := unusable(rounds):
+        return reason
+    totals = [_window_total(item, added) for item in rounds]
+    readings = [total for total in totals if isinstance(total, Reading)]
+    if len(readings) < len(totals):
+        return next(total for total in totals if isinstance(total, Unavailable))
+    kinds = {(reading.grade, reading.scope, reading.source) for reading in readings}
     if len(kinds) > 1:
         return Unavailable("the rounds were read by different meters or at different grades")
     requests = [item.requests for item in rounds]
     return EnergyWindows(
-        np.array([(each.microjoules or 0) / count for each, count in zip(known, requests, strict=True)]),
-        np.array([each.resolution_uj / count for each, count in zip(known, requests, strict=True)]),
+        np.array([(total.microjoules or 0) / count for total, count in zip(readings, requests, strict=True)]),
+        np.array([total.resolution_uj / count for total, count in zip(readings, requests, strict=True)]),
         *kinds.pop(),
     )
 
@@ -194,46 +191,47 @@ def quality(
 ) -> dict[str, Estimate]:
     """Return every official metric with its 95 % interval.
 
-    Accuracy is a share, so its interval is Wilson's where examples are independent; every other metric is
-    bootstrapped over examples, and over clusters where examples belong together (a passage's questions).
-    ValueError if there are no examples, or not one answer for each.
+    Accuracy is a proportion, so its interval is Wilson's where examples are independent; the interval of any
+    other metric is a bootstrap over examples, or over clusters of dependent examples (the questions of a
+    passage). ValueError without examples, or if the number of answers differs.
     """
-    task.scoring(examples, answers)  # refuses what cannot be scored
+    task.scoring(examples, answers)  # raises ValueError for input that cannot be scored
     return quality_of_counts(task.scoring, task.scoring.by_cluster(examples, answers), len(examples), seed)
 
 
 def quality_of_counts(
     scoring: "Scoring", counts: Floats, examples: int, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return every metric from the counts of each cluster, float64 [clusters, counts], of so many examples.
+    """Return every metric from the counts of each cluster, float64 [clusters, counts].
 
-    They are what a record's samples keep, so that a quality can be had again without the texts.
+    `examples` is the number of scored examples. The samples of a record hold these counts, so that metrics
+    can be computed again without the texts.
     """
     scores = scoring.rates(counts.sum(axis=0))
     independent = len(counts) == examples
-    found = {}
+    estimates = {}
     for name, value in scores.items():
         if name == "accuracy" and independent:
             right = round(value * examples)
-            found[name] = wilson(right, examples, "share of right answers, Wilson interval")
-    if left := [name for name in scores if name not in found]:
+            estimates[name] = wilson(right, examples, "share of right answers, Wilson interval")
+    if remaining := [name for name in scores if name not in estimates]:
         drawn = resampled(scoring, counts, seed)
-        of = "examples" if independent else "clusters of examples"
-        for name in left:
-            found[name] = _of_examples(name, scores[name], drawn[name], len(counts), of)
-    return {name: found[name] for name in scores}
+        units = "examples" if independent else "clusters of examples"
+        for name in remaining:
+            estimates[name] = _bootstrap_estimate(name, scores[name], drawn[name], len(counts), units)
+    return {name: estimates[name] for name in scores}
 
 
 def resampled(scoring: "Scoring", counts: Floats, seed: int) -> dict[str, list[float]]:
     """Return each metric over a thousand resamples of clusters; `counts` is [clusters, counts]."""
     picks = np.random.default_rng(seed).integers(len(counts), size=(RESAMPLES_OF_EXAMPLES, len(counts)))
     drawn = [scoring.rates(counts[pick].sum(axis=0)) for pick in picks]
-    # a draw may lack what a metric needs, such as a complete pair
+    # a resample may lack what a metric needs, such as a complete pair
     return {name: [scores[name] for scores in drawn if name in scores] for name in scoring.metrics}
 
 
 def wilson(right: int, count: int, method: str) -> Estimate:
-    """Return the share `right / count` with Wilson's 95 % interval."""
+    """Return the proportion `right / count` with Wilson's 95 % interval."""
     low, high = wilson_interval(right, count, CONFIDENCE)
     return Estimate(right / count, low, high, CONFIDENCE, method, count)
 
@@ -246,50 +244,51 @@ def median_over_rounds(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Estimate:
-    """Return the median with an interval bootstrapped over rounds, and over launches if there were several.
+    """Return the median with a bootstrap interval over rounds, and over launches if there are several.
 
-    `values` holds one positive number per round, `launches` the process launch each round belongs to.
-    `what` names the values in the method. The interval corrects for few units as `bootstrap_interval` says.
-    ValueError for fewer rounds than `MINIMUM_ROUNDS`.
+    `values` holds one positive number per round, `launches` the launch of each round. `what` names the values
+    in the method. The interval is corrected for few units as in `bootstrap_interval`. ValueError for fewer
+    rounds than `MINIMUM_ROUNDS`.
     """
-    (found,) = medians_over_rounds([(values, launches)], what=what, confidence=confidence, seed=seed)
-    return found
+    (estimate,) = medians_over_rounds([(values, launches)], what=what, confidence=confidence, seed=seed)
+    return estimate
 
 
 def medians_over_rounds(
-    many: Sequence[tuple[Sequence[float] | Floats, Sequence[int]]],
+    series: Sequence[tuple[Sequence[float] | Floats, Sequence[int]]],
     *,
     what: str = "rounds",
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> list[Estimate]:
-    """Return `median_over_rounds` of each (values, launches), in their order, worked out side by side."""
-    found: dict[int, Estimate] = {}
-    alike: dict[int, list[int]] = {}
-    how = f"median of {what}, bootstrap over"
-    for at, (values, launches) in enumerate(many):
+    """Return `median_over_rounds` of each (values, launches), in their order, computed together."""
+    estimates: dict[int, Estimate] = {}
+    of_length: dict[int, list[int]] = {}
+    estimator = f"median of {what}, bootstrap over"
+    for at, (values, launches) in enumerate(series):
         if len(values) < MINIMUM_ROUNDS:
             raise ValueError(_too_few(len(values)))
         if len(set(launches)) == 1:
-            alike.setdefault(len(values), []).append(at)
+            of_length.setdefault(len(values), []).append(at)
         else:
-            found[at] = _over_launches(np.asarray(values, dtype=np.float64), launches, how, confidence, seed)
-    for count, places in alike.items():
-        rows = np.array([many[at][0] for at in places], dtype=np.float64)
-        method = f"{how} rounds, within one process"
-        for at, value, low, high in zip(places, *intervals_of(rows, confidence, seed), strict=True):
-            found[at] = Estimate(value, low, high, confidence, method, count)
-    return [found[at] for at in range(len(many))]
+            samples = np.asarray(values, dtype=np.float64)
+            estimates[at] = _median_over_launches(samples, launches, estimator, confidence, seed)
+    for count, places in of_length.items():
+        rows = np.array([series[at][0] for at in places], dtype=np.float64)
+        method = f"{estimator} rounds, within one process"
+        for at, value, low, high in zip(places, *median_intervals(rows, confidence, seed), strict=True):
+            estimates[at] = Estimate(value, low, high, confidence, method, count)
+    return [estimates[at] for at in range(len(series))]
 
 
-def _over_launches(
-    samples: Floats, launches: Sequence[int], how: str, confidence: float, seed: int
+def _median_over_launches(
+    samples: Floats, launches: Sequence[int], estimator: str, confidence: float, seed: int
 ) -> Estimate:
-    several = sorted(set(launches))
+    distinct = sorted(set(launches))
     value = float(np.median(samples))
-    medians = medians_of([samples[np.asarray(launches) == one] for one in several], seed)
-    low, high = bootstrap_interval(value, medians, len(several), confidence)
-    method = f"{how} {len(several)} launches and their rounds"
+    medians = resampled_medians([samples[np.asarray(launches) == launch] for launch in distinct], seed)
+    low, high = bootstrap_interval(value, medians, len(distinct), confidence)
+    method = f"{estimator} {len(distinct)} launches and their rounds"
     return Estimate(value, low, high, confidence, method, len(samples))
 
 
@@ -298,36 +297,40 @@ def robust_spread(values: Sequence[float] | Floats) -> float:
 
     The scale, 1.4826, makes it the standard deviation over the mean for normally distributed values.
     """
-    samples = [float(each) for each in values]
-    middle = statistics.median(samples)
-    return 1.4826 * statistics.median([abs(each - middle) for each in samples]) / middle
+    samples = [float(value) for value in values]
+    median = statistics.median(samples)
+    return 1.4826 * statistics.median([abs(value - median) for value in samples]) / median
 
 
-def _of_examples(name: str, value: float, drawn: Sequence[float], count: int, over: str) -> Estimate:
-    """Return a score with the interval of its resamples; one that is 0 or 1 in all gets Wilson's instead.
+def _bootstrap_estimate(name: str, value: float, drawn: Sequence[float], count: int, units: str) -> Estimate:
+    """Return a metric with the percentile interval of its resamples.
 
-    `count` is the number of units that were resampled, and `over` says what they are.
-
-    Such a score means that all answers are wrong, or right: resampling shows no spread, which is not
-    certainty.
+    `count` is the number of resampled units, `units` their name. If all answers are wrong, or all are right,
+    every resample has the same score, which is not certainty: the interval is then Wilson's.
     """
-    tail = (1 - CONFIDENCE) / 2
-    low, high = (float(end) for end in np.quantile(drawn, [tail, 1 - tail]))
+    low, high = percentile_interval(drawn)
     if low == high and value in (0.0, 1.0) and name not in NOT_SHARES:
         return wilson(
             int(value) * count, count, "official score, Wilson interval as resampling has no spread"
         )
-    method = f"official score, bootstrap over {over}"
+    method = f"official score, bootstrap over {units}"
     return Estimate(value, min(low, value), max(high, value), CONFIDENCE, method, count)
+
+
+def percentile_interval(drawn: Sequence[float]) -> tuple[float, float]:
+    """Return the percentile interval of resamples, at the level `CONFIDENCE`."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
 
 
 def _window_total(item: "Round", added: SumReadings) -> Reading | Unavailable:
     if added is sum_readings and len(item.readings) == 1 and item.readings[0].grade != "unavailable":
-        return item.readings[0]  # a total of one is that one, and most windows have one
+        return item.readings[0]  # the usual case: the sum of one reading is that reading
     try:
         reading = added(item.readings)
-    except ValueError as problem:
-        return Unavailable(str(problem))
+    except ValueError as error:
+        return Unavailable(str(error))
     if reading is None:
         return Unavailable("no meter was read")
     if reading.grade == "unavailable":
@@ -335,16 +338,17 @@ def _window_total(item: "Round", added: SumReadings) -> Reading | Unavailable:
     return reading
 
 
-def _times(rounds: Sequence["Round"]) -> Floats:
+def times_of(rounds: Sequence["Round"]) -> Floats:
+    """Return the nanoseconds of the window per request of each round."""
     return np.array([item.wall_ns / item.requests for item in rounds])
 
 
 def unusable(rounds: Sequence["Round"]) -> Unavailable | None:
-    """Return why these rounds hold no time per request, or None."""
+    """Return why these rounds have no time per request, or None."""
     if len(rounds) < MINIMUM_ROUNDS:
         return Unavailable(_too_few(len(rounds)))
     empty = [item.index for item in rounds if item.requests < 1 or item.wall_ns < 1]
-    return Unavailable(f"round {empty[0]} holds no request or no time") if empty else None
+    return Unavailable(f"round {empty[0]} has no requests or no duration") if empty else None
 
 
 def _too_few(count: int) -> str:

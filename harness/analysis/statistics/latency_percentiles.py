@@ -1,7 +1,8 @@
-"""Percentiles of latency, from what each window asked and how long each of its calls took.
+"""Percentiles of latency, from the examples of each window and the durations of its calls.
 
-Whose latency a call's time is depends on the scenario: one request's in `single-stream` and `server`, a whole
-batch's in `batch`, nobody's in `offline`. The same function serves the record and whoever derives it again.
+The scenario determines what the duration of a call is the latency of: one request in `single-stream` and
+`server`, a whole batch in `batch`, nothing in `offline`. Records and their verification use the same
+function.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,35 +24,35 @@ class TimedPass:
 
 
 def percentiles(scenario: str, batch: int, windows: Iterable[TimedPass]) -> dict[str, PercentileFacts]:
-    """Return the percentiles by name (`p50`, ...); empty where a call's time is no latency.
+    """Return the percentiles by name (`p50`, ...); empty where the duration of a call is not a latency.
 
-    Repeats of an example, or of the same batch, are no further requests to count.
+    Repeats of an example, or of the same batch, do not count as further requests.
     """
-    of = get_scenario(scenario).latency
-    size = batch if of == "call" else 1
-    found = list(windows) if of else []
-    if not found:
+    unit = get_scenario(scenario).latency
+    size = batch if unit == "call" else 1
+    timed = list(windows) if unit else []
+    if not timed:
         return {}
-    samples = [ns for one in found for ns in whole_calls(one, size)]
-    distinct = {tuple(call) for one in found for call in _calls(one, size) if len(call) == size}
+    samples = [ns for window in timed for ns in whole_calls(window, size)]
+    distinct = {tuple(call) for window in timed for call in _calls(window, size) if len(call) == size}
     return {f"p{p}": percentile(samples, p, distinct=len(distinct)) for p in PERCENTILES}
 
 
 def whole_calls(window: TimedPass, size: int) -> list[int]:
-    """Return the nanoseconds of the calls of `size` requests; a smaller one that ends a pass is left out."""
+    """Return the nanoseconds of the calls of `size` requests, without a smaller call at the end of a pass."""
     calls, whole = -(-len(window.examples) // size), len(window.examples) // size
-    return [ns for at, ns in enumerate(window.call_ns) if at % calls < whole]
+    return [ns for index, ns in enumerate(window.call_ns) if index % calls < whole]
 
 
 def call_medians(scenario: str, passes: int, call_ns: Sequence[int]) -> tuple[int, ...]:
-    """Return the nanoseconds of each call of a slice, the median over so many passes.
+    """Return the nanoseconds of each call of a slice: the median over the passes.
 
-    Empty where one call does not follow the other, and where a call is the whole slice.
+    Empty where calls overlap, and where one call holds the whole slice.
     """
     calls = len(call_ns) // passes
     if scenario not in ("single-stream", "batch") or calls < 2 or min(call_ns) < 1:  # noqa: PLR2004
         return ()
-    return tuple(round(median(call_ns[at::calls])) for at in range(calls))
+    return tuple(round(median(call_ns[index::calls])) for index in range(calls))
 
 
 def _calls(window: TimedPass, size: int) -> list[Sequence[int]]:

@@ -1,8 +1,9 @@
-"""Which rounds of two records are paired, and what forbids it.
+"""Which rounds of two records are paired, and what forbids a comparison.
 
-    system, reference --Pair--> the rounds that both have, in order | Refused
+    system, reference --ComparedPair--> the rounds that both have, in order | NotComparable
 
-Two records are paired that differ in nothing but the system: whatever else differs is named in the refusal.
+Two records are paired only if they differ in nothing but the system; any other difference is named as the
+reason.
 """
 
 from collections.abc import Sequence
@@ -14,45 +15,48 @@ from harness.analysis.statistics.estimates import MINIMUM_ROUNDS
 from harness.analysis.statistics.round_series import FIELDS, Field, RoundSeries
 from harness.records.record import Record
 
+_SHORTEST_HASH = 32
+"""Hexadecimal digits from which on a value is a hash: those of md5."""
+
 
 @dataclass(frozen=True, slots=True)
 class NotComparable:
-    """No ratio: `field` names what differs or lacks, `reason` is a clause that continues "because ..."."""
+    """Two records without a ratio: `field` names the difference, `reason` is a clause after "because"."""
 
     reason: str
     field: str
 
     def __str__(self) -> str:
-        """Say it as a report prints it."""
+        """Format it for a report."""
         return f"refused, because {self.reason}"
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedPair:
-    """A system and the reference it is held against."""
+    """A system and the reference that it is compared with."""
 
     system: RoundSeries
     reference: RoundSeries
 
     @property
     def over(self) -> str:
-        """The reference's variant."""
+        """The variant of the reference."""
         return self.reference.record.cell.variant
 
     @cached_property
     def shared(self) -> tuple[RoundSeries, RoundSeries] | NotComparable:
         """The rounds that both have, in order of launch and index, or why they cannot be paired."""
-        for one in (self.system, self.reference):
-            if one.record.status == "failed":
-                return NotComparable(f"{one.record.cell.variant} failed", "status")
+        for series in (self.system, self.reference):
+            if series.record.status == "failed":
+                return NotComparable(f"{series.record.cell.variant} failed", "status")
         if self.system.settings != self.reference.settings and (
-            found := mismatch(self.system.record, self.reference.record)
+            difference := mismatch(self.system.record, self.reference.record)
         ):
-            return found
-        mine, theirs = self.system.in_order, self.reference.in_order
-        if mine.turns != theirs.turns or len(theirs.by_turn) < len(theirs.turns):
-            mine, theirs = _shared(mine, theirs)
-        return _unpaired(mine, theirs) or (mine, theirs)
+            return difference
+        system, reference = self.system.in_order, self.reference.in_order
+        if system.turns != reference.turns or len(reference.by_turn) < len(reference.turns):
+            system, reference = _shared(system, reference)
+        return _pairing_problem(system, reference) or (system, reference)
 
 
 def pair_of(system: Record, reference: Record) -> ComparedPair:
@@ -61,64 +65,66 @@ def pair_of(system: Record, reference: Record) -> ComparedPair:
 
 
 def mismatch(system: Record, reference: Record) -> NotComparable | None:
-    """Return the first thing that forbids a ratio of these two, or None.
+    """Return the first difference that forbids a ratio of these two, or None.
 
-    Threads may differ where instances do, as far as both ran on the same cpus: that is what the variant
-    chose.
+    Threads may differ if instances do, as long as both ran on the same CPUs: the variant determines how it
+    uses them.
     """
-    if found := refusal(system, reference, FIELDS):
-        return found
+    if difference := refusal(system, reference, FIELDS):
+        return difference
     if _cpus(system) != _cpus(reference):
         return _differs("cpus", _cpus(system), _cpus(reference))
-    mine, theirs = system.cell, reference.cell
-    if mine.instances == theirs.instances and mine.threads != theirs.threads:
-        return NotComparable(f"the number of threads differs: {mine.threads} and {theirs.threads}", "threads")
+    first, second = system.cell, reference.cell
+    if first.instances == second.instances and first.threads != second.threads:
+        reason = f"the number of threads differs: {first.threads} and {second.threads}"
+        return NotComparable(reason, "threads")
     return None
 
 
 def refusal(system: Record, reference: Record, fields: Sequence[Field]) -> NotComparable | None:
-    """Return the first of these fields in which two records differ, by name, or None."""
-    read = attrgetter(*(place for _, place in fields))
-    mine, theirs = read(system), read(reference)
-    if mine == theirs:
+    """Return the first of these fields that differs between two records, by name, or None."""
+    read = attrgetter(*(path for _, path in fields))
+    first, second = read(system), read(reference)
+    if first == second:
         return None
-    differing = zip(fields, mine, theirs, strict=True)
-    return next(_differs(name, one, other) for (name, _), one, other in differing if one != other)
+    pairs = zip(fields, first, second, strict=True)
+    return next(_differs(name, before, after) for (name, _), before, after in pairs if before != after)
 
 
-def _differs(name: str, mine: object, theirs: object) -> NotComparable:
-    return NotComparable(f"the {name} differs: {_shown(mine)} and {_shown(theirs)}", name)
+def _differs(name: str, first: object, second: object) -> NotComparable:
+    return NotComparable(f"the {name} differs: {as_text(first)} and {as_text(second)}", name)
 
 
 def _cpus(record: Record) -> tuple[int, ...] | None:
     return record.placement.cpus if record.placement else None
 
 
-def _shared(mine: RoundSeries, theirs: RoundSeries) -> tuple[RoundSeries, RoundSeries]:
-    rounds = [item for item in mine.rounds if (item.launch, item.index) in theirs.by_turn]
-    others = [theirs.by_turn[item.launch, item.index] for item in rounds]
-    return RoundSeries(mine.record, rounds), RoundSeries(theirs.record, others)
+def _shared(system: RoundSeries, reference: RoundSeries) -> tuple[RoundSeries, RoundSeries]:
+    rounds = [item for item in system.rounds if (item.launch, item.index) in reference.by_turn]
+    others = [reference.by_turn[item.launch, item.index] for item in rounds]
+    return RoundSeries(system.record, rounds), RoundSeries(reference.record, others)
 
 
-def _unpaired(mine: RoundSeries, theirs: RoundSeries) -> NotComparable | None:
-    if mine.turns != theirs.turns or mine.unusable or theirs.unusable:
-        for one, other in zip(mine.rounds, theirs.rounds, strict=True):
-            if one.slice != other.slice:
-                slices = f"{one.slice} and {other.slice}"
-                return NotComparable(f"the slice of round {one.index} differs: {slices}", "slice")
-            if min(one.requests, other.requests, one.wall_ns, other.wall_ns) < 1:
-                return NotComparable(f"round {one.index} holds no request or no time", "rounds")
-    if len(mine.rounds) < MINIMUM_ROUNDS:
-        counted = f"{len(mine.rounds)} round{'s' if len(mine.rounds) != 1 else ''}"
-        return NotComparable(f"they share {counted}, and an interval needs {MINIMUM_ROUNDS}", "rounds")
+def _pairing_problem(system: RoundSeries, reference: RoundSeries) -> NotComparable | None:
+    if system.turns != reference.turns or system.unusable or reference.unusable:
+        for first, second in zip(system.rounds, reference.rounds, strict=True):
+            if first.slice != second.slice:
+                slices = f"{first.slice} and {second.slice}"
+                return NotComparable(f"the slice of round {first.index} differs: {slices}", "slice")
+            if min(first.requests, second.requests, first.wall_ns, second.wall_ns) < 1:
+                return NotComparable(f"round {first.index} has no requests or no duration", "rounds")
+    if (count := len(system.rounds)) < MINIMUM_ROUNDS:
+        rounds = f"{count} round{'s' if count != 1 else ''}"
+        return NotComparable(f"they share {rounds}, and an interval needs {MINIMUM_ROUNDS}", "rounds")
     return None
 
 
-def _shown(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return a value of a record as text: a hash as its first 12 digits, an empty value as `none`."""
     if value is None:
         return "none"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "none"
     text = str(value)
-    is_hash = len(text) >= 32 and set(text) <= set("0123456789abcdef")  # noqa: PLR2004 -- md5 and longer
+    is_hash = len(text) >= _SHORTEST_HASH and set(text) <= set("0123456789abcdef")
     return text[:12] if is_hash else text

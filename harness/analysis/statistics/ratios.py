@@ -1,10 +1,10 @@
-"""Estimates become ratios, and ratios become judgements.
+"""Ratios of two records, and verdicts on them.
 
-    record, record --compare--> Ratio | Refused --judge--> Judgement
+    record, record --speedup, energy_reduction--> Ratio | NotComparable --judge--> Judgement
 
-A ratio is only made of two records that differ in nothing but the system: whatever else differs is named in
-the refusal. Ratios are paired: both systems visited the same slice in the same round, minutes of heat and
-neighbours apart at most, so what slows a round down slows both.
+A ratio exists only for two records that differ in nothing but the system; otherwise the result names the
+difference. Ratios are paired: both systems visit the same slice in the same round, at most minutes apart, so
+that a disturbance of the machine slows both.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,17 @@ from typing import Literal
 
 import numpy as np
 
-from harness.analysis.statistics.estimates import CONFIDENCE, EnergyWindows, Floats, medians_over_rounds
+from harness.analysis.statistics.estimates import (
+    CONFIDENCE,
+    EnergyEstimate,
+    EnergyWindows,
+    Floats,
+    medians_over_rounds,
+)
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable, pair_of
 from harness.analysis.statistics.round_series import RoundSeries
 from harness.analysis.statistics.significance import p_values
-from harness.analysis.statistics.typical_request import TypicalRatio, typical
+from harness.analysis.statistics.typical_request import TypicalRatio, typical_ratio
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record
@@ -25,21 +31,21 @@ from harness.records.record import Record
 BASELINE = "pytorch-fixed"
 UNPADDED = "pytorch-dynamic"
 REFERENCES = (BASELINE, UNPADDED)
-"""What every report compares with: PyTorch as people first meet it, and the same without padding, because
-padding flatters every rival of it."""
+"""The references of every report: PyTorch with its default padding, and without padding, because a baseline
+with padding makes every other system look faster than it is."""
 
 TOLERANCE = 0.02
-"""Changes of the median within this share are no change in practice, however narrow the interval."""
+"""A change of the median within this share is no change in practice, however narrow the interval."""
 
 FAMILY_LEVEL = 0.01
-"""How often a report may call any of its systems different that is not: the level of all verdicts in all."""
+"""Probability that a report calls any two equal systems different: the level of all its verdicts together."""
 
-OPEN = 1.5
-"""Totals with an interval wider than this factor leave everything open: the machine changed its speed between
-visits, and most pairs may agree on that change, not on one of the systems."""
+WIDEST_INTERVAL = 1.5
+"""If the interval of a ratio of totals is wider than this factor, the machine changed its speed between
+visits, and the mode of the pairs may be that change rather than the ratio of the systems."""
 
-STRETCHED = 1.7
-"""Makes an interval at 95 % one at 99.9 %, were it normal: 3.29 / 1.96."""
+STRETCH = 1.7
+"""Exponent that turns the 95 % interval of a normal distribution into its 99.9 % interval: 3.29 / 1.96."""
 
 Quantity = Literal["speed-up", "energy reduction"]
 Verdict = Literal["faster", "slower", "less energy", "more energy", "no change", "too noisy"]
@@ -52,15 +58,13 @@ _VERDICTS: dict[Quantity, tuple[Verdict, Verdict]] = {
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Reference over system, so that above 1 is better; `over` names the reference variant.
+    """Reference over system, so that above 1 is better; `over` names the variant of the reference.
 
-    `p` is the probability that a system seems to differ so clearly from itself, None where no rounds tell it;
-    it is corrected for the `family` of verdicts it belongs to
-    (`harness.analysis.statistics.multiple_testing`). `typical` is the ratio of
-    the typical request with its interval (value, low, high; `harness.analysis.statistics.typical_request`)
-    where the verdict looks at that,
-    because it is the better known of the two. `launches` are those of the rounds. The other fields are
-    `Estimate`'s.
+    `p` is the p-value of the comparison, None where it cannot be computed, and corrected for the `family` of
+    verdicts that the ratio belongs to (`harness.analysis.statistics.multiple_testing`). `typical` is the
+    ratio of the typical request with its interval (value, low, high;
+    `harness.analysis.statistics.typical_request`) where the verdict is based on it, because it is more
+    precise. `launches` counts the launches of the rounds. The other fields are those of `Estimate`.
     """
 
     value: float
@@ -77,14 +81,14 @@ class Ratio:
     launches: int = 1
 
     @property
-    def told(self) -> tuple[float, float, float]:
-        """What the verdict looks at: value, low, high."""
+    def judged(self) -> tuple[float, float, float]:
+        """The ratio that the verdict is based on: value, low, high."""
         return self.typical or (self.value, self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict on one quantity, with the tolerance it was reached under."""
+    """The verdict on a ratio, and the tolerance that it was judged by."""
 
     verdict: Verdict
     ratio: Ratio
@@ -94,19 +98,18 @@ class Judgement:
 def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | NotComparable:
     """Return the reference's time per request over the system's: the median over paired rounds.
 
-    Refused where requests arrive at a rate: there all take the time in which requests arrive.
+    NotComparable in scenario `server`, where the time per request is the time between arrivals.
     """
-    (found,) = speedups([pair_of(system, reference)], confidence=confidence)
-    return found
+    (ratio,) = speedups([pair_of(system, reference)], confidence=confidence)
+    return ratio
 
 
 def speedups(pairs: Sequence[ComparedPair], *, confidence: float = CONFIDENCE) -> list[Ratio | NotComparable]:
     """Return `speedup` of each (system, reference), in their order."""
-    asked = [_asked_speedup(pair) for pair in pairs]
-    found = iter(
-        paired_ratios([each for each in asked if isinstance(each, PairedRounds)], confidence=confidence)
-    )
-    return [next(found) if isinstance(each, PairedRounds) else each for each in asked]
+    inputs = [_paired_times(pair) for pair in pairs]
+    comparable = [rounds for rounds in inputs if isinstance(rounds, PairedRounds)]
+    ratios = iter(paired_ratios(comparable, confidence=confidence))
+    return [next(ratios) if isinstance(rounds, PairedRounds) else rounds for rounds in inputs]
 
 
 def energy_reduction(
@@ -114,57 +117,62 @@ def energy_reduction(
 ) -> Ratio | NotComparable:
     """Return the reference's energy per request over the system's, widened by the resolution of both meters.
 
-    `added` says of which zones, of both the same: those of the table, or a board's and its processor's.
-    The bounds take every reading of one system too high, and of the other too low, by its resolution.
+    `added` sums the zones of both: those of tables, or a board and its processor. The bounds assume that
+    every reading of one system is too high, and of the other too low, by its resolution.
     """
-    (found,) = energy_reductions([pair_of(system, reference)], confidence=confidence, added=added)
-    return found
+    (ratio,) = energy_reductions([pair_of(system, reference)], confidence=confidence, added=added)
+    return ratio
 
 
 def energy_reductions(
     pairs: Sequence[ComparedPair], *, confidence: float = CONFIDENCE, added: SumReadings = sum_readings
 ) -> list[Ratio | NotComparable]:
     """Return `energy_reduction` of each (system, reference), in their order."""
-    asked = [_asked_energies(pair, added) for pair in pairs]
-    known = [each for each in asked if isinstance(each, _Energies)]
-    estimates = [
+    inputs = [_paired_energies(pair, added) for pair in pairs]
+    comparable = [energies for energies in inputs if isinstance(energies, _PairedEnergies)]
+    as_read, lowest, highest = (
         medians_over_rounds(
-            [(each.ratios[at], each.launches) for each in known], what="paired rounds", confidence=confidence
+            [(energies.ratios[at], energies.launches) for energies in comparable],
+            what="paired rounds",
+            confidence=confidence,
         )
         for at in range(3)
+    )
+    # the p-value is that of the readings that make the difference smallest
+    closest = [
+        (energies.ratios[1 if ratio.value > 1 else 2], energies.launches)
+        for energies, ratio in zip(comparable, as_read, strict=True)
     ]
-    # the readings that make the difference least
-    least = [
-        each.ratios[1 if middle.value > 1 else 2] for each, middle in zip(known, estimates[0], strict=True)
-    ]
-    likely = p_values([(ratios, each.launches) for ratios, each in zip(least, known, strict=True)])
-    found = iter(map(_reduction, known, *estimates, likely))
-    return [next(found) if isinstance(each, _Energies) else each for each in asked]
+    ratios = iter(map(_reduction, comparable, as_read, lowest, highest, p_values(closest)))
+    return [next(ratios) if isinstance(energies, _PairedEnergies) else energies for energies in inputs]
 
 
-def _reduction(asked: "_Energies", middle: Estimate, least: Estimate, most: Estimate, p: float) -> Ratio:
+def _reduction(
+    energies: "_PairedEnergies", middle: Estimate, lowest: Estimate, highest: Estimate, p: float
+) -> Ratio:
     method = f"{middle.method}, widened by the meter's resolution"
-    ends = (middle.value, least.low, most.high, middle.confidence, method, middle.count)
-    launches = len(set(asked.launches))
-    return Ratio(*ends, over=asked.over, quantity="energy reduction", p=p, launches=launches)
+    fields = (middle.value, lowest.low, highest.high, middle.confidence, method, middle.count)
+    launches = len(set(energies.launches))
+    return Ratio(*fields, over=energies.over, quantity="energy reduction", p=p, launches=launches)
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
-    """Judge by two conditions: the ratio surely is not 1, and the change exceeds the tolerance.
+    """Return a difference if it is significant and exceeds the tolerance.
 
-    Surely means that the interval excludes 1 and, where it is known, that `p` is at most `level`. No change
-    needs evidence too: an interval within the tolerance, or one that excludes 1 by less than it. All else, a
-    NaN included, is too noisy to say. Changes count as ratios: 1.02 and 1 / 1.02 are equally far from 1.
+    Significant means that the interval excludes 1 and that `p`, where there is one, is at most `level`. "No
+    change" also needs evidence: an interval within the tolerance, or one that excludes 1 by less than it.
+    Everything else, including NaN, is too noisy. Changes are ratios: 1.02 and 1 / 1.02 are equally far from
+    1.
     """
     better, worse = _VERDICTS[ratio.quantity]
     limit = 1 + tolerance
-    value, low, high = ratio.told
+    value, low, high = ratio.judged
     excludes_one = low > 1 or high < 1
-    surely = excludes_one and (ratio.p is None or ratio.p <= level)
+    significant = excludes_one and (ratio.p is None or ratio.p <= level)
     verdict: Verdict = "too noisy"
-    if surely and value > limit:
+    if significant and value > limit:
         verdict = better
-    elif surely and value < 1 / limit:
+    elif significant and value < 1 / limit:
         verdict = worse
     elif 1 / limit <= value <= limit and (excludes_one or (1 / limit <= low and high <= limit)):
         verdict = "no change"
@@ -175,8 +183,8 @@ def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_L
 class PairedRounds:
     """Ratios of paired rounds, one positive number each, in order of time, and the launch of each.
 
-    `requests` holds the logarithms of the same ratio of every request, float64 [requests] for each round,
-    where they were timed one by one.
+    `requests` holds the logarithms of the same ratio for every request, float64 [requests] for each round, if
+    requests were timed one by one.
     """
 
     ratios: Sequence[float] | Floats
@@ -185,14 +193,17 @@ class PairedRounds:
     requests: Sequence[Floats] = ()
 
 
-def _asked_speedup(pair: ComparedPair) -> PairedRounds | NotComparable:
+def _paired_times(pair: ComparedPair) -> PairedRounds | NotComparable:
     if "server" in (pair.system.record.cell.scenario, pair.reference.record.cell.scenario):
-        return NotComparable("at an offered rate all take as long as requests take to arrive", "scenario")
+        return NotComparable(
+            "at an offered rate the time per request is the time between arrivals", "scenario"
+        )
     shared = pair.shared
     if isinstance(shared, NotComparable):
         return shared
-    mine, theirs = shared
-    return PairedRounds(theirs.times / mine.times, mine.launches, pair.over, _requests(mine, theirs))
+    system, reference = shared
+    ratios = reference.times / system.times
+    return PairedRounds(ratios, system.launches, pair.over, _request_ratios(system, reference))
 
 
 def paired_ratio(
@@ -204,103 +215,117 @@ def paired_ratio(
     confidence: float = CONFIDENCE,
     requests: Sequence[Floats] = (),
 ) -> Ratio:
-    """Return the ratio of paired rounds, given as `PairedRounds` has them: the median over them."""
-    asked = PairedRounds(ratios, launches, over, requests)
-    return paired_ratios([asked], quantity=quantity, confidence=confidence)[0]
+    """Return the ratio of paired rounds, given the fields of `PairedRounds`: the median over them."""
+    rounds = PairedRounds(ratios, launches, over, requests)
+    return paired_ratios([rounds], quantity=quantity, confidence=confidence)[0]
 
 
 def paired_ratios(
-    many: Sequence[PairedRounds], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
+    pairs: Sequence[PairedRounds], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
 ) -> list[Ratio]:
-    """Return the ratio of each, in their order.
+    """Return the ratio of each series of paired rounds, in their order.
 
-    The verdict looks at the typical request where requests were timed one by one, unless totals are known
-    better or contradict it.
+    The verdict is based on the typical request if requests were timed one by one, unless the ratio of totals
+    is more precise or contradicts it.
     """
-    rounds = [(each.ratios, each.launches) for each in many]
-    medians = medians_over_rounds(rounds, what="paired rounds", confidence=confidence)
-    told = [_told(each, found, confidence) for each, found in zip(many, medians, strict=True)]
-    likely = iter(p_values([one for one, known in zip(rounds, told, strict=True) if known is None]))
+    series = [(rounds.ratios, rounds.launches) for rounds in pairs]
+    medians = medians_over_rounds(series, what="paired rounds", confidence=confidence)
+    typical = [_judged_typical(*pair, confidence) for pair in zip(pairs, medians, strict=True)]
+    p_of_totals = iter(
+        p_values([totals for totals, ratio in zip(series, typical, strict=True) if ratio is None])
+    )
     return [
         Ratio(
-            *(found.value, found.low, found.high, found.confidence, found.method, found.count),
-            over=asked.over,
+            *(median.value, median.low, median.high, median.confidence, median.method, median.count),
+            over=rounds.over,
             quantity=quantity,
-            p=next(likely) if one is None else one.p,
-            typical=None if one is None else (one.value, one.low, one.high),
-            launches=len(set(asked.launches)),
+            p=next(p_of_totals) if ratio is None else ratio.p,
+            typical=None if ratio is None else (ratio.value, ratio.low, ratio.high),
+            launches=len(set(rounds.launches)),
         )
-        for asked, found, one in zip(many, medians, told, strict=True)
+        for rounds, median, ratio in zip(pairs, medians, typical, strict=True)
     ]
 
 
-def _told(asked: PairedRounds, found: Estimate, confidence: float) -> TypicalRatio | None:
-    """Return the ratio of the typical request if the verdict is to look at it."""
-    one = typical(asked.requests, asked.launches, confidence) if len(asked.requests) else None
-    if one and _alike(one, found) and one.high / one.low < found.high / found.low <= OPEN:
-        return one
-    return None
+def _judged_typical(rounds: PairedRounds, totals: Estimate, confidence: float) -> TypicalRatio | None:
+    """Return the ratio of the typical request if the verdict is to be based on it."""
+    if not len(rounds.requests):
+        return None
+    typical = typical_ratio(rounds.requests, rounds.launches, confidence)
+    if typical is None or not _overlap(typical, totals):
+        return None
+    is_narrower = typical.high / typical.low < totals.high / totals.low <= WIDEST_INTERVAL
+    return typical if is_narrower else None
 
 
-def _alike(one: TypicalRatio, whole: Estimate) -> bool:
-    """Say whether the typical request may gain what the whole does: their intervals share something.
+def _overlap(typical: TypicalRatio, totals: Estimate) -> bool:
+    """Return whether the two intervals overlap.
 
-    That of the whole is stretched, so that a chance of one in a thousand does not part them.
+    The interval of the totals is stretched, so that chance separates them in one case of a thousand only.
     """
-    low: float = whole.value * (whole.low / whole.value) ** STRETCHED
-    high: float = whole.value * (whole.high / whole.value) ** STRETCHED
-    return one.low <= high and low <= one.high
+    low: float = totals.value * (totals.low / totals.value) ** STRETCH
+    high: float = totals.value * (totals.high / totals.value) ** STRETCH
+    return typical.low <= high and low <= typical.high
 
 
-def _requests(mine: RoundSeries, theirs: RoundSeries) -> list[Floats]:
-    """Return reference over system of each request, as logarithms by round; none if any round has none."""
-    pairs = list(zip(mine.rounds, theirs.rounds, strict=True))
-    if any(not one.asked_ns or len(one.asked_ns) != len(other.asked_ns) for one, other in pairs):
+def _request_ratios(system: RoundSeries, reference: RoundSeries) -> list[Floats]:
+    """Return log(reference / system) of each request by round; empty if a round has no such times."""
+    pairs = [
+        (first.asked_ns, second.asked_ns)
+        for first, second in zip(system.rounds, reference.rounds, strict=True)
+    ]
+    if any(not first or len(first) != len(second) for first, second in pairs):
         return []
-    return [np.log(np.array(other.asked_ns) / np.array(one.asked_ns)) for one, other in pairs]
+    return [np.log(np.array(second) / np.array(first)) for first, second in pairs]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Energies:
-    """Ratios of every round: as read, at their least, and at their most."""
+class _PairedEnergies:
+    """Ratios of every round: as read, and at the lower and the upper bound of the readings."""
 
     ratios: tuple[Floats, Floats, Floats]
     launches: Sequence[int]
     over: str
 
 
-def _asked_energies(pair: ComparedPair, added: SumReadings) -> _Energies | NotComparable:
+def _paired_energies(pair: ComparedPair, added: SumReadings) -> _PairedEnergies | NotComparable:
     shared = pair.shared
     if isinstance(shared, NotComparable):
         return shared
-    mine, theirs = (one.added(added) for one in shared)
-    if isinstance(mine, Unavailable):
-        return _without(pair.system, mine)
-    if isinstance(theirs, Unavailable):
-        return _without(pair.reference, theirs)
-    unlike = _unlike_energy(mine, theirs)
-    return unlike or _Energies(_energy_ratios(mine, theirs), shared[0].launches, pair.over)
+    system, reference = (series.added(added) for series in shared)
+    if isinstance(system, Unavailable):
+        return _no_energy(pair.system, system)
+    if isinstance(reference, Unavailable):
+        return _no_energy(pair.reference, reference)
+    unlike = unlike_energy(system, reference) or _below_resolution(system, reference)
+    return unlike or _PairedEnergies(_energy_ratios(system, reference), shared[0].launches, pair.over)
 
 
-def _without(visits: RoundSeries, energy: Unavailable) -> NotComparable:
-    return NotComparable(
-        f"the energy of {visits.record.cell.variant} is unavailable: {energy.reason}", "energy"
-    )
+def _no_energy(series: RoundSeries, energy: Unavailable) -> NotComparable:
+    variant = series.record.cell.variant
+    return NotComparable(f"the energy of {variant} is unavailable: {energy.reason}", "energy")
 
 
-def _unlike_energy(mine: EnergyWindows, theirs: EnergyWindows) -> NotComparable | None:
+def unlike_energy(
+    first: EnergyWindows | EnergyEstimate, second: EnergyWindows | EnergyEstimate
+) -> NotComparable | None:
+    """Return the first of grade, scope and source that differs, or None."""
     for name in ("grade", "scope", "source"):
-        one, other = getattr(mine, name), getattr(theirs, name)
-        if one != other:
-            return NotComparable(f"the {name} of the energy differs: {one} and {other}", name)
-    if any((one.microjoules <= one.resolution_uj).any() for one in (mine, theirs)):
+        pair = getattr(first, name), getattr(second, name)
+        if pair[0] != pair[1]:
+            return NotComparable(f"the {name} of the energy differs: {pair[0]} and {pair[1]}", name)
+    return None
+
+
+def _below_resolution(*windows: EnergyWindows) -> NotComparable | None:
+    if any((energy.microjoules <= energy.resolution_uj).any() for energy in windows):
         return NotComparable("a window holds no more energy than the meter's resolution", "resolution")
     return None
 
 
-def _energy_ratios(mine: EnergyWindows, theirs: EnergyWindows) -> tuple[Floats, Floats, Floats]:
-    """Return the ratio of every round as read, at its least, and at its most."""
-    middle = theirs.microjoules / mine.microjoules
-    least = (theirs.microjoules - theirs.resolution_uj) / (mine.microjoules + mine.resolution_uj)
-    most = (theirs.microjoules + theirs.resolution_uj) / (mine.microjoules - mine.resolution_uj)
-    return middle, least, most
+def _energy_ratios(system: EnergyWindows, reference: EnergyWindows) -> tuple[Floats, Floats, Floats]:
+    """Return the ratio of every round as read, at its lower bound, and at its upper bound."""
+    as_read = reference.microjoules / system.microjoules
+    lowest = (reference.microjoules - reference.resolution_uj) / system.highest
+    highest = reference.highest / (system.microjoules - system.resolution_uj)
+    return as_read, lowest, highest

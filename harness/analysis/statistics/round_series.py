@@ -1,16 +1,14 @@
-"""The rounds of a record as numbers, taken out of it once for all that a report works out from them.
+"""The rounds of a record as numeric series, extracted once for all statistics of a report.
 
-Functions here take many records and answer in their order: intervals that rest on as many rounds are worked
-out side by side (`harness.analysis.statistics.estimates.medians_over_rounds`), and each is what it would be
-alone.
+Functions here take many records and return results in their order: intervals over equally many rounds are
+computed together (`harness.analysis.statistics.estimates.medians_over_rounds`), and each equals its value
+computed alone.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import attrgetter
-
-import numpy as np
+from operator import attrgetter, is_
 
 from harness.analysis.statistics.estimates import (
     EnergyEstimate,
@@ -19,6 +17,7 @@ from harness.analysis.statistics.estimates import (
     energies_of,
     energy_windows,
     medians_over_rounds,
+    times_of,
     unusable,
 )
 from harness.records.estimate import Estimate, Unavailable
@@ -26,7 +25,7 @@ from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record, Round
 
 Field = tuple[str, str]
-"""The name of what has to be the same, and where a record has it."""
+"""Name of a field that must be equal, and its path in a record."""
 
 QUALITY_FIELDS: tuple[Field, ...] = (
     ("schema version", "schema_version"),
@@ -35,6 +34,7 @@ QUALITY_FIELDS: tuple[Field, ...] = (
     ("split", "data.split"),
     ("maximum length", "cell.max_length"),
 )
+"""Fields that must be equal for a comparison of quality."""
 
 FIELDS: tuple[Field, ...] = (
     *QUALITY_FIELDS,
@@ -49,9 +49,9 @@ FIELDS: tuple[Field, ...] = (
     ("profile", "profile"),
     ("sample", "data.sample"),
 )
-"""What a ratio needs to be the same; `pairing.mismatch` says so of CPUs and threads too."""
+"""Fields that must be equal for a ratio; `pairing.mismatch` also compares CPUs and threads."""
 
-_settings = attrgetter(*(place for _, place in FIELDS), "placement", "cell.instances", "cell.threads")
+_settings = attrgetter(*(path for _, path in FIELDS), "placement", "cell.instances", "cell.threads")
 
 Turn = tuple[int, int, int]
 """Launch, index and slice of a round."""
@@ -59,25 +59,25 @@ Turn = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class RoundSeries:
-    """Rounds of a record: all of them in their order, or those that are paired with another's."""
+    """Rounds of a record: all in their order, or those that are paired with rounds of another record."""
 
     record: Record
     rounds: Sequence[Round]
 
     @cached_property
     def unusable(self) -> Unavailable | None:
-        """Why they hold no time per request, or None."""
+        """Why the rounds have no time per request, or None."""
         return unusable(self.rounds)
 
     @cached_property
     def settings(self) -> tuple[object, ...]:
-        """All that can forbid a ratio: where two have the same there is nothing to look for."""
-        *found, placement, instances, threads = _settings(self.record)
-        return (*found, placement and placement.cpus, instances, threads)
+        """Every setting that can forbid a ratio: equal settings need no further comparison."""
+        *fields, placement, instances, threads = _settings(self.record)
+        return (*fields, placement and placement.cpus, instances, threads)
 
     @cached_property
     def turns(self) -> list[Turn]:
-        """What is asked in each round, and when."""
+        """Launch, index and slice of each round."""
         return [(item.launch, item.index, item.slice) for item in self.rounds]
 
     @cached_property
@@ -93,55 +93,51 @@ class RoundSeries:
     @cached_property
     def times(self) -> Floats:
         """Nanoseconds per request of each round."""
-        return np.array([item.wall_ns / item.requests for item in self.rounds])
+        return times_of(self.rounds)
 
     @cached_property
     def windows(self) -> EnergyWindows | Unavailable:
-        """Energy per request of each round, of the zones that tables add up."""
+        """Energy per request of each round, over the zones of tables."""
         return energy_windows(self.rounds)
 
     def added(self, zones: SumReadings) -> EnergyWindows | Unavailable:
-        """Return the energy of these zones."""
+        """Return the energy per request of each round, summed over these zones."""
         return self.windows if zones is sum_readings else energy_windows(self.rounds, zones)
 
     @cached_property
     def in_order(self) -> "RoundSeries":
-        """The same in order of launch and index."""
+        """The series in order of launch and index."""
         ordered = sorted(self.rounds, key=lambda item: (item.launch, item.index))
-        return self if all(map(_same, ordered, self.rounds)) else RoundSeries(self.record, ordered)
-
-
-def _same(one: Round, other: Round) -> bool:
-    return one is other
+        return self if all(map(is_, ordered, self.rounds)) else RoundSeries(self.record, ordered)
 
 
 def times_per_request(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
-    """Return nanoseconds of the window per request of each: the median over rounds."""
-    return _medians(many, lambda one: one.times)
+    """Return nanoseconds of the window per request of each series: the median over rounds."""
+    return _medians(many, lambda series: series.times)
 
 
 def throughputs(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
-    """Return requests per second of each: the median over rounds."""
-    return _medians(many, lambda one: 1e9 / one.times)
+    """Return requests per second of each series: the median over rounds."""
+    return _medians(many, lambda series: 1e9 / series.times)
 
 
 def energies(
     many: Sequence[RoundSeries], added: SumReadings = sum_readings
 ) -> list[EnergyEstimate | Unavailable]:
-    """Return energy per request of each, as `estimates.energy_per_request` does of one."""
-    windows = [one.added(added) for one in many]
-    known = [
-        (each, one.launches)
-        for each, one in zip(windows, many, strict=True)
-        if isinstance(each, EnergyWindows)
+    """Return energy per request of each series, as `estimates.energy_per_request` does for one."""
+    windows = [series.added(added) for series in many]
+    available = [
+        (energy, series.launches)
+        for energy, series in zip(windows, many, strict=True)
+        if isinstance(energy, EnergyWindows)
     ]
-    found = iter(energies_of(known))
-    return [next(found) if isinstance(each, EnergyWindows) else each for each in windows]
+    estimates = iter(energies_of(available))
+    return [next(estimates) if isinstance(energy, EnergyWindows) else energy for energy in windows]
 
 
 def _medians(
     many: Sequence[RoundSeries], values: Callable[[RoundSeries], Floats]
 ) -> list[Estimate | Unavailable]:
-    usable = [(values(one), one.launches) for one in many if not one.unusable]
-    found = iter(medians_over_rounds(usable))
-    return [one.unusable or next(found) for one in many]
+    usable = [(values(series), series.launches) for series in many if not series.unusable]
+    medians = iter(medians_over_rounds(usable))
+    return [series.unusable or next(medians) for series in many]

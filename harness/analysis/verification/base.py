@@ -1,4 +1,4 @@
-"""What a check finds: figures that agree, figures that do not, and what could not be had again."""
+"""The result of a check: figures that agree, figures that do not, and what could not be checked."""
 
 import math
 from collections.abc import Mapping
@@ -11,15 +11,18 @@ if TYPE_CHECKING:
     from harness.records.record import Record
 
 CLOSE = 1e-9
-"""How far apart, as a share, the same number may be after another version of a numerical library."""
+"""Relative tolerance for a number computed again, possibly by another version of a numerical library."""
+
+_LONGEST = 60
+"""Characters of a value that a message shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealedRecord:
-    """A record as it lies in the store: its file, the words in it, what they mean, and its samples.
+    """A record as it is in the store: its file, its JSON object, the parsed record, and its samples.
 
-    `arrays` are None where they cannot be read, and `problem` says why; `samples_sha256` is of the file as it
-    is now.
+    `arrays` are None if they cannot be read; `problem` then holds the reason. `samples_sha256` is the hash of
+    the current samples file.
     """
 
     file: str
@@ -31,15 +34,15 @@ class SealedRecord:
 
     @property
     def name(self) -> str:
-        """The cell's id, for messages."""
+        """The id of the cell, for messages."""
         return self.record.cell.id
 
 
 @dataclass(slots=True)
 class VerificationCheck:
-    """One group of checks: what it is about, how many figures were compared, what is wrong or left out.
+    """One group of checks: its subject, how many figures were compared, what is wrong, what was not checked.
 
-    A group that compared nothing and found nothing wrong is no yes: `unchecked` says why.
+    A group that compared nothing and found nothing wrong has no verdict: `unchecked` holds the reasons.
     """
 
     name: str
@@ -50,36 +53,37 @@ class VerificationCheck:
 
     @property
     def verdict(self) -> str:
-        """Say `yes`, `no`, or `not checked`."""
+        """Return `yes`, `no`, or `not checked`."""
         if self.wrong:
             return "no"
         return "yes" if self.figures else "not checked"
 
-    def same(self, where: str, what: str, said: object, found: object) -> None:
-        """Compare what a record says with what was found again."""
+    def same(self, where: str, name: str, recorded: object, computed: object) -> None:
+        """Compare a recorded value with the one that was computed again."""
         self.figures += 1
-        if not _equal(said, found):
-            self.wrong.append(f"{where}: {what}: the record says {_shown(said)}, and it is {_shown(found)}")
+        if not _equal(recorded, computed):
+            values = f"the record has {_shown(recorded)}, expected {_shown(computed)}"
+            self.wrong.append(f"{where}: {name}: {values}")
 
-    def holds(self, where: str, what: str, *, so: bool) -> None:
-        """Note a sentence that must be true."""
+    def holds(self, where: str, problem: str, *, so: bool) -> None:
+        """Count a condition, and note the problem unless the condition holds."""
         self.figures += 1
         if not so:
-            self.wrong.append(f"{where}: {what}")
+            self.wrong.append(f"{where}: {problem}")
 
     def skip(self, reason: str) -> None:
-        """Note, once, what could not be checked and why."""
+        """Note, once, why something could not be checked."""
         if reason not in self.unchecked:
             self.unchecked.append(reason)
 
 
-def _equal(said: object, found: object) -> bool:
-    if isinstance(said, float) or isinstance(found, float):
-        both = [each for each in (said, found) if isinstance(each, int | float)]
-        return len(both) == 2 and math.isclose(*both, rel_tol=CLOSE, abs_tol=1e-12)  # noqa: PLR2004 -- a pair
-    return said == found
+def _equal(recorded: object, computed: object) -> bool:
+    if isinstance(recorded, float) or isinstance(computed, float):
+        numbers = [value for value in (recorded, computed) if isinstance(value, int | float)]
+        return len(numbers) == 2 and math.isclose(*numbers, rel_tol=CLOSE, abs_tol=1e-12)  # noqa: PLR2004
+    return recorded == computed
 
 
 def _shown(value: object) -> str:
     text = "nothing" if value is None or value == "" else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 -- a hash and a bit
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,34 +1,31 @@
-"""The raw samples of one record, as checks read them, whichever version wrote them."""
+"""The raw samples of one record in one form for all format versions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-
-from harness.common.errors import BenchError
-from harness.workload.tasks import resolve_task
-from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
 
 if TYPE_CHECKING:
     from harness.records.record import Record
     from harness.workload.tasks.base import Task
 
+T = TypeVar("T")
 Numbers = npt.NDArray[np.int64]
 COST = "cost_"
-"""What the names of arrays of costs begin with."""
+"""Prefix of the names of arrays of costs."""
 
 FIRST = 1
-"""The version in which answers were numbers of labels, with right and wrong in place of counts."""
+"""The format version in which answers are numbers of labels, with right and wrong in place of counts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawSamples:
     """Calls and answers of a cell.
 
-    `answers` are by example, of those that were asked; `counts` are [clusters, counts]; `costs` by name, one
-    value a timed request.
+    `answers` are by answered example; `counts` are [clusters, counts]; `costs` are by name, one value per
+    timed request.
     """
 
     call_ns: Numbers
@@ -43,80 +40,64 @@ class RawSamples:
 
     @property
     def timed(self) -> int:
-        """How many different examples were timed."""
+        """Number of distinct timed examples."""
         return len(np.unique(self.timed_example))
 
     def first_answers(self) -> dict[int, str]:
-        """Return the answer to each timed example, of its first timed pass."""
-        found: dict[int, str] = {}
-        for example, answer in zip(self.timed_example.tolist(), self.timed_answer, strict=True):
-            found.setdefault(example, answer)
-        return found
+        """Return the answer to each timed example in its first timed pass."""
+        return self._first(self.timed_answer)
 
     def first_costs(self, name: str) -> dict[int, float]:
-        """Return what each timed example cost in its first timed pass."""
-        found: dict[int, float] = {}
-        for example, value in zip(self.timed_example.tolist(), self.costs[name].tolist(), strict=True):
-            found.setdefault(example, value)
-        return found
+        """Return the cost of each timed example in its first timed pass."""
+        return self._first(self.costs[name].tolist())
+
+    def _first(self, values: Sequence[T]) -> dict[int, T]:
+        first: dict[int, T] = {}
+        for example, value in zip(self.timed_example.tolist(), values, strict=True):
+            first.setdefault(example, value)
+        return first
 
     def changed(self) -> int:
         """Return how many timed examples were answered differently in another round."""
         first = self.first_answers()
-        asked = zip(self.timed_example.tolist(), self.timed_answer, strict=True)
-        return len({example for example, answer in asked if first[example] != answer})
+        answers = zip(self.timed_example.tolist(), self.timed_answer, strict=True)
+        return len({example for example, answer in answers if first[example] != answer})
 
     def examples_of(self, index: int) -> list[int]:
-        """Return the examples that a round asked, in order."""
+        """Return the examples of a round, in order."""
         return [int(example) for example in self.timed_example[self.timed_round == index]]
 
 
 def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task: "Task | None") -> RawSamples:
-    """Return the samples of a record; KeyError or IndexError where arrays are missing or do not fit together.
+    """Return the samples of a record; KeyError or IndexError if arrays are missing or do not fit together.
 
-    A record of the first version needs its task, for the names of the labels.
+    A record of the first version needs its task for the names of the labels.
     """
     first = record.schema_version == FIRST
     if not np.isin(arrays["timed_example"], np.arange(len(arrays["answer"]))).all():
-        raise IndexError("an example was timed that the split does not have")
-    costs = {name.removeprefix(COST): each for name, each in arrays.items() if name.startswith(COST)}
-    if any(each.shape != arrays["timed_example"].shape for each in costs.values()):
-        raise IndexError("what requests cost is not there for each timed request")
-    said, answer = arrays["timed_answer"], arrays["answer"]
+        raise IndexError("a timed example is not in the split")
+    costs = {name.removeprefix(COST): values for name, values in arrays.items() if name.startswith(COST)}
+    if any(values.shape != arrays["timed_example"].shape for values in costs.values()):
+        raise IndexError("the number of costs differs from the number of timed requests")
+    timed, answer = arrays["timed_answer"], arrays["answer"]
     labels = task.labels if task else ()
-    asked = answer >= 0 if first else arrays["answered"]
-    words = [labels[number] if number >= 0 else "" for number in answer] if first else answer.tolist()
+    answered = answer >= 0 if first else arrays["answered"]
+    texts = [labels[number] if number >= 0 else "" for number in answer] if first else answer.tolist()
     return RawSamples(
         call_ns=arrays["call_ns"].astype(np.int64),
         call_round=arrays["call_round"].astype(np.int64),
         timed_example=arrays["timed_example"].astype(np.int64),
         timed_round=arrays["timed_round"].astype(np.int64),
-        timed_answer=tuple(labels[number] for number in said) if first else tuple(said.tolist()),
-        answers={index: words[index] for index in np.flatnonzero(asked).tolist()},
+        timed_answer=tuple(labels[number] for number in timed) if first else tuple(timed.tolist()),
+        answers={index: texts[index] for index in np.flatnonzero(answered).tolist()},
         examples=len(answer),
-        counts=_right_and_wrong(arrays["correct"], len(labels)) if first else arrays["counts"],
+        counts=_counts_of_right(arrays["correct"], len(labels)) if first else arrays["counts"],
         costs=costs,
     )
 
 
-def task_of_record(record: "Record") -> "Task | None":
-    """Return the task of a record; None where this version cannot make it."""
-    try:
-        if record.cell.task == CUSTOM:
-            facts = record.configuration["custom"]
-            definition = CustomTaskDefinition(
-                labels=tuple(facts["labels"]),
-                metric=facts["metric"],
-                pair=len(facts["text"]) > 1,
-            )
-            return resolve_task(definition.words)
-        return resolve_task(record.cell.task)
-    except (BenchError, KeyError, TypeError):
-        return None
-
-
-def _right_and_wrong(correct: "np.ndarray[Any, Any]", labels: int) -> npt.NDArray[np.float64]:
-    """Return counts that carry the accuracy alone, which is all that the first version knew."""
+def _counts_of_right(correct: "np.ndarray[Any, Any]", labels: int) -> npt.NDArray[np.float64]:
+    """Return counts of right answers alone, which is all that the first version holds."""
     scored = correct[correct >= 0]
     counts = np.zeros((len(scored), 2 + 3 * labels))
     counts[:, 0], counts[:, 1] = 1, scored

@@ -1,4 +1,4 @@
-"""The records of one run with their samples, read for checks: what is broken is told, not raised."""
+"""Reads the records of one run with their samples; broken files become results instead of exceptions."""
 
 import hashlib
 import json
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 
 def read_sealed(folder: RunFolder) -> tuple[list[SealedRecord], list[UnreadableFile]]:
-    """Return the sealed records of a run, and the files that look like records and are none."""
+    """Return the sealed records of a run, and the files that cannot be read as records."""
     sealed: list[SealedRecord] = []
     unreadable: list[UnreadableFile] = []
     for path in sorted(folder.path.glob("*.json")):
-        found = read_record(path)
-        if isinstance(found, UnreadableFile):
-            unreadable.append(found)
+        record = read_record(path)
+        if isinstance(record, UnreadableFile):
+            unreadable.append(record)
         else:
-            sealed.append(_sealed(path, found))
+            sealed.append(_sealed(path, record))
     return sealed, unreadable
 
 
 def _sealed(path: Path, record: "Record") -> SealedRecord:
-    words = json.loads(path.read_text(encoding="utf-8"))
+    payload = json.loads(path.read_text(encoding="utf-8"))
     digest, problem, arrays = None, None, None
     try:
         if record.samples is not None:
             digest = hashlib.sha256((path.parent / record.samples.file).read_bytes()).hexdigest()
         arrays = read_samples(path.parent, record)
-    except OSError as broken:
-        problem = f"the samples cannot be read: {broken.strerror}"
-    except (StoreError, ValueError, zipfile.BadZipFile) as broken:
-        problem = str(broken)
-    return SealedRecord(path.name, words, record, arrays, digest, problem)
+    except OSError as error:
+        problem = f"the samples cannot be read: {error.strerror}"
+    except (StoreError, ValueError, zipfile.BadZipFile) as error:
+        problem = str(error)
+    return SealedRecord(path.name, payload, record, arrays, digest, problem)

@@ -119,7 +119,7 @@ def test_a_run_that_was_stopped_is_net_of_what_was_seen_before() -> None:
 @pytest.mark.parametrize(
     ("idle", "reason"),
     [
-        (None, "idle was not looked at"),
+        (None, "idle power was not measured"),
         (IdleEnergy(unavailable=CPU_TIME), CPU_TIME),
         (IdleEnergy(before=(a_reading(None),)), "package-0: permission was denied"),
     ],

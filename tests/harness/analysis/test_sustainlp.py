@@ -57,7 +57,7 @@ def test_the_trackers_variable_replaces_the_pue() -> None:
 @pytest.mark.parametrize("text", ["nonsense", "0.9", "-1", "nan", "inf"])
 def test_a_pue_that_is_none_is_refused(text: str) -> None:
     """Nothing is ever spent below what reaches the machine."""
-    with pytest.raises(UsageError, match="no power usage effectiveness"):
+    with pytest.raises(UsageError, match="must be a number of 1 or more, got"):
         protocol_settings("sustainlp2020", {"OVERRIDE_PUE": text})
 
 

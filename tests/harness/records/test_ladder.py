@@ -1,4 +1,4 @@
-"""Ladders as data: what is well-formed, what is refused and how."""
+"""Ladders as data: which ones are well-formed, and the errors for those that are not."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ from harness.common.progress import NoProgress
 from harness.records.ladder import Ladder, parse_ladder, parse_parameters, read_ladder
 from harness.runs.planning.options import able
 
-WORDS: dict[str, Any] = {
+CONFIG: dict[str, Any] = {
     "name": "mine",
     "parameters": {"student": "minilm", "heads": 8},
     "rungs": [
@@ -24,36 +24,36 @@ WORDS: dict[str, Any] = {
 }
 
 
-def made(**changes: Any) -> Ladder:
-    return parse_ladder({**WORDS, **changes}, "mine.yaml", {})
+def ladder_with(**changes: Any) -> Ladder:
+    return parse_ladder({**CONFIG, **changes}, "mine.yaml", {})
 
 
-def rungs(*words: dict[str, Any]) -> Ladder:
-    return made(rungs=list(words))
+def ladder_of(*rungs: dict[str, Any]) -> Ladder:
+    return ladder_with(rungs=list(rungs))
 
 
-def test_each_rung_is_compared_with_the_one_before_unless_it_says() -> None:
+def test_each_rung_is_compared_with_the_previous_one_unless_it_names_another() -> None:
     """The first is the baseline."""
-    assert [rung.over for rung in made().rungs] == ["", "plain", "student", "int8"]
-    words = [*WORDS["rungs"][:3], {**WORDS["rungs"][3], "over": "plain"}]
-    assert made(rungs=words).rung("pruned").over == "plain"
+    assert [rung.over for rung in ladder_with().rungs] == ["", "plain", "student", "int8"]
+    rungs = [*CONFIG["rungs"][:3], {**CONFIG["rungs"][3], "over": "plain"}]
+    assert ladder_with(rungs=rungs).rung("pruned").over == "plain"
 
 
-def test_a_rung_like_another_takes_over_what_it_does_not_say() -> None:
-    """Recipes are added to its end."""
-    pruned = made().rung("pruned")
+def test_a_rung_like_another_inherits_what_it_does_not_set() -> None:
+    """`then` appends recipes."""
+    pruned = ladder_with().rung("pruned")
     assert pruned.recipes == ({"distil": {"student": "minilm"}}, {"prune": {"heads": 8}})
     assert (pruned.engine, pruned.options) == ("onnx-int8", {"keep_float": ["classifier"]})
-    assert (pruned.count(4), made().rung("int8").count(4)) == (4, 1)
+    assert (pruned.count(4), ladder_with().rung("int8").count(4)) == (4, 1)
 
 
-def test_a_rungs_process_gets_variables_and_the_record_says_them_without_folders() -> None:
-    """They make another rung of it, and one like it has them too; numbers need no quotes."""
+def test_a_rungs_process_gets_variables_and_the_record_holds_them_without_folders() -> None:
+    """`like` inherits them; numbers need no quotes."""
     plain = {"name": "plain", "engine": "onnx-int8"}
-    asked = {"LD_PRELOAD": "/home/me/lib.so", "MALLOC_ARENA_MAX": 1}
-    wanted = {**asked, "MALLOC_ARENA_MAX": "1"}
-    pages = {**plain, "name": "pages", "environment": asked}
-    ladder = rungs(plain, pages, {"name": "pool", "like": "pages", "instances": "cores"})
+    in_yaml = {"LD_PRELOAD": "/home/me/lib.so", "MALLOC_ARENA_MAX": 1}
+    wanted = {**in_yaml, "MALLOC_ARENA_MAX": "1"}
+    pages = {**plain, "name": "pages", "environment": in_yaml}
+    ladder = ladder_of(plain, pages, {"name": "pool", "like": "pages", "instances": "cores"})
     assert ladder.rung("pool").environment == wanted
     assert "environment" not in ladder.rung("plain").words()
     assert ladder.rung("pages").words()["environment"] == wanted
@@ -63,31 +63,31 @@ def test_a_rungs_process_gets_variables_and_the_record_says_them_without_folders
 
 
 def test_a_stage_with_an_environment_is_refused_and_a_cascade_may_have_one() -> None:
-    """Stages share a process: what one of them asks for would be lost without a word."""
+    """Stages share a process, so that variables of one stage would have no effect."""
     plain = {"name": "plain", "engine": "onnx-int8"}
     pages = {**plain, "name": "pages", "environment": {"A": "1"}}
     cascade = {"name": "both", "cascade": ["plain", "pages"]}
     with pytest.raises(UsageError, match="stage 'pages' of 'both' has an environment of its own"):
-        rungs(plain, pages, cascade)
+        ladder_of(plain, pages, cascade)
     own = {**cascade, "cascade": ["plain", "more"], "environment": {"A": "1"}}
-    found = rungs(plain, {**plain, "name": "more"}, own).rung("both")
-    assert found.words()["environment"] == {"A": "1"}
+    both = ladder_of(plain, {**plain, "name": "more"}, own).rung("both")
+    assert both.words()["environment"] == {"A": "1"}
 
 
-def test_parameters_stand_for_their_values_and_can_be_changed() -> None:
-    """A path becomes its base name in what a record says."""
-    ladder = parse_ladder(WORDS, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})
+def test_parameters_are_replaced_by_their_values_and_can_be_overridden() -> None:
+    """A path becomes its base name in a record."""
+    ladder = parse_ladder(CONFIG, "mine.yaml", {"student": "/home/me/models/tiny", "heads": 4})
     assert ladder.rung("pruned").recipes[1] == {"prune": {"heads": 4}}
     assert ladder.facts()["parameters"] == {"student": "tiny", "heads": 4}
     assert "/home" not in str(ladder.facts())
 
 
 def test_a_part_of_a_ladder_is_compared_within_itself() -> None:
-    """Where the rung that one was compared with is left out, the one before takes its place."""
-    part = made().only(("plain", "int8"))
+    """If the rung that another is compared with is left out, the previous rung takes its place."""
+    part = ladder_with().only(("plain", "int8"))
     assert [(rung.name, rung.over) for rung in part.rungs] == [("plain", ""), ("int8", "plain")]
     with pytest.raises(UsageError, match="Did you mean int8"):
-        made().only(("int-8",))
+        ladder_with().only(("int-8",))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_part_of_a_ladder_is_compared_within_itself() -> None:
         ({"rungs": [{"name": "a", "engin": "onnx-int8"}]}, r"rungs\.0\.engin: .*Did you mean engine"),
         ({"rungs": [{"engine": "onnx-int8"}]}, r"rungs\.0\.name: Field required"),
         ({"rungs": [{"name": "a"}]}, "no engine"),
-        ({"rungs": [{"name": "a/b", "engine": "x"}]}, "no name for a rung"),
+        ({"rungs": [{"name": "a/b", "engine": "x"}]}, "not a valid name of a rung: 'a/b'"),
         ({"rungs": [{"name": "a", "engine": "x"}, {"name": "a", "engine": "x"}]}, "two rungs"),
         ({"rungs": [{"name": "a", "engine": "x", "over": "b"}]}, "unknown earlier rung"),
         ({"rungs": [{"name": "a", "engine": "x", "instances": 0}]}, "0 instances"),
@@ -108,20 +108,20 @@ def test_a_part_of_a_ladder_is_compared_within_itself() -> None:
         ({"parameters": [1]}, "must be a mapping"),
     ],
 )
-def test_what_is_no_ladder_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
-    """The nearest word is named where one is unknown."""
+def test_an_invalid_ladder_is_refused_with_its_problem(changes: dict[str, Any], message: str) -> None:
+    """The nearest key is named where one is unknown."""
     with pytest.raises(UsageError, match=f"(?s){message}"):
-        made(**changes)
+        ladder_with(**changes)
 
 
 def test_a_parameter_that_the_ladder_does_not_have_is_refused() -> None:
-    """A misspelt --set must not be lost."""
+    """A misspelt --set must not be ignored."""
     with pytest.raises(UsageError, match="Did you mean student"):
-        parse_ladder(WORDS, "mine.yaml", {"studend": "minilm"})
+        parse_ladder(CONFIG, "mine.yaml", {"studend": "minilm"})
 
 
 def test_values_are_read_as_in_yaml() -> None:
-    """Numbers are numbers; a word without = is refused."""
+    """Numbers are numbers; a setting without = is refused."""
     assert parse_parameters(("epochs=3", "student=minilm", "share=0.5")) == {
         "epochs": 3,
         "student": "minilm",
@@ -132,7 +132,7 @@ def test_values_are_read_as_in_yaml() -> None:
 
 
 @pytest.mark.parametrize("text", ["rungs: [", "- a list", "\t", "name: x\nrungs: 3"])
-def test_a_file_that_holds_no_ladder_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_file_without_a_valid_ladder_is_refused(tmp_path: Path, text: str) -> None:
     """One message, no traceback."""
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -140,15 +140,15 @@ def test_a_file_that_holds_no_ladder_is_refused(tmp_path: Path, text: str) -> No
         read_ladder(path, {})
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """With its reason."""
+def test_a_missing_file_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """One message, no traceback."""
     with pytest.raises(UsageError, match="cannot be read"):
         read_ladder(tmp_path / "none.yaml", {})
 
 
 @pytest.mark.parametrize("name", list(load_catalog().ladders))
 def test_every_ladder_that_ships_is_well_formed(name: str) -> None:
-    """Its recipes, engines and options are known, and its first rung is the baseline."""
+    """Its recipes, engines and options exist, and its first rung is the baseline."""
     catalog = load_catalog()
     ladder = parse_ladder(catalog.ladders[name], name, {})
     assert ladder.name == name
@@ -158,7 +158,7 @@ def test_every_ladder_that_ships_is_well_formed(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("changes", "message"),
     [
         ({"engine": "onnx-int9"}, "unknown engine.*onnx-int8"),
         ({"engine": "onnx-int8", "options": {"keep": 1}}, "unknown option of onnx-int8.*keep_float"),
@@ -168,15 +168,17 @@ def test_every_ladder_that_ships_is_well_formed(name: str) -> None:
         ({"recipes": [{"prune": {}, "distil": {}}]}, "one recipe"),
     ],
 )
-def test_what_no_recipe_or_engine_knows_is_refused_by_name(words: dict[str, Any], message: str) -> None:
+def test_an_unknown_recipe_engine_or_parameter_is_refused_by_name(
+    changes: dict[str, Any], message: str
+) -> None:
     """Before anything is prepared."""
-    whole = {"name": "x", "recipes": [], "engine": "onnx-int8", "options": {}, **words}
+    config = {"name": "x", "recipes": [], "engine": "onnx-int8", "options": {}, **changes}
     with pytest.raises(UsageError, match=f"(?s){message}"):
-        load_catalog().rung(whole)
+        load_catalog().rung(config)
 
 
-class Heard(NoProgress):
-    """A narrator that keeps its warnings."""
+class RecordedWarnings(NoProgress):
+    """A progress reporter that keeps its warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -187,18 +189,18 @@ class Heard(NoProgress):
 
 
 def test_an_optional_rung_that_cannot_run_here_is_left_out() -> None:
-    """With a word; the others are compared among themselves."""
-    ladder = rungs(
+    """With a warning; the others are compared with one another."""
+    ladder = ladder_of(
         {"name": "plain", "engine": "pytorch-dynamic"},
         {"name": "rival", "engine": "onnx-fp32", "optional": True},
         {"name": "last", "engine": "onnx-int8"},
     )
-    heard, catalog = Heard(), load_catalog()
-    assert able(ladder, catalog, heard) == ladder
-    assert heard.warnings == []
-    absent = SimpleNamespace(unavailable=lambda: "needs rival: pip install rival")
-    here = SimpleNamespace(unavailable=lambda: None)
-    lacking: Any = SimpleNamespace(rung=lambda words: absent if words["name"] == "rival" else here)
-    left = able(ladder, lacking, heard)
-    assert [(rung.name, rung.over) for rung in left.rungs] == [("plain", ""), ("last", "plain")]
-    assert heard.warnings == ["rung rival is left out: needs rival: pip install rival"]
+    reporter, catalog = RecordedWarnings(), load_catalog()
+    assert able(ladder, catalog, reporter) == ladder
+    assert reporter.warnings == []
+    missing = SimpleNamespace(unavailable=lambda: "needs rival: pip install rival")
+    installed = SimpleNamespace(unavailable=lambda: None)
+    lacking: Any = SimpleNamespace(rung=lambda config: missing if config["name"] == "rival" else installed)
+    remaining = able(ladder, lacking, reporter)
+    assert [(rung.name, rung.over) for rung in remaining.rungs] == [("plain", ""), ("last", "plain")]
+    assert reporter.warnings == ["rung rival is left out: needs rival: pip install rival"]

@@ -12,17 +12,17 @@ PUBLISHED = Path(__file__).parents[3] / "results" / "record.schema.json"
 
 
 def test_the_published_schema_is_that_of_the_code() -> None:
-    """Made again by `bench list --schema > results/record.schema.json`."""
+    """`bench list --schema > results/record.schema.json` generates it."""
     assert PUBLISHED.read_text(encoding="utf-8") == schema_text()
 
 
 def test_the_schema_names_every_field_and_closes_every_part() -> None:
-    """A word that no version knows is no record."""
-    made = schema()
-    assert set(made["properties"]) == set(Record.model_fields)
-    assert made["additionalProperties"] is False
-    assert made["properties"]["schema_version"]["enum"] == list(range(1, SCHEMA_VERSION + 1))
-    parts = {name for name, part in made["$defs"].items() if part.get("additionalProperties") is False}
+    """A record with a field that no version has is invalid."""
+    generated = schema()
+    assert set(generated["properties"]) == set(Record.model_fields)
+    assert generated["additionalProperties"] is False
+    assert generated["properties"]["schema_version"]["enum"] == list(range(1, SCHEMA_VERSION + 1))
+    parts = {name for name, part in generated["$defs"].items() if part.get("additionalProperties") is False}
     assert {"Round", "CellFacts", "Quality", "Host"} <= parts
 
 

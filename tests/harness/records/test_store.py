@@ -18,8 +18,8 @@ def world(tmp_path: Path) -> World:
 
 
 def begun(world: World) -> Run:
-    wanted = RunOptions("boolq", data=boolq_folder(world.root), variants=("pytorch-fixed",))
-    return start(wanted, world.catalog, Store(world.store), world.cache, world.machine, Heard())
+    options = RunOptions("boolq", data=boolq_folder(world.root), variants=("pytorch-fixed",))
+    return start(options, world.catalog, Store(world.store), world.cache, world.machine, Heard())
 
 
 @pytest.fixture
@@ -32,14 +32,14 @@ def sealed(world: World) -> tuple[RunFolder, Record]:
 def test_a_sealed_record_is_read_back_as_it_was(world: World, sealed: tuple[RunFolder, Record]) -> None:
     """Numbers are stored unrounded, so equality holds."""
     folder, record = sealed
-    found, unreadable = Store(world.store).records([folder])
-    assert (found, unreadable) == ([record], [])
+    records, unreadable = Store(world.store).records([folder])
+    assert (records, unreadable) == ([record], [])
 
 
 def test_nothing_of_this_machine_and_no_text_reaches_a_record(
     world: World, sealed: tuple[RunFolder, Record]
 ) -> None:
-    """No path, no passage; the journal with the folders of this machine is gone."""
+    """No path, no passage; the journal with the folders of this machine is removed."""
     folder, record = sealed
     text = (folder.path / f"{record.cell.id}.json").read_text()
     assert str(world.root) not in text
@@ -57,7 +57,7 @@ def test_the_store_never_overwrites(sealed: tuple[RunFolder, Record]) -> None:
 
 
 def test_two_runs_of_one_name_are_refused(world: World) -> None:
-    """A second run in the same second gets another suffix; the same one is an error, not a mixture."""
+    """A second run in the same second gets another suffix; the same name is an error, not a mixture."""
     begun(world)
     with pytest.raises(StoreError, match="never overwrites"):
         begun(world)
@@ -69,20 +69,20 @@ def test_two_runs_of_one_name_are_refused(world: World) -> None:
 def test_a_corrupt_record_is_named_and_the_others_are_read(
     world: World, sealed: tuple[RunFolder, Record]
 ) -> None:
-    """Truncated, not JSON, or of a newer schema: each says why."""
+    """Truncated, not JSON, or of a newer schema: each with its reason."""
     folder, record = sealed
     (folder.path / "a.json").write_text('{"schema_version": 1, "run"')
     (folder.path / "b.json").write_text(json.dumps({"schema_version": 4}))
     (folder.path / "c.json").write_text(json.dumps({"schema_version": 1}))
     (folder.path / "d.json").write_text("[]")
-    found, unreadable = Store(world.store).records([folder])
-    assert found == [record]
+    records, unreadable = Store(world.store).records([folder])
+    assert records == [record]
     assert [file.path.name for file in unreadable] == ["a.json", "b.json", "c.json", "d.json"]
     assert "schema version 4, and this program reads 1 to 3" in unreadable[1].reason
 
 
 def test_records_of_the_first_version_are_still_read(sealed: tuple[RunFolder, Record]) -> None:
-    """The fields are the same, so nothing is converted; the version says which samples lie beside it."""
+    """The fields are the same, so nothing is converted; the version gives the format of the samples."""
     folder, record = sealed
     assert record.schema_version == SCHEMA_VERSION == 3
     old = record.model_copy(update={"schema_version": 1})
@@ -91,18 +91,18 @@ def test_records_of_the_first_version_are_still_read(sealed: tuple[RunFolder, Re
 
 
 def test_every_committed_record_is_read() -> None:
-    """What was published stays readable, with the samples that it names."""
+    """Published records stay readable, with their samples."""
     published = Store(Path(__file__).parents[3] / "results")
     folders = published.runs()
-    found, unreadable = published.records(folders)
+    records, unreadable = published.records(folders)
     assert unreadable == []
-    assert {record.schema_version for record in found} <= {1, 2, 3}
+    assert {record.schema_version for record in records} <= {1, 2, 3}
     by_name = {folder.name: folder for folder in folders}
-    assert all(len(read_samples(by_name[record.run].path, record)["answer"]) for record in found)
+    assert all(len(read_samples(by_name[record.run].path, record)["answer"]) for record in records)
 
 
-def test_samples_that_were_changed_are_noticed(sealed: tuple[RunFolder, Record]) -> None:
-    """Their hash stands in the record."""
+def test_changed_samples_are_refused(sealed: tuple[RunFolder, Record]) -> None:
+    """The record holds their hash."""
     folder, record = sealed
     assert record.samples is not None
     assert len(read_samples(folder.path, record)["call_ns"]) > 0
@@ -124,7 +124,7 @@ def test_a_store_that_cannot_be_written_is_refused_before_the_clock_starts(world
 
 
 def test_runs_are_found_by_name_and_by_age(world: World, sealed: tuple[RunFolder, Record]) -> None:
-    """`latest` is the newest; a wrong name is answered with the nearest."""
+    """`latest` is the newest; the error for a wrong name suggests the nearest."""
     folder, _ = sealed
     store = Store(world.store)
     assert store.run("latest").name == store.run(folder.name).name == folder.name
@@ -138,15 +138,15 @@ def test_runs_are_found_by_name_and_by_age(world: World, sealed: tuple[RunFolder
         Store(world.root / "empty").run("latest")
 
 
-def test_a_file_that_is_gone_is_unreadable_not_a_crash(tmp_path: Path) -> None:
-    """Somebody may delete while a report reads."""
+def test_a_deleted_file_is_unreadable_not_a_crash(tmp_path: Path) -> None:
+    """A record may be deleted while a report reads the store."""
     assert isinstance(read_record(tmp_path / "none.json"), UnreadableFile)
 
 
 def test_a_disk_that_fills_up_loses_nothing_that_was_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The entry that does not fit is an error with a remedy; those before it are read back."""
+    """The entry that does not fit is an error with a remedy; earlier entries can be read."""
     import errno
     import os
 

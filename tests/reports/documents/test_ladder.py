@@ -205,7 +205,7 @@ def test_the_note_of_a_percentile_gives_the_number_of_requests_it_needs() -> Non
     assert note_of(ladder, "p90 ms", 3) == "because p90 needs 64 distinct requests, and there are 56."
     (warning,) = ladder_tables(ladder)[-1].warnings
     assert warning.sentences == (
-        "In single-stream: Run r1 asked 56 distinct requests, too few: p90 needs 64.",
+        "In single-stream: Run r1 timed 56 distinct requests, too few: p90 needs 64.",
     )
 
 

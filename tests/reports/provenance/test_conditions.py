@@ -77,7 +77,7 @@ def test_the_json_has_gross_and_net_energy() -> None:
     assert round(row["net_joules_per_request"]["value"], 6) == 0.3
     assert round(row["joules_per_request"]["value"], 6) == 0.4
     (old, *_) = json.loads(render_records(three_variants(), "json"))["rows"]
-    assert old["net_joules_per_request"] == {"unavailable": "because idle was not looked at"}
+    assert old["net_joules_per_request"] == {"unavailable": "because idle power was not measured"}
 
 
 def test_idle_power_and_conditions_have_a_line_each() -> None:

@@ -77,12 +77,12 @@ variant's, median of paired rounds, bootstrap over rounds, within one process;
 differences within 2 % count as no change.
 
 Warnings
-percentile     Run r1 asked 56 distinct requests, too few: p90 needs 64.
+percentile     Run r1 timed 56 distinct requests, too few: p90 needs 64.
                -> Time more examples: raise --limit, up to the 1,000 of this
                split.
-near-majority  onnx-int8: its accuracy, 50.0 %, is not surely above the 62.0 %
-               that one constant answer gets.
-               -> Train longer (`bench train`), or name a better checkpoint with
+near-majority  onnx-int8: its accuracy, 50.0 %, is not significantly above 62.0
+               %, the score of the best constant answer.
+               -> Train longer (`bench train`), or give a better checkpoint with
                --model.
 cell-failed    torch-bf16 failed: the process ran out of memory.
                -> Lower --max-length.

@@ -13,11 +13,11 @@ from harness.analysis.comparison import (
     QuantityChange,
     SampleAccess,
     change_verdict,
-    contrast,
-    contrasts,
     differences,
     key_of,
     match_cells,
+    quantity_change,
+    quantity_changes,
     quantity_named,
     refused,
 )
@@ -27,16 +27,16 @@ from harness.records.estimate import Estimate
 from harness.records.record import ArtifactFacts, Memory
 
 
-def found(name: str, before: Any, after: Any, **options: Any) -> QuantityChange:
-    made = contrast(name, before, after, **options)
-    assert isinstance(made, QuantityChange), made
-    return made
+def change_of(name: str, before: Any, after: Any, **options: Any) -> QuantityChange:
+    change = quantity_change(name, before, after, **options)
+    assert isinstance(change, QuantityChange)
+    return change
 
 
 def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
     """Rounds of 500 ms become 400 ms: 100 requests at 200 /s become 250 /s, which is 25 % more."""
     before, after = a_record("base", (500.0,) * 7), a_record("head", (400.0,) * 7)
-    change = found("throughput", before, after)
+    change = change_of("throughput", before, after)
     assert (change.before.value, change.after.value) == (200.0, 250.0)
     assert change.change.value == pytest.approx(25.0)
     assert (change.change.low, change.change.high) == pytest.approx((25.0, 25.0))
@@ -45,19 +45,19 @@ def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
 
 
 def test_what_slows_a_round_down_for_both_is_no_change_between_them() -> None:
-    """Rounds that double for both still have a ratio of 1; unpaired, the same rounds say nothing."""
+    """Rounds that double for both still have a ratio of 1; unpaired, the same rounds are too noisy."""
     slow = (500.0, 1000.0, 500.0, 1000.0, 500.0, 1000.0, 500.0)
     before, after = a_record("base", slow), a_record("head", slow)
-    assert change_verdict(found("throughput", before, after)) == "no change"
+    assert change_verdict(change_of("throughput", before, after)) == "no change"
     elsewhere = a_record("head", slow, run="r2")
-    assert change_verdict(found("throughput", before, elsewhere)) == "too noisy"
+    assert change_verdict(change_of("throughput", before, elsewhere)) == "too noisy"
 
 
-def test_records_of_two_runs_are_unpaired_wider_and_say_so() -> None:
+def test_the_change_between_two_runs_is_unpaired_and_wider() -> None:
     """The unpaired interval holds the paired one, and its tolerance is larger."""
     before, after = a_record("base"), a_record("head")
-    paired = found("throughput", before, after)
-    unpaired = found("throughput", before, a_record("head", run="r2"))
+    paired = change_of("throughput", before, after)
+    unpaired = change_of("throughput", before, a_record("head", run="r2"))
     assert not unpaired.paired
     assert "unpaired" in unpaired.note
     assert unpaired.change.low < paired.change.low <= paired.change.high < unpaired.change.high
@@ -68,7 +68,7 @@ def test_an_unpaired_change_joins_both_intervals_on_the_logarithms() -> None:
     """10 ms [9.8, 10.2] becomes 20 ms [19.6, 20.4]: both ends are 2 % off, so 2 x exp(-+ sqrt(2) ln 1.02)."""
     before = a_record(latency={"p50": a_percentile(10.0, needed=11)})
     after = a_record(latency={"p50": a_percentile(20.0, needed=11)}, run="r2")
-    change = found("latency_p50", before, after).change
+    change = change_of("latency_p50", before, after).change
     below = math.hypot(math.log(1 / 0.98), math.log(1.02))
     assert change.value == pytest.approx(100.0)
     assert change.low == pytest.approx(100 * (2 * math.exp(-below) - 1))
@@ -83,44 +83,44 @@ def samples(times_ms: list[float], rounds: int = 4) -> dict[str, Any]:
 
 
 def test_a_percentile_side_by_side_is_of_the_same_requests() -> None:
-    """Every request takes 10 % longer: so does the median, without any width; both intervals say 2 % each."""
+    """Every request takes 10 % longer, and so does the median, with an interval of no width."""
     before, after = a_record("base"), a_record("head")
     calls = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
-    slower = [1.1 * each for each in calls]
+    slower = [1.1 * call for call in calls]
     raw = SampleAccess(lambda record: samples(calls if record.cell.variant == "base" else slower))
-    change = found("latency_p50", before, after, raw=raw).change
+    change = change_of("latency_p50", before, after, raw=raw).change
     assert (change.value, change.low, change.high) == pytest.approx((10.0, 10.0, 10.0))
-    assert found("latency_p50", before, after).change.high > 2
+    assert change_of("latency_p50", before, after).change.high > 2
 
 
 def test_less_energy_is_better_and_less_quality_is_worse() -> None:
-    """Each quantity knows its own direction."""
+    """Each quantity has its own direction."""
     before, after = a_record("base", joules=(10.0,) * 7), a_record("head", joules=(5.0,) * 7)
-    change = found("energy", before, after)
+    change = change_of("energy", before, after)
     assert change.change.value == pytest.approx(-50.0)
     assert change.grade == "measured"
     assert change_verdict(change) == "better"
     lower = a_record("head", quality=a_quality(metrics={"accuracy": an_accuracy(0.6, 0.58, 0.62)}))
-    fallen = found("quality", before, lower)
+    fallen = change_of("quality", before, lower)
     assert fallen.change.value == pytest.approx(-28.0)
     assert change_verdict(fallen) == "worse"
 
 
-def test_joules_of_two_grades_are_not_contrasted() -> None:
+def test_joules_of_two_grades_are_not_compared() -> None:
     """A modelled joule is CPU time in other units."""
     before, after = a_record("base"), a_record("head", reading={"grade": "modelled"}, run="r2")
-    missing = contrast("energy", before, after)
+    missing = quantity_change("energy", before, after)
     assert isinstance(missing, MissingChange)
     assert missing.reason == "the grade of the energy differs: measured and modelled"
 
 
 def test_memory_and_size_are_one_reading_each() -> None:
-    """600 MiB become 660 MiB, 10 % more, and nothing says how sure that is."""
+    """600 MiB become 660 MiB, 10 % more, without an interval."""
     before = a_record("base", artifact=an_artifact(1000))
     after = a_record(
         "head", memory=Memory(peak_bytes=660 * 2**20, counted_as="PSS"), artifact=an_artifact(1005)
     )
-    memory, size = found("memory", before, after), found("size", before, after)
+    memory, size = change_of("memory", before, after), change_of("size", before, after)
     assert memory.change.value == pytest.approx(10.0)
     assert memory.note == "one reading each: no interval"
     assert change_verdict(memory) == "worse"
@@ -134,10 +134,10 @@ def an_artifact(size_bytes: int) -> ArtifactFacts:
 def test_what_was_not_measured_is_missing_with_its_reason() -> None:
     """Every quantity appears once, as a change or as the reason why there is none."""
     before = a_record("base", (), joules=(), latency={}, memory=None, quality=None)
-    made = contrasts(before, a_record("head"))
-    assert not isinstance(made, NotComparable)
-    assert [each.quantity.name for each in made] == list(QUANTITIES)
-    assert all(isinstance(each, MissingChange) and each.reason for each in made)
+    changes = quantity_changes(before, a_record("head"))
+    assert not isinstance(changes, NotComparable)
+    assert [change.quantity.name for change in changes] == list(QUANTITIES)
+    assert all(isinstance(change, MissingChange) and change.reason for change in changes)
 
 
 @pytest.mark.parametrize(
@@ -151,22 +151,22 @@ def test_what_was_not_measured_is_missing_with_its_reason() -> None:
         ({"status": "failed"}, "status"),
     ],
 )
-def test_records_of_unlike_questions_are_refused_by_name(changed: dict[str, Any], name: str) -> None:
-    """Another split, boundary or scenario is another question."""
-    made = contrasts(a_record(), a_record(run="r2", **changed))
-    assert isinstance(made, NotComparable)
-    assert made.field == name
+def test_unlike_records_are_refused_by_name(changed: dict[str, Any], name: str) -> None:
+    """Another split, boundary or scenario is another measurement."""
+    refusal = quantity_changes(a_record(), a_record(run="r2", **changed))
+    assert isinstance(refusal, NotComparable)
+    assert refusal.field == name
 
 
 def test_a_changed_environment_and_other_software_are_named() -> None:
-    """Each fact that differs, with both values; nothing where nothing differs."""
+    """Each fact that differs, with both values; nothing for equal records."""
     before = a_record()
     other = a_host().model_copy(
         update={"fingerprint": "9" * 64, "facts": {**a_host().facts, "kernel": "7.0"}}
     )
     after = a_record(host=other, software={"python": "3.12.1"}, run="r2")
-    told = [str(each) for each in differences(before, after)]
-    assert told == ["kernel: 6.1.0, then 7.0", "python: 3.11.7, then 3.12.1"]
+    named = [str(difference) for difference in differences(before, after)]
+    assert named == ["kernel: 6.1.0, then 7.0", "python: 3.11.7, then 3.12.1"]
     assert differences(before, before) == ()
     assert refused(before, after) is None
 
@@ -176,7 +176,7 @@ def test_runs_are_matched_by_what_was_measured() -> None:
     before = three_variants()
     after = [a_record(record.cell.variant, run="r2", cell={"id": "x"}) for record in before[1:]]
     matched = match_cells(before, after)
-    assert [(key_of(one).variant, key_of(other).variant) for one, other in matched.pairs] == [
+    assert [(key_of(old).variant, key_of(new).variant) for old, new in matched.pairs] == [
         ("pytorch-dynamic", "pytorch-dynamic"),
         ("onnx-int8", "onnx-int8"),
     ]
@@ -193,16 +193,16 @@ ends = st.floats(allow_nan=True, allow_infinity=True)
 
 
 @given(value=ends, low=ends, high=ends, tolerance=st.floats(0, 100))
-def test_a_verdict_never_rests_on_nothing(value: float, low: float, high: float, tolerance: float) -> None:
-    """Whatever the numbers: a NaN is too noisy, worse is beyond the tolerance, and no change is within it."""
-    nothing = Estimate(1.0, 1.0, 1.0, 0.95, "", 1)
-    made = QuantityChange(
-        QUANTITIES["energy"], nothing, nothing, Estimate(value, low, high, 0.95, "", 7), paired=True
+def test_a_verdict_agrees_with_its_tolerance(value: float, low: float, high: float, tolerance: float) -> None:
+    """For any numbers: NaN is too noisy, worse is beyond the tolerance, and no change is within it."""
+    unused = Estimate(1.0, 1.0, 1.0, 0.95, "", 1)
+    change = QuantityChange(
+        QUANTITIES["energy"], unused, unused, Estimate(value, low, high, 0.95, "", 7), paired=True
     )
-    said = change_verdict(made, tolerance)
+    verdict = change_verdict(change, tolerance)
     if math.isnan(value):
-        assert said == "too noisy"
-    if said == "worse":
+        assert verdict == "too noisy"
+    if verdict == "worse":
         assert value > tolerance
-    if said == "no change":
+    if verdict == "no change":
         assert abs(value) <= tolerance

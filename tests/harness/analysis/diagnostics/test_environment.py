@@ -1,4 +1,4 @@
-"""Warnings about the machine, each raised by one change to a sound record; and next steps that fit."""
+"""Warnings about the machine, each caused by one change to a sound record; and next steps that apply."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ S = 1_000_000_000
 
 
 def watched(record: Record, **shares: float) -> Record:
-    """Return the record with rounds that were watched for 1 s on its 2 CPUs: 0.1 of them are 0.2 s."""
-    seen = {name: round(2 * share * S) for name, share in shares.items()}
-    rounds = tuple(item.model_copy(update={"watched_ns": S, **seen}) for item in record.rounds)
+    """Return the record with rounds that were observed for 1 s on its 2 CPUs: a share of 0.1 is 0.2 s."""
+    times = {name: round(2 * share * S) for name, share in shares.items()}
+    rounds = tuple(item.model_copy(update={"watched_ns": S, **times}) for item in record.rounds)
     return record.model_copy(update={"rounds": rounds})
 
 
@@ -39,9 +39,9 @@ def idled(before_w: float, after_w: float) -> IdleEnergy:
 
 
 def the_warning(code: str, record: Record) -> ResultWarning:
-    found = [warning for warning in warnings_of(record) if warning.code == code]
-    assert len(found) == 1, [warning.code for warning in warnings_of(record)]
-    return found[0]
+    warnings = [warning for warning in warnings_of(record) if warning.code == code]
+    assert len(warnings) == 1, [warning.code for warning in warnings_of(record)]
+    return warnings[0]
 
 
 def board(**facts: Any) -> dict[str, Any]:
@@ -49,15 +49,19 @@ def board(**facts: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("code", "changes", "words"),
+    ("code", "changes", "text"),
     [
         (
             "held-back",
             between({"thermal_throttles": 3}, {"thermal_throttles": 5}),
-            "slowed its CPUs down 2 times",
+            "heat throttled its CPUs 2 times",
         ),
         # 2 s of 100 s
-        ("held-back", between({"quota_throttled_us": 0}, {"quota_throttled_us": 2_000_000}), "quota for 2 %"),
+        (
+            "held-back",
+            between({"quota_throttled_us": 0}, {"quota_throttled_us": 2_000_000}),
+            "quota stopped it for 2 %",
+        ),
         (
             "held-back",
             between({"pressure_us": {"memory": 0}}, {"pressure_us": {"memory": 5_000_000}}),
@@ -67,7 +71,7 @@ def board(**facts: Any) -> dict[str, Any]:
         (
             "held-back",
             between(board(held_back_ns={"power": 0}), board(held_back_ns={"power": 2_500_000_000})),
-            "A board: its power limit for 2.5 s",
+            "the power limit of A board slowed it for 2.5 s",
         ),
         (
             "conditions-changed",
@@ -81,16 +85,16 @@ def board(**facts: Any) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_the_machine_did_meanwhile_is_said(code: str, changes: Conditions, words: str) -> None:
-    """Counters count by their difference, states by their change."""
+def test_changed_conditions_are_a_warning(code: str, changes: Conditions, text: str) -> None:
+    """Counters are judged by their difference, states by their change."""
     device = "cuda:0" if changes.before.gpus else "cpu"
     warning = the_warning(code, a_record(conditions=changes, cell={"device": device}))
-    assert words in warning.sentence
+    assert text in warning.sentence
     assert warning.next_step.endswith(".")
 
 
-def test_a_board_that_the_cell_did_not_run_on_casts_no_warning() -> None:
-    """Board 1 grew hot, was held back and had strangers; the cell ran on board 0, or on the CPU."""
+def test_a_board_that_the_cell_did_not_run_on_causes_no_warning() -> None:
+    """Board 1 was hot, throttled and used by others; the cell ran on board 0, or on the CPU."""
     hot = board(temperature_c=90, held_back_ns={"power": 9_000_000_000}, foreign=2, index=1)
     changes = between(board(temperature_c=30, held_back_ns={"power": 0}, index=1), hot)
     codes = {"held-back", "conditions-changed", "foreign-gpu"}
@@ -109,57 +113,57 @@ def test_a_board_that_the_cell_did_not_run_on_casts_no_warning() -> None:
         between({"temperature_mc": 40_000}, {"temperature_mc": 65_000}),  # a cold start
         between(
             {"frequency_khz": 3_000_000}, {"frequency_khz": 1_200_000}
-        ),  # of an idle CPU, no governor known
-        between(board(held_back_ns={}), board(held_back_ns={"power": 10**9})),  # not known before
+        ),  # of an idle CPU, unknown governor
+        between(board(held_back_ns={}), board(held_back_ns={"power": 10**9})),  # unknown before
     ],
 )
-def test_what_is_within_its_limit_or_not_known_is_no_warning(conditions: Conditions) -> None:
-    """A silent kernel is no reason to warning, nor is a machine that warmed up."""
+def test_conditions_within_their_limit_or_unknown_cause_no_warning(conditions: Conditions) -> None:
+    """Neither missing counters nor a machine that warmed up."""
     assert warnings_of(a_record(conditions=conditions)) == ()
 
 
-def test_a_clock_that_is_held_and_yet_changed_is_a_warning() -> None:
+def test_a_clock_that_changed_under_a_fixed_governor_is_a_warning() -> None:
     """Under the governor performance 3.0 GHz should stay: 2.5 GHz is 17 % less."""
     conditions = between({"frequency_khz": 3_000_000}, {"frequency_khz": 2_500_000})
     record = a_record(conditions=conditions, host=a_host(governor="performance"))
     assert "clock 3.00, then 2.50 GHz" in the_warning("conditions-changed", record).sentence
 
 
-def test_foreign_load_is_named_with_its_share_and_its_maker() -> None:
-    """Others used 12 % of two CPUs in each round; 5 % and less are no warning."""
+def test_foreign_load_is_named_with_its_share_and_its_process() -> None:
+    """Others used 12 % of two CPUs in each round; 5 % and less cause no warning."""
     conditions = between({}, {}, busiest="stress, 0.24 CPUs")
     warning = the_warning("foreign-load", watched(a_record(conditions=conditions), foreign_cpu_ns=0.12))
-    assert "others used 12 % of its CPUs" in warning.sentence
-    assert warning.next_step == "Stop what else runs (most of all stress, 0.24 CPUs), and measure again."
+    assert "other processes used 12 % of its CPUs in the median round (limit 5 %)" in warning.sentence
+    assert warning.next_step == "Stop other work (most of all stress, 0.24 CPUs), and measure again."
     assert warnings_of(watched(a_record(), foreign_cpu_ns=0.05)) == ()
 
 
 def test_one_disturbed_round_is_not_foreign_load() -> None:
-    """The median of seven rounds stays with the quiet ones."""
+    """The median of seven rounds is that of the quiet ones."""
     record = watched(a_record(), foreign_cpu_ns=0.0)
     first = record.rounds[0].model_copy(update={"foreign_cpu_ns": S})
     assert warnings_of(record.model_copy(update={"rounds": (first, *record.rounds[1:])})) == ()
 
 
 def test_load_on_other_cpus_is_in_the_joules_of_a_package_and_in_no_process_share() -> None:
-    """A busy neighbour core draws from the same package; a model of our CPU time does not see it."""
+    """A busy core draws energy from the same package; a model of the worker's CPU time excludes it."""
     measured = watched(a_record(), elsewhere_cpu_ns=0.5)
-    assert "those of the package" in the_warning("load-elsewhere", measured).sentence
+    assert "those of the whole package" in the_warning("load-elsewhere", measured).sentence
     share = watched(a_record(reading={"grade": "modelled", "scope": "process share"}), elsewhere_cpu_ns=0.5)
     assert "load-elsewhere" not in {warning.code for warning in warnings_of(share)}
 
 
 def test_steal_is_a_warning() -> None:
-    """The hypervisor took 3 % of our CPUs; 1 % is not."""
+    """The hypervisor took 3 % of the CPUs; 1 % is within the limit."""
     assert "took 3.0 % of its CPUs" in the_warning("steal", watched(a_record(), steal_ns=0.03)).sentence
     assert warnings_of(watched(a_record(), steal_ns=0.01)) == ()
 
 
 def exchanged(*trips: tuple[int, float]) -> Record:
-    """Return a record whose CPUs answered in so many ns before rounds of so many ms."""
+    """Return a record with these round trips (ns) between its CPUs before rounds of these lengths (ms)."""
     record = a_record(wall_ms=tuple(wall_ms for _, wall_ms in trips))
-    seen = zip(record.rounds, trips, strict=True)
-    rounds = [turn.model_copy(update={"exchange_ns": trip_ns}) for turn, (trip_ns, _) in seen]
+    pairs = zip(record.rounds, trips, strict=True)
+    rounds = [item.model_copy(update={"exchange_ns": trip_ns}) for item, (trip_ns, _) in pairs]
     return record.model_copy(update={"rounds": tuple(rounds)})
 
 
@@ -167,41 +171,41 @@ def test_cpus_that_are_moved_apart_are_a_warning_where_requests_take_longer_then
     """75 ns next to each other and 10 ms, 345 ns far from it and 16 ms."""
     near, far = (75, 10.0), (345, 16.0)
     warning = the_warning("cpus-moved", exchanged(near, near, far, near, far, far, near))
-    assert "in 75 ns before some visits and 345 before others" in warning.sentence
-    assert "took 1.6 times as long" in warning.sentence
+    assert "took 75 ns before some visits and 345 ns before others" in warning.sentence
+    assert "then took 1.6 times as long" in warning.sentence
     assert "--threads 1" in warning.next_step
 
 
 @pytest.mark.parametrize(
     "trips",
     [
-        [(75, 10.0), (345, 10.5)] * 4,  # one thread, or a pool: it does not mind
-        [(75, 10.0), (110, 16.0)] * 4,  # a clock that changes by half moves nothing
+        [(75, 10.0), (345, 10.5)] * 4,  # one thread, or a pool: times do not depend on it
+        [(75, 10.0), (110, 16.0)] * 4,  # a change of the clock by half
         [(75, 10.0), (345, 16.0)] * 2,  # four rounds
         [(75, 10.0)] * 6 + [(345, 16.0)],  # apart once
     ],
 )
-def test_cpus_that_stay_or_do_not_matter_are_no_warning(trips: list[tuple[int, float]]) -> None:
-    assert "cpus-moved" not in {found.code for found in warnings_of(exchanged(*trips))}
+def test_cpus_that_stay_or_do_not_matter_cause_no_warning(trips: list[tuple[int, float]]) -> None:
+    assert "cpus-moved" not in {warning.code for warning in warnings_of(exchanged(*trips))}
 
 
-def test_strangers_on_a_gpu_matter_where_a_gpu_is_measured() -> None:
-    """On the processor they are nobody's business."""
+def test_foreign_processes_on_a_gpu_are_a_warning_if_a_gpu_is_measured() -> None:
+    """They do not affect a cell on the processor."""
     conditions = between(board(foreign=2), board(foreign=0))
     warning = the_warning("foreign-gpu", a_record(conditions=conditions, cell={"device": "cuda"}))
-    assert "2 processes of others" in warning.sentence
+    assert "2 processes of other users" in warning.sentence
     assert warnings_of(a_record(conditions=conditions)) == ()
 
 
 def test_idle_that_drifted_is_a_warning() -> None:
     """20 W, then 23 W: 15 %; 21 W are 5 %."""
     warning = the_warning("idle-drift", a_record(idle=idled(20.0, 23.0)))
-    assert "20 W before its rounds and 23 W after" in warning.sentence
+    assert "20 W before its rounds and 23 W after, a change of 15 % (limit 10 %)" in warning.sentence
     assert warnings_of(a_record(idle=idled(20.0, 21.0))) == ()
 
 
 def test_a_parent_that_does_not_sleep_is_a_warning() -> None:
-    """2 s of CPU time in 100 s are 2 %; 1 % is what it may use."""
+    """2 s of CPU time in 100 s are 2 %; the limit is 1 %."""
     cost = {"loop_ns_per_request": 200.0, "sweep_wall_ns": 100 * S, "workers_cpu_ns": 0, "pollers": 0}
     warning = the_warning("observer-cost", a_record(observer=HarnessOverhead(**cost, parent_cpu_ns=2 * S)))
     assert "used 2.0 % of a CPU" in warning.sentence
@@ -225,7 +229,7 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
         (
             "percentile",
             {"latency": {"p90": a_percentile(5, have=56)}, "data": {"sample": 56, "examples": 56}},
-            "All 56 examples of BoolQ/val are timed: name a larger split, or more data.",
+            "All 56 examples of BoolQ/val are timed: use a larger split or more data.",
         ),
         (
             "percentile",
@@ -235,14 +239,14 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
         (
             "few-rounds",
             {"wall_ms": (10,) * 5, "configuration": {"rounds": 5}},
-            "Ask for at least 7 with --rounds, where 5 were asked for.",
+            "Measure at least 7 rounds: the run had --rounds 5.",
         ),
         ("few-rounds", {"wall_ms": (10,) * 5}, "Measure at least 7 rounds (--rounds)."),
         (
             "spread",
             {"wall_ms": NOISY, "host": a_host(governor="powersave", boost="on")},
             (
-                "Stop other work on the machine, set the governor to performance, switch boost off, "
+                "Stop other work on the machine, set the governor to performance, turn boost off, "
                 "and measure again."
             ),
         ),
@@ -254,34 +258,34 @@ NOISY = (10, 10, 8, 8, 12, 12, 12)
         (
             "harness-share",
             {"observer": HarnessOverhead(loop_ns_per_request=500_000), "cell": {"scenario": "offline"}},
-            "Its speed-up is understated.",
+            "Its speed-up is underestimated.",
         ),
         (
             "energy-window",
             {"reading": {"resolution_uj": 10**6}, "profile": "full"},
-            "Its windows are long already: only a meter of finer resolution would tell more.",
+            "Its windows are long already: only a meter with a finer resolution would help.",
         ),
         (
             "near-majority",
             {"quality": a_quality(metrics={"accuracy": an_accuracy(0.63, 0.60, 0.66)})},
-            "Train longer (`bench train`), or name a better checkpoint with --model.",
+            "Train longer (`bench train`), or give a better checkpoint with --model.",
         ),
     ],
 )
-def test_a_next_step_is_one_that_is_still_to_be_taken(code: str, changes: dict[str, Any], step: str) -> None:
-    """Nobody is sent where he already is, or beyond what there is."""
+def test_a_next_step_was_not_taken_yet_and_is_possible(code: str, changes: dict[str, Any], step: str) -> None:
+    """It depends on the profile, the data and the settings of the machine."""
     assert the_warning(code, a_record("onnx-int8", **changes)).next_step == step
 
 
-def test_a_quiet_machine_is_not_told_to_stop_other_work() -> None:
-    """Nobody else worked, so more rounds are what is left."""
+def test_on_a_quiet_machine_the_next_step_is_more_rounds() -> None:
+    """There is no other work to stop."""
     assert the_warning("spread", watched(a_record(wall_ms=NOISY), foreign_cpu_ns=0.0)).next_step == (
         "Add rounds (--rounds), and measure again."
     )
 
 
-def test_a_better_model_is_not_sent_back_to_be_gentler() -> None:
+def test_for_a_better_model_a_gentler_recipe_is_not_suggested() -> None:
     """0.95 [0.94, 0.96] against 0.88 [0.86, 0.90]."""
     better = a_record("onnx-int8", quality=a_quality(metrics={"accuracy": an_accuracy(0.95, 0.94, 0.96)}))
     (warning,) = warnings_of(better, [a_record()])
-    assert warning.next_step == "Quote its speed-up only with this: it is another model."
+    assert warning.next_step == "State this with its speed-up: it is a different model."

@@ -1,4 +1,4 @@
-"""Warnings about warm-up, offered load and answers that do not stay."""
+"""Warnings about warm-up, offered load and answers that change."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from harness.records.record import OfferedLoad, RateTrial, Record, Startup
 
 
 def codes(record: Record, others: tuple[Record, ...] = ()) -> dict[str, str]:
-    found = warnings_of(record, (record,), others)
-    return {warning.code: f"{warning.sentence} -> {warning.next_step}" for warning in found}
+    warnings = warnings_of(record, (record,), others)
+    return {warning.code: f"{warning.sentence} -> {warning.next_step}" for warning in warnings}
 
 
 def a_start(**changes: Any) -> Startup:
@@ -36,69 +36,68 @@ def a_trial(**changes: Any) -> RateTrial:
     return RateTrial(**facts | changes)
 
 
-def test_times_that_had_not_settled_are_warned_of() -> None:
-    """Those that had, or of which an old record says nothing, are not."""
-    said = codes(a_record("onnx-int8", start=a_start(steady=False)))["unsteady"]
-    assert said.startswith("onnx-int8: after 129 requests of warm-up its times had still not settled.")
-    assert "--profile default" not in said
+def test_times_that_had_not_settled_are_a_warning() -> None:
+    """Not if they had settled, or if an old record does not hold it."""
+    warning = codes(a_record("onnx-int8", start=a_start(steady=False)))["unsteady"]
+    assert warning.startswith("onnx-int8: its times had not settled after 129 requests of warm-up.")
+    assert "--profile default" not in warning
     quick = codes(a_record(start=a_start(steady=False), profile="quick"))["unsteady"]
     assert "--profile default warms up for longer" in quick
     assert "unsteady" not in codes(a_record(start=a_start()))
     assert "unsteady" not in codes(a_record(start=a_start(steady=None)))
 
 
-def test_an_overloaded_system_is_warninged_with_a_rate_it_can_bear() -> None:
-    """The one that the search found, where there was one."""
-    said = codes(a_record("onnx-int8", load=a_load(achieved=20.0, overloaded=True)))["overloaded"]
-    assert said.startswith("onnx-int8: of 50 requests per second it answered 20")
-    assert "Lower --rate below 20" in said
+def test_the_warning_about_overload_suggests_a_rate() -> None:
+    """The highest rate of the search, if there was one."""
+    warning = codes(a_record("onnx-int8", load=a_load(achieved=20.0, overloaded=True)))["overloaded"]
+    assert warning.startswith("onnx-int8: it answered 20 of 50 requests per second")
+    assert "Lower --rate below 20" in warning
     searched = a_load(overloaded=True, promise="p99=20ms", highest_rate=12.0, trials=(a_trial(),))
-    assert "Offer it 12 a second or less" in codes(a_record(load=searched))["overloaded"]
+    assert "Offer it at most 12 requests per second" in codes(a_record(load=searched))["overloaded"]
     assert "overloaded" not in codes(a_record(load=a_load()))
 
 
-def test_a_promise_that_was_judged_over_too_few_requests_is_an_indication() -> None:
-    """p99 needs 662 distinct ones."""
+def test_an_slo_that_was_judged_over_too_few_requests_is_an_indication() -> None:
+    """p99 needs 662 distinct requests."""
     few = a_load(promise="p99=20ms", highest_rate=40.0, trials=(a_trial(have=96),))
     assert "--limit 662" in codes(a_record(load=few))["promise-few-requests"]
     enough = a_load(promise="p99=20ms", highest_rate=40.0, trials=(a_trial(),))
     assert not {code for code in codes(a_record(load=enough)) if code.startswith("promise")}
 
 
-def test_a_promise_that_no_rate_keeps_is_said() -> None:
+def test_an_slo_that_no_rate_keeps_is_a_warning() -> None:
     """With the lowest rate that was tried."""
     broken = a_load(promise="p99=20ms", trials=(a_trial(kept=False), a_trial(kept=False, rate=5.0)))
-    said = codes(a_record("onnx-int8", load=broken))["promise-broken"]
-    assert "onnx-int8: it does not keep p99=20ms even at 5 requests a second" in said
+    warning = codes(a_record("onnx-int8", load=broken))["promise-broken"]
+    assert "onnx-int8: it does not keep p99=20ms even at 5 requests per second" in warning
 
 
 @pytest.mark.parametrize(("late_ns", "is_reported"), [(100_000, False), (600_000, True), (None, False)])
-def test_a_harness_that_wakes_up_late_is_warned_of(late_ns: int | None, *, is_reported: bool) -> None:
+def test_late_wake_ups_of_the_harness_are_a_warning(late_ns: int | None, *, is_reported: bool) -> None:
     """5 % of a median latency of 10 ms are 0.5 ms."""
-    turns = tuple(turn.model_copy(update={"late_ns": late_ns}) for turn in rounds([500.0] * 7))
-    record = a_record(rounds=turns, latency={"p50": a_percentile(10.0)}, load=a_load())
+    late = tuple(item.model_copy(update={"late_ns": late_ns}) for item in rounds([500.0] * 7))
+    record = a_record(rounds=late, latency={"p50": a_percentile(10.0)}, load=a_load())
     assert ("late-wake-up" in codes(record)) is is_reported
 
 
-def test_answers_that_change_between_rounds_are_warned_of() -> None:
-    """By how many examples; None and 0 are no reason."""
-    said = codes(a_record("onnx-int8", quality=a_quality(unstable=3)))["unstable-answers"]
-    assert said.startswith("onnx-int8: 3 of 700 examples were answered differently")
+def test_answers_that_change_between_rounds_are_a_warning() -> None:
+    """With the number of examples; None and 0 cause no warning."""
+    warning = codes(a_record("onnx-int8", quality=a_quality(unstable=3)))["unstable-answers"]
+    assert warning.startswith("onnx-int8: 3 of 700 examples were answered differently")
     assert "unstable-answers" not in codes(a_record(quality=a_quality(unstable=0)))
     assert "unstable-answers" not in codes(a_record(quality=a_quality()))
 
 
-def test_answers_that_change_with_the_scenario_or_the_batch_are_warned_of() -> None:
+def test_answers_that_change_with_the_scenario_or_the_batch_are_a_warning() -> None:
     """The later record is compared with the first of the same variant, over the same examples."""
-    one = a_record("onnx-int8", quality=a_quality(timed_sha256="a"))
+    first = a_record("onnx-int8", quality=a_quality(timed_sha256="a"))
     cell = {"id": "b", "group": "b", "scenario": "batch", "batch": 8}
-    other = a_record("onnx-int8", cell=cell, quality=a_quality(timed_sha256="b"))
-    everyone = (one, other)
-    assert "scenario-answers" not in codes(one, everyone)
-    said = codes(other, everyone)["scenario-answers"]
+    second = a_record("onnx-int8", cell=cell, quality=a_quality(timed_sha256="b"))
+    records = (first, second)
+    assert "scenario-answers" not in codes(first, records)
     assert (
-        "onnx-int8: its answers to the same examples in batch of 8 are not all those in single-stream."
-        in said
+        "onnx-int8: its answers to the same examples differ between batch of 8 and single-stream."
+        in codes(second, records)["scenario-answers"]
     )
 
 
@@ -112,7 +111,7 @@ def test_answers_that_change_with_the_scenario_or_the_batch_are_warned_of() -> N
         a_record("pytorch-fixed", quality=None),
     ],
 )
-def test_other_systems_examples_and_runs_are_no_reason(other: Record) -> None:
-    """Nor are equal answers, or records that do not say."""
+def test_other_systems_examples_and_runs_are_not_compared(other: Record) -> None:
+    """Equal answers, and records without them, cause no warning either."""
     record = a_record("pytorch-fixed", quality=a_quality(timed_sha256="a", timed=700))
     assert "scenario-answers" not in codes(record, (other, record))

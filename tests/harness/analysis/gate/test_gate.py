@@ -21,8 +21,8 @@ SPEED = {"throughput": {"max-degradation": "5%"}}
 STEADY = (500.0, 501.0, 499.0, 500.5, 499.5, 500.0, 500.2)
 
 
-def rules(words: dict[str, Any]) -> tuple[GateRule, ...]:
-    return parse_rules(words, "rules")
+def rules(config: dict[str, Any]) -> tuple[GateRule, ...]:
+    return parse_rules(config, "rules")
 
 
 def a_pair(head_ms: Any = STEADY, again_ms: Any = STEADY, **changes: Any) -> GatedCell:
@@ -33,78 +33,78 @@ def a_pair(head_ms: Any = STEADY, again_ms: Any = STEADY, **changes: Any) -> Gat
 
 
 def times(factor: float) -> tuple[float, ...]:
-    return tuple(factor * each for each in STEADY)
+    return tuple(factor * wall_ms for wall_ms in STEADY)
 
 
 def test_the_same_thing_holds() -> None:
     """Equal rounds are no change."""
-    found = check_gate([a_pair()], rules(SPEED))
-    assert (found.status, found.exit_code) == ("holds", 0)
+    outcome = check_gate([a_pair()], rules(SPEED))
+    assert (outcome.status, outcome.exit_code) == ("holds", 0)
 
 
-def test_a_planted_slow_down_is_a_regression_that_one_can_act_on() -> None:
-    """10 % more time is 1 - 1/1.1 = 9.1 % less throughput: what, by how much, the rule, a next step."""
-    found = check_gate([a_pair(times(1.1))], rules(SPEED))
-    assert (found.status, found.exit_code) == ("regression", 3)
-    shown = gated.render(found, "text")
+def test_a_planted_slow_down_is_a_regression_with_a_next_step() -> None:
+    """10 % more time is 1 - 1/1.1 = 9.1 % less throughput: the change, the limit, the rule, a next step."""
+    outcome = check_gate([a_pair(times(1.1))], rules(SPEED))
+    assert (outcome.status, outcome.exit_code) == ("regression", 3)
+    shown = gated.render(outcome, "text")
     assert "boolq, onnx-int8, cpu" in shown
     assert "throughput is 9.1 % worse; the limit is 5 %" in shown
     assert "rule: throughput: at most 5% worse" in shown
-    assert "-> Find what brought it" in shown
+    assert "-> Find its cause" in shown
 
 
 def test_a_slow_down_within_the_limit_holds() -> None:
-    """2 % is not 5 %, and surely so."""
+    """2 % is less than 5 %, and significantly so."""
     assert check_gate([a_pair(times(1.02))], rules(SPEED)).status == "holds"
 
 
 def test_planted_wrong_answers_are_a_regression() -> None:
     """88 % become 78 % over 1,000 examples, each to about 2 points."""
     worse = a_quality(metrics={"accuracy": an_accuracy(0.78, 0.755, 0.805)})
-    found = check_gate([a_pair(quality=worse)], rules({"accuracy": {"max-degradation": 0.5}}))
-    assert found.status == "regression"
-    assert "quality is 10.0 points worse" in found.checks[0].reason
+    outcome = check_gate([a_pair(quality=worse)], rules({"accuracy": {"max-degradation": 0.5}}))
+    assert outcome.status == "regression"
+    assert "quality is 10.0 points worse" in outcome.checks[0].reason
 
 
 def test_a_loss_of_quality_that_other_examples_might_not_show_is_noise() -> None:
-    """One point of 30 examples: neither held nor a regression, and no exit code of either."""
+    """One point of 30 examples: neither `holds` nor a regression, with an exit code of its own."""
     worse = a_quality(metrics={"accuracy": an_accuracy(0.87, 0.70, 0.95)})
-    found = check_gate([a_pair(quality=worse)], rules({"quality": {"max-degradation": 0.5}}))
-    assert (found.status, found.exit_code) == ("too noisy", 6)
-    assert not found.only_noise  # the machine has no part in it, so no flag lets it pass
+    outcome = check_gate([a_pair(quality=worse)], rules({"quality": {"max-degradation": 0.5}}))
+    assert (outcome.status, outcome.exit_code) == ("too noisy", 6)
+    assert not outcome.only_noise  # the machine did not cause it, so that no flag lets it pass
 
 
-def test_rounds_that_disagree_are_too_noisy_to_say() -> None:
+def test_rounds_that_disagree_are_too_noisy() -> None:
     """Head is 8 % slower in the median, but anything from 30 % faster to 40 % slower in a round."""
     factors = (0.7, 1.4, 1.1, 0.8, 1.3, 1.08, 0.9)
     head = [factor * wall for factor, wall in zip(factors, STEADY, strict=True)]
-    found = check_gate([a_pair(head)], rules(SPEED))
-    assert (found.status, found.exit_code) == ("too noisy", 6)
-    assert "which noise alone may do" in found.checks[0].reason
-    assert found.only_noise
+    outcome = check_gate([a_pair(head)], rules(SPEED))
+    assert (outcome.status, outcome.exit_code) == ("too noisy", 6)
+    assert "noise alone may cause such a change" in outcome.checks[0].reason
+    assert outcome.only_noise
 
 
-def test_what_base_differs_by_from_itself_is_no_regression_of_head() -> None:
-    """Head is surely 10 % slower, and so is base when it is measured again: that is the machine's doing."""
-    found = check_gate([a_pair(times(1.1), times(1.1))], rules(SPEED))
-    assert found.status == "too noisy"
-    assert found.checks[0].noise == pytest.approx(100 * (1 - 1 / 1.1))
+def test_a_change_within_the_noise_of_base_is_not_a_regression_of_head() -> None:
+    """Head is 10 % slower, and so is base when it is measured again: the machine changed."""
+    outcome = check_gate([a_pair(times(1.1), times(1.1))], rules(SPEED))
+    assert outcome.status == "too noisy"
+    assert outcome.checks[0].noise == pytest.approx(100 * (1 - 1 / 1.1))
 
 
-def test_a_tolerance_is_learnt_where_none_is_given() -> None:
-    """Base differs from itself by 4 %: 3 % hold then, 20 % do not; where base ran once it is 2 %."""
+def test_a_limit_is_derived_from_noise_where_none_is_given() -> None:
+    """Base differs from itself by 4 %: 3 % passes, 20 % does not; if base ran once the limit is 2 %."""
     learnt = rules({"throughput": {}})
     assert check_gate([a_pair(times(1.03), times(1.04))], learnt).status == "holds"
     assert check_gate([a_pair(times(1.2), times(1.04))], learnt).status == "regression"
     assert check_gate([a_pair(times(1.06), None)], learnt).checks[0].limit == 2.0
 
 
-def test_a_machine_that_is_too_noisy_holds_nothing_but_shows_what_is_beyond_it() -> None:
-    """Base differs from itself by 20 %: no change cannot be told, twice the time can."""
+def test_on_a_noisy_machine_only_a_change_beyond_the_noise_is_a_regression() -> None:
+    """Base differs from itself by 20 %: an equal head is too noisy, twice the time is a regression."""
     learnt = rules({"throughput": {}})
-    found = check_gate([a_pair(times(1.0), times(1.2))], learnt)
-    assert found.status == "too noisy"
-    assert "differs from itself by up to" in found.checks[0].reason
+    outcome = check_gate([a_pair(times(1.0), times(1.2))], learnt)
+    assert outcome.status == "too noisy"
+    assert "differs from itself by up to" in outcome.checks[0].reason
     assert check_gate([a_pair(times(2.0), times(1.2))], learnt).status == "regression"
 
 
@@ -121,44 +121,44 @@ def test_a_machine_that_is_too_noisy_holds_nothing_but_shows_what_is_beyond_it()
 )
 def test_what_is_missing_or_modelled_never_passes(changes: Any, rule: Any, reason: str) -> None:
     """Exit 4, which is neither a pass nor a regression."""
-    gone = changes == {"latency": {}}  # where both lack it, the rule is not about this cell
-    base = a_record("onnx-int8@base", STEADY, **({} if gone else changes))
+    head_only = changes == {"latency": {}}  # if both lack it, the rule does not apply to this cell
+    base = a_record("onnx-int8@base", STEADY, **({} if head_only else changes))
     head = a_record("onnx-int8@head", STEADY, **changes)
-    found = check_gate([GatedCell(base, head)], rules(rule))
-    assert (found.status, found.exit_code) == ("could not measure", 4)
-    assert reason in found.checks[0].reason
-    assert found.checks[0].next_step
+    outcome = check_gate([GatedCell(base, head)], rules(rule))
+    assert (outcome.status, outcome.exit_code) == ("could not measure", 4)
+    assert reason in outcome.checks[0].reason
+    assert outcome.checks[0].next_step
 
 
-def test_modelled_joules_pass_where_that_is_allowed_by_name() -> None:
-    """The rule says so."""
+def test_modelled_joules_pass_if_the_rule_allows_them() -> None:
+    """`allow: modelled`."""
     modelled = {"reading": {"grade": "modelled"}}
     pair = GatedCell(a_record("a@base", STEADY, **modelled), a_record("a@head", STEADY, **modelled))
     assert check_gate([pair], rules({"energy": {"allow": "modelled"}})).status == "holds"
 
 
 def test_a_change_that_is_not_a_number_never_passes() -> None:
-    """A NaN compares as neither more nor less."""
+    """A NaN is neither above nor below a limit."""
     nothing = Estimate(math.nan, math.nan, math.nan, 0.95, "", 1)
-    found = check_gate([a_pair(quality=a_quality(metrics={"accuracy": nothing}))], rules({"quality": {}}))
-    assert found.status == "could not measure"
+    outcome = check_gate([a_pair(quality=a_quality(metrics={"accuracy": nothing}))], rules({"quality": {}}))
+    assert outcome.status == "could not measure"
 
 
 def test_an_incomplete_side_could_not_be_measured() -> None:
-    """A crash of head is no speed-up."""
+    """A crash of head must not pass as a speed-up."""
     failure = Failure(
         kind="WorkerLost", message="the worker ended with signal SIGSEGV.", remedy="Run it alone."
     )
-    found = check_gate([a_pair(status="partial", failure=failure)], rules(SPEED))
-    assert found.exit_code == 4
-    assert "SIGSEGV" in found.checks[0].reason
-    assert found.checks[0].next_step == "Run it alone."
+    outcome = check_gate([a_pair(status="partial", failure=failure)], rules(SPEED))
+    assert outcome.exit_code == 4
+    assert "SIGSEGV" in outcome.checks[0].reason
+    assert outcome.checks[0].next_step == "Run it alone."
 
 
-def test_a_cell_that_is_gone_could_not_be_measured() -> None:
-    """What the reference has and the run lacks is named."""
-    found = check_gate([a_pair()], rules(SPEED), absent=[(a_key(), "the run lacks it")])
-    assert found.exit_code == 4
+def test_a_missing_cell_could_not_be_measured() -> None:
+    """A cell that the reference has and the run lacks."""
+    outcome = check_gate([a_pair()], rules(SPEED), absent=[(a_key(), "the run lacks it")])
+    assert outcome.exit_code == 4
 
 
 def a_key() -> Any:
@@ -168,13 +168,13 @@ def a_key() -> Any:
 
 
 def test_nothing_at_all_never_passes() -> None:
-    """A gate that compared nothing did not hold; nor did a rule that no cell could be held to."""
+    """Neither a gate without cells nor a rule that applied to no cell passes."""
     assert check_gate([], rules(SPEED)).exit_code == 4
     plain = {"cell": {"scenario": "offline"}, "latency": {}}
     pair = GatedCell(a_record("a@base", STEADY, **plain), a_record("a@head", STEADY, **plain))
-    found = check_gate([pair], rules({**SPEED, "latency_p50": {}}))
-    assert [check.status for check in found.checks] == ["holds", "could not measure"]
-    assert found.checks[1].reason == "no cell has this quantity"
+    outcome = check_gate([pair], rules({**SPEED, "latency_p50": {}}))
+    assert [check.status for check in outcome.checks] == ["holds", "could not measure"]
+    assert outcome.checks[1].reason == "no cell has this quantity"
 
 
 def elsewhere(**changes: Any) -> Record:
@@ -185,104 +185,104 @@ def elsewhere(**changes: Any) -> Record:
 
 
 def test_a_changed_environment_is_refused_by_name_unless_allowed() -> None:
-    """The fact and both its values are named; its name, or `host`, allows it."""
+    """The reason has the fact and both values; its name, or `host`, allows it."""
     pair = GatedCell(a_record("onnx-int8", STEADY), elsewhere())
-    found = check_gate([pair], rules(SPEED))
-    assert found.exit_code == 4
-    assert found.checks[0].reason == "the environment changed: kernel: 6.1.0, then 7.0"
-    assert "--allow-changed 'kernel'" in found.checks[0].next_step
+    outcome = check_gate([pair], rules(SPEED))
+    assert outcome.exit_code == 4
+    assert outcome.checks[0].reason == "the environment changed: kernel: 6.1.0, then 7.0"
+    assert "--allow-changed 'kernel'" in outcome.checks[0].next_step
     for name in ("kernel", "host"):
         allowed = check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset([name])))
         assert allowed.status == "holds"
-        assert [str(each) for each in allowed.told] == ["kernel: 6.1.0, then 7.0"]
+        assert [str(difference) for difference in allowed.told] == ["kernel: 6.1.0, then 7.0"]
     assert (
         check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset(["software"]))).exit_code == 4
     )
 
 
 def test_other_data_are_refused_whatever_is_allowed() -> None:
-    """Another question has another answer."""
+    """Records of different data cannot be compared."""
     pair = GatedCell(a_record("a", STEADY), a_record("a", STEADY, run="r2", data={"fingerprint": "0" * 64}))
-    found = check_gate(
+    outcome = check_gate(
         [pair], rules(SPEED), allowed=AllowedDifferences(frozenset(["host", "software", "data fingerprint"]))
     )
-    assert found.exit_code == 4
-    assert "the data fingerprint differs" in found.checks[0].reason
+    assert outcome.exit_code == 4
+    assert "the data fingerprint differs" in outcome.checks[0].reason
 
 
-def test_the_worst_decides_and_a_regression_is_never_hidden() -> None:
-    """A regression beside what could not be measured is still a regression; both are printed."""
-    found = check_gate([a_pair(times(1.5), memory=None)], rules({**SPEED, "memory": {}}))
-    assert {check.status for check in found.checks} == {"regression", "could not measure"}
-    assert found.exit_code == 3
+def test_the_worst_status_decides() -> None:
+    """A regression beside what could not be measured is still a regression; both are listed."""
+    outcome = check_gate([a_pair(times(1.5), memory=None)], rules({**SPEED, "memory": {}}))
+    assert {check.status for check in outcome.checks} == {"regression", "could not measure"}
+    assert outcome.exit_code == 3
 
 
 def test_more_memory_than_allowed_is_a_regression() -> None:
     """600 MiB become 700: 16.7 % more, one reading each."""
     bigger = Memory(peak_bytes=700 * 2**20, counted_as="PSS")
-    found = check_gate([a_pair(memory=bigger)], rules({"memory": {"max-degradation": "10%"}}))
-    assert found.status == "regression"
-    assert found.checks[0].reason == "peak memory is 16.7 % worse; the limit is 10 %"
+    outcome = check_gate([a_pair(memory=bigger)], rules({"memory": {"max-degradation": "10%"}}))
+    assert outcome.status == "regression"
+    assert outcome.checks[0].reason == "peak memory is 16.7 % worse; the limit is 10 %"
 
 
 @cache
 def real_noise() -> list[list[float]]:
     """Return rounds of committed records, each over its own median: noise of real machines."""
     records, _ = Store(RESULTS).records(Store(RESULTS).runs())
-    found = []
+    series = []
     for record in records:
-        walls = [item.wall_ns / item.requests for item in record.rounds]
-        middle = sorted(walls)[len(walls) // 2] if walls else 1.0
-        if len(walls) >= 7:
-            found.append([wall / middle for wall in walls])
-    return found
+        times = [item.wall_ns / item.requests for item in record.rounds]
+        median = sorted(times)[len(times) // 2] if times else 1.0
+        if len(times) >= 7:
+            series.append([time / median for time in times])
+    return series
 
 
-def drawn(slow: float, seed: int, rounds: int) -> list[str]:
-    """Return what 20 gates say, whose head is so much slower; noise is drawn anew for each side."""
-    noise = [each for series in real_noise() for each in series]
+def statuses(slow: float, seed: int, rounds: int) -> list[str]:
+    """Return the statuses of 20 gates whose head is slower by this factor; each side has noise of its own."""
+    noise = [factor for series in real_noise() for factor in series]
     draw = random.Random(seed)
 
-    def walls() -> list[float]:
+    def wall_ms() -> list[float]:
         return [500 * draw.choice(noise) for _ in range(rounds)]
 
-    def one() -> GateOutcome:
-        head = [slow * wall for wall in walls()]
-        base, again = a_record("a@base", walls()), a_record("a@base-again", walls())
+    def outcome() -> GateOutcome:
+        head = [slow * wall for wall in wall_ms()]
+        base, again = a_record("a@base", wall_ms()), a_record("a@base-again", wall_ms())
         return check_gate([GatedCell(base, a_record("a@head", head), again)], rules({"throughput": {}}))
 
-    return [one().status for _ in range(20)]
+    return [outcome().status for _ in range(20)]
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_runs_against_itself_raise_no_alarm_and_all_slow_ones_do(seed: int) -> None:
-    """With the rounds that `bench gate` has by default: of 20 none fails, of 20 slow ones all do."""
+def test_equal_versions_raise_no_alarm_and_all_slow_ones_do(seed: int) -> None:
+    """With the default number of rounds of `bench gate`: of 20 none fails, of 20 slow ones all do."""
     rounds = PROFILES["default"].rounds
-    equal = drawn(1.0, seed, rounds)
+    equal = statuses(1.0, seed, rounds)
     assert "regression" not in equal
     assert "could not measure" not in equal
-    assert drawn(1.5, seed, rounds) == ["regression"] * 20
+    assert statuses(1.5, seed, rounds) == ["regression"] * 20
 
 
 def test_half_as_many_rounds_raise_no_alarm_and_let_no_slow_run_pass() -> None:
-    """With 11 rounds, 200 of each: 95 % of the slow ones are found, the others are too noisy to say."""
-    equal = [status for seed in range(10) for status in drawn(1.0, seed, 11)]
+    """With 11 rounds, 200 of each: 95 % of the slow ones are found, the others are too noisy."""
+    equal = [status for seed in range(10) for status in statuses(1.0, seed, 11)]
     assert "regression" not in equal
     assert "could not measure" not in equal
-    slow = [status for seed in range(10) for status in drawn(1.5, seed, 11)]
+    slow = [status for seed in range(10) for status in statuses(1.5, seed, 11)]
     assert slow.count("regression") >= 190
     assert set(slow) <= {"regression", "too noisy"}
 
 
-def test_the_outcome_is_escaped_and_machines_can_read_it() -> None:
-    """Names come from files and people: no markup, no control character, no NaN."""
+def test_the_outcome_is_escaped_and_valid_json() -> None:
+    """Names come from files and users: no markup, no control character, no NaN."""
     hostile = "<b>|evil|\x1b[31m"
     pair = GatedCell(a_record(hostile, STEADY), a_record(hostile, times(2.0)))
-    found = check_gate([pair], rules(SPEED))
-    assert "\x1b" not in gated.render(found, "text")
-    markdown = gated.render(found, "markdown")
+    outcome = check_gate([pair], rules(SPEED))
+    assert "\x1b" not in gated.render(outcome, "text")
+    markdown = gated.render(outcome, "markdown")
     assert "<b>" not in markdown
     assert "\\|evil\\|" in markdown
-    words = json.loads(gated.render(found, "json"))
-    assert words["exit_code"] == 3
-    assert words["checks"][0]["change"]["quantity"] == "throughput"
+    payload = json.loads(gated.render(outcome, "json"))
+    assert payload["exit_code"] == 3
+    assert payload["checks"][0]["change"]["quantity"] == "throughput"

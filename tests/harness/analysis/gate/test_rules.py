@@ -10,8 +10,8 @@ from harness.analysis.gate.rules import DEFAULTS, parse_rules, read_rules
 from harness.common.errors import UsageError
 
 
-def test_rules_are_read_in_words_people_know(tmp_path: Path) -> None:
-    """Shares in percent, qualities in points, and nothing means: learnt."""
+def test_rules_are_read_from_yaml(tmp_path: Path) -> None:
+    """Shares in percent, qualities in points; no limit means one derived from noise."""
     file = tmp_path / "bench.yaml"
     file.write_text(
         "gate:\n"
@@ -36,40 +36,43 @@ def test_rules_are_read_in_words_people_know(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("config", "message"),
     [
         ({"latency_p5": {}}, "Did you mean latency_p"),
         ({"latency_p50": {"max-degradaton": "5%"}}, "Did you mean max-degradation"),
         ({"latency_p50": "5%"}, "Write latency_p50: {max-degradation: 5%}"),
         ({"latency_p50": {"max-degradation": 5}}, "Write 5%"),
-        ({"latency_p50": {"max-degradation": "-5%"}}, "is no share"),
-        ({"accuracy": {"max-degradation": "1%"}}, "no number of points"),
-        ({"accuracy": {"max-degradation": float("nan")}}, "no number of points"),
-        ({"accuracy": {"max-degradation": True}}, "no number of points"),
-        ({"memory": {"requires": "measured"}}, "only energy is of a grade"),
+        ({"latency_p50": {"max-degradation": "-5%"}}, "must be a percentage, got '-5%'"),
+        ({"accuracy": {"max-degradation": "1%"}}, "must be a number of points between 0 and 100, got '1%'"),
+        (
+            {"accuracy": {"max-degradation": float("nan")}},
+            "must be a number of points between 0 and 100, got nan",
+        ),
+        ({"accuracy": {"max-degradation": True}}, "must be a number of points between 0 and 100, got True"),
+        ({"memory": {"requires": "measured"}}, "`requires` and `allow` apply to energy only"),
         ({"energy": {"requires": "modelled"}}, "Write measured"),
         ({"energy": {"allow": "guessed"}}, "Write modelled"),
-        ({"energy": {"requires": "measured", "allow": "modelled"}}, "Say one of the two"),
-        ({}, "must map quantities"),
-        ([], "must map quantities"),
+        ({"energy": {"requires": "measured", "allow": "modelled"}}, "Remove `requires` or `allow`"),
+        ({}, "must be a mapping from quantities to options"),
+        ([], "must be a mapping from quantities to options"),
     ],
 )
-def test_a_wrong_rule_is_refused_with_what_to_write(words: Any, message: str) -> None:
-    """A rule that is not understood would hold whatever happens."""
+def test_a_wrong_rule_is_refused_with_what_to_write(config: Any, message: str) -> None:
+    """A rule that was ignored would always pass."""
     with pytest.raises(UsageError) as problem:
-        parse_rules(words, "bench.yaml")
+        parse_rules(config, "bench.yaml")
     assert message in str(problem.value)
 
 
-def test_without_a_file_the_default_rules_hold(tmp_path: Path) -> None:
-    """They do not ask for energy, which most machines cannot measure."""
+def test_without_a_file_the_default_rules_apply(tmp_path: Path) -> None:
+    """They do not include energy, which most machines cannot measure."""
     rules = read_rules(None, tmp_path / "bench.yaml")
     assert [rule.name for rule in rules] == list(DEFAULTS)
     assert "energy" not in DEFAULTS
 
 
-def test_a_misspelt_section_is_no_reason_to_hold_the_default_rules(tmp_path: Path) -> None:
-    """`gates:` was meant to say something."""
+def test_a_misspelt_section_is_refused(tmp_path: Path) -> None:
+    """The default rules would hide the mistake."""
     file = tmp_path / "bench.yaml"
     file.write_text("gates: {latency_p50: {}}\n")
     with pytest.raises(UsageError, match="Did you mean gate"):
@@ -78,7 +81,7 @@ def test_a_misspelt_section_is_no_reason_to_hold_the_default_rules(tmp_path: Pat
 
 @pytest.mark.parametrize("text", ["- a\n", "gate: [\n", "other: 1\n", "\x00"])
 def test_a_file_without_rules_is_refused(tmp_path: Path, text: str) -> None:
-    """It was named, so rules were expected of it."""
+    """It was named, so that it must have rules."""
     file = tmp_path / "rules.yaml"
     file.write_text(text)
     with pytest.raises(UsageError):
@@ -95,8 +98,8 @@ leaves = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_s
 
 
 @given(st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner)))
-def test_whatever_stands_in_the_file_it_is_a_rule_or_refused(words: Any) -> None:
-    """No value of YAML ends in any other way."""
-    for said in (words, {"energy": words, "quality": words}):
+def test_any_yaml_value_is_a_rule_or_a_usage_error(config: Any) -> None:
+    """No other exception."""
+    for section in (config, {"energy": config, "quality": config}):
         with suppress(UsageError):
-            assert parse_rules(said, "bench.yaml")
+            assert parse_rules(section, "bench.yaml")

@@ -160,7 +160,7 @@ def test_launches_may_hold_unequal_numbers_of_rounds() -> None:
         ([], "no round was measured, and an interval needs 3"),
         ([500], "only 1 round was measured, and an interval needs 3"),
         ([500, 500], "only 2 rounds were measured, and an interval needs 3"),
-        ([500, 0, 500], "round 1 holds no request or no time"),
+        ([500, 0, 500], "round 1 has no requests or no duration"),
     ],
 )
 def test_what_cannot_be_estimated_says_why(wall_ms: list[float], reason: str) -> None:

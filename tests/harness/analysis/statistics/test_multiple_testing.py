@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from harness.analysis.statistics.multiple_testing import (
     holm,
     holm_corrected,
-    launches_wanted,
-    rounds_wanted,
+    required_launches,
+    required_rounds,
     verdicts,
     why_too_noisy,
 )
@@ -62,23 +62,23 @@ def test_ratios_without_rounds_are_no_members() -> None:
 
 def test_it_is_said_how_many_rounds_would_tell() -> None:
     """Eleven rounds with p = 0.004, corrected for 20 to 0.08: a dozen more would do, of a coin toss none."""
-    needed = rounds_wanted(replace(a_ratio(0.08), family=20))
+    needed = required_rounds(replace(a_ratio(0.08), family=20))
     assert needed is not None
     assert 12 <= needed <= 30
-    assert f"about {rounds_wanted(a_ratio(0.02))} rounds would tell" in why_too_noisy(a_ratio(0.02))
-    assert rounds_wanted(a_ratio(0.99)) is None
+    assert f"about {required_rounds(a_ratio(0.02))} rounds would be enough" in why_too_noisy(a_ratio(0.02))
+    assert required_rounds(a_ratio(0.99)) is None
     assert "quieter machine" in why_too_noisy(a_ratio(0.99))
-    assert why_too_noisy(a_ratio(0.5, 1.0, 0.9, 1.1)).endswith("a change beyond 2 %.")
+    assert why_too_noisy(a_ratio(0.5, 1.0, 0.9, 1.1)).endswith("a change of more than 2 %.")
     assert why_too_noisy(a_ratio(None, math.nan, math.nan, math.nan)).startswith("too noisy to say")
 
 
 def test_where_two_processes_may_differ_as_much_more_launches_are_advised_not_more_rounds() -> None:
     """3 % is 2.96 times the allowance: p is 0.004, and 0.08 among 20. Of two launches it is 4.2 times."""
     small = a_ratio(0.08, 1.03, 1.029, 1.031)
-    assert launches_wanted(small) == 1
-    assert launches_wanted(replace(small, family=20)) == 2
-    assert launches_wanted(replace(small, family=20, value=1 / 1.03)) == 2
-    assert launches_wanted(replace(small, value=1.0001)) is None
+    assert required_launches(small) == 1
+    assert required_launches(replace(small, family=20)) == 2
+    assert required_launches(replace(small, family=20, value=1 / 1.03)) == 2
+    assert required_launches(replace(small, value=1.0001)) is None
     said = why_too_noisy(replace(small, family=20))
-    assert said.endswith("may differ so much, and 2 launches of each would tell (--launches 2).")
-    assert "rounds would tell" in why_too_noisy(replace(small, family=20, launches=2))
+    assert said.endswith("may differ by as much, so measure 2 launches of each (--launches 2).")
+    assert "rounds would be enough" in why_too_noisy(replace(small, family=20, launches=2))

@@ -160,7 +160,7 @@ def test_rounds_of_other_slices_are_no_pairs() -> None:
 def test_a_round_without_requests_is_no_pair() -> None:
     """Nothing is divided by zero."""
     found = ratios.speedup(a_record("fast", requests=0), a_record())
-    assert found == NotComparable("round 0 holds no request or no time", "rounds")
+    assert found == NotComparable("round 0 has no requests or no duration", "rounds")
 
 
 def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:

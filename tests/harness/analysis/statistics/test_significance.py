@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from harness.analysis.statistics.significance import (
     LAUNCH_FREEDOM,
     LAUNCH_SPREAD,
-    between_launches,
-    inflation,
     p_value,
-    trimmed,
+    trimmed_mean,
+    variance_between_launches,
+    variance_inflation,
 )
 
 ONE = [0] * 40
@@ -54,7 +54,7 @@ def test_one_wild_round_of_eleven_is_moved_in() -> None:
     """Ten rounds at 5 % and one at 10 times: still a difference, and no more sure with the wild one."""
     steady = [1.05 + 0.001 * (at % 3) for at in range(10)]
     assert p_value([*steady, 10.0], ONE[:11]) < 0.01
-    middle, variance, freedom = trimmed(np.log([*steady, 10.0]))
+    middle, variance, freedom = trimmed_mean(np.log([*steady, 10.0]))
     # one of eleven is cut on each side: nine remain
     assert (freedom, round(middle, 3)) == (8, 0.05)
     assert variance < 1e-6
@@ -67,27 +67,29 @@ def test_neighbours_that_are_alike_widen_the_error() -> None:
     average; squares 82.5 / 10 = 8.25: r = 7 / 9, and (1 + 7/9) / (1 - 7/9) = 8.
     """
     rising = np.arange(10.0)
-    assert inflation(rising, np.zeros(10, dtype=np.int64)) == pytest.approx(8)
-    assert inflation(rising[[0, 9, 1, 8, 2, 7, 3, 6, 4, 5]], np.zeros(10, dtype=np.int64)) == 1
+    assert variance_inflation(rising, np.zeros(10, dtype=np.int64)) == pytest.approx(8)
+    assert variance_inflation(rising[[0, 9, 1, 8, 2, 7, 3, 6, 4, 5]], np.zeros(10, dtype=np.int64)) == 1
     # each round a launch of its own: nobody has a neighbour
-    assert inflation(rising, np.arange(10)) == 1
+    assert variance_inflation(rising, np.arange(10)) == 1
 
 
 def test_three_launches_that_differ_say_so_themselves() -> None:
     """Medians 0, 0.1, 0.2 have variance 0.01: a third is in the mean. Two launches get the allowance."""
     values = np.array([0.0, 0.0, 0.1, 0.1, 0.2, 0.2])
-    assert between_launches(values, np.array([0, 0, 1, 1, 2, 2])) == pytest.approx((0.01 / 3, 2))
+    assert variance_between_launches(values, np.array([0, 0, 1, 1, 2, 2])) == pytest.approx((0.01 / 3, 2))
     allowed = (LAUNCH_SPREAD**2 / 2, LAUNCH_FREEDOM)
-    assert between_launches(values, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(allowed)
+    assert variance_between_launches(values, np.array([0, 0, 0, 1, 1, 1])) == pytest.approx(allowed)
 
 
 def test_what_launches_show_and_what_is_allowed_count_together_if_the_one_explains_the_other() -> None:
     """Medians 0, 1.2, 2.4 % show 1.44 times the allowance, 0, 1.8, 3.6 % 3.24 times; F(2, 113) is 2.35."""
     launches = np.array([0, 1, 2])
-    together = (113 * 1e-4 + 2 * 1.44e-4) / 115
-    assert between_launches(np.array([0, 0.012, 0.024]), launches) == pytest.approx((together / 3, 115))
-    assert between_launches(np.array([0, 0.018, 0.036]), launches) == pytest.approx((3.24e-4 / 3, 2))
-    assert between_launches(np.array([0, 0.009, 0.018]), launches) == pytest.approx((1e-4 / 3, 113))
+    pooled = (113 * 1e-4 + 2 * 1.44e-4) / 115
+    assert variance_between_launches(np.array([0, 0.012, 0.024]), launches) == pytest.approx(
+        (pooled / 3, 115)
+    )
+    assert variance_between_launches(np.array([0, 0.018, 0.036]), launches) == pytest.approx((3.24e-4 / 3, 2))
+    assert variance_between_launches(np.array([0, 0.009, 0.018]), launches) == pytest.approx((1e-4 / 3, 113))
 
 
 @given(

@@ -9,8 +9,8 @@ from harness.analysis.comparison.base import QuantityChange, change_verdict
 from harness.analysis.statistics.latency_percentiles import call_medians
 from harness.analysis.statistics.multiple_testing import typical_request_note, why_too_noisy
 from harness.analysis.statistics.ratios import Ratio, judge, paired_ratio, speedup
-from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD, chance
-from harness.analysis.statistics.typical_request import TypicalRatio, density_peak, typical
+from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD, p_value_of_mean
+from harness.analysis.statistics.typical_request import TypicalRatio, density_peak, typical_ratio
 from harness.records.record import Record
 
 ONE = np.zeros(3, dtype=np.int64)
@@ -41,12 +41,12 @@ def test_a_disturbance_counts_nothing() -> None:
 def test_pairs_that_agree_nowhere_say_nothing() -> None:
     """They lie evenly over a factor of seven: no place holds more than another."""
     assert density_peak([np.linspace(-1, 1, 400)] * 3, ONE)[1] == math.inf
-    assert typical([np.linspace(-1, 1, 400)] * 11, [0] * 11, 0.95) is None
+    assert typical_ratio([np.linspace(-1, 1, 400)] * 11, [0] * 11, 0.95) is None
 
 
 def test_fewer_rounds_than_eleven_say_nothing() -> None:
     """Requests that a time slice cuts alike lie in one place, for a while."""
-    assert typical([np.zeros(32)] * 10, [0] * 10, 0.95) is None
+    assert typical_ratio([np.zeros(32)] * 10, [0] * 10, 0.95) is None
 
 
 def test_chance_counts_noise_and_launches_each_with_its_freedom() -> None:
@@ -54,14 +54,14 @@ def test_chance_counts_noise_and_launches_each_with_its_freedom() -> None:
 
     t = 4 / 2 = 2 on 4 degrees of freedom, where the two-sided p-value is 0.1161.
     """
-    assert chance(4.0, (3.0, 3.0), (1.0, 1.0)) == pytest.approx(0.116117, abs=1e-6)
+    assert p_value_of_mean(4.0, (3.0, 3.0), (1.0, 1.0)) == pytest.approx(0.116117, abs=1e-6)
 
 
 def test_equal_pairs_differ_surely_only_beyond_what_launches_may() -> None:
     """Without noise 1 % is what another launch may show, and 20 % is beyond warning."""
     pairs = [np.full(32, 0.01)] * 11
-    alone = chance(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
-    one, far = (typical([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))
+    alone = p_value_of_mean(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
+    one, far = (typical_ratio([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))
     assert isinstance(one, TypicalRatio)
     assert isinstance(far, TypicalRatio)
     assert one.p == pytest.approx(alone)
@@ -88,7 +88,7 @@ def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
     assert found.typical == pytest.approx((1 / 1.05,) * 3, rel=0.01)
     assert judge(paired_ratio([1.0] * 22, [0] * 22, over="torch", requests=pairs)).verdict == "no change"
     said = typical_request_note(found) or ""
-    assert said.startswith("slower, as the same requests side by side tell: 0.95")
+    assert said.startswith("slower, by the ratio of the typical request, paired by request: 0.95")
 
 
 def test_a_thing_against_itself_is_no_change_even_there() -> None:
@@ -131,7 +131,7 @@ def test_what_no_request_tells_is_too_noisy_to_say() -> None:
     ratios = [0.5, 1.0, 2.0, 1.0]
     found = paired_ratio(ratios, [0] * 4, over="torch", requests=[np.log([0.7, 1.0, 1.4])] * 4)
     assert judge(found).verdict == "too noisy"
-    assert "holds both no change" in why_too_noisy(found)
+    assert "includes both no change" in why_too_noisy(found)
 
 
 def _asked(record: Record, milliseconds: float) -> Record:
@@ -156,7 +156,7 @@ def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
 def test_a_gate_looks_at_the_median_request_too() -> None:
     """Throughput before and after is that of totals; the change is that of the requests, and says so."""
     before, after = a_record("torch", WILDER), a_record("onnx", WILD)
-    found = quantities.contrast("throughput", _asked(before, 6), _asked(after, 5))
+    found = quantities.quantity_change("throughput", _asked(before, 6), _asked(after, 5))
     assert isinstance(found, QuantityChange)
     assert found.change.value == pytest.approx(20)
     assert found.note == quantities.BY_REQUEST

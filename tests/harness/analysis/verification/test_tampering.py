@@ -1,4 +1,4 @@
-"""Whatever is changed in a sealed record is found by its hash and, as far as figures tell, without it."""
+"""Any change in a sealed record is detected by its hash and, where figures allow, without it."""
 
 import io
 import json
@@ -46,29 +46,29 @@ def split(world: World) -> Split:
 
 @pytest.fixture(scope="module")
 def sealed(folder: RunFolder) -> list[SealedRecord]:
-    found, unreadable = read_sealed(folder)
+    records, unreadable = read_sealed(folder)
     assert not unreadable
-    return found
+    return records
 
 
 def wrong(checks: list[VerificationCheck]) -> dict[str, list[str]]:
     return {check.name: check.wrong for check in checks if check.wrong}
 
 
-def leaves(words: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield every number, word and yes or no below, with the way to it."""
-    if isinstance(words, dict):
-        for name, value in words.items():
+def leaves(payload: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield every number, text and boolean of a JSON value, with its path."""
+    if isinstance(payload, dict):
+        for name, value in payload.items():
             yield from leaves(value, (*path, name))
-    elif isinstance(words, list):
-        for place, value in enumerate(words):
+    elif isinstance(payload, list):
+        for place, value in enumerate(payload):
             yield from leaves(value, (*path, place))
-    elif words is not None:
-        yield path, words
+    elif payload is not None:
+        yield path, payload
 
 
 def other(value: Any) -> Any:
-    """Return another value of the same kind, far enough away to be no rounding."""
+    """Return another value of the same kind, beyond any rounding error."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
@@ -76,12 +76,12 @@ def other(value: Any) -> Any:
     return f"{value}x"
 
 
-def changed(words: Any, path: tuple[Any, ...]) -> Any:
-    copy = json.loads(json.dumps(words))
-    place = copy
+def changed(payload: Any, path: tuple[Any, ...]) -> Any:
+    copy = json.loads(json.dumps(payload))
+    parent = copy
     for step in path[:-1]:
-        place = place[step]
-    place[path[-1]] = other(place[path[-1]])
+        parent = parent[step]
+    parent[path[-1]] = other(parent[path[-1]])
     return copy
 
 
@@ -93,124 +93,126 @@ def general(path: tuple[Any, ...]) -> str:
 def test_a_run_as_it_was_sealed_agrees_with_its_samples_and_its_data(
     folder: RunFolder, sealed: list[SealedRecord], split: Split
 ) -> None:
-    """Every group of checks compares something and finds nothing."""
-    checks = verify_run(folder.name, sealed, lambda _one: split)
+    """Every group of checks compares something and finds no problem."""
+    checks = verify_run(folder.name, sealed, lambda _sealed: split)
     assert wrong(checks) == {}
     assert {check.verdict for check in checks} == {"yes"}
 
 
-def test_any_field_of_a_record_that_is_changed_is_found_by_its_hash(sealed: list[SealedRecord]) -> None:
-    """Whichever it is, read back as JSON says it."""
-    one = sealed[0]
-    for path, _ in leaves(one.words):
-        assert sealed_sha256(changed(one.words, path)) != one.record.content_sha256 or path == (
+def test_any_changed_field_of_a_record_is_detected_by_its_hash(sealed: list[SealedRecord]) -> None:
+    """The hash covers every value of the JSON."""
+    first = sealed[0]
+    for path, _ in leaves(first.words):
+        assert sealed_sha256(changed(first.words, path)) != first.record.content_sha256 or path == (
             "content_sha256",
         )
 
 
-def test_a_change_with_a_new_hash_is_found_by_the_figures_but_for_what_is_documented(
+def test_a_change_with_a_new_hash_is_detected_by_the_figures_except_for_documented_fields(
     folder: RunFolder, sealed: list[SealedRecord], split: Split
 ) -> None:
-    """A forger who makes the hash again too is caught wherever raw samples or other fields tell otherwise.
+    """A forged hash does not help where raw samples or other fields contradict the change.
 
-    results/README.md names each field for which they do not.
+    results/README.md lists each field for which they do not.
     """
-    one, rest = sealed[0], sealed[1:]
-    held, found = set(), set()
-    for path, _ in leaves({**one.words, "content_sha256": None}):
-        words = changed(one.words, path)
-        words["content_sha256"] = sealed_sha256(words)
+    first, rest = sealed[0], sealed[1:]
+    undetected, detected = set(), set()
+    for path, _ in leaves({**first.words, "content_sha256": None}):
+        payload = changed(first.words, path)
+        payload["content_sha256"] = sealed_sha256(payload)
         try:
-            record = Record.model_validate(json.loads(json.dumps(words)))
-        except ValueError:  # no such value exists: reading refuses it
-            found.add(path)
+            record = Record.model_validate(json.loads(json.dumps(payload)))
+        except ValueError:  # the value is not valid: the record cannot be read
+            detected.add(path)
             continue
-        forged = replace(one, words=words, record=record)
-        told = wrong(verify_run(folder.name, [forged, *rest], lambda _one: split))
-        (found if told else held).add(path)
-    undetected = {general(path) for path in held}
+        forged = replace(first, words=payload, record=record)
+        problems = wrong(verify_run(folder.name, [forged, *rest], lambda _sealed: split))
+        (detected if problems else undetected).add(path)
     only_hashed = documented()
-    assert {field for field in undetected if not within(field, only_hashed)} == set()
-    assert len(found) > len(held)
+    assert {field for field in map(general, undetected) if not within(field, only_hashed)} == set()
+    assert len(detected) > len(undetected)
 
 
 def within(field: str, documented: set[str]) -> bool:
-    """Say whether a field, or a part that it belongs to, is documented."""
-    return any(field == one or field.startswith(f"{one}.") for one in documented)
+    """Return whether a field, or a part that it belongs to, is documented."""
+    return any(field == name or field.startswith(f"{name}.") for name in documented)
 
 
 def documented() -> set[str]:
-    """Return the fields that results/README.md names as held by the hash alone."""
+    """Return the fields that results/README.md lists as protected by the hash alone."""
     text = README.read_text(encoding="utf-8")
-    section = text.partition("## What only the hash holds")[2].partition("\n## ")[0]
+    section = text.partition("## Fields protected by the hash alone")[2].partition("\n## ")[0]
     return set(section.split("`")[1::2]) - {"content_sha256", "wall_ns"}
 
 
-def test_every_field_that_is_documented_so_is_one_of_the_record() -> None:
+def test_every_documented_field_is_one_of_the_record() -> None:
     """The list names parts of a record, or fields of its parts."""
     parts = {"rounds": Round, "placement": PlacementFacts, "quality": Quality}
-    for one in documented():
-        part, _, name = one.partition(".")
+    for field in documented():
+        part, _, name = field.partition(".")
         assert part in Record.model_fields
         assert not name or name in parts[part].model_fields
 
 
 @pytest.mark.parametrize("name", ["call_ns", "timed_example", "timed_answer", "answer", "answered", "counts"])
-def test_any_array_of_the_samples_that_is_changed_is_found(
+def test_any_changed_array_of_the_samples_is_detected(
     folder: RunFolder, sealed: list[SealedRecord], split: Split, name: str
 ) -> None:
-    """Even if the file's hash is made again: the figures no longer follow from it."""
-    one = sealed[0]
-    assert one.arrays is not None
-    array = np.array(one.arrays[name])
+    """Even with a forged hash of the file: the figures do not agree with it."""
+    first = sealed[0]
+    assert first.arrays is not None
+    array = np.array(first.arrays[name])
     if array.dtype.kind == "U":
         array[0] = "false" if array[0] == "true" else "true"
     elif array.dtype.kind == "b":
         array[0] = not array[0]
     else:
         array.flat[0] = array.flat[0] * 2 + 1
-    forged = replace(one, arrays={**one.arrays, name: array})
-    assert wrong(verify_run(folder.name, [forged, *sealed[1:]], lambda _one: split))
+    forged = replace(first, arrays={**first.arrays, name: array})
+    assert wrong(verify_run(folder.name, [forged, *sealed[1:]], lambda _sealed: split))
 
 
-def test_samples_that_are_cut_off_or_gone_are_named(
+def test_truncated_or_missing_samples_are_named(
     folder: RunFolder, sealed: list[SealedRecord], tmp_path: Path
 ) -> None:
-    """Reading tells, and does not raise; what needs them is not checked."""
+    """Reading returns the problem and does not raise; what needs the samples is not checked."""
     copy = tmp_path / folder.name
     copy.mkdir()
     for path in folder.path.iterdir():
         if path.is_file():
             (copy / path.name).write_bytes(path.read_bytes())
-    first, second = (copy / one.record.samples.file for one in sealed if one.record.samples)
+    first, second = (copy / item.record.samples.file for item in sealed if item.record.samples)
     first.write_bytes(first.read_bytes()[:-10])
     second.unlink()
-    found, _ = read_sealed(RunFolder(copy))
-    told = wrong(verify_run(folder.name, found, lambda _one: "no data"))
-    assert any("not the ones that were sealed" in line for line in told["samples"])
-    assert any("No such file" in line for line in told["samples"])
+    records, _ = read_sealed(RunFolder(copy))
+    problems = wrong(verify_run(folder.name, records, lambda _sealed: "no data"))
+    assert any("not the ones that were sealed" in line for line in problems["samples"])
+    assert any("No such file" in line for line in problems["samples"])
 
 
-def test_a_record_without_a_hash_of_itself_says_so(folder: RunFolder, sealed: list[SealedRecord]) -> None:
+def test_the_hash_of_a_record_without_one_is_not_checked(
+    folder: RunFolder, sealed: list[SealedRecord]
+) -> None:
     """Records of earlier versions are checked by their figures alone."""
-    words = {**sealed[0].words, "content_sha256": None}
-    old = replace(sealed[0], words=words, record=sealed[0].record.model_copy(update={"content_sha256": None}))
-    content, *_ = verify_run(folder.name, [old], lambda _one: "no data")
+    payload = {**sealed[0].words, "content_sha256": None}
+    record = sealed[0].record.model_copy(update={"content_sha256": None})
+    old = replace(sealed[0], words=payload, record=record)
+    content, *_ = verify_run(folder.name, [old], lambda _sealed: "no data")
     assert (content.verdict, len(content.unchecked)) == ("not checked", 1)
 
 
-def test_data_that_are_not_those_that_were_measured_are_refused(
+def test_other_data_than_those_of_the_record_are_refused(
     folder: RunFolder, sealed: list[SealedRecord], tmp_path: Path
 ) -> None:
     """By their fingerprint, and nothing else is compared with them."""
-    strange = load_split(get_task("boolq"), Data("local", boolq_folder(tmp_path, rows=50)), "val")
-    told = wrong(verify_run(folder.name, sealed, lambda _one: strange))
-    assert [len(lines) for lines in told.values()] == [2]
-    assert "data.fingerprint" in told["data"][0]
+    other_split = load_split(get_task("boolq"), Data("local", boolq_folder(tmp_path, rows=50)), "val")
+    problems = wrong(verify_run(folder.name, sealed, lambda _sealed: other_split))
+    assert [len(lines) for lines in problems.values()] == [2]
+    assert "data.fingerprint" in problems["data"][0]
 
 
-def test_the_archive_of_samples_is_made_alike_each_time() -> None:
-    """So a run that was killed between samples and record finds its own again."""
+def test_the_archive_of_samples_is_reproducible() -> None:
+    """A run that was killed between samples and record recognises its own file."""
     first, second = io.BytesIO(), io.BytesIO()
     for buffer in (first, second):
         np.savez_compressed(buffer, call_ns=np.arange(9))
@@ -218,9 +220,9 @@ def test_the_archive_of_samples_is_made_alike_each_time() -> None:
 
 
 def test_every_published_run_verifies() -> None:
-    """What results/ shows follows from its samples, in each version of the record."""
+    """The figures in results/ agree with their samples, in each version of the record."""
     store = Store(README.parent)
     for run in store.runs():
         published, unreadable = read_sealed(run)
         assert not unreadable
-        assert wrong(verify_run(run.name, published, lambda _one: "the data are not here")) == {}
+        assert wrong(verify_run(run.name, published, lambda _sealed: "no data")) == {}

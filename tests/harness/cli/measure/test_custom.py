@@ -58,7 +58,7 @@ def test_a_file_of_ones_own_is_measured_like_any_task(
     assert "custom/val, local" in text
     assert "F1 of 'good', from" in text
     assert "rows of reviews.csv, held out by seed 0 (--held-out 0.2)" in text
-    assert "Compare it with scores on these rows only" in text
+    assert "Compare it only with scores on these rows" in text
 
 
 def test_the_record_names_columns_and_never_texts_or_paths(

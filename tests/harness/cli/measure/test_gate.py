@@ -81,7 +81,7 @@ def test_a_planted_slow_down_fails_with_a_reason(tmp_path: Path, capsys: pytest.
     assert "\nboolq, app, cpu, single-stream, 2 threads, length 256\n" in out
     assert "REGRESSION         latency p50 is 1" in out
     assert "rule: latency_p50: no worse than the noise" in out
-    assert "-> Find what brought it" in out
+    assert "-> Find its cause" in out
     assert err == ""
 
 

@@ -187,7 +187,7 @@ def test_a_store_that_cannot_be_written_exits_with_4(
     """With the remedy; a file in place of the folder stands for a read-only disk, for any user."""
     world.store.write_text("")
     assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 4
-    assert "Choose another with --store or BENCH_STORE" in capsys.readouterr().err
+    assert "Choose another store with --store or BENCH_STORE" in capsys.readouterr().err
 
 
 def test_ctrl_c_keeps_every_finished_round_and_says_how_to_go_on(

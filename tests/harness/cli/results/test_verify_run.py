@@ -48,8 +48,8 @@ def test_a_changed_record_is_named_with_both_figures(
     capsys.readouterr()
     assert bench(world, "verify", "latest") == 5
     out = capsys.readouterr().out
-    assert f"{path.stem}: content_sha256: the record says {words['content_sha256'][:57]}" in out
-    assert f"{path.stem}, round 1: requests: the record says" in out
+    assert f"{path.stem}: content_sha256: the record has {words['content_sha256'][:57]}" in out
+    assert f"{path.stem}, round 1: requests: the record has" in out
     assert bench(world, "verify", "latest", "--json") == 5
     facts = json.loads(capsys.readouterr().out)[0]
     assert facts["sound"] is False

@@ -254,10 +254,12 @@ def test_without_a_board_the_command_says_so_and_ends_with_2(
     world.machine = machine
     assert call(["doctor", "--device", "cuda", "--json"], world.toolbox()) == 0
     missing = json.loads(capsys.readouterr().out)["devices"]["cuda"]
-    assert missing.startswith("unavailable, because cuda:0 is not there: this machine shows no NVIDIA GPU.")
+    assert missing.startswith(
+        "unavailable, because cuda:0 is not available: this machine shows no NVIDIA GPU."
+    )
     assert "a PyTorch that is built for CUDA" in missing
     assert call(["run", "-q", "--device", "cuda"], world.toolbox()) == 2
     said = capsys.readouterr().err
-    assert "cuda:0 is not there: this machine shows no NVIDIA GPU" in said
+    assert "cuda:0 is not available: this machine shows no NVIDIA GPU" in said
     assert "bench doctor" in said
     assert not world.store.exists()

@@ -105,7 +105,7 @@ def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
     """The zone went away between choosing the meter and trying it."""
     found = checked(tmp_path, before=lambda each: each.break_down("package-0", "gone"), look_ns=10 * LOOK_NS)
     assert found.moved is False
-    assert found.reason == "package-0: the zone is gone"
+    assert found.reason == "package-0: the zone has disappeared"
 
 
 def test_a_counter_that_steps_once_is_taken_for_as_slow_as_the_check_was_long(tmp_path: Path) -> None:
@@ -119,13 +119,15 @@ def test_what_is_modelled_is_not_tried() -> None:
     """It has no counter; nothing is known of windows, and nothing is widened."""
     found = check_meter(CpuTimeMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
     assert found.moved is None
-    assert found.reason == "what is modelled has no counter"
+    assert found.reason == "a modelled meter has no counter"
     assert found.least_window_ms == 0
 
 
 def test_a_meter_that_states_no_period_is_not_tried() -> None:
     """A fake reads no counter that steps."""
-    assert check_meter(FakeMeter(10.0, FakeClock())).reason == "it reads no counter that steps"
+    assert (
+        check_meter(FakeMeter(10.0, FakeClock())).reason == "the meter reads no counter with an update period"
+    )
 
 
 def test_a_clock_that_stands_still_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

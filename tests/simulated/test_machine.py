@@ -73,7 +73,7 @@ def test_a_window_within_one_update_has_no_energy(tmp_path: Path) -> None:
     joules, reason = still.after(1)
     assert joules is None
     assert reason is not None
-    assert "shorter than the counter's steps" in reason
+    assert "shorter than two update periods of the counter" in reason
 
 
 @pytest.mark.parametrize(
@@ -81,8 +81,8 @@ def test_a_window_within_one_update_has_no_energy(tmp_path: Path) -> None:
     [
         ("denied", "package-0: permission denied on energy_uj"),
         ("stuck", "package-0: the counter did not move in 0.1 s"),
-        ("gone", "package-0: the zone is gone"),
-        ("backwards", "package-0: the counter stepped back by 2.79998 J in 0.1 s: no wrap"),
+        ("gone", "package-0: the zone has disappeared"),
+        ("backwards", "package-0: the counter decreased by 2.79998 J in 0.1 s, which is not a wrap-around"),
     ],
 )
 def test_a_fault_in_a_window_leaves_it_without_joules(tmp_path: Path, fault: Fault, because: str) -> None:
@@ -108,7 +108,7 @@ def test_a_board_counts_as_nvml_does(tmp_path: Path) -> None:
     assert still.machine.nvml.nvmlDeviceGetPowerUsage(0) == 190_000
     still.machine.break_down("gpu-0", "gone")
     (lost,) = meter.read(mark)
-    assert lost.reason == "NVML says: GPU is lost"
+    assert lost.reason == "NVML reports: GPU is lost"
 
 
 def test_late_updates_are_owned_up_to(tmp_path: Path) -> None:

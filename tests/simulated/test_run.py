@@ -29,8 +29,8 @@ SENSOR = Sensor(update_ns=10_000_000)
 FAULT_REASONS = (
     "permission denied on energy_uj",
     "the counter did not move in",
-    "the zone is gone",
-    "the counter stepped back by",
+    "the zone has disappeared",
+    "the counter decreased by",
 )
 
 PACKAGE_AND_MEMORY = ZONES["package-0"] + ZONES["package-0/dram"]

@@ -29,7 +29,7 @@ def test_a_named_meter_is_used_though_a_better_one_works(tmp_path: Path) -> None
     assert choice.skipped[0] == (
         "rapl",
         "--meter modelled was asked for",
-        "Leave out --meter, or say --meter rapl.",
+        "Leave out --meter, or use --meter rapl.",
     )
 
 
@@ -64,7 +64,7 @@ def test_a_meter_of_another_device_is_refused() -> None:
     ("wanted", "message"),
     [
         ("prf", "unknown meter 'prf'"),
-        ("external", "the meter external needs to know what it reads"),
+        ("external", "the meter external needs an argument"),
         ("rapl:now", "the meter rapl takes no argument"),
         ("none:at-all", "the meter none takes no argument"),
     ],

@@ -49,7 +49,7 @@ def test_a_window_shorter_than_a_step_is_unavailable() -> None:
     mark = meter.start()
     clock.advance(50_000_000)
     (reading,) = meter.read(mark)
-    assert reading.reason == "the window of 50 ms is shorter than the counter's steps"
+    assert reading.reason == "the window of 50 ms is shorter than two update periods of the counter"
 
 
 def test_a_driver_that_was_reloaded_is_unavailable() -> None:
@@ -61,15 +61,15 @@ def test_a_driver_that_was_reloaded_is_unavailable() -> None:
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
     assert reading.grade == "unavailable"
-    assert "stepped back" in str(reading.reason)
+    assert "decreased" in str(reading.reason)
 
 
 @pytest.mark.parametrize(
     ("broken", "obstacle"),
     [
-        ("init", ("NVML says: Not Supported", INSTALL)),
-        ("index", ("NVML says: Not Supported", INSTALL)),
-        ("energy", ("gpu-0: NVML says: Not Supported", NO_COUNTER)),
+        ("init", ("NVML reports: Not Supported", INSTALL)),
+        ("index", ("NVML reports: Not Supported", INSTALL)),
+        ("energy", ("gpu-0: NVML reports: Not Supported", NO_COUNTER)),
     ],
 )
 def test_what_is_missing_is_an_obstacle_and_never_zero(broken: str, obstacle: tuple[str, str]) -> None:
@@ -77,7 +77,7 @@ def test_what_is_missing_is_an_obstacle_and_never_zero(broken: str, obstacle: tu
     meter = NvmlMeter(0, FakeNvml(broken=broken), FakeClock())
     assert meter.obstacle() == obstacle
     (reading,) = meter.read(meter.start())
-    assert (reading.grade, reading.reason) == ("unavailable", "NVML says: Not Supported")
+    assert (reading.grade, reading.reason) == ("unavailable", "NVML reports: Not Supported")
 
 
 def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
@@ -87,7 +87,7 @@ def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
     mark = meter.start()
     nvml.broken = "energy"
     (reading,) = meter.read(mark)
-    assert (reading.microjoules, reading.reason) == (None, "NVML says: Not Supported")
+    assert (reading.microjoules, reading.reason) == (None, "NVML reports: Not Supported")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_beginning_of_two_uuids_is_an_obstacle() -> None:
 
 def test_a_uuid_that_no_board_has_is_an_obstacle() -> None:
     """NVML's own words say so."""
-    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML says: Not Found", INSTALL)
+    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML reports: Not Found", INSTALL)
 
 
 @pytest.mark.parametrize("name", ["MIG-11-22", "MIG-11", "MIG-GPU-b/1/0", 1])

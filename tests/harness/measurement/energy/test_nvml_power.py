@@ -25,7 +25,9 @@ ZONE = Zone("gpu-0", "board")
 def looks(*watts: float | None, every_ns: int = 100 * MS) -> list[PowerSample]:
     """Return looks at a steady rate."""
     return [
-        PowerSample(at * every_ns, None if value is None else value * 1e6, None if value else "NVML says: no")
+        PowerSample(
+            at * every_ns, None if value is None else value * 1e6, None if value else "NVML reports: no"
+        )
         for at, value in enumerate(watts)
     ]
 
@@ -55,13 +57,13 @@ def test_a_look_that_failed_is_bridged_and_a_hole_is_not() -> None:
     bridged = reading(ZONE, looks(100, 100, None, 100, 100, 100), 0)
     assert (bridged.microjoules, bridged.samples) == (50_000_000, 5)
     hole = reading(ZONE, looks(100, 100, None, None, None, None, None, 100), 0)
-    assert hole.reason == "nobody looked for 0.6 s"
+    assert hole.reason == "the power was not sampled for 0.6 s"
 
 
 def test_a_failed_edge_is_unavailable() -> None:
     """Without a look at an edge nobody knows the power there."""
-    assert reading(ZONE, looks(None, 100, 100), 0).reason == "NVML says: no"
-    assert reading(ZONE, looks(100, 100, None), 0).reason == "NVML says: no"
+    assert reading(ZONE, looks(None, 100, 100), 0).reason == "NVML reports: no"
+    assert reading(ZONE, looks(100, 100, None), 0).reason == "NVML reports: no"
 
 
 def test_a_restless_sensor_widens_the_resolution() -> None:
@@ -99,7 +101,7 @@ def test_several_boards_are_a_zone_each() -> None:
     mark = meter.start()
     for _ in range(9):
         clock.advance(100 * MS)
-        mark.look()
+        mark.sample()
     clock.advance(100 * MS)
     assert [each.microjoules for each in meter.read(mark)] == [100_000_000, 50_000_000]
 
@@ -107,8 +109,8 @@ def test_several_boards_are_a_zone_each() -> None:
 @pytest.mark.parametrize(
     ("board", "reason"),
     [
-        (FakeBoard(broken={"power"}), "gpu-0: NVML says: Not Supported"),
-        (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which no board draws"),
+        (FakeBoard(broken={"power"}), "gpu-0: NVML reports: Not Supported"),
+        (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which is not possible"),
     ],
 )
 def test_a_board_without_power_is_an_obstacle(board: FakeBoard, reason: str) -> None:
@@ -158,14 +160,14 @@ def test_an_integral_lies_between_the_least_and_the_most_power(steps: list[tuple
 
 def test_looks_that_do_not_rise_in_time_or_are_alone_are_no_energy() -> None:
     """A clock that went back, or a single look."""
-    with pytest.raises(ValueError, match="rise"):
+    with pytest.raises(ValueError, match="must increase, got 5 ns after 5 ns"):
         integrate([(5, 1.0), (5, 1.0)])
-    with pytest.raises(ValueError, match="one look"):
+    with pytest.raises(ValueError, match="two points or more, got 1"):
         integrate([(5, 1.0)])
 
 
 def test_a_value_between_two_points_lies_on_their_line() -> None:
     """Halfway from 10 to 30 is 20; outside there is none."""
     assert at([(0, 10.0), (100, 30.0)], 50) == 20.0
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="within the points, got 101"):
         at([(0, 10.0), (100, 30.0)], 101)

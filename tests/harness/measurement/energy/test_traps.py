@@ -86,7 +86,7 @@ def test_trap_several_wraps_in_one_window_count_as_one(tmp_path: Path) -> None:
     for _ in range(15):
         tree.advance(800 * 20 * 1_000_000)
         clock.advance(20 * SECOND)
-        mark.look()
+        mark.sample()
     tree.advance(1_000_000)
     clock.advance(SECOND)
     assert meter.read(mark)[0].microjoules == 240_001_000_000
@@ -159,7 +159,7 @@ def test_trap_a_short_window_reads_zero() -> None:
     (found,) = meter.read(mark)
     assert (found.microjoules, found.reason) == (
         None,
-        "the window of 60 ms is shorter than the counter's steps",
+        "the window of 60 ms is shorter than two update periods of the counter",
     )
 
 

@@ -109,7 +109,7 @@ def test_a_window_ends_at_its_cap_however_short_the_calls_are() -> None:
     """Calls that take no time would otherwise go on for ever."""
     clock = FakeClock()
     system = FakeSystem(get_task("boolq"), clock, 0)
-    system._gold = {"0": (1,)}
+    system._targets = {"0": (1,)}
     calls = [(Request("0", ()),)] * 25_000
     seen = run_visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
     assert len(seen.call_ns) == CALLS_AT_MOST

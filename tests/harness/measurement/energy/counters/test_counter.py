@@ -33,38 +33,38 @@ def test_a_counter_that_wrapped_is_carried_on() -> None:
 def test_a_backward_step_that_is_no_wrap_gives_no_energy() -> None:
     """From 60 kJ back to 59 kJ would be 64.5 kJ in a second: the counter restarted."""
     reason = step(60_000_000_000, 59_000_000_000, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter stepped back by 1000 J in 1 s: no wrap"
+    assert reason == "the counter decreased by 1000 J in 1 s, which is not a wrap-around"
 
 
 def test_without_a_range_no_wrap_is_assumed() -> None:
     """A backward step is corrected only by the zone's own range."""
     reason = step(AMD_RANGE_UJ - 7, 5, None, SECOND, TRAITS)
-    assert reason == "the counter stepped back, and the range at which it wraps cannot be read"
+    assert reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
 def test_energy_that_no_processor_could_use_is_refused() -> None:
     """62,143 J in a second is what one failed read once invented elsewhere."""
     reason = step(0, 62_143_000_000, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter moved 62143 J in 1 s: more than is possible"
+    assert reason == "the counter increased by 62143 J in 1 s, which is more than is possible"
 
 
 def test_a_counter_beyond_its_range_is_refused() -> None:
     """A read of more than the range is a misread, whatever the other one says."""
     reason = step(5, AMD_RANGE_UJ + 1, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter reads more than its range of 65532.6 J"
+    assert reason == "the counter exceeds its own range of 65532.6 J"
 
 
 def test_a_window_in_which_a_wrap_could_hide_is_refused() -> None:
     """In 100 s, 30 kJ (300 W) may be 30 + 65.5 kJ (955 W); in 90 s it may not (1,061 W)."""
     assert step(0, 30_000_000_000, AMD_RANGE_UJ, 90 * SECOND, TRAITS) == 30_000_000_000
     reason = step(0, 30_000_000_000, AMD_RANGE_UJ, 100 * SECOND, TRAITS)
-    assert reason == "the counter may have wrapped more than once in 100 s"
+    assert reason == "the counter may have wrapped around more than once in 100 s"
 
 
 @pytest.mark.parametrize(
     ("span_ns", "expected"),
     [
-        (400_000, "the window of 0.4 ms is shorter than the counter's steps"),
+        (400_000, "the window of 0.4 ms is shorter than two update periods of the counter"),
         (2 * SECOND, "the counter did not move in 2 s"),
     ],
 )

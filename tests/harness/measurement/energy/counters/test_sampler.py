@@ -12,8 +12,8 @@ from harness.measurement.energy.counters.counter import (
     SMALLEST_RANGE_UJ,
     CounterTraits,
     Sample,
-    look_every_s,
     reading,
+    sampling_interval_s,
 )
 from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.rapl import RaplMeter
@@ -35,7 +35,7 @@ def window(tree_folder: Path, *, range_uj: int, watts: int, looks: int, every_s:
     for _ in range(looks):
         tree.advance(watts * every_s * 1_000_000)
         clock.advance(every_s * SECOND)
-        mark.look()
+        mark.sample()
     tree.advance(watts * every_s * 1_000_000)
     clock.advance(every_s * SECOND)
     return meter.read(mark)[0]
@@ -54,21 +54,21 @@ def test_many_wraps_within_one_window_are_all_counted(tmp_path: Path) -> None:
 def test_without_looks_in_between_the_same_window_is_refused(tmp_path: Path) -> None:
     """From its edges alone nobody can tell how often the counter wrapped."""
     found = window(tmp_path, range_uj=RANGE_UJ, watts=900, looks=0, every_s=400)
-    assert found.reason == "the counter may have wrapped more than once in 400 s"
+    assert found.reason == "the counter may have wrapped around more than once in 400 s"
 
 
 def test_a_step_back_between_two_looks_spoils_the_window() -> None:
     """100 J, then a restart at 0, then 200 J: the edges look like 100 J, and are no measurement."""
     looks = [Sample(at * 20 * SECOND, uj) for at, uj in enumerate((10**8, 2 * 10**8, 0, 2 * 10**8))]
     found = reading(ZONE, looks[0], looks[-1], TRAITS, looks[1:-1])
-    assert found.reason == "the counter stepped back by 200 J in 20 s: no wrap"
+    assert found.reason == "the counter decreased by 200 J in 20 s, which is not a wrap-around"
     assert reading(ZONE, looks[0], looks[-1], TRAITS).microjoules == 10**8
 
 
 def test_a_zone_that_was_gone_in_between_spoils_the_window() -> None:
     """It is back at the end, but nobody knows what it counted meanwhile."""
-    looks = [Sample(0, 5), Sample(20 * SECOND, None, "the zone is gone"), Sample(40 * SECOND, 10**9)]
-    assert reading(ZONE, looks[0], looks[2], TRAITS, looks[1:2]).reason == "the zone is gone"
+    looks = [Sample(0, 5), Sample(20 * SECOND, None, "the zone has disappeared"), Sample(40 * SECOND, 10**9)]
+    assert reading(ZONE, looks[0], looks[2], TRAITS, looks[1:2]).reason == "the zone has disappeared"
 
 
 def test_a_look_right_beside_an_edge_is_not_taken_for_a_stuck_counter() -> None:
@@ -166,5 +166,5 @@ def test_looks_come_three_times_in_the_longest_safe_window(
     ranges: tuple[int | None, ...], expected: float | None
 ) -> None:
     """65.5 kJ at 1 kW are 65.5 s; a third is 21.8 s. An unreadable range counts as the smallest."""
-    found = look_every_s((range_uj, TRAITS) for range_uj in ranges)
+    found = sampling_interval_s((range_uj, TRAITS) for range_uj in ranges)
     assert found == (expected if expected is None else pytest.approx(expected, abs=0.05))

@@ -53,15 +53,15 @@ def test_with_rapl_the_processor_is_measured_and_modelled_memory_is_left_out() -
     clock.advance(3 * SECOND)
     (cpu,) = meter.read(mark)
     assert (cpu.microjoules, cpu.grade, cpu.source) == (60_000_000, "measured", "codecarbon 3.3.2: RAPL")
-    assert meter.describe()["memory"] == "left out (modelled: 10 W, whatever is done)"
+    assert meter.describe()["memory"] == "left out (modelled: constant 10 W)"
 
 
 @pytest.mark.parametrize(
     ("joules", "reason"),
     [
         (0.0, "the counter did not move in 3 s"),
-        (-1.0, "codecarbon says -1.0 J"),
-        (float("nan"), "codecarbon says nan J"),
+        (-1.0, "codecarbon returned -1.0 J"),
+        (float("nan"), "codecarbon returned nan J"),
     ],
 )
 def test_a_read_that_failed_inside_codecarbon_is_not_zero(
@@ -97,7 +97,7 @@ def test_a_version_that_cannot_be_asked_is_an_obstacle() -> None:
         raise AttributeError("no CPU")
 
     meter = CodecarbonMeter(FakeClock(), tool=broken)
-    assert meter.obstacle() == ("codecarbon says: AttributeError: no CPU", INSTALL)
+    assert meter.obstacle() == ("codecarbon failed: AttributeError: no CPU", INSTALL)
     assert {each.grade for each in meter.read(meter.start())} == {"unavailable"}
 
 

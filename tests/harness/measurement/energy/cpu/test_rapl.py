@@ -90,7 +90,7 @@ def test_a_wrap_with_an_unreadable_range_is_unavailable(tmp_path: Path) -> None:
     tree.advance(65_532_610_987 - 10_000_000)
     tree.fail("package-0", "max_energy_range_uj")
     reading = measure(tree)["package-0"]
-    assert reading.reason == "the counter stepped back, and the range at which it wraps cannot be read"
+    assert reading.reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
 def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
     assert reading.grade == "unavailable"
-    assert reading.reason == "the counter stepped back by 100000 J in 1 s: no wrap"
+    assert reading.reason == "the counter decreased by 100000 J in 1 s, which is not a wrap-around"
 
 
 def test_a_denied_zone_says_so_and_the_rest_stays(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_read_that_failed_first_invents_nothing(tmp_path: Path) -> None:
     tree.write("package-0", 62_143_000_000)
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
-    assert (reading.microjoules, reading.reason) == (None, "energy_uj holds no number")
+    assert (reading.microjoules, reading.reason) == (None, "energy_uj does not hold a number")
 
 
 def test_a_zone_that_goes_away_is_noticed(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_zone_that_goes_away_is_noticed(tmp_path: Path) -> None:
     tree.remove("package-1")
     first, second = meter.read(mark)
     assert first.microjoules == 40_000_000
-    assert (second.microjoules, second.reason) == (None, "the zone is gone")
+    assert (second.microjoules, second.reason) == (None, "the zone has disappeared")
 
 
 def test_a_window_shorter_than_a_step_is_unavailable(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_window_shorter_than_a_step_is_unavailable(tmp_path: Path) -> None:
     mark = meter.start()
     clock.advance(400_000)
     (reading,) = meter.read(mark)
-    assert reading.reason == "the window of 0.4 ms is shorter than the counter's steps"
+    assert reading.reason == "the window of 0.4 ms is shorter than two update periods of the counter"
 
 
 def test_no_tree_is_an_obstacle(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_a_window_without_rows_on_both_sides_is_refused(begin: float, end: float
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (csv_of("joules", (0, 500), (10, 400), (20, 900)), "the joules stepped back"),
+        (csv_of("joules", (0, 500), (10, 400), (20, 900)), "the joules decreased"),
         (csv_of("joules", (0, 500), (10, 500), (20, 500)), "the rows show no energy within the window"),
         (csv_of("watts", (0, 0), (10, 0), (20, 0)), "the rows show no energy within the window"),
     ],
@@ -75,16 +75,16 @@ def test_an_instrument_that_restarted_or_is_dead_is_refused(text: str, reason: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it holds no whole line"),
-        ("time,watts\n", "it has a heading and no row"),
+        ("", "it has no complete line"),
+        ("time,watts\n", "it has a heading, but no row"),
         ("when,watts\n1,2\n", "line 2: it needs `time`, and either `joules` or `watts`"),
         ("time,watts,joules\n1,2,3\n", "line 2: it needs `time`, and either `joules` or `watts`"),
-        ("time,watts\n1,x\n", "line 2: its watts is no number"),
-        ("time,watts\n1,-3\n", "line 2: its watts is not a finite number of 0 or more"),
-        ("time,watts\n1,nan\n", "line 2: its watts is not a finite number of 0 or more"),
-        ("time,watts\n5,1\n5,2\n", "line 3: its time is not after that of the row before"),
-        ('{"time": 1, "watts": 2}\n[3]\n', "line 2: it is no JSON object"),
-        ('{"time": 1, "watts": 2}\n{"time"\n', "line 2: it is no JSON object"),
+        ("time,watts\n1,x\n", "line 2: watts must be a number"),
+        ("time,watts\n1,-3\n", "line 2: watts must be a finite number of 0 or more, got -3.0"),
+        ("time,watts\n1,nan\n", "line 2: watts must be a finite number of 0 or more, got nan"),
+        ("time,watts\n5,1\n5,2\n", "line 3: its time is not after that of the previous row"),
+        ('{"time": 1, "watts": 2}\n[3]\n', "line 2: not a JSON object"),
+        ('{"time": 1, "watts": 2}\n{"time"\n', "line 2: not a JSON object"),
     ],
 )
 def test_rows_of_another_form_are_refused_by_line(text: str, message: str) -> None:
@@ -199,8 +199,8 @@ def test_a_missing_file_or_program_is_an_obstacle() -> None:
         "Check its path.",
     )
     assert ExternalMeter("'open").obstacle() == (
-        '"\'open" cannot be split into words',
-        "Quote it as a shell would.",
+        '"\'open" is not a command line that a shell could split',
+        "Check its quotes.",
     )
 
 
@@ -227,7 +227,7 @@ def test_a_command_is_asked_at_both_edges(tmp_path: Path) -> None:
     ("body", "reason", "patience_s"),
     [
         ("raise SystemExit(3)", "ended with exit code 3", 60),
-        ("print('nothing')", "it has a heading and no row", 60),
+        ("print('nothing')", "it has a heading, but no row", 60),
         ("time.sleep(60)", "did not end within 0.3 s", 0.3),
     ],
 )
@@ -245,7 +245,7 @@ def test_looks_that_failed_in_between_are_left_out_and_edges_are_not() -> None:
     first, last = Rows("watts", ((0, 1.0),)), Rows("watts", ((9, 2.0),))
     assert joined([first, "it hung", last]) == Rows("watts", ((0, 1.0), (9, 2.0)))
     assert joined([first, "it hung"]) == "it hung"
-    assert joined([first, Rows("joules", ((9, 2.0),))]) == "it showed joules once and watts at another time"
+    assert joined([first, Rows("joules", ((9, 2.0),))]) == "it printed joules in one run and watts in another"
 
 
 def test_sources_are_named_by_the_user_or_by_their_base_name(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ def test_sources_are_named_by_the_user_or_by_their_base_name(tmp_path: Path) -> 
     file.write_text("")
     assert source_of(str(file)).name == "a=b.csv"
     assert source_of(f"wall={file}").file == file
-    assert source_of("bmc=/usr/bin/ipmitool -P secret").words == ("/usr/bin/ipmitool", "-P", "secret")
+    assert source_of("bmc=/usr/bin/ipmitool -P secret").command == ("/usr/bin/ipmitool", "-P", "secret")
     assert source_of("/usr/bin/ipmitool dcmi").name == "ipmitool"
 
 

@@ -68,10 +68,10 @@ def test_a_recording_that_has_ended_is_unavailable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "recording.jsonl holds no sample."),
-        ("nonsense\n", "recording.jsonl, line 1: it is no JSON."),
-        ("[1]\n", "recording.jsonl, line 1: it is no JSON object."),
-        ('{"at_ns": 1}\n', "recording.jsonl, line 1: it is no sample ('zone')."),
+        ("", "recording.jsonl has no sample."),
+        ("nonsense\n", "recording.jsonl, line 1: not JSON."),
+        ("[1]\n", "recording.jsonl, line 1: not a JSON object."),
+        ('{"at_ns": 1}\n', "recording.jsonl, line 1: not a sample ('zone')."),
     ],
 )
 def test_a_file_of_another_form_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:

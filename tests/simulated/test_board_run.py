@@ -161,8 +161,8 @@ def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
     world: BoardWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Strangers, clocks, what holds them down, power limit, temperature, ECC and MIG: before and after."""
-    world.simulated.nvml.strangers[0] = (7, 8)
-    world.simulated.nvml.held_down = 0x4
+    world.simulated.nvml.boards[0].users = (7, 8)
+    world.simulated.nvml.boards[0].clock_events = 0x4
     record = world.run("--device", "cuda:0", "--variants", "fast")[0]
     assert record.conditions is not None
     for moment in (record.conditions.before, record.conditions.after):
@@ -213,7 +213,7 @@ def test_workers_that_do_not_fit_a_board_are_loaded_for_each_visit(world: BoardW
     """Two of 2 GiB each in four fifths of 80 GiB, or of 4; the record says so, and idle means nothing."""
     large = world.run("--device", "cuda:0")
     assert [one.start and one.start.loaded_per_visit for one in large] == [False] * 2
-    world.simulated.nvml.memory_bytes = 4 * 2**30
+    world.simulated.nvml.boards[0].memory_bytes = 4 * 2**30
     world.machine = replace(world.machine, suffix=lambda: "0002")
     small = world.run("--device", "cuda:0")
     assert [one.start and one.start.loaded_per_visit for one in small] == [True] * 2

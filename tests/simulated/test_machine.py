@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.counter import Draw, Fault, Sensor, SimulatedCounter
-from simulation.cpu import TreeClock, below
+from simulation.cpu import TreeClock
 from simulation.machine import SimulatedMachine
 from simulation.recovery import Window, mixed, recover, rendered, row, window
 
+from harness.common.procfs import children
 from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
@@ -53,7 +54,7 @@ def test_package_and_memory_come_back_and_core_is_inside(tmp_path: Path) -> None
     """20 + 8 W of the package and 3 + 2 W of its memory are 33 W: 3.3 J in 100 ms, to two quanta of 61 uJ."""
     still = Still(tmp_path)
     joules, _ = still.after(100)
-    assert still.machine.known_uj() == pytest.approx(3_300_000)
+    assert still.machine.exact_uj() == pytest.approx(3_300_000)
     assert joules == pytest.approx(3_300_000, abs=2 * 62)
 
 
@@ -105,7 +106,7 @@ def test_a_board_counts_as_nvml_does(tmp_path: Path) -> None:
     still.run(1000)
     (found,) = meter.read(mark)
     assert found.microjoules == 190_000_000
-    assert still.machine.nvml.nvmlDeviceGetPowerUsage(0) == 190_000
+    assert still.machine.nvml.nvmlDeviceGetPowerUsage(still.machine.nvml.boards[0]) == 190_000
     still.machine.break_down("gpu-0", "gone")
     (lost,) = meter.read(mark)
     assert lost.reason == "NVML reports: GPU is lost"
@@ -152,7 +153,7 @@ def test_cpu_time_of_processes_below_is_seen() -> None:
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline().strip() == b"done"
-        assert child.pid in below(os.getpid())
+        assert child.pid in children(os.getpid())
         time.sleep(0.11)
         assert clock() - begin >= 150_000_000
         child.communicate(b"\n")
@@ -183,7 +184,7 @@ def test_a_pause_at_an_edge_is_no_error_of_the_meter() -> None:
     assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).inside
     assert not Window(1_000_000, 1_200_000, 1_250_001, 50_000).inside
     assert not Window(1_000_000, 1_200_000, 949_999, 50_000).inside
-    assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).known_uj == 1_100_000
+    assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).exact_uj == 1_100_000
 
 
 def test_a_row_adds_windows_up() -> None:
@@ -213,7 +214,7 @@ def test_known_joules_come_back_in_real_time(tmp_path: Path) -> None:
         checked = check_meter(meter)
         while len(inside) < 4:
             machine.kept_up()
-            found = window(meter, checked, machine.known_uj, lambda: mixed(150_000_000, dice))
+            found = window(meter, checked, machine.exact_uj, lambda: mixed(150_000_000, dice))
             if machine.kept_up():
                 inside.append(found.inside)
     assert checked.zones[0].update_ns is not None

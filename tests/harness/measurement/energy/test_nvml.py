@@ -67,9 +67,9 @@ def test_a_driver_that_was_reloaded_is_unavailable() -> None:
 @pytest.mark.parametrize(
     ("broken", "obstacle"),
     [
-        ("init", ("NVML reports: Not Supported", INSTALL)),
-        ("index", ("NVML reports: Not Supported", INSTALL)),
-        ("energy", ("gpu-0: NVML reports: Not Supported", NO_COUNTER)),
+        ("nvmlInit", ("NVML reports: Not Supported", INSTALL)),
+        ("nvmlDeviceGetHandleByIndex", ("NVML reports: Not Supported", INSTALL)),
+        ("nvmlDeviceGetTotalEnergyConsumption", ("gpu-0: NVML reports: Not Supported", NO_COUNTER)),
     ],
 )
 def test_what_is_missing_is_an_obstacle_and_never_zero(broken: str, obstacle: tuple[str, str]) -> None:
@@ -85,7 +85,7 @@ def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
     nvml, clock = FakeNvml(), FakeClock()
     meter = NvmlMeter(0, nvml, clock)
     mark = meter.start()
-    nvml.broken = "energy"
+    nvml.broken = ("nvmlDeviceGetTotalEnergyConsumption",)
     (reading,) = meter.read(mark)
     assert (reading.microjoules, reading.reason) == (None, "NVML reports: Not Supported")
 

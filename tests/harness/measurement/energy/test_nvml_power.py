@@ -109,7 +109,7 @@ def test_several_boards_are_a_zone_each() -> None:
 @pytest.mark.parametrize(
     ("board", "reason"),
     [
-        (FakeBoard(broken={"power"}), "gpu-0: NVML reports: Not Supported"),
+        (FakeBoard(broken={"nvmlDeviceGetPowerUsage"}), "gpu-0: NVML reports: Not Supported"),
         (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which is not possible"),
     ],
 )

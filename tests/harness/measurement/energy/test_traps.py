@@ -121,7 +121,7 @@ def test_trap_a_denied_counter_becomes_a_silent_guess_or_a_bare_none(tmp_path: P
 
 def test_trap_no_gpu_switches_energy_off_silently() -> None:
     """As in llenergymeasure. The choice is none, and each meter says why."""
-    choice = choose_meter("cuda", nvml=FakeNvml(broken="init"))
+    choice = choose_meter("cuda", nvml=FakeNvml(broken="nvmlInit"))
     assert choice.meter is None
     assert {name for name, _, _ in choice.skipped} == {row.name for row in METERS}
 
@@ -141,7 +141,9 @@ def test_trap_readings_of_different_grades_are_summed() -> None:
         sum_readings((measured, *modelled.read(modelled.start())))
 
 
-@pytest.mark.parametrize("board", [FakeBoard(broken={"energy"}), FakeBoard(millijoules=0)])
+@pytest.mark.parametrize(
+    "board", [FakeBoard(broken={"nvmlDeviceGetTotalEnergyConsumption"}), FakeBoard(millijoules=0)]
+)
 def test_trap_a_gpu_without_a_counter_uses_zero_joules(board: FakeBoard) -> None:
     """codecarbon#1316. The counter is no counter, so the board's power is polled instead."""
     choice = choose_meter("cuda:0", nvml=FakeNvml(board))

@@ -48,20 +48,20 @@ class BrokenVariant:
     """Stands for a plug-in's variant that cannot be loaded; gives the reason wherever it is used."""
 
     name: str
-    why: str
+    reason: str
     summary: str = "a plug-in that is broken"
 
     def unavailable(self) -> str:
         """Return the reason."""
-        return self.why
+        return self.reason
 
     def prepare(self, *_: object) -> Artifact:
         """Raise UsageError with the reason."""
-        raise UsageError(self.why)
+        raise UsageError(self.reason)
 
     def load(self, *_: object) -> System:
         """Raise UsageError with the reason."""
-        raise UsageError(self.why)
+        raise UsageError(self.reason)
 
 
 class WithPlugins(Mapping[str, Variant]):

@@ -21,7 +21,7 @@ from harness.workload.data import Split
 from harness.workload.tasks.example import Example
 
 RECIPE = "encoded split"
-"""The recipe in the manifest of an encoding, which tells it from other artifacts."""
+"""The recipe in the manifest of an encoding, which distinguishes it from other artifacts."""
 
 _VERSION = 1
 _ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cut")

@@ -169,7 +169,7 @@ class PreparationSources:
     `trial` holds a few training examples, for timing candidates. `training` returns the whole training split,
     or nothing if the task has none; `training_sha256` is the hash of its file. Preparation never receives
     examples of the split that is reported; `reported_sha256` is the hash of that file, where it is known, so
-    that the two can be told apart. `resolve` returns another checkpoint by name, such as a student.
+    that the two can be compared. `resolve` returns another checkpoint by name, such as a student.
     """
 
     checkpoint: Checkpoint

@@ -2,8 +2,8 @@
 
     open_event(...) --> PerfEvent      read() --> count, scaled to the time that the event was enabled
 
-Cycles and instructions of a process and its descendants tell more work from a slower clock, which time alone
-does not. If the kernel or the machine has no such counters, the error states the cause.
+Cycles and instructions of a process and its descendants distinguish more work from a slower clock, which time
+alone does not. If the kernel or the machine has no such counters, the error states the cause.
 """
 
 import contextlib

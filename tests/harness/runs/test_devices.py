@@ -223,7 +223,7 @@ def test_commands_of_one_device_refuse_a_list(world: World, capsys: pytest.Captu
         str(world.root / "data"),
     ]
     assert call([*words, "--split", "val", "-o", str(world.root / "out")], world.toolbox()) == 2
-    assert "names 2" in capsys.readouterr().err
+    assert "takes one device, got 2" in capsys.readouterr().err
 
 
 def test_what_a_machine_asks_is_the_environment_s_board() -> None:

@@ -101,7 +101,7 @@ def in_ci(folder: Path, gate: Gate = run_gate) -> int:
     """Compare this code with its parent; return 0, or 3 for a regression that shows twice, or 4."""
     parent = parent_of(folder)
     if parent is None:
-        print_line("There is no parent commit: this code is compared with itself.")
+        print_line("Found no parent commit: this code is compared with itself.")
     code = gate(parent or "here", "here", folder)
     if code == UNMEASURED and parent:
         print_line("The parent cannot be measured (see above): this code is compared with itself.")

@@ -101,9 +101,9 @@ def reading(
 ) -> Reading:
     """Return the energy of one zone between two samples; `between` are further samples within the window.
 
-    Samples in between tell one wrap-around from several. They add no uncertainty: each ends one stretch and
-    begins the next with the same value, so the resolution remains that of the two edges. `observer_ns` is the
-    CPU time that sampling took.
+    Samples in between distinguish one wrap-around from several. They add no uncertainty: each ends one
+    stretch and begins the next with the same value, so the resolution remains that of the two edges.
+    `observer_ns` is the CPU time that sampling took.
     """
     span_ns = after.at_ns - before.at_ns
     samples = (before, *_spaced(before, between, after, traits), after)

@@ -32,7 +32,7 @@ class WindowStart:
 class CpuTimeMeter:
     """Multiplies the CPU time of the calling process tree by a constant.
 
-    `source` tells the origin of the watts. `cpu_time` returns nanoseconds of CPU time, `clock` monotonic
+    `source` is the origin of the watts. `cpu_time` returns nanoseconds of CPU time, `clock` monotonic
     nanoseconds.
     """
 

@@ -73,7 +73,7 @@ def test_a_driver_that_was_reloaded_is_unavailable() -> None:
     ],
 )
 def test_what_is_missing_is_an_obstacle_and_never_zero(broken: str, obstacle: tuple[str, str]) -> None:
-    """No library, no board, no counter: each says so, and each reading does too."""
+    """No library, no board, no counter: each is an obstacle, and the reason of each reading."""
     meter = NvmlMeter(0, FakeNvml(broken=broken), FakeClock())
     assert meter.obstacle() == obstacle
     (reading,) = meter.read(meter.start())
@@ -108,7 +108,7 @@ def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
 def test_cudas_numbers_become_nvmls(
     device: int | None, visible: str | None, expected: tuple[int | str, ...] | None
 ) -> None:
-    """NVML counts all boards, whatever CUDA was told to see; CUDA stops at a name it cannot read."""
+    """NVML counts all boards, whichever CUDA may see; CUDA stops at a name it cannot read."""
     assert boards_of(device, visible) == expected
 
 
@@ -138,7 +138,7 @@ def test_a_beginning_of_two_uuids_is_an_obstacle() -> None:
 
 
 def test_a_uuid_that_no_board_has_is_an_obstacle() -> None:
-    """NVML's own words say so."""
+    """The reason has NVML's own message."""
     assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML reports: Not Found", INSTALL)
 
 

@@ -93,8 +93,8 @@ def test_a_wrap_with_an_unreadable_range_is_unavailable(tmp_path: Path) -> None:
     assert reading.reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
-def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
-    """A counter reset to zero by a reload is no wrap."""
+def test_a_counter_that_decreased_is_unavailable(tmp_path: Path) -> None:
+    """A counter that a reload reset to zero has not wrapped around."""
     tree = powercap_tree(tmp_path, sockets=1, dram=False)
     tree.write("package-0", 100_000_000_000)
     clock = FakeClock()
@@ -107,7 +107,7 @@ def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
     assert reading.reason == "the counter decreased by 100000 J in 1 s, which is not a wrap-around"
 
 
-def test_a_denied_zone_says_so_and_the_rest_stays(tmp_path: Path) -> None:
+def test_a_denied_zone_has_a_reason_and_other_zones_are_read(tmp_path: Path) -> None:
     """Permission denied is a reason on that zone's reading, and the sum is not a sum without it."""
     tree = powercap_tree(tmp_path)
     tree.deny("package-1")
@@ -167,7 +167,7 @@ def test_a_read_that_failed_first_invents_nothing(tmp_path: Path) -> None:
 
 
 def test_a_zone_that_goes_away_is_noticed(tmp_path: Path) -> None:
-    """A socket taken away between the edges has no energy, and the other keeps its own."""
+    """A socket removed between the edges has no energy, and the other socket has its own."""
     tree = powercap_tree(tmp_path, sockets=2, dram=False)
     clock = FakeClock()
     meter = RaplMeter(tree.root, clock)
@@ -207,7 +207,7 @@ def test_a_container_that_hides_the_tree_is_an_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_readable_tree_has_no_obstacle(tmp_path: Path) -> None:
-    """Every zone answered: the meter can be chosen."""
+    """Every zone is readable: the meter can be chosen."""
     assert RaplMeter(powercap_tree(tmp_path).root).obstacle() is None
 
 
@@ -227,7 +227,7 @@ def test_the_resolution_is_edges_at_mean_power(tmp_path: Path) -> None:
 
 
 def test_facts_and_spec_are_json_and_open_the_same_meter(tmp_path: Path) -> None:
-    """A worker opens the meter from what the parent wrote down; the record's facts hold no path."""
+    """A worker opens the meter from the parent's spec; the record's facts contain no path."""
     meter = RaplMeter(powercap_tree(tmp_path).root)
     assert open_rapl(json.loads(json.dumps(meter.spec()))).zones() == meter.zones()
     assert str(tmp_path) not in json.dumps(meter.describe())

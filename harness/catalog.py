@@ -1,7 +1,7 @@
-"""Names become variants; the only module that knows baselines/ and optimized/ exist.
+"""The catalog turns names into variants; the only module that imports baselines/ and optimized/.
 
-Loading the table imports none of torch, transformers or onnxruntime: variants load what they need when they
-prepare or load.
+Loading it imports none of torch, transformers or onnxruntime: a variant imports what it needs when it
+prepares or loads.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -15,28 +15,28 @@ from harness.systems.interface import Artifact, Cache, Checkpoint, Progress, Sys
 from harness.workload.tasks.base import Task
 
 BASELINE = "pytorch-fixed"
-"""PyTorch as people first meet it: fp32, every sequence padded to the maximum length."""
+"""PyTorch in its simplest form: fp32, with every sequence padded to the maximum length."""
 
 UNPADDED = "pytorch-dynamic"
-"""The same without padding: the second reference, because padding flatters every rival of the baseline."""
+"""The same without padding: a second reference, as padding makes every rival of the baseline look better."""
 
 COMMAND = "command"
-"""A program from outside, named by `--system-command`."""
+"""An external program, given by `--system-command`."""
 
 DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
 
 GPU_VARIANTS = (BASELINE, UNPADDED, "pytorch-fp16", "pytorch-packed-fp16", "pytorch-graphs-fp16")
-"""What is measured on a GPU where nobody says what."""
+"""The variants that are measured on a GPU if none are named."""
 
 
 def default_variants(device: str) -> tuple[str, ...]:
-    """Return what is measured on a device where nobody says what."""
+    """Return the variants that are measured on a device if none are named."""
     return DEFAULT_VARIANTS if device == "cpu" else GPU_VARIANTS
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of pretrained encoders: what works with it, and what an engine cannot do and why."""
+    """A family of pretrained encoders: what works with it, and what an engine cannot run and why."""
 
     name: str
     summary: str
@@ -45,43 +45,43 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class BrokenVariant:
-    """A variant of a plug-in that cannot be used, and why; it says so wherever it is asked for."""
+    """Stands for a plug-in's variant that cannot be loaded; gives the reason wherever it is used."""
 
     name: str
-    why: str
+    reason: str
     summary: str = "a plug-in that is broken"
 
     def unavailable(self) -> str:
-        """Say why."""
-        return self.why
+        """Return the reason."""
+        return self.reason
 
     def prepare(self, *_: object) -> Artifact:
-        """Refuse."""
-        raise UsageError(self.why)
+        """Raise UsageError with the reason."""
+        raise UsageError(self.reason)
 
     def load(self, *_: object) -> System:
-        """Refuse."""
-        raise UsageError(self.why)
+        """Raise UsageError with the reason."""
+        raise UsageError(self.reason)
 
 
 class WithPlugins(Mapping[str, Variant]):
-    """The built-in variants, and those of plug-ins, each loaded when it is asked for."""
+    """The built-in variants, and those of plug-ins, each of which is loaded when it is looked up."""
 
-    def __init__(self, known: Mapping[str, Variant]) -> None:
-        self.known = known
+    def __init__(self, built_in_variants: Mapping[str, Variant]) -> None:
+        self.built_in = built_in_variants
 
     def __getitem__(self, name: str) -> Variant:
-        if name in self.known:
-            return self.known[name]
+        if name in self.built_in:
+            return self.built_in[name]
         try:
-            found: Variant = usable("variant", self.known)[name].load()
-        except UsageError as problem:
-            return BrokenVariant(name, problem.message)
-        return found
+            variant: Variant = usable("variant", self.built_in)[name].load()
+        except UsageError as error:
+            return BrokenVariant(name, error.message)
+        return variant
 
     def __iter__(self) -> Iterator[str]:
-        yield from self.known
-        yield from usable("variant", self.known)
+        yield from self.built_in
+        yield from usable("variant", self.built_in)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -92,25 +92,27 @@ def _no_checkpoint(name: str, task: Task, cache: Cache) -> Checkpoint:
     raise unknown_name("checkpoint", name, ())
 
 
-def _no_rung(words: Mapping[str, Any]) -> Variant:
-    raise unknown_name("rung", str(words.get("name")), ())
+def _no_rung(config: Mapping[str, Any]) -> Variant:
+    raise unknown_name("rung", str(config.get("name")), ())
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What can be measured: variants by name, and the way from a model's name to a checkpoint for a task."""
+    """What can be measured: variants by name, ladders, and how a model's name becomes a checkpoint.
+
+    `resolve` returns the checkpoint of a model for a task, with a head. `find` does the same for a checkpoint
+    that may lack a head, such as a student. `rung` makes the variant of a ladder's rung from its config.
+    """
 
     variants: Mapping[str, Variant]
     resolve: Callable[[str, Task, Cache], Checkpoint]
     families: tuple[Family, ...] = ()
     find: Callable[[str, Task, Cache], Checkpoint] = _no_checkpoint
-    """Like `resolve`, but the checkpoint may lack a head: a student, say."""
     rung: Callable[[Mapping[str, Any]], Variant] = _no_rung
-    """Makes the variant of a ladder's rung from its words."""
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
-        """Return the variant of this name or rung; UsageError with the nearest names if there is none."""
+        """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
         if rung is not None:
             return self.rung(rung)
         try:
@@ -120,25 +122,25 @@ class Catalog:
 
 
 def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
-    """Return the variants that are no plug-in's."""
-    return variants.known if isinstance(variants, WithPlugins) else variants
+    """Return the variants without those of plug-ins."""
+    return variants.built_in if isinstance(variants, WithPlugins) else variants
 
 
 def load_catalog() -> Catalog:
-    """Return the catalog of everything that ships with the package, and of what plug-ins add."""
+    """Return the catalog of everything that the package ships and that plug-ins add."""
     from baselines.checkpoints.families import FAMILIES
     from baselines.models.resolve import resolve, resolve_classifier
-    from baselines.registry import variants as plain
+    from baselines.registry import variants as baseline_variants
     from optimized.ladders import LADDERS
     from optimized.ladders.rung import variant_of
     from optimized.recipes.random_shape import is_shape, resolve_shape
-    from optimized.registry import variants as faster
+    from optimized.registry import variants as optimized_variants
 
-    found = {variant.name: variant for variant in (*plain(), *faster())}
+    built_in_variants = (*baseline_variants(), *optimized_variants())
     return Catalog(
-        WithPlugins(found),
+        WithPlugins({variant.name: variant for variant in built_in_variants}),
         lambda model, *rest: (resolve_shape if is_shape(model) else resolve_classifier)(model, *rest),
-        tuple(Family(*each) for each in FAMILIES),
+        tuple(Family(*family) for family in FAMILIES),
         find=resolve,
         rung=variant_of,
         ladders=LADDERS,
@@ -147,7 +149,7 @@ def load_catalog() -> Catalog:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How models are trained: any checkpoint by name, fine-tuned; and the embedded encoder, from scratch."""
+    """How models are trained: fine-tuning of any checkpoint, and the embedded encoder from scratch."""
 
     resolve: Callable[[str, Task, Cache], Checkpoint]
     finetune: Callable[..., dict[str, Any]]
@@ -156,7 +158,7 @@ class Training:
 
 
 def load_training() -> Training:
-    """Return what `bench train` needs; torch loads only when training begins."""
+    """Return the functions for `bench train`; torch is imported only when training begins."""
     from baselines.models.resolve import resolve
     from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
@@ -172,7 +174,7 @@ def load_training() -> Training:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """How long texts are in tokens: any checkpoint by name, and the count by its tokenizer."""
+    """How the lengths of texts in tokens are counted, by the tokenizer of any checkpoint."""
 
     resolve: Callable[[str, Task, Cache], Checkpoint]
     count: Callable[..., Any]
@@ -180,7 +182,7 @@ class Lengths:
 
 
 def load_lengths() -> Lengths:
-    """Return what `bench data lengths` needs."""
+    """Return the functions for `bench data lengths`."""
     from baselines.encoding.lengths import check_tokens, count_tokens
     from baselines.models.resolve import resolve
 
@@ -189,7 +191,7 @@ def load_lengths() -> Lengths:
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """How limits are measured: the machine's cores, the products of a library at some shapes, a board."""
+    """How peaks are measured: of the machine's cores, of a library's matrix products by shape, of a board."""
 
     cores: Callable[..., dict[str, Any] | str]
     products: Callable[..., list[dict[str, Any]]]
@@ -197,7 +199,7 @@ class Peaks:
 
 
 def load_peaks() -> Peaks:
-    """Return what `bench roofline` needs."""
+    """Return the functions for `bench roofline`."""
     from baselines.hardware.device_peaks import measure_device
     from baselines.hardware.peaks import measure_cores, measure_products
 
@@ -205,7 +207,7 @@ def load_peaks() -> Peaks:
 
 
 def load_core_latency() -> Callable[[int, int], Any]:
-    """Return what starts two CPUs that can be asked how fast they answer each other, given their numbers."""
+    """Return the function that starts a probe of the latency between two CPUs, given their numbers."""
     from baselines.hardware.core_exchange import start
 
     return start
@@ -213,7 +215,10 @@ def load_core_latency() -> Callable[[int, int], Any]:
 
 @dataclass(frozen=True, slots=True)
 class ExportFunctions:
-    """How a prepared variant becomes a folder that serves it: the winner, whether there is room, and how."""
+    """How a prepared variant is exported as a folder that serves it.
+
+    `winner` describes the variant, `require_free` checks the target folder, `hand_over` writes it.
+    """
 
     winner: Callable[..., Any]
     require_free: Callable[[Path], None]
@@ -221,7 +226,7 @@ class ExportFunctions:
 
 
 def load_export() -> ExportFunctions:
-    """Return what `bench export` needs."""
+    """Return the functions for `bench export`."""
     from baselines.export.package import ExportedVariant, export_package, require_free
 
     return ExportFunctions(ExportedVariant, require_free, export_package)

@@ -1,1 +1,1 @@
-"""What every other package may import: errors, files, locks, plug-ins, progress."""
+"""Shared by all packages: errors, files, locks, plug-ins, progress, and readers of `/proc` and `/sys`."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and lines that are whole or cut off again: what survives `kill -9`."""
+"""Writes that survive `kill -9`: a file is complete or absent, and a line is complete or removed again."""
 
 import os
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 
 
 def write_new(path: Path, payload: bytes) -> None:
-    """Write a file that does not exist yet, whole or not at all; FileExistsError if it does."""
+    """Write a new file, complete or not at all; FileExistsError if the name is taken."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:
@@ -19,9 +19,9 @@ def write_new(path: Path, payload: bytes) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append a line and see it onto the disk; one that does not fit leaves no part of itself behind.
+    """Append a line and flush it to the disk; if it does not fit, remove the part that was written.
 
-    A torn line would swallow the next one, which may be shorter and fit.
+    A torn line would merge with the next one, which may be shorter and fit.
     """
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
@@ -38,25 +38,25 @@ def append_line(path: Path, line: str) -> None:
 
 
 def cut_torn_line(path: Path) -> None:
-    """Cut off what a crash left of a last line, so that the next one begins a line of its own."""
-    whole = path.read_bytes().rpartition(b"\n")[0]
+    """Remove an incomplete last line, which a crash may leave, so that the next line starts on its own."""
+    complete_lines = path.read_bytes().rpartition(b"\n")[0]
     with path.open("r+b") as file:
-        file.truncate(len(whole) + 1 if whole else 0)
+        file.truncate(len(complete_lines) + 1 if complete_lines else 0)
 
 
 def holds(path: Path, payload: bytes) -> bool:
-    """Say whether a file is there with exactly this in it."""
+    """Return whether a file exists and contains exactly this payload."""
     return path.exists() and path.read_bytes() == payload
 
 
 def _write_all(handle: int, payload: bytes) -> None:
-    left = memoryview(payload)
-    while left:
-        left = left[os.write(handle, left) :]
+    rest = memoryview(payload)
+    while rest:
+        rest = rest[os.write(handle, rest) :]
 
 
 def base_names(value: str) -> str:
-    """Return a value without folders: `LD_PRELOAD` is a list of paths, parted by colons or blanks."""
+    """Return a value without folders; `LD_PRELOAD` is a list of paths, separated by colons or spaces."""
     if "/" not in value:
         return value
     return ":".join(PurePath(part).name for part in value.replace(":", " ").split())

@@ -1,16 +1,16 @@
-"""Who works on a run: a lock that the kernel lets go of with the process, so no crash leaves one behind."""
+"""The lock on a run: the kernel releases it with the process, so a crash leaves no lock behind."""
 
 import errno
 import fcntl
 import os
 from pathlib import Path
 
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
-"""What a file system answers that knows no locks: there, two runs are kept apart by their users."""
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+"""Errors of a file system without locks: there, users must not run two processes on one run."""
 
 
 class Hold:
-    """A locked file; it is let go when this is released, is no longer referred to, or the process ends."""
+    """A locked file; unlocked by `release`, when the last reference is gone, or when the process ends."""
 
     __slots__ = ("_handle",)
 
@@ -18,7 +18,7 @@ class Hold:
         self._handle = handle
 
     def release(self) -> None:
-        """Let go."""
+        """Unlock the file; does nothing the second time."""
         handle, self._handle = self._handle, -1
         if handle >= 0:
             os.close(handle)
@@ -28,18 +28,19 @@ class Hold:
 
 
 def hold(path: Path) -> Hold | None:
-    """Lock a file, which is made if it is not there; None if another process has it.
+    """Lock a file without waiting and return the lock; None if another process holds it.
 
-    FileNotFoundError if its folder is gone, also if it went while this waited for nobody but the kernel.
+    The file is created if it is absent. The lock keeps other processes out, not other parts of this one.
+    FileNotFoundError if the folder is absent, also if its last holder removed it just now.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    found = Hold(handle)
+    lock = Hold(handle)
     try:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         return None
-    except OSError as problem:
-        if problem.errno not in _NO_LOCKS:
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
             raise
-    path.stat()  # whoever had it before may have removed the folder
-    return found
+    path.stat()  # the last holder may have removed the folder
+    return lock

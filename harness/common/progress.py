@@ -1,49 +1,49 @@
-"""Who is told what goes on while a run works; the command line shows progress bars, tests keep a list."""
+"""Progress of a run: the command line shows it as bars, tests collect it, `NoProgress` drops it."""
 
 from collections.abc import Callable
 from typing import Protocol
 
 
 class ProgressReporter(Protocol):
-    """Told of stages, of their steps, and of single events."""
+    """Receives the stages of a run, their steps, and single messages."""
 
     def stage(self, name: str, steps: int) -> None:
-        """Begin a stage of so many steps; the one before is over."""
+        """Begin a stage of this many steps, and end the previous one."""
 
     def step(self, done: float = 1.0) -> None:
-        """Count so many steps of the stage as done."""
+        """Add completed steps to the current stage."""
 
     def detail(self, text: str) -> None:
-        """Say what is being done now."""
+        """Show what is being done now."""
 
     def warn(self, text: str) -> None:
-        """Say what the user should know at once."""
+        """Show a message that the user should read at once."""
 
 
 class NoProgress:
-    """Tells nobody."""
+    """Drops all progress."""
 
     def stage(self, name: str, steps: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def step(self, done: float = 1.0) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def detail(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def warn(self, text: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
-def count_up(narrator: ProgressReporter) -> Callable[[str], None]:
-    """Turn a worker's `done/all` into steps of the stage."""
+def count_up(reporter: ProgressReporter) -> Callable[[str], None]:
+    """Return a function that turns a worker's messages `done/all` into steps of the stage."""
     last = 0
 
-    def told(progress: str) -> None:
+    def on_progress(message: str) -> None:
         nonlocal last
-        now = int(progress.partition("/")[0])
-        narrator.step(now - last)
-        last = now
+        done = int(message.partition("/")[0])
+        reporter.step(done - last)
+        last = done
 
-    return told
+    return on_progress

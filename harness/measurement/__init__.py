@@ -1,1 +1,1 @@
-"""What touches clocks, counters and the machine."""
+"""Measurement: clocks, energy meters, and the state of the machine."""

@@ -1,1 +1,1 @@
-"""The interface between harness and models, and the cache of what was prepared."""
+"""The interface between the harness and the models, and the cache of prepared artifacts."""

@@ -1,7 +1,7 @@
-"""What lies in the cache, whether it is still what was put there, and what may go.
+"""Maintenance of the cache: list its entries, check their files, remove old ones.
 
-Nothing that a process has locked is removed, and what is removed is absent at once: several of these may run
-at a time, beside runs that fill the cache.
+An entry that a process has locked is never removed, and a removed entry disappears at once: several of these
+commands may run concurrently, beside runs that fill the cache.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.common.errors import StoreError
+from harness.common.json_types import JsonObject
 from harness.systems.artifact_cache import (
     MANIFEST,
     REMOVING,
@@ -24,17 +25,17 @@ from harness.systems.artifact_cache import (
     in_use,
     read_manifest,
 )
-from harness.systems.encoding_cache import RECIPE as ENCODED
+from harness.systems.encoding_cache import RECIPE
 
 Kind = Literal["artifact", "encoding", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """One folder of the cache: `made` and `used` are seconds since 1970.
+    """One folder of the cache; `made` and `used` are seconds since the epoch.
 
-    An `unfinished` one is work that can go on, what a killed process was filling, or a folder whose manifest
-    cannot be read; it has no manifest.
+    An `unfinished` entry is work that can be resumed, a folder that a killed process was filling, or a folder
+    with an unreadable manifest; its `manifest` is empty.
     """
 
     kind: Kind
@@ -47,25 +48,25 @@ class CacheEntry:
 
     @property
     def recipe(self) -> str:
-        """What made it."""
+        """The recipe that made it."""
         return "unfinished" if self.kind == "unfinished" else str(self.manifest.get("recipe", "unknown"))
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """The hashes of what it was made from."""
-        found = self.manifest.get("parents", ())
-        return tuple(map(str, found)) if isinstance(found, list | tuple) else ()
+        """The hashes of the inputs that it was made from."""
+        parents = self.manifest.get("parents", ())
+        return tuple(map(str, parents)) if isinstance(parents, list | tuple) else ()
 
     @property
     def seconds(self) -> float | None:
-        """How long it took to make, where that is known."""
-        found = self.manifest.get("seconds")
-        return float(found) if isinstance(found, int | float) else None
+        """How long it took to make, or None if unknown."""
+        seconds = self.manifest.get("seconds")
+        return float(seconds) if isinstance(seconds, int | float) else None
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrityCheck:
-    """What a check found: what is wrong, file by file, and why there was nothing to check, if so."""
+    """The result of a check: one message per damaged file, or why the entry cannot be checked."""
 
     entry: CacheEntry
     broken: tuple[str, ...] = ()
@@ -74,10 +75,10 @@ class IntegrityCheck:
 
 @dataclass(frozen=True, slots=True)
 class PruneRequest:
-    """What shall go: all that any of these names.
+    """Which entries to remove: those that match any of these criteria.
 
-    `older_than` is in seconds since the last use; `keep_under` in bytes of all that stays, for which the
-    artifacts and encodings that were used longest ago make room.
+    `older_than` is in seconds since the last use. `keep_under` is the total size in bytes that may remain;
+    the least recently used artifacts and encodings are removed until the rest fits.
     """
 
     older_than: float | None = None
@@ -88,7 +89,7 @@ class PruneRequest:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What was removed, what was to go but is in use, and the bytes of what is there now."""
+    """The entries that were removed, those kept because they are in use, and the bytes that remain."""
 
     removed: tuple[CacheEntry, ...]
     in_use: tuple[CacheEntry, ...]
@@ -96,63 +97,66 @@ class PruneResult:
 
 
 def cache_entries(cache: ArtifactCache) -> list[CacheEntry]:
-    """Return all that lies in the cache: artifacts and encodings by last use, then what is unfinished."""
-    found = [entry for folder in _folders(cache.root) if (entry := _entry(folder))]
-    return sorted(found, key=lambda entry: (entry.kind == "unfinished", -entry.used, entry.key))
+    """Return all entries of the cache: artifacts and encodings by last use, then unfinished ones."""
+    entries = [entry for folder in _folders(cache.root) if (entry := _entry(folder))]
+    return sorted(entries, key=lambda entry: (entry.kind == "unfinished", -entry.used, entry.key))
 
 
 def data_bytes(cache: ArtifactCache) -> int:
-    """Return the bytes of the data that are written out below the cache, which is no part of its entries."""
+    """Return the size of the data sets that are stored below the cache; they are not among its entries."""
     return folder_bytes(cache.root / "data")
 
 
 def check_entry(entry: CacheEntry) -> IntegrityCheck | None:
-    """Compare an artifact's files with what was written down of them; None if it went away meanwhile."""
+    """Compare an artifact's files with the sizes and hashes in `files.json`; None if it was just removed."""
     if entry.kind == "unfinished" and not (entry.folder / SEAL).exists():
         return IntegrityCheck(entry, uncheckable="it is unfinished")
     try:
         with in_use([entry.folder]):
-            return _checked(entry)
+            return _check_files(entry)
     except StoreError:
         return None
 
 
-def prune(cache: ArtifactCache, wish: PruneRequest, now: float, *, dry_run: bool = False) -> PruneResult:
-    """Remove what is wished, least recently used first, unless it is in use; `dry_run` only says so."""
+def prune(cache: ArtifactCache, request: PruneRequest, now: float, *, dry_run: bool = False) -> PruneResult:
+    """Remove the matching entries that are not in use, least recently used first.
+
+    With `dry_run` nothing is removed; the result is the same.
+    """
     if not dry_run:
-        _sweep_up(cache)
-    there = cache_entries(cache)
-    left = sum(entry.size_bytes for entry in there)
+        _remove_leftovers(cache)
+    entries = cache_entries(cache)
+    left = sum(entry.size_bytes for entry in entries)
     removed: list[CacheEntry] = []
     busy: list[CacheEntry] = []
-    for entry in sorted(there, key=lambda entry: (not _named(entry, wish, now), entry.used)):
-        crowded = wish.keep_under is not None and left > wish.keep_under and entry.kind != "unfinished"
-        if not crowded and not _named(entry, wish, now):
+    for entry in sorted(entries, key=lambda entry: (not _matches(entry, request, now), entry.used)):
+        too_large = request.keep_under is not None and left > request.keep_under
+        if not _matches(entry, request, now) and (not too_large or entry.kind == "unfinished"):
             continue
         if cache.remove(entry.folder, dry_run=dry_run):
             removed.append(entry)
             left -= entry.size_bytes
         elif entry.folder.exists():
             busy.append(entry)
-        else:  # somebody else removed it
+        else:  # another process removed it
             left -= entry.size_bytes
     return PruneResult(tuple(removed), tuple(busy), left)
 
 
-def _named(entry: CacheEntry, wish: PruneRequest, now: float) -> bool:
-    old = wish.older_than is not None and now - entry.used > wish.older_than
-    return wish.everything or old or (wish.unfinished and entry.kind == "unfinished")
+def _matches(entry: CacheEntry, request: PruneRequest, now: float) -> bool:
+    old = request.older_than is not None and now - entry.used > request.older_than
+    return request.everything or old or (request.unfinished and entry.kind == "unfinished")
 
 
 def _folders(root: Path) -> Iterator[Path]:
-    for room in ("artifacts", "working"):
+    for name in ("artifacts", "working"):
         with suppress(OSError):
-            there = sorted((root / room).iterdir())
-            yield from (path for path in there if not path.name.startswith(REMOVING))
+            paths = sorted((root / name).iterdir())
+            yield from (path for path in paths if not path.name.startswith(REMOVING))
 
 
 def _entry(folder: Path) -> CacheEntry | None:
-    """Return what a folder is; None for a file, or for what went away meanwhile."""
+    """Return the entry of a folder; None for a file, or for a folder that was just removed."""
     if not folder.is_dir():
         return None
     complete = folder.parent.name == "artifacts" and not folder.name.startswith(WRITING)
@@ -164,43 +168,43 @@ def _entry(folder: Path) -> CacheEntry | None:
         made, used = (folder / MANIFEST).stat().st_mtime, folder.stat().st_mtime
     except OSError:
         return None
-    kind: Kind = "encoding" if manifest.get("recipe") == ENCODED else "artifact"
+    kind: Kind = "encoding" if manifest.get("recipe") == RECIPE else "artifact"
     return CacheEntry(kind, folder.name, folder, manifest, folder_bytes(folder), made, used)
 
 
 def _span(folder: Path) -> tuple[float, float]:
-    """Return when the oldest and the newest of a folder and what is in it were written."""
+    """Return the oldest and the newest modification time of a folder and everything in it."""
     times = [path.stat().st_mtime for path in (folder, *folder.rglob("*"))]
     return min(times), max(times)
 
 
-def _checked(entry: CacheEntry) -> IntegrityCheck:
+def _check_files(entry: CacheEntry) -> IntegrityCheck:
     try:
-        sealed = json.loads((entry.folder / SEAL).read_text(encoding="utf-8"))
-        wrong = [_wrong(entry.folder, name, facts) for name, facts in sealed.items()]
+        seals = json.loads((entry.folder / SEAL).read_text(encoding="utf-8"))
+        damages = [_damage(entry.folder, name, seal) for name, seal in seals.items()]
     except FileNotFoundError:
         return IntegrityCheck(entry, uncheckable=f"it has no {SEAL}: an older version made it")
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return IntegrityCheck(entry, broken=(f"{SEAL} cannot be read",))
-    return IntegrityCheck(entry, broken=tuple(each for each in wrong if each))
+    return IntegrityCheck(entry, broken=tuple(damage for damage in damages if damage))
 
 
-def _wrong(folder: Path, name: str, facts: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with a file, the cheap question first."""
+def _damage(folder: Path, name: str, seal: JsonObject) -> str | None:
+    """Return how a file differs from its seal, or None; the size is compared first, as that costs little."""
     path = folder / name
     try:
         size = path.stat().st_size
-        if size != facts["bytes"]:
-            return f"{name} has {size:,} bytes instead of {facts['bytes']:,}"
-        return None if file_sha256(path) == facts["sha256"] else f"{name} has another content"
+        if size != seal["bytes"]:
+            return f"{name} has {size:,} bytes instead of {seal['bytes']:,}"
+        return None if file_sha256(path) == seal["sha256"] else f"the content of {name} has changed"
     except FileNotFoundError:
         return f"{name} is missing"
-    except OSError as problem:
-        return f"{name} cannot be read ({problem.strerror})"
+    except OSError as error:
+        return f"{name} cannot be read ({error.strerror})"
 
 
-def _sweep_up(cache: ArtifactCache) -> None:
-    """Remove what was renamed away by somebody who was killed before it was gone."""
-    for room in ("artifacts", "working"):
-        for path in (cache.root / room).glob(f"{REMOVING}*"):
+def _remove_leftovers(cache: ArtifactCache) -> None:
+    """Remove folders that were renamed for removal by a process that was killed before it deleted them."""
+    for name in ("artifacts", "working"):
+        for path in (cache.root / name).glob(f"{REMOVING}*"):
             shutil.rmtree(path, ignore_errors=True)

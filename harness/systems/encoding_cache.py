@@ -1,8 +1,8 @@
-"""Encoded splits in the cache: what a tokenizer made of a split once need not be made again.
+"""Encoded splits in the cache, so that a split is tokenized once and not in every run.
 
-Systems that encode alike say so by an attribute `encoding` (a hash of the tokenizer and the maximum
-length) and share what lies here. It is no part of what is timed: boundary `text` always encodes inside its
-clock.
+Systems that encode in the same way have the same attribute `encoding` (a hash of the tokenizer and the
+maximum length) and share an entry. The cache never affects a measurement: boundary `text` always encodes
+inside the timed window.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from harness.common.errors import StoreError
-from harness.systems.interface import Cache, EncodedSequence, Request, System
+from harness.systems.interface import Cache, EncodedSequence, Request, System, sequences_of
 from harness.workload.data import Split
 from harness.workload.tasks.example import Example
 
 RECIPE = "encoded split"
-"""What tells an encoding from the other artifacts, by its manifest."""
+"""The recipe in the manifest of an encoding, which distinguishes it from other artifacts."""
 
 _VERSION = 1
 _ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cut")
@@ -29,7 +29,7 @@ _ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cu
 
 @dataclass(frozen=True, slots=True)
 class EncodingCache:
-    """The place of one split, encoded one way."""
+    """The cache entry of one split, encoded in one way."""
 
     cache: Cache
     key: str
@@ -37,25 +37,25 @@ class EncodingCache:
 
     @classmethod
     def of(cls, system: System, cache: Cache, split: Split) -> "EncodingCache | None":
-        """Return a system's place for a split, or None if the system does not say how it encodes."""
+        """Return a system's entry for a split, or None if the system has no attribute `encoding`."""
         encoding = getattr(system, "encoding", "")
         if not encoding:
             return None
         # a custom task may lay out the same file in two ways
         first = hashlib.sha256(repr(split.examples[0]).encode()).hexdigest()
-        words = [str(_VERSION), encoding, split.task.name, split.fingerprint, first]
-        key = f"encoded-{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:32]}"
+        parts = [str(_VERSION), encoding, split.task.name, split.fingerprint, first]
+        key = f"encoded-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
         return cls(cache, key, split.examples)
 
     def find(self) -> list[Request]:
-        """Return the split's requests in order, or nothing where the cache does not hold all of them."""
-        kept = self.cache.find(self.key)
-        if kept is None or kept.manifest.get("requests") != len(self.examples):
+        """Return the split's requests in order; an empty list if the cache does not hold all of them."""
+        artifact = self.cache.find(self.key)
+        if artifact is None or artifact.manifest.get("requests") != len(self.examples):
             return []
-        return unpack(kept.folder, [example.id for example in self.examples])
+        return unpack(artifact.folder, [example.id for example in self.examples])
 
     def keep(self, requests: Mapping[int, Request]) -> None:
-        """Write the split's requests, whole or not at all; a full cache costs time and nothing else."""
+        """Write the split's requests, all or nothing; a cache that cannot be written costs only time."""
         if len(requests) < len(self.examples) or self.cache.find(self.key):
             return
         ordered = [requests[index] for index in range(len(self.examples))]
@@ -67,35 +67,36 @@ class EncodingCache:
 
 
 def pack(requests: Sequence[Request]) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Return flat arrays: ids and segments of all sequences, and how they are cut into requests."""
-    sequences = [sequence for request in requests for sequence in request.sequences]
-    none = [np.zeros(0, dtype=np.int32)]
+    """Return flat arrays: ids and segments of all sequences, and how they are split into requests."""
+    sequences = list(sequences_of(requests))
+    empty = [np.zeros(0, dtype=np.int32)]  # concatenate needs one array or more
+    spans = [span for sequence in sequences for span in sequence.spans]
     return {
-        "ids": np.concatenate(none + [sequence.ids for sequence in sequences]).astype(np.int32),
-        "segments": np.concatenate(none + [sequence.segments for sequence in sequences]).astype(np.int32),
+        "ids": np.concatenate(empty + [sequence.ids for sequence in sequences]).astype(np.int32),
+        "segments": np.concatenate(empty + [sequence.segments for sequence in sequences]).astype(np.int32),
         "tokens": np.array([len(sequence.ids) for sequence in sequences], dtype=np.int64),
         "sequences": np.array([len(request.sequences) for request in requests], dtype=np.int64),
-        "spans": np.array([span for each in sequences for span in each.spans], dtype=np.int64).reshape(-1, 2),
+        "spans": np.array(spans, dtype=np.int64).reshape(-1, 2),
         "span_counts": np.array([len(sequence.spans) for sequence in sequences], dtype=np.int64),
         "cut": np.array([sequence.cut for sequence in sequences], dtype=np.int64),
     }
 
 
 def unpack(folder: Path, names: Sequence[str]) -> list[Request]:
-    """Return the requests that a folder holds, under these ids; their arrays are views of two large ones."""
+    """Return the requests of a folder, under these ids; their arrays are views of two large arrays."""
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
-    ids, segments = (_parts(arrays[name], arrays["tokens"]) for name in ("ids", "segments"))
-    spans = _parts(arrays["spans"], arrays["span_counts"])
+    all_ids, all_segments = (_split(arrays[name], arrays["tokens"]) for name in ("ids", "segments"))
+    all_spans = _split(arrays["spans"], arrays["span_counts"])
     sequences = [
-        EncodedSequence(one, kind, tuple((int(low), int(high)) for low, high in span), int(cut))
-        for one, kind, span, cut in zip(ids, segments, spans, arrays["cut"], strict=True)
+        EncodedSequence(ids, segments, tuple((int(begin), int(end)) for begin, end in spans), int(cut))
+        for ids, segments, spans, cut in zip(all_ids, all_segments, all_spans, arrays["cut"], strict=True)
     ]
-    turns = iter(sequences)
+    remaining = iter(sequences)
     return [
-        Request(name, tuple(next(turns) for _ in range(count)))
+        Request(name, tuple(next(remaining) for _ in range(count)))
         for name, count in zip(names, arrays["sequences"].tolist(), strict=False)
     ]
 
 
-def _parts(whole: "np.ndarray[Any, Any]", counts: "np.ndarray[Any, Any]") -> "list[np.ndarray[Any, Any]]":
-    return np.split(whole, np.cumsum(counts))[:-1]
+def _split(array: "np.ndarray[Any, Any]", counts: "np.ndarray[Any, Any]") -> "list[np.ndarray[Any, Any]]":
+    return np.split(array, np.cumsum(counts))[:-1]

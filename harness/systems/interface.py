@@ -1,10 +1,12 @@
-"""The one seam between the harness and models.
+"""The interface between the harness and the systems that it measures.
 
     examples --encode--> requests --predict--> predictions
 
-The harness owns order, how many requests a call gets, repetition, the stop rule, pinning and thread limits.
-A system owns padding, sorting, packing and instances within the cores it was given. Nothing here knows a
-tokenizer, a framework or a file format; what varies is a protocol, what is known is a frozen dataclass.
+The harness controls order, requests per call, repetition, the stopping rule, pinning and thread limits. A
+system controls padding, sorting, packing and instances within the CPUs it was given. This module imports no
+tokenizer, framework or file format: what varies is a protocol, and plain data is a frozen dataclass.
+
+A plug-in implements two protocols: `Variant`, which prepares and loads, and `System`, which answers requests.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,9 +29,11 @@ TokenIds = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSequence:
-    """Unpadded token ids and segment ids, integers of shape [tokens]; spans are token offsets, end exclusive.
+    """One tokenized input, without padding.
 
-    `cut` is the number of tokens that truncation removed.
+    `ids` and `segments` are integer arrays of shape [tokens]: token ids with special tokens, and segment ids
+    (token types). `spans` are the marked parts of the text as pairs of token offsets, end exclusive. `cut` is
+    the number of tokens that truncation removed.
     """
 
     ids: npt.NDArray[np.integer[Any]]
@@ -40,24 +44,29 @@ class EncodedSequence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """One example, encoded for one system."""
+    """One example, encoded for one system.
+
+    `id` is the example's id. A choice between options has one sequence per option; other tasks have one each.
+    """
 
     id: str
     sequences: tuple[EncodedSequence, ...]
 
     @property
     def tokens(self) -> int:
-        """Tokens over all sequences, special tokens included, padding excluded."""
+        """The number of tokens over all sequences, with special tokens and without padding."""
         return sum(len(sequence.ids) for sequence in self.sequences)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What a system answered to the requests of one call, in their order.
+    """The answers of a system to the requests of one call, in their order.
 
-    `logits` is float32 of shape [sequences, labels], its columns in the order of the task's labels;
-    the sequences of request i are rows `offsets[i]` to `offsets[i + 1]`. A program that decides for itself
-    leaves `logits` empty and fills `answers`. `costs` may say what each request cost (layers, tokens, stage).
+    `logits` is float32 of shape [sequences, labels], with columns in the order of the task's labels.
+    `offsets` is int64 of shape [requests + 1]: request i has the rows `offsets[i]` to `offsets[i + 1]`
+    (`offsets_of` returns it). A system that returns decisions instead of logits leaves `logits` empty and
+    fills `answers` with one answer per request. `costs` may hold arrays of shape [requests] by name: what
+    each request cost in layers, tokens or stages.
     """
 
     logits: Logits
@@ -68,10 +77,11 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a system runs: the device, the CPUs it is pinned to, threads per instance, and instances.
+    """Where a system runs.
 
-    `in_turns`: others of the same process work on these CPUs before and after, so its threads are to rest
-    between calls.
+    `device` is `cpu` or `cuda:N`; `cpus` are the logical CPUs that its process is pinned to; `threads` is the
+    limit for each of its `instances`. `in_turns` is true if other systems in the same process use these CPUs
+    before and after it; its threads must then sleep, not spin, between calls.
     """
 
     device: str
@@ -83,9 +93,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a system is asked to do the same way as its rivals: the maximum length and the batch size.
+    """The settings that all systems of a comparison share.
 
-    `command` is the program from outside, where one is measured.
+    `max_length` is the maximum length of a sequence in tokens, `batch` the number of requests in a call.
+    `command` is the command line of an external program, if one is measured.
     """
 
     max_length: int = 256
@@ -94,41 +105,53 @@ class Settings:
 
 
 class System(Protocol):
-    """Anything that answers requests."""
+    """A loaded model with everything around it: encodes examples and answers requests."""
 
     def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
-        """Turn text into requests; outside the clock at boundary `encoded`, inside it at `text`."""
+        """Turn each example into a request, in order.
+
+        The clock includes this call at boundary `text`, and not at boundary `encoded`.
+        """
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests; return when the answers are on the host."""
+        """Answer the requests of one call; return when the answers are in host memory.
+
+        This is the call that is timed, so it must wait for a device to finish.
+        """
 
     def describe(self) -> Mapping[str, Any]:
-        """Effective settings read back from the engine (threads, precision, kernels), for the record."""
+        """Return the effective settings as JSON values: threads, precision, kernels.
+
+        They go into the record, so read them back from the engine instead of repeating what was requested.
+        """
 
     def close(self) -> None:
-        """Release what the system holds."""
+        """Release processes, threads and memory."""
 
 
 OnAnswer = Callable[[Predictions | Exception], None]
-"""Told the predictions, or the error there was instead. It is short, and waits for no other answer."""
+"""Receives the predictions of one call, or the exception that it raised; returns quickly and never waits."""
 
 
 @runtime_checkable
 class AsyncSystem(Protocol):
-    """What a system may offer beside `predict`: answers that nobody waits for, as scenario `server` asks."""
+    """An optional addition to `System`: accepts a call while others are in progress (scenario `server`)."""
 
     def submit(self, requests: Sequence[Request], done: OnAnswer) -> None:
-        """Take one call's requests and return; `done` is called in another thread, one at a time."""
+        """Accept the requests of one call and return; `done` is called later from another thread.
+
+        Calls of `done` never overlap.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A fine-tuned model that variants are made from.
+    """A fine-tuned model from which variants are prepared.
 
-    `folder` is a Hugging Face checkpoint; `name` is how the user called it, without its path;
-    `tier` is embedded, local or online; `fingerprint` is the sha256 of weights and configuration.
-    `trained` is False for architecture studies, whose answers mean nothing; `trained_on` is the sha256 of
-    the file it was fine-tuned on, where that is known.
+    `name` is the user's name for it, without a path; `folder` is a Hugging Face checkpoint on disk; `tier` is
+    `embedded`, `local` or `online`; `fingerprint` is the sha256 of weights and configuration. `trained` is
+    False for random weights, whose answers mean nothing. `trained_on` is the sha256 of the file it was
+    fine-tuned on, or empty if unknown.
     """
 
     name: str
@@ -141,12 +164,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class PreparationSources:
-    """What a variant may be prepared from: the checkpoint, and examples of the training split.
+    """The inputs of preparation: a checkpoint, and examples of the training split.
 
-    `trial` holds a few of them for timing candidates; `training` reads the whole split, which is empty where
-    there is none; `training_sha256` is of its file. Nothing here is ever of what is reported, whose file has
-    `reported_sha256` where that is known, so that the two can be held apart. `resolve` finds another
-    checkpoint by name, such as a student.
+    `trial` holds a few training examples, for timing candidates. `training` returns the whole training split,
+    or nothing if the task has none; `training_sha256` is the hash of its file. Preparation never receives
+    examples of the split that is reported; `reported_sha256` is the hash of that file, where it is known, so
+    that the two can be compared. `resolve` returns another checkpoint by name, such as a student.
     """
 
     checkpoint: Checkpoint
@@ -159,10 +182,11 @@ class PreparationSources:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """What preparation left on disk: its folder, its cache key, and its manifest.
+    """The result of preparation on disk.
 
-    The manifest says recipe, parameters, parents by hash, quality where known, and the preparation's
-    `seconds`.
+    `folder` holds the files, `key` is the cache key. `manifest` holds the recipe, its parameters, the hashes
+    of its parents, the quality where it is known, and the `seconds` that preparation took. `fresh` is true if
+    it was prepared just now, and false if it came from the cache.
     """
 
     folder: Path
@@ -172,43 +196,44 @@ class Artifact:
 
 
 class Cache(Protocol):
-    """Where artifacts lie, keyed by content, CPU and library versions."""
+    """Stores artifacts under keys; a key is made from the content, the CPU and the library versions."""
 
     def find(self, key: str) -> Artifact | None:
         """Return the complete artifact under this key, or None."""
 
     def writing(self, key: str) -> AbstractContextManager[Path]:
-        """Give an empty folder to fill; it appears under the key only if the block ends without error.
+        """Yield an empty folder to fill; it appears under the key only if the block ends without an error.
 
-        The block writes `manifest.json` into it, a JSON object: what `Artifact.manifest` returns later.
+        The block writes `manifest.json` into it, a JSON object that `Artifact.manifest` returns later.
         """
 
     def working(self, key: str) -> AbstractContextManager[Path]:
-        """Give a folder that outlives an interruption, for work that goes on where it was.
+        """Yield a folder that survives an interruption, for work that resumes where it stopped.
 
-        One process has it at a time, others wait. It is removed only if the block ends without error.
+        One process at a time has it; others wait. It is removed if the block ends without an error.
         """
 
 
 Progress = Callable[[str], None]
-"""Told, in a few words, what preparation does now."""
+"""Receives a short text: what preparation is doing now."""
 
 MeasureCandidates = Callable[[Mapping[str, System], Sequence[Example]], Mapping[str, float]]
-"""Times candidate systems, interleaved, over the examples: median seconds per request by name."""
+"""Times candidate systems in turn over the examples; returns median seconds per request by name."""
 
 
 Readings = Sequence[Mapping[str, Any]]
-"""Energy readings as JSON values, one a zone."""
+"""Energy readings as JSON objects, one per zone."""
 
 EnergyProbe = Callable[[], Callable[[], Readings]]
-"""Called where work begins; what it returns is called where work ends, and reads the energy in between."""
+"""Starts a window of the meter; calling what it returns ends the window and returns its readings."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparationContext:
-    """What preparation is given by the harness: the cache, someone to tell, a way to time, a placement.
+    """The services of the harness that preparation may use.
 
-    `energy` is None where there is no meter.
+    `cache` stores the artifact, `progress` receives messages for the user, `measure` times candidates, and
+    `placement` is where the prepared system will run. `energy` is None if there is no meter.
     """
 
     cache: Cache
@@ -220,39 +245,49 @@ class PreparationContext:
 
 @runtime_checkable
 class ProfiledSystem(Protocol):
-    """What a system may offer beside `predict`: where the engine itself says that its time goes."""
+    """An optional addition to `System`: where the engine spends its time."""
 
     def profile(self, requests: Sequence[Request]) -> Mapping[str, float]:
         """Answer the requests with the engine's own profiler on; return seconds by class of operator."""
 
 
 class Variant(Protocol):
-    """A named way to a system, in two halves: prepare once and cache, load fast."""
+    """A named way to make a system, in two steps: prepare once and cache, then load fast.
+
+    `prepare` runs once for each cache key; `load` runs in every worker process, from what `prepare` left on
+    disk.
+    """
 
     @property
     def name(self) -> str:
-        """The name in the table."""
+        """The name in tables and on the command line."""
 
     @property
     def summary(self) -> str:
-        """One line for `bench list`."""
+        """One line of text for `bench list`."""
 
     def unavailable(self) -> str | None:
-        """Say why this variant cannot run here, with the line that would change it; None if it can."""
+        """Return why this variant cannot run here, with the command that would change it; None if it can."""
 
     def prepare(
         self, task: "Task", sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Make the artifact, or find it in the cache."""
+        """Return the artifact from the cache, or make it there.
+
+        Raises a `BenchError` with cause and remedy if it cannot be made from these sources.
+        """
 
     def load(self, task: "Task", artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Load the artifact into a system that is ready to answer."""
+        """Load the artifact and return a system that is ready to answer.
+
+        Imports heavy libraries only here, in the worker that needs them.
+        """
 
 
 def offsets_of(requests: Sequence[Request]) -> Offsets:
-    """Return int64 [requests + 1]: where each request's sequences begin among all sequences."""
+    """Return where each request's sequences begin among all sequences: int64 of shape [requests + 1]."""
     counts = [len(request.sequences) for request in requests]
-    # for one request this is several times as fast as numpy's cumsum, and every call of every system pays it
+    # every call of every system pays for this: for one request it is several times as fast as numpy's cumsum
     return np.array(list(accumulate(counts, initial=0)), dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Public fakes: real implementations of the harness's protocols whose answers a test decides."""
+"""Public fakes: implementations of the harness's protocols whose behaviour a test controls."""
 
 from harness.measurement.energy.fake import FakeMeter
 from harness.testing.clock import FakeClock

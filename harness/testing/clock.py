@@ -1,10 +1,10 @@
-"""A clock that moves when it is told to."""
+"""A fake clock, which moves only when a test moves it."""
 
 
 class FakeClock:
     """A monotonic clock in nanoseconds.
 
-    Each call returns the time and then moves on by `step_ns`; `advance` moves it in between.
+    Each call returns the time and then moves it on by `step_ns`; `advance` moves it in between.
     """
 
     def __init__(self, start_ns: int = 0, step_ns: int = 0) -> None:
@@ -18,7 +18,7 @@ class FakeClock:
         return now
 
     def advance(self, nanoseconds: int) -> None:
-        """Let time pass; a monotonic clock never goes back."""
+        """Move the time on; ValueError for a negative step."""
         if nanoseconds < 0:
-            raise ValueError(f"a monotonic clock does not go back by {-nanoseconds} ns")
+            raise ValueError(f"a monotonic clock cannot go back, got a step of {nanoseconds} ns")
         self.now_ns += nanoseconds

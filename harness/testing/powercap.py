@@ -1,7 +1,7 @@
-"""A small copy of the kernel's powercap tree, with counters that a test moves, breaks and takes away.
+"""A copy of the kernel's powercap tree, with counters that a test advances, breaks and removes.
 
 devices/intel-rapl/intel-rapl:0/intel-rapl:0:1    the nested folders
-class/intel-rapl:0:1                              what a meter is given: links to all of them, flat
+class/intel-rapl:0:1                              what a meter reads: links to all of them, flat
 """
 
 import errno
@@ -10,23 +10,23 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness.measurement.energy.cpu.rapl import read_text
+from harness.measurement.energy.counters.meter import read_text
 
-RANGE_UJ = 262_143_328_850  # what Intel servers show: 2^32 units of 2^-14 J
+RANGE_UJ = 262_143_328_850  # as on Intel's servers: 2^32 units of 2^-14 J
 
 
 class PowercapTree:
-    """The handle of a tree: `root` is what a meter is given; zones are named as meters name them.
+    """The handle of a tree: `root` is the folder for a meter; zones have the names that meters give them.
 
-    Permission bits do not stop root, so a denied counter is refused by `read_text`, which a meter is given
-    as well; whoever is not root meets the real bits.
+    Permission bits do not stop the user root, so `read_text`, which a test passes to the meter, raises for a
+    counter that was denied; for other users the permission bits are set as well.
     """
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "class"
         self._devices = folder / "devices"
         self._folders: dict[str, Path] = {}
-        self._refused: dict[Path, int] = {}
+        self._errors: dict[Path, int] = {}
         self.root.mkdir(parents=True)
 
     def add(self, zone: str, place: str, name: str, *, range_uj: int = RANGE_UJ, energy_uj: int = 0) -> None:
@@ -43,46 +43,46 @@ class PowercapTree:
         return int(self._file(zone).read_text())
 
     def write(self, zone: str, text: str | int) -> None:
-        """Put a number, or nonsense, into the counter."""
+        """Write any text into the counter's file."""
         self._file(zone).write_text(f"{text}\n")
 
     def advance(self, microjoules: int, zones: Iterable[str] | None = None) -> None:
-        """Let zones (all, unless named) use energy; counters wrap at their range."""
+        """Add energy to the counters of these zones, or of all; counters wrap around at their range."""
         for zone in self._folders if zones is None else zones:
             wrap = int((self._folders[zone] / "max_energy_range_uj").read_text())
             self.write(zone, (self.energy(zone) + microjoules) % wrap)
 
     def deny(self, zone: str, file: str = "energy_uj") -> None:
-        """Refuse permission to read a file of a zone, as the kernel does to all but root."""
-        self._refuse(zone, file, errno.EACCES)
+        """Deny permission to read a file of a zone, as the kernel does to all users but root."""
+        self._set_error(zone, file, errno.EACCES)
         (self._folders[zone] / file).chmod(0)
 
     def fail(self, zone: str, file: str = "energy_uj") -> None:
-        """Let the kernel answer a read with an input/output error."""
-        self._refuse(zone, file, errno.EIO)
+        """Make reads of a file fail with an input/output error."""
+        self._set_error(zone, file, errno.EIO)
 
     def remove(self, zone: str) -> None:
-        """Take a zone away, as unloading its driver does."""
+        """Remove a zone, as unloading its driver does."""
         folder = self._folders.pop(zone)
         (self.root / folder.name).unlink()
         shutil.rmtree(folder)
 
     def hide(self) -> None:
-        """Hide what the links lead to, as container runtimes do."""
+        """Remove the targets of the links, as container runtimes do."""
         shutil.rmtree(self._devices)
 
     def read_text(self, path: Path) -> str:
-        """Read a file of the tree as a meter does, unless it is refused."""
-        number = self._refused.get(path.resolve())
-        if number is not None:
-            raise OSError(number, os.strerror(number))
+        """Read a file of the tree as a meter does; OSError if it was denied or made to fail."""
+        error_number = self._errors.get(path.resolve())
+        if error_number is not None:
+            raise OSError(error_number, os.strerror(error_number))
         return read_text(path)
 
     def _file(self, zone: str) -> Path:
         return self._folders[zone] / "energy_uj"
 
-    def _refuse(self, zone: str, file: str, number: int) -> None:
-        self._refused[(self._folders[zone] / file).resolve()] = number
+    def _set_error(self, zone: str, file: str, error_number: int) -> None:
+        self._errors[(self._folders[zone] / file).resolve()] = error_number
 
 
 def powercap_tree(
@@ -104,8 +104,8 @@ def powercap_tree(
     for socket in range(sockets):
         package = f"intel-rapl/intel-rapl:{socket}"
         tree.add(f"package-{socket}", package, f"package-{socket}", range_uj=range_uj)
-        inside = [name for name, wanted in (("core", core), ("dram", dram)) if wanted]
-        for index, name in enumerate(inside):
+        children = [name for name, included in (("core", core), ("dram", dram)) if included]
+        for index, name in enumerate(children):
             child = f"{package}/intel-rapl:{socket}:{index}"
             tree.add(f"package-{socket}/{name}", child, name, range_uj=range_uj)
     if psys:

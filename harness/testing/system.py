@@ -1,4 +1,4 @@
-"""Fake systems: they answer from the gold label and take as long on the fake clock as they are told to."""
+"""Fake systems: they answer with the gold label, and take a set time on the fake clock."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,19 +36,20 @@ FAKE_LADDER: dict[str, Any] = {
         {"name": "small", "engine": "onnx-int8", "instances": "cores", "over": "padded"},
     ],
 }
-"""A ladder of fakes."""
+"""A ladder of fake variants."""
 
 ENCODE_NS = 100
-"""What encoding one example costs on the clock."""
+"""Nanoseconds on the clock that encoding one example takes."""
 
 
 @dataclass(slots=True)
 class FakeSystem:
-    """Answers rightly but for every `wrong`-th example; each token costs `ns_per_token` on the clock.
+    """Answers correctly except for every `wrong`-th example; each token takes `ns_per_token` on the clock.
 
-    `padded_to` makes every sequence cost that many tokens. `fails` is raised at the first request. With
-    `labels_only` it answers as a program from outside does: answers, no logits. With `depths` it says that it
-    answered after so many layers: by the number of the request's tokens, in turn.
+    `padded_to` makes every sequence take the time of that many tokens. `fails` is raised at the first
+    request. With `labels_only` it returns answers without logits, as an external program does. `depths` are
+    the numbers of layers that it reports as costs, chosen by the number of a request's tokens. `says` is
+    added to `describe`.
     """
 
     task: Task
@@ -61,35 +62,35 @@ class FakeSystem:
     depths: tuple[int, ...] = ()
     says: Mapping[str, Any] = field(default_factory=dict)
     closed: bool = False
-    _gold: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _targets: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Give each word a token; that takes `ENCODE_NS` an example."""
+        """Encode each word as one token; takes `ENCODE_NS` per example."""
         self.clock.advance(ENCODE_NS * len(examples))
         return [self._request(example) for example in examples]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Let the time pass, and answer."""
+        """Advance the clock, then answer."""
         if self.fails:
             raise self.fails
         for request in requests:
             tokens = (self.padded_to or 0) * len(request.sequences) or request.tokens
             self.clock.advance(tokens * self.ns_per_token)
-        targets = [target for request in requests for target in self._gold[request.id]]
+        targets = [target for request in requests for target in self._targets[request.id]]
         logits, offsets = self._logits(targets), offsets_of(requests)
         layers = [self.depths[request.tokens % len(self.depths)] for request in requests if self.depths]
         costs = {"layers": np.array(layers, dtype=np.float64)} if layers else {}
         if self.labels_only:
-            decided = tuple(self.task.decide(logits, offsets))
-            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets, answers=decided, costs=costs)
+            answers = tuple(self.task.decide(logits, offsets))
+            return Predictions(np.zeros((0, 0), dtype=np.float32), offsets, answers=answers, costs=costs)
         return Predictions(logits, offsets, costs=costs)
 
     def describe(self) -> Mapping[str, Any]:
-        """Say that it is a fake, and what it was told to say."""
+        """Return the engine `fake`, one thread, and the facts in `says`."""
         return {"engine": "fake", "threads": 1, **self.says}
 
     def close(self) -> None:
-        """Remember that it was closed."""
+        """Set `closed`."""
         self.closed = True
 
     def _logits(self, targets: Sequence[int]) -> Logits:
@@ -98,18 +99,23 @@ class FakeSystem:
         return np.eye(len(self.task.labels), dtype=np.float32)[np.array(targets, dtype=np.int64)]
 
     def _request(self, example: Example) -> Request:
-        words = [np.arange(len(f"{text.first} {text.second or ''}".split())) for text in example.inputs]
-        right = self.task.targets(example) if example.gold else (0,) * len(words)
-        missed = self.wrong and len(self._gold) % self.wrong == self.wrong - 1
-        others = 2 if self.task.head == "choice" else len(self.task.labels)
-        said = tuple((target + 1) % others for target in right) if missed else right
-        self._gold.setdefault(example.id, said)
-        return Request(example.id, tuple(EncodedSequence(ids, np.zeros_like(ids)) for ids in words))
+        token_ids = [np.arange(len(f"{text.first} {text.second or ''}".split())) for text in example.inputs]
+        gold = self.task.targets(example) if example.gold else (0,) * len(token_ids)
+        wrong = self.wrong and len(self._targets) % self.wrong == self.wrong - 1
+        labels = 2 if self.task.head == "choice" else len(self.task.labels)
+        targets = tuple((target + 1) % labels for target in gold) if wrong else gold
+        self._targets.setdefault(example.id, targets)
+        return Request(example.id, tuple(EncodedSequence(ids, np.zeros_like(ids)) for ids in token_ids))
 
 
 @dataclass(frozen=True, slots=True)
 class FakeVariant:
-    """A variant whose system is a `FakeSystem`; `breaks` names the half that raises `error`."""
+    """A variant whose system is a `FakeSystem`.
+
+    `error` is raised by the method that `breaks` names: `prepare`, `load`, or `predict` of its system.
+    `missing` is the reason why it is unavailable. The other fields are those of `FakeSystem`; with `padded`,
+    sequences are padded to the maximum length.
+    """
 
     name: str
     clock: FakeClock
@@ -125,25 +131,25 @@ class FakeVariant:
     summary: str = "a fake"
 
     def unavailable(self) -> str | None:
-        """Say what the fake was told to lack."""
+        """Return `missing`."""
         return self.missing
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Leave a manifest in the cache."""
+        """Write a manifest into the cache, or find it there."""
         if self.breaks == "prepare":
             raise self.error
         key = f"{self.name}-{task.name}-{sources.checkpoint.fingerprint[:8]}-{settings.max_length}"
-        found = workshop.cache.find(key)
-        if found:
-            return found
+        cached = workshop.cache.find(key)
+        if cached:
+            return cached
         workshop.progress(f"making {self.name}")
         with workshop.cache.writing(key) as folder:
             (folder / "manifest.json").write_text('{"recipe": "fake"}', encoding="utf-8")
-        made = workshop.cache.find(key)
-        assert made is not None
-        return Artifact(made.folder, made.key, made.manifest, fresh=True)
+        artifact = workshop.cache.find(key)
+        assert artifact is not None
+        return replace(artifact, fresh=True)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Return the fake system."""
@@ -172,12 +178,12 @@ def fake_catalog(clock: FakeClock, *more: FakeVariant) -> Catalog:
         FakeVariant("onnx-int8", clock, 200, wrong=8),
         *more,
     )
-    known = {fake.name: fake for fake in fakes}
+    variants = {fake.name: fake for fake in fakes}
 
-    def rung(words: Mapping[str, Any]) -> FakeVariant:
-        return replace(known[words["engine"]], name=words["name"])
+    def rung(config: Mapping[str, Any]) -> FakeVariant:
+        return replace(variants[config["engine"]], name=config["name"])
 
-    return Catalog(known, _fake_checkpoint, rung=rung, ladders={FAKE_LADDER["name"]: FAKE_LADDER})
+    return Catalog(variants, _fake_checkpoint, rung=rung, ladders={FAKE_LADDER["name"]: FAKE_LADDER})
 
 
 def _fake_checkpoint(model: str, task: Task, cache: Cache) -> Checkpoint:

@@ -23,7 +23,7 @@ from harness.runs.worker.other_version import OtherVersionWorker
 from harness.runs.worker.process import OnProgress
 from harness.runs.worker.session import Session
 from harness.testing.clock import FakeClock
-from harness.testing.look import FakeUsageSampler
+from harness.testing.interference import FakeUsageSampler
 
 OpenMeter = Callable[[Mapping[str, Any]], Meter]
 

@@ -112,7 +112,7 @@ def test_what_is_broken_names_itself_its_package_and_the_error(target: Path, tmp
         in why["lost"]
     )
     assert "its name is built in" in why["null"]
-    assert "its entry point is 'misnamed', and it calls itself 'hasty'" in why["misnamed"]
+    assert "its entry point is named 'misnamed', and its object 'hasty'" in why["misnamed"]
     (null,) = [row for row in listed["variants"] if row["name"] == "null"]
     assert "measures the harness itself" in null["summary"]
 

@@ -32,8 +32,8 @@ def test_a_class_makes_the_thing_and_a_value_is_it() -> None:
     [
         ("no_such:THING", "ModuleNotFoundError: No module named 'no_such'"),
         ("baselines.engines.null:THING", "AttributeError: "),
-        ("math:pi", "math:pi is no variant: it has no name, summary, unavailable, prepare, load"),
-        (NULL, "its entry point is 'mine', and it calls itself 'null'"),
+        ("math:pi", "math:pi is not a variant: it lacks name, summary, unavailable, prepare, load"),
+        (NULL, "its entry point is named 'mine', and its object 'null'"),
     ],
 )
 def test_a_broken_one_is_refused_with_its_name_its_source_and_why(value: str, message: str) -> None:
@@ -57,7 +57,7 @@ def test_built_in_names_are_never_taken() -> None:
 def test_a_name_that_two_bring_is_nobodys() -> None:
     """Which one is meant nobody can say."""
     plugin = found(("null", NULL), ("null", "math:pi"))["null"]
-    assert "brought more than once" in (plugin.problem() or "")
+    assert "used more than once" in (plugin.problem() or "")
 
 
 def test_a_report_is_anything_that_can_be_called() -> None:

@@ -9,22 +9,24 @@ from devtools.self_gate import PLANTED, against_itself, in_ci, main, parent_of, 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Answers:
-    """A gate that answers one exit code after another, and keeps what it was asked."""
+class ScriptedGate:
+    """A gate that returns one exit code after another, and keeps the REFs that it compared."""
 
     def __init__(self, *codes: int) -> None:
-        self.codes, self.asked = list(codes), list[tuple[str, str]]()
+        self.codes, self.compared = list(codes), list[tuple[str, str]]()
 
-    def __call__(self, base: str, head: str, folder: Path, /, *words: str) -> int:
-        del folder, words
-        self.asked.append((base, head))
+    def __call__(self, base: str, head: str, folder: Path, /, *arguments: str) -> int:
+        del folder, arguments
+        self.compared.append((base, head))
         return self.codes.pop(0)
 
 
-def git(folder: Path, *words: str) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org")
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=A", "-c", "user.email=a@example.org")
+    process = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return process.stdout.strip()
 
 
 @pytest.fixture
@@ -35,24 +37,24 @@ def history(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_head_is_held_against_its_parent(history: Path) -> None:
-    """The commit before, and what is installed."""
-    gate = Answers(0)
+def test_head_is_compared_with_its_parent(history: Path) -> None:
+    """The parent commit is the base, and this code the head."""
+    gate = ScriptedGate(0)
     assert in_ci(history, gate) == 0
-    assert gate.asked == [(git(history, "rev-parse", "HEAD~1"), "here")]
+    assert gate.compared == [(git(history, "rev-parse", "HEAD~1"), "here")]
 
 
-def test_a_shallow_clone_and_a_folder_without_history_are_held_against_themselves(
+def test_a_shallow_clone_and_a_folder_without_history_are_compared_with_themselves(
     history: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And say so."""
+    """And a line of output states it."""
     shallow, bare = tmp_path_factory.mktemp("shallow"), tmp_path_factory.mktemp("bare")
     git(shallow, "clone", "-q", "--depth", "1", history.as_uri(), ".")
     for folder in (shallow, bare):
-        gate = Answers(0)
+        gate = ScriptedGate(0)
         assert parent_of(folder) is None
         assert in_ci(folder, gate) == 0
-        assert gate.asked == [("here", "here")]
+        assert gate.compared == [("here", "here")]
         assert "no parent commit" in capsys.readouterr().out
 
 
@@ -62,8 +64,8 @@ def test_a_shallow_clone_and_a_folder_without_history_are_held_against_themselve
 def test_noise_passes_and_a_regression_fails_when_it_shows_twice(
     history: Path, codes: Sequence[int], ends: int
 ) -> None:
-    """A parent that cannot be measured is no failure of head; a head that cannot be is one."""
-    gate = Answers(*codes)
+    """If the parent cannot be measured, head has not failed; if head cannot be measured, it has."""
+    gate = ScriptedGate(*codes)
     assert in_ci(history, gate) == ends
     assert gate.codes == []
 
@@ -75,11 +77,11 @@ def test_passes_against_itself_find_nothing_and_what_is_planted_is_found(
     codes: Sequence[int], ends: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two passes, then what is slower, then what is wrong."""
-    assert against_itself(2, ROOT, Answers(*codes)) == ends
+    assert against_itself(2, ROOT, ScriptedGate(*codes)) == ends
     assert "Against itself: " in capsys.readouterr().out
 
 
-def test_help_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_shows_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing is measured."""
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
@@ -87,11 +89,13 @@ def test_help_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: python -m devtools.self_gate [-h] [PASSES]" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["often"], ["0"], ["-3"], ["2", "3"]])
-def test_what_is_no_number_of_passes_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("arguments", [["often"], ["0"], ["-3"], ["2", "3"]])
+def test_an_argument_other_than_a_number_of_passes_is_refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     """By one message, and exit code 2."""
     with pytest.raises(SystemExit) as ended:
-        main(words)
+        main(arguments)
     assert ended.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -114,10 +118,10 @@ def test_what_is_planted_is_in_the_adapter_that_engines_share(tmp_path: Path, na
         "requests = [Request('', (EncodedSequence(each, each),)) for each in ids]\n"
         "print(adapter.predict(requests).logits[:, 0].tolist())"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(copy)!r})\n{program}"],
         check=True,
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == str([1.0, 1.0, -1.0 if shown else 1.0])
+    assert process.stdout.strip() == str([1.0, 1.0, -1.0 if shown else 1.0])

@@ -1,4 +1,4 @@
-"""A whole `bench run --device cuda:0` on simulated boards: real meters, their check, and all that is kept."""
+"""A whole `bench run --device cuda:0` on simulated boards: real meters, their check, and the whole record."""
 
 import json
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ SAYS = {
     "dtype": "bfloat16",
     "work": {"per_token": 2_000_000_000, "per_pair": 0, "weights": 1_000_000_000, "hidden": 8, "ffn": 16},
 }
-"""What a system on a board says of itself: two billion operations a token, a billion weights of 16 bits."""
+"""The facts of a system on a board: two billion operations per token, a billion weights of 16 bits."""
 
 TOKEN_NS = 1_000_000
 """A millisecond a token: windows of seconds hold few requests."""
@@ -100,11 +100,11 @@ class BoardWorld(World):
             host=lambda: HOST.model_copy(update={"facts": {**HOST.facts, "gpus": facts(nvml)}}),
         )
 
-    def run(self, *words: str) -> list[Record]:
+    def run(self, *options: str) -> list[Record]:
         """Run the command, and return its records."""
         data = ["--data", str(boolq_folder(self.root)), "--profile", "quick", "-n", "8"]
-        words = ("--variants", "slow,fast", "--quality", "sample", *words)
-        assert call(["run", "-q", *data, *words], self.toolbox()) == 0
+        options = ("--variants", "slow,fast", "--quality", "sample", *options)
+        assert call(["run", "-q", *data, *options], self.toolbox()) == 0
         store = Store(self.store)
         return store.records(store.runs()[-1:])[0]
 
@@ -118,10 +118,10 @@ def test_known_joules_come_back_from_a_whole_run(world: BoardWorld) -> None:
     """300 W of the board, 24 W of processor and memory: read apart, and together, to what is stated."""
     for record in world.run("--device", "cuda:0"):
         for item in record.rounds:
-            found = {one.zone: one for one in item.readings}
-            assert set(found) == {"gpu-0", "package-0", "package-0/dram"}
+            readings = {reading.zone: reading for reading in item.readings}
+            assert set(readings) == {"gpu-0", "package-0", "package-0/dram"}
             watts = {"gpu-0": 300.0, "package-0": 20.0, "package-0/dram": 4.0}
-            for zone, reading in found.items():
+            for zone, reading in readings.items():
                 assert reading.microjoules is not None
                 known_uj = watts[zone] * reading.span_ns / 1e3
                 assert abs(reading.microjoules - known_uj) <= reading.resolution_uj
@@ -132,7 +132,7 @@ def test_known_joules_come_back_from_a_whole_run(world: BoardWorld) -> None:
 
 
 def test_windows_are_as_long_as_the_board_s_counter_needs(world: BoardWorld) -> None:
-    """It steps every 100 ms, so 20 s make 1 %; nobody asked for them. Idle is measured with all loaded."""
+    """It steps every 100 ms, so 1 % needs 20 s. Idle power is measured with all systems loaded."""
     for record in world.run("--device", "cuda:0"):
         assert all(item.wall_ns >= 20_000_000_000 for item in record.rounds)
         assert all(item.passes > 1 for item in record.rounds)
@@ -142,7 +142,7 @@ def test_windows_are_as_long_as_the_board_s_counter_needs(world: BoardWorld) -> 
 
 
 def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: BoardWorld) -> None:
-    """Both tell 300 W; a sensor that tells 30 % less is a warning."""
+    """Both show 300 W; a sensor that shows 30 % less causes a warning."""
     record = world.run("--device", "cuda:0")[0]
     assert record.energy.meter == "nvml+rapl"
     assert record.energy.check is not None
@@ -152,7 +152,9 @@ def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: Board
     world.simulated.nvml.power_factor = 0.7
     world.machine = replace(world.machine, suffix=lambda: "0002")
     warning = next(
-        one for one in warnings_of(world.run("--device", "cuda:0")[0]) if one.code == "sensors-disagree"
+        warning
+        for warning in warnings_of(world.run("--device", "cuda:0")[0])
+        if warning.code == "sensors-disagree"
     )
     assert "reported 1.43 times the power of its sensor" in warning.sentence
 
@@ -160,13 +162,13 @@ def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: Board
 def test_what_isolates_the_board_is_in_the_record_and_in_the_report(
     world: BoardWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Strangers, clocks, what holds them down, power limit, temperature, ECC and MIG: before and after."""
-    world.simulated.nvml.strangers[0] = (7, 8)
-    world.simulated.nvml.held_down = 0x4
+    """Other processes, clocks, what reduces them, power limit, temperature, ECC and MIG: before and after."""
+    world.simulated.nvml.boards[0].users = (7, 8)
+    world.simulated.nvml.boards[0].clock_events = 0x4
     record = world.run("--device", "cuda:0", "--variants", "fast")[0]
     assert record.conditions is not None
     for moment in (record.conditions.before, record.conditions.after):
-        board = next(one for one in moment.gpus if one.index == 0)
+        board = next(board for board in moment.gpus if board.index == 0)
         assert (board.temperature_c, board.sm_clock_mhz, board.memory_clock_mhz) == (60, 1980, 2619)
         assert (board.power_limit_mw, board.throttled_by, board.foreign) == (700_000, ("power_cap",), 2)
     assert [(board["ecc"], board["mig"]) for board in record.host.facts["gpus"]] == [("on", "off")] * 2
@@ -196,27 +198,31 @@ def test_the_share_of_the_board_s_limits_comes_out_of_a_run(
     capsys.readouterr()
     assert call(["roofline", "latest", "--device", "cuda", "--json"], world.toolbox()) == 0
     shown = {
-        (one["variant"], one.get("scenario")): one
-        for one in json.loads(capsys.readouterr().out)["systems"]
-        if "unavailable" not in one
+        (system["variant"], system.get("scenario")): system
+        for system in json.loads(capsys.readouterr().out)["systems"]
+        if "unavailable" not in system
     }
     alone, together = shown["fast", "single-stream"], shown["fast", "offline"]
     assert alone["of_products"] == pytest.approx(0.5, rel=0.01)
     assert together["of_products"] == pytest.approx(0.5, rel=0.01)
-    fast = next(one for one in records if (one.cell.variant, one.cell.scenario) == ("fast", "single-stream"))
+    fast = next(
+        record
+        for record in records
+        if (record.cell.variant, record.cell.scenario) == ("fast", "single-stream")
+    )
     ms = sum(item.tokens for item in fast.rounds) / sum(item.requests for item in fast.rounds)
     assert alone["of_copies"] == pytest.approx(2 / ms, rel=0.05)
     assert together["of_copies"] is None
 
 
 def test_workers_that_do_not_fit_a_board_are_loaded_for_each_visit(world: BoardWorld) -> None:
-    """Two of 2 GiB each in four fifths of 80 GiB, or of 4; the record says so, and idle means nothing."""
+    """Two of 2 GiB each in four fifths of 80 GiB, or of 4; the record states it, without idle power."""
     large = world.run("--device", "cuda:0")
-    assert [one.start and one.start.loaded_per_visit for one in large] == [False] * 2
-    world.simulated.nvml.memory_bytes = 4 * 2**30
+    assert [record.start and record.start.loaded_per_visit for record in large] == [False] * 2
+    world.simulated.nvml.boards[0].memory_bytes = 4 * 2**30
     world.machine = replace(world.machine, suffix=lambda: "0002")
     small = world.run("--device", "cuda:0")
-    assert [one.start and one.start.loaded_per_visit for one in small] == [True] * 2
+    assert [record.start and record.start.loaded_per_visit for record in small] == [True] * 2
     assert small[0].idle is not None
     assert "loaded for each visit" in str(small[0].idle.unavailable)
 
@@ -224,7 +230,7 @@ def test_workers_that_do_not_fit_a_board_are_loaded_for_each_visit(world: BoardW
 def test_another_board_is_another_group_s(world: BoardWorld) -> None:
     """`cuda:1` draws 50 W, and board 0's 300 are nowhere in its joules."""
     for record in world.run("--device", "cuda:1"):
-        zones = {one.zone: one for item in record.rounds for one in item.readings}
+        zones = {reading.zone: reading for item in record.rounds for reading in item.readings}
         assert set(zones) == {"gpu-1", "package-0", "package-0/dram"}
         reading = zones["gpu-1"]
         assert reading.microjoules == pytest.approx(50 * reading.span_ns / 1e3, rel=0.02)
@@ -234,12 +240,12 @@ def test_another_board_is_another_group_s(world: BoardWorld) -> None:
 
 def test_doctor_says_what_is_read_on_a_board(world: BoardWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """The processor's counter beside the board's, with and without a trial."""
-    for words in ([], ["--check"]):
-        assert call(["doctor", "--device", "cuda:0", "--json", *words], world.toolbox()) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert (found["meter"], found["grade"]) == ("nvml+rapl", "measured")
-        assert set(found["meter_facts"]["meters"]) == {"nvml", "rapl"}
-        assert found["devices"] == {
+    for options in ([], ["--check"]):
+        assert call(["doctor", "--device", "cuda:0", "--json", *options], world.toolbox()) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert (report["meter"], report["grade"]) == ("nvml+rapl", "measured")
+        assert set(report["meter_facts"]["meters"]) == {"nvml", "rapl"}
+        assert report["devices"] == {
             "cpu": "ready",
             "cuda:0": "Simulated board 0, the driver's board 0",
             "cuda:1": "Simulated board 1, the driver's board 1",
@@ -254,10 +260,12 @@ def test_without_a_board_the_command_says_so_and_ends_with_2(
     world.machine = machine
     assert call(["doctor", "--device", "cuda", "--json"], world.toolbox()) == 0
     missing = json.loads(capsys.readouterr().out)["devices"]["cuda"]
-    assert missing.startswith("unavailable, because cuda:0 is not there: this machine shows no NVIDIA GPU.")
+    assert missing.startswith(
+        "unavailable, because cuda:0 is not available: this machine shows no NVIDIA GPU."
+    )
     assert "a PyTorch that is built for CUDA" in missing
     assert call(["run", "-q", "--device", "cuda"], world.toolbox()) == 2
-    said = capsys.readouterr().err
-    assert "cuda:0 is not there: this machine shows no NVIDIA GPU" in said
-    assert "bench doctor" in said
+    message = capsys.readouterr().err
+    assert "cuda:0 is not available: this machine shows no NVIDIA GPU" in message
+    assert "bench doctor" in message
     assert not world.store.exists()

@@ -17,7 +17,7 @@ from harness.measurement.energy.trial import power_of
 from harness.records.reading import Reading
 from harness.testing import FakeClock, FakeMeter
 
-LOOK_NS = 100_000
+READ_NS = 100_000
 ONE_BUSY_CPU = {"package-0": Draw(20.0, 10.0)}
 
 
@@ -25,7 +25,7 @@ def checked(
     folder: Path,
     sensor: Sensor | None = None,
     before: Callable[[SimulatedMachine], None] | None = None,
-    look_ns: int = LOOK_NS,
+    read_ns: int = READ_NS,
 ) -> MeterCheck:
     """Check a RAPL meter on a machine with one busy CPU: 20 W + 10 W, read every 0.1 ms."""
     clock = FakeClock()
@@ -37,7 +37,7 @@ def checked(
         before(machine)
 
     def work() -> None:
-        clock.advance(look_ns)
+        clock.advance(read_ns)
         machine.tick()
 
     return check_meter(meter, clock, work)
@@ -55,10 +55,10 @@ def test_the_least_windows_are_those_of_the_rule() -> None:
 
 def test_a_counter_of_known_period_and_power_is_seen_as_it_is(tmp_path: Path) -> None:
     """Steps of 1 ms at 30 W are 30,000 uJ, all alike but for quanta of 61 uJ; a wrap is 262 kJ away."""
-    found = checked(tmp_path)
-    (zone,) = found.zones
-    assert found.moved is True
-    assert found.reason is None
+    check = checked(tmp_path)
+    (zone,) = check.zones
+    assert check.moved is True
+    assert check.reason is None
     assert zone.steps == 25
     assert zone.update_ns == 1_000_000
     assert zone.watts == pytest.approx(30, rel=0.001)
@@ -67,65 +67,71 @@ def test_a_counter_of_known_period_and_power_is_seen_as_it_is(tmp_path: Path) ->
     assert zone.wraps_after_s == pytest.approx(262_143 / 30, rel=0.001)
     # 2 updates of 1 ms at 30 W are 60,000 uJ; 1 % of 30 W asks for 0.2 s
     assert zone.uncertainty_uj == pytest.approx(60_000, rel=0.001)
-    assert found.least_window_ms == 200
-    assert found.agreement is None
-    assert found.agreement_reason == "the meter has no source of power to compare with"
+    assert check.least_window_ms == 200
+    assert check.agreement is None
+    assert check.agreement_reason == "the meter has no source of power to compare with"
 
 
 def test_a_counter_slower_than_it_states_asks_for_longer_windows(tmp_path: Path) -> None:
     """RAPL states 1 ms; one that steps every 10 ms needs 2 x 10 ms / 1 % = 2 s."""
-    found = checked(tmp_path, Sensor(update_ns=10_000_000))
-    assert found.zones[0].update_ns == 10_000_000
-    assert found.least_window_ms == 2000
+    check = checked(tmp_path, Sensor(update_ns=10_000_000))
+    assert check.zones[0].update_ns == 10_000_000
+    assert check.least_window_ms == 2000
 
 
 def test_a_counter_faster_than_it_states_gains_nothing(tmp_path: Path) -> None:
-    """What is seen never narrows what is stated."""
-    found = checked(tmp_path, Sensor(update_ns=200_000))
-    assert found.zones[0].update_ns == 200_000
-    assert found.least_window_ms == 200
+    """The check never narrows the stated uncertainty."""
+    check = checked(tmp_path, Sensor(update_ns=200_000))
+    assert check.zones[0].update_ns == 200_000
+    assert check.least_window_ms == 200
 
 
 def test_a_coarse_quantum_is_seen(tmp_path: Path) -> None:
     """30 mJ a step in quanta of 20 mJ are steps of 20 and 40 mJ: 2 x 20 mJ / (30 W x 1 %) is 0.133 s."""
-    found = checked(tmp_path, Sensor(quantum_uj=20_000))
-    assert found.zones[0].quantum_uj == 20_000
-    assert found.least_window_ms == 200
+    check = checked(tmp_path, Sensor(quantum_uj=20_000))
+    assert check.zones[0].quantum_uj == 20_000
+    assert check.least_window_ms == 200
 
 
 def test_a_counter_that_does_not_move_is_not_to_be_used(tmp_path: Path) -> None:
-    """It was looked at for 1.5 s of its clock, and the reason says so."""
-    found = checked(tmp_path, before=lambda each: each.break_down("package-0", "stuck"), look_ns=10 * LOOK_NS)
-    assert found.moved is False
-    assert found.reason == "package-0: the counter did not move in 1.5 s"
-    assert found.span_ns == pytest.approx(1_500_000_000, abs=10 * LOOK_NS)
+    """The meter was read for 1.5 s of its clock, and the reason states it."""
+    check = checked(
+        tmp_path, before=lambda machine: machine.break_down("package-0", "stuck"), read_ns=10 * READ_NS
+    )
+    assert check.moved is False
+    assert check.reason == "package-0: the counter did not move in 1.5 s"
+    assert check.span_ns == pytest.approx(1_500_000_000, abs=10 * READ_NS)
 
 
 def test_a_counter_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """The zone went away between choosing the meter and trying it."""
-    found = checked(tmp_path, before=lambda each: each.break_down("package-0", "gone"), look_ns=10 * LOOK_NS)
-    assert found.moved is False
-    assert found.reason == "package-0: the zone is gone"
+    """The zone disappeared between the choice of the meter and its check."""
+    check = checked(
+        tmp_path, before=lambda machine: machine.break_down("package-0", "gone"), read_ns=10 * READ_NS
+    )
+    assert check.moved is False
+    assert check.reason == "package-0: the zone has disappeared"
 
 
 def test_a_counter_that_steps_once_is_taken_for_as_slow_as_the_check_was_long(tmp_path: Path) -> None:
     """One step in 1.5 s: the next may be as far away, so 1 % needs 2 x 1.5 s / 1 % = 300 s."""
-    found = checked(tmp_path, Sensor(update_ns=1_000_000_000), look_ns=10 * LOOK_NS)
-    assert found.zones[0].steps == 1
-    assert found.least_window_ms == pytest.approx(300_000, rel=0.001)
+    check = checked(tmp_path, Sensor(update_ns=1_000_000_000), read_ns=10 * READ_NS)
+    assert check.zones[0].steps == 1
+    assert check.least_window_ms == pytest.approx(300_000, rel=0.001)
 
 
 def test_what_is_modelled_is_not_tried() -> None:
-    """It has no counter; nothing is known of windows, and nothing is widened."""
-    found = check_meter(CpuTimeMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
-    assert found.moved is None
-    assert found.reason == "what is modelled has no counter"
-    assert found.least_window_ms == 0
+    """It has no counter; there is no least window, and nothing is widened."""
+    check = check_meter(CpuTimeMeter(4.0, "4 W", cpu_time=lambda: 0, clock=FakeClock()))
+    assert check.moved is None
+    assert check.reason == "a modelled meter has no counter"
+    assert check.least_window_ms == 0
 
 
 def test_a_meter_that_states_no_period_is_not_tried() -> None:
     """A fake reads no counter that steps."""
-    assert check_meter(FakeMeter(10.0, FakeClock())).reason == "it reads no counter that steps"
+    assert (
+        check_meter(FakeMeter(10.0, FakeClock())).reason == "the meter reads no counter with an update period"
+    )
 
 
 def test_a_clock_that_stands_still_ends_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,17 +154,19 @@ def test_a_board_agrees_with_its_own_power_sensor(tmp_path: Path) -> None:
         clock.advance(2_000_000)
         machine.tick()
 
-    found = check_meter(meter, clock, work, power_of(meter, machine.nvml))
-    assert found.agreement == pytest.approx(1.0, abs=0.01)
-    assert found.agreement_reason is None
-    assert found.zones[0].update_ns == 100_000_000
-    assert found.least_window_ms == 20_000
+    check = check_meter(meter, clock, work, power_of(meter, machine.nvml))
+    assert check.agreement == pytest.approx(1.0, abs=0.01)
+    assert check.agreement_reason is None
+    assert check.zones[0].update_ns == 100_000_000
+    assert check.least_window_ms == 20_000
 
 
 def reading(microjoules: int | None, resolution_uj: int = 10) -> Reading:
     grade = "unavailable" if microjoules is None else "measured"
-    why = "denied" if microjoules is None else None
-    return Reading("package-0", grade, "package", "RAPL", microjoules, 100_000_000, resolution_uj, reason=why)
+    reason = "denied" if microjoules is None else None
+    return Reading(
+        "package-0", grade, "package", "RAPL", microjoules, 100_000_000, resolution_uj, reason=reason
+    )
 
 
 def facts(update_ns: int, quantum_uj: int) -> dict[str, object]:
@@ -194,16 +202,16 @@ def test_without_joules_or_a_check_a_reading_stays_as_it_is() -> None:
 def test_what_the_check_sees_is_never_finer_than_the_counter(
     update_ns: int, quantum_uj: float, noise: float
 ) -> None:
-    """The period comes out to one look; the quantum is an upper bound; both are in the least window.
+    """The period is exact to one read; the quantum is an upper bound; the least window includes both.
 
-    Updates are looked for every 0.1 ms, so each is up to one look late.
+    The meter is read every 0.1 ms, so each update is seen up to one read late.
     """
     with TemporaryDirectory() as folder:
-        found = checked(Path(folder), Sensor(update_ns=update_ns, quantum_uj=quantum_uj, noise=noise))
-    (zone,) = found.zones
+        check = checked(Path(folder), Sensor(update_ns=update_ns, quantum_uj=quantum_uj, noise=noise))
+    (zone,) = check.zones
     assert zone.update_ns is not None
     assert zone.quantum_uj is not None
-    assert abs(zone.update_ns - update_ns) <= LOOK_NS
+    assert abs(zone.update_ns - update_ns) <= READ_NS
     assert zone.quantum_uj >= math.floor(quantum_uj) - 2
-    assert found.least_window_ms >= 2 * (update_ns - LOOK_NS) / 0.01 / 1e6
-    assert found.least_window_ms >= 200
+    assert check.least_window_ms >= 2 * (update_ns - READ_NS) / 0.01 / 1e6
+    assert check.least_window_ms >= 200

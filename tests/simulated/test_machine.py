@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulation.counter import Draw, Fault, Sensor, SimulatedCounter
-from simulation.cpu import TreeClock, below
+from simulation.cpu import TreeClock
 from simulation.machine import SimulatedMachine
 from simulation.recovery import Window, mixed, recover, rendered, row, window
 
+from harness.common.procfs import children
 from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
@@ -20,8 +21,8 @@ from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
 
-class Still:
-    """A machine on a clock that a test moves; CPU time is all the time, of one CPU."""
+class FakeTimeMachine:
+    """A machine on a fake clock; its CPU time is all the time of one CPU."""
 
     def __init__(self, folder: Path, sensor: Sensor | None = None) -> None:
         self.clock = FakeClock()
@@ -41,25 +42,25 @@ class Still:
             self.machine.tick()
 
     def after(self, milliseconds: int) -> tuple[int | None, str | None]:
-        """Return what a meter reads of such a window, and why not."""
+        """Return the joules that a meter reads in a window of this length, or the reason."""
         mark = self.meter.start()
         self.run(milliseconds)
-        found = sum_readings(self.meter.read(mark))
-        assert found is not None
-        return found.microjoules, found.reason
+        total = sum_readings(self.meter.read(mark))
+        assert total is not None
+        return total.microjoules, total.reason
 
 
 def test_package_and_memory_come_back_and_core_is_inside(tmp_path: Path) -> None:
     """20 + 8 W of the package and 3 + 2 W of its memory are 33 W: 3.3 J in 100 ms, to two quanta of 61 uJ."""
-    still = Still(tmp_path)
+    still = FakeTimeMachine(tmp_path)
     joules, _ = still.after(100)
-    assert still.machine.known_uj() == pytest.approx(3_300_000)
+    assert still.machine.exact_uj() == pytest.approx(3_300_000)
     assert joules == pytest.approx(3_300_000, abs=2 * 62)
 
 
 def test_a_counter_wraps_at_its_range(tmp_path: Path) -> None:
     """Ten joules of range, begun at 9.9 J: the package passes its end within the window of 0.1 s."""
-    still = Still(tmp_path, Sensor(range_uj=10_000_000, start_uj=9_900_000))
+    still = FakeTimeMachine(tmp_path, Sensor(range_uj=10_000_000, start_uj=9_900_000))
     still.meter = RaplMeter(still.machine.root, still.clock, ceiling_watts=50)
     joules, reason = still.after(100)
     assert reason is None
@@ -67,13 +68,13 @@ def test_a_counter_wraps_at_its_range(tmp_path: Path) -> None:
 
 
 def test_a_window_within_one_update_has_no_energy(tmp_path: Path) -> None:
-    """The counter did not step, which is no measurement of zero."""
-    still = Still(tmp_path, Sensor(update_ns=50_000_000))
+    """The counter was not updated, which does not measure zero."""
+    still = FakeTimeMachine(tmp_path, Sensor(update_ns=50_000_000))
     still.run(50)
     joules, reason = still.after(1)
     assert joules is None
     assert reason is not None
-    assert "shorter than the counter's steps" in reason
+    assert "shorter than two update periods of the counter" in reason
 
 
 @pytest.mark.parametrize(
@@ -81,13 +82,13 @@ def test_a_window_within_one_update_has_no_energy(tmp_path: Path) -> None:
     [
         ("denied", "package-0: permission denied on energy_uj"),
         ("stuck", "package-0: the counter did not move in 0.1 s"),
-        ("gone", "package-0: the zone is gone"),
-        ("backwards", "package-0: the counter stepped back by 2.79998 J in 0.1 s: no wrap"),
+        ("gone", "package-0: the zone has disappeared"),
+        ("backwards", "package-0: the counter decreased by 2.79998 J in 0.1 s, which is not a wrap-around"),
     ],
 )
 def test_a_fault_in_a_window_leaves_it_without_joules(tmp_path: Path, fault: Fault, because: str) -> None:
-    """The reading says why; the fault holds for root as for everybody."""
-    still = Still(tmp_path)
+    """The reading has the reason; the fault affects root as well."""
+    still = FakeTimeMachine(tmp_path)
     still.run(200)
     still.machine.break_down("package-0", fault)
     joules, reason = still.after(100)
@@ -97,23 +98,23 @@ def test_a_fault_in_a_window_leaves_it_without_joules(tmp_path: Path, fault: Fau
 
 
 def test_a_board_counts_as_nvml_does(tmp_path: Path) -> None:
-    """190 W for 1 s are 190 J, in steps of 100 ms; a board that is lost says so."""
-    still = Still(tmp_path)
+    """190 W for 1 s are 190 J, in steps of 100 ms; a lost board has a reason."""
+    still = FakeTimeMachine(tmp_path)
     still.run(100)
     meter = NvmlMeter(0, still.machine.nvml, still.clock)
     mark = meter.start()
     still.run(1000)
-    (found,) = meter.read(mark)
-    assert found.microjoules == 190_000_000
-    assert still.machine.nvml.nvmlDeviceGetPowerUsage(0) == 190_000
+    (reading,) = meter.read(mark)
+    assert reading.microjoules == 190_000_000
+    assert still.machine.nvml.nvmlDeviceGetPowerUsage(still.machine.nvml.boards[0]) == 190_000
     still.machine.break_down("gpu-0", "gone")
     (lost,) = meter.read(mark)
-    assert lost.reason == "NVML says: GPU is lost"
+    assert lost.reason == "NVML reports: GPU is lost"
 
 
 def test_late_updates_are_owned_up_to(tmp_path: Path) -> None:
-    """A simulation that falls behind is no counter that steps as it was told to."""
-    still = Still(tmp_path)
+    """A simulation that is late does not update the counter as its sensor states."""
+    still = FakeTimeMachine(tmp_path)
     still.run(10)
     assert still.machine.kept_up()
     still.clock.advance(5_000_000)
@@ -152,7 +153,7 @@ def test_cpu_time_of_processes_below_is_seen() -> None:
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline().strip() == b"done"
-        assert child.pid in below(os.getpid())
+        assert child.pid in children(os.getpid())
         time.sleep(0.11)
         assert clock() - begin >= 150_000_000
         child.communicate(b"\n")
@@ -168,14 +169,14 @@ def test_time_that_is_left_out_is_not_counted() -> None:
 
 
 @settings(max_examples=30)
-@given(known=st.floats(1.0, 1e9), error=st.floats(-0.5, 0.5), stated=st.floats(0.0, 1.0))
+@given(exact_uj=st.floats(1.0, 1e9), error=st.floats(-0.5, 0.5), stated=st.floats(0.0, 1.0))
 def test_a_window_is_inside_if_its_error_is_within_what_is_stated(
-    known: float, error: float, stated: float
+    exact_uj: float, error: float, stated: float
 ) -> None:
     """In joules, to the microjoule that a reading is rounded to."""
-    one = Window(known, known, round(known * (1 + error)), round(known * stated))
-    off = abs(one.read_uj - known)
-    assert one.inside == (off <= one.stated_uj)
+    window = Window(exact_uj, exact_uj, round(exact_uj * (1 + error)), round(exact_uj * stated))
+    off = abs(window.read_uj - exact_uj)
+    assert window.inside == (off <= window.stated_uj)
 
 
 def test_a_pause_at_an_edge_is_no_error_of_the_meter() -> None:
@@ -183,23 +184,23 @@ def test_a_pause_at_an_edge_is_no_error_of_the_meter() -> None:
     assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).inside
     assert not Window(1_000_000, 1_200_000, 1_250_001, 50_000).inside
     assert not Window(1_000_000, 1_200_000, 949_999, 50_000).inside
-    assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).known_uj == 1_100_000
+    assert Window(1_000_000, 1_200_000, 1_250_000, 50_000).exact_uj == 1_100_000
 
 
 def test_a_row_adds_windows_up() -> None:
     """1 + 3 J were used, 1.1 + 2.7 J read: errors of 10 % each; 0.2 J cover the first alone."""
-    found = row(
+    summary = row(
         "rapl",
         50,
         [Window(1e6, 1e6, 1_100_000, 200_000), Window(3e6, 3e6, 2_700_000, 200_000)],
         late=1,
     )
-    assert found.known_joules == 4.0
-    assert found.read_joules == 3.8
-    assert found.worst_error == pytest.approx(0.1)
-    assert found.stated == pytest.approx(0.2)
-    assert found.inside == 0.5
-    assert "50 %  (1 late)" in rendered([], [found])
+    assert summary.known_joules == 4.0
+    assert summary.read_joules == 3.8
+    assert summary.worst_error == pytest.approx(0.1)
+    assert summary.stated == pytest.approx(0.2)
+    assert summary.inside == 0.5
+    assert "50 %  (1 late)" in rendered([], [summary])
 
 
 def test_known_joules_come_back_in_real_time(tmp_path: Path) -> None:
@@ -213,16 +214,16 @@ def test_known_joules_come_back_in_real_time(tmp_path: Path) -> None:
         checked = check_meter(meter)
         while len(inside) < 4:
             machine.kept_up()
-            found = window(meter, checked, machine.known_uj, lambda: mixed(150_000_000, dice))
+            measured = window(meter, checked, machine.exact_uj, lambda: mixed(150_000_000, dice))
             if machine.kept_up():
-                inside.append(found.inside)
+                inside.append(measured.inside)
     assert checked.zones[0].update_ns is not None
     assert checked.zones[0].update_ns >= 5_000_000
     assert all(inside)
 
 
 def test_the_figure_joules_recovered_is_made_by_one_command() -> None:
-    """Checks and rows come back for the lengths asked for; what was left out is counted, not hidden."""
+    """Checks and rows are returned for the requested lengths; windows that were left out are counted."""
     checks, rows = recover(2, {"rapl": (20,)})
-    assert [each.meter for each in checks] == ["rapl"]
+    assert [check.meter for check in checks] == ["rapl"]
     assert rows[0].windows + rows[0].late == 2

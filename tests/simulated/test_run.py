@@ -1,4 +1,4 @@
-"""Whole runs with real workers on the simulated machine: known joules come back, and faults are said.
+"""Whole runs with real workers on the simulated machine: known joules are recovered, and faults are reported.
 
 The slow part is that workers really load and work; one run with ONNX Runtime is shared by several tests.
 """
@@ -29,8 +29,8 @@ SENSOR = Sensor(update_ns=10_000_000)
 FAULT_REASONS = (
     "permission denied on energy_uj",
     "the counter did not move in",
-    "the zone is gone",
-    "the counter stepped back by",
+    "the zone has disappeared",
+    "the counter decreased by",
 )
 
 PACKAGE_AND_MEMORY = ZONES["package-0"] + ZONES["package-0/dram"]
@@ -47,7 +47,7 @@ class Bench:
         self.store = folder / "results"
         self.folder = folder
 
-    def __call__(self, *words: str) -> int:
+    def __call__(self, *arguments: str) -> int:
         """Run a command, with counters that count meanwhile."""
         tools = CliContext(
             machine=lambda: self.machine,
@@ -55,20 +55,22 @@ class Bench:
             environ={"BENCH_STORE": str(self.store)},
         )
         with self.simulation.running():
-            return call(list(words), tools)
+            return call(list(arguments), tools)
 
     def null(self, rounds: int) -> int:
         """Run the null system, which loads at once and answers at once."""
-        words = ["--data", str(boolq_folder(self.folder)), "--task", "boolq", "--variants", "null"]
-        words += ["--rounds", str(rounds), "-n", "30", "--quality", "sample", "--window", "60ms"]
-        return self("run", *words, "--quiet", "--json")
+        options = ["--data", str(boolq_folder(self.folder)), "--task", "boolq", "--variants", "null"]
+        options += ["--rounds", str(rounds), "-n", "30", "--quality", "sample", "--window", "60ms"]
+        return self("run", *options, "--quiet", "--json")
 
     def records(self) -> list[Record]:
-        """Return what the store holds."""
+        """Return the records in the store."""
         store = Store(self.store)
-        found, unreadable = store.records([store.run(path.name) for path in (self.store / "runs").iterdir()])
+        records, unreadable = store.records(
+            [store.run(path.name) for path in (self.store / "runs").iterdir()]
+        )
         assert not unreadable
-        return found
+        return records
 
 
 @pytest.fixture
@@ -81,8 +83,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Record]]:
     """One real run: the null system and ONNX Runtime on the embedded model."""
     bench = Bench(tmp_path_factory.mktemp("simulated"))
-    words = ["--variants", "null,onnx-fp32", "--rounds", "3", "-n", "30", "--quality", "sample"]
-    code = bench("run", "--task", "cb", *words, "--window", "300ms", "--quiet", "--json")
+    options = ["--variants", "null,onnx-fp32", "--rounds", "3", "-n", "30", "--quality", "sample"]
+    code = bench("run", "--task", "cb", *options, "--window", "300ms", "--quiet", "--json")
     return code, bench.records()
 
 
@@ -91,9 +93,9 @@ def known_uj(cpu_ns: int, span_ns: int) -> float:
 
 
 def test_known_joules_come_back_within_the_stated_resolution(measured: tuple[int, list[Record]]) -> None:
-    """Each window's CPU time, told by the worker's own kernel, at 23 W, and its length at 10 W.
+    """Each window's CPU time, from the worker's kernel, at 23 W, and its length at 10 W.
 
-    The worker looks for its CPU time inside the meter's window and leaves that out of its figure: a few
+    The worker reads its CPU time inside the meter's window and leaves that out of its figure: a few
     milliseconds, which the counter sees.
     """
     code, records = measured
@@ -126,17 +128,19 @@ def test_the_check_is_in_the_record_and_widens_every_reading(measured: tuple[int
 
 
 def test_a_window_shorter_than_the_check_asks_for_is_warned_of(measured: tuple[int, list[Record]]) -> None:
-    """The user asked for 300 ms, where 2 s are needed for 1 %; the step is to leave the option out."""
-    found = {warning.code: warning for record in measured[1] for warning in warnings_of(record, measured[1])}
-    said = found.get("short-for-meter") or found["energy-window"]
-    assert "window" in said.sentence
-    assert "energy-modelled" not in found
+    """The user set 300 ms, and 2 s are needed for 1 %; the next step is to leave the option out."""
+    warnings = {
+        warning.code: warning for record in measured[1] for warning in warnings_of(record, measured[1])
+    }
+    warning = warnings.get("short-for-meter") or warnings["energy-window"]
+    assert "window" in warning.sentence
+    assert "energy-modelled" not in warnings
 
 
 def test_faults_in_the_middle_cost_their_joules_and_nothing_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every second of nine visits finds another fault, and the last one a counter that stays closed.
+    """Every second of nine visits has another fault, and at the last one the counter stays closed.
 
     Exit code 0 and nine rounds with their times; the windows in between keep their joules; the report has
     none, because rounds are not chosen by whether a meter worked; the record names the meter that was used.
@@ -148,41 +152,43 @@ def test_faults_in_the_middle_cost_their_joules_and_nothing_else(
     (record,) = bench.records()
     assert record.status == "complete"
     assert all(item.wall_ns > 0 for item in record.rounds)
-    reasons = [next((one.reason for one in item.readings if one.reason), None) for item in record.rounds]
+    reasons = [
+        next((reading.reason for reading in item.readings if reading.reason), None) for item in record.rounds
+    ]
     assert [reason is None for reason in reasons] == [True, False] * 4 + [False]
-    for said, expected in zip(reasons[1::2], FAULT_REASONS, strict=True):
-        assert (said or "").startswith(expected)
+    for reason, expected in zip(reasons[1::2], FAULT_REASONS, strict=True):
+        assert (reason or "").startswith(expected)
     assert reasons[8] == "permission denied on energy_uj"
     assert record.energy.meter == "rapl"
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert "package-0: permission denied on energy_uj" in json.dumps(row)
-    warning = next(each for each in warnings_of(record) if each.code == "energy-unavailable")
+    warning = next(warning for warning in warnings_of(record) if warning.code == "energy-unavailable")
     assert "energy is unavailable, because package-0: permission denied on energy_uj." in warning.sentence
     assert "bench doctor --check" in warning.next_step
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_meter_that_does_not_move_leaves_its_place_to_the_next(tmp_path: Path) -> None:
-    """A dead counter, as in some virtual machines: energy is modelled, and the record says why."""
+    """A dead counter, as in some virtual machines: energy is modelled, and the record has the reason."""
     bench = Bench(tmp_path)
     bench.simulation.break_down("package-0", "stuck")
     with bench.simulation.running():
-        found = select_meter(bench.machine, "cpu")
-    facts = found.facts()
+        selected = select_meter(bench.machine, "cpu")
+    facts = selected.facts()
     assert facts.meter != "rapl"
-    reasons = {name: (why, remedy) for name, why, remedy in facts.skipped}
+    reasons = {name: (reason, remedy) for name, reason, remedy in facts.skipped}
     assert reasons["rapl"][0].startswith("package-0: the counter did not move in")
     assert "bench doctor --check" in reasons["rapl"][1]
     assert list(reasons) == list(dict.fromkeys(reasons))
     assert facts.meter not in reasons
-    assert (found.spec() or {})["meter"] == facts.meter
+    assert (selected.spec() or {})["meter"] == facts.meter
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_named_meter_that_does_not_move_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing takes the place of what the user asked for, and no run begins."""
+    """A meter that the user named is not replaced, and no run begins."""
     bench = Bench(tmp_path)
     bench.simulation.break_down("package-0/dram", "stuck")
     with (
@@ -198,14 +204,14 @@ def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:
     profile = PROFILES["quick"]
     bench = Bench(tmp_path)
     with bench.simulation.running():
-        found = select_meter(bench.machine, "cpu")
-    assert found.check is not None
-    assert found.lengthened(profile).window_ms == found.check.least_window_ms >= 1000
-    slow = replace(found, check=replace(found.check, least_window_ms=200_000))
+        selected = select_meter(bench.machine, "cpu")
+    assert selected.check is not None
+    assert selected.lengthened(profile).window_ms == selected.check.least_window_ms >= 1000
+    slow = replace(selected, check=replace(selected.check, least_window_ms=200_000))
     assert slow.lengthened(profile).window_ms == 30_000
     longer = profile.model_copy(update={"window_ms": 60_000})
-    assert found.lengthened(longer).window_ms == 60_000
-    assert replace(found, check=None).lengthened(profile) == profile
+    assert selected.lengthened(longer).window_ms == 60_000
+    assert replace(selected, check=None).lengthened(profile) == profile
 
 
 def test_doctor_tries_the_meter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

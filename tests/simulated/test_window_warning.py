@@ -8,7 +8,7 @@ from harness.records.record import EnergyFacts, Record
 
 
 def checked(least_window_ms: int, *, span_ms: float = 100.0, **changes: Any) -> Record:
-    """Return a record of seven windows of 10 J, to 0.1 J, whose meter asked for windows of a length."""
+    """Return a record of seven windows of 10 J, to 0.1 J, whose meter needs windows of a given length."""
     check = {"least_window_ms": least_window_ms, "error": 0.01, "moved": True}
     energy = EnergyFacts(meter="rapl", describe={}, skipped=(), check=check)
     reading = {"span_ns": round(span_ms * 1e6), "resolution_uj": 100_000}
@@ -16,11 +16,11 @@ def checked(least_window_ms: int, *, span_ms: float = 100.0, **changes: Any) -> 
 
 
 def short(record: Record) -> list[ResultWarning]:
-    return [each for each in warnings_of(record) if each.code == "short-for-meter"]
+    return [warning for warning in warnings_of(record) if warning.code == "short-for-meter"]
 
 
-def test_a_window_shorter_than_the_meter_needs_is_a_warning() -> None:
-    """100 ms, and 200 ms are needed: nobody asked for short windows, so the step is to ask for more."""
+def test_a_window_shorter_than_the_meter_needs_is_warned_of() -> None:
+    """100 ms, and 200 ms are needed: no short window was requested, so the next step is a longer window."""
     (warning,) = short(checked(200))
     assert warning.sentence.endswith(
         "its shortest window lasts 0.1 s, and the meter (rapl) needs 0.2 s for an error of at most 1 %."
@@ -38,11 +38,11 @@ def test_where_energy_is_coarser_another_warning_says_so_already() -> None:
     """10 J to 1 J: `energy-window` asks for longer rounds, and once is enough."""
     record = checked(200)
     coarse = [
-        each.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})
-        for each in record.rounds
+        visit.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})
+        for visit in record.rounds
     ]
-    found = warnings_of(record.model_copy(update={"rounds": tuple(coarse)}))
-    codes = {each.code for each in found}
+    warnings = warnings_of(record.model_copy(update={"rounds": tuple(coarse)}))
+    codes = {warning.code for warning in warnings}
     assert "energy-window" in codes
     assert "short-for-meter" not in codes
 

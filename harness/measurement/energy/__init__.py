@@ -1,1 +1,1 @@
-"""Meters read energy: one file per meter, one table of them, one place that chooses and says why not."""
+"""Energy meters: one file per meter, one table of them, and one place that chooses one and explains why."""

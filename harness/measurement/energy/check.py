@@ -1,59 +1,60 @@
-"""A meter is tried before it is believed: whether its counter moves, how often, and in steps of what size.
+"""The check of a meter before it is used: whether its counters move, how often, and in which steps.
 
-    mark -- work, read, work, read, ... --> steps --> period, quantum, power --> least window
+    mark -- work, read, work, read, ... --> steps --> update period, quantum, power --> least window
 
-A meter that reads a dead counter, or one that steps less often than is written in its file, gives numbers all
-the same. So each meter that measures is read rapidly for a short while under a small load, before it is used.
-What is seen widens what is stated, and never narrows it.
+A meter with a dead counter, or with a counter that is updated less often than its documentation states,
+returns numbers all the same. So each meter that measures is read rapidly for a short time under a small load,
+before it is used. What the check finds may widen the stated uncertainty, and never narrows it.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from statistics import median
-from typing import Any
 
+from harness.common.json_types import JsonObject, JsonValue
+from harness.measurement.energy.counters.integration import integrate
 from harness.measurement.energy.meter import Meter
 from harness.records.reading import Reading, Zone
 
 ERROR = 0.01
-"""The error of a window, from the counter's steps alone, that visits are lengthened for."""
+"""Visits are lengthened until the counter's steps cause a relative error of a window of at most this."""
 
 ENOUGH_STEPS = 25
-"""Steps after which the check ends: the median of 24 gaps forgives a pause of the reader now and then."""
+"""The check ends after this many steps: the median of 24 gaps tolerates a few pauses of the reader."""
 
 MOST_NS = 1_500_000_000
-"""How long the check of one meter takes at most; only three periods of a slower counter take longer."""
+"""The longest time that the check of one meter takes, unless three periods of its counter take longer."""
 
 SLOWEST_NS = 2_000_000_000
-"""A counter that steps less often than this is not tried: three of its periods would take too long."""
+"""A counter with a longer update period is not checked: three of its periods would take too long."""
 
 ROUNDING_UJ = 2
-"""Counters are read in whole microjoules: two differences that are this close are the same one."""
+"""Counters are read in whole microjoules: two differences that are this close are the same."""
 
 POWER_EVERY_NS = 10_000_000
-"""Between two looks at a power sensor; none of those read here is refreshed more often."""
+"""The interval between two samples of a power sensor; the sensors read here are refreshed less often."""
 
 MOST_READS = 300_000
-"""Where a clock stands still the check ends all the same; in real time this many take some ten seconds."""
+"""Ends the check if the clock stands still; in real time this many reads take about ten seconds."""
 
 ENOUGH_POWER = 5
-"""Looks at a power sensor below which nothing is said about agreement."""
+"""Below this many samples of a power sensor, no agreement is computed."""
 
 NO_POWER = "the meter has no source of power to compare with"
 
 
 @dataclass(frozen=True, slots=True)
 class ZoneCheck:
-    """What was seen of one counter.
+    """The check of one counter.
 
-    `update_ns` is the median time between two steps; where only one was seen, the length of the whole check.
-    `quantum_uj` is the smallest step, or difference between two steps, that was seen: the counter's true
-    quantum is no larger, but for rounding to whole microjoules. `watts` is the mean power between the first
-    step and the last. `uncertainty_uj` is that of the difference of two reads at this power: two updates, or
-    two quanta where these are more.
+    `update_ns` is the median time between two steps; after a single step, the length of the whole check.
+    `quantum_uj` is the smallest step, or difference between two steps, that was seen; except for rounding to
+    whole microjoules, the true quantum is at most that. `watts` is the mean power between the first step and
+    the last. `uncertainty_uj` is that of the difference of two reads at this power: two updates, or two
+    quanta if these are more. `reason` is why the counter cannot be used, or None.
     """
 
     zone: str
@@ -65,17 +66,16 @@ class ZoneCheck:
     uncertainty_uj: int | None = None
     least_window_ms: int = 0
     reason: str | None = None
-    """Why the counter cannot be used, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeterCheck:
-    """What a trial of a meter showed.
+    """The check of a meter.
 
-    `reason` says why it was not performed, or why the meter is not to be used; `moved` tells the two apart:
-    None, or False. `least_window_ms` is the shortest window whose error, from the counter's steps alone, is
-    `error` or less: from what is stated where nothing was seen. `agreement` is the counter's power over that
-    of the meter's power sensor.
+    `moved` is None if no check was made, and False if the meter cannot be used; `reason` is why.
+    `least_window_ms` is the shortest window whose relative error from the counter's steps is at most `error`;
+    without a check it follows from the stated update period. `agreement` is the counters' power over that of
+    the meter's power sensor.
     """
 
     meter: str
@@ -89,29 +89,29 @@ class MeterCheck:
     reads: int = 0
     span_ns: int = 0
 
-    def facts(self) -> dict[str, Any]:
-        """Return the check as the record keeps it: as JSON has it, so that it is the same read back."""
+    def facts(self) -> JsonObject:
+        """Return the check as JSON values, for the record."""
         return {**asdict(self), "zones": [asdict(zone) for zone in self.zones]}
 
 
-Seen = list[tuple[int, int]]
-"""Steps of a counter: nanoseconds on the clock, microjoules since the mark."""
+Series = list[tuple[int, int]]
+"""Nanoseconds on the clock, and microjoules since the mark (steps of a counter) or microwatts (power)."""
 
 
 @dataclass(slots=True)
 class _Trace:
-    """All that the rapid reads saw."""
+    """The steps and power samples of all rapid reads."""
 
     zones: Sequence[Zone]
     begin_ns: int
     end_ns: int = 0
     reads: int = 0
-    steps: dict[str, Seen] = field(default_factory=dict)
+    steps: dict[str, Series] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
-    power: Seen = field(default_factory=list)
+    power: Series = field(default_factory=list)
 
     def add(self, at_ns: int, readings: Sequence[Reading]) -> None:
-        """Take note of every counter that moved since the last read, or why it cannot be read."""
+        """Add a step of every counter that moved since the last read, or the reason why it is unreadable."""
         self.end_ns, self.reads = at_ns, self.reads + 1
         for reading in readings:
             steps = self.steps.setdefault(reading.zone, [])
@@ -123,12 +123,12 @@ class _Trace:
                 steps.append((at_ns, reading.microjoules))
 
     def complete(self) -> bool:
-        """Say whether every counter was seen to step often enough."""
+        """Return whether every counter has stepped often enough."""
         return all(len(self.steps.get(zone.name, ())) >= ENOUGH_STEPS for zone in self.zones)
 
 
 def load() -> None:
-    """Keep one CPU busy for some 20 microseconds: far below any counter's period."""
+    """Keep one CPU busy for about 20 microseconds, far less than any counter's update period."""
     sum(range(1_000))
 
 
@@ -138,28 +138,28 @@ def check_meter(
     work: Callable[[], object] = load,
     power: Callable[[], int | None] | None = None,
 ) -> MeterCheck:
-    """Read a meter rapidly under a small load, and return what its counters showed.
+    """Read a meter rapidly under a small load, and return the properties of its counters.
 
-    `clock` returns monotonic nanoseconds, `work` loads the machine between two reads, `power` returns
-    microwatts of what the meter covers, or None where it cannot be read now.
+    `clock` returns monotonic nanoseconds. `work` loads the machine between two reads. `power` returns the
+    power of the meter's zones in microwatts, or None if it cannot be read at the moment.
     """
     facts = meter.describe()
     stated_ns = int(facts.get("update_period_ns") or 0)
-    if untried := _untried(meter, facts, stated_ns):
+    if reason := _not_checkable(meter, facts, stated_ns):
         least_ms = math.ceil(2 * stated_ns / ERROR / 1e6)
-        return MeterCheck(meter.name, None, untried, least_window_ms=least_ms, agreement_reason=untried)
-    trace = _trace(meter, clock, work, power, _patience_ns(stated_ns))
-    zones = tuple(_zone(zone, trace, stated_ns) for zone in trace.zones)
-    broken = [f"{zone.zone}: {zone.reason}" for zone in zones if zone.reason]
-    agreement, why_not = _agreement(zones, trace, power is not None)
+        return MeterCheck(meter.name, None, reason, least_window_ms=least_ms, agreement_reason=reason)
+    trace = _trace(meter, clock, work, power, max(MOST_NS, 3 * stated_ns))
+    zones = tuple(_check_zone(zone, trace, stated_ns) for zone in trace.zones)
+    reasons = [f"{zone.zone}: {zone.reason}" for zone in zones if zone.reason]
+    agreement, agreement_reason = _agreement(zones, trace, power is not None)
     return MeterCheck(
         meter=meter.name,
-        moved=not broken,
-        reason="; ".join(broken) or None,
+        moved=not reasons,
+        reason="; ".join(reasons) or None,
         zones=zones,
         least_window_ms=max((zone.least_window_ms for zone in zones), default=0),
         agreement=agreement,
-        agreement_reason=why_not,
+        agreement_reason=agreement_reason,
         reads=trace.reads,
         span_ns=trace.end_ns - trace.begin_ns,
     )
@@ -168,41 +168,37 @@ def check_meter(
 def least_window_ns(update_ns: int, quantum_uj: float, watts: float, error: float = ERROR) -> int:
     """Return the shortest window that two updates, and two quanta at this power, make uncertain by `error`.
 
-    A counter that steps every millisecond asks for 0.2 s at 1 %, one that steps every 100 ms for 20 s.
+    At 1 % this is 0.2 s for a counter that is updated every millisecond, and 20 s for one every 100 ms.
     """
     in_time = 2 * update_ns / error
     in_energy = 2 * quantum_uj * 1000 / (watts * error) if watts > 0 else 0.0  # uJ over W is us
     return math.ceil(max(in_time, in_energy))
 
 
-def widen_resolution(reading: Reading, checked: Mapping[str, Any] | None) -> Reading:
-    """Return a reading whose resolution is the larger of what the meter states and what its check saw.
+def widen_resolution(reading: Reading, checked: Mapping[str, JsonValue] | None) -> Reading:
+    """Return a reading with the larger resolution of the two that the meter states and its check found.
 
-    `checked` is `Check.facts`, or None. What the check saw of a window is two updates at its mean power, or
-    two quanta. A reading without joules, or of a zone that the check does not name, stays as it is.
+    `checked` is `MeterCheck.facts`, or None. The resolution from the check is two updates at the mean power
+    of the window, or two quanta. A reading without joules, or of a zone without a check, stays as it is.
     """
-    zone = next((zone for zone in (checked or {}).get("zones", ()) if zone["zone"] == reading.zone), None)
+    zones = (checked or {}).get("zones", ())
+    zone = next((zone for zone in zones if zone["zone"] == reading.zone), None)
     if zone is None or reading.microjoules is None or reading.span_ns <= 0:
         return reading
     edges = 2 * reading.microjoules * (zone["update_ns"] or 0) / reading.span_ns
-    seen = math.ceil(max(edges, 2 * (zone["quantum_uj"] or 0)))
-    return replace(reading, resolution_uj=max(reading.resolution_uj, seen))
+    checked_uj = math.ceil(max(edges, 2 * (zone["quantum_uj"] or 0)))
+    return replace(reading, resolution_uj=max(reading.resolution_uj, checked_uj))
 
 
-def _untried(meter: Meter, facts: Mapping[str, Any], stated_ns: int) -> str | None:
-    """Return why a meter has nothing that could be tried: then what it states is all that is known."""
+def _not_checkable(meter: Meter, facts: JsonObject, stated_ns: int) -> str | None:
+    """Return why a meter has nothing to check, or None."""
     if meter.grade != "measured":
-        return f"what is {meter.grade} has no counter"
+        return f"a {meter.grade} meter has no counter"
     if "looks_every_s" in facts or not stated_ns:
-        return "it reads no counter that steps"
+        return "the meter reads no counter with an update period"
     if stated_ns > SLOWEST_NS:
-        return f"its counter steps every {stated_ns / 1e9:g} s, which takes too long to try"
+        return f"its counter is updated every {stated_ns / 1e9:g} s, which takes too long to check"
     return None
-
-
-def _patience_ns(stated_ns: int) -> int:
-    """Return how long to wait for steps: longer than usual only where three periods take longer."""
-    return max(MOST_NS, 3 * stated_ns)
 
 
 def _trace(
@@ -210,7 +206,7 @@ def _trace(
     clock: Callable[[], int],
     work: Callable[[], object],
     power: Callable[[], int | None] | None,
-    patience_ns: int,
+    timeout_ns: int,
 ) -> _Trace:
     mark = meter.start()
     trace = _Trace(zones=tuple(meter.zones()), begin_ns=clock())
@@ -223,12 +219,12 @@ def _trace(
         if power and now - last_power >= POWER_EVERY_NS:
             microwatts, last_power = power(), now
             trace.power += [] if microwatts is None else [(now, microwatts)]
-        if trace.complete() or now - trace.begin_ns >= patience_ns or trace.reads >= MOST_READS:
+        if trace.complete() or now - trace.begin_ns >= timeout_ns or trace.reads >= MOST_READS:
             return trace
 
 
-def _zone(zone: Zone, trace: _Trace, stated_ns: int) -> ZoneCheck:
-    """Return what the steps of one counter tell."""
+def _check_zone(zone: Zone, trace: _Trace, stated_ns: int) -> ZoneCheck:
+    """Return the properties of one counter, from its steps."""
     steps = trace.steps.get(zone.name, [])
     if reason := trace.reasons.get(zone.name):
         return ZoneCheck(zone.name, len(steps), reason=reason)
@@ -253,31 +249,25 @@ def _zone(zone: Zone, trace: _Trace, stated_ns: int) -> ZoneCheck:
     )
 
 
-def _quantum(steps: Seen) -> int:
-    """Return the smallest step, or difference between two steps, that is no rounding."""
+def _quantum(steps: Series) -> int:
+    """Return the smallest step, or difference between two steps, that is larger than the rounding."""
     energies = [0, *(energy for _, energy in steps)]
     sizes = sorted(abs(after - before) for before, after in pairwise(energies))
-    between = [larger - smaller for smaller, larger in pairwise(sizes)]
-    return min((size for size in (sizes[0], *between) if size > ROUNDING_UJ), default=sizes[0])
+    differences = [larger - smaller for smaller, larger in pairwise(sizes)]
+    return min((size for size in (sizes[0], *differences) if size > ROUNDING_UJ), default=sizes[0])
 
 
 def _agreement(
-    zones: Sequence[ZoneCheck], trace: _Trace, asked: bool
+    zones: Sequence[ZoneCheck], trace: _Trace, has_sensor: bool
 ) -> tuple[float, None] | tuple[None, str]:
-    """Return the counters' power over that of the sensor, or why there is no such number."""
-    if not asked:
+    """Return the counters' power over that of the sensor, or the reason why there is no such number."""
+    if not has_sensor:
         return None, NO_POWER
-    known = [zone.watts for zone in zones if zone.watts is not None]
-    if not known or len(known) < len(zones):
-        return None, "the counters stepped too seldom to tell their power"
+    counted = [zone.watts for zone in zones if zone.watts is not None]
+    if not counted or len(counted) < len(zones):
+        return None, "the counters stepped too rarely to compute their power"
     if len(trace.power) < ENOUGH_POWER:
-        return None, f"the power sensor was read {len(trace.power)} times, and {ENOUGH_POWER} are wanted"
-    energy = sum(_trapezoids(trace.power))
-    watts = energy / (trace.power[-1][0] - trace.power[0][0]) / 1e6
-    return (sum(known) / watts, None) if watts > 0 else (None, "the power sensor reads zero")
-
-
-def _trapezoids(power: Seen) -> Iterator[float]:
-    """Yield the energy between each two looks, in microwatts times nanoseconds."""
-    for (begin, before), (end, after) in pairwise(power):
-        yield (before + after) / 2 * (end - begin)
+        return None, f"the power sensor was read {len(trace.power)} times, and {ENOUGH_POWER} are needed"
+    span_ns = trace.power[-1][0] - trace.power[0][0]
+    watts = 1000 * integrate(trace.power).microjoules / span_ns  # uJ over ns is kW
+    return (sum(counted) / watts, None) if watts > 0 else (None, "the power sensor reads zero")

@@ -1,18 +1,21 @@
-"""A meter whose power is known: joules follow from the clock alone."""
+"""A fake meter of constant power: its joules follow from the clock alone."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from harness.common.json_types import JsonObject
+from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Scope, Zone
 
 
 class FakeMeter:
     """Reads `watts` times the time on its clock.
 
-    `reason` makes every reading unavailable for that reason. `grade`, `scope` and `resolution_uj` go into the
-    readings as they are; the source says that it is a fake.
+    With `reason`, every reading is unavailable for that reason. `grade`, `scope` and `resolution_uj` go into
+    the readings unchanged; their source is always `fake meter`.
     """
+
+    name = "fake"
 
     def __init__(
         self,
@@ -26,19 +29,9 @@ class FakeMeter:
         zone: str = "fake",
     ) -> None:
         self._watts, self._clock = watts, clock
-        self._grade: Grade = "unavailable" if reason else grade
+        self.grade: Grade = "unavailable" if reason else grade
         self._resolution_uj, self._reason = resolution_uj, reason
         self._zone = Zone(zone, scope)
-
-    @property
-    def name(self) -> str:
-        """Its name in a spec; `choose` never offers it."""
-        return "fake"
-
-    @property
-    def grade(self) -> Grade:
-        """The grade of all its readings."""
-        return self._grade
 
     def zones(self) -> tuple[Zone, ...]:
         """Return its only zone."""
@@ -55,7 +48,7 @@ class FakeMeter:
         return (
             Reading(
                 zone=self._zone.name,
-                grade=self._grade,
+                grade=self.grade,
                 scope=self._zone.scope,
                 source="fake meter",
                 microjoules=None if absent else round(self._watts * span_ns / 1000),
@@ -66,16 +59,16 @@ class FakeMeter:
             ),
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the watts."""
+    def describe(self) -> JsonObject:
+        """Return the source and the watts."""
         return {"source": "fake meter", "watts": self._watts}
 
-    def spec(self) -> dict[str, Any]:
-        """Return what opens this meter again in another process, on that process's own clock."""
+    def spec(self) -> JsonObject:
+        """Return the arguments that open this meter in another process, on that process's own clock."""
         return {
             "meter": "fake",
             "watts": self._watts,
-            "grade": self._grade,
+            "grade": self.grade,
             "scope": self._zone.scope,
             "resolution_uj": self._resolution_uj,
             "reason": self._reason,
@@ -87,7 +80,7 @@ class FakeMeter:
         return (self._reason, "Open the fake without a reason.") if self._reason else None
 
 
-def open_fake(spec: Mapping[str, Any], clock: Callable[[], int] = time.monotonic_ns) -> FakeMeter:
+def open_fake(spec: MeterSpec, clock: Callable[[], int] = time.monotonic_ns) -> FakeMeter:
     """Open the meter that `FakeMeter.spec` described."""
     return FakeMeter(
         spec["watts"],

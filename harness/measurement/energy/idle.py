@@ -6,27 +6,31 @@ from harness.measurement.energy.meter import Meter
 from harness.records.reading import Reading
 
 LENGTHS_S = {"quick": (0.5, 2.0), "default": (2.0, 20.0), "full": (5.0, 60.0)}
-"""By profile: the first window that is tried, and the longest, in seconds."""
+"""By profile: the length of the first window, and the greatest length, in seconds."""
 
 ENOUGH = 20
-"""A window of 20 times the meter's resolution is known to 5 %."""
+"""A window of 20 times the meter's resolution is certain to 5 %."""
 
 
 def idle_window(meter: Meter, sleep: Callable[[float], None], first_s: float, most_s: float) -> list[Reading]:
-    """Read a window in which nothing is done; one too short for the meter is followed by a longer one."""
+    """Read a window without any work; the window is doubled, up to `most_s`, while it is too short."""
     seconds = first_s
     while True:
         mark = meter.start()
         sleep(seconds)
         readings = list(meter.read(mark))
-        if _is_enough(readings) or 2 * seconds > most_s:
+        if _is_long_enough(readings) or 2 * seconds > most_s:
             return readings
         seconds *= 2
 
 
-def _is_enough(readings: Sequence[Reading]) -> bool:
-    """Say whether a longer window would tell more; one that could not be read would not."""
-    known = [one for one in readings if one.microjoules is not None]
-    if len(known) < len(readings):
-        return not any("shorter" in (one.reason or "") for one in readings)
-    return all(one.microjoules >= ENOUGH * one.resolution_uj for one in known if one.microjoules is not None)
+def _is_long_enough(readings: Sequence[Reading]) -> bool:
+    """Return whether a longer window would not help; it does not help a counter that cannot be read."""
+    available = [
+        (reading.microjoules, reading.resolution_uj)
+        for reading in readings
+        if reading.microjoules is not None
+    ]
+    if len(available) < len(readings):
+        return not any("shorter" in (reading.reason or "") for reading in readings)
+    return all(microjoules >= ENOUGH * resolution_uj for microjoules, resolution_uj in available)

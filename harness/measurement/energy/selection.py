@@ -1,108 +1,116 @@
-"""Which meter a device gets, and why not another: one table, tried from top to bottom.
+"""The choice of a meter for a device, and why each other one is skipped: one table, tried in order.
 
-    choose (in the parent) --spec_of--> a dictionary --open_meter--> the meter again (in each worker)
+    choose_meter (in the parent) --meter_spec--> JSON --open_meter--> the same meter (in each worker)
 
-The parent looks up what takes long, such as the processor's watts; a worker only opens what it is told. A
-user may name a meter, with an argument where it takes one (`external:readings.csv`), or `none`; then no other
-is tried, and one that cannot be used is refused rather than replaced.
+The parent does slow look-ups, such as the processor's watts; a worker only opens the meter that was chosen.
+The user may name a meter, with an argument if it takes one (`external:readings.csv`), or `none`. Then no
+other meter is tried, and one that cannot be used is an error.
 """
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.common.errors import DeviceError, UsageError, unknown_name
 from harness.common.plugins import usable
 from harness.common.procfs import ROOT
 from harness.measurement.energy.combined import open_combined
+from harness.measurement.energy.counters.meter import Clock, ReadText, read_text
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, open_codecarbon
 from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter, open_modelled
 from harness.measurement.energy.cpu.hwmon import HWMON, HwmonMeter, open_hwmon
 from harness.measurement.energy.cpu.processor_power import ProcessorPower, processor_power
-from harness.measurement.energy.cpu.rapl import POWERCAP, RaplMeter, ReadText, open_rapl, read_text
+from harness.measurement.energy.cpu.rapl import POWERCAP, RaplMeter, open_rapl
 from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMeter, open_perf
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
 from harness.measurement.energy.external.replay import ReplayMeter, open_replay
-from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, SelectableMeter
+from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, MeterSpec, SelectableMeter
 from harness.measurement.energy.nvml import NvmlMeter, open_nvml
 from harness.measurement.energy.nvml_power import NvmlPowerMeter, open_nvml_power
-from harness.measurement.machine.gpu_boards import boards_of
+from harness.measurement.machine.gpu_boards import Names, Nvml, boards_of
 
 NONE = "none"
-"""What a user names who wants no energy."""
+"""The name for no meter at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionContext:
-    """Where meters are looked for: device, the GPU's number, and the named meter."""
+    """The arguments of `choose_meter`, from which an entry of the table makes its meter."""
 
     root: Path
-    clock: Callable[[], int]
+    clock: Clock
     read_text: ReadText
     processor: Callable[[], ProcessorPower]
-    nvml: Any
+    nvml: Nvml
     visible_devices: str | None
     system: Path
     perf: PerfInterface | None
     gpu: int | None
     argument: str
 
+    @property
+    def boards(self) -> Names | None:
+        """NVML's names of the boards to read."""
+        return boards_of(self.gpu, self.visible_devices)
+
 
 @dataclass(frozen=True, slots=True)
 class MeterEntry:
-    """One meter of the table: the kind of device it covers, how to make it, how to open it again.
+    """One meter of the table: the kind of device that it covers, and two functions that make it.
 
-    `argument` says what stands behind the colon of its name, if anything may. A meter that is `named_only` is
-    never chosen by itself.
+    `make` makes it in the parent, `open` opens it from its `spec` in a worker. `argument` describes what may
+    follow the colon after its name, if anything. A meter that is `named_only` is used only if the user names
+    it.
     """
 
     name: str
     kind: Literal["cpu", "cuda", "any"]
     summary: str
     make: Callable[[SelectionContext], SelectableMeter]
-    open: Callable[[Mapping[str, Any]], SelectableMeter]
+    open: Callable[[MeterSpec], SelectableMeter]
     named_only: bool = False
     argument: str = ""
 
 
-def _make_rapl(site: SelectionContext) -> SelectableMeter:
-    return RaplMeter(site.root, site.clock, read_text=site.read_text)
+def _make_rapl(context: SelectionContext) -> SelectableMeter:
+    return RaplMeter(context.root, context.clock, read_text=context.read_text)
 
 
-def _make_perf(site: SelectionContext) -> SelectableMeter:
-    return RaplPerfMeter(site.system, site.clock, perf=site.perf)
+def _make_perf(context: SelectionContext) -> SelectableMeter:
+    return RaplPerfMeter(context.system, context.clock, perf=context.perf)
 
 
-def _make_hwmon(site: SelectionContext) -> SelectableMeter:
-    return HwmonMeter(site.system / HWMON.relative_to("/"), site.clock, read_text=site.read_text)
+def _make_hwmon(context: SelectionContext) -> SelectableMeter:
+    root = context.system / HWMON.relative_to("/")
+    return HwmonMeter(root, context.clock, read_text=context.read_text)
 
 
-def _make_modelled(site: SelectionContext) -> SelectableMeter:
-    power = site.processor()
-    return CpuTimeMeter(power.watts_per_cpu, power.source, clock=site.clock)
+def _make_modelled(context: SelectionContext) -> SelectableMeter:
+    power = context.processor()
+    return CpuTimeMeter(power.watts_per_cpu, power.source, clock=context.clock)
 
 
-def _make_nvml(site: SelectionContext) -> SelectableMeter:
-    return NvmlMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
+def _make_nvml(context: SelectionContext) -> SelectableMeter:
+    return NvmlMeter(context.boards, context.nvml, context.clock)
 
 
-def _make_nvml_power(site: SelectionContext) -> SelectableMeter:
-    return NvmlPowerMeter(boards_of(site.gpu, site.visible_devices), site.nvml, site.clock)
+def _make_nvml_power(context: SelectionContext) -> SelectableMeter:
+    return NvmlPowerMeter(context.boards, context.nvml, context.clock)
 
 
-def _make_codecarbon(site: SelectionContext) -> SelectableMeter:
-    return CodecarbonMeter(site.clock)
+def _make_codecarbon(context: SelectionContext) -> SelectableMeter:
+    return CodecarbonMeter(context.clock)
 
 
-def _make_external(site: SelectionContext) -> SelectableMeter:
-    return ExternalMeter(site.argument, site.clock)
+def _make_external(context: SelectionContext) -> SelectableMeter:
+    return ExternalMeter(context.argument, context.clock)
 
 
-def _make_replay(site: SelectionContext) -> SelectableMeter:
-    return ReplayMeter(Path(site.argument))
+def _make_replay(context: SelectionContext) -> SelectableMeter:
+    return ReplayMeter(Path(context.argument))
 
 
 METERS = (
@@ -110,7 +118,7 @@ METERS = (
     MeterEntry("perf", "cpu", "the same counters through the kernel's perf events", _make_perf, open_perf),
     MeterEntry("hwmon", "cpu", "sockets, counted by AMD's and similar drivers", _make_hwmon, open_hwmon),
     MeterEntry(
-        "modelled", "cpu", "CPU time times a constant, where nothing counts", _make_modelled, open_modelled
+        "modelled", "cpu", "CPU time times a constant, without any counter", _make_modelled, open_modelled
     ),
     MeterEntry("nvml", "cuda", "whole NVIDIA boards, counted by the boards", _make_nvml, open_nvml),
     MeterEntry(
@@ -119,7 +127,7 @@ METERS = (
     MeterEntry(
         "codecarbon",
         "cpu",
-        "what codecarbon says, only where it is named",
+        "codecarbon's own figures, only if named",
         _make_codecarbon,
         open_codecarbon,
         named_only=True,
@@ -136,7 +144,7 @@ METERS = (
     MeterEntry(
         "replay",
         "any",
-        "plays back a recording: replay:recording.jsonl",
+        "replays a recording: replay:recording.jsonl",
         _make_replay,
         open_replay,
         named_only=True,
@@ -150,113 +158,121 @@ def choose_meter(
     wanted: str | None = None,
     *,
     root: Path = POWERCAP,
-    clock: Callable[[], int] = time.monotonic_ns,
+    clock: Clock = time.monotonic_ns,
     read_text: ReadText = read_text,
     processor: Callable[[], ProcessorPower] = processor_power,
-    nvml: Any = None,  # noqa: ANN401 -- a module
+    nvml: Nvml = None,
     visible_devices: str | None = None,
     system: Path = ROOT,
     perf: PerfInterface | None = None,
 ) -> MeterChoice:
-    """Return the first meter of the table that works for `cpu`, `cuda` or `cuda:N`, and why no other.
+    """Return the first meter of the table that works for `cpu`, `cuda` or `cuda:N`, and why others do not.
 
-    `wanted` names the only one that is tried, as `NAME` or `NAME:ARGUMENT`; `none` is none. `root` is the
-    powercap tree, `system` the root of the file system for all other files, `visible_devices` the
-    `CUDA_VISIBLE_DEVICES` by which boards are numbered (the environment's unless given); each of the others
-    can be replaced by a fake. Raises DeviceError for another device, UsageError for an unknown meter. Where
-    no meter works the choice holds None, never a guess; `require_meter` raises where
-    a named meter does not work.
+    `wanted` names the only meter to try, as `NAME` or `NAME:ARGUMENT`, or is `none`. `root` is the powercap
+    tree, `system` the root of the file system for all other files, `visible_devices` the value of
+    `CUDA_VISIBLE_DEVICES` that numbers the boards (by default the environment's). The other arguments can be
+    fakes. If no meter works, the choice holds None; `require_meter` then raises for a meter that was named.
+    DeviceError for another device, UsageError for an unknown meter.
     """
-    kind, gpu = _parse(device)
-    name, argument = _named(wanted)
+    kind, gpu = _parse_device(device)
+    name, argument = _parse_meter(wanted)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible_devices is None else visible_devices
-    site = SelectionContext(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
+    context = SelectionContext(root, clock, read_text, processor, nvml, visible, system, perf, gpu, argument)
     chosen: SelectableMeter | None = None
     skipped: list[tuple[str, str, str]] = []
-    for row in (*METERS, *_added(name)):
-        passed = _passed(row, kind, name, chosen)
-        meter = None if passed else row.make(site)
+    for entry in (*METERS, *_plugin_entries(name)):
+        obstacle = _not_tried(entry, kind, name, chosen)
+        meter = None if obstacle else entry.make(context)
         if meter:
-            passed = meter.obstacle()
-            chosen = chosen if passed else meter
-        if passed:
-            skipped.append((row.name, *passed))
+            obstacle = meter.obstacle()
+            chosen = chosen if obstacle else meter
+        if obstacle:
+            skipped.append((entry.name, *obstacle))
     return MeterChoice(chosen, tuple(skipped))
 
 
 def require_meter(choice: MeterChoice, wanted: str | None) -> MeterChoice:
-    """Return the choice; UsageError if the meter that a user named cannot be used."""
-    name, _ = _named(wanted)
+    """Return the choice; UsageError if the meter that the user named cannot be used."""
+    name, _ = _parse_meter(wanted)
     if name in (None, NONE) or choice.meter:
         return choice
-    why, remedy = next((row[1], row[2]) for row in choice.skipped if row[0] == name)
-    raise UsageError(f"the meter {name} cannot be used: {why}.", where="--meter", remedy=remedy)
+    reason, remedy = next((row[1], row[2]) for row in choice.skipped if row[0] == name)
+    raise UsageError(f"the meter {name} cannot be used: {reason}.", where="--meter", remedy=remedy)
 
 
 def displayed_name(wanted: str | None) -> str | None:
-    """Return what a user named as the record keeps it: of its argument a base name alone."""
-    name, argument = _named(wanted)
+    """Return the user's `--meter` for the record; only the base name of its argument is kept."""
+    name, argument = _parse_meter(wanted)
     return f"{name}:{source_of(argument).name}" if argument else name
 
 
-def open_meter(spec: Mapping[str, Any]) -> Meter:
-    """Open the meter that `spec_of` described; imports nothing that the meter does not need."""
-    if spec["meter"] == "fake":
+def open_meter(spec: MeterSpec) -> Meter:
+    """Open the meter that `meter_spec` described."""
+    name = str(spec["meter"])
+    if name == "fake":
         from harness.measurement.energy.fake import open_fake
 
         return open_fake(spec)
-    if spec["meter"] == "joint":
+    if name == "joint":
         return open_combined(spec, open_meter)
-    for row in (*METERS, *_added(str(spec["meter"]))):
-        if row.name == spec["meter"]:
-            return row.open(spec)
-    raise unknown_name("meter", str(spec["meter"]), [row.name for row in METERS])
+    for entry in (*METERS, *_plugin_entries(name)):
+        if entry.name == name:
+            return entry.open(spec)
+    raise unknown_name("meter", name, [entry.name for entry in METERS])
 
 
-def _added(name: str | None) -> tuple[MeterEntry, ...]:
-    """Return the meter of a plug-in, where one of this name is asked for: it is never chosen by itself."""
-    built_in = [*(row.name for row in METERS), NONE]
-    if name is None or name in built_in:
+def _built_in_names() -> list[str]:
+    return [*(entry.name for entry in METERS), NONE]
+
+
+def _plugin_entries(name: str | None) -> tuple[MeterEntry, ...]:
+    """Return the entry of a plug-in's meter of this name, if there is one: it is used only if named."""
+    if name is None or name in _built_in_names():
         return ()
-    more = usable("meter", built_in)
-    return (replace(more[name].load(), named_only=True),) if name in more else ()
+    plugins = usable("meter", _built_in_names())
+    return (replace(plugins[name].load(), named_only=True),) if name in plugins else ()
 
 
-def _passed(row: MeterEntry, kind: str, name: str | None, chosen: Meter | None) -> tuple[str, str] | None:
-    """Return why a row is not even tried, and what would change that."""
-    if name is not None and name != row.name:
-        return f"--meter {name} was asked for", f"Leave out --meter, or say --meter {row.name}."
-    if row.kind not in (kind, "any"):
-        return f"it covers {row.kind}, not {kind}", f"Measure on {row.kind}."
-    if name is None and row.named_only:
-        return NAMED_ONLY, f"Name it: --meter {row.name}{row.argument and ':' + row.argument}."
+def _not_tried(
+    entry: MeterEntry, kind: str, name: str | None, chosen: Meter | None
+) -> tuple[str, str] | None:
+    """Return why an entry is not even tried, and what would change that; None if it is to be tried."""
+    if name is not None and name != entry.name:
+        return f"--meter {name} was asked for", f"Leave out --meter, or use --meter {entry.name}."
+    if entry.kind not in (kind, "any"):
+        return f"it covers {entry.kind}, not {kind}", f"Measure on --device {entry.kind}."
+    if name is None and entry.named_only:
+        return NAMED_ONLY, f"Name it: --meter {entry.name}{entry.argument and ':' + entry.argument}."
     if chosen is not None:
-        return f"{chosen.name} comes first", "Nothing: a measurement is preferred."
+        return f"{chosen.name} comes first", "Nothing to do: the first meter that works is used."
     return None
 
 
-def _named(wanted: str | None) -> tuple[str | None, str]:
-    """Split what a user named into meter and argument; UsageError for what the table does not know."""
+def _parse_meter(wanted: str | None) -> tuple[str | None, str]:
+    """Split `NAME:ARGUMENT`; UsageError for an unknown name, or an argument that is missing or unexpected."""
     if not wanted:
         return None, ""
     name, _, argument = wanted.partition(":")
-    row = next((row for row in (*METERS, *_added(name)) if row.name == name), None)
-    if row is None and name != NONE:
-        built_in = [*(row.name for row in METERS), NONE]
-        raise unknown_name("meter", name, [*built_in, *usable("meter", built_in)])
-    takes = row.argument if row else ""
-    if argument and not takes:
-        raise UsageError(f"the meter {name} takes no argument.", where="--meter", remedy=f"Say {name} alone.")
-    if takes and not argument:
+    entry = next((entry for entry in (*METERS, *_plugin_entries(name)) if entry.name == name), None)
+    if entry is None and name != NONE:
+        raise unknown_name("meter", name, [*_built_in_names(), *usable("meter", _built_in_names())])
+    expected = entry.argument if entry else ""
+    if argument and not expected:
         raise UsageError(
-            f"the meter {name} needs to know what it reads.", where="--meter", remedy=f"Say {name}:{takes}."
+            f"the meter {name} takes no argument, got {argument!r}.",
+            where="--meter",
+            remedy=f"Use --meter {name}.",
+        )
+    if expected and not argument:
+        raise UsageError(
+            f"the meter {name} needs an argument.", where="--meter", remedy=f"Use --meter {name}:{expected}."
         )
     return name, argument
 
 
-def _parse(device: str) -> tuple[str, int | None]:
+def _parse_device(device: str) -> tuple[str, int | None]:
     """Split a device into its kind and number; `cuda` is `cuda:0`."""
     kind, colon, index = device.partition(":")
     if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
-        raise DeviceError(f"there is no device {device!r}.", remedy="Use cpu, cuda or cuda:N.")
+        raise DeviceError(f"unknown device {device!r}.", remedy="Use cpu, cuda or cuda:N.")
     return kind, int(index or 0) if kind == "cuda" else None

@@ -1,1 +1,1 @@
-"""The machine under test: fingerprint, conditions, interference, memory, devices."""
+"""The machine under test: its fingerprint, conditions, interference, memory and devices."""

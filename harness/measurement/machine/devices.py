@@ -1,10 +1,11 @@
-"""Devices by name: `cpu`, `cuda`, `cuda:N`; whether one is there is asked before anything is prepared.
+"""Devices by name: `cpu`, `cuda`, `cuda:N`; a run checks that they are available before it prepares anything.
 
-`cuda` is short for `cuda:0`, and several are a list, `cpu,cuda:0`: one run measures them one after the other.
+`cuda` is short for `cuda:0`. Several devices are a list, `cpu,cuda:0`: one run measures them one after
+another.
 
-CUDA numbers the boards that `CUDA_VISIBLE_DEVICES` shows, from 0, and so does `cuda:N` here; the driver
-numbers all there are. The meter goes the same way (harness/measurement/machine/gpu_boards.py) and reads the
-board that works.
+CUDA numbers the boards in `CUDA_VISIBLE_DEVICES` from 0, and so does `cuda:N` here; the driver numbers all
+boards. The meter resolves the number in the same way (harness/measurement/machine/gpu_boards.py), so it reads
+the board that is measured.
 """
 
 import os
@@ -18,7 +19,7 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def count_gpus() -> int:
-    """Return how many NVIDIA GPUs the driver shows; 0 where there is no driver."""
+    """Return the number of NVIDIA GPUs that the driver lists; 0 without a driver."""
     try:
         import pynvml
     except ImportError:
@@ -33,73 +34,76 @@ def count_gpus() -> int:
         pynvml.nvmlShutdown()
 
 
-def devices_of(words: str) -> tuple[str, ...]:
-    """Return the devices of `cuda:0,cuda:1`, `cuda` written out; UsageError for one that is named twice."""
-    found = tuple("cuda:0" if word.strip() == "cuda" else word.strip() for word in words.split(","))
-    twice = [name for name in dict.fromkeys(found) if found.count(name) > 1]
-    if twice:
+def devices_of(text: str) -> tuple[str, ...]:
+    """Return the devices of `cuda:0,cuda:1`, with `cuda` as `cuda:0`; UsageError if one occurs twice."""
+    devices = tuple("cuda:0" if name.strip() == "cuda" else name.strip() for name in text.split(","))
+    repeated = [name for name in dict.fromkeys(devices) if devices.count(name) > 1]
+    if repeated:
         raise UsageError(
-            f"{twice[0]} is named twice.",
+            f"{repeated[0]} is named twice.",
             where="--device",
             remedy="Name each device once; cuda is short for cuda:0.",
         )
-    return found
+    return devices
 
 
 def device_kind(device: str) -> str:
-    """Return `cpu` or `cuda`."""
+    """Return the kind of a device: `cpu` or `cuda`."""
     return device.partition(":")[0]
 
 
-def one_device(words: str) -> str:
-    """Return the only device named; UsageError where there are several."""
-    found = devices_of(words)
-    if len(found) > 1:
+def one_device(text: str) -> str:
+    """Return the only device in a list; UsageError if there are several."""
+    devices = devices_of(text)
+    if len(devices) > 1:
         raise UsageError(
-            f"this works on one device, and {words!r} names {len(found)}.",
+            f"this command takes one device, got {len(devices)}: {text}.",
             where="--device",
-            remedy="Name one here; `bench run` and `bench ladder` measure several, one after the other.",
+            remedy="Name one device; `bench run` and `bench ladder` measure several, one after another.",
         )
-    return found[0]
+    return devices[0]
 
 
 def check_device(
     name: str, gpus: Callable[[], int] = count_gpus, visible: Callable[[], str | None] | None = None
 ) -> None:
-    """Raise UsageError for a name that is no device, DeviceError for a device that is not there.
+    """Raise UsageError for an unknown name, and DeviceError for a device that is not available.
 
-    `visible` returns `CUDA_VISIBLE_DEVICES`, which is the environment's unless given.
+    `gpus` returns the number of NVIDIA GPUs. `visible` returns the value of `CUDA_VISIBLE_DEVICES`, by
+    default the environment's.
     """
     if name == "cpu":
         return
     match = re.fullmatch(r"cuda(?::(\d+))?", name)
     if not match:
         raise UsageError(f"unknown device {name!r}.", remedy="Devices are cpu, cuda and cuda:N.")
-    found = gpus()
-    shown = visible() if visible else os.environ.get(VISIBLE)
-    seen = found if shown is None else min(found, _shown(shown, found))
-    if int(match[1] or 0) < seen:
+    installed = gpus()
+    variable = visible() if visible else os.environ.get(VISIBLE)
+    visible_count = installed if variable is None else min(installed, _visible_count(variable, installed))
+    if int(match[1] or 0) < visible_count:
         return
-    if found == 0:
-        raise DeviceError(f"{name} is not there: this machine shows no NVIDIA GPU.", remedy=REMEDY)
-    if shown is not None:
+    if installed == 0:
+        raise DeviceError(f"{name} is not available: this machine shows no NVIDIA GPU.", remedy=REMEDY)
+    if variable is not None:
+        shown = f"{VISIBLE}={variable} shows {visible_count} of {installed} NVIDIA GPU(s) to CUDA"
         raise DeviceError(
-            f"{name} is not there: {VISIBLE}={shown} shows {seen} of {found} NVIDIA GPU(s) to CUDA.",
-            remedy=f"Count from cuda:0 among those, or change or unset {VISIBLE}.{_why_one(shown)}",
+            f"{name} is not available: {shown}.",
+            remedy=f"Count from cuda:0 among those, or change or unset {VISIBLE}.{_mig_limit(variable)}",
         )
     raise DeviceError(
-        f"{name} is not there: this machine shows {found} NVIDIA GPU(s), counted from cuda:0.", remedy=REMEDY
+        f"{name} is not available: this machine has {installed} NVIDIA GPU(s), counted from cuda:0.",
+        remedy=REMEDY,
     )
 
 
-def _why_one(visible: str) -> str:
-    return " CUDA shows a process one MIG instance." if visible.startswith("MIG-") else ""
+def _mig_limit(visible: str) -> str:
+    return " CUDA shows one MIG instance to a process." if visible.startswith("MIG-") else ""
 
 
-def _shown(visible: str, found: int) -> int:
-    """Return how many devices a value of the variable shows: CUDA stops at the first that is not there.
+def _visible_count(visible: str, installed: int) -> int:
+    """Return the number of devices that the variable makes visible: CUDA stops at the first unknown one.
 
-    Of MIG instances a process is shown one, however many are named (NVIDIA's MIG user guide, "CUDA device
+    A process sees one MIG instance, however many are named (NVIDIA's MIG user guide, "CUDA device
     enumeration").
     """
     from harness.measurement.machine.gpu_boards import boards_of
@@ -107,5 +111,5 @@ def _shown(visible: str, found: int) -> int:
     names = boards_of(None, visible) or ()
     if names and str(names[0]).startswith("MIG-"):
         return 1
-    absent = [at for at, name in enumerate(names) if isinstance(name, int) and name >= found]
-    return absent[0] if absent else len(names)
+    unknown = [at for at, name in enumerate(names) if isinstance(name, int) and name >= installed]
+    return unknown[0] if unknown else len(names)

@@ -1,4 +1,4 @@
-"""Which commit of the project in a folder is under test, as git tells it."""
+"""The commit of the project that is measured, read by git."""
 
 import os
 import subprocess
@@ -8,11 +8,11 @@ from pathlib import Path
 from harness.records.record import Revision
 
 PATIENCE_S = 10.0
-"""A status of a large repository takes a second or two; a measurement does not wait longer for it."""
+"""The timeout of a git command; the status of a large repository takes a second or two."""
 
 
 def revision_of(folder: Path) -> Revision | None:
-    """Return the commit of the repository that holds the folder, or None where there is none, or no git."""
+    """Return the commit of the repository that contains the folder, or None without a repository or git."""
     commit = run_git(["rev-parse", "--short=12", "HEAD"], folder)
     if commit is None:
         return None
@@ -20,11 +20,11 @@ def revision_of(folder: Path) -> Revision | None:
     return Revision(commit=commit, dirty=bool(changed))
 
 
-def run_git(words: Sequence[str], folder: Path) -> str | None:
-    """Return what a git command prints, or None where it fails; it writes nothing, not even its index."""
+def run_git(arguments: Sequence[str], folder: Path) -> str | None:
+    """Return the output of a git command, or None if it fails; it must not write, not even git's index."""
     try:
-        done = subprocess.run(  # noqa: S603 -- a fixed program without a shell
-            ["git", *words],  # noqa: S607 -- whichever git the user has
+        process = subprocess.run(  # noqa: S603 -- a fixed program without a shell
+            ["git", *arguments],  # noqa: S607 -- the user's git
             cwd=folder,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"},
             capture_output=True,
@@ -36,4 +36,4 @@ def run_git(words: Sequence[str], folder: Path) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None

@@ -1,10 +1,10 @@
-"""NVIDIA boards by the names that CUDA is given, as NVML knows them.
+"""NVIDIA boards: from CUDA's names for devices to NVML's handles.
 
     --device cuda:1, CUDA_VISIBLE_DEVICES=3,GPU-5a --boards_of--> GPU-5a --open_boards--> handle, zone
 
-NVML counts all boards whatever CUDA was told to see, and in the order of their slots. CUDA takes an index, a
-UUID or the beginning of one, or a MIG instance, and stops at the first name it cannot read. A MIG instance
-has no counter of its own: its board has, and whoever else works there is counted with it.
+NVML numbers all boards, whichever of them CUDA may see, in the order of their slots. CUDA accepts an index, a
+UUID or the beginning of one, or a MIG instance, and stops at the first name that is none of these. A MIG
+instance has no energy counter, but its board has; the energy of other users of the board is counted with it.
 """
 
 import importlib
@@ -12,79 +12,94 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import psutil
 
+from harness.common.json_types import JsonObject
 from harness.records.reading import Zone
+
+Nvml: TypeAlias = Any
+"""The module pynvml, or an object with the same functions."""
+
+Handle: TypeAlias = Any
+"""NVML's handle of a board or a MIG instance."""
+
+Names = tuple[int | str, ...]
+"""NVML's names of boards: indexes, UUIDs and MIG instances."""
+
+T = TypeVar("T")
 
 INSTALL = "Install NVIDIA's driver and the distribution nvidia-ml-py; nvidia-smi lists the boards."
 HIDDEN = "CUDA_VISIBLE_DEVICES shows no such GPU"
-SHOW = "Change or unset CUDA_VISIBLE_DEVICES, or name another --device; nvidia-smi -L lists the names."
+SHOW = "Change or unset CUDA_VISIBLE_DEVICES, or use another --device; nvidia-smi -L lists the names."
 MIG = "the board's energy, shared by its MIG instances"
 _NAME = re.compile(r"\d+|GPU-[0-9a-fA-F-]*|MIG-.+")
 
-Names = tuple[int | str, ...]
-
 
 class BoardUnavailable(Exception):
-    """A board that cannot be opened: `args` are why, and what would allow it; it becomes an obstacle."""
+    """A board that cannot be opened, with the reason and the remedy."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
 
 
 @dataclass(frozen=True, slots=True)
 class GpuBoard:
-    """One board: NVML's handle, the zone its energy is, its model, and whether it is cut into instances."""
+    """One board: NVML's handle, its zone of energy, its model, and whether it is split into MIG instances."""
 
-    handle: Any
+    handle: Handle
     zone: Zone
     model: str
     mig: bool
 
 
 def boards_of(device: int | None, visible: str | None) -> Names | None:
-    """Return NVML's names for CUDA's device number, or for all it sees (None); `visible` is the variable.
+    """Return NVML's names for CUDA's device number, or for all devices that CUDA sees if that is None.
 
-    None stands for every board there is; nothing at all for a number that CUDA cannot see. NVML counts boards
-    in the order of their slots, and workers are started so that CUDA does too (`CUDA_DEVICE_ORDER`).
+    `visible` is the value of `CUDA_VISIBLE_DEVICES`. The result None stands for all boards, and an empty
+    tuple for a number that CUDA cannot see. NVML counts boards in the order of their slots, and workers are
+    started so that CUDA does too (`CUDA_DEVICE_ORDER`).
     """
     if visible is None:
         return None if device is None else (device,)
     names: list[int | str] = []
-    for word in visible.split(","):
-        name = word.strip()
+    for part in visible.split(","):
+        name = part.strip()
         if not _NAME.fullmatch(name):
-            break  # as CUDA does, -1 included
+            break  # as CUDA does, also at -1
         names.append(int(name) if name.isdigit() else name)
     if len(set(names)) < len(names):
-        names = []  # CUDA shows no device where one is named twice
+        names = []  # CUDA shows no device if a name occurs twice
     return tuple(names) if device is None else tuple(names[device : device + 1])
 
 
-def load_nvml(nvml: Any) -> Any:  # noqa: ANN401 -- a module
-    """Return the module pynvml, or the stand-in that was given; Missing where there is none."""
+def load_nvml(nvml: Nvml) -> Nvml:
+    """Return the given module or, for None, pynvml; BoardUnavailable if that is not installed."""
     try:
         return importlib.import_module("pynvml") if nvml is None else nvml
     except ImportError:
         raise BoardUnavailable("the Python module pynvml is missing", INSTALL) from None
 
 
-def open_boards(names: Names | None, nvml: Any) -> tuple[GpuBoard, ...]:  # noqa: ANN401 -- a module
-    """Open each named board once, or all there are; Missing with NVML's own words where that fails."""
+def open_boards(names: Names | None, nvml: Nvml) -> tuple[GpuBoard, ...]:
+    """Open each named board once, or all boards; BoardUnavailable with NVML's message if that fails."""
     if names == ():
         raise BoardUnavailable(HIDDEN, SHOW)
     try:
         nvml.nvmlInit()
-        wanted = range(int(nvml.nvmlDeviceGetCount())) if names is None else names
-        boards = {board.zone.name: board for board in (_open(name, nvml) for name in wanted)}
+        all_names = range(int(nvml.nvmlDeviceGetCount())) if names is None else names
+        boards = {board.zone.name: board for board in (_open(name, nvml) for name in all_names)}
     except nvml.NVMLError as error:
-        raise BoardUnavailable(f"NVML says: {error}", INSTALL) from None
+        raise BoardUnavailable(nvml_message(error), INSTALL) from None
     if not boards:
         raise BoardUnavailable("NVML lists no board", INSTALL)
     return tuple(boards.values())
 
 
-def facts(board: GpuBoard, nvml: Any, own: Callable[[], set[int]]) -> dict[str, Any]:  # noqa: ANN401
-    """Return what is said of a board in the record: its model, and who else uses it."""
+def facts(board: GpuBoard, nvml: Nvml, own: Callable[[], set[int]]) -> JsonObject:
+    """Return the facts of a board for the record: its zone, its model, and whether others use it."""
     return {
         "zone": board.zone.name,
         "scope": board.zone.scope,
@@ -94,45 +109,51 @@ def facts(board: GpuBoard, nvml: Any, own: Callable[[], set[int]]) -> dict[str, 
 
 
 def own_processes() -> set[int]:
-    """Return this process, those above it and those below it."""
-    me = psutil.Process()
-    return {os.getpid(), *(each.pid for each in (*me.parents(), *me.children(recursive=True)))}
+    """Return the ids of this process, its ancestors and its descendants."""
+    process = psutil.Process()
+    relatives = (*process.parents(), *process.children(recursive=True))
+    return {os.getpid(), *(relative.pid for relative in relatives)}
 
 
-def asked(nvml: Any, call: str, *words: Any) -> Any:  # noqa: ANN401 -- NVML's answers
-    """Return what NVML answers to a question that not every board or driver knows, or None."""
+def query(nvml: Nvml, call: Callable[[], T]) -> T | None:
+    """Return the result of a call to NVML, or None if this board or this version of NVML lacks it."""
     try:
-        return getattr(nvml, call)(*words)
+        return call()
     except (AttributeError, nvml.NVMLError):
         return None
 
 
 def text(value: str | bytes) -> str:
-    """Return NVML's text, which older versions of its module give as bytes."""
+    """Return NVML's text, which older versions of its module return as bytes."""
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _others(board: GpuBoard, nvml: Any, own: Callable[[], set[int]]) -> str:  # noqa: ANN401
-    kinds = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
-    found = [asked(nvml, kind, board.handle) for kind in kinds]
-    if found[0] is None:
-        return "unknown: NVML does not tell who uses the board"
-    others = {int(each.pid) for each in (*found[0], *(found[1] or ()))} - own()
+def nvml_message(error: Exception) -> str:
+    """Return the reason for an error of NVML."""
+    return f"NVML reports: {error}"
+
+
+def _others(board: GpuBoard, nvml: Nvml, own: Callable[[], set[int]]) -> str:
+    compute = query(nvml, lambda: nvml.nvmlDeviceGetComputeRunningProcesses(board.handle))
+    graphics = query(nvml, lambda: nvml.nvmlDeviceGetGraphicsRunningProcesses(board.handle))
+    if compute is None:
+        return "unknown: NVML does not list the processes on the board"
+    others = {int(process.pid) for process in (*compute, *(graphics or ()))} - own()
     return f"shared by {len(others)} other processes" if others else "no other process is seen"
 
 
-def _open(name: int | str, nvml: Any) -> GpuBoard:  # noqa: ANN401
+def _open(name: int | str, nvml: Nvml) -> GpuBoard:
     named_mig = isinstance(name, str) and name.startswith("MIG-")
     handle = _handle(name, nvml)
-    mode = asked(nvml, "nvmlDeviceGetMigMode", handle)
+    mode = query(nvml, lambda: nvml.nvmlDeviceGetMigMode(handle))
     mig = named_mig or bool(mode and mode[0])
-    index = name if isinstance(name, int) else asked(nvml, "nvmlDeviceGetIndex", handle)
-    # never the UUID: it would name the machine in the record
+    index = name if isinstance(name, int) else query(nvml, lambda: nvml.nvmlDeviceGetIndex(handle))
+    # never the UUID: it would identify the machine in the record
     zone = Zone(f"gpu-{'x' if index is None else index}", "shared board" if mig else "board")
     return GpuBoard(handle, zone, text(nvml.nvmlDeviceGetName(handle)), mig)
 
 
-def _handle(name: int | str, nvml: Any) -> Any:  # noqa: ANN401 -- NVML's handle
+def _handle(name: int | str, nvml: Nvml) -> Handle:
     if isinstance(name, int):
         return nvml.nvmlDeviceGetHandleByIndex(name)
     if name.startswith("MIG-GPU-"):  # the form before driver 470: MIG-GPU-UUID/GI/CI
@@ -146,23 +167,37 @@ def _handle(name: int | str, nvml: Any) -> Any:  # noqa: ANN401 -- NVML's handle
     return handle
 
 
-def _by_prefix(name: str, nvml: Any, error: Exception) -> Any:  # noqa: ANN401
-    """Return the only board whose UUID, or that of one of its instances, begins with a name."""
-    every = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(int(nvml.nvmlDeviceGetCount()))]
-    found = [each for each in every if any(uuid.startswith(name) for uuid in _uuids(each, name, nvml))]
-    if not found:
+def _by_prefix(name: str, nvml: Nvml, error: Exception) -> Handle:
+    """Return the only board whose UUID, or that of one of its MIG instances, begins with a name."""
+    handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(int(nvml.nvmlDeviceGetCount()))]
+    matching = [
+        handle for handle in handles if any(uuid.startswith(name) for uuid in _uuids(handle, name, nvml))
+    ]
+    if not matching:
         raise error
-    if len(found) > 1:
-        raise BoardUnavailable(f"{name} is the beginning of {len(found)} UUIDs", SHOW)
-    return found[0]
+    if len(matching) > 1:
+        raise BoardUnavailable(f"{name} is the beginning of {len(matching)} UUIDs", SHOW)
+    return matching[0]
 
 
-def _uuids(handle: Any, name: str, nvml: Any) -> Iterator[str]:  # noqa: ANN401
-    parts: Sequence[Any] = (handle,)
-    if name.startswith("MIG-"):
-        most = int(asked(nvml, "nvmlDeviceGetMaxMigDeviceCount", handle) or 0)
-        parts = [asked(nvml, "nvmlDeviceGetMigDeviceHandleByIndex", handle, at) for at in range(most)]
+def _uuids(handle: Handle, name: str, nvml: Nvml) -> Iterator[str]:
+    """Yield the UUID of a board or, if the name is a MIG instance's, those of the board's instances."""
+    parts = _instances(handle, nvml) if name.startswith("MIG-") else (handle,)
     for part in parts:
-        uuid = None if part is None else asked(nvml, "nvmlDeviceGetUUID", part)
-        if uuid is not None:
+        if (uuid := _uuid(part, nvml)) is not None:
             yield text(uuid)
+
+
+def _instances(handle: Handle, nvml: Nvml) -> Sequence[Handle]:
+    """Return the MIG instances of a board; their numbers need not be consecutive."""
+    count = int(query(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0)
+    instances = (_instance(handle, index, nvml) for index in range(count))
+    return [instance for instance in instances if instance is not None]
+
+
+def _instance(handle: Handle, index: int, nvml: Nvml) -> Handle | None:
+    return query(nvml, lambda: nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+
+
+def _uuid(handle: Handle, nvml: Nvml) -> str | bytes | None:
+    return query(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))

@@ -1,8 +1,9 @@
-"""The fingerprint of machine and software: what bears on speed, so that unlike runs are not compared.
+"""The fingerprint of a machine: the facts that affect speed, so that unlike machines are not compared.
 
-A fact that the kernel does not tell is the text `unavailable, because ...`. What moves by itself (steal time,
-current frequency, heat) is no fact, as each run would be a machine of its own;
-harness/measurement/machine/conditions.py has it.
+A fact that the kernel does not show is the text `unavailable, because ...`. Values that change by themselves
+(steal time, current frequency, heat) are not among the facts, or each run would have its own machine; they
+are in harness/measurement/machine/conditions.py. All texts here are hashed: another wording would make
+another machine of the same one, so they must not change.
 """
 
 import hashlib
@@ -12,9 +13,9 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.common.files import base_names
+from harness.common.json_types import JsonObject, JsonValue
 from harness.common.procfs import (
     ROOT,
     cpu_list,
@@ -26,8 +27,7 @@ from harness.common.procfs import (
     ram_bytes,
     read,
 )
-from harness.measurement.machine.gpu import facts as gpu_facts
-from harness.measurement.machine.gpu import nvml_module
+from harness.measurement.machine import gpu
 from harness.records.record import Host
 
 __all__ = ["fingerprint", "host_changes", "software"]
@@ -60,13 +60,13 @@ SETTINGS = (
     "MALLOC_",
     "LD_PRELOAD",
 )
-"""Beginnings of the variables by which users tune threads, kernels and allocators without a line of code."""
+"""Prefixes of the environment variables that tune threads, kernels and allocators."""
 
 OVERRIDDEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-"""Set for each worker by the harness (harness/runs/worker/process.py), so what the user set has no effect."""
+"""The harness sets these for each worker (harness/runs/worker/process.py), so the user's do not matter."""
 
-_CONTAINER_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
-_SILENT = "unavailable, because the kernel does not tell"
+_CONTAINER_NAMES = ("docker", "kubepods", "containerd", "libpod", "lxc")
+_UNKNOWN = "unavailable, because the kernel does not tell"
 
 
 def fingerprint(
@@ -76,26 +76,27 @@ def fingerprint(
     machine: str | None = None,
     name: str | None = None,
     environ: Mapping[str, str] | None = None,
-    gpus: Callable[[], list[dict[str, Any]]] = lambda: gpu_facts(nvml_module()),
+    gpus: Callable[[], list[JsonObject]] = lambda: gpu.facts(gpu.nvml_module()),
 ) -> Host:
-    """Return the facts of this machine that bear on speed, and their sha256.
+    """Return the facts of this machine that affect speed, and their sha256.
 
-    `affinity` is what this process may run on, `machine` the architecture, `name` the host's name, `environ`
-    the environment; each is asked from the operating system unless given. `gpus` asks the driver.
+    `affinity` are the CPUs that this process may use, `machine` is the architecture, `name` the host's name,
+    `environ` the environment; each is read from the operating system unless it is given. `gpus` returns the
+    facts of the boards.
     """
     cpus = sorted(os.sched_getaffinity(0) if affinity is None else affinity)
     info = cpuinfo(root)
     facts = {
         **_processor(info, machine or platform.machine()),
-        **_shape(cpus, root),
-        **_clocking(cpus, root),
+        **_cpu_counts(cpus, root),
+        **_frequency_settings(cpus, root),
         **_limits(root),
-        **_memory_habits(root),
+        **_memory_settings(root),
         "clocksource": read(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
-        or _SILENT,
+        or _UNKNOWN,
         "settings": settings(os.environ if environ is None else environ),
         "gpus": gpus(),
-        "kernel": read(root / "proc/sys/kernel/osrelease") or _SILENT,
+        "kernel": read(root / "proc/sys/kernel/osrelease") or _UNKNOWN,
         "virtualisation": _virtualisation(info, root),
         "container": _container(root),
     }
@@ -107,14 +108,14 @@ def fingerprint(
 
 
 def host_changes(before: Host, after: Host) -> tuple[str, ...]:
-    """Return, in words, every fact that differs: `governor: performance, then powersave`."""
+    """Return every fact that differs as text: `governor: performance, then powersave`."""
     keys = [*before.facts, *(key for key in after.facts if key not in before.facts)]
-    pairs = [(key, before.facts.get(key, _SILENT), after.facts.get(key, _SILENT)) for key in keys]
-    return tuple(f"{key}: {_words(old)}, then {_words(new)}" for key, old, new in pairs if old != new)
+    pairs = [(key, before.facts.get(key, _UNKNOWN), after.facts.get(key, _UNKNOWN)) for key in keys]
+    return tuple(f"{key}: {_as_text(old)}, then {_as_text(new)}" for key, old, new in pairs if old != new)
 
 
 def software(names: Iterable[str] = DISTRIBUTIONS) -> dict[str, str]:
-    """Return the versions of Python and of the installed among `names`; imports none of them."""
+    """Return the versions of Python and of the installed distributions among `names`; imports none."""
     versions = {"python": platform.python_version()}
     for name in names:
         try:
@@ -128,44 +129,44 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _words(fact: Any) -> str:  # noqa: ANN401 -- a fact is any JSON value
+def _as_text(fact: JsonValue) -> str:
     if isinstance(fact, Mapping):
         fact = [f"{name}={value}" for name, value in fact.items()]
     return " ".join(map(str, fact)) or "none" if isinstance(fact, list) else str(fact)
 
 
-def _processor(info: dict[str, str], machine: str) -> dict[str, Any]:
-    """Return model and features; Arm names its parts by number only."""
+def _processor(info: dict[str, str], machine: str) -> JsonObject:
+    """Return model and features; Arm processors have numbers instead of names."""
     part = [f"{key} {info[f'CPU {key}']}" for key in ("implementer", "part") if f"CPU {key}" in info]
-    model = info.get("model name") or (f"Arm {', '.join(part)}" if part else _SILENT)
+    model = info.get("model name") or (f"Arm {', '.join(part)}" if part else _UNKNOWN)
     flags = flags_of(info)
     return {
         "cpu_model": model,
         "architecture": machine,
-        "family": info.get("cpu family") or info.get("CPU architecture") or _SILENT,
-        "model": info.get("model") or info.get("CPU part") or _SILENT,
-        "stepping": info.get("stepping") or info.get("CPU revision") or _SILENT,
-        "microcode": info.get("microcode") or _SILENT,
+        "family": info.get("cpu family") or info.get("CPU architecture") or _UNKNOWN,
+        "model": info.get("model") or info.get("CPU part") or _UNKNOWN,
+        "stepping": info.get("stepping") or info.get("CPU revision") or _UNKNOWN,
+        "microcode": info.get("microcode") or _UNKNOWN,
         "flags": [flag for flag in FLAGS if flag in flags],
     }
 
 
-def _shape(cpus: list[int], root: Path) -> dict[str, Any]:
-    """Return how many CPUs there are, and how many of them this process may use."""
+def _cpu_counts(cpus: list[int], root: Path) -> JsonObject:
+    """Return the number of CPUs, and of those that this process may use."""
     system = root / "sys/devices/system"
     online = read(system / "cpu/online")
-    smt = {"0": "off", "1": "on"}.get(read(system / "cpu/smt/active") or "", _SILENT)
+    smt = {"0": "off", "1": "on"}.get(read(system / "cpu/smt/active") or "", _UNKNOWN)
     return {
-        "logical_cpus": len(cpu_list(online)) if online else _SILENT,
+        "logical_cpus": len(cpu_list(online)) if online else _UNKNOWN,
         "usable_logical_cpus": len(cpus),
         "usable_physical_cpus": len(physical_cpus(cpus, root)),
         "smt": smt,
-        "numa_nodes": len(list((system / "node").glob("node[0-9]*"))) or _SILENT,
+        "numa_nodes": len(list((system / "node").glob("node[0-9]*"))) or _UNKNOWN,
     }
 
 
-def _clocking(cpus: list[int], root: Path) -> dict[str, Any]:
-    """Return governor, boost, preference and the limits of frequency; CPUs that differ are joined by `/`."""
+def _frequency_settings(cpus: list[int], root: Path) -> JsonObject:
+    """Return governor, boost, preference and frequency limits; values of different CPUs are joined by `/`."""
     system = root / "sys/devices/system/cpu"
 
     def over_cpus(file: str) -> str | None:
@@ -185,24 +186,24 @@ def _clocking(cpus: list[int], root: Path) -> dict[str, Any]:
 
 
 def _limits_of(over_cpus: Callable[[str], str | None]) -> list[str]:
-    """Return the lowest and highest frequency that the policy allows now, or nothing."""
-    found = [over_cpus("scaling_min_freq"), over_cpus("scaling_max_freq")]
-    return [text for text in found if text] if all(found) else []
+    """Return the lowest and highest frequency that the policy allows now, or an empty list."""
+    limits = [over_cpus("scaling_min_freq"), over_cpus("scaling_max_freq")]
+    return [text for text in limits if text] if all(limits) else []
 
 
-def _memory_habits(root: Path) -> dict[str, Any]:
-    """Return how the kernel treats large pages, swap and pages on other NUMA nodes."""
+def _memory_settings(root: Path) -> JsonObject:
+    """Return the kernel's settings for large pages, swap and pages on other NUMA nodes."""
     pages = read(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
     chosen = pages.partition("[")[2].partition("]")[0]
     return {
-        "transparent_huge_pages": chosen or _SILENT,
-        "swappiness": read(root / "proc/sys/vm/swappiness") or _SILENT,
-        "numa_balancing": read(root / "proc/sys/kernel/numa_balancing") or _SILENT,
+        "transparent_huge_pages": chosen or _UNKNOWN,
+        "swappiness": read(root / "proc/sys/vm/swappiness") or _UNKNOWN,
+        "numa_balancing": read(root / "proc/sys/kernel/numa_balancing") or _UNKNOWN,
     }
 
 
 def settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment's settings of threads, kernels and allocators, base names in place of paths."""
+    """Return the environment's settings of threads, kernels and allocators; paths become base names."""
     return {
         name: base_names(value)
         for name, value in sorted(environ.items())
@@ -210,18 +211,18 @@ def settings(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _limits(root: Path) -> dict[str, Any]:
-    """Return memory and cgroup limits; RAM to 0.1 GiB, as what the kernel itself takes differs by boot."""
+def _limits(root: Path) -> JsonObject:
+    """Return memory and cgroup limits; RAM to 0.1 GiB, as the kernel's own share differs between boots."""
     ram, limit = ram_bytes(root), memory_limit_bytes(root)
     return {
-        "ram_gib": round(ram / 2**30, 1) if ram else _SILENT,
+        "ram_gib": round(ram / 2**30, 1) if ram else _UNKNOWN,
         "cgroup_memory_limit_bytes": limit if limit and limit != ram else "none",
         "cgroup_cpu_quota": cpu_quota(root) or "none",
     }
 
 
 def _virtualisation(info: dict[str, str], root: Path) -> str:
-    """Return whether a hypervisor shows itself: x86 has a flag for it, other architectures have none."""
+    """Return whether this is a virtual machine: x86 has a flag for it, other architectures have none."""
     vendor = read(root / "sys/class/dmi/id/sys_vendor")
     if "hypervisor" in flags_of(info):
         return f"virtual machine ({vendor})" if vendor else "virtual machine"
@@ -231,10 +232,10 @@ def _virtualisation(info: dict[str, str], root: Path) -> str:
 
 
 def _container(root: Path) -> str:
-    """Return which container this runs in, by the marks that runtimes leave."""
-    marks = {"docker": root / ".dockerenv", "podman": root / "run/.containerenv"}
-    for kind, mark in marks.items():
-        if mark.exists():
+    """Return the kind of container, by the files that container runtimes create."""
+    files = {"docker": root / ".dockerenv", "podman": root / "run/.containerenv"}
+    for kind, file in files.items():
+        if file.exists():
             return kind
     groups = read(root / "proc/1/cgroup") or ""
-    return next((word for word in _CONTAINER_WORDS if word in groups), "none seen")
+    return next((name for name in _CONTAINER_NAMES if name in groups), "none seen")

@@ -1,12 +1,12 @@
-"""Who else works while a system is measured: a look from the parent at both edges of each visit.
+"""Interference: the CPU use of other processes, sampled by the parent at both edges of each visit.
 
-    parent:   look | ask ......................... answer | look
-    worker:          warm-up | meter clock ... clock meter |
+    parent:   sample | request ..................... answer | sample
+    worker:            warm-up | meter clock ... clock meter |
 
-Both looks lie outside clock and meter, while no system works. What our CPUs were busy with, less the CPU time
-of our own processes, is other people's load: it slows the system, and a meter of the whole package counts its
-joules. The kernel counts busy time in ticks (usually 10 ms): a short visit says little, the median of many a
-lot.
+Both samples are outside of clock and meter, while no system works. The busy time of the CPUs minus the CPU
+time of our own processes is interference: it slows the system down, and a meter of the whole package includes
+its energy. The kernel counts busy time in ticks (usually 10 ms), so a short visit is inexact, and the median
+of many is exact enough.
 """
 
 import resource
@@ -19,12 +19,12 @@ from pathlib import Path
 from harness.common.procfs import ROOT, Busy, busy, tree_cpu_ns
 
 UsageSampler = Callable[[int], "UsageSample"]
-"""Looks at everything from outside, given the worker's process."""
+"""Returns a sample of the CPU use now, given the process id of the worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageSample:
-    """One look: nanoseconds of a monotonic clock and of CPU time; `busy` is None where hidden."""
+    """One sample: nanoseconds of a monotonic clock and of CPU time; `busy` is None if the kernel hides it."""
 
     at_ns: int
     parent_ns: int
@@ -34,9 +34,9 @@ class UsageSample:
 
 @dataclass(frozen=True, slots=True)
 class InterferenceWatch:
-    """Looks at these CPUs, the parent and the worker's process tree.
+    """Samples the use of these CPUs, and the CPU time of the parent and of the worker's process tree.
 
-    `cpus` should hold the SMT siblings of the worker's CPUs too: work there slows it as well.
+    `cpus` should include the SMT siblings of the worker's CPUs, as work there slows it down as well.
     """
 
     cpus: Sequence[int]
@@ -46,33 +46,33 @@ class InterferenceWatch:
     worker_ns: Callable[[int], int] = field(default=tree_cpu_ns)
 
     def look(self, worker: int) -> UsageSample:
-        """Look now; `worker` is the process whose turn it is, as all other workers are stopped."""
+        """Return a sample; `worker` is the process that is measured, while all other workers are stopped."""
         return UsageSample(self.clock(), self.parent_ns(), self.worker_ns(worker), busy(self.cpus, self.root))
 
 
 def interference_between(before: UsageSample, after: UsageSample) -> dict[str, int]:
-    """Return what stood beside the visit between two looks, in nanoseconds; what is hidden is left out.
+    """Return the CPU use between two samples in nanoseconds; values that the kernel hides are left out.
 
-    `foreign_cpu_ns` is never negative: ticks may show less than our own processes used.
+    `foreign_cpu_ns` is never negative: ticks may show less time than our own processes used.
     """
     parent_ns, worker_ns = after.parent_ns - before.parent_ns, after.worker_ns - before.worker_ns
-    seen = {"watched_ns": after.at_ns - before.at_ns, "parent_cpu_ns": parent_ns}
+    usage = {"watched_ns": after.at_ns - before.at_ns, "parent_cpu_ns": parent_ns}
     if before.busy is None or after.busy is None:
-        return seen
-    spent = after.busy.since(before.busy)
+        return usage
+    busy_between = after.busy.since(before.busy)
     return {
-        **seen,
-        "foreign_cpu_ns": max(0, spent.ours_ns - worker_ns - parent_ns),
-        "elsewhere_cpu_ns": spent.elsewhere_ns,
-        "steal_ns": spent.steal_ns,
+        **usage,
+        "foreign_cpu_ns": max(0, busy_between.busy_ns - worker_ns - parent_ns),
+        "elsewhere_cpu_ns": busy_between.elsewhere_ns,
+        "steal_ns": busy_between.steal_ns,
     }
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """Nanoseconds of wall time, of CPU time of this process, and of those it started and waited for.
+    """Nanoseconds of wall time, and of CPU time of this process and of children that it has waited for.
 
-    `pollers` counts threads of this process beside the one that asks.
+    `pollers` is the number of other threads in this process.
     """
 
     wall_ns: int
@@ -81,7 +81,7 @@ class ProcessUsage:
     pollers: int
 
     def since(self, earlier: "ProcessUsage") -> "ProcessUsage":
-        """Return what was used since an earlier point, with the most pollers of both."""
+        """Return the usage since an earlier point, with the larger number of pollers."""
         return ProcessUsage(
             self.wall_ns - earlier.wall_ns,
             self.parent_ns - earlier.parent_ns,
@@ -91,7 +91,7 @@ class ProcessUsage:
 
 
 def process_usage() -> ProcessUsage:
-    """Return what this process and its ended children have used so far."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    workers_ns = round((ended.ru_utime + ended.ru_stime) * 1e9)
+    """Return the usage of this process and its ended children so far."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    workers_ns = round((children.ru_utime + children.ru_stime) * 1e9)
     return ProcessUsage(time.monotonic_ns(), time.process_time_ns(), workers_ns, threading.active_count() - 1)

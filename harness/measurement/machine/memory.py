@@ -1,16 +1,18 @@
-"""Memory of a worker's process tree: its peak, and what it holds now.
+"""The memory of a worker's process tree: its peak, and its present size.
 
     sample(pid) after each visit --> peak() at the end
     held_bytes(pid)              --> now, in shares that add up over workers
 
-Two counts, neither perfect, and the record says which:
+There are two measures, and the record states which one was used:
 
-- `RSS`, for a worker that never had a child process: the high-water mark that the kernel keeps (`VmHWM`). It
-  misses no short peak, and it counts shared library pages in full, so a system's figure does not depend on
-  how many other workers happen to share them.
-- `PSS`, once a child was seen: instances share their weights, and adding their RSS would count these once
-  per instance. PSS splits each page among its users, and is sampled: a peak between two samples is missed.
-  Where a process hides its PSS the tree is counted in RSS, an upper bound.
+- `RSS`, for a worker without child processes: the high-water mark that the kernel keeps (`VmHWM`). It misses
+no
+  short peak. It counts pages of shared libraries in full, so it does not depend on the number of other
+  workers that share them.
+- `PSS`, once there was a child: instances share their weights, and a sum of their RSS would count these once
+per
+  instance. PSS divides each page among its users. It is sampled: a peak between two samples is missed. If a
+  process hides its PSS, the tree is counted in RSS, which is an upper bound.
 """
 
 import re
@@ -24,15 +26,15 @@ import psutil
 from harness.common.errors import MeasurementError
 from harness.common.procfs import ROOT, read
 
-Counted = Literal["PSS", "RSS"]
+Measure = Literal["PSS", "RSS"]
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPeak:
-    """Peak memory in bytes, and how the kernel counted it; the fields of `harness.records.record.Memory`."""
+    """Peak memory in bytes, and its measure; the fields of `harness.records.record.Memory`."""
 
     peak_bytes: int
-    counted_as: Counted
+    counted_as: Measure
 
 
 class PeakMemoryTracker:
@@ -40,64 +42,60 @@ class PeakMemoryTracker:
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        self._lone = 0
-        self._tree: dict[Counted, int] = {}
+        self._single_peak = 0
+        self._tree_peaks: dict[Measure, int] = {}
 
     def sample(self, pid: int) -> int:
-        """Look at the tree under `pid` now; return what it holds in bytes, and keep the peak.
+        """Return the present memory of the process tree under `pid` in bytes, and update the peak.
 
-        Raises MeasurementError if the process is gone.
+        Raises MeasurementError if the process has ended.
         """
         try:
             process = psutil.Process(pid)
             children = process.children(recursive=True)
-            counted, size = _tree_bytes(process, children)
-        except psutil.NoSuchProcess as gone:
+            measure, size = _tree_bytes(process, children) if children else ("RSS", _rss(process))
+        except psutil.NoSuchProcess as error:
             raise MeasurementError(
                 f"process {pid} ended before its memory was read.",
                 where="peak memory",
                 remedy="Sample while the worker runs.",
-            ) from gone
+            ) from error
         if children:
-            self._tree[counted] = max(size, self._tree.get(counted, 0))
-        elif not self._tree:
-            self._lone = max(self._lone, size, high_water_bytes(pid, self._root) or 0)
+            self._tree_peaks[measure] = max(size, self._tree_peaks.get(measure, 0))
+        elif not self._tree_peaks:
+            self._single_peak = max(self._single_peak, size, high_water_bytes(pid, self._root) or 0)
         return size
 
     def peak(self) -> MemoryPeak | None:
         """Return the peak of all samples; None before the first."""
-        if "RSS" in self._tree:
-            return MemoryPeak(max(self._tree.values()), "RSS")
-        if self._tree:
-            return MemoryPeak(self._tree["PSS"], "PSS")
-        return MemoryPeak(self._lone, "RSS") if self._lone else None
+        if "RSS" in self._tree_peaks:
+            return MemoryPeak(max(self._tree_peaks.values()), "RSS")
+        if self._tree_peaks:
+            return MemoryPeak(self._tree_peaks["PSS"], "PSS")
+        return MemoryPeak(self._single_peak, "RSS") if self._single_peak else None
 
 
 def held_bytes(pid: int) -> int:
-    """Return what the tree under `pid` holds now, in bytes: PSS, or RSS where a process hides it.
+    """Return the present memory of the process tree under `pid` in bytes: PSS, or RSS if that is hidden.
 
-    In PSS the workers of a group add up to what they take together: pages that they share count once. A
-    process that has ended holds none.
+    The PSS of all workers of a group adds up to their memory together, as shared pages count once. A process
+    that has ended has 0 bytes.
     """
     try:
         process = psutil.Process(pid)
-        return _shared_out(process, process.children(recursive=True))[1]
+        return _tree_bytes(process, process.children(recursive=True))[1]
     except psutil.NoSuchProcess:
         return 0
 
 
 def high_water_bytes(pid: int, root: Path = ROOT) -> int | None:
-    """Return the highest RSS this process ever had (`VmHWM`), or None where the kernel hides it."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", read(root / f"proc/{pid}/status") or "", re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    """Return the highest RSS that the process ever had (`VmHWM`), or None if the kernel hides it."""
+    line = re.search(r"^VmHWM:\s+(\d+) kB", read(root / f"proc/{pid}/status") or "", re.MULTILINE)
+    return int(line[1]) * 1024 if line else None
 
 
-def _tree_bytes(process: psutil.Process, children: list[psutil.Process]) -> tuple[Counted, int]:
-    """Return the memory of these processes: PSS where all show it, else RSS."""
-    return _shared_out(process, children) if children else ("RSS", _rss(process))
-
-
-def _shared_out(process: psutil.Process, children: list[psutil.Process]) -> tuple[Counted, int]:
+def _tree_bytes(process: psutil.Process, children: list[psutil.Process]) -> tuple[Measure, int]:
+    """Return the memory of these processes: PSS if all show it, else RSS."""
     try:
         return "PSS", _pss(process) + sum(_of_child(child, _pss) for child in children)
     except psutil.AccessDenied:
@@ -112,9 +110,9 @@ def _rss(process: psutil.Process) -> int:
     return int(process.memory_info().rss)
 
 
-def _of_child(child: psutil.Process, count: Callable[[psutil.Process], int]) -> int:
-    """Count a child's memory; one that has ended since it was listed holds none."""
+def _of_child(child: psutil.Process, size_of: Callable[[psutil.Process], int]) -> int:
+    """Return a child's memory; 0 if it has ended since it was listed."""
     try:
-        return count(child)
+        return size_of(child)
     except psutil.NoSuchProcess:
         return 0

@@ -1,12 +1,12 @@
-"""The timed loop: the smallest and most careful file.
+"""The timed loop: calls of a system between two reads of the clock and the meter.
 
             warm-up calls | meter | cpu | first call ... last call | cpu | meter
     clock                        begin                            end
 
-It knows systems, clocks and meters; it knows no task, record or file. All that can be made before the clock
-starts is made before: the calls, and the lists that hold the edges. Between two calls stand two clock
-readings and two list stores; what they cost is measured by `loop_ns_per_request`. A window that is to last
-longer than one pass over its calls repeats whole passes, so that each window asks the same mixture.
+It depends on systems, clocks and meters, and on no task, record or file. Everything that can be made before
+the clock starts is made before: the calls, and the lists for begin and end. Between two calls there are two
+clock reads and two list stores; `loop_ns_per_request` measures their cost. A window that must last longer
+than one pass over its calls repeats whole passes, so that each window has the same mixture of requests.
 """
 
 import gc
@@ -24,26 +24,26 @@ Clock = Callable[[], int]
 """Monotonic nanoseconds (`time.perf_counter_ns`), or CPU nanoseconds (`time.process_time_ns`)."""
 
 Counters = Callable[[], tuple[int, ...]]
-"""What else is read at both edges of a window, such as cycles and instructions: what each shows by now."""
+"""Returns the present values of further counters, such as cycles and instructions; read at both edges."""
 
-Asked_contra = TypeVar("Asked_contra", contravariant=True)
-Asked = TypeVar("Asked")
-"""What one call holds: requests at boundary `encoded`, examples at boundary `text`."""
+CallT_contra = TypeVar("CallT_contra", contravariant=True)
+CallT = TypeVar("CallT")
+"""The elements of a call: requests at boundary `encoded`, examples at boundary `text`."""
 
 CALLS_AT_MOST = 50_000
-"""No window repeats its calls beyond so many, however short they are: each keeps its time and its answer."""
+"""The limit of calls in a window, however short they are: the time and answer of each are kept in memory."""
 
 
-class Timeable(Protocol[Asked_contra]):
-    """What is timed: a system, or a system with everything from text to label around it."""
+class Timeable(Protocol[CallT_contra]):
+    """A system, or a system with all steps from text to label around it."""
 
-    def predict(self, asked: Sequence[Asked_contra], /) -> Predictions:
-        """Answer one call; return when the answers are on the host."""
+    def predict(self, call: Sequence[CallT_contra], /) -> Predictions:
+        """Answer one call; return when the answers are in host memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Where each call of one pass began and ended on the clock, and what was answered."""
+    """The begin and end of each call of one pass on the clock, and the answers."""
 
     begins: Sequence[int]
     ends: Sequence[int]
@@ -52,9 +52,9 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class WindowTiming:
-    """What happened in a window, from `begin_ns` to `end_ns`.
+    """The passes of a window, from `begin_ns` to `end_ns`.
 
-    `late_ns` is filled where requests arrive by the clock: how late each that had nobody before it was asked.
+    If requests arrive by the clock, `late_ns` holds how late each request was sent that did not have to wait.
     """
 
     begin_ns: int
@@ -67,9 +67,9 @@ class WindowTiming:
 class Visit:
     """One window of one system over one slice.
 
-    `call_ns` holds each call's nanoseconds, in order, pass after pass, and `predictions` what was answered;
-    `wall_ns` spans from before the first call to after the last; `cpu_ns` is CPU time of the process (all
-    threads) in that window, and `counts` what each of the further counters moved by.
+    `call_ns` holds the nanoseconds of each call, in order, pass after pass, and `predictions` the answers.
+    `wall_ns` is the time from before the first call to after the last, `cpu_ns` the CPU time of the process
+    (all threads) in that window, and `counts` the increase of each further counter.
     """
 
     wall_ns: int
@@ -82,25 +82,25 @@ class Visit:
     late_ns: tuple[int, ...] = ()
 
 
-def none() -> tuple[int, ...]:
-    """Read no further counters."""
+def no_counters() -> tuple[int, ...]:
+    """Return no values: the default for further counters."""
     return ()
 
 
 def run_visit(
-    system: Timeable[Asked],
-    calls: Sequence[Sequence[Asked]],
+    system: Timeable[CallT],
+    calls: Sequence[Sequence[CallT]],
     *,
-    warmup: Sequence[Sequence[Asked]],
+    warmup: Sequence[Sequence[CallT]],
     clock: Clock,
     cpu_clock: Clock,
     meter: Meter | None,
     window_ns: int = 0,
-    counters: Counters = none,
+    counters: Counters = no_counters,
 ) -> Visit:
-    """Answer the warm-up calls unrecorded, then the calls under the clock and the meter.
+    """Make the warm-up calls without recording them, then the calls under the clock and the meter.
 
-    The calls are repeated as a whole until `window_ns` have passed, or `CALLS_AT_MOST` calls been made.
+    All calls are repeated until `window_ns` have passed, or the limit of `CALLS_AT_MOST` is reached.
     """
     for call in warmup:
         system.predict(call)
@@ -113,41 +113,47 @@ def run_visit(
 
 
 def timed_window(
-    work: Callable[[], WindowTiming], *, cpu_clock: Clock, meter: Meter | None, counters: Counters = none
+    work: Callable[[], WindowTiming],
+    *,
+    cpu_clock: Clock,
+    meter: Meter | None,
+    counters: Counters = no_counters,
 ) -> Visit:
-    """Do the timed work between two readings of the meter, of CPU time and of the counters."""
-    # garbage of what came before must not be collected inside the window
+    """Do the timed work between two reads of the meter, of CPU time and of the counters."""
+    # garbage from before must not be collected inside the window
     gc.collect()
     mark = meter.start() if meter else None
     cpu_begin, counts_begin = cpu_clock(), counters()
-    timed = work()
+    timing = work()
     counts_end, cpu_end = counters(), cpu_clock()
     readings = meter.read(mark) if meter else ()
     return Visit(
-        wall_ns=timed.end_ns - timed.begin_ns,
+        wall_ns=timing.end_ns - timing.begin_ns,
         cpu_ns=cpu_end - cpu_begin,
         call_ns=tuple(
-            end - begin for one in timed.passes for begin, end in zip(one.begins, one.ends, strict=True)
+            end - begin
+            for calls in timing.passes
+            for begin, end in zip(calls.begins, calls.ends, strict=True)
         ),
-        predictions=tuple(answer for one in timed.passes for answer in one.answers),
+        predictions=tuple(answer for calls in timing.passes for answer in calls.answers),
         readings=readings,
-        passes=len(timed.passes),
+        passes=len(timing.passes),
         counts=tuple(end - begin for begin, end in zip(counts_begin, counts_end, strict=True)),
-        late_ns=tuple(timed.late_ns),
+        late_ns=tuple(timing.late_ns),
     )
 
 
 def freeze_loaded_objects() -> None:
-    """Set aside all that is loaded, so that the collection before each window looks only at what is new.
+    """Exclude all present objects from garbage collection, so that the one before each window is short.
 
-    With torch loaded, a full collection walks a million objects: a tenth of a second or more at each visit.
+    With torch loaded, a full collection visits a million objects, which takes 0.1 s or more at each visit.
     """
     gc.collect()
     gc.freeze()
 
 
 def _repeated(
-    system: Timeable[Asked], calls: Sequence[Sequence[Asked]], clock: Clock, window_ns: int
+    system: Timeable[CallT], calls: Sequence[Sequence[CallT]], clock: Clock, window_ns: int
 ) -> WindowTiming:
     passes = [_timed(system, calls, clock)]
     begin, most = passes[0].begins[0], CALLS_AT_MOST // len(calls)
@@ -156,7 +162,7 @@ def _repeated(
     return WindowTiming(begin, passes[-1].ends[-1], passes)
 
 
-def _timed(system: Timeable[Asked], calls: Sequence[Sequence[Asked]], clock: Clock) -> Pass:
+def _timed(system: Timeable[CallT], calls: Sequence[Sequence[CallT]], clock: Clock) -> Pass:
     predict = system.predict
     begins = [0] * len(calls)
     ends = [0] * len(calls)
@@ -169,24 +175,24 @@ def _timed(system: Timeable[Asked], calls: Sequence[Sequence[Asked]], clock: Clo
 
 
 def loop_ns_per_request(clock: Clock, requests: int = 2000, repeats: int = 5) -> float:
-    """Measure the loop itself: median nanoseconds a request on a system that answers at once.
+    """Measure the cost of the loop itself: nanoseconds per request of a system that answers at once.
 
-    The median of `repeats` passes, since a first pass pays for cold caches.
+    The median of `repeats` passes, as the first one pays for cold caches.
     """
     calls: list[Sequence[object]] = [()] * requests
     spans = []
     for _ in range(repeats):
-        once = _timed(_AtOnce(), calls, clock)
-        spans.append((once.ends[-1] - once.begins[0]) / requests)
+        one_pass = _timed(_NullSystem(), calls, clock)
+        spans.append((one_pass.ends[-1] - one_pass.begins[0]) / requests)
     return sorted(spans)[repeats // 2]
 
 
 _NOTHING = Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
 
 
-class _AtOnce:
-    """The null system, in the loop's own process."""
+class _NullSystem:
+    """A system that does nothing, in the loop's own process."""
 
-    def predict(self, asked: Sequence[object], /) -> Predictions:
-        del asked
+    def predict(self, call: Sequence[object], /) -> Predictions:
+        del call
         return _NOTHING

@@ -28,7 +28,7 @@ LINES = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntim
 def test_the_driver_is_asked_whether_there_is_a_gpu() -> None:
     """A driver with a board, and one that does not start."""
     assert sees_gpu(FakeNvml())
-    assert not sees_gpu(FakeNvml(broken="init"))
+    assert not sees_gpu(FakeNvml(broken="nvmlInit"))
 
 
 def test_cuda_is_its_first_board() -> None:

@@ -1,4 +1,4 @@
-"""What the kernel says, read from small fake trees; and CPU time, read from real processes."""
+"""The kernel's values, read from small fake trees, and CPU time, read from real processes."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def plant(root: Path, files: dict[str, str]) -> Path:
 
 
 def topology(siblings: list[str], packages: list[str]) -> dict[str, str]:
-    """Return the files that say which CPUs share a core and a package, CPU by CPU."""
+    """Return the files that list the CPUs of each core and package, CPU by CPU."""
     place = "sys/devices/system/cpu/cpu{}/topology/{}"
     files = {place.format(cpu, "thread_siblings_list"): text for cpu, text in enumerate(siblings)}
     return files | {place.format(cpu, "package_cpus_list"): text for cpu, text in enumerate(packages)}
@@ -121,7 +121,7 @@ def test_cores_are_counted_per_package(tmp_path: Path) -> None:
     ],
 )
 def test_the_tightest_memory_limit_counts(tmp_path: Path, files: dict[str, str], expected: int) -> None:
-    """RAM, a limit on an ancestor, a container's limit, and version 1's way to say none."""
+    """RAM, a limit on an ancestor, a container's limit, and version 1's value for no limit."""
     assert memory_limit_bytes(plant(tmp_path, MEMINFO | files)) == expected
 
 
@@ -203,7 +203,7 @@ def test_hidden_load_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_a_tree_of_processes_is_found_without_looking_at_all_others(tmp_path: Path) -> None:
-    """Process 10 has children under two threads, one of them a child of its own; 99 is nobody's."""
+    """Process 10 has children under two threads, one of them a child of its own; 99 has no parent here."""
     files = {
         "proc/10/task/10/children": "11 12 ",
         "proc/10/task/15/children": "13",
@@ -244,7 +244,7 @@ def test_cpu_time_of_a_living_child_is_counted() -> None:
 
 
 def test_cpu_time_of_another_tree_is_read_from_outside() -> None:
-    """A child that spun for 0.3 s by now shows it to its parent; one that is gone shows nothing."""
+    """A child that spun for 0.3 s by now shows it to its parent; a child that has ended shows nothing."""
     program = SPIN + "print('spun', flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -258,10 +258,10 @@ def test_cpu_time_of_another_tree_is_read_from_outside() -> None:
 
 
 def test_looking_costs_nothing_in_the_result() -> None:
-    """20 looks cost CPU time, most of which stays out of the difference."""
+    """20 reads cost CPU time, most of which is not in the difference."""
     cpu_time = TreeCpuTime()
-    raw, seen = time.process_time_ns(), cpu_time()
+    raw, before = time.process_time_ns(), cpu_time()
     for _ in range(20):
         cpu_time()
-    counted, real = cpu_time() - seen, time.process_time_ns() - raw
+    counted, real = cpu_time() - before, time.process_time_ns() - raw
     assert counted < real / 2

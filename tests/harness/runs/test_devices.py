@@ -192,7 +192,7 @@ def test_a_run_of_several_devices_goes_on_where_it_was(world: World) -> None:
 
 def test_one_device_that_is_not_there_ends_the_command_before_anything_is_made(world: World) -> None:
     """With what is there; a device that is named twice as well."""
-    with pytest.raises(DeviceError, match=r"cuda:2 is not there: CUDA_VISIBLE_DEVICES=3,1 shows 2 of 4"):
+    with pytest.raises(DeviceError, match=r"cuda:2 is not available: CUDA_VISIBLE_DEVICES=3,1 shows 2 of 4"):
         begin(world, "cpu,cuda:2")
     with pytest.raises(UsageError, match="named twice"):
         begin(world, "cuda:0,cuda")
@@ -223,7 +223,7 @@ def test_commands_of_one_device_refuse_a_list(world: World, capsys: pytest.Captu
         str(world.root / "data"),
     ]
     assert call([*words, "--split", "val", "-o", str(world.root / "out")], world.toolbox()) == 2
-    assert "names 2" in capsys.readouterr().err
+    assert "takes one device, got 2" in capsys.readouterr().err
 
 
 def test_what_a_machine_asks_is_the_environment_s_board() -> None:

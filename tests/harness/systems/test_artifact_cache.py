@@ -14,11 +14,11 @@ def test_what_was_written_is_found_with_its_manifest(tmp_path: Path) -> None:
     with cache.writing("k") as folder:
         (folder / "manifest.json").write_text('{"recipe": "r"}')
         (folder / "model.bin").write_bytes(b"12345")
-    found = cache.find("k")
-    assert found is not None
-    assert found.manifest == {"recipe": "r"}
-    seal = (found.folder / "files.json").stat().st_size
-    assert folder_bytes(found.folder) == len('{"recipe": "r"}') + 5 + seal
+    artifact = cache.find("k")
+    assert artifact is not None
+    assert artifact.manifest == {"recipe": "r"}
+    seal = (artifact.folder / "files.json").stat().st_size
+    assert folder_bytes(artifact.folder) == len('{"recipe": "r"}') + 5 + seal
     assert [artifact.key for artifact in cache.artifacts()] == ["k"]
 
 
@@ -44,9 +44,9 @@ def test_the_first_of_two_writers_wins_and_both_go_on(tmp_path: Path) -> None:
         (slow / "manifest.json").write_text('{"who": "slow"}')
         with cache.writing("k") as fast:
             (fast / "manifest.json").write_text('{"who": "fast"}')
-    found = cache.find("k")
-    assert found is not None
-    assert found.manifest == {"who": "fast"}
+    artifact = cache.find("k")
+    assert artifact is not None
+    assert artifact.manifest == {"who": "fast"}
 
 
 def test_a_spoilt_artifact_counts_as_absent_and_is_made_again(tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ REQUESTS = st.lists(st.lists(SEQUENCES, max_size=4).map(tuple), max_size=6).map(
 )
 
 
-def same(one: Request, other: Request) -> bool:
-    pairs = zip(one.sequences, other.sequences, strict=True)
-    return one.id == other.id and all(
+def same(first: Request, second: Request) -> bool:
+    pairs = zip(first.sequences, second.sequences, strict=True)
+    return first.id == second.id and all(
         np.array_equal(mine.ids, theirs.ids)
         and np.array_equal(mine.segments, theirs.segments)
         and (mine.spans, mine.cut) == (theirs.spans, theirs.cut)
@@ -46,9 +46,9 @@ def test_requests_come_back_as_they_were(requests: list[Request]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, array in encoding_cache.pack(requests).items():
             np.save(Path(folder) / f"{name}.npy", array)
-        found = encoding_cache.unpack(Path(folder), [request.id for request in requests])
-    assert len(found) == len(requests)
-    assert all(map(same, requests, found))
+        unpacked = encoding_cache.unpack(Path(folder), [request.id for request in requests])
+    assert len(unpacked) == len(requests)
+    assert all(map(same, requests, unpacked))
 
 
 def test_a_split_is_found_only_when_all_of_it_is_there(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
-"""A large store to try reports on: the records of one run, copied until there are so many.
+"""Makes a large store, to measure reports: copies of the records of one run.
 
     python -m devtools.copies results/runs/RUN 10000 DIR
     python -m devtools.footprint bench report all --store DIR --format csv --output /dev/null
 
-Each copy is a run of its own, and has no samples. Its times are drawn anew within some percent, so that
-nothing that was worked out for one copy serves for another.
+Each copy is a separate run, without samples. Its times are changed at random by about a percent, so that no
+result of one copy can be reused for another.
 """
 
 import json
@@ -14,13 +14,14 @@ from pathlib import Path
 
 
 def copies(run: Path, count: int, store: Path) -> None:
-    """Write `count` records below `store`."""
+    """Write `count` copies of the records of a run below `store`."""
     records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(run.glob("*.json"))]
-    draw = random.Random(0)
+    generator = random.Random(0)
     for number in range(count):
         record = records[number % len(records)]
         rounds = [
-            {**each, "wall_ns": round(each["wall_ns"] * draw.gauss(1, 0.01))} for each in record["rounds"]
+            {**visit, "wall_ns": round(visit["wall_ns"] * generator.gauss(1, 0.01))}
+            for visit in record["rounds"]
         ]
         name = f"copy-{number // len(records):06d}"
         folder = store / "runs" / name

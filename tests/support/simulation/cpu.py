@@ -1,21 +1,21 @@
-"""CPU time of a process and all below it, cheap enough to be asked a thousand times a second."""
+"""The CPU time of a process tree, cheap enough to be read a thousand times a second."""
 
-import contextlib
 import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-LOOK_NS = 100_000_000
-"""Between two looks for new processes. What one used before it was found counts from then on."""
+from harness.common.procfs import children
+
+SCAN_NS = 100_000_000
+"""The interval between two scans for new processes; their earlier CPU time is counted from then on."""
 
 
 class TreeClock:
     """Nanoseconds of CPU time that a process tree has used since the clock was made.
 
-    Each process is read from its own CPU clock, to the nanosecond; what one used between its last reading and
-    its end is lost. `left_out` returns nanoseconds that do not count, such as the caller's own.
+    Each process is read from its own CPU clock, to the nanosecond; its use between the last read and its end
+    is lost. `left_out` returns nanoseconds that do not count, such as the caller's own.
     """
 
     def __init__(
@@ -29,23 +29,23 @@ class TreeClock:
         self._lock = threading.Lock()
         self._last: dict[int, int] = {}
         self._total = 0
-        self._next_look_ns = 0
-        self._look(clock(), counted=False)
+        self._next_scan_ns = 0
+        self._scan(clock(), counted=False)
 
     def __call__(self) -> int:
         """Return the nanoseconds of CPU time used so far."""
         with self._lock:
             now = self._clock()
-            if now >= self._next_look_ns:
-                self._look(now, counted=True)
+            if now >= self._next_scan_ns:
+                self._scan(now, counted=True)
             for pid in list(self._last):
                 self._advance(pid)
             return self._total - self._left_out()
 
-    def _look(self, now: int, *, counted: bool) -> None:
-        """Find new processes; what they used before counts, but for those that were there at first."""
-        self._next_look_ns = now + LOOK_NS
-        for pid in (self._root, *below(self._root)):
+    def _scan(self, now: int, *, counted: bool) -> None:
+        """Find new processes; their earlier CPU time counts, except for those of the first scan."""
+        self._next_scan_ns = now + SCAN_NS
+        for pid in (self._root, *children(self._root)):
             if pid not in self._last:
                 self._last[pid] = 0 if counted else _cpu_ns(pid) or 0
 
@@ -58,17 +58,8 @@ class TreeClock:
             self._last[pid] = used
 
 
-def below(pid: int) -> list[int]:
-    """Return all processes below one, by the kernel's lists of children: no walk over the whole machine."""
-    found: list[int] = []
-    for file in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, file.read_text(encoding="ascii").split())
-    return found + [each for child in found for each in below(child)]
-
-
 def _cpu_ns(pid: int) -> int | None:
-    """Return a process's CPU time, or None once it is gone."""
+    """Return a process's CPU time, or None once it has ended."""
     try:
         # the CPU clock of another process: ~pid and CPUCLOCK_SCHED, as clock_getcpuclockid(3) builds it
         return time.clock_gettime_ns((~pid << 3) | 2)

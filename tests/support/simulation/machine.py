@@ -1,11 +1,11 @@
-"""A machine whose joules are known: real files and an NVML that count the real CPU time of this process tree.
+"""A simulated machine of known energy: real files, and an NVML, that count the CPU time of this process tree.
 
     this process and its workers --TreeClock--> CPU time --Draw--> exact energy --Sensor--> counters
                                                                     |
-                                                    known_uj(): what a meter should have read
+                                                    exact_uj(): the energy that a meter should read
 
-Workers in processes of their own read the files as they would read the kernel's. A thread writes them at each
-update; its own CPU time is left out.
+Workers in their own processes read the files as they would read the kernel's. A thread writes them at each
+update; its own CPU time does not count.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ PLACES = {
     "package-0/core": "intel-rapl/intel-rapl:0/intel-rapl:0:0",
     "package-0/dram": "intel-rapl/intel-rapl:0/intel-rapl:0:1",
 }
-"""The zones of a server with one socket, and where the kernel puts them; core lies inside its package."""
+"""The zones of a server with one socket, and the kernel's folders for them; core lies inside its package."""
 
 ZONES = {"package-0": Draw(20.0, 8.0), "package-0/core": Draw(17.0, 1.0), "package-0/dram": Draw(3.0, 2.0)}
 COUNTED = ("package-0", "package-0/dram")
@@ -38,18 +38,18 @@ BOARD = Draw(150.0, 40.0)
 BOARD_SENSOR = Sensor(update_ns=100_000_000, quantum_uj=1000.0, range_uj=2**63)
 
 UNREADABLE = (Path("/proc/sys/vm/compact_memory"), Path("/sys/bus/cpu/drivers_probe"))
-"""Files that the kernel lets nobody read, root included."""
+"""Files that no user may read, not even root."""
 
 SWITCH_S = 0.0002
-"""How soon a thread that computes lets the one that updates have its turn; Python's 5 ms are too long."""
+"""Python's switch interval between the thread that computes and the one that updates; 5 ms are too long."""
 
 
 class SimulatedMachine:
-    """Counters of a processor with its memory and of boards, below an empty folder.
+    """Counters of a processor with its memory, and of boards, below an empty folder.
 
     `draws` and `boards` are in watts; all zones of the processor have the same `sensor`. `clock` returns
-    monotonic nanoseconds, `cpu_ns` those of CPU time; by default they are real, and CPU time is that of this
-    process and all below it.
+    monotonic nanoseconds, `cpu_ns` nanoseconds of CPU time; by default they are real, and the CPU time is
+    that of this process and its descendants.
     """
 
     def __init__(
@@ -86,23 +86,26 @@ class SimulatedMachine:
 
     @property
     def root(self) -> Path:
-        """What a RAPL meter is given."""
+        """The powercap folder for a RAPL meter."""
         return self._tree.root
 
     def kept_up(self, *names: str) -> bool:
-        """Say whether these (or package and memory) were never a period late since the last call."""
-        with self._lock:
-            asked = [each for each in self._counters() if each.name in (names or COUNTED)]
-            kept = all(each.worst_late_ns <= each.sensor.update_ns for each in asked)
-            for counter in asked:
-                counter.worst_late_ns = 0
-        return kept
+        """Return whether these zones (or package and memory) were updated in time since the last call.
 
-    def known_uj(self, *names: str) -> float:
-        """Return the exact energy since the beginning of these zones, or of package and memory."""
+        In time means less than an update period late.
+        """
+        with self._lock:
+            counters = [counter for counter in self._counters() if counter.name in (names or COUNTED)]
+            in_time = all(counter.worst_late_ns <= counter.sensor.update_ns for counter in counters)
+            for counter in counters:
+                counter.worst_late_ns = 0
+        return in_time
+
+    def exact_uj(self, *names: str) -> float:
+        """Return the exact energy of these zones (by default package and memory) since the beginning."""
         _, cpu_ns, span_ns = self._ledger.now()
-        known = {counter.name: counter.draw for counter in self._counters()}
-        return sum(known[name].microjoules(cpu_ns, span_ns) for name in names or COUNTED)
+        draws = {counter.name: counter.draw for counter in self._counters()}
+        return sum(draws[name].microjoules(cpu_ns, span_ns) for name in names or COUNTED)
 
     def tick(self) -> None:
         """Update every counter whose update is due."""
@@ -115,7 +118,7 @@ class SimulatedMachine:
                         self._show(counter)
 
     def break_down(self, name: str, fault: Fault) -> None:
-        """Let a zone or board fail from now on."""
+        """Make a zone or board fail from now on."""
         with self._lock:
             for counter in self._counters():
                 inside = counter.name.startswith(f"{name}/") and fault == "gone"
@@ -129,7 +132,7 @@ class SimulatedMachine:
                 self._deny(self._file(name))
 
     def mend(self, name: str) -> None:
-        """Let a zone or board work again; its counter goes on where it is, as after a pause."""
+        """Make a zone or board work again; its counter continues from its present value."""
         with self._lock:
             for counter in self._counters():
                 if counter.name == name or counter.name.startswith(f"{name}/"):
@@ -139,7 +142,7 @@ class SimulatedMachine:
 
     @contextmanager
     def running(self) -> Iterator["SimulatedMachine"]:
-        """Update counters in real time, in a thread, until the block ends."""
+        """Update the counters in real time, in a thread, until the block ends."""
         stop = threading.Event()
         before = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
@@ -153,7 +156,7 @@ class SimulatedMachine:
             sys.setswitchinterval(before)
 
     def _keep_up(self, stop: threading.Event) -> None:
-        with contextlib.suppress(OSError):  # a counter waits for nobody; whoever is not root may be late
+        with contextlib.suppress(OSError):  # real-time priority, which only root has; others may be late
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))  # 0 is this thread alone
         while not stop.is_set():
             self._overhead_ns = time.thread_time_ns()
@@ -171,7 +174,7 @@ class SimulatedMachine:
         return self._folder / PLACES[zone] / "energy_uj"
 
     def _show(self, counter: SimulatedCounter) -> None:
-        """Overwrite the number in its file; all have the same width, so that one small write replaces it."""
+        """Overwrite the number in its file; all numbers have the same width, so one small write is enough."""
         handle = os.open(self._file(counter.name), os.O_WRONLY | os.O_NOFOLLOW)
         try:
             os.pwrite(handle, _text(counter), 0)
@@ -179,7 +182,7 @@ class SimulatedMachine:
             os.close(handle)
 
     def _restore(self, counter: SimulatedCounter) -> None:
-        """Put back what a fault took: the zone, or its readable file."""
+        """Restore the zone, or its readable file, after a fault."""
         if not self._file(counter.name).parent.exists():
             name = counter.name.rpartition("/")[2]
             self._tree.add(counter.name, PLACES[counter.name], name, range_uj=counter.sensor.range_uj)
@@ -187,7 +190,7 @@ class SimulatedMachine:
         self._file(counter.name).write_bytes(_text(counter))
 
     def _deny(self, file: Path) -> None:
-        """Take the permission to read away, from root as well."""
+        """Deny the permission to read, also to root."""
         file.chmod(0)
         hidden = next((path for path in UNREADABLE if path.exists()), None)
         if os.geteuid() == 0 and hidden is not None:

@@ -1,10 +1,10 @@
-"""How well known joules come back: windows of several lengths on the simulated machine, read by real meters.
+"""The accuracy of real meters on a simulated machine of known energy, for windows of several lengths.
 
     python -m simulation.recovery [--windows 20] [--json]
 
-Each window holds work and rest in drawn shares and begins at a drawn moment. A window is inside if what was
-read differs from what was used by no more than the uncertainty that is stated with it: the larger of the
-meter's own and of what the meter's check saw.
+Each window has random shares of work and rest, and begins at a random time. A window is inside if the energy
+that was read differs from the energy that was used by at most the stated uncertainty: the larger of the
+meter's own and that of the meter's check.
 """
 
 import argparse
@@ -30,15 +30,15 @@ from harness.records.reading import sum_readings
 
 LENGTHS_MS: Mapping[str, Sequence[int]] = {"rapl": (10, 50, 200, 500), "nvml": (500, 1000, 2000)}
 CHUNK = bytes(2**16)
-"""What work hashes: a tenth of a millisecond without the interpreter's lock."""
+"""Data to hash as work: 0.1 ms without the interpreter's lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One window: energy that was used, that was read, and the uncertainty stated with it, in microjoules.
+    """One window: the energy that was used, the energy that was read, and its stated uncertainty.
 
-    The account is looked at just before and just after each edge, so what was used lies between two numbers;
-    they differ where the machine paused this process at an edge.
+    All in microjoules. The exact energy is read just before and just after each edge, so the energy that was
+    used lies between two numbers; they differ if the machine paused this process at an edge.
     """
 
     least_uj: float
@@ -47,25 +47,27 @@ class Window:
     stated_uj: int
 
     @property
-    def known_uj(self) -> float:
-        """What was used, halfway between the two looks at either edge."""
+    def exact_uj(self) -> float:
+        """The energy that was used: the mean of its two limits."""
         return (self.least_uj + self.most_uj) / 2
 
     @property
     def inside(self) -> bool:
-        """Whether what was read differs from what was used by no more than was stated."""
+        """Whether the error is within the stated uncertainty."""
         return self.least_uj - self.stated_uj <= self.read_uj <= self.most_uj + self.stated_uj
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Windows of one length, in joules all together, and their errors as shares of what was used."""
+    """All windows of one length: their total joules, and their errors relative to the energy that was used.
+
+    `late` windows do not count: the simulation itself was late by more than an update period.
+    """
 
     meter: str
     length_ms: int
     windows: int
     late: int
-    """windows that do not count, because the simulation itself fell more than one of its updates behind"""
     known_joules: float
     read_joules: float
     stated: float
@@ -74,26 +76,28 @@ class Row:
 
 
 def window(
-    meter: Meter, checked: MeterCheck, known: Callable[[], float], work: Callable[[], object]
+    meter: Meter, check: MeterCheck, exact_uj: Callable[[], float], work: Callable[[], object]
 ) -> Window:
-    """Measure one window of work; MeasurementError where the meter has no joules for it."""
-    begin = known()
+    """Measure one window of work; MeasurementError if the meter has no joules for it."""
+    before_start = exact_uj()
     mark = meter.start()
-    began = known()
+    after_start = exact_uj()
     work()
-    end = known()
+    before_read = exact_uj()
     readings = meter.read(mark)
-    ended = known()
-    found = sum_readings([widen_resolution(reading, checked.facts()) for reading in readings])
-    if found is None or found.microjoules is None:
-        why = found.reason if found else "it reads no zone"
-        raise MeasurementError(f"the simulated machine has no joules: {why}.", where=meter.name)
-    return Window(end - began, ended - begin, found.microjoules, found.resolution_uj)
+    after_read = exact_uj()
+    total = sum_readings([widen_resolution(reading, check.facts()) for reading in readings])
+    if total is None or total.microjoules is None:
+        reason = total.reason if total else "it has no zone"
+        raise MeasurementError(f"the meter has no joules: {reason}.", where=meter.name)
+    return Window(
+        before_read - after_start, after_read - before_start, total.microjoules, total.resolution_uj
+    )
 
 
-def mixed(length_ns: int, dice: random.Random, clock: Callable[[], int] = time.monotonic_ns) -> None:
-    """Work and rest in turn, in a drawn share, for so long."""
-    share, end = dice.uniform(0.2, 1.0), clock() + length_ns
+def mixed(length_ns: int, generator: random.Random, clock: Callable[[], int] = time.monotonic_ns) -> None:
+    """Work and rest in turn, with a random share of work, for a length of time."""
+    share, end = generator.uniform(0.2, 1.0), clock() + length_ns
     while (now := clock()) < end:
         busy = now + min(end - now, 5_000_000) * share
         while clock() < busy:
@@ -101,27 +105,27 @@ def mixed(length_ns: int, dice: random.Random, clock: Callable[[], int] = time.m
         time.sleep(max(0.0, min(end - now, 5_000_000) * (1 - share)) / 1e9)
 
 
-def row(name: str, length_ms: int, found: Sequence[Window], late: int) -> Row:
-    """Add windows of one length up."""
-    known = sum(each.known_uj for each in found)
+def row(name: str, length_ms: int, windows: Sequence[Window], late: int) -> Row:
+    """Return the row of all windows of one length."""
+    errors = (abs(window.read_uj / window.exact_uj - 1) for window in windows)
     return Row(
         meter=name,
         length_ms=length_ms,
-        windows=len(found),
+        windows=len(windows),
         late=late,
-        known_joules=known / 1e6,
-        read_joules=sum(each.read_uj for each in found) / 1e6,
-        stated=max((each.stated_uj / each.known_uj for each in found), default=0.0),
-        worst_error=max((abs(each.read_uj / each.known_uj - 1) for each in found), default=0.0),
-        inside=sum(each.inside for each in found) / max(1, len(found)),
+        known_joules=sum(window.exact_uj for window in windows) / 1e6,
+        read_joules=sum(window.read_uj for window in windows) / 1e6,
+        stated=max((window.stated_uj / window.exact_uj for window in windows), default=0.0),
+        worst_error=max(errors, default=0.0),
+        inside=sum(window.inside for window in windows) / max(1, len(windows)),
     )
 
 
 def recover(
     windows: int, lengths_ms: Mapping[str, Sequence[int]] = LENGTHS_MS, seed: int = 0
 ) -> tuple[list[MeterCheck], list[Row]]:
-    """Measure so many windows of each length; return the check of each meter, and a row for each length."""
-    checks, rows, dice = [], [], random.Random(seed)
+    """Measure this many windows of each length; return each meter's check, and a row for each length."""
+    checks, rows, generator = [], [], random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         machine = SimulatedMachine(Path(folder), boards={0: BOARD})
         meters: dict[str, tuple[Meter, tuple[str, ...]]] = {
@@ -131,29 +135,29 @@ def recover(
         with machine.running():
             for name, lengths in lengths_ms.items():
                 meter, zones = meters[name]
-                checks.append(checked := check_meter(meter))
-                one = partial(_one, machine, zones, meter, checked, dice)
+                checks.append(check := check_meter(meter))
+                measure = partial(_window, machine, zones, meter, check, generator)
                 for length in lengths:
-                    seen = [one(length) for _ in range(windows)]
-                    found = [each for each in seen if each is not None]
-                    rows.append(row(name, length, found, windows - len(found)))
+                    measured = [measure(length) for _ in range(windows)]
+                    in_time = [window for window in measured if window is not None]
+                    rows.append(row(name, length, in_time, windows - len(in_time)))
     return checks, rows
 
 
-def _one(
+def _window(
     machine: SimulatedMachine,
     zones: tuple[str, ...],
     meter: Meter,
-    checked: MeterCheck,
-    dice: random.Random,
+    check: MeterCheck,
+    generator: random.Random,
     length_ms: int,
 ) -> Window | None:
-    """Measure one window at a drawn moment; None where the simulation did not keep up meanwhile."""
-    time.sleep(dice.uniform(0, 0.02))
+    """Measure one window at a random time; None if the simulation was late meanwhile."""
+    time.sleep(generator.uniform(0, 0.02))
     machine.kept_up(*zones)
-    known, work = partial(machine.known_uj, *zones), partial(mixed, length_ms * 1_000_000, dice)
-    found = window(meter, checked, known, work)
-    return found if machine.kept_up(*zones) else None
+    exact_uj, work = partial(machine.exact_uj, *zones), partial(mixed, length_ms * 1_000_000, generator)
+    measured = window(meter, check, exact_uj, work)
+    return measured if machine.kept_up(*zones) else None
 
 
 def main() -> None:
@@ -162,11 +166,11 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=20, help="windows of each length")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    checks, rows = recover(asked.windows, seed=asked.seed)
-    if asked.json:
-        found = {"checks": [each.facts() for each in checks], "rows": [asdict(each) for each in rows]}
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    arguments = parser.parse_args()
+    checks, rows = recover(arguments.windows, seed=arguments.seed)
+    if arguments.json:
+        report = {"checks": [check.facts() for check in checks], "rows": [asdict(row) for row in rows]}
+        sys.stdout.write(json.dumps(report, indent=1) + "\n")
     else:
         sys.stdout.write(rendered(checks, rows))
 
@@ -174,19 +178,19 @@ def main() -> None:
 def rendered(checks: Sequence[MeterCheck], rows: Sequence[Row]) -> str:
     """Return the table as text."""
     lines = [
-        f"{each.meter}: steps every {max(zone.update_ns or 0 for zone in each.zones) / 1e6:.1f} ms, "
-        f"1 % needs {each.least_window_ms} ms"
-        for each in checks
+        f"{check.meter}: steps every {max(zone.update_ns or 0 for zone in check.zones) / 1e6:.1f} ms, "
+        f"1 % needs {check.least_window_ms} ms"
+        for check in checks
     ]
     lines += ["", "meter  window  windows     known      read  stated  worst error  inside"]
     lines += [
-        f"{each.meter:<5} {each.length_ms:>4} ms {each.windows:>8} {each.known_joules:>7.2f} J "
-        f"{each.read_joules:>7.2f} J {100 * each.stated:>5.1f} % {100 * each.worst_error:>10.1f} % "
-        f"{100 * each.inside:>5.0f} %" + (f"  ({each.late} late)" if each.late else "")
-        for each in rows
+        f"{row.meter:<5} {row.length_ms:>4} ms {row.windows:>8} {row.known_joules:>7.2f} J "
+        f"{row.read_joules:>7.2f} J {100 * row.stated:>5.1f} % {100 * row.worst_error:>10.1f} % "
+        f"{100 * row.inside:>5.0f} %" + (f"  ({row.late} late)" if row.late else "")
+        for row in rows
     ]
-    late = "late: windows left out because the simulation itself fell an update behind (a busy machine)"
-    return "\n".join([*lines, *(["", late] if any(each.late for each in rows) else []), ""])
+    late = "late: windows left out because the simulation itself was an update late (a busy machine)"
+    return "\n".join([*lines, *(["", late] if any(row.late for row in rows) else []), ""])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The real machine, but for its energy: real workers and clocks, simulated counters, planned faults.
+"""Runs with real workers and clocks, but with simulated counters and planned faults.
 
-bench run --Machine--> real workers, which read the simulated counters' real files
+bench run --Machine--> real workers, which read the real files of simulated counters
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ from harness.runs.worker.process import Launch, OnProgress, ProcessWorker, Worke
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """What goes wrong, and just before which visit of the run, counted from 0 over all workers.
+    """A fault of a zone, just before a visit; visits are counted from 0 over all workers.
 
-    The zone works again before the visit after it, unless it is to `last`.
+    The zone works again before the next visit, unless the fault is to `last`.
     """
 
     visit: int
@@ -30,7 +30,7 @@ class Breakdown:
 
 
 class Saboteur:
-    """Starts workers, counts the visits that they are asked for, and lets the machine fail in time."""
+    """Starts workers, counts their visits, and makes the machine fail as planned."""
 
     def __init__(self, machine: SimulatedMachine, planned: Sequence[Breakdown], launch: Launch) -> None:
         self._machine, self._planned, self._launch = machine, planned, launch
@@ -38,45 +38,45 @@ class Saboteur:
 
     def launch(self, cpus: Sequence[int], threads: int) -> Worker:
         """Start a worker whose visits are counted."""
-        return Counted(self._launch(cpus, threads), self._visited)
+        return CountedWorker(self._launch(cpus, threads), self._before_visit)
 
-    def _visited(self) -> None:
-        for each in self._planned:
-            if each.visit == self.visits - 1 and not each.last:
-                self._machine.mend(each.zone)
-        for each in self._planned:
-            if each.visit == self.visits:
-                self._machine.break_down(each.zone, each.fault)
+    def _before_visit(self) -> None:
+        for breakdown in self._planned:
+            if breakdown.visit == self.visits - 1 and not breakdown.last:
+                self._machine.mend(breakdown.zone)
+        for breakdown in self._planned:
+            if breakdown.visit == self.visits:
+                self._machine.break_down(breakdown.zone, breakdown.fault)
         self.visits += 1
 
 
-class Counted:
-    """A worker whose visits are told to somebody before they begin."""
+class CountedWorker:
+    """A worker that calls a function before each visit."""
 
-    def __init__(self, worker: Worker, visited: Callable[[], None]) -> None:
-        self._worker, self._visited = worker, visited
+    def __init__(self, worker: Worker, before_visit: Callable[[], None]) -> None:
+        self._worker, self._before_visit = worker, before_visit
 
     @property
     def pid(self) -> int:
-        """The process that does the work."""
+        """The worker's process id."""
         return self._worker.pid
 
     def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:
-        """Tell of a visit, and ask."""
+        """Send a message to the worker."""
         if do == "visit":
-            self._visited()
+            self._before_visit()
         return self._worker.ask(do, told, **words)
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the worker's process."""
         self._worker.stop()
 
     def go(self) -> None:
-        """Let it run."""
+        """Continue the worker's process."""
         self._worker.go()
 
     def end(self) -> None:
-        """End it."""
+        """End the worker's process."""
         self._worker.end()
 
 
@@ -86,7 +86,7 @@ def simulated(
     launch: Launch = ProcessWorker,
     **others: Any,
 ) -> Machine:
-    """Return this machine with the simulated one's counters; `others` replaces further fields of it."""
+    """Return the real machine with the counters of the simulated one; `others` replaces further fields."""
     fields: Mapping[str, Any] = {
         "choose_meter": partial(choose_meter, root=machine.root, nvml=machine.nvml),
         "launch": Saboteur(machine, planned, launch).launch,

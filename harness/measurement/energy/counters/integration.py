@@ -1,9 +1,10 @@
-"""Power that was looked at now and then becomes energy, by trapezoids.
+"""Integration of sampled power into energy, by the trapezoidal rule.
 
-    (time, microwatts) ... (time, microwatts) --integrate--> microjoules and how rough they are
+    (time, microwatts) ... (time, microwatts) --integrate--> microjoules and their roughness
 
-Between two looks nobody knows what the power was. The trapezoid takes the line; the roughness says how far
-the looks themselves scatter around lines, so that few looks at a restless sensor are not taken for many.
+The power between two samples is unknown; the trapezoidal rule assumes a straight line. The roughness states
+how far the samples scatter around such lines, so that a few samples of an unsteady sensor are not taken for
+an exact result.
 """
 
 import math
@@ -17,7 +18,7 @@ Point = tuple[int, float]
 
 @dataclass(frozen=True, slots=True)
 class Integral:
-    """Energy in microjoules, its roughness in microjoules, and the longest time between two looks."""
+    """Energy in microjoules, its roughness in microjoules, and the longest gap between two samples."""
 
     microjoules: int
     rough_uj: int
@@ -25,28 +26,28 @@ class Integral:
 
 
 def integrate(points: Sequence[Point]) -> Integral:
-    """Return the energy under two or more points that rise in time; ValueError if they do not.
+    """Return the energy under two or more points in the order of time; ValueError otherwise.
 
-    Each stretch may be wrong by half its change of power times its length. Stretches err apart from one
-    another, so these are added as squares.
+    The error of each stretch may be half its change of power times its length. The errors of different
+    stretches are independent, so they are added as squares.
     """
     if len(points) < 2:  # noqa: PLR2004 -- a stretch has two ends
-        raise ValueError("one look at a power is no energy")
-    area = rough = 0.0
+        raise ValueError(f"integration needs two points or more, got {len(points)}")
+    area = variance = 0.0
     longest = 0
     for (begin, first), (end, last) in pairwise(points):
         if end <= begin:
-            raise ValueError("the points do not rise in time")
+            raise ValueError(f"the times of points must increase, got {end} ns after {begin} ns")
         seconds = (end - begin) / 1e9
         area += (first + last) / 2 * seconds
-        rough += (abs(last - first) / 2 * seconds) ** 2
+        variance += (abs(last - first) / 2 * seconds) ** 2
         longest = max(longest, end - begin)
-    return Integral(round(area), math.ceil(math.sqrt(rough)), longest)
+    return Integral(round(area), math.ceil(math.sqrt(variance)), longest)
 
 
 def at(points: Sequence[Point], when_ns: int) -> float:
-    """Return the value on the line between the two points around a time, which must lie within them."""
+    """Return the linearly interpolated value at a time; ValueError if it is outside of the points."""
     for (begin, first), (end, last) in pairwise(points):
         if begin <= when_ns <= end:
             return first if end == begin else first + (last - first) * (when_ns - begin) / (end - begin)
-    raise ValueError("the time lies outside the points")
+    raise ValueError(f"the time must be within the points, got {when_ns} ns")

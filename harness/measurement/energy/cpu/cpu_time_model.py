@@ -1,27 +1,29 @@
-"""CPU time in other units: what to show where no counter can be read, and never to be called measured.
+"""A model of energy from CPU time, for machines without a readable counter; never called measured.
 
     energy = CPU time of the process tree x watts per CPU
 
-The watts are one constant for a whole run, so ratios of modelled energy are ratios of CPU time, whatever the
-constant is. The model sees no memory traffic, no clock frequency, no vector width and no idle power.
+The watts are constant within a run, so a ratio of modelled energies is a ratio of CPU times, whatever the
+constant. The model ignores memory traffic, clock frequency, vector width and idle power.
 """
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from harness.common.json_types import JsonObject
 from harness.common.procfs import TreeCpuTime
+from harness.measurement.energy.counters.counter import unavailable
+from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Zone
 
 ZONE = Zone("cpu-time", "process share")
-STEP_NS = 1_000  # the kernel tells the CPU time of ended children in microseconds
+STEP_NS = 1_000  # the kernel shows the CPU time of ended children in microseconds
 
 
 @dataclass(frozen=True, slots=True)
 class WindowStart:
-    """The first edge: clock and CPU time in nanoseconds."""
+    """The first edge of a window: clock and CPU time, in nanoseconds."""
 
     at_ns: int
     cpu_ns: int
@@ -30,9 +32,12 @@ class WindowStart:
 class CpuTimeMeter:
     """Multiplies the CPU time of the calling process tree by a constant.
 
-    `source` says where the watts come from. `cpu_time` returns nanoseconds of CPU time, `clock` monotonic
+    `source` is the origin of the watts. `cpu_time` returns nanoseconds of CPU time, `clock` monotonic
     nanoseconds.
     """
+
+    name = "modelled"
+    grade: Grade = "modelled"
 
     def __init__(
         self,
@@ -41,18 +46,9 @@ class CpuTimeMeter:
         cpu_time: Callable[[], int] | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        self._watts_per_cpu, self._source = watts_per_cpu, source
+        self._watts_per_cpu, self._origin = watts_per_cpu, source
+        self._source = f"CPU time x {source}"
         self._cpu_time, self._clock = cpu_time or TreeCpuTime(), clock
-
-    @property
-    def name(self) -> str:
-        """Its name in the table of meters."""
-        return "modelled"
-
-    @property
-    def grade(self) -> Grade:
-        """The best grade its readings can have."""
-        return "modelled"
 
     def zones(self) -> tuple[Zone, ...]:
         """Return its only zone."""
@@ -66,39 +62,40 @@ class CpuTimeMeter:
         """Read the second edge: watts x nanoseconds are nanojoules."""
         span_ns = self._clock() - mark.at_ns
         cpu_ns = self._cpu_time() - mark.cpu_ns
-        lost = cpu_ns < 0
+        if cpu_ns < 0:
+            reason = "the CPU time decreased, because a process left the process tree"
+            return (unavailable(ZONE, self._source, span_ns, reason),)
         return (
             Reading(
                 zone=ZONE.name,
-                grade="unavailable" if lost else "modelled",
+                grade="modelled",
                 scope=ZONE.scope,
-                source=f"CPU time x {self._source}",
-                microjoules=None if lost else round(self._watts_per_cpu * cpu_ns / 1000),
+                source=self._source,
+                microjoules=round(self._watts_per_cpu * cpu_ns / 1000),
                 span_ns=span_ns,
-                resolution_uj=0 if lost else math.ceil(2 * self._watts_per_cpu * STEP_NS / 1000),
-                samples=0 if lost else 2,
-                reason="CPU time went back: a process left the tree unseen" if lost else None,
+                resolution_uj=math.ceil(2 * self._watts_per_cpu * STEP_NS / 1000),
+                samples=2,
             ),
         )
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> JsonObject:
         """Return the model and its parameters."""
         return {
-            "source": f"CPU time x {self._source}",
+            "source": self._source,
             "model": "energy = CPU time of the process tree x watts per CPU",
             "watts_per_cpu": self._watts_per_cpu,
-            "means": "ratios are ratios of CPU time; joules are a guess at the size",
+            "means": "ratios are ratios of CPU time; joules are a rough estimate",
         }
 
-    def spec(self) -> dict[str, Any]:
-        """Return what opens this meter again in another process; the watts travel with it."""
-        return {"meter": "modelled", "watts_per_cpu": self._watts_per_cpu, "source": self._source}
+    def spec(self) -> JsonObject:
+        """Return the arguments that open this meter in another process, watts included."""
+        return {"meter": "modelled", "watts_per_cpu": self._watts_per_cpu, "source": self._origin}
 
     def obstacle(self) -> tuple[str, str] | None:
-        """Return None: CPU time can always be read."""
+        """Return None: CPU time is always readable."""
         return None
 
 
-def open_modelled(spec: Mapping[str, Any]) -> CpuTimeMeter:
-    """Open the meter that `ModelledMeter.spec` described."""
+def open_modelled(spec: MeterSpec) -> CpuTimeMeter:
+    """Open the meter that `CpuTimeMeter.spec` described."""
     return CpuTimeMeter(float(spec["watts_per_cpu"]), str(spec["source"]))

@@ -1,12 +1,12 @@
-"""How many watts a busy CPU stands for, from codecarbon's table of processor power figures.
+"""The watts of a busy CPU, from codecarbon's table of processors.
 
-The table is read as a file: importing codecarbon takes long, sets up logging and looks for hardware. A row is
-taken only if its whole name is in the processor's, and only if no other row fits as well; tests hold this
-against codecarbon's own matching.
+The table is read as a file, as importing codecarbon takes long, configures logging and searches for hardware.
+A row is used only if its whole name is part of the processor's name, and no other row fits; tests compare
+this with codecarbon's own matching.
 
-A thermal design power is a package's, so it is divided by the package's cores. In a virtual machine these
-cannot be counted: there the number in the processor's own name is used ("64-Core Processor") or, failing
-that, codecarbon's flat watts per CPU.
+A thermal design power belongs to a package, so it is divided by the package's cores. In a virtual machine the
+cores cannot be counted: the number in the processor's own name is used ("64-Core Processor") or, without one,
+codecarbon's flat watts per CPU.
 """
 
 import csv
@@ -23,7 +23,11 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class ProcessorPower:
-    """Watts shared by `cpus` cores; `matched_model` is the row of the table, or None for the fallback."""
+    """Watts shared by `cpus` cores; `matched_model` is the row of the table, or None for the fallback.
+
+    `source` is part of every modelled reading. Readings of different sources are not compared, so its wording
+    must not change.
+    """
 
     watts: float
     cpus: int
@@ -32,19 +36,19 @@ class ProcessorPower:
 
     @property
     def watts_per_cpu(self) -> float:
-        """Watts for each core's CPU time."""
+        """The watts for the CPU time of one core."""
         return self.watts / self.cpus
 
 
 def processor_power(root: Path = ROOT, table: dict[str, float] | None = None) -> ProcessorPower:
-    """Look up this machine's processor; where nothing fits, return the fallback and say so."""
+    """Look up this machine's processor; return the fallback, with the reason, if no row fits."""
     info = cpuinfo(root)
     model = info.get("model name", "")
     rows = power_table() if table is None else table
     row = match(model, rows)
     if row is None:
-        why = f"no row for {model!r} in its table" if rows else "its table is not installed"
-        return _fallback(why if model else "the kernel does not name the processor")
+        reason = f"no row for {model!r} in its table" if rows else "its table is not installed"
+        return _fallback(reason if model else "the kernel does not name the processor")
     cores = _cores(info, model, root)
     if cores is None:
         return _fallback(f"{row} is known, but a virtual machine hides how many cores share its power")
@@ -53,9 +57,9 @@ def processor_power(root: Path = ROOT, table: dict[str, float] | None = None) ->
 
 
 def power_table() -> dict[str, float]:
-    """Return codecarbon's thermal design powers in watts by processor name; empty where it is missing.
+    """Return codecarbon's thermal design powers in watts by processor name; empty if it is not installed.
 
-    A few of its rows hold no number (`27.29.5`); they are left out.
+    A few of its rows do not hold a number (`27.29.5`); they are left out.
     """
     spec = importlib.util.find_spec("codecarbon")
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -68,13 +72,13 @@ def power_table() -> dict[str, float]:
 
 
 def match(model: str, table: dict[str, float]) -> str | None:
-    """Return the row whose words are all in the processor's name, those that fit exactly first.
+    """Return the row whose words all occur in the processor's name, or None; an exact fit comes first.
 
-    Several rows count as one if they agree on the watts; if they do not, there is no match.
+    Several rows count as one if their watts agree; otherwise there is no match.
     """
-    words = _words(re.sub(r"@\s*[\d.]+GHz", "", model))
-    fitting = [name for name in table if _words(name) and _words(name) <= words]
-    best = [name for name in fitting if _words(name) == words] or fitting
+    model_words = _words(re.sub(r"@\s*[\d.]+GHz", "", model))
+    fitting = [name for name in table if _words(name) and _words(name) <= model_words]
+    best = [name for name in fitting if _words(name) == model_words] or fitting
     return best[0] if len({table[name] for name in best}) == 1 else None
 
 
@@ -83,11 +87,12 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _cores(info: dict[str, str], model: str, root: Path) -> int | None:
-    named = re.search(r"(\d+)-Core", model)
-    if named:
-        return int(named[1])
+    cores_in_name = re.search(r"(\d+)-Core", model)
+    if cores_in_name:
+        return int(cores_in_name[1])
     return None if "hypervisor" in flags_of(info) else cores_per_package(root)
 
 
-def _fallback(why: str) -> ProcessorPower:
-    return ProcessorPower(FALLBACK_WATTS, 1, f"{FALLBACK_WATTS:g} W, codecarbon's flat figure ({why})", None)
+def _fallback(reason: str) -> ProcessorPower:
+    source = f"{FALLBACK_WATTS:g} W, codecarbon's flat figure ({reason})"
+    return ProcessorPower(FALLBACK_WATTS, 1, source, None)

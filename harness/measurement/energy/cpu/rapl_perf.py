@@ -1,35 +1,34 @@
-"""RAPL through the kernel's perf events: the same counters by a road of its own, where powercap is closed.
+"""RAPL through the kernel's perf events: the same counters by another interface, where powercap is closed.
 
-    /sys/bus/event_source/devices/power/type               what perf_event_open is told
+    /sys/bus/event_source/devices/power/type               the type for perf_event_open
                                        /cpumask            one CPU per socket (or per die)
                                        /events/energy-pkg  event=0x02, with .scale (joules a count) and .unit
 
-An event counts from when it is opened, in 64 bits, and the kernel adds up the wraps of the register below it
-(Linux, arch/x86/events/rapl.c). Opening an event for a whole CPU needs perf_event_paranoid of 0 or less, or
-the capability CAP_PERFMON.
+An event counts from the time it is opened, in 64 bits, and the kernel adds up the wrap-arounds of the
+register below it (Linux, arch/x86/events/rapl.c). Opening an event for a whole CPU needs perf_event_paranoid
+of 0 or less, or the capability CAP_PERFMON.
 """
 
-import ctypes
 import errno
 import os
-import platform
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from harness.common.procfs import ROOT, cpu_list
-from harness.common.procfs import read as read_file
+from harness.common import procfs
+from harness.common.json_types import JsonObject
 from harness.measurement.energy.counters.counter import CounterTraits, Sample
-from harness.measurement.energy.counters.sampler import Sampler, readings
+from harness.measurement.energy.counters.meter import Clock, CounterMeter, Samples
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, NO_TREE, QUANTUM_UJ, UPDATE_NS
-from harness.records.reading import Grade, Reading, Scope, Zone
+from harness.measurement.energy.meter import MeterSpec
+from harness.measurement.machine.perf_events import PARANOID, attributes, perf_event_open
+from harness.records.reading import Scope, Zone
 
 SOURCE = "RAPL perf events"
 DEVICE = "sys/bus/event_source/devices/power"
-PARANOID = "proc/sys/kernel/perf_event_paranoid"
 
 EVENTS: dict[str, tuple[Scope | None, str]] = {
     "energy-pkg": ("package", ""),
@@ -38,23 +37,20 @@ EVENTS: dict[str, tuple[Scope | None, str]] = {
     "energy-gpu": (None, "lies inside its package"),
     "energy-psys": (None, "contains the packages"),
 }
-"""Each event: the scope of what may be summed, or why it may not."""
+"""The scope of each event that can be added up, or why it cannot."""
 
 ALLOW = (
-    "Until the next start: sudo sysctl kernel.perf_event_paranoid=0. For one program: "
-    "sudo setcap cap_perfmon+ep on a copy of the Python interpreter. In a container also --cap-add PERFMON "
-    "with a seccomp profile that allows perf_event_open (docs/meters.md)."
+    "To allow it until the next boot: sudo sysctl kernel.perf_event_paranoid=0. To allow it for one program: "
+    "sudo setcap cap_perfmon+ep on a copy of the Python interpreter. A container also needs --cap-add "
+    "PERFMON and a seccomp profile that allows perf_event_open (docs/meters.md)."
 )
-_NUMBERS = {"x86_64": 298, "i686": 336, "aarch64": 241}
-_PERF_FLAG_FD_CLOEXEC = 8
-_ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0: the first version of the structure holds all that is set here
 
 
 class PerfInterface(Protocol):
-    """What is asked of the kernel; a test gives another."""
+    """The calls to the kernel; tests replace them."""
 
     def open(self, kind: int, config: int, cpu: int) -> int:
-        """Open an event for a whole CPU and return its handle; OSError where that is refused."""
+        """Open an event for a whole CPU and return its handle; OSError if that is refused."""
 
     def read(self, handle: int) -> int:
         """Return the event's count."""
@@ -63,33 +59,12 @@ class PerfInterface(Protocol):
         """Close the event."""
 
 
-class _Attr(ctypes.Structure):
-    """The head of `struct perf_event_attr` (perf_event_open(2)); all that is not named is zero."""
-
-    _fields_ = (
-        ("type", ctypes.c_uint32),
-        ("size", ctypes.c_uint32),
-        ("config", ctypes.c_uint64),
-        ("rest", ctypes.c_uint8 * (_ATTR_BYTES - 16)),
-    )
-
-
 class KernelPerf:
-    """The kernel itself."""
+    """The kernel's own perf events."""
 
     def open(self, kind: int, config: int, cpu: int) -> int:
-        """Call perf_event_open for all processes on one CPU."""
-        number = _NUMBERS.get(platform.machine())
-        if number is None:
-            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-        attr = _Attr(type=kind, size=_ATTR_BYTES, config=config)
-        libc = ctypes.CDLL(None, use_errno=True)
-        handle = libc.syscall(
-            ctypes.c_long(number), ctypes.byref(attr), -1, cpu, -1, ctypes.c_ulong(_PERF_FLAG_FD_CLOEXEC)
-        )
-        if handle < 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        return int(handle)
+        """Open an event that counts for all processes on one CPU, without the times of `PerfEvent`."""
+        return perf_event_open(attributes(kind, config, flags=0, read_format=0), pid=-1, cpu=cpu)
 
     def read(self, handle: int) -> int:
         """Read the 64 bits of the count."""
@@ -102,7 +77,7 @@ class KernelPerf:
 
 @dataclass(frozen=True, slots=True)
 class RaplEvent:
-    """One event on one socket: its zone, what opens it, and the joules of one count."""
+    """One event on one socket: its zone, the arguments that open it, and the joules of one count."""
 
     zone: Zone
     config: int
@@ -112,98 +87,80 @@ class RaplEvent:
 
 @dataclass(frozen=True, slots=True)
 class RaplEvents:
-    """The events of a machine, and (event, why) for those that are left out."""
+    """The events of a machine, and (event, reason) for those that are left out."""
 
     kind: int
     events: tuple[RaplEvent, ...]
     left_out: tuple[tuple[str, str], ...]
 
 
-class RaplPerfMeter:
+class RaplPerfMeter(CounterMeter):
     """Reads the energy events of every socket at both edges of a window.
 
-    `root` is the root of the file system. Events are opened on construction and closed with the meter.
+    `root` is the root of the file system. Events are opened on construction and closed with the meter. A
+    count of 64 bits needs no samples in between.
     """
+
+    name = "perf"
 
     def __init__(
         self,
-        root: Path = ROOT,
-        clock: Callable[[], int] = time.monotonic_ns,
+        root: Path = procfs.ROOT,
+        clock: Clock = time.monotonic_ns,
         *,
         perf: PerfInterface | None = None,
         ceiling_watts: int = CEILING_WATTS,
     ) -> None:
         self._root, self._clock = root, clock
         self._perf = perf or KernelPerf()
-        self._found = find_events(root)
+        self._events = find_events(root)
+        self._zones = tuple(event.zone for event in self._events.events)
         self._traits = CounterTraits(SOURCE, UPDATE_NS, QUANTUM_UJ, ceiling_watts)
         self._handles: list[int] = []
         weakref.finalize(self, _close, self._perf, self._handles)
-        self._refused = self._open()
-
-    @property
-    def name(self) -> str:
-        """Its name in the table of meters."""
-        return "perf"
-
-    @property
-    def grade(self) -> Grade:
-        """The best grade its readings can have."""
-        return "measured"
-
-    def zones(self) -> tuple[Zone, ...]:
-        """Return packages and their memory; all may be summed."""
-        return tuple(event.zone for event in self._found.events)
-
-    def start(self) -> Sampler[tuple[Sample, ...]]:
-        """Read the first edge; a count of 64 bits needs no looks in between."""
-        return Sampler(self._take)
-
-    def read(self, mark: Sampler[tuple[Sample, ...]]) -> tuple[Reading, ...]:
-        """Read the second edge."""
-        return readings(mark, self.zones(), self.traits())
+        self._obstacle = self._open()
 
     def traits(self) -> tuple[CounterTraits, ...]:
-        """Return what is known of each zone's counter."""
-        return (self._traits,) * len(self._found.events)
+        """Return the properties of each zone's counter."""
+        return (self._traits,) * len(self._zones)
 
-    def describe(self) -> dict[str, Any]:
-        """Return source, steps, what is read and what was left out and why."""
+    def describe(self) -> JsonObject:
+        """Return the source, the update period, the zones, and the events that were left out."""
         return {
             "source": SOURCE,
             "update_period_ns": UPDATE_NS,
             "zones": [
                 {"zone": event.zone.name, "scope": event.zone.scope, "read_on_cpu": event.cpu}
-                for event in self._found.events
+                for event in self._events.events
             ],
-            "left_out": [list(pair) for pair in self._found.left_out],
+            "left_out": [list(pair) for pair in self._events.left_out],
         }
 
-    def spec(self) -> dict[str, Any]:
-        """Return what opens this meter again in another process."""
+    def spec(self) -> JsonObject:
+        """Return the arguments that open this meter in another process."""
         return {"meter": "perf", "root": str(self._root)}
 
     def obstacle(self) -> tuple[str, str] | None:
-        """Return why it cannot be used here and what would allow it; None if every event was opened."""
-        if not self._found.events:
+        """Return why the meter cannot be used here, and the remedy; None if every event was opened."""
+        if not self._events.events:
             return "the kernel offers no event energy-pkg", NO_TREE
-        return self._refused
+        return self._obstacle
 
     def _open(self) -> tuple[str, str] | None:
-        for event in self._found.events:
+        for event in self._events.events:
             try:
-                self._handles.append(self._perf.open(self._found.kind, event.config, event.cpu))
+                self._handles.append(self._perf.open(self._events.kind, event.config, event.cpu))
             except OSError as error:
                 if error.errno in (errno.EACCES, errno.EPERM):
-                    level = read_file(self._root / PARANOID) or "unknown"
+                    level = procfs.read(self._root / PARANOID) or "unknown"
                     return f"{event.zone.name}: permission denied (perf_event_paranoid is {level})", ALLOW
                 return f"{event.zone.name}: the event could not be opened ({error.strerror})", NO_TREE
         return None
 
-    def _take(self) -> tuple[Sample, ...]:
-        if self._refused:
-            return tuple(Sample(self._clock(), None, self._refused[0]) for _ in self._found.events)
-        pairs = zip(self._found.events, self._handles, strict=True)
+    def _take(self) -> Samples:
+        if self._obstacle:
+            return tuple(Sample(self._clock(), None, self._obstacle[0]) for _ in self._zones)
+        pairs = zip(self._events.events, self._handles, strict=True)
         return tuple(self._sample(event, handle) for event, handle in pairs)
 
     def _sample(self, event: RaplEvent, handle: int) -> Sample:
@@ -214,42 +171,45 @@ class RaplPerfMeter:
         return Sample(self._clock(), round(count * event.joules * 1e6))
 
 
-def open_perf(spec: Mapping[str, Any]) -> RaplPerfMeter:
-    """Open the meter that `PerfMeter.spec` described."""
+def open_perf(spec: MeterSpec) -> RaplPerfMeter:
+    """Open the meter that `RaplPerfMeter.spec` described."""
     return RaplPerfMeter(Path(spec["root"]))
 
 
-def find_events(root: Path = ROOT) -> RaplEvents:
-    """Return the energy events of every socket; what cannot be read to the end is left out with a reason."""
+def find_events(root: Path = procfs.ROOT) -> RaplEvents:
+    """Return the energy events of every socket; an event of an unexpected form is left out with a reason."""
     device = root / DEVICE
-    kind, cpus = read_file(device / "type"), cpu_list(read_file(device / "cpumask") or "")
+    kind, cpus = procfs.read(device / "type"), procfs.cpu_list(procfs.read(device / "cpumask") or "")
     if not kind or not kind.isdigit() or not cpus:
         return RaplEvents(0, (), ())
     events: list[RaplEvent] = []
     left_out: list[tuple[str, str]] = []
-    for name, (scope, why) in EVENTS.items():
-        text = read_file(device / "events" / name)
+    for name, (scope, reason) in EVENTS.items():
+        text = procfs.read(device / "events" / name)
         if text is None:
             continue
         config, joules = _config(text), _scale(device / "events", name)
         if scope is None or config is None or joules is None:
-            left_out.append((name, why or "its unit or its number is not the usual one"))
+            left_out.append((name, reason or "its unit or its number is not the usual one"))
             continue
-        own = "" if scope == "package" else "/dram"
+        suffix = "" if scope == "package" else "/dram"
         events += [
-            RaplEvent(Zone(f"{place}{own}", scope), config, cpu, joules) for cpu, place in _places(cpus, root)
+            RaplEvent(Zone(f"{package}{suffix}", scope), config, cpu, joules)
+            for cpu, package in _packages(cpus, root)
         ]
     packages = any(event.zone.scope == "package" for event in events)
     return RaplEvents(int(kind), tuple(events) if packages else (), tuple(left_out))
 
 
-def _places(cpus: tuple[int, ...], root: Path) -> Iterator[tuple[int, str]]:
-    """Yield each CPU with the name of its package, and of its die where a package is counted by dies."""
-    topology = [root / f"sys/devices/system/cpu/cpu{cpu}/topology" for cpu in cpus]
-    packages = [read_file(each / "physical_package_id") or str(at) for at, each in enumerate(topology)]
-    for cpu, package, folder in zip(cpus, packages, topology, strict=True):
-        dies = packages.count(package) > 1
-        yield cpu, f"package-{package}" + (f"-die-{read_file(folder / 'die_id') or cpu}" if dies else "")
+def _packages(cpus: tuple[int, ...], root: Path) -> Iterator[tuple[int, str]]:
+    """Yield each CPU with the name of its package, and of its die if the package has a counter for each."""
+    folders = [root / f"sys/devices/system/cpu/cpu{cpu}/topology" for cpu in cpus]
+    packages = [
+        procfs.read(folder / "physical_package_id") or str(index) for index, folder in enumerate(folders)
+    ]
+    for cpu, package, folder in zip(cpus, packages, folders, strict=True):
+        die = f"-die-{procfs.read(folder / 'die_id') or cpu}" if packages.count(package) > 1 else ""
+        yield cpu, f"package-{package}{die}"
 
 
 def _config(text: str) -> int | None:
@@ -262,12 +222,12 @@ def _config(text: str) -> int | None:
 
 
 def _scale(folder: Path, name: str) -> float | None:
-    """Return the joules of one count; None if the unit is another or the scale no number."""
+    """Return the joules of one count; None for another unit, or a scale that is not a positive number."""
     try:
-        joules = float(read_file(folder / f"{name}.scale") or "")
+        joules = float(procfs.read(folder / f"{name}.scale") or "")
     except ValueError:
         return None
-    return joules if read_file(folder / f"{name}.unit") == "Joules" and joules > 0 else None
+    return joules if procfs.read(folder / f"{name}.unit") == "Joules" and joules > 0 else None
 
 
 def _close(perf: PerfInterface, handles: list[int]) -> None:

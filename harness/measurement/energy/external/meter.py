@@ -1,10 +1,10 @@
-"""A meter of the user's own: a wall socket, a board controller, whatever writes time and joules or watts.
+"""A meter of the user's own: an instrument that writes time with joules or watts.
 
-    file that grows, or command that prints ---> rows ---> the part of them under the window
+    file that grows, or command that prints ---> rows ---> the part of them within the window
 
-The instrument has the machine's wall clock and its own pace. A window is cut out of its rows by the wall
-clock; where the rows do not reach over both edges there is no reading. What stands between two rows is taken
-from the line between them, and the resolution says how far apart the rows are.
+The instrument has the machine's wall clock and its own interval. The rows of a window are selected by the
+wall clock; if they do not reach across both edges, there is no reading. Values between two rows are
+interpolated, and the resolution states how far the rows are apart.
 """
 
 import contextlib
@@ -15,63 +15,68 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from harness.common.json_types import JsonObject
 from harness.measurement.energy.counters.counter import unavailable
 from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, pace_ns, parse
+from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Zone
 
 PATIENCE_S = 10.0
-"""How long a command may take, and how long a row after the window is waited for."""
+"""The longest time that a command may take, and that the meter waits for a row after the window."""
 
 WAIT_S = 0.1
-"""Between two looks for a row after the window."""
+"""The polling interval while waiting for a row after the window."""
 
 STALE_S = 60.0
-"""Rows that end longer ago than this have nobody who writes them."""
+"""If the last row is older than this, nothing writes rows any more."""
 
 EVERY_S = 1.0
-"""Between two starts of a command that shows watts; one that shows joules is asked at the edges alone."""
+"""The interval between two runs of a command that prints watts; for joules it runs at the edges only."""
 
 TAIL_BYTES = 4_000_000
-"""What is read of a long file: its end."""
+"""The part of a long file that is read: its end."""
 
 DRIFT_NS = 20_000_000
-"""The wall clock and the monotonic one may part by so much in a window; more means that a clock was set."""
+"""The wall clock was set if it differs by more than this from the monotonic clock within a window."""
 
 FORM = "Rows need `time` (seconds since the epoch) and `joules` or `watts`: see docs/meters.md."
-RUNNING = "Start what writes the file before the run, and keep it running."
+RUNNING = "Start the program that writes the file before the run, and keep it running."
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """Where rows come from: the user's name for it, and a file or the words of a command."""
+    """Where rows come from: its name in the record, and a file or the arguments of a command."""
 
     name: str
     file: Path | None
-    words: tuple[str, ...]
+    command: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OpenWindow:
-    """An open window: its first edge on both clocks in nanoseconds, and what a command has printed so far."""
+    """An open window: its first edge on both clocks in nanoseconds, and the output of a command so far."""
 
     wall_ns: int
     monotonic_ns: int
-    seen: Sampler["Rows | str"] | None
+    sampler: Sampler["Rows | str"] | None
 
 
 class ExternalMeter:
-    """Reads what an instrument wrote.
+    """Reads the rows of an instrument.
 
-    `argument` is a file, or else a command as a shell would split it; `NAME=` before it says what it is.
-    `wall` returns nanoseconds since the epoch, `clock` monotonic nanoseconds, `sleep` waits for seconds.
+    `argument` is a file, or else a command, split as a shell would; `NAME=` before it sets the name in the
+    record. `wall` returns nanoseconds since the epoch, `clock` monotonic nanoseconds, `sleep` waits for
+    seconds.
     """
+
+    name = "external"
+    grade: Grade = "measured"
 
     def __init__(
         self,
@@ -87,144 +92,134 @@ class ExternalMeter:
         self._zone = Zone(self._source.name, "system")
         self._first: Rows | str | None = None
 
-    @property
-    def name(self) -> str:
-        """Its name in the table of meters."""
-        return "external"
-
-    @property
-    def grade(self) -> Grade:
-        """The best grade its readings can have."""
-        return "measured"
-
     def zones(self) -> tuple[Zone, ...]:
-        """Return its only zone, named by the user."""
+        """Return its only zone, which has the user's name."""
         return (self._zone,)
 
     def start(self) -> OpenWindow:
-        """Begin a window once a row was asked for; a command that shows watts is asked again every second."""
+        """Begin a window; a command that prints watts is run again every second."""
         if self._source.file:
             return OpenWindow(self._wall(), self._clock(), None)
-        watts = isinstance(found := self._known(), Rows) and found.kind == "watts"
-        track = Sampler(self._printed, EVERY_S if watts else None)
-        return OpenWindow(self._wall(), self._clock(), track)
+        watts = isinstance(rows := self._first_rows(), Rows) and rows.kind == "watts"
+        sampler = Sampler(self._read_command, EVERY_S if watts else None)
+        return OpenWindow(self._wall(), self._clock(), sampler)
 
     def read(self, mark: OpenWindow) -> tuple[Reading, ...]:
-        """End the window, then look for the rows around it."""
+        """End the window, then find the rows around it."""
         end, span_ns = self._wall(), self._clock() - mark.monotonic_ns
-        source, spent = f"external: {self._source.name}", mark.seen.observer_ns if mark.seen else 0
+        source = f"external: {self._source.name}"
         if abs(end - mark.wall_ns - span_ns) > DRIFT_NS:
             return (unavailable(self._zone, source, span_ns, "the wall clock was set within the window"),)
-        found = self._rows_until(end, mark.seen)
-        cut = found if isinstance(found, str) else measured(found, mark.wall_ns, end)
-        if isinstance(cut, str):
-            return (unavailable(self._zone, source, span_ns, cut),)
+        rows = self._rows_until(end, mark.sampler)
+        energy = rows if isinstance(rows, str) else measured(rows, mark.wall_ns, end)
+        if isinstance(energy, str):
+            return (unavailable(self._zone, source, span_ns, energy),)
         return (
             Reading(
                 zone=self._zone.name,
                 grade="measured",
                 scope=self._zone.scope,
                 source=source,
-                microjoules=cut.microjoules,
+                microjoules=energy.microjoules,
                 span_ns=span_ns,
-                resolution_uj=cut.resolution_uj,
-                samples=cut.samples,
-                observer_ns=spent,
+                resolution_uj=energy.resolution_uj,
+                samples=energy.samples,
+                observer_ns=mark.sampler.observer_ns if mark.sampler else 0,
             ),
         )
 
-    def describe(self) -> dict[str, Any]:
-        """Return the user's name for it, what it shows and how often."""
-        rows = self._known()
-        gap_ns = pace_ns(rows.points) if isinstance(rows, Rows) else None
+    def describe(self) -> JsonObject:
+        """Return the name of the source, the kind of its rows, and their interval."""
+        rows = self._first_rows()
+        interval_ns = pace_ns(rows.points) if isinstance(rows, Rows) else None
         return {
             "source": f"external: {self._source.name}",
             "reads": "a file" if self._source.file else "a command",
             "shows": rows.kind if isinstance(rows, Rows) else "unknown",
-            "update_period_ns": gap_ns or round(EVERY_S * 1e9),
+            "update_period_ns": interval_ns or round(EVERY_S * 1e9),
             "clock": "the wall clock of this machine",
         }
 
-    def spec(self) -> dict[str, Any]:
-        """Return what opens this meter again in another process; a file's path is made absolute."""
-        file, words = self._source.file, shlex.join(self._source.words)
-        return {"meter": "external", "argument": f"{self._source.name}={file.resolve() if file else words}"}
+    def spec(self) -> JsonObject:
+        """Return the arguments that open this meter in another process; a file's path becomes absolute."""
+        file, command = self._source.file, shlex.join(self._source.command)
+        return {"meter": "external", "argument": f"{self._source.name}={file.resolve() if file else command}"}
 
     def obstacle(self) -> tuple[str, str] | None:
-        """Return why it cannot be used here and what would allow it, or None."""
-        if not self._source.file and not self._source.words:
-            return f"{self._argument!r} cannot be split into words", "Quote it as a shell would."
-        if not self._source.file and not shutil.which(self._source.words[0]):
-            return f"{self._source.words[0]} is neither a file nor a program", "Check its path."
-        rows = self._first = self._rows()
+        """Return why the meter cannot be used here, and the remedy, or None."""
+        if not self._source.file and not self._source.command:
+            return f"{self._argument!r} is not a command line that a shell could split", "Check its quotes."
+        if not self._source.file and not shutil.which(self._source.command[0]):
+            return f"{self._source.command[0]} is neither a file nor a program", "Check its path."
+        rows = self._first = self._read_rows()
         if isinstance(rows, str):
             return f"{self._source.name}: {rows}", FORM
-        late_s = (self._wall() - rows.points[-1][0]) / 1e9
-        if late_s > STALE_S:
-            return f"{self._source.name}: its last row is {late_s:,.0f} s old", RUNNING
+        age_s = (self._wall() - rows.points[-1][0]) / 1e9
+        if age_s > STALE_S:
+            return f"{self._source.name}: its last row is {age_s:,.0f} s old", RUNNING
         return None
 
-    def _known(self) -> "Rows | str":
+    def _first_rows(self) -> "Rows | str":
         if self._first is None:
-            self._first = self._rows()
+            self._first = self._read_rows()
         return self._first
 
-    def _rows(self) -> "Rows | str":
-        return self._written() if self._source.file else self._printed()
+    def _read_rows(self) -> "Rows | str":
+        return self._read_file() if self._source.file else self._read_command()
 
-    def _rows_until(self, end_ns: int, seen: Sampler["Rows | str"] | None) -> "Rows | str":
-        """Return the rows once they reach over a time, or as they are when patience ends."""
+    def _rows_until(self, end_ns: int, sampler: Sampler["Rows | str"] | None) -> "Rows | str":
+        """Return the rows once they reach a time, or as they are after the time limit."""
         waited = 0.0
         while True:
-            rows = joined(seen.end()) if seen else self._written()
+            rows = joined(sampler.end()) if sampler else self._read_file()
             if isinstance(rows, str) or rows.points[-1][0] >= end_ns or waited >= self._patience_s:
                 return rows
             self._sleep(WAIT_S)
             waited += WAIT_S
 
-    def _written(self) -> "Rows | str":
+    def _read_file(self) -> "Rows | str":
         file = self._source.file
         try:
-            return parse(_tail(file)) if file else "it is no file"
+            return parse(_tail(file)) if file else "the source is a command, not a file"
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
         except (MalformedRows, UnicodeDecodeError) as error:
             return str(error)
 
-    def _printed(self) -> "Rows | str":
+    def _read_command(self) -> "Rows | str":
         try:
-            return parse(output(self._source.words, self._patience_s))
+            return parse(output(self._source.command, self._patience_s))
         except (MalformedRows, UnicodeDecodeError) as error:
             return str(error)
 
 
-def open_external(spec: Mapping[str, Any]) -> ExternalMeter:
+def open_external(spec: MeterSpec) -> ExternalMeter:
     """Open the meter that `ExternalMeter.spec` described."""
     return ExternalMeter(spec["argument"])
 
 
 def source_of(argument: str) -> RowSource:
-    """Return what an argument names: `wall=readings.csv`, `readings.csv`, or `bmc=program with words`."""
+    """Return the source for `wall=readings.csv`, `readings.csv`, or `bmc=program with arguments`."""
     named = None if Path(argument).is_file() else _NAMED.fullmatch(argument)
     name, rest = (named[1], named[2]) if named else ("", argument)
     if Path(rest).is_file():
         return RowSource(name or Path(rest).name, Path(rest), ())
     try:
-        words = tuple(shlex.split(rest))
+        command = tuple(shlex.split(rest))
     except ValueError:
-        words = ()
-    return RowSource(name or (Path(words[0]).name if words else "external"), None, words)
+        command = ()
+    return RowSource(name or (Path(command[0]).name if command else "external"), None, command)
 
 
-def output(words: tuple[str, ...], patience_s: float) -> str:
-    """Run a command without a shell, in a process group of its own, and return what it printed.
+def output(command: tuple[str, ...], patience_s: float) -> str:
+    """Run a command without a shell, in its own process group, and return its output.
 
-    Unreadable if it cannot start, fails, or takes longer than it may; then all of its group is ended.
+    MalformedRows if it cannot start, fails, or takes too long; its whole process group is then killed.
     """
-    name = Path(words[0]).name
+    name = Path(command[0]).name
     try:
-        process = subprocess.Popen(  # noqa: S603 -- the user named it, and no shell reads it
-            words,
+        process = subprocess.Popen(  # noqa: S603 -- the user's command, without a shell
+            command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -246,7 +241,7 @@ def output(words: tuple[str, ...], patience_s: float) -> str:
 
 
 def _tail(file: Path) -> str:
-    """Return the end of a file, with its heading where that was cut off."""
+    """Return the end of a file; if that leaves out the heading, the heading comes first."""
     with file.open("rb") as handle:
         size = handle.seek(0, os.SEEK_END)
         handle.seek(0)

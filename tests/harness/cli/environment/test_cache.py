@@ -132,7 +132,7 @@ def test_a_sound_cache_is_said_to_be_sound(tmp_path: Path, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda path: path.write_bytes(b"1" + bytes(999)), "model.bin has another content"),
+        (lambda path: path.write_bytes(b"1" + bytes(999)), "the content of model.bin has changed"),
         (lambda path: path.write_bytes(bytes(999)), "model.bin has 999 bytes instead of 1,000"),
         (lambda path: path.unlink(), "model.bin is missing"),
         (lambda path: (path.parent / "files.json").write_text("[1"), "files.json cannot be read"),

@@ -132,7 +132,7 @@ def test_a_device_that_is_not_there_is_refused(world: World, capsys: pytest.Capt
 
     world.machine = replace(world.machine, check_device=lambda name: check_device(name, gpus=lambda: 1))
     assert bench(world, "run", "--device", "cuda:1") == 2
-    assert "cuda:1 is not there: this machine shows 1 NVIDIA GPU(s)" in capsys.readouterr().err
+    assert "cuda:1 is not available: this machine has 1 NVIDIA GPU(s)" in capsys.readouterr().err
 
 
 def test_a_bad_row_is_named_before_the_clock_starts(world: World, capsys: pytest.CaptureFixture[str]) -> None:

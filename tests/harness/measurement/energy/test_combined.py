@@ -21,17 +21,17 @@ from harness.testing import FakeClock, powercap_tree
 
 
 def a_reading(scope: Scope, joules: float | None, grade: Grade = "measured") -> Reading:
-    known = None if joules is None else round(joules * 1e6)
+    microjoules = None if joules is None else round(joules * 1e6)
     kind: Grade = "unavailable" if joules is None else grade
-    reason = None if known is not None else "it was gone"
-    return Reading(scope, kind, scope, f"a counter of the {scope}", known, 1_000_000_000, 10, 2, reason)
+    reason = None if microjoules is not None else "it has disappeared"
+    return Reading(scope, kind, scope, f"a counter of the {scope}", microjoules, 1_000_000_000, 10, 2, reason)
 
 
 BOARD, PACKAGE, DRAM = a_reading("board", 30), a_reading("package", 5), a_reading("dram", 1)
 
 
 def test_the_board_s_energy_is_the_same_quantity_whether_or_not_the_processor_tells_its_own() -> None:
-    """30 J either way; beside it 30 + 5 + 1 J, under a name that says what is in it."""
+    """30 J either way; beside it 30 + 5 + 1 J, with a scope that lists its parts."""
     assert sum_readings([BOARD, PACKAGE, DRAM]) == sum_readings([BOARD]) is not None
     together = sum_with_processor([BOARD, PACKAGE, DRAM])
     assert together is not None
@@ -64,7 +64,7 @@ def test_the_sum_exists_only_where_both_were_measured() -> None:
     assert gone is not None
     assert (modelled.grade, modelled.microjoules) == ("unavailable", None)
     assert "measured and modelled" in str(modelled.reason)
-    assert gone.reason == "package: it was gone"
+    assert gone.reason == "package: it has disappeared"
     kept = sum_readings([BOARD, a_reading("package", None)])
     assert kept is not None
     assert kept.microjoules == 30_000_000
@@ -81,7 +81,7 @@ def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
     board.millijoules += 30_000
     tree.advance(5_000_000, ["package-0", "package-0/dram"])
     readings = meter.read(mark)
-    assert {one.zone: one.microjoules for one in readings} == {
+    assert {reading.zone: reading.microjoules for reading in readings} == {
         "gpu-0": 30_000_000,
         "package-0": 5_000_000,
         "package-0/dram": 5_000_000,
@@ -95,7 +95,7 @@ def test_known_joules_come_back_from_both_counters(tmp_path: Path) -> None:
 
 
 def test_it_opens_again_from_its_spec(tmp_path: Path) -> None:
-    """Through JSON, as in a worker: each meter from its own words."""
+    """Through JSON, as in a worker: each meter from its own spec."""
     tree = powercap_tree(tmp_path)
     spec = json.loads(json.dumps(meter_spec(CombinedMeter([RaplMeter(tree.root), RaplMeter(tree.root)]))))
     assert open_meter(spec).name == "rapl+rapl"
@@ -130,35 +130,37 @@ def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bo
 
 def test_a_run_on_a_board_reads_the_processor_too_where_it_can(tmp_path: Path) -> None:
     """Windows are as long as the slower counter needs; agreement with the power sensor is the board's."""
-    found = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0")
-    assert found.choice.meter is not None
-    assert found.choice.meter.name == "nvml+rapl"
-    assert found.check is not None
-    assert (found.check.least_window_ms, found.check.agreement) == (20_000, 1.01)
-    assert "rapl" not in {row[0] for row in found.choice.skipped}
+    selected = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0")
+    assert selected.choice.meter is not None
+    assert selected.choice.meter.name == "nvml+rapl"
+    assert selected.check is not None
+    assert (selected.check.least_window_ms, selected.check.agreement) == (20_000, 1.01)
+    assert "rapl" not in {row[0] for row in selected.choice.skipped}
 
 
 @pytest.mark.parametrize(
-    ("denied", "tree", "row", "why"),
+    ("denied", "tree", "row", "reason"),
     [(True, True, "rapl", "permission denied"), (False, False, "modelled", NOT_ADDED)],
 )
-def test_where_it_cannot_it_says_why(tmp_path: Path, denied: bool, tree: bool, row: str, why: str) -> None:
-    """The board's joules stand alone, and the record says what would allow the processor's."""
-    found = select_meter(machine_of(tmp_path, FakeNvml(), denied=denied, tree=tree), "cuda:0")
-    assert found.choice.meter is not None
-    assert found.choice.meter.name == "nvml"
-    assert why in {each[0]: each[1] for each in found.choice.skipped}[row]
+def test_a_processor_that_cannot_be_read_has_a_reason(
+    tmp_path: Path, denied: bool, tree: bool, row: str, reason: str
+) -> None:
+    """The board's joules stand alone, and the record has the remedy for the processor's."""
+    selected = select_meter(machine_of(tmp_path, FakeNvml(), denied=denied, tree=tree), "cuda:0")
+    assert selected.choice.meter is not None
+    assert selected.choice.meter.name == "nvml"
+    assert reason in {skipped[0]: skipped[1] for skipped in selected.choice.skipped}[row]
 
 
 def test_a_meter_that_is_named_is_the_only_one(tmp_path: Path) -> None:
     """`--meter nvml` reads the board alone."""
-    found = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0", "nvml")
-    assert found.choice.meter is not None
-    assert found.choice.meter.name == "nvml"
+    selected = select_meter(machine_of(tmp_path, FakeNvml()), "cuda:0", "nvml")
+    assert selected.choice.meter is not None
+    assert selected.choice.meter.name == "nvml"
 
 
 def test_a_processor_measured_on_a_cpu_run_stays_alone(tmp_path: Path) -> None:
     """Boards that idle beside it are not in its joules."""
-    found = select_meter(machine_of(tmp_path, FakeNvml()), "cpu")
-    assert found.choice.meter is not None
-    assert found.choice.meter.name == "rapl"
+    selected = select_meter(machine_of(tmp_path, FakeNvml()), "cpu")
+    assert selected.choice.meter is not None
+    assert selected.choice.meter.name == "rapl"

@@ -1,4 +1,4 @@
-"""A meter that the user names: the only one that is tried, and refused when it cannot be used."""
+"""A meter that the user names: the only one that is tried, and an error if it cannot be used."""
 
 import json
 from pathlib import Path
@@ -22,14 +22,14 @@ def some_power() -> ProcessorPower:
 
 
 def test_a_named_meter_is_used_though_a_better_one_works(tmp_path: Path) -> None:
-    """RAPL can be read, but the user wants to see the model; the record says that it was asked for."""
+    """RAPL can be read, but the user wants to see the model; the record states that it was named."""
     choice = choose_meter("cpu", "modelled", root=powercap_tree(tmp_path).root, processor=some_power)
     assert choice.meter is not None
     assert choice.meter.name == "modelled"
     assert choice.skipped[0] == (
         "rapl",
         "--meter modelled was asked for",
-        "Leave out --meter, or say --meter rapl.",
+        "Leave out --meter, or use --meter rapl.",
     )
 
 
@@ -37,7 +37,7 @@ def test_none_is_no_meter_and_is_not_refused(tmp_path: Path) -> None:
     """Whoever wants no energy gets none, with that as the reason."""
     choice = require_meter(choose_meter("cpu", "none", root=powercap_tree(tmp_path).root), "none")
     assert choice.meter is None
-    assert {why for _, why, _ in choice.skipped} == {"--meter none was asked for"}
+    assert {reason for _, reason, _ in choice.skipped} == {"--meter none was asked for"}
 
 
 def test_a_named_meter_that_cannot_be_used_is_refused_with_why_and_what_to_do(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_a_meter_of_another_device_is_refused() -> None:
     ("wanted", "message"),
     [
         ("prf", "unknown meter 'prf'"),
-        ("external", "the meter external needs to know what it reads"),
+        ("external", "the meter external needs an argument"),
         ("rapl:now", "the meter rapl takes no argument"),
         ("none:at-all", "the meter none takes no argument"),
     ],
@@ -79,7 +79,7 @@ def test_meters_that_nobody_named_are_listed_but_are_no_obstacles(tmp_path: Path
     """`bench doctor` shows how to name them; a warning speaks of those that were tried and failed."""
     absent = tmp_path / "absent"
     choice = choose_meter("cpu", root=absent, system=absent, processor=some_power)
-    by_name = {name: (why, remedy) for name, why, remedy in choice.skipped}
+    by_name = {name: (reason, remedy) for name, reason, remedy in choice.skipped}
     assert by_name["codecarbon"] == (NAMED_ONLY, "Name it: --meter codecarbon.")
     assert by_name["external"] == (NAMED_ONLY, "Name it: --meter external:FILE|COMMAND.")
     assert [row[0] for row in unusable_meters(choice.skipped)] == ["rapl", "perf", "hwmon"]
@@ -128,8 +128,8 @@ def test_a_run_refuses_a_meter_before_anything_is_prepared(tmp_path: Path) -> No
 
 def test_a_machine_that_knows_no_names_is_asked_as_before() -> None:
     """Without a name the choice gets the device alone."""
-    asked = []
-    machine = Machine(choose_meter=lambda *words: asked.append(words) or MeterChoice(None))  # type: ignore[func-returns-value]
+    calls = []
+    machine = Machine(choose_meter=lambda *arguments: calls.append(arguments) or MeterChoice(None))  # type: ignore[func-returns-value]
     chosen_meter(machine, "cpu", "")
     chosen_meter(machine, "cpu", "perf")
-    assert asked == [("cpu",), ("cpu", "perf")]
+    assert calls == [("cpu",), ("cpu", "perf")]

@@ -49,7 +49,7 @@ def test_a_window_shorter_than_a_step_is_unavailable() -> None:
     mark = meter.start()
     clock.advance(50_000_000)
     (reading,) = meter.read(mark)
-    assert reading.reason == "the window of 50 ms is shorter than the counter's steps"
+    assert reading.reason == "the window of 50 ms is shorter than two update periods of the counter"
 
 
 def test_a_driver_that_was_reloaded_is_unavailable() -> None:
@@ -61,23 +61,23 @@ def test_a_driver_that_was_reloaded_is_unavailable() -> None:
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
     assert reading.grade == "unavailable"
-    assert "stepped back" in str(reading.reason)
+    assert "decreased" in str(reading.reason)
 
 
 @pytest.mark.parametrize(
     ("broken", "obstacle"),
     [
-        ("init", ("NVML says: Not Supported", INSTALL)),
-        ("index", ("NVML says: Not Supported", INSTALL)),
-        ("energy", ("gpu-0: NVML says: Not Supported", NO_COUNTER)),
+        ("nvmlInit", ("NVML reports: Not Supported", INSTALL)),
+        ("nvmlDeviceGetHandleByIndex", ("NVML reports: Not Supported", INSTALL)),
+        ("nvmlDeviceGetTotalEnergyConsumption", ("gpu-0: NVML reports: Not Supported", NO_COUNTER)),
     ],
 )
 def test_what_is_missing_is_an_obstacle_and_never_zero(broken: str, obstacle: tuple[str, str]) -> None:
-    """No library, no board, no counter: each says so, and each reading does too."""
+    """No library, no board, no counter: each is an obstacle, and the reason of each reading."""
     meter = NvmlMeter(0, FakeNvml(broken=broken), FakeClock())
     assert meter.obstacle() == obstacle
     (reading,) = meter.read(meter.start())
-    assert (reading.grade, reading.reason) == ("unavailable", "NVML says: Not Supported")
+    assert (reading.grade, reading.reason) == ("unavailable", "NVML reports: Not Supported")
 
 
 def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
@@ -85,9 +85,9 @@ def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
     nvml, clock = FakeNvml(), FakeClock()
     meter = NvmlMeter(0, nvml, clock)
     mark = meter.start()
-    nvml.broken = "energy"
+    nvml.broken = ("nvmlDeviceGetTotalEnergyConsumption",)
     (reading,) = meter.read(mark)
-    assert (reading.microjoules, reading.reason) == (None, "NVML says: Not Supported")
+    assert (reading.microjoules, reading.reason) == (None, "NVML reports: Not Supported")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_read_that_fails_in_the_middle_is_unavailable() -> None:
 def test_cudas_numbers_become_nvmls(
     device: int | None, visible: str | None, expected: tuple[int | str, ...] | None
 ) -> None:
-    """NVML counts all boards, whatever CUDA was told to see; CUDA stops at a name it cannot read."""
+    """NVML counts all boards, whichever CUDA may see; CUDA stops at a name it cannot read."""
     assert boards_of(device, visible) == expected
 
 
@@ -138,8 +138,8 @@ def test_a_beginning_of_two_uuids_is_an_obstacle() -> None:
 
 
 def test_a_uuid_that_no_board_has_is_an_obstacle() -> None:
-    """NVML's own words say so."""
-    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML says: Not Found", INSTALL)
+    """The reason has NVML's own message."""
+    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML reports: Not Found", INSTALL)
 
 
 @pytest.mark.parametrize("name", ["MIG-11-22", "MIG-11", "MIG-GPU-b/1/0", 1])

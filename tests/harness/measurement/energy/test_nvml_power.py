@@ -22,19 +22,21 @@ MS, SECOND = 1_000_000, 1_000_000_000
 ZONE = Zone("gpu-0", "board")
 
 
-def looks(*watts: float | None, every_ns: int = 100 * MS) -> list[PowerSample]:
-    """Return looks at a steady rate."""
+def samples(*watts: float | None, every_ns: int = 100 * MS) -> list[PowerSample]:
+    """Return samples at a steady rate."""
     return [
-        PowerSample(at * every_ns, None if value is None else value * 1e6, None if value else "NVML says: no")
+        PowerSample(
+            at * every_ns, None if value is None else value * 1e6, None if value else "NVML reports: no"
+        )
         for at, value in enumerate(watts)
     ]
 
 
 def test_a_steady_power_is_watts_times_time() -> None:
     """100 W for 1 s are 100 J; edges: 2 x 0.1 s x 100 W = 20 J; a step of 1 mW for 1 s: 1 mJ."""
-    found = reading(ZONE, looks(*[100.0] * 11), 0)
-    assert (found.microjoules, found.resolution_uj, found.samples) == (100_000_000, 20_001_000, 11)
-    assert (found.grade, found.scope) == ("measured", "board")
+    energy = reading(ZONE, samples(*[100.0] * 11), 0)
+    assert (energy.microjoules, energy.resolution_uj, energy.samples) == (100_000_000, 20_001_000, 11)
+    assert (energy.grade, energy.scope) == ("measured", "board")
 
 
 def test_a_ramp_is_integrated_by_trapezoids() -> None:
@@ -43,52 +45,52 @@ def test_a_ramp_is_integrated_by_trapezoids() -> None:
 
 
 def test_a_sensor_that_averages_over_a_second_needs_longer_windows() -> None:
-    """Since Ampere one look is the mean of a second: 2 x (0.1 + 1) s at least; edges: 2.2 s x 100 W."""
-    short = reading(ZONE, looks(*[100.0] * 11), SECOND)
+    """Since Ampere one sample is the mean of a second: 2 x (0.1 + 1) s at least; edges: 2.2 s x 100 W."""
+    short = reading(ZONE, samples(*[100.0] * 11), SECOND)
     assert short.reason == "the sensor needs windows of 2.2 s or more"
-    long = reading(ZONE, looks(*[100.0] * 101), SECOND)
+    long = reading(ZONE, samples(*[100.0] * 101), SECOND)
     assert (long.microjoules, long.resolution_uj) == (1_000_000_000, 220_010_000)
 
 
 def test_a_look_that_failed_is_bridged_and_a_hole_is_not() -> None:
-    """One missing look leaves a line over 0.2 s; half a second without any is a hole."""
-    bridged = reading(ZONE, looks(100, 100, None, 100, 100, 100), 0)
+    """A single missing sample is interpolated over 0.2 s; 0.5 s without samples is too long a gap."""
+    bridged = reading(ZONE, samples(100, 100, None, 100, 100, 100), 0)
     assert (bridged.microjoules, bridged.samples) == (50_000_000, 5)
-    hole = reading(ZONE, looks(100, 100, None, None, None, None, None, 100), 0)
-    assert hole.reason == "nobody looked for 0.6 s"
+    hole = reading(ZONE, samples(100, 100, None, None, None, None, None, 100), 0)
+    assert hole.reason == "the power was not sampled for 0.6 s"
 
 
 def test_a_failed_edge_is_unavailable() -> None:
-    """Without a look at an edge nobody knows the power there."""
-    assert reading(ZONE, looks(None, 100, 100), 0).reason == "NVML says: no"
-    assert reading(ZONE, looks(100, 100, None), 0).reason == "NVML says: no"
+    """Without a sample at an edge, the power there is unknown."""
+    assert reading(ZONE, samples(None, 100, 100), 0).reason == "NVML reports: no"
+    assert reading(ZONE, samples(100, 100, None), 0).reason == "NVML reports: no"
 
 
 def test_a_restless_sensor_widens_the_resolution() -> None:
     """Ten stretches between 50 and 150 W: each errs by up to 50 W x 0.1 s = 5 J; 5 x sqrt(10) = 15.8 J."""
-    steady, restless = looks(*[100.0] * 11), looks(*[50.0, 150.0] * 5, 50.0)
+    steady, restless = samples(*[100.0] * 11), samples(*[50.0, 150.0] * 5, 50.0)
     wider = reading(ZONE, restless, 0).resolution_uj - reading(ZONE, steady, 0).resolution_uj
     assert wider == pytest.approx(15_811_389, abs=2)
 
 
 def test_the_meter_polls_while_the_window_is_open_and_says_what_that_cost() -> None:
-    """Looks come from a thread; their CPU time is in the reading."""
-    nvml, seen = FakeNvml(FakeBoard(architecture=6)), threading.Event()
+    """A thread samples; its CPU time is in the reading."""
+    nvml, polled = FakeNvml(FakeBoard(architecture=6)), threading.Event()
 
     class Clock(FakeClock):
         def __call__(self) -> int:
             self.advance(100 * MS)
             if self.now_ns > 800 * MS:
-                seen.set()
+                polled.set()
             return self.now_ns
 
     meter = NvmlPowerMeter(0, nvml, Clock(), every_s=0.001)
     mark = meter.start()
-    assert seen.wait(10)
-    (found,) = meter.read(mark)
-    assert found.microjoules == pytest.approx(100 * found.span_ns / 1000)
-    assert found.samples > 2
-    assert found.observer_ns > 0
+    assert polled.wait(10)
+    (energy,) = meter.read(mark)
+    assert energy.microjoules == pytest.approx(100 * energy.span_ns / 1000)
+    assert energy.samples > 2
+    assert energy.observer_ns > 0
 
 
 def test_several_boards_are_a_zone_each() -> None:
@@ -99,24 +101,24 @@ def test_several_boards_are_a_zone_each() -> None:
     mark = meter.start()
     for _ in range(9):
         clock.advance(100 * MS)
-        mark.look()
+        mark.sample()
     clock.advance(100 * MS)
-    assert [each.microjoules for each in meter.read(mark)] == [100_000_000, 50_000_000]
+    assert [reading.microjoules for reading in meter.read(mark)] == [100_000_000, 50_000_000]
 
 
 @pytest.mark.parametrize(
     ("board", "reason"),
     [
-        (FakeBoard(broken={"power"}), "gpu-0: NVML says: Not Supported"),
-        (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which no board draws"),
+        (FakeBoard(broken={"nvmlDeviceGetPowerUsage"}), "gpu-0: NVML reports: Not Supported"),
+        (FakeBoard(milliwatts=0), "gpu-0: the sensor reads 0 W, which is not possible"),
     ],
 )
 def test_a_board_without_power_is_an_obstacle(board: FakeBoard, reason: str) -> None:
     """Neither an error nor a zero is a power."""
     meter = NvmlPowerMeter(0, FakeNvml(board), FakeClock())
     assert meter.obstacle() == (reason, NO_POWER)
-    (found,) = meter.read(meter.start())
-    assert found.grade == "unavailable"
+    (energy,) = meter.read(meter.start())
+    assert energy.grade == "unavailable"
 
 
 @pytest.mark.parametrize(
@@ -137,35 +139,35 @@ def test_what_one_look_averages_follows_from_the_generation(
 
 
 def test_it_opens_again_from_its_spec() -> None:
-    """Without a driver it says why."""
+    """Without a driver the obstacle has the reason."""
     meter = open_nvml_power({"meter": "nvml-power", "boards": [0]})
-    (found,) = meter.read(meter.start())
-    assert meter.obstacle() is None or found.grade == "unavailable"
+    (energy,) = meter.read(meter.start())
+    assert meter.obstacle() is None or energy.grade == "unavailable"
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**9), st.floats(0, 1e9)), min_size=2, max_size=20))
 def test_an_integral_lies_between_the_least_and_the_most_power(steps: list[tuple[int, float]]) -> None:
-    """Whatever the looks, energy is at least the least power times the time, and at most the greatest."""
+    """For any samples, energy is at least the least power times the time, and at most the greatest."""
     now, points = 0, []
     for gap, microwatts in steps:
         now += gap
         points.append((now, microwatts))
     seconds = (points[-1][0] - points[0][0]) / 1e9
     powers = [microwatts for _, microwatts in points]
-    found = integrate(points).microjoules
-    assert min(powers) * seconds - 1 <= found <= max(powers) * seconds + 1
+    microjoules = integrate(points).microjoules
+    assert min(powers) * seconds - 1 <= microjoules <= max(powers) * seconds + 1
 
 
-def test_looks_that_do_not_rise_in_time_or_are_alone_are_no_energy() -> None:
-    """A clock that went back, or a single look."""
-    with pytest.raises(ValueError, match="rise"):
+def test_samples_out_of_order_or_a_single_one_have_no_energy() -> None:
+    """A clock that went back, or a single sample."""
+    with pytest.raises(ValueError, match="must increase, got 5 ns after 5 ns"):
         integrate([(5, 1.0), (5, 1.0)])
-    with pytest.raises(ValueError, match="one look"):
+    with pytest.raises(ValueError, match="two points or more, got 1"):
         integrate([(5, 1.0)])
 
 
 def test_a_value_between_two_points_lies_on_their_line() -> None:
     """Halfway from 10 to 30 is 20; outside there is none."""
     assert at([(0, 10.0), (100, 30.0)], 50) == 20.0
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="within the points, got 101"):
         at([(0, 10.0), (100, 30.0)], 101)

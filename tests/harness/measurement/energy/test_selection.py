@@ -35,8 +35,12 @@ def test_counters_come_before_models(tmp_path: Path) -> None:
     choice = choose_meter("cpu", root=powercap_tree(tmp_path).root, processor=some_power)
     assert choice.meter is not None
     assert (choice.meter.name, choice.meter.grade) == ("rapl", "measured")
-    assert choice.skipped[0] == ("perf", "rapl comes first", "Nothing: a measurement is preferred.")
-    assert ("nvml", "it covers cuda, not cpu", "Measure on cuda.") in choice.skipped
+    assert choice.skipped[0] == (
+        "perf",
+        "rapl comes first",
+        "Nothing to do: the first meter that works is used.",
+    )
+    assert ("nvml", "it covers cuda, not cpu", "Measure on --device cuda.") in choice.skipped
     assert [row[0] for row in choice.skipped] == [row.name for row in METERS if row.name != "rapl"]
 
 
@@ -67,7 +71,7 @@ def test_a_gpu_without_a_counter_has_no_meter() -> None:
     assert choice.meter is None
     assert [row[0] for row in choice.skipped] == [row.name for row in METERS]
     reasons = {name: why for name, why, _ in choice.skipped}
-    assert reasons["nvml"] == reasons["nvml-power"] == "NVML says: Shared Library Not Found"
+    assert reasons["nvml"] == reasons["nvml-power"] == "NVML reports: Shared Library Not Found"
 
 
 @pytest.mark.parametrize("device", ["", "tpu", "cuda:x", "cuda:"])

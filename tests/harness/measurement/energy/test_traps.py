@@ -1,4 +1,4 @@
-"""The traps in which other meters were caught, each by name: what they showed, and what is shown here."""
+"""Known errors of other meters, each by name: what they reported, and what is reported here."""
 
 from pathlib import Path
 
@@ -43,12 +43,12 @@ def test_trap_dram_is_never_read_or_counts_as_a_part_of_its_package(tmp_path: Pa
 
 def test_trap_psys_is_added_to_the_packages_it_contains(tmp_path: Path) -> None:
     """The platform's counter holds the packages: adding it doubles them."""
-    found = read(powercap_tree(tmp_path, sockets=1, dram=False, psys=True), 40_000_000)
-    assert sum_readings(found).microjoules == 40_000_000  # type: ignore[union-attr]
+    readings = read(powercap_tree(tmp_path, sockets=1, dram=False, psys=True), 40_000_000)
+    assert sum_readings(readings).microjoules == 40_000_000  # type: ignore[union-attr]
 
 
 def test_trap_a_socket_is_missed(tmp_path: Path) -> None:
-    """Layouts differ; every package is found, wherever it hangs."""
+    """Layouts differ; every package is found, wherever its folder is."""
     assert len(read(powercap_tree(tmp_path, sockets=4, dram=False), 1_000_000)) == 4
 
 
@@ -56,7 +56,7 @@ def test_trap_an_integrated_gpu_raises(tmp_path: Path) -> None:
     """experiment-impact-tracker stopped at its power. It lies inside the package, and is left out."""
     tree = powercap_tree(tmp_path, sockets=1, dram=False, core=False)
     tree.add("package-0/uncore", "intel-rapl/intel-rapl:0/intel-rapl:0:0", "uncore")
-    assert [each.microjoules for each in read(tree, 40_000_000)] == [40_000_000]
+    assert [reading.microjoules for reading in read(tree, 40_000_000)] == [40_000_000]
 
 
 def test_trap_one_failed_read_invents_kilojoules(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_trap_one_failed_read_invents_kilojoules(tmp_path: Path) -> None:
     meter = rapl(tree, clock)
     mark = meter.start()
     clock.advance(SECOND)
-    (found,) = meter.read(mark)
-    assert (found.grade, found.microjoules) == ("unavailable", None)
+    (reading,) = meter.read(mark)
+    assert (reading.grade, reading.microjoules) == ("unavailable", None)
 
 
 def test_trap_a_wrap_gives_negative_energy_zero_or_a_crash(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_trap_several_wraps_in_one_window_count_as_one(tmp_path: Path) -> None:
     for _ in range(15):
         tree.advance(800 * 20 * 1_000_000)
         clock.advance(20 * SECOND)
-        mark.look()
+        mark.sample()
     tree.advance(1_000_000)
     clock.advance(SECOND)
     assert meter.read(mark)[0].microjoules == 240_001_000_000
@@ -104,7 +104,7 @@ def test_trap_a_stale_count_of_wraps_is_a_whole_range_off(tmp_path: Path) -> Non
 
 
 def test_trap_a_denied_counter_becomes_a_silent_guess_or_a_bare_none(tmp_path: Path) -> None:
-    """Most wished for of all: it says modelled, why RAPL was not used, and the command that allows it."""
+    """The most frequent request: `modelled`, why RAPL was not used, and the command that allows it."""
     tree = powercap_tree(tmp_path, sockets=1)
     tree.deny("package-0")
     power = ProcessorPower(280.0, 64, "280 W / 64 cores", None)
@@ -114,14 +114,14 @@ def test_trap_a_denied_counter_becomes_a_silent_guess_or_a_bare_none(tmp_path: P
     )
     assert choice.meter is not None
     assert choice.meter.grade == "modelled"
-    name, why, remedy = choice.skipped[0]
-    assert (name, why) == ("rapl", "package-0: permission denied on energy_uj")
+    name, reason, remedy = choice.skipped[0]
+    assert (name, reason) == ("rapl", "package-0: permission denied on energy_uj")
     assert "sudo chmod a+r" in remedy
 
 
 def test_trap_no_gpu_switches_energy_off_silently() -> None:
-    """As in llenergymeasure. The choice is none, and each meter says why."""
-    choice = choose_meter("cuda", nvml=FakeNvml(broken="init"))
+    """As in llenergymeasure. The choice is None, and each meter has a reason."""
+    choice = choose_meter("cuda", nvml=FakeNvml(broken="nvmlInit"))
     assert choice.meter is None
     assert {name for name, _, _ in choice.skipped} == {row.name for row in METERS}
 
@@ -141,9 +141,11 @@ def test_trap_readings_of_different_grades_are_summed() -> None:
         sum_readings((measured, *modelled.read(modelled.start())))
 
 
-@pytest.mark.parametrize("board", [FakeBoard(broken={"energy"}), FakeBoard(millijoules=0)])
+@pytest.mark.parametrize(
+    "board", [FakeBoard(broken={"nvmlDeviceGetTotalEnergyConsumption"}), FakeBoard(millijoules=0)]
+)
 def test_trap_a_gpu_without_a_counter_uses_zero_joules(board: FakeBoard) -> None:
-    """codecarbon#1316. The counter is no counter, so the board's power is polled instead."""
+    """codecarbon#1316. The counter does not count, so the board's power is polled instead."""
     choice = choose_meter("cuda:0", nvml=FakeNvml(board))
     assert choice.meter is not None
     assert choice.meter.name == "nvml-power"
@@ -156,10 +158,10 @@ def test_trap_a_short_window_reads_zero() -> None:
     meter = NvmlMeter(0, FakeNvml(), clock)
     mark = meter.start()
     clock.advance(60_000_000)
-    (found,) = meter.read(mark)
-    assert (found.microjoules, found.reason) == (
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.reason) == (
         None,
-        "the window of 60 ms is shorter than the counter's steps",
+        "the window of 60 ms is shorter than two update periods of the counter",
     )
 
 
@@ -178,22 +180,22 @@ def test_trap_the_wrong_board_is_measured() -> None:
     nvml.boards[0].millijoules += 90_000
     nvml.boards[1].millijoules += 7_000
     clock.advance(SECOND)
-    assert [each.microjoules for each in meter.read(mark)] == [7_000_000]
+    assert [reading.microjoules for reading in meter.read(mark)] == [7_000_000]
 
 
 def test_trap_mig_crashes_or_reads_zero() -> None:
-    """An instance has no counter of its own: its board's is read, and the scope says that others share it."""
+    """An instance has no counter of its own: its board's is read, and the scope states that it is shared."""
     nvml, clock = FakeNvml(FakeBoard("GPU-a", instances=("MIG-1",))), FakeClock()
     meter = NvmlMeter(boards_of(0, "MIG-1"), nvml, clock)
     mark = meter.start()
     nvml.boards[0].millijoules += 7_000
     clock.advance(SECOND)
-    (found,) = meter.read(mark)
-    assert (found.microjoules, found.scope) == (7_000_000, "shared board")
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.scope) == (7_000_000, "shared board")
 
 
 def test_trap_gpus_alone_are_summed(tmp_path: Path) -> None:
-    """Zeus leaves the processor out of a total; here the scope of a sum says what is in it."""
+    """Zeus leaves the processor out of a total; here the scope of a sum states what is in it."""
     whole = sum_readings(read(powercap_tree(tmp_path, sockets=2), 1_000_000))
     assert whole is not None
     assert (whole.microjoules, whole.scope) == (4_000_000, "package+dram")
@@ -203,8 +205,8 @@ def test_trap_a_container_hides_the_counters(tmp_path: Path) -> None:
     """They are listed and lead nowhere; the remedy is an option of the container runtime."""
     tree = powercap_tree(tmp_path, sockets=1, core=False)
     tree.hide()
-    why, remedy = RaplMeter(tree.root).obstacle() or ("", "")
-    assert "a container hides" in why
+    reason, remedy = RaplMeter(tree.root).obstacle() or ("", "")
+    assert "a container hides" in reason
     assert "systempaths=unconfined" in remedy
 
 
@@ -214,5 +216,5 @@ def test_trap_a_virtual_machine_shows_a_dead_counter(tmp_path: Path) -> None:
     meter = rapl(tree, clock)
     mark = meter.start()
     clock.advance(10 * SECOND)
-    (found,) = meter.read(mark)
-    assert (found.microjoules, found.reason) == (None, "the counter did not move in 10 s")
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.reason) == (None, "the counter did not move in 10 s")

@@ -15,7 +15,7 @@ def test_cuda_names_a_gpu_by_its_index() -> None:
     """`cuda` is `cuda:0`."""
     check_device("cuda", gpus=lambda: 1, visible=lambda: None)
     check_device("cuda:1", gpus=lambda: 2, visible=lambda: None)
-    with pytest.raises(DeviceError, match=r"cuda:2 is not there: this machine shows 2 NVIDIA GPU"):
+    with pytest.raises(DeviceError, match=r"cuda:2 is not available: this machine has 2 NVIDIA GPU"):
         check_device("cuda:2", gpus=lambda: 2, visible=lambda: None)
     with pytest.raises(DeviceError, match="no NVIDIA GPU"):
         check_device("cuda", gpus=lambda: 0)
@@ -65,7 +65,7 @@ def test_several_devices_are_named_once_each() -> None:
 def test_what_works_on_one_device_says_so() -> None:
     """Training, predictions and the gate have one."""
     assert one_device("cuda") == "cuda:0"
-    with pytest.raises(UsageError, match="names 2"):
+    with pytest.raises(UsageError, match="takes one device, got 2"):
         one_device("cuda:0,cuda:1")
 
 

@@ -123,7 +123,7 @@ def test_a_bare_metal_xeon_tells_everything(tmp_path: Path) -> None:
 
 
 def test_an_amd_guest_in_a_container_tells_its_limits(tmp_path: Path) -> None:
-    """Hypervisor, container, quota and memory limit are facts; what the guest cannot see says so."""
+    """Hypervisor, container, quota and memory limit are facts; what the guest cannot see is `unavailable`."""
     root = plant(
         tmp_path,
         {
@@ -148,7 +148,7 @@ def test_an_amd_guest_in_a_container_tells_its_limits(tmp_path: Path) -> None:
 
 
 def test_an_arm_board_is_named_by_its_numbers(tmp_path: Path) -> None:
-    """Arm's cpuinfo has parts and features; whether it is a guest it does not say."""
+    """Arm's cpuinfo has parts and features; it does not show whether it is a guest."""
     facts = fingerprint(plant(tmp_path, {"proc/cpuinfo": ARM_INFO}), affinity=[0], machine="aarch64").facts
     assert facts["cpu_model"] == "Arm implementer 0x41, part 0xd40"
     assert (facts["family"], facts["model"], facts["stepping"]) == ("8", "0xd40", "1")
@@ -163,7 +163,7 @@ def test_a_pod_is_recognised_by_its_cgroup(tmp_path: Path) -> None:
 
 
 def test_governors_that_differ_are_all_named(tmp_path: Path) -> None:
-    """A machine half in powersave is not one in performance."""
+    """A machine with half of its CPUs in powersave is not one in performance."""
     root = xeon(tmp_path)
     plant(root, {f"{CPU}/cpu1/cpufreq/scaling_governor": "powersave"})
     assert fingerprint(root, affinity=[0, 1]).facts["governor"] == "performance/powersave"
@@ -172,10 +172,12 @@ def test_governors_that_differ_are_all_named(tmp_path: Path) -> None:
 def test_the_fingerprint_is_of_the_facts_and_the_name_is_hidden(tmp_path: Path) -> None:
     """The same facts on another host give the same fingerprint; the host's name is nowhere to be read."""
     root = xeon(tmp_path)
-    one, two = (fingerprint(root, affinity=[0], machine="x86_64", name=name) for name in ("secret", "other"))
-    assert one.fingerprint == two.fingerprint
-    assert one.name_sha256 != two.name_sha256
-    assert "secret" not in one.model_dump_json()
+    first, second = (
+        fingerprint(root, affinity=[0], machine="x86_64", name=name) for name in ("secret", "other")
+    )
+    assert first.fingerprint == second.fingerprint
+    assert first.name_sha256 != second.name_sha256
+    assert "secret" not in first.model_dump_json()
 
 
 def test_what_moves_by_itself_is_not_in_the_fingerprint(tmp_path: Path) -> None:
@@ -237,7 +239,7 @@ def test_a_changed_setting_is_told_by_name(tmp_path: Path) -> None:
 
 
 def test_this_machine_has_a_fingerprint_that_stays() -> None:
-    """Two looks at the real machine agree, and the facts are JSON."""
+    """Two fingerprints of the real machine agree, and the facts are JSON."""
     first, second = fingerprint(), fingerprint()
     assert first == second
     assert json.loads(first.model_dump_json())["facts"] == first.facts

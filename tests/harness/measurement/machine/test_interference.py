@@ -42,4 +42,4 @@ def test_a_look_takes_only_the_named_cpus(tmp_path: Path) -> None:
     edge = watch.look(42)
     assert (edge.at_ns, edge.parent_ns, edge.worker_ns) == (5, 11, 42)
     assert edge.busy is not None
-    assert (edge.busy.ours_ns, edge.busy.elsewhere_ns, edge.busy.steal_ns) == (70 * MS, 30 * MS, 20 * MS)
+    assert (edge.busy.busy_ns, edge.busy.elsewhere_ns, edge.busy.steal_ns) == (70 * MS, 30 * MS, 20 * MS)

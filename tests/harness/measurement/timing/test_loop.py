@@ -35,32 +35,32 @@ def test_warm_up_calls_are_answered_but_not_recorded() -> None:
     clock = FakeClock()
     system = counting(clock)
     calls = [(request,) for request in REQUESTS]
-    seen = run_visit(system, calls, warmup=calls[:2], clock=clock, cpu_clock=clock, meter=None)
+    visit = run_visit(system, calls, warmup=calls[:2], clock=clock, cpu_clock=clock, meter=None)
     assert system.calls == [["0"], ["1"], ["0"], ["1"], ["2"]]
-    assert seen.call_ns == (100, 100, 100)
-    assert seen.wall_ns == 300
-    assert seen.readings == ()
+    assert visit.call_ns == (100, 100, 100)
+    assert visit.wall_ns == 300
+    assert visit.readings == ()
 
 
 def test_the_window_spans_from_before_the_first_call_to_after_the_last() -> None:
-    """Each look at the clock takes 10 ns: a call shows 110, and between two calls lie another 10."""
+    """Each read of the clock takes 10 ns: a call lasts 110 ns, and 10 ns pass between two calls."""
     clock = FakeClock(step_ns=10)
     system = counting(clock)
-    seen = run_visit(
+    visit = run_visit(
         system, [(r,) for r in REQUESTS], warmup=(), clock=clock, cpu_clock=FakeClock(), meter=None
     )
-    assert seen.call_ns == (110, 110, 110)
-    assert seen.wall_ns == 3 * 110 + 2 * 10
+    assert visit.call_ns == (110, 110, 110)
+    assert visit.wall_ns == 3 * 110 + 2 * 10
 
 
 def test_the_meter_reads_the_energy_of_the_same_window() -> None:
     """20 W for 300 ns are 6 uJ."""
     clock = FakeClock()
     calls = [(r,) for r in REQUESTS]
-    seen = run_visit(
+    visit = run_visit(
         counting(clock), calls, warmup=(), clock=clock, cpu_clock=clock, meter=FakeMeter(20.0, clock)
     )
-    (reading,) = seen.readings
+    (reading,) = visit.readings
     assert reading.microjoules == 6
     assert reading.span_ns == 300
 
@@ -69,9 +69,9 @@ def test_one_call_may_hold_all_requests() -> None:
     """Offline: one call, one duration."""
     clock = FakeClock()
     system = counting(clock)
-    seen = run_visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
+    visit = run_visit(system, [REQUESTS], warmup=(), clock=clock, cpu_clock=clock, meter=None)
     assert system.calls == [["0", "1", "2"]]
-    assert seen.call_ns == (100,)
+    assert visit.call_ns == (100,)
 
 
 def test_a_systems_error_is_not_swallowed() -> None:
@@ -83,7 +83,7 @@ def test_a_systems_error_is_not_swallowed() -> None:
 
 
 def test_the_loops_own_cost_is_measured_on_the_given_clock() -> None:
-    """On a clock that takes 10 ns a look: begin and end of n requests are 2n - 1 looks apart."""
+    """If each read of the clock takes 10 ns, begin and end of n requests are 2n - 1 reads apart."""
     cost = loop_ns_per_request(FakeClock(step_ns=10), requests=100)
     assert cost == pytest.approx((2 * 100 - 1) * 10 / 100)
     assert loop_ns_per_request(time.perf_counter_ns, requests=10) > 0
@@ -95,31 +95,31 @@ def test_a_window_repeats_whole_passes_until_it_is_long_enough() -> None:
         clock = FakeClock()
         system = counting(clock)
         calls = [(request,) for request in REQUESTS]
-        seen = run_visit(
+        visit = run_visit(
             system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=window_ns
         )
-        assert seen.passes == passes
+        assert visit.passes == passes
         assert system.calls == [["0"], ["1"], ["2"]] * passes
-        assert seen.call_ns == (100,) * 3 * passes
-        assert len(seen.predictions) == 3 * passes
-        assert seen.wall_ns == 300 * passes
+        assert visit.call_ns == (100,) * 3 * passes
+        assert len(visit.predictions) == 3 * passes
+        assert visit.wall_ns == 300 * passes
 
 
-def test_a_window_ends_at_its_cap_however_short_the_calls_are() -> None:
+def test_a_window_ends_at_its_limit_however_short_the_calls_are() -> None:
     """Calls that take no time would otherwise go on for ever."""
     clock = FakeClock()
     system = FakeSystem(get_task("boolq"), clock, 0)
-    system._gold = {"0": (1,)}
+    system._targets = {"0": (1,)}
     calls = [(Request("0", ()),)] * 25_000
-    seen = run_visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
-    assert len(seen.call_ns) == CALLS_AT_MOST
+    visit = run_visit(system, calls, warmup=(), clock=clock, cpu_clock=clock, meter=None, window_ns=10**9)
+    assert len(visit.call_ns) == CALLS_AT_MOST
 
 
 def test_further_counters_are_read_at_both_edges_of_the_window() -> None:
     """Each moves by itself: 7 and 5 between two readings."""
     readings = iter([(100, 20), (107, 25)])
     clock = FakeClock()
-    seen = run_visit(
+    visit = run_visit(
         counting(clock),
         [(r,) for r in REQUESTS],
         warmup=(),
@@ -128,4 +128,4 @@ def test_further_counters_are_read_at_both_edges_of_the_window() -> None:
         meter=None,
         counters=lambda: next(readings),
     )
-    assert seen.counts == (7, 5)
+    assert visit.counts == (7, 5)

@@ -5,31 +5,31 @@ import pytest
 from harness.measurement.timing.warmup import agree, first_length_costs, warm_up
 
 
-def windows(*each: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    return iter(each)
+def windows(*window_ns: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    return iter(window_ns)
 
 
 def test_warming_up_ends_when_two_windows_in_a_row_take_as_long() -> None:
-    """200 to 120 is no agreement, 120 to 121 is (0.8 %): three windows."""
-    seen = windows((200, 200), (120, 120), (121, 121), (1, 1))
-    warmed = warm_up(lambda: next(seen), 8)
-    assert warmed.window_ns == ((200, 200), (120, 120), (121, 121))
-    assert warmed.steady is True
+    """200 and 120 do not agree, 120 and 121 do (0.8 %): three windows."""
+    remaining = windows((200, 200), (120, 120), (121, 121), (1, 1))
+    result = warm_up(lambda: next(remaining), 8)
+    assert result.window_ns == ((200, 200), (120, 120), (121, 121))
+    assert result.steady is True
 
 
-def test_warming_up_ends_at_its_cap_and_says_that_times_had_not_settled() -> None:
-    """Each window is a tenth faster than the one before: never within 3 %."""
-    seen = windows((1000,), (900,), (810,), (729,))
-    warmed = warm_up(lambda: next(seen), 3)
-    assert len(warmed.window_ns) == 3
-    assert warmed.steady is False
+def test_warming_up_ends_at_its_limit_and_is_not_steady() -> None:
+    """Each window is a tenth faster than the previous one: never within 3 %."""
+    remaining = windows((1000,), (900,), (810,), (729,))
+    result = warm_up(lambda: next(remaining), 3)
+    assert len(result.window_ns) == 3
+    assert result.steady is False
 
 
-def test_a_set_number_of_windows_is_asked_without_looking_at_their_times() -> None:
-    """What brings a quick system up to the count of the slowest to settle."""
-    seen = windows((100,), (100,), (100,))
-    warmed = warm_up(lambda: next(seen), 3, exactly=True)
-    assert (len(warmed.window_ns), warmed.steady) == (3, None)
+def test_a_fixed_number_of_windows_runs_whatever_their_times() -> None:
+    """So a fast system gets as many windows as the slowest one."""
+    remaining = windows((100,), (100,), (100,))
+    result = warm_up(lambda: next(remaining), 3, exactly=True)
+    assert (len(result.window_ns), result.steady) == (3, None)
 
 
 @pytest.mark.parametrize(
@@ -52,17 +52,17 @@ def test_each_request_is_compared_with_itself(
     assert agree(after, before) is same
 
 
-def test_a_length_seen_first_is_told_from_its_repeat() -> None:
+def test_a_new_length_is_distinguished_from_its_repetition() -> None:
     """Lengths 7, 9, 7, 12: the second and the fourth are new (the first paid for more than its length).
 
-    First seen they took 50 and 90, 70 in the median; repeated 20 and 40, 30 in the median.
+    The first time they took 50 and 90, 70 in the median; repeated 20 and 40, 30 in the median.
     """
-    found = first_length_costs([(7,), (9,), (7,), (12,)], [(500, 50, 10, 90), (10, 20, 10, 40)])
-    assert found == {"lengths": 2, "first_length_ns": 70, "repeat_length_ns": 30}
+    costs = first_length_costs([(7,), (9,), (7,), (12,)], [(500, 50, 10, 90), (10, 20, 10, 40)])
+    assert costs == {"lengths": 2, "first_length_ns": 70, "repeat_length_ns": 30}
 
 
-def test_without_a_second_length_or_a_repeat_nothing_is_said_of_lengths() -> None:
-    """A request of two sequences is known by both lengths."""
+def test_without_a_second_length_or_a_repeat_there_are_no_costs_of_lengths() -> None:
+    """The shape of a request of two sequences is both lengths."""
     assert first_length_costs([(7,), (7,)], [(1, 1), (1, 1)]) == {}
     assert first_length_costs([(7,), (9,)], [(1, 1)]) == {}
     assert first_length_costs([(7, 3), (7, 4)], [(9, 8), (9, 4)])["lengths"] == 1

@@ -14,7 +14,7 @@ from harness.records.record import MachineSnapshot, Record
 from harness.records.store import Store
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
-from harness.testing.look import FakeUsageSampler
+from harness.testing.interference import FakeUsageSampler
 
 
 def measured(world: World, **options: Any) -> list[Record]:

@@ -25,50 +25,50 @@ def test_a_counter_that_rose_gives_the_difference() -> None:
     assert step(10_000_000, 100_000_000, AMD_RANGE_UJ, SECOND, TRAITS) == 90_000_000
 
 
-def test_a_counter_that_wrapped_is_carried_on() -> None:
+def test_a_wrap_around_is_corrected() -> None:
     """7 uJ before the range, 5 uJ after it: 12 uJ in all."""
     assert step(AMD_RANGE_UJ - 7, 5, AMD_RANGE_UJ, SECOND, TRAITS) == 12
 
 
-def test_a_backward_step_that_is_no_wrap_gives_no_energy() -> None:
+def test_a_decrease_that_is_not_a_wrap_around_gives_no_energy() -> None:
     """From 60 kJ back to 59 kJ would be 64.5 kJ in a second: the counter restarted."""
     reason = step(60_000_000_000, 59_000_000_000, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter stepped back by 1000 J in 1 s: no wrap"
+    assert reason == "the counter decreased by 1000 J in 1 s, which is not a wrap-around"
 
 
 def test_without_a_range_no_wrap_is_assumed() -> None:
     """A backward step is corrected only by the zone's own range."""
     reason = step(AMD_RANGE_UJ - 7, 5, None, SECOND, TRAITS)
-    assert reason == "the counter stepped back, and the range at which it wraps cannot be read"
+    assert reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
 def test_energy_that_no_processor_could_use_is_refused() -> None:
     """62,143 J in a second is what one failed read once invented elsewhere."""
     reason = step(0, 62_143_000_000, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter moved 62143 J in 1 s: more than is possible"
+    assert reason == "the counter increased by 62143 J in 1 s, which is more than is possible"
 
 
 def test_a_counter_beyond_its_range_is_refused() -> None:
-    """A read of more than the range is a misread, whatever the other one says."""
+    """A read of more than the range is a misread, whatever the other read is."""
     reason = step(5, AMD_RANGE_UJ + 1, AMD_RANGE_UJ, SECOND, TRAITS)
-    assert reason == "the counter reads more than its range of 65532.6 J"
+    assert reason == "the counter exceeds its own range of 65532.6 J"
 
 
 def test_a_window_in_which_a_wrap_could_hide_is_refused() -> None:
     """In 100 s, 30 kJ (300 W) may be 30 + 65.5 kJ (955 W); in 90 s it may not (1,061 W)."""
     assert step(0, 30_000_000_000, AMD_RANGE_UJ, 90 * SECOND, TRAITS) == 30_000_000_000
     reason = step(0, 30_000_000_000, AMD_RANGE_UJ, 100 * SECOND, TRAITS)
-    assert reason == "the counter may have wrapped more than once in 100 s"
+    assert reason == "the counter may have wrapped around more than once in 100 s"
 
 
 @pytest.mark.parametrize(
     ("span_ns", "expected"),
     [
-        (400_000, "the window of 0.4 ms is shorter than the counter's steps"),
+        (400_000, "the window of 0.4 ms is shorter than two update periods of the counter"),
         (2 * SECOND, "the counter did not move in 2 s"),
     ],
 )
-def test_a_counter_that_stood_still_is_no_measurement_of_zero(span_ns: int, expected: str) -> None:
+def test_a_counter_that_did_not_move_does_not_measure_zero(span_ns: int, expected: str) -> None:
     """No processor uses nothing: the window is too short, or the counter is dead."""
     assert step(77, 77, AMD_RANGE_UJ, span_ns, TRAITS) == expected
 
@@ -94,13 +94,13 @@ def test_every_plausible_energy_is_recovered_across_the_wrap(before: int, watts:
 def test_no_two_reads_give_negative_zero_or_impossible_energy(
     before: int, after: int, range_uj: int | None, span_ns: int
 ) -> None:
-    """Whatever a broken counter shows, the answer is possible energy or words."""
+    """Whatever a broken counter shows, the result is possible energy or a reason."""
     result = step(before, after, range_uj, span_ns, TRAITS)
     assert isinstance(result, str) or 0 < result <= TRAITS.ceiling_watts * (span_ns + 2_000_000) // 1000
 
 
 def test_a_read_of_the_range_itself_and_one_of_zero_are_the_same_place() -> None:
-    """The counter did not move: words, not 0 J."""
+    """The counter did not move: a reason, not 0 J."""
     assert isinstance(step(2_000_001, 0, 2_000_001, 0, TRAITS), str)
 
 
@@ -132,7 +132,7 @@ def test_one_failed_read_makes_the_reading_unavailable(failed_first: bool) -> No
     assert result.reason == "energy_uj could not be read"
 
 
-def test_a_reading_says_what_it_rests_on() -> None:
+def test_a_reading_states_its_origin() -> None:
     """Zone, grade, scope, source, span, resolution and the number of reads are all there."""
     result = reading(ZONE, Sample(SECOND, 0), Sample(2 * SECOND, 50_000_000), TRAITS)
     assert (result.zone, result.grade, result.scope, result.source) == (

@@ -1,4 +1,4 @@
-"""What codecarbon says, beside our own meters: which of its ways it took, and what of it is modelled."""
+"""The energy that codecarbon reports: whether it measured or modelled it."""
 
 import os
 import subprocess
@@ -14,26 +14,26 @@ from harness.testing import FakeClock
 SECOND = 1_000_000_000
 
 
-class Says:
-    """A stand-in for codecarbon at 20 W, or at what it is told."""
+class StandIn:
+    """A stand-in for codecarbon with a power of 20 W, which a test changes."""
 
     def __init__(self, watts: float | None = 100.0) -> None:
-        self.watts, self.power, self.asked = watts, 20.0, 0
+        self.watts, self.power, self.calls = watts, 20.0, 0
 
     def tool(self) -> Tool:
-        """Return what a meter is given."""
+        """Return the tool for a meter."""
         return Tool("3.3.2", "A CPU", self.watts, 10.0, self.joules)
 
     def joules(self, seconds: float) -> float:
-        """Answer, and count."""
-        self.asked += 1
+        """Return the energy, and count the calls."""
+        self.calls += 1
         return self.power * seconds
 
 
 def test_without_rapl_processor_and_memory_are_modelled_zones_of_their_own() -> None:
     """20 W and 10 W for 3 s are 60 J and 30 J; the load's ticks blur 2.7 x 100 W x 10 ms = 2.7 J."""
-    clock, says = FakeClock(), Says()
-    meter = CodecarbonMeter(clock, tool=says.tool, every_s=None)
+    clock, stand_in = FakeClock(), StandIn()
+    meter = CodecarbonMeter(clock, tool=stand_in.tool, every_s=None)
     mark = meter.start()
     clock.advance(3 * SECOND)
     cpu, memory = meter.read(mark)
@@ -47,40 +47,40 @@ def test_without_rapl_processor_and_memory_are_modelled_zones_of_their_own() -> 
 
 def test_with_rapl_the_processor_is_measured_and_modelled_memory_is_left_out() -> None:
     """A model is never added to a measurement; the record says that it was left out."""
-    clock, says = FakeClock(), Says(None)
-    meter = CodecarbonMeter(clock, tool=says.tool)
+    clock, stand_in = FakeClock(), StandIn(None)
+    meter = CodecarbonMeter(clock, tool=stand_in.tool)
     mark = meter.start()
     clock.advance(3 * SECOND)
     (cpu,) = meter.read(mark)
     assert (cpu.microjoules, cpu.grade, cpu.source) == (60_000_000, "measured", "codecarbon 3.3.2: RAPL")
-    assert meter.describe()["memory"] == "left out (modelled: 10 W, whatever is done)"
+    assert meter.describe()["memory"] == "left out (modelled: constant 10 W)"
 
 
 @pytest.mark.parametrize(
     ("joules", "reason"),
     [
         (0.0, "the counter did not move in 3 s"),
-        (-1.0, "codecarbon says -1.0 J"),
-        (float("nan"), "codecarbon says nan J"),
+        (-1.0, "codecarbon returned -1.0 J"),
+        (float("nan"), "codecarbon returned nan J"),
     ],
 )
 def test_a_read_that_failed_inside_codecarbon_is_not_zero(
     monkeypatch: pytest.MonkeyPatch, joules: float, reason: str
 ) -> None:
-    """It returns 0 for a counter that it could not read; here that is a reason."""
-    clock, says = FakeClock(), Says(None)
-    meter = CodecarbonMeter(clock, tool=says.tool)
+    """Codecarbon returns 0 for a counter that it could not read; the meter returns a reason."""
+    clock, stand_in = FakeClock(), StandIn(None)
+    meter = CodecarbonMeter(clock, tool=stand_in.tool)
     mark = meter.start()
     clock.advance(3 * SECOND)
-    monkeypatch.setattr(says, "power", joules / 3)
+    monkeypatch.setattr(stand_in, "power", joules / 3)
     (cpu,) = meter.read(mark)
     assert (cpu.microjoules, cpu.reason) == (None, reason)
 
 
 def test_windows_may_overlap_though_codecarbons_state_may_not() -> None:
-    """What is asked for in one window counts in the other too."""
-    clock, says = FakeClock(), Says()
-    meter = CodecarbonMeter(clock, tool=says.tool, every_s=None)
+    """The energy of one window counts in the other one too."""
+    clock, stand_in = FakeClock(), StandIn()
+    meter = CodecarbonMeter(clock, tool=stand_in.tool, every_s=None)
     outer = meter.start()
     clock.advance(SECOND)
     inner = meter.start()
@@ -90,15 +90,15 @@ def test_windows_may_overlap_though_codecarbons_state_may_not() -> None:
     assert meter.read(outer)[0].microjoules == 60_000_000
 
 
-def test_a_version_that_cannot_be_asked_is_an_obstacle() -> None:
+def test_a_version_that_fails_is_an_obstacle() -> None:
     """Whatever it raises is a reason, and no reading is a zero."""
 
     def broken() -> Tool:
         raise AttributeError("no CPU")
 
     meter = CodecarbonMeter(FakeClock(), tool=broken)
-    assert meter.obstacle() == ("codecarbon says: AttributeError: no CPU", INSTALL)
-    assert {each.grade for each in meter.read(meter.start())} == {"unavailable"}
+    assert meter.obstacle() == ("codecarbon failed: AttributeError: no CPU", INSTALL)
+    assert {reading.grade for reading in meter.read(meter.start())} == {"unavailable"}
 
 
 def test_the_real_one_is_quiet_and_leaves_no_file(tmp_path: Path) -> None:
@@ -129,4 +129,4 @@ def test_the_real_one_is_quiet_and_leaves_no_file(tmp_path: Path) -> None:
 
 def test_its_spec_opens_it_again() -> None:
     """A worker needs no more than its name."""
-    assert CodecarbonMeter(FakeClock(), tool=Says().tool).spec() == {"meter": "codecarbon"}
+    assert CodecarbonMeter(FakeClock(), tool=StandIn().tool).spec() == {"meter": "codecarbon"}

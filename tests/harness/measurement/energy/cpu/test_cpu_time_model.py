@@ -32,7 +32,7 @@ def test_cpu_time_that_went_back_is_unavailable() -> None:
     meter = CpuTimeMeter(4.0, "4 W", cpu_time=lambda: next(readings), clock=FakeClock())
     (reading,) = meter.read(meter.start())
     assert (reading.grade, reading.microjoules) == ("unavailable", None)
-    assert reading.reason == "CPU time went back: a process left the tree unseen"
+    assert reading.reason == "the CPU time decreased, because a process left the process tree"
 
 
 def test_the_worker_opens_it_with_the_watts_it_was_given() -> None:

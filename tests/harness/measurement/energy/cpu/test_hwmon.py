@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from harness.measurement.energy.counters.meter import read_text
 from harness.measurement.energy.cpu.hwmon import ALLOW, NO_COUNTER, HwmonMeter, open_hwmon
-from harness.measurement.energy.cpu.rapl import read_text
 from harness.measurement.energy.selection import choose_meter
 from harness.records.reading import sum_readings
 from harness.testing import FakeClock
@@ -73,9 +73,9 @@ def test_a_register_of_32_bits_that_wraps_is_unavailable_and_seen(tmp_path: Path
     for value in (60_000_000_000, 4_000_000_000, 9_000_000_000):  # 60 kJ, a wrap, 4 kJ, 9 kJ
         (folder / "energy1_input").write_text(f"{value}\n")
         clock.advance(70 * SECOND)
-        mark.look()
+        mark.sample()
     (found,) = meter.read(mark)
-    assert found.reason == "the counter stepped back, and the range at which it wraps cannot be read"
+    assert found.reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
 def test_a_denied_counter_is_an_obstacle(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_denied_counter_is_an_obstacle(tmp_path: Path) -> None:
 def test_without_sockets_or_with_dead_ones_it_is_an_obstacle(tmp_path: Path) -> None:
     """No tree, and a counter that reads 0."""
     assert HwmonMeter(tmp_path / "absent").obstacle() == (
-        "no driver under hwmon counts the energy of sockets",
+        "no hwmon driver shows the energy of a socket",
         NO_COUNTER,
     )
     (hwmon_tree(tmp_path, sockets=1, cores=0) / "energy1_input").write_text("0\n")

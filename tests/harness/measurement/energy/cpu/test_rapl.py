@@ -90,11 +90,11 @@ def test_a_wrap_with_an_unreadable_range_is_unavailable(tmp_path: Path) -> None:
     tree.advance(65_532_610_987 - 10_000_000)
     tree.fail("package-0", "max_energy_range_uj")
     reading = measure(tree)["package-0"]
-    assert reading.reason == "the counter stepped back, and the range at which it wraps cannot be read"
+    assert reading.reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
-def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
-    """A counter reset to zero by a reload is no wrap."""
+def test_a_counter_that_decreased_is_unavailable(tmp_path: Path) -> None:
+    """A counter that a reload reset to zero has not wrapped around."""
     tree = powercap_tree(tmp_path, sockets=1, dram=False)
     tree.write("package-0", 100_000_000_000)
     clock = FakeClock()
@@ -104,10 +104,10 @@ def test_a_counter_that_stepped_back_is_unavailable(tmp_path: Path) -> None:
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
     assert reading.grade == "unavailable"
-    assert reading.reason == "the counter stepped back by 100000 J in 1 s: no wrap"
+    assert reading.reason == "the counter decreased by 100000 J in 1 s, which is not a wrap-around"
 
 
-def test_a_denied_zone_says_so_and_the_rest_stays(tmp_path: Path) -> None:
+def test_a_denied_zone_has_a_reason_and_other_zones_are_read(tmp_path: Path) -> None:
     """Permission denied is a reason on that zone's reading, and the sum is not a sum without it."""
     tree = powercap_tree(tmp_path)
     tree.deny("package-1")
@@ -163,11 +163,11 @@ def test_a_read_that_failed_first_invents_nothing(tmp_path: Path) -> None:
     tree.write("package-0", 62_143_000_000)
     clock.advance(SECOND)
     (reading,) = meter.read(mark)
-    assert (reading.microjoules, reading.reason) == (None, "energy_uj holds no number")
+    assert (reading.microjoules, reading.reason) == (None, "energy_uj does not hold a number")
 
 
 def test_a_zone_that_goes_away_is_noticed(tmp_path: Path) -> None:
-    """A socket taken away between the edges has no energy, and the other keeps its own."""
+    """A socket removed between the edges has no energy, and the other socket has its own."""
     tree = powercap_tree(tmp_path, sockets=2, dram=False)
     clock = FakeClock()
     meter = RaplMeter(tree.root, clock)
@@ -177,7 +177,7 @@ def test_a_zone_that_goes_away_is_noticed(tmp_path: Path) -> None:
     tree.remove("package-1")
     first, second = meter.read(mark)
     assert first.microjoules == 40_000_000
-    assert (second.microjoules, second.reason) == (None, "the zone is gone")
+    assert (second.microjoules, second.reason) == (None, "the zone has disappeared")
 
 
 def test_a_window_shorter_than_a_step_is_unavailable(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_window_shorter_than_a_step_is_unavailable(tmp_path: Path) -> None:
     mark = meter.start()
     clock.advance(400_000)
     (reading,) = meter.read(mark)
-    assert reading.reason == "the window of 0.4 ms is shorter than the counter's steps"
+    assert reading.reason == "the window of 0.4 ms is shorter than two update periods of the counter"
 
 
 def test_no_tree_is_an_obstacle(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_container_that_hides_the_tree_is_an_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_readable_tree_has_no_obstacle(tmp_path: Path) -> None:
-    """Every zone answered: the meter can be chosen."""
+    """Every zone is readable: the meter can be chosen."""
     assert RaplMeter(powercap_tree(tmp_path).root).obstacle() is None
 
 
@@ -227,7 +227,7 @@ def test_the_resolution_is_edges_at_mean_power(tmp_path: Path) -> None:
 
 
 def test_facts_and_spec_are_json_and_open_the_same_meter(tmp_path: Path) -> None:
-    """A worker opens the meter from what the parent wrote down; the record's facts hold no path."""
+    """A worker opens the meter from the parent's spec; the record's facts contain no path."""
     meter = RaplMeter(powercap_tree(tmp_path).root)
     assert open_rapl(json.loads(json.dumps(meter.spec()))).zones() == meter.zones()
     assert str(tmp_path) not in json.dumps(meter.describe())

@@ -1,4 +1,4 @@
-"""RAPL through perf events: a small copy of the kernel's files, and a kernel that counts what it is told."""
+"""RAPL through perf events: a small copy of the kernel's files, and a fake kernel."""
 
 import errno
 import gc
@@ -46,7 +46,7 @@ def events_tree(root: Path, cpumask: str = "0,28", *, packages: str = "01", para
 
 
 class FakePerf:
-    """Counts what it is told; `refuses` is the error number with which it refuses to open."""
+    """Counts as a test sets it; `refuses` is the error number with which `open` fails."""
 
     def __init__(self, refuses: int = 0) -> None:
         self.refuses, self.broken = refuses, False
@@ -70,7 +70,7 @@ class FakePerf:
         self.closed.append(handle)
 
     def advance(self, joules: float) -> None:
-        """Let every event count so many joules."""
+        """Add this many joules to every event."""
         for handle in self.counts:
             self.counts[handle] += round(joules * COUNTS_PER_J)
 
@@ -86,7 +86,12 @@ def test_packages_and_memory_of_every_socket_are_counted_once(tmp_path: Path) ->
     whole = sum_readings(readings)
     assert whole is not None
     assert (whole.microjoules, whole.scope, whole.grade) == (160_000_000, "package+dram", "measured")
-    assert [each.zone for each in readings] == ["package-0", "package-1", "package-0/dram", "package-1/dram"]
+    assert [reading.zone for reading in readings] == [
+        "package-0",
+        "package-1",
+        "package-0/dram",
+        "package-1/dram",
+    ]
     assert perf.opened == [(23, 2, 0), (23, 2, 28), (23, 3, 0), (23, 3, 28)]
     assert meter.describe()["left_out"] == [
         ["energy-cores", "lies inside its package"],
@@ -113,13 +118,13 @@ def test_a_package_that_is_counted_by_dies_is_a_zone_for_each(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
 def test_a_refused_event_names_the_setting_and_the_capability(tmp_path: Path, number: int) -> None:
-    """The obstacle says what perf_event_paranoid is, the remedy names it and CAP_PERFMON."""
+    """The obstacle has the value of perf_event_paranoid, the remedy names it and CAP_PERFMON."""
     meter = RaplPerfMeter(events_tree(tmp_path), FakeClock(), perf=FakePerf(number))
-    why = "package-0: permission denied (perf_event_paranoid is 4)"
-    assert meter.obstacle() == (why, ALLOW)
+    reason = "package-0: permission denied (perf_event_paranoid is 4)"
+    assert meter.obstacle() == (reason, ALLOW)
     assert "perf_event_paranoid" in ALLOW
     assert "cap_perfmon" in ALLOW
-    assert {each.reason for each in meter.read(meter.start())} == {why}
+    assert {reading.reason for reading in meter.read(meter.start())} == {reason}
 
 
 def test_a_kernel_without_perf_events_is_an_obstacle(tmp_path: Path) -> None:
@@ -171,7 +176,7 @@ def test_events_are_closed_with_the_meter(tmp_path: Path) -> None:
 
 
 def test_the_choice_falls_to_perf_where_powercap_is_closed(tmp_path: Path) -> None:
-    """The record says what was skipped; the spec opens the same events again."""
+    """The record lists the skipped meters; the spec opens the same events again."""
     root = events_tree(tmp_path)
     choice = choose_meter("cpu", root=tmp_path / "absent", system=root, perf=FakePerf())
     assert choice.meter is not None
@@ -180,7 +185,7 @@ def test_the_choice_falls_to_perf_where_powercap_is_closed(tmp_path: Path) -> No
     assert again.zones() == choice.meter.zones()
 
 
-def test_the_kernel_is_really_asked() -> None:
+def test_the_real_kernel_opens_an_event() -> None:
     """An event that is everywhere (software, the clock of a CPU) counts, where it may be opened."""
     kernel = KernelPerf()
     try:

@@ -29,21 +29,21 @@ def cut(text: str, begin_s: float, end_s: float) -> object:
 
 def test_joules_are_cut_by_the_line_between_rows() -> None:
     """Rows every 10 s at 50 W; 5 s to 25 s are 1,000 J. Each edge may be late by a row: 2 x 10 s x 50 W."""
-    found = cut(csv_of("joules", (0, 0), (10, 500), (20, 1000), (30, 1500)), 5, 25)
-    assert (found.microjoules, found.resolution_uj, found.samples) == (1_000_000_000, 1_000_000_000, 4)
+    energy = cut(csv_of("joules", (0, 0), (10, 500), (20, 1000), (30, 1500)), 5, 25)
+    assert (energy.microjoules, energy.resolution_uj, energy.samples) == (1_000_000_000, 1_000_000_000, 4)
 
 
 def test_watts_are_integrated_by_trapezoids() -> None:
     """A ramp from 0 to 100 W in 10 s, cut from 2 s (20 W) to 8 s (80 W): 50 W x 6 s = 300 J."""
-    found = cut(csv_of("watts", (0, 0), (5, 50), (10, 100)), 2, 8)
-    assert found.microjoules == 300_000_000
+    energy = cut(csv_of("watts", (0, 0), (5, 50), (10, 100)), 2, 8)
+    assert energy.microjoules == 300_000_000
 
 
-def test_two_rows_at_the_edges_are_as_good_as_they_are_near() -> None:
-    """Asked 10 ms before and 10 ms after a window of 10 s: 2 x 10 ms at the mean power of 50 W are 1 J."""
-    found = cut(csv_of("joules", (0, 0), (10.02, 501)), 0.01, 10.01)
-    assert found.microjoules == 500_000_000
-    assert found.resolution_uj == pytest.approx(1_000_000, rel=1e-3)
+def test_two_rows_at_the_edges_are_as_exact_as_they_are_near() -> None:
+    """Rows 10 ms before and 10 ms after a window of 10 s: 2 x 10 ms at the mean power of 50 W are 1 J."""
+    energy = cut(csv_of("joules", (0, 0), (10.02, 501)), 0.01, 10.01)
+    assert energy.microjoules == 500_000_000
+    assert energy.resolution_uj == pytest.approx(1_000_000, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_window_without_rows_on_both_sides_is_refused(begin: float, end: float
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (csv_of("joules", (0, 500), (10, 400), (20, 900)), "the joules stepped back"),
+        (csv_of("joules", (0, 500), (10, 400), (20, 900)), "the joules decreased"),
         (csv_of("joules", (0, 500), (10, 500), (20, 500)), "the rows show no energy within the window"),
         (csv_of("watts", (0, 0), (10, 0), (20, 0)), "the rows show no energy within the window"),
     ],
@@ -75,20 +75,20 @@ def test_an_instrument_that_restarted_or_is_dead_is_refused(text: str, reason: s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "it holds no whole line"),
-        ("time,watts\n", "it has a heading and no row"),
+        ("", "it has no complete line"),
+        ("time,watts\n", "it has a heading, but no row"),
         ("when,watts\n1,2\n", "line 2: it needs `time`, and either `joules` or `watts`"),
         ("time,watts,joules\n1,2,3\n", "line 2: it needs `time`, and either `joules` or `watts`"),
-        ("time,watts\n1,x\n", "line 2: its watts is no number"),
-        ("time,watts\n1,-3\n", "line 2: its watts is not a finite number of 0 or more"),
-        ("time,watts\n1,nan\n", "line 2: its watts is not a finite number of 0 or more"),
-        ("time,watts\n5,1\n5,2\n", "line 3: its time is not after that of the row before"),
-        ('{"time": 1, "watts": 2}\n[3]\n', "line 2: it is no JSON object"),
-        ('{"time": 1, "watts": 2}\n{"time"\n', "line 2: it is no JSON object"),
+        ("time,watts\n1,x\n", "line 2: watts must be a number"),
+        ("time,watts\n1,-3\n", "line 2: watts must be a finite number of 0 or more, got -3.0"),
+        ("time,watts\n1,nan\n", "line 2: watts must be a finite number of 0 or more, got nan"),
+        ("time,watts\n5,1\n5,2\n", "line 3: its time is not after that of the previous row"),
+        ('{"time": 1, "watts": 2}\n[3]\n', "line 2: not a JSON object"),
+        ('{"time": 1, "watts": 2}\n{"time"\n', "line 2: not a JSON object"),
     ],
 )
 def test_rows_of_another_form_are_refused_by_line(text: str, message: str) -> None:
-    """The user learns which line of the file is wrong."""
+    """The message has the number of the line."""
     with pytest.raises(MalformedRows) as error:
         parse(text)
     assert str(error.value) == message
@@ -111,7 +111,7 @@ def test_any_text_is_rows_or_is_refused(text: str) -> None:
 
 
 class Instrument:
-    """A file that grows by a row a second at a steady power, on clocks that move when told."""
+    """A file that grows by one row per second at a steady power, on fake clocks."""
 
     def __init__(self, file: Path, watts: float = 50.0) -> None:
         self.file, self.watts = file, watts
@@ -148,14 +148,14 @@ def test_a_file_that_grows_is_waited_for(tmp_path: Path) -> None:
     tool.pass_time(0.25)
     mark = meter.start()
     tool.pass_time(10.5)
-    (found,) = meter.read(mark)
-    assert (found.microjoules, found.span_ns) == (525_000_000, 10_500_000_000)
-    assert (found.grade, found.scope, found.source) == ("measured", "system", "external: wall-socket")
-    assert found.zone == "wall-socket"
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.span_ns) == (525_000_000, 10_500_000_000)
+    assert (reading.grade, reading.scope, reading.source) == ("measured", "system", "external: wall-socket")
+    assert reading.zone == "wall-socket"
 
 
 def test_a_logger_that_died_within_the_window_is_unavailable(tmp_path: Path) -> None:
-    """After its patience the meter says that there is no row, rather than stretch the last one."""
+    """After its time limit the meter reports that there is no row; it does not extrapolate."""
     tool = Instrument(tmp_path / "readings.csv")
     meter = ExternalMeter(str(tool.file), tool.monotonic, wall=tool.wall, sleep=lambda _: None, patience_s=5)
     mark = meter.start()
@@ -193,41 +193,41 @@ def test_a_file_of_another_form_is_an_obstacle_with_its_line(tmp_path: Path) -> 
 
 
 def test_a_missing_file_or_program_is_an_obstacle() -> None:
-    """It is neither, and a quote that is never closed is no command."""
+    """The argument is neither, or has a quote that is never closed."""
     assert ExternalMeter("nothing.csv").obstacle() == (
         "nothing.csv is neither a file nor a program",
         "Check its path.",
     )
     assert ExternalMeter("'open").obstacle() == (
-        '"\'open" cannot be split into words',
-        "Quote it as a shell would.",
+        '"\'open" is not a command line that a shell could split',
+        "Check its quotes.",
     )
 
 
 def command(tmp_path: Path, body: str) -> str:
-    """Return the words of a command that runs a small program."""
+    """Return a command line that runs a small program."""
     file = tmp_path / "tool.py"
     file.write_text(f"import time\n{body}\n")
     return f"{sys.executable} {file}"
 
 
-def test_a_command_is_asked_at_both_edges(tmp_path: Path) -> None:
-    """It prints the joules of a steady 40 W; what it says is what is read."""
+def test_a_command_runs_at_both_edges(tmp_path: Path) -> None:
+    """The command prints the joules of a steady 40 W, and the meter reads them."""
     body = "now = time.time(); print('time,joules'); print(f'{now!r},{40 * (now - 1.7e9)!r}')"
     meter = ExternalMeter(f"bmc={command(tmp_path, body)}")
     assert meter.obstacle() is None
     mark = meter.start()
     time.sleep(0.05)
-    (found,) = meter.read(mark)
-    assert found.microjoules == pytest.approx(40 * found.span_ns / 1000, rel=0.01)
-    assert (found.samples, found.source) == (2, "external: bmc")
+    (reading,) = meter.read(mark)
+    assert reading.microjoules == pytest.approx(40 * reading.span_ns / 1000, rel=0.01)
+    assert (reading.samples, reading.source) == (2, "external: bmc")
 
 
 @pytest.mark.parametrize(
     ("body", "reason", "patience_s"),
     [
         ("raise SystemExit(3)", "ended with exit code 3", 60),
-        ("print('nothing')", "it has a heading and no row", 60),
+        ("print('nothing')", "it has a heading, but no row", 60),
         ("time.sleep(60)", "did not end within 0.3 s", 0.3),
     ],
 )
@@ -240,21 +240,21 @@ def test_a_command_that_fails_or_hangs_is_unavailable(
     assert reason in str(meter.read(meter.start())[0].reason)
 
 
-def test_looks_that_failed_in_between_are_left_out_and_edges_are_not() -> None:
-    """A command that was asked thrice, the second time in vain."""
+def test_runs_that_failed_in_between_are_left_out_and_edges_are_not() -> None:
+    """A command that was run three times, and failed the second time."""
     first, last = Rows("watts", ((0, 1.0),)), Rows("watts", ((9, 2.0),))
     assert joined([first, "it hung", last]) == Rows("watts", ((0, 1.0), (9, 2.0)))
     assert joined([first, "it hung"]) == "it hung"
-    assert joined([first, Rows("joules", ((9, 2.0),))]) == "it showed joules once and watts at another time"
+    assert joined([first, Rows("joules", ((9, 2.0),))]) == "it printed joules in one run and watts in another"
 
 
 def test_sources_are_named_by_the_user_or_by_their_base_name(tmp_path: Path) -> None:
-    """A file, a command, and either with a name; the record keeps no folder and no word of a command."""
+    """A file, a command, and either with a name; the record keeps no folder and no argument of a command."""
     file = tmp_path / "a=b.csv"
     file.write_text("")
     assert source_of(str(file)).name == "a=b.csv"
     assert source_of(f"wall={file}").file == file
-    assert source_of("bmc=/usr/bin/ipmitool -P secret").words == ("/usr/bin/ipmitool", "-P", "secret")
+    assert source_of("bmc=/usr/bin/ipmitool -P secret").command == ("/usr/bin/ipmitool", "-P", "secret")
     assert source_of("/usr/bin/ipmitool dcmi").name == "ipmitool"
 
 

@@ -25,19 +25,19 @@ def test_a_recording_plays_back_what_the_meter_read(tmp_path: Path) -> None:
     tree = powercap_tree(tmp_path / "tree", sockets=1, core=False, range_uj=RANGE_UJ)
     clock, file = FakeClock(), tmp_path / "recording.jsonl"
     recorder = Recorder(RaplMeter(tree.root, clock), file)
-    seen = []
+    recorded = []
     for step in range(3):
         mark = recorder.start()
         tree.advance(50_000_000 if step < 1 else RANGE_UJ - 20_000_000_000)
         clock.advance(60 * SECOND)
         if step == 2:
             tree.remove("package-0/dram")
-        seen += recorder.read(mark)
+        recorded += recorder.read(mark)
     meter = ReplayMeter(file)
-    again = [each for _ in range(3) for each in meter.read(meter.start())]
+    replayed = [reading for _ in range(3) for reading in meter.read(meter.start())]
     facts = ("zone", "scope", "microjoules", "span_ns", "resolution_uj", "samples", "reason")
-    assert [[getattr(each, fact) for fact in facts] for each in again] == [
-        [getattr(each, fact) for fact in facts] for each in seen
+    assert [[getattr(reading, fact) for fact in facts] for reading in replayed] == [
+        [getattr(reading, fact) for fact in facts] for reading in recorded
     ]
 
 
@@ -49,9 +49,9 @@ def test_what_is_played_back_is_never_called_measured(tmp_path: Path) -> None:
         f'{{"at_ns": {SECOND}, "zone": "package-0", "microjoules": 7000000}}\n'
     )
     meter = ReplayMeter(file)
-    (found,) = meter.read(meter.start())
-    assert (found.grade, found.microjoules) == ("modelled", 7_000_000)
-    assert found.source == "replay of counters of unknown origin"
+    (reading,) = meter.read(meter.start())
+    assert (reading.grade, reading.microjoules) == ("modelled", 7_000_000)
+    assert reading.source == "replay of counters of unknown origin"
     assert meter.grade == "modelled"
 
 
@@ -68,10 +68,10 @@ def test_a_recording_that_has_ended_is_unavailable(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "recording.jsonl holds no sample."),
-        ("nonsense\n", "recording.jsonl, line 1: it is no JSON."),
-        ("[1]\n", "recording.jsonl, line 1: it is no JSON object."),
-        ('{"at_ns": 1}\n', "recording.jsonl, line 1: it is no sample ('zone')."),
+        ("", "recording.jsonl has no sample."),
+        ("nonsense\n", "recording.jsonl, line 1: not JSON."),
+        ("[1]\n", "recording.jsonl, line 1: not a JSON object."),
+        ('{"at_ns": 1}\n', "recording.jsonl, line 1: not a sample ('zone')."),
     ],
 )
 def test_a_file_of_another_form_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
@@ -86,5 +86,5 @@ def test_a_file_of_another_form_is_refused_by_line(tmp_path: Path, text: str, me
 
 def test_a_missing_file_is_an_obstacle(tmp_path: Path) -> None:
     """It cannot be read."""
-    why, _ = ReplayMeter(tmp_path / "absent.jsonl").obstacle() or ("", "")
-    assert why == "absent.jsonl cannot be read."
+    reason, _ = ReplayMeter(tmp_path / "absent.jsonl").obstacle() or ("", "")
+    assert reason == "absent.jsonl cannot be read."

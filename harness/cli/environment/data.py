@@ -76,7 +76,7 @@ def download(
 ) -> None:
     """Download the official archives, check their sha256, and unpack them; nothing else uses the network."""
     from harness.cli.output.progress import narrator
-    from harness.workload.data.download import download as fetched
+    from harness.workload.data.download.download import download as fetched
     from harness.workload.data.official import BASE_URL
 
     with narrator(quiet=quiet) as told:
@@ -302,7 +302,7 @@ def _official(asked: str) -> "list[OfficialTask]":
 
 
 def _listed(task: "OfficialTask", folder: Path | None) -> dict[str, Any]:
-    from harness.workload.data.download import split_states
+    from harness.workload.data.download.download import split_states
 
     facts = {
         "name": task.name,

@@ -163,7 +163,7 @@ def test_an_interrupted_download_ends_with_exit_code_130(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.workload.data.download.transfer", interrupted)
+    monkeypatch.setattr("harness.workload.data.download.download.transfer", interrupted)
     assert bench(tmp_path, "download", "--task", "cb", "--output", str(tmp_path / "d")) == 130
     assert list((tmp_path / "d").iterdir()) == []
 

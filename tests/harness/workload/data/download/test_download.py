@@ -25,11 +25,11 @@ from mirror import (
 from worlds import Heard
 
 from harness.common.errors import BenchError, DataError, StoreError, UsageError
-from harness.workload.data import download as module
-from harness.workload.data.archives import unpack
-from harness.workload.data.download import DownloadResult, download, split_states
+from harness.workload.data.download import download as module
+from harness.workload.data.download.archives import unpack
+from harness.workload.data.download.download import DownloadResult, download, split_states
+from harness.workload.data.download.transfer import RetryPolicy
 from harness.workload.data.official import OFFICIAL, OfficialTask
-from harness.workload.data.transfer import RetryPolicy
 
 GOOD = zipped(FILES)
 WRONG = "what the server sent is not the official archive"
@@ -363,6 +363,6 @@ def test_a_policy_without_attempts_is_an_error_of_the_caller(tmp_path: Path) -> 
 def test_no_official_task_is_larger_than_an_archive_may_unpack_to() -> None:
     """ReCoRD, the largest: 135,976,939 + 15,236,903 + 13,637,660 bytes from 51,757,880."""
     unpacked = 135_976_939 + 15_236_903 + 13_637_660
-    from harness.workload.data.archives import MAX_BYTES, MAX_EXPANSION
+    from harness.workload.data.download.archives import MAX_BYTES, MAX_EXPANSION
 
     assert unpacked < min(MAX_BYTES, MAX_EXPANSION * OFFICIAL["record"].archive_bytes)

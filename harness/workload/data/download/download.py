@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from harness.common.errors import BenchError, DataError, UsageError
 from harness.common.progress import ProgressReporter
-from harness.workload.data.archives import unpack
+from harness.workload.data.download.archives import unpack
+from harness.workload.data.download.transfer import KILO, BrokenTransferError, RetryPolicy, transfer
 from harness.workload.data.official import BASE_URL, OfficialTask
-from harness.workload.data.transfer import KILO, BrokenTransferError, RetryPolicy, transfer
 from harness.workload.data.writing import OUTPUT_REMEDY, store_errors
 
 SCRATCH = ".downloading-"

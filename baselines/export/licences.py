@@ -65,7 +65,7 @@ def _read_licence(model: str, folder: Path) -> Licence:
         terms = f"{name or 'see below'} ({files[0].name} of its folder)"
         return Licence(model, terms, files[0].read_text(encoding="utf-8", errors="replace"))
     if name:
-        return Licence(model, f"{name}, as its folder says")
+        return Licence(model, f"{name}, as stated in its folder")
     return Licence(model, UNKNOWN)
 
 

@@ -21,7 +21,7 @@ from harness.workload.tasks.example import Logits
 if TYPE_CHECKING:
     import torch
 
-NO_GPU = "needs an NVIDIA GPU, and this machine shows none (`bench doctor --device cuda` says why)"
+NO_GPU = "needs an NVIDIA GPU, and this machine shows none (see `bench doctor --device cuda`)"
 
 TRANSFER = "inside the clock: inputs to the device, and logits back, which ends a call"
 """How records describe the copies between host and device."""

@@ -54,6 +54,12 @@ def require_cuda(name: str, device: str) -> None:
         raise DeviceError(f"{name} runs on CUDA only, not on {device}.", remedy="Use --device cuda.")
 
 
+def require_cpu(name: str, device: str) -> None:
+    """Raise DeviceError if the device of a variant that needs the CPU is another."""
+    if device != "cpu":
+        raise DeviceError(f"{name} runs on the CPU only, not on {device}.", remedy="Use --device cpu.")
+
+
 def synchronise(device: "torch.device") -> None:
     """Wait until a CUDA device has finished all queued work; other devices have no queue."""
     if device.type == "cuda":

@@ -161,7 +161,7 @@ def test_what_it_cannot_compute_is_refused_by_name(
 def test_it_runs_on_the_cpu_only(boolq_folder: Path, tmp_path: Path) -> None:
     """Before a model is opened."""
     artifact = FP32.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
-    with pytest.raises(DeviceError, match="run on the CPU"):
+    with pytest.raises(DeviceError, match="runs on the CPU only"):
         FP32.load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)
 
 

@@ -199,7 +199,7 @@ def test_without_the_extra_the_reason_names_the_command(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize(
     ("variant", "device", "message"),
-    [(INT8, "cuda", "runs on the CPU"), (COMPILED, "cuda:9", "cuda:9 is not there")],
+    [(INT8, "cuda", "runs on the CPU only"), (COMPILED, "cuda:9", "cuda:9 is not there")],
     ids=["int8", "compiled"],
 )
 def test_a_device_that_it_cannot_use_is_refused(

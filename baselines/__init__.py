@@ -1,5 +1,4 @@
-"""The systems everybody is compared with, and the plain parts they are made of.
+"""The baseline systems and their parts: checkpoints, encoding, models, engines, training and export.
 
-Encoders and their heads, fine-tuning, export, and one adapter per engine. Everything here may load torch,
-transformers or onnxruntime, but only inside the function that needs it.
+Modules here may load torch, transformers or onnxruntime, but only inside the functions that need them.
 """

@@ -1,4 +1,4 @@
-"""The table of plain variants: one line each. Loading it imports no torch, transformers or onnxruntime."""
+"""The table of the plain variants; loading it imports neither torch, transformers nor onnxruntime."""
 
 from baselines.engines import ctranslate2, openvino, pytorch, torch_compile
 from baselines.engines.external_program import ProgramVariant
@@ -9,6 +9,13 @@ from harness.systems.interface import Variant
 
 
 def variants() -> tuple[Variant, ...]:
-    """Return every variant of this package, in the order of `bench list`."""
-    rivals = (*torch_compile.VARIANTS, *openvino.VARIANTS, *ctranslate2.VARIANTS)
-    return (*pytorch.VARIANTS, OnnxVariant(), OnnxCudaVariant(), *rivals, NullVariant(), ProgramVariant())
+    """Return all variants of this package, in the order of `bench list`."""
+    other_engines = (*torch_compile.VARIANTS, *openvino.VARIANTS, *ctranslate2.VARIANTS)
+    return (
+        *pytorch.VARIANTS,
+        OnnxVariant(),
+        OnnxCudaVariant(),
+        *other_engines,
+        NullVariant(),
+        ProgramVariant(),
+    )

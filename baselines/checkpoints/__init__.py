@@ -1,1 +1,1 @@
-"""A checkpoint's files, labels and cache keys."""
+"""Checkpoints: their files and labels, download, and cache keys of artifacts made from them."""

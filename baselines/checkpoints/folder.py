@@ -153,6 +153,15 @@ def _read_json(path: Path) -> JsonObject:
     return content
 
 
+def read_json_or_empty(path: Path) -> JsonObject:
+    """Return the JSON object in a file, or an empty one if the file is missing or holds anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def _tokenizer_config(folder: Path) -> JsonObject:
     path = folder / "tokenizer_config.json"
     return _read_json(path) if path.is_file() else {}

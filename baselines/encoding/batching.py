@@ -78,6 +78,13 @@ def pad(sequences: Sequence[EncodedSequence], pad_id: int, length: int | None = 
     return Padded(ids, mask, segments, np.array(spans, dtype=np.int64) if spans[0] else None)
 
 
+def dummy_batch(length: int, count: int, pad_id: int, *, spans: bool) -> Padded:
+    """Return a batch of `count` equal sequences without padding, to warm an engine up for this shape."""
+    ids = np.full(length, pad_id + 1, dtype=np.int64)
+    sequence = EncodedSequence(ids, np.zeros_like(ids), ((0, 1), (1, 2)) if spans else ())
+    return pad([sequence] * count, pad_id)
+
+
 def chunks(requests: Sequence[Request], size: int) -> Iterator[Sequence[EncodedSequence]]:
     """Yield the sequences of `size` requests at a time, in order.
 

@@ -29,8 +29,8 @@ from baselines.engines.ctranslate2_weights import (
     write_model,
 )
 from baselines.engines.onnx.runtime import copy_text_side
+from baselines.models.cuda import require_cpu
 from baselines.models.flops import work_facts
-from harness.common.errors import DeviceError
 from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
@@ -145,11 +145,7 @@ def load_encoder(folder: Path, placement: Placement, compute: str) -> "Encoder":
     """Return the encoder: one replica with the placement's threads."""
     import ctranslate2
 
-    if placement.device != "cpu":
-        raise DeviceError(
-            f"CTranslate2 variants run on the CPU here, not on {placement.device}.",
-            remedy="Use --device cpu.",
-        )
+    require_cpu("CTranslate2", placement.device)
     return ctranslate2.Encoder(
         str(folder / MODEL),
         device="cpu",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,17 +21,16 @@ from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, find_or_mak
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.checkpoints.optional_packages import missing_extra
-from baselines.encoding.batching import Batching, Collect, Launch, Padded, Run, at_once, pad
+from baselines.encoding.batching import Batching, Padded, Run, at_once, dummy_batch
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.adapter import Adapter
 from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.runtime import GRAPH, OnnxVariant, copy_text_side, open_session, runner
 from baselines.engines.profiles import CLASSES, openvino_profile
+from baselines.models.cuda import require_cpu
 from baselines.models.flops import work_facts
-from harness.common.errors import DeviceError
 from harness.systems.interface import (
     Artifact,
-    EncodedSequence,
     Placement,
     PreparationContext,
     PreparationSources,
@@ -72,7 +71,7 @@ class OpenVinoSystem(Adapter):
     def __init__(
         self,
         compiled: "CompiledModel",
-        engine: "Engine",
+        engine: "SingleStream | ParallelStreams",
         encoder: TextEncoder,
         batching: Batching,
         facts: Mapping[str, Any],
@@ -184,7 +183,7 @@ def open_model(
     facts = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
     facts |= work_facts(config)
     compiled = compile_model(artifact.folder / MODEL, placement, precision, hint)
-    engine: Engine = ParallelStreams(compiled) if hint == "THROUGHPUT" else SingleStream(compiled)
+    engine = ParallelStreams(compiled) if hint == "THROUGHPUT" else SingleStream(compiled)
     widths = compiled_lengths(settings.max_length)
     warm_up(engine.warm_up, widths, encoder.pad_id, spans=task.head == "span")
     compile_profiled = partial(compile_model, artifact.folder / MODEL, placement, precision, profile=True)
@@ -207,10 +206,8 @@ def warm_up(
 ) -> None:
     """Run one batch of each length, and of each number of sequences that `counts` returns for it."""
     for length in lengths:
-        ids = np.full(length, pad_id + 1, dtype=np.int64)
-        sequence = EncodedSequence(ids, np.zeros_like(ids), ((0, 1), (1, 2)) if spans else ())
         for count in counts(length):
-            run(pad([sequence] * count, pad_id))
+            run(dummy_batch(length, count, pad_id, spans=spans))
 
 
 def compile_model(
@@ -220,10 +217,7 @@ def compile_model(
 
     The latency hint gives one stream, the throughput hint as many as OpenVINO chooses.
     """
-    if placement.device != "cpu":
-        raise DeviceError(
-            f"OpenVINO variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
-        )
+    require_cpu("OpenVINO", placement.device)
     config = {
         "PERFORMANCE_HINT": hint,
         **({"NUM_STREAMS": "1"} if hint == "LATENCY" else {}),
@@ -234,21 +228,6 @@ def compile_model(
     }
     core = load_openvino().Core()
     return core.compile_model(core.read_model(path), "CPU", config)
-
-
-class Engine(Protocol):
-    """A compiled model for padded batches: `Batching` launches them all, then collects the logits."""
-
-    @property
-    def launch(self) -> Launch:
-        """The function that starts the inference of one padded batch."""
-
-    @property
-    def collect(self) -> Collect:
-        """Returns a function that waits for all launched batches and concatenates their logits."""
-
-    def warm_up(self, padded: Padded) -> object:
-        """Run the batch on every stream, so that kernels for its shape are compiled there."""
 
 
 class SingleStream:

@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from baselines.checkpoints.artifacts import missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
-from baselines.encoding.batching import Batching, Launch, Padded, pad
+from baselines.encoding.batching import Batching, Launch, Padded, dummy_batch
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.device_queue import queued
 from baselines.engines.pytorch import (
@@ -30,11 +28,9 @@ from baselines.engines.pytorch import (
     limit_threads,
     without_bf16,
 )
-from baselines.models.cuda import find_device, on_host, synchronise, to_device
-from harness.common.errors import DeviceError
+from baselines.models.cuda import find_device, on_host, require_cpu, synchronise, to_device
 from harness.systems.interface import (
     Artifact,
-    EncodedSequence,
     Placement,
     PreparationContext,
     PreparationSources,
@@ -99,10 +95,8 @@ class RefinedVariant:
         """Load the checkpoint and apply `method`; DeviceError for int8 on any device but the CPU."""
         from baselines.models.classifier import load_classifier
 
-        if placement.device != "cpu" and self.method == "int8":
-            raise DeviceError(
-                f"{self.name} runs on the CPU, not on {placement.device}.", remedy="Use --device cpu."
-            )
+        if self.method == "int8":
+            require_cpu(self.name, placement.device)
         check_precision(self.name, self._precision, placement.device)
         device = find_device(placement.device)
         limit_threads(placement.threads)
@@ -198,10 +192,8 @@ def warm_compiler(run: Launch, pad_id: int, max_length: int, counts: Sequence[in
     """
     with quiet():
         for length in sorted({min(length, max_length) for length in _WARM_UP_LENGTHS}):
-            ids = np.full(length, max(1, pad_id + 1), dtype=np.int64)
-            sequence = EncodedSequence(ids, np.zeros_like(ids), ((0, 1), (1, 2)) if spans else ())
             for count in counts:
-                run(pad([sequence] * count, pad_id))
+                run(dummy_batch(length, count, pad_id, spans=spans))
 
 
 @contextlib.contextmanager

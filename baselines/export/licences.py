@@ -1,13 +1,11 @@
 """Licences of an exported model and of the model that it was fine-tuned from, where they can be found."""
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from baselines.checkpoints.folder import CONFIG, fingerprint
+from baselines.checkpoints.folder import CONFIG, fingerprint, read_json_or_empty
 from harness.common.errors import CheckpointError
-from harness.common.json_types import JsonObject
 from harness.systems.interface import Checkpoint
 
 UNKNOWN = "unknown: ask whoever trained it"
@@ -32,7 +30,7 @@ def find_licences(checkpoint: Checkpoint) -> list[Licence]:
     if checkpoint.tier == "embedded":
         return [Licence(checkpoint.name, _EMBEDDED)]
     own = _read_licence(checkpoint.name, checkpoint.folder)
-    training = _read_json(checkpoint.folder / "training.json")
+    training = read_json_or_empty(checkpoint.folder / "training.json")
     if not training.get("parent_name"):
         return [own]
     hashes = [str(parent) for parent in training.get("parents", ())]
@@ -60,12 +58,12 @@ def _parent_licence(name: str, hashes: list[str]) -> Licence:
 def _read_licence(model: str, folder: Path) -> Licence:
     """Return the licence that a folder states: in a file, else its model card, else its configuration."""
     files = sorted(path for pattern in _LICENCE_FILES for path in folder.glob(pattern) if path.is_file())
-    name = _model_card_licence(folder / "README.md") or _read_json(folder / CONFIG).get("license")
+    name = _model_card_licence(folder / "README.md") or read_json_or_empty(folder / CONFIG).get("license")
     if files:
         terms = f"{name or 'see below'} ({files[0].name} of its folder)"
         return Licence(model, terms, files[0].read_text(encoding="utf-8", errors="replace"))
     if name:
-        return Licence(model, f"{name}, as its folder says")
+        return Licence(model, f"{name}, as stated in its folder")
     return Licence(model, UNKNOWN)
 
 
@@ -77,11 +75,3 @@ def _model_card_licence(path: Path) -> str | None:
         return None
     field = _LICENCE_FIELD.search(metadata[1]) if metadata else None
     return field[1] if field else None
-
-
-def _read_json(path: Path) -> JsonObject:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

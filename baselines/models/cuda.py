@@ -21,7 +21,7 @@ from harness.workload.tasks.example import Logits
 if TYPE_CHECKING:
     import torch
 
-NO_GPU = "needs an NVIDIA GPU, and this machine shows none (`bench doctor --device cuda` says why)"
+NO_GPU = "needs an NVIDIA GPU, and this machine shows none (see `bench doctor --device cuda`)"
 
 TRANSFER = "inside the clock: inputs to the device, and logits back, which ends a call"
 """How records describe the copies between host and device."""
@@ -52,6 +52,12 @@ def require_cuda(name: str, device: str) -> None:
     """Raise DeviceError if the device of a variant that needs CUDA is another."""
     if not device.startswith("cuda"):
         raise DeviceError(f"{name} runs on CUDA only, not on {device}.", remedy="Use --device cuda.")
+
+
+def require_cpu(name: str, device: str) -> None:
+    """Raise DeviceError if the device of a variant that needs the CPU is another."""
+    if device != "cpu":
+        raise DeviceError(f"{name} runs on the CPU only, not on {device}.", remedy="Use --device cpu.")
 
 
 def synchronise(device: "torch.device") -> None:

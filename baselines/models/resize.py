@@ -31,18 +31,6 @@ from baselines.models.shape import EncoderShape, is_narrow, shape_fields, shape_
 from baselines.models.transformers_settings import LOCAL, SAFE, quiet_transformers
 from harness.common.json_types import JsonValue
 
-__all__ = [
-    "Layer",
-    "build",
-    "encoder_of",
-    "layers_of",
-    "load",
-    "narrow",
-    "narrow_width",
-    "pooling_of",
-    "shape_of",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Layer:

@@ -7,7 +7,6 @@ anything else   a name on the Hugging Face hub
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -23,11 +22,11 @@ from baselines.checkpoints.folder import (
     check_folder,
     file_sha256,
     fingerprint,
+    read_json_or_empty,
     weight_files,
 )
 from baselines.checkpoints.labels import require_head
 from harness.common.errors import CheckpointError
-from harness.common.json_types import JsonObject
 from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task
 
@@ -64,7 +63,7 @@ def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) ->
     sha256 = fingerprint(folder)
     if not (folder / TOKENIZER).is_file():
         folder = _with_fast_tokenizer(folder, sha256, cache, task)
-    training = _read_training(folder)
+    training = read_json_or_empty(folder / "training.json")  # written by `bench train`
     return Checkpoint(
         name,
         folder,
@@ -73,16 +72,6 @@ def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) ->
         trained=bool(training.get("trained", True)),
         trained_on=str(training.get("data_fingerprint", "")),
     )
-
-
-def _read_training(folder: Path) -> JsonObject:
-    """Return the record that `bench train` writes beside the weights; empty for models from elsewhere."""
-    path = folder / "training.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _is_folder(model: str) -> bool:

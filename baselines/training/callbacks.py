@@ -58,24 +58,18 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # mypy does not 
         self._first_step = 0
         self._started = self._saved = 0.0
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_train_begin(self, args: object, state: TrainerState, control: object, **_: object) -> None:
         """Record the step and the time at which this session starts."""
         del args, control
         self._first_step = state.global_step
         self._started = self._saved = self._clock()
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_save(self, args: object, state: object, control: object, **_: object) -> None:
         """Record the time at which a checkpoint was written."""
         del args, state, control
         self._saved = self._clock()
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-    ) -> None:
+    def on_step_end(self, args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
         """Report progress, and request a checkpoint if the last one is old."""
         del args
         now = self._clock()
@@ -91,7 +85,7 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # mypy does not 
         self,
         args: TrainingArguments,
         state: TrainerState,
-        control: TrainerControl,
+        control: object,
         logs: Mapping[str, float] | None = None,
         **_: object,
     ) -> None:

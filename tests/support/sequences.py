@@ -7,7 +7,7 @@ from harness.systems.interface import EncodedSequence
 
 
 def sequence(length: int, seed: int, *, spans: bool = False) -> EncodedSequence:
-    """Return random tokens that are not special, in two segments; two spans of a token or more if asked."""
+    """Return random tokens that are not special, in two segments; `spans` adds two spans, not empty."""
     random = np.random.default_rng(seed)
     ids = random.integers(len(tiny.SPECIAL), len(tiny.vocabulary()), length)
     middle = length // 2

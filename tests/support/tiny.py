@@ -122,20 +122,20 @@ def write_tokenizer(folder: Path) -> None:
 
 def examples(count: int, *, longest: int = 40, gold: Sequence[str] = ("false", "true")) -> list[Example]:
     """Return examples of different lengths, the first text from 1 to `longest` words."""
-    made = []
+    generated = []
     for number in range(count):
         size = 1 + (number * 7) % longest
         first = " ".join(WORDS[(number + place) % len(WORDS)] for place in range(size))
         second = " ".join(WORDS[: 2 + number % 4])
-        made.append(Example(str(number), (TextInput(first, second),), (gold[number % len(gold)],)))
-    return made
+        generated.append(Example(str(number), (TextInput(first, second),), (gold[number % len(gold)],)))
+    return generated
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A cache in a folder, complete artifacts only; `made` lists the keys that were written.
+    """A cache in a folder; `made` lists the keys that were written.
 
-    What it has not, it looks for in the folder `lent`, where nothing is ever written.
+    Artifacts that it does not have are looked up in the folder `lent`, which is never written to.
     """
 
     root: Path
@@ -151,7 +151,7 @@ class Shelf:
 
     @contextmanager
     def writing(self, key: str) -> Iterator[Path]:
-        """Give a folder, which counts only if the block ends without error."""
+        """Yield a folder, which is kept only if the block ends without an error."""
         scratch = self.root / f"{key}.part"
         scratch.mkdir(parents=True)
         yield scratch
@@ -160,7 +160,7 @@ class Shelf:
 
     @contextmanager
     def working(self, key: str) -> Iterator[Path]:
-        """Give a folder that stays unless the block ends without error."""
+        """Yield a folder, which is removed only if the block ends without an error."""
         folder = self.root / f"{key}.working"
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
@@ -180,7 +180,10 @@ def workshop(
     told: list[str] | None = None,
     lent: Path | None = None,
 ) -> PreparationContext:
-    """Return a workshop with a cache below `root` whose measure answers `times`, or 1.0."""
+    """Return a context with a cache below `root`; its `measure` returns the seconds in `times`, or 1.0.
+
+    Messages of progress are appended to `told`.
+    """
 
     def measure(systems: Mapping[str, System], trial: Sequence[Example]) -> dict[str, float]:
         for system in systems.values():
@@ -194,13 +197,13 @@ def workshop(
 CPU = Placement("cpu", (0,), threads=1)
 SHORT = Settings(max_length=32, batch=1)
 LONG = Settings(max_length=128, batch=1)
-"""As long as the models of `task_checkpoint` take."""
+"""The maximum length of the models of `task_checkpoint`."""
 
 
 def sources(folder: Path, trial: int = 6, task: Task | None = None) -> PreparationSources:
-    """Return the checkpoint in a folder with trial examples, of a task if one is named."""
-    asked = examples(trial) if task is None else task_examples(task)
-    return PreparationSources(checkpoint_of(folder), tuple(asked))
+    """Return the checkpoint in a folder with trial examples, of `task` if that is given."""
+    trial_examples = examples(trial) if task is None else task_examples(task)
+    return PreparationSources(checkpoint_of(folder), tuple(trial_examples))
 
 
 def opened(

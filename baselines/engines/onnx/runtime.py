@@ -18,8 +18,9 @@ from baselines.encoding.batching import Batching, Padded, Run
 from baselines.encoding.tokenizer import TextEncoder, check_length
 from baselines.engines.adapter import Adapter
 from baselines.engines.profiles import onnx_profile, profile_prefix
+from baselines.models.cuda import require_cpu
 from baselines.models.flops import work_facts
-from harness.common.errors import BenchError, CheckpointError, DeviceError, UsageError
+from harness.common.errors import BenchError, CheckpointError, UsageError
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -183,10 +184,7 @@ def open_session(
     """
     import onnxruntime
 
-    if placement.device != "cpu":
-        raise DeviceError(
-            f"ONNX variants run on the CPU, not on {placement.device}.", remedy="Use --device cpu."
-        )
+    require_cpu("this ONNX variant", placement.device)
     onnxruntime.disable_telemetry_events()
     options = session_options(placement, onnxruntime)
     if profile:

@@ -45,17 +45,17 @@ def write_mpnet(folder: Path) -> dict[str, Any]:
     """WordPiece between <s> A </s></s> B </s>, one segment."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    words = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *tiny.vocabulary()[len(tiny.SPECIAL) :]]
-    tokenizer = Tokenizer(models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]"))
+    tokens = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", *tiny.vocabulary()[len(tiny.SPECIAL) :]]
+    tokenizer = Tokenizer(models.WordPiece({token: at for at, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
-    tokenizer.add_special_tokens(words[:5])
+    tokenizer.add_special_tokens(tokens[:5])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     tokenizer.save(str(folder / "tokenizer.json"))
-    return {"vocab_size": len(words), "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+    return {"vocab_size": len(tokens), "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 
 def _byte_level(special: Sequence[str] = ()) -> Any:
@@ -187,15 +187,15 @@ def checkpoint(shelf: Path, family: Family, task: Task | None) -> Path:
     return folder
 
 
-def asked(task: Task) -> list[Example]:
+def examples_for(task: Task) -> list[Example]:
     """Return examples of different lengths, so that some are padded in a call and some are cut."""
     short = tiny.examples(3, longest=12, gold=task.labels) if task.head == "sequence" else []
     return [*short, *tiny.task_examples(task)]
 
 
-def answers_of(variant: Any, folder: Path, task: Task, cache: Path) -> Logits:
+def logits_for(variant: Any, folder: Path, task: Task, cache: Path) -> Logits:
     system = tiny.opened(variant, task, folder, cache, Settings(LONGEST, batch=4))
-    logits: Logits = system.predict(system.encode(asked(task))).logits
+    logits: Logits = system.predict(system.encode(examples_for(task))).logits
     return logits
 
 
@@ -208,17 +208,19 @@ def test_every_engine_answers_for_the_family_as_plain_pytorch_does(
     folder = checkpoint(shelf, family, task)
     assert resolve_classifier(str(folder), task, tiny.Shelf(shelf)).trained
     cache = shelf / "cache"
-    wanted = answers_of(FIXED, folder, task, cache)
-    assert wanted.shape == (len(asked(task)), len(task.labels))
-    assert np.ptp(wanted[:, 0]) > 0.01, "answers that do not vary cannot show a difference"
-    np.testing.assert_allclose(answers_of(DYNAMIC, folder, task, cache), wanted, atol=1e-4)
-    np.testing.assert_allclose(answers_of(OnnxVariant(), folder, task, cache), wanted, atol=1e-4)
+    expected = logits_for(FIXED, folder, task, cache)
+    assert expected.shape == (len(examples_for(task)), len(task.labels))
+    assert np.ptp(expected[:, 0]) > 0.01, "answers that do not vary cannot show a difference"
+    np.testing.assert_allclose(logits_for(DYNAMIC, folder, task, cache), expected, atol=1e-4)
+    np.testing.assert_allclose(logits_for(OnnxVariant(), folder, task, cache), expected, atol=1e-4)
 
 
 @every_family
 @both_heads
-def test_int8_of_the_family_is_close_and_says_what_was_fused(shelf: Path, family: Family, task: Task) -> None:
-    """Within its bound of fp32; where the optimiser knows no attention, the raw graph is the only one."""
+def test_int8_of_the_family_is_close_and_its_manifest_names_the_graph(
+    shelf: Path, family: Family, task: Task
+) -> None:
+    """Within its bound of fp32; if the optimiser recognises no attention, only the raw graph is left."""
     folder = checkpoint(shelf, family, task)
     shop = tiny.workshop(shelf / "cache", {"raw": 2.0, "fused": 1.0})
     artifact = Int8Variant().prepare(task, tiny.sources(folder, task=task), tiny.LONG, shop)
@@ -234,7 +236,7 @@ def test_int8_of_the_family_is_close_and_says_what_was_fused(shelf: Path, family
 @every_family
 @both_heads
 def test_a_graph_of_the_family_reads_what_its_model_reads(shelf: Path, family: Family, task: Task) -> None:
-    """Segments where there are two of them, spans where the head asks for them, and nothing else."""
+    """Segments where there are two of them, spans where the head reads them, and nothing else."""
     shop = tiny.workshop(shelf / "cache")
     folder = checkpoint(shelf, family, task)
     manifest = OnnxVariant().prepare(task, tiny.sources(folder, task=task), tiny.LONG, shop).manifest
@@ -253,21 +255,23 @@ def test_candidates_are_encoded_as_the_familys_tokenizer_does(shelf: Path, famil
     first = "The lake is frozen, people skate. " * 2
     seconds = ("is it winter?", "", "Ein Satz für alle")
     for length in (128, 16):
-        asked = Example("0", tuple(TextInput(first, second) for second in seconds))
-        (request,) = TextEncoder(folder, length).encode([asked])
+        example = Example("0", tuple(TextInput(first, second) for second in seconds))
+        (request,) = TextEncoder(folder, length).encode([example])
         tokenizer.no_truncation()
         whole = [tokenizer.encode(first, second) for second in seconds]
         if length == 16:
-            assert all(len(each) > 16 for each in whole)
+            assert all(len(encoding) > 16 for encoding in whole)
             tokenizer.enable_truncation(16, strategy="only_first")
-        wanted = [
-            tokenizer.encode(first, second) if len(each.ids) - 16 < each.sequence_ids.count(0) else None
-            for each, second in zip(whole, seconds, strict=True)
+        expected = [
+            tokenizer.encode(first, second)
+            if len(encoding.ids) - 16 < encoding.sequence_ids.count(0)
+            else None
+            for encoding, second in zip(whole, seconds, strict=True)
         ]
-        for sequence, each in zip(request.sequences, wanted, strict=True):
-            if each is not None:
-                assert sequence.ids.tolist() == each.ids
-                assert sequence.segments.tolist() == each.type_ids
+        for sequence, encoding in zip(request.sequences, expected, strict=True):
+            if encoding is not None:
+                assert sequence.ids.tolist() == encoding.ids
+                assert sequence.segments.tolist() == encoding.type_ids
 
 
 @every_family
@@ -288,7 +292,7 @@ def test_spans_cover_their_words_whatever_the_tokenizer(shelf: Path, family: Fam
 
 @every_family
 def test_an_encoder_of_the_family_is_trained_for_spans(shelf: Path, family: Family, tmp_path: Path) -> None:
-    """Without a head it gets ours; one epoch later the folder loads and scores what training said."""
+    """Without a head it gets one; after one epoch the folder loads and has the recorded score."""
     import torch
 
     torch.set_num_threads(1)
@@ -296,19 +300,19 @@ def test_an_encoder_of_the_family_is_trained_for_spans(shelf: Path, family: Fami
     model = tiny.checkpoint_of(checkpoint(shelf, family, None))
     examples = tiny.task_examples(task, 8)
     quick = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
-    said = finetune(task, examples, examples, model, tmp_path / "made", tuning=quick)
-    made = resolve_classifier(str(tmp_path / "made"), task, tiny.Shelf(tmp_path))
-    artifact = DYNAMIC.prepare(task, PreparationSources(made), tiny.LONG, tiny.workshop(tmp_path))
+    record = finetune(task, examples, examples, model, tmp_path / "made", tuning=quick)
+    trained = resolve_classifier(str(tmp_path / "made"), task, tiny.Shelf(tmp_path))
+    artifact = DYNAMIC.prepare(task, PreparationSources(trained), tiny.LONG, tiny.workshop(tmp_path))
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
-    found = system.predict(system.encode(examples))
-    assert task.scoring(examples, task.decide(found.logits, found.offsets)) == said["val"]
+    predictions = system.predict(system.encode(examples))
+    assert task.scoring(examples, task.decide(predictions.logits, predictions.offsets)) == record["val"]
 
 
 def test_a_family_that_calls_its_pooler_can_have_the_head_for_spans(shelf: Path) -> None:
     """SqueezeBERT pools whether or not there is anything to pool with."""
     family = Family("squeezebert", "SqueezeBert", write_wordpiece, {**WIDE, "embedding_size": 32})
     folder = checkpoint(shelf, family, TASKS["span"])
-    assert np.ptp(answers_of(DYNAMIC, folder, TASKS["span"], shelf / "cache")[:, 0]) > 0.01
+    assert np.ptp(logits_for(DYNAMIC, folder, TASKS["span"], shelf / "cache")[:, 0]) > 0.01
 
 
 def test_a_family_that_cannot_be_exported_is_refused_with_what_can_be_used(shelf: Path) -> None:
@@ -316,10 +320,10 @@ def test_a_family_that_cannot_be_exported_is_refused_with_what_can_be_used(shelf
     narrow = {**WIDE, "attention_window": 16, "type_vocab_size": 1}
     family = Family("longformer", "Longformer", write_roberta, narrow, LONGEST + 2)
     folder = checkpoint(shelf, family, TASKS["sequence"])
-    assert np.isfinite(answers_of(DYNAMIC, folder, TASKS["sequence"], shelf / "cache")).all()
+    assert np.isfinite(logits_for(DYNAMIC, folder, TASKS["sequence"], shelf / "cache")).all()
     for variant in (OnnxVariant(), Int8Variant()):
         with pytest.raises(CheckpointError, match="no ONNX graph that runs at every length") as caught:
-            answers_of(variant, folder, TASKS["sequence"], shelf / variant.name)
+            logits_for(variant, folder, TASKS["sequence"], shelf / variant.name)
         assert caught.value.where == "tiny"
         assert caught.value.remedy is not None
         assert "use pytorch-dynamic" in caught.value.remedy
@@ -329,15 +333,15 @@ def test_a_family_that_cannot_be_exported_is_refused_with_what_can_be_used(shelf
 def test_probes_are_texts_of_many_tokens_without_padding(shelf: Path, family: Family) -> None:
     """Also where the padding's id is the last of the vocabulary."""
     config = read_config(checkpoint(shelf, family, TASKS["sequence"]))
-    for each in probes(config):
-        real = each.ids[each.mask == 1]
+    for padded in probes(config):
+        real = padded.ids[padded.mask == 1]
         assert (real != config["pad_token_id"]).all()
         assert 0 <= real.min() <= real.max() < config["vocab_size"]
         assert len(set(real.tolist())) > len(real) / 8
 
 
 def test_bench_list_names_every_family_that_is_tested_here() -> None:
-    """And says of Longformer what the graph's test above shows."""
+    """And gives a reason for Longformer, which the test above shows."""
     listed = {name: reason for name, _, reason in SHIPPED}
     assert set(listed) == {*(family.name for family in FAMILIES), "longformer"}
     assert [name for name, reason in listed.items() if reason] == ["longformer"]

@@ -17,7 +17,7 @@ from harness.workload.tasks.example import Example, Span, TextInput
 
 
 @pytest.fixture(scope="module")
-def theirs(boolq_folder: Path) -> Any:
+def reference_tokenizer(boolq_folder: Path) -> Any:
     """Load transformers' own fast tokenizer."""
     from transformers import AutoTokenizer
 
@@ -32,26 +32,26 @@ def encode(folder: Path, first: str, second: str | None = None, length: int = 32
 @settings(deadline=None, max_examples=150)
 @given(first=st.text(max_size=120), second=st.text(max_size=60), length=st.integers(5, 64))
 def test_ids_and_segments_are_those_of_transformers(
-    boolq_folder: Path, theirs: Any, first: str, second: str, length: int
+    boolq_folder: Path, reference_tokenizer: Any, first: str, second: str, length: int
 ) -> None:
     """Whatever the text and the length, also where truncation must fall on the second text."""
     sequence = encode(boolq_folder, first, second, length)
     # in lists: alone, an empty second text would count as none there
-    whole = theirs([first], [second])["input_ids"][0]
+    whole = reference_tokenizer([first], [second])["input_ids"][0]
     over = len(whole) - length
-    only_first = len(theirs(first, add_special_tokens=False)["input_ids"]) > over
+    only_first = len(reference_tokenizer(first, add_special_tokens=False)["input_ids"]) > over
     cut = ("only_first" if only_first else "longest_first") if over > 0 else False
-    expected = theirs([first], [second], truncation=cut, max_length=length if cut else None)
+    expected = reference_tokenizer([first], [second], truncation=cut, max_length=length if cut else None)
     assert sequence.ids.tolist() == expected["input_ids"][0]
     assert sequence.segments.tolist() == expected["token_type_ids"][0]
     assert sequence.cut == max(over, 0)
     assert len(sequence.ids) <= length
 
 
-def test_a_single_text_is_encoded_alone(boolq_folder: Path, theirs: Any) -> None:
+def test_a_single_text_is_encoded_alone(boolq_folder: Path, reference_tokenizer: Any) -> None:
     """Tasks with one text get one segment."""
     sequence = encode(boolq_folder, "the lake")
-    assert sequence.ids.tolist() == theirs("the lake")["input_ids"]
+    assert sequence.ids.tolist() == reference_tokenizer("the lake")["input_ids"]
     assert set(sequence.segments.tolist()) == {0}
 
 
@@ -65,8 +65,8 @@ def test_the_question_survives_truncation(boolq_folder: Path) -> None:
 
 
 def test_the_tokenizers_own_truncation_and_padding_do_not_count(boolq_folder: Path, tmp_path: Path) -> None:
-    """A tokenizer.json that asks for 8 tokens, padded, encodes as one that asks for nothing."""
-    folder = Path(shutil.copytree(boolq_folder, tmp_path / "asks"))
+    """A tokenizer.json that sets 8 tokens and padding encodes as one that sets neither."""
+    folder = Path(shutil.copytree(boolq_folder, tmp_path / "copy"))
     path = folder / "tokenizer.json"
     truncation = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
     padding = {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": None}
@@ -110,11 +110,11 @@ def test_a_span_of_several_words_reaches_from_the_first_to_the_last(boolq_folder
     assert TextEncoder(boolq_folder, 32).encode([example])[0].sequences[0].spans == ((2, 4), (1, 2))
 
 
-words = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=30).map(" ".join)
+texts = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=30).map(" ".join)
 
 
 @settings(deadline=None, max_examples=100)
-@given(first=words, seconds=st.lists(words, min_size=1, max_size=4), length=st.integers(8, 64))
+@given(first=texts, seconds=st.lists(texts, min_size=1, max_size=4), length=st.integers(8, 64))
 def test_candidates_that_share_their_first_text_are_encoded_as_if_alone(
     boolq_folder: Path, first: str, seconds: list[str], length: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""CTranslate2 computes the same model, of every family it knows; int8 keeps within the CPU's sums."""
+"""CTranslate2 computes the same model for every family that it supports; int8 stays within the CPU's sums."""
 
 import json
 from collections.abc import Mapping
@@ -33,10 +33,10 @@ def answers(variant: Any, folder: Path, cache: Path, task: Task = BOOLQ, batch: 
     """Prepare, load and answer six examples."""
     settings = Settings(max_length=48 if task is BOOLQ else 128, batch=batch)
     system = tiny.opened(variant, task, folder, cache, settings)
-    asked = tiny.examples(6) if task is BOOLQ else tiny.task_examples(task, 6)
-    found = system.predict(system.encode(asked)).logits
+    examples = tiny.examples(6) if task is BOOLQ else tiny.task_examples(task, 6)
+    predictions = system.predict(system.encode(examples)).logits
     system.close()
-    logits: Logits = found
+    logits: Logits = predictions
     return logits
 
 
@@ -74,7 +74,7 @@ def distilbert(folder: Path) -> Path:
     "make", [tiny.tiny_checkpoint, roberta, distilbert], ids=["bert", "roberta", "distilbert"]
 )
 @pytest.mark.parametrize("batch", [1, 4])
-def test_every_family_that_it_knows_is_the_same_model(tmp_path: Path, make: Any, batch: int) -> None:
+def test_every_supported_family_is_the_same_model(tmp_path: Path, make: Any, batch: int) -> None:
     """Alone, and together where shorter ones are padded."""
     folder = make(tmp_path / "model")
     exact = answers(pytorch.VARIANTS[1], folder, tmp_path / "cache")
@@ -92,24 +92,24 @@ def test_the_head_for_spans_reads_the_spans(tmp_path: Path) -> None:
 
 @needs_ctranslate2
 @pytest.mark.parametrize("variant", [FP32, CTranslate2Int8Variant()], ids=lambda variant: variant.name)
-def test_it_says_what_it_computes_with(boolq_folder: Path, tmp_path: Path, variant: Any) -> None:
+def test_it_describes_what_it_computes_with(boolq_folder: Path, tmp_path: Path, variant: Any) -> None:
     """Threads, replicas, precision and arithmetic, for the record and the share of the limit."""
-    said = tiny.opened(variant, BOOLQ, boolq_folder, tmp_path, tiny.SHORT).describe()
-    assert (said["threads"], said["replicas"], said["work"]["hidden"]) == (1, 1, 32)
-    assert ("int8" in said["precision"]) == (variant is not FP32)
+    description = tiny.opened(variant, BOOLQ, boolq_folder, tmp_path, tiny.SHORT).describe()
+    assert (description["threads"], description["replicas"], description["work"]["hidden"]) == (1, 1, 32)
+    assert ("int8" in description["precision"]) == (variant is not FP32)
 
 
 @needs_ctranslate2
 def test_int8_is_close_and_does_not_depend_on_company(boolq_folder: Path, tmp_path: Path) -> None:
-    """The manifest has both, and how weights' range was chosen is what the system says."""
+    """The manifest holds both, and the system reports the range of the weights."""
     variant = CTranslate2Int8Variant()
     shop = tiny.workshop(tmp_path)
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
     assert 0 < manifest["agreement"]["max_logit_difference"] < manifest["agreement"]["bound"]
     assert manifest["batch_dependence"]["max_logit_difference"] < 0.05
-    said = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).describe()
-    assert said["reduce_range"] == manifest["reduce_range"]
+    description = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).describe()
+    assert description["reduce_range"] == manifest["reduce_range"]
 
 
 @needs_ctranslate2
@@ -127,7 +127,7 @@ def pruned_checkpoint(folder: Path, heads: Any, units: Any) -> Path:
 
     whole = tiny.tiny_checkpoint(folder.parent / "whole")
     model = load_classifier(whole)
-    resize.narrow(model, heads, [list(each) for each in units])
+    resize.narrow(model, heads, [list(kept) for kept in units])
     with quiet_transformers():
         model.save_pretrained(folder)
     tiny.write_tokenizer(folder)
@@ -135,7 +135,7 @@ def pruned_checkpoint(folder: Path, heads: Any, units: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"model_type": "mpnet"}, "no encoder of the family mpnet"),
         ({"heads_per_layer": [1, 2], "attention_head_size": 16}, "one number of heads"),
@@ -144,7 +144,7 @@ def pruned_checkpoint(folder: Path, heads: Any, units: Any) -> Path:
     ids=["family", "heads", "activation"],
 )
 def test_what_it_cannot_compute_is_refused_by_name(
-    boolq_folder: Path, tmp_path: Path, change: Mapping[str, Any], said: str
+    boolq_folder: Path, tmp_path: Path, change: Mapping[str, Any], message: str
 ) -> None:
     """Before anything is converted."""
     folder = tmp_path / "model"
@@ -153,7 +153,7 @@ def test_what_it_cannot_compute_is_refused_by_name(
         (folder / path.name).write_bytes(path.read_bytes())
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | dict(change)))
-    with pytest.raises(CheckpointError, match=said):
+    with pytest.raises(CheckpointError, match=message):
         FP32.prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, tiny.workshop(tmp_path / "cache"))
 
 
@@ -161,7 +161,7 @@ def test_what_it_cannot_compute_is_refused_by_name(
 def test_it_runs_on_the_cpu_only(boolq_folder: Path, tmp_path: Path) -> None:
     """Before a model is opened."""
     artifact = FP32.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
-    with pytest.raises(DeviceError, match="run on the CPU"):
+    with pytest.raises(DeviceError, match="runs on the CPU only"):
         FP32.load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)
 
 
@@ -173,11 +173,11 @@ def test_a_head_is_its_two_layers() -> None:
         "labels.bias": np.zeros(2, dtype=np.float32),
     }  # fmt: skip
     padded = Padded(*(np.zeros((1, 1), dtype=np.int64),) * 3)
-    found = ClassifierHead(weights, np.tanh).logits(np.array([[[2.0, -2.0]]], dtype=np.float32), padded)
-    np.testing.assert_allclose(found, [[0.0, 2 * np.tanh(2.0)]], atol=1e-6)
+    logits = ClassifierHead(weights, np.tanh).logits(np.array([[[2.0, -2.0]]], dtype=np.float32), padded)
+    np.testing.assert_allclose(logits, [[0.0, 2 * np.tanh(2.0)]], atol=1e-6)
 
 
-class Says:
+class ConstantSystem:
     """A system whose logits are all one number."""
 
     def __init__(self, value: float) -> None:
@@ -202,13 +202,13 @@ class Says:
 def test_eight_bits_are_kept_only_where_they_are_clearly_closer(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, narrow_sums: bool, eight: float, reduced: bool
 ) -> None:
-    """7 bits are 1.0 from float32: 0.5 is closer, 0.95 is luck, 2.0 overflowed; wide sums ask nobody."""
+    """7 bits are 1.0 from float32: 0.5 is closer, 0.95 is luck, 2.0 overflowed; wide sums need no trial."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: narrow_sums)
     bench = CandidateTimer("x", BOOLQ, tuple(tiny.examples(3)), tiny.SHORT, tiny.workshop(tmp_path))
-    found, basis = weight_range.choose_range(
-        bench, lambda _: Says(0.0), lambda seven: lambda _: Says(1.0 if seven else eight)
+    reduce_range, basis = weight_range.choose_range(
+        bench, lambda _: ConstantSystem(0.0), lambda seven: lambda _: ConstantSystem(1.0 if seven else eight)
     )
-    assert (found, basis["reduce_range"]) == (reduced, reduced)
+    assert (reduce_range, basis["reduce_range"]) == (reduced, reduced)
     assert ("range_trial" in basis) == narrow_sums
 
 
@@ -218,34 +218,34 @@ def test_without_examples_seven_bits_are_the_safe_choice(
     """Nothing is opened."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: True)
     bench = CandidateTimer("x", BOOLQ, (), tiny.SHORT, tiny.workshop(tmp_path))
-    assert weight_range.choose_range(bench, Says, Says) == (True, {"reduce_range": True})
+    assert weight_range.choose_range(bench, ConstantSystem, ConstantSystem) == (True, {"reduce_range": True})
 
 
 @pytest.mark.parametrize(
-    ("there", "said"),
+    ("installed", "expected"),
     [
         ({}, "needs ctranslate2: pip install 'fastformers-bench[ctranslate2]'"),
         ({"ctranslate2": "3.1"}, "needs ctranslate2>=4.5 (here is 3.1): pip install"),
         ({"ctranslate2": "4.8.5"}, None),
     ],
-    ids=["missing", "too old", "there"],
+    ids=["missing", "too old", "installed"],
 )
 def test_an_engine_that_is_missing_or_too_old_names_its_line(
-    monkeypatch: pytest.MonkeyPatch, there: dict[str, str], said: str | None
+    monkeypatch: pytest.MonkeyPatch, installed: dict[str, str], expected: str | None
 ) -> None:
-    """What this distribution says that the extra needs is held against what is installed."""
+    """The requirements of the extra are compared with what is installed."""
 
     def version(name: str) -> str:
-        if name in there:
-            return there[name]
+        if name in installed:
+            return installed[name]
         raise optional_packages.PackageNotFoundError(name)
 
     monkeypatch.setattr(
         optional_packages, "requires", lambda _: ["numpy>=2", "ctranslate2>=4.5; extra == 'ctranslate2'"]
     )
     monkeypatch.setattr(optional_packages, "version", version)
-    found = optional_packages.missing_extra("ctranslate2")
-    assert found == said or (said is not None and found is not None and found.startswith(said))
+    reason = optional_packages.missing_extra("ctranslate2")
+    assert reason == expected or (expected is not None and reason is not None and reason.startswith(expected))
 
 
 def test_the_largest_rounded_weights_are_ctranslate2s_own_and_half_of_it() -> None:

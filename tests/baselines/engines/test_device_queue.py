@@ -1,4 +1,4 @@
-"""Submitted requests on a device: launched ahead of their answers, bounded, told in order."""
+"""Submitted requests on a device: launched ahead of their answers, bounded, answered in order."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ def number_of(answer: Predictions | Exception) -> int:
 
 
 class Device:
-    """A system whose device finishes what was launched, in order, when a test says so."""
+    """A system whose device finishes launched calls in order, when the test lets it."""
 
     encoding = "fake"
 
@@ -88,8 +88,8 @@ class Device:
             return list(self.launched)
 
 
-class Told:
-    """Remembers what it is told, and by which thread."""
+class AnswerRecorder:
+    """Records the answers that it is called with, and the threads of the calls."""
 
     def __init__(self) -> None:
         self.answers: list[Predictions | Exception] = []
@@ -114,67 +114,67 @@ def device() -> Device:
 
 @pytest.fixture
 def queue(device: Device) -> Iterator[DeviceQueue]:
-    made = DeviceQueue(device, depth=2)
-    yield made
+    device_queue = DeviceQueue(device, depth=2)
+    yield device_queue
     device.finish(100)
-    made.close()
+    device_queue.close()
 
 
 def test_the_next_request_is_launched_before_the_first_is_answered(
     device: Device, queue: DeviceQueue
 ) -> None:
-    """Nobody waits in `submit`; two are under way, the third follows when the first is done."""
-    told = Told()
+    """`submit` does not wait; two are in flight, the third follows when the first is done."""
+    recorder = AnswerRecorder()
     for number in range(5):
-        queue.submit([a_request(number)], told)
+        queue.submit([a_request(number)], recorder)
     assert device.until_launched(2) == [0, 1]
-    assert told.answers == []
+    assert recorder.answers == []
     device.finish(1)
     assert device.until_launched(3) == [0, 1, 2]
     device.finish(4)
-    assert [number_of(answer) for answer in told.wait(5)] == [0, 1, 2, 3, 4]
+    assert [number_of(answer) for answer in recorder.wait(5)] == [0, 1, 2, 3, 4]
     assert device.most == 2
 
 
-def test_answers_are_told_one_at_a_time_by_a_thread_that_is_not_the_caller_s(
+def test_answers_are_passed_on_one_at_a_time_by_a_thread_that_is_not_the_caller_s(
     device: Device, queue: DeviceQueue
 ) -> None:
-    """As the seam promises."""
-    told = Told()
+    """As the protocol requires."""
+    recorder = AnswerRecorder()
     device.finish(8)
     for number in range(8):
-        queue.submit([a_request(number)], told)
-    told.wait(8)
-    assert len(told.threads) == 1
-    assert threading.get_ident() not in told.threads
+        queue.submit([a_request(number)], recorder)
+    recorder.wait(8)
+    assert len(recorder.threads) == 1
+    assert threading.get_ident() not in recorder.threads
 
 
-def test_what_fails_is_told_to_whoever_asked_and_to_nobody_else(device: Device, queue: DeviceQueue) -> None:
-    """Whether launching failed or the device did; room is given back, so that the rest is answered."""
-    told = Told()
+def test_an_error_is_passed_to_its_own_request_only(device: Device, queue: DeviceQueue) -> None:
+    """Whether launching failed or the device did; the place is freed, so that the rest is answered."""
+    recorder = AnswerRecorder()
     device.finish(10)
     for number in (-1, 1, 13, -2, 13, 2):
-        queue.submit([a_request(number)], told)
-    found = told.wait(6)
-    shown = [str(one) if isinstance(one, Exception) else number_of(one) for one in found]
+        queue.submit([a_request(number)], recorder)
+    answers = recorder.wait(6)
+    shown = [str(answer) if isinstance(answer, Exception) else number_of(answer) for answer in answers]
     launch, run = "it cannot be launched", "the device failed"
     assert shown == [launch, 1, run, launch, run, 2]
 
 
 def test_closing_answers_what_was_submitted(device: Device) -> None:
     """And ends both threads, and the system."""
-    queue, told, before = DeviceQueue(device), Told(), threading.active_count()
+    queue, recorder, before = DeviceQueue(device), AnswerRecorder(), threading.active_count()
     device.finish(3)
     for number in range(3):
-        queue.submit([a_request(number)], told)
+        queue.submit([a_request(number)], recorder)
     queue.close()
-    assert [number_of(answer) for answer in told.answers] == [0, 1, 2]
+    assert [number_of(answer) for answer in recorder.answers] == [0, 1, 2]
     assert device.closed
     assert threading.active_count() == before
 
 
 def test_offered_load_keeps_the_device_s_queue_full(device: Device, queue: DeviceQueue) -> None:
-    """Scenario `server` submits: six arrive at once, and two are under way before the first is answered."""
+    """Scenario `server` submits: six arrive at once, and two are in flight before the first is answered."""
     assert isinstance(queue, AsyncSystem)
     finishing = threading.Thread(target=lambda: (device.until_launched(2), device.finish(6)))
     finishing.start()
@@ -188,11 +188,11 @@ def test_offered_load_keeps_the_device_s_queue_full(device: Device, queue: Devic
 def test_only_a_device_that_works_by_itself_gets_a_queue(device: Device) -> None:
     """On a CPU the thread that launches would compute."""
     assert queued(device, "cpu") is device
-    found = queued(device, "cuda")
-    assert isinstance(found, DeviceQueue)
-    assert found.describe() == {"engine": "fake", "submitted_at_most": 4}
-    assert found.encoding == "fake"
-    assert number_of(found.predict([a_request(3)])) == 3
+    system = queued(device, "cuda")
+    assert isinstance(system, DeviceQueue)
+    assert system.describe() == {"engine": "fake", "submitted_at_most": 4}
+    assert system.encoding == "fake"
+    assert number_of(system.predict([a_request(3)])) == 3
 
 
 def test_a_model_s_submitted_answers_are_its_plain_ones(tmp_path: Path) -> None:
@@ -201,12 +201,12 @@ def test_a_model_s_submitted_answers_are_its_plain_ones(tmp_path: Path) -> None:
     system: Any = tiny.opened(VARIANTS[1], BOOLQ, folder, tmp_path / "cache")
     requests = system.encode(tiny.task_examples(BOOLQ))
     plain = [system.predict([request]).logits for request in requests]
-    queue, told = DeviceQueue(system), Told()
+    queue, recorder = DeviceQueue(system), AnswerRecorder()
     for request in requests:
-        queue.submit([request], told)
-    found = [answer.logits for answer in told.wait(len(requests)) if isinstance(answer, Predictions)]
+        queue.submit([request], recorder)
+    logits = [answer.logits for answer in recorder.wait(len(requests)) if isinstance(answer, Predictions)]
     queue.close()
-    np.testing.assert_array_equal(np.concatenate(found), np.concatenate(plain))
+    np.testing.assert_array_equal(np.concatenate(logits), np.concatenate(plain))
 
 
 class FakeTensor:
@@ -249,7 +249,7 @@ def fake_torch(stream: list[str]) -> Any:
 
 
 def test_the_copy_to_the_host_is_queued_with_the_work_and_waited_for_later() -> None:
-    """Asked for when it is waited for, it would stand behind whatever was launched meanwhile."""
+    """Queued only when it is waited for, it would be behind whatever was launched meanwhile."""
     stream: list[str] = []
     parts = [FakeTensor([[1.0, 2.0]], "cuda", stream), FakeTensor([[3.0, 4.0]], "cuda", stream)]
     waited = on_host(parts, fake_torch(stream))

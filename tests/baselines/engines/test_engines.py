@@ -1,4 +1,4 @@
-"""Every engine gives the same answers, by name and in order, and says what it really uses."""
+"""Every engine gives the same answers, by name and in order, and reports its actual settings."""
 
 import json
 import shutil
@@ -69,10 +69,10 @@ def test_engines_and_batch_sizes_agree_in_order(
     boolq_folder: Path, shelf: Path, reference: Logits, variant: Any, batch: int
 ) -> None:
     """Padded or not, in chunks of one, three or all: the same logits in the order of the requests."""
-    found = logits_of(variant, boolq_folder, shelf, batch)
-    assert found.shape == (10, 2)
+    logits = logits_of(variant, boolq_folder, shelf, batch)
+    assert logits.shape == (10, 2)
     assert np.ptp(reference[:, 0]) > 0.1, "answers that do not vary cannot show an order"
-    np.testing.assert_allclose(found, reference, atol=1e-4)
+    np.testing.assert_allclose(logits, reference, atol=1e-4)
 
 
 def test_offsets_say_which_rows_belong_to_which_request(boolq_folder: Path, tmp_path: Path) -> None:
@@ -137,13 +137,13 @@ def test_a_family_without_segments_is_exported_and_agrees(tmp_path: Path) -> Non
 
 
 def test_the_second_preparation_finds_the_first(boolq_folder: Path, tmp_path: Path) -> None:
-    """Nothing is told, nothing is written, and the manifest is the same."""
-    told: list[str] = []
-    shop = tiny.workshop(tmp_path, told=told)
+    """No message, no file, and the same manifest."""
+    messages: list[str] = []
+    shop = tiny.workshop(tmp_path, told=messages)
     first = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     again = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), Settings(64, 8), shop)
     assert (first.fresh, again.fresh) == (True, False)
-    assert len(told) == 1
+    assert len(messages) == 1
     assert again.manifest == first.manifest
 
 
@@ -174,8 +174,8 @@ def test_a_graph_that_disagrees_is_refused_and_not_kept(boolq_folder: Path, tmp_
 
 
 @pytest.mark.parametrize("wrong", [0.01, np.nan])
-def test_agreement_is_asked_of_every_probe(wrong: float) -> None:
-    """One bad logit in one of five shapes is enough, also if it is no number."""
+def test_agreement_is_required_of_every_probe(wrong: float) -> None:
+    """One bad logit in one of five shapes is enough, also if it is NaN."""
     config = {"vocab_size": 50, "max_position_embeddings": 64}
 
     def right(padded: Padded) -> Logits:
@@ -193,18 +193,21 @@ def test_agreement_is_asked_of_every_probe(wrong: float) -> None:
 
 def test_engines_read_back_what_they_use(boolq_folder: Path, shelf: Path) -> None:
     """Threads, precision, kernels and padding come from the engine, not from the request."""
-    said = {}
+    descriptions = {}
     for variant in (FIXED, DYNAMIC, OnnxVariant(), NullVariant()):
         shop = tiny.workshop(shelf / boolq_folder.name)
         artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
-        said[variant.name] = dict(variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).describe())
-    fixed, onnx = said["pytorch-fixed"], said["onnx-fp32"]
+        descriptions[variant.name] = dict(variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).describe())
+    fixed, onnx = descriptions["pytorch-fixed"], descriptions["onnx-fp32"]
     assert (fixed["threads"], fixed["dtype"], fixed["attention"]) == (1, "float32", "sdpa")
-    assert (fixed["padding"], said["pytorch-dynamic"]["padding"]) == ("to 32", "to the longest of a call")
+    assert (fixed["padding"], descriptions["pytorch-dynamic"]["padding"]) == (
+        "to 32",
+        "to the longest of a call",
+    )
     assert (onnx["threads"], onnx["interop_threads"], onnx["providers"]) == (1, 1, ["CPUExecutionProvider"])
     assert onnx["graph_optimization"] == "ORT_ENABLE_ALL"
     assert (onnx["spinning"], onnx["rests_between_calls"]) == (True, False)
-    assert json.loads(json.dumps(said)) == said, "the record is JSON"
+    assert json.loads(json.dumps(descriptions)) == descriptions, "the record is JSON"
 
 
 @pytest.mark.parametrize("device", ["cuda:9", "tpu", "cuda:x"])
@@ -241,8 +244,8 @@ def test_an_onnx_worker_imports_no_torch(boolq_folder: Path, tmp_path: Path) -> 
         "folder = pathlib.Path(sys.argv[1])\n"
         "artifact = Artifact(folder, 'k', json.loads((folder / 'manifest.json').read_text()))\n"
         "system = OnnxVariant().load(BOOLQ, artifact, Placement('cpu', (0,), 1), Settings(32, 1))\n"
-        "asked = system.encode([Example('0', (TextInput('the lake', 'is it'),))])\n"
-        "assert system.predict(asked).logits.shape == (1, 2)\n"
+        "requests = system.encode([Example('0', (TextInput('the lake', 'is it'),))])\n"
+        "assert system.predict(requests).logits.shape == (1, 2)\n"
         "print([name for name in ('torch', 'transformers', 'onnx') if name in sys.modules])\n"
     )
     done = subprocess.run(
@@ -282,7 +285,7 @@ def test_null_answers_every_sequence_with_nothing(boolq_folder: Path, tmp_path: 
     variant = NullVariant()
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    found = system.predict(system.encode(GROUPED))
-    assert found.logits.shape == (10, 2)
-    assert not found.logits.any()
-    assert BOOLQ.decide(found.logits, np.arange(11)) == ["false"] * 10
+    predictions = system.predict(system.encode(GROUPED))
+    assert predictions.logits.shape == (10, 2)
+    assert not predictions.logits.any()
+    assert BOOLQ.decide(predictions.logits, np.arange(11)) == ["false"] * 10

@@ -75,14 +75,14 @@ def test_requests_are_written_as_the_document_shows_them(tmp_path: Path, name: s
     task = get_task(name)
     (tmp_path / "row.jsonl").write_text(json.dumps(ROWS[name]))
     (example,) = task.read(tmp_path / "row.jsonl", labelled=False)
-    words = [sys.executable, "-c", ANSWERING, str(tmp_path / "seen"), json.dumps(answer["label"])]
-    system = ProgramSystem(words, task)
-    said = system.predict(system.encode([example])).answers
+    command = [sys.executable, "-c", ANSWERING, str(tmp_path / "seen"), json.dumps(answer["label"])]
+    system = ProgramSystem(command, task)
+    answers = system.predict(system.encode([example])).answers
     system.close()
     assert json.loads((tmp_path / "seen").read_text()) == request
     assert answer["id"] == request["id"]
-    assert said is not None
-    assert task.valid(said[0], example)
+    assert answers is not None
+    assert task.valid(answers[0], example)
 
 
 @pytest.mark.parametrize(("language", "interpreter"), [("python", sys.executable), ("sh", "/bin/sh")])

@@ -27,8 +27,8 @@ def test_a_folder_that_states_no_licence_is_unknown(tmp_path: Path) -> None:
 def test_a_model_card_names_the_licence(tmp_path: Path) -> None:
     """In the metadata at its beginning; else the configuration may."""
     card = "---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n"
-    assert terms(tmp_path, config_json='{"license": "mit"}') == [("mine", "mit, as its folder says")]
-    assert terms(tmp_path, README_md=card) == [("mine", "apache-2.0, as its folder says")]
+    assert terms(tmp_path, config_json='{"license": "mit"}') == [("mine", "mit, as stated in its folder")]
+    assert terms(tmp_path, README_md=card) == [("mine", "apache-2.0, as stated in its folder")]
 
 
 def test_a_licence_file_is_quoted_whole(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def test_what_a_model_was_fine_tuned_from_is_named_too(
     (base / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     monkeypatch.setattr(resolve, "minilm_folder", lambda: base)
     monkeypatch.setattr("baselines.export.licences.fingerprint", lambda _folder: "abc")
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    for parents, expected in ((["abc"], "apache-2.0, as its folder says"), (["another"], UNKNOWN)):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for parents, expected in ((["abc"], "apache-2.0, as stated in its folder"), (["another"], UNKNOWN)):
         training = json.dumps({"parent_name": "minilm", "parents": parents})
         own = ("mine", f"{UNKNOWN}; it was fine-tuned from `minilm`")
-        assert terms(mine, training_json=training) == [own, ("minilm", expected)]
+        assert terms(folder, training_json=training) == [own, ("minilm", expected)]

@@ -68,15 +68,15 @@ def served(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def by_length(served: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Classifier]:
     """Load the same model at several maximum lengths."""
-    found = {}
+    classifiers = {}
     for length in LENGTHS:
         folder = tmp_path_factory.mktemp("length")
         for name in ("model.onnx", "tokenizer.json"):
             (folder / name).write_bytes((served / name).read_bytes())
-        known = json.loads((served / "settings.json").read_text())
-        (folder / "settings.json").write_text(json.dumps({**known, "max_length": length}))
-        found[length] = Classifier(folder)
-    return found
+        config = json.loads((served / "settings.json").read_text())
+        (folder / "settings.json").write_text(json.dumps({**config, "max_length": length}))
+        classifiers[length] = Classifier(folder)
+    return classifiers
 
 
 @pytest.fixture(scope="module")
@@ -87,27 +87,27 @@ def spanning(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     return Classifier(place / "wsc")
 
 
-words = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=40).map(" ".join)
+texts = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=40).map(" ".join)
 
 
 @settings(deadline=None, max_examples=150)
 @given(
-    first=words | st.text(max_size=60), second=words | st.text(max_size=60), length=st.sampled_from(LENGTHS)
+    first=texts | st.text(max_size=60), second=texts | st.text(max_size=60), length=st.sampled_from(LENGTHS)
 )
 def test_the_script_makes_the_tokens_that_the_system_was_measured_with(
     boolq_folder: Path, by_length: dict[int, Classifier], first: str, second: str, length: int
 ) -> None:
     """Whatever the texts, wherever the cut falls."""
-    (ours,) = (
+    (sequence,) = (
         TextEncoder(boolq_folder, length).encode([Example("0", (TextInput(first, second),))])[0].sequences
     )
-    theirs, _ = by_length[length]._encode({"first": first, "second": second})
-    assert theirs.ids == ours.ids.tolist()
-    assert theirs.type_ids == ours.segments.tolist()
+    encoding, _ = by_length[length]._encode({"first": first, "second": second})
+    assert encoding.ids == sequence.ids.tolist()
+    assert encoding.type_ids == sequence.segments.tolist()
 
 
 @settings(deadline=None, max_examples=60)
-@given(first=words.filter(str.strip), second=words.filter(str.strip), length=st.sampled_from(LENGTHS))
+@given(first=texts.filter(str.strip), second=texts.filter(str.strip), length=st.sampled_from(LENGTHS))
 def test_the_script_finds_spans_where_the_system_does(
     boolq_folder: Path, by_length: dict[int, Classifier], first: str, second: str, length: int
 ) -> None:
@@ -118,12 +118,14 @@ def test_the_script_finds_spans_where_the_system_does(
     script = by_length[length]
     script.settings["spans"] = 2
     try:
-        wanted = TextEncoder(boolq_folder, length).encode([Example("0", (TextInput(first, second, spans),))])
+        requests = TextEncoder(boolq_folder, length).encode(
+            [Example("0", (TextInput(first, second, spans),))]
+        )
     except DataError:
         with pytest.raises(ValueError, match="have no token within the maximum length"):
             script._encode(spanned)
     else:
-        assert tuple(script._encode(spanned)[1]) == wanted[0].sequences[0].spans
+        assert tuple(script._encode(spanned)[1]) == requests[0].sequences[0].spans
     finally:
         script.settings["spans"] = 0
 
@@ -131,23 +133,23 @@ def test_the_script_finds_spans_where_the_system_does(
 def test_requests_of_several_threads_do_not_disturb_each_other(served: Path) -> None:
     """Short ones and ones that are cut, at the same time: the answers are those of one thread."""
     script = Classifier(served, threads=1)
-    asked = [{"first": "the lake " * count, "second": "is it frozen"} for count in (1, 40, 3, 90) * 8]
-    alone = [script.answer(request) for request in asked]
+    requests = [{"first": "the lake " * count, "second": "is it frozen"} for count in (1, 40, 3, 90) * 8]
+    alone = [script.answer(request) for request in requests]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(script.answer, asked)) == alone
+        assert list(pool.map(script.answer, requests)) == alone
 
 
 def test_more_candidates_than_fit_one_call_are_scored_in_order(served: Path) -> None:
     """33 sequences are two calls of at most 32; each has the logits it has alone."""
     script = Classifier(served)
     inputs = [{"first": tiny.SENTENCE[: 3 + place], "second": "is it"} for place in range(33)]
-    alone = np.concatenate([script.logits([one]) for one in inputs])
+    alone = np.concatenate([script.logits([fields]) for fields in inputs])
     np.testing.assert_allclose(script.logits(inputs), alone, atol=1e-5)
     assert np.ptp(alone[:, 0]) > 0.01
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('{"first": "a"}', "a sequence must have exactly these fields: first, second"),
         ('{"first": "a", "second": "b", "third": "c"}', "exactly these fields"),
@@ -163,7 +165,7 @@ def test_more_candidates_than_fit_one_call_are_scored_in_order(served: Path) -> 
     ],
 )
 def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
-    served: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, said: str
+    served: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str, message: str
 ) -> None:
     """One answer a line, blank lines aside; exit code 1 at the end."""
     good = '{"first": "the lake", "second": "is it"}'
@@ -173,12 +175,12 @@ def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
     monkeypatch.setattr(serve, "Classifier", lambda threads: Classifier(served, threads))
     assert serve.main() == 1
     refused, answered = map(json.loads, capsys.readouterr().out.splitlines())
-    assert said in refused["error"]
+    assert message in refused["error"]
     assert answered["label"] in ("false", "true")
 
 
 @pytest.mark.parametrize(
-    ("spans", "said"),
+    ("spans", "message"),
     [
         ([[0, 3, 0]], "must hold 2 spans"),
         ([[0, 3, 0], [0, 3]], "missing 1 required positional argument"),
@@ -187,9 +189,9 @@ def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
         ([[0, 3, 0], 7], "after \\* must be an iterable"),
     ],
 )
-def test_a_span_that_points_nowhere_is_refused(spanning: Classifier, spans: list[Any], said: str) -> None:
+def test_a_span_that_points_nowhere_is_refused(spanning: Classifier, spans: list[Any], message: str) -> None:
     """It must not become a wrong answer."""
-    with pytest.raises((ValueError, TypeError, OverflowError), match=said):
+    with pytest.raises((ValueError, TypeError, OverflowError), match=message):
         spanning.answer({"first": "the lake is frozen", "spans": spans})
 
 

@@ -1,4 +1,4 @@
-"""What needs a GPU says so without one; ONNX Runtime's two distributions are told apart."""
+"""Variants that need a GPU are unavailable without one; ONNX Runtime's two distributions are told apart."""
 
 import json
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from optimized.batching import cuda_graphs
 LINES = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.22'"
 
 
-def test_the_driver_is_asked_whether_there_is_a_gpu() -> None:
+def test_the_driver_reports_whether_there_is_a_gpu() -> None:
     """A driver with a board, and one that does not start."""
     assert sees_gpu(FakeNvml())
     assert not sees_gpu(FakeNvml(broken="nvmlInit"))
@@ -38,8 +38,8 @@ def test_cuda_is_its_first_board() -> None:
         cuda_index("cpu")
 
 
-def test_what_knows_cuda_alone_refuses_the_cpu() -> None:
-    """With what to say instead."""
+def test_a_variant_for_cuda_refuses_the_cpu() -> None:
+    """With the option to use instead."""
     require_cuda("x", "cuda:1")
     with pytest.raises(DeviceError, match="x runs on CUDA only, not on cpu") as refused:
         require_cuda("x", "cpu")
@@ -47,7 +47,7 @@ def test_what_knows_cuda_alone_refuses_the_cpu() -> None:
 
 
 @pytest.mark.parametrize(
-    ("installed", "said"),
+    ("installed", "message"),
     [
         ({"onnxruntime", "onnxruntime-gpu"}, "both installed and overwrite one another"),
         ({"onnxruntime"}, "needs onnxruntime-gpu in place of onnxruntime"),
@@ -55,19 +55,21 @@ def test_what_knows_cuda_alone_refuses_the_cpu() -> None:
         ({"onnxruntime-gpu"}, None),
     ],
 )
-def test_the_two_distributions_of_onnx_runtime_are_told_apart(installed: set[str], said: str | None) -> None:
+def test_the_two_distributions_of_onnx_runtime_are_told_apart(
+    installed: set[str], message: str | None
+) -> None:
     """Each trouble with the lines that end it."""
-    found = wrong_onnxruntime(installed.__contains__)
-    if said is None:
-        assert found is None
+    problem = wrong_onnxruntime(installed.__contains__)
+    if message is None:
+        assert problem is None
         return
-    assert found is not None
-    assert said in found
-    assert found.endswith(LINES)
+    assert problem is not None
+    assert message in problem
+    assert problem.endswith(LINES)
 
 
-def test_without_a_gpu_the_variants_that_need_one_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After what is not installed, which is said first."""
+def test_without_a_gpu_the_variants_that_need_one_are_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing package is reported first."""
     monkeypatch.setattr(cuda, "wrong_onnxruntime", lambda: None)
     for module in (cuda, cuda_graphs):
         monkeypatch.setattr(module, "sees_gpu", lambda: False)
@@ -80,28 +82,28 @@ def test_without_a_gpu_the_variants_that_need_one_say_so(monkeypatch: pytest.Mon
 def test_a_clash_is_refused_by_the_command_and_explained_by_doctor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both distributions: named, it ends the run with 2 and the lines that help; doctor says the same."""
+    """Both distributions: if named, the run ends with 2 and the commands to run; doctor reports them too."""
     monkeypatch.setattr(cuda, "wrong_onnxruntime", partial(wrong_onnxruntime, lambda _name: True))
     world = World(tmp_path)
     world.catalog = replace(
         world.catalog, variants={**world.catalog.variants, "onnx-cuda": OnnxCudaVariant()}
     )
     world.machine = replace(world.machine, check_device=lambda _device: None)
-    words = ["--device", "cuda:0", "--variants", "onnx-cuda", "--data", str(boolq_folder(tmp_path))]
-    assert call(["run", "-q", *words], world.toolbox()) == 2
-    said = capsys.readouterr().err
-    assert "onnx-cuda cannot run here: onnxruntime and onnxruntime-gpu are both installed" in said
-    assert LINES in said
+    arguments = ["--device", "cuda:0", "--variants", "onnx-cuda", "--data", str(boolq_folder(tmp_path))]
+    assert call(["run", "-q", *arguments], world.toolbox()) == 2
+    stderr = capsys.readouterr().err
+    assert "onnx-cuda cannot run here: onnxruntime and onnxruntime-gpu are both installed" in stderr
+    assert LINES in stderr
     assert call(["doctor", "--json"], world.toolbox()) == 0
     assert LINES in json.loads(capsys.readouterr().out)["variants"]["onnx-cuda"]
 
 
 class FakeRuntime:
-    """Shaped like onnxruntime: it knows `available` providers, and opens sessions with `comes_up`."""
+    """A fake of onnxruntime with `available` providers, whose sessions have those in `started`."""
 
-    def __init__(self, available: Sequence[str], comes_up: Sequence[str]) -> None:
-        self.available, self.comes_up = list(available), list(comes_up)
-        self.asked: Any = None
+    def __init__(self, available: Sequence[str], started: Sequence[str]) -> None:
+        self.available, self.started = list(available), list(started)
+        self.opened: Any = None
         self.ExecutionMode = SimpleNamespace(ORT_SEQUENTIAL=0)
         self.GraphOptimizationLevel = SimpleNamespace(ORT_ENABLE_ALL=99)
 
@@ -109,14 +111,14 @@ class FakeRuntime:
         return self.available
 
     def disable_telemetry_events(self) -> None:
-        """There is no telemetry."""
+        """Do nothing: the fake has no telemetry."""
 
     def SessionOptions(self) -> Any:  # noqa: N802 -- its name
         return SimpleNamespace(add_session_config_entry=lambda *_words: None)
 
     def InferenceSession(self, path: str, options: Any, providers: Any) -> Any:  # noqa: N802 -- its name
-        self.asked = (path, options, providers)
-        return SimpleNamespace(get_providers=lambda: self.comes_up)
+        self.opened = (path, options, providers)
+        return SimpleNamespace(get_providers=lambda: self.started)
 
 
 ON_BOARD_1 = Placement("cuda:1", (0, 1), threads=2)
@@ -126,23 +128,23 @@ def test_a_session_is_opened_on_the_board_in_float32_proper() -> None:
     """The provider's default would round to TF32, which the baseline does not."""
     runtime = FakeRuntime([PROVIDER], [PROVIDER, "CPUExecutionProvider"])
     open_on_cuda("model.onnx", ON_BOARD_1, runtime)
-    path, options, providers = runtime.asked
+    path, options, providers = runtime.opened
     assert path == "model.onnx"
     assert providers[0] == (PROVIDER, {"device_id": "1", "use_tf32": "0"})
     assert options.intra_op_num_threads == 2
 
 
 @pytest.mark.parametrize(
-    ("available", "comes_up", "said"),
+    ("available", "started", "message"),
     [
         (["CPUExecutionProvider"], ["CPUExecutionProvider"], f"has no {PROVIDER}"),
         ([PROVIDER], ["CPUExecutionProvider"], "would run on the CPU"),
     ],
 )
-def test_no_session_falls_back_to_the_cpu(available: list[str], comes_up: list[str], said: str) -> None:
+def test_no_session_falls_back_to_the_cpu(available: list[str], started: list[str], message: str) -> None:
     """ONNX Runtime would, with a warning."""
-    with pytest.raises(DeviceError, match=said):
-        open_on_cuda("model.onnx", ON_BOARD_1, FakeRuntime(available, comes_up))
+    with pytest.raises(DeviceError, match=message):
+        open_on_cuda("model.onnx", ON_BOARD_1, FakeRuntime(available, started))
 
 
 def test_the_version_of_onnx_runtime_is_that_of_the_distribution_there(

@@ -55,7 +55,7 @@ def opened(variant: Any, shelf: Path, task: Task, batch: int = 1) -> System:
     return tiny.opened(variant, task, checkpoint(shelf, task), shelf / "cache", Settings(128, batch))
 
 
-def answers_of(system: System, requests: list[Request]) -> Logits:
+def logits_of(system: System, requests: list[Request]) -> Logits:
     logits: Logits = system.predict(requests).logits
     return logits
 
@@ -65,10 +65,10 @@ def test_onnx_answers_as_pytorch_does(shelf: Path, task: Task) -> None:
     """The same logits, one row a sequence, for real requests of every task."""
     examples = tiny.task_examples(task)
     plain, graph = opened(FIXED, shelf, task), opened(OnnxVariant(), shelf, task)
-    wanted, found = answers_of(plain, plain.encode(examples)), answers_of(graph, graph.encode(examples))
-    assert wanted.shape == (sum(len(example.inputs) for example in examples), len(task.labels))
-    assert np.ptp(wanted[:, 0]) > 1e-2, "answers that do not vary cannot show a difference"
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    expected, logits = logits_of(plain, plain.encode(examples)), logits_of(graph, graph.encode(examples))
+    assert expected.shape == (sum(len(example.inputs) for example in examples), len(task.labels))
+    assert np.ptp(expected[:, 0]) > 1e-2, "answers that do not vary cannot show a difference"
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 @every_task
@@ -81,15 +81,15 @@ def test_int8_stays_close_to_fp32(shelf: Path, task: Task) -> None:
     assert 0 < agreement["max_logit_difference"] <= agreement["bound"]
     system = Int8Variant().load(task, artifact, tiny.CPU, tiny.LONG)
     examples = tiny.task_examples(task)
-    found = system.predict(system.encode(examples))
-    answers = task.decide(found.logits, found.offsets)
+    predictions = system.predict(system.encode(examples))
+    answers = task.decide(predictions.logits, predictions.offsets)
     assert all(task.valid(answer, example) for answer, example in zip(answers, examples, strict=True))
 
 
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("variant", [DYNAMIC, OnnxVariant()], ids=lambda variant: variant.name)
 @pytest.mark.parametrize("name", ["copa", "multirc", "record", "wsc"])
-def test_answers_do_not_depend_on_what_is_asked_together(
+def test_answers_do_not_depend_on_the_other_requests_of_a_call(
     shelf: Path, name: str, variant: Any, batch: int
 ) -> None:
     """One request a call, or all in one call in chunks of `batch`."""
@@ -97,7 +97,7 @@ def test_answers_do_not_depend_on_what_is_asked_together(
     system = opened(variant, shelf, task, batch)
     requests = list(system.encode(tiny.task_examples(task)))
     together = system.predict(requests)
-    apart = np.concatenate([answers_of(system, [request]) for request in requests])
+    apart = np.concatenate([logits_of(system, [request]) for request in requests])
     np.testing.assert_allclose(together.logits, apart, atol=1e-4)
     sizes = [len(request.sequences) for request in requests]
     assert together.offsets.tolist() == np.cumsum([0, *sizes]).tolist()
@@ -110,10 +110,10 @@ def test_a_request_of_many_candidates_is_answered_in_bounded_parts(
     task = get_task("record")
     system = opened(DYNAMIC, shelf, task)
     requests = list(system.encode(tiny.task_examples(task)[:1]))
-    whole = answers_of(system, requests)
+    whole = logits_of(system, requests)
     monkeypatch.setattr(batching, "SEQUENCES_AT_ONCE", 2)
     assert [len(part) for part in chunks(requests, 1)] == [2] * (len(whole) // 2) + [1] * (len(whole) % 2)
-    np.testing.assert_allclose(answers_of(system, requests), whole, atol=1e-4)
+    np.testing.assert_allclose(logits_of(system, requests), whole, atol=1e-4)
 
 
 @given(
@@ -128,12 +128,12 @@ def test_parts_hold_every_sequence_once_and_are_bounded(sizes: list[int], batch:
         for at, size in enumerate(sizes)
     ]
     parts = [[int(sequence.ids[0]) for sequence in part] for part in chunks(requests, batch)]
-    assert [one for part in parts for one in part] == np.repeat(np.arange(len(sizes)), sizes).tolist()
+    assert [number for part in parts for number in part] == np.repeat(np.arange(len(sizes)), sizes).tolist()
     assert all(0 < len(part) <= max(batch, batching.SEQUENCES_AT_ONCE) for part in parts)
     assert all(part[-1] // batch == part[0] // batch for part in parts)
 
 
-def test_a_batch_of_single_sequences_is_as_large_as_was_asked(shelf: Path) -> None:
+def test_a_batch_of_single_sequences_is_as_large_as_requested(shelf: Path) -> None:
     """The bound is for requests with many candidates: 64 examples in batches of 64 are one engine call."""
     task = get_task("boolq")
     system = opened(DYNAMIC, shelf, task)
@@ -160,7 +160,7 @@ def test_the_span_head_is_pooling_and_one_linear_layer(shelf: Path) -> None:
     requests = list(system.encode(tiny.task_examples(task)))
     head = load_file(folder / "model.safetensors")
     encoder = AutoModel.from_pretrained(folder).eval()
-    wanted = []
+    expected = []
     for request in requests:
         (sequence,) = request.sequences
         with torch.inference_mode():
@@ -169,8 +169,8 @@ def test_the_span_head_is_pooling_and_one_linear_layer(shelf: Path) -> None:
                 token_type_ids=torch.tensor([sequence.segments.tolist()]),
             ).last_hidden_state[0]
         pooled = torch.cat([hidden[start:end].max(dim=0).values for start, end in sequence.spans])
-        wanted.append((head["classifier.weight"] @ pooled + head["classifier.bias"]).numpy())
-    np.testing.assert_allclose(answers_of(system, requests), np.stack(wanted), atol=1e-5)
+        expected.append((head["classifier.weight"] @ pooled + head["classifier.bias"]).numpy())
+    np.testing.assert_allclose(logits_of(system, requests), np.stack(expected), atol=1e-5)
 
 
 def test_what_lies_outside_a_span_is_not_pooled() -> None:
@@ -189,8 +189,8 @@ def test_what_lies_outside_a_span_is_not_pooled() -> None:
     model.classifier.weight.data = torch.eye(2)
     model.classifier.bias.data.zero_()
     spans = torch.tensor([[[1, 3], [4, 5]], [[0, 1], [0, 1]]])
-    found = model(spans, input_ids=torch.tensor([[1, 2, 3, 4, 5, 99], [-7, 1, 1, 1, 1, 1]]))
-    assert found.tolist() == [[3, 5], [-7, -7]]
+    logits = model(spans, input_ids=torch.tensor([[1, 2, 3, 4, 5, 99], [-7, 1, 1, 1, 1, 1]]))
+    assert logits.tolist() == [[3, 5], [-7, -7]]
 
 
 @pytest.mark.parametrize("variant", [DYNAMIC, OnnxVariant()], ids=lambda variant: variant.name)
@@ -201,19 +201,19 @@ def test_moving_a_span_changes_the_answer(shelf: Path, variant: Any) -> None:
     (request, *_) = system.encode(tiny.task_examples(task))
     (sequence,) = request.sequences
     moved = EncodedSequence(sequence.ids, sequence.segments, ((1, 2), (3, 4)))
-    before, after = (answers_of(system, [Request("0", (one,))]) for one in (sequence, moved))
+    before, after = (logits_of(system, [Request("0", (spanned,))]) for spanned in (sequence, moved))
     assert np.abs(before - after).max() > 1e-3
 
 
 def test_probes_of_a_span_checkpoint_have_spans_inside_their_sequences(shelf: Path) -> None:
     """Engines are compared on inputs that the head can read."""
     config = json.loads((checkpoint(shelf, get_task("wic")) / "config.json").read_text())
-    for each in probes(config):
-        assert each.spans is not None
-        assert each.spans.shape == (len(each.ids), 2, 2)
-        lengths = each.mask.sum(axis=1)[:, None]
-        assert (each.spans[..., 0] < each.spans[..., 1]).all()
-        assert (each.spans[..., 1] <= lengths).all()
+    for padded in probes(config):
+        assert padded.spans is not None
+        assert padded.spans.shape == (len(padded.ids), 2, 2)
+        lengths = padded.mask.sum(axis=1)[:, None]
+        assert (padded.spans[..., 0] < padded.spans[..., 1]).all()
+        assert (padded.spans[..., 1] <= lengths).all()
 
 
 def test_spans_are_padded_with_their_sequences() -> None:
@@ -225,7 +225,7 @@ def test_spans_are_padded_with_their_sequences() -> None:
 
 
 def test_a_checkpoint_with_another_head_is_refused(shelf: Path, tmp_path: Path) -> None:
-    """A head for spans cannot answer for a sequence, nor the other way round; both say what would."""
+    """A head for spans is not used for a sequence, nor the reverse; both messages name the task to train."""
     for task, other in (("boolq", "wic"), ("wic", "boolq")):
         folder = checkpoint(shelf, get_task(other))
         with pytest.raises(CheckpointError, match=f"has no head for {task}(.|\n)*bench train --task {task}"):
@@ -261,7 +261,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_every_head_is_trained_and_the_result_scores_what_training_said(
+def test_every_head_is_trained_and_the_result_has_the_recorded_score(
     encoder: Path, tmp_path: Path, name: str
 ) -> None:
     """One epoch on a few examples; the folder loads again and gives the recorded score in float32."""
@@ -269,16 +269,16 @@ def test_every_head_is_trained_and_the_result_scores_what_training_said(
     examples = tiny.task_examples(task, 8)
     output = tmp_path / "made"
     model = tiny.checkpoint_of(encoder)
-    said = finetune(task, examples[:8], examples, model, output, tuning=QUICK)
-    assert said["trained"]
-    assert said["steps"] > 0
-    made = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
-    assert made.trained
+    record = finetune(task, examples[:8], examples, model, output, tuning=QUICK)
+    assert record["trained"]
+    assert record["steps"] > 0
+    trained = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
+    assert trained.trained
     shop = tiny.workshop(tmp_path / "cache")
-    artifact = DYNAMIC.prepare(task, PreparationSources(made), tiny.LONG, shop)
+    artifact = DYNAMIC.prepare(task, PreparationSources(trained), tiny.LONG, shop)
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
-    found = system.predict(system.encode(examples))
-    assert task.scoring(examples, task.decide(found.logits, found.offsets)) == said["val"]
+    predictions = system.predict(system.encode(examples))
+    assert task.scoring(examples, task.decide(predictions.logits, predictions.offsets)) == record["val"]
 
 
 @one_of_each_head
@@ -298,36 +298,38 @@ def test_a_head_is_trained_and_not_only_its_encoder(encoder: Path, tmp_path: Pat
 
 
 @one_of_each_head
-def test_no_epochs_leave_an_untrained_checkpoint_that_says_so(
+def test_no_epochs_leave_a_checkpoint_that_is_recorded_as_untrained(
     encoder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], task: Task
 ) -> None:
     """For studies of speed: it loads and answers, its answers mean nothing, and nothing is printed."""
     examples = tiny.task_examples(task)
     output = tmp_path / "made"
-    none = TrainingSettings(epochs=0, batch=4, max_length=128, bf16=False)
-    said = finetune(task, examples, examples, tiny.checkpoint_of(encoder), output, tuning=none)
+    untrained = TrainingSettings(epochs=0, batch=4, max_length=128, bf16=False)
+    record = finetune(task, examples, examples, tiny.checkpoint_of(encoder), output, tuning=untrained)
     assert capfd.readouterr() == ("", "")
-    assert (said["trained"], said["steps"]) == (False, 0)
-    assert said["val"] == "unavailable, because the model is untrained"
-    made = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
-    assert not made.trained
-    system = tiny.opened(DYNAMIC, task, made.folder, tmp_path / "cache")
-    assert len(system.predict(system.encode(examples)).logits) == sum(len(each.inputs) for each in examples)
+    assert (record["trained"], record["steps"]) == (False, 0)
+    assert record["val"] == "unavailable, because the model is untrained"
+    checkpoint = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
+    assert not checkpoint.trained
+    system = tiny.opened(DYNAMIC, task, checkpoint.folder, tmp_path / "cache")
+    assert len(system.predict(system.encode(examples)).logits) == sum(
+        len(example.inputs) for example in examples
+    )
     assert not (tmp_path / "made.part").exists()
 
 
-def test_a_choice_is_one_lesson_and_labels_are_one_each(encoder: Path) -> None:
+def test_a_choice_is_one_item_and_labels_are_one_each(encoder: Path) -> None:
     """The candidates of a choice compete, so they stay together; MultiRC's answers do not."""
     text = TextEncoder(encoder, 128)
     for name, whole in (("record", True), ("multirc", False)):
         task = get_task(name)
         examples = tiny.task_examples(task, 1)
-        asked = EncodedExamples(examples, text.encode(examples))
-        found = training_items(task, list(range(len(task.labels))), asked)
+        encoded = EncodedExamples(examples, text.encode(examples))
+        items = training_items(task, list(range(len(task.labels))), encoded)
         sizes = [len(example.inputs) for example in examples]
-        assert [len(lesson.sequences) for lesson in found] == (sizes if whole else [1] * sum(sizes))
+        assert [len(item.sequences) for item in items] == (sizes if whole else [1] * sum(sizes))
         targets = [target for example in examples for target in task.targets(example)]
-        assert [target for lesson in found for target in lesson.targets] == targets
+        assert [target for item in items for target in item.targets] == targets
 
 
 def test_the_loss_of_a_choice_is_what_its_right_candidates_lack() -> None:
@@ -340,8 +342,8 @@ def test_the_loss_of_a_choice_is_what_its_right_candidates_lack() -> None:
     from baselines.training.objective import choice_loss
 
     scores = torch.tensor([1.0, 2.0, 3.0, 1.0, 1.0]).log()
-    found = choice_loss(scores, torch.tensor([0, 1, 1, 1, 0]), [3, 2])
-    assert float(found) == pytest.approx((np.log(6 / 5) + np.log(2)) / 2, abs=1e-6)
+    loss = choice_loss(scores, torch.tensor([0, 1, 1, 1, 0]), [3, 2])
+    assert float(loss) == pytest.approx((np.log(6 / 5) + np.log(2)) / 2, abs=1e-6)
 
 
 def test_a_choice_without_a_right_candidate_teaches_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Encoders of any shape: what is taken out, what is built, saved and opened again, and who refuses."""
+"""Encoders of any shape: what is taken out, what is built, saved and opened again, and what is refused."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ HEADS = [[0, 2, 3], [1]]
 UNITS = [[0, 5, 7, 20], list(range(4, 24))]
 
 
-def answers_of(model: Any, folder: Path) -> list[Logits]:
+def probe_logits(model: Any, folder: Path) -> list[Logits]:
     """Return the logits for every probe: one to 128 tokens, one row and ragged ones."""
     from baselines.models.classifier import runner
 
@@ -62,19 +62,19 @@ def test_what_contributes_nothing_can_be_removed_without_a_trace(
     from baselines.models.resize import narrow
 
     model = encoders.model_of(family, task)
-    untouched = answers_of(model, encoders.saved(model, tmp_path / "whole"))
+    untouched = probe_logits(model, encoders.saved(model, tmp_path / "whole"))
     silence(model)
     folder = encoders.saved(model, tmp_path / "whole")
-    wanted = answers_of(model, folder)
-    assert np.ptp(np.concatenate(wanted)) > 0.1
-    assert max(np.abs(one - other).max() for one, other in zip(wanted, untouched, strict=True)) > 0.01
+    expected = probe_logits(model, folder)
+    assert np.ptp(np.concatenate(expected)) > 0.1
+    assert max(np.abs(before - after).max() for before, after in zip(expected, untouched, strict=True)) > 0.01
     narrow(model, HEADS, UNITS)
     smaller = encoders.saved(model, tmp_path / "narrow")
     opened = [load_classifier(smaller, "eager"), load_classifier(smaller)]
-    assert [each.config._attn_implementation for each in opened] == ["eager", "sdpa"]
-    for each in (model, *opened):
-        for found, expected in zip(answers_of(each, folder), wanted, strict=True):
-            np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert [loaded.config._attn_implementation for loaded in opened] == ["eager", "sdpa"]
+    for loaded in (model, *opened):
+        for logits, expected_logits in zip(probe_logits(loaded, folder), expected, strict=True):
+            np.testing.assert_allclose(logits, expected_logits, atol=1e-5)
     assert shape_of(read_config(smaller)).heads == (3, 1)
     assert shape_of(read_config(smaller)).ffn == (4, 20)
 
@@ -114,8 +114,8 @@ def test_a_head_size_of_its_own_loads_again(family: str, tmp_path: Path) -> None
     opened = load_classifier(folder)
     assert type(opened).__name__ == type(model).__name__
     assert read_config(folder)["architectures"] == [type(model).__name__]
-    for found, wanted in zip(answers_of(opened, folder), answers_of(model, folder), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    for logits, expected in zip(probe_logits(opened, folder), probe_logits(model, folder), strict=True):
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 def test_what_is_built_is_as_random_as_a_stock_model() -> None:
@@ -125,16 +125,16 @@ def test_what_is_built_is_as_random_as_a_stock_model() -> None:
     from baselines.models import resize as narrow
 
     config = encoders.config_of("bert", hidden_size=200, num_attention_heads=3, attention_head_size=26)
-    found = []
+    states = []
     for _ in range(2):
         torch.manual_seed(3)
         model = narrow.build(config)
-        found.append(model.state_dict())
+        states.append(model.state_dict())
     for layer in narrow.layers_of(model):
         for linear in (layer.query, layer.key, layer.value, layer.out, layer.up, layer.down):
             assert float(linear.weight.detach().std()) == pytest.approx(0.3, rel=0.1)
             assert not linear.bias.any()
-    assert all(torch.equal(tensor, found[1][name]) for name, tensor in found[0].items())
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_a_shape_that_transformers_can_build_opens_there(tmp_path: Path) -> None
     folder = encoders.saved(model, tmp_path)
     assert "attention_head_size" not in read_config(folder)
     stock = AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    for found, wanted in zip(answers_of(stock, folder), answers_of(model, folder), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
+    for logits, expected in zip(probe_logits(stock, folder), probe_logits(model, folder), strict=True):
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 def test_a_tensor_of_another_size_is_no_narrow_checkpoint(tmp_path: Path) -> None:
-    """The configuration says one head more than the tensors have."""
+    """The configuration has one head more than the tensors."""
     from baselines.models.classifier import load_classifier
 
     folder = encoders.saved(
@@ -190,7 +190,7 @@ def test_layers_that_the_model_does_not_have_are_refused(field: str, value: list
 
 @pytest.mark.parametrize("family", ["mpnet", "electra", "modernbert"])
 def test_another_family_is_refused_by_name_with_those_that_work(family: str) -> None:
-    """Nothing is guessed about layers that nobody looked at."""
+    """Nothing is guessed about layers of other families."""
     with pytest.raises(CheckpointError, match=f"family {family} cannot be narrowed") as caught:
         shape_of({"model_type": family})
     assert caught.value.remedy is not None
@@ -247,10 +247,10 @@ def test_fewer_components_of_the_width_are_a_narrower_model(family: str, tmp_pat
         narrow_width(model, keep, keep)
         folder = encoders.saved(model, tmp_path / name)
         assert shape_of(read_config(folder)) == EncoderShape(20, 8, (4, 4), (24, 24), "gelu")
-        for found, wanted in zip(
-            answers_of(load_classifier(folder), folder), answers_of(model, folder), strict=True
+        for logits, expected in zip(
+            probe_logits(load_classifier(folder), folder), probe_logits(model, folder), strict=True
         ):
-            np.testing.assert_allclose(found, wanted, atol=1e-5)
+            np.testing.assert_allclose(logits, expected, atol=1e-5)
         tiny.opened(OnnxVariant(), task, folder, tmp_path / "cache")
 
 
@@ -287,7 +287,7 @@ def test_the_span_head_keeps_both_spans_columns() -> None:
 
 @both_heads
 def test_a_narrow_model_trains_on_in_its_shape(task: Task, tmp_path: Path) -> None:
-    """One epoch, and the folder that comes of it has the same shape and scores what training said."""
+    """After one epoch the folder has the same shape and the recorded score."""
     from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
 
@@ -296,10 +296,10 @@ def test_a_narrow_model_trains_on_in_its_shape(task: Task, tmp_path: Path) -> No
     )
     examples = tiny.task_examples(task, 8)
     quick = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
-    said = finetune(task, examples, examples, tiny.checkpoint_of(folder), tmp_path / "made", tuning=quick)
-    made = tmp_path / "made"
-    assert shape_of(read_config(made)) == shape_of(read_config(folder))
+    record = finetune(task, examples, examples, tiny.checkpoint_of(folder), tmp_path / "made", tuning=quick)
+    output = tmp_path / "made"
+    assert shape_of(read_config(output)) == shape_of(read_config(folder))
     _, dynamic = VARIANTS
-    system = tiny.opened(dynamic, task, made, tmp_path)
-    found = system.predict(system.encode(examples))
-    assert task.scoring(examples, task.decide(found.logits, found.offsets)) == said["val"]
+    system = tiny.opened(dynamic, task, output, tmp_path)
+    predictions = system.predict(system.encode(examples))
+    assert task.scoring(examples, task.decide(predictions.logits, predictions.offsets)) == record["val"]

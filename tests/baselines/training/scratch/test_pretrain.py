@@ -37,7 +37,7 @@ EVERY = ("boolq", "cb", "copa", "multirc", "record", "rte", "wic", "wsc")
 
 
 class TinySource:
-    """The embedded data with every split cut to a few rows, fewer still where all of it is asked for."""
+    """The embedded data with every split cut to a few rows, fewer still where all rows are requested."""
 
     VERSION = data.VERSION
 
@@ -61,7 +61,7 @@ def test_a_few_steps_lower_the_loss_and_leave_a_checkpoint(tmp_path: Path) -> No
     """Twelve steps on the same short texts lower their loss, and each task's head has its shape."""
     from baselines.models.classifier import load_classifier
 
-    told: list[TrainingProgress] = []
+    ticks: list[TrainingProgress] = []
     others = {"cb": 16, "rte": 16, "copa": 16, "multirc": 4, "record": 4, "wic": 16, "wsc": 16}
     stages = (*[Stage({"boolq": 64}, 2)] * 12, Stage(others, 4))
     record = train_embedded(
@@ -69,10 +69,10 @@ def test_a_few_steps_lower_the_loss_and_leave_a_checkpoint(tmp_path: Path) -> No
         data=TinySource(),
         stages=stages,
         settings=Settings(learning_rate=1e-3, warmup_steps=2, log_every=1),
-        progress=told.append,
+        progress=ticks.append,
     )
-    losses = [tick.loss for tick in told if tick.loss is not None]
-    # a step is told of before its own loss is known: the last is not among them
+    losses = [tick.loss for tick in ticks if tick.loss is not None]
+    # a step is reported before its own loss is logged: the last is not among them
     assert record["steps"] == len(losses) + 1 > 13
     assert losses[11] < losses[0] - 0.05
     assert record["quality"]["boolq"]["n"] == 8
@@ -97,10 +97,10 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         train_embedded(tmp_path / "cut", **settings, progress=_stop_at(3 / 4))
     assert not (tmp_path / "cut").exists()
-    told: list[TrainingProgress] = []
-    record = train_embedded(tmp_path / "cut", **settings, progress=told.append)
+    ticks: list[TrainingProgress] = []
+    record = train_embedded(tmp_path / "cut", **settings, progress=ticks.append)
     assert record["resumed"]
-    assert [round(4 * tick.fraction) for tick in told] == [3, 4]
+    assert [round(4 * tick.fraction) for tick in ticks] == [3, 4]
     whole, cut = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all((whole[name] == cut[name]).all() for name in whole)
 
@@ -152,7 +152,7 @@ def test_every_label_of_every_task_has_its_own_row() -> None:
     assert (others, spans) == (list(range(11)), list(range(4)))
 
 
-def test_a_lesson_learns_from_the_rows_of_its_own_task() -> None:
+def test_an_item_learns_from_the_rows_of_its_own_task() -> None:
     """Worked by hand: two labels with equal logits cost ln 2, two candidates scored 0 and 0 cost ln 2.
 
     However large the logits of other tasks' rows are, they change nothing.
@@ -183,9 +183,9 @@ def test_the_shipped_files_are_small_and_complete(shipped_folder: Path) -> None:
     names = {"config.json", "heads.json", "model.safetensors"}
     names |= {"tokenizer.json", "tokenizer_config.json", "training.json"}
     kept = [path for path in shipped_folder.iterdir() if path.suffix in {".json", ".safetensors"}]
-    found = {path.name: path.stat().st_size for path in kept}
-    assert set(found) == names
-    assert sum(found.values()) <= BUDGET_BYTES
+    sizes = {path.name: path.stat().st_size for path in kept}
+    assert set(sizes) == names
+    assert sum(sizes.values()) <= BUDGET_BYTES
 
 
 def test_the_shipped_weights_were_trained_on_this_data(shipped_folder: Path) -> None:
@@ -198,15 +198,15 @@ def test_the_shipped_weights_were_trained_on_this_data(shipped_folder: Path) -> 
 
 
 @pytest.mark.parametrize("name", list(TASKS))
-def test_the_shipped_encoder_answers_what_its_record_says(name: str, shipped_folder: Path) -> None:
+def test_the_shipped_encoder_scores_as_recorded(name: str, shipped_folder: Path) -> None:
     """On the first rows it is right as often as over all of them, less three standard errors at most."""
     record = json.loads((shipped_folder / "training.json").read_text(encoding="utf-8"))
-    said = record["quality"][name]
+    recorded = record["quality"][name]
     metric = get_task(name).scoring.metrics[0]
     rows = 40
     # a share over 40 independent units; a task without an error still gets the room of one
-    error = max(said[metric] * (1 - said[metric]) / rows, 0.01 / rows) ** 0.5
-    assert quality(shipped_folder, data, rows, (name,))[name][metric] >= said[metric] - 3 * error
+    error = max(recorded[metric] * (1 - recorded[metric]) / rows, 0.01 / rows) ** 0.5
+    assert quality(shipped_folder, data, rows, (name,))[name][metric] >= recorded[metric] - 3 * error
 
 
 @pytest.mark.parametrize("name", list(TASKS))
@@ -218,9 +218,9 @@ def test_an_unpacked_checkpoint_is_an_ordinary_one(name: str, tmp_path: Path) ->
     folder = shipped.materialise(task.model_task, tmp_path / "checkpoint")
     assert tuple(AutoConfig.from_pretrained(folder).id2label.values()) == task.labels
     kind = AutoModel if task.head == "span" else AutoModelForSequenceClassification
-    model, found = kind.from_pretrained(folder, output_loading_info=True)
+    model, info = kind.from_pretrained(folder, output_loading_info=True)
     assert model.config.hidden_size == 128
-    assert not [key for key in found["missing_keys"] if "pooler" not in key]
+    assert not [key for key in info["missing_keys"] if "pooler" not in key]
 
 
 def test_unpacking_fills_an_empty_folder_and_refuses_an_unknown_task(tmp_path: Path) -> None:

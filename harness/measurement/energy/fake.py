@@ -4,8 +4,11 @@ import time
 from collections.abc import Callable
 
 from harness.common.json_types import JsonObject
+from harness.measurement.energy.counters.counter import available, unavailable
 from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Scope, Zone
+
+SOURCE = "fake meter"
 
 
 class FakeMeter:
@@ -44,24 +47,14 @@ class FakeMeter:
     def read(self, mark: int) -> tuple[Reading, ...]:
         """Read the second edge: watts x nanoseconds are nanojoules."""
         span_ns = self._clock() - mark
-        absent = self._reason is not None
-        return (
-            Reading(
-                zone=self._zone.name,
-                grade=self.grade,
-                scope=self._zone.scope,
-                source="fake meter",
-                microjoules=None if absent else round(self._watts * span_ns / 1000),
-                span_ns=span_ns,
-                resolution_uj=0 if absent else self._resolution_uj,
-                samples=0 if absent else 2,
-                reason=self._reason,
-            ),
-        )
+        if self._reason is not None:
+            return (unavailable(self._zone, SOURCE, span_ns, self._reason),)
+        microjoules = round(self._watts * span_ns / 1000)
+        return (available(self._zone, SOURCE, span_ns, microjoules, self._resolution_uj, grade=self.grade),)
 
     def describe(self) -> JsonObject:
         """Return the source and the watts."""
-        return {"source": "fake meter", "watts": self._watts}
+        return {"source": SOURCE, "watts": self._watts}
 
     def spec(self) -> JsonObject:
         """Return the arguments that open this meter in another process, on that process's own clock."""
@@ -82,12 +75,4 @@ class FakeMeter:
 
 def open_fake(spec: MeterSpec, clock: Callable[[], int] = time.monotonic_ns) -> FakeMeter:
     """Open the meter that `FakeMeter.spec` described."""
-    return FakeMeter(
-        spec["watts"],
-        clock,
-        grade=spec["grade"],
-        scope=spec["scope"],
-        resolution_uj=spec["resolution_uj"],
-        reason=spec["reason"],
-        zone=spec["zone"],
-    )
+    return FakeMeter(clock=clock, **{name: value for name, value in spec.items() if name != "meter"})

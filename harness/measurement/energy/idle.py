@@ -26,11 +26,6 @@ def idle_window(meter: Meter, sleep: Callable[[float], None], first_s: float, mo
 
 def _is_long_enough(readings: Sequence[Reading]) -> bool:
     """Return whether a longer window would not help; it does not help a counter that cannot be read."""
-    available = [
-        (reading.microjoules, reading.resolution_uj)
-        for reading in readings
-        if reading.microjoules is not None
-    ]
-    if len(available) < len(readings):
+    if any(reading.microjoules is None for reading in readings):
         return not any("shorter" in (reading.reason or "") for reading in readings)
-    return all(microjoules >= ENOUGH * resolution_uj for microjoules, resolution_uj in available)
+    return all((reading.microjoules or 0) >= ENOUGH * reading.resolution_uj for reading in readings)

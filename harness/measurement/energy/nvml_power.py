@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.common.json_types import JsonObject
-from harness.measurement.energy.counters.counter import unavailable
+from harness.measurement.energy.counters.counter import available, unavailable
 from harness.measurement.energy.counters.integration import integrate
 from harness.measurement.energy.counters.meter import Clock
 from harness.measurement.energy.counters.sampler import Sampler
@@ -142,17 +142,8 @@ def reading(zone: Zone, samples: Sequence[PowerSample], average_ns: int, observe
         gap = f"{integral.longest_gap_ns / 1e9:.3g} s"
         return unavailable(zone, SOURCE, span_ns, f"the power was not sampled for {gap}")
     edges = 2 * integral.microjoules * (period_ns + average_ns) / span_ns
-    return Reading(
-        zone=zone.name,
-        grade="measured",
-        scope=zone.scope,
-        source=SOURCE,
-        microjoules=integral.microjoules,
-        span_ns=span_ns,
-        resolution_uj=math.ceil(edges + integral.rough_uj + QUANTUM_UW * span_ns / 1e9),
-        samples=len(points),
-        observer_ns=observer_ns,
-    )
+    resolution_uj = math.ceil(edges + integral.rough_uj + QUANTUM_UW * span_ns / 1e9)
+    return available(zone, SOURCE, span_ns, integral.microjoules, resolution_uj, len(points), observer_ns)
 
 
 def _average_ns(board: GpuBoard, nvml: Nvml) -> int:

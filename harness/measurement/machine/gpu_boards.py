@@ -10,7 +10,7 @@ instance has no energy counter, but its board has; the energy of other users of 
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -115,10 +115,10 @@ def own_processes() -> set[int]:
     return {os.getpid(), *(relative.pid for relative in relatives)}
 
 
-def query(nvml: Nvml, call: Callable[[], T]) -> T | None:
+def query(nvml: Nvml, call: Callable[..., T], *arguments: object) -> T | None:
     """Return the result of a call to NVML, or None if this board or this version of NVML lacks it."""
     try:
-        return call()
+        return call(*arguments)
     except (AttributeError, nvml.NVMLError):
         return None
 
@@ -182,22 +182,16 @@ def _by_prefix(name: str, nvml: Nvml, error: Exception) -> Handle:
 
 def _uuids(handle: Handle, name: str, nvml: Nvml) -> Iterator[str]:
     """Yield the UUID of a board or, if the name is a MIG instance's, those of the board's instances."""
-    parts = _instances(handle, nvml) if name.startswith("MIG-") else (handle,)
-    for part in parts:
-        if (uuid := _uuid(part, nvml)) is not None:
-            yield text(uuid)
+    parts = _instances(handle, nvml) if name.startswith("MIG-") else [handle]
+    uuids = (query(nvml, nvml.nvmlDeviceGetUUID, part) for part in parts)
+    yield from (text(uuid) for uuid in uuids if uuid is not None)
 
 
-def _instances(handle: Handle, nvml: Nvml) -> Sequence[Handle]:
+def _instances(handle: Handle, nvml: Nvml) -> list[Handle]:
     """Return the MIG instances of a board; their numbers need not be consecutive."""
     count = int(query(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(handle)) or 0)
-    instances = (_instance(handle, index, nvml) for index in range(count))
+    instances = (
+        query(nvml, lambda index: nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index), index)
+        for index in range(count)
+    )
     return [instance for instance in instances if instance is not None]
-
-
-def _instance(handle: Handle, index: int, nvml: Nvml) -> Handle | None:
-    return query(nvml, lambda: nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
-
-
-def _uuid(handle: Handle, nvml: Nvml) -> str | bytes | None:
-    return query(nvml, lambda: nvml.nvmlDeviceGetUUID(handle))

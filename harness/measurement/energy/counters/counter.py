@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from harness.records.reading import Reading, Zone
+from harness.records.reading import Grade, Reading, Zone
 
 SMALLEST_RANGE_UJ = 65_532_610_987  # 2^32 units of 15.3 uJ, the finer of the two common units
 SAMPLES_PER_SAFE_WINDOW = 3
@@ -110,17 +110,8 @@ def reading(
     energy = _energy(samples, zone.range_uj, traits)
     if isinstance(energy, str):
         return unavailable(zone, traits.source, span_ns, energy)
-    return Reading(
-        zone=zone.name,
-        grade="measured",
-        scope=zone.scope,
-        source=traits.source,
-        microjoules=energy,
-        span_ns=span_ns,
-        resolution_uj=edge_resolution_uj(energy, span_ns, traits),
-        samples=len(samples),
-        observer_ns=observer_ns,
-    )
+    resolution_uj = edge_resolution_uj(energy, span_ns, traits)
+    return available(zone, traits.source, span_ns, energy, resolution_uj, len(samples), observer_ns)
 
 
 def _energy(samples: Sequence[Sample], range_uj: int | None, traits: CounterTraits) -> int | str:
@@ -147,17 +138,25 @@ def _spaced(before: Sample, between: Sequence[Sample], after: Sample, traits: Co
     return kept
 
 
+def available(
+    zone: Zone,
+    source: str,
+    span_ns: int,
+    microjoules: int,
+    resolution_uj: int,
+    samples: int = 2,
+    observer_ns: int = 0,
+    *,
+    grade: Grade = "measured",
+) -> Reading:
+    """Return a reading with joules."""
+    values = (microjoules, span_ns, resolution_uj, samples)
+    return Reading(zone.name, grade, zone.scope, source, *values, observer_ns=observer_ns)
+
+
 def unavailable(zone: Zone, source: str, span_ns: int, reason: str) -> Reading:
     """Return a reading without joules, with the reason."""
-    return Reading(
-        zone=zone.name,
-        grade="unavailable",
-        scope=zone.scope,
-        source=source,
-        microjoules=None,
-        span_ns=span_ns,
-        reason=reason,
-    )
+    return Reading(zone.name, "unavailable", zone.scope, source, None, span_ns, reason=reason)
 
 
 def longest_window_s(range_uj: int, traits: CounterTraits) -> float:

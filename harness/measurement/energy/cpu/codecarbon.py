@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from harness.common.json_types import JsonObject
-from harness.measurement.energy.counters.counter import CounterTraits, Sample, reading, unavailable
+from harness.measurement.energy.counters.counter import CounterTraits, Sample, available, reading, unavailable
 from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
 from harness.measurement.energy.meter import MeterSpec
@@ -102,10 +102,11 @@ class CodecarbonMeter:
         cpu_uj = (last.microjoules or 0) - (first.microjoules or 0)
         tick_uj = math.ceil(STEEPEST * tool.watts * TICK_S * 1e6)
         memory_uj = round(tool.memory_watts * span_ns / 1000)
+        source, cpu_values = self._source(), (cpu_uj, tick_uj, len(samples), mark.observer_ns)
         cpu_zone, memory_zone = self.zones()
         return (
-            self._modelled(cpu_zone, cpu_uj, span_ns, tick_uj, len(samples), mark.observer_ns),
-            self._modelled(memory_zone, memory_uj, span_ns, 0, 2, mark.observer_ns),
+            available(cpu_zone, source, span_ns, *cpu_values, grade="modelled"),
+            available(memory_zone, source, span_ns, memory_uj, 0, 2, mark.observer_ns, grade="modelled"),
         )
 
     def describe(self) -> JsonObject:
@@ -139,21 +140,6 @@ class CodecarbonMeter:
             return "codecarbon"
         method = "RAPL" if self._tool.watts is None else f"load x {self._tool.watts:g} W, memory by its size"
         return f"codecarbon {self._tool.version}: {method}"
-
-    def _modelled(
-        self, zone: Zone, microjoules: int, span_ns: int, resolution_uj: int, samples: int, observer_ns: int
-    ) -> Reading:
-        return Reading(
-            zone=zone.name,
-            grade="modelled",
-            scope=zone.scope,
-            source=self._source(),
-            microjoules=microjoules,
-            span_ns=span_ns,
-            resolution_uj=resolution_uj,
-            samples=samples,
-            observer_ns=observer_ns,
-        )
 
     def _take(self) -> Sample:
         """Add the energy since the last call to a total: windows may overlap; codecarbon has one state."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from harness.common.json_types import JsonObject
 from harness.common.procfs import TreeCpuTime
-from harness.measurement.energy.counters.counter import unavailable
+from harness.measurement.energy.counters.counter import available, unavailable
 from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Zone
 
@@ -65,18 +65,9 @@ class CpuTimeMeter:
         if cpu_ns < 0:
             reason = "the CPU time decreased, because a process left the process tree"
             return (unavailable(ZONE, self._source, span_ns, reason),)
-        return (
-            Reading(
-                zone=ZONE.name,
-                grade="modelled",
-                scope=ZONE.scope,
-                source=self._source,
-                microjoules=round(self._watts_per_cpu * cpu_ns / 1000),
-                span_ns=span_ns,
-                resolution_uj=math.ceil(2 * self._watts_per_cpu * STEP_NS / 1000),
-                samples=2,
-            ),
-        )
+        microjoules = round(self._watts_per_cpu * cpu_ns / 1000)
+        resolution_uj = math.ceil(2 * self._watts_per_cpu * STEP_NS / 1000)
+        return (available(ZONE, self._source, span_ns, microjoules, resolution_uj, grade="modelled"),)
 
     def describe(self) -> JsonObject:
         """Return the model and its parameters."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.json_types import JsonObject
-from harness.measurement.energy.counters.counter import unavailable
+from harness.measurement.energy.counters.counter import available, unavailable
 from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, pace_ns, parse
 from harness.measurement.energy.meter import MeterSpec
@@ -114,19 +114,9 @@ class ExternalMeter:
         energy = rows if isinstance(rows, str) else measured(rows, mark.wall_ns, end)
         if isinstance(energy, str):
             return (unavailable(self._zone, source, span_ns, energy),)
-        return (
-            Reading(
-                zone=self._zone.name,
-                grade="measured",
-                scope=self._zone.scope,
-                source=source,
-                microjoules=energy.microjoules,
-                span_ns=span_ns,
-                resolution_uj=energy.resolution_uj,
-                samples=energy.samples,
-                observer_ns=mark.sampler.observer_ns if mark.sampler else 0,
-            ),
-        )
+        values = (energy.microjoules, energy.resolution_uj, energy.samples)
+        observer_ns = mark.sampler.observer_ns if mark.sampler else 0
+        return (available(self._zone, source, span_ns, *values, observer_ns),)
 
     def describe(self) -> JsonObject:
         """Return the name of the source, the kind of its rows, and their interval."""

@@ -1,10 +1,10 @@
-"""What the commands do, as functions: the Python API, which `import harness` offers and loads when used.
+"""The Python API: the commands as functions, which `import harness` offers and loads when they are used.
 
     from harness import read, report, run
 
-A function returns what a command prints: records, or values with figures in them. What goes wrong is raised,
-as `harness.common.errors` draws it; nothing is printed. Some names end in `_runs`, because
-`harness.analysis.statistics.ratios` and `harness.analysis.gate.gate` are modules.
+Functions return what the commands print: records, or values with figures. Nothing is printed, and errors are
+raised (`harness.common.errors`). Some names end in `_runs`, because `harness.analysis.statistics.ratios` and
+`harness.analysis.gate.gate` are modules.
 """
 
 import os
@@ -44,14 +44,14 @@ def run(
     seed: int = 0,
     store: Folder | None = None,
     cache: Folder | None = None,
-    narrator: "ProgressReporter | None" = None,
+    progress: "ProgressReporter | None" = None,
     machine: "Machine | None" = None,
     catalog: "Catalog | None" = None,
 ) -> "list[Record]":
     """Measure variants of one task, interleaved, as `bench run` does, and return the sealed records.
 
     A cell that fails is a record with its failure. Guard the call with `if __name__ == "__main__":` in a
-    script. `narrator` is told how far it is; `machine` and `catalog` are for other worlds, such as tests.
+    script: workers are processes. `progress` receives stages and steps; `machine` and `catalog` can be fakes.
     """
     from harness.catalog import load_catalog
     from harness.common.progress import NoProgress
@@ -61,8 +61,8 @@ def run(
     from harness.runs.services import Machine
     from harness.systems.artifact_cache import default_cache
 
-    told = narrator or NoProgress()
-    wanted = RunOptions(
+    reporter = progress or NoProgress()
+    options = RunOptions(
         task=task,
         data=None if data is None else Path(data),
         model=model,
@@ -79,23 +79,31 @@ def run(
         quality=quality,
         seed=seed,
     )
-    place = default_cache() if cache is None else Path(cache)
-    asked = options_per_task(wanted, (task,), None, told)
-    ready = start_all(asked, catalog or load_catalog(), _store(store), place, machine or Machine(), told)
-    return [record for each in ready for record in execute(each)]
+    return [
+        record
+        for started in start_all(
+            options_per_task(options, (task,), None, reporter),
+            catalog or load_catalog(),
+            _store(store),
+            default_cache() if cache is None else Path(cache),
+            machine or Machine(),
+            reporter,
+        )
+        for record in execute(started)
+    ]
 
 
 def read(*runs: str, store: Folder | None = None) -> "list[Record]":
-    """Return the records of these runs: ids, `latest` (where none is named), `all`, folders or files.
+    """Return the records of these runs: ids, `latest` (the default), `all`, folders or files.
 
-    Records that cannot be read are left out where others of the same run can be; `bench report` names them.
+    Unreadable records are left out unless a run has no others; `bench report` names them.
     """
     from harness.analysis.loading import find_records
 
-    place = _store(store)
+    opened = _store(store)
     if runs == ("all",):
-        return place.records(place.runs())[0]
-    return [record for name in runs or ("latest",) for record in find_records(name, place).records]
+        return opened.records(opened.runs())[0]
+    return [record for name in runs or ("latest",) for record in find_records(name, opened).records]
 
 
 def report(
@@ -105,9 +113,9 @@ def report(
     tables: Sequence[str] = (),
     width: int = 120,
 ) -> str:
-    """Return the report on these records in a format that is a text: `text`, `markdown`, `html`, `junit`, ...
+    """Return the report on these records in a text format: `text`, `markdown`, `html`, `junit`, ...
 
-    `tables` are those of `bench report --tables`; `width`, in columns, is of `text`.
+    `tables` are those of `bench report --tables`; `width`, in columns, applies to `text`.
     """
     from reports import CostFactors, Style, build_report, write_report
 
@@ -116,32 +124,32 @@ def report(
 
 def compare_runs(before: str, after: str, *, store: Folder | None = None) -> "RunComparison":
     """Return what changed from one run to another, cell by cell, as `bench compare` does."""
-    from harness.analysis.comparison import compare_runs as compared
+    from harness.analysis import comparison
     from harness.analysis.loading import find_records, sample_access_of
 
-    found = [find_records(name, _store(store)) for name in (before, after)]
-    return compared(found[0].records, found[1].records, sample_access_of(found))
+    loaded = [find_records(name, _store(store)) for name in (before, after)]
+    return comparison.compare_runs(loaded[0].records, loaded[1].records, sample_access_of(loaded))
 
 
 def gate_runs(
     before: str, after: str, *, rules: Folder | None = None, store: Folder | None = None
 ) -> "GateOutcome":
-    """Hold one run against another under the rules of a file (`bench.yaml` where none is named).
+    """Compare one run with another under the rules of a file (default: `bench.yaml`).
 
-    The outcome has a `status` and the `exit_code` that `bench gate` would end with. Cells that `before` has
-    and `after` lacks could not be measured.
+    The outcome has a `status` and the `exit_code` of `bench gate`. Cells that only `before` has count as not
+    measured.
     """
     from harness.analysis.comparison import key_of, match_cells
     from harness.analysis.gate.gate import GatedCell, check_gate
     from harness.analysis.gate.rules import read_rules
     from harness.analysis.loading import find_records, sample_access_of
 
-    found = [find_records(name, _store(store)) for name in (before, after)]
-    matched = match_cells(found[0].records, found[1].records)
+    loaded = [find_records(name, _store(store)) for name in (before, after)]
+    matched = match_cells(loaded[0].records, loaded[1].records)
     absent = [(key_of(record), f"{after} does not have it") for record in matched.only_before]
-    pairings = [GatedCell(one, other) for one, other in matched.pairs]
-    held = read_rules(None if rules is None else Path(rules))
-    return check_gate(pairings, held, raw=sample_access_of(found), absent=absent)
+    pairs = [GatedCell(base, head) for base, head in matched.pairs]
+    gate_rules = read_rules(None if rules is None else Path(rules))
+    return check_gate(pairs, gate_rules, raw=sample_access_of(loaded), absent=absent)
 
 
 def track_runs(quantity: str = "throughput", *, store: Folder | None = None) -> "list[Series]":

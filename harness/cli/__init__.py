@@ -10,5 +10,5 @@ def main() -> None:
     from harness.cli.context import CliContext
 
     code = call(sys.argv[1:], CliContext())
-    gc.freeze()  # what is left goes with the process: a last collection would go over thousands of records
+    gc.freeze()  # a last collection would walk thousands of records that end with the process anyway
     sys.exit(code)

@@ -2,104 +2,118 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.environment import doctor
-from harness.cli.environment import list as listing
 from harness.cli.environment.cache import cache_app
 from harness.cli.environment.data import data_app
-from harness.cli.measure import gate, ladder, roofline, run, tune
-from harness.cli.models import export, predict, train
+from harness.cli.environment.doctor import doctor
+from harness.cli.environment.list import list_
+from harness.cli.measure.gate import gate
+from harness.cli.measure.ladder import ladder
+from harness.cli.measure.prepare import prepare
+from harness.cli.measure.roofline import roofline
+from harness.cli.measure.run import run
+from harness.cli.measure.search import search
+from harness.cli.models.export import export
+from harness.cli.models.predict import predict
+from harness.cli.models.train import train
 from harness.cli.options.config_file import read_defaults
+from harness.cli.options.groups import add_command, option_app
 from harness.cli.output.terminal import escape
-from harness.cli.results import compare, report, track, verify
-from harness.common.errors import BenchError
+from harness.cli.results.compare import compare
+from harness.cli.results.report import report
+from harness.cli.results.score import score
+from harness.cli.results.track import track
+from harness.cli.results.verify import verify
+from harness.common.errors import BenchError, ExitCode
 
-app = typer.Typer(
-    name="bench",
-    help="Measure what each optimisation of a transformer classifier gains here, and what it costs.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command("run")(run.run)
-app.command("train")(train.train)
-app.command("optimize")(ladder.optimize)
-app.command("ladder")(ladder.ladder)
-app.command("tune")(tune.tune)
-app.command("predict")(predict.predict)
-app.command("verify")(verify.verify)
-app.command("report")(report.report)
-app.command("compare")(compare.compare)
-app.command("gate")(gate.gate)
-app.command("track")(track.track)
-app.command("roofline")(roofline.roofline)
-app.command("export")(export.export)
-app.add_typer(data_app, name="data")
-app.add_typer(cache_app, name="cache")
-app.command("list")(listing.list_)
-app.command("doctor")(doctor.doctor)
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
+    "Measure": {
+        "run": run,
+        "prepare": prepare,
+        "ladder": ladder,
+        "search": search,
+        "gate": gate,
+        "roofline": roofline,
+    },
+    "Models": {"train": train, "predict": predict, "score": score, "export": export},
+    "Results": {"report": report, "compare": compare, "track": track, "verify": verify},
+    "Environment": {"list": list_, "doctor": doctor},
+}
+"""Every command by panel; the groups `data` and `cache` are added to the last."""
 
-INTERRUPTED = 130
+RENAMED = {"optimize": "prepare", "tune": "search"}
+"""Former names of commands, accepted for one version."""
+
+app = option_app("Measure what each optimisation of a transformer classifier gains here, and what it costs.")
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        add_command(app, name, command, panel)
+app.add_typer(data_app, name="data", rich_help_panel="Environment")
+app.add_typer(cache_app, name="cache", rich_help_panel="Environment")
 
 
 @app.callback(invoke_without_command=True)
 def bench(
-    context: typer.Context,
+    typer_context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
 ) -> None:
     """Measure what each optimisation of a transformer classifier gains here, and what it costs."""
-    toolbox: CliContext = context.obj
-    read_defaults(context, toolbox.defaults, toolbox.environ)
+    context: CliContext = typer_context.obj
+    read_defaults(typer_context, context.defaults, context.environ)
     if version:
-        from importlib.metadata import version as installed
+        from importlib.metadata import version as installed_version
 
-        typer.echo(f"bench {installed('fastformers-bench')}")
+        typer.echo(f"bench {installed_version('fastformers-bench')}")
         raise typer.Exit
 
 
-def call(words: Sequence[str], toolbox: CliContext) -> int:
+def call(arguments: Sequence[str], context: CliContext) -> int:
     """Run one command and return its exit code; messages go to stderr."""
-    debug = "--debug" in words
+    debug = "--debug" in arguments
+    command_line = _renamed([argument for argument in arguments if argument != "--debug"])
     try:
-        rest = [word for word in words if word != "--debug"]
-        code = app(rest, prog_name="bench", obj=toolbox, standalone_mode=False)
-    except BenchError as problem:
-        return _told(problem)
+        code = app(command_line, prog_name="bench", obj=context, standalone_mode=False)
+    except BenchError as error:
+        typer.echo(f"bench: {escape(str(error))}", err=True)
+        return error.exit_code
     except BrokenPipeError:
-        return _reader_gone()
+        return _end_without_reader()
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    except Exception as problem:  # noqa: BLE001 -- the last resort, and it says so
-        return _unexpected(problem, debug=debug)
-    return code if isinstance(code, int) else 0
+        return ExitCode.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 -- the last resort: reported as a bug
+        return _report_unexpected(error, debug=debug)
+    return code if isinstance(code, int) else ExitCode.DONE
 
 
-def _reader_gone() -> int:
-    """Leave quietly when whoever read stdout has read enough (`bench list | head -1`)."""
+def _renamed(arguments: list[str]) -> list[str]:
+    """Return the arguments with a former command name replaced; the new name is printed on stderr."""
+    if not arguments or arguments[0] not in RENAMED:
+        return arguments
+    former, name = arguments[0], RENAMED[arguments[0]]
+    typer.echo(f"bench: `bench {former}` is now `bench {name}`; the old name will be removed.", err=True)
+    return [name, *arguments[1:]]
+
+
+def _end_without_reader() -> int:
+    """End quietly when the reader of stdout has closed it (`bench list | head -1`)."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return ExitCode.DONE
 
 
-def _told(problem: BenchError) -> int:
-    typer.echo(f"bench: {escape(str(problem))}", err=True)
-    return problem.exit_code
-
-
-def _unexpected(problem: Exception, *, debug: bool) -> int:
-    """Show what the option parser has to say, or own up to a bug; the traceback only under --debug."""
-    # typer's parser errors are known by what they can do: their classes moved between its versions
-    show, code = getattr(problem, "show", None), getattr(problem, "exit_code", None)
+def _report_unexpected(error: Exception, *, debug: bool) -> int:
+    """Print a parser's message, or report a bug; raise it under --debug."""
+    # the parser's errors are recognised by their methods: their classes moved between versions of Typer
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(code, int):
         show()
         return code
     if debug:
-        raise problem
-    typer.echo(f"bench: a bug of ours: {type(problem).__name__}: {escape(str(problem))}", err=True)
-    typer.echo("Run it again with --debug for the traceback, and report both, please.", err=True)
-    return 1
+        raise error
+    typer.echo(f"bench: a bug in bench: {type(error).__name__}: {escape(str(error))}", err=True)
+    typer.echo("Run it again with --debug for the traceback, and please report both.", err=True)
+    return ExitCode.BUG

@@ -1,4 +1,4 @@
-"""What commands work with, in one place, so that tests can run whole commands on another world."""
+"""What commands work with, in one object, so that tests can run whole commands with fakes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from harness.catalog import Catalog, Training
+    from harness.records.store import Store
     from harness.runs.services import Machine
 
 
@@ -37,10 +38,7 @@ def _cache() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class CliContext:
-    """The machine, the catalog, training and the cache, each made when it is needed; and the environment.
-
-    `defaults` is the file of the working folder that says what options are by default.
-    """
+    """Factories of machine, catalog, training and cache; the file of defaults; the environment."""
 
     machine: "Callable[[], Machine]" = _machine
     catalog: "Callable[[], Catalog]" = _catalog
@@ -49,6 +47,12 @@ class CliContext:
     defaults: Path = Path("bench.yaml")
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
-    def store(self, asked: Path | None) -> Path:
+    def store_folder(self, option: Path | None) -> Path:
         """Return the store's folder: the option, `BENCH_STORE`, or `./results`."""
-        return asked or Path(self.environ.get("BENCH_STORE") or "results")
+        return option or Path(self.environ.get("BENCH_STORE") or "results")
+
+    def open_store(self, option: Path | None) -> "Store":
+        """Return the store in `store_folder`."""
+        from harness.records.store import Store
+
+        return Store(self.store_folder(option))

@@ -1,27 +1,43 @@
-"""What can go wrong, as one tree; the command line turns each leaf into a message and an exit code.
+"""What can go wrong, as one tree. The command line turns each error into a message and an exit code.
 
-    BenchError                  1   a bug of ours, when raised bare
+    BenchError                  1   a bug in bench, when raised bare
     +-- UsageError              2   an unknown name, an option value out of range
     +-- DataError               2   a data file: missing, truncated, malformed, a label outside the set
     +-- CheckpointError         2   a checkpoint: missing, pickled, of another task
-    +-- DeviceError             2   a device that is not there
-    +-- RegressionError         3   the gate found a regression
+    +-- DeviceError             2   a device that is not present
     +-- MeasurementError        4   nothing usable was measured
     |   +-- StoreError          4   the store or the cache cannot be written or read
-    +-- PartialError            5   a cell that was asked for failed; the rest is saved
-    +-- NoiseError              6   too noisy to say
     +-- InterruptedRun        130   Ctrl-C; what was measured is saved
 
-Every error says what happened, where, and what to do about it.
+Every error states what happened, where, and what to do about it. `ExitCode` has all codes, also those of
+outcomes that are not errors.
 """
 
 from collections.abc import Iterable
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of `bench`."""
+
+    DONE = 0
+    BUG = 1
+    BAD_INPUT = 2
+    REGRESSION = 3
+    """The gate found a regression."""
+    NOTHING_MEASURED = 4
+    """Nothing could be measured, read or compared."""
+    PARTIAL = 5
+    """Some cells failed, some files cannot be read, or a check found a difference; the rest is done."""
+    NOISE = 6
+    """Too noisy for a verdict."""
+    INTERRUPTED = 130
 
 
 class BenchError(Exception):
     """The root: `message` says what happened, `where` names the place, `remedy` says what to do."""
 
-    exit_code = 1
+    exit_code = ExitCode.BUG
 
     def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
         super().__init__(message)
@@ -30,67 +46,49 @@ class BenchError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
+        where = f"{self.where}: " if self.where else ""
         remedy = f"\n{self.remedy}" if self.remedy else ""
-        return f"{place}{self.message}{remedy}"
+        return f"{where}{self.message}{remedy}"
 
 
 class UsageError(BenchError):
-    """An unknown name or an option value that makes no sense."""
+    """An unknown name, or an option value out of range."""
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_INPUT
 
 
 class DataError(BenchError):
     """A data file that is missing, truncated, malformed, or holds a label outside the task's set."""
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_INPUT
 
 
 class CheckpointError(BenchError):
     """A checkpoint that is missing, pickled, incomplete, or made for another task."""
 
-    exit_code = 2
+    exit_code = ExitCode.BAD_INPUT
 
 
 class DeviceError(BenchError):
-    """A device that is not there."""
+    """A device that is not present."""
 
-    exit_code = 2
-
-
-class RegressionError(BenchError):
-    """The gate found a regression."""
-
-    exit_code = 3
+    exit_code = ExitCode.BAD_INPUT
 
 
 class MeasurementError(BenchError):
     """Nothing usable was measured."""
 
-    exit_code = 4
+    exit_code = ExitCode.NOTHING_MEASURED
 
 
 class StoreError(MeasurementError):
     """The store or the cache cannot be written or read."""
 
 
-class PartialError(BenchError):
-    """A cell that was asked for failed; the rest is saved."""
-
-    exit_code = 5
-
-
-class NoiseError(BenchError):
-    """Too noisy to say."""
-
-    exit_code = 6
-
-
 class InterruptedRun(BenchError):
     """The user stopped the run; what was measured is saved."""
 
-    exit_code = 130
+    exit_code = ExitCode.INTERRUPTED
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

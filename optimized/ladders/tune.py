@@ -1,4 +1,4 @@
-"""What `bench tune` tries unless it is given a ladder: cheap steps first, then those that train.
+"""What `bench search` tries unless it is given a ladder: cheap steps first, then those that train.
 
 All are compared with the baseline, and every fast one runs in as many processes as there are cores.
 """

@@ -1,34 +1,31 @@
 """`bench data`: list, download, describe, verify, generate, cut and count data."""
 
 import dataclasses
-import json as encoder
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.common import Json, Quiet, Seed, names
+from harness.cli.options.execution import Seed
+from harness.cli.options.groups import OptionGroup, add_command, option_app
+from harness.cli.options.output import Json, OutputFolder, Quiet
+from harness.cli.options.panels import data_option, plain_option
+from harness.cli.options.units import split_names
+from harness.cli.output.terminal import align, print_json, print_lines
+from harness.common.errors import ExitCode, StoreError, UsageError, unknown_name
 
 if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
     from harness.workload.data import Split
     from harness.workload.data.describe import Description
     from harness.workload.data.lengths import Histogram
     from harness.workload.data.official import OfficialTask
     from harness.workload.tasks.base import Task
 
-data_app = typer.Typer(
-    help="List, download, describe, verify, generate, cut and count data in the official SuperGLUE layout.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
-NOT_OFFICIAL, UNREADABLE = 5, 2
-
-Folder = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="A folder in the official layout.", envvar="BENCH_DATA")
-]
-Tasks = Annotated[str | None, typer.Option("--task", metavar="NAME,...", help="Only these tasks.")]
+Folder = Annotated[Path, data_option("--data DIR", "Folder in the official layout.", envvar="BENCH_DATA")]
+Tasks = Annotated[str | None, data_option("--task NAME,...", "Only these tasks (default: all).")]
 
 OPEN_TERMS = (
     "SuperGLUE takes the licences of its sources to allow research use and redistribution; each source's\n"
@@ -36,87 +33,104 @@ OPEN_TERMS = (
 )
 
 
-@data_app.command("list")
+class TokenCheck(Protocol):
+    """The result of `tokens`; its class is in a package that the harness does not import."""
+
+    sequences: int
+    tokens: int
+    differing: tuple[str, ...]
+    fast: bool
+    seconds: float
+    reference_seconds: float
+
+
+class TextOptions(OptionGroup):
+    """The texts of a split, and the tokenizer that encodes them."""
+
+    task: Annotated[str, data_option("--task NAME", "Task whose texts are encoded.")] = "boolq"
+    split: Annotated[str, data_option("--split NAME", "Split of the task.")] = "val"
+    model: Annotated[
+        str, data_option("--model NAME|DIR", "Model whose tokenizer encodes them: as in `bench train`.")
+    ] = "minilm"
+
+
 def list_(
     data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Say which of them this folder has.", envvar="BENCH_DATA"),
+        Path | None, data_option("--data DIR", "Show which tasks this folder has.", envvar="BENCH_DATA")
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the official tasks: sizes, metrics, archive and licence, and which of them a folder has."""
+    """List the official tasks: sizes, metrics, archive, licence."""
     from harness.workload.data import local_data
     from harness.workload.data.official import OFFICIAL
 
     folder = local_data(data).folder if data else None
-    found = [_listed(task, folder) for task in OFFICIAL.values()]
+    tasks = [_task_facts(task, folder) for task in OFFICIAL.values()]
     if json:
-        typer.echo(encoder.dumps(found, indent=1))
+        print_json(tasks)
         return
-    for line in _aligned([_heading(folder), *map(_line, found)]):
-        typer.echo(line)
-    typer.echo(OPEN_TERMS)
+    rows = [_heading(folder), *map(_task_row, tasks)]
+    print_lines([*align(rows, right=[cell[:1].isdigit() for cell in rows[1]]), OPEN_TERMS])
 
 
-@data_app.command("download")
 def download(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the folders go.")],
-    task: Annotated[str, typer.Option("--task", metavar="NAME,...", help="These tasks, or all.")] = "all",
+    output: OutputFolder,
+    task: Annotated[str, data_option("--task NAME,...", "Tasks to download, or all.")] = "all",
     url: Annotated[
         str | None,
-        typer.Option(
-            "--url",
-            metavar="BASE",
-            help="A mirror of the archives; their sums are checked all the same.",
-            envvar="BENCH_DATA_URL",
+        plain_option(
+            "--url BASE", "A mirror of the archives; sums are checked all the same.", envvar="BENCH_DATA_URL"
         ),
     ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Download the official archives, check their sha256, and unpack them; nothing else uses the network."""
-    from harness.cli.output.progress import narrator
-    from harness.workload.data.download.download import download as fetched
+    """Download and unpack the official archives, and check their sha256. Nothing else uses the network."""
+    from harness.cli.output.progress import progress_reporter
+    from harness.workload.data.download.download import download as download_tasks
     from harness.workload.data.official import BASE_URL
 
-    with narrator(quiet=quiet) as told:
-        found = fetched(_official(task), output, url=url or BASE_URL, told=told)
+    with progress_reporter(quiet=quiet) as progress:
+        results = download_tasks(_official_tasks(task), output, url=url or BASE_URL, told=progress)
     if json:
-        rows = [{"task": one.task, "folder": str(one.folder), "state": one.state} for one in found]
-        typer.echo(encoder.dumps(rows, indent=1))
+        rows = [
+            {"task": result.task, "folder": str(result.folder), "state": result.state} for result in results
+        ]
+        print_json(rows)
         return
-    for one in found:
-        kept = "kept: the official files were there" if one.state == "kept" else "downloaded and checked"
-        typer.echo(f"{one.task}: {kept} ({one.folder})")
+    for result in results:
+        state = "kept: the official files were there" if result.state == "kept" else "downloaded and checked"
+        typer.echo(f"{result.task}: {state} ({result.folder})")
 
 
-@data_app.command("folds")
 def folds(
     data: Folder,
-    task: Annotated[str, typer.Option("--task", metavar="NAME,...", help="Whose train split is cut.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where fold-1 ... go.")],
-    folds: Annotated[int, typer.Option(min=2, help="How many.")] = 5,
+    task: Annotated[str, data_option("--task NAME,...", "Tasks whose train split is cut.")],
+    output: OutputFolder,
+    folds: Annotated[int, plain_option("--folds N", "Number of folds, each a folder fold-1, ...", min=2)] = 5,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Cut a train split into folds, where the val split is not at hand: each holds train and val."""
-    from harness.common.errors import UsageError
+    """Cut a train split into folds of train and val, for use without the val split."""
     from harness.workload.data import local_data
     from harness.workload.data.folds import cut_folds
 
-    source, asked = local_data(data).folder, _official(task)
-    for one in asked:
-        if "train" not in one.files:
-            raise UsageError(f"{one.name} has no train split.", remedy="It is a diagnostic of rte's systems.")
+    source, tasks = local_data(data).folder, _official_tasks(task)
+    for official in tasks:
+        if "train" not in official.files:
+            raise UsageError(
+                f"{official.name} has no train split.",
+                remedy="It is a diagnostic for systems trained on rte.",
+            )
     rows = [
-        {"task": one.name, "folder": str(output / f"fold-{number}"), "train": train, "val": val}
-        for one in asked
+        {"task": official.name, "folder": str(output / f"fold-{number}"), "train": train, "val": val}
+        for official in tasks
         for number, (train, val) in enumerate(
-            cut_folds(source, one.folder, output, folds=folds, seed=seed), 1
+            cut_folds(source, official.folder, output, folds=folds, seed=seed), 1
         )
     ]
     if json:
-        typer.echo(encoder.dumps(rows, indent=1))
+        print_json(rows)
         return
     for row in rows:
         typer.echo(
@@ -124,184 +138,187 @@ def folds(
         )
 
 
-@data_app.command("describe")
 def describe(data: Folder, task: Tasks = None, json: Json = False) -> None:
-    """Say what a folder holds: rows, labels, lengths, sha256, and whether the files are official."""
-    found = _described(data, task)
+    """Show a folder's rows, labels, lengths and sha256, and whether the files are official."""
+    descriptions = _describe(data, task)
     if json:
-        _print_json(found)
+        print_json(list(map(dataclasses.asdict, descriptions)))
         return
-    for one in found:
-        typer.echo(f"{one.task}/{one.split}: {_summary(one)}")
-        if not one.problem:
-            typer.echo(f"  labels: {_labels(one)}; {one.words:.0f} words each; sha256 {one.sha256[:16]}")
+    for split in descriptions:
+        typer.echo(f"{split.task}/{split.split}: {_summary(split)}")
+        if not split.problem:
+            typer.echo(
+                f"  labels: {_labels(split)}; {split.words:.0f} words each; sha256 {split.sha256[:16]}"
+            )
 
 
-@data_app.command("verify")
 def verify(data: Folder, task: Tasks = None, json: Json = False) -> None:
-    """Check files against the official ones: exit code 0 if all are, 5 if some are not, 2 if broken."""
-    found = _described(data, task)
+    """Compare files with the official ones. Exits with 5 where one differs, 2 where one cannot be read."""
+    descriptions = _describe(data, task)
     if json:
-        _print_json(found)
+        print_json(list(map(dataclasses.asdict, descriptions)))
     else:
-        for one in found:
-            typer.echo(f"{one.task}/{one.split}: {_summary(one)}")
-    if any(one.problem for one in found):
-        raise typer.Exit(UNREADABLE)
-    if not all(one.official for one in found):
-        raise typer.Exit(NOT_OFFICIAL)
+        for split in descriptions:
+            typer.echo(f"{split.task}/{split.split}: {_summary(split)}")
+    if any(split.problem for split in descriptions):
+        raise typer.Exit(ExitCode.BAD_INPUT)
+    if not all(split.official for split in descriptions):
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-@data_app.command("generate")
 def generate(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the folders go.")],
+    output: OutputFolder,
     task: Tasks = None,
-    train_rows: Annotated[int, typer.Option(min=1, help="Rows of each train split.")] = 4096,
+    train_rows: Annotated[int, plain_option("--train-rows N", "Rows of each train split.", min=1)] = 4096,
 ) -> None:
-    """Write the embedded sample: generated English in the official layout, never called SuperGLUE."""
-    from harness.common.errors import StoreError
-    from harness.workload.data.describe import generate as written
+    """Write the embedded sample: generated English in the official layout, not SuperGLUE."""
+    from harness.workload.data.describe import generate as write_sample
 
     try:
-        written(output, _tasks(task), train_rows)
-    except OSError as problem:
-        raise StoreError(f"cannot be written: {problem.strerror}.", where=str(output)) from None
+        write_sample(output, _tasks(task), train_rows)
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror}.", where=str(output)) from None
     typer.echo(f"Written: {output}")
 
 
-@data_app.command("lengths")
 def lengths(
-    context: typer.Context,
+    context: CliContext,
     data: Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the histogram goes.")],
-    task: Annotated[str, typer.Option("--task", help="Whose texts are counted.")] = "boolq",
-    split: Annotated[str, typer.Option("--split", help="Of which split.")] = "val",
-    model: Annotated[str, typer.Option("--model", help="In whose tokens: as in `bench train`.")] = "minilm",
-    max_length: Annotated[int, typer.Option("--max-length", help="Longer texts count as this long.")] = 512,
+    texts: TextOptions,
+    output: Annotated[Path, plain_option("--output -o FILE", "File for the histogram, JSON.")],
+    max_length: Annotated[int, plain_option("--max-length N", "Longer texts count as this long.")] = 512,
     json: Json = False,
 ) -> None:
-    """Count how many tokens the texts of a split have: numbers that studies without its data draw from."""
+    """Count the tokens of a split's texts, for studies without its data."""
     from harness.workload.data import load_split, local_data
     from harness.workload.data.lengths import save_histogram
     from harness.workload.tasks import get_task
 
-    asked = get_task(task)
-    read = load_split(asked, local_data(data), split)
-    found = _histogram(context.obj, read, model, max_length)
-    save_histogram(found, output)
-    typer.echo(found.written.rstrip() if json else f"{_span(found)}: {output}")
+    split = load_split(get_task(texts.task), local_data(data), texts.split)
+    histogram = _histogram(context, split, texts.model, max_length)
+    save_histogram(histogram, output)
+    typer.echo(histogram.written.rstrip() if json else f"{_format_histogram(histogram)}: {output}")
 
 
-@data_app.command("tokens")
 def tokens(
-    context: typer.Context,
+    context: CliContext,
     data: Folder,
-    task: Annotated[str, typer.Option("--task", help="Whose texts are encoded.")] = "boolq",
-    split: Annotated[str, typer.Option("--split", help="Of which split.")] = "val",
-    model: Annotated[
-        str, typer.Option("--model", help="By whose tokenizer: as in `bench train`.")
-    ] = "minilm",
-    max_length: Annotated[int, typer.Option("--max-length", help="Longest sequence in tokens.")] = 256,
+    texts: TextOptions,
+    max_length: Annotated[int, plain_option("--max-length N", "Longest sequence in tokens.")] = 256,
 ) -> None:
-    """Check that our fast way to token ids gives those of the tokenizer library, on every text of a split."""
+    """Check our fast tokenizer against the library's on every text of a split."""
     from harness.catalog import load_lengths
     from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data import load_split, local_data
     from harness.workload.tasks import get_task
 
-    asked, tools, toolbox = get_task(task), load_lengths(), context.obj
-    read = load_split(asked, local_data(data), split)
-    checkpoint = tools.resolve(model, asked, ArtifactCache(toolbox.cache()))
-    found = tools.check(checkpoint.folder, read.examples, max_length)
-    each = found.tokens / found.sequences
-    typer.echo(f"{found.sequences:,} sequences, {each:.1f} tokens on average: {len(found.differing)} differ")
-    if not found.fast:
-        typer.echo("This tokenizer is of a kind that only the library knows: nothing was compared.")
-    ours, library = (1e6 * spent / found.sequences for spent in (found.seconds, found.reference_seconds))
-    typer.echo(f"CPU time a sequence: {ours:.0f} us, by the library {library:.0f} us")
-    if found.differing:
-        typer.echo(f"Differing examples: {' '.join(found.differing[:20])}. Please report this.", err=True)
-        raise typer.Exit(1)
+    task, lengths_tools = get_task(texts.task), load_lengths()
+    split = load_split(task, local_data(data), texts.split)
+    checkpoint = lengths_tools.resolve(texts.model, task, ArtifactCache(context.cache()))
+    result = lengths_tools.check(checkpoint.folder, split.examples, max_length)
+    print_lines(_token_check_lines(result))
+    if result.differing:
+        typer.echo(f"Differing examples: {' '.join(result.differing[:20])}. Please report this.", err=True)
+        raise typer.Exit(ExitCode.BUG)
 
 
-def _histogram(toolbox: CliContext, split: "Split", model: str, max_length: int) -> "Histogram":
+data_app = option_app("List, download, check and generate data.")
+COMMANDS: dict[str, Callable[..., None]] = {
+    "list": list_,
+    "download": download,
+    "folds": folds,
+    "describe": describe,
+    "verify": verify,
+    "generate": generate,
+    "lengths": lengths,
+    "tokens": tokens,
+}
+for name, command in COMMANDS.items():
+    add_command(data_app, name, command)
+
+
+def _token_check_lines(result: TokenCheck) -> list[str]:
+    mean = result.tokens / result.sequences
+    lines = [f"{result.sequences:,} sequences, {mean:.1f} tokens on average: {len(result.differing)} differ"]
+    if not result.fast:
+        lines.append("Only the library can use this tokenizer: nothing was compared.")
+    ours, library = (1e6 * total / result.sequences for total in (result.seconds, result.reference_seconds))
+    return [*lines, f"CPU time per sequence: {ours:.0f} us, by the library {library:.0f} us"]
+
+
+def _histogram(context: CliContext, split: "Split", model: str, max_length: int) -> "Histogram":
     from harness.catalog import load_lengths
     from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data.lengths import Histogram, TokenizerFacts, length_counts
 
     tools = load_lengths()
-    checkpoint = tools.resolve(model, split.task, ArtifactCache(toolbox.cache()))
-    found = tools.count(checkpoint.folder, split.examples, max_length)
+    checkpoint = tools.resolve(model, split.task, ArtifactCache(context.cache()))
+    counts = tools.count(checkpoint.folder, split.examples, max_length)
     return Histogram(
         task=split.task.name,
         split=split.name,
         data_sha256=split.fingerprint,
         tokenizer=TokenizerFacts(
-            name=checkpoint.name, vocabulary=found.vocabulary, sha256=found.tokenizer_sha256
+            name=checkpoint.name, vocabulary=counts.vocabulary, sha256=counts.tokenizer_sha256
         ),
         max_length=max_length,
         examples=len(split.examples),
-        cut=found.cut,
-        counts=length_counts(found.lengths),
+        cut=counts.cut,
+        counts=length_counts(counts.lengths),
     )
 
 
-def _span(found: "Histogram") -> str:
-    low, high = min(found.counts), max(found.counts)
-    middle = f"mean {found.mean:.1f}, p50 {found.quantile(0.5)}, p95 {found.quantile(0.95)}"
-    return f"{found.examples:,} examples of {low} to {high} tokens, {middle}, {found.cut:,} cut"
+def _format_histogram(histogram: "Histogram") -> str:
+    low, high = min(histogram.counts), max(histogram.counts)
+    centre = f"mean {histogram.mean:.1f}, p50 {histogram.quantile(0.5)}, p95 {histogram.quantile(0.95)}"
+    return f"{histogram.examples:,} examples of {low} to {high} tokens, {centre}, {histogram.cut:,} cut"
 
 
-def _described(folder: Path, task: str | None) -> "list[Description]":
+def _describe(folder: Path, task: str | None) -> "list[Description]":
     from harness.workload.data import local_data
-    from harness.workload.data.describe import describe as described
+    from harness.workload.data.describe import describe as describe_folder
 
-    return described(local_data(folder), _tasks(task))
+    return describe_folder(local_data(folder), _tasks(task))
 
 
-def _tasks(asked: str | None) -> "tuple[Task, ...]":
+def _tasks(option: str | None) -> "tuple[Task, ...]":
     from harness.workload.tasks import TASKS, get_task
 
-    return tuple(map(get_task, names(asked))) if asked else tuple(TASKS.values())
+    return tuple(map(get_task, split_names(option))) if option else tuple(TASKS.values())
 
 
-def _summary(one: "Description") -> str:
-    if one.problem:
-        return f"cannot be read: {one.problem}"
+def _summary(split: "Description") -> str:
+    if split.problem:
+        return f"cannot be read: {split.problem}"
     state = {True: "the official file", False: "not the official file", None: "no official sum is known"}
-    held = f" with {one.sequences:,} sequences" if one.sequences > one.rows else ""
-    return f"{one.rows:,} examples{held}, {one.note or state[one.official]}"
+    sequences = f" with {split.sequences:,} sequences" if split.sequences > split.rows else ""
+    return f"{split.rows:,} examples{sequences}, {split.note or state[split.official]}"
 
 
-def _labels(one: "Description") -> str:
+def _labels(split: "Description") -> str:
     from harness.workload.data.describe import TEXTS
 
-    if [name for name, _ in one.labels] == [TEXTS]:
-        return f"{one.labels[0][1]:,} texts that are accepted"
-    total = sum(count for _, count in one.labels)
-    return ", ".join(f"{name} {count / total:.1%}" for name, count in one.labels) or "hidden"
+    if [name for name, _ in split.labels] == [TEXTS]:
+        return f"{split.labels[0][1]:,} texts that are accepted"
+    total = sum(count for _, count in split.labels)
+    return ", ".join(f"{name} {count / total:.1%}" for name, count in split.labels) or "hidden"
 
 
-def _print_json(found: "list[Description]") -> None:
-    typer.echo(encoder.dumps([dataclasses.asdict(one) for one in found], indent=1))
-
-
-def _official(asked: str) -> "list[OfficialTask]":
-    from harness.common.errors import UsageError, unknown_name
+def _official_tasks(option: str) -> "list[OfficialTask]":
     from harness.workload.data.official import OFFICIAL
 
-    wanted = dict.fromkeys(names(asked))
-    if not wanted:
-        raise UsageError("--task names no task.", remedy=f"Known: all, {', '.join(OFFICIAL)}.")
-    if "all" in wanted:
+    names = dict.fromkeys(split_names(option))
+    if not names:
+        raise UsageError("expected a task in --task, got none.", remedy=f"Known: all, {', '.join(OFFICIAL)}.")
+    if "all" in names:
         return list(OFFICIAL.values())
-    for name in wanted:
+    for name in names:
         if name not in OFFICIAL:
             raise unknown_name("task", name, OFFICIAL)
-    return [OFFICIAL[name] for name in wanted]
+    return [OFFICIAL[name] for name in names]
 
 
-def _listed(task: "OfficialTask", folder: Path | None) -> dict[str, Any]:
+def _task_facts(task: "OfficialTask", folder: Path | None) -> "JsonObject":
     from harness.workload.data.download.download import split_states
 
     facts = {
@@ -322,30 +339,17 @@ def _heading(folder: Path | None) -> list[str]:
     return ["task", "train", "val", "test", "of", "metrics", "archive", *here, "licence"]
 
 
-def _line(one: dict[str, Any]) -> list[str]:
+def _task_row(task: "JsonObject") -> list[str]:
     sizes = [
-        f"{one['sizes'][split]:,}" if split in one["sizes"] else "-" for split in ("train", "val", "test")
+        f"{task['sizes'][split]:,}" if split in task["sizes"] else "-" for split in ("train", "val", "test")
     ]
-    here = [_here(one["here"])] if "here" in one else []
-    archive = f"{one['archive_bytes'] / 1e6:.2f} MB"
-    return [one["name"], *sizes, one["unit"], ", ".join(one["metrics"]), archive, *here, one["terms"]]
+    here = [_format_states(task["here"])] if "here" in task else []
+    archive = f"{task['archive_bytes'] / 1e6:.2f} MB"
+    return [task["name"], *sizes, task["unit"], ", ".join(task["metrics"]), archive, *here, task["terms"]]
 
 
-def _here(states: dict[str, str]) -> str:
-    different = set(states.values())
-    if len(different) == 1:
-        return different.pop()
+def _format_states(states: dict[str, str]) -> str:
+    distinct = set(states.values())
+    if len(distinct) == 1:
+        return distinct.pop()
     return ", ".join(f"{split} {state}" for split, state in states.items())
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """Return rows as lines with columns of one width; columns of figures are right-aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    figures = [column[-1][:1].isdigit() for column in zip(*rows[:2], strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if figure else cell.ljust(width)
-            for cell, width, figure in zip(row, widths, figures, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

@@ -1,34 +1,46 @@
-"""`bench list`: what can be asked, who can answer, what reads energy, and what is cached."""
+"""`bench list`: tasks, variants, scenarios, profiles, meters, plug-ins, and cached artifacts."""
 
 from collections.abc import Collection
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.common import Json
+from harness.cli.options.output import Json
+from harness.cli.options.panels import plain_option
+from harness.cli.output.terminal import escape, print_json
+
+if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
+    from harness.systems.interface import Artifact
+
+    Rows = list[JsonObject]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def summary(self) -> str: ...
 
 
 def list_(
-    context: typer.Context,
+    context: CliContext,
     json: Json = False,
-    schema: Annotated[bool, typer.Option("--schema", help="The JSON Schema of a record instead.")] = False,
+    schema: Annotated[bool, plain_option("--schema", "Print the JSON Schema of a record instead.")] = False,
 ) -> None:
-    """List tasks, variants, scenarios, profiles, meters, and what lies in the cache."""
+    """List tasks, variants, scenarios, profiles, meters, artifacts."""
     if schema:
         from harness.records.schema import schema_text
 
         typer.echo(schema_text(), nl=False)
         return
-    from harness.cli.output.terminal import escape
-
-    known = _known(context.obj)
+    listing = _listing(context)
     if json:
-        import json as encoder
-
-        typer.echo(encoder.dumps(known, indent=1))
+        print_json(listing)
         return
-    for kind, rows in known.items():
+    for kind, rows in listing.items():
         typer.echo(kind)
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
@@ -36,10 +48,10 @@ def list_(
             if row.get("unavailable"):
                 typer.echo(f"  {'':<{width}}  unavailable, because {escape(row['unavailable'])}")
         if not rows:
-            typer.echo("  nothing")
+            typer.echo("  none")
 
 
-def _known(toolbox: CliContext) -> dict[str, list[dict[str, Any]]]:
+def _listing(context: CliContext) -> "dict[str, Rows]":
     from harness.catalog import built_in
     from harness.measurement.energy.selection import METERS
     from harness.records.plan import PROFILES
@@ -48,18 +60,17 @@ def _known(toolbox: CliContext) -> dict[str, list[dict[str, Any]]]:
     from harness.workload.tasks import TASKS
     from harness.workload.tasks.custom import CUSTOM
 
-    artifacts = ArtifactCache(toolbox.cache()).artifacts()
+    catalog = context.catalog()
     return {
         "tasks": [
             *map(_row, TASKS.values()),
             {"name": CUSTOM, "summary": "your own classification of one text or two (docs/custom.md)"},
         ],
         "variants": [
-            {**_row(variant), "unavailable": variant.unavailable()}
-            for variant in toolbox.catalog().variants.values()
+            {**_row(variant), "unavailable": variant.unavailable()} for variant in catalog.variants.values()
         ],
         "families of checkpoints": [
-            {**_row(family), "unavailable": family.unavailable} for family in toolbox.catalog().families
+            {**_row(family), "unavailable": family.unavailable} for family in catalog.families
         ],
         "scenarios": [_row(scenario) for scenario in SCENARIOS.values()],
         "profiles": [
@@ -67,47 +78,43 @@ def _known(toolbox: CliContext) -> dict[str, list[dict[str, Any]]]:
             for p in PROFILES.values()
         ],
         "meters": [_row(meter) for meter in METERS],
-        **_brought(built_in(toolbox.catalog().variants)),
-        "cached artifacts": [_artifact(artifact) for artifact in artifacts],
+        **_plugins(built_in(catalog.variants)),
+        "cached artifacts": [_artifact(each) for each in ArtifactCache(context.cache()).artifacts()],
     }
 
 
-def _brought(variants: Collection[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return what plug-ins bring, loaded to see whether it works; nothing where there are none."""
-    from harness.cli.output.terminal import escape
+def _plugins(variants: Collection[str]) -> "dict[str, Rows]":
+    """Return the plug-ins, each loaded to see whether it works; no entry where there are none."""
     from harness.common.plugins import GROUPS, Kind, plugins
     from harness.measurement.energy.selection import METERS, NONE
     from harness.workload.tasks import TASKS
     from harness.workload.tasks.custom import CUSTOM
     from reports import FILES, FORMATS
 
-    names: dict[Kind, Collection[str]] = {
+    built_in_names: dict[Kind, Collection[str]] = {
         "task": (*TASKS, CUSTOM),
         "variant": variants,
-        "meter": (*(row.name for row in METERS), NONE),
+        "meter": (*(meter.name for meter in METERS), NONE),
         "report": (*FORMATS, *FILES),
     }
     rows = [
         {
-            "name": escape(each.name),
-            "summary": escape(f"{kind}, from {each.distribution}"),
-            "unavailable": escape(why) if (why := each.problem()) else None,
+            "name": escape(plugin.name),
+            "summary": escape(f"{kind}, from {plugin.distribution}"),
+            "unavailable": escape(problem) if (problem := plugin.problem()) else None,
         }
         for kind in GROUPS
-        for each in plugins(kind, names[kind]).values()
+        for plugin in plugins(kind, built_in_names[kind]).values()
     ]
     return {"plug-ins": rows} if rows else {}
 
 
-def _row(thing: Any) -> dict[str, Any]:  # noqa: ANN401 -- whatever has a name and a summary
-    return {"name": thing.name, "summary": thing.summary}
+def _row(item: _Named) -> "JsonObject":
+    return {"name": item.name, "summary": item.summary}
 
 
-def _artifact(artifact: Any) -> dict[str, Any]:  # noqa: ANN401 -- an Artifact, without importing its module
+def _artifact(artifact: "Artifact") -> "JsonObject":
     from harness.systems.artifact_cache import folder_bytes
 
     recipe = artifact.manifest.get("recipe", "unknown recipe")
-    return {
-        "name": artifact.key[:16],
-        "summary": f"{recipe}, {folder_bytes(artifact.folder) / 1e6:.1f} MB",
-    }
+    return {"name": artifact.key[:16], "summary": f"{recipe}, {folder_bytes(artifact.folder) / 1e6:.1f} MB"}

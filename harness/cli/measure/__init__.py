@@ -1,1 +1,1 @@
-"""Commands that start workers and measure."""
+"""Commands that measure."""

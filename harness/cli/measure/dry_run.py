@@ -1,71 +1,88 @@
-"""`bench run --dry-run`: what would be measured, and how long it would take."""
+"""`bench run --dry-run`: what would be measured, and the expected time."""
 
+import json as json_module
+import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.cli.context import CliContext
+from harness.cli.options.units import plural
 
 if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
     from harness.common.progress import ProgressReporter
+    from harness.records.cell import Cell
+    from harness.records.plan import Plan
+    from harness.records.record import Record
     from harness.records.store import Store
     from harness.runs.forecast import CellForecast, Forecast, GroupForecast, Known
     from harness.runs.planning.options import RunOptions
 
-NOT_COUNTED = "Not counted: making what is not in the cache, and starting workers."
+NOT_COUNTED = "Not counted: preparing artifacts that are not in the cache, and starting workers."
 
 
-def foretold(
-    toolbox: CliContext, store: "Store", runs: "Sequence[RunOptions]", told: "ProgressReporter", *, json: bool
+def format_dry_run(
+    context: CliContext,
+    store: "Store",
+    runs: "Sequence[RunOptions]",
+    progress: "ProgressReporter",
+    *,
+    json: bool,
 ) -> str:
-    """Return, for people or as JSON, what these runs would do."""
-    import tempfile
-    from pathlib import Path
-
+    """Return, as text or JSON, what these runs would measure."""
     from harness.runs.forecast import forecast, plan_dry
 
-    known = _newest(store)
+    newest_record = _newest_record(store)
+    catalog, machine = context.catalog(), context.machine()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        catalog, machine = toolbox.catalog(), toolbox.machine()
-        found = [forecast(*plan_dry(one, catalog, Path(scratch), machine, told), known) for one in runs]
+        forecasts = [
+            forecast(*plan_dry(options, catalog, Path(scratch), machine, progress), newest_record)
+            for options in runs
+        ]
     if json:
-        import json as encoder
+        return json_module.dumps(list(map(_facts, forecasts)), indent=1)
+    lines = [line for each in forecasts for group in each.groups for line in _group_lines(group)]
+    return "\n".join([*lines, _total(forecasts), NOT_COUNTED])
 
-        return encoder.dumps([_facts(one) for one in found], indent=1)
-    return "\n".join([*(line for one in found for line in _lines(one)), _total(found), NOT_COUNTED])
 
-
-def _newest(store: "Store") -> "Known":
-    """Return what finds the newest record of a cell in the store."""
+def _newest_record(store: "Store") -> "Known":
+    """Return a function that finds the newest record of a cell in the store."""
     from harness.runs.forecast import same_cell
 
     records, _ = store.records(store.runs())
     newest_first = sorted(records, key=lambda record: record.created, reverse=True)
 
-    def known(plan: Any, cell: Any) -> Any:  # noqa: ANN401 -- a Plan, a Cell, a Record
-        return next((one for one in newest_first if one.rounds and same_cell(plan, cell, one)), None)
+    def newest_record(plan: "Plan", cell: "Cell") -> "Record | None":
+        return next(
+            (record for record in newest_first if record.rounds and same_cell(plan, cell, record)), None
+        )
 
-    return known
-
-
-def _lines(one: "Forecast") -> list[str]:
-    return [line for group in one.groups for line in _group_lines(group)]
+    return newest_record
 
 
 def _group_lines(group: "GroupForecast") -> list[str]:
     cell = group.cells[0].cell
-    threads = cell.cores or cell.threads
-    # what is asked for where it may be one of several
-    special = [f"batch {cell.batch}"] * (cell.batch > 1) + [f"{cell.rate:g} requests/s"] * bool(cell.rate)
+    # shown only where a run may have several of them
+    batch = [f"batch {cell.batch}"] if cell.batch > 1 else []
+    rate = [f"{cell.rate:g} requests/s"] if cell.rate else []
     settings = [
-        *(f"{cell.task} on {cell.device}", cell.scenario, cell.boundary, *special),
-        f"{threads} thread{'s' * (threads != 1)}",
+        f"{cell.task} on {cell.device}",
+        cell.scenario,
+        cell.boundary,
+        *batch,
+        *rate,
+        plural(cell.cores or cell.threads, "thread"),
         f"at most {cell.max_length} tokens",
     ]
     width = max(len(each.cell.variant) for each in group.cells)
     return [
         ", ".join(settings),
         f"  {_rounds(group)}",
-        *(f"  {each.cell.variant:<{width}}  {_instances(each)}{_said(each.seconds)}" for each in group.cells),
+        *(
+            f"  {each.cell.variant:<{width}}  {_instances(each)}{_expected(each.seconds)}"
+            for each in group.cells
+        ),
         "",
     ]
 
@@ -80,40 +97,37 @@ def _rounds(group: "GroupForecast") -> str:
 
 def _instances(each: "CellForecast") -> str:
     count = each.cell.instances
-    threads = f"{each.cell.threads} thread{'s' * (each.cell.threads != 1)}"
-    return f"{count} instances of {threads}  " if count > 1 else ""
+    return f"{count} instances of {plural(each.cell.threads, 'thread')}  " if count > 1 else ""
 
 
-def _said(seconds: float | None) -> str:
+def _expected(seconds: float | None) -> str:
     if seconds is None:
-        return "cannot be known: the store has no record of it on this machine and these data"
-    return f"about {_time(seconds)}"
+        return "unknown: the store has no record of it on this machine and these data"
+    return f"about {_format_time(seconds)}"
 
 
-def _total(found: "Sequence[Forecast]") -> str:
-    cells = [each.seconds for one in found for group in one.groups for each in group.cells]
-    known = [seconds for seconds in cells if seconds is not None]
-    groups = sum(len(one.groups) for one in found)
-    runs = (
-        f"{len(found)} run{'s' * (len(found) != 1)}, {groups} group{'s' * (groups != 1)}, {len(cells)} cells"
-    )
+def _total(forecasts: "Sequence[Forecast]") -> str:
+    groups = [group for each in forecasts for group in each.groups]
+    expected = [cell.seconds for group in groups for cell in group.cells]
+    known = [seconds for seconds in expected if seconds is not None]
+    counts = f"{plural(len(forecasts), 'run')}, {plural(len(groups), 'group')}, {len(expected)} cells"
     if not known:
-        return f"{runs}: how long they take cannot be known."
-    least = "about" if len(known) == len(cells) else f"at least, of the {len(known)} that are known,"
-    return f"{runs}: {least} {_time(sum(known))}."
+        return f"{counts}: expected time unknown."
+    bound = "about" if len(known) == len(expected) else f"at least, for the {len(known)} cells with a record,"
+    return f"{counts}: {bound} {_format_time(sum(known))}."
 
 
-def _time(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
+def _format_time(seconds: float) -> str:
+    for unit, unit_seconds in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.1f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
 
 
-def _facts(one: "Forecast") -> dict[str, Any]:
+def _facts(forecast: "Forecast") -> "JsonObject":
     return {
-        "task": one.plan.task,
-        "configuration": one.plan.configuration,
+        "task": forecast.plan.task,
+        "configuration": forecast.plan.configuration,
         "groups": [
             {
                 "group": group.cells[0].cell.group,
@@ -126,6 +140,6 @@ def _facts(one: "Forecast") -> dict[str, Any]:
                     for each in group.cells
                 ],
             }
-            for group in one.groups
+            for group in forecast.groups
         ],
     }

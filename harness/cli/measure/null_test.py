@@ -1,4 +1,4 @@
-"""What `bench run --null-test` says: the variant against itself, the verdict, where the trace is kept."""
+"""The result of `bench run --null-test`: a variant against itself, the verdict, and the saved trace."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def keep_traces(records: "Sequence[Record]", folder: "Path") -> None:
-    """Write the trace of every null test among the records, and say on stderr what came out."""
+    """Write the trace of every null test among the records, and report its verdict on stderr."""
     from harness.analysis.statistics.ratios import Ratio, judge, speedup
     from harness.studies.traces import save, trace_of
 
@@ -21,23 +21,23 @@ def keep_traces(records: "Sequence[Record]", folder: "Path") -> None:
         if not first.rounds or not second.rounds:
             continue
         path = save(trace_of(first, second), folder)
-        found = speedup(second, first)
-        if isinstance(found, Ratio):
-            ratio = f"{found.value:.3f}x [{found.low:.3f}, {found.high:.3f}]"
-            said = f"{first.cell.variant} against itself: {ratio}, {judge(found).verdict}"
-            typer.echo(f"bench: {said}, over {found.count} rounds{_of_requests(found)}", err=True)
+        ratio = speedup(second, first)
+        if isinstance(ratio, Ratio):
+            interval = f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}]"
+            verdict = f"{first.cell.variant} against itself: {interval}, {judge(ratio).verdict}"
+            typer.echo(f"bench: {verdict}, over {ratio.count} rounds{_typical_request(ratio)}", err=True)
         typer.echo(f"bench: the trace is in {path}", err=True)
 
 
-def _of_requests(found: "Ratio") -> str:
-    """Say what the verdict looked at, where that is not the ratio of totals."""
-    if found.typical is None:
+def _typical_request(ratio: "Ratio") -> str:
+    """Return the ratio that the verdict is about, where that is not the ratio of totals."""
+    if ratio.typical is None:
         return ""
-    value, low, high = found.typical
+    value, low, high = ratio.typical
     return f"; the typical request {value:.3f}x [{low:.3f}, {high:.3f}]"
 
 
 def _pairs(records: "Sequence[Record]") -> "list[tuple[Record, Record]]":
-    asked = [record for record in records if record.configuration.get("null_test")]
-    firsts = {(record.run, record.cell.group): record for record in asked if not record.cell.twin}
-    return [(firsts[record.run, record.cell.group], record) for record in asked if record.cell.twin]
+    tested = [record for record in records if record.configuration.get("null_test")]
+    firsts = {(record.run, record.cell.group): record for record in tested if not record.cell.twin}
+    return [(firsts[record.run, record.cell.group], record) for record in tested if record.cell.twin]

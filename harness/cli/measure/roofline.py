@@ -1,166 +1,166 @@
-"""`bench roofline`: what this machine can do at most, and what share of it the systems of a run reach."""
+"""`bench roofline`: the peaks of this machine, and the share of them that the systems of a run reach."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.common import DeviceName, Json, StoreFolder
+from harness.cli.options.output import Json, StoreFolder
+from harness.cli.options.selection import DeviceName
+from harness.cli.options.units import plural
+from harness.cli.output.terminal import print_json
+from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.common.json_types import JsonObject
+    from harness.records.estimate import Unavailable
     from harness.records.record import Record
+    from harness.records.store import Store
     from harness.studies.roofline import RooflinePosition
 
-NOTHING_MEASURED = 4
+    Position = tuple[Record, RooflinePosition | Unavailable]
+    Products = Mapping[str, Sequence[JsonObject]]
+    """Measured products by number of threads."""
 
 
 def roofline(
-    context: typer.Context,
+    context: CliContext,
     run: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="A run id, or latest (default: the machine alone).")
+        str | None,
+        typer.Argument(metavar="RUN", help="A run id, or latest (default: peaks of the machine only)."),
     ] = None,
     device: DeviceName = "cpu",
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Measure the peaks of this machine, and say what share of them the systems of a run reach."""
-    from harness.catalog import load_peaks
+    """Measure this machine's peaks, and a run's share of them."""
     from harness.measurement.machine.devices import one_device
-    from harness.studies.roofline import shapes_of
+    from harness.studies.roofline import same_host
 
-    toolbox: CliContext = context.obj
-    machine = toolbox.machine()
-    device = one_device(device)
+    machine, device = context.machine(), one_device(device)
     machine.check_device(device)
-    records = _records(toolbox, store, run) if run else []
-    if device != "cpu":
-        from harness.cli.measure.device_roofline import device_roofline
-
-        device_roofline(device, records, machine.host().fingerprint, json=json)
-        return
-    peaks = load_peaks()
-    cpus = list(machine.cpus())
-    threads = sorted({1, len(cpus), *(len(one.placement.cpus) for one in records if one.placement)})
-    cores = peaks.cores(threads)
-    if isinstance(cores, str):
-        typer.echo(f"bench: the peaks are unavailable, because {cores}.", err=True)
-        raise typer.Exit(NOTHING_MEASURED)
-    shapes = shapes_of(records)
-    products = {str(count): peaks.products(shapes, cpus[:count]) for count in sorted({1, len(cpus)})}
-    rows = _standings(records, cores, machine.host().fingerprint)
-    if json:
-        _print_json(cores, products, rows)
-    else:
-        _print(cores, products, rows)
-
-
-def _records(toolbox: CliContext, store: Any, run: str) -> "list[Record]":  # noqa: ANN401 -- a folder or None
-    from harness.records.store import Store
-
-    place = Store(toolbox.store(store))
-    return place.records([place.run(run)])[0]
-
-
-def _standings(
-    records: "list[Record]", cores: dict[str, Any], fingerprint: str
-) -> "list[tuple[Record, RooflinePosition | str]]":
-    from harness.records.estimate import Unavailable
-    from harness.studies.roofline import roofline_position, same_host
-
+    fingerprint = machine.host().fingerprint
+    records = _load_run(context.open_store(store), run) if run else []
     if records:
         same_host(records, fingerprint)
-    found = [(record, roofline_position(record, cores)) for record in records]
-    return [(record, str(one) if isinstance(one, Unavailable) else one) for record, one in found]
+    if device == "cpu":
+        _processor_roofline(list(machine.cpus()), records, as_json=json)
+    else:
+        from harness.cli.measure.device_roofline import device_roofline
+
+        device_roofline(device, records, as_json=json)
 
 
-def _print_json(
-    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, RooflinePosition | str]]"
-) -> None:
-    import json as encoder
-    from dataclasses import asdict
+def _load_run(store: "Store", run: str) -> "list[Record]":
+    return store.records([store.run(run)])[0]
 
+
+def _processor_roofline(cpus: list[int], records: "list[Record]", *, as_json: bool) -> None:
+    from harness.catalog import load_peaks
+    from harness.studies.roofline import roofline_position, shapes_of
+
+    peaks = load_peaks()
+    record_threads = {len(record.placement.cpus) for record in records if record.placement}
+    cores = peaks.cores(sorted({1, len(cpus), *record_threads}))
+    if isinstance(cores, str):
+        typer.echo(f"bench: the peaks are unavailable, because {cores}.", err=True)
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+    shapes = shapes_of(records)
+    products = {str(count): peaks.products(shapes, cpus[:count]) for count in sorted({1, len(cpus)})}
+    positions = [(record, roofline_position(record, cores)) for record in records]
+    if as_json:
+        print_json(_facts(cores, products, positions))
+    else:
+        _print(cores, products, positions)
+
+
+def _missing_instructions(cores: "JsonObject") -> list[str]:
     from harness.analysis.compute_limit import missing_instructions
 
-    shown = [
+    return list(missing_instructions(next(iter(cores.values()))["arithmetic"]))
+
+
+def _facts(cores: "JsonObject", products: "Products", positions: "list[Position]") -> "JsonObject":
+    from harness.records.estimate import Unavailable
+
+    systems = [
         {
-            **({"variant": record.cell.variant, "unavailable": one} if isinstance(one, str) else asdict(one)),
+            **(
+                {"variant": record.cell.variant, "unavailable": str(position)}
+                if isinstance(position, Unavailable)
+                else asdict(position)
+            ),
             "operators": record.operators.model_dump() if record.operators else None,
         }
-        for record, one in rows
+        for record, position in positions
     ]
-    missing = missing_instructions(next(iter(cores.values()))["arithmetic"])
-    said = {"cores": cores, "lost": missing, "products": products, "systems": shown}
-    typer.echo(encoder.dumps(said, indent=1))
+    return {"cores": cores, "lost": _missing_instructions(cores), "products": products, "systems": systems}
 
 
-def _print(
-    cores: dict[str, Any], products: dict[str, Any], rows: "list[tuple[Record, RooflinePosition | str]]"
-) -> None:
-    from harness.analysis.compute_limit import missing_instructions
+def _print(cores: "JsonObject", products: "Products", positions: "list[Position]") -> None:
+    from harness.cli.measure.device_roofline import product_lines
 
     typer.echo("Arithmetic from registers, 10^9 operations a second (a multiply-add is two)")
-    for threads, found in cores.items():
+    for threads, peaks in cores.items():
         kinds = [
-            f"{name} {each['per_second'] / 1e9:,.0f} ({each['instruction']})"
-            for name, each in found["arithmetic"].items()
+            f"{name} {peak['per_second'] / 1e9:,.0f} ({peak['instruction']})"
+            for name, peak in peaks["arithmetic"].items()
         ]
-        typer.echo(f"  {_threads(threads)}: {'; '.join(kinds) or 'no kernel for this CPU'}")
-    for line in missing_instructions(next(iter(cores.values()))["arithmetic"]):
-        typer.echo(f"  this processor lacks {line}")
+        typer.echo(f"  {plural(int(threads), 'thread')}: {'; '.join(kinds) or 'no kernel for this CPU'}")
+    for instruction in _missing_instructions(cores):
+        typer.echo(f"  this processor lacks {instruction}")
     typer.echo("Reading memory, GB a second, by working set of each thread")
-    for threads, found in cores.items():
-        sizes = [f"{_size(int(size))} {rate / 1e9:,.0f}" for size, rate in found["bytes_per_second"].items()]
-        typer.echo(f"  {_threads(threads)}: {'; '.join(sizes)}")
+    for threads, peaks in cores.items():
+        sizes = [f"{_size(int(size))} {rate / 1e9:,.0f}" for size, rate in peaks["bytes_per_second"].items()]
+        typer.echo(f"  {plural(int(threads), 'thread')}: {'; '.join(sizes)}")
     typer.echo("Matrix products of PyTorch, 10^9 operations a second")
-    for threads, made in products.items():
-        for shape in dict.fromkeys(tuple(each["shape"]) for each in made):
-            rates = [
-                f"{each['precision']} {each['per_second'] / 1e9:,.0f}"
-                for each in made
-                if tuple(each["shape"]) == shape
-            ]
-            typer.echo(f"  {_threads(threads)}, {' x '.join(map(str, shape))}: {'; '.join(rates)}")
-    if rows:
-        _print_rows(rows)
-        _print_operators([record for record, _ in rows])
+    for threads, measured in products.items():
+        for line in product_lines(measured, unit=1e9, digits=0):
+            typer.echo(f"  {plural(int(threads), 'thread')}, {line}")
+    if positions:
+        _print_positions(positions)
+        _print_operators([record for record, _ in positions])
 
 
-def _print_rows(rows: "list[tuple[Record, RooflinePosition | str]]") -> None:
-    typer.echo(f"Run {rows[0][0].run}: operations of the encoder's products, without padding")
+def _print_positions(positions: "list[Position]") -> None:
+    from harness.records.estimate import Unavailable
+
+    typer.echo(f"Run {positions[0][0].run}: operations of the encoder's products, without padding")
     figures = f"{'G/request':>9} {'G/s':>8} {'of int8':>8} {'of own':>8}"
     typer.echo(f"  {'system':28} {'scenario':13} {'products':8} {figures}")
-    for record, one in rows:
-        place = f"  {record.cell.variant:28} {record.cell.scenario:13}"
-        if isinstance(one, str):
-            typer.echo(f"{place} {one}")
+    for record, position in positions:
+        cell = f"  {record.cell.variant:28} {record.cell.scenario:13}"
+        if isinstance(position, Unavailable):
+            typer.echo(f"{cell} {position}")
             continue
-        shares = f"{100 * one.of_int8:7.1f}% {100 * one.of_own:7.1f}%"
-        rates = f"{one.operations / 1e9:9.3f} {one.per_second / 1e9:8.1f}"
-        typer.echo(f"{place} {one.precision:8} {rates} {shares}")
+        shares = f"{100 * position.of_int8:7.1f}% {100 * position.of_own:7.1f}%"
+        rates = f"{position.operations / 1e9:9.3f} {position.per_second / 1e9:8.1f}"
+        typer.echo(f"{cell} {position.precision:8} {rates} {shares}")
 
 
 def _print_operators(records: "list[Record]") -> None:
-    """Say where each engine's own profiler says that time goes, in shares; why not, where it does not."""
-    known = [record for record in records if record.operators]
-    if not known:
-        typer.echo("Where time goes by the engines' own profilers: measured with `--roofline` at the run.")
+    """Print the share of time in each kind of operator, by each engine's profiler, or why there is none."""
+    profiled = [record for record in records if record.operators]
+    if not profiled:
+        typer.echo(
+            "Time by kind of operator: measured by the engines' profilers with `bench run --roofline`."
+        )
         return
     names = next(
-        (list(one.operators.seconds) for one in known if one.operators and one.operators.seconds), []
+        (list(each.operators.seconds) for each in profiled if each.operators and each.operators.seconds), []
     )
-    typer.echo("Where time goes, by each engine's own profiler (which slows it: read the shares)")
+    typer.echo("Time by kind of operator, by each engine's profiler (it slows the engine: read the shares)")
     typer.echo(f"  {'system':28} {'scenario':13} {' '.join(f'{name:>13}' for name in names)}")
-    for record in known:
-        place, found = f"  {record.cell.variant:28} {record.cell.scenario:13}", record.operators
-        if found is None or not sum(found.seconds.values()):
-            typer.echo(f"{place} {found.unavailable if found else ''}")
+    for record in profiled:
+        cell, operators = f"  {record.cell.variant:28} {record.cell.scenario:13}", record.operators
+        if operators is None or not sum(operators.seconds.values()):
+            typer.echo(f"{cell} {operators.unavailable if operators else ''}")
             continue
-        whole = sum(found.seconds.values())
-        typer.echo(f"{place} {' '.join(f'{100 * found.seconds[name] / whole:12.1f}%' for name in names)}")
-
-
-def _threads(count: str) -> str:
-    return f"{count} thread{'' if count == '1' else 's'}"
+        total = sum(operators.seconds.values())
+        typer.echo(f"{cell} {' '.join(f'{100 * operators.seconds[name] / total:12.1f}%' for name in names)}")
 
 
 def _size(size: int) -> str:

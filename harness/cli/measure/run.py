@@ -1,223 +1,120 @@
-"""`bench run`: measure variants of one task, interleaved, and print the table."""
+"""`bench run`: measure variants of a task, interleaved, and print the table."""
 
 from typing import TYPE_CHECKING
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.measure.dry_run import foretold
+from harness.cli.measure.dry_run import format_dry_run
 from harness.cli.measure.null_test import keep_traces
-from harness.cli.options.arrivals import BatchSizes, Promised, Rates, Window, load_of
-from harness.cli.options.common import (
-    Boundary,
-    Condition,
-    DataFolder,
-    DeviceNames,
-    HeldOut,
-    Instances,
-    Json,
-    LabelColumn,
-    LabelNames,
-    Launches,
-    Limit,
-    MaxLength,
-    MeterName,
-    MetricName,
-    ModelName,
-    NullTest,
-    Precision,
-    ProfileName,
-    QualityOf,
-    Quiet,
-    Resume,
-    Roofline,
-    Rounds,
-    ScenarioNames,
-    Seed,
-    SplitName,
-    StoreFolder,
-    SystemCommand,
-    TaskName,
-    TextColumns,
-    Threads,
-    TimeBudget,
-    VariantNames,
-    more_rounds,
-    names,
-    own_data,
-)
-from harness.cli.options.config_file import ConfigFile, DryRun, crossed
-from harness.cli.options.sustainlp import ProtocolName, by_protocol
+from harness.cli.options.amount import LaunchOptions
+from harness.cli.options.config_file import RunControl, cross_options
+from harness.cli.options.data import RunData
+from harness.cli.options.execution import RunExecution
+from harness.cli.options.groups import run_options
+from harness.cli.options.load import LoadOptions
+from harness.cli.options.output import RecordOutput
+from harness.cli.options.selection import DevicesOptions, VariantOptions
+from harness.cli.options.sustainlp import ProtocolName, apply_protocol
+from harness.cli.options.units import split_names
+from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
     from harness.runs.execution.run import Run
-    from harness.runs.planning.options import RunOptions
-
-PARTIAL, NOTHING_MEASURED = 5, 4
 
 
 def run(
-    context: typer.Context,
-    task: TaskName = "boolq",
-    data: DataFolder = None,
-    text: TextColumns = None,
-    label: LabelColumn = None,
-    metric: MetricName = None,
-    labels: LabelNames = None,
-    held_out: HeldOut = None,
-    split: SplitName = None,
-    model: ModelName = "embedded",
-    device: DeviceNames = "cpu",
-    meter: MeterName = "",
-    variants: VariantNames = None,
-    scenario: ScenarioNames = "",
-    batch: BatchSizes = "",
-    rate: Rates = "",
-    slo: Promised = "",
-    window: Window = None,
-    boundary: Boundary = "encoded",
+    typer_context: typer.Context,
+    context: CliContext,
+    data: RunData,
+    model: DevicesOptions,
+    variants: VariantOptions,
+    amount: LaunchOptions,
+    load: LoadOptions,
+    execution: RunExecution,
+    control: RunControl,
+    output: RecordOutput,
     protocol: ProtocolName = "",
-    system_command: SystemCommand = "",
-    threads: Threads = None,
-    instances: Instances = 1,
-    max_length: MaxLength = 256,
-    profile: ProfileName = "default",
-    rounds: Rounds = None,
-    launches: Launches = None,
-    precision: Precision = None,
-    time_budget: TimeBudget = None,
-    null_test: NullTest = "",
-    condition: Condition = "",
-    limit: Limit = None,
-    quality: QualityOf = "full",
-    roofline: Roofline = False,
-    seed: Seed = 0,
-    config: ConfigFile = None,
-    dry_run: DryRun = False,
-    resume: Resume = None,
-    store: StoreFolder = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
-    """Measure the baseline and its faster variants, interleaved, and print the table."""
-    from harness.cli.output.progress import narrator
-    from harness.records.store import Store
-    from harness.runs.planning.options import RunOptions
+    """Measure the baseline and faster variants, interleaved."""
+    from harness.cli.output.progress import progress_reporter
+    from harness.runs.multi_run import options_per_task, start_all
 
-    del config  # it has become the defaults of the others
-    toolbox: CliContext = context.obj
-    place = Store(toolbox.store(store))
-    wanted = RunOptions(
-        task=task,
-        data=data,
-        own=own_data(text, label, metric, labels, held_out),
-        model=model,
-        device=device,
-        meter=meter,
-        variants=names(variants) if variants else None,
-        scenarios=names(scenario),
-        **load_of(batch, rate, slo, window),
-        boundary=boundary,
-        command=system_command,
-        threads=threads,
-        instances=instances,
-        max_length=max_length,
-        profile=profile,
-        rounds=rounds,
-        **more_rounds(launches, precision, time_budget, null_test, condition),
-        sample=limit,
-        seed=seed,
-        quality=quality,
-        roofline=roofline,
-    )
-    with narrator(quiet=quiet) as told:
-        if resume:
-            ready = resumed(toolbox, place, resume, told)
+    store = context.open_store(output.store)
+    options = run_options(data, model, variants, load, amount, execution)
+    with progress_reporter(quiet=output.quiet) as progress:
+        if control.resume:
+            runs = resume_runs(context, store, control.resume, progress)
         else:
-            wanted = by_protocol(context, protocol, wanted)
-            runs = asked_for(context, wanted, names(task), split, told)
-            if dry_run:
-                typer.echo(foretold(toolbox, place, runs, told, json=json))
+            options = apply_protocol(typer_context, protocol, options)
+            tasks = split_names(data.task)
+            planned = [
+                per_task
+                for crossed in cross_options(typer_context, options)
+                for per_task in options_per_task(crossed, tasks, data.split, progress)
+            ]
+            if control.dry_run:
+                typer.echo(format_dry_run(context, store, planned, progress, json=output.json))
                 raise typer.Exit
-            ready = started(toolbox, place, runs, told)
-        records = measured(ready)
-    keep_traces(records, place.root / "traces")
-    show(records, [run.folder for run in ready], json=json)
-    raise typer.Exit(exit_code(records))
+            runs = start_all(planned, context.catalog(), store, context.cache(), context.machine(), progress)
+        records = execute_runs(runs)
+    keep_traces(records, store.root / "traces")
+    print_report(records, [run.folder for run in runs], json=output.json)
+    raise typer.Exit(exit_code_of(records))
 
 
-def asked_for(
-    context: typer.Context,
-    wanted: "RunOptions",
-    tasks: tuple[str, ...],
-    split: str | None,
-    told: "ProgressReporter",
-) -> "list[RunOptions]":
-    """Return the options of every run: of each combination of what is crossed, and each task."""
-    from harness.runs.multi_run import options_per_task
-
-    return [one for each in crossed(context, wanted) for one in options_per_task(each, tasks, split, told)]
-
-
-def exit_code(records: "list[Record]") -> int:
+def exit_code_of(records: "Sequence[Record]") -> ExitCode:
     """Return 0 if every cell is complete, 5 if some failed, 4 if nothing was measured."""
     if all(record.status == "complete" for record in records):
-        return 0
-    return PARTIAL if any(record.rounds for record in records) else NOTHING_MEASURED
+        return ExitCode.DONE
+    return ExitCode.PARTIAL if any(record.rounds for record in records) else ExitCode.NOTHING_MEASURED
 
 
-def started(
-    toolbox: CliContext, store: "Store", wanted: "list[RunOptions]", told: "ProgressReporter"
-) -> "list[Run]":
-    """Return new runs, checked and prepared."""
-    from harness.runs.multi_run import start_all
-
-    return start_all(wanted, toolbox.catalog(), store, toolbox.cache(), toolbox.machine(), told)
-
-
-def resumed(toolbox: CliContext, store: "Store", name: str, told: "ProgressReporter") -> "list[Run]":
-    """Return the unfinished runs that are to go on."""
+def resume_runs(context: CliContext, store: "Store", name: str, progress: "ProgressReporter") -> "list[Run]":
+    """Return the unfinished runs of this name: an id, `latest`, or `all`."""
     from harness.runs.execution.run import resume
     from harness.runs.multi_run import labelled_progress
 
-    open_runs = store.unfinished() if name in ("latest", "all") else [store.run(name)]
-    folders = open_runs[-1:] if name == "latest" else open_runs
-    cache, machine = toolbox.cache(), toolbox.machine()
+    unfinished = store.unfinished() if name in ("latest", "all") else [store.run(name)]
+    folders = unfinished[-1:] if name == "latest" else unfinished
+    cache, machine = context.cache(), context.machine()
     return [
-        resume(each, cache, machine, labelled_progress(each.plan().task, len(folders), told))
-        for each in folders
+        resume(folder, cache, machine, labelled_progress(folder.plan().task, len(folders), progress))
+        for folder in folders
     ]
 
 
-def measured(ready: "list[Run]") -> "list[Record]":
+def execute_runs(runs: "list[Run]") -> "list[Record]":
     """Measure every run and return the records."""
     from harness.common.errors import InterruptedRun
     from harness.runs.execution.run import execute
 
     records = []
-    for run in ready:
+    for run in runs:
         try:
             records += execute(run)
         except KeyboardInterrupt:
-            left = run.folder.name if run is ready[-1] else "all"
+            name = run.folder.name if run is runs[-1] else "all"
             raise InterruptedRun(
                 "interrupted; every finished round is kept.",
                 where=run.folder.name,
-                remedy=f"`bench run --resume {left}` goes on with it.",
+                remedy=f"`bench run --resume {name}` continues.",
             ) from None
     return records
 
 
-def show(
+def print_report(
     records: "list[Record]", folders: "list[RunFolder]", *, json: bool, price: float | None = None
 ) -> None:
-    """Print the report, and how to get it again."""
-    from harness.cli.output.report_output import counts_in, rendered
+    """Print the report, where the records are, and the commands that print it again."""
+    from harness.cli.output.report_output import counts_in, render_report
 
-    typer.echo(rendered(records, "json" if json else "text", price=price, counts=counts_in(folders)))
+    typer.echo(render_report(records, "json" if json else "text", price=price, counts=counts_in(folders)))
     if not json:
         runs = " ".join(folder.name for folder in folders)
         runs += "" if price is None else f" --price-per-hour {price:g}"

@@ -1,96 +1,63 @@
-"""`bench export`: hand a variant over as a folder that serves it without this project."""
+"""`bench export`: write a variant as a folder that serves it without this project."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.measure.ladder import Parameters, ladder_named
-from harness.cli.options.common import (
-    DataFolder,
-    HeldOut,
-    Json,
-    LabelColumn,
-    LabelNames,
-    MaxLength,
-    MetricName,
-    ModelName,
-    PredictedSplit,
-    Quiet,
-    TaskName,
-    TextColumns,
-    Threads,
-    own_data,
-    predicted_split,
-)
+from harness.cli.options.data import PredictedData
+from harness.cli.options.execution import EncodingOptions
+from harness.cli.options.groups import run_options
+from harness.cli.options.output import Output, OutputFolder
+from harness.cli.options.panels import what_option
+from harness.cli.options.selection import LadderParameters, ModelName, load_ladder
+from harness.cli.options.units import format_size
+from harness.cli.output.terminal import print_json
+
+if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
 
 
 def export(
-    context: typer.Context,
+    context: CliContext,
     variant: Annotated[
-        str,
-        typer.Argument(
-            help="Who is handed over: an onnx-* variant, or with --ladder a rung.", show_default=False
-        ),
+        str, typer.Argument(metavar="VARIANT", help="Variant to export: onnx-*, or with --ladder a rung.")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder that is written: a new one.")
-    ],
-    task: TaskName = "boolq",
-    data: DataFolder = None,
-    text: TextColumns = None,
-    label: LabelColumn = None,
-    metric: MetricName = None,
-    labels: LabelNames = None,
-    held_out: HeldOut = None,
-    split: PredictedSplit = None,
+    data: PredictedData,
+    encoding: EncodingOptions,
+    output: Output,
+    folder: OutputFolder,
     model: ModelName = "embedded",
-    ladder: Annotated[
-        str | None,
-        typer.Option("--ladder", metavar="NAME|FILE", help="The ladder that VARIANT is a rung of."),
-    ] = None,
-    parameter: Parameters = None,
-    threads: Threads = None,
-    max_length: MaxLength = 256,
-    json: Json = False,
-    quiet: Quiet = False,
+    ladder: Annotated[str | None, what_option("--ladder NAME|FILE", "Ladder whose rung VARIANT is.")] = None,
+    parameters: LadderParameters = None,
 ) -> None:
-    """Write model, tokenizer, settings, licences and a serving script, checked to give the same answers."""
-    from harness.cli.output.progress import narrator
-    from harness.runs.export import export as exported
-    from harness.runs.planning.options import RunOptions
+    """Write a folder with model, tokenizer and serving script. Checks that it gives the variant's answers."""
+    from harness.cli.output.progress import progress_reporter
+    from harness.runs.export import export as export_variant
 
-    toolbox: CliContext = context.obj
-    catalog = toolbox.catalog()
-    wanted = RunOptions(
-        task=task,
-        data=data,
-        own=own_data(text, label, metric, labels, held_out),
-        split=predicted_split(split, data),
+    catalog = context.catalog()
+    options = replace(
+        run_options(data, encoding),
         model=model,
         variants=None if ladder else (variant,),
-        ladder=ladder_named(ladder, variant, parameter, catalog) if ladder else None,
-        threads=threads,
-        max_length=max_length,
+        ladder=load_ladder(ladder, variant, parameters, catalog) if ladder else None,
     )
-    with narrator(quiet=quiet) as told:
-        facts = exported(wanted, output, catalog, toolbox.cache(), toolbox.machine(), told)
-    _show(facts, output, json=json)
+    with progress_reporter(quiet=output.quiet) as progress:
+        facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress)
+    if output.json:
+        print_json({"folder": str(folder), **facts})
+    else:
+        typer.echo(_format(facts, folder))
 
 
-def _show(facts: dict[str, Any], output: Path, *, json: bool) -> None:
-    import json as encoder
-
-    from harness.cli.options.amounts import size
-
-    if json:
-        typer.echo(encoder.dumps({"folder": str(output), **facts}, indent=1))
-        return
-    check, count = facts["check"], sum(one["bytes"] for one in facts["files"].values())
-    typer.echo(f"{facts['variant']} of {facts['model']['name']} for {facts['task']}, {size(count)}: {output}")
-    typer.echo(
+def _format(facts: "JsonObject", folder: Path) -> str:
+    check, size = facts["check"], sum(file["bytes"] for file in facts["files"].values())
+    variant = f"{facts['variant']} of {facts['model']['name']} for {facts['task']}"
+    return (
+        f"{variant}, {format_size(size)}: {folder}\n"
         f"Checked: serve.py gives the system's answers to {check['requests']} requests; "
-        f"the largest difference of a logit is {check['max_logit_difference']:.2g}."
+        f"the largest difference of a logit is {check['max_logit_difference']:.2g}.\n"
+        f"How to serve it: {folder / 'README.md'}; its licences: {folder / 'LICENSES.md'}"
     )
-    typer.echo(f"How to serve it: {output / 'README.md'}; under which terms: {output / 'LICENSES.md'}")

@@ -1,81 +1,41 @@
 """`bench predict`: write the official prediction file of one variant."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.common import (
-    DataFolder,
-    DeviceName,
-    HeldOut,
-    Json,
-    LabelColumn,
-    LabelNames,
-    MaxLength,
-    MetricName,
-    ModelName,
-    PredictedSplit,
-    Quiet,
-    TaskName,
-    TextColumns,
-    Threads,
-    own_data,
-    predicted_split,
-)
+from harness.cli.options.data import PredictedData
+from harness.cli.options.execution import EncodingOptions
+from harness.cli.options.groups import run_options
+from harness.cli.options.output import Output, OutputFolder
+from harness.cli.options.panels import what_option
+from harness.cli.options.selection import ModelOptions
+from harness.cli.output.terminal import print_json
 
 
 def predict(
-    context: typer.Context,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where BoolQ.jsonl and so on go.")
-    ],
-    task: TaskName = "boolq",
-    data: DataFolder = None,
-    text: TextColumns = None,
-    label: LabelColumn = None,
-    metric: MetricName = None,
-    labels: LabelNames = None,
-    held_out: HeldOut = None,
-    split: PredictedSplit = None,
-    model: ModelName = "embedded",
-    variant: Annotated[str, typer.Option(help="Who answers.")] = "onnx-fp32",
-    device: DeviceName = "cpu",
-    threads: Threads = None,
-    max_length: MaxLength = 256,
-    json: Json = False,
-    quiet: Quiet = False,
+    context: CliContext,
+    data: PredictedData,
+    model: ModelOptions,
+    encoding: EncodingOptions,
+    output: Output,
+    folder: OutputFolder,
+    variant: Annotated[str, what_option("--variant NAME", "Variant that predicts.")] = "onnx-fp32",
 ) -> None:
-    """Answer a whole split with one variant, and write the official prediction file."""
-    from harness.cli.output.progress import narrator
-    from harness.runs.planning.options import RunOptions
-    from harness.runs.predict import predict as answered
+    """Predict a split, and write the official prediction file."""
+    from harness.cli.output.progress import progress_reporter
+    from harness.runs.predict import predict as predict_split
     from harness.runs.predict import write_rows
-
-    toolbox: CliContext = context.obj
-    wanted = RunOptions(
-        task=task,
-        data=data,
-        own=own_data(text, label, metric, labels, held_out),
-        split=predicted_split(split, data),
-        model=model,
-        device=device,
-        variants=(variant,),
-        threads=threads,
-        max_length=max_length,
-    )
     from harness.workload.tasks import task_folder
 
-    with narrator(quiet=quiet) as told:
-        rows = answered(wanted, toolbox.catalog(), toolbox.cache(), toolbox.machine(), told)
-    path = output / f"{task_folder(task)}.jsonl"
+    options = replace(run_options(data, model, encoding), variants=(variant,))
+    with progress_reporter(quiet=output.quiet) as progress:
+        rows = predict_split(options, context.catalog(), context.cache(), context.machine(), progress)
+    path = folder / f"{task_folder(data.task)}.jsonl"
     write_rows(rows, path)
-    _show(path, len(rows), json=json)
-
-
-def _show(path: Path, rows: int, *, json: bool) -> None:
-    import json as encoder
-
-    facts = {"file": str(path), "rows": rows}
-    typer.echo(encoder.dumps(facts) if json else f"{rows:,} rows: {path}")
+    if output.json:
+        print_json({"file": str(path), "rows": len(rows)}, indent=None)
+    else:
+        typer.echo(f"{len(rows):,} rows: {path}")

@@ -1,33 +1,27 @@
 """`bench train`: fine-tune a checkpoint on a task, with the library's trainer."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.common import (
-    DataFolder,
-    DeviceName,
-    HeldOut,
-    Json,
-    LabelColumn,
-    LabelNames,
-    MaxLength,
-    MeterName,
-    MetricName,
-    Quiet,
-    Seed,
-    TaskName,
-    TextColumns,
-    own_data,
-)
+from harness.cli.options.data import DataOptions
+from harness.cli.options.execution import MaxLength, MeterName, Seed
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.output import Output, OutputFolder
+from harness.cli.options.panels import amount_option, how_option, what_option
+from harness.cli.options.selection import DeviceName
+from harness.cli.options.units import parse_duration
+from harness.cli.output.terminal import print_json
 
 if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
     from harness.common.progress import ProgressReporter
-    from harness.workload.data.user_files import UserData
+    from harness.records.reading import Reading
 
 EMBEDDED_ROWS = 4096
 """Training rows of the embedded sample, where no --data is given."""
@@ -35,152 +29,148 @@ EMBEDDED_ROWS = 4096
 MILLE = 1000
 
 
-def train(
-    context: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Where the checkpoint goes.")],
-    task: TaskName = "boolq",
-    data: DataFolder = None,
-    text: TextColumns = None,
-    label: LabelColumn = None,
-    metric: MetricName = None,
-    labels: LabelNames = None,
-    held_out: HeldOut = None,
+class TrainingProgress(Protocol):
+    """How far training is, and its latest loss; the class is in a package that loads torch."""
+
+    fraction: float
+    loss: float | None
+
+
+class TrainingOptions(OptionGroup):
+    """The checkpoint, the hyperparameters, and when training stops."""
+
     model: Annotated[
         str,
-        typer.Option(
-            help="minilm, embedded, a checkpoint folder, a hub name; scratch: the embedded encoder anew."
+        what_option(
+            "--model NAME|DIR", "minilm, embedded, a folder or hub name; scratch trains the embedded one."
         ),
-    ] = "minilm",
-    device: DeviceName = "cpu",
-    meter: MeterName = "",
+    ] = "minilm"
+    device: DeviceName = "cpu"
     epochs: Annotated[
-        int, typer.Option(min=0, help="Passes over the training split; 0: a random head, for speed only.")
-    ] = 4,
-    learning_rate: Annotated[float, typer.Option(min=1e-9, max=1.0, help="At its peak.")] = 3e-5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples a step.")] = 16,
-    max_length: MaxLength = 256,
-    seed: Seed = 0,
-    at_most: Annotated[
-        float | None,
-        typer.Option(metavar="MINUTES", min=0.01, help="Train no longer than this; keep what was learned."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Do not go on with an interrupted training.")
-    ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+        int, amount_option("--epochs N", "Passes over train; 0: a random head, for speed only.", min=0)
+    ] = 4
+    max_time: Annotated[
+        str | None,
+        amount_option("--max-time TIME", "Stop after this time, 30m for instance; keep the model."),
+    ] = None
+    learning_rate: Annotated[
+        float, how_option("--learning-rate RATE", "Peak of the learning rate.", min=1e-9, max=1.0)
+    ] = 3e-5
+    batch_size: Annotated[int, how_option("--batch-size N", "Examples per step.", min=1)] = 16
+    max_length: MaxLength = 256
+    seed: Seed = 0
+    meter: MeterName = ""
+    no_resume: Annotated[
+        bool, how_option("--no-resume", "Start again where an interrupted training could be resumed.")
+    ] = False
+
+    def settings(self) -> "JsonObject":
+        """Return the hyperparameters as the trainer names them."""
+        return {
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "batch": self.batch_size,
+            "max_length": self.max_length,
+            "seed": self.seed,
+        }
+
+    def max_seconds(self) -> float | None:
+        """Return the seconds after which training stops, or None."""
+        return parse_duration(self.max_time, "--max-time", "30m") if self.max_time else None
+
+
+def train(
+    context: CliContext, data: DataOptions, training: TrainingOptions, folder: OutputFolder, output: Output
 ) -> None:
-    """Fine-tune a checkpoint on a task; an interrupted training goes on where it was."""
-    from harness.cli.output.progress import narrator
+    """Fine-tune a checkpoint on a task. Continues an interrupted training."""
+    from harness.cli.output.progress import progress_reporter
 
-    toolbox: CliContext = context.obj
-    with narrator(quiet=quiet) as told:
-        if model == "scratch":
-            _no_meter(meter)
-            facts = _from_scratch(toolbox, output, seed, told)
+    with progress_reporter(quiet=output.quiet) as progress:
+        if training.model == "scratch":
+            _check_no_meter(training.meter)
+            ticks = _ticks(progress, "train the embedded encoder")
+            facts = context.training().scratch(folder, seed=training.seed, progress=ticks)
         else:
-            settings = {
-                "epochs": epochs,
-                "learning_rate": learning_rate,
-                "batch": batch_size,
-                "max_length": max_length,
-                "seed": seed,
-            }
-            own = own_data(text, label, metric, labels, held_out)
-            asked = (task, data, own)
-            limits = {"resume": not fresh, "at_most_s": None if at_most is None else at_most * 60}
-            facts = _fine_tuned(toolbox, asked, model, output, device, meter, settings, told, limits)
-    _show(facts, output, json=json)
+            facts = _finetune(context, data, training, folder, progress)
+    if output.json:
+        print_json(facts)
+        return
+    typer.echo(f"Trained in {time.strftime('%H:%M:%S', time.gmtime(facts['seconds']))}: {folder}")
+    typer.echo(f"How, and what it cost: {folder / 'training.json'}")
 
 
-def _fine_tuned(
-    toolbox: CliContext,
-    asked: "tuple[str, Path | None, UserData]",
-    model: str,
-    output: Path,
-    device: str,
-    meter_asked: str,
-    settings: dict[str, Any],
-    told: "ProgressReporter",
-    limits: dict[str, Any],
-) -> dict[str, Any]:
+def _finetune(
+    context: CliContext,
+    data: DataOptions,
+    options: TrainingOptions,
+    folder: Path,
+    progress: "ProgressReporter",
+) -> "JsonObject":
     from harness.measurement.machine.devices import one_device
     from harness.runs.planning.meter_selection import select_meter
     from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data import load_split
     from harness.workload.data.user_files import find_task_data
 
-    machine = toolbox.machine()
-    device = one_device(device)
+    machine, cache = context.machine(), context.cache()
+    device = one_device(options.device)
     machine.check_device(device)
-    meter = select_meter(machine, device, meter_asked).choice.meter
-    found = find_task_data(*asked, toolbox.cache(), split="train", train_rows=EMBEDDED_ROWS)
-    task, split = found.task, load_split(found.task, found.data, "train")
-    training = toolbox.training()
-    checkpoint = training.resolve(model, task, ArtifactCache(toolbox.cache()))
+    meter = select_meter(machine, device, options.meter).choice.meter
+    task_data = find_task_data(
+        data.task, data.data, data.user_data, cache, split="train", train_rows=EMBEDDED_ROWS
+    )
+    task, split = task_data.task, load_split(task_data.task, task_data.data, "train")
+    training = context.training()
+    checkpoint = training.resolve(options.model, task, ArtifactCache(cache))
     mark = meter.start() if meter else None
     return training.finetune(
         task,
         split.examples,
         (),
         checkpoint,
-        output,
-        tuning=training.tuning(**settings),
+        folder,
+        tuning=training.tuning(**options.settings()),
         device=device,
         data_fingerprint=split.fingerprint,
-        progress=_progress(told, f"train {checkpoint.name} on {task.name}"),
-        energy=(lambda: _readings(meter.read(mark))) if meter else None,
-        **limits,
+        progress=_ticks(progress, f"train {checkpoint.name} on {task.name}"),
+        energy=(lambda: _facts(meter.read(mark))) if meter else None,
+        resume=not options.no_resume,
+        at_most_s=options.max_seconds(),
     )
 
 
-def _no_meter(asked: str) -> None:
+def _facts(readings: "Sequence[Reading]") -> "list[JsonObject]":
+    return [asdict(reading) for reading in readings]
+
+
+def _check_no_meter(meter: str) -> None:
     from harness.common.errors import UsageError
 
-    if asked not in ("", "none"):
-        remedy = "Leave it out, or name another --model."
-        raise UsageError("the embedded encoder is made without a meter.", where="--meter", remedy=remedy)
+    if meter not in ("", "none"):
+        raise UsageError(
+            f"--model scratch is trained without a meter, got {meter}.",
+            where="--meter",
+            remedy="Leave it out, or name another --model.",
+        )
 
 
-def _from_scratch(toolbox: CliContext, output: Path, seed: int, told: "ProgressReporter") -> dict[str, Any]:
-    return toolbox.training().scratch(
-        output, seed=seed, progress=_progress(told, "train the embedded encoder")
-    )
+def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingProgress], None]:
+    """Return a callback that reports training as a stage of a thousand steps, with its loss.
 
-
-def _progress(told: "ProgressReporter", stage: str) -> Callable[[Any], None]:
-    """Return what is told of training: a bar in thousandths, with the loss beside it.
-
-    The bar begins where training does: what an interrupted training had done is no work of this session, and
-    must not make the rest look quick.
+    The stage starts where this session does: what an interrupted training had done would otherwise count as
+    work of this session, and the estimate of the time left would be too short.
     """
-    done: float | None = None
+    reported: float | None = None
 
-    def tick(where: Any) -> None:  # noqa: ANN401 -- baselines' Tick, whose module the harness does not load
-        nonlocal done
-        now = where.fraction * MILLE
-        if done is None:
-            told.stage(stage, round(MILLE - now))
+    def tick(training: TrainingProgress) -> None:
+        nonlocal reported
+        done = training.fraction * MILLE
+        if reported is None:
+            progress.stage(stage, round(MILLE - done))
         else:
-            told.step(now - done)
-        done = now
-        if where.loss is not None:
-            told.detail(f"loss {where.loss:.3f}")
+            progress.step(done - reported)
+        reported = done
+        if training.loss is not None:
+            progress.detail(f"loss {training.loss:.3f}")
 
     return tick
-
-
-def _readings(readings: Any) -> list[dict[str, Any]]:  # noqa: ANN401 -- a tuple of Reading
-    import dataclasses
-
-    return [dataclasses.asdict(reading) for reading in readings]
-
-
-def _show(facts: dict[str, Any], output: Path, *, json: bool) -> None:
-    import json as encoder
-
-    if json:
-        typer.echo(encoder.dumps(facts, indent=1))
-        return
-    typer.echo(f"Trained in {time.strftime('%H:%M:%S', time.gmtime(facts['seconds']))}: {output}")
-    typer.echo(f"How, and what it cost: {output / 'training.json'}")

@@ -1,1 +1,1 @@
-"""Options that commands share, and where their defaults come from."""
+"""Options of commands, in groups, and the files that hold their defaults."""

@@ -1,12 +1,20 @@
-"""`--config` and `bench.yaml`: what files say is the default of options, below flags and the environment."""
+"""`--config` and `bench.yaml`: files with options, of lower precedence than flags and the environment."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options.execution import Resume
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.panels import how_option
+
 if TYPE_CHECKING:
+    from typer import _click as click
+    from typer.core import TyperGroup
+
+    from harness.common.json_types import JsonObject, JsonValue
     from harness.runs.planning.options import RunOptions
     from harness.runs.planning.sweep_file import AllowedNames, Setting, SweepConfig
 
@@ -21,127 +29,137 @@ CROSSED = {
     "model": "model",
     "seed": "seed",
 }
-"""Options that can be crossed, with their fields of `RunOptions`."""
+"""Options that a sweep can cross, with their fields of `RunOptions`."""
 
 OTHERS = ("gate", "compare")
-"""What stands in `bench.yaml` for other commands."""
+"""Sections of `bench.yaml` that other commands read."""
 
 NO_DEFAULT = ("config", "dry-run", "resume", "help")
-"""Options that are about one command, and so in no file."""
+"""Options that no file may set: they are about one call."""
 
 _AXES = "harness.runs.axes"
 
 
-def configured(context: typer.Context, file: Path | None) -> Path | None:
-    """Read the file before any other option is looked at, and make what it says the options' defaults."""
+def read_config(typer_context: typer.Context, file: Path | None) -> Path | None:
+    """Read the file before any other option is parsed, and make its values the options' defaults."""
     from harness.runs.planning.sweep_file import read_sweep_file
 
     if file is not None:
-        known = _parameters(context.command)
-        found = read_sweep_file(file, _names(known))
-        context.default_map = {**(context.default_map or {}), **_defaults(context, found, known)}
-        context.meta[_AXES] = {
-            name: [_cast(context, known[name], one) for one in values] for name, values in found.axes.items()
+        parameters = _parameters(typer_context.command)
+        config = read_sweep_file(file, _allowed_names(parameters))
+        defaults = _checked_defaults(typer_context, config, parameters)
+        typer_context.default_map = {**(typer_context.default_map or {}), **defaults}
+        typer_context.meta[_AXES] = {
+            name: [_convert(typer_context, parameters[name], value) for value in values]
+            for name, values in config.axes.items()
         }
     return file
 
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE",
-        is_eager=True,
-        callback=configured,
-        help="Options from a YAML file; lists under `sweep:` are crossed, a run each (docs/sweeps.md).",
-    ),
-]
-DryRun = Annotated[
-    bool,
-    typer.Option("--dry-run", help="Show cells, groups, rounds and the time they take; measure nothing."),
-]
+class RunControl(OptionGroup):
+    """Where options come from, and whether a run is planned only, new or resumed."""
+
+    config: Annotated[
+        Path | None,
+        how_option(
+            "--config FILE",
+            "Read options from a YAML file; lists under `sweep:` are crossed (docs/sweeps.md).",
+            is_eager=True,
+            callback=read_config,
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, how_option("--dry-run", "Show cells, groups, rounds and the expected time; measure nothing.")
+    ] = False
+    resume: Resume = None
 
 
-def crossed(context: typer.Context, wanted: "RunOptions") -> "list[RunOptions]":
-    """Return the options of each run: one, or one for each combination of what is crossed.
+def cross_options(typer_context: typer.Context, options: "RunOptions") -> "list[RunOptions]":
+    """Return the options of each run: one, or one for each combination of the crossed values.
 
-    A flag, or the environment, has its say over a list of values too.
+    A flag and the environment override a list of values too.
     """
     from dataclasses import replace
 
     from harness.runs.planning.sweep_file import combinations
 
-    known = _parameters(context.command)
+    parameters = _parameters(typer_context.command)
     axes = {
         CROSSED[name]: values
-        for name, values in context.meta.get(_AXES, {}).items()
-        if not _said(context, known[name])
+        for name, values in typer_context.meta.get(_AXES, {}).items()
+        if not _overridden(typer_context, parameters[name])
     }
-    return [replace(wanted, **point) for point in combinations(axes)]
+    return [replace(options, **point) for point in combinations(axes)]
 
 
-def read_defaults(context: typer.Context, path: Path, environ: Mapping[str, str]) -> None:
-    """Make what `bench.yaml` says, if it is there, the defaults of every command that has such an option."""
+def read_defaults(typer_context: typer.Context, path: Path, environ: Mapping[str, str]) -> None:
+    """Make the values of `bench.yaml`, if present, the defaults of every command that has such an option."""
     if not path.exists():
         return
     from harness.common.errors import UsageError
     from harness.runs.planning.sweep_file import read_sweep_file
 
-    commands = dict(_commands(context))
-    found = read_sweep_file(path, _names(_parameters(commands["run"])))
-    if found.axes:
+    commands = dict(_commands(typer_context))
+    config = read_sweep_file(path, _allowed_names(_parameters(commands["run"])))
+    if config.axes:
         raise UsageError(
-            "a sweep is no default.", where=path.name, remedy="Put it into a file for `bench run --config`."
+            "a sweep cannot be a default.",
+            where=path.name,
+            remedy="Put it into a file for `bench run --config`.",
         )
-    context.default_map = {
+    typer_context.default_map = {
         name: {
-            known[option].name: setting.value
-            for option, setting in found.settings.items()
-            if option in (known := _parameters(command))
+            parameters[option].name: setting.value
+            for option, setting in config.settings.items()
+            if option in (parameters := _parameters(command))
             and not (option == "store" and "BENCH_STORE" in environ)
         }
         for name, command in commands.items()
     }
 
 
-def _commands(context: typer.Context) -> Iterator[tuple[str, Any]]:
-    group: Any = context.command
-    for name in group.list_commands(context):
-        yield name, group.get_command(context, name)
+def _commands(typer_context: typer.Context) -> "Iterator[tuple[str, click.Command]]":
+    group: TyperGroup = typer_context.command  # type: ignore[assignment]
+    for name in group.list_commands(typer_context):
+        if command := group.get_command(typer_context, name):
+            yield name, command
 
 
-def _parameters(command: Any) -> dict[str, Any]:  # noqa: ANN401 -- the parser's classes moved between versions
+def _parameters(command: "click.Command") -> "dict[str, click.Parameter]":
     """Return the parameters of a command by the names of their options, without the dashes."""
     return {
-        word.removeprefix("--"): each
-        for each in command.params
-        for word in each.opts
-        if word.startswith("--") and word.removeprefix("--") not in NO_DEFAULT
+        name.removeprefix("--"): parameter
+        for parameter in command.params
+        for name in parameter.opts
+        if name.startswith("--") and name.removeprefix("--") not in NO_DEFAULT
     }
 
 
-def _names(known: Mapping[str, Any]) -> "AllowedNames":
+def _allowed_names(parameters: "Mapping[str, click.Parameter]") -> "AllowedNames":
     from harness.runs.planning.sweep_file import AllowedNames
 
-    return AllowedNames(tuple(known), LISTS, tuple(name for name in CROSSED if name in known), OTHERS)
+    crossed = tuple(name for name in CROSSED if name in parameters)
+    return AllowedNames(tuple(parameters), LISTS, crossed, OTHERS)
 
 
-def _defaults(context: typer.Context, found: "SweepConfig", known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values by parameter, each tried now, while its line is known."""
-    for name, setting in found.settings.items():
-        _cast(context, known[name], setting)
-    return {known[name].name: setting.value for name, setting in found.settings.items()}
+def _checked_defaults(
+    typer_context: typer.Context, config: "SweepConfig", parameters: "Mapping[str, click.Parameter]"
+) -> "JsonObject":
+    """Return the values by parameter, each converted now, while its line is known."""
+    for name, setting in config.settings.items():
+        _convert(typer_context, parameters[name], setting)
+    return {str(parameters[name].name): setting.value for name, setting in config.settings.items()}
 
 
-def _cast(context: typer.Context, parameter: Any, setting: "Setting") -> Any:  # noqa: ANN401 -- as above
+def _convert(typer_context: typer.Context, parameter: "click.Parameter", setting: "Setting") -> "JsonValue":
     from harness.common.errors import UsageError
 
     try:
-        return parameter.process_value(context, setting.value)
-    except typer.BadParameter as problem:
-        raise UsageError(f"{parameter.opts[0]}: {problem.message}", where=setting.where) from None
+        return parameter.process_value(typer_context, setting.value)
+    except typer.BadParameter as error:
+        raise UsageError(f"{parameter.opts[0]}: {error.message}", where=setting.where) from None
 
 
-def _said(context: typer.Context, parameter: Any) -> bool:  # noqa: ANN401 -- as above
-    source = context.get_parameter_source(parameter.name)
+def _overridden(typer_context: typer.Context, parameter: "click.Parameter") -> bool:
+    source = typer_context.get_parameter_source(str(parameter.name))
     return getattr(source, "name", "") in ("COMMANDLINE", "ENVIRONMENT")

@@ -1,40 +1,36 @@
-"""The option `--protocol`: measure and report the way another benchmark did, beside our own figures."""
+"""The option `--protocol`: measure and report by the protocol of another benchmark too."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli.options.panels import what_option
 from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
 
 ProtocolName = Annotated[
-    str,
-    typer.Option(
-        "--protocol",
-        metavar="NAME",
-        help="Report by another's protocol too: sustainlp2020 (kWh of whole processes, --boundary process).",
-    ),
+    str, what_option("--protocol NAME", "Report by another protocol too: sustainlp2020 (kWh of processes).")
 ]
 
 
-def by_protocol(context: typer.Context, name: str, wanted: "RunOptions") -> "RunOptions":
-    """Return the options as the protocol asks for them: whole programs, each start over the whole sample.
+def apply_protocol(typer_context: typer.Context, name: str, options: "RunOptions") -> "RunOptions":
+    """Return the options that a protocol requires: whole processes, each over the whole sample.
 
-    UsageError where another boundary was named.
+    UsageError where another boundary is given.
     """
     from dataclasses import replace
 
     from harness.analysis.sustainlp import protocol_settings
 
-    protocol = protocol_settings(name, context.obj.environ)
+    protocol = protocol_settings(name, typer_context.obj.environ)
     if protocol is None:
-        return wanted
-    source = context.get_parameter_source("boundary")
-    if source and source.name != "DEFAULT" and wanted.boundary != "process":
+        return options
+    source = typer_context.get_parameter_source("boundary")
+    if source and source.name != "DEFAULT" and options.boundary != "process":
         raise UsageError(
-            f"protocol {name} measures whole programs, and --boundary {wanted.boundary} was named.",
+            f"protocol {name} measures whole processes, got --boundary {options.boundary}.",
             remedy="Leave out --boundary: the protocol sets it to process.",
         )
-    return replace(wanted, boundary="process", protocol=protocol)
+    return replace(options, boundary="process", protocol=protocol)

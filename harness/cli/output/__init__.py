@@ -1,1 +1,1 @@
-"""What commands print, and where a report goes."""
+"""What commands print, and where a report is written."""

@@ -1,60 +1,79 @@
-"""Where a report goes: stdout, a file, a folder of files, or the summary of a step in GitHub's CI."""
+"""Where a report is written: stdout, a file, a folder of files, or the summary of a step in GitHub's CI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
+from harness.cli.options.units import plural
 from harness.common.errors import StoreError, UsageError
 
+if TYPE_CHECKING:
+    from reports.plots import Plot
+
 SUMMARY = "GITHUB_STEP_SUMMARY"
-"""The variable by which GitHub names the file that becomes a step's summary."""
+"""The variable that holds the path of the file which GitHub shows as a step's summary."""
 
 
 def deliver_text(
     text: str, output: Path | None, *, form: str = "text", environ: Mapping[str, str] | None = None
 ) -> None:
-    """Write a report to `output`, or print it; a step's summary is added to the one that GitHub shows."""
+    """Write a report to `output`, or print it; a step's summary is appended to the file that GitHub shows."""
     summary = (environ or {}).get(SUMMARY) if form == "github-summary" else None
     if output is None and summary:
-        _write(Path(summary), f"{text}\n".encode(), add=True)
+        write_file(Path(summary), f"{text}\n".encode(), append=True)
     elif output is None:
         if text:
             typer.echo(text)
     else:
-        _write(output, f"{text}\n".encode())
+        write_file(output, f"{text}\n".encode())
 
 
 def deliver_files(files: Mapping[str, bytes], output: Path | None, form: str) -> None:
-    """Write the files into the folder `output`, or to the files it names in their order, parted by commas."""
+    """Write the files into the folder `output`, or to the comma-separated files that it names, in order."""
     if output is None:
         raise UsageError(
             f"the format {form} is written to {'a file' if len(files) == 1 else f'{len(files)} files'}.",
-            remedy=f"Say where: --output {'FILE' if len(files) == 1 else 'DIR, or --output FILE,FILE'}.",
+            remedy=f"Add --output {'FILE' if len(files) == 1 else 'DIR, or --output FILE,FILE'}.",
         )
-    for path, payload in zip(_places(list(files), output), files.values(), strict=True):
-        _write(path, payload)
+    for path, payload in zip(_paths(list(files), output), files.values(), strict=True):
+        write_file(path, payload)
         typer.echo(f"bench: {path}", err=True)
 
 
-def _places(names: Sequence[str], output: Path) -> list[Path]:
-    if len(names) == 1 and not output.is_dir():
-        return [output]
-    named = [Path(each) for each in str(output).split(",")]
-    if len(named) == 1 or output.is_dir():
-        return [output / name for name in names]
-    if len(named) != len(names):
-        raise UsageError(
-            f"--output names {len(named)} files, and there are {len(names)}: {', '.join(names)}.",
-            remedy="Name a folder, or as many files.",
-        )
-    return named
+def write_plots(folder: Path, plots: "Iterable[Plot]") -> None:
+    """Write each plot as SVG and PNG, and its data as CSV."""
+    from reports.plots import as_png, as_svg, data_csv
+
+    count = 0
+    for plot in plots:
+        count += 1
+        write_file(folder / f"{plot.name}.svg", as_svg(plot).encode())
+        write_file(folder / f"{plot.name}.png", as_png(plot))
+        write_file(folder / f"{plot.name}.csv", data_csv(plot).encode())
+    typer.echo(f"bench: {plural(count, 'plot')} in {folder}", err=True)
 
 
-def _write(path: Path, payload: bytes, *, add: bool = False) -> None:
+def write_file(path: Path, payload: bytes, *, append: bool = False) -> None:
+    """Write a file and the folders above it; StoreError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab" if add else "wb") as file:
+        with path.open("ab" if append else "wb") as file:
             file.write(payload)
-    except OSError as problem:
-        raise StoreError(f"cannot be written: {problem.strerror}.", where=str(path)) from None
+    except OSError as error:
+        raise StoreError(f"cannot be written: {error.strerror}.", where=str(path)) from None
+
+
+def _paths(names: Sequence[str], output: Path) -> list[Path]:
+    if len(names) == 1 and not output.is_dir():
+        return [output]
+    paths = [Path(path) for path in str(output).split(",")]
+    if len(paths) == 1 or output.is_dir():
+        return [output / name for name in names]
+    if len(paths) != len(names):
+        raise UsageError(
+            f"--output must name {len(names)} files ({', '.join(names)}), got {len(paths)}.",
+            remedy="Name a folder, or as many files.",
+        )
+    return paths

@@ -1,4 +1,4 @@
-"""Progress on stderr: bars for people, plain lines for logs."""
+"""Progress on stderr: bars in a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 LOG_SECONDS = 30.0
-"""How often a log is told how far a long stage is."""
+"""How often a log gets a line on a long stage."""
 
 
 class Lines:
@@ -22,35 +22,35 @@ class Lines:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._name, self._steps, self._done = "", 0, 0.0
-        self._began = self._told = clock()
+        self._started = self._printed = clock()
 
     def stage(self, name: str, steps: int) -> None:
-        """Name the stage."""
+        """Print the name of the stage."""
         self._name, self._steps, self._done = name, steps, 0.0
-        self._began = self._told = self._clock()
+        self._started = self._printed = self._clock()
         self.warn(f"{name} ...")
 
     def step(self, done: float = 1.0) -> None:
-        """Say how far it is, and how long the rest will take at this pace, every half minute."""
+        """Print the share that is done and the time left at this pace, every half minute."""
         self._done += done
         now = self._clock()
-        if now - self._told >= LOG_SECONDS and self._done:
-            left = (now - self._began) * (self._steps - self._done) / self._done
-            self._told = now
+        if now - self._printed >= LOG_SECONDS and self._done:
+            left = (now - self._started) * (self._steps - self._done) / self._done
+            self._printed = now
             self.warn(f"{self._name}: {self._done / self._steps:.0%}, about {left:.0f} s left")
 
     def detail(self, text: str) -> None:
-        """Say nothing: a log needs no rounds."""
+        """Print nothing: a log does not need each round."""
 
     def warn(self, text: str) -> None:
-        """Say it."""
+        """Print a line."""
         print(text, file=sys.stderr, flush=True)  # noqa: T201 -- the command line prints
 
 
 class Bars:
-    """One bar a stage, with what is done now and how long it will still take.
+    """One bar a stage, with the current step and the time left.
 
-    They are drawn when something happens, which is between two visits: a bar that moves by itself would take
+    Bars are drawn when something happens, which is between two visits: a bar that moves by itself would take
     CPU time from the system that is being timed.
     """
 
@@ -59,18 +59,18 @@ class Bars:
         self._task: TaskID | None = None
 
     def stage(self, name: str, steps: int) -> None:
-        """Complete the bar before, and begin the next."""
+        """Complete the bar before, and start the next."""
         self.finish()
         self._task = self._progress.add_task(name, total=steps, detail="")
 
     def step(self, done: float = 1.0) -> None:
-        """Move the bar."""
+        """Advance the bar."""
         if self._task is not None:
             self._progress.advance(self._task, done)
             self._progress.refresh()
 
     def detail(self, text: str) -> None:
-        """Show what is being done now."""
+        """Show the current step."""
         if self._task is not None:
             self._progress.update(self._task, detail=text, refresh=True)
 
@@ -81,27 +81,27 @@ class Bars:
         self._progress.console.print(Text(text))
 
     def finish(self) -> None:
-        """Fill the bar that is open."""
+        """Fill the open bar."""
         if self._task is not None:
             total = self._progress.tasks[self._task].total
             self._progress.update(self._task, completed=total or 0, detail="")
 
 
 @contextmanager
-def narrator(*, quiet: bool) -> Iterator[ProgressReporter]:
-    """Yield bars where stderr is a terminal, lines where it is not, nothing where nothing was asked for."""
+def progress_reporter(*, quiet: bool) -> Iterator[ProgressReporter]:
+    """Yield bars where stderr is a terminal, lines where it is not, and no progress with `quiet`."""
     if quiet:
         yield NoProgress()
     elif not sys.stderr.isatty():
         yield Lines()
     else:
-        with _bars() as progress:
+        with _progress_display() as progress:
             bars = Bars(progress)
             yield bars
             bars.finish()
 
 
-def _bars() -> "Progress":
+def _progress_display() -> "Progress":
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""How a report reaches stdout: as wide as the terminal, coloured only where somebody looks."""
+"""Reports for stdout: as wide as the terminal, and coloured only in one."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ UNKNOWN_WIDTH = 120
 CountsOf = Callable[["Record"], "Counts | None"]
 
 
-def rendered(
+def render_report(
     records: "Sequence[Record]",
     form: str,
     *,
@@ -26,18 +26,18 @@ def rendered(
     price: float | None = None,
     counts: CountsOf | None = None,
 ) -> str:
-    """Return the report in this form; `plain` leaves out colour, for files.
+    """Return the report in this format; `plain` leaves out colour, for files.
 
-    `price`, in USD an hour, and `counts`, which pair changes of quality by example, are for ladders.
+    `price`, in USD per hour, and `counts`, which pair changes of quality by example, are for ladders.
     """
     from reports import render_records
 
-    width, color = wide(plain=plain)
+    width, color = terminal_style(plain=plain)
     return render_records(records, form, width=width, color=color, price=price, counts=counts).rstrip("\n")
 
 
-def wide(*, plain: bool = False) -> tuple[int, bool]:
-    """Return how many columns there are, and whether to use colour; `plain` is for files."""
+def terminal_style(*, plain: bool = False) -> tuple[int, bool]:
+    """Return the number of columns and whether to use colour; `plain` is for files."""
     from reports.render.terminal import wants_color
 
     color = not plain and wants_color(sys.stdout, os.environ)
@@ -45,9 +45,9 @@ def wide(*, plain: bool = False) -> tuple[int, bool]:
 
 
 def counts_in(folders: "Sequence[RunFolder]") -> CountsOf:
-    """Return what finds in a record's samples the counts that its scores are made of.
+    """Return a function that reads the counts of a record's scores from its samples.
 
-    It finds None where the samples lack them, or are not there: then changes of quality are told unpaired.
+    It returns None where the samples lack them or are missing: changes of quality are unpaired then.
     """
     samples = samples_in(folders)
 
@@ -58,18 +58,18 @@ def counts_in(folders: "Sequence[RunFolder]") -> CountsOf:
 
 
 def samples_in(folders: "Sequence[RunFolder]") -> "SamplesOf":
-    """Return what reads a record's samples, or finds None where they are not there as they were sealed."""
+    """Return a function that reads a record's samples; None where they are missing or not as sealed."""
     from harness.common.errors import StoreError
     from harness.records.store import read_samples
 
-    places = {folder.name: folder.path for folder in folders}
+    paths = {folder.name: folder.path for folder in folders}
 
     def samples(record: "Record") -> "Mapping[str, Any] | None":
-        if record.run not in places:
+        if record.run not in paths:
             return None
         try:
-            return read_samples(places[record.run], record)
+            return read_samples(paths[record.run], record)
         except StoreError:
-            return None  # the report says what it lacks
+            return None  # the report states what it lacks
 
     return samples

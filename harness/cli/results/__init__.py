@@ -1,1 +1,1 @@
-"""Commands that read records."""
+"""Commands that read records or predictions."""

@@ -1,67 +1,42 @@
-"""`bench compare`: what changed between two runs or two records, and whether it is real."""
+"""`bench compare`: what changed between two runs or two records, and whether the change is real."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from harness.cli.options.common import Json, StoreFolder
 from harness.cli.context import CliContext
-
-if TYPE_CHECKING:
-    from harness.analysis.comparison import RunComparison
-
-SKIPPED, NOTHING_SHARED = 5, 4
+from harness.cli.options.panels import output_option
+from harness.cli.options.output import Json, OutputFile, StoreFolder
+from harness.common.errors import ExitCode
 
 
 def compare(
-    context: typer.Context,
+    context: CliContext,
     before: Annotated[
-        str,
-        typer.Argument(metavar="A", help="What it was: a run id, `latest`, a run's folder, or one record."),
+        str, typer.Argument(metavar="A", help="First run: a run id, `latest`, a run's folder, or one record.")
     ],
-    after: Annotated[str, typer.Argument(metavar="B", help="What it is now.")],
-    format_: Annotated[str, typer.Option("--format", help="text, markdown or json.")] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write there instead of to stdout.")
-    ] = None,
+    after: Annotated[str, typer.Argument(metavar="B", help="Second run.")],
+    format_: Annotated[str, output_option("--format NAME", "text, markdown or json.")] = "text",
+    output: OutputFile = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Say what changed from A to B, cell by cell, and whether it is real."""
-    from harness.analysis.loading import find_records, sample_access_of
-    from harness.cli.output.records import tell_unreadable
+    """Show what changed from A to B, and whether it is real."""
     from harness.analysis.comparison import compare_runs
-    from harness.records.store import Store
-
-    toolbox: CliContext = context.obj
-    place = Store(toolbox.store(store))
-    found = [find_records(name, place) for name in (before, after)]
-    skipped = tell_unreadable(found)
-    made = compare_runs(found[0].records, found[1].records, sample_access_of(found))
-    write(_rendered(made, "json" if json else format_, plain=output is not None), output)
-    if not made.cells or all(not isinstance(cell.changes, tuple) for cell in made.cells):
-        raise typer.Exit(NOTHING_SHARED)
-    if skipped:
-        raise typer.Exit(SKIPPED)
-
-
-def write(shown: str, output: Path | None) -> None:
-    """Print it, or write it to a file; StoreError if that cannot be written."""
-    from harness.common.errors import StoreError
-
-    if output is None:
-        typer.echo(shown.rstrip("\n"))
-        return
-    try:
-        output.write_text(shown.rstrip("\n") + "\n", encoding="utf-8")
-    except OSError as problem:
-        raise StoreError(f"cannot be written: {problem.strerror}.", where=str(output)) from None
-
-
-def _rendered(made: "RunComparison", form: str, *, plain: bool) -> str:
-    from harness.cli.output.report_output import wide
+    from harness.analysis.loading import find_records, sample_access_of
+    from harness.cli.output.delivery import deliver_text
+    from harness.cli.output.records import report_unreadable
+    from harness.cli.output.report_output import terminal_style
     from reports.documents.comparison import render
 
-    width, color = wide(plain=plain)
-    return render(made, form, width=width, color=color)
+    records_store = context.open_store(store)
+    loaded = [find_records(name, records_store) for name in (before, after)]
+    skipped = report_unreadable(loaded)
+    comparison = compare_runs(loaded[0].records, loaded[1].records, sample_access_of(loaded))
+    width, color = terminal_style(plain=output is not None)
+    text = render(comparison, "json" if json else format_, width=width, color=color)
+    deliver_text(text.rstrip("\n"), output)
+    if not any(isinstance(cell.changes, tuple) for cell in comparison.cells):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
+    if skipped:
+        raise typer.Exit(ExitCode.PARTIAL)

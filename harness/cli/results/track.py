@@ -1,98 +1,86 @@
-"""`bench track`: how a figure moved over the runs of the store, and which commits changed it."""
+"""`bench track`: the history of a figure over the runs of the store, and the commits that changed it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options.common import Json, StoreFolder
 from harness.cli.context import CliContext
+from harness.cli.options.panels import data_option, output_option, what_option
+from harness.cli.options.output import Json, OutputFile, PlotFolder, StoreFolder
+from harness.cli.options.units import split_names
+from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
     from harness.analysis.history import Series
     from harness.records.record import Record
-
-SKIPPED = 5
+    from harness.records.store import Store
 
 
 def track(
-    context: typer.Context,
+    context: CliContext,
     quantity: Annotated[
         str,
-        typer.Option(
-            "--quantity",
-            metavar="NAME,...",
-            help="speedup, throughput, latency_p50, _p90, _p95, _p99, energy, memory, quality or size.",
+        what_option(
+            "--quantity NAME,...",
+            "speedup, throughput, latency_p50, _p90, _p95, _p99, energy, memory, quality or size.",
         ),
     ] = "speedup",
-    task: Annotated[str, typer.Option("--task", help="Of this task only.")] = "",
-    variants: Annotated[str, typer.Option("--variants", metavar="NAME,...", help="Of these only.")] = "",
-    format_: Annotated[str, typer.Option("--format", help="text or json.")] = "text",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write there instead of to stdout.")
-    ] = None,
-    plots: Annotated[
-        Path | None, typer.Option("--plots", metavar="DIR", help="Draw there: SVG, PNG and their data.")
-    ] = None,
+    task: Annotated[str, data_option("--task NAME", "Only this task.")] = "",
+    variants: Annotated[str, what_option("--variants NAME,...", "Only these variants.")] = "",
+    format_: Annotated[str, output_option("--format NAME", "text or json.")] = "text",
+    output: OutputFile = None,
+    plots: PlotFolder = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Show each cell's history on each machine, and the commits between which it changed for good."""
-    from harness.cli.results.compare import write
-    from harness.cli.options.common import names
-    from harness.cli.output.report_output import wide
-    from reports.documents.history import render
+    """Show the history of a figure and the commits that changed it."""
+    from harness.cli.output.delivery import deliver_text, write_plots
+    from harness.cli.output.report_output import terminal_style
+    from reports.documents import history
 
-    toolbox: CliContext = context.obj
-    records, skipped = _records(toolbox.store(store), task, names(variants))
-    found = _histories(records, names(quantity))
-    width, color = wide(plain=output is not None)
-    write(render(found, "json" if json else format_, width=width, color=color), output)
+    records, skipped = _load(context.open_store(store), task, split_names(variants))
+    series = _histories(records, split_names(quantity))
+    width, color = terminal_style(plain=output is not None)
+    text = history.render(series, "json" if json else format_, width=width, color=color)
+    deliver_text(text.rstrip("\n"), output)
     if plots:
-        _draw(found, plots)
+        write_plots(plots, history.plots(series))
     if skipped:
-        raise typer.Exit(SKIPPED)
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-def _records(root: Path, task: str, variants: tuple[str, ...]) -> "tuple[list[Record], bool]":
+def _load(store: "Store", task: str, variants: tuple[str, ...]) -> "tuple[list[Record], bool]":
     from harness.analysis.loading import LoadedRecords
-    from harness.cli.output.records import tell_unreadable
+    from harness.cli.output.records import report_unreadable
     from harness.common.errors import UsageError
-    from harness.records.store import Store
     from harness.records.side import without_side
 
-    place = Store(root)
-    records, unreadable = place.records(place.runs())
-    skipped = tell_unreadable([LoadedRecords(records, unreadable, root)])
-    chosen = [
+    records, unreadable = store.records(store.runs())
+    skipped = report_unreadable([LoadedRecords(records, unreadable, store.root)])
+    selected = [
         record
         for record in records
         if record.cell.task == (task or record.cell.task)
         and (not variants or without_side(record.cell.variant) in variants)
     ]
-    if not chosen:
+    if not selected:
         raise UsageError(
-            "there is no record of this.", where=str(root), remedy="`bench run` makes one; see --store."
+            "no record of this task and these variants.",
+            where=str(store.root),
+            remedy="`bench run` makes one; see --store.",
         )
-    return chosen, skipped
+    return selected, skipped
 
 
 def _histories(records: "list[Record]", quantities: tuple[str, ...]) -> "list[Series]":
-    from harness.common.errors import MeasurementError
     from harness.analysis.history import build_history
+    from harness.common.errors import MeasurementError
 
-    found = [series for name in quantities for series in build_history(records, name)]
-    if not found:
+    histories = [series for name in quantities for series in build_history(records, name)]
+    if not histories:
         raise MeasurementError(
             f"no record has {' or '.join(quantities)}.",
-            remedy="A speed-up needs a run with pytorch-fixed or pytorch-dynamic in it, latency scenario "
-            "single-stream; modelled joules have no history. `--quantity throughput` is of every run.",
+            remedy="A speed-up needs a run with pytorch-fixed or pytorch-dynamic, latency needs scenario "
+            "single-stream, and modelled joules have no history. Every run has `--quantity throughput`.",
         )
-    return found
-
-
-def _draw(found: "list[Series]", folder: Path) -> None:
-    from harness.cli.results.report import write_plots
-    from reports.documents.history import plots
-
-    write_plots(folder, plots(found))
+    return histories

@@ -1,95 +1,193 @@
-"""`bench verify`: whether a file answers a split, and how well; or whether a run is what was measured."""
+"""`bench verify`: whether records are as they were sealed, and their figures those of the raw samples."""
 
-from dataclasses import asdict
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options.common import DataFolder, HeldOut, Json, LabelColumn, LabelNames, MetricName, PredictedSplit, StoreFolder, TaskName, TextColumns, own_data, predicted_split
 from harness.cli.context import CliContext
-from harness.cli.results.verify_run import is_run, verify_runs
+from harness.cli.options.data import DataFiles
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.output import Json, StoreFolder
+from harness.cli.options.units import plural
+from harness.cli.output.terminal import print_json
+from harness.common.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from harness.analysis.verification import SealedRecord, VerificationCheck
+    from harness.common.json_types import JsonObject
+    from harness.records.store import RunFolder, Store
     from harness.workload.data import Split
+
+    SplitOf = Callable[[SealedRecord], Split | str]
+    """Finds the data of a record, or the reason why they are not available."""
+
+_PAGE_HEAD = re.compile(r"<!-- bench report ([^>]*?) --format markdown(?: --price-per-hour ([0-9.]+))? -->")
+
+
+class FormerOptions(OptionGroup):
+    """Options of `bench verify FILE`, now `bench score FILE`: accepted so that the message can name it."""
+
+    task: Annotated[str | None, typer.Option(hidden=True)] = None
+    split: Annotated[str | None, typer.Option(hidden=True)] = None
 
 
 def verify(
-    context: typer.Context,
-    asked: Annotated[
+    context: CliContext,
+    run: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE|RUN",
-            help="A prediction file; or a run by id, `latest`, its folder, or a store.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, or a store."),
     ],
-    task: TaskName = "boolq",
-    data: DataFolder = None,
-    text: TextColumns = None,
-    label: LabelColumn = None,
-    metric: MetricName = None,
-    labels: LabelNames = None,
-    held_out: HeldOut = None,
-    split: PredictedSplit = None,
+    data: DataFiles,
+    _former: FormerOptions,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Check a prediction file against a split, or a run's figures and hashes against its raw samples."""
-    from harness.workload.data import load_split
-    from harness.workload.data.user_files import find_task_data
-    from harness.workload.tasks.prediction_files import read_predictions
+    """Recompute a run's figures and hashes from its raw samples. Exits with 5 where one differs."""
+    from harness.records.store import Store
 
-    toolbox: CliContext = context.obj
-    own = own_data(text, label, metric, labels, held_out)
-    if is_run(asked):
-        verify_runs(toolbox, asked, data, own, store, json=json)
-        return
-    file = Path(asked)
-    name = predicted_split(split, data)
-    place = find_task_data(task, data, own, toolbox.cache(), split=name, labelled=False)
-    found = load_split(place.task, place.data, name)
-    facts = _facts(file, found, read_predictions(place.task, file, found.examples))
-    _show(facts, json=json)
-
-
-def _facts(file: Path, split: "Split", answers: list[str]) -> dict[str, Any]:
-    from harness.analysis.statistics.estimates import quality
-    from harness.workload.tasks.metrics import mean_score
-
-    facts: dict[str, Any] = {
-        "file": str(file),
-        "task": split.task.name,
-        "split": split.name,
-        "tier": split.tier,
-        "note": split.note,
-        "answers": len(answers),
-        "metrics": {},
-        "score": None,
-        "unavailable": None,
-    }
-    if not all(example.gold for example in split.examples):
-        return {**facts, "unavailable": f"the {split.name} split hides its labels"}
-    metrics = quality(split.task, split.examples, answers)
-    score = mean_score({name: estimate.value for name, estimate in metrics.items()})
-    return {**facts, "metrics": {name: asdict(found) for name, found in metrics.items()}, "score": score}
-
-
-def _show(facts: dict[str, Any], *, json: bool) -> None:
-    import json as encoder
-
+    if _is_file(run):
+        raise UsageError(f"{run} is not a run.", remedy="To check a prediction file: bench score FILE.")
+    root, folders = _folders(run, context.store_folder(store))
+    split_of = _split_finder(context, data)
+    results = [_verify_run(folder, split_of) for folder in folders]
+    results.append(_verify_pages(Store(root), {folder.name for folder in folders}))
     if json:
-        typer.echo(encoder.dumps(facts))
-        return
-    typer.echo(
-        f"valid: {facts['answers']:,} answers to {facts['task']}/{facts['split']} ({facts['tier']} data)"
-    )
-    if facts["note"]:
-        typer.echo(f"note: {facts['note']}")
-    if facts["unavailable"]:
-        typer.echo(f"score: unavailable, because {facts['unavailable']}")
-        return
-    for name, metric in facts["metrics"].items():
-        value, low, high = (100 * metric[end] for end in ("value", "low", "high"))
-        typer.echo(f"{name}: {value:.2f} [{low:.2f}, {high:.2f}] ({metric['method']})")
-    typer.echo(f"score: {100 * facts['score']:.2f}")
+        print_json(list(map(_facts, results)))
+    else:
+        typer.echo("\n".join(map(_format, results)))
+    if not all(result.sound for result in results):
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationResult:
+    """The checks of one run, or of the stored reports."""
+
+    name: str
+    count: int
+    unit: str
+    checks: "list[VerificationCheck]"
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing differs."""
+        return not any(check.wrong for check in self.checks)
+
+
+def _is_file(argument: str) -> bool:
+    path = Path(argument)
+    return not path.is_dir() and (path.exists() or bool(path.suffix) or "/" in argument)
+
+
+def _folders(argument: str, root: Path) -> "tuple[Path, list[RunFolder]]":
+    """Return a store and the folders to verify: one run, or all runs of a store."""
+    from harness.records.store import RunFolder, Store
+
+    folder = Path(argument)
+    if not folder.is_dir():
+        return root, [Store(root).run(argument)]
+    if (folder / "runs").is_dir():
+        return folder, Store(folder).runs()
+    if not next(folder.glob("*.json"), None):
+        raise UsageError(
+            "no records in this folder.",
+            where=argument,
+            remedy="Name a run's folder, a store, a run id, or `latest`.",
+        )
+    return folder.resolve().parents[1], [RunFolder(folder.resolve())]
+
+
+def _verify_run(folder: "RunFolder", split_of: "SplitOf") -> VerificationResult:
+    from harness.analysis.verification import VerificationCheck, verify_run
+    from harness.analysis.verification.reading import read_sealed
+
+    sealed, unreadable = read_sealed(folder)
+    files = VerificationCheck("files", "every record can be read, and a record names every file of samples")
+    files.figures = len(sealed) + len(unreadable)
+    files.wrong += [f"{file.path.name}: {file.reason}" for file in unreadable]
+    if folder.unfinished:
+        files.skip(f"the run is unfinished: `bench run --resume {folder.name}` continues it")
+    else:
+        named = {each.record.samples.file for each in sealed if each.record.samples}
+        stray = sorted({path.name for path in folder.path.glob("*.npz")} - named)
+        files.wrong += [f"{name}: samples that no record names" for name in stray]
+    checks = [files, *verify_run(folder.name, sealed, split_of)]
+    return VerificationResult(folder.name, len(sealed), "record", checks)
+
+
+def _split_finder(context: CliContext, data: DataFiles) -> "SplitOf":
+    """Return a function that finds a record's split, read once each: of `--data`, or the embedded sample."""
+    splits: dict[tuple[str, str], Split] = {}
+
+    def split_of(sealed: "SealedRecord") -> "Split | str":
+        from harness.workload.data import load_split
+        from harness.workload.data.user_files import find_task_data
+
+        record = sealed.record
+        if data.data is None and record.data.tier != "embedded":
+            return "the data are not available: name them with --data"
+        key = (record.cell.task, record.data.split)
+        if key not in splits:
+            task_data = find_task_data(
+                key[0], data.data, data.user_data, context.cache(), split=key[1], labelled=False
+            )
+            splits[key] = load_split(task_data.task, task_data.data, key[1])
+        if data.data is None and splits[key].fingerprint != record.data.fingerprint:
+            return "the embedded sample of this version differs"
+        return splits[key]
+
+    return split_of
+
+
+def _verify_pages(store: "Store", runs: set[str]) -> VerificationResult:
+    """Render again every page of the store whose first line names one of these runs."""
+    from harness.analysis.verification import VerificationCheck
+
+    check = VerificationCheck("report", "stored pages equal what their runs render to now")
+    for page in sorted([*store.root.glob("*.md"), *store.root.glob("*/*.md")]):
+        head, _, text = page.read_text(encoding="utf-8").partition("\n\n")
+        if (match := _PAGE_HEAD.match(head)) and runs & set(match[1].split()):
+            same = _render(store, match[1].split(), match[2]).rstrip("\n") == text.rstrip("\n")
+            check.holds(page.relative_to(store.root).as_posix(), "its runs render to something else", so=same)
+    if not check.figures:
+        check.skip("no page of the store is a report on these runs")
+    return VerificationResult("reports", check.figures, "page", [check])
+
+
+def _render(store: "Store", names: Sequence[str], price: str | None) -> str:
+    from harness.cli.output.report_output import counts_in
+    from reports import render_records
+
+    folders = [store.run(name) for name in names]
+    records, _ = store.records(folders)
+    usd = float(price) if price else None
+    return render_records(records, "markdown", price=usd, counts=counts_in(folders))
+
+
+def _facts(result: VerificationResult) -> "JsonObject":
+    checks = [
+        {
+            "name": check.name,
+            "about": check.about,
+            "verdict": check.verdict,
+            "figures": check.figures,
+            "wrong": check.wrong,
+            "unchecked": check.unchecked,
+        }
+        for check in result.checks
+    ]
+    return {"run": result.name, "records": result.count, "sound": result.sound, "checks": checks}
+
+
+def _format(result: VerificationResult) -> str:
+    lines = [f"{result.name}: {plural(result.count, result.unit)}"]
+    for check in result.checks:
+        count = f" ({check.figures:,} compared)" if check.figures else ""
+        lines.append(f"  {check.verdict:<12} {check.name:<8} {check.about}{count}")
+        lines += [f"{'':15}{difference}" for difference in check.wrong]
+        lines += [f"{'':15}not checked, because {reason}" for reason in check.unchecked]
+    return "\n".join(lines)

@@ -191,8 +191,8 @@ def test_prune_asks_what_shall_go(tmp_path: Path, capsys: pytest.CaptureFixture[
     made(world, "k")
     assert bench(world, "prune") == 2
     assert "--older-than 30d" in capsys.readouterr().err
-    assert bench(world, "prune", "--keep-under", "5") == 2
-    assert "'5' is no amount" in capsys.readouterr().err
+    assert bench(world, "prune", "--max-size", "5") == 2
+    assert "--max-size must be a number with a unit, got '5'" in capsys.readouterr().err
     assert bench(world, "prune", "--older-than", "3MB") == 2
     assert keys(world) == ["k"]
 
@@ -204,7 +204,7 @@ def test_what_was_not_used_for_long_goes(tmp_path: Path, capsys: pytest.CaptureF
         made(world, key, days=days)
     assert ArtifactCache(world.cache).find("found") is not None
     assert bench(world, "prune", "--older-than", "30d", "--dry-run") == 0
-    assert capsys.readouterr().out.startswith("would go: old r, 1.")
+    assert capsys.readouterr().out.startswith("would be removed: old r, 1.")
     assert len(keys(world)) == 3
     assert bench(world, "prune", "--older-than", "30d") == 0
     assert capsys.readouterr().out.startswith("removed: old r, 1.")
@@ -216,14 +216,14 @@ def test_the_least_recently_used_make_room(tmp_path: Path, capsys: pytest.Captur
     world = World(tmp_path)
     folders = [made(world, key, days=days, size=10_000) for key, days in (("a", 3), ("b", 2), ("c", 1))]
     with in_use(folders[:1]):
-        assert bench(world, "prune", "--keep-under", "25kB", "--json") == 0
+        assert bench(world, "prune", "--max-size", "25kB", "--json") == 0
     facts = told(capsys)
     assert [entry["key"] for entry in facts["removed"]] == ["b"]
     assert [entry["key"] for entry in facts["in_use"]] == ["a"]
     assert facts["freed_bytes"] > 10_000
     assert 20_000 < facts["left_bytes"] < 25_000
     assert keys(world) == ["a", "c"]
-    assert bench(world, "prune", "--keep-under", "25kB") == 0
+    assert bench(world, "prune", "--max-size", "25kB") == 0
     assert capsys.readouterr().out.startswith("0 removed, 0 B freed, 20.")
 
 

@@ -69,7 +69,7 @@ def test_the_embedded_sample_is_generated_once_into_a_new_folder(
         (["list", "--data", "nowhere"], "there is no such folder"),
         (["download"], "--output"),
         (["download", "--output", "d", "--task", "multrc"], "Did you mean multirc"),
-        (["download", "--output", "d", "--task", ","], "--task names no task"),
+        (["download", "--output", "d", "--task", ","], "expected a task in --task, got none"),
         (["download", "--output", "d", "--url", "mirror"], "not an http or https address"),
         (["folds", "--data", ".", "--task", "copa", "--output", "d"], "there is no such file"),
         (["folds", "--data", ".", "--task", "ax-b", "--output", "d"], "ax-b has no train split"),

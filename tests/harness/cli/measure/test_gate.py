@@ -143,6 +143,31 @@ def test_the_records_of_both_sides_are_kept_and_can_be_judged_again(
     assert call(("gate", "--run", "latest", "--rules", str(rules)), world.toolbox()) == 0
 
 
+def own_file(world: World) -> tuple[str, ...]:
+    """Write a file of a user's own, and return the options that describe it."""
+    path = world.root / "reviews.csv"
+    rows = [f'"review {i}, {"word " * (i % 40)}",{("bad", "good")[i % 2]}' for i in range(400)]
+    path.write_text("\n".join(["review,stars", *rows]) + "\n")
+    return ("--task", "custom", "--data", str(path), "--text", "review", "--label", "stars")
+
+
+def test_a_task_of_ones_own_is_gated_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its file is described as for `bench run`; a planted slow-down is found on it too."""
+    for folder, slower, code in (("same", None, 0), ("slower", head(1150), 3)):
+        world = Versions(tmp_path / folder, slower)
+        world.root.mkdir()
+        assert gate(world, *own_file(world), "--split", "all") == code
+        assert "\ncustom, app, cpu, single-stream, 2 threads, length 256\n" in capsys.readouterr().out
+
+
+def test_a_gate_is_of_one_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2."""
+    assert gate(Versions(tmp_path), "--task", "all", "--data", str(boolq_folder(tmp_path))) == 2
+    assert "--task: expected one task, got all." in capsys.readouterr().err
+
+
 def run(world: World, *words: str) -> int:
     data = str(boolq_folder(world.root))
     return call(("run", "--data", data, "--quiet", "--variants", "onnx-int8", *words), world.toolbox())
@@ -200,8 +225,8 @@ def test_a_changed_machine_is_refused_by_name_unless_allowed(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "say what is held against what"),
-        (("--run", "latest", "--base", "here"), "say what is held against what"),
+        ((), "expected exactly one of --run RUN, --base REF and --pin RUN"),
+        (("--run", "latest", "--base", "here"), "expected exactly one of --run RUN, --base REF and"),
         (("--base", "no-such-thing"), "is no git revision"),
         (("--run", "latest"), "the store holds no runs"),
         (("--base", "here", "--rules", "nowhere.yaml"), "cannot be read"),

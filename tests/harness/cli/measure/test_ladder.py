@@ -1,4 +1,4 @@
-"""`bench ladder`, `bench optimize` and `bench tune`, as whole commands on a fake machine."""
+"""`bench ladder`, `bench prepare` and `bench search`, as whole commands on a fake machine."""
 
 import json
 from pathlib import Path
@@ -69,11 +69,11 @@ def test_some_rungs_alone_can_be_measured(world: World, capsys: pytest.CaptureFi
     assert "unpadded" not in capsys.readouterr().out
 
 
-def test_optimize_prepares_and_measures_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_prepares_and_measures_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The second time everything is in the cache."""
-    assert bench(world, "optimize", "-q", "--ladder", "fake") == 0
+    assert bench(world, "prepare", "-q", "--ladder", "fake") == 0
     assert "padded: 0.0 MB, made now" in capsys.readouterr().out
-    assert bench(world, "optimize", "-q", "--ladder", "fake", "--json") == 0
+    assert bench(world, "prepare", "-q", "--ladder", "fake", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert [(row["rung"], row["cached"]) for row in rows] == [
         ("padded", True),
@@ -92,7 +92,7 @@ def test_optimize_prepares_and_measures_nothing(world: World, capsys: pytest.Cap
         (("--ladder", "fake", "--set", "student=x"), "unknown parameter of the ladder 'student'"),
         (("--ladder", "fake", "--set", "student"), "NAME=VALUE"),
         (("--shapes", "papers"), "unknown set of shapes 'papers'"),
-        (("--shapes", "paper", "--task", "rte"), "--shapes decides task itself"),
+        (("--shapes", "paper", "--task", "rte"), "--shapes sets --task itself"),
         (("--ladder", "fake", "--boundary", "process"), "encoded or text"),
     ],
 )
@@ -113,12 +113,12 @@ def test_more_instances_than_threads_are_refused(world: World, capsys: pytest.Ca
     assert "3 instances on 2 threads" in capsys.readouterr().err
 
 
-def test_tune_chooses_on_a_part_of_train_and_reports_on_val(
+def test_search_chooses_on_a_part_of_train_and_reports_on_val(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """onnx-int8 answers more questions wrongly than the baseline, but within 100 points it is the fastest."""
     words = ("--ladder", "fake", "--profile", "quick", "-q")
-    assert bench(world, "tune", "--max-quality-loss", "100", "--json", *words) == 0
+    assert bench(world, "search", "--max-quality-loss", "100", "--json", *words) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["winner"] == "small"
     assert [each["name"] for each in found["tried"]] == ["unpadded", "small"]
@@ -132,10 +132,10 @@ def test_tune_chooses_on_a_part_of_train_and_reports_on_val(
     assert {record["cell"]["scenario"] for record in tried} == {"offline"}
 
 
-def test_tune_keeps_to_the_budget(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_search_keeps_to_the_budget(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Every eighth answer wrong instead of every tenth: more than no point lost."""
     words = ("--ladder", "fake", "--profile", "quick", "-q")
-    assert bench(world, "tune", "--max-quality-loss", "0", *words) == 0
+    assert bench(world, "search", "--max-quality-loss", "0", *words) == 0
     out = capsys.readouterr().out
     assert "The winner is unpadded" in out
     assert "0 are allowed" in out

@@ -233,7 +233,7 @@ def test_a_bug_of_ours_shows_its_traceback_only_under_debug(
     data = str(boolq_folder(world.root))
     assert bench(world, "run", "-q", "--data", data) == 1
     err = capsys.readouterr().err
-    assert "a bug of ours: ZeroDivisionError" in err
+    assert "a bug in bench: ZeroDivisionError" in err
     assert "Traceback" not in err
     with pytest.raises(ZeroDivisionError):
         bench(world, "run", "-q", "--data", data, "--debug")

@@ -4,7 +4,7 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.cli.options.amounts import seconds_of, share_of
+from harness.cli.options.units import parse_duration, parse_share
 from harness.common.errors import UsageError
 from harness.studies.traces import load_all
 
@@ -50,8 +50,8 @@ def test_launches_and_precision_reach_the_run(world: World, capsys: pytest.Captu
 
 def test_shares_and_times_are_read_as_people_write_them() -> None:
     """2 % or 0.02; ten minutes as 10m or 10min."""
-    assert (share_of("2%", "--precision"), share_of(" 0.02 ", "--precision")) == (0.02, 0.02)
-    assert seconds_of("10m", "--time-budget") == seconds_of("10min", "--time-budget") == 600
+    assert (parse_share("2%", "--precision"), parse_share(" 0.02 ", "--precision")) == (0.02, 0.02)
+    assert parse_duration("10m", "--time-budget") == parse_duration("10min", "--time-budget") == 600
     for words in ("0", "100%", "2", "little", "nan"):
-        with pytest.raises(UsageError, match="is no share"):
-            share_of(words, "--precision")
+        with pytest.raises(UsageError, match="must be a share above 0 and below 1, got"):
+            parse_share(words, "--precision")

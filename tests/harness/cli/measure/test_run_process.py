@@ -90,6 +90,6 @@ def test_the_shared_tasks_protocol_refuses_another_boundary(
     """Its figure is of whole programs, so nothing else is measured under its name."""
     words = ["run", "--data", str(boolq_folder(world.root)), "--boundary", "text", "-q"]
     assert call([*words, "--protocol", "sustainlp2020"], world.toolbox()) == 2
-    assert "measures whole programs" in capsys.readouterr().err
+    assert "measures whole processes, got --boundary" in capsys.readouterr().err
     assert call(["run", "--protocol", "mlperf"], world.toolbox()) == 2
     assert "mlperf" in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_a_list_that_was_interrupted_goes_on_with_all_that_is_left(
 
     monkeypatch.setattr(group.Group, "_visit", interrupted)
     assert bench(world, "run", "-q", "--task", "copa,wsc,rte", *QUICK) == 130
-    assert "`bench run --resume all` goes on with it" in capsys.readouterr().err
+    assert "`bench run --resume all` continues" in capsys.readouterr().err
     assert bench(world, "run", "-q", "--resume", "all") == 0
     out = capsys.readouterr().out
     assert "3 tasks on cpu" in out

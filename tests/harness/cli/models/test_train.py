@@ -136,7 +136,7 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--data", "nowhere"], "there is no such folder"),
         (["--device", "gpu"], "Devices are cpu, cuda and cuda:N"),
         (["--epochs", "-1"], "--epochs"),
-        (["--model", "scratch", "--meter", "rapl"], "made without a meter"),
+        (["--model", "scratch", "--meter", "rapl"], "trained without a meter, got rapl"),
         (["--learning-rate", "0"], "--learning-rate"),
     ],
 )

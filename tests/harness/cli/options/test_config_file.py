@@ -91,7 +91,7 @@ def test_the_store_of_the_environment_beats_that_of_the_defaults(world: World) -
         ("threads: two\n", "", "sweep.yaml:2: --threads: "),
         ("sweep:\n  threads: [1, two]\n", "", "sweep.yaml:3: --threads: "),
         ("", "rounds: 3\nlmit: 2\n", "bench.yaml:2: unknown option 'lmit'.\nDid you mean limit"),
-        ("", "sweep:\n  threads: [1]\n", "bench.yaml: a sweep is no default."),
+        ("", "sweep:\n  threads: [1]\n", "bench.yaml: a sweep cannot be a default."),
         ("resume: latest\n", "", "sweep.yaml:2: unknown option 'resume'"),
     ],
 )
@@ -118,8 +118,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     out = capsys.readouterr().out
     assert "boolq on cpu, single-stream, encoded, 1 thread, at most 256 tokens" in out
     assert "  3 rounds of 12 requests, 12 different ones\n" in out
-    assert out.count("cannot be known: the store has no record of it") == 4
-    assert "2 runs, 2 groups, 4 cells: how long they take cannot be known." in out
+    assert out.count("unknown: the store has no record of it") == 4
+    assert "2 runs, 2 groups, 4 cells: expected time unknown." in out
     assert not world.store.exists()
     assert not world.cache.exists()
     assert bench(world, "run", "-q", "--config", file, "--threads", "2") == 0
@@ -127,8 +127,8 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     capsys.readouterr()
     assert bench(world, "run", "-q", "--config", file, "--dry-run") == 0
     out = capsys.readouterr().out
-    assert out.count("cannot be known") == 2
-    assert "4 cells: at least, of the 2 that are known, 1 s." in out
+    assert out.count("unknown: the store has no record of it") == 2
+    assert "4 cells: at least, for the 2 cells with a record, 1 s." in out
     assert sorted(world.root.rglob("*")) == before
 
 

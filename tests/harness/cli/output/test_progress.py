@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from harness.cli.output.progress import Bars, Lines, narrator
+from harness.cli.output.progress import Bars, Lines, progress_reporter
 from harness.common.progress import NoProgress
 
 
@@ -38,10 +38,10 @@ def test_bars_show_the_stage_what_is_done_now_and_warnings() -> None:
 
 def test_quiet_tells_nobody(capsys: pytest.CaptureFixture[str]) -> None:
     """And without a terminal there are lines."""
-    with narrator(quiet=True) as told:
+    with progress_reporter(quiet=True) as told:
         assert isinstance(told, NoProgress)
         told.stage("x", 1)
         told.warn("y")
-    with narrator(quiet=False) as told:
+    with progress_reporter(quiet=False) as told:
         assert isinstance(told, Lines)
     assert capsys.readouterr().err == ""

@@ -11,7 +11,7 @@ from records import three_variants
 from worlds import World
 
 from harness.cli.app import call
-from harness.cli.options.prices import grid
+from harness.cli.options.cost import grid
 from harness.common.errors import UsageError
 from harness.records.store import RunFolder, Store
 from devtools.copies import copies
@@ -90,7 +90,7 @@ def test_factors_come_from_files_and_bring_their_table(
 def test_two_prices_are_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """As are files that are not there, or not YAML."""
     assert bench(world, "r1", "--prices", "x", "--price-per-hour", "1") == 2
-    assert "are two prices" in capsys.readouterr().err
+    assert "expected --price-per-hour or --prices, got both" in capsys.readouterr().err
     assert bench(world, "r1", "--prices", "missing.yaml") == 2
     assert "missing.yaml: cannot be read" in capsys.readouterr().err
     broken = world.store.parent / "broken.yaml"
@@ -170,7 +170,7 @@ def test_an_empty_selection_is_the_users_to_mend(world: World, capsys: pytest.Ca
     journal.mkdir(parents=True)
     (journal / "plan.json").write_text("{}", encoding="utf-8")
     assert bench(world, "r2") == 2
-    assert "there are no records to report" in capsys.readouterr().err
+    assert "no records to report" in capsys.readouterr().err
     (world.store / "runs" / "r2" / "half.json").write_text("{", encoding="utf-8")
     assert bench(world, "r2") == 4
     assert "none of the records can be read" in capsys.readouterr().err

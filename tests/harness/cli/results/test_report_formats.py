@@ -37,7 +37,7 @@ def test_two_files_go_into_a_folder_or_where_each_is_named(
     assert json.loads((tmp_path / "small.json").read_text())
 
 
-@pytest.mark.parametrize(("output", "message"), [((), "2 files"), (("-o", "a,b,c"), "names 3 files")])
+@pytest.mark.parametrize(("output", "message"), [((), "2 files"), (("-o", "a,b,c"), "got 3")])
 def test_two_files_that_have_no_place_are_refused(
     world: World, output: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

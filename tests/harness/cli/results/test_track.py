@@ -68,7 +68,7 @@ def test_plots_lie_with_their_data(world: World, tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("--quantity", "speed"), 2, "unknown quantity"),
-        (("--task", "cb"), 2, "there is no record of this"),
+        (("--task", "cb"), 2, "no record of this task and these variants"),
         (("--quantity", "size"), 4, "no record has size"),
         ((), 4, "A speed-up needs a run with pytorch-fixed"),
     ],

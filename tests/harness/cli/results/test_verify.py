@@ -1,3 +1,5 @@
+"""`bench verify` of runs, as a whole command."""
+
 import json
 from pathlib import Path
 
@@ -5,86 +7,118 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.workload import synthetic
+from harness.records.store import Store
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    made = World(tmp_path)
+    data = str(boolq_folder(tmp_path))
+    assert bench(made, "run", "-q", "--data", data, "--profile", "quick", "-n", "32") == 0
+    return made
 
 
 def bench(world: World, *words: str) -> int:
     return call(words, world.toolbox())
 
 
-def predictions(path: Path, labels: list[str]) -> Path:
-    rows = [{"idx": idx, "label": label} for idx, label in enumerate(labels)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line for each group of checks; the data are compared where they are named."""
+    run = Store(world.store).run("latest")
+    data = str(world.root / "data")
+    for asked in ("latest", run.name, str(run.path), str(world.store)):
+        capsys.readouterr()
+        assert bench(world, "verify", asked, "--data", data) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{run.name}: 4 records"
+        assert [line.split()[0] for line in lines[1:11]] == ["yes"] * 10
+    assert bench(world, "verify", "latest") == 0
+    assert "not checked, because the data are not available: name them with --data" in capsys.readouterr().out
 
 
-def test_a_valid_file_is_scored_where_labels_are_known(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_changed_record_is_named_with_both_figures(
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In the folder's 100 rows every third is false, which is 34: all true is right in 66.
+    """Exit code 5, for people and for machines."""
+    run = Store(world.store).run("latest")
+    path = min(run.path.glob("*.json"))
+    words = json.loads(path.read_text())
+    words["rounds"][1]["requests"] += 1
+    path.write_text(json.dumps(words))
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert f"{path.stem}: content_sha256: the record has {words['content_sha256'][:57]}" in out
+    assert f"{path.stem}, round 1: requests: the record has" in out
+    assert bench(world, "verify", "latest", "--json") == 5
+    facts = json.loads(capsys.readouterr().out)[0]
+    assert facts["sound"] is False
+    assert {one["name"] for one in facts["checks"] if one["verdict"] == "no"} == {"content", "rounds"}
 
-    Wilson's interval with z = 1.96, z^2 = 3.8415: centre (0.66 + 0.019207) / 1.038415 = 0.65408, half width
-    1.96 sqrt(0.66 x 0.34 / 100 + 3.8415 / 40000) / 1.038415 = 0.09130, so 0.5628 to 0.7454.
-    """
-    file = predictions(tmp_path / "BoolQ.jsonl", ["true"] * 100)
-    words = [str(file), "--data", str(boolq_folder(tmp_path)), "--split", "val"]
-    assert bench(World(tmp_path), "verify", *words) == 0
-    out = capsys.readouterr().out.splitlines()
-    assert out[0] == "valid: 100 answers to boolq/val (local data)"
-    assert out[-2] == "accuracy: 66.00 [56.28, 74.54] (share of right answers, Wilson interval)"
-    assert out[-1] == "score: 66.00"
 
-
-def test_hidden_labels_leave_the_file_valid_without_a_score(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_read_and_what_nobody_names_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The embedded test split is the default, as for `bench predict`; the score says why it is not there."""
-    size = synthetic.sizes("boolq")["test"]
-    file = predictions(tmp_path / "BoolQ.jsonl", ["false"] * size)
-    assert bench(World(tmp_path), "verify", str(file), "--json") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert (facts["answers"], facts["tier"], facts["score"]) == (size, "embedded", None)
-    assert facts["unavailable"] == "the test split hides its labels"
+    """A record of a newer version, and samples without a record."""
+    run = Store(world.store).run("latest")
+    (run.path / "new.json").write_text('{"schema_version": 99}')
+    (run.path / "stray.npz").write_bytes(b"x")
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert "new.json: schema version 99, and this program reads 1 to" in out
+    assert "stray.npz: samples that no record names" in out
 
 
-def test_the_score_of_two_metrics_is_their_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Right throughout: accuracy and parity of the diagnostic are 1, each with an interval below it."""
-    world = World(tmp_path)
-    gold = [str(row["label"]) for row in synthetic.rows("ax-g", "test")]
-    file = predictions(tmp_path / "AX-g.jsonl", gold)
-    assert bench(world, "verify", str(file), "--task", "ax-g", "--json") == 0
-    facts = json.loads(capsys.readouterr().out)
-    assert facts["score"] == 1
-    assert set(facts["metrics"]) == {"accuracy", "gender_parity"}
-    assert all(metric["low"] < 1 for metric in facts["metrics"].values())
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ('{"idx": 0, "label": true}\n', ":1: the label must be one of false, true, got true"),
-        ('{"idx": 0, "label": "true"}\n', "99 of 100 examples have no answer, first idx 1"),
-        ('{"idx": "0", "label": "true"}\n', ':1: no example has idx "0"; did you mean 0'),
-        ("nonsense\n", ":1: not JSON"),
-    ],
-)
-def test_what_is_wrong_is_said_with_its_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: str
+def test_a_page_that_is_not_what_its_runs_give_is_told(
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 2, a remedy, and nothing on stdout."""
-    file = tmp_path / "p.jsonl"
-    file.write_text(content)
-    data = str(boolq_folder(tmp_path))
-    assert bench(World(tmp_path), "verify", str(file), "--data", data, "--split", "val") == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert words in err
-    assert "docs/programs.md" in err
+    """A stored report is rendered again."""
+    run = Store(world.store).run("latest")
+    page = world.store / "mine-runs.md"
+    capsys.readouterr()
+    assert bench(world, "report", run.name, "--format", "markdown") == 0
+    shown = capsys.readouterr().out
+    head = f"<!-- bench report {run.name} --format markdown -->\n\n"
+    page.write_text(head + shown)
+    assert bench(world, "verify", "latest") == 0
+    assert "  yes          report" in capsys.readouterr().out
+    page.write_text(head + shown.replace("onnx-int8", "onnx-int9", 1))
+    assert bench(world, "verify", "latest") == 5
+    assert "mine-runs.md: its runs render to something else" in capsys.readouterr().out
 
 
-def test_what_predict_writes_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The two commands are each other's test, on a grouped task."""
-    world = World(tmp_path)
-    assert bench(world, "predict", "--task", "multirc", "-o", str(tmp_path / "out"), "-q") == 0
-    assert bench(world, "verify", str(tmp_path / "out" / "MultiRC.jsonl"), "--task", "multirc") == 0
-    assert "valid: " in capsys.readouterr().out
+def test_pages_in_folders_of_the_store_are_compared_too(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store that groups its pages; what lies in the folder of a run is no page."""
+    run = Store(world.store).run("latest")
+    page = world.store / "rivals" / "mine.md"
+    page.parent.mkdir()
+    page.write_text(f"<!-- bench report {run.name} --format markdown -->\n\nanother table\n")
+    (run.path / "notes.md").write_text(page.read_text())
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 5
+    out = capsys.readouterr().out
+    assert "rivals/mine.md: its runs render to something else" in out
+    assert "notes.md" not in out
+
+
+def test_an_argument_that_means_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown run with the nearest; a folder without records; a file that is not there."""
+    assert bench(world, "verify", "lates") == 2
+    (world.root / "empty").mkdir()
+    assert bench(world, "verify", str(world.root / "empty")) == 2
+    assert "no records in this folder" in capsys.readouterr().err
+    assert bench(world, "verify", str(world.root / "none.jsonl")) == 2
+
+
+def test_a_prediction_file_is_for_bench_score(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The former form `bench verify FILE`, with its options, names the command that took its place."""
+    file = world.root / "BoolQ.jsonl"
+    file.write_text("")
+    capsys.readouterr()
+    assert bench(world, "verify", str(file), "--task", "boolq", "--split", "val") == 2
+    assert capsys.readouterr().err == (
+        f"bench: {file} is not a run.\nTo check a prediction file: bench score FILE.\n"
+    )

@@ -41,7 +41,7 @@ def test_several_scenarios_are_tables_of_their_own(world: World, capsys: pytest.
     assert {record["cell"]["scenario"] for record in records(world)} == {"single-stream", "batch", "server"}
 
 
-def test_a_promise_shows_the_highest_rate(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_slo_shows_the_highest_rate(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Over 96 distinct requests a p99 is an indication, and the report says so."""
     assert bench(world, "run", *QUICK, "--scenario", "server", "--slo", "p99=2ms") == 0
     out = " ".join(capsys.readouterr().out.split())
@@ -75,14 +75,14 @@ def test_a_ladder_can_be_offered_a_rate_too(world: World, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--scenario", "batch", "--batch", "eight"), "--batch 'eight' is no number"),
-        (("--scenario", "server", "--rate", "-5"), "--rate '-5' is no number"),
-        (("--window", "long"), "--window 'long' is no time"),
+        (("--scenario", "batch", "--batch", "eight"), "--batch must be numbers, got 'eight'"),
+        (("--scenario", "server", "--rate", "-5"), "--rate must be numbers, got '-5'"),
+        (("--window", "long"), "--window must be a number with a unit, got 'long'"),
         (("--scenario", "server"), "scenario server needs a rate"),
         (("--scenario", "server", "--slo", "p42=1ms"), "'p42=1ms' is no promise"),
     ],
 )
-def test_what_is_no_load_is_refused(
+def test_a_load_that_cannot_be_offered_is_refused(
     world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
 ) -> None:
     """Exit code 2, one message with a remedy."""

@@ -1,0 +1,126 @@
+"""The factors that a report multiplies by: price lists, and the carbon intensity of a grid.
+
+Without a file, prices are the paper's and the grid is the world's average, from a table that codecarbon
+installs. The table is read as a file: importing codecarbon is slow and probes the hardware.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.output import Price
+from harness.cli.options.panels import output_option
+
+if TYPE_CHECKING:
+    import reports
+    from harness.common.json_types import JsonObject
+
+_TABLE = "codecarbon's table"
+_ISO_3_LETTERS = 3
+
+
+class CostOptions(OptionGroup):
+    """Prices and carbon intensity."""
+
+    price_per_hour: Price = None
+    prices: Annotated[Path | None, output_option("--prices FILE", "Price list, YAML (docs/reports.md).")] = (
+        None
+    )
+    carbon: Annotated[
+        str | None,
+        output_option(
+            "--carbon FILE|COUNTRY", "Carbon intensity, YAML, or a country: FRA (default: world average)."
+        ),
+    ] = None
+
+    @property
+    def given(self) -> bool:
+        """Whether a price list or a grid is given, which adds the cost table."""
+        return self.prices is not None or self.carbon is not None
+
+    def factors(self) -> "reports.CostFactors":
+        """Return the given factors, or the defaults; UsageError for a malformed file."""
+        from reports import CostFactors
+
+        return CostFactors(self._prices(), grid(self.carbon))
+
+    def _prices(self) -> "tuple[reports.Price, ...]":
+        from harness.common.errors import UsageError
+        from reports import price_of, prices_of
+
+        if self.prices is None:
+            return (price_of(self.price_per_hour),)
+        if self.price_per_hour is not None:
+            raise UsageError(
+                "expected --price-per-hour or --prices, got both.", remedy="Leave out one of them."
+            )
+        return prices_of(_read_yaml(self.prices), str(self.prices))
+
+
+def grid(name: str | None, tables: Path | None = None) -> "reports.Grid | None":
+    """Return a grid's carbon intensity: of a file, of a country by its three letters, or the world's average.
+
+    `tables` is the folder of codecarbon's tables. Without it the average is None and a country is an error.
+    """
+    from reports import grid_of
+
+    folder = tables or _codecarbon_tables()
+    if name is None:
+        return _world_average(folder) if folder else None
+    if len(name) == _ISO_3_LETTERS and name.isalpha() and not Path(name).exists():
+        return _country(name.upper(), folder)
+    return grid_of(_read_yaml(Path(name)), name)
+
+
+def _codecarbon_tables() -> Path | None:
+    spec = importlib.util.find_spec("codecarbon")
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / "data" / "private_infra"
+    return folder if folder.is_dir() else None
+
+
+def _world_average(folder: Path) -> "reports.Grid | None":
+    from reports import Grid
+
+    grams = _read_json(folder / "carbon_intensity_per_source.json").get("world_average")
+    return Grid(float(grams), f"world average, {_TABLE}") if isinstance(grams, int | float) else None
+
+
+def _country(code: str, folder: Path | None) -> "reports.Grid":
+    from harness.common.errors import UsageError, unknown_name
+    from reports import Grid
+
+    if folder is None:
+        raise UsageError(
+            f"cannot look up {code}: codecarbon's table of countries is not installed.", remedy="Name a file."
+        )
+    table = _read_json(folder / "global_energy_mix.json")
+    if code not in table:
+        raise unknown_name("country", code, table)
+    row = table[code]
+    return Grid(float(row["carbon_intensity"]), f"{row['country_name']} {row['year']}, {_TABLE}")
+
+
+def _read_json(path: Path) -> "JsonObject":
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _read_yaml(path: Path) -> object:
+    import yaml
+
+    from harness.common.errors import UsageError
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"not YAML: {reason[:200]}.", where=str(path)) from None

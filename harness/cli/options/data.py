@@ -1,0 +1,108 @@
+"""The options under `Data`: the task, the files, the columns of a user's own file, the split."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.panels import data_option
+from harness.cli.options.units import split_names
+
+if TYPE_CHECKING:
+    from harness.runs.planning.options import RunOptions
+    from harness.workload.data.user_files import UserData
+
+
+class DataFiles(OptionGroup):
+    """Where data are; `--text` to `--held-out` describe a user's own file."""
+
+    data: Annotated[
+        Path | None,
+        data_option(
+            "--data DIR|FILE",
+            "Folder in the official layout (default: the embedded sample), or your own file (--task custom).",
+            envvar="BENCH_DATA",
+        ),
+    ] = None
+    text: Annotated[
+        str | None, data_option("--text NAME[,NAME]", "Own file: column of the text, or two columns.")
+    ] = None
+    label: Annotated[str | None, data_option("--label NAME", "Own file: column of the label.")] = None
+    metric: Annotated[
+        Literal["accuracy", "f1", "mcc"] | None,
+        data_option(
+            "--metric accuracy|f1|mcc", "Own file: metric (default: accuracy); f1 of the last label."
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        data_option("--labels NAME,...", "Own file: labels in the model's order (default: sorted)."),
+    ] = None
+    held_out: Annotated[
+        float | None, data_option("--held-out SHARE", "Own file: share that is val (default: 0.2).")
+    ] = None
+
+    @property
+    def user_data(self) -> "UserData":
+        """The description of a user's own file."""
+        from harness.workload.data.user_files import UserData
+
+        text, labels = split_names(self.text), split_names(self.labels)
+        return UserData(text, self.label or "", self.metric, labels, self.held_out)
+
+
+class TaskOptions(OptionGroup):
+    """A task."""
+
+    task: Annotated[
+        str,
+        data_option("--task NAME", "Task of `bench list`, or custom for your own data.", envvar="BENCH_TASK"),
+    ] = "boolq"
+
+
+class DataOptions(DataFiles, TaskOptions):
+    """A task and its data."""
+
+    def apply(self, options: "RunOptions") -> "RunOptions":
+        """Set task and data."""
+        return replace(options, task=self.task, data=self.data, own=self.user_data)
+
+
+class MeasuredData(DataOptions):
+    """A task, its data and the split that is measured."""
+
+    split: Annotated[
+        str | None,
+        data_option("--split NAME", "Split to measure on (default: val; test for the AX diagnostics)."),
+    ] = None
+
+
+class RunData(MeasuredData):
+    """One task or several, their data and the split that is measured."""
+
+    task: Annotated[
+        str,
+        data_option(
+            "--task NAME,...",
+            "Tasks of `bench list`, all, or custom for your own data; a run for each.",
+            envvar="BENCH_TASK",
+        ),
+    ] = "boolq"
+
+
+class PredictedData(DataOptions):
+    """A task, its data and the split that is predicted."""
+
+    split: Annotated[
+        str | None,
+        data_option("--split NAME", "Split that is answered (default: test; for your own file, all)."),
+    ] = None
+
+    @property
+    def predicted_split(self) -> str:
+        """The split to predict: `all` of one file of the user's own."""
+        return self.split or ("all" if self.data and self.data.is_file() else "test")
+
+    def apply(self, options: "RunOptions") -> "RunOptions":
+        """Set task, data and split."""
+        return replace(super().apply(options), split=self.predicted_split)

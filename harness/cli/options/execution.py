@@ -1,0 +1,75 @@
+"""The options under `How`: threads, sequence length, seed, meter, null test."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.panels import how_option
+
+if TYPE_CHECKING:
+    from harness.runs.planning.options import RunOptions
+
+Seed = Annotated[int, how_option("--seed N", "Seed of every random draw.")]
+MaxLength = Annotated[
+    int, how_option("--max-length N", "Longest sequence in tokens; pytorch-fixed pads to it.")
+]
+MeterName = Annotated[
+    str,
+    how_option(
+        "--meter NAME[:ARGUMENT]",
+        "Energy meter of `bench list`, or none (default: the first that works here).",
+        envvar="BENCH_METER",
+    ),
+]
+
+Resume = Annotated[
+    str | None, how_option("--resume RUN", "Finish an unfinished run: its id, `latest` or `all`.")
+]
+
+
+class EncodingOptions(OptionGroup):
+    """Threads and sequence length."""
+
+    threads: Annotated[
+        int | None, how_option("--threads N", "Threads of each system (default: the physical cores).")
+    ] = None
+    max_length: MaxLength = 256
+
+
+class ExecutionOptions(EncodingOptions):
+    """Threads, sequence length, seed and meter."""
+
+    seed: Seed = 0
+    meter: MeterName = ""
+
+
+class RooflineExecution(ExecutionOptions):
+    """How systems are measured, and whether the peaks of the cores are."""
+
+    roofline: Annotated[
+        bool, how_option("--roofline", "Measure the cores' peaks and each system's share of them.")
+    ] = False
+
+
+class RunExecution(RooflineExecution):
+    """How variants are measured: instances, programs from outside, null tests."""
+
+    instances: Annotated[
+        int, how_option("--instances N", "Processes of each variant that share the threads.")
+    ] = 1
+    system_command: Annotated[
+        str, how_option("--system-command 'PROGRAM ...'", "Measure your own program too (docs/programs.md).")
+    ] = ""
+    null_test: Annotated[
+        str,
+        how_option(
+            "--null-test VARIANT", "Measure this variant against itself; keep the trace (docs/method.md)."
+        ),
+    ] = ""
+    condition: Annotated[str, how_option("--condition TEXT", "Null test: what else runs on the machine.")] = (
+        ""
+    )
+
+    def apply(self, options: "RunOptions") -> "RunOptions":
+        """Set the options of the same name, and the program."""
+        return replace(super().apply(options), command=self.system_command)

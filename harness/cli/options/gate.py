@@ -1,0 +1,42 @@
+"""The options of `bench gate` alone: what is compared, and by which rules."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.panels import gate_option
+from harness.common.errors import UsageError
+
+
+class GateOptions(OptionGroup):
+    """A run against its pinned reference, a run to pin, or base against head."""
+
+    run: Annotated[str | None, gate_option("--run RUN", "Compare this run with its pinned reference.")] = None
+    pin: Annotated[str | None, gate_option("--pin RUN", "Make this run a pinned reference.")] = None
+    base: Annotated[
+        str | None, gate_option("--base REF", "Measure this version beside --head (docs/gate.md).")
+    ] = None
+    head: Annotated[str, gate_option("--head REF", "The version that is compared with --base.")] = "here"
+    rules: Annotated[Path | None, gate_option("--rules FILE", "Rules (default: bench.yaml).")] = None
+    allow_changed: Annotated[
+        list[str] | None,
+        gate_option("--allow-changed NAME", "What may differ: a fact, `host` or `software`; repeatable."),
+    ] = None
+    allow_noise: Annotated[bool, gate_option("--allow-noise", "Exit 0 where noise is the only problem.")] = (
+        False
+    )
+    repeat_base: Annotated[
+        bool, gate_option("--repeat-base/--no-repeat-base", "Measure base twice, which shows the noise.")
+    ] = True
+    environment: Annotated[
+        Literal["auto", "same", "own"],
+        gate_option("--environment auto|same|own", "Interpreter of a revision: the running one or its own."),
+    ] = "auto"
+
+    def check(self) -> None:
+        """Raise UsageError unless exactly one of `--run`, `--base` and `--pin` is given."""
+        if sum(value is not None for value in (self.run, self.pin, self.base)) != 1:
+            raise UsageError(
+                "expected exactly one of --run RUN, --base REF and --pin RUN.",
+                remedy="--run latest compares the latest run with its pinned reference (docs/gate.md).",
+            )

@@ -1,0 +1,37 @@
+"""The options under `Output`: the store, files, formats, JSON, progress, prices."""
+
+from pathlib import Path
+from typing import Annotated
+
+from harness.cli.options.groups import OptionGroup
+from harness.cli.options.panels import output_option
+
+Json = Annotated[bool, output_option("--json", "Print JSON, and nothing else, on stdout.")]
+Quiet = Annotated[bool, output_option("--quiet -q", "Show no progress.")]
+StoreFolder = Annotated[
+    Path | None, output_option("--store DIR", "Folder of records (default: BENCH_STORE or ./results).")
+]
+OutputFile = Annotated[
+    Path | None, output_option("--output -o FILE", "Write to this file instead of stdout.")
+]
+OutputFolder = Annotated[Path, output_option("--output -o DIR", "Folder to write to.")]
+PlotFolder = Annotated[
+    Path | None, output_option("--plots DIR", "Draw plots into this folder: SVG, PNG and their data.")
+]
+Price = Annotated[
+    float | None,
+    output_option("--price-per-hour USD", "Price of the machine per hour (default: the paper's).", min=0.0),
+]
+
+
+class Output(OptionGroup):
+    """What is printed."""
+
+    json: Json = False
+    quiet: Quiet = False
+
+
+class RecordOutput(Output):
+    """Where records are written, and what is printed."""
+
+    store: StoreFolder = None

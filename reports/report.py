@@ -42,7 +42,7 @@ class Report:
 
     @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:
-        """Every group, with both scenarios of every ladder as groups at the start; report plug-ins read it."""
+        """Every group, with both scenarios of every ladder as groups first; plug-ins for formats read it."""
         scenarios = [
             group for ladder in self.ladders for group in (ladder.offline, ladder.single_stream) if group
         ]

@@ -41,8 +41,8 @@ class Report:
     factors: CostFactors
 
     @property
-    def all_groups(self) -> tuple[tuple[Figures, ...], ...]:
-        """The groups, preceded by both scenarios of every ladder as groups."""
+    def every(self) -> tuple[tuple[Figures, ...], ...]:
+        """Every group, with both scenarios of every ladder as groups first; plug-ins for formats read it."""
         scenarios = [
             group for ladder in self.ladders for group in (ladder.offline, ladder.single_stream) if group
         ]
@@ -51,7 +51,7 @@ class Report:
     @property
     def all_figures(self) -> list[Figures]:
         """The figures of all groups."""
-        return [figures for group in self.all_groups for figures in group]
+        return [figures for group in self.every for figures in group]
 
 
 def build_report(records: Sequence[Record], factors: CostFactors, counts: CountsOf | None = None) -> Report:
@@ -67,8 +67,8 @@ TABLES: dict[str, Callable[[Report], list[Table]]] = {
     "protocol": lambda report: protocol_tables(report.groups),
     "overview": lambda report: overview_tables(report.groups),
     "sweep": lambda report: sweep_tables(report.groups),
-    "cost": lambda report: cost_tables(report.all_groups, report.factors.prices, report.factors.grid),
-    "hosts": lambda report: host_tables(report.all_groups),
+    "cost": lambda report: cost_tables(report.every, report.factors.prices, report.factors.grid),
+    "hosts": lambda report: host_tables(report.every),
 }
 """The tables by their names on the command line, in the order of a report."""
 

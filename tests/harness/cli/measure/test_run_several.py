@@ -26,7 +26,7 @@ def test_all_tasks_are_measured_by_one_command(tmp_path: Path, capsys: pytest.Ca
     quality = out[out.index("10 tasks on cpu, single-stream, encoded") :]
     rows = [line.split()[0] for line in quality.splitlines() if line[:1].isalpha() and "  " in line]
     assert rows[:12] == ["task", *TASKS, "average"]
-    assert "the average is no SuperGLUE score" in quality
+    assert "the average is not a SuperGLUE score" in quality
     assert "geometric mean" in quality
     assert len(list((world.store / "runs").iterdir())) == len(TASKS)
     # the runs that the last lines name give the same report again

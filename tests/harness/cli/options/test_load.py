@@ -34,7 +34,7 @@ def test_several_scenarios_are_tables_of_their_own(world: World, capsys: pytest.
     assert "speed-up" in single
     assert batch.startswith("batch, encoded, 2 threads, batch 8")
     assert "per batch" in " ".join(batch.split())
-    assert "have 12" in batch
+    assert "there are 12" in batch
     assert served.startswith("server at 1000 requests/s")
     assert "speed-up over" not in served
     assert "Requests arrive at the same times for every variant" in served

@@ -91,11 +91,11 @@ class InterruptedRun(BenchError):
     exit_code = ExitCode.INTERRUPTED
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not in the table, with the nearest names it could have meant."""
+def unknown_name(kind: str, name: str, valid_names: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the valid ones, with the most similar of these."""
     import difflib
 
-    table = sorted(known)
-    near = difflib.get_close_matches(name.lower(), table, n=3, cutoff=0.5)
-    remedy = f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(table)}."
+    names = sorted(valid_names)
+    similar = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    remedy = f"Did you mean {' or '.join(similar)}?" if similar else f"Known: {', '.join(names)}."
     return UsageError(f"unknown {kind} {name!r}.", remedy=remedy)

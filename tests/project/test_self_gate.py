@@ -115,7 +115,7 @@ def test_what_is_planted_is_in_the_adapter_that_engines_share(tmp_path: Path, na
         "        return lambda: Predictions(np.array([[1.0, -1.0]] * 3, np.float32), np.arange(4))\n"
         "adapter = Adapter(None, None, Batching())\n"
         "ids = [np.ones(count, int) for count in (1, 2, 3)]\n"
-        "requests = [Request('', (EncodedSequence(each, each),)) for each in ids]\n"
+        "requests = [Request('', (EncodedSequence(array, array),)) for array in ids]\n"
         "print(adapter.predict(requests).logits[:, 0].tolist())"
     )
     process = subprocess.run(

@@ -65,7 +65,7 @@ def test_a_counter_of_known_period_and_power_is_seen_as_it_is(tmp_path: Path) ->
     assert zone.quantum_uj is not None
     assert 59 <= zone.quantum_uj <= 63
     assert zone.wraps_after_s == pytest.approx(262_143 / 30, rel=0.001)
-    # 2 updates of 1 ms at 30 W are 60,000 uJ; 1 % of 30 W asks for 0.2 s
+    # 2 updates of 1 ms at 30 W are 60,000 uJ; 1 % at 30 W needs 0.2 s
     assert zone.uncertainty_uj == pytest.approx(60_000, rel=0.001)
     assert check.least_window_ms == 200
     assert check.agreement is None

@@ -112,7 +112,7 @@ def test_known_joules_come_back_within_the_stated_resolution(measured: tuple[int
 
 
 def test_the_check_is_in_the_record_and_widens_every_reading(measured: tuple[int, list[Record]]) -> None:
-    """The counters step ten times as seldom as the meter states: windows of W are known to 2 x 10 ms / W."""
+    """Counters updated ten times as rarely as the meter states: a window W is exact to 2 x 10 ms / W."""
     for record in measured[1]:
         check = record.energy.check
         assert check is not None
@@ -200,7 +200,7 @@ def test_a_named_meter_that_does_not_move_is_refused(
 
 
 def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:
-    """Counters that step every 10 ms ask for 2 s; one that stepped once a second gets 30 s and a warning."""
+    """Counters updated every 10 ms need 2 s; one updated once a second gets 30 s and a warning."""
     profile = PROFILES["quick"]
     bench = Bench(tmp_path)
     with bench.simulation.running():

@@ -35,7 +35,7 @@ def test_a_window_that_is_long_enough_causes_no_warning() -> None:
 
 
 def test_where_energy_is_coarser_another_warning_says_so_already() -> None:
-    """10 J to 1 J: `energy-window` asks for longer rounds, and once is enough."""
+    """10 J to 1 J: `energy-window` recommends longer rounds; one warning is enough."""
     record = checked(200)
     coarse = [
         visit.model_copy(update={"readings": (a_reading(10_000_000, span_ns=10**8, resolution_uj=10**6),)})

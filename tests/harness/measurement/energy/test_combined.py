@@ -50,7 +50,7 @@ def test_one_kind_alone_has_no_sum_with_a_name(alone: list[Reading]) -> None:
 
 
 def test_a_board_that_others_share_makes_the_sum_one_that_others_share() -> None:
-    """A MIG instance's board holds whoever else works there."""
+    """The energy of a MIG instance's board includes other users."""
     together = sum_with_processor([a_reading("shared board", 30), PACKAGE, DRAM])
     assert together is not None
     assert together.scope == "shared board+package+dram"
@@ -102,7 +102,7 @@ def test_it_opens_again_from_its_spec(tmp_path: Path) -> None:
 
 
 def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bool = True) -> Machine:
-    """Return the machine whose counters are these; counters that nobody moves are not tried here."""
+    """Return a machine with these counters; as none of them moves, meters are not checked."""
     powercap = powercap_tree(tmp_path)
     if denied:
         powercap.deny("package-0")

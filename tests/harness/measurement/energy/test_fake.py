@@ -1,4 +1,4 @@
-"""The public fakes do what their docstrings say."""
+"""The public fakes behave as their docstrings state."""
 
 from pathlib import Path
 

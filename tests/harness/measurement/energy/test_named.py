@@ -34,7 +34,7 @@ def test_a_named_meter_is_used_though_a_better_one_works(tmp_path: Path) -> None
 
 
 def test_none_is_no_meter_and_is_not_refused(tmp_path: Path) -> None:
-    """Whoever wants no energy gets none, with that as the reason."""
+    """With `none` there is no energy, for that reason."""
     choice = require_meter(choose_meter("cpu", "none", root=powercap_tree(tmp_path).root), "none")
     assert choice.meter is None
     assert {reason for _, reason, _ in choice.skipped} == {"--meter none was asked for"}

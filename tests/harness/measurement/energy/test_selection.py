@@ -31,7 +31,7 @@ class NoDriver:
 
 
 def test_counters_come_before_models(tmp_path: Path) -> None:
-    """Where RAPL can be read it is chosen, and the model says that it was not needed."""
+    """Where RAPL can be read it is chosen, and the model is skipped as not needed."""
     choice = choose_meter("cpu", root=powercap_tree(tmp_path).root, processor=some_power)
     assert choice.meter is not None
     assert (choice.meter.name, choice.meter.grade) == ("rapl", "measured")
@@ -57,7 +57,7 @@ def test_a_denied_counter_gives_the_model_and_the_remedy(tmp_path: Path) -> None
 
 
 def test_a_machine_without_counters_gives_the_model(tmp_path: Path) -> None:
-    """A virtual machine has no powercap tree; the skipped row says what it would take."""
+    """A virtual machine has no powercap tree; the skipped row has the remedy."""
     absent = tmp_path / "absent"
     choice = choose_meter("cpu", root=absent, processor=some_power, system=absent)
     assert choice.meter is not None

@@ -91,6 +91,6 @@ def test_a_quiet_machine_names_nobody(after: dict[int, tuple[str, float]]) -> No
 
 def test_our_own_processes_are_no_strangers() -> None:
     """This process is left out of what it sees."""
-    seen = cpu_time_by_process(os.getpid())
-    assert os.getpid() not in seen
-    assert all(name and seconds >= 0 for name, seconds in seen.values())
+    cpu_time = cpu_time_by_process(os.getpid())
+    assert os.getpid() not in cpu_time
+    assert all(name and seconds >= 0 for name, seconds in cpu_time.values())

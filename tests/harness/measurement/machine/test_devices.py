@@ -7,7 +7,7 @@ from harness.measurement.machine.gpu_boards import boards_of
 
 
 def test_cpu_is_always_there() -> None:
-    """It asks no driver."""
+    """The driver is not called."""
     check_device("cpu", gpus=lambda: 1 // 0)
 
 

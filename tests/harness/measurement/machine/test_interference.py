@@ -21,15 +21,15 @@ def test_what_our_cpus_did_and_we_did_not_is_foreign() -> None:
 
 
 def test_ticks_that_show_less_than_our_own_time_are_no_foreign_load() -> None:
-    """30 ms of ticks, 35 ms of ours: nobody else's, and never negative."""
+    """30 ms of ticks, 35 ms of our own CPU time: no interference, and never negative."""
     before, after = UsageSample(0, 0, 0, Busy(0, 0, 0)), UsageSample(40 * MS, 0, 35 * MS, Busy(30 * MS, 0, 0))
     assert interference_between(before, after)["foreign_cpu_ns"] == 0
 
 
 def test_a_kernel_that_hides_the_load_leaves_it_out() -> None:
-    """Nothing is known of others; what the parent used is."""
-    seen = interference_between(UsageSample(0, 0, 0, None), UsageSample(MS, 2, 3, None))
-    assert seen == {"watched_ns": MS, "parent_cpu_ns": 2}
+    """The use of others is unknown, that of the parent is known."""
+    usage = interference_between(UsageSample(0, 0, 0, None), UsageSample(MS, 2, 3, None))
+    assert usage == {"watched_ns": MS, "parent_cpu_ns": 2}
 
 
 def test_a_look_takes_only_the_named_cpus(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_hidden_pss_is_counted_as_rss_and_says_so(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(psutil.Process, "memory_full_info", refuse)
     memory = PeakMemoryTracker()
     with worker(CHILD) as pid:
-        seen = memory.sample(pid)
-    assert memory.peak() == MemoryPeak(seen, "RSS")
+        size = memory.sample(pid)
+    assert memory.peak() == MemoryPeak(size, "RSS")
 
 
 def test_the_highest_sample_is_kept() -> None:

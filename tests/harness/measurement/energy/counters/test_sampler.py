@@ -58,7 +58,7 @@ def test_without_samples_in_between_the_same_window_is_refused(tmp_path: Path) -
 
 
 def test_a_decrease_between_two_samples_makes_the_window_unavailable() -> None:
-    """100 J, then a restart at 0, then 200 J: the edges look like 100 J, and are no measurement."""
+    """100 J, then a restart at 0, then 200 J: the edges alone would show 100 J, which is wrong."""
     samples = [Sample(at * 20 * SECOND, uj) for at, uj in enumerate((10**8, 2 * 10**8, 0, 2 * 10**8))]
     result = reading(ZONE, samples[0], samples[-1], TRAITS, samples[1:-1])
     assert result.reason == "the counter decreased by 200 J in 20 s, which is not a wrap-around"

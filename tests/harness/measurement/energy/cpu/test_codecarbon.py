@@ -46,7 +46,7 @@ def test_without_rapl_processor_and_memory_are_modelled_zones_of_their_own() -> 
 
 
 def test_with_rapl_the_processor_is_measured_and_modelled_memory_is_left_out() -> None:
-    """A model is never added to a measurement; the record says that it was left out."""
+    """A model is never added to a measurement; the record states that it was left out."""
     clock, stand_in = FakeClock(), StandIn(None)
     meter = CodecarbonMeter(clock, tool=stand_in.tool)
     mark = meter.start()
@@ -102,7 +102,7 @@ def test_a_version_that_fails_is_an_obstacle() -> None:
 
 
 def test_the_real_one_is_quiet_and_leaves_no_file(tmp_path: Path) -> None:
-    """It is imported, set up and asked without network, output or files; one run of it shows all three."""
+    """It is imported, set up and read without network, output or files."""
     program = (
         "import socket, time\n"
         "def no(*_): raise SystemExit('network')\n"
@@ -112,7 +112,7 @@ def test_the_real_one_is_quiet_and_leaves_no_file(tmp_path: Path) -> None:
         "assert meter.obstacle() is None, meter.obstacle()\n"
         "mark = meter.start(); time.sleep(0.1)\n"
         "readings = meter.read(mark)\n"
-        "assert all(each.microjoules for each in readings) or meter.grade == 'measured', readings\n"
+        "assert all(reading.microjoules for reading in readings) or meter.grade == 'measured', readings\n"
     )
     environment = {**os.environ, "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     done = subprocess.run(

@@ -36,7 +36,7 @@ def test_cpu_time_that_went_back_is_unavailable() -> None:
 
 
 def test_the_worker_opens_it_with_the_watts_it_was_given() -> None:
-    """Watts and source travel in the spec, so that a worker looks nothing up."""
+    """The spec has watts and source, so that a worker need not find them."""
     meter = CpuTimeMeter(4.375, "280 W / 64 cores (AMD EPYC 7763, codecarbon's table)")
     again = open_modelled(json.loads(json.dumps(meter.spec())))
     assert again.describe() == meter.describe()

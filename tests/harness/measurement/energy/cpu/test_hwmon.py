@@ -66,7 +66,7 @@ def test_a_socket_that_two_drivers_show_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_register_of_32_bits_that_wraps_is_unavailable_and_seen(tmp_path: Path) -> None:
-    """No file says where it wraps, so it is not corrected; a look sees it where the edges would not."""
+    """No file states where it wraps, so a wrap is not corrected; only a sample in between shows it."""
     folder, clock = hwmon_tree(tmp_path, sockets=1, cores=0), FakeClock()
     meter = HwmonMeter(tmp_path, clock)
     mark = meter.start()
@@ -74,8 +74,8 @@ def test_a_register_of_32_bits_that_wraps_is_unavailable_and_seen(tmp_path: Path
         (folder / "energy1_input").write_text(f"{value}\n")
         clock.advance(70 * SECOND)
         mark.sample()
-    (found,) = meter.read(mark)
-    assert found.reason == "the counter decreased, and the range at which it wraps around is unreadable"
+    (reading,) = meter.read(mark)
+    assert reading.reason == "the counter decreased, and the range at which it wraps around is unreadable"
 
 
 def test_a_denied_counter_is_an_obstacle(tmp_path: Path) -> None:

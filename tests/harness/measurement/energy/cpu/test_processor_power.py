@@ -42,7 +42,7 @@ def test_a_virtual_machine_uses_the_cores_in_the_processors_name(tmp_path: Path)
 
 
 def test_a_virtual_machine_that_hides_its_cores_falls_back(tmp_path: Path) -> None:
-    """210 W over the one visible core would be a fairy tale: the flat figure is used, and it says why."""
+    """210 W for the one visible core would be wrong: the flat figure is used, with the reason."""
     model = "Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz"
     power = processor_power(machine(tmp_path, model, flags="hypervisor", cores=1), TABLE)
     assert (power.watts_per_cpu, power.matched_model) == (4.0, None)
@@ -74,7 +74,7 @@ def test_rows_that_disagree_are_no_match() -> None:
 
 
 def test_the_table_is_codecarbons_and_agrees_with_its_matching() -> None:
-    """Every 100th row, asked for by its own name, gives the watts that codecarbon's own matching gives."""
+    """Every 100th row, found by its own name, has the watts that codecarbon's own matching returns."""
     cpu = pytest.importorskip("codecarbon.core.cpu")
     table = power_table()
     names = {"Name": list(table)}

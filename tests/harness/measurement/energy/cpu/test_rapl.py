@@ -71,7 +71,7 @@ def test_the_tenth_socket_follows_the_ninth(tmp_path: Path) -> None:
 
 
 def test_a_desktop_without_dram_is_package_only(tmp_path: Path) -> None:
-    """The scope of the sum says that memory is not in it."""
+    """The scope of the sum does not include memory."""
     whole = sum_readings(measure(powercap_tree(tmp_path, dram=False)).values())
     assert whole is not None
     assert (whole.microjoules, whole.scope) == (80_000_000, "package")

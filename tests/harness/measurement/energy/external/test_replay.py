@@ -42,7 +42,7 @@ def test_a_recording_plays_back_what_the_meter_read(tmp_path: Path) -> None:
 
 
 def test_what_is_played_back_is_never_called_measured(tmp_path: Path) -> None:
-    """Another run used this energy; the source says so."""
+    """Another run used this energy, as the source states."""
     file = tmp_path / "recording.jsonl"
     file.write_text(
         '{"at_ns": 0, "zone": "package-0", "microjoules": 0}\n'
@@ -56,7 +56,7 @@ def test_what_is_played_back_is_never_called_measured(tmp_path: Path) -> None:
 
 
 def test_a_recording_that_has_ended_is_unavailable(tmp_path: Path) -> None:
-    """It does not begin again: two runs of the same joules would look like one."""
+    """It does not begin again: two runs with the same joules would seem to be one."""
     file = tmp_path / "recording.jsonl"
     lines = [{"at_ns": at * SECOND, "zone": "z", "microjoules": at * 10**6} for at in range(2)]
     file.write_text("".join(json.dumps(line) + "\n" for line in lines))

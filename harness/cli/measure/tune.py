@@ -32,7 +32,7 @@ from harness.cli.options.common import (
 )
 
 if TYPE_CHECKING:
-    from harness.studies.tune import Candidate, SearchOutcome
+    from harness.studies.search import Candidate, SearchOutcome
 
 
 def tune(
@@ -65,8 +65,7 @@ def tune(
     from harness.cli.output.progress import narrator
     from harness.records.store import Store
     from harness.runs.planning.options import RunOptions
-    from harness.studies.tune import SearchContext
-    from harness.studies.tune import tune as searched
+    from harness.studies.search import SearchContext, search_ladder
 
     toolbox: CliContext = context.obj
     catalog = toolbox.catalog()
@@ -86,7 +85,7 @@ def tune(
     )
     with narrator(quiet=quiet) as told:
         place = SearchContext(Store(toolbox.store(store)), toolbox.cache(), toolbox.machine(), told)
-        found = searched(wanted, catalog, place, max_loss=max_quality_loss, objective=objective)
+        found = search_ladder(wanted, catalog, place, max_loss=max_quality_loss, objective=objective)
     _show(found, max_quality_loss, objective, json=json, price=price_per_hour)
     raise typer.Exit(exit_code([*found.searched, *found.final]))
 

@@ -56,7 +56,7 @@ def test_what_is_no_trace_is_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.json").write_text(text)
     with pytest.raises(DataError, match=r"t\.json"):
         load(tmp_path / "t.json")
-    with pytest.raises(DataError, match="no traces"):
+    with pytest.raises(DataError, match="the folder has no traces"):
         load_all(tmp_path / "none")
 
 

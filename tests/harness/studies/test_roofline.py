@@ -112,7 +112,7 @@ def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
     ("record", "reason"),
     [
         (measured(squares=None), "lengths"),
-        (measured({"work": None}), "how much arithmetic"),
+        (measured({"work": None}), "does not report its operations"),
         (measured(cpus=(0, 1)), "peak of 2 threads"),
     ],
 )

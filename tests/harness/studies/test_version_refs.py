@@ -85,7 +85,7 @@ def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path)
 @pytest.mark.parametrize("words", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
 def test_what_names_nothing_is_refused(repository: Path, words: str) -> None:
     """With the kinds of things that could be named; nothing that looks like an option reaches git."""
-    with pytest.raises(UsageError, match="is no git revision"):
+    with pytest.raises(UsageError, match="expected a git revision"):
         find_ref(words, repository)
 
 

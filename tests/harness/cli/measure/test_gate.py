@@ -202,7 +202,7 @@ def test_a_changed_machine_is_refused_by_name_unless_allowed(
     [
         ((), "say what is held against what"),
         (("--run", "latest", "--base", "here"), "say what is held against what"),
-        (("--base", "no-such-thing"), "is no git revision"),
+        (("--base", "no-such-thing"), "expected a git revision"),
         (("--run", "latest"), "the store holds no runs"),
         (("--base", "here", "--rules", "nowhere.yaml"), "cannot be read"),
     ],

@@ -44,11 +44,11 @@ def find_records(name: str, store: "Store") -> LoadedRecords:
     return LoadedRecords(records, unreadable, folder.path)
 
 
-def sample_access_of(found: Sequence[LoadedRecords]) -> "SampleAccess":
+def sample_access_of(loaded: Sequence[LoadedRecords]) -> "SampleAccess":
     """Return a reader of the raw samples of these records, which returns None for missing samples."""
     from harness.analysis.comparison import SampleAccess
 
-    folders = {record.run: loaded.folder for loaded in found for record in loaded.records}
+    folders = {record.run: part.folder for part in loaded for record in part.records}
     return SampleAccess(samples=samples_in(folders), task=task_of_record)
 
 

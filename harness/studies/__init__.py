@@ -1,1 +1,1 @@
-"""What uses measurement to decide: ladders, and the search for a winner."""
+"""Studies that measure in order to decide or to explain: search, gate of versions, rooflines, null tests."""

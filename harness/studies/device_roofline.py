@@ -1,10 +1,10 @@
-"""How near to a board's limit a system comes: arithmetic over measured products, bytes over measured copies.
+"""The roofline of a board: the share of its measured arithmetic and memory rates that a system reaches.
 
-    operations per request / the highest rate of a product in its precision   = least seconds of arithmetic
-    bytes of the weights   / the rate at which the board copies its memory    = least seconds of memory
+    operations per request / highest measured rate of a product in its precision = lower bound by arithmetic
+    bytes of the weights   / measured rate of memory copies                      = lower bound by memory
 
-A request that comes alone makes the board read all weights of the layers at least once, whatever it does with
-them, so both are limits; where many are answered together, reading is shared and the first one is.
+For a single request the board reads all weights of the layers at least once, so both bounds apply; for many
+requests together the weights are read once for all, and only the first applies.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,17 +18,17 @@ from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
 SQUARES = ([1024] * 3, [4096] * 3, [8192] * 3)
-"""Products that are measured whatever the run: a board reaches its rate with large ones alone."""
+"""Products that are always measured: a board reaches its highest rate only with large ones."""
 
 _BYTES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRooflinePosition:
-    """Where one system stands on its board: seconds of a request, and the two limits on them.
+    """The position of one system below the roofline of its board: seconds of a request, and two lower bounds.
 
-    `share` is the larger limit over the seconds, in 0..1; `of_products` is the system's rate of operations
-    over the highest rate of a product in its precision; `memory_seconds` is None where requests come
+    `share` is the larger bound over the seconds, in 0..1. `of_products` is the system's rate of operations
+    over the highest rate of a product in its precision. `memory_seconds` is None if requests are answered
     together.
     """
 
@@ -45,14 +45,14 @@ class DeviceRooflinePosition:
 
     @property
     def of_copies(self) -> float | None:
-        """Bytes of the weights over seconds, as a share of the rate at which the board copies its memory."""
+        """Bytes of the weights over seconds, as a share of the rate of memory copies."""
         return None if self.memory_seconds is None else self.memory_seconds / self.seconds
 
 
 def device_roofline_position(
     record: Record, peaks: Mapping[str, Any]
 ) -> DeviceRooflinePosition | Unavailable:
-    """Return where a system stands; `peaks` are what was measured of its board."""
+    """Return the position of a system, given the measured peaks of its board."""
     if devices_of(record.cell.device) != devices_of(str(peaks["device"])):
         return Unavailable(f"it ran on {record.cell.device}, and the peaks are of {peaks['device']}")
     operations, time = operations_per_request(record), time_per_request(record.rounds)
@@ -82,15 +82,15 @@ def device_roofline_position(
 
 def highest(products: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the highest rate of a product in each precision, operations per second."""
-    found: dict[str, float] = {}
-    for each in products:
-        name, rate = str(each["precision"]), float(each["per_second"])
-        found[name] = max(rate, found.get(name, 0.0))
-    return found
+    rates: dict[str, float] = {}
+    for product in products:
+        name, rate = str(product["precision"]), float(product["per_second"])
+        rates[name] = max(rate, rates.get(name, 0.0))
+    return rates
 
 
 def _memory_seconds(record: Record, precision: str, peaks: Mapping[str, Any]) -> float | None:
-    said = record.placement.effective if record.placement else {}
-    if record.cell.scenario != "single-stream" or "work" not in said:
+    effective = record.placement.effective if record.placement else {}
+    if record.cell.scenario != "single-stream" or "work" not in effective:
         return None
-    return _BYTES[precision] * float(said["work"]["weights"]) / float(peaks["copy_bytes_per_second"])
+    return _BYTES[precision] * float(effective["work"]["weights"]) / float(peaks["copy_bytes_per_second"])

@@ -1,9 +1,9 @@
-"""How much two processes of one program differ for as long as they live: null tests of several launches.
+"""The variance between launches of one program, from null tests with several launches.
 
-    trace --typical request of each launch--> their variance, less that of noise --pool--> allowance
+    trace --typical request of each launch--> their variance, less that of noise --pooled--> allowance
 
-What one launch shows as a difference between two equal processes (where memory lies, what the kernel backs
-with large pages) does not average out over its rounds; another launch shows another.
+Two equal processes differ a little for as long as they live (placement of memory, large pages). This
+difference does not average out over the rounds of a launch; another launch has another.
 """
 
 import math
@@ -19,21 +19,21 @@ from harness.studies.null_test import logs_of
 from harness.studies.traces import Trace
 
 FEWEST = 3
-"""Launches below which a trace says nothing of them."""
+"""Launches that the variance of a trace needs."""
 
-TOLD = 0.01
-"""A launch whose own rounds leave more than this uncertain says nothing of launches: it is left out."""
+LARGEST_ERROR = 0.01
+"""A launch whose typical ratio has a larger standard error is left out."""
 
 STEADY = 0.05
-"""Where totals of rounds spread by more within a launch (a standard deviation, by quartiles), the machine
-changes, between two speeds for instance, and most pairs agree on its change."""
+"""Limit of the spread of totals within a launch (a standard deviation, from quartiles): beyond it the machine
+changes, between two speeds for instance, and the mode of the pairs is that change."""
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchVariance:
-    """Of so many launches: variance of the logarithms of their ratios, and what noise explains of it.
+    """The variance of log ratios over launches: `seen` in all, and the part `noise` that noise explains.
 
-    `launches` counts those that their rounds tell well enough, `all` every one.
+    `launches` counts the launches that are precise enough, `all` every launch.
     """
 
     variant: str
@@ -45,46 +45,44 @@ class LaunchVariance:
 
     @property
     def spread(self) -> float:
-        """The standard deviation between launches; 0.0 where noise explains all that is seen."""
+        """The standard deviation between launches; 0.0 if noise explains all of the variance."""
         return math.sqrt(max(self.seen - self.noise, 0.0))
 
 
 def launch_variance(trace: Trace) -> LaunchVariance | None:
-    """Return what a trace shows of its launches; None if too few are told, or one has a single round."""
+    """Return the variance over the launches of a trace; None with too few launches or rounds."""
     launches = sorted(set(trace.launch))
-    parts = [
-        [log for log, of in zip(logs_of(trace), trace.launch, strict=True) if of == one] for one in launches
+    logs = list(zip(logs_of(trace), trace.launch, strict=True))
+    parts = [[log for log, of in logs if of == launch] for launch in launches]
+    if min(map(len, parts)) < 2:  # noqa: PLR2004 -- the variance of noise needs two rounds
+        return None
+    wall_ns, launch_of = np.asarray(trace.wall_ns, dtype=np.float64), np.asarray(trace.launch)
+    steady = [_spread(wall_ns[launch_of == launch]) <= STEADY for launch in launches]
+    peaks = [density_peak(part, np.zeros(len(part), dtype=np.int64)) for part in parts]
+    precise = [
+        (peak, variance)
+        for (peak, variance), is_steady in zip(peaks, steady, strict=True)
+        if is_steady and variance <= LARGEST_ERROR**2
     ]
-    if min(map(len, parts)) < 2:  # noqa: PLR2004 -- noise is seen between two rounds
+    if len(precise) < FEWEST:
         return None
-    of = np.asarray(trace.launch)
-    steady = [_spread(np.asarray(trace.wall_ns, dtype=np.float64)[of == one]) <= STEADY for one in launches]
-    every = [density_peak(logs, np.zeros(len(logs), dtype=np.int64)) for logs in parts]
-    found = [each for each, told in zip(every, steady, strict=True) if told and each[1] <= TOLD**2]
-    if len(found) < FEWEST:
-        return None
-    seen = float(np.var([peak for peak, _ in found], ddof=1))
-    noise = float(np.mean([variance for _, variance in found]))
-    return LaunchVariance(trace.variant, trace.task, len(found), len(launches), seen, noise)
+    observed = float(np.var([peak for peak, _ in precise], ddof=1))
+    noise = float(np.mean([variance for _, variance in precise]))
+    return LaunchVariance(trace.variant, trace.task, len(precise), len(launches), observed, noise)
 
 
 def _spread(wall_ns: Floats) -> float:
-    """Return how far the logarithms of ratios of totals [rounds, 2] spread, by quartiles."""
+    """Return the standard deviation, from quartiles, of the log ratios of totals [rounds, 2]."""
     low, high = np.percentile(np.log(wall_ns[:, 1] / wall_ns[:, 0]), [25, 75])
     return float(high - low) / (2 * NormalDist().inv_cdf(0.75))
 
 
-def pooled(found: Sequence[LaunchVariance]) -> tuple[float, float, int]:
-    """Return the standard deviation between launches of several variants, its bound, its freedom.
+def pooled(variances: Sequence[LaunchVariance]) -> tuple[float, float, int]:
+    """Return the pooled standard deviation between launches, its upper 95 % bound, its degrees of freedom."""
+    from scipy.special import chdtri  # scipy.stats takes a second to import
 
-    The bound is the upper one at 95 %: so much there may be that so few launches do not show.
-    """
-    from scipy.special import chdtri  # scipy.stats takes a second to load
-
-    freedom = sum(each.launches - 1 for each in found)
-    seen, noise = (
-        sum((each.launches - 1) * part for each, part in zip(found, parts, strict=True)) / freedom
-        for parts in ([each.seen for each in found], [each.noise for each in found])
-    )
-    most = seen * freedom / float(chdtri(freedom, 0.95))
-    return math.sqrt(max(seen - noise, 0.0)), math.sqrt(max(most - noise, 0.0)), freedom
+    freedom = sum(variance.launches - 1 for variance in variances)
+    observed = sum((variance.launches - 1) * variance.seen for variance in variances) / freedom
+    noise = sum((variance.launches - 1) * variance.noise for variance in variances) / freedom
+    bound = observed * freedom / float(chdtri(freedom, 0.95))
+    return math.sqrt(max(observed - noise, 0.0)), math.sqrt(max(bound - noise, 0.0)), freedom

@@ -1,8 +1,8 @@
-"""Replays traces of null tests: how often a thing is told from itself, how often a planted change is found.
+"""Replays traces of null tests: false alarms between equal systems, and the power to detect a planted change.
 
-    trace --block of rounds--> ratios --compare, as reports do--> Ratio --a family of them--> verdicts
+    trace --block of rounds--> ratios --paired_ratio, as in reports--> Ratio --a family of them--> verdicts
 
-Blocks are consecutive rounds, so that what neighbours have in common stays in; of several launches they are
+Blocks are consecutive rounds, so that they keep the correlation of neighbours; with several launches they are
 whole launches. Every ratio, correction and verdict comes from the functions that reports use.
 """
 
@@ -18,20 +18,20 @@ from harness.analysis.statistics.ratios import Ratio, paired_ratio
 from harness.studies.traces import Trace
 
 PLANTED = 1.05
-"""The slow-down that is to be found."""
+"""The planted slow-down."""
 
 WANTED = 0.95
-"""How often it is to be found."""
+"""The required power: the share of families in which the planted slow-down is detected."""
 
 BLOCKS = 25
-"""Blocks of one trace, spread evenly over it: neighbouring ones share most of their rounds, or all."""
+"""Blocks of one trace, spread evenly over it: neighbouring blocks share most or all of their rounds."""
 
 _DIFFERENT = ("faster", "slower")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A comparison of equal things, and the same with one side slowed down."""
+    """A comparison of equal systems, and the same with one side slowed down."""
 
     equal: Ratio
     planted: Ratio
@@ -39,9 +39,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class NullTestRow:
-    """Shares of families: with a false difference, and in which the planted change was found.
+    """Shares of families: with a false difference, and in which the planted change was detected.
 
-    `launches` are those that a comparison's rounds are of.
+    `launches` is the number of launches of a comparison.
     """
 
     rounds: int
@@ -53,7 +53,7 @@ class NullTestRow:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """What came of rounds added until an interval was narrow: median rounds, and shares of comparisons."""
+    """Result of adding rounds until an interval is narrow: shares of comparisons, and median rounds."""
 
     false_alarms: float
     reached: float
@@ -63,78 +63,91 @@ class Stopped:
 def study(
     traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
 ) -> list[NullTestRow]:
-    """Return a row for each number of rounds that any trace holds, and each size of a family."""
-    blocks = {rounds: blocks_of(traces, rounds) for rounds in counts}
+    """Return a row for each number of rounds that some trace has, and each size of a family.
+
+    `counts` are numbers of rounds, `families` sizes, and `times` is the number of families that are drawn.
+    """
+    blocks_by_rounds = {rounds: blocks_of(traces, rounds) for rounds in counts}
     return [
-        NullTestRow(rounds, family, *shares(found, family, times))
-        for rounds, found in blocks.items()
+        NullTestRow(rounds, family, *shares(blocks, family, times))
+        for rounds, blocks in blocks_by_rounds.items()
         for family in families
-        if found
+        if blocks
     ]
 
 
 def study_launches(
     traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
 ) -> list[NullTestRow]:
-    """Return a row for each number of launches that any trace holds; traces of one length of a launch."""
-    blocks = {launches: launch_blocks_of(traces, launches) for launches in counts}
-    each = rounds_per_launch(traces[0])
+    """Return a row for each number of launches that some trace has; all launches must have equal lengths."""
+    blocks_by_launches = {launches: launch_blocks_of(traces, launches) for launches in counts}
+    rounds = rounds_per_launch(traces[0])
     return [
-        NullTestRow(launches * each, family, *shares(found, family, times), launches)
-        for launches, found in blocks.items()
+        NullTestRow(launches * rounds, family, *shares(blocks, family, times), launches)
+        for launches, blocks in blocks_by_launches.items()
         for family in families
-        if found
+        if blocks
     ]
 
 
 def rounds_per_launch(trace: Trace) -> int:
-    """Return how many rounds the first launch of a trace has."""
+    """Return the number of rounds in the first launch of a trace."""
     return trace.launch.count(trace.launch[0])
 
 
 def launch_blocks_of(traces: Iterable[Trace], launches: int) -> list[Block]:
-    """Return blocks of so many launches of every trace that holds them, as many of each trace."""
-    found = []
+    """Return blocks of `launches` launches of every trace that has them, equally many of each trace."""
+    blocks = []
     for trace in traces:
         chosen = list(combinations(sorted(set(trace.launch)), launches))
-        places = np.linspace(0, len(chosen) - 1, BLOCKS).astype(int).tolist() if chosen else []
-        turns = [(chosen[place], at % 2) for at, place in enumerate(places)]
-        rows = {of: [at for at, launch in enumerate(trace.launch) if launch in of] for of, _ in turns}
-        known = {turn: _block(trace, rows[turn[0]], slower=turn[1]) for turn in set(turns)}
-        found += [known[turn] for turn in turns]
-    return found
+        picked = [chosen[place] for place in _evenly(len(chosen))]
+        rows = {
+            subset: tuple(at for at, launch in enumerate(trace.launch) if launch in subset)
+            for subset in set(picked)
+        }
+        blocks += _blocks(trace, [rows[subset] for subset in picked])
+    return blocks
 
 
 def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
-    """Return blocks of so many consecutive rounds of every trace that holds them, as many of each trace.
+    """Return blocks of `rounds` consecutive rounds of every trace that has them, equally many of each trace.
 
-    A short trace gives the same few again and again, so that long ones do not count more. The planted change
-    goes to either side in turn.
+    A short trace gives the same few blocks repeatedly, so that long traces have no larger weight. The planted
+    change is on either side in turn.
     """
-    found = []
+    blocks = []
     for trace in traces:
-        last = len(trace.wall_ns) - rounds
-        starts = np.linspace(0, last, BLOCKS).astype(int).tolist() if last >= 0 else []
-        turns = [(start, at % 2) for at, start in enumerate(starts)]
-        known = {turn: _block(trace, range(turn[0], turn[0] + rounds), slower=turn[1]) for turn in set(turns)}
-        found += [known[turn] for turn in turns]
-    return found
+        starts = _evenly(len(trace.wall_ns) - rounds + 1)
+        blocks += _blocks(trace, [range(start, start + rounds) for start in starts])
+    return blocks
+
+
+def _evenly(count: int) -> list[int]:
+    """Return `BLOCKS` places spread evenly over `count` places, or none."""
+    return np.linspace(0, count - 1, BLOCKS).astype(int).tolist() if count > 0 else []
+
+
+def _blocks(trace: Trace, blocks: Sequence[Sequence[int]]) -> list[Block]:
+    """Return a block for each sequence of rows; equal blocks are computed once."""
+    turns = [(rows, at % 2) for at, rows in enumerate(blocks)]
+    computed = {turn: _block(trace, turn[0], slower=turn[1]) for turn in set(turns)}
+    return [computed[turn] for turn in turns]
 
 
 def shares(blocks: Sequence[Block], family: int, times: int, seed: int = 0) -> tuple[float, float]:
-    """Return in which share of so many drawn families any differ, and in which a planted one is found."""
+    """Return the share of families with a false difference, and the share that detect a planted change."""
     draw = np.random.default_rng(seed)
-    alarms = found = 0
+    alarms = detected = 0
     for members in draw.integers(len(blocks), size=(times, family)):
         equal = [blocks[at].equal for at in members]
         alarms += _differs(equal)
         planted = blocks[members[0]].planted
-        found += verdicts([planted, *equal[1:]])[0].verdict in _DIFFERENT
-    return alarms / times, found / times
+        detected += verdicts([planted, *equal[1:]])[0].verdict in _DIFFERENT
+    return alarms / times, detected / times
 
 
 def rounds_needed(rows: Sequence[NullTestRow]) -> int | None:
-    """Return the least number of rounds from which on the planted change is found as often as wanted."""
+    """Return the number of rounds from which on the power reaches `WANTED`, or None."""
     enough = None
     for row in sorted(rows, key=lambda row: -row.rounds):
         if row.found < WANTED:
@@ -146,51 +159,50 @@ def rounds_needed(rows: Sequence[NullTestRow]) -> int | None:
 def until_narrow(
     traces: Sequence[Trace], half_width: float, *, first: int, step: int, times: int, seed: int = 0
 ) -> Stopped:
-    """Replay `--precision`: begin anywhere, add rounds until narrow or until the trace ends, then judge."""
+    """Replay `--precision`: start anywhere, add rounds until narrow or until the trace ends, then judge."""
     draw = np.random.default_rng(seed)
     long = [trace for trace in traces if len(trace.wall_ns) >= first]
     picked = [long[at] for at in draw.integers(len(long), size=times)]
     starts = [int(draw.integers(len(trace.wall_ns) - first + 1)) for trace in picked]
-    known = {
-        case: _until_narrow(*case, half_width, first, step) for case in set(zip(picked, starts, strict=True))
-    }
-    ends = [known[case] for case in zip(picked, starts, strict=True)]
+    cases = list(zip(picked, starts, strict=True))
+    computed = {case: _until_narrow(*case, half_width, first, step) for case in set(cases)}
+    results = [computed[case] for case in cases]
     return Stopped(
-        false_alarms=sum(_differs([ratio]) for ratio, _ in ends) / times,
-        reached=sum(narrow for _, narrow in ends) / times,
-        rounds=float(np.median([ratio.count for ratio, _ in ends])),
+        false_alarms=sum(_differs([ratio]) for ratio, _ in results) / times,
+        reached=sum(is_narrow for _, is_narrow in results) / times,
+        rounds=float(np.median([ratio.count for ratio, _ in results])),
     )
 
 
 def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step: int) -> tuple[Ratio, bool]:
     rounds = first
     while True:
-        found = _compared(trace, range(start, start + rounds))
-        narrow = (found.high - found.low) / 2 / found.value <= half_width
-        if narrow or start + rounds + step > len(trace.wall_ns):
-            return found, narrow
+        ratio = _ratio(trace, range(start, start + rounds))
+        is_narrow = (ratio.high - ratio.low) / 2 / ratio.value <= half_width
+        if is_narrow or start + rounds + step > len(trace.wall_ns):
+            return ratio, is_narrow
         rounds += step
 
 
 def _block(trace: Trace, rows: Sequence[int], *, slower: int) -> Block:
     """Compare these rounds as they are, and with every time of one side slowed down."""
-    by = PLANTED if slower else 1 / PLANTED
-    return Block(_compared(trace, rows), _compared(trace, rows, by))
+    factor = PLANTED if slower else 1 / PLANTED
+    return Block(_ratio(trace, rows), _ratio(trace, rows, factor))
 
 
-def _compared(trace: Trace, rows: Sequence[int], by: float = 1.0) -> Ratio:
-    requests = [each + np.log(by) for each in logs_of(trace, rows)]
+def _ratio(trace: Trace, rows: Sequence[int], factor: float = 1.0) -> Ratio:
+    requests = [logs + np.log(factor) for logs in logs_of(trace, rows)]
     times = np.asarray([trace.wall_ns[at] for at in rows], dtype=np.float64)
     launches = [trace.launch[at] for at in rows]
-    return paired_ratio(times[:, 1] / times[:, 0] * by, launches, over=trace.variant, requests=requests)
+    return paired_ratio(times[:, 1] / times[:, 0] * factor, launches, over=trace.variant, requests=requests)
 
 
 def logs_of(trace: Trace, rows: Iterable[int] | None = None) -> list[Floats]:
-    """Return second over first for every request, as logarithms by round; none where a round has none."""
-    of = trace.asked_us if rows is None else [trace.asked_us[at] for at in rows]
-    turns = [np.asarray(turn, dtype=np.float64) for turn in of]
-    return [np.log(turn[1] / turn[0]) for turn in turns] if all(turn.size for turn in turns) else []
+    """Return log(second / first) of every request by round; empty if a round has no times of requests."""
+    rounds = trace.asked_us if rows is None else [trace.asked_us[at] for at in rows]
+    pairs = [np.asarray(pair, dtype=np.float64) for pair in rounds]
+    return [np.log(pair[1] / pair[0]) for pair in pairs] if all(pair.size for pair in pairs) else []
 
 
 def _differs(ratios: Sequence[Ratio]) -> bool:
-    return any(each.verdict in _DIFFERENT for each in verdicts(ratios))
+    return any(judgement.verdict in _DIFFERENT for judgement in verdicts(ratios))

@@ -1,13 +1,13 @@
-"""How near to the machine's limit a system comes: its operations per second over what the cores can do.
+"""The roofline of a processor: the share of the cores' peak that a system reaches.
 
     configuration --work--> operations per token and per pair of tokens
     record's tokens --------> operations per request -----+
     record's time per request ---------------------------> operations per second --> share of the limit
     measured peaks of the same machine --------------------+
 
-The limit is arithmetic from registers at the lowest precision, int8, on all cores that the system may use: no
-library reaches it, since weights and activations have to come from somewhere. A share therefore compares
-engines on one machine, and says how much is left at most (S. Williams et al. 2009, "Roofline").
+The limit is the rate of arithmetic from registers at the lowest precision, int8, on all cores that the system
+may use. No library reaches it, because weights and activations must be loaded from memory. A share therefore
+compares engines on one machine, and is an upper bound of what is left (S. Williams et al. 2009, "Roofline").
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,14 @@ KINDS = ("int8", "bf16", "fp32")
 """Precisions of products, the fastest first."""
 
 _SQUARES = (256, 1024)
-"""Sides of the square products: one whose operands lie in the caches nearby, and one whose do not."""
+"""Sides of the square products: one whose operands fit into the inner caches, and one whose do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class RooflinePosition:
-    """Where one system stands: operations per request and per second, and shares of two limits, in 0..1.
+    """The position of one system: operations per request and per second, and shares of two limits, in 0..1.
 
-    `of_int8` is the share of the cores' int8 peak, `of_own` that of the peak at the precision of its own
-    products, which `precision` names.
+    `of_int8` is the share of the cores' int8 peak, `of_own` that of the peak at the system's own `precision`.
     """
 
     variant: str
@@ -43,11 +42,11 @@ class RooflinePosition:
     of_int8: float
     of_own: float
     least_seconds: float
-    """Seconds a request would take at the int8 limit."""
+    """Seconds of a request at the int8 limit."""
 
 
 def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosition | Unavailable:
-    """Return where a system stands; `cores` holds the measured peaks by number of threads."""
+    """Return the position of a system; `cores` holds the measured peaks by number of threads."""
     operations, time = operations_per_request(record), time_per_request(record.rounds)
     if isinstance(operations, Unavailable):
         return operations
@@ -71,33 +70,33 @@ def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosit
 
 
 def peaks_of(cores: Mapping[str, Any], threads: int) -> dict[str, float] | Unavailable:
-    """Return the peak of each precision on so many threads, operations per second."""
-    found = cores.get(str(threads))
-    if not found or not found["arithmetic"]:
+    """Return the peak of each precision on `threads` threads, in operations per second."""
+    measured = cores.get(str(threads))
+    if not measured or not measured["arithmetic"]:
         return Unavailable(f"the peak of {threads} threads was not measured")
-    return {name: float(each["per_second"]) for name, each in found["arithmetic"].items()}
+    return {name: float(peak["per_second"]) for name, peak in measured["arithmetic"].items()}
 
 
 def shapes_of(records: Sequence[Record]) -> list[list[int]]:
-    """Return a layer's products, [rows, inner, columns], of every model among the records, and square ones.
+    """Return the products [rows, inner, columns] of a layer of each model of the records, and square ones.
 
-    Rows are the mean tokens of a sequence: what an engine multiplies where it answers one request at a time.
+    Rows are the mean tokens of a sequence: the products of an engine that answers one request at a time.
     """
-    found: dict[tuple[int, int, int], None] = {}
+    shapes: dict[tuple[int, int, int], None] = {}
     for record in records:
         work, sequences = encoder_work_of(record), sum(item.sequences for item in record.rounds)
         if work and sequences:
             rows = round(sum(item.tokens for item in record.rounds) / sequences)
             hidden, ffn = work["hidden"], work["ffn"]
-            found |= dict.fromkeys([(rows, hidden, hidden), (rows, hidden, ffn), (rows, ffn, hidden)])
-    return [*map(list, found), *([size, size, size] for size in _SQUARES)]
+            shapes |= dict.fromkeys([(rows, hidden, hidden), (rows, hidden, ffn), (rows, ffn, hidden)])
+    return [*map(list, shapes), *([size, size, size] for size in _SQUARES)]
 
 
 def same_host(records: Sequence[Record], fingerprint: str) -> None:
-    """Refuse peaks of another machine than the one that the records come from."""
+    """Raise UsageError unless all records come from the machine with this fingerprint."""
     if any(record.host.fingerprint != fingerprint for record in records):
         raise UsageError(
             "the run comes from another machine, or this one has changed since.",
             where=records[0].run,
-            remedy="Measure the limit on the machine that made the run.",
+            remedy="Measure the peaks on the machine of the run.",
         )

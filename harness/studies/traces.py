@@ -1,32 +1,32 @@
-"""Traces of null tests: how long each window took when a variant was measured against itself.
+"""Traces of null tests: the time of each window of a variant that was compared with itself.
 
     two records of one variant --trace_of--> Trace --save--> results/traces/RUN.json --load--> Trace
 
-A trace is numbers only. Real machines disturb in ways that nobody would invent, so what is claimed of
-verdicts is shown by replaying traces (`harness.studies.null_test`) and not by drawing noise.
+A trace holds numbers only. Disturbances of real machines are hard to simulate, so the error rates of verdicts
+are measured by replaying traces (`harness.studies.null_test`), not with simulated noise.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.common.errors import DataError
+from harness.common.json_types import JsonObject
 from harness.records.record import Record, Round
 
 FORMAT = 2
-"""1 held no times of requests."""
+"""Version of the file format; version 1 had no times of requests."""
 
 DIGITS = 4
-"""Significant digits that a request's microseconds are kept in: noise is in the third."""
+"""Significant digits of the microseconds of a request: noise is in the third digit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One null test; the last five hold a value for each round, in order of time.
+    """One null test; `requests` and the fields after it hold a value for each round, in order of time.
 
-    `wall_ns` are the windows of the two cells, (first, second); `leads` is 0 where the first cell went first;
+    `wall_ns` are the windows of the two cells, (first, second); `leads` is 0 if the first cell went first;
     `asked_us` are the microseconds of each request in either window, in the same order.
     """
 
@@ -48,14 +48,14 @@ class Trace:
 
 
 def trace_of(first: Record, second: Record) -> Trace:
-    """Return the trace of a null test; ValueError if the records are not of one variant in one group."""
+    """Return the trace of a null test; ValueError unless both records are of one variant in one group."""
     if first.cell.group != second.cell.group or first.cell.variant != second.cell.variant:
-        raise ValueError("a trace is of one variant, measured twice in one group")
-    others = {(turn.launch, turn.index): turn for turn in second.rounds}
+        raise ValueError("a trace needs two records of one variant in one group")
+    others = {(item.launch, item.index): item for item in second.rounds}
     pairs = [
-        (turn, others[turn.launch, turn.index])
-        for turn in first.rounds
-        if (turn.launch, turn.index) in others
+        (item, others[item.launch, item.index])
+        for item in first.rounds
+        if (item.launch, item.index) in others
     ]
     return Trace(
         run=first.run,
@@ -71,50 +71,51 @@ def trace_of(first: Record, second: Record) -> Trace:
     )
 
 
-def _columns(pairs: Sequence[tuple[Round, Round]]) -> dict[str, Any]:
+def _columns(pairs: Sequence[tuple[Round, Round]]) -> JsonObject:
     return {
-        "requests": tuple(one.requests for one, _ in pairs),
-        "launch": tuple(one.launch for one, _ in pairs),
-        "slice": tuple(one.slice for one, _ in pairs),
-        "leads": tuple(int(one.position > other.position) for one, other in pairs),
-        "wall_ns": tuple((one.wall_ns, other.wall_ns) for one, other in pairs),
-        "asked_us": tuple((_microseconds(one), _microseconds(other)) for one, other in pairs),
+        "requests": tuple(first.requests for first, _ in pairs),
+        "launch": tuple(first.launch for first, _ in pairs),
+        "slice": tuple(first.slice for first, _ in pairs),
+        "leads": tuple(int(first.position > second.position) for first, second in pairs),
+        "wall_ns": tuple((first.wall_ns, second.wall_ns) for first, second in pairs),
+        "asked_us": tuple((_microseconds(first), _microseconds(second)) for first, second in pairs),
     }
 
 
-def _microseconds(turn: Round) -> tuple[float, ...]:
-    rounded = (float(f"{ns / 1000:.{DIGITS}g}") for ns in turn.asked_ns)
-    return tuple(int(each) if each.is_integer() else each for each in rounded)
+def _microseconds(item: Round) -> tuple[float, ...]:
+    rounded = (float(f"{ns / 1000:.{DIGITS}g}") for ns in item.asked_ns)
+    return tuple(int(value) if value.is_integer() else value for value in rounded)
 
 
 def save(trace: Trace, folder: Path) -> Path:
-    """Write a trace as RUN.json into a folder, which is made if need be, and return the file."""
+    """Write a trace as RUN.json into a folder, which is created if it is missing; return the file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{trace.run}.json"
-    packed = {name: json.dumps(value, separators=(",", ":")) for name, value in asdict(trace).items()}
-    lines = [f" {json.dumps(name)}: {value}" for name, value in packed.items()]
+    values = {name: json.dumps(value, separators=(",", ":")) for name, value in asdict(trace).items()}
+    lines = [f" {json.dumps(name)}: {value}" for name, value in values.items()]
     text = ",\n".join([f' "format": {FORMAT}', *lines])
     path.write_text(f"{{\n{text}\n}}\n", encoding="utf-8")
     return path
 
 
 def load(path: Path) -> Trace:
-    """Read a trace; DataError if the file is none."""
+    """Read a trace; DataError if the file does not hold one."""
     try:
-        words: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if words.pop("format") != FORMAT:
-            raise DataError("a trace of another format.", where=str(path))
-        words["wall_ns"] = [tuple(pair) for pair in words["wall_ns"]]
-        words["asked_us"] = [(tuple(one), tuple(other)) for one, other in words["asked_us"]]
-        columns = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
-        return Trace(**{**words, **columns})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise DataError(f"not a trace: {problem}.", where=str(path)) from None
+        fields: JsonObject = json.loads(path.read_text(encoding="utf-8"))
+        if (version := fields.pop("format")) != FORMAT:
+            raise DataError(f"expected a trace of format {FORMAT}, got {version!r}.", where=str(path))
+        fields["wall_ns"] = [tuple(pair) for pair in fields["wall_ns"]]
+        fields["asked_us"] = [(tuple(first), tuple(second)) for first, second in fields["asked_us"]]
+        columns = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return Trace(**{**fields, **columns})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"not a trace: {error}.", where=str(path)) from None
 
 
 def load_all(folder: Path) -> list[Trace]:
-    """Read every trace in a folder; DataError if there is none."""
-    found = [load(path) for path in sorted(folder.glob("*.json"))]
-    if not found:
-        raise DataError("no traces.", where=str(folder), remedy="`bench run --null-test VARIANT` makes one.")
-    return found
+    """Read every trace in a folder; DataError if it has none."""
+    traces = [load(path) for path in sorted(folder.glob("*.json"))]
+    if not traces:
+        remedy = "Record one with `bench run --null-test VARIANT`."
+        raise DataError("the folder has no traces.", where=str(folder), remedy=remedy)
+    return traces

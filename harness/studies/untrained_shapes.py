@@ -1,8 +1,7 @@
-"""Studies of architectures without training: which ladder, from which shape, at whose lengths.
+"""Studies of untrained architectures: a ladder, the shape of its model, and the task whose lengths are used.
 
-Speed and energy follow from shape and lengths alone, so this is how a paper's timing is asked for again on
-another machine, without its data and its weights. Answers mean nothing, and nothing that depends on them is
-claimed.
+Speed and energy depend on shape and lengths alone, so that the timing of a paper can be repeated on another
+machine without its data and weights. The answers are meaningless, and no result depends on them.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from harness.workload.tasks import get_task
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A ladder that ships, the untrained model it starts from, and the task whose lengths are drawn."""
+    """A built-in ladder, the untrained model that it starts from, and the task whose lengths are drawn."""
 
     ladder: str
     model: str
@@ -31,17 +30,17 @@ STUDIES = {
     "paper-gpu": Study("paper-gpu", "shape:12L-768", "boolq", 512),
     **{f"rivals-{shape}": Study("rivals", f"shape:{shape}", "boolq", 512) for shape in RIVAL_SHAPES},
 }
-"""What `--shapes` takes."""
+"""The values of `--shapes`."""
 
 
-def of_shapes(study: Study, wanted: RunOptions, ladder: Ladder, cache: Path) -> RunOptions:
-    """Return the options with the study's ladder, model, lengths; only what is timed is answered."""
+def of_shapes(study: Study, options: RunOptions, ladder: Ladder, cache: Path) -> RunOptions:
+    """Return the options with the study's ladder, model and lengths; only timed requests are answered."""
     return replace(
-        wanted,
+        options,
         task=study.task,
         model=study.model,
         ladder=ladder,
-        source=lengths_data(cache, get_task(study.task), seed=wanted.seed),
+        source=lengths_data(cache, get_task(study.task), seed=options.seed),
         max_length=study.max_length,
         quality="sample",
     )

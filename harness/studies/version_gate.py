@@ -1,20 +1,21 @@
-"""Base against head: both measured in one run, interleaved round by round on one machine.
+"""The gate of two versions: base and head in one run, interleaved round by round on one machine.
 
-REF, REF --code_of--> sides --hello--> what they are --run--> records of base, head, base again --> gate
+REF, REF --code_of--> sides --handshake--> software --run--> records of base, head, base again --> gate
 
-It is the only fair way where the machine is not one's own: what slows a minute down slows both sides. Base
-is measured twice, by two processes: how far it differs from itself is the noise that head is held against.
+Interleaving is necessary on a shared machine, where a disturbance then slows both sides. Base is measured
+twice, by two processes: the difference of base from itself is the noise that the change of head is compared
+with.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.analysis.comparison import CellKey, key_of
 from harness.analysis.gate.gate import GatedCell
 from harness.catalog import Catalog
 from harness.common.errors import MeasurementError, UsageError
+from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.records.record import Record
@@ -33,7 +34,7 @@ Builder = Callable[[Ref, Path, Callable[[str], None], Environment], SideCode]
 
 @dataclass(frozen=True, slots=True)
 class VersionGateOptions:
-    """Two REFs, whether base is measured twice, and which environment a revision gets."""
+    """Two REFs, whether base is measured twice, and the environment of a revision."""
 
     base: Ref
     head: Ref
@@ -44,90 +45,95 @@ class VersionGateOptions:
     @property
     def refs(self) -> dict[str, Ref]:
         """The REF of each side, by its name."""
-        found = {BASE: self.base, HEAD: self.head}
-        return {**found, BASE_AGAIN: self.base} if self.twice else found
+        refs = {BASE: self.base, HEAD: self.head}
+        return {**refs, BASE_AGAIN: self.base} if self.twice else refs
 
 
 def start(
-    wanted: RunOptions,
-    versus: VersionGateOptions,
+    options: RunOptions,
+    versions: VersionGateOptions,
     catalog: Catalog,
     store: Store,
     cache: Path,
     machine: Machine,
-    narrator: ProgressReporter,
+    progress: ProgressReporter,
 ) -> Run:
-    """Check everything, build what has to be built, prepare each side by its own code, write the plan."""
-    _check(wanted, versus)
+    """Check the options, build the environments, prepare each side with its own code, write the plan."""
+    _check(options, versions)
     plan = plan_run(
-        replace(wanted, model=_model(versus.head, wanted.model)),
+        replace(options, model=_model(versions.head, options.model)),
         catalog,
         cache,
         machine,
-        narrator,
+        progress,
         before_work=store.check_writable,
     )
-    plan = with_sides(plan, versus, cache, machine, narrator)
-    prepared = prepare(plan, cache, machine, narrator)
+    plan = with_sides(plan, versions, cache, machine, progress)
+    prepared = prepare(plan, cache, machine, progress)
     plan, folder = begin_in_store(plan, store, machine)
-    return Run(plan, prepared, folder, machine, cache, narrator)
+    return Run(plan, prepared, folder, machine, cache, progress)
 
 
 def with_sides(
-    plan: Plan, versus: VersionGateOptions, cache: Path, machine: Machine, narrator: ProgressReporter
+    plan: Plan, versions: VersionGateOptions, cache: Path, machine: Machine, progress: ProgressReporter
 ) -> Plan:
-    """Return the plan with each variant once a side."""
-    made: dict[str, Side] = {}
-    for name, ref in versus.refs.items():
+    """Return the plan with each variant once per side."""
+    by_name: dict[str, Side] = {}
+    for name, ref in versions.refs.items():
         if name == BASE_AGAIN:
-            made[name] = made[BASE].model_copy(update={"name": BASE_AGAIN})
+            by_name[name] = by_name[BASE].model_copy(update={"name": BASE_AGAIN})
         else:
-            made[name] = _side(name, ref, plan, versus, cache, machine, narrator)
-    sides = tuple(made.values())
+            by_name[name] = _side(name, ref, plan, versions, cache, machine, progress)
+    sides = tuple(by_name.values())
     variants = tuple(f"{variant}{SIDE_MARK}{side.name}" for variant in plan.variants for side in sides)
-    shown = {**plan.configuration, "variants": list(variants), "sides": [side.facts() for side in sides]}
-    return plan.model_copy(update={"sides": sides, "variants": variants, "configuration": shown})
+    facts = {"variants": list(variants), "sides": [side.facts() for side in sides]}
+    configuration = {**plan.configuration, **facts}
+    return plan.model_copy(update={"sides": sides, "variants": variants, "configuration": configuration})
 
 
 def pairings(records: Sequence[Record]) -> list[GatedCell]:
-    """Return base and head of every cell of a run, with base again where it was measured."""
+    """Return base and head of every cell of a run, with base again if it was measured."""
     cells: dict[tuple[str, str], dict[str, Record]] = {}
     for record in records:
         if name := side_of(record.cell.variant):
             key = (record.cell.group, without_side(record.cell.variant))
             cells.setdefault(key, {})[name] = record
     return [
-        GatedCell(found[BASE], found[HEAD], found.get(BASE_AGAIN), strict=("environment",))
-        for found in cells.values()
-        if BASE in found and HEAD in found
+        GatedCell(sides[BASE], sides[HEAD], sides.get(BASE_AGAIN), strict=("environment",))
+        for sides in cells.values()
+        if BASE in sides and HEAD in sides
     ]
 
 
 def absent(records: Sequence[Record]) -> list[tuple[CellKey, str]]:
-    """Return the cells of which a side is missing altogether."""
-    found: dict[CellKey, set[str]] = {}
+    """Return the cells that lack a record of one side, with the reason."""
+    sides_of: dict[CellKey, set[str]] = {}
     for record in records:
         if name := side_of(record.cell.variant):
             key = key_of(record)
-            found.setdefault(key._replace(variant=without_side(key.variant)), set()).add(name)
+            sides_of.setdefault(key._replace(variant=without_side(key.variant)), set()).add(name)
     return [
         (key, f"there is no record of {side}")
-        for key, sides in found.items()
+        for key, sides in sides_of.items()
         for side in (BASE, HEAD)
         if side not in sides
     ]
 
 
-def _check(wanted: RunOptions, versus: VersionGateOptions) -> None:
-    kinds = {versus.base.kind, versus.head.kind}
+def _check(options: RunOptions, versions: VersionGateOptions) -> None:
+    kinds = {versions.base.kind, versions.head.kind}
     if "model" in kinds and kinds != {"model"}:
         raise UsageError(
             "one REF is a model and the other is code.",
             where="--base, --head",
             remedy="Compare two models, or two versions of the code on one --model.",
         )
-    if wanted.ladder or wanted.command:
-        raise UsageError("base and head are compared on variants of the catalog.", where="bench gate")
+    if options.ladder or options.command:
+        raise UsageError(
+            "base and head can only be compared on variants of the catalog.",
+            where="bench gate",
+            remedy="Leave out the ladder or the command, and name variants.",
+        )
 
 
 def _model(ref: Ref, model: str) -> str:
@@ -138,25 +144,25 @@ def _side(
     name: str,
     ref: Ref,
     plan: Plan,
-    versus: VersionGateOptions,
+    versions: VersionGateOptions,
     cache: Path,
     machine: Machine,
-    narrator: ProgressReporter,
+    progress: ProgressReporter,
 ) -> Side:
     if ref.kind == "model":
         checkpoint = find_checkpoint(str(ref.path), plan.task_words, cache, machine)
-        return Side(name=name, ref=ref.words, checkpoint=checkpoint, revision=plan.revision)
-    code = versus.build(ref, cache, narrator.warn, versus.environment)
+        return Side(name=name, ref=ref.name, checkpoint=checkpoint, revision=plan.revision)
+    code = versions.build(ref, cache, progress.warn, versions.environment)
     revision = plan.revision if ref.kind == "here" else code.revision
-    side = Side(name=name, ref=ref.words, python=code.python, source=code.source, revision=revision)
-    said = _introduced(side, plan, machine)
-    _check_source(side, said)
-    place = cache / "refs" / "cache" / said["code"][:16]
-    return side.model_copy(update={"cache": str(place), "software": said["software"]})
+    side = Side(name=name, ref=ref.name, python=code.python, source=code.source, revision=revision)
+    handshake = _handshake(side, plan, machine)
+    _check_source(side, handshake)
+    side_cache = cache / "refs" / "cache" / handshake["code"][:16]
+    return side.model_copy(update={"cache": str(side_cache), "software": handshake["software"]})
 
 
-def _introduced(side: Side, plan: Plan, machine: Machine) -> dict[str, Any]:
-    """Start one worker of a side to hear what it is."""
+def _handshake(side: Side, plan: Plan, machine: Machine) -> JsonObject:
+    """Start one worker of a side and return its handshake: source, hash of the code, software."""
     worker = machine.launch_of(side)(plan.cpus, plan.threads)
     try:
         return worker.known if isinstance(worker, OtherVersionWorker) else {}
@@ -164,12 +170,12 @@ def _introduced(side: Side, plan: Plan, machine: Machine) -> dict[str, Any]:
         worker.end()
 
 
-def _check_source(side: Side, said: dict[str, Any]) -> None:
-    """Refuse code that comes from elsewhere than it should: it would pass every comparison with itself."""
-    has_ours = side.source and (Path(side.source) / "harness").is_dir()
-    if has_ours and Path(said["source"]) != Path(side.source).resolve():
+def _check_source(side: Side, handshake: JsonObject) -> None:
+    """Raise MeasurementError if workers loaded other code: a version would be compared with itself."""
+    has_harness = side.source and (Path(side.source) / "harness").is_dir()
+    if has_harness and Path(handshake["source"]) != Path(side.source).resolve():
         raise MeasurementError(
-            "its workers load the code of another folder.",
+            f"its workers load the code of another folder: {handshake['source']}.",
             where=side.ref,
-            remedy="Unset PYTHONPATH, or give it an environment of its own: --environment own.",
+            remedy="Unset PYTHONPATH, or use an environment of its own: --environment own.",
         )

@@ -1,10 +1,10 @@
-"""What a REF of the gate names, and how it becomes code that workers can run.
+"""REFs of the gate: what a REF names, and how workers run its code.
 
-here                     the program that is running
-a git revision           checked out below the cache; the interpreter that is running, with that code before
-                         all other, or an environment of its own where what it depends on differs
-a folder with code       a checkout of your own, changed files and all
-an interpreter           /path/to/python, in whose environment the package is installed
+here                     the running program
+a git revision           checked out below the cache; run by the current interpreter with that code first on
+                         its module path, or in an environment of its own if its dependencies differ
+a folder with code       a checkout, including uncommitted changes
+an interpreter           /path/to/python, with the package installed in its environment
 a folder with a model    a checkpoint: the same code on both sides, another model
 """
 
@@ -20,9 +20,10 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.common.errors import MeasurementError, StoreError, UsageError
+from harness.common.json_types import JsonObject
 from harness.measurement.machine.git_revision import revision_of, run_git
 from harness.records.record import Revision
 
@@ -31,14 +32,14 @@ Kind = Literal["here", "revision", "code", "interpreter", "model"]
 Environment = Literal["auto", "same", "own"]
 
 BUILD_PATIENCE_S = 3600.0
-"""How long installing a revision with all it depends on may take."""
+"""Seconds that the installation of a revision with its dependencies may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a REF names: its words as a record may show them, its kind, and a path or a commit."""
+    """What a REF names: its name for records, its kind, and a path or a commit."""
 
-    words: str
+    name: str
     kind: Kind
     path: Path | None = None
     commit: str = ""
@@ -46,49 +47,48 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class SideCode:
-    """How the code of a REF is run: its interpreter, empty for ours, and what leads its module path."""
+    """How the code of a REF is run: its interpreter (empty: the current one), and a folder for its path."""
 
     python: str = ""
     source: str = ""
     revision: Revision | None = None
 
 
-def find_ref(words: str, folder: Path) -> Ref:
-    """Return what a REF names, seen from the working folder; UsageError where it names nothing."""
-    if words == HERE:
+def find_ref(text: str, folder: Path) -> Ref:
+    """Return what a REF names, relative to the working folder; UsageError if it names nothing."""
+    if text == HERE:
         return Ref(HERE, "here")
-    if not words.strip() or words.startswith(
-        "-"
-    ):  # neither a path, nor anything for git to read as an option
-        raise _nothing(words)
-    path = Path(words).expanduser()
+    if not text.strip() or text.startswith("-"):  # not a path, and git would read it as an option
+        raise _unknown_ref(text)
+    path = Path(text).expanduser()
     path = path if path.is_absolute() else folder / path
     if path.is_dir() and (path / "config.json").exists():
         return Ref(path.name, "model", path.resolve())
     if path.is_dir() and (path / "pyproject.toml").exists():
         return Ref(path.resolve().name, "code", path.resolve())
     if path.is_file() and os.access(path, os.X_OK):
-        # not resolved: an environment's interpreter is known by the path that it is called by
+        # not resolved: an interpreter finds its environment by the path that it is started by
         return Ref(path.name, "interpreter", path.absolute())
-    commit = run_git(["rev-parse", "--verify", f"{words}^{{commit}}"], folder)
+    commit = run_git(["rev-parse", "--verify", f"{text}^{{commit}}"], folder)
     if commit is None:
-        raise _nothing(words)
-    return Ref(words, "revision", folder, commit)
+        raise _unknown_ref(text)
+    return Ref(text, "revision", folder, commit)
 
 
-def _nothing(words: str) -> UsageError:
+def _unknown_ref(text: str) -> UsageError:
     return UsageError(
-        f"{words!r} is no git revision of this folder, no folder with code or a model, no interpreter.",
+        f"expected a git revision of this folder, a folder with code or a model, or an interpreter, "
+        f"got {text!r}.",
         where="REF",
         remedy="Name HEAD~1, a branch, a folder, /path/to/python, or `here` for the running program.",
     )
 
 
-def run_installer(words: Sequence[str], ref: str) -> None:
-    """Run one step of building an environment; MeasurementError with what it said last if it fails."""
+def run_installer(arguments: Sequence[str], ref: str) -> None:
+    """Run one command that builds an environment; MeasurementError with its last lines if it fails."""
     try:
-        done = subprocess.run(  # noqa: S603 -- our own interpreter and its installer
-            words,
+        completed = subprocess.run(  # noqa: S603 -- the current interpreter and its installer
+            arguments,
             capture_output=True,
             text=True,
             errors="replace",
@@ -96,121 +96,123 @@ def run_installer(words: Sequence[str], ref: str) -> None:
             stdin=subprocess.DEVNULL,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise MeasurementError(f"its environment cannot be built: {problem}", where=ref) from None
-    if done.returncode:
-        last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MeasurementError(f"its environment cannot be built: {error}", where=ref) from None
+    if completed.returncode:
+        last_lines = " | ".join((completed.stderr or completed.stdout).strip().splitlines()[-3:])
         raise MeasurementError(
-            f"its environment cannot be built: {last}",
+            f"its environment cannot be built: {last_lines}",
             where=ref,
-            remedy="Build one yourself and name its interpreter, or use ours: --environment same.",
+            remedy="Build one yourself and name its interpreter, or use the current one: --environment same.",
         )
 
 
 def code_of(
     ref: Ref,
     cache: Path,
-    told: Callable[[str], None],
+    notify: Callable[[str], None],
     environment: Environment = "auto",
     install: Callable[[Sequence[str], str], None] = run_installer,
 ) -> SideCode:
-    """Return how a REF's code is run; a revision is checked out, and installed where it has to be."""
+    """Return how the code of a REF is run; a revision is checked out, and installed where necessary.
+
+    `notify` receives a message before each step that takes long.
+    """
     if ref.kind == "interpreter":
         return SideCode(python=str(ref.path))
     if ref.kind == "code" and ref.path:
         place, revision = cache / "refs" / ref.path.name, revision_of(ref.path)
-        return _built(ref.path, revision, place, told, environment, install)
+        return _build(ref.path, revision, place, notify, environment, install)
     if ref.kind == "revision" and ref.path:
         place = cache / "refs" / ref.commit[:12]
-        source = _checked_out(ref, place, told)
+        source = _check_out(ref, place, notify)
         revision = Revision(commit=ref.commit[:12], dirty=False)
-        return _built(source, revision, place, told, environment, install)
+        return _build(source, revision, place, notify, environment, install)
     return SideCode()
 
 
 def same_dependencies(source: Path) -> bool:
-    """Say whether a checkout declares what the installed distribution of its name declares."""
-    declared = _project(source)
+    """Return whether a checkout declares the dependencies of the installed distribution with its name."""
+    project = _project(source)
     try:
-        installed = importlib.metadata.requires(str(declared.get("name", ""))) or []
+        installed = importlib.metadata.requires(str(project.get("name", ""))) or []
     except (importlib.metadata.PackageNotFoundError, ValueError):
         return False
-    ours = {_normal(each) for each in installed if "extra ==" not in each}
-    return ours == {_normal(each) for each in declared.get("dependencies", [])}
+    current = {_normalised(requirement) for requirement in installed if "extra ==" not in requirement}
+    return current == {_normalised(requirement) for requirement in project.get("dependencies", [])}
 
 
-def _checked_out(ref: Ref, place: Path, told: Callable[[str], None]) -> Path:
-    """Write a revision's files below the cache, whole or not at all; they are kept for the next time."""
+def _check_out(ref: Ref, place: Path, notify: Callable[[str], None]) -> Path:
+    """Write the files of a revision below the cache, all or none; they are kept for later runs."""
     source = place / "source"
     if source.exists():
         return source
-    told(f"checking out {ref.words} ({ref.commit[:12]})")
+    notify(f"checking out {ref.name} ({ref.commit[:12]})")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=place, prefix=".writing-"))
-    except OSError as problem:
-        raise StoreError(f"the cache cannot be written: {problem.strerror}.", where=str(place)) from None
+        temporary = Path(tempfile.mkdtemp(dir=place, prefix=".writing-"))
+    except OSError as error:
+        raise StoreError(f"the cache cannot be written: {error.strerror}.", where=str(place)) from None
     try:
-        _unpack(ref, scratch)
-        scratch.rename(source)
+        _unpack(ref, temporary)
+        temporary.rename(source)
     except OSError:
-        if not source.exists():  # another process was faster
+        if not source.exists():  # unless another process was faster
             raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return source
 
 
 def _unpack(ref: Ref, folder: Path) -> None:
-    words = ["git", "archive", "--format=tar", ref.commit]
+    command = ["git", "archive", "--format=tar", ref.commit]
     top = run_git(["rev-parse", "--show-toplevel"], ref.path or folder)
-    with subprocess.Popen(words, cwd=top, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:  # noqa: S603
-        with tarfile.open(fileobj=done.stdout, mode="r|") as archive:
+    with subprocess.Popen(command, cwd=top, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as git:  # noqa: S603
+        with tarfile.open(fileobj=git.stdout, mode="r|") as archive:
             archive.extractall(folder, filter="data")
-        said = done.stderr.read().decode("utf-8", "replace").strip() if done.stderr else ""
-    if done.returncode:
-        raise MeasurementError(f"git cannot archive it: {said}", where=ref.words)
+        message = git.stderr.read().decode("utf-8", "replace").strip() if git.stderr else ""
+    if git.returncode:
+        raise MeasurementError(f"git cannot archive it: {message}", where=ref.name)
 
 
-def _built(
+def _build(
     source: Path,
     revision: Revision | None,
     place: Path,
-    told: Callable[[str], None],
+    notify: Callable[[str], None],
     environment: Environment,
     install: Callable[[Sequence[str], str], None],
 ) -> SideCode:
-    """Return the running interpreter with this code, or one of its own where its dependencies differ."""
+    """Return the current interpreter with this code, or an own environment if dependencies differ."""
     code = str(source / "src" if (source / "src").is_dir() else source)
     if environment == "same" or (environment == "auto" and same_dependencies(source)):
         return SideCode(source=code, revision=revision)
     own = place / "environment"
     python = own / "bin" / "python"
     if not (own / "complete").exists():
-        told(f"installing {place.name} with what it depends on, into an environment of its own")
+        notify(f"installing {place.name} and its dependencies in an environment of its own")
         shutil.rmtree(own, ignore_errors=True)
         install([sys.executable, "-m", "venv", str(own)], place.name)
         install([str(python), "-m", "pip", "install", "--quiet", str(source)], place.name)
         (own / "complete").touch()
-    # a folder may have changed since it was installed: its code goes before the installed copy
+    # a folder may have changed since it was installed: its code precedes the installed copy
     return SideCode(python=str(python), source=code, revision=revision)
 
 
-def _project(source: Path) -> dict[str, Any]:
+def _project(source: Path) -> JsonObject:
     try:
-        found = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+        project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
     except (OSError, ValueError):
         return {}
-    project = found.get("project", {})
     return project if isinstance(project, dict) else {}
 
 
-def _normal(requirement: str) -> str:
-    """Return a requirement in one of many ways to write it: `a <3, >=2` and `a>=2,<3` agree."""
+def _normalised(requirement: str) -> str:
+    """Return a normal form of a requirement: that of `a <3, >=2` equals that of `a>=2,<3`."""
     text, _, marker = requirement.partition(";")
-    found = re.fullmatch(r"\s*([A-Za-z0-9._-]+)\s*(\[[^]]*\])?\s*\(?([^)]*)\)?\s*", text)
-    if found is None:
+    match = re.fullmatch(r"\s*([A-Za-z0-9._-]+)\s*(\[[^]]*\])?\s*\(?([^)]*)\)?\s*", text)
+    if match is None:
         return requirement
-    name = re.sub(r"[-_.]+", "-", found[1]).lower()
-    limits = sorted(part.strip().replace(" ", "") for part in found[3].split(",") if part.strip())
-    return f"{name}{found[2] or ''}{','.join(limits)};{marker.strip()}"
+    name = re.sub(r"[-_.]+", "-", match[1]).lower()
+    limits = sorted(part.strip().replace(" ", "") for part in match[3].split(",") if part.strip())
+    return f"{name}{match[2] or ''}{','.join(limits)};{marker.strip()}"

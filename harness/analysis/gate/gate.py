@@ -159,11 +159,11 @@ def _forbidden(
     if refusal := refused(before, after):
         step = "Measure both with the same settings, or pin a new reference (`bench gate --pin RUN`)."
         return [_not_measured(key, None, str(refusal), step)]
-    found = differences(before, after)
-    listed.update({str(difference): difference for difference in found})
+    all_differences = differences(before, after)
+    listed.update({str(difference): difference for difference in all_differences})
     return [
         _not_measured(key, None, f"the {difference.kind} changed: {difference}", _allow(difference))
-        for difference in found
+        for difference in all_differences
         if difference.kind in pairing.strict and not allowed.holds(difference)
     ]
 

@@ -35,7 +35,7 @@ REFERENCES = (BASELINE, UNPADDED)
 with padding makes every other system look faster than it is."""
 
 TOLERANCE = 0.02
-"""A change of the median within this share is no change in practice, however narrow the interval."""
+"""A change of the median within this share does not matter in practice, however narrow its interval."""
 
 FAMILY_LEVEL = 0.01
 """Probability that a report calls any two equal systems different: the level of all its verdicts together."""

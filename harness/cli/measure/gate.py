@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.measure.gate_options import GateOptions
 from harness.cli.options.amount import AmountOptions
 from harness.cli.options.data import MeasuredData
 from harness.cli.options.execution import ExecutionOptions
-from harness.cli.options.gate import GateOptions
 from harness.cli.options.groups import run_options
 from harness.cli.options.output import RecordOutput
 from harness.cli.options.panels import output_option

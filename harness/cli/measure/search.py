@@ -19,7 +19,7 @@ from harness.cli.output.terminal import print_json
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
-    from harness.studies.tune import Candidate, SearchOutcome
+    from harness.studies.search import Candidate, SearchOutcome
 
 
 class SearchGoal(OptionGroup):
@@ -47,7 +47,7 @@ def search(
 ) -> None:
     """Search a ladder for the best rung within a quality budget. Part of train decides; val is reported."""
     from harness.cli.output.progress import progress_reporter
-    from harness.studies.tune import SearchContext, tune
+    from harness.studies.search import SearchContext, search_ladder
 
     catalog = context.catalog()
     options = dataclasses.replace(
@@ -56,7 +56,9 @@ def search(
     with progress_reporter(quiet=output.quiet) as progress:
         store, cache, machine = context.open_store(output.store), context.cache(), context.machine()
         where = SearchContext(store, cache, machine, progress)
-        outcome = tune(options, catalog, where, max_loss=goal.max_quality_loss, objective=goal.objective)
+        outcome = search_ladder(
+            options, catalog, where, max_loss=goal.max_quality_loss, objective=goal.objective
+        )
     if output.json:
         print_json(_facts(outcome, goal))
     else:

@@ -21,31 +21,31 @@ LIMIT = ComputeLimit(
 
 def measured(limit: ComputeLimit | None = LIMIT, squares: int | None = 3_000) -> Record:
     """Return a record of 100 requests of 50 tokens in about half a second a round."""
-    seen = tuple(
+    with_squares = tuple(
         item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
         for item in rounds(ROUNDS_MS)
     )
     placed = PlacementFacts(cpus=(0,), threads_requested=1, effective={"work": WORK})
-    return a_record().model_copy(update={"rounds": seen, "placement": placed, "limit": limit})
+    return a_record().model_copy(update={"rounds": with_squares, "placement": placed, "limit": limit})
 
 
 def test_a_share_is_operations_over_time_and_the_higher_peak() -> None:
     """50 x 2,000,000 + 3,000 x 100 = 100.3 million a request, 5 ms: 20.06 of 400 G/s are 5.0 %."""
-    found, time = share_of_limit(measured()), time_per_request(measured().rounds)
-    assert isinstance(found, Estimate)
+    share, time = share_of_limit(measured()), time_per_request(measured().rounds)
+    assert isinstance(share, Estimate)
     assert isinstance(time, Estimate)
-    assert found.value == pytest.approx(0.05015)
-    assert found.low == pytest.approx(0.05015 * time.value / time.high), "the slowest time is the least share"
-    assert found.high == pytest.approx(0.05015 * time.value / time.low)
+    assert share.value == pytest.approx(0.05015)
+    assert share.low == pytest.approx(0.05015 * time.value / time.high), "the slowest time is the least share"
+    assert share.high == pytest.approx(0.05015 * time.value / time.low)
 
 
 def test_a_second_measurement_that_failed_leaves_the_first() -> None:
     """300 G/s, which makes it 6.7 %."""
     once = LIMIT.model_copy(update={"peaks": {"int8": ComputePeak(instruction=FOURS, before=300e9)}})
     assert compute_limit_of(measured(once)) == 300e9
-    found = share_of_limit(measured(once))
-    assert isinstance(found, Estimate)
-    assert found.value == pytest.approx(0.05015 * 4 / 3)
+    share = share_of_limit(measured(once))
+    assert isinstance(share, Estimate)
+    assert share.value == pytest.approx(0.05015 * 4 / 3)
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_a_second_measurement_that_failed_leaves_the_first() -> None:
 )
 def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
-    found = share_of_limit(record)
-    assert isinstance(found, Unavailable)
-    assert reason in found.reason
+    share = share_of_limit(record)
+    assert isinstance(share, Unavailable)
+    assert reason in share.reason
 
 
 def test_what_a_processor_lacks_is_said_by_what_could_be_measured() -> None:

@@ -23,7 +23,7 @@ def speed_ups(trace: Trace, step: float = 0.0, block: int = 4) -> tuple[list[flo
     ratios = [first / second for first, second in trace.wall_ns]
     runs = [float(np.median(ratios[at : at + block])) for at in range(0, len(ratios) - block + 1, block)]
     planted = len(runs) * 3 // 5
-    return [*runs[:planted], *((1 + step) * each for each in runs[planted:])], planted
+    return [*runs[:planted], *((1 + step) * value for value in runs[planted:])], planted
 
 
 def test_a_speed_up_that_does_not_change_has_no_change_point_on_real_noise() -> None:
@@ -36,8 +36,8 @@ def test_a_speed_up_that_does_not_change_has_no_change_point_on_real_noise() -> 
 @pytest.mark.parametrize(("step", "least"), [(0.2, 0.6), (0.5, 0.85)])
 def test_a_step_planted_in_real_noise_is_found_where_it_is(step: float, least: float) -> None:
     """In this share of series, two runs off at most, though runs of one thing differ by 7 %."""
-    found = [speed_ups(trace, step) for trace in TRACES]
-    near = [any(abs(point - at) <= 2 for point in change_points(values, 0.05)) for values, at in found]
+    series = [speed_ups(trace, step) for trace in TRACES]
+    near = [any(abs(point - at) <= 2 for point in change_points(values, 0.05)) for values, at in series]
     assert sum(near) >= least * len(TRACES)
 
 
@@ -81,9 +81,9 @@ def test_values_that_no_share_can_be_made_of_are_refused(values: list[float]) ->
 @given(st.lists(st.floats(1e-3, 1e12), max_size=30))
 def test_change_points_are_indexes_in_order_each_level_long_enough(values: list[float]) -> None:
     """Whatever the series."""
-    found = change_points(values, 0.05)
-    edges = [0, *found, len(values)]
-    assert not found or all(later - earlier >= 3 for earlier, later in pairwise(edges))
+    series = change_points(values, 0.05)
+    edges = [0, *series, len(values)]
+    assert not series or all(later - earlier >= 3 for earlier, later in pairwise(edges))
 
 
 def a_run(day: int, wall_ms: float, commit: str, **changes: Any) -> Record:
@@ -111,9 +111,9 @@ def test_a_change_comes_with_the_commits_it_lies_between_and_what_else_moved() -
     """500 ms become 600: 1/1.2 - 1 = -16.7 % of throughput, worse, between c5 and c6."""
     records = slowed()
     random.Random(1).shuffle(records)
-    (found,) = build_history(records, "throughput")
-    (shift,) = found.shifts
-    assert [point.revision for point in found.points] == [f"c{day}" for day in range(1, 11)]
+    (series,) = build_history(records, "throughput")
+    (shift,) = series.shifts
+    assert [point.revision for point in series.points] == [f"c{day}" for day in range(1, 11)]
     assert (shift.at, shift.worse, shift.commits) == (5, True, "c5..c6")
     assert shift.change == pytest.approx(-16.7, abs=0.2)
     assert shift.moved == ("numpy: none, then 3.0",)
@@ -125,26 +125,26 @@ def test_less_time_is_better_and_a_new_model_is_named() -> None:
     records = [
         record.model_copy(update={"model": model}) if record.run > "r05" else record for record in slowed()
     ]
-    (found,) = build_history(records, "latency_p50")
-    assert found.shifts[0].worse
-    assert any(each.startswith("model: ") for each in found.shifts[0].moved)
+    (series,) = build_history(records, "latency_p50")
+    assert series.shifts[0].worse
+    assert any(value.startswith("model: ") for value in series.shifts[0].moved)
 
 
 def test_each_machine_and_each_data_has_a_history_of_its_own() -> None:
     """Runs of two machines are never joined to one line."""
     other = a_host().model_copy(update={"fingerprint": "9" * 64})
-    found = build_history([*slowed(), *slowed(host=other)], "throughput")
-    assert [len(each.points) for each in found] == [5, 15]
-    assert found[0].why_none == "5 of the 6 runs that a change point needs"
-    assert found[1].why_none == ""
+    series = build_history([*slowed(), *slowed(host=other)], "throughput")
+    assert [len(value.points) for value in series] == [5, 15]
+    assert series[0].why_none == "5 of the 6 runs that a change point needs"
+    assert series[1].why_none == ""
 
 
 def test_the_sides_of_a_gate_count_once() -> None:
     """Base is an older commit measured again, out of its time."""
     sides = [a_record(f"onnx-int8@{side}", (500.0,) * 7) for side in ("base", "head", "base-again")]
-    (found,) = build_history(sides, "throughput")
-    assert len(found.points) == 1
-    assert found.why_none == "1 of the 6 runs that a change point needs"
+    (series,) = build_history(sides, "throughput")
+    assert len(series.points) == 1
+    assert series.why_none == "1 of the 6 runs that a change point needs"
 
 
 def test_modelled_joules_have_no_history() -> None:
@@ -167,10 +167,10 @@ def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
         for day in range(1, 9)
         for name, wall_ms in times.items()
     ]
-    (found,) = build_history(days, "speedup")
-    assert (found.key.cell.variant, found.key.over) == ("onnx-int8", "pytorch-fixed")
-    assert [point.value for point in found.points] == pytest.approx([5.0] * 8)
-    assert found.shifts == ()
+    (series,) = build_history(days, "speedup")
+    assert (series.key.cell.variant, series.key.over) == ("onnx-int8", "pytorch-fixed")
+    assert [point.value for point in series.points] == pytest.approx([5.0] * 8)
+    assert series.shifts == ()
 
 
 def test_an_unknown_quantity_has_no_history() -> None:

@@ -100,8 +100,8 @@ def test_net_of_idle_is_gross_less_idle_power_times_the_time() -> None:
     """
     net = net_energy(with_idle(5.0, 6.0))
     assert isinstance(net, EnergyEstimate)
-    found = net.microjoules
-    assert (found.value, found.low, found.high) == (
+    net_microjoules = net.microjoules
+    assert (net_microjoules.value, net_microjoules.low, net_microjoules.high) == (
         pytest.approx(72_500),
         pytest.approx(70_000),
         pytest.approx(75_000),

@@ -11,8 +11,8 @@ from harness.records.record import Record
 
 def by_protocol(pue: float = 1.58, **changes: Any) -> Record:
     """Return a record of whole processes over 100 examples, 36 J each start: 7 rounds of 1.8 s at 20 W."""
-    words: dict[str, Any] = {"configuration": {"protocol": {"name": "sustainlp2020", "pue": pue}}}
-    return a_record(wall_ms=(1800,) * 7, **words | changes)
+    configuration: dict[str, Any] = {"configuration": {"protocol": {"name": "sustainlp2020", "pue": pue}}}
+    return a_record(wall_ms=(1800,) * 7, **configuration | changes)
 
 
 def test_joules_become_kilowatt_hours_with_the_overhead_of_a_data_centre() -> None:
@@ -23,25 +23,25 @@ def test_joules_become_kilowatt_hours_with_the_overhead_of_a_data_centre() -> No
 
 def test_a_whole_process_is_scaled_and_its_interval_with_it() -> None:
     """36 J of a start are 36 / 3.6e6 = 1e-5 kWh, times 1.58."""
-    found = protocol_energy(by_protocol())
-    assert isinstance(found, ProtocolEnergy)
-    assert found.energy.microjoules.value == pytest.approx(36e6)
-    assert (found.kwh, found.low_kwh, found.high_kwh) == (pytest.approx(1.58e-5),) * 3
-    assert (found.pue, found.examples) == (1.58, 100)
+    energy = protocol_energy(by_protocol())
+    assert isinstance(energy, ProtocolEnergy)
+    assert energy.energy.microjoules.value == pytest.approx(36e6)
+    assert (energy.kwh, energy.low_kwh, energy.high_kwh) == (pytest.approx(1.58e-5),) * 3
+    assert (energy.pue, energy.examples) == (1.58, 100)
 
 
 def test_the_pue_of_the_record_counts_and_not_that_of_whoever_reports() -> None:
     """It was decided when the run began."""
-    found = protocol_energy(by_protocol(pue=1.0))
-    assert isinstance(found, ProtocolEnergy)
-    assert found.kwh == pytest.approx(1e-5)
+    energy = protocol_energy(by_protocol(pue=1.0))
+    assert isinstance(energy, ProtocolEnergy)
+    assert energy.kwh == pytest.approx(1e-5)
 
 
 def test_a_record_of_another_kind_has_no_such_figure() -> None:
     """Nor has one without energy."""
     assert protocol_energy(a_record()) == Unavailable("it was not measured by this protocol")
-    found = protocol_energy(by_protocol(joules=(None,) * 7))
-    assert found == Unavailable("package-0: permission was denied")
+    energy = protocol_energy(by_protocol(joules=(None,) * 7))
+    assert energy == Unavailable("package-0: permission was denied")
 
 
 def test_the_trackers_variable_replaces_the_pue() -> None:

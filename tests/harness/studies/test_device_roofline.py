@@ -28,14 +28,14 @@ PEAKS = {
 
 def measured(dtype: str = "float16", scenario: str = "single-stream", device: str = "cuda") -> Record:
     """Return a record of 100 requests of 50 tokens in half a second, of 2,500 squares each."""
-    seen = tuple(
+    with_squares = tuple(
         item.model_copy(update={"token_squares": 3_000 * item.requests}) for item in rounds(ROUNDS_MS)
     )
     work = {"per_token": 2_000_000, "per_pair": 100, "weights": 1_000_000, "hidden": 8, "ffn": 32}
     placed = PlacementFacts(cpus=(0,), threads_requested=1, effective={"work": work, "dtype": dtype})
     record = a_record()
     cell = record.cell.model_copy(update={"device": device, "scenario": scenario})
-    return record.model_copy(update={"rounds": seen, "placement": placed, "cell": cell})
+    return record.model_copy(update={"rounds": with_squares, "placement": placed, "cell": cell})
 
 
 def test_the_two_limits_of_a_request_by_hand() -> None:
@@ -43,23 +43,23 @@ def test_the_two_limits_of_a_request_by_hand() -> None:
 
     A million weights of two bytes at 100 GB/s are 0.02 ms, so arithmetic is the larger limit: 10.03 %.
     """
-    found = device_roofline_position(measured(), PEAKS)
-    assert isinstance(found, DeviceRooflinePosition)
-    assert (found.precision, found.operations) == ("fp16", 100_300_000)
-    assert found.per_second == pytest.approx(20.06e9)
-    assert found.of_products == pytest.approx(0.1003)
-    assert found.arithmetic_seconds == pytest.approx(0.5015e-3)
-    assert found.memory_seconds == pytest.approx(0.02e-3)
-    assert found.of_copies == pytest.approx(0.004)
-    assert found.share == pytest.approx(0.1003)
+    position = device_roofline_position(measured(), PEAKS)
+    assert isinstance(position, DeviceRooflinePosition)
+    assert (position.precision, position.operations) == ("fp16", 100_300_000)
+    assert position.per_second == pytest.approx(20.06e9)
+    assert position.of_products == pytest.approx(0.1003)
+    assert position.arithmetic_seconds == pytest.approx(0.5015e-3)
+    assert position.memory_seconds == pytest.approx(0.02e-3)
+    assert position.of_copies == pytest.approx(0.004)
+    assert position.share == pytest.approx(0.1003)
 
 
 def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
     """No limit of memory, then."""
-    found = device_roofline_position(measured(scenario="offline"), PEAKS)
-    assert isinstance(found, DeviceRooflinePosition)
-    assert found.memory_seconds is None
-    assert found.of_copies is None
+    position = device_roofline_position(measured(scenario="offline"), PEAKS)
+    assert isinstance(position, DeviceRooflinePosition)
+    assert position.memory_seconds is None
+    assert position.of_copies is None
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_where_requests_come_together_reading_the_weights_is_shared() -> None:
 )
 def test_what_the_peaks_do_not_cover_has_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
-    found = device_roofline_position(record, PEAKS)
-    assert isinstance(found, Unavailable)
-    assert reason in found.reason
+    position = device_roofline_position(record, PEAKS)
+    assert isinstance(position, Unavailable)
+    assert reason in position.reason
 
 
 def test_the_highest_product_of_a_precision_counts() -> None:
@@ -99,10 +99,10 @@ def test_rates_are_operations_and_bytes_over_the_time_of_one_launch() -> None:
 
     2 x 4 x 8 x 16 operations in 0.1 s are 10,240 a second; 100 bytes read and written, 2,000.
     """
-    found = device_here("cpu", [[4, 8, 16]], copied=100, seconds=2.0, clock=lambda: FAKE() / 1e9)
-    assert [each["precision"] for each in found["products"]] == ["fp32", "bf16", "fp16"]
-    assert [each["per_second"] for each in found["products"]] == pytest.approx([10_240.0] * 3)
-    assert found["copy_bytes_per_second"] == pytest.approx(2_000.0)
+    position = device_here("cpu", [[4, 8, 16]], copied=100, seconds=2.0, clock=lambda: FAKE() / 1e9)
+    assert [product["precision"] for product in position["products"]] == ["fp32", "bf16", "fp16"]
+    assert [product["per_second"] for product in position["products"]] == pytest.approx([10_240.0] * 3)
+    assert position["copy_bytes_per_second"] == pytest.approx(2_000.0)
 
 
 FAKE = FakeClock(step_ns=1_000_000_000)
@@ -110,13 +110,13 @@ FAKE = FakeClock(step_ns=1_000_000_000)
 
 def test_a_board_is_measured_in_a_process_of_its_own() -> None:
     """Its words are the shapes and the device, and what it prints is what was found."""
-    heard: list[Sequence[str]] = []
+    commands: list[Sequence[str]] = []
 
-    def run(words: Sequence[str]) -> str:
-        heard.append(words)
+    def run(arguments: Sequence[str]) -> str:
+        commands.append(arguments)
         return json.dumps(PEAKS)
 
-    found: dict[str, Any] = measure_device("cuda:1", [[1, 2, 3]], run=run)
-    assert found == PEAKS
-    assert heard[0][-2] == "baselines.hardware.device_peaks"
-    assert json.loads(heard[0][-1]) == {"shapes": [[1, 2, 3]], "device": "cuda:1"}
+    position: dict[str, Any] = measure_device("cuda:1", [[1, 2, 3]], run=run)
+    assert position == PEAKS
+    assert commands[0][-2] == "baselines.hardware.device_peaks"
+    assert json.loads(commands[0][-1]) == {"shapes": [[1, 2, 3]], "device": "cuda:1"}

@@ -37,10 +37,10 @@ def test_bert_bases_operations_are_those_of_its_layers() -> None:
 
     At 133 tokens that is 22.6 + 0.65 = 23.2 GFLOP, as is usually quoted.
     """
-    found = work_of(BERT_BASE)
-    assert found is not None
-    assert (found.weights, found.per_token, found.per_pair) == (84_934_656, 169_869_312, 36_864)
-    assert (found.per_token * 133 + found.per_pair * 133**2) / 1e9 == pytest.approx(23.2, abs=0.05)
+    position = work_of(BERT_BASE)
+    assert position is not None
+    assert (position.weights, position.per_token, position.per_pair) == (84_934_656, 169_869_312, 36_864)
+    assert (position.per_token * 133 + position.per_pair * 133**2) / 1e9 == pytest.approx(23.2, abs=0.05)
 
 
 def test_pruned_heads_and_units_are_no_work() -> None:
@@ -50,11 +50,11 @@ def test_pruned_heads_and_units_are_no_work() -> None:
         "intermediate_size": 1200, "hidden_act": "relu", "attention_head_size": 26,
         "heads_per_layer": [8, 12], "ffn_per_layer": [600, 1200],
     }  # fmt: skip
-    found = work_of(pruned)
-    assert found is not None
+    position = work_of(pruned)
+    assert position is not None
     # 4 x 312 x 208 + 2 x 312 x 600 = 633,984 and 4 x 312 x 312 + 2 x 312 x 1200 = 1,138,176
-    assert found.weights == 633_984 + 1_138_176
-    assert found.per_pair == 4 * (208 + 312)
+    assert position.weights == 633_984 + 1_138_176
+    assert position.per_pair == 4 * (208 + 312)
 
 
 def test_an_encoder_unlike_bert_has_no_count() -> None:
@@ -67,24 +67,27 @@ def measured(
     effective: dict[str, Any] | None = None, squares: int | None = 3_000, cpus: Sequence[int] = (0,)
 ) -> Record:
     """Return a record of 100 requests of 50 tokens in half a second, on one CPU."""
-    seen = tuple(
+    with_squares = tuple(
         item.model_copy(update={"token_squares": None if squares is None else squares * item.requests})
         for item in rounds(ROUNDS_MS)
     )
-    said = {"work": {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32}, **(effective or {})}
-    placed = PlacementFacts(cpus=tuple(cpus), threads_requested=len(cpus), effective=said)
-    return a_record().model_copy(update={"rounds": seen, "placement": placed})
+    effective_facts = {
+        "work": {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32},
+        **(effective or {}),
+    }
+    placed = PlacementFacts(cpus=tuple(cpus), threads_requested=len(cpus), effective=effective_facts)
+    return a_record().model_copy(update={"rounds": with_squares, "placement": placed})
 
 
 def test_a_share_is_operations_over_time_and_peak() -> None:
     """50 x 2,000,000 + 3,000 x 100 = 100.3 million a request, in 5 ms: 20.06 G/s, 5.0 % of 400 G/s."""
     record = measured({"weights": "int8, per channel"})
     assert operations_per_request(record) == 100_300_000
-    found = roofline_position(record, CORES)
-    assert isinstance(found, RooflinePosition)
-    assert (found.precision, found.per_second) == ("int8", pytest.approx(20.06e9))
-    assert (found.of_int8, found.of_own) == (pytest.approx(0.05015), pytest.approx(0.05015))
-    assert found.least_seconds == pytest.approx(100_300_000 / 400e9)
+    position = roofline_position(record, CORES)
+    assert isinstance(position, RooflinePosition)
+    assert (position.precision, position.per_second) == ("int8", pytest.approx(20.06e9))
+    assert (position.of_int8, position.of_own) == (pytest.approx(0.05015), pytest.approx(0.05015))
+    assert position.least_seconds == pytest.approx(100_300_000 / 400e9)
 
 
 def test_layers_that_were_skipped_are_no_work() -> None:
@@ -103,24 +106,24 @@ def test_a_system_that_counts_its_operations_is_believed() -> None:
 
 def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
     """20.06 of 100 G/s."""
-    found = roofline_position(measured({"dtype": "float32"}), CORES)
-    assert isinstance(found, RooflinePosition)
-    assert (found.precision, found.of_own) == ("fp32", pytest.approx(0.2006))
+    position = roofline_position(measured({"dtype": "float32"}), CORES)
+    assert isinstance(position, RooflinePosition)
+    assert (position.precision, position.of_own) == ("fp32", pytest.approx(0.2006))
 
 
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
         (measured(squares=None), "lengths"),
-        (measured({"work": None}), "how much arithmetic"),
+        (measured({"work": None}), "does not report its operations"),
         (measured(cpus=(0, 1)), "peak of 2 threads"),
     ],
 )
 def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
-    found = roofline_position(record, CORES)
-    assert isinstance(found, Unavailable)
-    assert reason in found.reason
+    position = roofline_position(record, CORES)
+    assert isinstance(position, Unavailable)
+    assert reason in position.reason
 
 
 def test_products_are_those_of_the_models_at_the_length_that_was_asked() -> None:
@@ -155,26 +158,26 @@ def test_without_a_compiler_the_peaks_are_unavailable(monkeypatch: pytest.Monkey
 def test_a_program_that_does_not_run_here_is_said() -> None:
     """On a processor that it has no kernels for, say."""
 
-    def broken(words: Sequence[str]) -> str:
-        raise subprocess.CalledProcessError(4, list(words))
+    def broken(arguments: Sequence[str]) -> str:
+        raise subprocess.CalledProcessError(4, list(arguments))
 
-    found = measure_cores([1], run=broken)
-    assert isinstance(found, str)
+    position = measure_cores([1], run=broken)
+    assert isinstance(position, str)
 
 
 def test_the_program_measures_something_on_this_machine() -> None:
     """More than a hundred million operations a second, and int8 not below fp32: any CPU that has a kernel."""
-    found = measure_cores([1], seconds=0.01, repeats=1)
-    if "no C compiler" in str(found) or platform.machine() != "x86_64":
-        pytest.skip(str(found))
-    assert not isinstance(found, str), found
-    rates = {name: each["per_second"] for name, each in found["1"]["arithmetic"].items()}
+    position = measure_cores([1], seconds=0.01, repeats=1)
+    if "no C compiler" in str(position) or platform.machine() != "x86_64":
+        pytest.skip(str(position))
+    assert not isinstance(position, str), position
+    rates = {name: product["per_second"] for name, product in position["1"]["arithmetic"].items()}
     assert all(rate > 1e8 for rate in rates.values())
-    assert all(rate > 1e7 for rate in found["1"]["bytes_per_second"].values())
+    assert all(rate > 1e7 for rate in position["1"]["bytes_per_second"].values())
 
 
 def test_products_are_timed_in_each_precision() -> None:
     """One row a shape and precision."""
-    made = products_here([[4, 8, 8]], 1, seconds=0.001)
-    assert [each["precision"] for each in made] == ["fp32", "bf16", "int8"]
-    assert all(each["per_second"] > 0 for each in made)
+    products = products_here([[4, 8, 8]], 1, seconds=0.001)
+    assert [product["precision"] for product in products] == ["fp32", "bf16", "int8"]
+    assert all(product["per_second"] > 0 for product in products)

@@ -13,10 +13,12 @@ from harness.studies.version_refs import SideCode, code_of, find_ref, run_instal
 PROJECT = '[project]\nname = "fastformers-bench"\ndependencies = [{}]\n'
 
 
-def git(folder: Path, *words: str) -> str:
-    who = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+def git(folder: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    completed = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return completed.stdout.strip()
 
 
 @pytest.fixture
@@ -54,15 +56,15 @@ def test_a_folder_outside_a_repository_has_no_revision(tmp_path: Path) -> None:
 
 def test_a_revision_is_checked_out_once_below_the_cache(repository: Path, tmp_path: Path) -> None:
     """The code is that of the commit, not of the working folder, and stays for the next time."""
-    told: list[str] = []
+    messages: list[str] = []
     ref = find_ref("HEAD~1", repository)
-    code = code_of(ref, tmp_path / "cache", told.append, "same")
+    code = code_of(ref, tmp_path / "cache", messages.append, "same")
     assert (Path(code.source) / "answer.py").read_text() == "ANSWER = 1\n"
     assert code.python == ""
     assert code.revision == Revision(commit=git(repository, "rev-parse", "HEAD~1")[:12], dirty=False)
-    assert len(told) == 1
-    assert code_of(ref, tmp_path / "cache", told.append, "same") == code
-    assert len(told) == 1
+    assert len(messages) == 1
+    assert code_of(ref, tmp_path / "cache", messages.append, "same") == code
+    assert len(messages) == 1
 
 
 def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path) -> None:
@@ -78,15 +80,15 @@ def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path)
         "main": "revision",
         "HEAD~1": "revision",
     }
-    assert {words: find_ref(words, repository).kind for words in kinds} == kinds
+    assert {text: find_ref(text, repository).kind for text in kinds} == kinds
     assert code_of(find_ref(sys.executable, repository), tmp_path, silent).python == sys.executable
 
 
-@pytest.mark.parametrize("words", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
-def test_what_names_nothing_is_refused(repository: Path, words: str) -> None:
+@pytest.mark.parametrize("text", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
+def test_what_names_nothing_is_refused(repository: Path, text: str) -> None:
     """With the kinds of things that could be named; nothing that looks like an option reaches git."""
-    with pytest.raises(UsageError, match="is no git revision"):
-        find_ref(words, repository)
+    with pytest.raises(UsageError, match="expected a git revision"):
+        find_ref(text, repository)
 
 
 def test_code_in_a_src_folder_is_found_there(tmp_path: Path) -> None:
@@ -129,9 +131,9 @@ def test_a_revision_with_other_dependencies_gets_an_environment_of_its_own(
     """It is built once; its interpreter runs the code of the commit."""
     steps: list[Sequence[str]] = []
 
-    def install(words: Sequence[str], ref: str) -> None:
+    def install(arguments: Sequence[str], ref: str) -> None:
         del ref
-        steps.append(words)
+        steps.append(arguments)
         (tmp_path / "cache" / "refs" / commit / "environment").mkdir(exist_ok=True)
 
     commit = git(repository, "rev-parse", "main")[:12]
@@ -141,7 +143,7 @@ def test_a_revision_with_other_dependencies_gets_an_environment_of_its_own(
     source = tmp_path / "cache" / "refs" / commit / "source"
     assert code.python == str(environment / "bin" / "python")
     assert code.source == str(source)
-    assert [words[1:3] for words in steps] == [["-m", "venv"], ["-m", "pip"]]
+    assert [arguments[1:3] for arguments in steps] == [["-m", "venv"], ["-m", "pip"]]
     assert steps[1][-1] == str(source)
     assert code_of(ref, tmp_path / "cache", silent, "auto", install) == code
     assert len(steps) == 2

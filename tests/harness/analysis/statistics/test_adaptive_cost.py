@@ -30,10 +30,10 @@ def measured(root: Path, **options: Any) -> tuple[dict[str, Record], RunFolder]:
     clock = FakeClock(step_ns=10)
     world = World(root, FakeVariant("exits", clock, 300, wrong=9, depths=DEPTHS))
     boolq_folder(root, rows=90)
-    wanted = RunOptions(
+    run_options = RunOptions(
         **{"data": root / "data", "variants": ("onnx-int8", "exits"), "rounds": 4, **options}, task="boolq"
     )
-    run = start(wanted, world.catalog, Store(world.store), world.cache, world.machine, Heard())
+    run = start(run_options, world.catalog, Store(world.store), world.cache, world.machine, Heard())
     return {record.cell.variant: record for record in execute(run)}, run.folder
 
 
@@ -98,10 +98,10 @@ def test_what_is_said_of_costs_is_verified(tmp_path: Path) -> None:
         {"histogram": {"2": 31, "4": 29, "6": 30}},
         {"quality": {**spent.quality, "2": 0.1}},
     ):
-        words = {"spent": {"layers": spent.model_copy(update=changed)}}
-        sealed[place] = replace(one, record=one.record.model_copy(update=words))
-        found = [check.name for check in verify_run(folder.name, sealed, lambda _: split) if check.wrong]
-        assert set(found) & {"quality", "data"}
+        changes = {"spent": {"layers": spent.model_copy(update=changed)}}
+        sealed[place] = replace(one, record=one.record.model_copy(update=changes))
+        cost = [check.name for check in verify_run(folder.name, sealed, lambda _: split) if check.wrong]
+        assert set(cost) & {"quality", "data"}
 
 
 def test_a_cost_counts_only_where_every_call_gives_a_number_for_each_request() -> None:
@@ -122,5 +122,5 @@ def test_a_cost_counts_only_where_every_call_gives_a_number_for_each_request() -
 
 def test_many_different_values_are_not_counted_one_by_one() -> None:
     """Tokens, for instance: their mean stands alone."""
-    found = adaptive_cost_of(get_task("boolq"), [], {at: float(at) for at in range(25)}, None)
-    assert (found.mean, found.histogram, found.quality) == (12.0, {}, {})
+    cost = adaptive_cost_of(get_task("boolq"), [], {at: float(at) for at in range(25)}, None)
+    assert (cost.mean, cost.histogram, cost.quality) == (12.0, {}, {})

@@ -45,8 +45,8 @@ def test_a_percentile_of_too_few_requests_is_absent_and_says_how_many_it_needs()
 
 def test_a_percentile_is_the_sample_of_its_rank_between_two_order_statistics() -> None:
     """Of 1..100 the median is 50; P(40 <= Binomial(100, 1/2) <= 60) is 0.965, so the ranks are 40 and 61."""
-    found = estimates.percentile(range(100, 0, -1), 50)
-    assert (found["value_ns"], found["low_ns"], found["high_ns"]) == (50, 40, 61)
+    estimate = estimates.percentile(range(100, 0, -1), 50)
+    assert (estimate["value_ns"], estimate["low_ns"], estimate["high_ns"]) == (50, 40, 61)
     assert estimates.percentile(range(1, 101), 90)["value_ns"] == 90
 
 
@@ -57,8 +57,13 @@ def test_repeats_of_an_example_are_no_further_requests() -> None:
     make them samples 26 and 75, which are the first copy of example 6 and the last of example 15.
     """
     samples = [example for example in range(1, 21) for _ in range(5)]
-    found = estimates.percentile(samples, 50, distinct=20)
-    assert (found["value_ns"], found["low_ns"], found["high_ns"], found["have"]) == (10, 6, 15, 20)
+    estimate = estimates.percentile(samples, 50, distinct=20)
+    assert (estimate["value_ns"], estimate["low_ns"], estimate["high_ns"], estimate["have"]) == (
+        10,
+        6,
+        15,
+        20,
+    )
     assert estimates.percentile(samples, 90, distinct=20)["value_ns"] is None
 
 
@@ -71,11 +76,11 @@ def test_a_percentile_lies_in_its_interval_whatever_the_order(
     samples: list[int], p: float, distinct: int
 ) -> None:
     """Low is at most the value, which is at most high; each is a sample; sorting changes nothing."""
-    found = estimates.percentile(samples, p, distinct=distinct)
-    assert found == estimates.percentile(sorted(samples), p, distinct=distinct)
-    low, value, high = found["low_ns"], found["value_ns"], found["high_ns"]
+    estimate = estimates.percentile(samples, p, distinct=distinct)
+    assert estimate == estimates.percentile(sorted(samples), p, distinct=distinct)
+    low, value, high = estimate["low_ns"], estimate["value_ns"], estimate["high_ns"]
     if low is None or value is None or high is None:
-        assert found["have"] < found["needed"]
+        assert estimate["have"] < estimate["needed"]
     else:
         assert low <= value <= high
         assert {low, value, high} <= set(map(float, samples))
@@ -83,11 +88,11 @@ def test_a_percentile_lies_in_its_interval_whatever_the_order(
 
 def test_time_per_request_is_the_median_over_rounds() -> None:
     """Rounds of 100 requests in 500, 900 and 600 ms take 5, 9 and 6 ms a request: the median is 6 ms."""
-    found = estimates.time_per_request(rounds([500, 900, 600]))
-    assert isinstance(found, Estimate)
-    assert found.value == 6 * MS
-    assert found.count == 3
-    assert found.method == "median of rounds, bootstrap over rounds, within one process"
+    estimate = estimates.time_per_request(rounds([500, 900, 600]))
+    assert isinstance(estimate, Estimate)
+    assert estimate.value == 6 * MS
+    assert estimate.count == 3
+    assert estimate.method == "median of rounds, bootstrap over rounds, within one process"
 
 
 def test_an_interval_of_three_rounds_is_their_range_stretched_for_being_three() -> None:
@@ -96,16 +101,16 @@ def test_an_interval_of_three_rounds_is_their_range_stretched_for_being_three() 
     Its ends move away as ratios by the power sqrt(3/2) x 4.30265 / 1.95996 = 2.68864, where 4.30265 is
     Student's t with 2 degrees of freedom: 2 x (1/2)**2.68864 = 0.3102 and 2 x 2**2.68864 = 12.895.
     """
-    found = estimates.time_per_request(rounds([100, 200, 400]))
-    assert isinstance(found, Estimate)
-    assert (found.low, found.high) == pytest.approx((0.31022 * MS, 12.8939 * MS), rel=1e-4)
+    estimate = estimates.time_per_request(rounds([100, 200, 400]))
+    assert isinstance(estimate, Estimate)
+    assert (estimate.low, estimate.high) == pytest.approx((0.31022 * MS, 12.8939 * MS), rel=1e-4)
 
 
 def test_equal_rounds_have_an_interval_without_width() -> None:
     """Where every round took the same, nothing else can be resampled."""
-    found = estimates.time_per_request(rounds([500] * 7))
-    assert isinstance(found, Estimate)
-    assert (found.low, found.value, found.high) == (5 * MS, 5 * MS, 5 * MS)
+    estimate = estimates.time_per_request(rounds([500] * 7))
+    assert isinstance(estimate, Estimate)
+    assert (estimate.low, estimate.value, estimate.high) == (5 * MS, 5 * MS, 5 * MS)
 
 
 @given(
@@ -132,8 +137,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(count: int, least:
     """With normal noise the interval holds the true median in about 95 % of 200 runs, 91 % at 3 rounds."""
     random = np.random.default_rng(7)
     draws = random.normal(100.0, 2.0, size=(200, count))
-    found = [estimates.median_over_rounds(draw, [0] * count) for draw in draws]
-    assert np.mean([item.low <= 100 <= item.high for item in found]) >= least
+    estimate = [estimates.median_over_rounds(draw, [0] * count) for draw in draws]
+    assert np.mean([item.low <= 100 <= item.high for item in estimate]) >= least
 
 
 def test_launches_that_differ_widen_the_interval_beyond_that_of_their_rounds() -> None:
@@ -149,9 +154,9 @@ def test_launches_that_differ_widen_the_interval_beyond_that_of_their_rounds() -
 
 def test_launches_may_hold_unequal_numbers_of_rounds() -> None:
     """A launch that was cut short is resampled from the rounds it has: no value comes from nowhere."""
-    found = estimates.median_over_rounds([5.0, 5.0, 5.0, 7.0], [0, 0, 0, 1])
-    assert (found.value, found.count) == (5.0, 4)
-    assert found.low == 5.0
+    estimate = estimates.median_over_rounds([5.0, 5.0, 5.0, 7.0], [0, 0, 0, 1])
+    assert (estimate.value, estimate.count) == (5.0, 4)
+    assert estimate.low == 5.0
 
 
 @pytest.mark.parametrize(
@@ -166,64 +171,66 @@ def test_launches_may_hold_unequal_numbers_of_rounds() -> None:
 def test_what_cannot_be_estimated_says_why(wall_ms: list[float], reason: str) -> None:
     """Time, throughput and energy are unavailable for the same reason."""
     made = rounds(wall_ms)
-    for found in (
+    for estimate in (
         estimates.time_per_request(made),
         estimates.throughput(made),
         estimates.energy_per_request(made),
     ):
-        assert found == Unavailable(reason)
-        assert str(found) == f"unavailable, because {reason}"
+        assert estimate == Unavailable(reason)
+        assert str(estimate) == f"unavailable, because {reason}"
 
 
 def test_throughput_is_the_median_of_requests_per_second() -> None:
     """100 requests in 0.5, 1.0 and 0.4 s are 200, 100 and 250 a second: the median is 200."""
-    found = estimates.throughput(rounds([500, 1000, 400]))
-    assert isinstance(found, Estimate)
-    assert found.value == 200
-    assert found.low <= 100
-    assert found.high >= 250
+    estimate = estimates.throughput(rounds([500, 1000, 400]))
+    assert isinstance(estimate, Estimate)
+    assert estimate.value == 200
+    assert estimate.low <= 100
+    assert estimate.high >= 250
 
 
 def test_energy_per_request_is_the_median_widened_by_the_resolution() -> None:
     """10 J over 100 requests are 100,000 uJ each; 1 J of resolution is 10,000 uJ each, up and down."""
-    found = estimates.energy_per_request(rounds([500] * 3, joules=[10] * 3, reading={"resolution_uj": 10**6}))
-    assert isinstance(found, EnergyEstimate)
-    assert (found.grade, found.scope, found.source) == ("measured", "package", "powercap")
-    energy = found.microjoules
+    estimate = estimates.energy_per_request(
+        rounds([500] * 3, joules=[10] * 3, reading={"resolution_uj": 10**6})
+    )
+    assert isinstance(estimate, EnergyEstimate)
+    assert (estimate.grade, estimate.scope, estimate.source) == ("measured", "package", "powercap")
+    energy = estimate.microjoules
     assert (energy.low, energy.value, energy.high) == pytest.approx((90_000, 100_000, 110_000))
     assert energy.method.endswith("widened by the meter's resolution")
 
 
 def test_energy_below_the_resolution_may_be_nothing_but_never_less() -> None:
     """1 J read with a resolution of 2 J is at least 0, at most 3 J."""
-    found = estimates.energy_per_request(
+    estimate = estimates.energy_per_request(
         rounds([500] * 3, joules=[1] * 3, reading={"resolution_uj": 2 * 10**6})
     )
-    assert isinstance(found, EnergyEstimate)
-    assert (found.microjoules.low, found.microjoules.high) == pytest.approx((0, 30_000))
+    assert isinstance(estimate, EnergyEstimate)
+    assert (estimate.microjoules.low, estimate.microjoules.high) == pytest.approx((0, 30_000))
 
 
 def test_zones_are_summed_before_they_are_divided_by_requests() -> None:
     """6 J of package and 2 J of DRAM over 100 requests are 80,000 uJ of package+dram each."""
     zones = (a_reading(6 * 10**6), a_reading(2 * 10**6, zone="dram-0", scope="dram"))
     made = [item.model_copy(update={"readings": zones}) for item in rounds([500] * 3)]
-    found = estimates.energy_per_request(made)
-    assert isinstance(found, EnergyEstimate)
-    assert (found.microjoules.value, found.scope) == (80_000, "package+dram")
+    estimate = estimates.energy_per_request(made)
+    assert isinstance(estimate, EnergyEstimate)
+    assert (estimate.microjoules.value, estimate.scope) == (80_000, "package+dram")
 
 
 def test_one_round_without_energy_leaves_none() -> None:
     """Rounds are not chosen by whether the meter worked."""
-    found = estimates.energy_per_request(rounds([500] * 4, joules=[10, 10, None, 10]))
-    assert found == Unavailable("package-0: permission was denied")
+    estimate = estimates.energy_per_request(rounds([500] * 4, joules=[10, 10, None, 10]))
+    assert estimate == Unavailable("package-0: permission was denied")
 
 
 def test_rounds_of_different_grades_have_no_energy_in_common() -> None:
     """A measured and a modelled round are never one estimate."""
     made = rounds([500] * 3) + rounds([500], reading={"grade": "modelled"})
-    found = estimates.energy_per_request(made)
-    assert isinstance(found, Unavailable)
-    assert "different grades" in found.reason
+    estimate = estimates.energy_per_request(made)
+    assert isinstance(estimate, Unavailable)
+    assert "different grades" in estimate.reason
 
 
 def test_a_window_with_readings_of_two_grades_is_unavailable() -> None:
@@ -241,8 +248,8 @@ def test_no_meter_is_no_energy() -> None:
 
 def test_accuracy_has_wilsons_interval() -> None:
     """8 of 10: centre (0.8 + 3.8415/20) / 1.38415 = 0.71674, half-width 0.22658."""
-    found = estimates.quality(BOOLQ, having(["true"] * 10), ["true"] * 8 + ["false"] * 2)
-    accuracy = found["accuracy"]
+    estimate = estimates.quality(BOOLQ, having(["true"] * 10), ["true"] * 8 + ["false"] * 2)
+    accuracy = estimate["accuracy"]
     assert accuracy.value == 0.8
     assert (accuracy.low, accuracy.high) == pytest.approx((0.49016, 0.94332), abs=1e-5)
     assert accuracy.count == 10
@@ -252,9 +259,9 @@ def test_other_metrics_are_bootstrapped_over_examples_and_seeded() -> None:
     """A task may have two metrics; the same seed gives the same interval, and the value lies in it."""
     gold = ["entailment"] * 20 + ["contradiction"] * 15 + ["neutral"] * 5
     answers = ["entailment"] * 18 + ["contradiction"] * 17 + ["entailment"] * 5
-    found = estimates.quality(CB, having(gold), answers, seed=3)
-    assert list(found) == ["accuracy", "macro_f1"]
-    macro = found["macro_f1"]
+    estimate = estimates.quality(CB, having(gold), answers, seed=3)
+    assert list(estimate) == ["accuracy", "macro_f1"]
+    macro = estimate["macro_f1"]
     assert macro == estimates.quality(CB, having(gold), answers, seed=3)["macro_f1"]
     assert 0 < macro.low < macro.value < macro.high < 1
     assert macro.method == "official score, bootstrap over examples"
@@ -276,13 +283,13 @@ def test_examples_that_belong_together_are_resampled_together() -> None:
     """
     examples = having(["true"] * 40, clusters=10)
     answers = ["true" if at % 10 < 7 else "false" for at in range(40)]
-    found = estimates.quality(BOOLQ, examples, answers)["accuracy"]
-    assert (found.value, found.count) == (0.7, 10)
-    assert found.method == "official score, bootstrap over clusters of examples"
+    estimate = estimates.quality(BOOLQ, examples, answers)["accuracy"]
+    assert (estimate.value, estimate.count) == (0.7, 10)
+    assert estimate.method == "official score, bootstrap over clusters of examples"
     # 2 x 1.96 standard deviations
-    assert found.high - found.low == pytest.approx(2 * 1.96 * 0.145, abs=0.07)
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * 0.145, abs=0.07)
     alone = estimates.quality(BOOLQ, having(["true"] * 40), answers)["accuracy"]
-    assert alone.high - alone.low < found.high - found.low
+    assert alone.high - alone.low < estimate.high - estimate.low
 
 
 def test_a_metric_that_some_resamples_cannot_give_has_the_interval_of_the_others() -> None:
@@ -290,8 +297,8 @@ def test_a_metric_that_some_resamples_cannot_give_has_the_interval_of_the_others
     task = get_task("ax-g")
     clusters = ["whole", "whole", *map(str, range(10))]
     examples = [Example(str(at), (), ("entailment",), cluster=name) for at, name in enumerate(clusters)]
-    found = estimates.quality(task, examples, ["entailment"] * 12)
-    assert found["gender_parity"].value == 1
+    estimate = estimates.quality(task, examples, ["entailment"] * 12)
+    assert estimate["gender_parity"].value == 1
     without = estimates.quality(task, examples[1:], ["entailment"] * 11)
     assert list(without) == ["accuracy"]
 
@@ -311,8 +318,8 @@ def test_robust_spread_is_the_scaled_median_deviation_over_the_median() -> None:
 @given(st.lists(st.floats(1, 1e9), min_size=3, max_size=20), st.integers(1, 3))
 def test_every_interval_is_finite_positive_and_holds_its_value(values: list[float], launches: int) -> None:
     """Whatever the rounds and however they fall into launches."""
-    found = estimates.median_over_rounds(values, [at % launches for at in range(len(values))])
-    assert 0 <= found.low <= found.value <= found.high < math.inf
+    estimate = estimates.median_over_rounds(values, [at % launches for at in range(len(values))])
+    assert 0 <= estimate.low <= estimate.value <= estimate.high < math.inf
 
 
 def test_a_record_estimates_the_same_twice() -> None:

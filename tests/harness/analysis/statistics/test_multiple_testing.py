@@ -29,11 +29,11 @@ def test_holm_by_hand() -> None:
 
 
 @given(st.lists(st.floats(0, 1), max_size=30))
-def test_a_corrected_p_is_no_smaller_and_keeps_the_order(found: list[float]) -> None:
+def test_a_corrected_p_is_no_smaller_and_keeps_the_order(p_values: list[float]) -> None:
     """Between the p-value itself and Bonferroni's, whatever the family."""
-    corrected = holm(found)
-    assert all(p <= q <= min(1, len(found) * p + 1e-12) for p, q in zip(found, corrected, strict=True))
-    pairs = sorted(zip(found, corrected, strict=True))
+    corrected = holm(p_values)
+    assert all(p <= q <= min(1, len(p_values) * p + 1e-12) for p, q in zip(p_values, corrected, strict=True))
+    pairs = sorted(zip(p_values, corrected, strict=True))
     assert [q for _, q in pairs] == sorted(corrected)
 
 
@@ -49,15 +49,15 @@ def test_a_difference_alone_may_be_too_noisy_among_twenty() -> None:
 def test_both_conditions_stay_whatever_p_says() -> None:
     """A change within the tolerance is none, and an interval that holds 1 is too noisy."""
     small, wide = a_ratio(1e-9, 1.01, 1.005, 1.015), a_ratio(1e-9, 1.5, 0.9, 2.0)
-    assert [found.verdict for found in verdicts([small, wide])] == ["no change", "too noisy"]
+    assert [p_values.verdict for p_values in verdicts([small, wide])] == ["no change", "too noisy"]
     assert verdicts([a_ratio(1e-9, 1.05, 1.04, 1.06)], tolerance=0.1)[0].verdict == "no change"
 
 
 def test_ratios_without_rounds_are_no_members() -> None:
     """A ratio made by hand has no p: it neither counts nor is corrected."""
-    made = holm_corrected([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
-    assert [each.p for each in made] == [0.002, None, 0.002]
-    assert [each.family for each in made] == [2, 1, 2]
+    corrected = holm_corrected([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
+    assert [ratio.p for ratio in corrected] == [0.002, None, 0.002]
+    assert [ratio.family for ratio in corrected] == [2, 1, 2]
 
 
 def test_it_is_said_how_many_rounds_would_tell() -> None:
@@ -79,6 +79,6 @@ def test_where_two_processes_may_differ_as_much_more_launches_are_advised_not_mo
     assert required_launches(replace(small, family=20)) == 2
     assert required_launches(replace(small, family=20, value=1 / 1.03)) == 2
     assert required_launches(replace(small, value=1.0001)) is None
-    said = why_too_noisy(replace(small, family=20))
-    assert said.endswith("may differ by as much, so measure 2 launches of each (--launches 2).")
+    reason = why_too_noisy(replace(small, family=20))
+    assert reason.endswith("may differ by as much, so measure 2 launches of each (--launches 2).")
     assert "rounds would be enough" in why_too_noisy(replace(small, family=20, launches=2))

@@ -17,22 +17,22 @@ def test_quality_changes_in_points_and_unpaired_intervals_combine() -> None:
     Newcombe: below by the root of 0.03^2 + 0.02^2 = 0.036056, above by the same.
     """
     system = a_record("fast", quality=a_quality(metrics={"accuracy": an_accuracy(0.80, 0.77, 0.83)}))
-    found = quality_change.quality_change(system, a_record())
-    assert isinstance(found, QualityChange)
-    assert (found.points.low, found.points.value, found.points.high) == pytest.approx(
+    change = quality_change.quality_change(system, a_record())
+    assert isinstance(change, QualityChange)
+    assert (change.points.low, change.points.value, change.points.high) == pytest.approx(
         (-11.6056, -8, -4.3944), abs=1e-4
     )
-    assert not found.paired
-    assert found.note.startswith("unpaired")
+    assert not change.paired
+    assert change.note.startswith("unpaired")
 
 
 def test_equal_answers_are_no_change_of_quality() -> None:
     """Equal hashes mean equal answers: the change is 0, surely."""
     same = a_quality(answers_sha256="9" * 64)
-    found = quality_change.quality_change(a_record("fast", quality=same), a_record(quality=same))
-    assert isinstance(found, QualityChange)
-    assert (found.points.low, found.points.value, found.points.high) == (0, 0, 0)
-    assert found.paired
+    change = quality_change.quality_change(a_record("fast", quality=same), a_record(quality=same))
+    assert isinstance(change, QualityChange)
+    assert (change.points.low, change.points.value, change.points.high) == (0, 0, 0)
+    assert change.paired
 
 
 def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
@@ -43,11 +43,11 @@ def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
         system=task.scoring.by_cluster(examples, ["true"] * 78 + ["false"] * 22),
         reference=task.scoring.by_cluster(examples, ["true"] * 80 + ["false"] * 20),
     )
-    found = quality_change.quality_change(a_record("fast"), a_record(), answers=answers, task=task)
-    assert isinstance(found, QualityChange)
-    assert found.paired
-    assert found.points.value == pytest.approx(-2)
-    assert -8 < found.points.low < found.points.high <= 0
+    change = quality_change.quality_change(a_record("fast"), a_record(), answers=answers, task=task)
+    assert isinstance(change, QualityChange)
+    assert change.paired
+    assert change.points.value == pytest.approx(-2)
+    assert -8 < change.points.low < change.points.high <= 0
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
 def test_quality_is_only_compared_where_both_answered_the_same(changes: dict[str, Any], field: str) -> None:
     """Other data, another maximum length or no score at all: no change, and a name for why."""
     for pair in ((a_record("fast", **changes), a_record()), (a_record(), a_record("fast", **changes))):
-        found = quality_change.quality_change(*pair)
-        assert isinstance(found, NotComparable)
-        assert found.field == field
+        change = quality_change.quality_change(*pair)
+        assert isinstance(change, NotComparable)
+        assert change.field == field
 
 
 def test_quality_is_compared_across_runs_and_threads() -> None:
@@ -94,15 +94,15 @@ def kept(system: int, reference: int, majority: float) -> Estimate | NotComparab
 
 def test_what_is_kept_of_a_gain_is_counted_from_the_constant_answer() -> None:
     """90 right instead of 95, where a constant answer gets 75: 15 of 20 points, three quarters."""
-    found = kept(90, 95, 0.75)
-    assert isinstance(found, Estimate)
-    assert found.value == pytest.approx(0.75)
-    assert found.low < 0.75 < found.high <= 1
+    change = kept(90, 95, 0.75)
+    assert isinstance(change, Estimate)
+    assert change.value == pytest.approx(0.75)
+    assert change.low < 0.75 < change.high <= 1
 
 
 @pytest.mark.parametrize("reference", [75, 74, 77])
 def test_no_share_is_told_of_a_gain_that_may_be_none(reference: int) -> None:
     """Two points above the constant answer, of a hundred examples, are none in some resamples."""
-    found = kept(70, reference, 0.75)
-    assert isinstance(found, NotComparable)
-    assert "too small" in found.reason
+    change = kept(70, reference, 0.75)
+    assert isinstance(change, NotComparable)
+    assert "too small" in change.reason

@@ -15,9 +15,9 @@ WITHIN_ONE_PROCESS = "median of paired rounds, bootstrap over rounds, within one
 
 
 def ratio_of(system: Record, reference: Record) -> Ratio:
-    found = ratios.speedup(system, reference)
-    assert isinstance(found, Ratio)
-    return found
+    ratio = ratios.speedup(system, reference)
+    assert isinstance(ratio, Ratio)
+    return ratio
 
 
 def a_ratio(value: float, low: float, high: float, quantity: ratios.Quantity = "speed-up") -> Ratio:
@@ -26,16 +26,16 @@ def a_ratio(value: float, low: float, high: float, quantity: ratios.Quantity = "
 
 def test_a_speedup_is_the_median_of_paired_ratios_not_the_ratio_of_medians() -> None:
     """10, 20, 30 ms over 10, 4, 5 ms are 1, 5 and 6: the median is 5; the medians' ratio is 20/5 = 4."""
-    found = ratio_of(a_record("fast", (10, 4, 5)), a_record("pytorch-fixed", (10, 20, 30)))
-    assert found.value == 5
-    assert (found.over, found.quantity, found.count) == ("pytorch-fixed", "speed-up", 3)
-    assert found.method == WITHIN_ONE_PROCESS
+    ratio = ratio_of(a_record("fast", (10, 4, 5)), a_record("pytorch-fixed", (10, 20, 30)))
+    assert ratio.value == 5
+    assert (ratio.over, ratio.quantity, ratio.count) == ("pytorch-fixed", "speed-up", 3)
+    assert ratio.method == WITHIN_ONE_PROCESS
 
 
 def test_what_slows_a_round_down_for_both_leaves_the_ratio_alone() -> None:
     """Round 1 took twice as long for both: every pair is still 4, so the interval has no width."""
-    found = ratio_of(a_record("fast", (100, 200, 100)), a_record("pytorch-fixed", (400, 800, 400)))
-    assert (found.low, found.value, found.high) == (4, 4, 4)
+    ratio = ratio_of(a_record("fast", (100, 200, 100)), a_record("pytorch-fixed", (400, 800, 400)))
+    assert (ratio.low, ratio.value, ratio.high) == (4, 4, 4)
 
 
 def test_times_are_per_request() -> None:
@@ -45,25 +45,25 @@ def test_times_are_per_request() -> None:
 
 def test_a_record_is_as_fast_as_itself() -> None:
     """The ratio of a record with itself is 1, surely."""
-    found = ratio_of(a_record(), a_record())
-    assert (found.low, found.value, found.high) == (1, 1, 1)
+    ratio = ratio_of(a_record(), a_record())
+    assert (ratio.low, ratio.value, ratio.high) == (1, 1, 1)
 
 
 @given(st.lists(st.tuples(st.floats(1, 1e5), st.floats(1, 1e5)), min_size=3, max_size=9))
 def test_an_interval_holds_its_ratio_and_stays_finite_and_positive(pairs: list[tuple[float, float]]) -> None:
     """Whatever the rounds were, no bound is zero, infinite or on the wrong side."""
     mine, theirs = zip(*pairs, strict=True)
-    found = ratio_of(a_record("fast", mine), a_record(wall_ms=theirs))
-    assert 0 < found.low <= found.value <= found.high < math.inf
+    ratio = ratio_of(a_record("fast", mine), a_record(wall_ms=theirs))
+    assert 0 < ratio.low <= ratio.value <= ratio.high < math.inf
 
 
 def test_rounds_are_paired_by_launch_and_index_and_unshared_ones_left_out() -> None:
     """The system lacks its first round of launch 1: five pairs remain, each of them 2."""
     system = a_record("fast", (50,) * 6, launches=2)
     kept = tuple(item for item in reversed(system.rounds) if (item.launch, item.index) != (1, 0))
-    found = ratio_of(system.model_copy(update={"rounds": kept}), a_record(wall_ms=(100,) * 6, launches=2))
-    assert (found.value, found.count) == (2, 5)
-    assert found.method == "median of paired rounds, bootstrap over 2 launches and their rounds"
+    ratio = ratio_of(system.model_copy(update={"rounds": kept}), a_record(wall_ms=(100,) * 6, launches=2))
+    assert (ratio.value, ratio.count) == (2, 5)
+    assert ratio.method == "median of paired rounds, bootstrap over 2 launches and their rounds"
 
 
 def test_more_confidence_widens_the_interval() -> None:
@@ -92,7 +92,7 @@ def test_ratios_of_many_pairs_are_what_each_is_alone() -> None:
     given = [pair_of(*pair) for pair in pairs]
     assert ratios.speedups(given) == [ratios.speedup(*pair) for pair in pairs]
     assert ratios.energy_reductions(given) == [ratios.energy_reduction(*pair) for pair in pairs]
-    assert [type(found).__name__ for found in ratios.speedups(given)].count("NotComparable") == 2
+    assert [type(ratio).__name__ for ratio in ratios.speedups(given)].count("NotComparable") == 2
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_records_that_differ_in_more_than_the_system_are_refused_by_name(
 ) -> None:
     """Speed and energy refuse for the same reason, which names the field and both values."""
     for compared in (ratios.speedup, ratios.energy_reduction):
-        found = compared(a_record("fast", **changes), a_record())
-        assert isinstance(found, NotComparable)
-        assert found.field == field
-        assert words in found.reason
-        assert str(found) == f"refused, because {found.reason}"
+        ratio = compared(a_record("fast", **changes), a_record())
+        assert isinstance(ratio, NotComparable)
+        assert ratio.field == field
+        assert words in ratio.reason
+        assert str(ratio) == f"refused, because {ratio.reason}"
 
 
 def test_threads_may_differ_where_instances_do() -> None:
@@ -153,27 +153,27 @@ def test_rounds_of_other_slices_are_no_pairs() -> None:
     """A round is paired with the other's visit to the same slice, or not at all."""
     system = a_record("fast")
     moved = tuple(item.model_copy(update={"slice": 9}) for item in system.rounds)
-    found = ratios.speedup(system.model_copy(update={"rounds": moved}), a_record())
-    assert found == NotComparable("the slice of round 0 differs: 9 and 0", "slice")
+    ratio = ratios.speedup(system.model_copy(update={"rounds": moved}), a_record())
+    assert ratio == NotComparable("the slice of round 0 differs: 9 and 0", "slice")
 
 
 def test_a_round_without_requests_is_no_pair() -> None:
     """Nothing is divided by zero."""
-    found = ratios.speedup(a_record("fast", requests=0), a_record())
-    assert found == NotComparable("round 0 has no requests or no duration", "rounds")
+    ratio = ratios.speedup(a_record("fast", requests=0), a_record())
+    assert ratio == NotComparable("round 0 has no requests or no duration", "rounds")
 
 
 def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:
     """20 J over 10 J, each known to 1 J: 2, at least 19/11, at most 21/9."""
     known = {"resolution_uj": 10**6}
-    found = ratios.energy_reduction(
+    ratio = ratios.energy_reduction(
         a_record("fast", (10,) * 3, joules=(10,) * 3, reading=known),
         a_record(wall_ms=(10,) * 3, joules=(20,) * 3, reading=known),
     )
-    assert isinstance(found, Ratio)
-    assert (found.low, found.value, found.high) == pytest.approx((19 / 11, 2, 21 / 9))
-    assert found.quantity == "energy reduction"
-    assert found.method == f"{WITHIN_ONE_PROCESS}, widened by the meter's resolution"
+    assert isinstance(ratio, Ratio)
+    assert (ratio.low, ratio.value, ratio.high) == pytest.approx((19 / 11, 2, 21 / 9))
+    assert ratio.quantity == "energy reduction"
+    assert ratio.method == f"{WITHIN_ONE_PROCESS}, widened by the meter's resolution"
 
 
 @pytest.mark.parametrize(
@@ -187,17 +187,17 @@ def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:
 )
 def test_unlike_energies_have_no_ratio(reading: dict[str, Any], field: str) -> None:
     """Grade, scope and source match, and every window holds more than the meter's resolution."""
-    found = ratios.energy_reduction(a_record("fast", reading=reading), a_record())
-    assert isinstance(found, NotComparable)
-    assert found.field == field
+    ratio = ratios.energy_reduction(a_record("fast", reading=reading), a_record())
+    assert isinstance(ratio, NotComparable)
+    assert ratio.field == field
 
 
 def test_unavailable_energy_has_no_ratio_and_says_whose() -> None:
     """The speed-up stands; the energy reduction names the variant whose meter failed."""
     system = a_record("fast", (10,) * 3, joules=(None,) * 3)
     reference = a_record(wall_ms=(10,) * 3)
-    for found in (ratios.energy_reduction(system, reference), ratios.energy_reduction(reference, system)):
-        assert found == NotComparable(
+    for ratio in (ratios.energy_reduction(system, reference), ratios.energy_reduction(reference, system)):
+        assert ratio == NotComparable(
             "the energy of fast is unavailable: package-0: permission was denied", "energy"
         )
     assert isinstance(ratios.speedup(system, reference), Ratio)
@@ -223,8 +223,8 @@ def test_a_judgement_needs_both_an_interval_without_1_and_a_change_that_matters(
     value: float, low: float, high: float, verdict: str
 ) -> None:
     """The tolerance is 2 % and is kept with the verdict."""
-    found = ratios.judge(a_ratio(value, low, high))
-    assert (found.verdict, found.tolerance) == (verdict, 0.02)
+    ratio = ratios.judge(a_ratio(value, low, high))
+    assert (ratio.verdict, ratio.tolerance) == (verdict, 0.02)
 
 
 def test_a_judgement_on_energy_speaks_of_energy() -> None:

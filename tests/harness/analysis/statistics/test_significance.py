@@ -99,9 +99,9 @@ def test_what_launches_show_and_what_is_allowed_count_together_if_the_one_explai
 def test_a_p_value_is_a_probability_and_the_same_from_both_sides(ratios: list[float], launches: int) -> None:
     """Whatever the rounds were: reference over system or system over reference is one question."""
     of = [at % launches for at in range(len(ratios))]
-    found = p_value(ratios, of)
-    assert 0 <= found <= 1
-    assert found == pytest.approx(p_value([1 / each for each in ratios], of), abs=1e-9)
+    probability = p_value(ratios, of)
+    assert 0 <= probability <= 1
+    assert probability == pytest.approx(p_value([1 / ratio for ratio in ratios], of), abs=1e-9)
 
 
 def test_no_round_tells_nothing() -> None:

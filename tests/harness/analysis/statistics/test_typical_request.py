@@ -26,9 +26,9 @@ def test_pairs_that_nearly_agree_have_the_error_of_their_rounds() -> None:
     Rounds pull by -2, 0 and 2: their variance is 4, of the sum of three 12; six pairs count six. Rounds 1, 3
     | 2, 2 | 3, 1 pull by nothing, and six pairs alone by 1 + 1 + 0 + 0 + 1 + 1 = 4.
     """
-    peak, variance = density_peak([1e-4 * np.array(each) for each in ([1, 1], [2, 2], [3, 3])], ONE)
+    peak, variance = density_peak([1e-4 * np.array(pair) for pair in ([1, 1], [2, 2], [3, 3])], ONE)
     assert (peak, variance) == pytest.approx((2e-4, 12e-8 / 36), rel=1e-3)
-    _, variance = density_peak([1e-4 * np.array(each) for each in ([1, 3], [2, 2], [3, 1])], ONE)
+    _, variance = density_peak([1e-4 * np.array(pair) for pair in ([1, 3], [2, 2], [3, 1])], ONE)
     assert variance == pytest.approx(4e-8 / 36, rel=1e-3)
 
 
@@ -61,7 +61,7 @@ def test_equal_pairs_differ_surely_only_beyond_what_launches_may() -> None:
     """Without noise 1 % is what another launch may show, and 20 % is beyond warning."""
     pairs = [np.full(32, 0.01)] * 11
     alone = p_value_of_mean(0.01, (LAUNCH_SPREAD**2, LAUNCH_FREEDOM))
-    one, far = (typical_ratio([each + by for each in pairs], [0] * 11, 0.95) for by in (0, 0.2))
+    one, far = (typical_ratio([pair + by for pair in pairs], [0] * 11, 0.95) for by in (0, 0.2))
     assert isinstance(one, TypicalRatio)
     assert isinstance(far, TypicalRatio)
     assert one.p == pytest.approx(alone)
@@ -82,56 +82,56 @@ def _crowded(slower: float) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.flo
 
 def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
     """The totals' interval holds 1; the typical request is slower by 5 %, and a note says what told it."""
-    pairs, found = _crowded(1.05)
-    assert found.low < 1 < found.high
-    assert judge(found).verdict == "slower"
-    assert found.typical == pytest.approx((1 / 1.05,) * 3, rel=0.01)
+    pairs, ratio = _crowded(1.05)
+    assert ratio.low < 1 < ratio.high
+    assert judge(ratio).verdict == "slower"
+    assert ratio.typical == pytest.approx((1 / 1.05,) * 3, rel=0.01)
     assert judge(paired_ratio([1.0] * 22, [0] * 22, over="torch", requests=pairs)).verdict == "no change"
-    said = typical_request_note(found) or ""
-    assert said.startswith("slower, by the ratio of the typical request, paired by request: 0.95")
+    note = typical_request_note(ratio) or ""
+    assert note.startswith("slower, by the ratio of the typical request, paired by request: 0.95")
 
 
 def test_a_thing_against_itself_is_no_change_even_there() -> None:
     """An interval within the tolerance is evidence, which totals do not give."""
-    _, found = _crowded(1.0)
-    assert judge(found).verdict == "no change"
-    assert found.p is not None
-    assert found.p > 0.1
+    _, ratio = _crowded(1.0)
+    assert judge(ratio).verdict == "no change"
+    assert ratio.p is not None
+    assert ratio.p > 0.1
 
 
 def test_totals_decide_where_requests_gain_unlike() -> None:
     """Two of three requests take a tenth, one takes as long: the typical request says 10x, the whole 2.5x."""
     pairs = [np.log([10.0, 10.0, 1.0])] * 11
-    found = paired_ratio([2.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
-    assert found.typical is None
-    assert judge(found).verdict == "faster"
-    assert typical_request_note(found) is None
+    ratio = paired_ratio([2.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
+    assert ratio.typical is None
+    assert judge(ratio).verdict == "faster"
+    assert typical_request_note(ratio) is None
 
 
 def test_totals_decide_where_they_are_known_better() -> None:
     """Half of the requests gain and half lose, as in a cascade: the typical pair may be either."""
     pairs = [np.log([4.0] * (16 + at % 2) + [0.9] * (16 - at % 2)) for at in range(11)]
-    found = paired_ratio([1.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
-    assert found.typical is None
-    assert judge(found).verdict == "faster"
+    ratio = paired_ratio([1.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
+    assert ratio.typical is None
+    assert judge(ratio).verdict == "faster"
 
 
 def test_totals_decide_where_the_machine_changed_its_speed_between_visits() -> None:
     """Of a thing and itself: most pairs agree on 1.2, but rounds say anything between 1 and 1.7."""
     states = [1.2, 1.0, 1.75, 1.2, 1.7, 1.0, 1.2, 1.75, 1.2, 1.0, 1.7]
     pairs = [np.log([1.2] * 20) + 0.001 * (at % 3) for at in range(len(states))]
-    found = paired_ratio(states, [0] * len(states), over="torch", requests=pairs)
-    assert found.high > 1.5 * found.low
-    assert found.typical is None
-    assert judge(found).verdict == "too noisy"
+    ratio = paired_ratio(states, [0] * len(states), over="torch", requests=pairs)
+    assert ratio.high > 1.5 * ratio.low
+    assert ratio.typical is None
+    assert judge(ratio).verdict == "too noisy"
 
 
 def test_what_no_request_tells_is_too_noisy_to_say() -> None:
     """A sentence says which interval is in the way."""
     ratios = [0.5, 1.0, 2.0, 1.0]
-    found = paired_ratio(ratios, [0] * 4, over="torch", requests=[np.log([0.7, 1.0, 1.4])] * 4)
-    assert judge(found).verdict == "too noisy"
-    assert "includes both no change" in why_too_noisy(found)
+    ratio = paired_ratio(ratios, [0] * 4, over="torch", requests=[np.log([0.7, 1.0, 1.4])] * 4)
+    assert judge(ratio).verdict == "too noisy"
+    assert "includes both no change" in why_too_noisy(ratio)
 
 
 def _asked(record: Record, milliseconds: float) -> Record:
@@ -144,10 +144,10 @@ def _asked(record: Record, milliseconds: float) -> Record:
 def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
     """Totals say anything between 0.8x and 1.2x; requests took 5 ms and 6 ms."""
     system, reference = a_record("onnx", WILD), a_record("torch", WILDER)
-    found = speedup(_asked(system, 5), _asked(reference, 6))
-    assert isinstance(found, Ratio)
-    assert found.typical == pytest.approx((1.2, 1.2, 1.2))
-    assert judge(found).verdict == "faster"
+    ratio = speedup(_asked(system, 5), _asked(reference, 6))
+    assert isinstance(ratio, Ratio)
+    assert ratio.typical == pytest.approx((1.2, 1.2, 1.2))
+    assert judge(ratio).verdict == "faster"
     older = speedup(system, _asked(reference, 6))
     assert isinstance(older, Ratio)
     assert older.typical is None
@@ -156,11 +156,11 @@ def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
 def test_a_gate_looks_at_the_median_request_too() -> None:
     """Throughput before and after is that of totals; the change is that of the requests, and says so."""
     before, after = a_record("torch", WILDER), a_record("onnx", WILD)
-    found = quantities.quantity_change("throughput", _asked(before, 6), _asked(after, 5))
-    assert isinstance(found, QuantityChange)
-    assert found.change.value == pytest.approx(20)
-    assert found.note == quantities.BY_REQUEST
-    assert change_verdict(found) == "better"
+    ratio = quantities.quantity_change("throughput", _asked(before, 6), _asked(after, 5))
+    assert isinstance(ratio, QuantityChange)
+    assert ratio.change.value == pytest.approx(20)
+    assert ratio.note == quantities.BY_REQUEST
+    assert change_verdict(ratio) == "better"
 
 
 def test_a_requests_time_in_a_visit_is_the_median_over_passes() -> None:

@@ -227,7 +227,7 @@ def test_a_changed_machine_is_refused_by_name_unless_allowed(
     [
         ((), "expected exactly one of --run RUN, --base REF and --pin RUN"),
         (("--run", "latest", "--base", "here"), "expected exactly one of --run RUN, --base REF and"),
-        (("--base", "no-such-thing"), "is no git revision"),
+        (("--base", "no-such-thing"), "expected a git revision"),
         (("--run", "latest"), "the store holds no runs"),
         (("--base", "here", "--rules", "nowhere.yaml"), "cannot be read"),
     ],

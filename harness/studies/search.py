@@ -1,0 +1,210 @@
+"""The search of a ladder for the fastest or most frugal rung within a quality budget.
+
+    train --cut--> nine tenths: recipes train | one tenth: all candidates are measured, one is selected
+    val --------------------------------------> baseline and winner are measured, once, and reported
+
+The data that select the winner are never the reported ones, so that a candidate that was selected by chance
+does not report the same chance.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from harness.analysis.statistics.pairing import NotComparable
+from harness.analysis.statistics.quality_change import quality_change
+from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
+from harness.catalog import Catalog
+from harness.common.errors import MeasurementError, UsageError
+from harness.common.progress import ProgressReporter
+from harness.records.estimate import Estimate
+from harness.records.ladder import Ladder
+from harness.records.plan import PROFILES, DataPlan, Plan
+from harness.records.record import Record
+from harness.records.store import RunFolder, Store
+from harness.runs.execution.preparation import prepare
+from harness.runs.execution.run import Run, execute
+from harness.runs.planning.options import RunOptions
+from harness.runs.planning.planner import plan_run
+from harness.runs.services import Machine
+from harness.workload.data import folds
+from harness.workload.tasks.base import split_path
+
+Objective = Literal["speed", "energy"]
+
+PARTS = 10
+"""The training split is cut into this many parts, one of which selects the winner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A candidate: its gain over the first rung, its change of quality in points, and the decision."""
+
+    name: str
+    gain: Ratio | None
+    points: Estimate | None
+    within: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOutcome:
+    """The candidates, the winner if there is one, and the records of the search and the final measurement."""
+
+    tried: tuple[Candidate, ...]
+    winner: str | None
+    searched: tuple[Record, ...]
+    final: tuple[Record, ...]
+    folders: tuple[RunFolder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchContext:
+    """What a search works with: store, cache, machine, and the progress reporter."""
+
+    store: Store
+    cache: Path
+    machine: Machine
+    progress: ProgressReporter
+
+
+def search_ladder(
+    options: RunOptions, catalog: Catalog, context: SearchContext, *, max_loss: float, objective: Objective
+) -> SearchOutcome:
+    """Measure every rung on a part of train, then baseline and winner on val.
+
+    `max_loss` is in points of the primary metric. UsageError for a ladder without candidates or a task
+    without a training split; MeasurementError if the baseline could not be measured.
+    """
+    ladder = options.ladder
+    if ladder is None or len(ladder.rungs) < 2:  # noqa: PLR2004 -- a baseline and a candidate
+        raise UsageError("a search needs a baseline and at least one candidate.", where="--ladder")
+    plan = plan_run(
+        options,
+        catalog,
+        context.cache,
+        context.machine,
+        context.progress,
+        before_work=context.store.check_writable,
+    )
+    search_data, final_data = cut_for_search(plan, context.cache)
+    searched, folder = _measure(_stage_plan(plan, search_data, "search", "offline"), context)
+    tried = judge_all(ladder, searched, max_loss=max_loss, objective=objective)
+    winner = best(tried)
+    if winner is None:
+        return SearchOutcome(tried, None, tuple(searched), (), (folder,))
+    finalists = ladder.only((ladder.rungs[0].name, winner))
+    update = {
+        "ladder": finalists,
+        "variants": tuple(rung.name for rung in finalists.rungs),
+        "configuration": {**plan.configuration, "ladder": finalists.facts()},
+    }
+    final_plan = _stage_plan(plan, final_data, "final", *plan.scenarios).model_copy(update=update)
+    final, final_folder = _measure(final_plan, context)
+    return SearchOutcome(tried, winner, tuple(searched), tuple(final), (folder, final_folder))
+
+
+def cut_for_search(plan: Plan, cache: Path) -> tuple[DataPlan, DataPlan]:
+    """Return the data of the search and of the final measurement, cut once into the cache.
+
+    Both have the same training part; the first has the rest of train as its val, the second the real val.
+    """
+    task, data = plan.asked, Path(plan.data.folder)
+    train = data / split_path(task, "train") if "train" in task.splits else None
+    if train is None or not train.is_file():
+        raise UsageError(
+            f"the data of {plan.task} have no training split, and {plan.data.split} must not select the "
+            "winner.",
+            remedy="Give a data folder with the training split (--data).",
+        )
+    digest = hashlib.sha256(train.read_bytes() + plan.data.fingerprint.encode()).hexdigest()[:16]
+    root = cache / "search" / f"{plan.task}-{digest}-{plan.seed}"
+    if not (root / "final").is_dir():
+        folds.cut_folds(data, task.folder, root, folds=PARTS, seed=plan.seed)
+        _add_final(root, data, task.folder, plan.data.split)
+    return _data_plan(plan, root / "fold-1"), _data_plan(plan, root / "final")
+
+
+def judge_all(
+    ladder: Ladder, records: Sequence[Record], *, max_loss: float, objective: Objective
+) -> tuple[Candidate, ...]:
+    """Judge every rung but the first against it, in the ladder's order."""
+    by_variant = {record.cell.variant: record for record in records}
+    baseline = by_variant[ladder.rungs[0].name]
+    if baseline.status == "failed":
+        failure = baseline.failure.message if baseline.failure else "it failed"
+        raise MeasurementError(f"the baseline {baseline.cell.variant} was not measured: {failure}")
+    gain_of = speedup if objective == "speed" else energy_reduction
+    return tuple(_judge(by_variant[rung.name], baseline, max_loss, gain_of) for rung in ladder.rungs[1:])
+
+
+def best(tried: Sequence[Candidate]) -> str | None:
+    """Return the candidate within the budget that gains most; None if no candidate gains."""
+    gains = {
+        candidate.name: candidate.gain.value
+        for candidate in tried
+        if candidate.within and candidate.gain and candidate.gain.value > 1
+    }
+    return max(gains, key=gains.__getitem__, default=None)
+
+
+def _judge(
+    record: Record,
+    baseline: Record,
+    max_loss: float,
+    gain_of: Callable[[Record, Record], Ratio | NotComparable],
+) -> Candidate:
+    name = record.cell.variant
+    if record.status == "failed":
+        failure = record.failure.message if record.failure else "it failed"
+        return Candidate(name, None, None, within=False, why=f"not measured: {failure}")
+    change, ratio = quality_change(record, baseline), gain_of(record, baseline)
+    gain = ratio if isinstance(ratio, Ratio) else None
+    if isinstance(change, NotComparable):
+        return Candidate(name, gain, None, within=False, why=str(change))
+    points = change.points
+    within = points.value >= -max_loss
+    decision = (
+        "within the budget" if within else f"loses {-points.value:.2f} points, {max_loss:g} are allowed"
+    )
+    return Candidate(name, gain, points, within=within, why=decision if gain else str(ratio))
+
+
+def _measure(plan: Plan, context: SearchContext) -> tuple[list[Record], RunFolder]:
+    prepared = prepare(plan, context.cache, context.machine, context.progress)
+    folder = context.store.begin(plan)
+    run = Run(plan, prepared, folder, context.machine, context.cache, context.progress)
+    return execute(run), run.folder
+
+
+def _stage_plan(plan: Plan, data: DataPlan, stage: str, *scenarios: str) -> Plan:
+    """Return the plan of one stage; the search uses the quick profile, the final stage the requested one."""
+    quick = stage == "search" and plan.profile.name != "quick"
+    update = {
+        "data": data,
+        "scenarios": scenarios,
+        "run": f"{plan.run}-{stage}",
+        "profile": PROFILES["quick"] if quick else plan.profile,
+        "configuration": {**plan.configuration, "stage": stage, "scenarios": list(scenarios)},
+    }
+    return plan.model_copy(update=update)
+
+
+def _data_plan(plan: Plan, folder: Path) -> DataPlan:
+    val = folder / split_path(plan.asked, plan.data.split)
+    fingerprint = hashlib.sha256(val.read_bytes()).hexdigest()
+    return plan.data.model_copy(update={"folder": str(folder), "fingerprint": fingerprint})
+
+
+def _add_final(root: Path, data: Path, folder: str, split: str) -> None:
+    """Add the data of the final measurement beside those of the search, and remove the unused folds."""
+    temporary = root / ".final" / folder
+    temporary.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(root / "fold-1" / folder / "train.jsonl", temporary / "train.jsonl")
+    shutil.copyfile(data / folder / f"{split}.jsonl", temporary / f"{split}.jsonl")
+    (root / ".final").rename(root / "final")
+    for number in range(2, PARTS + 1):
+        shutil.rmtree(root / f"fold-{number}", ignore_errors=True)

@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.analysis.comparison import QUANTITIES, CellKey, Quantity, key_of
 from harness.analysis.comparison.base import PERCENTILES
+from harness.analysis.comparison.quantities import estimate_of
 from harness.analysis.diagnostics.base import primary_of
 from harness.analysis.statistics.estimates import CONFIDENCE, Floats, energy_per_request, throughput
 from harness.analysis.statistics.ratios import REFERENCES, Ratio, speedup
@@ -262,10 +263,7 @@ def _energy(record: Record) -> Estimate | None:
 def _latency(p: int) -> Callable[[Record], Estimate | None]:
     def value(record: Record) -> Estimate | None:
         latency = record.latency.get(f"p{p}")
-        if latency is None or latency.value_ns is None:
-            return None
-        low, high = (latency.value_ns if end is None else end for end in (latency.low_ns, latency.high_ns))
-        return Estimate(latency.value_ns, low, high, CONFIDENCE, "percentile", latency.have)
+        return None if latency is None or latency.value_ns is None else estimate_of(latency)
 
     return value
 

@@ -14,12 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from harness.analysis.statistics.estimates import (
-    EnergyEstimate,
-    EnergyWindows,
-    energy_per_request,
-    energy_windows,
-)
+from harness.analysis.statistics.estimates import EnergyEstimate, EnergyWindows
 from harness.measurement.energy.meter import Meter
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import Reading, sum_readings
@@ -76,19 +71,15 @@ def idle_power(idle: IdleEnergy | None) -> IdlePower | Unavailable:
     return IdlePower(before[0], after[0] if after else None, max(before[1], after[1] if after else 0.0))
 
 
-def net_energy(record: Record) -> EnergyEstimate | Unavailable:
-    """Return energy per request beyond idle power: gross energy less idle power times the window.
-
-    The interval is that of gross energy, its ends moved by the idle energy of a request at the highest and
-    the lowest measured idle power. It may include negative values if a request draws no more than idle power.
-    """
-    return net_of_idle(record, energy_windows(record.rounds), energy_per_request(record.rounds))
-
-
 def net_of_idle(
     record: Record, windows: EnergyWindows | Unavailable, gross: EnergyEstimate | Unavailable
 ) -> EnergyEstimate | Unavailable:
-    """Return `net_energy` of a record whose energy is already computed."""
+    """Return energy per request beyond idle power: gross energy less idle power times the window.
+
+    `windows` and `gross` are the energy of the record's rounds. The interval is that of gross energy, its
+    ends moved by the idle energy of a request at the highest and the lowest measured idle power. It may
+    include negative values if a request draws no more than idle power.
+    """
     power = idle_power(record.idle)
     if isinstance(windows, Unavailable):
         return windows

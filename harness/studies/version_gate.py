@@ -60,14 +60,9 @@ def start(
 ) -> Run:
     """Check the options, build the environments, prepare each side with its own code, write the plan."""
     _check(options, versions)
-    plan = plan_run(
-        replace(options, model=_model(versions.head, options.model)),
-        catalog,
-        cache,
-        machine,
-        progress,
-        before_work=store.check_writable,
-    )
+    if versions.head.kind == "model":
+        options = replace(options, model=str(versions.head.path))
+    plan = plan_run(options, catalog, cache, machine, progress, before_work=store.check_writable)
     plan = with_sides(plan, versions, cache, machine, progress)
     prepared = prepare(plan, cache, machine, progress)
     plan, folder = begin_in_store(plan, store, machine)
@@ -134,10 +129,6 @@ def _check(options: RunOptions, versions: VersionGateOptions) -> None:
             where="bench gate",
             remedy="Leave out the ladder or the command, and name variants.",
         )
-
-
-def _model(ref: Ref, model: str) -> str:
-    return str(ref.path) if ref.kind == "model" else model
 
 
 def _side(

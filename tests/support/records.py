@@ -89,8 +89,8 @@ def a_quality(**changes: Any) -> Quality:
 def a_percentile(value_ms: float, *, needed: int = 64, have: int = 700) -> Percentile:
     """Return a percentile with an interval of 2 % on both sides, or an absent one if there are too few."""
     ns = value_ms * 1e6
-    known = (ns, 0.98 * ns, 1.02 * ns) if have >= needed else (None, None, None)
-    return Percentile(value_ns=known[0], low_ns=known[1], high_ns=known[2], needed=needed, have=have)
+    value, low, high = (ns, 0.98 * ns, 1.02 * ns) if have >= needed else (None, None, None)
+    return Percentile(value_ns=value, low_ns=low, high_ns=high, needed=needed, have=have)
 
 
 def a_record(
@@ -246,7 +246,7 @@ def a_failure(variant: str, message: str = "the process ran out of memory.") -> 
 
 def a_host(**facts: Any) -> Host:
     """Return a bare-metal machine of two CPUs."""
-    known = {
+    defaults = {
         "cpu_model": "Example CPU @ 3.0 GHz",
         "logical_cpus": 4,
         "usable_logical_cpus": 2,
@@ -254,7 +254,7 @@ def a_host(**facts: Any) -> Host:
         "kernel": "6.1.0",
         "virtualisation": "none",
     }
-    return Host(fingerprint="c" * 64, name_sha256="d" * 64, facts=known | facts)
+    return Host(fingerprint="c" * 64, name_sha256="d" * 64, facts=defaults | facts)
 
 
 def _cell(variant: str, changes: dict[str, Any]) -> CellFacts:

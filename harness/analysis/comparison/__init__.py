@@ -16,7 +16,6 @@ from harness.analysis.comparison.base import (
     Verdict,
     change_verdict,
     in_family,
-    quantity_named,
 )
 from harness.analysis.comparison.differences import Difference, differences, refused
 from harness.analysis.comparison.matching import CellKey, MatchedCells, key_of, match_cells
@@ -43,6 +42,5 @@ __all__ = [
     "match_cells",
     "quantity_change",
     "quantity_changes",
-    "quantity_named",
     "refused",
 ]

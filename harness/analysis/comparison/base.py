@@ -6,7 +6,6 @@ from typing import Literal
 
 from harness.analysis.statistics.multiple_testing import holm
 from harness.analysis.statistics.ratios import FAMILY_LEVEL
-from harness.common.errors import unknown_name
 from harness.records.estimate import Estimate
 
 Verdict = Literal["better", "worse", "no change", "too noisy"]
@@ -126,10 +125,3 @@ def in_family(changes: Sequence[QuantityChange]) -> list[QuantityChange]:
     """Return the changes of one report with p-values corrected for one another, in their order."""
     corrected = iter(holm([change.p for change in changes if change.p is not None]))
     return [change if change.p is None else replace(change, p=next(corrected)) for change in changes]
-
-
-def quantity_named(name: str) -> Quantity:
-    """Return the quantity; UsageError with the nearest names if there is none."""
-    if name not in QUANTITIES:
-        raise unknown_name("quantity", name, QUANTITIES)
-    return QUANTITIES[name]

@@ -7,7 +7,7 @@ launch to the next.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -64,14 +64,14 @@ class _Pair:
     after: Record
     raw: SampleAccess
     confidence: float
-    paired: bool = field(init=False)
 
     @property
     def records(self) -> tuple[Record, Record]:
         return self.before, self.after
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "paired", mismatch(self.after, self.before) is None)
+    @property
+    def paired(self) -> bool:
+        return mismatch(self.after, self.before) is None
 
 
 def quantity_changes(
@@ -142,7 +142,7 @@ def _latency(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     short = next((part for part in (before, after) if part.value_ns is None), None)
     if short is not None:
         return MissingChange(quantity, f"p{p} needs {short.needed} requests, and there are {short.have}")
-    old, new = _of_percentile(before), _of_percentile(after)
+    old, new = estimate_of(before), estimate_of(after)
     if pair.paired and (paired := _paired_percentile(p, pair)):
         change, probability = paired
         return QuantityChange(quantity, old, new, change, True, PAIRED, p=probability)
@@ -153,8 +153,10 @@ def _latency(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     return replace(unpaired, paired=True, note=NO_SAMPLES) if pair.paired else unpaired
 
 
-def _of_percentile(latency: Percentile) -> Estimate:
-    value, low, high = (float(ns or 0) for ns in (latency.value_ns, latency.low_ns, latency.high_ns))
+def estimate_of(latency: Percentile) -> Estimate:
+    """Return a percentile that is not None as an estimate in nanoseconds."""
+    value = latency.value_ns or 0.0
+    low, high = (value if ns is None else ns for ns in (latency.low_ns, latency.high_ns))
     return Estimate(value, low, high, CONFIDENCE, "percentile, interval by order statistics", latency.have)
 
 

@@ -8,7 +8,7 @@ the rules of one subject: rules on one record, on the energies of its rounds (`E
 
 from collections.abc import Sequence
 
-from harness.analysis.diagnostics import answers, energy, energy_window, environment, run, timing
+from harness.analysis.diagnostics import answers, energy, environment, run, timing
 from harness.analysis.diagnostics.base import (
     EnergyRule,
     GroupRule,
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 RULES: tuple[Rule, ...] = (*run.RULES, *environment.RULES)
-ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES, *energy_window.RULES)
+ENERGY_RULES: tuple[EnergyRule, ...] = (*energy.RULES,)
 LATER_RULES: tuple[Rule, ...] = (*timing.RULES, *answers.RULES)
 """All rules on one record, in the order in which warnings are shown."""
 

@@ -56,16 +56,16 @@ def test_a_second_measurement_that_failed_leaves_the_first() -> None:
         (measured(ComputeLimit(threads=1)), "no kernel for int8"),
         (measured(squares=None), "lengths"),
     ],
-    ids=["not asked", "no compiler", "no kernel", "no lengths"],
+    ids=["not requested", "no compiler", "no kernel", "no lengths"],
 )
-def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
+def test_without_a_peak_or_lengths_there_is_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
     share = share_of_limit(record)
     assert isinstance(share, Unavailable)
     assert reason in share.reason
 
 
-def test_what_a_processor_lacks_is_said_by_what_could_be_measured() -> None:
+def test_missing_instructions_follow_from_the_measured_ones() -> None:
     """AVX2 alone lacks three things, the full set none."""
     narrow = {"int8": {"instruction": FOURS}, "fp32": {"instruction": "vfmadd, 256 bits"}}
     assert [line.partition(":")[0] for line in missing_instructions(narrow)] == [

@@ -42,17 +42,17 @@ def test_a_step_planted_in_real_noise_is_found_where_it_is(step: float, least: f
 
 
 def test_a_drift_too_slow_for_any_two_runs_is_a_change() -> None:
-    """Half a percent a run, 12 % in all: whoever looks at the run before only never sees it."""
+    """Half a percent a run, 12 % in all: a comparison with the previous run never detects it."""
     assert change_points([100 * 1.005**at * (1 + 0.002 * (-1) ** at) for at in range(24)], 0.05)
 
 
 def test_one_bad_run_is_no_change() -> None:
-    """A run at twice the time, and then all is as it was."""
+    """A run at twice the time, followed by the old level."""
     values = [100.0, 101.0, 99.0, 100.5, 200.0, 99.5, 100.0, 101.0, 100.0, 99.0]
     assert change_points(values, 0.05) == []
 
 
-def test_levels_that_nobody_would_feel_are_not_told() -> None:
+def test_levels_within_the_tolerance_are_not_reported() -> None:
     """1 % is real in a series without noise, and below the tolerance; 10 % is not."""
     assert change_points([100.0] * 5 + [101.0] * 5, 0.05) == []
     assert change_points([100.0] * 5 + [110.0] * 5, 0.05) == [5]
@@ -64,15 +64,15 @@ def test_two_changes_are_two() -> None:
     assert change_points(values, 0.05) == [9, 18]
 
 
-def test_a_short_series_says_nothing() -> None:
+def test_a_short_series_has_no_change_points() -> None:
     """A change needs three runs on each side."""
     assert change_points([1.0, 1.0, 9.0, 9.0, 9.0], 0.05) == []
     assert LEAST_POINTS == 6
 
 
 @pytest.mark.parametrize("values", [[1.0, float("nan")], [1.0, float("inf")], [1.0, 0.0], [1.0, -1.0]])
-def test_values_that_no_share_can_be_made_of_are_refused(values: list[float]) -> None:
-    """A NaN has no level."""
+def test_values_without_a_logarithm_are_refused(values: list[float]) -> None:
+    """NaN, infinity, zero and negative values."""
     with pytest.raises(ValueError, match="finite"):
         change_points(values, 0.05)
 
@@ -80,7 +80,7 @@ def test_values_that_no_share_can_be_made_of_are_refused(values: list[float]) ->
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.floats(1e-3, 1e12), max_size=30))
 def test_change_points_are_indexes_in_order_each_level_long_enough(values: list[float]) -> None:
-    """Whatever the series."""
+    """For any series."""
     series = change_points(values, 0.05)
     edges = [0, *series, len(values)]
     assert not series or all(later - earlier >= 3 for earlier, later in pairwise(edges))
@@ -107,7 +107,7 @@ def slowed(**changes: Any) -> list[Record]:
     ]
 
 
-def test_a_change_comes_with_the_commits_it_lies_between_and_what_else_moved() -> None:
+def test_a_change_has_the_commits_around_it_and_other_differences() -> None:
     """500 ms become 600: 1/1.2 - 1 = -16.7 % of throughput, worse, between c5 and c6."""
     records = slowed()
     random.Random(1).shuffle(records)
@@ -120,7 +120,7 @@ def test_a_change_comes_with_the_commits_it_lies_between_and_what_else_moved() -
 
 
 def test_less_time_is_better_and_a_new_model_is_named() -> None:
-    """Latency knows its own direction."""
+    """Less latency is better."""
     model = ModelFacts(name="other", tier="local", fingerprint="e" * 64, trained=True)
     records = [
         record.model_copy(update={"model": model}) if record.run > "r05" else record for record in slowed()
@@ -160,7 +160,7 @@ def test_an_old_record_without_a_revision_is_named_by_its_run() -> None:
 
 
 def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
-    """A day on which all is twice as slow is no change: 5 ms over 1 ms is 5 on both."""
+    """A day on which everything is twice as slow does not change it: 5 ms over 1 ms is 5 on both."""
     times = {"pytorch-fixed": 500.0, "onnx-int8": 100.0}
     days = [
         a_record(name, (wall_ms * (1 + day % 2),) * 7, run=f"r{day}", created=f"2026-01-0{day}")
@@ -174,6 +174,6 @@ def test_a_speed_up_is_over_the_reference_of_the_same_run() -> None:
 
 
 def test_an_unknown_quantity_has_no_history() -> None:
-    """The nearest name is told."""
+    """The error suggests the nearest name."""
     with pytest.raises(UsageError, match="Did you mean speedup"):
         build_history([], "spedup")

@@ -10,10 +10,10 @@ from harness.analysis.idle_power import (
     PER_VISIT,
     IdlePower,
     idle_power,
-    net_energy,
+    net_of_idle,
     why_no_idle_power,
 )
-from harness.analysis.statistics.estimates import EnergyEstimate
+from harness.analysis.statistics.estimates import EnergyEstimate, energy_per_request, energy_windows
 from harness.measurement.energy.fake import FakeMeter
 from harness.measurement.energy.idle import idle_window
 from harness.records.estimate import Unavailable
@@ -48,7 +48,11 @@ def with_idle(before: float, after: float | None, **changes: Any) -> Record:
     return rounds.model_copy(update={"rounds": spans, "idle": idle})
 
 
-def test_a_window_lasts_until_the_meter_can_tell() -> None:
+def net_energy(record: Record) -> EnergyEstimate | Unavailable:
+    return net_of_idle(record, energy_windows(record.rounds), energy_per_request(record.rounds))
+
+
+def test_a_window_lasts_until_the_resolution_suffices() -> None:
     """10 W at 1 J resolution: 0.5 s hold 5 J, 1 s 10 J, 2 s 20 J, which is 20 times the resolution."""
     clock, slept = FakeClock(), list[float]()
     meter = FakeMeter(10.0, clock, resolution_uj=1_000_000)
@@ -58,21 +62,21 @@ def test_a_window_lasts_until_the_meter_can_tell() -> None:
 
 
 def test_a_window_never_lasts_longer_than_it_may() -> None:
-    """A meter that would need minutes is given up on at the profile's limit, with what it says by then."""
+    """A meter that would need minutes is read for at most the limit of the profile."""
     clock, slept = FakeClock(), list[float]()
     idle_window(FakeMeter(10.0, clock, resolution_uj=10**9), sleeper(clock, slept), 0.5, 1.5)
     assert slept == [0.5, 1.0]
 
 
-def test_a_meter_that_fails_is_not_asked_for_longer() -> None:
-    """Time does not give permission back."""
+def test_a_meter_that_fails_is_not_read_for_longer() -> None:
+    """A longer window would not restore the permission."""
     clock, slept = FakeClock(), list[float]()
     (reading,) = idle_window(FakeMeter(1.0, clock, reason="denied"), sleeper(clock, slept), 0.5, 8.0)
     assert (slept, reading.reason) == ([0.5], "denied")
 
 
-def test_what_is_no_power_has_no_idle() -> None:
-    """A model of CPU time knows no idle; without a meter, or without loaded workers, there is none."""
+def test_without_a_meter_of_power_or_loaded_workers_there_is_no_idle_power() -> None:
+    """A model of CPU time has no idle power either."""
     assert why_no_idle_power(FakeMeter(1.0, grade="modelled"), resident=True) == CPU_TIME
     assert why_no_idle_power(FakeMeter(1.0), resident=False) == PER_VISIT
     assert why_no_idle_power(None, resident=True) == NO_METER
@@ -87,8 +91,8 @@ def test_idle_power_is_energy_over_time_before_and_after() -> None:
     assert (power.watts, power.drift) == (5.5, pytest.approx(0.2))
 
 
-def test_what_the_meter_cannot_tell_is_no_drift() -> None:
-    """5 W and 5.5 W, each known to 0.3 W."""
+def test_a_change_within_the_resolution_is_not_drift() -> None:
+    """5 W and 5.5 W, each with an uncertainty of 0.3 W."""
     assert IdlePower(5.0, 5.5, 0.3).drift == 0.0
     assert IdlePower(5.0, None, 0.0).drift == 0.0
 
@@ -109,8 +113,8 @@ def test_net_of_idle_is_gross_less_idle_power_times_the_time() -> None:
     assert net.grade == "measured"
 
 
-def test_a_run_that_was_stopped_is_net_of_what_was_seen_before() -> None:
-    """There is no window after its last round: 5 W of 20 W go."""
+def test_an_interrupted_run_is_net_of_the_idle_power_before() -> None:
+    """It has no window after its last round: 5 W of 20 W are subtracted."""
     net = net_energy(with_idle(5.0, None))
     assert isinstance(net, EnergyEstimate)
     assert net.microjoules.value == pytest.approx(75_000)
@@ -125,5 +129,5 @@ def test_a_run_that_was_stopped_is_net_of_what_was_seen_before() -> None:
     ],
 )
 def test_without_idle_there_is_no_net(idle: IdleEnergy | None, reason: str) -> None:
-    """Absence has a reason, and net is never gross under another name."""
+    """It is unavailable with the reason, and never equal to gross energy."""
     assert net_energy(a_record(idle=idle)) == Unavailable(reason)

@@ -30,21 +30,21 @@ def test_a_whole_process_is_scaled_and_its_interval_with_it() -> None:
     assert (energy.pue, energy.examples) == (1.58, 100)
 
 
-def test_the_pue_of_the_record_counts_and_not_that_of_whoever_reports() -> None:
-    """It was decided when the run began."""
+def test_the_pue_of_the_record_is_used_not_that_of_the_report() -> None:
+    """It was set when the run began."""
     energy = protocol_energy(by_protocol(pue=1.0))
     assert isinstance(energy, ProtocolEnergy)
     assert energy.kwh == pytest.approx(1e-5)
 
 
-def test_a_record_of_another_kind_has_no_such_figure() -> None:
+def test_a_record_of_another_protocol_has_no_energy_by_it() -> None:
     """Nor has one without energy."""
     assert protocol_energy(a_record()) == Unavailable("it was not measured by this protocol")
     energy = protocol_energy(by_protocol(joules=(None,) * 7))
     assert energy == Unavailable("package-0: permission was denied")
 
 
-def test_the_trackers_variable_replaces_the_pue() -> None:
+def test_the_trackers_variable_overrides_the_pue() -> None:
     """As its users know it."""
     assert protocol_settings("sustainlp2020", {}) == {"name": "sustainlp2020", "pue": 1.58}
     assert protocol_settings("sustainlp2020", {"OVERRIDE_PUE": "1.1"}) == {
@@ -55,13 +55,13 @@ def test_the_trackers_variable_replaces_the_pue() -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "0.9", "-1", "nan", "inf"])
-def test_a_pue_that_is_none_is_refused(text: str) -> None:
-    """Nothing is ever spent below what reaches the machine."""
+def test_an_invalid_pue_is_refused(text: str) -> None:
+    """A data centre draws at least the power of its machines."""
     with pytest.raises(UsageError, match="must be a number of 1 or more, got"):
         protocol_settings("sustainlp2020", {"OVERRIDE_PUE": text})
 
 
 def test_an_unknown_protocol_is_refused_with_the_nearest_name() -> None:
-    """A slip of the hand costs no measuring time."""
+    """Before anything is measured."""
     with pytest.raises(UsageError, match="sustainlp2021"):
         protocol_settings("sustainlp2021", {})

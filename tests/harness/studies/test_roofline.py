@@ -1,4 +1,4 @@
-"""The roofline: operations from shapes and lengths, shares of measured peaks, and what cannot be said."""
+"""The roofline: operations from shapes and lengths, shares of measured peaks, and reasons without one."""
 
 import json
 import platform
@@ -90,14 +90,14 @@ def test_a_share_is_operations_over_time_and_peak() -> None:
     assert position.least_seconds == pytest.approx(100_300_000 / 400e9)
 
 
-def test_layers_that_were_skipped_are_no_work() -> None:
+def test_skipped_layers_do_not_count_as_work() -> None:
     """4 of 6 layers on average: two thirds of the operations."""
     record = measured({"layers": 6}).model_copy(update={"spent": {"layers": AdaptiveCost(mean=4.0)}})
     assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
 
 
-def test_a_system_that_counts_its_operations_is_believed() -> None:
-    """Where tokens are dropped between layers, lengths and shape alone do not tell."""
+def test_the_operations_that_a_system_counts_are_used() -> None:
+    """If tokens are dropped between layers, lengths and shape do not determine them."""
     record = measured({}).model_copy(
         update={"spent": {"operations": AdaptiveCost(mean=5e7), "tokens": AdaptiveCost(mean=9)}}
     )
@@ -119,7 +119,7 @@ def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:
         (measured(cpus=(0, 1)), "peak of 2 threads"),
     ],
 )
-def test_what_is_not_known_has_no_share(record: Record, reason: str) -> None:
+def test_without_lengths_work_or_peak_there_is_no_share(record: Record, reason: str) -> None:
     """It is unavailable, with the reason."""
     position = roofline_position(record, CORES)
     assert isinstance(position, Unavailable)
@@ -133,7 +133,7 @@ def test_products_are_those_of_the_models_at_the_length_that_was_asked() -> None
 
 
 def test_peaks_of_another_machine_are_refused() -> None:
-    """A share of one machine's limit says nothing of another's run."""
+    """A share is only meaningful on the machine of the run."""
     with pytest.raises(UsageError, match="another machine"):
         same_host([measured()], "f" * 64)
 
@@ -155,8 +155,8 @@ def test_without_a_compiler_the_peaks_are_unavailable(monkeypatch: pytest.Monkey
     assert "no C compiler" in str(measure_cores([1]))
 
 
-def test_a_program_that_does_not_run_here_is_said() -> None:
-    """On a processor that it has no kernels for, say."""
+def test_a_program_that_does_not_run_here_is_a_reason() -> None:
+    """On a processor without kernels, for instance."""
 
     def broken(arguments: Sequence[str]) -> str:
         raise subprocess.CalledProcessError(4, list(arguments))

@@ -23,7 +23,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Return a repository of two commits: `answer.py` says 1, then 2."""
+    """Return a repository of two commits: `answer.py` holds 1, then 2."""
     root = tmp_path / "project"
     root.mkdir()
     git(root, "init", "--quiet", "--initial-branch", "main")
@@ -67,7 +67,7 @@ def test_a_revision_is_checked_out_once_below_the_cache(repository: Path, tmp_pa
     assert len(messages) == 1
 
 
-def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path) -> None:
+def test_each_kind_of_ref_is_recognised(repository: Path, tmp_path: Path) -> None:
     """A model, a folder with code, an interpreter, a revision, the running program."""
     model = tmp_path / "model"
     model.mkdir()
@@ -85,7 +85,7 @@ def test_what_a_ref_names_is_found_in_its_turn(repository: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
-def test_what_names_nothing_is_refused(repository: Path, text: str) -> None:
+def test_an_unknown_ref_is_refused(repository: Path, text: str) -> None:
     """With the kinds of things that could be named; nothing that looks like an option reaches git."""
     with pytest.raises(UsageError, match="expected a git revision"):
         find_ref(text, repository)
@@ -102,8 +102,8 @@ def test_code_in_a_src_folder_is_found_there(tmp_path: Path) -> None:
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend that this distribution is installed with two dependencies and an extra."""
-    known = ["torch<2.14,>=2.6", "numpy>=2", "gt==1; extra == 'minilm'"]
-    answer: Callable[[str], list[str]] = lambda _name: known  # noqa: E731
+    requirements = ["torch<2.14,>=2.6", "numpy>=2", "gt==1; extra == 'minilm'"]
+    answer: Callable[[str], list[str]] = lambda _name: requirements  # noqa: E731
     monkeypatch.setattr("importlib.metadata.requires", answer)
 
 
@@ -120,7 +120,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dependencies_are_the_same_however_they_are_written(
     tmp_path: Path, declared: str, same: bool
 ) -> None:
-    """Order and blanks say nothing; a limit does."""
+    """Order and blanks do not matter; limits do."""
     (tmp_path / "pyproject.toml").write_text(PROJECT.format(declared))
     assert same_dependencies(tmp_path) is same
 
@@ -149,8 +149,8 @@ def test_a_revision_with_other_dependencies_gets_an_environment_of_its_own(
     assert len(steps) == 2
 
 
-def test_an_environment_that_cannot_be_built_is_no_regression() -> None:
-    """It says what the installer said last, and how to do without."""
+def test_an_environment_that_cannot_be_built_is_not_a_regression() -> None:
+    """The error has the last lines of the installer and a remedy."""
     with pytest.raises(MeasurementError, match="cannot be built: no such backend") as problem:
         run_installer([sys.executable, "-c", "raise SystemExit('no such backend')"], "HEAD~1")
     assert problem.value.exit_code == 4

@@ -18,11 +18,9 @@ from harness.analysis.comparison import (
     match_cells,
     quantity_change,
     quantity_changes,
-    quantity_named,
     refused,
 )
 from harness.analysis.statistics.pairing import NotComparable
-from harness.common.errors import UsageError
 from harness.records.estimate import Estimate
 from harness.records.record import ArtifactFacts, Memory
 
@@ -183,10 +181,14 @@ def test_runs_are_matched_by_what_was_measured() -> None:
     assert [record.cell.variant for record in matched.only_before] == ["pytorch-fixed"]
 
 
-def test_an_unknown_quantity_is_refused_with_the_nearest_name() -> None:
-    """A misspelt rule must never pass."""
-    with pytest.raises(UsageError, match="Did you mean latency_p"):
-        quantity_named("latency_p55")
+def test_a_change_is_significant_if_its_interval_excludes_0_and_its_p_value_is_small() -> None:
+    """At the level of a family, 1 %; without a p-value the interval alone decides."""
+    value = Estimate(1.0, 1.0, 1.0, 0.95, "", 1)
+    above, around = Estimate(5.0, 4.0, 6.0, 0.95, "", 7), Estimate(5.0, -1.0, 11.0, 0.95, "", 7)
+    cases = ((above, 0.01, True), (above, 0.011, False), (above, None, True), (around, 0.001, False))
+    for interval, p, expected in cases:
+        change = QuantityChange(QUANTITIES["energy"], value, value, interval, paired=True, p=p)
+        assert change.significant is expected
 
 
 ends = st.floats(allow_nan=True, allow_infinity=True)

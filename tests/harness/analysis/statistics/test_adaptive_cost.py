@@ -1,4 +1,4 @@
-"""What adaptive systems spend reaches the record, the samples and the report, and is verified."""
+"""Costs of adaptive systems are in the record, the samples and the report, and are verified."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ DEPTHS = (2, 4, 6)
 
 
 def measured(root: Path, **options: Any) -> tuple[dict[str, Record], RunFolder]:
-    """Run a world in which one of two variants says after how many layers it answered; 90 rows of BoolQ."""
+    """Run a world in which one of two variants reports its number of layers; 90 rows of BoolQ."""
     clock = FakeClock(step_ns=10)
     world = World(root, FakeVariant("exits", clock, 300, wrong=9, depths=DEPTHS))
     boolq_folder(root, rows=90)
@@ -74,7 +74,7 @@ def test_the_report_has_a_line_for_each_adaptive_variant(tmp_path: Path) -> None
     assert shown.count("layers spent") == 1
 
 
-def test_of_amounts_the_report_says_the_mean(tmp_path: Path) -> None:
+def test_of_amounts_the_report_shows_the_mean(tmp_path: Path) -> None:
     """Tokens and operations differ from request to request: a share of each value would fill the page."""
     records, _ = measured(tmp_path)
     few = AdaptiveCost(mean=61.25, histogram={"60": 45, "62.5": 45})
@@ -85,7 +85,7 @@ def test_of_amounts_the_report_says_the_mean(tmp_path: Path) -> None:
     assert "62.5: 50 %" not in shown
 
 
-def test_what_is_said_of_costs_is_verified(tmp_path: Path) -> None:
+def test_costs_are_verified(tmp_path: Path) -> None:
     """Costs that were tampered with, in the record or in the samples, are found by the figures."""
     records, folder = measured(tmp_path)
     split = load_split(get_task("boolq"), Data("local", tmp_path / "data"), "val")
@@ -105,7 +105,7 @@ def test_what_is_said_of_costs_is_verified(tmp_path: Path) -> None:
 
 
 def test_a_cost_counts_only_where_every_call_gives_a_number_for_each_request() -> None:
-    """One call without, a number too few, or no number: nothing is said rather than something wrong."""
+    """A call without costs, a missing or an invalid value: the cost is left out rather than wrong."""
     logits, offsets = np.zeros((2, 2), np.float32), np.array([0, 1, 2])
 
     def call(*layers: float) -> Predictions:
@@ -121,6 +121,6 @@ def test_a_cost_counts_only_where_every_call_gives_a_number_for_each_request() -
 
 
 def test_many_different_values_are_not_counted_one_by_one() -> None:
-    """Tokens, for instance: their mean stands alone."""
+    """Tokens, for instance, have a mean alone."""
     cost = adaptive_cost_of(get_task("boolq"), [], {at: float(at) for at in range(25)}, None)
     assert (cost.mean, cost.histogram, cost.quality) == (12.0, {}, {})

@@ -11,15 +11,15 @@ def test_launches_are_drawn_before_their_rounds() -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.02)
 
 
-def test_a_longer_launch_weighs_no_more() -> None:
-    """Nine rounds of the one are no more than three of the other."""
+def test_a_longer_launch_has_the_same_weight() -> None:
+    """Nine rounds of one launch weigh as much as three of the other."""
     medians = resampled_medians([np.ones(9), np.full(3, 9.0)], seed=0)
     assert np.mean(medians) == pytest.approx(5, abs=0.1)
 
 
 @pytest.mark.parametrize("count", [5, 6, 11])
 def test_the_ends_are_quantiles_of_medians_of_resamples(count: int) -> None:
-    """Drawn anew here, value by value, as the draws are."""
+    """Drawn again here, value by value, with the same draws."""
     values = [float(at * at) for at in range(count)]
     places = np.random.default_rng(3).integers(count, size=(RESAMPLES, count))
     drawn = np.median(np.array(values)[places], axis=1)

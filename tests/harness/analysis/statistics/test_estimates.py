@@ -35,8 +35,8 @@ def test_minimum_requests_are_the_smallest_that_hold_the_claim(p: float) -> None
     assert binom.cdf(1, needed, slow) <= 0.01 < binom.cdf(1, needed - 1, slow)
 
 
-def test_a_percentile_of_too_few_requests_is_absent_and_says_how_many_it_needs() -> None:
-    """63 requests carry no p90, 64 do; the facts are those of the record."""
+def test_a_percentile_of_too_few_requests_is_absent_with_the_number_it_needs() -> None:
+    """63 requests are too few for a p90, 64 are enough; the fields are those of the record."""
     absent = estimates.percentile(range(63), 90)
     assert absent == {"value_ns": None, "low_ns": None, "high_ns": None, "needed": 64, "have": 63}
     assert Percentile(**absent).have == 63
@@ -50,8 +50,8 @@ def test_a_percentile_is_the_sample_of_its_rank_between_two_order_statistics() -
     assert estimates.percentile(range(1, 101), 90)["value_ns"] == 90
 
 
-def test_repeats_of_an_example_are_no_further_requests() -> None:
-    """Twenty examples asked five times each carry a p50 with the ranks of twenty, and no p90.
+def test_repeats_of_an_example_do_not_count_as_requests() -> None:
+    """Twenty examples, five times each, give a p50 with the ranks of twenty, and not a p90.
 
     P(Binomial(20, 1/2) <= 5) is 0.021 and P(<= 6) is 0.058: ranks 6 and 15 of the examples; five copies each
     make them samples 26 and 75, which are the first copy of example 6 and the last of example 15.
@@ -75,7 +75,7 @@ def test_repeats_of_an_example_are_no_further_requests() -> None:
 def test_a_percentile_lies_in_its_interval_whatever_the_order(
     samples: list[int], p: float, distinct: int
 ) -> None:
-    """Low is at most the value, which is at most high; each is a sample; sorting changes nothing."""
+    """The order is low <= value <= high; each is a sample; the order of samples has no effect."""
     estimate = estimates.percentile(samples, p, distinct=distinct)
     assert estimate == estimates.percentile(sorted(samples), p, distinct=distinct)
     low, value, high = estimate["low_ns"], estimate["value_ns"], estimate["high_ns"]
@@ -107,7 +107,7 @@ def test_an_interval_of_three_rounds_is_their_range_stretched_for_being_three() 
 
 
 def test_equal_rounds_have_an_interval_without_width() -> None:
-    """Where every round took the same, nothing else can be resampled."""
+    """All resamples of equal rounds are equal."""
     estimate = estimates.time_per_request(rounds([500] * 7))
     assert isinstance(estimate, Estimate)
     assert (estimate.low, estimate.value, estimate.high) == (5 * MS, 5 * MS, 5 * MS)
@@ -124,7 +124,7 @@ def test_equal_rounds_have_an_interval_without_width() -> None:
         max_size=6,
     )
 )
-def test_medians_worked_out_side_by_side_are_what_each_is_alone(
+def test_medians_computed_together_equal_each_alone(
     many: list[tuple[list[float], list[int]]],
 ) -> None:
     """Bit for bit: of few rounds and many, an odd and an even number, one launch and several, mixed."""
@@ -133,7 +133,7 @@ def test_medians_worked_out_side_by_side_are_what_each_is_alone(
 
 
 @pytest.mark.parametrize(("count", "least"), [(3, 0.90), (5, 0.95), (7, 0.95), (12, 0.94)])
-def test_intervals_cover_the_truth_about_as_often_as_they_say(count: int, least: float) -> None:
+def test_intervals_have_about_their_stated_coverage(count: int, least: float) -> None:
     """With normal noise the interval holds the true median in about 95 % of 200 runs, 91 % at 3 rounds."""
     random = np.random.default_rng(7)
     draws = random.normal(100.0, 2.0, size=(200, count))
@@ -142,7 +142,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say(count: int, least:
 
 
 def test_launches_that_differ_widen_the_interval_beyond_that_of_their_rounds() -> None:
-    """Three launches at 5, 6 and 7 ms, each steady within itself: the launch is what differs."""
+    """Three launches at 5, 6 and 7 ms, each steady: only the launches differ."""
     times = [500] * 5 + [600] * 5 + [700] * 5
     apart = estimates.time_per_request(rounds(times, launches=3))
     pooled = estimates.time_per_request(rounds(times))
@@ -153,7 +153,7 @@ def test_launches_that_differ_widen_the_interval_beyond_that_of_their_rounds() -
 
 
 def test_launches_may_hold_unequal_numbers_of_rounds() -> None:
-    """A launch that was cut short is resampled from the rounds it has: no value comes from nowhere."""
+    """A launch that was interrupted is resampled from the rounds that it has."""
     estimate = estimates.median_over_rounds([5.0, 5.0, 5.0, 7.0], [0, 0, 0, 1])
     assert (estimate.value, estimate.count) == (5.0, 4)
     assert estimate.low == 5.0
@@ -168,7 +168,7 @@ def test_launches_may_hold_unequal_numbers_of_rounds() -> None:
         ([500, 0, 500], "round 1 has no requests or no duration"),
     ],
 )
-def test_what_cannot_be_estimated_says_why(wall_ms: list[float], reason: str) -> None:
+def test_an_unavailable_estimate_has_a_reason(wall_ms: list[float], reason: str) -> None:
     """Time, throughput and energy are unavailable for the same reason."""
     made = rounds(wall_ms)
     for estimate in (
@@ -201,7 +201,7 @@ def test_energy_per_request_is_the_median_widened_by_the_resolution() -> None:
     assert energy.method.endswith("widened by the meter's resolution")
 
 
-def test_energy_below_the_resolution_may_be_nothing_but_never_less() -> None:
+def test_energy_below_the_resolution_is_at_least_0() -> None:
     """1 J read with a resolution of 2 J is at least 0, at most 3 J."""
     estimate = estimates.energy_per_request(
         rounds([500] * 3, joules=[1] * 3, reading={"resolution_uj": 2 * 10**6})
@@ -219,8 +219,8 @@ def test_zones_are_summed_before_they_are_divided_by_requests() -> None:
     assert (estimate.microjoules.value, estimate.scope) == (80_000, "package+dram")
 
 
-def test_one_round_without_energy_leaves_none() -> None:
-    """Rounds are not chosen by whether the meter worked."""
+def test_one_round_without_energy_makes_all_unavailable() -> None:
+    """Rounds must not be selected by whether the meter worked."""
     estimate = estimates.energy_per_request(rounds([500] * 4, joules=[10, 10, None, 10]))
     assert estimate == Unavailable("package-0: permission was denied")
 
@@ -241,7 +241,7 @@ def test_a_window_with_readings_of_two_grades_is_unavailable() -> None:
 
 
 def test_no_meter_is_no_energy() -> None:
-    """A record without readings says so; it does not say zero."""
+    """A record without readings has unavailable energy, not zero."""
     made = [item.model_copy(update={"readings": ()}) for item in rounds([500] * 3)]
     assert estimates.energy_per_request(made) == Unavailable("no meter was read")
 
@@ -268,14 +268,14 @@ def test_other_metrics_are_bootstrapped_over_examples_and_seeded() -> None:
 
 
 def test_a_perfect_score_is_not_certain() -> None:
-    """Resampling 30 right answers shows no spread; Wilson's lower end, 30 / (30 + 3.8415), is 0.886."""
+    """Resamples of 30 right answers have no spread; Wilson's lower end, 30 / (30 + 3.8415), is 0.886."""
     gold = ["entailment", "contradiction", "neutral"] * 10
     macro = estimates.quality(CB, having(gold), gold)["macro_f1"]
     assert (macro.value, macro.high) == (1, 1)
     assert macro.low == pytest.approx(30 / (30 + 1.959964**2), abs=1e-5)
 
 
-def test_examples_that_belong_together_are_resampled_together() -> None:
+def test_dependent_examples_are_resampled_as_clusters() -> None:
     """Ten passages of four questions, answered all right or all wrong: ten units, not forty.
 
     Seven of ten passages are right. Drawing ten with replacement the share has a standard deviation of
@@ -305,7 +305,7 @@ def test_a_metric_that_some_resamples_cannot_give_has_the_interval_of_the_others
 
 @pytest.mark.parametrize(("gold", "answers"), [([], []), (["true"], [])])
 def test_scores_need_an_answer_to_every_example(gold: list[str], answers: list[str]) -> None:
-    """Neither nothing nor unequal numbers are scored."""
+    """No examples, or unequal numbers, are an error."""
     with pytest.raises(ValueError, match=r"answers to \d labelled examples"):
         estimates.quality(BOOLQ, having(gold), answers)
 
@@ -317,7 +317,7 @@ def test_robust_spread_is_the_scaled_median_deviation_over_the_median() -> None:
 
 @given(st.lists(st.floats(1, 1e9), min_size=3, max_size=20), st.integers(1, 3))
 def test_every_interval_is_finite_positive_and_holds_its_value(values: list[float], launches: int) -> None:
-    """Whatever the rounds and however they fall into launches."""
+    """For any rounds and launches."""
     estimate = estimates.median_over_rounds(values, [at % launches for at in range(len(values))])
     assert 0 <= estimate.low <= estimate.value <= estimate.high < math.inf
 

@@ -30,7 +30,7 @@ def test_holm_by_hand() -> None:
 
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_a_corrected_p_is_no_smaller_and_keeps_the_order(p_values: list[float]) -> None:
-    """Between the p-value itself and Bonferroni's, whatever the family."""
+    """Between the p-value itself and Bonferroni's, for any family."""
     corrected = holm(p_values)
     assert all(p <= q <= min(1, len(p_values) * p + 1e-12) for p, q in zip(p_values, corrected, strict=True))
     pairs = sorted(zip(p_values, corrected, strict=True))
@@ -46,22 +46,22 @@ def test_a_difference_alone_may_be_too_noisy_among_twenty() -> None:
     assert verdicts([alone, *[noise] * 19], family_level=0.1)[0].verdict == "faster"
 
 
-def test_both_conditions_stay_whatever_p_says() -> None:
-    """A change within the tolerance is none, and an interval that holds 1 is too noisy."""
+def test_both_other_conditions_apply_for_any_p() -> None:
+    """A change within the tolerance is "no change", and an interval that includes 1 is too noisy."""
     small, wide = a_ratio(1e-9, 1.01, 1.005, 1.015), a_ratio(1e-9, 1.5, 0.9, 2.0)
     assert [p_values.verdict for p_values in verdicts([small, wide])] == ["no change", "too noisy"]
     assert verdicts([a_ratio(1e-9, 1.05, 1.04, 1.06)], tolerance=0.1)[0].verdict == "no change"
 
 
-def test_ratios_without_rounds_are_no_members() -> None:
-    """A ratio made by hand has no p: it neither counts nor is corrected."""
+def test_ratios_without_a_p_value_are_not_in_the_family() -> None:
+    """They neither count nor are corrected."""
     corrected = holm_corrected([a_ratio(0.001), a_ratio(None), a_ratio(0.002)])
     assert [ratio.p for ratio in corrected] == [0.002, None, 0.002]
     assert [ratio.family for ratio in corrected] == [2, 1, 2]
 
 
-def test_it_is_said_how_many_rounds_would_tell() -> None:
-    """Eleven rounds with p = 0.004, corrected for 20 to 0.08: a dozen more would do, of a coin toss none."""
+def test_the_reason_states_how_many_rounds_would_be_enough() -> None:
+    """Eleven rounds with p = 0.004, corrected for 20 to 0.08: a dozen more are enough."""
     needed = required_rounds(replace(a_ratio(0.08), family=20))
     assert needed is not None
     assert 12 <= needed <= 30

@@ -27,7 +27,7 @@ def test_quality_changes_in_points_and_unpaired_intervals_combine() -> None:
 
 
 def test_equal_answers_are_no_change_of_quality() -> None:
-    """Equal hashes mean equal answers: the change is 0, surely."""
+    """Equal hashes mean equal answers: the change is 0, with an interval of no width."""
     same = a_quality(answers_sha256="9" * 64)
     change = quality_change.quality_change(a_record("fast", quality=same), a_record(quality=same))
     assert isinstance(change, QualityChange)
@@ -61,7 +61,7 @@ def test_answers_to_the_same_examples_pair_the_change_of_quality() -> None:
     ],
 )
 def test_quality_is_only_compared_where_both_answered_the_same(changes: dict[str, Any], field: str) -> None:
-    """Other data, another maximum length or no score at all: no change, and a name for why."""
+    """Other data, another maximum length or no score at all: no change, and the field that differs."""
     for pair in ((a_record("fast", **changes), a_record()), (a_record(), a_record("fast", **changes))):
         change = quality_change.quality_change(*pair)
         assert isinstance(change, NotComparable)
@@ -92,7 +92,7 @@ def kept(system: int, reference: int, majority: float) -> Estimate | NotComparab
     )
 
 
-def test_what_is_kept_of_a_gain_is_counted_from_the_constant_answer() -> None:
+def test_the_kept_gain_is_relative_to_the_constant_answer() -> None:
     """90 right instead of 95, where a constant answer gets 75: 15 of 20 points, three quarters."""
     change = kept(90, 95, 0.75)
     assert isinstance(change, Estimate)
@@ -101,7 +101,7 @@ def test_what_is_kept_of_a_gain_is_counted_from_the_constant_answer() -> None:
 
 
 @pytest.mark.parametrize("reference", [75, 74, 77])
-def test_no_share_is_told_of_a_gain_that_may_be_none(reference: int) -> None:
+def test_a_gain_that_may_be_zero_has_no_kept_share(reference: int) -> None:
     """Two points above the constant answer, of a hundred examples, are none in some resamples."""
     change = kept(70, reference, 0.75)
     assert isinstance(change, NotComparable)

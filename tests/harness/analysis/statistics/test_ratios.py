@@ -32,7 +32,7 @@ def test_a_speedup_is_the_median_of_paired_ratios_not_the_ratio_of_medians() -> 
     assert ratio.method == WITHIN_ONE_PROCESS
 
 
-def test_what_slows_a_round_down_for_both_leaves_the_ratio_alone() -> None:
+def test_a_disturbance_of_both_does_not_change_the_ratio() -> None:
     """Round 1 took twice as long for both: every pair is still 4, so the interval has no width."""
     ratio = ratio_of(a_record("fast", (100, 200, 100)), a_record("pytorch-fixed", (400, 800, 400)))
     assert (ratio.low, ratio.value, ratio.high) == (4, 4, 4)
@@ -44,14 +44,14 @@ def test_times_are_per_request() -> None:
 
 
 def test_a_record_is_as_fast_as_itself() -> None:
-    """The ratio of a record with itself is 1, surely."""
+    """The ratio of a record with itself is 1, with an interval of no width."""
     ratio = ratio_of(a_record(), a_record())
     assert (ratio.low, ratio.value, ratio.high) == (1, 1, 1)
 
 
 @given(st.lists(st.tuples(st.floats(1, 1e5), st.floats(1, 1e5)), min_size=3, max_size=9))
 def test_an_interval_holds_its_ratio_and_stays_finite_and_positive(pairs: list[tuple[float, float]]) -> None:
-    """Whatever the rounds were, no bound is zero, infinite or on the wrong side."""
+    """For any rounds, no bound is zero, infinite or on the wrong side."""
     mine, theirs = zip(*pairs, strict=True)
     ratio = ratio_of(a_record("fast", mine), a_record(wall_ms=theirs))
     assert 0 < ratio.low <= ratio.value <= ratio.high < math.inf
@@ -67,7 +67,7 @@ def test_rounds_are_paired_by_launch_and_index_and_unshared_ones_left_out() -> N
 
 
 def test_more_confidence_widens_the_interval() -> None:
-    """A report that corrects its verdicts as a family asks for more confidence and gets wider intervals."""
+    """An interval of higher confidence contains that of lower confidence."""
     system, reference = a_record("fast", (10, 11, 12, 10, 11, 13, 12)), a_record()
     usual, strict = ratios.speedup(system, reference), ratios.speedup(system, reference, confidence=0.999)
     assert isinstance(usual, Ratio)
@@ -76,7 +76,7 @@ def test_more_confidence_widens_the_interval() -> None:
     assert strict.confidence == 0.999
 
 
-def test_ratios_of_many_pairs_are_what_each_is_alone() -> None:
+def test_ratios_of_many_pairs_equal_each_alone() -> None:
     """Bit for bit and in their order, refusals, shared rounds and several launches among them."""
     slower = a_record(wall_ms=(20, 23, 21, 22, 27, 24, 25, 26))
     late = tuple(reversed(a_record("late", (9, 11, 13, 10, 12, 14, 15, 16)).rounds[2:]))
@@ -128,7 +128,7 @@ def test_ratios_of_many_pairs_are_what_each_is_alone() -> None:
 def test_records_that_differ_in_more_than_the_system_are_refused_by_name(
     changes: dict[str, Any], field: str, words: str
 ) -> None:
-    """Speed and energy refuse for the same reason, which names the field and both values."""
+    """Speed and energy have the same reason, which names the field and both values."""
     for compared in (ratios.speedup, ratios.energy_reduction):
         ratio = compared(a_record("fast", **changes), a_record())
         assert isinstance(ratio, NotComparable)
@@ -143,13 +143,13 @@ def test_threads_may_differ_where_instances_do() -> None:
     assert isinstance(ratios.speedup(system, a_record()), Ratio)
 
 
-def test_a_failed_record_is_refused_as_such() -> None:
-    """Neither a failed system nor a failed reference has a ratio, and the refusal says which."""
+def test_a_failed_record_is_refused() -> None:
+    """The reason names the failed system or the failed reference."""
     assert ratios.speedup(a_failure("fast"), a_record()) == NotComparable("fast failed", "status")
     assert ratios.speedup(a_record(), a_failure("slow")) == NotComparable("slow failed", "status")
 
 
-def test_rounds_of_other_slices_are_no_pairs() -> None:
+def test_rounds_of_different_slices_are_not_paired() -> None:
     """A round is paired with the other's visit to the same slice, or not at all."""
     system = a_record("fast")
     moved = tuple(item.model_copy(update={"slice": 9}) for item in system.rounds)
@@ -157,18 +157,18 @@ def test_rounds_of_other_slices_are_no_pairs() -> None:
     assert ratio == NotComparable("the slice of round 0 differs: 9 and 0", "slice")
 
 
-def test_a_round_without_requests_is_no_pair() -> None:
+def test_a_round_without_requests_is_refused() -> None:
     """Nothing is divided by zero."""
     ratio = ratios.speedup(a_record("fast", requests=0), a_record())
     assert ratio == NotComparable("round 0 has no requests or no duration", "rounds")
 
 
 def test_an_energy_reduction_is_widened_by_both_meters_resolution() -> None:
-    """20 J over 10 J, each known to 1 J: 2, at least 19/11, at most 21/9."""
-    known = {"resolution_uj": 10**6}
+    """20 J over 10 J, each with an uncertainty of 1 J: 2, at least 19/11, at most 21/9."""
+    resolution = {"resolution_uj": 10**6}
     ratio = ratios.energy_reduction(
-        a_record("fast", (10,) * 3, joules=(10,) * 3, reading=known),
-        a_record(wall_ms=(10,) * 3, joules=(20,) * 3, reading=known),
+        a_record("fast", (10,) * 3, joules=(10,) * 3, reading=resolution),
+        a_record(wall_ms=(10,) * 3, joules=(20,) * 3, reading=resolution),
     )
     assert isinstance(ratio, Ratio)
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((19 / 11, 2, 21 / 9))
@@ -192,8 +192,8 @@ def test_unlike_energies_have_no_ratio(reading: dict[str, Any], field: str) -> N
     assert ratio.field == field
 
 
-def test_unavailable_energy_has_no_ratio_and_says_whose() -> None:
-    """The speed-up stands; the energy reduction names the variant whose meter failed."""
+def test_unavailable_energy_has_no_ratio_and_names_the_variant() -> None:
+    """The speed-up is available; the reason names the variant whose meter failed."""
     system = a_record("fast", (10,) * 3, joules=(None,) * 3)
     reference = a_record(wall_ms=(10,) * 3)
     for ratio in (ratios.energy_reduction(system, reference), ratios.energy_reduction(reference, system)):
@@ -227,7 +227,7 @@ def test_a_judgement_needs_both_an_interval_without_1_and_a_change_that_matters(
     assert (ratio.verdict, ratio.tolerance) == (verdict, 0.02)
 
 
-def test_a_judgement_on_energy_speaks_of_energy() -> None:
+def test_a_judgement_on_energy_has_verdicts_of_energy() -> None:
     """Less energy is not called faster."""
     assert ratios.judge(a_ratio(2, 1.9, 2.1, "energy reduction")).verdict == "less energy"
     assert ratios.judge(a_ratio(0.5, 0.4, 0.6, "energy reduction")).verdict == "more energy"

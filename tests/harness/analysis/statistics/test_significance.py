@@ -36,7 +36,7 @@ def test_fewer_than_five_rounds_may_all_be_disturbed_alike() -> None:
     """Logarithms 0.1, 0.2, 0.3: variance of the mean 0.01 / 3, as with a correlation of 0.8 times nine: 0.03.
 
     t^2 = 0.04 / 0.0301 = 1.32890 on 2 degrees of freedom: 1 - sqrt(1.32890 / 3.32890) = 0.36818. What is
-    five times as fast is told all the same.
+    five times as fast is detected all the same.
     """
     wanted = 1 - math.sqrt(1.3289037 / 3.3289037)
     assert p_value(np.exp([0.1, 0.2, 0.3]), ONE[:3]) == pytest.approx(wanted)
@@ -69,7 +69,7 @@ def test_neighbours_that_are_alike_widen_the_error() -> None:
     rising = np.arange(10.0)
     assert variance_inflation(rising, np.zeros(10, dtype=np.int64)) == pytest.approx(8)
     assert variance_inflation(rising[[0, 9, 1, 8, 2, 7, 3, 6, 4, 5]], np.zeros(10, dtype=np.int64)) == 1
-    # each round a launch of its own: nobody has a neighbour
+    # each round a launch of its own: no round has a neighbour
     assert variance_inflation(rising, np.arange(10)) == 1
 
 
@@ -104,8 +104,8 @@ def test_a_p_value_is_a_probability_and_the_same_from_both_sides(ratios: list[fl
     assert probability == pytest.approx(p_value([1 / ratio for ratio in ratios], of), abs=1e-9)
 
 
-def test_no_round_tells_nothing() -> None:
-    """One round has no spread."""
+def test_a_single_round_has_a_p_value_of_1() -> None:
+    """One round has no variance."""
     assert p_value([3.0], [0]) == 1.0
 
 

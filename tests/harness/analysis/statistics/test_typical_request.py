@@ -17,7 +17,7 @@ ONE = np.zeros(3, dtype=np.int64)
 
 WILD = (500.0, 560.0, 460.0, 520.0, 440.0, 580.0, 500.0, 480.0, 600.0, 450.0, 540.0)
 WILDER = (540.0, 500.0, 520.0, 440.0, 560.0, 480.0, 460.0, 590.0, 470.0, 520.0, 460.0)
-"""Milliseconds of rounds on a machine where little can be said."""
+"""Milliseconds of rounds on a noisy machine."""
 
 
 def test_pairs_that_nearly_agree_have_the_error_of_their_rounds() -> None:
@@ -32,24 +32,24 @@ def test_pairs_that_nearly_agree_have_the_error_of_their_rounds() -> None:
     assert variance == pytest.approx(4e-8 / 36, rel=1e-3)
 
 
-def test_a_disturbance_counts_nothing() -> None:
+def test_a_disturbance_has_no_weight() -> None:
     """A third of the pairs is off by 20 % or more: the rest decides."""
     peak, _ = density_peak([np.array([0.01, 0.01, 0.21]), np.array([0.01, 0.01, -3.0])], ONE[:2])
     assert peak == pytest.approx(0.01, abs=2e-4)
 
 
-def test_pairs_that_agree_nowhere_say_nothing() -> None:
-    """They lie evenly over a factor of seven: no place holds more than another."""
+def test_pairs_without_a_mode_have_no_ratio() -> None:
+    """They are spread evenly over a factor of seven."""
     assert density_peak([np.linspace(-1, 1, 400)] * 3, ONE)[1] == math.inf
     assert typical_ratio([np.linspace(-1, 1, 400)] * 11, [0] * 11, 0.95) is None
 
 
-def test_fewer_rounds_than_eleven_say_nothing() -> None:
-    """Requests that a time slice cuts alike lie in one place, for a while."""
+def test_fewer_than_eleven_rounds_have_no_typical_ratio() -> None:
+    """Requests that a time slice interrupts alike may agree by chance."""
     assert typical_ratio([np.zeros(32)] * 10, [0] * 10, 0.95) is None
 
 
-def test_chance_counts_noise_and_launches_each_with_its_freedom() -> None:
+def test_the_p_value_of_a_mean_combines_degrees_of_freedom() -> None:
     """Variances 3 and 1 of 3 and 1 degrees of freedom: the sum is 4, its freedom 16 / (9 / 3 + 1 / 1) = 4.
 
     t = 4 / 2 = 2 on 4 degrees of freedom, where the two-sided p-value is 0.1161.
@@ -80,8 +80,8 @@ def _crowded(slower: float) -> tuple[list[np.ndarray[tuple[int], np.dtype[np.flo
     return pairs, paired_ratio(totals[1] / totals[0], [0] * 22, over="torch", requests=pairs)
 
 
-def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
-    """The totals' interval holds 1; the typical request is slower by 5 %, and a note says what told it."""
+def test_requests_detect_five_percent_where_totals_are_too_noisy() -> None:
+    """The interval of the totals includes 1; the typical request is slower by 5 %, and a note states it."""
     pairs, ratio = _crowded(1.05)
     assert ratio.low < 1 < ratio.high
     assert judge(ratio).verdict == "slower"
@@ -91,7 +91,7 @@ def test_five_percent_is_told_by_requests_where_totals_are_too_noisy() -> None:
     assert note.startswith("slower, by the ratio of the typical request, paired by request: 0.95")
 
 
-def test_a_thing_against_itself_is_no_change_even_there() -> None:
+def test_equal_systems_are_no_change_even_there() -> None:
     """An interval within the tolerance is evidence, which totals do not give."""
     _, ratio = _crowded(1.0)
     assert judge(ratio).verdict == "no change"
@@ -99,8 +99,8 @@ def test_a_thing_against_itself_is_no_change_even_there() -> None:
     assert ratio.p > 0.1
 
 
-def test_totals_decide_where_requests_gain_unlike() -> None:
-    """Two of three requests take a tenth, one takes as long: the typical request says 10x, the whole 2.5x."""
+def test_totals_decide_where_requests_gain_differently() -> None:
+    """Two of three requests take a tenth, one the same: the typical ratio is 10x, that of totals 2.5x."""
     pairs = [np.log([10.0, 10.0, 1.0])] * 11
     ratio = paired_ratio([2.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
     assert ratio.typical is None
@@ -108,7 +108,7 @@ def test_totals_decide_where_requests_gain_unlike() -> None:
     assert typical_request_note(ratio) is None
 
 
-def test_totals_decide_where_they_are_known_better() -> None:
+def test_totals_decide_where_they_are_more_precise() -> None:
     """Half of the requests gain and half lose, as in a cascade: the typical pair may be either."""
     pairs = [np.log([4.0] * (16 + at % 2) + [0.9] * (16 - at % 2)) for at in range(11)]
     ratio = paired_ratio([1.5 + 0.01 * (at % 3) for at in range(11)], [0] * 11, over="torch", requests=pairs)
@@ -117,7 +117,7 @@ def test_totals_decide_where_they_are_known_better() -> None:
 
 
 def test_totals_decide_where_the_machine_changed_its_speed_between_visits() -> None:
-    """Of a thing and itself: most pairs agree on 1.2, but rounds say anything between 1 and 1.7."""
+    """Of equal systems: most pairs agree on 1.2, but ratios of rounds are between 1 and 1.7."""
     states = [1.2, 1.0, 1.75, 1.2, 1.7, 1.0, 1.2, 1.75, 1.2, 1.0, 1.7]
     pairs = [np.log([1.2] * 20) + 0.001 * (at % 3) for at in range(len(states))]
     ratio = paired_ratio(states, [0] * len(states), over="torch", requests=pairs)
@@ -126,8 +126,8 @@ def test_totals_decide_where_the_machine_changed_its_speed_between_visits() -> N
     assert judge(ratio).verdict == "too noisy"
 
 
-def test_what_no_request_tells_is_too_noisy_to_say() -> None:
-    """A sentence says which interval is in the way."""
+def test_without_a_typical_ratio_or_precise_totals_the_verdict_is_too_noisy() -> None:
+    """A sentence states the reason."""
     ratios = [0.5, 1.0, 2.0, 1.0]
     ratio = paired_ratio(ratios, [0] * 4, over="torch", requests=[np.log([0.7, 1.0, 1.4])] * 4)
     assert judge(ratio).verdict == "too noisy"
@@ -141,8 +141,8 @@ def _asked(record: Record, milliseconds: float) -> Record:
     return record.model_copy(update={"rounds": turns})
 
 
-def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
-    """Totals say anything between 0.8x and 1.2x; requests took 5 ms and 6 ms."""
+def test_a_record_is_paired_by_request_and_an_older_one_by_totals() -> None:
+    """Ratios of totals are between 0.8x and 1.2x; requests took 5 ms and 6 ms."""
     system, reference = a_record("onnx", WILD), a_record("torch", WILDER)
     ratio = speedup(_asked(system, 5), _asked(reference, 6))
     assert isinstance(ratio, Ratio)
@@ -153,8 +153,8 @@ def test_a_record_tells_its_requests_and_an_older_one_its_totals() -> None:
     assert older.typical is None
 
 
-def test_a_gate_looks_at_the_median_request_too() -> None:
-    """Throughput before and after is that of totals; the change is that of the requests, and says so."""
+def test_a_gate_compares_typical_requests_too() -> None:
+    """Throughput before and after is that of totals; the change is that of the requests, see its note."""
     before, after = a_record("torch", WILDER), a_record("onnx", WILD)
     ratio = quantities.quantity_change("throughput", _asked(before, 6), _asked(after, 5))
     assert isinstance(ratio, QuantityChange)

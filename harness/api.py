@@ -58,7 +58,7 @@ def run(
     from harness.runs.execution.run import execute
     from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.planning.options import RunOptions
-    from harness.runs.services import Machine
+    from harness.runs.services import LocalMachine
     from harness.systems.artifact_cache import default_cache
 
     told = narrator or NoProgress()
@@ -81,7 +81,7 @@ def run(
     )
     place = default_cache() if cache is None else Path(cache)
     asked = options_per_task(wanted, (task,), None, told)
-    ready = start_all(asked, catalog or load_catalog(), _store(store), place, machine or Machine(), told)
+    ready = start_all(asked, catalog or load_catalog(), _store(store), place, machine or LocalMachine(), told)
     return [record for each in ready for record in execute(each)]
 
 

@@ -9,7 +9,6 @@ is measured twice, by two processes: how far it differs from itself is the noise
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.analysis.comparison import CellKey, key_of
 from harness.analysis.gate.gate import GatedCell
@@ -25,7 +24,7 @@ from harness.runs.execution.run import Run, begin_in_store
 from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import find_checkpoint, plan_run
 from harness.runs.services import Machine
-from harness.runs.worker.other_version import OtherVersionWorker
+from harness.runs.worker.messages import PROTOCOL_VERSION, HelloRequest, Introduction
 from harness.studies.version_refs import Environment, Ref, SideCode, code_of
 
 Builder = Callable[[Ref, Path, Callable[[str], None], Environment], SideCode]
@@ -149,25 +148,25 @@ def _side(
     code = versus.build(ref, cache, narrator.warn, versus.environment)
     revision = plan.revision if ref.kind == "here" else code.revision
     side = Side(name=name, ref=ref.words, python=code.python, source=code.source, revision=revision)
-    said = _introduced(side, plan, machine)
-    _check_source(side, said)
-    place = cache / "refs" / "cache" / said["code"][:16]
-    return side.model_copy(update={"cache": str(place), "software": said["software"]})
+    introduction = _introduction(side, plan, machine)
+    _check_source(side, introduction)
+    place = cache / "refs" / "cache" / introduction.code[:16]
+    return side.model_copy(update={"cache": str(place), "software": dict(introduction.software)})
 
 
-def _introduced(side: Side, plan: Plan, machine: Machine) -> dict[str, Any]:
-    """Start one worker of a side to hear what it is."""
-    worker = machine.launch_of(side)(plan.cpus, plan.threads)
+def _introduction(side: Side, plan: Plan, machine: Machine) -> Introduction:
+    """Start one worker of a side and return its introduction."""
+    worker = machine.launch(plan.cpus, plan.threads, side)
     try:
-        return worker.known if isinstance(worker, OtherVersionWorker) else {}
+        return worker.send(HelloRequest(PROTOCOL_VERSION))
     finally:
         worker.end()
 
 
-def _check_source(side: Side, said: dict[str, Any]) -> None:
+def _check_source(side: Side, introduction: Introduction) -> None:
     """Refuse code that comes from elsewhere than it should: it would pass every comparison with itself."""
     has_ours = side.source and (Path(side.source) / "harness").is_dir()
-    if has_ours and Path(said["source"]) != Path(side.source).resolve():
+    if has_ours and Path(introduction.source) != Path(side.source).resolve():
         raise MeasurementError(
             "its workers load the code of another folder.",
             where=side.ref,

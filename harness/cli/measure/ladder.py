@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from harness.records.ladder import Ladder
     from harness.runs.execution.preparation import Prepared
     from harness.runs.planning.options import RunOptions
+    from harness.runs.worker.messages import PreparedArtifact
 
 LadderName = Annotated[
     str, typer.Option("--ladder", metavar="NAME|FILE", help="A ladder of `bench list`, or your own as YAML.")
@@ -246,19 +247,19 @@ def _written(prepared: "Prepared", *, json: bool) -> str:
     import json as encoder
 
     rows = [_row(name, made) for name, made in prepared.artifacts.items()]
-    rows += [{"rung": name, "failed": broken["message"]} for name, broken in prepared.broken.items()]
+    rows += [{"rung": name, "failed": broken.message} for name, broken in prepared.broken.items()]
     if json:
         return encoder.dumps(rows, indent=1)
     return "\n\n".join(_told(row) for row in rows)
 
 
-def _row(name: str, made: dict[str, Any]) -> dict[str, Any]:
+def _row(name: str, made: "PreparedArtifact") -> dict[str, Any]:
     from harness.systems.artifact_cache import folder_bytes
 
     known = ("selection", "preparation")
-    facts = {key: made["manifest"][key] for key in known if key in made["manifest"]}
-    size = folder_bytes(Path(made["folder"]))
-    return {"rung": name, "key": made["key"], "cached": not made["fresh"], "size_bytes": size, **facts}
+    facts = {key: made.manifest[key] for key in known if key in made.manifest}
+    size = folder_bytes(made.folder)
+    return {"rung": name, "key": made.key, "cached": not made.fresh, "size_bytes": size, **facts}
 
 
 def _told(row: dict[str, Any]) -> str:

@@ -4,16 +4,21 @@ bench run --Machine--> real workers, which read the simulated counters' real fil
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from simulation.counter import Fault
 from simulation.machine import SimulatedMachine
 
+from harness.common.json_types import JsonObject
 from harness.measurement.energy.selection import choose_meter
-from harness.runs.services import Machine
-from harness.runs.worker.process import Launch, OnProgress, ProcessWorker, Worker
+from harness.runs.services import LocalMachine, Machine
+from harness.runs.worker.process import OnProgress, Worker
+from harness.testing.world import altered
+
+Launch = Callable[..., Worker]
+"""As `WorkerLauncher.launch`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Saboteur:
         self._machine, self._planned, self._launch = machine, planned, launch
         self.visits = 0
 
-    def launch(self, cpus: Sequence[int], threads: int) -> Worker:
+    def launch(self, *arguments: Any) -> Worker:
         """Start a worker whose visits are counted."""
-        return Counted(self._launch(cpus, threads), self._visited)
+        return Counted(self._launch(*arguments), self._visited)
 
     def _visited(self) -> None:
         for each in self._planned:
@@ -50,8 +55,8 @@ class Saboteur:
         self.visits += 1
 
 
-class Counted:
-    """A worker whose visits are told to somebody before they begin."""
+class Counted(Worker):
+    """A worker whose visits are reported before they begin."""
 
     def __init__(self, worker: Worker, visited: Callable[[], None]) -> None:
         self._worker, self._visited = worker, visited
@@ -61,19 +66,19 @@ class Counted:
         """The process that does the work."""
         return self._worker.pid
 
-    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:
-        """Tell of a visit, and ask."""
-        if do == "visit":
+    def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
+        """Report a visit, and send the message."""
+        if action == "visit":
             self._visited()
-        return self._worker.ask(do, told, **words)
+        return self._worker.exchange(action, fields, on_progress)
 
     def stop(self) -> None:
         """Stop it."""
         self._worker.stop()
 
-    def go(self) -> None:
+    def resume(self) -> None:
         """Let it run."""
-        self._worker.go()
+        self._worker.resume()
 
     def end(self) -> None:
         """End it."""
@@ -83,13 +88,14 @@ class Counted:
 def simulated(
     machine: SimulatedMachine,
     planned: Sequence[Breakdown] = (),
-    launch: Launch = ProcessWorker,
-    **others: Any,
+    launch: Launch | None = None,
+    **others: Callable[..., Any],
 ) -> Machine:
-    """Return this machine with the simulated one's counters; `others` replaces further fields of it."""
-    fields: Mapping[str, Any] = {
+    """Return this machine with the simulated one's counters; `others` replaces further methods of it."""
+    local = LocalMachine()
+    methods: Mapping[str, Callable[..., Any]] = {
         "choose_meter": partial(choose_meter, root=machine.root, nvml=machine.nvml),
-        "launch": Saboteur(machine, planned, launch).launch,
+        "launch": Saboteur(machine, planned, launch or local.launch).launch,
         **others,
     }
-    return replace(Machine(), **fields)
+    return altered(local, **methods)

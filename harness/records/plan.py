@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.common.json_types import JsonObject
+from harness.records.inputs import DataPlan, ModelPlan
 from harness.records.ladder import Ladder, Rung
 from harness.records.record import EnergyFacts, FrozenModel, Revision
-from harness.records.side import ModelPlan, Side, side_of
+from harness.records.side import Side, side_of
 from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CustomTaskDefinition
+
+__all__ = ["PROFILES", "DataPlan", "DevicePlan", "ModelPlan", "Plan", "Profile"]
 
 
 class Profile(FrozenModel):
@@ -51,15 +54,6 @@ PROFILES = {
     # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules ask for
     "full": Profile(name="full", rounds=10, sample=704, warmup=4, launches=3, window_ms=20_000),
 }
-
-
-class DataPlan(FrozenModel):
-    """The split that is measured; `folder` is where it lies on this machine."""
-
-    tier: Literal["embedded", "local", "online"]
-    folder: str
-    split: str
-    fingerprint: str
 
 
 class DevicePlan(FrozenModel):

@@ -4,11 +4,10 @@ A side's variants are named `onnx-int8@base` and `onnx-int8@head`. One program, 
 differ in the code that their workers run, and in the checkpoint that they are given.
 """
 
-from typing import Literal
-
 from pydantic import Field
 
 from harness.common.json_types import JsonObject
+from harness.records.inputs import ModelPlan
 from harness.records.record import FrozenModel, Revision
 
 SIDE_MARK = "@"
@@ -16,17 +15,6 @@ BASE, HEAD, BASE_AGAIN = "base", "head", "base-again"
 """The reference, what is compared with it, and the reference once more: how far that differs is noise."""
 
 SIDES = (BASE, HEAD, BASE_AGAIN)
-
-
-class ModelPlan(FrozenModel):
-    """The checkpoint that variants are made from."""
-
-    name: str
-    tier: Literal["embedded", "local", "online"]
-    folder: str
-    fingerprint: str
-    trained: bool
-    trained_on: str = ""
 
 
 class Side(FrozenModel):

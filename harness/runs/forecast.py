@@ -13,9 +13,8 @@ from harness.catalog import Catalog
 from harness.common.progress import ProgressReporter
 from harness.measurement.energy.meter import MeterChoice
 from harness.records.cell import Cell, group_cells
-from harness.records.plan import Plan, Profile
+from harness.records.plan import ModelPlan, Plan, Profile
 from harness.records.record import Record
-from harness.records.side import ModelPlan
 from harness.runs.planning.meter_selection import SelectedMeter
 from harness.runs.planning.options import RunOptions, check_each
 from harness.runs.planning.planner import device_plan, find_data, make_plan

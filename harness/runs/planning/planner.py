@@ -11,8 +11,7 @@ from harness.common.json_codec import to_json
 from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import one_device
-from harness.records.plan import PROFILES, DataPlan, DevicePlan, Plan, Profile
-from harness.records.side import ModelPlan
+from harness.records.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan, Profile
 from harness.runs.planning.meter_selection import SelectedMeter, select_meter
 from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each

@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from harness.common import errors
 from harness.common.errors import BenchError, MeasurementError
 from harness.common.json_types import JsonObject
+from harness.records.inputs import DataPlan
 from harness.records.journal_entries import FailureReport, OperatorTimes, PeakMemory, VisitResult
-from harness.records.plan import DataPlan
 from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
 from harness.workload.tasks import TaskReference
 

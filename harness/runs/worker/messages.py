@@ -84,6 +84,7 @@ class TrainingData:
 class PreparedArtifact(Artifact):
     """A variant's artifact, and the seconds it took to make it or to find it."""
 
+    fresh: bool  # without a default, so that it is always sent: older parents require it
     seconds: float = 0.0
 
 

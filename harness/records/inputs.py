@@ -1,8 +1,11 @@
 """The inputs of a run: the split that is measured, and the checkpoint that variants are made from."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 from harness.common.model import FrozenModel
+from harness.systems.interface import Checkpoint
 
 
 class DataPlan(FrozenModel):
@@ -15,7 +18,7 @@ class DataPlan(FrozenModel):
 
 
 class ModelPlan(FrozenModel):
-    """The checkpoint that variants are made from."""
+    """The checkpoint that variants are made from, as a plan holds it; fields as in `Checkpoint`."""
 
     name: str
     tier: Literal["embedded", "local", "online"]
@@ -23,3 +26,12 @@ class ModelPlan(FrozenModel):
     fingerprint: str
     trained: bool
     trained_on: str = ""
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> "ModelPlan":
+        """Return the plan's form of a checkpoint."""
+        return cls.model_validate({**asdict(checkpoint), "folder": str(checkpoint.folder)})
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the checkpoint as variants read it."""
+        return Checkpoint(**{**self.model_dump(), "folder": Path(self.folder)})

@@ -15,7 +15,6 @@ from harness.runs.planning.schedule import placement, read_split, settings
 from harness.runs.services import Machine
 from harness.runs.worker.messages import error_from
 from harness.systems.artifact_cache import in_use
-from harness.systems.interface import Checkpoint
 from harness.workload.data.official import OFFICIAL
 from harness.workload.tasks.base import Task, reported_split
 from harness.workload.tasks.custom import CUSTOM
@@ -26,7 +25,7 @@ CHECKED = 32
 
 
 def export(
-    wanted: RunOptions,
+    options: RunOptions,
     output: Path,
     catalog: Catalog,
     cache: Path,
@@ -36,7 +35,7 @@ def export(
     """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts."""
     functions = load_export()
     functions.require_free(output)
-    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
+    plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
@@ -52,7 +51,7 @@ def export(
             settings=settings(plan),
             # the model is checked in one process, however many instances it has
             placement=replace(placement(plan, variant), instances=1),
-            checkpoint=Checkpoint(**{**plan.model.model_dump(), "folder": Path(plan.model.folder)}),
+            checkpoint=plan.model.checkpoint(),
             examples=_checked_examples(examples),
             sample=_sample(plan.asked, examples[0]),
             instances=plan.instances(variant),

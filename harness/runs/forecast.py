@@ -54,16 +54,16 @@ class Forecast:
 
 
 def plan_dry(
-    wanted: RunOptions, catalog: Catalog, scratch: Path, machine: Machine, narrator: ProgressReporter
+    options: RunOptions, catalog: Catalog, scratch: Path, machine: Machine, narrator: ProgressReporter
 ) -> tuple[Plan, Split]:
     """Return the plan of a run, without its model and its meter, and its data.
 
     What has to be written on the way, such as the embedded sample, lies below `scratch`.
     """
-    by_device = check_each(replace(wanted, meter=""), catalog, machine, narrator)
+    by_device = check_each(replace(options, meter=""), catalog, machine, narrator)
     options = by_device[0]
-    found = find_data(options, scratch)
-    split = load_split(found.task, found.data, options.split)
+    task_data = find_data(options, scratch)
+    split = load_split(task_data.task, task_data.data, options.split)
     model = ModelPlan(
         name=Path(options.model).name,
         tier="embedded" if options.model == "embedded" else "local",
@@ -73,7 +73,7 @@ def plan_dry(
     )
     no_meter = SelectedMeter(MeterChoice(None), None)
     devices = [device_plan(part, machine, no_meter, board=None) for part in by_device]
-    return make_plan(options, devices, found, split, model, machine), split
+    return make_plan(options, devices, task_data, split, model, machine), split
 
 
 def forecast(plan: Plan, split: Split, known: Known) -> Forecast:

@@ -50,7 +50,7 @@ class LabelledProgress:
 
 
 def options_per_task(
-    wanted: RunOptions, tasks: Sequence[str], split: str | None, told: ProgressReporter
+    options: RunOptions, tasks: Sequence[str], split: str | None, narrator: ProgressReporter
 ) -> list[RunOptions]:
     """Return the options of each task's run; `split` None is the one that each task reports.
 
@@ -58,19 +58,19 @@ def options_per_task(
     checkpoint is named for tasks that need several.
     """
     if list(tasks) == [CUSTOM]:
-        return [replace(wanted, task=CUSTOM, split=split or "val")]
+        return [replace(options, task=CUSTOM, split=split or "val")]
     every = list(tasks) == [ALL]
     named = list(TASKS.values()) if every else [get_task(name) for name in dict.fromkeys(tasks)]
-    _check_model(wanted.model, named)
-    runs = [_for_task(wanted, task, split, every=every) for task in named]
+    _check_model(options.model, named)
+    runs = [_for_task(options, task, split, every=every) for task in named]
     if not every:
         return runs
-    missing = {options.task: reason for options in runs if (reason := _missing(options))}
+    missing = {run.task: reason for run in runs if (reason := _missing(run))}
     for name, reason in missing.items():
-        told.warn(f"{name} is left out: {reason}")
+        narrator.warn(f"{name} is left out: {reason}")
     if len(missing) == len(runs):
         raise DataError("no task can be measured.", remedy="See the reasons above, or name one with --task.")
-    return [options for options in runs if options.task not in missing]
+    return [run for run in runs if run.task not in missing]
 
 
 def start_all(
@@ -79,14 +79,20 @@ def start_all(
     store: Store,
     cache: Path,
     machine: Machine,
-    told: ProgressReporter,
+    narrator: ProgressReporter,
 ) -> list[Run]:
     """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
     preparer = Preparer(machine)
     try:
         return [
             start(
-                options, catalog, store, cache, machine, labelled_progress(title, len(runs), told), preparer
+                options,
+                catalog,
+                store,
+                cache,
+                machine,
+                labelled_progress(title, len(runs), narrator),
+                preparer,
             )
             for options, title in zip(runs, titles(runs), strict=True)
         ]
@@ -103,14 +109,14 @@ def titles(runs: Sequence[RunOptions]) -> list[str]:
     ]
 
 
-def labelled_progress(task: str, runs: int, told: ProgressReporter) -> ProgressReporter:
+def labelled_progress(task: str, runs: int, narrator: ProgressReporter) -> ProgressReporter:
     """Return the progress reporter of one run: it names the task where there are several runs."""
-    return LabelledProgress(task, told) if runs > 1 else told
+    return LabelledProgress(task, narrator) if runs > 1 else narrator
 
 
-def _for_task(wanted: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:
+def _for_task(options: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:
     name = split if split and not (every and split not in task.splits) else reported_split(task)
-    return replace(wanted, task=task.name, split=name, model=wanted.model.replace(TASK, task.model_task))
+    return replace(options, task=task.name, split=name, model=options.model.replace(TASK, task.model_task))
 
 
 def _check_model(model: str, tasks: Sequence[Task]) -> None:

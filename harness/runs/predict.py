@@ -22,10 +22,10 @@ from harness.systems.artifact_cache import in_use
 
 
 def predict(
-    wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: ProgressReporter
+    options: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: ProgressReporter
 ) -> list[JsonObject]:
     """Return one official prediction row per example of the split, in file order."""
-    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
+    plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)

@@ -13,7 +13,6 @@ from harness.runs.planning.schedule import placement, settings
 from harness.runs.services import Machine, WorkerLauncher
 from harness.runs.worker.messages import PreparedArtifact, PrepareRequest, TrainingData, failure_of
 from harness.runs.worker.process import Worker
-from harness.systems.interface import Checkpoint
 
 TRIAL_EXAMPLES = 48
 """Training examples on which preparation times candidates: enough for a median, a second or two of work."""
@@ -101,12 +100,11 @@ def prepare(
 
 
 def _request(plan: Plan, variant: str, cache: Path) -> PrepareRequest:
-    model = plan.model_of(variant)
     return PrepareRequest(
         task=plan.task_words,
         variant=without_side(variant),
         rung=plan.rung_definition(variant),
-        checkpoint=Checkpoint(**{**model.model_dump(), "folder": Path(model.folder)}),
+        checkpoint=plan.model_of(variant).checkpoint(),
         trial=TrainingData(plan.data.tier, plan.data.folder, TRIAL_EXAMPLES, plan.data.fingerprint),
         settings=settings(plan),
         placement=replace(placement(plan, variant), instances=1),

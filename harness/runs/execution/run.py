@@ -54,7 +54,7 @@ class Run:
 
 
 def start(
-    wanted: RunOptions,
+    options: RunOptions,
     catalog: Catalog,
     store: Store,
     cache: Path,
@@ -63,7 +63,9 @@ def start(
     preparer: Preparer | None = None,
 ) -> Run:
     """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan."""
-    plan = plan_run(wanted, catalog, cache, machine, narrator, before_work=store.check_writable, several=True)
+    plan = plan_run(
+        options, catalog, cache, machine, narrator, before_work=store.check_writable, several=True
+    )
     first, *others = prepare_each(plan, cache, machine, narrator, preparer)
     plan, folder = begin_in_store(plan, store, machine)
     return Run(plan, first, folder, machine, cache, narrator, tuple(others))

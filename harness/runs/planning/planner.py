@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.catalog import Catalog
-from harness.common.json_codec import to_json
 from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import one_device
@@ -46,7 +45,7 @@ def profile_of(options: RunOptions, machine: Machine) -> Profile:
 def make_plan(
     options: RunOptions,
     devices: Sequence[DevicePlan],
-    found: TaskData,
+    task_data: TaskData,
     split: Split,
     model: ModelPlan,
     machine: Machine,
@@ -61,10 +60,10 @@ def make_plan(
         run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
         created=now.isoformat(timespec="seconds"),
         task=options.task,
-        custom=found.definition,
+        custom=task_data.definition,
         data=DataPlan(
-            tier=found.data.tier,
-            folder=str(found.data.folder.resolve()),
+            tier=task_data.data.tier,
+            folder=str(task_data.data.folder.resolve()),
             split=split.name,
             fingerprint=split.fingerprint,
         ),
@@ -88,7 +87,7 @@ def make_plan(
         meter_asked=options.meter,
         host_fingerprint=machine.host().fingerprint,
         revision=machine.revision(),
-        configuration=_configuration(options, found, model.name, threads),
+        configuration=_configuration(options, task_data, model.name, threads),
     )
 
 
@@ -112,12 +111,12 @@ def _data_name(options: RunOptions) -> str:
     return options.data.name if options.data else "embedded"
 
 
-def _configuration(options: RunOptions, found: TaskData, model: str, threads: int) -> JsonObject:
+def _configuration(options: RunOptions, task_data: TaskData, model: str, threads: int) -> JsonObject:
     """Return the effective configuration for the records, with base names in place of paths."""
     return {
         "task": options.task,
         "data": _data_name(options),
-        **({"custom": dict(found.facts)} if found.facts else {}),
+        **({"custom": dict(task_data.facts)} if task_data.facts else {}),
         "split": options.split,
         "model": model,
         "device": options.device,
@@ -161,7 +160,7 @@ def _more_rounds(options: RunOptions) -> JsonObject:
 
 
 def plan_run(
-    wanted: RunOptions,
+    options: RunOptions,
     catalog: Catalog,
     cache: Path,
     machine: Machine,
@@ -177,18 +176,18 @@ def plan_run(
     one device.
     """
     if not several:
-        one_device(wanted.device)
-    by_device = check_each(wanted, catalog, machine, narrator)
+        one_device(options.device)
+    by_device = check_each(options, catalog, machine, narrator)
     options = by_device[0]
-    found = find_data(options, cache, labelled=labelled)
-    split = load_split(found.task, found.data, options.split)
+    task_data = find_data(options, cache, labelled=labelled)
+    split = load_split(task_data.task, task_data.data, options.split)
     before_work()
-    model = find_checkpoint(options.model, found.words, cache, machine)
+    model = find_checkpoint(options.model, task_data.words, cache, machine)
     devices = [
         device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))
         for part in by_device
     ]
-    return make_plan(options, devices, found, split, model, machine)
+    return make_plan(options, devices, task_data, split, model, machine)
 
 
 def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machine) -> ModelPlan:
@@ -198,4 +197,4 @@ def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machi
         checkpoint = worker.send(ResolveRequest(task, model, str(cache)))
     finally:
         worker.end()
-    return ModelPlan(**to_json(checkpoint))
+    return ModelPlan.of(checkpoint)

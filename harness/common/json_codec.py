@@ -2,8 +2,8 @@
 
     dataclass --to_json--> JSON object --from_json--> dataclass
 
-A field that holds its empty default (None, False, 0, "", an empty collection) is left out. So a message that
-gains a field stays readable for older code, which does not know the field, as long as nobody uses it.
+A field that holds its empty default (None, False, 0, "", an empty collection) is left out. So older code can
+read a message that has gained a field, as long as the field is not used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,10 @@ def to_json(record: "DataclassInstance") -> JsonObject:
     Lists of numbers and strings are passed on as they are: a visit holds tens of thousands of them.
     """
     defaults = _empty_defaults(type(record))
-    values = {name: getattr(record, name) for name in _readers(type(record))}
     return {
         name: _value(value)
-        for name, value in values.items()
-        if name not in defaults or value != defaults[name]
+        for name in _readers(type(record))
+        if (value := getattr(record, name)) != defaults.get(name, MISSING)
     }
 
 

@@ -165,7 +165,7 @@ class FailedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeakMemory:
-    """Peak memory of a worker or program; both fields are None where nobody could read it."""
+    """Peak memory of a worker or program; both fields are None where it could not be read."""
 
     peak_bytes: int | None = None
     counted_as: Literal["PSS", "RSS"] | None = None

@@ -51,7 +51,7 @@ PROFILES = {
     "quick": Profile(name="quick", rounds=3, sample=96, warmup=4, warm_windows=4),
     # 704 = 22 x 32 requests carry a p99 (662 are needed); what so many rounds find: docs/method.md
     "default": Profile(name="default", rounds=22, sample=704, warmup=4, window_ms=100),
-    # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules ask for
+    # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules require
     "full": Profile(name="full", rounds=10, sample=704, warmup=4, launches=3, window_ms=20_000),
 }
 

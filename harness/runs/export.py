@@ -111,5 +111,5 @@ def _terms(plan: Plan) -> str:
     learned = f"The file it was fine-tuned on has sha256 {sha256}. " if sha256 else ""
     official = OFFICIAL.get(plan.asked.model_task)
     if official is None:
-        return f"{learned}The terms of the data are for those to say whose they are."
+        return f"{learned}The owners of the data set their terms."
     return f"{learned}Terms of the {official.folder} data of SuperGLUE, if these were used: {official.terms}."

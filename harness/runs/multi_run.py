@@ -45,7 +45,7 @@ class LabelledProgress:
         self.narrator.detail(text)
 
     def warn(self, text: str) -> None:
-        """Report what the user should know about the task."""
+        """Report a warning about the task."""
         self.narrator.warn(f"{self.task}: {text}")
 
 
@@ -125,7 +125,7 @@ def _check_model(model: str, tasks: Sequence[Task]) -> None:
     raise UsageError(
         f"{model} is one checkpoint, and these tasks need one each.",
         where="--model",
-        remedy="Name them by task: --model 'm/{task}' stands for m/boolq, m/cb and so on.",
+        remedy="Name them by task: --model 'm/{task}' means m/boolq, m/cb and so on.",
     )
 
 

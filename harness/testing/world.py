@@ -83,9 +83,9 @@ class InlineWorker(Worker):
 class FakeMachine(LocalMachine):
     """A machine on which everything is known: time passes on `clock`, energy is `watts` times it.
 
-    It idles at these watts too; without `watts` it has no meter. Nobody else works on it, unless `sampler`
-    shows it. `opener` opens meters from their specs, in place of fakes on this clock. Devices and the trial
-    of a meter are those of the real machine.
+    It idles at these watts too; without `watts` it has no meter. No other process works on it, unless
+    `sampler` shows it. `opener` opens meters from their specs, in place of fakes on this clock. Devices and
+    the trial of a meter are those of the real machine.
     """
 
     def __init__(

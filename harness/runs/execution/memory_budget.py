@@ -1,6 +1,6 @@
 """How many workers may stay loaded at once.
 
-The memory of a worker depends on its engine, and nothing on disk tells it: ONNX Runtime needs a fifth of what
+The memory of a worker depends on its engine and cannot be read from disk: ONNX Runtime needs a fifth of what
 a compiling engine does. So workers are loaded one by one, and before each the memory of those that are loaded
 is read. Only that of the next one is estimated, and too high rather than too low.
 """
@@ -43,7 +43,7 @@ class MemoryBudget:
 def fits_board(sizes: Sequence[int], limit_bytes: int | None) -> bool:
     """Return whether workers for artifacts of these sizes in bytes may stay on a board together.
 
-    All of it is estimated: only the driver knows what a process holds, and in a container it does not tell.
+    All of it is estimated: the driver does not show the memory of a process in a container.
     """
     if limit_bytes is None:
         return True

@@ -87,7 +87,7 @@ def prepare(
                 request = _request(plan, variant, cache)
                 prepared.artifacts[variant] = own.worker(plan, variant).send(request, narrator.detail)
             except BenchError as problem:
-                if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may know less than another
+                if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may lack what another has
                     raise
                 prepared.broken[variant] = failure_of(problem)
                 narrator.warn(f"{variant} cannot be prepared: {problem}")

@@ -50,7 +50,7 @@ class WorkerGroup:
     resident: bool = True
     """Whether workers stay loaded between visits."""
     windows: int | None = None
-    """How many windows warm every system up, once the group knows what its slowest needs."""
+    """How many windows warm every system up, once it is known what the slowest needs."""
     budget: MemoryBudget | None = None
     """The memory that all have together while they stay loaded; None where it is not counted."""
     rate: float = 0.0

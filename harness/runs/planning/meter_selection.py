@@ -19,10 +19,10 @@ from harness.records.record import EnergyFacts
 from harness.runs.services import Meters, chosen_meter
 
 LONGEST_MS = 30_000
-"""Visits are lengthened to this at most: a meter that steps once a second would ask for 200 s each."""
+"""Visits are lengthened to this at most: a meter that steps once a second would need 200 s each."""
 
 NOT_ADDED = "what is modelled is never added to what is measured"
-COUNT_IT = "Make one of the processor's counters readable: `bench doctor --device cpu` says how."
+COUNT_IT = "Make one of the processor's counters readable: `bench doctor --device cpu` shows how."
 COVERS_CPU = "it covers cpu,"
 
 STUCK = "Find out why it stands still (some virtual machines show dead counters); `bench doctor --check`."

@@ -213,7 +213,7 @@ def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
         check_variables(rung.environment, f"rung {rung.name!r}")
         if rung.count(cores) > cores:
             raise UsageError(
-                f"rung {rung.name!r} asks for {rung.instances} instances on {cores} threads.",
+                f"rung {rung.name!r} has {rung.instances} instances on {cores} threads.",
                 remedy="Give each instance a thread at least: lower `instances`, or write `cores`.",
             )
         if reason := catalog.rung(rung.words()).unavailable():

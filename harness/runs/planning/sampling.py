@@ -22,7 +22,7 @@ def draw_sample(lengths: Sequence[int], size: int, seed: int) -> list[int]:
 def cut_slices(lengths: Sequence[int], sample: Sequence[int], count: int, seed: int) -> list[list[int]]:
     """Deal the sample into `count` slices of equal length profile; together they hold each example once."""
     by_length = sorted(sample, key=lambda index: (lengths[index], index))
-    deal = random.Random(f"slices {seed}")  # noqa: S311 -- likewise
+    deal = random.Random(f"slices {seed}")  # noqa: S311 -- a seeded draw, not a secret
     slices: list[list[int]] = [[] for _ in range(count)]
     for start in range(0, len(by_length), count):
         turns = deal.sample(range(count), count)
@@ -53,5 +53,5 @@ def slice_count(sample: int, rounds: int, at_least: int) -> int:
 def round_order(cells: Sequence[str], index: int, seed: int) -> list[str]:
     """Return the cells in the shuffled order of round `index`."""
     order = list(cells)
-    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- likewise
+    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- a seeded draw, not a secret
     return order

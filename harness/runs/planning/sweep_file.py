@@ -54,7 +54,7 @@ class SweepConfig:
 class AllowedNames:
     """The names that a file may use: all options, those that take several values, those that can be crossed.
 
-    Whatever stands under a name of `others` belongs to another reader.
+    Whatever is under a name of `others` belongs to another reader.
     """
 
     options: Collection[str]
@@ -159,7 +159,7 @@ def _places(node: "yaml.Node", document: JsonValue, file: str) -> dict[str, str]
     for key, _ in node.value:
         where = f"{file}:{key.start_mark.line + 1}"
         if key.value in places:
-            raise UsageError(f"{key.value} stands there twice, also at {places[key.value]}.", where=where)
+            raise UsageError(f"{key.value} is there twice, also at {places[key.value]}.", where=where)
         places[key.value] = where
     return places
 

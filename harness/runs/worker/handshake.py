@@ -5,7 +5,7 @@ worker  {"done": {"protocol": 2, "messages": {"visit": ["indexes", ...]}, "sourc
                   "software": {...}}}
 
 Version 2 is the first with this message. The version changes when the meaning of a message changes. A field
-that a message gains keeps the version: the parent reads in `messages` whether the worker knows it.
+that a message gains keeps the version: the parent reads in `messages` whether the worker has it.
 """
 
 import dataclasses

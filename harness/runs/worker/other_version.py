@@ -1,4 +1,4 @@
-"""Drives workers of another version of this code: it reads which fields they know, and sends no others."""
+"""Drives workers of another version of this code: it sends only the fields that they have."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ def worker_module(python: str, source: str) -> str:
 class OtherVersionWorker(Worker):
     """A worker of other code; it is sent only the fields that it has introduced itself with.
 
-    A field that the other side does not know is left out where it is empty (0, "", None); anything else is
+    A field that the other side does not have is left out where it is empty (0, "", None); anything else is
     refused, for the other side would measure something else.
     """
 
@@ -46,7 +46,7 @@ class OtherVersionWorker(Worker):
         return self._worker.pid
 
     def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
-        """Send one message with the fields that the other side knows, and return its answer."""
+        """Send one message with the fields that the other side has, and return its answer."""
         if action != HelloRequest.action:
             known = self.introduction.messages.get(action, ())
             fields = known_fields(action, fields, known, self._ref)
@@ -85,11 +85,11 @@ def introduction_of(worker: Worker, ref: str) -> Introduction:
 def known_fields(
     action: str, fields: Mapping[str, JsonValue], known: Collection[str], ref: str
 ) -> JsonObject:
-    """Return the fields that the other side knows; MeasurementError for another one that is not empty."""
+    """Return the fields that the other side has; MeasurementError for another one that is not empty."""
     lost = [name for name, value in fields.items() if name not in known and not _is_empty(value)]
     if lost:
         raise MeasurementError(
-            f"its code does not know the field {', '.join(sorted(lost))} of the message {action!r}.",
+            f"its code does not have the field {', '.join(sorted(lost))} of the message {action!r}.",
             where=ref,
             remedy="Leave out the option that needs it, or compare with a newer version.",
         )

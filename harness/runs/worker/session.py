@@ -85,7 +85,7 @@ class Session:
         """Do what the message requests and return the answer; the caller reports any error."""
         fields = dict(message)
         action = fields.pop("do")
-        # a parent of another version may say hello with more fields, and is answered; no other message
+        # hello is answered with unknown fields, too: the parent may be of another version
         request = from_json(REQUESTS[action], fields, strict=action != HelloRequest.action)
         return to_json(getattr(self, action)(request))
 

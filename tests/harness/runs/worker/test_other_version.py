@@ -78,10 +78,10 @@ def test_an_answer_may_have_more_fields_than_ours_but_not_fewer() -> None:
 
 def test_a_word_that_says_something_is_never_dropped() -> None:
     """It would measure something else than was asked."""
-    with pytest.raises(MeasurementError, match="does not know the field rate of the message 'visit'"):
+    with pytest.raises(MeasurementError, match="does not have the field rate of the message 'visit'"):
         known_fields("visit", {"indexes": [1], "rate": 5.0}, ["indexes"], "HEAD~1")
     worker = OtherVersionWorker(Recorded(a_hello()), "HEAD~1")
-    with pytest.raises(MeasurementError, match="does not know the field rate of the message 'visit'"):
+    with pytest.raises(MeasurementError, match="does not have the field rate of the message 'visit'"):
         worker.send(VisitRequest([1], 4, rate=5.0))
 
 

@@ -53,8 +53,8 @@ def from_json(kind: type[T], json: Mapping[str, JsonValue], *, strict: bool = Fa
 
 
 def extended(kind: type[T], base: "DataclassInstance", **more: JsonValue) -> T:
-    """Return a `kind` with all fields of `base`, an instance of a class that `kind` extends, and more."""
-    return kind(**{name: getattr(base, name) for name in _readers(type(base))}, **more)
+    """Return a `kind` with the fields of `base`, whose class `kind` extends, and with `more`."""
+    return kind(**{**{name: getattr(base, name) for name in _readers(type(base))}, **more})
 
 
 def _value(value: object) -> JsonValue:

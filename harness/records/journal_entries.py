@@ -97,23 +97,31 @@ class RoundEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Opening:
-    """What loading and warming up a cell's worker showed; fields as in `harness.records.record.Startup`.
+class WarmResult:
+    """How warming up went: the answer to the message `warm`; fields as in `harness.records.record.Startup`.
 
-    `load_ns` and `first_request_ns` are None for a program that is started anew for each visit.
+    `first_request_ns` is None for a program that is started anew for each visit. Such a program reports its
+    `effective` settings only once it has run.
     """
+
+    warmup_requests: int
+    windows: int | None = None
+    steady: bool | None = None
+    first_request_ns: int | None = None
+    lengths: int = 0
+    first_length_ns: int | None = None
+    repeat_length_ns: int | None = None
+    effective: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening(WarmResult):
+    """What loading and warming up a cell's worker showed; `load_ns` is None for a program."""
 
     effective: JsonObject
     loop_ns_per_request: float
     counters: str | None = None
     load_ns: int | None = None
-    first_request_ns: int | None = None
-    warmup_requests: int
-    windows: int | None = None
-    steady: bool | None = None
-    lengths: int = 0
-    first_length_ns: int | None = None
-    repeat_length_ns: int | None = None
     loaded_per_visit: bool = False
 
 

@@ -189,7 +189,7 @@ def _resolved(rungs: tuple[Rung, ...], where: str) -> tuple[Rung, ...]:
     for rung in rungs:
         if not _NAME.fullmatch(rung.name):
             raise UsageError(
-                f"{rung.name!r} is no name for a rung.",
+                f"{rung.name!r} cannot be the name of a rung.",
                 where=where,
                 remedy="Use up to 40 letters, digits, blanks and + % _ . - after a letter or digit.",
             )

@@ -88,7 +88,7 @@ class RunFolder:
             append_line(self._journal, json.dumps(entry, allow_nan=False))
 
     def entries(self) -> list[dict[str, Any]]:
-        """Read the journal; a last line that was cut off by a crash is no entry."""
+        """Read the journal; a last line that was cut off by a crash is skipped."""
         if not self._journal.exists():
             return []
         lines = self._journal.read_text(encoding="utf-8").split("\n")
@@ -264,7 +264,7 @@ def read_record(path: Path) -> "Record | UnreadableFile":
 
 
 def _why_not(text: str, problem: ValueError) -> str:
-    """Say why a text is no record: its version, or else the first thing that is wrong."""
+    """Return why a text is not a record: its version, or else the first thing that is wrong."""
     from harness.records.record import SCHEMA_VERSION
 
     try:

@@ -313,11 +313,9 @@ class Group:
             # a program from file to file has ended by now: its worker has sampled its memory
             memory = result.memory or self._memory(worker)
             # last: a profiled engine is loaded beside the one whose memory was just read
-            operators = self._operator_times(worker) if self.plan.roofline else None
+            profile = ProfileRequest(self.slices[0][:PROFILED])
+            operators = worker.send(profile) if self.plan.roofline else None
         return result, memory, operators
-
-    def _operator_times(self, worker: Worker) -> OperatorTimes:
-        return worker.send(ProfileRequest(self.slices[0][:PROFILED]))
 
     def _memory(self, worker: Worker) -> PeakMemory:
         peak = self.machine.memory(worker.pid)

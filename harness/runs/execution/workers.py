@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 
+from harness.common.json_codec import extended
 from harness.records.cell import Cell
 from harness.records.journal_entries import Opening, RateSearch, VisitResult
 from harness.records.plan import Plan
@@ -18,14 +19,7 @@ from harness.runs.execution.rate_search import search
 from harness.runs.planning.schedule import placement, settings
 from harness.runs.planning.slo import parse
 from harness.runs.services import Machine
-from harness.runs.worker.messages import (
-    OpenRequest,
-    OpenResult,
-    PreparedArtifact,
-    VisitRequest,
-    WarmRequest,
-    WarmResult,
-)
+from harness.runs.worker.messages import OpenRequest, PreparedArtifact, VisitRequest, WarmRequest
 from harness.runs.worker.process import Worker
 from harness.systems.artifact_cache import folder_bytes
 
@@ -134,7 +128,14 @@ class WorkerGroup:
         windows = self.windows or self.plan.profile.warm_windows
         exactly = self.windows is not None
         warmed = worker.send(WarmRequest(self._warmup_window(cell), windows, exactly=exactly))
-        return _opening(opened, warmed)
+        return extended(
+            Opening,
+            warmed,
+            effective=warmed.effective or opened.effective,
+            loop_ns_per_request=opened.loop_ns_per_request,
+            counters=opened.counters,
+            load_ns=opened.load_ns,
+        )
 
     def _warmup_window(self, cell: Cell) -> list[int]:
         """Return the requests of a window of warming up: a whole batch at least."""
@@ -161,19 +162,3 @@ class WorkerGroup:
             cache=str(self.plan.cache_of(cell.variant, self.cache)),
             sample=self.sample,
         )
-
-
-def _opening(opened: OpenResult, warmed: WarmResult) -> Opening:
-    return Opening(
-        effective=warmed.effective or opened.effective,
-        loop_ns_per_request=opened.loop_ns_per_request,
-        counters=opened.counters,
-        load_ns=opened.load_ns,
-        first_request_ns=warmed.first_request_ns,
-        warmup_requests=warmed.warmup_requests,
-        windows=warmed.windows,
-        steady=warmed.steady,
-        lengths=warmed.lengths,
-        first_length_ns=warmed.first_length_ns,
-        repeat_length_ns=warmed.repeat_length_ns,
-    )

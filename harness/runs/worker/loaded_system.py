@@ -24,8 +24,8 @@ from harness.measurement.timing.loop import (
 )
 from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_ns
 from harness.measurement.timing.warmup import first_length_costs, warm_up
-from harness.records.journal_entries import VisitResult
-from harness.runs.worker.messages import VisitRequest, WarmRequest, WarmResult
+from harness.records.journal_entries import VisitResult, WarmResult
+from harness.runs.worker.messages import VisitRequest, WarmRequest
 from harness.systems.interface import AsyncSystem, OnAnswer, Predictions, Request, System
 from harness.workload.scenarios.base import Scenario
 from harness.workload.scenarios.server import arrival_times_ns, passes_within

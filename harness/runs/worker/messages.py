@@ -18,7 +18,13 @@ from harness.common import errors
 from harness.common.errors import BenchError, MeasurementError
 from harness.common.json_types import JsonObject
 from harness.records.inputs import DataPlan
-from harness.records.journal_entries import FailureReport, OperatorTimes, PeakMemory, VisitResult
+from harness.records.journal_entries import (
+    FailureReport,
+    OperatorTimes,
+    PeakMemory,
+    VisitResult,
+    WarmResult,
+)
 from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
 from harness.workload.tasks import TaskReference
 
@@ -133,23 +139,6 @@ class OpenRequest(WorkerRequest[OpenResult]):
     cache: str
     sample: Sequence[int]
     rung: JsonObject | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarmResult:
-    """How warming up went; fields as in `harness.records.record.Startup`.
-
-    `effective` replaces that of `OpenResult` where it is known only once a program has run.
-    """
-
-    warmup_requests: int
-    windows: int | None = None
-    steady: bool | None = None
-    first_request_ns: int | None = None
-    lengths: int = 0
-    first_length_ns: int | None = None
-    repeat_length_ns: int | None = None
-    effective: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ from harness.measurement.energy.meter import Meter
 from harness.measurement.machine.memory import PeakMemoryTracker
 from harness.measurement.machine.perf_events import WorkCounters
 from harness.measurement.timing.loop import Clock, run_visit
-from harness.records.journal_entries import PeakMemory, VisitResult
-from harness.runs.worker.messages import CompleteResult, WarmResult
+from harness.records.journal_entries import PeakMemory, VisitResult, WarmResult
+from harness.runs.worker.messages import CompleteResult
 from harness.runs.worker.process_command import Program, ProgramStart, descendants, end_all
 from harness.runs.worker.process_program import ABOUT, ProgramReport
 from harness.systems.interface import Predictions

@@ -17,7 +17,7 @@ from harness.measurement.energy.meter import Meter
 from harness.measurement.energy.selection import open_meter
 from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
-from harness.records.journal_entries import OperatorTimes, VisitResult
+from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
@@ -39,7 +39,6 @@ from harness.runs.worker.messages import (
     TrainingData,
     VisitRequest,
     WarmRequest,
-    WarmResult,
 )
 from harness.runs.worker.process_boundary import Files, Instruments, split_rows
 from harness.runs.worker.process_command import program_of

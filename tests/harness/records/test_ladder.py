@@ -97,7 +97,7 @@ def test_a_part_of_a_ladder_is_compared_within_itself() -> None:
         ({"rungs": [{"name": "a", "engin": "onnx-int8"}]}, r"rungs\.0\.engin: .*Did you mean engine"),
         ({"rungs": [{"engine": "onnx-int8"}]}, r"rungs\.0\.name: Field required"),
         ({"rungs": [{"name": "a"}]}, "no engine"),
-        ({"rungs": [{"name": "a/b", "engine": "x"}]}, "no name for a rung"),
+        ({"rungs": [{"name": "a/b", "engine": "x"}]}, "cannot be the name of a rung"),
         ({"rungs": [{"name": "a", "engine": "x"}, {"name": "a", "engine": "x"}]}, "two rungs"),
         ({"rungs": [{"name": "a", "engine": "x", "over": "b"}]}, "unknown earlier rung"),
         ({"rungs": [{"name": "a", "engine": "x", "instances": 0}]}, "0 instances"),

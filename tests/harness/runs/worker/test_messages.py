@@ -23,6 +23,7 @@ from harness.records.journal_entries import (
     StoppedEntry,
     VisitEntry,
     VisitResult,
+    WarmResult,
     from_lines,
     to_line,
 )
@@ -38,7 +39,6 @@ from harness.runs.worker.messages import (
     TrainingData,
     VisitRequest,
     WarmRequest,
-    WarmResult,
 )
 from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
 

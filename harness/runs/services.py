@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.common.errors import MeasurementError
-from harness.common.json_types import JsonObject, JsonValue
+from harness.common.json_types import JsonValue
 from harness.measurement.energy.check import MeterCheck
 from harness.measurement.energy.meter import Meter, MeterChoice
 from harness.measurement.machine import devices
@@ -26,7 +26,7 @@ from harness.measurement.machine.interference import (
     UsageSampler,
     process_usage,
 )
-from harness.records.record import Host, MachineSnapshot, Memory, Revision
+from harness.records.record import ComputePeak, Host, MachineSnapshot, Memory, Revision
 from harness.records.side import Side
 from harness.runs.worker.other_version import OtherVersionWorker, worker_module
 from harness.runs.worker.process import ProcessWorker, Worker
@@ -107,8 +107,8 @@ class Observer(Protocol):
     def process_usage(self) -> ProcessUsage:
         """Return what this process and its ended workers have used so far."""
 
-    def peaks(self, threads: int) -> Mapping[str, JsonObject] | str:
-        """Measure the cores' peaks: by precision, `instruction` and `per_second`; or return why not."""
+    def peaks(self, threads: int) -> Mapping[str, ComputePeak] | str:
+        """Measure the cores' peaks, by precision, or return why that is not possible."""
 
 
 class Timekeeper(Protocol):
@@ -257,12 +257,17 @@ class LocalMachine:
         """Return what this process and its ended workers have used so far."""
         return process_usage()
 
-    def peaks(self, threads: int) -> Mapping[str, JsonObject] | str:
+    def peaks(self, threads: int) -> Mapping[str, ComputePeak] | str:
         """Measure the cores' peaks with a compiled program."""
         from harness.catalog import load_peaks
 
-        peaks = load_peaks().cores([threads])
-        return peaks if isinstance(peaks, str) else dict(peaks[str(threads)]["arithmetic"])
+        measured = load_peaks().cores([threads])
+        if isinstance(measured, str):
+            return measured
+        return {
+            precision: ComputePeak(instruction=peak["instruction"], before=peak["per_second"])
+            for precision, peak in measured[str(threads)]["arithmetic"].items()
+        }
 
     def now(self) -> datetime:
         """Return the date and time in UTC."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from harness.measurement.machine.conditions import busiest_process
 from harness.measurement.machine.host import host_changes
 from harness.measurement.machine.interference import ProcessUsage
-from harness.records.record import ComputeLimit, ComputePeak, Conditions, Host, MachineSnapshot
+from harness.records.record import ComputeLimit, Conditions, Host, MachineSnapshot
 from harness.runs.services import Observer
 
 
@@ -69,22 +69,17 @@ def peaks_before(threads: int, observer: Observer) -> ComputeLimit:
     measured = observer.peaks(threads)
     if isinstance(measured, str):
         return ComputeLimit(threads=threads, unavailable=measured)
-    peaks = {
-        precision: ComputePeak(instruction=peak["instruction"], before=peak["per_second"])
-        for precision, peak in measured.items()
-    }
-    return ComputeLimit(threads=threads, peaks=peaks)
+    return ComputeLimit(threads=threads, peaks=dict(measured))
 
 
 def peaks_after(limit: ComputeLimit, observer: Observer) -> ComputeLimit:
-    """Measure the same peaks once more."""
+    """Measure the same peaks once more; a peak that cannot be measured again stays as it is."""
     measured = observer.peaks(limit.threads)
     if isinstance(measured, str):
         return limit
-    peaks = {
-        precision: peak.model_copy(update={"after": measured[precision]["per_second"]})
-        if precision in measured
-        else peak
+    again = {
+        precision: peak.model_copy(update={"after": measured[precision].before})
         for precision, peak in limit.peaks.items()
+        if precision in measured
     }
-    return limit.model_copy(update={"peaks": peaks})
+    return limit.model_copy(update={"peaks": limit.peaks | again})

@@ -9,7 +9,7 @@ from worlds import Heard, World, boolq_folder
 
 from harness.catalog import DEFAULT_VARIANTS
 from harness.common.errors import BenchError, CheckpointError, MeasurementError, UsageError
-from harness.records.record import Record
+from harness.records.record import ComputePeak, Record
 from harness.records.store import Store, read_samples
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
@@ -276,9 +276,9 @@ def test_the_limit_of_the_cores_is_measured_before_and_after_if_it_is_asked_for(
     rates = iter((300e9, 400e9))
     asked: list[int] = []
 
-    def peaks(threads: int) -> dict[str, dict[str, Any]]:
+    def peaks(threads: int) -> dict[str, ComputePeak]:
         asked.append(threads)
-        return {"int8": {"instruction": "vpdpbusd", "per_second": next(rates)}}
+        return {"int8": ComputePeak(instruction="vpdpbusd", before=next(rates))}
 
     world.machine = altered(world.machine, peaks=peaks)
     records = measured(world, roofline=True)

@@ -58,7 +58,7 @@ def run(
     from harness.runs.execution.run import execute
     from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.planning.options import RunOptions
-    from harness.runs.services import Machine
+    from harness.runs.services import LocalMachine
     from harness.systems.artifact_cache import default_cache
 
     reporter = progress or NoProgress()
@@ -86,7 +86,7 @@ def run(
             catalog or load_catalog(),
             _store(store),
             default_cache() if cache is None else Path(cache),
-            machine or Machine(),
+            machine or LocalMachine(),
             reporter,
         )
         for record in execute(started)

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 def _machine() -> "Machine":
-    from harness.runs.services import Machine
+    from harness.runs.services import LocalMachine
 
-    return Machine()
+    return LocalMachine()
 
 
 def _catalog() -> "Catalog":

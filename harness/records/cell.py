@@ -14,12 +14,11 @@ from harness.records.side import SIDE_MARK, without_side
 class Cell:
     """task x variant x settings, on this data and this model: frozen, hashed.
 
-    `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell;
-    `command` is the sha256 of the program from outside, empty for all others; `definition` is that of what
-    makes a user's own task. `rung` is that of a ladder's rung; `threads` are those of each of `instances`,
-    and `cores` what all together may use. `twin` is 1 for the second cell of a variant against itself.
-    `rate` is what scenario `server` offers, in requests per second; 0 where the search for the promise `slo`
-    finds it.
+    `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell.
+    `command`, `definition` and `rung` are the sha256 of an external program, of a user's own task and of a
+    ladder's rung, empty for all others. `threads` are those of each of `instances`, and `cores` what all
+    together may use. `twin` is 1 for the second cell of a variant against itself. `rate` is what scenario
+    `server` offers, in requests per second; 0 where a search for the highest rate within `slo` finds it.
     """
 
     task: str
@@ -43,7 +42,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """A readable name with a hash of everything that makes the cell: also its file name."""
+        """A readable name with a hash of all settings of the cell; also its file name."""
         return cell_ids(self, asdict(self))[0]
 
     @property
@@ -52,11 +51,9 @@ class Cell:
         return cell_ids(self, asdict(self))[1]
 
     def facts(self) -> CellFacts:
-        """Return the cell as the record has it."""
-        known = asdict(self)
-        return CellFacts(
-            id=self.id, group=self.group, **{name: known[name] for name in known if name in _FACTS}
-        )
+        """Return the cell as a record holds it."""
+        recorded = {name: value for name, value in asdict(self).items() if name in _FACTS}
+        return CellFacts(id=self.id, group=self.group, **recorded)
 
 
 OWN = ("variant", "command", "rung", "instances", "cores", "twin")
@@ -67,24 +64,23 @@ _FACTS = CellFacts.model_fields.keys()
 
 def group_cells(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     """Sort cells into their groups, in order of first appearance."""
-    sorted_cells: dict[str, list[Cell]] = {}
+    groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        sorted_cells.setdefault(cell.group, []).append(cell)
-    return sorted_cells
+        groups.setdefault(cell.group, []).append(cell)
+    return groups
 
 
 def cell_ids(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> tuple[str, str]:
-    """Return a cell's id and its group's, hashes of these of its facts; `own` are no part of the group's."""
-    where = cell.device.replace(":", "")
+    """Return the ids of a cell and of its group: hashes of these facts, without `own` for the group."""
+    device = cell.device.replace(":", "")
     common = {name: value for name, value in facts.items() if name not in own}
     common["threads"] = cell.cores or cell.threads
-    if (
-        SIDE_MARK in cell.variant
-    ):  # at a gate a variant is compared with its own other sides, and with no other
-        common |= {"sides_of": without_side(cell.variant), "model": ""}  # whose models may differ
+    if SIDE_MARK in cell.variant:
+        # at a gate a variant is compared with its own other sides only, and their models may differ
+        common |= {"sides_of": without_side(cell.variant), "model": ""}
     return (
-        f"{cell.task}-{cell.variant.replace(' ', '-')}-{where}-{cell.scenario}-{_digest(facts)}",
-        f"{cell.task}-{where}-{cell.scenario}-{_digest(common)}",
+        f"{cell.task}-{cell.variant.replace(' ', '-')}-{device}-{cell.scenario}-{_digest(facts)}",
+        f"{cell.task}-{device}-{cell.scenario}-{_digest(common)}",
     )
 
 

@@ -1,132 +1,124 @@
-"""What the journal holds of one cell, gathered: pure, from entries to facts.
+"""The journal of one cell, gathered from a run's entries: pure functions.
 
-{"kind": "opened",    "cell", "launch", "load_ns", "effective", "loop_ns_per_request",
-                      "first_request_ns", "warmup_requests"}
-{"kind": "round",     "group", "index", "slice", "launch", "elapsed_ns", "indexes", "visits": {cell: {...}}}
-{"kind": "completed", "cell", "indexes", "answers", "truncated"}
-{"kind": "searched",  "cell", "highest_rate", "capacity", "trials"}   when a promise was asked for
-{"kind": "failed",    "cell", "failure": {...}}
-{"kind": "memory",    "cell", "peak_bytes", "counted_as"}
-{"kind": "operators", "cell", "seconds", "requests" or "unavailable"} where the limit was asked for
-{"kind": "idle",      "cell", "when", "readings" or "unavailable"}    before the first round, after the last
-{"kind": "stopped",   "cell", "reason", "rounds", "half_width"}       when rounds were added until enough
+entries of all cells --cell_journal(cell)--> CellJournal --> record and samples (`harness.runs.execution`)
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-JournalEntry = Mapping[str, Any]
+from harness.records.journal_entries import (
+    CellEntry,
+    CompletedEntry,
+    FailedEntry,
+    IdleEntry,
+    JournalEntry,
+    MemoryEntry,
+    OpenedEntry,
+    OperatorsEntry,
+    RoundEntry,
+    SearchedEntry,
+    StoppedEntry,
+    VisitEntry,
+)
 
 
 @dataclass(slots=True)
 class CellJournal:
-    """Everything the journal says of one cell."""
+    """All journal entries about one cell."""
 
-    opened: JournalEntry | None = None
-    visits: list[tuple[JournalEntry, JournalEntry]] = field(default_factory=list)
-    """(round, visit) by round index"""
-    completed: JournalEntry | None = None
-    failed: JournalEntry | None = None
-    memory: JournalEntry | None = None
-    stopped: JournalEntry | None = None
-    idle: dict[str, JournalEntry] = field(default_factory=dict)
-    """By when; of several before, the first."""
-    searched: JournalEntry | None = None
-    operators: JournalEntry | None = None
+    opened: OpenedEntry | None = None
+    visits: list[tuple[RoundEntry, VisitEntry]] = field(default_factory=list)
+    """By round index."""
+    completed: CompletedEntry | None = None
+    failed: FailedEntry | None = None
+    memory: MemoryEntry | None = None
+    stopped: StoppedEntry | None = None
+    idle_before: IdleEntry | None = None
+    """The first one, where a run that was resumed has several."""
+    idle_after: IdleEntry | None = None
+    searched: SearchedEntry | None = None
+    operators: OperatorsEntry | None = None
 
     @property
     def timed_answers(self) -> dict[int, str]:
-        """The answer to each timed example, of its first timed pass."""
+        """The answer to each timed example in its first timed pass."""
         answers: dict[int, str] = {}
-        for turn, visit in self.visits:
-            for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
+        for entry, visit in self.visits:
+            for index, answer in zip(entry.indexes, visit.answers, strict=True):
                 answers.setdefault(index, answer)
         return answers
 
     @property
     def timed_costs(self) -> dict[str, dict[int, float]]:
-        """What each timed example cost in its first timed pass, by name, where every visit says."""
-        found: dict[str, dict[int, float]] = {}
-        for name in self.cost_names:
-            found[name] = {}
-            for turn, visit in self.visits:
-                for index, value in zip(turn["indexes"], visit["costs"][name], strict=True):
-                    found[name].setdefault(index, value)
-        return found
+        """The cost of each timed example in its first timed pass, by name, where every visit has it."""
+        costs: dict[str, dict[int, float]] = {name: {} for name in self.cost_names}
+        for name, by_example in costs.items():
+            for entry, visit in self.visits:
+                for index, value in zip(entry.indexes, visit.costs[name], strict=True):
+                    by_example.setdefault(index, value)
+        return costs
 
     @property
     def cost_names(self) -> list[str]:
-        """The costs that every visit gives."""
-        given = [set(visit.get("costs", ())) for _, visit in self.visits]
-        return sorted(set.intersection(*given)) if given else []
+        """The names of the costs that every visit has."""
+        names = [set(visit.costs) for _, visit in self.visits]
+        return sorted(set.intersection(*names)) if names else []
 
     @property
     def unstable(self) -> int | None:
-        """How many examples were answered differently when they were timed again; None if none was."""
+        """How many examples were answered differently when timed again; None if no example was."""
         answers: dict[int, str] = {}
         changed: set[int] = set()
-        again = False
-        for turn, visit in self.visits:
-            again = again or visit.get("passes", 1) > 1 or any(index in answers for index in turn["indexes"])
-            changed.update(visit.get("changed", ()))
-            for index, answer in zip(turn["indexes"], visit["answers"], strict=True):
+        repeated = False
+        for entry, visit in self.visits:
+            repeated = repeated or visit.passes > 1 or any(index in answers for index in entry.indexes)
+            changed.update(visit.changed)
+            for index, answer in zip(entry.indexes, visit.answers, strict=True):
                 if answers.setdefault(index, answer) != answer:
                     changed.add(index)
-        return len(changed) if again else None
+        return len(changed) if repeated else None
 
     @property
     def untimed_answers(self) -> dict[int, str]:
-        """The answers of the untimed pass."""
+        """The answers of the untimed pass, by example."""
         if self.completed is None:
             return {}
-        return dict(zip(self.completed["indexes"], self.completed["answers"], strict=True))
+        return dict(zip(self.completed.indexes, self.completed.answers, strict=True))
+
+    def add(self, entry: CellEntry) -> None:
+        """Place an entry; a later one of the same kind replaces an earlier one."""
+        if not isinstance(entry, IdleEntry):
+            setattr(self, entry.kind, entry)
+        elif entry.when == "after":
+            self.idle_after = entry
+        else:
+            self.idle_before = self.idle_before or entry
 
 
 def cell_journal(entries: Iterable[JournalEntry], cell: str) -> CellJournal:
-    """Gather what the journal says of one cell; a later entry of the same kind replaces an earlier one."""
-    gathered = CellJournal()
+    """Gather the entries about one cell."""
+    journal = CellJournal()
     for entry in entries:
-        if entry["kind"] == "round":
-            if cell in entry["visits"]:
-                gathered.visits.append((entry, entry["visits"][cell]))
-        elif entry["cell"] == cell:
-            _place(gathered, entry)
-    gathered.visits.sort(key=lambda pair: pair[0]["index"])
-    return gathered
+        if isinstance(entry, RoundEntry):
+            if cell in entry.visits:
+                journal.visits.append((entry, entry.visits[cell]))
+        elif entry.cell == cell:
+            journal.add(entry)
+    journal.visits.sort(key=lambda visit: visit[0].index)
+    return journal
 
 
-def rounds_done(entries: Sequence[JournalEntry], group: str, cells: Iterable[str]) -> set[int]:
-    """Return the rounds of a group in which every one of these cells was visited."""
+def rounds_of(entries: Iterable[JournalEntry], group: str) -> list[RoundEntry]:
+    """Return the rounds of a group."""
+    return [entry for entry in entries if isinstance(entry, RoundEntry) and entry.group == group]
+
+
+def rounds_done(entries: Iterable[JournalEntry], group: str, cells: Iterable[str]) -> set[int]:
+    """Return the indexes of a group's rounds in which every one of these cells was visited."""
     wanted = set(cells)
-    return {
-        entry["index"]
-        for entry in entries
-        if entry["kind"] == "round" and entry["group"] == group and wanted <= set(entry["visits"])
-    }
+    return {entry.index for entry in rounds_of(entries, group) if wanted <= set(entry.visits)}
 
 
 def launches_done(entries: Sequence[JournalEntry], group: str) -> int:
     """Return how often the group's workers have been launched so far."""
-    seen = [entry["launch"] for entry in entries if entry["kind"] == "round" and entry["group"] == group]
-    return max(seen, default=-1) + 1
-
-
-def _place(gathered: CellJournal, entry: JournalEntry) -> None:
-    if entry["kind"] == "opened":
-        gathered.opened = entry
-    elif entry["kind"] == "completed":
-        gathered.completed = entry
-    elif entry["kind"] == "failed":
-        gathered.failed = entry
-    elif entry["kind"] == "memory":
-        gathered.memory = entry
-    elif entry["kind"] == "stopped":
-        gathered.stopped = entry
-    elif entry["kind"] == "idle":
-        keep = gathered.idle.setdefault if entry["when"] == "before" else gathered.idle.__setitem__
-        keep(entry["when"], entry)
-    elif entry["kind"] == "operators":
-        gathered.operators = entry
-    elif entry["kind"] == "searched":
-        gathered.searched = entry
+    return max((entry.launch for entry in rounds_of(entries, group)), default=-1) + 1

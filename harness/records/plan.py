@@ -1,4 +1,4 @@
-"""The plan of a run: everything that is decided before the first clock starts, written down first.
+"""The plan of a run: everything that is decided before the first clock starts, and written to disk first.
 
 A run resumes from its plan and its journal alone, so the plan holds every input by value or fingerprint; the
 folders it names stay on this machine and never reach a record.
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.common.json_types import JsonObject
+from harness.records.inputs import DataPlan, ModelPlan
 from harness.records.ladder import Ladder, Rung
 from harness.records.record import EnergyFacts, FrozenModel, Revision
 from harness.records.side import Side, side_of
@@ -17,12 +19,14 @@ from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CustomTaskDefinition
 
+__all__ = ["PROFILES", "DataPlan", "DevicePlan", "ModelPlan", "Plan", "Profile"]
+
 
 class Profile(FrozenModel):
     """How much is measured: rounds, distinct timed requests, unrecorded requests before each window.
 
     `rounds` are those of each of `launches`: workers are started anew between launches.
-    `slice_at_least` keeps a slice from becoming too small to stand for the sample. A window lasts `window_ms`
+    `slice_at_least` keeps a slice from becoming too small to represent the sample. A window lasts `window_ms`
     at least, over as many passes of its slice as that takes. Warming up ends after `warm_windows` windows of
     requests at the latest.
     """
@@ -47,35 +51,16 @@ PROFILES = {
     "quick": Profile(name="quick", rounds=3, sample=96, warmup=4, warm_windows=4),
     # 704 = 22 x 32 requests carry a p99 (662 are needed); what so many rounds find: docs/method.md
     "default": Profile(name="default", rounds=22, sample=704, warmup=4, window_ms=100),
-    # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules ask for
+    # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules require
     "full": Profile(name="full", rounds=10, sample=704, warmup=4, launches=3, window_ms=20_000),
 }
 
 
-class DataPlan(FrozenModel):
-    """The split that is measured; `folder` is where it lies on this machine."""
-
-    tier: Literal["embedded", "local", "online"]
-    folder: str
-    split: str
-    fingerprint: str
-
-
-class ModelPlan(FrozenModel):
-    """The checkpoint that variants are made from."""
-
-    name: str
-    tier: Literal["embedded", "local", "online"]
-    folder: str
-    fingerprint: str
-    trained: bool
-    trained_on: str = ""
-
-
 class DevicePlan(FrozenModel):
-    """What is a device's own in a run: the variants measured on it, its meter, and how long its windows are.
+    """The part of a plan that belongs to one device: its variants, its meter, the length of its windows.
 
-    `board` is the driver's number of the board that it is; None on a CPU, or where the driver does not tell.
+    `board` is the driver's number of the board that it is; None on a CPU, or where it is unknown. `meter` is
+    what opens the meter in a worker.
     """
 
     device: str
@@ -84,9 +69,9 @@ class DevicePlan(FrozenModel):
     ladder: Ladder | None = None
     """The ladder whose rungs are the variants."""
     profile: Profile
-    meter: dict[str, Any] | None
+    meter: JsonObject | None
     energy: EnergyFacts | None = None
-    """What the records say of the meter, as it was found and tried before the sweep."""
+    """The meter's facts for the records, as it was chosen and tried before the run."""
 
 
 class Plan(DevicePlan):
@@ -97,7 +82,7 @@ class Plan(DevicePlan):
     created: str
     task: str
     custom: CustomTaskDefinition | None = None
-    """What makes the task, where it is the user's own."""
+    """The definition of the task, where it is the user's own."""
     data: DataPlan
     model: ModelPlan
     scenarios: tuple[str, ...]
@@ -106,7 +91,7 @@ class Plan(DevicePlan):
     rates: tuple[float, ...] = ()
     """Requests per second, in scenario `server`."""
     slo: str = ""
-    """The promise for which scenario `server` searches the highest rate."""
+    """The service-level objective for which scenario `server` searches the highest rate."""
     boundary: Literal["encoded", "text", "process"] = "encoded"
     roofline: bool = False
     """Whether the cores' arithmetic limit is measured before and after."""
@@ -115,11 +100,11 @@ class Plan(DevicePlan):
     precision: float | None = None
     """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
     time_budget_s: float | None = None
-    """Seconds of measuring after which none is added."""
+    """Seconds of measuring after which no round is added."""
     instances_each: int = 1
-    """Copies of each variant that share the threads; rungs of a ladder say so themselves."""
+    """Copies of each variant that share the threads; a rung of a ladder has its own number."""
     command: str = ""
-    """The program from outside; it stays on this machine, and its sha256 makes the cell."""
+    """The external program; it stays on this machine, and its sha256 is part of the cell."""
     others: tuple[DevicePlan, ...] = ()
     """Further devices, measured after the first in the same run."""
     cpus: tuple[int, ...]
@@ -133,8 +118,8 @@ class Plan(DevicePlan):
     revision: Revision | None = None
     """The commit of the project under test."""
     sides: tuple[Side, ...] = ()
-    """Of a gate: whose code and whose model each variant is of, by what stands behind its `@`."""
-    configuration: dict[str, Any]
+    """Of a gate: the code and the model of each variant, by the part of its name after `@`."""
+    configuration: JsonObject
 
     def parts(self) -> "tuple[Plan, ...]":
         """Return the plan of each device by itself, in order; all have an equal part of the time budget."""
@@ -142,17 +127,22 @@ class Plan(DevicePlan):
             return (self,)
         budget_s = self.time_budget_s and self.time_budget_s / (1 + len(self.others))
         shared = {"others": (), "time_budget_s": budget_s}
-        places = [DevicePlan(**_own(self)), *self.others]
+        device_plans = [DevicePlan(**_device_fields(self)), *self.others]
         return tuple(
-            self.model_copy(update={**shared, **_own(place), "configuration": self._configured(place)})
-            for place in places
+            self.model_copy(
+                update={**shared, **_device_fields(plan), "configuration": self._configuration_of(plan)}
+            )
+            for plan in device_plans
         )
 
-    def _configured(self, place: DevicePlan) -> dict[str, Any]:
-        """Return the configuration as a record of a device keeps it: its own, and beside what else it was."""
-        together = [self.device, *(each.device for each in self.others)]
-        own = {"device": place.device, "devices": together, "variants": list(place.variants)}
-        return self.configuration | own
+    def _configuration_of(self, plan: DevicePlan) -> JsonObject:
+        """Return the configuration in a record of a device: its own part, and all devices of the run."""
+        devices = [self.device, *(other.device for other in self.others)]
+        return self.configuration | {
+            "device": plan.device,
+            "devices": devices,
+            "variants": list(plan.variants),
+        }
 
     def side(self, variant: str) -> Side | None:
         """Return the side that a variant belongs to, None outside a gate."""
@@ -161,7 +151,7 @@ class Plan(DevicePlan):
     def model_of(self, variant: str) -> ModelPlan:
         """Return the checkpoint that a variant is made from."""
         side = self.side(variant)
-        return ModelPlan(**side.checkpoint) if side and side.checkpoint else self.model
+        return side.checkpoint if side and side.checkpoint else self.model
 
     def cache_of(self, variant: str, cache: Path) -> Path:
         """Return where a variant's artifacts lie."""
@@ -170,18 +160,18 @@ class Plan(DevicePlan):
 
     @property
     def task_words(self) -> TaskReference:
-        """The task as it crosses to a worker."""
+        """The task as messages to a worker hold it."""
         return self.task if self.custom is None else self.custom.words
 
     @property
     def definition_sha256(self) -> str:
-        """What tells two custom tasks over the same rows apart; empty for all others."""
+        """What distinguishes two custom tasks over the same rows; empty for all others."""
         if self.custom is None:
             return ""
         return hashlib.sha256(json.dumps(self.custom.words, sort_keys=True).encode()).hexdigest()
 
-    def rung_words(self, variant: str) -> dict[str, Any] | None:
-        """Return what makes a rung's variant; None for one of the catalog, unless it is several copies."""
+    def rung_definition(self, variant: str) -> JsonObject | None:
+        """Return what a rung's variant is made from; None for a single copy of a variant of the catalog."""
         if self.ladder:
             return self.ladder.rung(variant).words()
         return Rung(name=variant, engine=variant).words() if self.instances_each > 1 else None
@@ -200,5 +190,5 @@ class Plan(DevicePlan):
         return resolve_task(self.task_words)
 
 
-def _own(place: DevicePlan) -> dict[str, Any]:
-    return {name: getattr(place, name) for name in DevicePlan.model_fields}
+def _device_fields(plan: DevicePlan) -> dict[str, Any]:
+    return {name: getattr(plan, name) for name in DevicePlan.model_fields}

@@ -1,10 +1,11 @@
-"""A variant is prepared as for a run, and handed over as a folder that serves it without this project."""
+"""Export: a variant is prepared as for a run, and written to a folder that serves it without this project."""
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import Catalog, load_export
+from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.runs.execution.preparation import prepare
@@ -14,69 +15,62 @@ from harness.runs.planning.schedule import placement, read_split, settings
 from harness.runs.services import Machine
 from harness.runs.worker.messages import error_from
 from harness.systems.artifact_cache import in_use
-from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
 from harness.workload.data.official import OFFICIAL
 from harness.workload.tasks.base import Task, reported_split
 from harness.workload.tasks.custom import CUSTOM
 from harness.workload.tasks.example import Example, TextInput
 
 CHECKED = 32
-"""Examples of the split on which the served answers are compared, besides the longest and the sample."""
+"""Examples of the split on which the served answers are compared, beside the longest and the sample."""
 
 
 def export(
-    wanted: RunOptions,
+    options: RunOptions,
     output: Path,
     catalog: Catalog,
     cache: Path,
     machine: Machine,
     narrator: ProgressReporter,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts."""
-    handover = load_export()
-    handover.require_free(output)
-    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
+    functions = load_export()
+    functions.require_free(output)
+    plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
     (variant,) = plan.variants
-    made = prepared.artifacts[variant]
-    artifact = Artifact(Path(made["folder"]), made["key"], made["manifest"])
+    artifact = prepared.artifacts[variant]
     narrator.stage("export", 1)
     examples = read_split(plan).examples
     with in_use([artifact.folder]):
-        winner = handover.winner(
-            variant=catalog.variant(variant, plan.rung_words(variant)),
+        exported = functions.winner(
+            variant=catalog.variant(variant, plan.rung_definition(variant)),
             artifact=artifact,
             task=plan.asked,
-            settings=Settings(**settings(plan)),
-            placement=_placement(plan, variant),
-            checkpoint=Checkpoint(**{**plan.model.model_dump(), "folder": Path(plan.model.folder)}),
-            examples=_chosen(examples),
+            settings=settings(plan),
+            # the model is checked in one process, however many instances it has
+            placement=replace(placement(plan, variant), instances=1),
+            checkpoint=plan.model.checkpoint(),
+            examples=_checked_examples(examples),
             sample=_sample(plan.asked, examples[0]),
             instances=plan.instances(variant),
             provenance=_provenance(plan),
             data=_terms(plan),
         )
-        facts = handover.hand_over(winner, output, narrator.detail)
+        facts = functions.hand_over(exported, output, narrator.detail)
     narrator.step()
     return facts
 
 
-def _placement(plan: Plan, variant: str) -> Placement:
-    """Return where the model is checked: on the plan's cores, in one process however many it has."""
-    words = placement(plan, variant)
-    return Placement(**{**words, "cpus": tuple(words["cpus"]), "instances": 1})
-
-
-def _chosen(examples: tuple[Example, ...]) -> tuple[Example, ...]:
+def _checked_examples(examples: tuple[Example, ...]) -> tuple[Example, ...]:
     """Return examples from all over the split, and the longest, of which most is cut."""
     step = max(1, len(examples) // CHECKED)
     return (*examples[::step][:CHECKED], max(examples, key=_characters))
 
 
 def _sample(task: Task, example: Example) -> Example:
-    """Return a short example that holds nobody's text: of the embedded sample, or words that say nothing."""
+    """Return a short example without anyone's text: of the embedded sample, or of words without meaning."""
     if task.name == CUSTOM:
         text = example.inputs[0]
         second = None if text.second is None else "another text"
@@ -95,7 +89,7 @@ def _characters(example: Example) -> int:
     return sum(len(text.first) + len(text.second or "") for text in example.inputs)
 
 
-def _provenance(plan: Plan) -> dict[str, Any]:
+def _provenance(plan: Plan) -> JsonObject:
     return {
         "format": 1,
         "made_by": f"fastformers-bench {version('fastformers-bench')}",
@@ -110,12 +104,12 @@ def _provenance(plan: Plan) -> dict[str, Any]:
 
 
 def _terms(plan: Plan) -> str:
-    """Say in a sentence or two whose terms the training data stand under."""
+    """Return a sentence or two about the terms of the training data."""
     if plan.model.tier == "embedded":
         return "The model learned from rows that fastformers-bench generates, under its own licence."
-    known = plan.model.trained_on
-    learned = f"The file it was fine-tuned on has sha256 {known}. " if known else ""
+    sha256 = plan.model.trained_on
+    learned = f"The file it was fine-tuned on has sha256 {sha256}. " if sha256 else ""
     official = OFFICIAL.get(plan.asked.model_task)
     if official is None:
-        return f"{learned}The terms of the data are for those to say whose they are."
+        return f"{learned}The owners of the data set their terms."
     return f"{learned}Terms of the {official.folder} data of SuperGLUE, if these were used: {official.terms}."

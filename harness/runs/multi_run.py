@@ -18,16 +18,16 @@ from harness.workload.tasks.custom import CUSTOM
 
 ALL = "all"
 TASK = "{task}"
-"""What stands for the task in a model's name: `m/{task}`."""
+"""The placeholder for the task in a model's name: `m/{task}`."""
 
 
-TOLD_APART = ("threads", "instances", "max_length", "boundary", "model", "seed")
+CROSSED = ("threads", "instances", "max_length", "boundary", "model", "seed")
 """Settings that a sweep may cross."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledProgress:
-    """A narrator that says which task each stage is about."""
+    """A progress reporter that names the task of each stage."""
 
     task: str
     narrator: ProgressReporter
@@ -41,36 +41,36 @@ class LabelledProgress:
         self.narrator.step(done)
 
     def detail(self, text: str) -> None:
-        """Say what is being done now."""
+        """Report what is being done now."""
         self.narrator.detail(text)
 
     def warn(self, text: str) -> None:
-        """Say what the user should know about the task."""
+        """Report a warning about the task."""
         self.narrator.warn(f"{self.task}: {text}")
 
 
 def options_per_task(
-    wanted: RunOptions, tasks: Sequence[str], split: str | None, told: ProgressReporter
+    options: RunOptions, tasks: Sequence[str], split: str | None, narrator: ProgressReporter
 ) -> list[RunOptions]:
     """Return the options of each task's run; `split` None is the one that each task reports.
 
-    Of `all`, tasks whose file or checkpoint is not there are left out with a warning. UsageError if one
+    Of `all`, tasks whose file or checkpoint is missing are left out with a warning. UsageError if one
     checkpoint is named for tasks that need several.
     """
     if list(tasks) == [CUSTOM]:
-        return [replace(wanted, task=CUSTOM, split=split or "val")]
+        return [replace(options, task=CUSTOM, split=split or "val")]
     every = list(tasks) == [ALL]
-    asked = list(TASKS.values()) if every else [get_task(name) for name in dict.fromkeys(tasks)]
-    _check_model(wanted.model, asked)
-    found = [_of_task(wanted, task, split, every=every) for task in asked]
+    named = list(TASKS.values()) if every else [get_task(name) for name in dict.fromkeys(tasks)]
+    _check_model(options.model, named)
+    runs = [_for_task(options, task, split, every=every) for task in named]
     if not every:
-        return found
-    missing = {one.task: reason for one in found if (reason := _missing(one))}
+        return runs
+    missing = {run.task: reason for run in runs if (reason := _missing(run))}
     for name, reason in missing.items():
-        told.warn(f"{name} is left out: {reason}")
-    if len(missing) == len(found):
+        narrator.warn(f"{name} is left out: {reason}")
+    if len(missing) == len(runs):
         raise DataError("no task can be measured.", remedy="See the reasons above, or name one with --task.")
-    return [one for one in found if one.task not in missing]
+    return [run for run in runs if run.task not in missing]
 
 
 def start_all(
@@ -79,36 +79,44 @@ def start_all(
     store: Store,
     cache: Path,
     machine: Machine,
-    told: ProgressReporter,
+    narrator: ProgressReporter,
 ) -> list[Run]:
     """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
     preparer = Preparer(machine)
     try:
         return [
-            start(one, catalog, store, cache, machine, labelled_progress(title, len(runs), told), preparer)
-            for one, title in zip(runs, titles(runs), strict=True)
+            start(
+                options,
+                catalog,
+                store,
+                cache,
+                machine,
+                labelled_progress(title, len(runs), narrator),
+                preparer,
+            )
+            for options, title in zip(runs, titles(runs), strict=True)
         ]
     finally:
         preparer.end()
 
 
 def titles(runs: Sequence[RunOptions]) -> list[str]:
-    """Return what tells each run from the others: its task, and the settings in which they differ."""
-    differ = [name for name in TOLD_APART if len({getattr(one, name) for one in runs}) > 1]
+    """Return a title for each run: its task, and the settings in which the runs differ."""
+    differ = [name for name in CROSSED if len({getattr(options, name) for options in runs}) > 1]
     return [
-        ", ".join([one.task, *(f"{name.replace('_', ' ')} {getattr(one, name)}" for name in differ)])
-        for one in runs
+        ", ".join([options.task, *(f"{name.replace('_', ' ')} {getattr(options, name)}" for name in differ)])
+        for options in runs
     ]
 
 
-def labelled_progress(task: str, runs: int, told: ProgressReporter) -> ProgressReporter:
-    """Return whom to tell: with the task's name where there are several."""
-    return LabelledProgress(task, told) if runs > 1 else told
+def labelled_progress(task: str, runs: int, narrator: ProgressReporter) -> ProgressReporter:
+    """Return the progress reporter of one run: it names the task where there are several runs."""
+    return LabelledProgress(task, narrator) if runs > 1 else narrator
 
 
-def _of_task(wanted: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:
-    named = split if split and not (every and split not in task.splits) else reported_split(task)
-    return replace(wanted, task=task.name, split=named, model=wanted.model.replace(TASK, task.model_task))
+def _for_task(options: RunOptions, task: Task, split: str | None, *, every: bool) -> RunOptions:
+    name = split if split and not (every and split not in task.splits) else reported_split(task)
+    return replace(options, task=task.name, split=name, model=options.model.replace(TASK, task.model_task))
 
 
 def _check_model(model: str, tasks: Sequence[Task]) -> None:
@@ -117,12 +125,12 @@ def _check_model(model: str, tasks: Sequence[Task]) -> None:
     raise UsageError(
         f"{model} is one checkpoint, and these tasks need one each.",
         where="--model",
-        remedy="Name them by task: --model 'm/{task}' stands for m/boolq, m/cb and so on.",
+        remedy="Name them by task: --model 'm/{task}' means m/boolq, m/cb and so on.",
     )
 
 
 def _missing(options: RunOptions) -> str | None:
-    """Say what is not there for a task of `all`, or None."""
+    """Return what is missing for a task of `all`, or None."""
     task = get_task(options.task)
     if options.data and not (options.data / split_path(task, options.split)).exists():
         return f"{split_path(task, options.split)} is not in the data folder."

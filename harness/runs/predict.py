@@ -1,13 +1,13 @@
-"""Answers without a clock: one variant over a whole split, as rows of the official prediction file."""
+"""Untimed answers: one variant over a whole split, as rows of the official prediction file."""
 
 import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import Catalog
 from harness.common.errors import StoreError
+from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter, count_up
 from harness.records.cell import Cell
 from harness.records.plan import Plan
@@ -17,26 +17,25 @@ from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of, read_split
 from harness.runs.services import Machine
-from harness.runs.worker.messages import error_from
+from harness.runs.worker.messages import CompleteRequest, error_from
 from harness.systems.artifact_cache import in_use
 
 
 def predict(
-    wanted: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: ProgressReporter
-) -> list[dict[str, Any]]:
+    options: RunOptions, catalog: Catalog, cache: Path, machine: Machine, narrator: ProgressReporter
+) -> list[JsonObject]:
     """Return one official prediction row per example of the split, in file order."""
-    plan = plan_run(wanted, catalog, cache, machine, narrator, labelled=False)
+    plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
     (cell,) = cells_of(plan)
-    with in_use(Path(made["folder"]) for made in prepared.artifacts.values()):
-        return _answered(
-            plan, cell, WorkerGroup(plan, prepared.artifacts, [0], [0], machine, cache), narrator
-        )
+    workers = WorkerGroup(plan, prepared.artifacts, [0], [0], machine, cache)
+    with in_use(artifact.folder for artifact in prepared.artifacts.values()):
+        return _answer_rows(plan, cell, workers, narrator)
 
 
-def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
+def write_rows(rows: list[JsonObject], path: Path) -> None:
     """Write a prediction file, whole or not at all: a JSON object a line."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -50,14 +49,15 @@ def write_rows(rows: list[dict[str, Any]], path: Path) -> None:
             scratch.unlink()
 
 
-def _answered(plan: Plan, cell: Cell, crew: WorkerGroup, narrator: ProgressReporter) -> list[dict[str, Any]]:
-    task = plan.asked
+def _answer_rows(
+    plan: Plan, cell: Cell, workers: WorkerGroup, narrator: ProgressReporter
+) -> list[JsonObject]:
     examples = read_split(plan).examples
     narrator.stage("answer", len(examples))
     try:
-        crew.open(cell)
-        with crew.turn(cell) as worker:
-            found = worker.ask("complete", count_up(narrator), indexes=list(range(len(examples))))
+        workers.open(cell)
+        with workers.turn(cell) as worker:
+            result = worker.send(CompleteRequest(list(range(len(examples)))), count_up(narrator))
     finally:
-        crew.end()
-    return task.answer_rows(examples, found["answers"])
+        workers.end()
+    return plan.asked.answer_rows(examples, result.answers)

@@ -15,7 +15,6 @@ from harness.analysis.comparison import CellKey, key_of
 from harness.analysis.gate.gate import GatedCell
 from harness.catalog import Catalog
 from harness.common.errors import MeasurementError, UsageError
-from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.records.record import Record
@@ -26,7 +25,7 @@ from harness.runs.execution.run import Run, begin_in_store
 from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import find_checkpoint, plan_run
 from harness.runs.services import Machine
-from harness.runs.worker.other_version import OtherVersionWorker
+from harness.runs.worker.messages import PROTOCOL_VERSION, HelloRequest, Introduction
 from harness.studies.version_refs import Environment, Ref, SideCode, code_of
 
 Builder = Callable[[Ref, Path, Callable[[str], None], Environment], SideCode]
@@ -146,27 +145,27 @@ def _side(
     code = versions.build(ref, cache, progress.warn, versions.environment)
     revision = plan.revision if ref.kind == "here" else code.revision
     side = Side(name=name, ref=ref.name, python=code.python, source=code.source, revision=revision)
-    handshake = _handshake(side, plan, machine)
-    _check_source(side, handshake)
-    side_cache = cache / "refs" / "cache" / handshake["code"][:16]
-    return side.model_copy(update={"cache": str(side_cache), "software": handshake["software"]})
+    introduction = _introduction(side, plan, machine)
+    _check_source(side, introduction)
+    side_cache = cache / "refs" / "cache" / introduction.code[:16]
+    return side.model_copy(update={"cache": str(side_cache), "software": dict(introduction.software)})
 
 
-def _handshake(side: Side, plan: Plan, machine: Machine) -> JsonObject:
-    """Start one worker of a side and return its handshake: source, hash of the code, software."""
-    worker = machine.launch_of(side)(plan.cpus, plan.threads)
+def _introduction(side: Side, plan: Plan, machine: Machine) -> Introduction:
+    """Start one worker of a side and return its introduction: source, hash of the code, software."""
+    worker = machine.launch(plan.cpus, plan.threads, side)
     try:
-        return worker.known if isinstance(worker, OtherVersionWorker) else {}
+        return worker.send(HelloRequest(PROTOCOL_VERSION))
     finally:
         worker.end()
 
 
-def _check_source(side: Side, handshake: JsonObject) -> None:
+def _check_source(side: Side, introduction: Introduction) -> None:
     """Raise MeasurementError if workers loaded other code: a version would be compared with itself."""
     has_harness = side.source and (Path(side.source) / "harness").is_dir()
-    if has_harness and Path(handshake["source"]) != Path(side.source).resolve():
+    if has_harness and Path(introduction.source) != Path(side.source).resolve():
         raise MeasurementError(
-            f"its workers load the code of another folder: {handshake['source']}.",
+            f"its workers load the code of another folder: {introduction.source}.",
             where=side.ref,
             remedy="Unset PYTHONPATH, or use an environment of its own: --environment own.",
         )

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from harness.records.record import Record
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, resume, start
 from harness.runs.planning.options import RunOptions
+from harness.testing.world import altered
 
 ROUNDS, VARIANTS = 2, ("pytorch-fixed", "onnx-int8")
 
@@ -71,7 +71,7 @@ def assert_goes_on(world: World) -> None:
     except UsageError:
         if not store.runs():
             # it was killed before it had begun; its name may be taken
-            world.machine = replace(world.machine, suffix=lambda: "0002")
+            world.machine = altered(world.machine, suffix=lambda: "0002")
             run_in(world)
         assert_sound(store.run("latest"))
         return

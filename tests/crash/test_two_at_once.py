@@ -2,7 +2,6 @@
 
 import errno
 import os
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
 from harness.systems.artifact_cache import ArtifactCache
+from harness.testing.world import altered
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -89,7 +89,7 @@ def test_two_runs_of_one_second_get_names_of_their_own(tmp_path: Path) -> None:
     """Even if both drew the same suffix first."""
     world = World(tmp_path)
     drawn = iter(["0001", "0001", "0002"])
-    world.machine = replace(world.machine, suffix=lambda: next(drawn))
+    world.machine = altered(world.machine, suffix=lambda: next(drawn))
     first, second = begun(world), begun(world)
     assert first.folder.name != second.folder.name
     assert {one.run for run in (first, second) for one in execute(run)} == {first.plan.run, second.plan.run}

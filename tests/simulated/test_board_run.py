@@ -31,7 +31,7 @@ from harness.records.record import MachineSnapshot, Record
 from harness.records.store import Store
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
-from harness.testing.world import HOST, fake_machine
+from harness.testing.world import HOST, FakeMachine, altered
 
 BOARDS = {0: Draw(0.0, 300.0), 1: Draw(0.0, 50.0)}
 PROCESSOR = {"package-0": Draw(0.0, 20.0), "package-0/dram": Draw(0.0, 4.0)}
@@ -88,15 +88,15 @@ class BoardWorld(World):
         def tried(meter: Meter) -> MeterCheck:
             return check_meter(meter, clock, lambda: clock.advance(500_000), power_of(meter, nvml))
 
-        self.machine = replace(
-            fake_machine(self.catalog, clock, open_meter=opened),
+        self.machine = altered(
+            FakeMachine(self.catalog, clock, opener=opened),
             check_device=partial(check_device, gpus=lambda: 2, visible=lambda: None),
             choose_meter=partial(
                 choose_meter, root=self.simulated.root, nvml=nvml, clock=clock, system=root / "absent"
             ),
             try_meter=tried,
             board=lambda device: board_number(nvml, device, None),
-            moment=lambda _cpus: MachineSnapshot(gpus=gpu_snapshots(nvml)),
+            snapshot=lambda _cpus: MachineSnapshot(gpus=gpu_snapshots(nvml)),
             host=lambda: HOST.model_copy(update={"facts": {**HOST.facts, "gpus": facts(nvml)}}),
         )
 
@@ -150,7 +150,7 @@ def test_the_check_and_the_agreement_with_the_power_sensor_are_kept(world: Board
     assert {zone["zone"] for zone in record.energy.check["zones"]} == {"gpu-0", "package-0", "package-0/dram"}
     assert "sensors-disagree" not in {warning.code for warning in warnings_of(record)}
     world.simulated.nvml.power_factor = 0.7
-    world.machine = replace(world.machine, suffix=lambda: "0002")
+    world.machine = altered(world.machine, suffix=lambda: "0002")
     warning = next(
         warning
         for warning in warnings_of(world.run("--device", "cuda:0")[0])
@@ -220,7 +220,7 @@ def test_workers_that_do_not_fit_a_board_are_loaded_for_each_visit(world: BoardW
     large = world.run("--device", "cuda:0")
     assert [record.start and record.start.loaded_per_visit for record in large] == [False] * 2
     world.simulated.nvml.boards[0].memory_bytes = 4 * 2**30
-    world.machine = replace(world.machine, suffix=lambda: "0002")
+    world.machine = altered(world.machine, suffix=lambda: "0002")
     small = world.run("--device", "cuda:0")
     assert [record.start and record.start.loaded_per_visit for record in small] == [True] * 2
     assert small[0].idle is not None
@@ -256,7 +256,7 @@ def test_without_a_board_the_command_says_so_and_ends_with_2(
     world: BoardWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is prepared, nothing stored, and doctor is named."""
-    machine = replace(world.machine, check_device=partial(check_device, gpus=lambda: 0, visible=lambda: None))
+    machine = altered(world.machine, check_device=partial(check_device, gpus=lambda: 0, visible=lambda: None))
     world.machine = machine
     assert call(["doctor", "--device", "cuda", "--json"], world.toolbox()) == 0
     missing = json.loads(capsys.readouterr().out)["devices"]["cuda"]

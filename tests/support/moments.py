@@ -1,7 +1,7 @@
 """A run in a child process to which something happens at the n-th touch of a file: a kill, or a full disk.
 
-Every file operation of Python announces itself to audit hooks before it happens, so each moment between two
-of them can be tried without a sleep. The child is forked: that costs milliseconds, and its hook goes with it.
+Every file operation of Python raises an audit event before it happens, so each moment between two of them can
+be tried without a sleep. The child is forked: that costs milliseconds, and its hook ends with it.
 """
 
 import errno
@@ -15,7 +15,7 @@ from typing import Any
 
 TOUCHES = ("open", "os.link", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "fcntl.lockf")
 GROWS = ("os.link", "os.rename", "os.mkdir")
-"""What needs room on the disk, beside opening a file to write."""
+"""Operations that need room on the disk, beside opening a file to write."""
 
 DONE, KILLED = 0, -signal.SIGKILL
 
@@ -34,10 +34,10 @@ def full_from(moment: int, root: Path, work: Callable[[], int]) -> int:
     return _forked(root, work, moment, full, once=False, only=_grows)
 
 
-def _grows(event: str, words: tuple[Any, ...]) -> bool:
+def _grows(event: str, arguments: tuple[Any, ...]) -> bool:
     if event != "open":
         return event in GROWS
-    return bool(words[2] & (os.O_WRONLY | os.O_RDWR))
+    return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
 
 
 def _forked(
@@ -55,14 +55,14 @@ def _forked(
         child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    seen = 0
+    count = 0
 
-    def hook(event: str, words: tuple[Any, ...]) -> None:
-        nonlocal seen
-        if event not in TOUCHES or not _below(root, words) or (only and not only(event, words)):
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        if event not in TOUCHES or not _below(root, arguments) or (only and not only(event, arguments)):
             return
-        seen += 1
-        if seen == moment or (seen > moment and not once):
+        count += 1
+        if count == moment or (count > moment and not once):
             happens()
 
     code = 99
@@ -73,7 +73,9 @@ def _forked(
         os._exit(code)
 
 
-def _below(root: Path, words: tuple[Any, ...]) -> bool:
+def _below(root: Path, arguments: tuple[Any, ...]) -> bool:
     return (
-        bool(words) and isinstance(words[0], str | os.PathLike) and os.fspath(words[0]).startswith(str(root))
+        bool(arguments)
+        and isinstance(arguments[0], str | os.PathLike)
+        and os.fspath(arguments[0]).startswith(str(root))
     )

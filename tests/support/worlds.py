@@ -7,7 +7,7 @@ from harness.cli.context import CliContext
 from harness.runs.services import Machine
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
-from harness.testing.world import fake_machine
+from harness.testing.world import FakeMachine
 
 
 def boolq_folder(root: Path, rows: int = 100) -> Path:
@@ -29,7 +29,7 @@ class World:
         self.root = root
         self.clock = more[0].clock if more else FakeClock(step_ns=10)
         self.catalog = fake_catalog(self.clock, *more)
-        self.machine: Machine = fake_machine(self.catalog, self.clock, watts=watts)
+        self.machine: Machine = FakeMachine(self.catalog, self.clock, watts=watts)
         self.cache = root / "cache"
         self.store = root / "results"
 

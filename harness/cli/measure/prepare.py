@@ -1,7 +1,6 @@
 """`bench prepare`: prepare the rungs of a ladder and measure none."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +17,7 @@ from harness.common.errors import ExitCode
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject, JsonValue
     from harness.runs.execution.preparation import Prepared
+    from harness.runs.worker.messages import PreparedArtifact
 
 
 def prepare(
@@ -49,19 +49,18 @@ def prepare(
 
 def _rungs(prepared: "Prepared") -> "list[JsonObject]":
     rungs = [_rung(name, artifact) for name, artifact in prepared.artifacts.items()]
-    return rungs + [{"rung": name, "failed": error["message"]} for name, error in prepared.broken.items()]
+    return rungs + [{"rung": name, "failed": error.message} for name, error in prepared.broken.items()]
 
 
-def _rung(name: str, artifact: "JsonObject") -> "JsonObject":
+def _rung(name: str, artifact: "PreparedArtifact") -> "JsonObject":
     from harness.systems.artifact_cache import folder_bytes
 
-    manifest = artifact["manifest"]
-    facts = {key: manifest[key] for key in ("selection", "preparation") if key in manifest}
-    size = folder_bytes(Path(artifact["folder"]))
+    facts = {key: artifact.manifest[key] for key in ("selection", "preparation") if key in artifact.manifest}
+    size = folder_bytes(artifact.folder)
     return {
         "rung": name,
-        "key": artifact["key"],
-        "cached": not artifact["fresh"],
+        "key": artifact.key,
+        "cached": not artifact.fresh,
         "size_bytes": size,
         **facts,
     }

@@ -59,8 +59,6 @@ def search(
         outcome = search_ladder(
             options, catalog, where, max_loss=goal.max_quality_loss, objective=goal.objective
         )
-            options, catalog, where, max_loss=goal.max_quality_loss, objective=goal.objective
-        )
     if output.json:
         print_json(_facts(outcome, goal))
     else:

@@ -1,29 +1,46 @@
 """One group: its workers, its rounds, its untimed pass. A function of its arguments.
 
 launch 0..L-1:   open each cell's worker, warm it, stop it; before the first round, and after the last, idle
-    its rounds:  for each cell, shuffled:  go -> visit -> stop     then one line in the journal
-more rounds:     while intervals are wider than was asked
-complete:        for each cell:  go -> answer what was not timed -> stop
+    its rounds:  for each cell, shuffled:  resume -> visit -> stop     then one line in the journal
+more rounds:     while intervals are wider than requested
+complete:        for each cell:  resume -> answer what was not timed -> stop
 
-Rounds are numbered through all launches, so that an interrupted run knows by their numbers what is missing.
+Rounds are numbered through all launches, so the numbers in the journal show what an interrupted run lacks.
 What a resumed run adds comes from processes of its own, and is counted as a launch of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
 from harness.analysis.idle_power import why_no_idle_power
 from harness.common.errors import BenchError
+from harness.common.json_codec import extended
 from harness.common.progress import ProgressReporter, count_up
 from harness.measurement.energy.idle import LENGTHS_S, idle_window
 from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
 from harness.measurement.machine.interference import UsageSampler, interference_between
 from harness.records.cell import Cell
-from harness.records.journal import JournalEntry, launches_done, rounds_done
+from harness.records.journal import launches_done, rounds_done, rounds_of
+from harness.records.journal_entries import (
+    CompletedEntry,
+    FailedEntry,
+    IdleEntry,
+    JournalEntry,
+    MemoryEntry,
+    OpenedEntry,
+    Opening,
+    OperatorsEntry,
+    OperatorTimes,
+    PeakMemory,
+    RoundEntry,
+    SearchedEntry,
+    StoppedEntry,
+    VisitEntry,
+)
 from harness.records.plan import Plan
 from harness.runs.execution.memory_budget import MemoryBudget
 from harness.runs.execution.rate_search import common_rate
@@ -31,14 +48,22 @@ from harness.runs.execution.stopping_rule import STEP, StoppingRule, why_stop, w
 from harness.runs.execution.workers import WARMUP_REQUESTS, WorkerGroup
 from harness.runs.planning.sampling import round_order
 from harness.runs.services import Machine
-from harness.runs.worker.messages import failure_of
+from harness.runs.worker.messages import (
+    CompleteRequest,
+    CompleteResult,
+    PreparedArtifact,
+    ProfileRequest,
+    failure_of,
+)
 from harness.runs.worker.process import Worker
 
-SHORT = (
+T = TypeVar("T")
+
+NOT_RESIDENT = (
     "memory: not all systems fit at once, so each is loaded anew for each visit, which takes longer. "
     "Fewer variants or instances in one run stay loaded."
 )
-"""Said once, when a group turns out not to fit."""
+"""The warning, once, when a group does not fit."""
 
 PROFILED = 16
 """Requests that are answered with an engine's own profiler on: shares need few."""
@@ -46,45 +71,55 @@ PROFILED = 16
 
 @dataclass(slots=True)
 class Group:
-    """The cells that are compared with one another, while they are measured."""
+    """The cells that are compared with one another, while they are measured.
+
+    `rest` holds the examples that no timed pass covers; `done` what the journal holds already, when a run is
+    resumed; `append` writes a journal entry.
+    """
 
     plan: Plan
     cells: Sequence[Cell]
-    artifacts: Mapping[str, Mapping[str, Any]]
+    artifacts: Mapping[str, PreparedArtifact]
     slices: Sequence[Sequence[int]]
     rest: Sequence[int]
-    """Examples that no timed pass covers."""
     machine: Machine
     cache: Path
     narrator: ProgressReporter
     append: Callable[[JournalEntry], None]
     done: Sequence[JournalEntry] = ()
-    """What the journal holds already, when a run is resumed."""
-    room: MemoryBudget | None = None
-    """The memory that workers have while all stay loaded; if it is short they are loaded for each visit."""
+    budget: MemoryBudget | None = None
+    """The memory of all workers while they stay loaded; beyond it they are loaded for each visit."""
     resident: bool = True
     """Whether all workers may stay loaded to begin with."""
     rule: StoppingRule | None = None
     """When to stop adding rounds to the profile's; None adds none."""
-    _crew: WorkerGroup = field(init=False)
+    _workers: WorkerGroup = field(init=False)
     _journal: list[JournalEntry] = field(init=False)
-    _since: int = field(init=False, default=0)
+    _since_ns: int = field(init=False, default=0)
     """When the last round ended or the launch began: starting workers is part of the time it takes."""
     _alive: dict[str, Cell] = field(init=False)
-    _look: UsageSampler = field(init=False)
-    _exchange: CoreLatencyProbe = field(init=False, default_factory=NoCoreLatencyProbe)
+    """The cells that have not failed, by id."""
+    _sample_usage: UsageSampler = field(init=False)
+    _core_latency: CoreLatencyProbe = field(init=False, default_factory=NoCoreLatencyProbe)
 
     def __post_init__(self) -> None:
-        """Find out who is still to be measured."""
-        failed = {entry["cell"] for entry in self.done if entry["kind"] == "failed"}
-        able = [cell for cell in self.cells if cell.id not in failed and cell.variant in self.artifacts]
-        self._alive = {cell.id: cell for cell in able}
+        """Find the cells that are still to be measured."""
+        failed = {entry.cell for entry in self.done if isinstance(entry, FailedEntry)}
+        self._alive = {
+            cell.id: cell for cell in self.cells if cell.id not in failed and cell.variant in self.artifacts
+        }
         self._journal = list(self.done)
-        sample = sorted({index for part in self.slices for index in part})
-        warmup = list(islice(cycle(self.slices[0]), WARMUP_REQUESTS))
-        given = (self.plan, self.artifacts, sample, warmup, self.machine, self.cache)
-        self._crew = WorkerGroup(*given, resident=self.resident, room=self.room)
-        self._look = self.machine.look(self.plan.cpus)
+        self._workers = WorkerGroup(
+            self.plan,
+            self.artifacts,
+            sample=sorted({index for part in self.slices for index in part}),
+            warmup=list(islice(cycle(self.slices[0]), WARMUP_REQUESTS)),
+            machine=self.machine,
+            cache=self.cache,
+            resident=self.resident,
+            budget=self.budget,
+        )
+        self._sample_usage = self.machine.usage_sampler(self.plan.cpus)
 
     @property
     def name(self) -> str:
@@ -94,66 +129,65 @@ class Group:
     def run(self) -> None:
         """Measure what is missing; a cell that fails is journalled and leaves the others to go on."""
         first = launches_done(self.done, self.name)
-        if self._nothing_left():
+        if self._is_finished():
             return
         if self.plan.device == "cpu":
-            self._exchange = self.machine.exchange(self.plan.cpus)
+            self._core_latency = self.machine.core_latency_probe(self.plan.cpus)
         try:
-            for launch, indexes in enumerate(self._missing(), first):
+            for launch, indexes in enumerate(self._missing_rounds(), first):
                 self._launch(launch)
                 if launch == first:
                     self._idle("before")
-                self._search()
+                self._search_rates()
                 self._rounds(indexes, launch)
             self._add_rounds(launch)
             self._idle("after")
             self._complete()
         finally:
-            self._crew.end()
-            self._exchange.end()
+            self._workers.end()
+            self._core_latency.end()
 
-    def _nothing_left(self) -> bool:
-        """Say whether all was measured before the run was interrupted, so that nobody need be loaded."""
-        answered = {entry["cell"] for entry in self.done if entry["kind"] == "memory"}
-        stopped = self.rule is None or any(entry["kind"] == "stopped" for entry in self._own_entries())
-        return stopped and self._missing() == [[]] and set(self._alive) <= answered
+    def _is_finished(self) -> bool:
+        """Whether all was measured before the run was interrupted, so that no worker need be loaded."""
+        stopped = self.rule is None or self._has_stopped()
+        return stopped and self._missing_rounds() == [[]] and set(self._alive) <= self._completed()
 
-    def _missing(self) -> list[list[int]]:
-        """Return the rounds that are still to come, by launch; workers are needed even where none is."""
+    def _completed(self) -> set[str]:
+        return {entry.cell for entry in self.done if isinstance(entry, MemoryEntry)}
+
+    def _has_stopped(self) -> bool:
+        cells = {cell.id for cell in self.cells}
+        return any(isinstance(entry, StoppedEntry) and entry.cell in cells for entry in self._journal)
+
+    def _missing_rounds(self) -> list[list[int]]:
+        """Return the rounds that are still to come, by launch; one empty launch where none is."""
         done, profile = rounds_done(self.done, self.name, self._alive), self.plan.profile
         missing = [index for index in range(profile.all_rounds) if index not in done]
         return [list(block) for _, block in groupby(missing, lambda index: index // profile.rounds)] or [[]]
 
     def _launch(self, launch: int) -> None:
         """Start all workers anew."""
-        self._crew.end()
-        self._since = self.machine.clock()
+        self._workers.end()
+        self._since_ns = self.machine.clock()
         self._open_all(launch)
 
     def _add_rounds(self, launch: int) -> None:
         """Add rounds until intervals are narrow enough: a few to a single launch, or else whole launches."""
-        if self.rule is None or any(entry["kind"] == "stopped" for entry in self._own_entries()):
+        if self.rule is None or self._has_stopped():
             return
-        profile, group = self.plan.profile, list(self._alive.values())
-        while group and not (reason := why_stop(self.rule, self._journal, group)):
+        profile, cells = self.plan.profile, list(self._alive.values())
+        while cells and not (reason := why_stop(self.rule, self._journal, cells)):
             begin = max(rounds_done(self._journal, self.name, ()), default=-1) + 1
             if profile.launches > 1:
                 launch += 1
                 self._launch(launch)
             self._rounds(range(begin, begin + (STEP if profile.launches == 1 else profile.rounds)), launch)
-            group = list(self._alive.values())
-        if group:
-            self._stopped(reason, group)
-
-    def _stopped(self, reason: str | None, cells: Sequence[Cell]) -> None:
-        turns = [entry for entry in self._own_entries() if entry["kind"] == "round"]
-        found = {"reason": reason, "rounds": len(turns), "half_width": widest_half_width(turns, cells)}
-        for cell in cells:
-            self._keep({"kind": "stopped", "cell": cell.id, **found})
-
-    def _own_entries(self) -> list[JournalEntry]:
-        own = {self.name, *(cell.id for cell in self.cells)}
-        return [entry for entry in self._journal if entry.get("group", entry.get("cell")) in own]
+            cells = list(self._alive.values())
+        if cells and reason:
+            rounds = rounds_of(self._journal, self.name)
+            width = widest_half_width(rounds, cells)
+            for cell in cells:
+                self._keep(StoppedEntry(cell=cell.id, reason=reason, rounds=len(rounds), half_width=width))
 
     def _keep(self, entry: JournalEntry) -> None:
         self._journal.append(entry)
@@ -161,113 +195,139 @@ class Group:
 
     def _open_all(self, launch: int) -> None:
         self.narrator.stage("load and warm up", len(self._alive))
-        stay = self._crew.resident
-        opened: dict[str, dict[str, Any]] = {}
+        was_resident = self._workers.resident
+        openings: dict[str, Opening] = {}
         for cell in list(self._alive.values()):
             self.narrator.detail(cell.variant)
-            if found := self._guarded(cell, partial(self._crew.open, cell)):
-                opened[cell.id] = found
+            if opening := self._guarded(cell, partial(self._workers.open, cell)):
+                openings[cell.id] = opening
             self.narrator.step()
-        if stay and not self._crew.resident:
-            self.narrator.warn(SHORT)
-        most = max((found.get("windows", 0) for found in opened.values()), default=0)
+        if was_resident and not self._workers.resident:
+            self.narrator.warn(NOT_RESIDENT)
+        windows = max((opening.windows or 0 for opening in openings.values()), default=0)
         for cell in list(self._alive.values()):
-            if found := self._guarded(cell, partial(self._crew.level, cell, opened[cell.id], most)):
-                self._keep({"kind": "opened", "cell": cell.id, "launch": launch, **found})
+            equalise = partial(self._workers.equalise_warmup, cell, openings[cell.id], windows)
+            if opening := self._guarded(cell, equalise):
+                self._keep(extended(OpenedEntry, opening, cell=cell.id, launch=launch))
 
-    def _search(self) -> None:
-        """Find the rate that is offered to all, where a promise asks for it; once for all launches."""
-        found = {entry["cell"]: entry for entry in self._own_entries() if entry["kind"] == "searched"}
-        missing = [cell for cell in self._alive.values() if cell.slo and cell.id not in found]
+    def _search_rates(self) -> None:
+        """Find the rate that is offered to all, where an SLO needs one; once for all launches."""
+        cells = {cell.id for cell in self.cells}
+        searches = {
+            entry.cell: entry
+            for entry in self._journal
+            if isinstance(entry, SearchedEntry) and entry.cell in cells
+        }
+        missing = [cell for cell in self._alive.values() if cell.slo and cell.id not in searches]
         if missing:
             self.narrator.stage("find the highest rate", len(missing))
         for cell in missing:
             self.narrator.detail(cell.variant)
-            if seen := self._guarded(cell, partial(self._crew.search, cell)):
-                found[cell.id] = {"kind": "searched", "cell": cell.id, **seen}
-                self._keep(found[cell.id])
+            if result := self._guarded(cell, partial(self._workers.search, cell)):
+                searches[cell.id] = extended(SearchedEntry, result, cell=cell.id)
+                self._keep(searches[cell.id])
             self.narrator.step()
-        self._crew.rate = common_rate(found.values())
+        self._workers.rate = common_rate(searches.values())
 
-    def _rounds(self, missing: Sequence[int], launch: int) -> None:
-        self.narrator.stage("measure", len(missing) * len(self._alive))
-        for index in missing:
+    def _rounds(self, indexes: Sequence[int], launch: int) -> None:
+        self.narrator.stage("measure", len(indexes) * len(self._alive))
+        for index in indexes:
             if not self._alive:
                 return
-            part = index % len(self.slices)
-            visits = self._round(index, self.slices[part])
-            shared = {"kind": "round", "group": self.name, "index": index, "slice": part, "launch": launch}
-            now = self.machine.clock()
-            elapsed, self._since = {"elapsed_ns": now - self._since}, now
-            self._keep({**shared, **elapsed, "indexes": list(self.slices[part]), "visits": visits})
+            slice_index = index % len(self.slices)
+            examples = self.slices[slice_index]
+            visits = self._round(index, examples)
+            now_ns = self.machine.clock()
+            elapsed_ns, self._since_ns = now_ns - self._since_ns, now_ns
+            self._keep(
+                RoundEntry(
+                    group=self.name,
+                    index=index,
+                    slice=slice_index,
+                    launch=launch,
+                    elapsed_ns=elapsed_ns,
+                    indexes=list(examples),
+                    visits=visits,
+                )
+            )
 
-    def _round(self, index: int, indexes: Sequence[int]) -> dict[str, Any]:
+    def _round(self, index: int, examples: Sequence[int]) -> dict[str, VisitEntry]:
         """Visit every cell once, in this round's shuffled order."""
-        visits: dict[str, Any] = {}
+        visits: dict[str, VisitEntry] = {}
         for position, cell_id in enumerate(round_order(list(self._alive), index, self.plan.seed)):
             cell = self._alive[cell_id]
             self.narrator.detail(f"round {index + 1}: {cell.variant}")
-            seen = self._guarded(cell, partial(self._visit, cell, indexes, index))
-            if seen:
-                visits[cell_id] = {"position": position, **seen}
+            visit = self._guarded(cell, partial(self._visit, cell, examples, index, position))
+            if visit:
+                visits[cell_id] = visit
             self.narrator.step()
         return visits
 
-    def _visit(self, cell: Cell, indexes: Sequence[int], index: int) -> dict[str, Any]:
-        trip_ns = self._exchange.ask()  # while all are stopped, and before anybody looks
-        with self._crew.turn(cell) as worker:
-            before = self._look(worker.pid)
-            seen = worker.ask("visit", **self._crew.order(cell, indexes, index))
-            beside = interference_between(before, self._look(worker.pid))
-            return {**seen, **beside, **({} if trip_ns is None else {"exchange_ns": trip_ns})}
+    def _visit(self, cell: Cell, examples: Sequence[int], index: int, position: int) -> VisitEntry:
+        exchange_ns = self._core_latency.ask()  # while all workers are stopped, and nothing is watched yet
+        with self._workers.turn(cell) as worker:
+            before = self._sample_usage(worker.pid)
+            result = worker.send(self._workers.visit_request(cell, examples, index))
+            after = self._sample_usage(worker.pid)
+        observed = interference_between(before, after)
+        return extended(VisitEntry, result, position=position, exchange_ns=exchange_ns, **observed)
 
-    def _idle(self, when: str) -> None:
-        """Read the meter while all workers are loaded and stopped, or say why that means nothing."""
+    def _idle(self, when: Literal["before", "after"]) -> None:
+        """Read the meter while all workers are loaded and stopped, or keep why that means nothing."""
         meter = self.machine.open_meter(self.plan.meter) if self.plan.meter else None
-        found: dict[str, Any] = {"unavailable": why_no_idle_power(meter, resident=self._crew.resident)}
-        if meter and not found["unavailable"]:
+        unavailable = why_no_idle_power(meter, resident=self._workers.resident)
+        readings = []
+        if meter and not unavailable:
             self.narrator.detail("idle")
             lengths = LENGTHS_S.get(self.plan.profile.name, LENGTHS_S["default"])
-            found = {"readings": [asdict(one) for one in idle_window(meter, self.machine.sleep, *lengths)]}
+            readings = idle_window(meter, self.machine.sleep, *lengths)
         for cell in self._alive.values():
-            self._keep({"kind": "idle", "cell": cell.id, "when": when, **found})
+            self._keep(IdleEntry(cell=cell.id, when=when, readings=readings, unavailable=unavailable))
 
     def _complete(self) -> None:
-        answered = {entry["cell"] for entry in self.done if entry["kind"] == "memory"}
-        missing = [cell for cell in self._alive.values() if cell.id not in answered]
+        completed = self._completed()
+        missing = [cell for cell in self._alive.values() if cell.id not in completed]
         self.narrator.stage("answer the rest, untimed", max(1, len(missing) * len(self.rest)))
         for cell in missing:
             self.narrator.detail(cell.variant)
-            found = self._guarded(cell, partial(self._complete_one, cell))
-            if found:  # kept out here: a journal that cannot be written is no failure of the cell
-                rest = {"indexes": list(self.rest), **found["answered"]}
-                self._keep({"kind": "completed", "cell": cell.id, **rest})
-                self._keep({"kind": "memory", "cell": cell.id, **found["memory"]})
-                if "operators" in found:
-                    self._keep({"kind": "operators", "cell": cell.id, **found["operators"]})
+            completion = self._guarded(cell, partial(self._complete_cell, cell))
+            if completion is None:
+                continue
+            # kept out here: a journal that cannot be written is not a failure of the cell
+            result, memory, operators = completion
+            self._keep(
+                CompletedEntry(
+                    cell=cell.id,
+                    indexes=list(self.rest),
+                    answers=result.answers,
+                    truncated=result.truncated,
+                )
+            )
+            self._keep(extended(MemoryEntry, memory, cell=cell.id))
+            if operators:
+                self._keep(extended(OperatorsEntry, operators, cell=cell.id))
 
-    def _complete_one(self, cell: Cell) -> dict[str, Any]:
-        with self._crew.turn(cell) as worker:
-            answered = worker.ask("complete", count_up(self.narrator), indexes=list(self.rest))
-            # a program from file to file is gone by now: its worker has watched it while it ran
-            memory = answered.pop("memory") if "memory" in answered else self._memory(worker.pid)
+    def _complete_cell(self, cell: Cell) -> tuple[CompleteResult, PeakMemory, OperatorTimes | None]:
+        with self._workers.turn(cell) as worker:
+            result = worker.send(CompleteRequest(self.rest), count_up(self.narrator))
+            # a program from file to file has ended by now: its worker has sampled its memory
+            memory = result.memory or self._memory(worker)
             # last: a profiled engine is loaded beside the one whose memory was just read
-            more = {"operators": self._profiled(worker)} if self.plan.roofline else {}
-        return {"answered": answered, "memory": memory, **more}
+            profile = ProfileRequest(self.slices[0][:PROFILED])
+            operators = worker.send(profile) if self.plan.roofline else None
+        return result, memory, operators
 
-    def _profiled(self, worker: Worker) -> dict[str, Any]:
-        return worker.ask("profile", indexes=list(self.slices[0])[:PROFILED])
+    def _memory(self, worker: Worker) -> PeakMemory:
+        peak = self.machine.memory(worker.pid)
+        return PeakMemory(peak_bytes=peak.peak_bytes, counted_as=peak.counted_as)
 
-    def _memory(self, pid: int) -> dict[str, Any]:
-        return self.machine.memory(pid).model_dump()
-
-    def _guarded(self, cell: Cell, work: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
+    def _guarded(self, cell: Cell, work: Callable[[], T]) -> T | None:
         """Do the work; if it fails, journal why, end the cell's worker, and go on without it."""
         try:
             return work()
         except BenchError as problem:
-            self._keep({"kind": "failed", "cell": cell.id, "failure": failure_of(problem)})
+            self._keep(FailedEntry(cell=cell.id, failure=failure_of(problem)))
             self.narrator.warn(f"{cell.variant} failed: {problem}")
-            self._crew.lose(cell)
+            self._workers.drop(cell)
             del self._alive[cell.id]
             return None

@@ -1,8 +1,8 @@
 """How many workers may stay loaded at once.
 
-What a worker takes depends on its engine, and nothing on disk tells it: ONNX Runtime needs a fifth of what a
-compiling one does. So workers are loaded one by one, and before each the memory of those that are loaded is
-read. Only the next one is reckoned, and too high rather than too low.
+The memory of a worker depends on its engine and cannot be read from disk: ONNX Runtime needs a fifth of what
+a compiling engine does. So workers are loaded one by one, and before each the memory of those that are loaded
+is read. Only that of the next one is estimated, and too high rather than too low.
 """
 
 from collections.abc import Sequence
@@ -25,35 +25,38 @@ SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
-    """The memory that the workers of a group have together."""
+    """The memory that the workers of a group may take together; None where the limit is unknown."""
 
     limit_bytes: int | None
-    """Of the machine, or of the group of processes; a limit that nobody tells is taken for none."""
 
     def fits(self, held: Sequence[int], weights_bytes: int, instances: int = 1) -> bool:
-        """Say whether one more fits beside those that hold so much: its instances, with weights each."""
+        """Return whether one more worker fits beside those that hold `held` bytes.
+
+        Each of its instances has the weights in memory. Without a limit everything fits.
+        """
         if self.limit_bytes is None:
             return True
-        return sum(held) + instances * reckoned(weights_bytes, WORKER_BYTES) <= SHARE * self.limit_bytes
+        needed = instances * estimated_bytes(weights_bytes, WORKER_BYTES)
+        return sum(held) + needed <= SHARE * self.limit_bytes
 
 
 def fits_board(sizes: Sequence[int], limit_bytes: int | None) -> bool:
-    """Say whether workers for artifacts of these sizes may stay on a board together.
+    """Return whether workers for artifacts of these sizes in bytes may stay on a board together.
 
-    All of it is reckoned: only the driver knows what a process holds, and in a container it does not tell.
+    All of it is estimated: the driver does not show the memory of a process in a container.
     """
     if limit_bytes is None:
         return True
-    return sum(reckoned(size, BOARD_WORKER_BYTES) for size in sizes) <= SHARE * limit_bytes
+    return sum(estimated_bytes(size, BOARD_WORKER_BYTES) for size in sizes) <= SHARE * limit_bytes
 
 
-def reckoned(weights_bytes: int, before_weights: int) -> int:
-    """Return the most that a worker is thought to take."""
-    return before_weights + WEIGHT_COPIES * weights_bytes
+def estimated_bytes(weights_bytes: int, base_bytes: int) -> int:
+    """Return the most that a worker is estimated to take; `base_bytes` without any weights."""
+    return base_bytes + WEIGHT_COPIES * weights_bytes
 
 
 def board_bytes(host: Host, board: int | None) -> int | None:
-    """Return the memory of the driver's board of this number; None for a CPU, or where it is not told."""
+    """Return the memory of the driver's board of this number; None for a CPU, or where it is unknown."""
     boards = host.facts.get("gpus", ())
-    known = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
-    return known * 2**20 if isinstance(known, int) else None
+    mebibytes = boards[board].get("memory_mib") if board is not None and board < len(boards) else None
+    return mebibytes * 2**20 if isinstance(mebibytes, int) else None

@@ -1,32 +1,37 @@
-"""The workers that prepare variants: one for all of a place, or each side of a gate its own."""
+"""The workers that prepare variants: one for a whole run, or one for each side of a gate."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.common.errors import BenchError, CheckpointError, DataError, DeviceError, UsageError
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import device_kind
+from harness.records.journal_entries import FailureReport
 from harness.records.plan import Plan
 from harness.records.side import without_side
 from harness.runs.planning.schedule import placement, settings
-from harness.runs.services import Machine
-from harness.runs.worker.messages import failure_of
+from harness.runs.services import Machine, WorkerLauncher
+from harness.runs.worker.messages import PreparedArtifact, PrepareRequest, TrainingData, failure_of
 from harness.runs.worker.process import Worker
+
+TRIAL_EXAMPLES = 48
+"""Training examples on which preparation times candidates: enough for a median, a second or two of work."""
+
+BAD_INPUT = (UsageError, DataError, CheckpointError, DeviceError)
 
 
 class Preparer:
-    """The worker that prepares, started when needed; what it has imported serves many runs."""
+    """The workers that prepare, started when needed; what they have imported serves many runs."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, launcher: WorkerLauncher) -> None:
+        self._launcher = launcher
         self._workers: dict[str, Worker] = {}
         self._place: tuple[tuple[int, ...], int] = ((), 0)
 
     def worker(self, plan: Plan, variant: str) -> Worker:
-        """Return the variant's worker, a new one if there is none: one for all, or each side its own.
+        """Return the worker of a variant's side, started now if there is none yet.
 
-        A plan of other CPUs or threads gets new ones.
+        A plan of other CPUs or threads gets new workers.
         """
         if self._place != (plan.cpus, plan.threads):
             self.end()
@@ -34,88 +39,75 @@ class Preparer:
         side = plan.side(variant)
         name = side.name if side else ""
         if name not in self._workers:
-            self._workers[name] = self._machine.launch_of(side)(plan.cpus, plan.threads)
+            self._workers[name] = self._launcher.launch(plan.cpus, plan.threads, side)
         return self._workers[name]
 
     def end(self) -> None:
-        """End the workers, if there are any."""
+        """End all workers."""
         for worker in self._workers.values():
             worker.end()
         self._workers.clear()
-
-
-TRIAL_EXAMPLES = 48
-"""Training examples on which preparation tries candidates: enough for a median, a second or two of work."""
-
-BAD_INPUT = (UsageError, DataError, CheckpointError, DeviceError)
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Artifacts by variant, and the failure of each variant that could not be prepared."""
 
-    artifacts: dict[str, dict[str, Any]]
-    broken: dict[str, dict[str, Any]]
+    artifacts: dict[str, PreparedArtifact]
+    broken: dict[str, FailureReport]
 
 
 def prepare_each(
     plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
 ) -> list[Prepared]:
     """Prepare the variants of every device; those of a second board are those of the first."""
-    found: dict[tuple[str, tuple[str, ...]], Prepared] = {}
+    prepared: dict[tuple[str, tuple[str, ...]], Prepared] = {}
     for part in plan.parts():
         kind = (device_kind(part.device), part.variants)
-        if kind not in found:
-            found[kind] = prepare(part, cache, machine, narrator, preparer)
-    return [found[device_kind(part.device), part.variants] for part in plan.parts()]
+        if kind not in prepared:
+            prepared[kind] = prepare(part, cache, machine, narrator, preparer)
+    return [prepared[device_kind(part.device), part.variants] for part in plan.parts()]
 
 
 def prepare(
     plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
 ) -> Prepared:
-    """Prepare every variant in one worker; one that takes the worker down leaves the others a new one.
+    """Prepare every variant in one worker; a variant that takes the worker down leaves the others a new one.
 
     Bad input is the same for every variant and ends the run at once, before anything is stored. A `preparer`
-    that is handed in stays for whoever comes next.
+    that is passed in stays for the caller's next run.
     """
-    mine = preparer or Preparer(machine)
+    own = preparer or Preparer(machine)
     narrator.stage("prepare", len(plan.variants))
     prepared = Prepared({}, {})
     try:
         for variant in plan.variants:
             narrator.detail(variant)
             try:
-                order = _order(plan, variant, cache)
-                prepared.artifacts[variant] = mine.worker(plan, variant).ask(
-                    "prepare", narrator.detail, **order
-                )
+                request = _request(plan, variant, cache)
+                prepared.artifacts[variant] = own.worker(plan, variant).send(request, narrator.detail)
             except BenchError as problem:
-                if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may know less than another
+                if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may lack what another has
                     raise
                 prepared.broken[variant] = failure_of(problem)
                 narrator.warn(f"{variant} cannot be prepared: {problem}")
-                mine.end()
+                own.end()
             narrator.step()
     finally:
         if preparer is None:
-            mine.end()
+            own.end()
     return prepared
 
 
-def _order(plan: Plan, variant: str, cache: Path) -> dict[str, Any]:
-    return {
-        "task": plan.task_words,
-        "variant": without_side(variant),
-        "rung": plan.rung_words(variant),
-        "checkpoint": plan.model_of(variant).model_dump(),
-        "trial": {
-            "tier": plan.data.tier,
-            "folder": plan.data.folder,
-            "limit": TRIAL_EXAMPLES,
-            "reported": plan.data.fingerprint,
-        },
-        "settings": settings(plan),
-        "placement": {**placement(plan, variant), "instances": 1},
-        "meter": plan.meter,
-        "cache": str(plan.cache_of(variant, cache)),
-    }
+def _request(plan: Plan, variant: str, cache: Path) -> PrepareRequest:
+    return PrepareRequest(
+        task=plan.task_words,
+        variant=without_side(variant),
+        rung=plan.rung_definition(variant),
+        checkpoint=plan.model_of(variant).checkpoint(),
+        trial=TrainingData(plan.data.tier, plan.data.folder, TRIAL_EXAMPLES, plan.data.fingerprint),
+        settings=settings(plan),
+        placement=replace(placement(plan, variant), instances=1),
+        meter=plan.meter,
+        cache=str(plan.cache_of(variant, cache)),
+    )

@@ -1,47 +1,47 @@
-"""The search for a cell's highest rate that keeps a promise, and the rate all cells are then offered."""
+"""The search for a cell's highest rate within an SLO, and the rate that all cells are then offered."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any
 
+from harness.records.journal_entries import RateSearch, VisitResult
+from harness.records.record import RateTrial
 from harness.runs.planning.slo import LEAST, LatencyObjective, TriedRate, highest_rate, nearest_rank
 from harness.workload.scenarios.server import is_overloaded
 
-Visit = Callable[[float, str], Mapping[str, Any]]
-"""Offers the whole sample at a rate (0: all at once), arrivals drawn from a seed; returns what was seen."""
+Visit = Callable[[float, str], VisitResult]
+"""Offers the whole sample at a rate (0: all at once), with arrivals drawn from a seed."""
 
 
-def search(visit: Visit, promise: LatencyObjective, seed: int) -> dict[str, Any]:
-    """Return the highest rate within the promise, the capacity it was searched below, and every trial."""
-    full = visit(0.0, "")
-    capacity = 1e9 * full["requests"] / full["wall_ns"]
+def search(visit: Visit, objective: LatencyObjective, seed: int) -> RateSearch:
+    """Return the highest rate within the SLO, the capacity below which it was searched, and every trial."""
+    at_once = visit(0.0, "")
+    capacity = 1e9 * at_once.requests / at_once.wall_ns
 
     def trial(rate: float) -> TriedRate:
-        return _tried(visit(rate, f"{seed} trial"), promise, rate)
+        return _trial(visit(rate, f"{seed} trial"), objective, rate)
 
     highest, trials = highest_rate(trial, capacity)
-    distinct = len(full["answers"])
-    return {
-        "highest_rate": highest,
-        "capacity": capacity,
-        "trials": [{**asdict(each), "needed": promise.needed, "have": distinct} for each in trials],
-    }
+    counts = {"needed": objective.needed, "have": len(at_once.answers)}
+    return RateSearch(
+        highest_rate=highest,
+        capacity=capacity,
+        trials=[RateTrial(**asdict(trial), **counts) for trial in trials],
+    )
 
 
-def common_rate(found: Iterable[Mapping[str, Any]]) -> float:
-    """Return the rate that all systems are offered: the highest that each which keeps the promise can bear.
+def common_rate(searches: Iterable[RateSearch]) -> float:
+    """Return the rate that all systems are offered: the highest that each which keeps the SLO can serve.
 
-    Where none keeps it, a rate at which none waits long; 0 of no search.
+    Where none keeps it, a rate at which none waits long; 0 without a search.
     """
-    entries = list(found)
-    kept = [entry["highest_rate"] for entry in entries if entry["highest_rate"]]
-    return min(kept or [LEAST * entry["capacity"] for entry in entries], default=0.0)
+    results = list(searches)
+    kept = [result.highest_rate for result in results if result.highest_rate]
+    return min(kept or [LEAST * result.capacity for result in results], default=0.0)
 
 
-def _tried(seen: Mapping[str, Any], promise: LatencyObjective, rate: float) -> TriedRate:
-    latency: Sequence[int] = seen["call_ns"]
-    achieved = 1e9 * seen["requests"] / seen["wall_ns"]
-    value = nearest_rank(latency, promise.percentile)
-    behind = is_overloaded(rate, achieved, [list(latency)])
-    kept = value <= promise.bound_ns and not behind
-    return TriedRate(rate, achieved, seen["requests"], value, behind, kept)
+def _trial(visit: VisitResult, objective: LatencyObjective, rate: float) -> TriedRate:
+    achieved = 1e9 * visit.requests / visit.wall_ns
+    value_ns = nearest_rank(visit.call_ns, objective.percentile)
+    overloaded = is_overloaded(rate, achieved, [list(visit.call_ns)])
+    kept = value_ns <= objective.bound_ns and not overloaded
+    return TriedRate(rate, achieved, visit.requests, value_ns, overloaded, kept)

@@ -1,15 +1,18 @@
-"""A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works."""
+"""A run: check, prepare, measure group by group, seal. The parent sleeps while a worker works.
 
-from collections.abc import Mapping, Sequence
+start --> Run --execute--> journal --> records          resume --> Run, from the plan and the journal on disk
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import Catalog
 from harness.common.errors import UsageError
 from harness.common.progress import ProgressReporter
 from harness.records.cell import Cell, group_cells
 from harness.records.journal import cell_journal
+from harness.records.journal_entries import FailedEntry, from_lines, to_line
 from harness.records.plan import Plan
 from harness.records.record import ArtifactFacts, DataFacts, Record
 from harness.records.store import RunFolder, Store
@@ -24,13 +27,14 @@ from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of, is_completed, read_split, slices_of
 from harness.runs.services import Machine
+from harness.runs.worker.messages import PreparedArtifact
 from harness.systems.artifact_cache import folder_bytes, in_use
 from harness.workload.data import Split
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is ready to measure: its plan, what was prepared, the store's folder, the world.
+    """A run that is ready to measure: its plan, what was prepared, its folder in the store, the machine.
 
     `others` is what was prepared for the further devices of the plan, in their order.
     """
@@ -45,15 +49,12 @@ class Run:
 
     def parts(self) -> "tuple[Run, ...]":
         """Return the run of each device by itself; they share the folder, and so the journal."""
-        made = (self.prepared, *self.others)
-        return tuple(
-            replace(self, plan=plan, prepared=one, others=())
-            for plan, one in zip(self.plan.parts(), made, strict=True)
-        )
+        by_device = zip(self.plan.parts(), (self.prepared, *self.others), strict=True)
+        return tuple(replace(self, plan=plan, prepared=prepared, others=()) for plan, prepared in by_device)
 
 
 def start(
-    wanted: RunOptions,
+    options: RunOptions,
     catalog: Catalog,
     store: Store,
     cache: Path,
@@ -61,15 +62,17 @@ def start(
     narrator: ProgressReporter,
     preparer: Preparer | None = None,
 ) -> Run:
-    """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan down."""
-    plan = plan_run(wanted, catalog, cache, machine, narrator, before_work=store.check_writable, several=True)
-    made, *others = prepare_each(plan, cache, machine, narrator, preparer)
+    """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan."""
+    plan = plan_run(
+        options, catalog, cache, machine, narrator, before_work=store.check_writable, several=True
+    )
+    first, *others = prepare_each(plan, cache, machine, narrator, preparer)
     plan, folder = begin_in_store(plan, store, machine)
-    return Run(plan, made, folder, machine, cache, narrator, tuple(others))
+    return Run(plan, first, folder, machine, cache, narrator, tuple(others))
 
 
 def begin_in_store(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, RunFolder]:
-    """Begin the run in the store; where another run of this second drew the same name, draw again."""
+    """Begin the run in the store; where another run of this second has the same name, draw another."""
     if store.has(plan.run):
         plan = plan.model_copy(update={"run": f"{plan.run.rpartition('-')[0]}-{machine.suffix()}"})
     return plan, store.begin(plan)
@@ -83,57 +86,58 @@ def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: ProgressR
         raise UsageError(
             "the run began on another machine, or this one has changed since.",
             where=folder.name,
-            remedy="Resume it there, or start a new run here: rounds of unlike machines are never joined.",
+            remedy="Resume it there, or start a new run here: rounds of different machines are never joined.",
         )
     folder.mend()
-    made, *others = prepare_each(plan, cache, machine, narrator)
-    return Run(plan, made, folder, machine, cache, narrator, tuple(others))
+    first, *others = prepare_each(plan, cache, machine, narrator)
+    return Run(plan, first, folder, machine, cache, narrator, tuple(others))
 
 
 def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
     split, parts = read_split(run.plan), run.parts()
-    cpu = any(part.plan.device == "cpu" for part in parts)
-    begun = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and cpu)
-    with in_use(Path(made["folder"]) for part in parts for made in part.prepared.artifacts.values()):
+    has_cpu = any(part.plan.device == "cpu" for part in parts)
+    in_progress = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and has_cpu)
+    with in_use(artifact.folder for part in parts for artifact in part.prepared.artifacts.values()):
         for part in parts:
-            for members in group_cells(cells_of(part.plan)).values():
-                measure_group(part, members, split)
-    beside = begun.end()
-    records = [record for part in parts for record in seal_all(part, surroundings(part, split, beside))]
+            for cells in group_cells(cells_of(part.plan)).values():
+                measure_group(part, cells, split)
+    conditions = in_progress.end()
+    records = [record for part in parts for record in seal_all(part, shared_facts(part, split, conditions))]
     run.folder.finish()
     return records
 
 
-def measure_group(run: Run, members: Sequence[Cell], split: Split) -> None:
+def measure_group(run: Run, cells: Sequence[Cell], split: Split) -> None:
     """Measure what the journal does not hold yet of one group."""
     slices, rest = slices_of(run.plan, split.examples)
+    is_program = run.plan.boundary == "process"
     Group(
         plan=run.plan,
-        cells=members,
+        cells=cells,
         artifacts=run.prepared.artifacts,
         slices=slices,
-        rest=rest if is_completed(run.plan, members[0]) else [],
+        rest=rest if is_completed(run.plan, cells[0]) else [],
         machine=run.machine,
         cache=run.cache,
         narrator=run.narrator,
-        append=run.folder.append,
-        done=run.folder.entries(),
-        rule=_rule(run.plan),
+        append=lambda entry: run.folder.append(to_line(entry)),
+        done=from_lines(run.folder.entries()),
+        rule=_stopping_rule(run.plan),
         # a program loads when its turn comes, and is gone after it: the workers that stay hold no weights
-        room=None if run.plan.boundary == "process" else MemoryBudget(run.machine.memory_limit_bytes()),
-        resident=run.plan.boundary == "process" or _fits_board(run, members),
+        budget=None if is_program else MemoryBudget(run.machine.memory_limit_bytes()),
+        resident=is_program or _fits_board(run, cells),
     ).run()
 
 
-def _fits_board(run: Run, members: Sequence[Cell]) -> bool:
-    made = run.prepared.artifacts
-    able = [cell for cell in members if cell.variant in made]
-    sizes = [_size_bytes(made[cell.variant]) for cell in able for _ in range(cell.instances)]
+def _fits_board(run: Run, cells: Sequence[Cell]) -> bool:
+    artifacts = run.prepared.artifacts
+    prepared = [cell for cell in cells if cell.variant in artifacts]
+    sizes = [folder_bytes(artifacts[cell.variant].folder) for cell in prepared for _ in range(cell.instances)]
     return fits_board(sizes, board_bytes(run.machine.host(), run.plan.board))
 
 
-def _rule(plan: Plan) -> StoppingRule | None:
+def _stopping_rule(plan: Plan) -> StoppingRule | None:
     """Return when to stop adding rounds to a group: each group of the run has an equal part of the time."""
     if plan.precision is None:
         return None
@@ -145,7 +149,7 @@ def _rule(plan: Plan) -> StoppingRule | None:
 
 def seal_all(run: Run, shared: SharedFacts) -> list[Record]:
     """Seal every cell of one device that is not sealed yet."""
-    entries = run.folder.entries()
+    entries = from_lines(run.folder.entries())
     sealed = run.folder.sealed()
     records = []
     for cell in cells_of(run.plan):
@@ -154,12 +158,12 @@ def seal_all(run: Run, shared: SharedFacts) -> list[Record]:
             continue
         journal = cell_journal(entries, cell.id)
         if cell.variant in run.prepared.broken:
-            journal.failed = {"failure": run.prepared.broken[cell.variant]}
+            journal.failed = FailedEntry(cell=cell.id, failure=run.prepared.broken[cell.variant])
         records.append(run.folder.seal(*seal_cell(shared, cell, journal)))
     return records
 
 
-def surroundings(run: Run, split: Split, beside: RunConditions) -> SharedFacts:
+def shared_facts(run: Run, split: Split, conditions: RunConditions) -> SharedFacts:
     """Gather what all records of the run share."""
     plan = run.plan
     sampled, _ = slices_of(plan, split.examples)
@@ -177,22 +181,18 @@ def surroundings(run: Run, split: Split, beside: RunConditions) -> SharedFacts:
             majority=split.majority,
             note=split.note,
         ),
-        beside=beside,
+        conditions=conditions,
         software=run.machine.software(),
         energy=plan.energy or select_meter(run.machine, plan.device, plan.meter_asked).facts(),
         artifacts={name: _artifact_facts(made) for name, made in run.prepared.artifacts.items()},
     )
 
 
-def _artifact_facts(made: Mapping[str, Any]) -> ArtifactFacts:
+def _artifact_facts(artifact: PreparedArtifact) -> ArtifactFacts:
+    """Return what a record holds of an artifact; a checkpoint that is its own artifact counts as it is."""
     return ArtifactFacts(
-        key=made["key"],
-        size_bytes=_size_bytes(made),
-        cached=not made["fresh"],
-        manifest=dict(made["manifest"]),
+        key=artifact.key,
+        size_bytes=folder_bytes(artifact.folder),
+        cached=not artifact.fresh,
+        manifest=dict(artifact.manifest),
     )
-
-
-def _size_bytes(made: Mapping[str, Any]) -> int:
-    """Return the bytes of an artifact on disk; a checkpoint that is its own artifact counts as it is."""
-    return folder_bytes(Path(made["folder"]))

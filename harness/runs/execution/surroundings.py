@@ -1,7 +1,7 @@
-"""What stands beside the measurements of a sweep: the machine before and after, and what the harness used.
+"""What surrounds the measurements of a run: the machine before and after, and what the harness itself used.
 
-begin ......................... all groups ......................... Begun.end
-peaks, if they are asked for; fingerprint, moment, CPU times         the same again, peaks last
+begin ......................... all groups ......................... RunInProgress.end
+peaks, if requested; fingerprint, snapshot, CPU times                the same again, peaks last
 """
 
 from collections.abc import Mapping
@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from harness.measurement.machine.conditions import busiest_process
 from harness.measurement.machine.host import host_changes
 from harness.measurement.machine.interference import ProcessUsage
-from harness.records.record import ComputeLimit, ComputePeak, Conditions, Host, MachineSnapshot
-from harness.runs.services import Machine
+from harness.records.record import ComputeLimit, Conditions, Host, MachineSnapshot
+from harness.runs.services import Observer
 
 
 @dataclass(frozen=True, slots=True)
 class RunConditions:
     """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds.
 
-    `limit` is None where nobody asked for it.
+    `limit` is None where it was not requested.
     """
 
     host: Host
@@ -30,59 +30,56 @@ class RunConditions:
 
 @dataclass(frozen=True, slots=True)
 class RunInProgress:
-    """A sweep that goes on."""
+    """What was observed before a run that is in progress."""
 
-    machine: Machine
+    observer: Observer
     cpus: tuple[int, ...]
     host: Host
-    moment: MachineSnapshot
+    snapshot: MachineSnapshot
     processes: Mapping[int, tuple[str, float]]
     usage: ProcessUsage
     limit: ComputeLimit | None
 
     def end(self) -> RunConditions:
-        """Look again, now that the last worker has ended."""
-        used = self.machine.usage().since(self.usage)
+        """Observe again, now that the last worker has ended."""
+        used = self.observer.process_usage().since(self.usage)
         return RunConditions(
             host=self.host,
-            host_changes=host_changes(self.host, self.machine.host()),
+            host_changes=host_changes(self.host, self.observer.host()),
             conditions=Conditions(
-                before=self.moment,
-                after=self.machine.moment(self.cpus),
+                before=self.snapshot,
+                after=self.observer.snapshot(self.cpus),
                 span_ns=used.wall_ns,
-                busiest=busiest_process(self.processes, self.machine.processes(), used.wall_ns),
+                busiest=busiest_process(self.processes, self.observer.cpu_time_by_process(), used.wall_ns),
             ),
             usage=used,
-            limit=again(self.limit, self.machine) if self.limit else None,
+            limit=peaks_after(self.limit, self.observer) if self.limit else None,
         )
 
 
-def begin(machine: Machine, cpus: tuple[int, ...], *, roofline: bool = False) -> RunInProgress:
-    """Look at the machine before the first worker starts; with `roofline` measure its peaks first."""
-    limit = first(len(cpus), machine) if roofline else None
-    host, moment, processes = machine.host(), machine.moment(cpus), machine.processes()
-    return RunInProgress(machine, cpus, host, moment, processes, machine.usage(), limit)
+def begin(observer: Observer, cpus: tuple[int, ...], *, roofline: bool = False) -> RunInProgress:
+    """Observe the machine before the first worker starts; with `roofline` measure its peaks first."""
+    limit = peaks_before(len(cpus), observer) if roofline else None
+    host, snapshot, processes = observer.host(), observer.snapshot(cpus), observer.cpu_time_by_process()
+    return RunInProgress(observer, cpus, host, snapshot, processes, observer.process_usage(), limit)
 
 
-def first(threads: int, machine: Machine) -> ComputeLimit:
-    """Measure the peaks on so many threads; a limit that says why there are none where they cannot be."""
-    found = machine.peaks(threads)
-    if isinstance(found, str):
-        return ComputeLimit(threads=threads, unavailable=found)
-    peaks = {
-        name: ComputePeak(instruction=each["instruction"], before=each["per_second"])
-        for name, each in found.items()
-    }
-    return ComputeLimit(threads=threads, peaks=peaks)
+def peaks_before(threads: int, observer: Observer) -> ComputeLimit:
+    """Measure the peaks on so many threads; where that fails, return why."""
+    measured = observer.peaks(threads)
+    if isinstance(measured, str):
+        return ComputeLimit(threads=threads, unavailable=measured)
+    return ComputeLimit(threads=threads, peaks=dict(measured))
 
 
-def again(limit: ComputeLimit, machine: Machine) -> ComputeLimit:
-    """Measure the same peaks once more."""
-    found = machine.peaks(limit.threads)
-    if isinstance(found, str):
+def peaks_after(limit: ComputeLimit, observer: Observer) -> ComputeLimit:
+    """Measure the same peaks once more; a peak that cannot be measured again stays as it is."""
+    measured = observer.peaks(limit.threads)
+    if isinstance(measured, str):
         return limit
-    peaks = {
-        name: peak.model_copy(update={"after": found[name]["per_second"]}) if name in found else peak
-        for name, peak in limit.peaks.items()
+    again = {
+        precision: peak.model_copy(update={"after": measured[precision].before})
+        for precision, peak in limit.peaks.items()
+        if precision in measured
     }
-    return limit.model_copy(update={"peaks": peaks})
+    return limit.model_copy(update={"peaks": limit.peaks | again})

@@ -1,16 +1,17 @@
-"""The workers of one group: opened once each, stopped but for their own turn.
+"""The workers of one group: each opened once, and stopped except for its own turn.
 
 Where the group does not fit into memory, workers are loaded for each visit and ended after it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
 
+from harness.common.json_codec import extended
 from harness.records.cell import Cell
+from harness.records.journal_entries import Opening, RateSearch, VisitResult
 from harness.records.plan import Plan
 from harness.records.side import without_side
 from harness.runs.execution.memory_budget import MemoryBudget
@@ -18,6 +19,7 @@ from harness.runs.execution.rate_search import search
 from harness.runs.planning.schedule import placement, settings
 from harness.runs.planning.slo import parse
 from harness.runs.services import Machine
+from harness.runs.worker.messages import OpenRequest, PreparedArtifact, VisitRequest, WarmRequest
 from harness.runs.worker.process import Worker
 from harness.systems.artifact_cache import folder_bytes
 
@@ -27,64 +29,65 @@ WARMUP_REQUESTS = 16
 
 @dataclass(slots=True)
 class WorkerGroup:
-    """Who answers for the cells of a group."""
+    """The workers of a group's cells.
+
+    `sample` holds the indexes of all timed examples, `warmup` those of one window of warming up. `cache` is
+    where encoded splits are kept.
+    """
 
     plan: Plan
-    artifacts: Mapping[str, Mapping[str, Any]]
+    artifacts: Mapping[str, PreparedArtifact]
     sample: Sequence[int]
     warmup: Sequence[int]
     machine: Machine
     cache: Path
-    """Where encoded splits are kept."""
     resident: bool = True
     """Whether workers stay loaded between visits."""
     windows: int | None = None
-    """How many windows of requests warm every system up, once the group knows what its slowest needs."""
-    room: MemoryBudget | None = None
-    """The memory that all have together while they stay loaded; None where none is counted."""
+    """How many windows warm every system up, once it is known what the slowest needs."""
+    budget: MemoryBudget | None = None
+    """The memory that all have together while they stay loaded; None where it is not counted."""
     rate: float = 0.0
-    """Requests per second that all systems are offered, once a search has found what all can bear."""
+    """Requests per second that all systems are offered, once a search has found what all can serve."""
     workers: dict[str, Worker] = field(default_factory=dict)
 
-    def open(self, cell: Cell) -> dict[str, Any]:
-        """Load and warm up a cell's worker, let it rest, and say how loading went.
+    def open(self, cell: Cell) -> Opening:
+        """Load and warm up a cell's worker, and stop it.
 
-        The first for which there is no room beside those that are loaded ends these; from then on none stays.
+        The first worker that does not fit beside those that are loaded ends them; from then on none stays.
         """
-        if self.resident and not self._has_room(cell):
+        if self.resident and not self._fits(cell):
             self.end()
             self.resident = False
-        opened = self._load(cell)
+        opening = self._load(cell)
         self._rest(cell)
-        return opened
+        return opening
 
-    def level(self, cell: Cell, opened: Mapping[str, Any], windows: int) -> dict[str, Any]:
-        """Warm a cell's worker up to as many windows as any of the group needed; return what is true then."""
+    def equalise_warmup(self, cell: Cell, opening: Opening, windows: int) -> Opening:
+        """Warm a cell's worker up to as many windows as any of the group needed; return the new opening."""
         self.windows = windows
-        opened = {**opened, "loaded_per_visit": not self.resident}
-        missing = windows - opened.get("windows", windows)  # a program from file to file starts cold
-        if missing <= 0:
-            return opened
-        indexes = self._warmed_on(cell)
+        opening = replace(opening, loaded_per_visit=not self.resident)
+        if opening.windows is None or opening.windows >= windows:  # None: a program starts cold each time
+            return opening
+        missing, indexes = windows - opening.windows, self._warmup_window(cell)
         if self.resident:
             with self.turn(cell) as worker:
-                worker.ask("warm", indexes=indexes, windows=missing, exactly=True, first=False)
-        requests = opened["warmup_requests"] + missing * len(indexes)
-        return {**opened, "warmup_requests": requests, "windows": windows}
+                worker.send(WarmRequest(indexes, missing, exactly=True, first=False))
+        requests = opening.warmup_requests + missing * len(indexes)
+        return replace(opening, warmup_requests=requests, windows=windows)
 
-    def order(self, cell: Cell, indexes: Sequence[int], turn: int) -> dict[str, Any]:
-        """Return what a visit in round `turn` asks of a worker."""
-        profile = self.plan.profile
-        window = {"indexes": list(indexes), "warmup": profile.warmup, "window_ms": profile.window_ms}
-        return {**window, "rate": cell.rate or self.rate, "seed": f"{self.plan.seed} {turn}"}
+    def visit_request(self, cell: Cell, indexes: Sequence[int], round_index: int) -> VisitRequest:
+        """Return the request for a visit in a round."""
+        profile, seed = self.plan.profile, f"{self.plan.seed} {round_index}"
+        return VisitRequest(indexes, profile.warmup, profile.window_ms, cell.rate or self.rate, seed)
 
-    def search(self, cell: Cell) -> dict[str, Any]:
-        """Find the highest rate at which a cell keeps the plan's promise, over the whole sample."""
+    def search(self, cell: Cell) -> RateSearch:
+        """Find the highest rate at which a cell keeps the plan's SLO, over the whole sample."""
         with self.turn(cell) as worker:
 
-            def visit(rate: float, seed: str) -> dict[str, Any]:
-                warmup, indexes = self.plan.profile.warmup, list(self.sample)
-                return worker.ask("visit", indexes=indexes, warmup=warmup, rate=rate, seed=seed)
+            def visit(rate: float, seed: str) -> VisitResult:
+                warmup = self.plan.profile.warmup
+                return worker.send(VisitRequest(self.sample, warmup, rate=rate, seed=seed))
 
             return search(visit, parse(cell.slo), self.plan.seed)
 
@@ -94,41 +97,47 @@ class WorkerGroup:
         if cell.id not in self.workers:
             self._load(cell)
         worker = self.workers[cell.id]
-        worker.go()
+        worker.resume()
         yield worker
         self._rest(cell)
 
-    def lose(self, cell: Cell) -> None:
-        """End the worker of a cell that failed."""
+    def drop(self, cell: Cell) -> None:
+        """End the worker of a cell."""
         worker = self.workers.pop(cell.id, None)
         if worker:
             worker.end()
 
     def end(self) -> None:
-        """End everybody."""
+        """End all workers."""
         for worker in self.workers.values():
             worker.end()
         self.workers.clear()
         self.windows = None
 
-    def _has_room(self, cell: Cell) -> bool:
-        if self.room is None:
+    def _fits(self, cell: Cell) -> bool:
+        if self.budget is None:
             return True
-        held = [self.machine.held_bytes(worker.pid) for worker in self.workers.values()]
-        return self.room.fits(
-            held, folder_bytes(Path(self.artifacts[cell.variant]["folder"])), cell.instances
+        held_bytes = [self.machine.held_bytes(worker.pid) for worker in self.workers.values()]
+        return self.budget.fits(held_bytes, folder_bytes(self.artifacts[cell.variant].folder), cell.instances)
+
+    def _load(self, cell: Cell) -> Opening:
+        side, variables = self.plan.side(cell.variant), self.plan.environment(cell.variant)
+        worker = self.machine.launch(self.plan.cpus, cell.threads, side, variables)
+        self.workers[cell.id] = worker
+        opened = worker.send(self._open_request(cell))
+        windows = self.windows or self.plan.profile.warm_windows
+        exactly = self.windows is not None
+        warmed = worker.send(WarmRequest(self._warmup_window(cell), windows, exactly=exactly))
+        return extended(
+            Opening,
+            warmed,
+            effective=warmed.effective or opened.effective,
+            loop_ns_per_request=opened.loop_ns_per_request,
+            counters=opened.counters,
+            load_ns=opened.load_ns,
         )
 
-    def _load(self, cell: Cell) -> dict[str, Any]:
-        launch = self.machine.launch_of(self.plan.side(cell.variant), self.plan.environment(cell.variant))
-        worker = launch(self.plan.cpus, cell.threads)
-        self.workers[cell.id] = worker
-        opened = worker.ask("open", sample=list(self.sample), **self._opening(cell))
-        exactly = self.windows is not None
-        windows = self.windows or self.plan.profile.warm_windows
-        return opened | worker.ask("warm", indexes=self._warmed_on(cell), windows=windows, exactly=exactly)
-
-    def _warmed_on(self, cell: Cell) -> list[int]:
+    def _warmup_window(self, cell: Cell) -> list[int]:
         """Return the requests of a window of warming up: a whole batch at least."""
         return list(islice(cycle(self.warmup), max(len(self.warmup), cell.batch)))
 
@@ -136,19 +145,20 @@ class WorkerGroup:
         if self.resident:
             self.workers[cell.id].stop()
         else:
-            self.lose(cell)
+            self.drop(cell)
 
-    def _opening(self, cell: Cell) -> dict[str, Any]:
-        return {
-            "task": self.plan.task_words,
-            "variant": without_side(cell.variant),
-            "rung": self.plan.rung_words(cell.variant),
-            "scenario": cell.scenario,
-            "boundary": cell.boundary,
-            "data": self.plan.data.model_dump(),
-            "artifact": self.artifacts[cell.variant],
-            "settings": settings(self.plan, cell.batch),
-            "placement": placement(self.plan, cell.variant),
-            "meter": self.plan.meter,
-            "cache": str(self.plan.cache_of(cell.variant, self.cache)),
-        }
+    def _open_request(self, cell: Cell) -> OpenRequest:
+        return OpenRequest(
+            task=self.plan.task_words,
+            variant=without_side(cell.variant),
+            rung=self.plan.rung_definition(cell.variant),
+            scenario=cell.scenario,
+            boundary=cell.boundary,
+            data=self.plan.data,
+            artifact=self.artifacts[cell.variant],
+            settings=settings(self.plan, cell.batch),
+            placement=placement(self.plan, cell.variant),
+            meter=self.plan.meter,
+            cache=str(self.plan.cache_of(cell.variant, self.cache)),
+            sample=self.sample,
+        )

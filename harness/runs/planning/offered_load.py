@@ -1,12 +1,13 @@
-"""How many requests come together, and how often: what a user may ask for, and what came of it.
+"""How many requests arrive together, and how often: what a user may choose, and what came of it.
 
 --batch and --rate --> a cell for each        visits of scenario `server` --> what was offered, what answered
 """
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from harness.common.errors import UsageError
+from harness.common.json_types import JsonObject
 from harness.records.cell import Cell
 from harness.records.journal import CellJournal
 from harness.records.record import OfferedLoad
@@ -14,13 +15,22 @@ from harness.runs.planning.slo import parse
 from harness.workload.scenarios.server import is_overloaded
 
 MOST_BATCH, MOST_RATE = 100_000, 1e6
-"""Beyond these nothing is measured but a mistake in typing."""
+"""Beyond these a number is a typing mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What distinguishes the cells of one scenario and variant: `rate` is in requests per second."""
+
+    batch: int = 1
+    rate: float = 0.0
+    slo: str = ""
 
 
 def check_load(scenarios: Sequence[str], batches: Sequence[int], rates: Sequence[float], slo: str) -> None:
     """Raise UsageError where an option lacks its scenario or the other way round, or a number is wrong."""
     if "batch" in scenarios and not batches:
-        raise UsageError("scenario batch needs to know how many.", remedy="Add --batch 8, or several: 8,32.")
+        raise UsageError("scenario batch needs a batch size.", remedy="Add --batch 8, or several: 8,32.")
     if "server" in scenarios and not (rates or slo):
         raise UsageError(
             "scenario server needs a rate.",
@@ -32,29 +42,31 @@ def check_load(scenarios: Sequence[str], batches: Sequence[int], rates: Sequence
         raise UsageError("--rate and --slo are for scenario server.", remedy="Add --scenario server.")
     if not all(1 <= size <= MOST_BATCH for size in batches) or len(set(batches)) < len(batches):
         raise UsageError(
-            "--batch is a whole number from 1, each named once.", remedy="Write it as 8, or 8,32."
+            "--batch expects whole numbers from 1, each named once.", remedy="Write it as 8, or 8,32."
         )
     if not all(0 < rate <= MOST_RATE for rate in rates) or len(set(rates)) < len(rates):
-        raise UsageError("--rate is requests per second, above 0, each named once.", remedy="Write it as 50.")
+        raise UsageError(
+            "--rate expects requests per second above 0, each named once.", remedy="Write it as 50."
+        )
     if slo:
         parse(slo)
 
 
-def asked_load(
+def requested_load(
     batches: Sequence[int], rates: Sequence[float], slo: str, window_ms: int | None
-) -> dict[str, Any]:
-    """Return what was asked for, as far as anything was, for the record."""
-    asked = {"batches": list(batches), "rates": list(rates), "slo": slo, "window_ms": window_ms}
-    return {name: value for name, value in asked.items() if value}
+) -> JsonObject:
+    """Return the options that were given, for the record's configuration."""
+    options = {"batches": list(batches), "rates": list(rates), "slo": slo, "window_ms": window_ms}
+    return {name: value for name, value in options.items() if value}
 
 
-def loads_of(scenario: str, batches: Sequence[int], rates: Sequence[float], slo: str) -> list[dict[str, Any]]:
-    """Return what tells the cells of one scenario and variant apart: batch sizes, or rates."""
+def loads_of(scenario: str, batches: Sequence[int], rates: Sequence[float], slo: str) -> list[Load]:
+    """Return the loads of one scenario: batch sizes, or rates."""
     if scenario in ("batch", "offline"):
-        return [{"batch": size} for size in batches or (1,)]
+        return [Load(batch=size) for size in batches or (1,)]
     if scenario == "server":
-        return [{"rate": rate, "slo": slo} for rate in rates or (0.0,)]
-    return [{}]
+        return [Load(rate=rate, slo=slo) for rate in rates or (0.0,)]
+    return [Load()]
 
 
 def offered_load(cell: Cell, journal: CellJournal, seed: int) -> OfferedLoad | None:
@@ -62,12 +74,17 @@ def offered_load(cell: Cell, journal: CellJournal, seed: int) -> OfferedLoad | N
     visits = [visit for _, visit in journal.visits]
     if cell.scenario != "server" or not visits:
         return None
-    requests = sum(visit["requests"] for visit in visits)
-    rate = 1e9 * requests / max(1, sum(visit["offered_ns"] for visit in visits))
-    achieved = 1e9 * requests / sum(visit["wall_ns"] for visit in visits)
-    found = journal.searched or {}
-    searched = {name: found[name] for name in ("highest_rate", "capacity", "trials") if name in found}
-    behind = is_overloaded(rate, achieved, [list(visit["call_ns"]) for visit in visits])
+    requests = sum(visit.requests for visit in visits)
+    rate = 1e9 * requests / max(1, sum(visit.offered_ns or 0 for visit in visits))
+    achieved = 1e9 * requests / sum(visit.wall_ns for visit in visits)
+    search = journal.searched
     return OfferedLoad(
-        rate=rate, achieved=achieved, overloaded=behind, seed=seed, promise=cell.slo, **searched
+        rate=rate,
+        achieved=achieved,
+        overloaded=is_overloaded(rate, achieved, [list(visit.call_ns) for visit in visits]),
+        seed=seed,
+        promise=cell.slo,
+        highest_rate=search.highest_rate if search else None,
+        capacity=search.capacity if search else None,
+        trials=tuple(search.trials) if search else (),
     )

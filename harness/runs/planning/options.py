@@ -1,12 +1,16 @@
-"""What the user asked for, checked: options become a plan before any clock starts."""
+"""The options of a run, checked before data and model are touched.
+
+RunOptions --check_each--> RunOptions of each device --> plan (`harness.runs.planning.planner`)
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from harness.catalog import COMMAND, Catalog, default_variants
 from harness.common.errors import UsageError, unknown_name
+from harness.common.json_types import JsonValue
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import device_kind, devices_of
 from harness.records.ladder import Ladder
@@ -33,20 +37,20 @@ class RunOptions:
     data: Path | None = None
     own: UserData = field(default_factory=UserData)
     source: Data | None = None
-    """Data that are neither the user's nor the embedded sample: of a study."""
+    """The data of a study: neither the user's nor the embedded sample."""
     split: str = "val"
     model: str = "embedded"
     device: str = "cpu"
     variants: tuple[str, ...] | None = None
     scenarios: tuple[str, ...] = ()
-    """None named: single-stream, but offline at boundary `process`."""
+    """Empty: single-stream, but offline at boundary `process`."""
     batches: tuple[int, ...] = ()
     rates: tuple[float, ...] = ()
     slo: str = ""
     window_ms: int | None = None
     boundary: Literal["encoded", "text", "process"] = "encoded"
-    protocol: Mapping[str, Any] | None = None
-    """Another's protocol that is reported by too (`harness.analysis.sustainlp.asked`)."""
+    protocol: Mapping[str, JsonValue] | None = None
+    """The protocol of others that the run is also reported by (`harness.analysis.sustainlp.asked`)."""
     ladder: Ladder | None = None
     command: str = ""
     threads: int | None = None
@@ -59,13 +63,13 @@ class RunOptions:
     precision: float | None = None
     """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
     time_budget_s: float | None = None
-    """Seconds of measuring after which none is added; needs `precision`."""
+    """Seconds of measuring after which no round is added; needs `precision`."""
     roofline: bool = False
-    """Whether to measure the cores' arithmetic limit; a ladder may ask for it too."""
+    """Whether to measure the cores' arithmetic limit; a ladder may request it too."""
     null_test: str = ""
     """The variant that is measured against itself."""
     condition: str = ""
-    """Of a null test: what else the machine does meanwhile, in words."""
+    """Of a null test: a description of what else the machine does meanwhile."""
     sample: int | None = None
     seed: int = 0
     quality: Literal["full", "sample"] = "full"
@@ -74,9 +78,9 @@ class RunOptions:
 
 
 def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter) -> RunOptions:
-    """Raise for anything that can be known to be wrong before data and model are touched.
+    """Raise UsageError for anything that is wrong without looking at data or model.
 
-    Returns the options with the scenarios and variants that will be measured: those asked for, or the
+    Returns the options with the scenarios and variants that will be measured: those requested, or the
     default ones, of variants those that can run here.
     """
     if options.ladder and options.boundary == "process":
@@ -84,13 +88,14 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
     options = replace(options, scenarios=_scenarios(options))
     if options.ladder:
         options = replace(options, ladder=able(options.ladder, catalog, narrator))
-    options = _null_test(options) if options.null_test else options
+    if options.null_test:
+        options = _null_test(options)
     for name in options.scenarios:
         get_scenario(name)
     check_load(options.scenarios, options.batches, options.rates, options.slo)
     if options.profile not in PROFILES:
         raise unknown_name("profile", options.profile, PROFILES)
-    _check_place(options, machine)
+    _check_device(options, machine)
     _check_numbers(options, len(machine.cpus()))
     _check_instances(options)
     return replace(options, variants=_variants(options, catalog, machine, narrator))
@@ -99,23 +104,22 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
 def check_each(
     options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter
 ) -> tuple[RunOptions, ...]:
-    """Return the checked options of each device by itself; what one kind of device lacks is said once."""
-    found: list[RunOptions] = []
+    """Return the checked options of each device by itself; what a kind of device lacks is reported once."""
+    checked: list[RunOptions] = []
     for device in devices_of(options.device):
-        alike = [one for one in found if device_kind(one.device) == device_kind(device)]
+        alike = [other for other in checked if device_kind(other.device) == device_kind(device)]
         if alike:
-            found.append(replace(alike[0], device=device))
-            _check_place(found[-1], machine)
+            checked.append(replace(alike[0], device=device))
+            _check_device(checked[-1], machine)
         else:
-            known = (
-                found[0].ladder if found else options.ladder
-            )  # without the rungs that are left out already
-            found.append(check(replace(options, device=device, ladder=known), catalog, machine, narrator))
-    return tuple(found)
+            # the first device's ladder is without the rungs that are left out already
+            ladder = checked[0].ladder if checked else options.ladder
+            checked.append(check(replace(options, device=device, ladder=ladder), catalog, machine, narrator))
+    return tuple(checked)
 
 
-def _check_place(options: RunOptions, machine: Machine) -> None:
-    """Raise unless the device is there, and the meter that was asked for works on it."""
+def _check_device(options: RunOptions, machine: Machine) -> None:
+    """Raise unless the device is there, and the named meter works on it."""
     machine.check_device(options.device)
     if options.meter:
         from harness.measurement.energy.selection import require_meter
@@ -129,13 +133,13 @@ def _scenarios(options: RunOptions) -> tuple[str, ...]:
     if set(options.scenarios) <= {"offline"}:
         return ("offline",)
     raise UsageError(
-        "at boundary process a program is given all requests of a visit at once, which is scenario offline.",
+        "at boundary process a program gets all requests of a visit at once, which is scenario offline.",
         remedy="Leave out --scenario, or name offline alone.",
     )
 
 
 def _check_instances(options: RunOptions) -> None:
-    """Refuse copies where somebody else decides how many there are."""
+    """Refuse copies of rungs, which have their own number, and of programs."""
     if options.instances > 1 and (options.ladder or options.command or options.boundary == "process"):
         raise UsageError(
             "copies are made of our own variants, at boundary encoded or text.",
@@ -145,7 +149,7 @@ def _check_instances(options: RunOptions) -> None:
 
 
 def _null_test(options: RunOptions) -> RunOptions:
-    """Return what measures one variant against itself: no other variant, and no untimed pass for quality."""
+    """Return the options of a null test: one variant, and no untimed pass for quality."""
     if options.variants or options.ladder or options.command:
         raise UsageError(
             "a null test measures one variant against itself.",
@@ -156,16 +160,16 @@ def _null_test(options: RunOptions) -> RunOptions:
 
 
 def _check_command(options: RunOptions) -> None:
-    """Refuse a program from outside where it cannot be asked."""
+    """Refuse an external program where it cannot be measured."""
     if options.boundary == "encoded":
         raise UsageError(
-            "a program from outside reads text, so it is compared at boundary text or process only.",
+            "an external program reads text, so it is compared at boundary text or process only.",
             remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
         )
     if options.boundary == "process":
-        from harness.runs.worker.process_command import outside
+        from harness.runs.worker.process_command import split_command
 
-        outside(options.command)
+        split_command(options.command)
 
 
 def _variants(
@@ -173,42 +177,44 @@ def _variants(
 ) -> tuple[str, ...]:
     if options.ladder:
         return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
-    asked = options.variants or default_variants(options.device)
-    if options.command and COMMAND not in asked:
-        asked = (*asked, COMMAND)
-    if COMMAND in asked:
+    names = options.variants or default_variants(options.device)
+    if options.command and COMMAND not in names:
+        names = (*names, COMMAND)
+    if COMMAND in names:
         _check_command(options)
-    if len(set(asked)) < len(asked):
+    if len(set(names)) < len(names):
         raise UsageError("a variant is named twice.", remedy="Name each variant once.")
-    why = {name: catalog.variant(name).unavailable() for name in asked}
-    for name, reason in why.items():
+    reasons = {name: catalog.variant(name).unavailable() for name in names}
+    for name, reason in reasons.items():
         if reason and (options.variants or name == COMMAND):
             raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench list` shows what can.")
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
-    return tuple(name for name in asked if not why[name])
+    return tuple(name for name in names if not reasons[name])
 
 
 def able(ladder: Ladder, catalog: Catalog, narrator: ProgressReporter) -> Ladder:
-    """Return the ladder without the optional rungs that cannot run here, each with a word."""
-    why = {
+    """Return the ladder without the optional rungs that cannot run here; each is reported."""
+    reasons = {
         rung.name: reason
         for rung in ladder.rungs
         if rung.optional and (reason := catalog.rung(rung.words()).unavailable())
     }
-    for name, reason in why.items():
+    for name, reason in reasons.items():
         narrator.warn(f"rung {name} is left out: {reason}")
-    return ladder.only(tuple(rung.name for rung in ladder.rungs if rung.name not in why)) if why else ladder
+    if not reasons:
+        return ladder
+    return ladder.only(tuple(rung.name for rung in ladder.rungs if rung.name not in reasons))
 
 
 def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
-    """Return the ladder's rungs, each made once to see that its recipes and engine are there."""
+    """Return the names of the ladder's rungs; UsageError for one whose recipes or engine are missing."""
     for rung in ladder.rungs:
         check_variables(rung.environment, f"rung {rung.name!r}")
         if rung.count(cores) > cores:
             raise UsageError(
-                f"rung {rung.name!r} asks for {rung.instances} instances on {cores} threads.",
-                remedy="Give each instance a thread at least: lower `instances`, or say `cores`.",
+                f"rung {rung.name!r} has {rung.instances} instances on {cores} threads.",
+                remedy="Give each instance a thread at least: lower `instances`, or write `cores`.",
             )
         if reason := catalog.rung(rung.words()).unavailable():
             raise UsageError(
@@ -232,6 +238,6 @@ def _check_numbers(options: RunOptions, cores: int) -> None:
 
     if options.time_budget_s is not None and options.precision is None:
         raise UsageError(
-            "--time-budget ends what --precision asks for, and nothing is asked for.",
+            "--time-budget limits the rounds that --precision adds, and --precision is missing.",
             remedy="Add --precision 2%, or set the number of rounds with --rounds.",
         )

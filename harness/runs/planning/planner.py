@@ -1,24 +1,28 @@
-"""From checked options to the plan that is written to disk and never changes afterwards."""
+"""From checked options to the plan that is written to disk and never changes afterwards.
 
-from collections.abc import Callable, Mapping, Sequence
+options of each device --device_plan--> DevicePlan --make_plan--> Plan
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import Catalog
+from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import one_device
 from harness.records.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan, Profile
-from harness.runs.planning.meter_selection import select_meter
-from harness.runs.planning.offered_load import asked_load
+from harness.runs.planning.meter_selection import SelectedMeter, select_meter
+from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
 from harness.runs.services import Machine
+from harness.runs.worker.messages import ResolveRequest
 from harness.workload.data import Split, load_split
 from harness.workload.data.user_files import TaskData, find_task_data
 from harness.workload.tasks import TaskReference, get_task
 
 
 def find_data(options: RunOptions, cache: Path, *, labelled: bool = True) -> TaskData:
-    """Return the task and where its examples come from; without `labelled` the user's own may lack labels."""
+    """Return the task and its data; without `labelled`, the user's own rows may lack labels."""
     if options.source:
         return TaskData(get_task(options.task), options.source)
     return find_task_data(
@@ -27,38 +31,43 @@ def find_data(options: RunOptions, cache: Path, *, labelled: bool = True) -> Tas
 
 
 def profile_of(options: RunOptions, machine: Machine) -> Profile:
-    """Return the profile with what the user changed of it, and windows as long as this machine needs them."""
-    asked = {"rounds": options.rounds, "launches": options.launches, "sample": options.sample}
-    changed = {name: value for name, value in asked.items() if value is not None}
-    known = PROFILES[options.profile]
-    if options.protocol:  # whole programs over whole splits: every start is asked all that is timed
-        changed = {**({} if known.name == "quick" else {"sample": ALL}), **changed, "slice_at_least": ALL}
-    window_ms = machine.window_ms(known.window_ms) if options.window_ms is None else options.window_ms
-    return known.model_copy(update={**changed, "window_ms": window_ms})
+    """Return the profile with the user's changes, and windows as long as this machine needs them."""
+    given = {"rounds": options.rounds, "launches": options.launches, "sample": options.sample}
+    changes = {name: value for name, value in given.items() if value is not None}
+    profile = PROFILES[options.profile]
+    if options.protocol:  # whole programs over whole splits: every start answers all that is timed
+        sample = {} if profile.name == "quick" else {"sample": ALL}
+        changes = {**sample, **changes, "slice_at_least": ALL}
+    window_ms = machine.window_ms(profile.window_ms) if options.window_ms is None else options.window_ms
+    return profile.model_copy(update={**changes, "window_ms": window_ms})
 
 
 def make_plan(
-    each: Sequence[RunOptions], found: TaskData, split: Split, checkpoint: Mapping[str, Any], machine: Machine
+    options: RunOptions,
+    devices: Sequence[DevicePlan],
+    task_data: TaskData,
+    split: Split,
+    model: ModelPlan,
+    machine: Machine,
 ) -> Plan:
-    """Write down everything that is decided; `each` holds the checked options of every device."""
-    options, now = each[0], machine.now()
-    cpus = tuple(machine.cpus())
+    """Return the plan; `options` are the checked ones of the first device, `devices` the plans of all."""
+    now, cpus = machine.now(), tuple(machine.cpus())
     threads = options.threads or len(cpus)
-    first, *others = (device_plan(one, machine) for one in each)
+    first, *others = devices
     return Plan(
         **dict(first),
         others=tuple(others),
         run=f"{now:%Y%m%d-%H%M%S}-{options.task}-{machine.suffix()}",
         created=now.isoformat(timespec="seconds"),
         task=options.task,
-        custom=found.definition,
+        custom=task_data.definition,
         data=DataPlan(
-            tier=found.data.tier,
-            folder=str(found.data.folder.resolve()),
+            tier=task_data.data.tier,
+            folder=str(task_data.data.folder.resolve()),
             split=split.name,
             fingerprint=split.fingerprint,
         ),
-        model=ModelPlan(**checkpoint),
+        model=model,
         scenarios=options.scenarios,
         batches=options.batches,
         rates=options.rates,
@@ -78,17 +87,16 @@ def make_plan(
         meter_asked=options.meter,
         host_fingerprint=machine.host().fingerprint,
         revision=machine.revision(),
-        configuration=_configuration(options, found, checkpoint["name"], threads),
+        configuration=_configuration(options, task_data, model.name, threads),
     )
 
 
-def device_plan(options: RunOptions, machine: Machine) -> DevicePlan:
-    """Return what is one device's own: its meter, found and tried now, and windows as long as that needs."""
-    meter = select_meter(machine, options.device, options.meter)
+def device_plan(options: RunOptions, machine: Machine, meter: SelectedMeter, board: int | None) -> DevicePlan:
+    """Return the plan of one device, with windows as long as its meter needs."""
     profile = profile_of(options, machine)
     return DevicePlan(
         device=options.device,
-        board=machine.board(options.device),
+        board=board,
         variants=options.variants or (),
         ladder=options.ladder,
         profile=meter.lengthened(profile) if options.window_ms is None else profile,
@@ -103,18 +111,18 @@ def _data_name(options: RunOptions) -> str:
     return options.data.name if options.data else "embedded"
 
 
-def _configuration(options: RunOptions, found: TaskData, model: str, threads: int) -> dict[str, Any]:
-    """Return the effective configuration, with base names in place of paths."""
+def _configuration(options: RunOptions, task_data: TaskData, model: str, threads: int) -> JsonObject:
+    """Return the effective configuration for the records, with base names in place of paths."""
     return {
         "task": options.task,
         "data": _data_name(options),
-        **({"custom": dict(found.facts)} if found.facts else {}),
+        **({"custom": dict(task_data.facts)} if task_data.facts else {}),
         "split": options.split,
         "model": model,
         "device": options.device,
         "variants": list(options.variants or ()),
         "scenarios": list(options.scenarios),
-        **asked_load(options.batches, options.rates, options.slo, options.window_ms),
+        **requested_load(options.batches, options.rates, options.slo, options.window_ms),
         **({"ladder": options.ladder.facts()} if options.ladder else {}),
         "boundary": options.boundary,
         **({"protocol": dict(options.protocol)} if options.protocol else {}),
@@ -127,20 +135,20 @@ def _configuration(options: RunOptions, found: TaskData, model: str, threads: in
         "limit": options.sample,
         "seed": options.seed,
         "quality": options.quality,
-        **_asked_meter(options.meter),
+        **_named_meter(options.meter),
     }
 
 
-def _asked_meter(meter: str) -> dict[str, Any]:
-    """Return which meter was asked for, if any was; the folders and words of its argument stay here."""
+def _named_meter(meter: str) -> JsonObject:
+    """Return the meter that was named, if any was; the paths in its argument stay on this machine."""
     from harness.measurement.energy.selection import displayed_name
 
     return {"meter": displayed_name(meter)} if meter else {}
 
 
-def _more_rounds(options: RunOptions) -> dict[str, Any]:
-    """Return what was asked of launches and precision, as far as anything was."""
-    asked = {
+def _more_rounds(options: RunOptions) -> JsonObject:
+    """Return the options about launches and precision that were given."""
+    given = {
         "launches": options.launches,
         "roofline": options.roofline or None,
         "precision": options.precision,
@@ -148,11 +156,11 @@ def _more_rounds(options: RunOptions) -> dict[str, Any]:
         "null_test": options.null_test or None,
         "condition": options.condition or None,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def plan_run(
-    wanted: RunOptions,
+    options: RunOptions,
     catalog: Catalog,
     cache: Path,
     machine: Machine,
@@ -168,20 +176,25 @@ def plan_run(
     one device.
     """
     if not several:
-        one_device(wanted.device)
-    each = check_each(wanted, catalog, machine, narrator)
-    wanted = each[0]
-    found = find_data(wanted, cache, labelled=labelled)
-    split = load_split(found.task, found.data, wanted.split)
+        one_device(options.device)
+    by_device = check_each(options, catalog, machine, narrator)
+    options = by_device[0]
+    task_data = find_data(options, cache, labelled=labelled)
+    split = load_split(task_data.task, task_data.data, options.split)
     before_work()
-    checkpoint = find_checkpoint(wanted.model, found.words, cache, machine)
-    return make_plan(each, found, split, checkpoint, machine)
+    model = find_checkpoint(options.model, task_data.words, cache, machine)
+    devices = [
+        device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))
+        for part in by_device
+    ]
+    return make_plan(options, devices, task_data, split, model, machine)
 
 
-def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machine) -> dict[str, Any]:
-    """Return the checkpoint that a model's name means for a task, as a plan holds it."""
+def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machine) -> ModelPlan:
+    """Return the checkpoint that a model's name means for a task; a worker looks for it."""
     worker = machine.launch(tuple(machine.cpus()), 1)
     try:
-        return worker.ask("resolve", task=task, model=model, cache=str(cache))
+        checkpoint = worker.send(ResolveRequest(task, model, str(cache)))
     finally:
         worker.end()
+    return ModelPlan.of(checkpoint)

@@ -1,4 +1,4 @@
-"""Slices: seeded, length-stratified parts of a split, so that every round sees short and long requests alike.
+"""Slices: seeded, length-stratified parts of a split, so every round has short and long requests alike.
 
 the split, by length   | | | | | | | | | | | |     one drawn from each stretch --> the sample
 the sample, by length  1 2 3 | 2 3 1 | 3 1 2       each stretch of S dealt to the S slices
@@ -20,9 +20,9 @@ def draw_sample(lengths: Sequence[int], size: int, seed: int) -> list[int]:
 
 
 def cut_slices(lengths: Sequence[int], sample: Sequence[int], count: int, seed: int) -> list[list[int]]:
-    """Deal the sample into `count` slices of equal length profile; together they hold it exactly once."""
+    """Deal the sample into `count` slices of equal length profile; together they hold each example once."""
     by_length = sorted(sample, key=lambda index: (lengths[index], index))
-    deal = random.Random(f"slices {seed}")  # noqa: S311 -- likewise
+    deal = random.Random(f"slices {seed}")  # noqa: S311 -- a seeded draw, not a secret
     slices: list[list[int]] = [[] for _ in range(count)]
     for start in range(0, len(by_length), count):
         turns = deal.sample(range(count), count)
@@ -34,9 +34,9 @@ def cut_slices(lengths: Sequence[int], sample: Sequence[int], count: int, seed: 
 
 
 def units_of(clusters: Sequence[str], *, together: bool) -> list[list[int]]:
-    """Return the indexes that are drawn as one: each alone, or `together` those of one cluster.
+    """Return the indexes that are drawn together: each alone, or with `together` those of one cluster.
 
-    A program that reads files is given whole rows, and a row of MultiRC or ReCoRD is a cluster of examples.
+    A program that reads files gets whole rows, and a row of MultiRC or ReCoRD is a cluster of examples.
     """
     units: dict[str, list[int]] = {}
     for index, cluster in enumerate(clusters):
@@ -46,12 +46,12 @@ def units_of(clusters: Sequence[str], *, together: bool) -> list[list[int]]:
 
 
 def slice_count(sample: int, rounds: int, at_least: int) -> int:
-    """Return how many slices a sample makes: one a round, but none with fewer than `at_least` requests."""
+    """Return the number of slices: one for each round, but of at least `at_least` requests each."""
     return max(1, min(rounds, sample // at_least))
 
 
 def round_order(cells: Sequence[str], index: int, seed: int) -> list[str]:
     """Return the cells in the shuffled order of round `index`."""
     order = list(cells)
-    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- likewise
+    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- a seeded draw, not a secret
     return order

@@ -1,10 +1,13 @@
-"""What a run measures, in which order: cells, slices of the timed sample, settings and placement."""
+"""What a run measures, in which order: cells, slices of the timed sample, settings and placement.
+
+Plan --cells_of--> cells    Plan, examples --slices_of--> slices of the timed sample, and the rest
+"""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import COMMAND
 from harness.common.errors import UsageError
@@ -12,20 +15,20 @@ from harness.records.cell import Cell
 from harness.records.plan import Plan
 from harness.runs.planning.offered_load import loads_of
 from harness.runs.planning.sampling import cut_slices, draw_sample, slice_count, units_of
+from harness.systems.interface import Placement, Settings
 from harness.workload.data import Data, Split, load_split
 from harness.workload.tasks.example import Example
 
 
-def settings(plan: Plan, batch: int = 1) -> dict[str, Any]:
-    """Return what every system of the plan is asked to do alike, as the worker reads it."""
-    return {"max_length": plan.max_length, "batch": batch, "command": plan.command}
+def settings(plan: Plan, batch: int = 1) -> Settings:
+    """Return the settings that all systems of the plan have in common."""
+    return Settings(max_length=plan.max_length, batch=batch, command=plan.command)
 
 
-def placement(plan: Plan, variant: str) -> dict[str, Any]:
-    """Return where a variant's system runs, as the worker reads it: instances share the threads evenly."""
+def placement(plan: Plan, variant: str) -> Placement:
+    """Return where a variant's system runs: its instances share the threads evenly."""
     instances = plan.instances(variant)
-    threads = max(1, plan.threads // instances)
-    return {"device": plan.device, "cpus": plan.cpus, "threads": threads, "instances": instances}
+    return Placement(plan.device, plan.cpus, max(1, plan.threads // instances), instances)
 
 
 def read_split(plan: Plan) -> Split:
@@ -39,21 +42,7 @@ def read_split(plan: Plan) -> Split:
 def cells_of(plan: Plan) -> list[Cell]:
     """Return every cell of a plan of one device, group by group."""
     return [
-        Cell(
-            task=plan.task,
-            variant=variant,
-            device=plan.device,
-            scenario=scenario,
-            **load,
-            **_use_of_cores(plan, variant),
-            max_length=plan.max_length,
-            boundary=plan.boundary,
-            command=_sha256(plan.command) if variant == COMMAND else "",
-            definition=plan.definition_sha256,
-            twin=twin,
-            data=plan.data.fingerprint,
-            model=plan.model_of(variant).fingerprint,
-        )
+        replace(_cell(plan, scenario, variant), batch=load.batch, rate=load.rate, slo=load.slo, twin=twin)
         for scenario in plan.scenarios
         for load in loads_of(scenario, plan.batches, plan.rates, plan.slo)
         for variant in plan.variants
@@ -61,36 +50,57 @@ def cells_of(plan: Plan) -> list[Cell]:
     ]
 
 
-def _use_of_cores(plan: Plan, variant: str) -> dict[str, Any]:
-    """Return how a variant uses the plan's cores; a variant of the catalog runs once, on all of them."""
-    words = plan.rung_words(variant)
-    if words is None:
-        return {"threads": plan.threads}
+def _cell(plan: Plan, scenario: str, variant: str) -> Cell:
+    """Return the cell of a variant, still without its load; one of the catalog runs once, on all cores."""
+    cell = Cell(
+        task=plan.task,
+        variant=variant,
+        device=plan.device,
+        scenario=scenario,
+        threads=plan.threads,
+        max_length=plan.max_length,
+        boundary=plan.boundary,
+        command=_sha256(plan.command) if variant == COMMAND else "",
+        definition=plan.definition_sha256,
+        data=plan.data.fingerprint,
+        model=plan.model_of(variant).fingerprint,
+    )
+    rung = plan.rung_definition(variant)
+    if rung is None:
+        return cell
     placed = placement(plan, variant)
-    shared = {"rung": _sha256(json.dumps(words, sort_keys=True)), "cores": plan.threads}
-    return {"threads": placed["threads"], "instances": placed["instances"], **shared}
+    return replace(
+        cell,
+        rung=_sha256(json.dumps(rung, sort_keys=True)),
+        threads=placed.threads,
+        instances=placed.instances,
+        cores=plan.threads,
+    )
 
 
 def is_completed(plan: Plan, cell: Cell) -> bool:
-    """Say whether an untimed pass over the rest follows; a ladder needs one, not one a scenario."""
+    """Return whether an untimed pass over the rest follows; a ladder has one, in its first scenario."""
     return plan.quality == "full" and (plan.ladder is None or cell.scenario == plan.scenarios[0])
 
 
 def slices_of(plan: Plan, examples: Sequence[Example]) -> tuple[list[list[int]], list[int]]:
-    """Return the slices, stratified by characters so that no tokenizer is needed, and who is left out.
+    """Return the slices of the timed sample, and the examples that are not timed, by index.
 
-    Where examples are drawn in clusters, as many clusters are drawn as hold about the sample.
+    Slices are stratified by characters, so no tokenizer is needed. Where examples are drawn in clusters, as
+    many clusters are drawn as hold about the sample.
     """
-    lengths = [sum(len(text.first) + len(text.second or "") for text in e.inputs) for e in examples]
+    lengths = [
+        sum(len(text.first) + len(text.second or "") for text in example.inputs) for example in examples
+    ]
     units = units_of([example.cluster for example in examples], together=plan.boundary == "process")
     sizes = [sum(lengths[index] for index in unit) for unit in units]
     size = max(1, round(plan.profile.sample * len(units) / len(examples)))
     sample = draw_sample(sizes, size, plan.seed)
     timed = {index for unit in sample for index in units[unit]}
     count = min(slice_count(len(timed), plan.profile.rounds, plan.profile.slice_at_least), len(sample))
-    cut = cut_slices(sizes, sample, count, plan.seed)
+    slices = cut_slices(sizes, sample, count, plan.seed)
     rest = [index for index in range(len(examples)) if index not in timed]
-    return [[index for unit in part for index in units[unit]] for part in cut], rest
+    return [[index for unit in part for index in units[unit]] for part in slices], rest
 
 
 def _sha256(text: str) -> str:

@@ -19,7 +19,7 @@ def measure_candidates(
     One unrecorded pass comes first. Raises ValueError without examples.
     """
     if not examples:
-        raise ValueError("candidates are timed on at least one example")
+        raise ValueError("expected at least one example to time candidates on, got none")
     calls = {name: [(request,) for request in system.encode(examples)] for name, system in systems.items()}
     times: dict[str, list[float]] = {name: [] for name in systems}
     for name, system in systems.items():
@@ -30,8 +30,8 @@ def measure_candidates(
         order = sorted(systems)
         random.Random(index).shuffle(order)  # noqa: S311 -- a seeded order, not a secret
         for name in order:
-            seen = run_visit(
+            visit = run_visit(
                 systems[name], calls[name], warmup=calls[name][:1], clock=clock, cpu_clock=clock, meter=None
             )
-            times[name].append(seen.wall_ns / len(examples) / 1e9)
+            times[name].append(visit.wall_ns / len(examples) / 1e9)
     return {name: median(values) for name, values in times.items()}

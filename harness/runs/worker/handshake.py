@@ -4,50 +4,40 @@ parent  {"do": "hello", "protocol": 2}
 worker  {"done": {"protocol": 2, "messages": {"visit": ["indexes", ...]}, "source": "/...", "code": "sha256",
                   "software": {...}}}
 
-Version 2 is the first with this message. The version changes when a message comes to mean something else. A
-word that a message gains keeps the version: the parent sees in `messages` who knows it.
+Version 2 is the first with this message. The version changes when the meaning of a message changes. A field
+that a message gains keeps the version: the parent reads in `messages` whether the worker has it.
 """
 
 import dataclasses
 import hashlib
-import inspect
-from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from harness.runs.worker.messages import PROTOCOL_VERSION
+from harness.runs.worker.messages import PROTOCOL_VERSION, REQUESTS, HelloRequest, Introduction
 
 PACKAGES = ("harness", "baselines", "optimized")
-"""Whose code decides what is measured."""
-
-
-def introduction(actions: Mapping[str, Callable[..., Any]], orders: Mapping[str, type]) -> dict[str, Any]:
-    """Return what a worker says of itself; the words of `orders` are the fields of a dataclass."""
-    messages = {name: _words(name, action, orders) for name, action in actions.items()}
-    return {"protocol": PROTOCOL_VERSION, "messages": messages, **_code()}
+"""The packages whose code decides what is measured."""
 
 
 @cache
-def _code() -> dict[str, Any]:
-    """Return whose code this process runs: it was loaded once."""
+def introduction() -> Introduction:
+    """Return what this process is; its code was loaded once."""
     from harness.measurement.machine.host import software
 
     root = Path(__file__).resolve().parents[3]
-    return {"source": str(root), "code": code_sha256(root), "software": software()}
+    messages = {
+        action: [field.name for field in dataclasses.fields(kind)]
+        for action, kind in REQUESTS.items()
+        if action != HelloRequest.action
+    }
+    return Introduction(PROTOCOL_VERSION, messages, str(root), code_sha256(root), software())
 
 
 def code_sha256(root: Path) -> str:
     """Return the sha256 over names and contents of the modules that decide what is measured."""
-    seen = hashlib.sha256()
+    digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
-            seen.update(f"{path.relative_to(root)}\0".encode())
-            seen.update(hashlib.sha256(path.read_bytes()).digest())
-    return seen.hexdigest()
-
-
-def _words(name: str, action: Callable[..., Any], orders: Mapping[str, type]) -> list[str]:
-    if name in orders:
-        return [each.name for each in dataclasses.fields(orders[name])]
-    return list(inspect.signature(action).parameters)
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,11 +1,11 @@
 """A system that is loaded, and what a worker does with it: warm it up, time a visit, answer the rest.
 
-The order of a visit comes from the parent. Here it becomes calls, and what was seen becomes plain words.
+VisitRequest --calls--> timed window (`harness.measurement.timing`) --> VisitResult
 """
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -24,38 +24,30 @@ from harness.measurement.timing.loop import (
 )
 from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_ns
 from harness.measurement.timing.warmup import first_length_costs, warm_up
+from harness.records.journal_entries import VisitResult, WarmResult
+from harness.runs.worker.messages import VisitRequest, WarmRequest
 from harness.systems.interface import AsyncSystem, OnAnswer, Predictions, Request, System
 from harness.workload.scenarios.base import Scenario
 from harness.workload.scenarios.server import arrival_times_ns, passes_within
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
+Call = Sequence[Any]
+"""What one call gets: requests at boundary `encoded`, examples at boundary `text`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
     """Monotonic nanoseconds, CPU nanoseconds of this process and its children, and how to sleep.
 
-    `counters` opens what counts cycles and instructions of the process and all that it starts from then on.
+    `counters` opens the counters of cycles and instructions of this process and all that it starts from then
+    on.
     """
 
     wall: Clock = time.perf_counter_ns
     cpu: Clock = field(default_factory=TreeCpuTime)
     sleep: Sleep = sleep_ns
     counters: Callable[[], WorkCounters] = open_work_counters
-
-
-@dataclass(frozen=True, slots=True)
-class VisitOrder:
-    """What a visit asks: examples by index, a few of them first without recording, for how long at least.
-
-    With scenario `server` they arrive at `rate` a second (0: all at once), as `seed` draws it.
-    """
-
-    indexes: Sequence[int]
-    warmup: int
-    window_ms: int = 0
-    rate: float = 0.0
-    seed: str = ""
 
 
 class TextToLabel:
@@ -65,34 +57,37 @@ class TextToLabel:
         self._system = system
         self._task = task
 
-    def predict(self, asked: Sequence[Example], /) -> Predictions:
-        """Encode, answer and decide; a program from outside has decided already."""
-        return self.decided(self._system.predict(self._system.encode(asked)))
+    def predict(self, examples: Sequence[Example], /) -> Predictions:
+        """Encode the examples, answer them and decide on labels."""
+        return self.with_labels(self._system.predict(self._system.encode(examples)))
 
-    def decided(self, predictions: Predictions) -> Predictions:
-        """Return the predictions with a label for each request."""
+    def with_labels(self, predictions: Predictions) -> Predictions:
+        """Return the predictions with a label for each request; an external program has decided already."""
         if predictions.answers is not None:
             return predictions
-        decided = self._task.decide(predictions.logits, predictions.offsets)
-        return replace(predictions, answers=tuple(decided))
+        labels = self._task.decide(predictions.logits, predictions.offsets)
+        return replace(predictions, answers=tuple(labels))
 
 
-class TextSubmitted(TextToLabel):
+class AsyncTextToLabel(TextToLabel):
     """The same around a system that takes submitted requests."""
 
-    def submit(self, asked: Sequence[Any], done: OnAnswer) -> None:
-        """Encode, and submit; decide when the answer comes."""
+    def submit(self, examples: Sequence[Example], done: OnAnswer) -> None:
+        """Encode and submit the examples; decide on labels when the answer arrives."""
 
         def answered(answer: Predictions | Exception) -> None:
-            done(answer if isinstance(answer, Exception) else self.decided(answer))
+            done(answer if isinstance(answer, Exception) else self.with_labels(answer))
 
         system: Any = self._system
-        system.submit(system.encode(asked), answered)
+        system.submit(system.encode(examples), answered)
 
 
 @dataclass(slots=True)
 class LoadedSystem:
-    """A system that is loaded, with what it is asked."""
+    """A system that is loaded, with the examples of its split and those of them that are encoded.
+
+    `cached` holds the whole split as it was encoded before, where the cache has it.
+    """
 
     task: Task
     system: System
@@ -102,137 +97,137 @@ class LoadedSystem:
     meter: Meter | None
     batch: int = 1
     counters: WorkCounters = field(default_factory=WorkCounters)
+    cached: Sequence[Request] = ()
     requests: dict[int, Request] = field(default_factory=dict)
-    kept: Sequence[Request] = ()
-    """The whole split as it was encoded before, where the cache holds it."""
 
     @property
     def timed(self) -> Timeable[Any]:
-        """What stands inside the clock: the system, or all from text to label."""
+        """What the clock includes: the system, or everything from text to label."""
         if self.boundary != "text":
             return self.system
-        around = TextSubmitted if isinstance(self.system, AsyncSystem) else TextToLabel
+        around = AsyncTextToLabel if isinstance(self.system, AsyncSystem) else TextToLabel
         return around(self.system, self.task)
 
     def encode(self, indexes: Sequence[int]) -> None:
-        """Encode what has not been encoded yet."""
+        """Encode the examples that are not encoded yet."""
         missing = [index for index in indexes if index not in self.requests]
-        if self.kept:
-            self.requests.update((index, self.kept[index]) for index in missing)
+        if self.cached:
+            self.requests.update((index, self.cached[index]) for index in missing)
             return
         encoded = self.system.encode([self.examples[index] for index in missing])
         self.requests.update(zip(missing, encoded, strict=True))
 
-    def calls(self, indexes: Sequence[int]) -> list[Sequence[Any]]:
-        """Return what each call asks at this boundary: examples, or requests that are encoded already."""
+    def calls(self, indexes: Sequence[int]) -> list[Call]:
+        """Return the calls of the scenario over these examples, as this boundary passes them on."""
         source: Any = self.examples if self.boundary == "text" else self.requests
         return self.scenario.calls([source[index] for index in indexes], self.batch)
 
     def answers(self, predictions: Sequence[Predictions]) -> list[str]:
-        """Return one answer per request, in order."""
-        return [answer for part in predictions for answer in self._decided(part)]
+        """Return one answer for each request, in order."""
+        return [answer for part in predictions for answer in self._labels(part)]
 
-    def warm(
-        self, indexes: Sequence[int], windows: int, clock: Clock, *, exactly: bool, first: bool
-    ) -> dict[str, Any]:
+    def warm(self, request: WarmRequest, clock: Clock) -> WarmResult:
         """Answer the very first request alone, then windows of these requests until they take the same time.
 
-        Without `first`, the system has answered before; `exactly` so many windows leave nothing to detect.
+        Without `first`, the system has answered before. With `exactly`, steadiness is not looked for.
         """
-        facts: dict[str, Any] = {}
-        if first:
+        calls, timed, indexes = self.calls(request.indexes), self.timed, request.indexes
+        first_request_ns = None
+        if request.first:
             begin = clock()
-            self.timed.predict(self.calls(indexes[:1])[0])
-            facts["first_request_ns"] = clock() - begin
-        calls, timed = self.calls(indexes), self.timed
-        warmed = warm_up(lambda: _times(timed, calls, clock), windows, exactly=exactly)
+            timed.predict(self.calls(indexes[:1])[0])
+            first_request_ns = clock() - begin
+        warmed = warm_up(lambda: _call_times(timed, calls, clock), request.windows, exactly=request.exactly)
+        lengths = {}
         if len(calls) == len(indexes):
             shapes = [tuple(len(part.ids) for part in self.requests[index].sequences) for index in indexes]
-            facts |= first_length_costs(shapes, warmed.window_ns)
+            lengths = first_length_costs(shapes, warmed.window_ns)
         freeze_loaded_objects()
-        asked = len(warmed.window_ns) * len(indexes) + int(first)
-        return {
-            **facts,
-            "warmup_requests": asked,
-            "windows": len(warmed.window_ns),
-            "steady": warmed.steady,
-        }
+        return WarmResult(
+            warmup_requests=len(warmed.window_ns) * len(indexes) + int(request.first),
+            windows=len(warmed.window_ns),
+            steady=warmed.steady,
+            first_request_ns=first_request_ns,
+            **lengths,
+        )
 
-    def visit(self, order: VisitOrder, clocks: Clocks) -> dict[str, Any]:
-        """Time a window over the order's examples, and say what was seen."""
+    def visit(self, request: VisitRequest, clocks: Clocks) -> VisitResult:
+        """Time one window over the examples of the request."""
         if self.scenario.timed_arrivals:
-            return self._offered(order, clocks)
-        seen = run_visit(
+            return self._visit_at_rate(request, clocks)
+        visit = run_visit(
             self.timed,
-            self.calls(order.indexes),
-            warmup=self._unrecorded(order),
+            self.calls(request.indexes),
+            warmup=self._unrecorded_calls(request),
             clock=clocks.wall,
             cpu_clock=clocks.cpu,
             meter=self.meter,
-            window_ns=order.window_ms * 1_000_000,
+            window_ns=request.window_ms * 1_000_000,
             counters=self.counters,
         )
-        return self._seen(order, seen, seen.passes)
+        return self._result(request, visit, visit.passes)
 
-    def _offered(self, order: VisitOrder, clocks: Clocks) -> dict[str, Any]:
+    def _visit_at_rate(self, request: VisitRequest, clocks: Clocks) -> VisitResult:
         """Time a window in which requests arrive at a rate."""
-        once, timed = self.calls(order.indexes), self.timed
+        once, timed = self.calls(request.indexes), self.timed
         passes = min(
-            passes_within(order.window_ms * 1_000_000, len(once), order.rate),
+            passes_within(request.window_ms * 1_000_000, len(once), request.rate),
             max(1, CALLS_AT_MOST // len(once)),
         )
         calls = once * passes
-        due_ns, span_ns = arrival_times_ns(len(calls), order.rate, order.seed)
-        for call in self._unrecorded(order):
+        due_ns, span_ns = arrival_times_ns(len(calls), request.rate, request.seed)
+        for call in self._unrecorded_calls(request):
             timed.predict(call)
-        seen = timed_window(
+        visit = timed_window(
             lambda: serve_arrivals(timed, calls, due_ns, span_ns, clock=clocks.wall, sleep=clocks.sleep),
             cpu_clock=clocks.cpu,
             meter=self.meter,
             counters=self.counters,
         )
-        late = {"late_ns": round(median(seen.late_ns))} if seen.late_ns else {}
-        return {**self._seen(order, seen, passes), "offered_ns": span_ns, **late}
+        late_ns = round(median(visit.late_ns)) if visit.late_ns else None
+        return replace(self._result(request, visit, passes), offered_ns=span_ns, late_ns=late_ns)
 
-    def _unrecorded(self, order: VisitOrder) -> list[Sequence[Any]]:
+    def _unrecorded_calls(self, request: VisitRequest) -> list[Call]:
         """Return the calls before a window: a few requests, and a whole batch at least."""
-        return self.calls(order.indexes[: max(order.warmup, self.batch)]) if order.warmup else []
+        return self.calls(request.indexes[: max(request.warmup, self.batch)]) if request.warmup else []
 
-    def _seen(self, order: VisitOrder, seen: Visit, passes: int) -> dict[str, Any]:
-        requests = [self.requests[index] for index in order.indexes]
-        answers = self.answers(seen.predictions)
-        first = answers[: len(requests)]
-        changed = {at % len(first) for at, answer in enumerate(answers) if answer != first[at % len(first)]}
-        return {
-            "requests": passes * len(requests),
-            "sequences": passes * sum(len(request.sequences) for request in requests),
-            "tokens": passes * sum(request.tokens for request in requests),
-            "token_squares": passes * sum(squares(request) for request in requests),
-            "passes": passes,
-            "wall_ns": seen.wall_ns,
-            "cpu_ns": seen.cpu_ns,
-            **dict(zip(("cycles", "instructions"), seen.counts, strict=False)),
-            "call_ns": list(seen.call_ns),
-            "readings": [asdict(reading) for reading in seen.readings],
-            "answers": first,
-            **({"costs": costs} if (costs := adaptive_costs(seen.predictions, len(requests))) else {}),
-            "changed": sorted(order.indexes[at] for at in changed),
-        }
+    def _result(self, request: VisitRequest, visit: Visit, passes: int) -> VisitResult:
+        requests = [self.requests[index] for index in request.indexes]
+        answers = self.answers(visit.predictions)
+        count = len(requests)
+        changed = {at % count for at, answer in enumerate(answers) if answer != answers[at % count]}
+        cycles, instructions = visit.counts or (None, None)
+        return VisitResult(
+            requests=passes * count,
+            sequences=passes * sum(len(encoded.sequences) for encoded in requests),
+            tokens=passes * sum(encoded.tokens for encoded in requests),
+            token_squares=passes * sum(map(token_squares, requests)),
+            passes=passes,
+            wall_ns=visit.wall_ns,
+            cpu_ns=visit.cpu_ns,
+            cycles=cycles,
+            instructions=instructions,
+            call_ns=visit.call_ns,
+            readings=visit.readings,
+            answers=answers[:count],
+            costs=adaptive_costs(visit.predictions, count),
+            changed=sorted(request.indexes[at] for at in changed),
+        )
 
-    def _decided(self, part: Predictions) -> Sequence[str]:
+    def _labels(self, part: Predictions) -> Sequence[str]:
         return self.task.decide(part.logits, part.offsets) if part.answers is None else part.answers
 
 
-def squares(request: Request) -> int:
-    """Return the pairs of tokens that attention looks at, over all sequences."""
+def token_squares(request: Request) -> int:
+    """Return the pairs of tokens that attention compares, over all sequences."""
     return sum(len(sequence.ids) ** 2 for sequence in request.sequences)
 
 
-def _times(system: Timeable[Any], calls: Sequence[Sequence[Any]], clock: Clock) -> tuple[int, ...]:
-    """Answer calls and return the nanoseconds of each."""
-    edges = []
+def _call_times(system: Timeable[Any], calls: Sequence[Call], clock: Clock) -> tuple[int, ...]:
+    """Answer the calls and return the nanoseconds of each."""
+    spans = []
     for call in calls:
         begin = clock()
         system.predict(call)
-        edges.append(clock() - begin)
-    return tuple(edges)
+        spans.append(clock() - begin)
+    return tuple(spans)

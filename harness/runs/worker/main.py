@@ -10,13 +10,16 @@ import os
 import signal
 import socket
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from harness.common.json_types import JsonObject
 
 PR_SET_PDEATHSIG = 1
 """From Linux's prctl(2): the signal this process gets when its parent dies."""
 
 PR_SET_CHILD_SUBREAPER = 36
-"""Likewise: orphans below this process become its children."""
+"""From Linux's prctl(2): orphans below this process become its children."""
 
 
 def main() -> None:
@@ -31,12 +34,13 @@ def main() -> None:
         _serve(lines)
 
 
-def _serve(lines: Any) -> None:  # noqa: ANN401 -- a text stream
+def _serve(lines: TextIO) -> None:
     from harness.catalog import load_catalog
+    from harness.common.json_codec import to_json
     from harness.runs.worker.messages import failure_of
     from harness.runs.worker.session import Session
 
-    def send(message: dict[str, Any]) -> None:
+    def send(message: "JsonObject") -> None:
         lines.write(json.dumps(message, allow_nan=False) + "\n")
         lines.flush()
 
@@ -44,15 +48,15 @@ def _serve(lines: Any) -> None:  # noqa: ANN401 -- a text stream
     for line in lines:
         try:
             send({"done": session.handle(json.loads(line))})
-        except Exception as problem:  # noqa: BLE001 -- whatever it is, the parent must hear of it
+        except Exception as problem:  # noqa: BLE001 -- whatever it is, it is the parent's to report
             import traceback
 
             traceback.print_exc()
-            send({"failed": failure_of(problem)})
+            send({"failed": to_json(failure_of(problem))})
 
 
 def _adopt_orphans() -> None:
-    """Stay above whatever a program starts, so that its CPU time is counted and it is found and ended."""
+    """Adopt whatever a program leaves behind, so that its CPU time is counted and it can be ended."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 

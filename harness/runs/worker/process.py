@@ -1,4 +1,4 @@
-"""Starting, asking, stopping and ending workers.
+"""Starting, stopping and ending workers, and the messages to them.
 
 Only one worker runs at a time: all others are stopped by signal, and the parent sleeps in a read.
 """
@@ -10,12 +10,15 @@ import socket
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
 
 from harness.common.errors import BenchError, MeasurementError
-from harness.runs.worker.messages import error_from
+from harness.common.json_codec import from_json, to_json
+from harness.common.json_types import JsonObject
+from harness.records.journal_entries import FailureReport
+from harness.runs.worker.messages import AnswerT, WorkerRequest, error_from
 
 OnProgress = Callable[[str], None]
 
@@ -34,36 +37,51 @@ class WorkerLost(MeasurementError):
     """The worker died or did not answer in time."""
 
 
-class Worker(Protocol):
-    """Somebody who answers the messages of `Session`."""
+class Worker(ABC):
+    """A process that answers requests, one at a time."""
 
     @property
+    @abstractmethod
     def pid(self) -> int:
         """The process that does the work."""
 
-    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Send one message and return its answer; raise the error it reports, or WorkerLost."""
+    @abstractmethod
+    def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
+        """Send one message and return the fields of its answer.
 
+        Raises the error that the worker reports, or WorkerLost.
+        """
+
+    @abstractmethod
     def stop(self) -> None:
-        """Stop it until `go`."""
+        """Stop it until `resume`."""
 
-    def go(self) -> None:
+    @abstractmethod
+    def resume(self) -> None:
         """Let it run."""
 
+    @abstractmethod
     def end(self) -> None:
         """End it, and whatever it started."""
 
+    def send(self, request: WorkerRequest[AnswerT], on_progress: OnProgress | None = None) -> AnswerT:
+        """Send a request, wait for its answer and return it; errors as for `exchange`."""
+        fields = self.exchange(request.action, to_json(request), on_progress)
+        try:
+            answer: AnswerT = from_json(request.answer, fields)
+        except (TypeError, ValueError) as problem:
+            raise MeasurementError(
+                f"the worker's answer to {request.action!r} cannot be read: {problem}."
+            ) from None
+        return answer
 
-Launch = Callable[[Sequence[int], int], Worker]
-"""Starts a worker on these CPUs with this many threads."""
 
-
-class ProcessWorker:
+class ProcessWorker(Worker):
     """A worker in a process and session of its own.
 
     `python -P` keeps the user's folder off the module path, so that a `harness.py` there cannot shadow ours.
-    `python`, the folder `source` and the `module` that it starts say whose code it runs, where that is not
-    ours; `variables` are added to its environment.
+    `python`, the folder `source` and `module` choose the code that it runs, where that is not ours;
+    `variables` are added to its environment. `patience_s` is how long an answer may take.
     """
 
     def __init__(
@@ -77,14 +95,15 @@ class ProcessWorker:
         module: str = WORKER,
         variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        ours, theirs = socket.socketpair()
-        ours.settimeout(patience_s)
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(patience_s)
+        self._lines = self._socket.makefile("rw", encoding="utf-8")
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the worker
-        # its temporary files are ours to remove: a worker that is killed removes nothing
+        # the parent removes its temporary files: a worker that is killed removes nothing
         self._scratch = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-        words = [str(theirs.fileno()), str(os.getpid()), json.dumps(sorted(cpus))]
+        arguments = [str(theirs.fileno()), str(os.getpid()), json.dumps(sorted(cpus))]
         self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-            [python, "-P", "-m", module, *words],
+            [python, "-P", "-m", module, *arguments],
             pass_fds=[theirs.fileno()],
             env={
                 **worker_environment(os.environ, threads),
@@ -98,30 +117,28 @@ class ProcessWorker:
             start_new_session=True,
         )
         theirs.close()
-        self._socket = ours
-        self._lines = ours.makefile("rw", encoding="utf-8")
 
     @property
     def pid(self) -> int:
         """The worker's process."""
         return self._process.pid
 
-    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:  # noqa: ANN401
+    def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
         """Send one message and wait, asleep, for its answer."""
         try:
-            self._lines.write(json.dumps({"do": do, **words}, allow_nan=False) + "\n")
+            self._lines.write(json.dumps({"do": action, **fields}, allow_nan=False) + "\n")
             self._lines.flush()
-            return self._answer(do, told)
+            return self._answer(action, on_progress)
         except TimeoutError:
-            raise WorkerLost(f"the worker did not answer {do!r} in time.", remedy=self._tail()) from None
+            raise WorkerLost(f"the worker did not answer {action!r} in time.", remedy=self._tail()) from None
         except (OSError, ValueError) as problem:
-            raise self._lost(do) from problem
+            raise self._lost(action) from problem
 
     def stop(self) -> None:
-        """Stop it; a worker that is gone is noticed when it is asked."""
+        """Stop it; a worker that is gone is noticed at its next message."""
         self._signal(signal.SIGSTOP)
 
-    def go(self) -> None:
+    def resume(self) -> None:
         """Let it run."""
         self._signal(signal.SIGCONT)
 
@@ -136,26 +153,26 @@ class ProcessWorker:
             except OSError:
                 continue
 
-    def _answer(self, do: str, told: OnProgress | None) -> dict[str, Any]:
+    def _answer(self, action: str, on_progress: OnProgress | None) -> JsonObject:
         while line := self._lines.readline():
             message = json.loads(line)
             if "progress" in message:
-                if told:
-                    told(message["progress"])
+                if on_progress:
+                    on_progress(message["progress"])
             elif "failed" in message:
-                raise error_from(message["failed"])
+                raise error_from(from_json(FailureReport, message["failed"]))
             else:
-                answer: dict[str, Any] = message["done"]
+                answer: JsonObject = message["done"]
                 return answer
-        raise self._lost(do)
+        raise self._lost(action)
 
-    def _lost(self, do: str) -> BenchError:
+    def _lost(self, action: str) -> BenchError:
         self._process.wait()
         code = self._process.returncode
         cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         if code == -signal.SIGKILL:
             cause += " (often: the kernel ran out of memory)"
-        return WorkerLost(f"the worker ended with {cause} at {do!r}.", remedy=self._tail())
+        return WorkerLost(f"the worker ended with {cause} at {action!r}.", remedy=self._tail())
 
     def _signal(self, number: signal.Signals) -> None:
         try:
@@ -166,11 +183,11 @@ class ProcessWorker:
     def _tail(self) -> str | None:
         self._log.seek(0)
         lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return "Its last words: " + " | ".join(lines[-3:]) if lines else None
+        return "Its log ends: " + " | ".join(lines[-3:]) if lines else None
 
 
 def module_path(base: Mapping[str, str], source: str) -> dict[str, str]:
-    """Return the variable that puts the code of another version before what is installed; none for ours."""
+    """Return the variable that puts the code of another version before what is installed; empty for ours."""
     if not source:
         return {}
     return {"PYTHONPATH": os.pathsep.join([source, *filter(None, [base.get("PYTHONPATH")])])}

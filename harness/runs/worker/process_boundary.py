@@ -12,19 +12,22 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.common.errors import DataError
+from harness.common.json_codec import from_json
+from harness.common.json_types import JsonObject
 from harness.measurement.energy.meter import Meter
 from harness.measurement.machine.memory import PeakMemoryTracker
 from harness.measurement.machine.perf_events import WorkCounters
 from harness.measurement.timing.loop import Clock, run_visit
+from harness.records.journal_entries import PeakMemory, VisitResult, WarmResult
+from harness.runs.worker.messages import CompleteResult
 from harness.runs.worker.process_command import Program, ProgramStart, descendants, end_all
-from harness.runs.worker.process_program import ABOUT
+from harness.runs.worker.process_program import ABOUT, ProgramReport
 from harness.systems.interface import Predictions
 from harness.workload.data import Split
 from harness.workload.tasks.base import split_path
@@ -33,14 +36,14 @@ from harness.workload.tasks.prediction_files import read_predictions
 from harness.workload.tasks.rows import read_rows, without_labels
 
 CHUNK = 256
-"""Examples that one start of a program is given in the untimed pass, and the rest of their last row."""
+"""Examples that one start of a program answers in the untimed pass, rounded up to whole rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instruments:
     """What a visit is measured with: clocks in nanoseconds of wall and of CPU time, and a meter or none.
 
-    `counters` count cycles and instructions of the worker and of the program it starts, where there are any.
+    `counters` count cycles and instructions of the worker and of the program it starts, where they can.
     """
 
     wall: Clock
@@ -51,23 +54,23 @@ class Instruments:
 
 @dataclass(frozen=True, slots=True)
 class SplitRows:
-    """A split as programs are given it: its rows without labels, and in which row each example stands."""
+    """A split as programs read it: its rows without labels, and the row of each example."""
 
     split: Split
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Mapping[str, object]]
     row_of: Sequence[int]
 
     def whole(self, indexes: Sequence[int]) -> list[int]:
-        """Return all examples of the rows that these examples stand in."""
-        wanted = {self.row_of[index] for index in indexes}
-        return [index for index, row in enumerate(self.row_of) if row in wanted]
+        """Return all examples of the rows of these examples."""
+        rows = {self.row_of[index] for index in indexes}
+        return [index for index, row in enumerate(self.row_of) if row in rows]
 
     def chunks(self, indexes: Sequence[int]) -> list[list[int]]:
-        """Cut examples into parts that end with a row, of `CHUNK` examples and the rest of the last row."""
+        """Cut examples into parts of whole rows, each of `CHUNK` examples and the rest of its last row."""
         parts: list[list[int]] = []
         for index in sorted(indexes):
-            begun = bool(parts) and self.row_of[parts[-1][-1]] == self.row_of[index]
-            if not parts or (len(parts[-1]) >= CHUNK and not begun):
+            same_row = bool(parts) and self.row_of[parts[-1][-1]] == self.row_of[index]
+            if not parts or (len(parts[-1]) >= CHUNK and not same_row):
                 parts.append([])
             parts[-1].append(index)
         return parts
@@ -88,33 +91,34 @@ class SplitRows:
 class Files:
     """A program that is started anew for each visit, over examples that make whole rows.
 
-    `memory` is watched while the program runs untimed; `cut` holds the ids of examples that a program of ours
-    says it cut.
+    `memory` is sampled while the program runs untimed; `report` is the last one of a program of ours, and
+    `cut` holds the ids of all examples that it cut.
     """
 
-    asked: SplitRows
+    split_rows: SplitRows
     program: Program
     instruments: Instruments
     memory: PeakMemoryTracker = field(default_factory=PeakMemoryTracker)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    report: ProgramReport | None = None
     cut: set[str] = field(default_factory=set)
 
-    def describe(self) -> dict[str, Any]:
-        """Say what is started, and what it says of itself once it has run."""
-        known = {"engine": "program, files to files", "program": self.program.name}
-        return {"effective": self.about.get("effective", known)}
+    def effective(self) -> JsonObject:
+        """Return what is started, or what it reported once it has run."""
+        if self.report:
+            return self.report.effective
+        return {"engine": "program, files to files", "program": self.program.name}
 
-    def warm(self, indexes: Sequence[int]) -> dict[str, Any]:
-        """Start the program once, untimed, so that its files lie in the page cache for everybody's turn."""
-        whole = self.asked.whole(indexes)
+    def warm(self, indexes: Sequence[int]) -> WarmResult:
+        """Start the program once, untimed, so that its files lie in the page cache for every visit."""
+        whole = self.split_rows.whole(indexes)
         self._answered(whole)
-        return {"warmup_requests": len(whole), **self.describe()}
+        return WarmResult(warmup_requests=len(whole), effective=self.effective())
 
-    def visit(self, indexes: Sequence[int]) -> dict[str, Any]:
+    def visit(self, indexes: Sequence[int]) -> VisitResult:
         """Time one start of the program, everything included."""
         tools = self.instruments
         with self._start(indexes) as start:
-            seen = run_visit(
+            visit = run_visit(
                 *(self, [(start,)]),
                 warmup=(),
                 clock=tools.wall,
@@ -123,82 +127,82 @@ class Files:
                 counters=tools.counters,
             )
             answers = self._read(start, indexes)
-        examples = self.asked.examples(indexes)
-        return {
-            "requests": len(indexes),
-            "sequences": sum(len(example.inputs) for example in examples),
-            "tokens": self.about.get("tokens", sum(map(_words, examples))),
-            "wall_ns": seen.wall_ns,
-            "cpu_ns": seen.cpu_ns,
-            **dict(zip(("cycles", "instructions"), seen.counts, strict=False)),
-            "call_ns": list(seen.call_ns),
-            "readings": [asdict(reading) for reading in seen.readings],
-            "answers": answers,
-        }
+        examples = self.split_rows.examples(indexes)
+        cycles, instructions = visit.counts or (None, None)
+        return VisitResult(
+            requests=len(indexes),
+            sequences=sum(len(example.inputs) for example in examples),
+            tokens=self.report.tokens if self.report else sum(map(_count_words, examples)),
+            wall_ns=visit.wall_ns,
+            cpu_ns=visit.cpu_ns,
+            cycles=cycles,
+            instructions=instructions,
+            call_ns=visit.call_ns,
+            readings=visit.readings,
+            answers=answers,
+        )
 
-    def complete(self, indexes: Sequence[int], progress: Callable[[str], None]) -> dict[str, Any]:
-        """Answer these examples untimed; say how many were cut, and the program's memory if it was seen."""
+    def complete(self, indexes: Sequence[int], progress: Callable[[str], None]) -> CompleteResult:
+        """Answer these examples untimed; count those that were cut, and return the program's peak memory."""
         answers: dict[int, str] = {}
-        for chunk in self.asked.chunks(indexes):
+        for chunk in self.split_rows.chunks(indexes):
             answers |= zip(chunk, self._answered(chunk), strict=True)
             progress(f"{len(answers)}/{len(indexes)}")
         peak = self.memory.peak()
-        return {
-            "answers": [answers[index] for index in indexes],
-            "truncated": len(self.cut),
-            "memory": asdict(peak) if peak else {},
-        }
+        memory = PeakMemory(peak_bytes=peak.peak_bytes, counted_as=peak.counted_as) if peak else PeakMemory()
+        return CompleteResult([answers[index] for index in indexes], len(self.cut), memory)
 
-    def predict(self, asked: Sequence[ProgramStart], /) -> Predictions:
-        """Start the program and wait until it ends: what stands inside the clock."""
-        (start,) = asked
+    def predict(self, starts: Sequence[ProgramStart], /) -> Predictions:
+        """Start the program and wait until it ends: what the clock includes."""
+        (start,) = starts
         self.program.run(start)
         return Predictions(np.zeros((0, 0), dtype=np.float32), np.zeros(1, dtype=np.int64))
 
     def _answered(self, indexes: Sequence[int]) -> list[str]:
         with self._start(indexes) as start:
-            self.predict([replace(start, watch=self.memory)])
+            self.predict([replace(start, memory=self.memory)])
             return self._read(start, indexes)
 
     @contextmanager
     def _start(self, indexes: Sequence[int]) -> Iterator[ProgramStart]:
-        """Write what is asked; afterwards remove all files, and end what the program has left running."""
+        """Write the rows; afterwards remove all files, and end what the program has left running."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder, tempfile.TemporaryFile() as errors:
             data, output = Path(folder) / "data", Path(folder) / "output"
-            self.asked.write(data, indexes)
+            self.split_rows.write(data, indexes)
             output.mkdir()
             before = descendants()
             try:
-                yield ProgramStart(tuple(self.program.words(data, output)), output, errors)
+                yield ProgramStart(tuple(self.program.arguments(data, output)), output, errors)
             finally:
                 end_all(descendants() - before)
 
     def _read(self, start: ProgramStart, indexes: Sequence[int]) -> list[str]:
-        task = self.asked.split.task
+        task = self.split_rows.split.task
         file = start.output / f"{task.folder}.jsonl"
         try:
-            answers = read_predictions(task, file, self.asked.examples(indexes))
+            answers = read_predictions(task, file, self.split_rows.examples(indexes))
         except DataError as problem:
-            # the folder is gone when this is read, and a record holds no path
+            # the folder is gone when the message is read, and a record holds no path
             where = (problem.where or file.name).replace(str(file), file.name)
             raise start.failed(f"its answers are not valid: {where}: {problem.message}") from None
         if self.program.ours:
-            self.about = json.loads((start.output / ABOUT).read_text(encoding="utf-8"))
-            self.cut.update(self.about["cut"])
+            text = (start.output / ABOUT).read_text(encoding="utf-8")
+            self.report = from_json(ProgramReport, json.loads(text))
+            self.cut.update(self.report.cut)
         return answers
 
 
 def split_rows(split: Split, folder: Path) -> SplitRows:
-    """Read the rows of a split once more, for programs to be given them; `folder` is where the split lies."""
+    """Read the rows of a split once more, for programs; `folder` is where the split lies."""
     path = folder / split_path(split.task, split.name)
-    rows: list[Mapping[str, Any]] = []
+    rows: list[Mapping[str, object]] = []
     row_of: list[int] = []
     for line, row in read_rows(path):
-        # a row without idx is known by its line in the split, which is another one in the program's file
+        # a row without idx is identified by its line in the split, which differs in the program's file
         rows.append({"idx": line, **without_labels(row)})
         row_of += [len(rows) - 1] * len(split.task.parse(row, f"{path}:{line}", labelled=False))
     return SplitRows(split, rows, row_of)
 
 
-def _words(example: Example) -> int:
+def _count_words(example: Example) -> int:
     return sum(len(f"{text.first} {text.second or ''}".split()) for text in example.inputs)

@@ -11,49 +11,54 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import psutil
 
 from harness.catalog import COMMAND
 from harness.common.errors import MeasurementError, UsageError
+from harness.common.json_codec import to_json
 from harness.measurement.machine.memory import PeakMemoryTracker
+from harness.runs.worker.process_program import ProgramSpec
 
 PATIENCE_S = 600.0
 """How long a program may take for one start, loading included."""
 
-LOOK_S = 0.02
-"""Between two looks at the memory of a program that runs untimed."""
+MEMORY_SAMPLE_S = 0.02
+"""Between two samples of the memory of a program that runs untimed."""
 
 DATA, OUTPUT = "{data}", "{output}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProgramStart:
-    """One start of a program: its words, the folder of its answers, its stderr, who watches its memory."""
+    """One start of a program: its arguments, the folder of its answers, its stderr.
 
-    words: tuple[str, ...]
+    `memory` samples its memory while it runs; None where it is timed.
+    """
+
+    arguments: tuple[str, ...]
     output: Path
     errors: IO[bytes]
-    watch: PeakMemoryTracker | None = None
+    memory: PeakMemoryTracker | None = None
 
-    def failed(self, what: str) -> MeasurementError:
-        """Return the error that says what went wrong, with the program's last words."""
+    def failed(self, reason: str) -> MeasurementError:
+        """Return the error for this reason, with the end of the program's stderr."""
         self.errors.seek(0)
         last = self.errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
-        said = f"Its stderr ends: {' | '.join(last)}" if last else "It wrote nothing on stderr."
-        return MeasurementError(f"the program failed: {what.rstrip('.')}.", where="command", remedy=said)
+        remedy = f"Its stderr ends: {' | '.join(last)}" if last else "It wrote nothing on stderr."
+        return MeasurementError(f"the program failed: {reason.rstrip('.')}.", where="command", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program from file to file: its command with `{data}` and `{output}`, and how long it may take.
+    """A program from file to file: its command with `{data}` and `{output}`, and its time limit.
 
-    `ours` says that it is a variant of ours, which tells more than its answers.
+    A program that is `ours` runs a variant of the catalog and leaves a `ProgramReport`.
     """
 
     command: tuple[str, ...]
@@ -65,55 +70,55 @@ class Program:
         """The program's base name."""
         return Path(self.command[0]).name
 
-    def words(self, data: Path, output: Path) -> list[str]:
-        """Return the command with its folders in place."""
-        return [word.replace(DATA, str(data)).replace(OUTPUT, str(output)) for word in self.command]
+    def arguments(self, data: Path, output: Path) -> list[str]:
+        """Return the command with its folders filled in."""
+        return [part.replace(DATA, str(data)).replace(OUTPUT, str(output)) for part in self.command]
 
     def run(self, start: ProgramStart) -> None:
         """Run it to its end; MeasurementError if it cannot start, takes too long, or ends with an error."""
         try:
             process = subprocess.Popen(  # noqa: S603 -- the user named it, and no shell reads it
-                start.words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=start.errors
+                start.arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=start.errors
             )
         except OSError as problem:
             raise start.failed(f"it cannot be started: {problem.strerror}") from None
-        with _ended_after(process.pid, self.patience_s) as late:
-            if start.watch:
-                _look(process, start.watch)
+        with _killed_after(process.pid, self.patience_s) as timed_out:
+            if start.memory:
+                _sample_memory(process, start.memory)
             code = process.wait()
-        if late.is_set():
+        if timed_out.is_set():
             raise start.failed(f"it did not end within {self.patience_s:g} s")
         if code:
             raise start.failed(f"it ended with {f'exit code {code}' if code > 0 else f'signal {-code}'}")
 
 
-def program_of(spec: Mapping[str, Any]) -> Program:
-    """Return the program for a cell; `spec` holds task, split, variant, artifact, settings and placement."""
-    if spec["variant"] == COMMAND:
-        return Program(tuple(outside(spec["settings"]["command"])))
-    kept = {**spec, "settings": {**spec["settings"], "command": ""}}
+def program_of(spec: ProgramSpec) -> Program:
+    """Return the program for a cell: the user's, or one of ours that runs the variant of the spec."""
+    if spec.variant == COMMAND:
+        return Program(tuple(split_command(spec.settings.command)))
+    spec = replace(spec, settings=replace(spec.settings, command=""))
     # -P keeps the user's folder off the module path, so that a `harness.py` there cannot shadow ours
     module = (sys.executable, "-P", "-m", "harness.runs.worker.process_program")
-    return Program((*module, json.dumps(kept), DATA, OUTPUT), ours=True)
+    return Program((*module, json.dumps(to_json(spec)), DATA, OUTPUT), ours=True)
 
 
-def outside(command: str) -> list[str]:
-    """Return the words of the user's program, split as a shell would; UsageError if it lacks a folder.
+def split_command(command: str) -> list[str]:
+    """Return the user's command, split as a shell would; UsageError if it names one folder alone.
 
     Where it names neither `{data}` nor `{output}`, both are appended.
     """
     try:
-        words = shlex.split(command)
+        parts = shlex.split(command)
     except ValueError as problem:
         raise UsageError(f"cannot be split: {problem}.", where="--system-command") from None
-    named = [mark for mark in (DATA, OUTPUT) if any(mark in word for word in words)]
+    named = [mark for mark in (DATA, OUTPUT) if any(mark in part for part in parts)]
     if len(named) == 1:
         raise UsageError(
-            f"the program is told {named[0]} alone.",
+            f"expected both {DATA} and {OUTPUT}, got {named[0]} alone.",
             where="--system-command",
-            remedy=f"Name both {DATA} and {OUTPUT}, or neither: then both are appended.",
+            remedy="Name both, or neither: then both are appended.",
         )
-    return words if named else [*words, DATA, OUTPUT]
+    return parts if named else [*parts, DATA, OUTPUT]
 
 
 def descendants() -> set[psutil.Process]:
@@ -121,42 +126,42 @@ def descendants() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def end_all(left: set[psutil.Process]) -> None:
-    """End these processes and all below them, and wait for them.
+def end_all(processes: set[psutil.Process]) -> None:
+    """Kill these processes and all below them, and wait for them.
 
-    In a worker, which adopts orphans, they may be what a program left behind, also where it cut itself loose.
+    A worker adopts orphans, so these may also be processes that a program left behind in another session.
     """
-    while left:
-        more = {child for process in left for child in _tree(process.pid)} - left
-        _kill(left)
-        psutil.wait_procs(left, timeout=5)
-        left = more
+    while processes:
+        children = {child for process in processes for child in _tree(process.pid)} - processes
+        _kill(processes)
+        psutil.wait_procs(processes, timeout=5)
+        processes = children
 
 
 @contextmanager
-def _ended_after(pid: int, patience_s: float) -> Iterator[threading.Event]:
-    """Kill a process and all below it after a time; the event says whether that happened."""
-    late = threading.Event()
+def _killed_after(pid: int, patience_s: float) -> Iterator[threading.Event]:
+    """Kill a process and all below it after a time; the event is set when that happened."""
+    timed_out = threading.Event()
 
     def give_up() -> None:
-        late.set()
+        timed_out.set()
         _kill(_tree(pid))
 
     timer = threading.Timer(patience_s, give_up)
     timer.daemon = True
     timer.start()
     try:
-        yield late
+        yield timed_out
     finally:
         timer.cancel()
 
 
-def _look(process: subprocess.Popen[bytes], memory: PeakMemoryTracker) -> None:
-    """Read the memory of a program again and again until it ends."""
+def _sample_memory(process: subprocess.Popen[bytes], memory: PeakMemoryTracker) -> None:
+    """Sample the memory of a program until it ends."""
     while process.poll() is None:
         with contextlib.suppress(MeasurementError, psutil.Error):
             memory.sample(process.pid)
-        time.sleep(LOOK_S)
+        time.sleep(MEMORY_SAMPLE_S)
 
 
 def _tree(pid: int) -> set[psutil.Process]:
@@ -166,7 +171,7 @@ def _tree(pid: int) -> set[psutil.Process]:
     return set()
 
 
-def _kill(processes: Sequence[psutil.Process] | set[psutil.Process]) -> None:
+def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.kill()

@@ -1,40 +1,61 @@
-"""What a worker does when asked: prepare a variant, or open one and answer visits with it.
+"""What a worker does for each message: prepare a variant, or load one and answer visits with it.
+
+JSON --from_json--> request --Session--> answer --to_json--> JSON
 
 The same session runs inside a worker process and, in tests, inside the test's own process.
 """
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness.catalog import Catalog
 from harness.common.errors import UsageError
+from harness.common.json_codec import from_json, to_json
+from harness.common.json_types import JsonObject, JsonValue
 from harness.measurement.energy.meter import Meter
 from harness.measurement.energy.selection import open_meter
 from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
+from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
-from harness.runs.worker.loaded_system import Clocks, LoadedSystem, VisitOrder
+from harness.runs.worker.loaded_system import Clocks, LoadedSystem
+from harness.runs.worker.messages import (
+    REQUESTS,
+    Closed,
+    CloseRequest,
+    CompleteRequest,
+    CompleteResult,
+    HelloRequest,
+    Introduction,
+    OpenRequest,
+    OpenResult,
+    PreparedArtifact,
+    PrepareRequest,
+    ProfileRequest,
+    ResolveRequest,
+    TrainingData,
+    VisitRequest,
+    WarmRequest,
+)
 from harness.runs.worker.process_boundary import Files, Instruments, split_rows
 from harness.runs.worker.process_command import program_of
+from harness.runs.worker.process_program import ProgramSpec
 from harness.systems.artifact_cache import ArtifactCache
 from harness.systems.encoding_cache import EncodingCache
 from harness.systems.interface import (
-    Artifact,
     Checkpoint,
     EnergyProbe,
-    Placement,
     PreparationContext,
     PreparationSources,
     ProfiledSystem,
-    Settings,
+    Readings,
 )
 from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
-from harness.workload.tasks import TaskReference, resolve_task
+from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import Task, split_path
 
 CHUNK = 256
@@ -49,233 +70,214 @@ class Session:
         catalog: Callable[[], Catalog],
         progress: Callable[[str], None],
         clocks: Clocks | None = None,
-        open_meter: Callable[[Mapping[str, Any]], Meter] = open_meter,
+        open_meter: Callable[[Mapping[str, JsonValue]], Meter] = open_meter,
     ) -> None:
         self._catalog = catalog
         self._progress = progress
         self._clocks = clocks or Clocks()
         self._open_meter = open_meter
-        self._opened: LoadedSystem | None = None
+        self._loaded: LoadedSystem | None = None
         self._files: Files | None = None
-        self._shelf: EncodingCache | None = None
+        self._encodings: EncodingCache | None = None
 
-    def handle(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what the message asks and return the answer; any error is the caller's to report."""
-        actions: dict[str, Callable[..., dict[str, Any]]] = {
-            "resolve": self.resolve,
-            "prepare": self.prepare,
-            "open": self.open,
-            "warm": self.warm,
-            "visit": self.visit,
-            "complete": self.complete,
-            "profile": self.profile,
-            "close": self.close,
-        }
-        if message["do"] == "hello":
-            return introduction(actions, {"visit": VisitOrder})
-        words = dict(message)
-        return actions[words.pop("do")](**words)
+    def handle(self, message: Mapping[str, JsonValue]) -> JsonObject:
+        """Do what the message requests and return the answer; the caller reports any error."""
+        fields = dict(message)
+        action = fields.pop("do")
+        # hello is answered with unknown fields, too: the parent may be of another version
+        request = from_json(REQUESTS[action], fields, strict=action != HelloRequest.action)
+        return to_json(getattr(self, action)(request))
 
-    def resolve(self, task: TaskReference, model: str, cache: str) -> dict[str, Any]:
-        """Find the checkpoint a model's name means for a task."""
-        found = self._catalog().resolve(model, resolve_task(task), ArtifactCache(Path(cache)))
-        return {**dataclasses.asdict(found), "folder": str(found.folder)}
+    def hello(self, request: HelloRequest) -> Introduction:
+        """Return what this worker is; the parent compares the versions of the protocol."""
+        del request
+        return introduction()
 
-    def prepare(
-        self,
-        task: TaskReference,
-        variant: str,
-        checkpoint: Mapping[str, Any],
-        trial: Mapping[str, Any],
-        settings: Mapping[str, Any],
-        placement: Mapping[str, Any],
-        cache: str,
-        rung: Mapping[str, Any] | None = None,
-        meter: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    def resolve(self, request: ResolveRequest) -> Checkpoint:
+        """Find the checkpoint that a model's name means for a task."""
+        task, cache = resolve_task(request.task), ArtifactCache(Path(request.cache))
+        return self._catalog().resolve(request.model, task, cache)
+
+    def prepare(self, request: PrepareRequest) -> PreparedArtifact:
         """Make a variant's artifact, or find it in the cache."""
-        folder, asked = ArtifactCache(Path(cache)), resolve_task(task)
-        workshop = PreparationContext(
-            cache=folder,
+        cache, task = ArtifactCache(Path(request.cache)), resolve_task(request.task)
+        context = PreparationContext(
+            cache=cache,
             progress=self._progress,
             measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
-            placement=_placement(placement),
-            energy=_energy(self._open_meter(meter)) if meter else None,
+            placement=request.placement,
+            energy=_energy_probe(self._open_meter(request.meter)) if request.meter else None,
         )
-        sources = _sources(self._catalog(), _checkpoint(checkpoint), asked, trial, folder)
-        begin = self._clocks.wall()
-        made = self._catalog().variant(variant, rung)
-        artifact = made.prepare(asked, sources, Settings(**settings), workshop)
-        return {
-            "folder": str(artifact.folder),
-            "key": artifact.key,
-            "manifest": dict(artifact.manifest),
-            "fresh": artifact.fresh,
-            "seconds": (self._clocks.wall() - begin) / 1e9,
-        }
+        sources = _sources(self._catalog(), request.checkpoint, task, request.trial, cache)
+        begin_ns = self._clocks.wall()
+        variant = self._catalog().variant(request.variant, request.rung)
+        artifact = variant.prepare(task, sources, request.settings, context)
+        seconds = (self._clocks.wall() - begin_ns) / 1e9
+        return PreparedArtifact(
+            artifact.folder, artifact.key, dict(artifact.manifest), artifact.fresh, seconds
+        )
 
-    def open(
-        self,
-        task: TaskReference,
-        variant: str,
-        scenario: str,
-        boundary: str,
-        data: Mapping[str, Any],
-        artifact: Mapping[str, Any],
-        settings: Mapping[str, Any],
-        placement: Mapping[str, Any],
-        meter: Mapping[str, Any] | None,
-        cache: str,
-        sample: Sequence[int],
-        rung: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Load the system and encode the sample; say how long loading took and what the engine made of it."""
-        asked = resolve_task(task)
-        split = load_split(asked, Data(data["tier"], Path(data["folder"])), data["split"])
-        if split.fingerprint != data["fingerprint"]:
-            raise UsageError("the data changed since the run was planned.", where=data["split"])
-        energy = self._open_meter(meter) if meter else None
+    def open(self, request: OpenRequest) -> OpenResult:
+        """Load the system and encode the sample; return how long loading took and the effective settings."""
+        task, folder = resolve_task(request.task), Path(request.data.folder)
+        split = load_split(task, Data(request.data.tier, folder), request.data.split)
+        if split.fingerprint != request.data.fingerprint:
+            raise UsageError("the data changed since the run was planned.", where=request.data.split)
+        meter = self._open_meter(request.meter) if request.meter else None
         counters = self._clocks.counters()  # before anything starts a thread or a process that is to count
-        if boundary == "process":
-            program = {"task": task, "split": split.name, "variant": variant, "artifact": artifact}
-            self._files = Files(
-                split_rows(split, Path(data["folder"])),
-                program_of({**program, "settings": settings, "placement": placement}),
-                Instruments(self._clocks.wall, self._clocks.cpu, energy, counters),
-            )
-            cost = loop_ns_per_request(self._clocks.wall)
-            return {**self._files.describe(), "loop_ns_per_request": cost, "counters": counters.said}
-        made = Artifact(Path(artifact["folder"]), artifact["key"], artifact["manifest"])
-        begin = self._clocks.wall()
-        variant_made = self._catalog().variant(variant, rung)
-        system = variant_made.load(asked, made, _placement(placement), Settings(**settings))
-        load_ns = self._clocks.wall() - begin
-        arrives = get_scenario(scenario)
-        if arrives.timed_arrivals:
-            wake_sharply()
-        self._opened = LoadedSystem(
-            *(asked, system, arrives, boundary, split.examples, energy, settings["batch"], counters)
-        )
-        self._shelf = EncodingCache.of(system, ArtifactCache(Path(cache)), split)
-        self._opened.kept = self._shelf.find() if self._shelf else ()
-        self._opened.encode(sample)
-        return {
-            "load_ns": load_ns,
-            "effective": {**system.describe(), **_environment(rung or {})},
-            "loop_ns_per_request": loop_ns_per_request(self._clocks.wall),
-            "counters": counters.said,
-        }
+        instruments = Instruments(self._clocks.wall, self._clocks.cpu, meter, counters)
+        if request.boundary == "process":
+            return self._open_program(request, split, instruments)
+        return self._open_system(request, task, split, instruments)
 
-    def warm(
-        self, indexes: Sequence[int], windows: int, *, exactly: bool = False, first: bool = True
-    ) -> dict[str, Any]:
+    def _open_program(self, request: OpenRequest, split: Split, instruments: Instruments) -> OpenResult:
+        program = program_of(
+            ProgramSpec(
+                task=request.task,
+                split=split.name,
+                variant=request.variant,
+                artifact=request.artifact,
+                settings=request.settings,
+                placement=request.placement,
+            )
+        )
+        self._files = Files(split_rows(split, Path(request.data.folder)), program, instruments)
+        return OpenResult(
+            effective=self._files.effective(),
+            loop_ns_per_request=loop_ns_per_request(self._clocks.wall),
+            counters=instruments.counters.said,
+        )
+
+    def _open_system(
+        self, request: OpenRequest, task: Task, split: Split, instruments: Instruments
+    ) -> OpenResult:
+        begin_ns = self._clocks.wall()
+        variant = self._catalog().variant(request.variant, request.rung)
+        system = variant.load(task, request.artifact, request.placement, request.settings)
+        load_ns = self._clocks.wall() - begin_ns
+        scenario = get_scenario(request.scenario)
+        if scenario.timed_arrivals:
+            wake_sharply()
+        self._encodings = EncodingCache.of(system, ArtifactCache(Path(request.cache)), split)
+        self._loaded = LoadedSystem(
+            task=task,
+            system=system,
+            scenario=scenario,
+            boundary=request.boundary,
+            examples=split.examples,
+            meter=instruments.meter,
+            batch=request.settings.batch,
+            counters=instruments.counters,
+            cached=self._encodings.find() if self._encodings else (),
+        )
+        self._loaded.encode(request.sample)
+        return OpenResult(
+            load_ns=load_ns,
+            effective={**system.describe(), **_environment(request.rung)},
+            loop_ns_per_request=loop_ns_per_request(self._clocks.wall),
+            counters=instruments.counters.said,
+        )
+
+    def warm(self, request: WarmRequest) -> WarmResult:
         """Answer the first request under the clock, then windows of requests until the system is warm.
 
         A program from file to file is started once.
         """
         if self._files:
-            return self._files.warm(indexes)
-        return self._ready().warm(indexes, windows, self._clocks.wall, exactly=exactly, first=first)
+            return self._files.warm(request.indexes)
+        return self._ready().warm(request, self._clocks.wall)
 
-    def visit(self, **order: Any) -> dict[str, Any]:  # noqa: ANN401 -- the fields of `VisitOrder`
-        """Time a window over some examples; a program from file to file starts cold, so it has no warm-up."""
-        asked = VisitOrder(**order)
+    def visit(self, request: VisitRequest) -> VisitResult:
+        """Time a window over some examples; a program from file to file starts cold, without warm-up."""
         if self._files:
-            return self._files.visit(asked.indexes)
-        return self._ready().visit(asked, self._clocks)
+            return self._files.visit(request.indexes)
+        return self._ready().visit(request, self._clocks)
 
-    def complete(self, indexes: Sequence[int]) -> dict[str, Any]:
-        """Answer requests outside the clock; say how many sequences of the whole split were cut."""
+    def complete(self, request: CompleteRequest) -> CompleteResult:
+        """Answer examples outside the clock, and count how many of the whole split were cut."""
         if self._files:
-            return self._files.complete(indexes, self._progress)
-        opened = self._ready()
+            return self._files.complete(request.indexes, self._progress)
+        loaded, indexes = self._ready(), request.indexes
         answers: list[str] = []
         for start in range(0, len(indexes), CHUNK):
             chunk = indexes[start : start + CHUNK]
-            opened.encode(chunk)
+            loaded.encode(chunk)
             # the calls of the scenario, so that answers that depend on batch mates are the timed ones
-            answers += opened.answers([opened.timed.predict(call) for call in opened.calls(chunk)])
+            answers += loaded.answers([loaded.timed.predict(call) for call in loaded.calls(chunk)])
             self._progress(f"{start + len(chunk)}/{len(indexes)}")
-        if self._shelf and not opened.kept:
-            self._shelf.keep(opened.requests)
-        cut = sum(any(part.cut for part in request.sequences) for request in opened.requests.values())
-        return {"answers": answers, "truncated": cut}
+        if self._encodings and not loaded.cached:
+            self._encodings.keep(loaded.requests)
+        cut = sum(any(part.cut for part in encoded.sequences) for encoded in loaded.requests.values())
+        return CompleteResult(answers, cut)
 
-    def profile(self, indexes: Sequence[int]) -> dict[str, Any]:
+    def profile(self, request: ProfileRequest) -> OperatorTimes:
         """Answer some examples with the engine's own profiler on; no cell fails for want of one."""
-        system: Any = self._opened.system if self._opened else None
-        if not isinstance(system, ProfiledSystem):
-            return {"unavailable": "its engine has no profiler here"}
-        opened = self._ready()
-        opened.encode(indexes)
+        loaded = self._loaded
+        if loaded is None or not isinstance(loaded.system, ProfiledSystem):
+            return OperatorTimes(unavailable="its engine has no profiler here")
+        loaded.encode(request.indexes)
         try:
-            seconds = system.profile([opened.requests[index] for index in indexes])
-        except Exception as problem:  # noqa: BLE001 -- an engine's own, beside what was asked for
-            return {"unavailable": (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")}
-        return {"seconds": dict(seconds), "requests": len(indexes)}
+            seconds = loaded.system.profile([loaded.requests[index] for index in request.indexes])
+        except Exception as problem:  # noqa: BLE001 -- an engine's own, beside the measurement
+            reason = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
+            return OperatorTimes(unavailable=reason)
+        return OperatorTimes(seconds=dict(seconds), requests=len(request.indexes))
 
-    def close(self) -> dict[str, Any]:
+    def close(self, request: CloseRequest) -> Closed:
         """Release the system."""
-        if self._opened:
-            self._opened.system.close()
-            self._opened = None
+        del request
+        if self._loaded:
+            self._loaded.system.close()
+            self._loaded = None
         self._files = None
-        return {}
+        return Closed()
 
     def _ready(self) -> LoadedSystem:
-        if self._opened is None:
-            raise UsageError("the worker was asked before it had opened a system.")
-        return self._opened
+        if self._loaded is None:
+            raise UsageError("the worker has not opened a system yet.")
+        return self._loaded
 
 
-def _environment(rung: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables that a rung asks its process to be started with, as they are."""
-    variables = rung.get("environment")
+def _environment(rung: Mapping[str, JsonValue] | None) -> JsonObject:
+    """Return the variables that a rung starts its process with, as this process has them."""
+    variables = (rung or {}).get("environment")
     return {"environment": in_force(variables)} if variables else {}
 
 
-def _placement(words: Mapping[str, Any]) -> Placement:
-    return Placement(**{**words, "cpus": tuple(words["cpus"])})
-
-
-def _checkpoint(words: Mapping[str, Any]) -> Checkpoint:
-    return Checkpoint(**{**words, "folder": Path(words["folder"])})
-
-
 def _sources(
-    catalog: Catalog, checkpoint: Checkpoint, task: Task, trial: Mapping[str, Any], cache: ArtifactCache
+    catalog: Catalog, checkpoint: Checkpoint, task: Task, trial: TrainingData, cache: ArtifactCache
 ) -> PreparationSources:
     """Gather what a variant may be prepared from; of the data, the training split and nothing else."""
-    train = _training(task, trial)
+    train = _training_split(task, trial)
     if train is None:
         return PreparationSources(checkpoint, resolve=lambda name: catalog.find(name, task, cache))
     return PreparationSources(
         checkpoint,
-        train.examples[: trial["limit"]],
+        train.examples[: trial.limit],
         training=lambda: train.examples,
         training_sha256=train.fingerprint,
-        reported_sha256=trial.get("reported", ""),
+        reported_sha256=trial.reported,
         resolve=lambda name: catalog.find(name, task, cache),
     )
 
 
-def _energy(meter: Meter) -> EnergyProbe:
-    """Return how preparation asks for the joules of a piece of its work."""
+def _energy_probe(meter: Meter) -> EnergyProbe:
+    """Return what reads the joules of a piece of preparation."""
 
-    def begin() -> Callable[[], list[dict[str, Any]]]:
+    def begin() -> Callable[[], Readings]:
         mark = meter.start()
-        return lambda: [dataclasses.asdict(reading) for reading in meter.read(mark)]
+        return lambda: [asdict(reading) for reading in meter.read(mark)]
 
     return begin
 
 
-def _training(task: Task, trial: Mapping[str, Any]) -> Split | None:
-    """Read the training split, or return None where there is none.
+def _training_split(task: Task, trial: TrainingData) -> Split | None:
+    """Read the training split; None where there is none.
 
-    A diagnostic's is that of the task its model was trained for, which is not what is reported.
+    That of a diagnostic is the one of the task whose model it uses.
     """
     task = task if task.model_task == task.name else resolve_task(task.model_task)
-    data = Data(trial["tier"], Path(trial["folder"]))
+    data = Data(trial.tier, Path(trial.folder))
     if "train" not in task.splits or not (data.folder / split_path(task, "train")).exists():
         return None
     return load_split(task, data, "train")

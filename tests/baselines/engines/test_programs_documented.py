@@ -9,7 +9,7 @@ import pytest
 from baselines.engines.external_program import ProgramSystem
 from harness.common.procfs import TreeCpuTime
 from harness.runs.worker.process_boundary import Files, Instruments, split_rows
-from harness.runs.worker.process_command import Program, outside
+from harness.runs.worker.process_command import Program, split_command
 from harness.testing.clock import FakeClock
 from harness.workload import synthetic
 from harness.workload.data import Data, load_split
@@ -98,9 +98,9 @@ def test_the_programs_that_read_files_run_as_they_stand_there(
     rows = [*synthetic.rows("rte", "val", 40), {**denied, "idx": 40}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     split = load_split(get_task("rte"), Data("local", tmp_path / "data"), "val")
-    program = Program(tuple(outside(f"{interpreter} {tmp_path / 'mine'}")))
+    program = Program(tuple(split_command(f"{interpreter} {tmp_path / 'mine'}")))
     tools = Instruments(FakeClock(step_ns=10), TreeCpuTime(), None)
-    answers = Files(split_rows(split, tmp_path / "data"), program, tools).visit(range(41))["answers"]
+    answers = Files(split_rows(split, tmp_path / "data"), program, tools).visit(range(41)).answers
     assert set(answers) == {"entailment", "not_entailment"}
 
 

@@ -20,6 +20,7 @@ from baselines.models.cuda import NO_GPU, cuda_index, require_cuda, sees_gpu
 from harness.cli.app import call
 from harness.common.errors import DeviceError
 from harness.systems.interface import Placement
+from harness.testing.world import altered
 from optimized.batching import cuda_graphs
 
 LINES = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'onnxruntime-gpu>=1.22'"
@@ -88,7 +89,7 @@ def test_a_clash_is_refused_by_the_command_and_explained_by_doctor(
     world.catalog = replace(
         world.catalog, variants={**world.catalog.variants, "onnx-cuda": OnnxCudaVariant()}
     )
-    world.machine = replace(world.machine, check_device=lambda _device: None)
+    world.machine = altered(world.machine, check_device=lambda _device: None)
     arguments = ["--device", "cuda:0", "--variants", "onnx-cuda", "--data", str(boolq_folder(tmp_path))]
     assert call(["run", "-q", *arguments], world.toolbox()) == 2
     stderr = capsys.readouterr().err

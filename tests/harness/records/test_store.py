@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from harness.records.record import SCHEMA_VERSION, Record
 from harness.records.store import RunFolder, Store, UnreadableFile, read_record, read_samples
 from harness.runs.execution.run import Run, execute, start
 from harness.runs.planning.options import RunOptions
+from harness.testing.world import altered
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_two_runs_of_one_name_are_refused(world: World) -> None:
     begun(world)
     with pytest.raises(StoreError, match="never overwrites"):
         begun(world)
-    world.machine = replace(world.machine, suffix=lambda: "0002")
+    world.machine = altered(world.machine, suffix=lambda: "0002")
     begun(world)
     assert len(Store(world.store).runs()) == 2
 

@@ -18,9 +18,10 @@ from harness.records.record import GpuSnapshot, MachineSnapshot, Record
 from harness.records.store import Store
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
-from harness.runs.services import Machine
+from harness.runs.services import LocalMachine
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
+from harness.testing.world import altered
 
 WATTS = {"cpu": 10.0, "cuda:0": 300.0, "cuda:1": 200.0}
 BOARDS = {"cuda:0": 3, "cuda:1": 1}
@@ -36,7 +37,7 @@ def world(tmp_path: Path) -> World:
         device: FakeMeter(watts, found.clock, scope="package" if device == "cpu" else "board", zone=device)
         for device, watts in WATTS.items()
     }
-    found.machine = replace(
+    found.machine = altered(
         found.machine,
         check_device=lambda device: check_device(device, lambda: 4, lambda: "3,1"),
         choose_meter=lambda device, _wanted=None: MeterChoice(meters[device], ()),
@@ -44,7 +45,7 @@ def world(tmp_path: Path) -> World:
             meter.name, None, least_window_ms=1 if meter is meters["cpu"] else 20
         ),
         board=BOARDS.get,
-        moment=lambda _cpus: MachineSnapshot(
+        snapshot=lambda _cpus: MachineSnapshot(
             gpus=tuple(GpuSnapshot(name="A board", index=at, foreign=int(at == 2)) for at in range(4))
         ),
     )
@@ -103,7 +104,7 @@ def test_each_kind_of_device_has_its_own_default_variants(tmp_path: Path) -> Non
     clock = FakeClock(step_ns=10)
     names = {*default_variants("cpu"), *default_variants("cuda")} - {"pytorch-fixed", "pytorch-dynamic"}
     world = World(tmp_path, *(FakeVariant(name, clock, 200) for name in sorted(names)))
-    world.machine = replace(world.machine, check_device=lambda _device: None)
+    world.machine = altered(world.machine, check_device=lambda _device: None)
     parts = begin(world, "cpu,cuda:0,cuda:1", variants=None).parts()
     assert [part.plan.variants for part in parts] == [
         default_variants(device) for device in ("cpu", "cuda", "cuda")
@@ -117,7 +118,7 @@ def test_a_stranger_on_another_board_gives_no_warning(
     """Board 2 is in the record, and in nobody's joules; on board 1 it would be."""
     assert not _foreign(world, capsys)
     busy = MachineSnapshot(gpus=(GpuSnapshot(name="A board", index=1, foreign=1),))
-    world.machine = replace(world.machine, moment=lambda _cpus: busy, suffix=lambda: "0002")
+    world.machine = altered(world.machine, snapshot=lambda _cpus: busy, suffix=lambda: "0002")
     assert _foreign(world, capsys)
 
 
@@ -228,4 +229,4 @@ def test_commands_of_one_device_refuse_a_list(world: World, capsys: pytest.Captu
 
 def test_what_a_machine_asks_is_the_environment_s_board() -> None:
     """No driver, or a CPU: the number of the board is not known, and nothing is guessed."""
-    assert Machine().board("cpu") is None
+    assert LocalMachine().board("cpu") is None

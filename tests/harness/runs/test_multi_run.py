@@ -79,13 +79,13 @@ def test_stages_and_warnings_say_which_task_they_are_about() -> None:
 def test_one_worker_prepares_for_all_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has imported for the first serves the others."""
     asked: list[tuple[int, str]] = []
-    answer = InlineWorker.ask
+    answer = InlineWorker.exchange
 
     def watched(self: InlineWorker, do: str, *rest: Any, **words: Any) -> dict[str, Any]:
         asked.append((id(self), do))
         return answer(self, do, *rest, **words)
 
-    monkeypatch.setattr(InlineWorker, "ask", watched)
+    monkeypatch.setattr(InlineWorker, "exchange", watched)
     world = World(tmp_path)
     runs = options_per_task(RunOptions(task=""), ["boolq", "cb"], None, Heard())
     place = (Store(world.store), world.cache, world.machine, Heard())

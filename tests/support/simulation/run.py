@@ -4,16 +4,21 @@ bench run --Machine--> real workers, which read the real files of simulated coun
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from simulation.counter import Fault
 from simulation.machine import SimulatedMachine
 
+from harness.common.json_types import JsonObject
 from harness.measurement.energy.selection import choose_meter
-from harness.runs.services import Machine
-from harness.runs.worker.process import Launch, OnProgress, ProcessWorker, Worker
+from harness.runs.services import LocalMachine, Machine
+from harness.runs.worker.process import OnProgress, Worker
+from harness.testing.world import altered
+
+Launch = Callable[..., Worker]
+"""As `WorkerLauncher.launch`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,9 @@ class Saboteur:
         self._machine, self._planned, self._launch = machine, planned, launch
         self.visits = 0
 
-    def launch(self, cpus: Sequence[int], threads: int) -> Worker:
+    def launch(self, *arguments: Any) -> Worker:
         """Start a worker whose visits are counted."""
-        return CountedWorker(self._launch(cpus, threads), self._before_visit)
+        return CountedWorker(self._launch(*arguments), self._before_visit)
 
     def _before_visit(self) -> None:
         for breakdown in self._planned:
@@ -50,7 +55,7 @@ class Saboteur:
         self.visits += 1
 
 
-class CountedWorker:
+class CountedWorker(Worker):
     """A worker that calls a function before each visit."""
 
     def __init__(self, worker: Worker, before_visit: Callable[[], None]) -> None:
@@ -61,19 +66,19 @@ class CountedWorker:
         """The worker's process id."""
         return self._worker.pid
 
-    def ask(self, do: str, told: OnProgress | None = None, **words: Any) -> dict[str, Any]:
+    def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
         """Send a message to the worker."""
-        if do == "visit":
+        if action == "visit":
             self._before_visit()
-        return self._worker.ask(do, told, **words)
+        return self._worker.exchange(action, fields, on_progress)
 
     def stop(self) -> None:
         """Stop the worker's process."""
         self._worker.stop()
 
-    def go(self) -> None:
+    def resume(self) -> None:
         """Continue the worker's process."""
-        self._worker.go()
+        self._worker.resume()
 
     def end(self) -> None:
         """End the worker's process."""
@@ -83,13 +88,14 @@ class CountedWorker:
 def simulated(
     machine: SimulatedMachine,
     planned: Sequence[Breakdown] = (),
-    launch: Launch = ProcessWorker,
-    **others: Any,
+    launch: Launch | None = None,
+    **others: Callable[..., Any],
 ) -> Machine:
-    """Return the real machine with the counters of the simulated one; `others` replaces further fields."""
-    fields: Mapping[str, Any] = {
+    """Return this machine with the simulated one's counters; `others` replaces further methods of it."""
+    local = LocalMachine()
+    methods: Mapping[str, Callable[..., Any]] = {
         "choose_meter": partial(choose_meter, root=machine.root, nvml=machine.nvml),
-        "launch": Saboteur(machine, planned, launch).launch,
+        "launch": Saboteur(machine, planned, launch or local.launch).launch,
         **others,
     }
-    return replace(Machine(), **fields)
+    return altered(local, **methods)

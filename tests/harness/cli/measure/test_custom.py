@@ -16,7 +16,7 @@ from harness.common.errors import CheckpointError
 from harness.records.store import Store
 from harness.systems.interface import Checkpoint
 from harness.testing.system import FakeVariant
-from harness.testing.world import fake_machine
+from harness.testing.world import FakeMachine, altered
 from harness.workload.data import load_split
 from harness.workload.data.user_files import UserData, own_data
 
@@ -92,7 +92,7 @@ def test_another_metric_or_order_of_labels_is_another_cell(
     data = reviews(world.root)
     groups, ids = set(), set()
     for number, words in enumerate(([], ["--metric", "mcc"], ["--labels", "good,bad"], [])):
-        world.machine = replace(world.machine, suffix=lambda number=number: f"000{number}")
+        world.machine = altered(world.machine, suffix=lambda number=number: f"000{number}")
         assert bench(world, "run", "--data", data, *COLUMNS, "--rounds", "3", *words) == 0
         found = records(world)
         assert len({record.cell.group for record in found}) == 1
@@ -194,7 +194,7 @@ def test_a_program_from_outside_answers_a_custom_task_too(
     """At boundary text; its cell shares the group of ours."""
     fake = FakeVariant("command", world.clock, 2000, wrong=10, labels_only=True)
     world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
-    world.machine = fake_machine(world.catalog, world.clock)
+    world.machine = FakeMachine(world.catalog, world.clock)
     words = ["--boundary", "text", "--system-command", "./mine"]
     assert bench(world, "run", "--data", reviews(world.root), *COLUMNS, *words) == 0
     capsys.readouterr()

@@ -2,7 +2,7 @@ import itertools
 import json
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from harness.common.errors import BenchError
 from harness.records.record import Host, Revision
 from harness.records.side import Side
 from harness.records.store import Store
-from harness.runs.worker.other_version import OtherVersionWorker
+from harness.runs.worker.process import Worker
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
-from harness.testing.world import HOST, fake_machine
+from harness.testing.world import HOST, FakeMachine, altered
 
 
 class NoisyClock(FakeClock):
@@ -42,14 +42,19 @@ class Versions(World):
         self.catalog = self._catalog()
         self.names = itertools.count()
         heads = self._catalog(replace(head, clock=self.clock)) if head else self.catalog
-        ours = fake_machine(self.catalog, self.clock)
-        theirs = fake_machine(heads, self.clock)
-        started: Callable[[Side], Callable[[Sequence[int], int], OtherVersionWorker]] = lambda side: (  # noqa: E731
-            lambda cpus, threads: OtherVersionWorker(
-                (theirs if side.name == "head" else ours).launch(cpus, threads), side.ref
-            )
-        )
-        self.machine = replace(ours, launch_side=started, suffix=lambda: f"{next(self.names):04}")
+        ours = FakeMachine(self.catalog, self.clock)
+        theirs = FakeMachine(heads, self.clock)
+
+        def launch(
+            cpus: Sequence[int],
+            threads: int,
+            side: Side | None = None,
+            variables: Mapping[str, str] | None = None,
+        ) -> Worker:
+            machine = theirs if side and side.name == "head" else ours
+            return machine.launch(cpus, threads, side, variables)
+
+        self.machine = altered(ours, launch=launch, suffix=lambda: f"{next(self.names):04}")
 
     def _catalog(self, *more: FakeVariant) -> Catalog:
         return fake_catalog(self.clock, FakeVariant("app", self.clock, 1000), *more)
@@ -189,8 +194,8 @@ def test_a_run_is_held_against_its_pinned_reference(
     run(world)
     assert held(world) == 0
     slower = FakeVariant("onnx-int8", world.clock, 400, wrong=8)
-    world.machine = replace(
-        fake_machine(fake_catalog(world.clock, slower), world.clock), suffix=lambda: "zzzz"
+    world.machine = altered(
+        FakeMachine(fake_catalog(world.clock, slower), world.clock), suffix=lambda: "zzzz"
     )
     run(world)
     assert held(world) == 3
@@ -214,7 +219,7 @@ def test_a_changed_machine_is_refused_by_name_unless_allowed(
     run(world)
     call(("gate", "--pin", "latest"), world.toolbox())
     other = Host(fingerprint="9" * 64, name_sha256=HOST.name_sha256, facts={**HOST.facts, "model": "Another"})
-    world.machine = replace(world.machine, host=lambda: other)
+    world.machine = altered(world.machine, host=lambda: other)
     run(world)
     capsys.readouterr()
     assert held(world) == 4
@@ -265,7 +270,7 @@ def test_a_broken_reference_is_named_and_never_skipped(
 def test_a_record_says_which_commit_it_is_of(tmp_path: Path) -> None:
     """Of the working folder, when the run began."""
     world = Versions(tmp_path)
-    world.machine = replace(world.machine, revision=lambda: Revision(commit="abc123", dirty=True))
+    world.machine = altered(world.machine, revision=lambda: Revision(commit="abc123", dirty=True))
     run(world)
     store = Store(world.store)
     records, _ = store.records(store.runs())

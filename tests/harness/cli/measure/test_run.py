@@ -9,6 +9,7 @@ from worlds import World, boolq_folder
 from harness.cli.app import call
 from harness.common.errors import CheckpointError, MeasurementError
 from harness.testing.system import FakeVariant
+from harness.testing.world import FakeMachine, altered
 from harness.workload.tasks import TASKS
 
 
@@ -130,7 +131,7 @@ def test_a_device_that_is_not_there_is_refused(world: World, capsys: pytest.Capt
     """Before anything is prepared."""
     from harness.measurement.machine.devices import check_device
 
-    world.machine = replace(world.machine, check_device=lambda name: check_device(name, gpus=lambda: 1))
+    world.machine = altered(world.machine, check_device=lambda name: check_device(name, gpus=lambda: 1))
     assert bench(world, "run", "--device", "cuda:1") == 2
     assert "cuda:1 is not available: this machine has 1 NVIDIA GPU(s)" in capsys.readouterr().err
 
@@ -148,9 +149,7 @@ def test_a_bad_row_is_named_before_the_clock_starts(world: World, capsys: pytest
 def failing(world: World, error: Exception, breaks: str) -> None:
     variant = FakeVariant("bad", world.clock, 1, breaks=breaks, error=error)  # type: ignore[arg-type]
     world.catalog = replace(world.catalog, variants={**world.catalog.variants, "bad": variant})
-    from harness.testing.world import fake_machine
-
-    world.machine = fake_machine(world.catalog, world.clock)
+    world.machine = FakeMachine(world.catalog, world.clock)
 
 
 def test_a_failed_cell_exits_with_5_and_keeps_the_rest(
@@ -228,7 +227,7 @@ def test_a_bug_of_ours_shows_its_traceback_only_under_debug(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Exit code 1, and how to report it."""
-    broken = replace(world.machine, host=lambda: 1 // 0)  # type: ignore[arg-type,return-value]
+    broken = altered(world.machine, host=lambda: 1 // 0)  # type: ignore[arg-type,return-value]
     world.machine = broken
     data = str(boolq_folder(world.root))
     assert bench(world, "run", "-q", "--data", data) == 1
@@ -291,10 +290,8 @@ def test_a_program_from_outside_is_compared_at_boundary_text_only(
 def test_a_program_stands_in_the_table_beside_ours(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Its command stays on this machine: the record knows its hash alone."""
     fake = FakeVariant("command", world.clock, 2000, wrong=10, labels_only=True)
-    from harness.testing.world import fake_machine
-
     world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
-    world.machine = fake_machine(world.catalog, world.clock)
+    world.machine = FakeMachine(world.catalog, world.clock)
     data = str(boolq_folder(world.root))
     words = ["--boundary", "text", "--system-command", "/secret/mine --flag", "--json"]
     assert bench(world, "run", "-q", "--data", data, *words) == 0

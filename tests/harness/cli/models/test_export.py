@@ -24,7 +24,7 @@ from harness.systems.interface import (
     Settings,
     System,
 )
-from harness.testing.world import fake_machine
+from harness.testing.world import FakeMachine
 from harness.workload import synthetic
 from harness.workload.tasks import TASKS, get_task
 from harness.workload.tasks.base import Task
@@ -60,7 +60,7 @@ class RealWorld(World):
         super().__init__(root)
         known = load_catalog()
         self.catalog: Catalog = replace(known, variants={**known.variants, **{one.name: one for one in odd}})
-        self.machine = fake_machine(self.catalog, self.clock)
+        self.machine = FakeMachine(self.catalog, self.clock)
         self.cache = cache
 
 

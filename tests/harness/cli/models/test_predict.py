@@ -8,7 +8,7 @@ from worlds import World, boolq_folder
 from harness.cli.app import call
 from harness.common.errors import MeasurementError
 from harness.testing.system import FakeVariant
-from harness.testing.world import fake_machine
+from harness.testing.world import FakeMachine
 
 
 def bench(world: World, *words: str) -> int:
@@ -47,7 +47,7 @@ def test_a_variant_that_fails_leaves_no_file(tmp_path: Path, capsys: pytest.Capt
     world = World(tmp_path)
     bad = FakeVariant("bad", world.clock, 1, breaks="prepare", error=MeasurementError("no graph."))
     world.catalog = replace(world.catalog, variants={"bad": bad})
-    world.machine = fake_machine(world.catalog, world.clock)
+    world.machine = FakeMachine(world.catalog, world.clock)
     data = boolq_folder(tmp_path)
     words = ["--data", str(data), "--split", "val", "-o", str(tmp_path / "out"), "-q", "--variant", "bad"]
     assert bench(world, *words) == 4

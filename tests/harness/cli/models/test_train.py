@@ -13,6 +13,7 @@ from harness.cli.app import call
 from harness.common.errors import CheckpointError
 from harness.measurement.energy.meter import MeterChoice
 from harness.systems.interface import Cache, Checkpoint
+from harness.testing.world import altered
 from harness.workload.tasks.base import Task
 
 
@@ -104,7 +105,7 @@ def test_the_meter_of_training_is_the_one_that_was_asked_for(
         named.append(wanted)
         return MeterChoice(None, ()) if wanted == "none" else usual
 
-    world.machine = replace(world.machine, choose_meter=choose)
+    world.machine = altered(world.machine, choose_meter=choose)
     words = ["--data", trainable(world), "-o", str(tmp_path / "m"), "--json", "--quiet", "--meter"]
     for name, read in (("fake", True), ("none", False)):
         assert bench(world, asked, *words, name) == 0

@@ -9,6 +9,7 @@ from worlds import World, boolq_folder
 
 from harness.cli.app import call
 from harness.records.store import Store
+from harness.testing.world import altered
 
 QUICK = "profile: quick\nlimit: 12\nvariants: [pytorch-fixed, onnx-int8]\nquality: sample\n"
 
@@ -23,7 +24,7 @@ def bench(world: World, *words: str, defaults: str = "") -> int:
     file = world.root / "bench.yaml"
     file.write_text(defaults)
     counter = iter(range(100))
-    world.machine = replace(world.machine, suffix=lambda: f"{next(counter):04}")
+    world.machine = altered(world.machine, suffix=lambda: f"{next(counter):04}")
     return call(words, replace(world.toolbox(), defaults=file))
 
 

@@ -79,7 +79,7 @@ def test_a_ladder_can_be_offered_a_rate_too(world: World, capsys: pytest.Capture
         (("--scenario", "server", "--rate", "-5"), "--rate must be numbers, got '-5'"),
         (("--window", "long"), "--window must be a number with a unit, got 'long'"),
         (("--scenario", "server"), "scenario server needs a rate"),
-        (("--scenario", "server", "--slo", "p42=1ms"), "'p42=1ms' is no promise"),
+        (("--scenario", "server", "--slo", "p42=1ms"), "not a service-level objective: 'p42=1ms'"),
     ],
 )
 def test_a_load_that_cannot_be_offered_is_refused(

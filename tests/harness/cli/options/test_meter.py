@@ -1,7 +1,6 @@
 """`--meter`: whole commands with a meter that was named."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from worlds import World, boolq_folder
 
 from harness.cli.app import call
 from harness.measurement.energy.selection import choose_meter
+from harness.testing.world import altered
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def world(tmp_path: Path) -> World:
     """Return a world whose machine chooses from the real table, with no counter in sight."""
     world = World(tmp_path)
     absent = tmp_path / "absent"
-    world.machine = replace(
+    world.machine = altered(
         world.machine,
         choose_meter=lambda device, wanted=None: choose_meter(device, wanted, root=absent, system=absent),
     )

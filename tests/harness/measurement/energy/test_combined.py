@@ -16,8 +16,9 @@ from harness.measurement.energy.nvml import NvmlMeter
 from harness.measurement.energy.selection import choose_meter, open_meter
 from harness.records.reading import Grade, Reading, Scope, sum_readings, sum_with_processor
 from harness.runs.planning.meter_selection import NOT_ADDED, select_meter
-from harness.runs.services import Machine
+from harness.runs.services import LocalMachine, Machine
 from harness.testing import FakeClock, powercap_tree
+from harness.testing.world import altered
 
 
 def a_reading(scope: Scope, joules: float | None, grade: Grade = "measured") -> Reading:
@@ -119,9 +120,9 @@ def machine_of(tmp_path: Path, nvml: FakeNvml, *, denied: bool = False, tree: bo
         )
 
     moved = {"nvml": 20_000, "rapl": 200, "modelled": 0}
-    return replace(
-        Machine(),
-        choose_meter=choice,  # type: ignore[arg-type]
+    return altered(
+        LocalMachine(),
+        choose_meter=choice,
         try_meter=lambda meter: MeterCheck(
             meter.name, True, least_window_ms=moved[meter.name], agreement=1.01
         ),

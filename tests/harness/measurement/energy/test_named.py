@@ -12,8 +12,9 @@ from harness.measurement.energy.cpu.processor_power import ProcessorPower
 from harness.measurement.energy.meter import NAMED_ONLY, MeterChoice, unusable_meters
 from harness.measurement.energy.selection import METERS, choose_meter, displayed_name, require_meter
 from harness.runs.planning.options import RunOptions, check
-from harness.runs.services import Machine, chosen_meter
+from harness.runs.services import LocalMachine, chosen_meter
 from harness.testing import powercap_tree
+from harness.testing.world import altered
 
 
 def some_power() -> ProcessorPower:
@@ -120,7 +121,7 @@ def test_a_run_refuses_a_meter_before_anything_is_prepared(tmp_path: Path) -> No
     def refusing(_device: str, _wanted: str | None = None) -> MeterChoice:
         return MeterChoice(None, (("perf", "it is closed", "Open it."),))
 
-    machine = Machine(choose_meter=refusing, cpus=lambda: (0,), check_device=lambda _: None)
+    machine = altered(LocalMachine(), choose_meter=refusing, cpus=lambda: (0,), check_device=lambda _: None)
     options = RunOptions(task="boolq", data=boolq_folder(tmp_path), meter="perf", variants=("fake",))
     with pytest.raises(UsageError, match="the meter perf cannot be used: it is closed"):
         check(options, world.catalog, machine, NoProgress())
@@ -128,8 +129,10 @@ def test_a_run_refuses_a_meter_before_anything_is_prepared(tmp_path: Path) -> No
 
 def test_a_machine_that_knows_no_names_is_asked_as_before() -> None:
     """Without a name the choice gets the device alone."""
-    calls = []
-    machine = Machine(choose_meter=lambda *arguments: calls.append(arguments) or MeterChoice(None))  # type: ignore[func-returns-value]
+    calls: list[tuple[object, ...]] = []
+    machine = altered(
+        LocalMachine(), choose_meter=lambda *arguments: calls.append(arguments) or MeterChoice(None)
+    )  # type: ignore[func-returns-value]
     chosen_meter(machine, "cpu", "")
     chosen_meter(machine, "cpu", "perf")
     assert calls == [("cpu",), ("cpu", "perf")]

@@ -8,6 +8,7 @@ from worlds import Heard, World, boolq_folder
 from harness.analysis.statistics.ratios import Ratio, speedup
 from harness.common.errors import UsageError
 from harness.records.cell import Cell, group_cells
+from harness.records.journal_entries import RoundEntry, VisitEntry
 from harness.records.plan import PROFILES
 from harness.records.record import Record
 from harness.records.store import Store
@@ -15,6 +16,7 @@ from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.execution.stopping_rule import StoppingRule, why_stop, widest_half_width
 from harness.runs.planning.options import RunOptions
 from harness.studies.traces import trace_of
+from harness.testing.world import altered
 
 PAIR = ("pytorch-fixed", "onnx-int8")
 
@@ -44,9 +46,9 @@ def counting(world: World) -> list[int]:
     """Count the workers that are launched to measure."""
     launched: list[int] = []
     launch = world.machine.launch
-    world.machine = replace(
+    world.machine = altered(
         world.machine,
-        launch=lambda cpus, threads: launched.append(1) or launch(cpus, threads),  # type: ignore[func-returns-value]
+        launch=lambda *words: launched.append(1) or launch(*words),  # type: ignore[func-returns-value]
     )
     return launched
 
@@ -94,22 +96,34 @@ def test_an_interrupted_launch_goes_on_as_one_of_its_own(
         assert record.status == "complete"
 
 
-def turns(own: list[int], other: list[int], elapsed_ns: int = 0) -> list[dict[str, Any]]:
-    """Return journal lines of two cells with these windows of one request each."""
+def turns(own: list[int], other: list[int], elapsed_ns: int = 0) -> list[RoundEntry]:
+    """Return rounds of two cells with these windows of one request each."""
     return [
-        {
-            "kind": "round",
-            "group": CELLS[0].group,
-            "index": at,
-            "launch": 0,
-            "elapsed_ns": elapsed_ns,
-            "visits": {
-                CELLS[0].id: {"wall_ns": base, "requests": 1},
-                CELLS[1].id: {"wall_ns": wall, "requests": 1},
-            },
-        }
+        RoundEntry(
+            group=CELLS[0].group,
+            index=at,
+            slice=0,
+            launch=0,
+            elapsed_ns=elapsed_ns,
+            indexes=[0],
+            visits={CELLS[0].id: visit(base), CELLS[1].id: visit(wall)},
+        )
         for at, (wall, base) in enumerate(zip(own, other, strict=True))
     ]
+
+
+def visit(wall_ns: int) -> VisitEntry:
+    return VisitEntry(
+        position=0,
+        requests=1,
+        sequences=1,
+        tokens=1,
+        wall_ns=wall_ns,
+        cpu_ns=0,
+        call_ns=[wall_ns],
+        readings=[],
+        answers=["true"],
+    )
 
 
 CELLS = [
@@ -197,7 +211,7 @@ def test_a_null_test_measures_one_variant_twice(tmp_path: Path) -> None:
     [
         ({"null_test": "onnx-int8"}, "one variant against itself"),
         ({"null_test": "onnx-int9", "variants": None}, "Did you mean onnx-int8"),
-        ({"time_budget_s": 10.0}, "nothing is asked for"),
+        ({"time_budget_s": 10.0}, "--precision is missing"),
         ({"launches": 0}, "--launches 0 is out of range"),
     ],
 )

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from worlds import Heard, World, boolq_folder
@@ -9,7 +8,7 @@ from harness.records.store import Store
 from harness.runs.execution.memory_budget import MemoryBudget, fits_board
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
-from harness.testing.world import InlineWorker
+from harness.testing.world import InlineWorker, altered
 
 MIB = 2**20
 
@@ -64,14 +63,14 @@ def counting(
     launched: list[InlineWorker] = []
     launch = world.machine.launch
 
-    def kept(cpus: object, threads: int) -> InlineWorker:
-        worker = launch(cpus, threads)  # type: ignore[arg-type]
+    def kept(*arguments: object) -> InlineWorker:
+        worker = launch(*arguments)  # type: ignore[arg-type]
         assert isinstance(worker, InlineWorker)
         launched.append(worker)
         return worker
 
     limited = {"held_bytes": held_bytes, "memory_limit_bytes": lambda: limit_bytes}
-    world.machine = replace(world.machine, launch=kept, **limited)
+    world.machine = altered(world.machine, launch=kept, **limited)
     return world, launched
 
 

@@ -9,12 +9,13 @@ from worlds import Heard, World, boolq_folder
 
 from harness.catalog import DEFAULT_VARIANTS
 from harness.common.errors import BenchError, CheckpointError, MeasurementError, UsageError
-from harness.records.record import Record
+from harness.records.record import ComputePeak, Record
 from harness.records.store import Store, read_samples
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
+from harness.testing.world import altered
 from harness.workload.tasks import get_task
 
 
@@ -117,7 +118,7 @@ def test_the_second_run_finds_its_artifacts_in_the_cache(tmp_path: Path) -> None
     """And its records say so."""
     world = World(tmp_path)
     first = measured(world)
-    world.machine = replace(world.machine, suffix=lambda: "0002")
+    world.machine = altered(world.machine, suffix=lambda: "0002")
     second = measured(world)
     assert [r.artifact.cached for r in first.values() if r.artifact] == [False] * 4
     assert [r.artifact.cached for r in second.values() if r.artifact] == [True] * 4
@@ -179,7 +180,7 @@ def test_a_run_is_not_resumed_on_another_machine(tmp_path: Path) -> None:
     run = started(world)
     other = world.machine.host().model_copy(update={"fingerprint": "c" * 64})
     with pytest.raises(UsageError, match="another machine"):
-        resume(run.folder, world.cache, replace(world.machine, host=lambda: other), Heard())
+        resume(run.folder, world.cache, altered(world.machine, host=lambda: other), Heard())
 
 
 def test_changed_data_is_noticed_before_measuring_goes_on(tmp_path: Path) -> None:
@@ -275,11 +276,11 @@ def test_the_limit_of_the_cores_is_measured_before_and_after_if_it_is_asked_for(
     rates = iter((300e9, 400e9))
     asked: list[int] = []
 
-    def peaks(threads: int) -> dict[str, dict[str, Any]]:
+    def peaks(threads: int) -> dict[str, ComputePeak]:
         asked.append(threads)
-        return {"int8": {"instruction": "vpdpbusd", "per_second": next(rates)}}
+        return {"int8": ComputePeak(instruction="vpdpbusd", before=next(rates))}
 
-    world.machine = replace(world.machine, peaks=peaks)
+    world.machine = altered(world.machine, peaks=peaks)
     records = measured(world, roofline=True)
     assert asked == [len(world.machine.cpus())] * 2
     for record in records.values():
@@ -292,7 +293,7 @@ def test_the_limit_of_the_cores_is_measured_before_and_after_if_it_is_asked_for(
 def test_a_limit_that_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Path) -> None:
     """No compiler, say."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, peaks=lambda _: "no C compiler is on PATH")
+    world.machine = altered(world.machine, peaks=lambda _: "no C compiler is on PATH")
     (record, *_) = measured(world, roofline=True).values()
     assert record.limit is not None
     assert record.limit.unavailable == "no C compiler is on PATH"
@@ -302,7 +303,7 @@ def test_a_limit_that_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Pa
 def test_where_an_engines_time_goes_is_kept_or_why_it_does_not_say(tmp_path: Path) -> None:
     """With the limit; a system without a profiler is measured all the same."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, peaks=lambda _: "no C compiler is on PATH")
+    world.machine = altered(world.machine, peaks=lambda _: "no C compiler is on PATH")
     (record, *_) = measured(world, roofline=True).values()
     assert record.operators is not None
     assert record.operators.unavailable == "its engine has no profiler here"

@@ -1,6 +1,5 @@
 """What stands beside a run: who else worked, idle power, conditions, what the harness used itself."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from harness.records.store import Store
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
 from harness.testing.interference import FakeUsageSampler
+from harness.testing.world import altered
 
 
 def measured(world: World, **options: Any) -> list[Record]:
@@ -25,7 +25,9 @@ def measured(world: World, **options: Any) -> list[Record]:
 def test_foreign_load_is_recorded_round_by_round_and_warned_of(tmp_path: Path) -> None:
     """Others keep each CPU busy for 20 % of the time: so much is seen in every round, and said."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, foreign=0.2, steal=0.02))
+    world.machine = altered(
+        world.machine, usage_sampler=FakeUsageSampler(world.clock, foreign=0.2, steal=0.02)
+    )
     for record in measured(world):
         shares = [turn.foreign_cpu_ns / (2 * turn.watched_ns) for turn in record.rounds]  # type: ignore[operator]
         assert [round(share, 3) for share in shares] == [0.2] * 7
@@ -35,7 +37,7 @@ def test_foreign_load_is_recorded_round_by_round_and_warned_of(tmp_path: Path) -
 def test_a_quiet_machine_gives_no_reason_to_warning_it(tmp_path: Path) -> None:
     """Our own workers and our parent are not foreign."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, look=FakeUsageSampler(world.clock, parent=0.3))
+    world.machine = altered(world.machine, usage_sampler=FakeUsageSampler(world.clock, parent=0.3))
     for record in measured(world):
         assert [turn.foreign_cpu_ns for turn in record.rounds] == [0] * 7
         assert all(turn.parent_cpu_ns for turn in record.rounds)
@@ -60,7 +62,7 @@ class Answering:
 def test_cpus_are_asked_before_each_visit_how_fast_they_answer_each_other(tmp_path: Path) -> None:
     """Seven rounds of four systems are 28 questions, and the answers stand in the rounds."""
     world, answering = World(tmp_path), Answering()
-    world.machine = replace(world.machine, exchange=lambda _cpus: answering)
+    world.machine = altered(world.machine, core_latency_probe=lambda _cpus: answering)
     records = measured(world)
     assert (answering.asked, answering.ended) == (7 * len(records), True)
     assert {turn.exchange_ns for record in records for turn in record.rounds} == {75, 345}
@@ -91,7 +93,7 @@ def test_without_a_meter_idle_is_unavailable_and_says_why(tmp_path: Path) -> Non
 def test_workers_that_are_loaded_per_visit_have_no_idle_state(tmp_path: Path) -> None:
     """There is no moment in which all are loaded."""
     world = World(tmp_path)
-    world.machine = replace(world.machine, memory_limit_bytes=lambda: 2**20)
+    world.machine = altered(world.machine, memory_limit_bytes=lambda: 2**20)
     (record, *_) = measured(world)
     assert record.idle is not None
     assert str(record.idle.unavailable).startswith("workers are loaded for each visit")
@@ -102,11 +104,11 @@ def test_what_moved_and_what_the_harness_used_is_in_the_record(tmp_path: Path) -
     world = World(tmp_path)
     moments = iter([MachineSnapshot(temperature_mc=40_000), MachineSnapshot(temperature_mc=80_000)])
     used = iter([ProcessUsage(0, 10**9, 0, 0), ProcessUsage(100 * 10**9, 4 * 10**9, 90 * 10**9, 2)])
-    world.machine = replace(
+    world.machine = altered(
         world.machine,
-        moment=lambda _cpus: next(moments),
-        usage=lambda: next(used),
-        processes=iter([{7: ("stress", 1.0)}, {7: ("stress", 51.0)}]).__next__,
+        snapshot=lambda _cpus: next(moments),
+        process_usage=lambda: next(used),
+        cpu_time_by_process=iter([{7: ("stress", 1.0)}, {7: ("stress", 51.0)}]).__next__,
     )
     for record in measured(world):
         assert record.conditions is not None

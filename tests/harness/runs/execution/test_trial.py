@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from harness.runs.worker.session import _training
+from harness.runs.worker.messages import TrainingData
+from harness.runs.worker.session import _training_split
 from harness.workload import synthetic
 from harness.workload.tasks import get_task
 
@@ -10,10 +11,10 @@ from harness.workload.tasks import get_task
 def test_a_diagnostic_is_tried_on_the_training_examples_of_its_model(tmp_path: Path) -> None:
     """AX-b has one file, the reported one: without RTE's training file beside it there is nothing to try."""
     synthetic.write(tmp_path, ("ax-b",))
-    trial = {"tier": "embedded", "folder": str(tmp_path), "limit": 3}
-    assert _training(get_task("ax-b"), trial) is None
+    trial = TrainingData("embedded", str(tmp_path), limit=3)
+    assert _training_split(get_task("ax-b"), trial) is None
     synthetic.write(tmp_path, ("rte",), train_rows=8)
-    found, same = _training(get_task("ax-b"), trial), _training(get_task("rte"), trial)
+    found, same = _training_split(get_task("ax-b"), trial), _training_split(get_task("rte"), trial)
     assert found is not None
     assert same is not None
     assert [example.id for example in found.examples[:3]] == ["0", "1", "2"]

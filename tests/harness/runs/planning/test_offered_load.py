@@ -10,6 +10,7 @@ import pytest
 from worlds import Heard, World, boolq_folder
 
 from harness.common.errors import UsageError
+from harness.records.journal_entries import RateSearch
 from harness.records.record import Record
 from harness.records.store import Store, read_samples
 from harness.runs.execution.rate_search import common_rate
@@ -18,6 +19,7 @@ from harness.runs.planning.options import RunOptions
 from harness.systems.interface import Artifact, Placement, Predictions, Request, Settings, System
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
+from harness.testing.world import altered
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
@@ -185,7 +187,7 @@ def test_all_warm_up_as_long_as_the_slowest_to_settle(tmp_path: Path, *, residen
 
     world = World(tmp_path, Growing("growing", clock, 1))
     if not resident:
-        world.machine = replace(world.machine, memory_limit_bytes=lambda: 2**20)
+        world.machine = altered(world.machine, memory_limit_bytes=lambda: 2**20)
     records = by_variant(world, variants=("pytorch-fixed", "growing"))
     found = {name: record.start for name, record in records.items()}
     assert found["growing"] is not None
@@ -257,9 +259,9 @@ def test_a_promise_that_cannot_be_kept_leaves_no_rate(tmp_path: Path) -> None:
 
 def test_the_rate_offered_to_all_is_the_least_of_those_that_keep_the_promise() -> None:
     """Whoever keeps it at no rate does not lower it for the others."""
-    one = {"highest_rate": 80.0, "capacity": 100.0}
-    other = {"highest_rate": 40.0, "capacity": 50.0}
-    none = {"highest_rate": None, "capacity": 16.0}
+    one = RateSearch(highest_rate=80.0, capacity=100.0, trials=[])
+    other = RateSearch(highest_rate=40.0, capacity=50.0, trials=[])
+    none = RateSearch(highest_rate=None, capacity=16.0, trials=[])
     assert common_rate([one, other, none]) == 40.0
     assert common_rate([none]) == 1.0
     assert common_rate([]) == 0.0
@@ -268,14 +270,14 @@ def test_the_rate_offered_to_all_is_the_least_of_those_that_keep_the_promise() -
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scenarios": ("batch",)}, "scenario batch needs to know how many"),
+        ({"scenarios": ("batch",)}, "scenario batch needs a batch size"),
         ({"scenarios": ("server",)}, "scenario server needs a rate"),
         ({"batches": (8,)}, "--batch is for scenarios batch and offline"),
         ({"rates": (8.0,)}, "--rate and --slo are for scenario server"),
-        ({"scenarios": ("batch",), "batches": (0,)}, "whole number from 1"),
+        ({"scenarios": ("batch",), "batches": (0,)}, "whole numbers from 1"),
         ({"scenarios": ("batch",), "batches": (8, 8)}, "each named once"),
         ({"scenarios": ("server",), "rates": (0.0,)}, "above 0"),
-        ({"scenarios": ("server",), "slo": "fast"}, "'fast' is no promise"),
+        ({"scenarios": ("server",), "slo": "fast"}, "not a service-level objective: 'fast'"),
         ({"scenarios": ("server",), "rates": (5.0,), "boundary": "process"}, "which is scenario offline"),
     ],
 )

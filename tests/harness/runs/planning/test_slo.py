@@ -26,7 +26,7 @@ def test_a_promise_is_a_percentile_and_a_time(words: str, promise: LatencyObject
 )
 def test_what_is_no_promise_is_refused(words: str) -> None:
     """Naming the percentiles there are."""
-    with pytest.raises(UsageError, match="no promise"):
+    with pytest.raises(UsageError, match="not a service-level objective"):
         parse(words)
 
 

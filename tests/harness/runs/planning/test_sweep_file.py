@@ -70,7 +70,7 @@ def test_an_empty_file_says_nothing_and_others_have_words_of_their_own(tmp_path:
         ),
         ("threads:\n  a: 1\n", "sweep.yaml:1: a value is a word or a number."),
         ("variants:\n", "sweep.yaml:1: a value is a word or a number."),
-        ("threads: 1\nthreads: 2\n", "sweep.yaml:2: threads stands there twice, also at sweep.yaml:1"),
+        ("threads: 1\nthreads: 2\n", "sweep.yaml:2: threads is there twice, also at sweep.yaml:1"),
         ("- threads\n", "sweep.yaml:1: here should be options by name"),
         ("1: 2\n", "here should be options by name"),
         ("a: [", "not YAML"),

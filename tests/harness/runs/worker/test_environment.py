@@ -1,8 +1,7 @@
 """Environment variables of a rung: which are refused, and that the process really has the others."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ from worlds import World
 from harness.cli.app import call
 from harness.common.errors import MeasurementError, UsageError
 from harness.runs.worker.environment import check, in_force
+from harness.runs.worker.messages import HelloRequest
 from harness.runs.worker.process import ProcessWorker
+from harness.testing.world import altered
 
 TUNED = "GLIBC_TUNABLES"
 HUGE = "glibc.malloc.hugetlb=1"
@@ -29,8 +30,8 @@ rungs:
     [
         ({"OMP_NUM_THREADS": "4"}, "OMP_NUM_THREADS is set by the harness"),
         ({"CUDA_VISIBLE_DEVICES": "0"}, "CUDA_VISIBLE_DEVICES is set by the harness"),
-        ({"LD_PRELOAD": "libjemalloc.so.2"}, "LD_PRELOAD names libjemalloc.so.2, which is no file"),
-        ({"LD_PRELOAD": "/nowhere/lib.so"}, "names /nowhere/lib.so, which is no file"),
+        ({"LD_PRELOAD": "libjemalloc.so.2"}, "LD_PRELOAD names libjemalloc.so.2, which does not exist"),
+        ({"LD_PRELOAD": "/nowhere/lib.so"}, "names /nowhere/lib.so, which does not exist"),
     ],
 )
 def test_what_would_measure_something_else_is_refused(variables: dict[str, str], message: str) -> None:
@@ -65,7 +66,7 @@ def test_a_process_says_what_it_was_started_with(monkeypatch: pytest.MonkeyPatch
 def test_a_worker_is_started_with_them() -> None:
     """A real process: what the kernel says of its environment."""
     worker = ProcessWorker([], 1, patience_s=60, variables={TUNED: HUGE})
-    worker.ask("hello", protocol=2)
+    worker.send(HelloRequest(2))
     found = Path(f"/proc/{worker.pid}/environ").read_bytes().split(b"\0")
     worker.end()
     assert f"{TUNED}={HUGE}".encode() in found
@@ -78,15 +79,16 @@ def test_a_rung_is_measured_in_its_own_environment(
     """Its workers are started with it; the table has a column, the record what was found in the process."""
     world = World(tmp_path)
     asked: list[Mapping[str, str]] = []
-    launch_in: Callable[[Mapping[str, str]], Any] = world.machine.launch_in
+    launch = world.machine.launch
 
-    def started(variables: Mapping[str, str]) -> Any:
-        asked.append(variables)
-        for name, value in variables.items():
+    def started(cpus: Sequence[int], threads: int, side: Any = None, variables: Any = None) -> Any:
+        if variables:
+            asked.append(variables)
+        for name, value in (variables or {}).items():
             monkeypatch.setenv(name, value)
-        return launch_in(variables)
+        return launch(cpus, threads, side, variables)
 
-    world.machine = replace(world.machine, launch_in=started)
+    world.machine = altered(world.machine, launch=started)
     path = tmp_path / "mine.yaml"
     path.write_text(LADDER)
     words = ["ladder", "-q", "--ladder", str(path), "--profile", "quick", "-n", "12"]

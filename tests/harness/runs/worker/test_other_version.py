@@ -5,31 +5,40 @@ import pytest
 from harness.common.errors import MeasurementError
 from harness.records.side import side_of, without_side
 from harness.runs.worker.handshake import introduction
-from harness.runs.worker.messages import PROTOCOL_VERSION, error_from, failure_of
-from harness.runs.worker.other_version import OtherVersionWorker, understood
-from harness.runs.worker.process import module_path
+from harness.runs.worker.messages import (
+    PROTOCOL_VERSION,
+    CompleteRequest,
+    HelloRequest,
+    VisitRequest,
+    error_from,
+    failure_of,
+)
+from harness.runs.worker.other_version import OtherVersionWorker, known_fields
+from harness.runs.worker.process import Worker, module_path
 
 
-class Recorded:
-    """A worker that answers from a table and remembers what it was asked."""
+class Recorded(Worker):
+    """A worker that answers from a table and remembers its messages."""
 
-    def __init__(self, hello: Any) -> None:
+    pid = 1
+
+    def __init__(self, hello: Any, answer: dict[str, Any] | None = None) -> None:
         self.hello = hello
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.answer = answer or {}
+        self.messages: list[tuple[str, dict[str, Any]]] = []
         self.ended = False
-        self.pid = 1
 
-    def ask(self, do: str, told: Any = None, **words: Any) -> dict[str, Any]:
-        del told
-        self.asked.append((do, words))
-        if do == "hello" and isinstance(self.hello, Exception):
+    def exchange(self, action: str, fields: dict[str, Any], on_progress: Any = None) -> dict[str, Any]:
+        del on_progress
+        self.messages.append((action, fields))
+        if action == "hello" and isinstance(self.hello, Exception):
             raise error_from(failure_of(self.hello))
-        return dict(self.hello) if do == "hello" else {}
+        return dict(self.hello) if action == "hello" else self.answer
 
     def stop(self) -> None:
         self.ended = False
 
-    def go(self) -> None:
+    def resume(self) -> None:
         self.ended = False
 
     def end(self) -> None:
@@ -43,14 +52,37 @@ def a_hello(**changes: Any) -> dict[str, Any]:
 def test_a_worker_of_other_code_is_told_only_what_it_understands() -> None:
     """A new word that says nothing is left out; the message is then what it always was."""
     worker = Recorded(a_hello())
-    OtherVersionWorker(worker, "HEAD~1").ask("visit", indexes=[1], warmup=4, rate=0.0, slo="", order=None)
-    assert worker.asked[-1] == ("visit", {"indexes": [1], "warmup": 4})
+    fields = {"indexes": [1], "warmup": 4, "rate": 0.0, "slo": "", "order": None}
+    OtherVersionWorker(worker, "HEAD~1").exchange("visit", fields)
+    assert worker.messages[-1] == ("visit", {"indexes": [1], "warmup": 4})
+
+
+def test_a_field_with_an_empty_default_is_not_sent_at_all() -> None:
+    """So a request with a new field reaches older code as it was before the field, and hello always does."""
+    worker = Recorded(a_hello(messages={"complete": ["indexes"]}), {"answers": ["true"], "truncated": 0})
+    other = OtherVersionWorker(worker, "HEAD~1")
+    assert other.send(CompleteRequest([3])).answers == ["true"]
+    assert other.send(HelloRequest(PROTOCOL_VERSION)) == other.introduction
+    assert [fields for _, fields in worker.messages] == [{"protocol": 2}, {"indexes": [3]}, {"protocol": 2}]
+
+
+def test_an_answer_may_have_more_fields_than_ours_but_not_fewer() -> None:
+    """What a newer worker adds is skipped; what is missing is named."""
+    answer = {"answers": ["true"], "truncated": 0, "later": 1}
+    worker = Recorded(a_hello(messages={"complete": ["indexes"]}), answer)
+    assert OtherVersionWorker(worker, "HEAD").send(CompleteRequest([3])).truncated == 0
+    worker.answer = {"answers": ["true"]}
+    with pytest.raises(MeasurementError, match=r"answer to 'complete' cannot be read: .*'truncated'"):
+        OtherVersionWorker(worker, "HEAD").send(CompleteRequest([3]))
 
 
 def test_a_word_that_says_something_is_never_dropped() -> None:
     """It would measure something else than was asked."""
-    with pytest.raises(MeasurementError, match="does not know rate of the message 'visit'"):
-        understood("visit", {"indexes": [1], "rate": 5.0}, {"visit": ["indexes"]}, "HEAD~1")
+    with pytest.raises(MeasurementError, match="does not have the field rate of the message 'visit'"):
+        known_fields("visit", {"indexes": [1], "rate": 5.0}, ["indexes"], "HEAD~1")
+    worker = OtherVersionWorker(Recorded(a_hello()), "HEAD~1")
+    with pytest.raises(MeasurementError, match="does not have the field rate of the message 'visit'"):
+        worker.send(VisitRequest([1], 4, rate=5.0))
 
 
 @pytest.mark.parametrize(
@@ -74,15 +106,13 @@ def test_a_worker_that_cannot_start_says_why() -> None:
 
 
 def test_a_worker_introduces_itself_with_the_words_it_knows() -> None:
-    """The parameters of each message, and the code that would be run."""
-
-    def warm(indexes: list[int], windows: int) -> dict[str, Any]:
-        return {"n": (indexes, windows)}
-
-    said = introduction({"warm": warm}, {})
-    assert said["messages"] == {"warm": ["indexes", "windows"]}
-    assert said["protocol"] == PROTOCOL_VERSION
-    assert len(said["code"]) == 64
+    """The fields of each message, and the code that would be run."""
+    own = introduction()
+    assert own.messages["warm"] == ["indexes", "windows", "exactly", "first"]
+    assert own.messages["visit"] == ["indexes", "warmup", "window_ms", "rate", "seed"]
+    assert "hello" not in own.messages
+    assert own.protocol == PROTOCOL_VERSION
+    assert len(own.code) == 64
 
 
 def test_a_variant_at_the_gate_is_named_with_its_side() -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from harness.common.errors import UsageError
+from harness.runs.worker.messages import Closed, CloseRequest, VisitRequest
 from harness.runs.worker.process import ProcessWorker, WorkerLost, worker_environment
 
 
@@ -32,34 +33,34 @@ def gone(pid: int) -> bool:
 
 def test_a_worker_answers_and_its_errors_arrive_as_ours(worker: ProcessWorker) -> None:
     """The class, the message and the remedy cross the wire."""
-    assert worker.ask("close") == {}
-    with pytest.raises(UsageError, match="asked before it had opened"):
-        worker.ask("visit", indexes=[0], warmup=0)
-    assert worker.ask("close") == {}
+    assert worker.send(CloseRequest()) == Closed()
+    with pytest.raises(UsageError, match="has not opened a system yet"):
+        worker.send(VisitRequest([0], warmup=0))
+    assert worker.send(CloseRequest()) == Closed()
 
 
 def test_a_worker_is_pinned_before_it_loads_anything(worker: ProcessWorker) -> None:
     """To the CPUs of its placement."""
-    worker.ask("close")
+    worker.send(CloseRequest())
     assert os.sched_getaffinity(worker.pid) == {min(os.sched_getaffinity(0))}
 
 
 def test_a_stopped_worker_uses_no_cpu_and_goes_on_when_told(worker: ProcessWorker) -> None:
     """All but one worker are stopped while that one is timed."""
-    worker.ask("close")
+    worker.send(CloseRequest())
     worker.stop()
     time.sleep(0.05)
     assert psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED
-    worker.go()
-    assert worker.ask("close") == {}
+    worker.resume()
+    assert worker.send(CloseRequest()) == Closed()
 
 
 def test_a_killed_worker_is_reported_with_its_signal(worker: ProcessWorker) -> None:
     """And the hint that the kernel may have run out of memory."""
-    worker.ask("close")
+    worker.send(CloseRequest())
     os.kill(worker.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match=r"SIGKILL \(often: the kernel ran out of memory\)"):
-        worker.ask("close")
+        worker.send(CloseRequest())
 
 
 def test_a_worker_that_does_not_answer_in_time_is_lost() -> None:
@@ -67,7 +68,7 @@ def test_a_worker_that_does_not_answer_in_time_is_lost() -> None:
     hanging = ProcessWorker([], 1, patience_s=0.2)
     hanging.stop()
     with pytest.raises(WorkerLost, match="did not answer 'close' in time"):
-        hanging.ask("close")
+        hanging.send(CloseRequest())
     hanging.end()
     assert gone(hanging.pid)
 
@@ -77,9 +78,10 @@ def test_workers_die_with_their_parent_even_while_they_are_stopped() -> None:
     program = textwrap.dedent(
         """
         import time
+        from harness.runs.worker.messages import CloseRequest
         from harness.runs.worker.process import ProcessWorker
         worker = ProcessWorker([], 1)
-        worker.ask("close")
+        worker.send(CloseRequest())
         worker.stop()
         print(worker.pid, flush=True)
         time.sleep(600)
@@ -103,7 +105,7 @@ def test_a_harness_in_the_users_folder_does_not_shadow_ours(
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('shadowed')")
     monkeypatch.chdir(tmp_path)
     worker = ProcessWorker([], 1, patience_s=60)
-    assert worker.ask("close") == {}
+    assert worker.send(CloseRequest()) == Closed()
     worker.end()
 
 

@@ -12,13 +12,16 @@ from worlds import Heard, World, boolq_folder
 
 from harness.common.errors import BenchError, MeasurementError, UsageError
 from harness.common.procfs import TreeCpuTime
+from harness.records.plan import DataPlan
 from harness.records.store import Store
 from harness.runs.execution.run import Run, execute, start
 from harness.runs.planning.options import RunOptions
 from harness.runs.planning.sampling import units_of
+from harness.runs.worker.messages import OpenRequest, VisitRequest
 from harness.runs.worker.process import ProcessWorker
 from harness.runs.worker.process_boundary import CHUNK, Files, Instruments, split_rows
-from harness.runs.worker.process_command import Program, outside
+from harness.runs.worker.process_command import Program, split_command
+from harness.systems.interface import Artifact, Placement, Settings
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
 from harness.workload import synthetic
@@ -103,7 +106,7 @@ def test_the_program_sees_only_the_rows_it_is_asked_and_no_label(tmp_path: Path)
     """In the order of the split, as the official test files are."""
     seen = tmp_path / "seen.jsonl"
     asked = files(tmp_path, BOOLQ + f"open({str(seen)!r}, 'w').write(source.read_text())")
-    assert asked.visit([7, 2])["answers"] == ["true", "true"]
+    assert asked.visit([7, 2]).answers == ["true", "true"]
     rows = [json.loads(line) for line in seen.read_text().splitlines()]
     assert [row["idx"] for row in rows] == [2, 7]
     assert all(set(row) == {"idx", "question", "passage"} for row in rows)
@@ -113,7 +116,7 @@ def test_the_program_sees_only_the_rows_it_is_asked_and_no_label(tmp_path: Path)
 def test_labels_of_grouped_tasks_are_hidden_too(tmp_path: Path, task: str) -> None:
     """MultiRC's answers keep their texts without labels; ReCoRD's queries lose their answers."""
     asked = files(tmp_path, "", task=task)
-    text = json.dumps(asked.asked.rows)
+    text = json.dumps(asked.split_rows.rows)
     assert '"label"' not in text
     assert ('"answers"' in text) == (task == "multirc")
 
@@ -121,7 +124,7 @@ def test_labels_of_grouped_tasks_are_hidden_too(tmp_path: Path, task: str) -> No
 def test_answers_come_back_in_the_order_in_which_they_were_asked(tmp_path: Path) -> None:
     """The file's order is the split's: row 7 says true, row 2 false."""
     body = BOOLQ.replace('"label": "true"', '"label": "true" if r["idx"] > 5 else "false"')
-    assert files(tmp_path, body).visit([7, 2])["answers"] == ["true", "false"]
+    assert files(tmp_path, body).visit([7, 2]).answers == ["true", "false"]
 
 
 def test_no_folder_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +204,7 @@ def alive(pid: int) -> bool:
 def test_the_cpu_time_of_a_program_that_is_gone_is_counted(tmp_path: Path) -> None:
     """Half a second of work is, though nothing of it is left when the clock is read; waiting is none."""
     busy = BOOLQ + "end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
-    assert files(tmp_path, busy).visit([0])["cpu_ns"] > 500_000_000
+    assert files(tmp_path, busy).visit([0]).cpu_ns > 500_000_000
 
 
 def test_a_cell_whose_program_fails_leaves_the_others_to_go_on(tmp_path: Path) -> None:
@@ -249,7 +252,7 @@ def test_units_are_clusters_only_where_examples_are_drawn_together() -> None:
 
 def test_the_untimed_pass_is_cut_between_rows(tmp_path: Path) -> None:
     """Parts of at least `CHUNK` examples, ended by a row; together they are everything."""
-    rows = files(tmp_path, "", task="multirc", rows=120).asked
+    rows = files(tmp_path, "", task="multirc", rows=120).split_rows
     everything = list(range(len(rows.row_of)))
     parts = rows.chunks(everything)
     assert [index for part in parts for index in part] == everything
@@ -269,8 +272,8 @@ def test_the_untimed_pass_is_cut_between_rows(tmp_path: Path) -> None:
 )
 def test_folders_are_named_anywhere_or_appended(command: str, words: list[str]) -> None:
     """No shell reads the command."""
-    assert outside(command) == words
-    placed = Program(tuple(words)).words(Path("/d"), Path("/o"))
+    assert split_command(command) == words
+    placed = Program(tuple(words)).arguments(Path("/d"), Path("/o"))
     assert "/d" in placed
     assert any(word.endswith(("/o", "/o/")) for word in placed)
 
@@ -279,7 +282,7 @@ def test_folders_are_named_anywhere_or_appended(command: str, words: list[str]) 
     ("options", "words"),
     [
         ({"scenarios": ("single-stream",)}, "which is scenario offline"),
-        ({"command": "./mine {data}"}, "told {data} alone"),
+        ({"command": "./mine {data}"}, "got {data} alone"),
         ({"command": "'open"}, "cannot be split"),
         ({"boundary": "encoded"}, "boundary text or process only"),
     ],
@@ -310,21 +313,22 @@ def test_a_worker_adopts_what_cuts_itself_loose(tmp_path: Path) -> None:
     split = load_split(get_task("boolq"), Data("local", data), "val")
     worker = ProcessWorker(sorted(os.sched_getaffinity(0))[:1], 1)
     try:
-        worker.ask(
-            "open",
-            task="boolq",
-            variant="command",
-            scenario="offline",
-            boundary="process",
-            data={"tier": "local", "folder": str(data), "split": "val", "fingerprint": split.fingerprint},
-            artifact={"folder": str(tmp_path), "key": "k", "manifest": {}},
-            settings={"command": f"{sys.executable} {script(tmp_path, body)}"},
-            placement={"device": "cpu", "cpus": [0], "threads": 1},
-            meter=None,
-            cache=str(tmp_path),
-            sample=[0],
+        worker.send(
+            OpenRequest(
+                task="boolq",
+                variant="command",
+                scenario="offline",
+                boundary="process",
+                data=DataPlan(tier="local", folder=str(data), split="val", fingerprint=split.fingerprint),
+                artifact=Artifact(tmp_path, "k", {}),
+                settings=Settings(command=f"{sys.executable} {script(tmp_path, body)}"),
+                placement=Placement("cpu", (0,), 1),
+                meter=None,
+                cache=str(tmp_path),
+                sample=[0],
+            )
         )
-        assert worker.ask("visit", indexes=[0, 1], warmup=4)["answers"] == ["true", "true"]
+        assert worker.send(VisitRequest([0, 1], warmup=4)).answers == ["true", "true"]
         assert not alive(int(loose.read_text()))
     finally:
         worker.end()

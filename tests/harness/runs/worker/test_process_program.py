@@ -2,12 +2,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness.runs.worker.process_command import program_of
-from harness.runs.worker.process_program import ABOUT, answer
+from harness.runs.worker.process_program import ABOUT, ProgramSpec, answer
+from harness.systems.interface import Artifact, Placement, Settings
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant, fake_catalog
 from harness.workload import synthetic
@@ -16,15 +16,15 @@ from harness.workload.tasks.base import split_path
 from harness.workload.tasks.prediction_files import read_predictions
 
 
-def spec(task: str, variant: str, folder: Path) -> dict[str, Any]:
-    return {
-        "task": task,
-        "split": "val",
-        "variant": variant,
-        "artifact": {"folder": str(folder), "key": "k", "manifest": {}, "fresh": False, "seconds": 0.1},
-        "settings": {"max_length": 256, "batch": 1, "command": "./other {data}"},
-        "placement": {"device": "cpu", "cpus": [0], "threads": 1, "instances": 1},
-    }
+def spec(task: str, variant: str, folder: Path) -> ProgramSpec:
+    return ProgramSpec(
+        task=task,
+        split="val",
+        variant=variant,
+        artifact=Artifact(folder, "k", {}),
+        settings=Settings(command="./other {data}"),
+        placement=Placement("cpu", (0,), 1),
+    )
 
 
 def folders(root: Path, task: str, rows: int = 5) -> tuple[Path, Path]:
@@ -60,7 +60,7 @@ def test_as_a_process_it_needs_nothing_of_the_folder_it_stands_in(tmp_path: Path
     (tmp_path / "harness.py").write_text("raise SystemExit('shadowed')")
     program = program_of(spec("boolq", "null", tmp_path))
     assert program.ours
-    words = program.words(data, output)
+    words = program.arguments(data, output)
     assert not any("./other" in word for word in words)
     subprocess.run(words, cwd=tmp_path, check=True)
     assert len((output / "BoolQ.jsonl").read_text().splitlines()) == 5

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from harness.common.json_types import JsonObject
 from harness.common.model import FrozenModel
 from harness.records.estimate import Estimate
 from harness.records.facts import (
@@ -69,6 +70,8 @@ __all__ = [
     "SamplesFile",
     "Startup",
     "StopReason",
+    "record_schema",
+    "schema_text",
 ]
 
 SCHEMA_VERSION = 3
@@ -361,3 +364,19 @@ def sealed_sha256(payload: Mapping[str, Any]) -> str:
     """
     content = {name: value for name, value in payload.items() if name != "content_sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def record_schema() -> JsonObject:
+    """Return the JSON Schema of a record of this version; earlier versions only lack optional fields."""
+    generated = Record.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"fastformers-bench record, version {SCHEMA_VERSION}",
+        "description": "One cell of one run; results/README.md describes each field.",
+        **{name: value for name, value in generated.items() if name not in ("title", "description")},
+    }
+
+
+def schema_text() -> str:
+    """Return the schema as the text of results/record.schema.json."""
+    return json.dumps(record_schema(), indent=1) + "\n"

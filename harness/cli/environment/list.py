@@ -32,7 +32,7 @@ def list_(
 ) -> None:
     """List tasks, variants, scenarios, profiles, meters, artifacts."""
     if schema:
-        from harness.records.schema import schema_text
+        from harness.records.record import schema_text
 
         typer.echo(schema_text(), nl=False)
         return

@@ -126,7 +126,7 @@ def _failure(journal: CellJournal, planned: int) -> Failure | None:
     if len(journal.visits) >= planned:
         return None
     message = f"the run was stopped after {len(journal.visits)} of {planned} rounds."
-    return Failure(kind="InterruptedRun", message=message, remedy="`bench run --resume` goes on with it.")
+    return Failure(kind="InterruptedRun", message=message, remedy="Continue with `bench run --resume`.")
 
 
 def _placement(plan: Plan, journal: CellJournal) -> PlacementFacts | None:

@@ -5,8 +5,7 @@ import pytest
 from worlds import World
 
 from harness.cli.app import call
-from harness.records.record import SCHEMA_VERSION, Record
-from harness.records.schema import schema, schema_text
+from harness.records.record import SCHEMA_VERSION, Record, record_schema, schema_text
 
 PUBLISHED = Path(__file__).parents[3] / "results" / "record.schema.json"
 
@@ -18,7 +17,7 @@ def test_the_published_schema_is_that_of_the_code() -> None:
 
 def test_the_schema_names_every_field_and_closes_every_part() -> None:
     """A record with a field that no version has is invalid."""
-    generated = schema()
+    generated = record_schema()
     assert set(generated["properties"]) == set(Record.model_fields)
     assert generated["additionalProperties"] is False
     assert generated["properties"]["schema_version"]["enum"] == list(range(1, SCHEMA_VERSION + 1))
@@ -29,4 +28,4 @@ def test_the_schema_names_every_field_and_closes_every_part() -> None:
 def test_the_command_prints_the_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing else."""
     assert call(["list", "--schema"], World(tmp_path).toolbox()) == 0
-    assert json.loads(capsys.readouterr().out) == schema()
+    assert json.loads(capsys.readouterr().out) == record_schema()

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from harness.systems.interface import Predictions, Request, System
 from harness.workload.tasks.example import Example
 from optimized.batching.wrapper import Wrapped
-from optimized.parallel.codec import gathered
+from optimized.parallel.codec import merge_answers
 
 ONE_AT_A_TIME = "one at a time"
 
@@ -41,7 +41,7 @@ class BatchedSystem(Wrapped):
             return self._system.predict(requests)
         found = [self._system.predict([requests[place] for place in part]) for part in places]
         answers = [(said.logits, said.answers, said.costs) for said in found]
-        return gathered(requests, list(zip(places, answers, strict=True)))
+        return merge_answers(requests, list(zip(places, answers, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

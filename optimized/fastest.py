@@ -7,6 +7,7 @@ holds the times of all of them, and the reasons why others were refused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, link_all
@@ -25,7 +26,7 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from optimized.batching.wrapper import SystemWrapper
-from optimized.graphs.candidates import sha256_of
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer, sha256_of
 
 _VERSION = 3
 _FOLDER = "system"
@@ -69,10 +70,15 @@ class FastestVariant:
         data = {"trial": sha256_of(sources.trial), "max_length": settings.max_length}
         parents = [artifact.key for artifact in artifacts.values()]
         key = cache_key(self.name, _VERSION, task, parents, **machine, **data)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        openers = {
+            name: partial(self._choice(name).load, task, artifact, workshop.placement, settings)
+            for name, artifact in artifacts.items()
+        }
 
         def make(folder: Path) -> JsonObject:
             workshop.progress(f"timing {', '.join(artifacts)}")
-            seconds = self._time(task, artifacts, sources, settings, workshop)
+            seconds = timer.time(openers) if sources.trial else {}
             chosen = min(seconds, key=seconds.__getitem__) if seconds else next(iter(artifacts))
             link_all(artifacts[chosen].folder, folder / _FOLDER)
             manifest = artifacts[chosen].manifest
@@ -83,7 +89,7 @@ class FastestVariant:
                 "parents": parents,
                 "chosen": chosen,
                 "chosen_because": "the lowest median time" if seconds else "not measured: no trial examples",
-                "seconds_per_request": seconds or "unavailable, because there were no trial examples",
+                "seconds_per_request": seconds or NO_TRIAL,
                 "trials": _trials(artifacts),
                 "refused": refused,
                 _FOLDER: dict(manifest),
@@ -125,25 +131,6 @@ class FastestVariant:
             where=self.name,
             remedy=next(iter(refused.values())),
         )
-
-    def _time(
-        self,
-        task: Task,
-        artifacts: Mapping[str, Artifact],
-        sources: PreparationSources,
-        settings: Settings,
-        workshop: PreparationContext,
-    ) -> dict[str, float]:
-        if not sources.trial:
-            return {}
-        systems: dict[str, System] = {}
-        try:
-            for name, artifact in artifacts.items():
-                systems[name] = self._choice(name).load(task, artifact, workshop.placement, settings)
-            return dict(workshop.measure(systems, sources.trial))
-        finally:
-            for system in systems.values():
-                system.close()
 
 
 def _trials(artifacts: Mapping[str, Artifact]) -> JsonObject:

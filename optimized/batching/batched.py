@@ -10,6 +10,7 @@ with their batch mates. A call with one request is answered without batching.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
@@ -144,15 +145,11 @@ class BatchedVariant:
     def _time(self, parent: Artifact, timer: CandidateTimer) -> dict[str, float]:
         budgets = [0, *(budget for budget in BUDGETS if budget >= timer.settings.max_length)]
         timer.workshop.progress(f"timing {self.engine.name} {', or '.join(map(batch_label, budgets))}")
-        systems: dict[str, System] = {}
-        try:
-            for tokens in budgets:
-                system = SingleCallSystem(self._candidate(tokens, parent, timer))
-                systems[batch_label(tokens)] = cast("System", system)
-            return dict(timer.workshop.measure(systems, timer.trial))
-        finally:
-            for loaded in systems.values():
-                loaded.close()
+
+        def opener(tokens: int) -> System:
+            return cast("System", SingleCallSystem(self._candidate(tokens, parent, timer)))
+
+        return timer.time({batch_label(tokens): partial(opener, tokens) for tokens in budgets})
 
     def _dependence(self, tokens: int, parent: Artifact, timer: CandidateTimer) -> JsonObject:
         """Return how far answers differ from those of one request at a time."""

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from baselines.checkpoints.artifacts import cpu_flags, library_versions
@@ -24,7 +25,8 @@ Opener = Callable[[Settings], System]
 LIBRARIES = ("onnx", "onnxruntime")
 """Libraries whose versions determine the graphs."""
 
-_NO_TRIAL = "unavailable, because there were no trial examples"
+NO_TRIAL = "unavailable, because there were no trial examples"
+"""Stands in a manifest where a measurement on trial examples would be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,20 @@ class CandidateTimer:
     def in_batches(self, batch: int) -> Settings:
         """Return the settings with `batch` requests answered together."""
         return replace(self.settings, batch=batch)
+
+    def time(self, openers: Mapping[str, Callable[[], System]]) -> dict[str, float]:
+        """Open the systems, time them interleaved on the trial examples and close them.
+
+        Returns median seconds per request by name.
+        """
+        systems: dict[str, System] = {}
+        try:
+            for name, opener in openers.items():
+                systems[name] = opener()
+            return dict(self.workshop.measure(systems, self.trial))
+        finally:
+            for system in systems.values():
+                system.close()
 
     def key_parts(self) -> JsonObject:
         """Return what a choice by measurement depends on, for the cache key."""
@@ -112,7 +128,7 @@ def compare_with_parent(parent: Artifact, folder: Path, timer: CandidateTimer) -
 def compare_with_fp32(timer: CandidateTimer, exact: Opener, rounded: Opener) -> JsonObject:
     """Compare int8 answers with float32's, and with themselves in batches; CheckpointError if too far."""
     if not timer.trial:
-        return {"agreement": _NO_TRIAL, "batch_dependence": _NO_TRIAL}
+        return {"agreement": NO_TRIAL, "batch_dependence": NO_TRIAL}
     timer.workshop.progress("comparing int8 answers with fp32")
     systems: list[System] = []
     try:
@@ -144,13 +160,8 @@ def _choose(graphs: Mapping[str, Path], timer: CandidateTimer) -> tuple[dict[str
     if len(graphs) == 1:
         return "not measured, because there is one graph", first, "the only candidate"
     if not timer.trial:
-        return _NO_TRIAL, first, "not measured"
-    systems: dict[str, System] = {name: timer.open(path) for name, path in graphs.items()}
-    try:
-        seconds = dict(timer.workshop.measure(systems, timer.trial))
-    finally:
-        for system in systems.values():
-            system.close()
+        return NO_TRIAL, first, "not measured"
+    seconds = timer.time({name: partial(timer.open, path) for name, path in graphs.items()})
     return seconds, min(seconds, key=seconds.__getitem__), "the lowest median time"
 
 

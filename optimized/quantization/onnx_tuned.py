@@ -7,7 +7,7 @@ is opened at the first padded call.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +24,10 @@ from harness.systems.interface import (
     PreparationContext,
     PreparationSources,
     Settings,
-    System,
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
-from optimized.graphs.candidates import CandidateTimer
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer
 from optimized.graphs.maskless import without_mask
 from optimized.quantization.onnx_dynamic import Int8Variant
 from optimized.quantization.onnx_static import evenly_spaced
@@ -101,14 +100,14 @@ class TunedVariant:
             copy_text_side(parent.folder, folder)
             link(parent.folder / GRAPH, folder / GRAPH)
             maskless = _write_maskless(folder)
-            trial = _examples(parent, sources.trial)
+            trial_timer = replace(timer, trial=_examples(parent, sources.trial))
             return {
                 **{name: parent.manifest[name] for name in _INHERITED if name in parent.manifest},
                 "recipe": self.name,
                 "version": _VERSION,
                 "parents": [parent.key],
                 "maskless": maskless,
-                **_choose(folder, timer, trial, maskless=isinstance(maskless, int)),
+                **_choose(folder, trial_timer, maskless=isinstance(maskless, int)),
             }
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
@@ -187,34 +186,30 @@ def _write_maskless(folder: Path) -> int | str:
     return uses
 
 
-def _choose(folder: Path, timer: CandidateTimer, trial: Sequence[Example], *, maskless: bool) -> JsonObject:
+def _choose(folder: Path, timer: CandidateTimer, *, maskless: bool) -> JsonObject:
     """Time each change alone, then all faster ones together; return the choice and the times."""
-    if not trial:
-        return {"around": [], "trials": "unavailable, because there were no trial examples"}
+    if not timer.trial:
+        return {"around": [], "trials": NO_TRIAL}
     alone = {name: tuning for name, tuning in TRIALS.items() if maskless or tuning.mask}
     timer.workshop.progress(f"timing {', '.join(alone)}")
-    seconds = _time(folder, timer, trial, {_PLAIN: SessionTuning(), **alone})
+    seconds = _time(folder, timer, {_PLAIN: SessionTuning(), **alone})
     faster = [name for name in alone if seconds[name] < _CLEARLY * seconds[_PLAIN]]
     if len(faster) > 1:
-        both = _time(folder, timer, trial, {_PLAIN: SessionTuning(), _TOGETHER: SessionTuning.of(faster)})
+        both = _time(folder, timer, {_PLAIN: SessionTuning(), _TOGETHER: SessionTuning.of(faster)})
         seconds[_TOGETHER] = both[_TOGETHER] * seconds[_PLAIN] / both[_PLAIN]
         best = min(faster, key=seconds.__getitem__)
         faster = faster if seconds[_TOGETHER] < seconds[best] else [best]
-    return {"around": faster, "trials": {"examples": len(trial), "seconds_per_request": seconds}}
+    return {"around": faster, "trials": {"examples": len(timer.trial), "seconds_per_request": seconds}}
 
 
-def _time(
-    folder: Path, timer: CandidateTimer, trial: Sequence[Example], choices: Mapping[str, SessionTuning]
-) -> dict[str, float]:
+def _time(folder: Path, timer: CandidateTimer, choices: Mapping[str, SessionTuning]) -> dict[str, float]:
     placement, settings = timer.workshop.placement, timer.settings
-    systems: dict[str, System] = {}
-    try:
-        for name, tuning in choices.items():
-            systems[name] = _open(folder, tuning, timer.task, placement, settings, {})
-        return dict(timer.workshop.measure(systems, trial))
-    finally:
-        for system in systems.values():
-            system.close()
+    return timer.time(
+        {
+            name: partial(_open, folder, tuning, timer.task, placement, settings, {})
+            for name, tuning in choices.items()
+        }
+    )
 
 
 def _examples(parent: Artifact, trial: Sequence[Example]) -> Sequence[Example]:

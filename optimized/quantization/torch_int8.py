@@ -42,7 +42,7 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
-from optimized.graphs.candidates import CandidateTimer
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer
 from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits
 from optimized.quantization.onnx_static import (
@@ -168,7 +168,7 @@ class CompiledInt8Variant:
     def _agreement(self, sources: PreparationSources, folder: Path, timer: CandidateTimer) -> JsonObject:
         """Compare with plain PyTorch. Scales are fixed, so answers do not depend on the batch."""
         if not timer.trial:
-            return {"agreement": "unavailable, because there were no trial examples"}
+            return {"agreement": NO_TRIAL}
         timer.workshop.progress("compiling, and comparing int8 answers with fp32")
         placement = timer.workshop.placement
         plain, checkpoint = PyTorchVariant("pytorch-dynamic", "", "dynamic"), sources.checkpoint.folder

@@ -1,4 +1,4 @@
-"""The table of optimised variants: one line each. Loading it imports no torch or onnxruntime."""
+"""The registry of optimised variants. Importing it loads neither torch nor onnxruntime."""
 
 from baselines.engines import openvino, pytorch
 from harness.systems.interface import Variant
@@ -18,15 +18,15 @@ from optimized.quantization.torch_int8 import CompiledInt8Variant
 
 
 def variants() -> tuple[Variant, ...]:
-    """Return every variant of this package, in the order of `bench list`."""
-    quantised = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), CTranslate2Int8Variant())
-    rounded = (NativeVariant(), *quantised)
-    # float32 last: what is left where nothing rounded is close enough
-    fastest = FastestVariant((TunedVariant(), *rounded, openvino.VARIANTS[1], FusedVariant()))
-    batched = (*pytorch.SORTED, *packed.VARIANTS, *cuda_graphs.VARIANTS)
-    streams = OpenVinoInt8Variant(
+    """Return all variants of this package, in the order of `bench list`."""
+    generic = (Int8Variant(), StaticInt8Variant(), OpenVinoInt8Variant(), CTranslate2Int8Variant())
+    int8 = (NativeVariant(), *generic)
+    # float32 last: kept where no int8 engine is close enough
+    fastest = FastestVariant((TunedVariant(), *int8, openvino.VARIANTS[1], FusedVariant()))
+    packed_and_sorted = (*pytorch.SORTED, *packed.VARIANTS, *cuda_graphs.VARIANTS)
+    throughput = OpenVinoInt8Variant(
         "openvino-int8-throughput", "OpenVINO int8, requests side by side", hint="THROUGHPUT"
     )
-    together = (streams, BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
-    mine = (FusedVariant(), *rounded, TunedVariant(), CompiledInt8Variant(), *together, fastest)
-    return (*mine, *EARLY_EXIT, *TOKENS, *pytorch.HALF_PRECISION, *batched)
+    batched = (throughput, BatchedVariant(Int8Variant()), BatchedVariant(OpenVinoInt8Variant()))
+    onnx_and_int8 = (FusedVariant(), *int8, TunedVariant(), CompiledInt8Variant(), *batched, fastest)
+    return (*onnx_and_int8, *EARLY_EXIT, *TOKENS, *pytorch.HALF_PRECISION, *packed_and_sorted)

@@ -1,1 +1,1 @@
-"""Calls without padding."""
+"""Batches of similar length, packed batches and CUDA graphs by length."""

@@ -1,21 +1,23 @@
-"""Any variant, answering what is asked together in batches of like lengths, where that was measured to help.
+"""A variant that wraps any other and answers the requests of a call in batches of similar length.
 
-    requests --sorted by length--> parts within a budget of tokens --one engine call each--> answers, in order
+    requests --sorted by length--> batches within a budget of tokens --one engine call each--> ordered answers
 
 On a CPU one request at a time is hard to beat: its activations stay in the cache, and nothing is padded. So
-the budgets are tried when the variant is prepared, on training examples asked all at once, beside one at a
-time, which stays unless a budget is faster by more than `MARGIN`. What was tried, and how far answers move
-with their batch mates, is in the manifest. A request that is asked alone is answered alone.
+preparation times several budgets and one at a time on training examples, all in one call. One at a time is
+kept unless a budget is faster by more than `MARGIN`. The manifest holds all times, and how far answers change
+with their batch mates. A call with one request is answered without batching.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, link_all
 from baselines.encoding.batching import check_budget
 from harness.common.errors import UsageError
+from harness.common.json_types import JsonObject
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -26,7 +28,14 @@ from harness.systems.interface import (
     Variant,
 )
 from harness.workload.tasks.base import Task
-from optimized.batching.grouping import ONE_AT_A_TIME, AllAtOnce, BatchedSystem, Compiles, counts_of, label
+from optimized.batching.grouping import (
+    ONE_AT_A_TIME,
+    BatchedSystem,
+    ShapeCompiler,
+    SingleCallSystem,
+    batch_label,
+    batch_sizes,
+)
 from optimized.graphs.candidates import CandidateTimer
 from optimized.graphs.closeness import batch_dependence
 
@@ -34,10 +43,10 @@ Rule = Literal["auto", "sorted"]
 RULES: tuple[Rule, ...] = ("auto", "sorted")
 
 BUDGETS = (512, 1024, 2048)
-"""Tokens with padding that are tried: three to fifteen texts of BoolQ's length."""
+"""Budgets to time, in tokens with padding: three to fifteen texts of BoolQ's length."""
 
 MARGIN = 0.03
-"""A budget that is kept is so much faster than one at a time: less is not worth what it does to answers."""
+"""A budget must be this much faster than one at a time: less does not justify its effect on answers."""
 
 _VERSION = 1
 _FOLDER = "system"
@@ -45,124 +54,126 @@ _FOLDER = "system"
 
 @dataclass(frozen=True, slots=True)
 class BatchedVariant:
-    """`inner` with batches by `rule`: of `tokens` (sorted), or of what was fastest here (auto)."""
+    """`engine` with batches by `rule`: of `tokens` (sorted), or of the fastest budget (auto)."""
 
-    inner: Variant
+    engine: Variant
     rule: Rule = "auto"
     tokens: int = 0
     name: str = ""
     summary: str = ""
 
     def __post_init__(self) -> None:
-        """Take name and summary from the inner variant; UsageError for a rule that is none."""
+        """Derive name and summary from the engine; UsageError for an unknown rule or a misplaced budget."""
         where = "option batching"
         if self.rule not in RULES:
+            choices = " or ".join(RULES)
             raise UsageError(
-                f"{self.rule!r} is no batching.", where=where, remedy=f"Use {' or '.join(RULES)}."
+                f"batching must be {choices}, got {self.rule!r}.", where=where, remedy=f"Use {choices}."
             )
         if (self.rule == "sorted") != (self.tokens > 0):
             raise UsageError(
-                "batching by length needs a budget of tokens, and only that.",
+                "batching `sorted` needs a budget of tokens, and `auto` takes none.",
                 where=where,
                 remedy="Write `batching: sorted, tokens: 1024`, or `batching: auto`.",
             )
-        object.__setattr__(self, "name", self.name or f"{self.inner.name}-batched")
+        object.__setattr__(self, "name", self.name or f"{self.engine.name}-batched")
         object.__setattr__(
-            self, "summary", self.summary or f"{self.inner.name}, batched where that is faster"
+            self, "summary", self.summary or f"{self.engine.name}, batched where that is faster"
         )
 
     def unavailable(self) -> str | None:
-        """Say what the inner variant lacks."""
-        return self.inner.unavailable()
+        """Return why the engine cannot run here."""
+        return self.engine.unavailable()
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Prepare the inner variant, and find its budget; UsageError for one that a sequence may exceed."""
+        """Prepare the engine and choose its budget; UsageError for a budget below the maximum length."""
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
-        made = self.inner.prepare(task, sources, settings, workshop)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
-        tried = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
-        key = cache_key("batched", _VERSION, task, [made.key], **tried, **bench.key_parts())
+        parent = self.engine.prepare(task, sources, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        options = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
+        key = cache_key("batched", _VERSION, task, [parent.key], **options, **timer.key_parts())
 
-        def make(folder: Path) -> dict[str, Any]:
-            link_all(made.folder, folder / _FOLDER)
-            kept = dict(made.manifest)
-            kept.pop("batch_dependence", None)
+        def make(folder: Path) -> JsonObject:
+            link_all(parent.folder, folder / _FOLDER)
+            inherited = dict(parent.manifest)
+            inherited.pop("batch_dependence", None)
             return {
-                **kept,
-                "recipe": f"{kept.get('recipe', self.inner.name)}, batched",
+                **inherited,
+                "recipe": f"{inherited.get('recipe', self.engine.name)}, batched",
                 "version": _VERSION,
-                "parents": [made.key],
-                **self._chosen(made, bench),
-                _FOLDER: {**made.manifest, "key": made.key},
+                "parents": [parent.key],
+                **self._choose(parent, timer),
+                _FOLDER: {**parent.manifest, "key": parent.key},
             }
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Load the inner variant, with the batches that were found for it."""
-        kept = artifact.manifest[_FOLDER]
-        part = Artifact(artifact.folder / _FOLDER, kept["key"], kept)
-        return self._with(artifact.manifest["batching"]["tokens"], task, part, placement, settings)
+        """Load the engine with the budget of the manifest."""
+        manifest = artifact.manifest[_FOLDER]
+        parent = Artifact(artifact.folder / _FOLDER, manifest["key"], manifest)
+        return self._load(artifact.manifest["batching"]["tokens"], task, parent, placement, settings)
 
-    def _with(
-        self, tokens: int, task: Task, part: Artifact, placement: Placement, settings: Settings
+    def _load(
+        self, tokens: int, task: Task, parent: Artifact, placement: Placement, settings: Settings
     ) -> System:
         if not tokens:
-            return self.inner.load(task, part, placement, replace(settings, batch=1))
-        # so many that each part goes through the engine in one call
-        system = self.inner.load(task, part, placement, replace(settings, batch=tokens))
-        if isinstance(system, Compiles):
-            system.compile_for(lambda width: counts_of(width, tokens))
+            return self.engine.load(task, parent, placement, replace(settings, batch=1))
+        # no batch has more requests than tokens, so each goes through the engine in one call
+        system = self.engine.load(task, parent, placement, replace(settings, batch=tokens))
+        if isinstance(system, ShapeCompiler):
+            system.compile_for(lambda width: batch_sizes(width, tokens))
         return BatchedSystem(system, tokens)
 
-    def _chosen(self, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
-        """Return what is kept (0 tokens: one at a time), why, what was timed, and what it does to answers."""
-        seconds = self._timed(made, bench) if self.rule == "auto" and len(bench.trial) > 1 else {}
-        tokens, because = fastest_of(seconds) if self.rule == "auto" else (self.tokens, "as asked")
+    def _choose(self, parent: Artifact, timer: CandidateTimer) -> JsonObject:
+        """Return the choice (0 tokens: one at a time), its reason, all times, and its effect on answers."""
+        seconds = self._time(parent, timer) if self.rule == "auto" and len(timer.trial) > 1 else {}
+        tokens, reason = fastest_budget(seconds) if self.rule == "auto" else (self.tokens, "as configured")
         batching = {
             "rule": self.rule,
             "tokens": tokens,
-            "chosen": label(tokens),
-            "chosen_because": because,
+            "chosen": batch_label(tokens),
+            "chosen_because": reason,
             "seconds_per_request": seconds or "not measured",
-            "examples": len(bench.trial),
+            "examples": len(timer.trial),
         }
-        return {"batching": batching, **(self._moved(tokens, made, bench) if tokens else {})}
+        return {"batching": batching, **(self._dependence(tokens, parent, timer) if tokens else {})}
 
-    def _timed(self, made: Artifact, bench: CandidateTimer) -> dict[str, float]:
-        budgets = [0, *(each for each in BUDGETS if each >= bench.settings.max_length)]
-        bench.workshop.progress(f"timing {self.inner.name} {', or '.join(map(label, budgets))}")
-        systems: dict[str, System] = {}
-        try:
-            for tokens in budgets:
-                systems[label(tokens)] = cast("System", AllAtOnce(self._tried(tokens, made, bench)))
-            return dict(bench.workshop.measure(systems, bench.trial))
-        finally:
-            for system in systems.values():
-                system.close()
+    def _time(self, parent: Artifact, timer: CandidateTimer) -> dict[str, float]:
+        budgets = [0, *(budget for budget in BUDGETS if budget >= timer.settings.max_length)]
+        timer.workshop.progress(f"timing {self.engine.name} {', or '.join(map(batch_label, budgets))}")
 
-    def _moved(self, tokens: int, made: Artifact, bench: CandidateTimer) -> dict[str, Any]:
-        """Say how far answers move from those of one at a time."""
-        system = self._tried(tokens, made, bench)
+        def opener(tokens: int) -> System:
+            return cast("System", SingleCallSystem(self._candidate(tokens, parent, timer)))
+
+        return timer.time({batch_label(tokens): partial(opener, tokens) for tokens in budgets})
+
+    def _dependence(self, tokens: int, parent: Artifact, timer: CandidateTimer) -> JsonObject:
+        """Return how far answers differ from those of one request at a time."""
+        system = self._candidate(tokens, parent, timer)
         try:
-            moved = batch_dependence(bench.task, system, bench.trial, label(tokens), len(bench.trial))
+            count = len(timer.trial)
+            return {
+                "batch_dependence": batch_dependence(
+                    timer.task, system, timer.trial, batch_label(tokens), count
+                )
+            }
         finally:
             system.close()
-        return {"batch_dependence": moved}
 
-    def _tried(self, tokens: int, made: Artifact, bench: CandidateTimer) -> System:
-        return self._with(tokens, bench.task, made, bench.workshop.placement, bench.settings)
+    def _candidate(self, tokens: int, parent: Artifact, timer: CandidateTimer) -> System:
+        return self._load(tokens, timer.task, parent, timer.workshop.placement, timer.settings)
 
 
-def fastest_of(seconds: Mapping[str, float]) -> tuple[int, str]:
-    """Return the budget of the fastest rule, 0 for one at a time, and why; ties go to one at a time."""
+def fastest_budget(seconds: Mapping[str, float]) -> tuple[int, str]:
+    """Return the fastest budget, 0 for one at a time, and the reason; ties go to one at a time."""
     if not seconds:
         return 0, "nothing could be timed"
     alone = seconds[ONE_AT_A_TIME]
     best = min(seconds, key=seconds.__getitem__)
     if seconds[best] >= alone * (1 - MARGIN):
         return 0, f"no budget was faster than one at a time by more than {100 * MARGIN:.0f} %"
-    return next(each for each in BUDGETS if label(each) == best), "the lowest median time"
+    return next(budget for budget in BUDGETS if batch_label(budget) == best), "the lowest median time"

@@ -1,7 +1,7 @@
-"""PyTorch with CUDA graphs, one for each bucket of lengths: for requests that come one at a time.
+"""PyTorch variants with CUDA graphs, one per bucket of lengths, for requests that arrive one at a time.
 
-Graphs are recorded when the system is loaded, and are in the record's load time. A sequence is padded to the
-next bucket; several are answered one after the other, so in `offline` and `batch` other variants are faster.
+Graphs are captured when the system is loaded, and count in the record's load time. A sequence is padded to
+the next bucket; several are answered one by one, so other variants are faster in `offline` and `batch`.
 The artifact is the checkpoint itself.
 """
 
@@ -39,24 +39,24 @@ class CapturedVariant:
     step: int = 16
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or that there is no GPU."""
+        """Return what is not installed, or that there is no GPU."""
         return missing_modules("torch", "transformers") or (None if sees_gpu() else NO_GPU)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Return the checkpoint itself as the artifact: graphs are of one process."""
+        """Return the checkpoint itself as the artifact: graphs live in the process that captured them."""
         del workshop
         if self.step < 1:
-            raise UsageError(f"buckets of {self.step} tokens hold nothing.", where="option step")
+            raise UsageError(f"step must be at least 1 token, got {self.step}.", where="option step")
         return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Load the checkpoint and record a graph for each bucket; DeviceError for anything but CUDA."""
+        """Load the checkpoint and capture a graph for each bucket; DeviceError for anything but CUDA."""
         import torch
 
         from baselines.models.classifier import load_classifier
-        from optimized.batching.buckets import Buckets, lengths_up_to, on_cuda
+        from optimized.batching.buckets import Buckets, bucket_lengths, cuda_capture
 
         require_cuda(self.name, placement.device)
         device = find_device(placement.device)
@@ -64,14 +64,14 @@ class CapturedVariant:
         encoder = TextEncoder(artifact.folder, settings.max_length)
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
         model = load_classifier(artifact.folder).to(device, getattr(torch, self.precision))
-        begun = time.perf_counter()
-        buckets = Buckets(model, lengths_up_to(settings.max_length, self.step), on_cuda(device))
+        begin = time.perf_counter()
+        buckets = Buckets(model, bucket_lengths(settings.max_length, self.step), cuda_capture(device))
         synchronise(device)
         facts = {
             "batch": "one sequence at a time",
             "padding": f"to the next multiple of {self.step}",
             "cuda_graphs": len(buckets.lengths),
-            "recorded_in_s": round(time.perf_counter() - begun, 3),
+            "recorded_in_s": round(time.perf_counter() - begin, 3),
         }
         batching = Batching(settings.batch, encoder.pad_id, columns, collect=on_host)
         return queued(RefinedSystem(facts, model, buckets.launch, encoder, batching), device.type)

@@ -1,12 +1,12 @@
-"""PyTorch without any padding: the sequences of a batch one behind the other, within a budget of tokens.
+"""PyTorch variants without padding: a batch is packed into one row, up to a budget of tokens.
 
-Sorting by length (`pytorch-sorted-*`) leaves little padding, packing none, whatever the lengths and their
-order. What it takes of a model is in optimized/batching/packing.py. The artifact is the checkpoint itself.
+Sorting by length (`pytorch-sorted-*`) leaves little padding; packing leaves none, whatever the lengths and
+their order. The changes to the model are in optimized/batching/packing.py. The artifact is the checkpoint.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,26 +41,33 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from optimized.batching.packing import PackedModel
 
 
 class PackedSystem(RefinedSystem):
-    """A classifier that answers packed sequences; see `PackedModel`."""
+    """A classifier that answers packed sequences (see `PackedModel`)."""
 
-    def __init__(self, packed: "PackedModel", tokens: int, columns: Sequence[int], *plain: Any) -> None:  # noqa: ANN401
-        facts = {
-            "batch": f"packed, {tokens} tokens",
-            "padding": "none: packed",
-        }
-        super().__init__(facts, *plain)
-        self._packed, self._tokens, self._columns = packed, tokens, columns
+    def __init__(
+        self,
+        packed: "PackedModel",
+        tokens: int,
+        model: "PreTrainedModel",
+        encoder: TextEncoder,
+        batching: Batching,
+    ) -> None:
+        facts = {"batch": f"packed, {tokens} tokens", "padding": "none: packed"}
+        # `begin` replaces the only caller of a padded forward pass
+        super().__init__(facts, model, packed.launch, encoder, batching)  # type: ignore[arg-type]
+        self._packed, self._tokens, self._columns = packed, tokens, batching.columns
 
     def begin(self, requests: Sequence[Request]) -> Answering:
-        """Launch the requests in order, as many sequences together as the budget holds."""
+        """Launch the requests in order, as many sequences at once as fit into the budget."""
         sequences, offsets = list(sequences_of(requests)), offsets_of(requests)
         if not sequences:
             return lambda: Predictions(np.empty((0, len(self._columns)), dtype=np.float32), offsets)
-        edges = packs([len(sequence.ids) for sequence in sequences], self._tokens)
+        edges = pack([len(sequence.ids) for sequence in sequences], self._tokens)
         collected = on_host([self._packed.launch(sequences[start:end]) for start, end in edges])
         columns = list(self._columns)
         return lambda: Predictions(np.ascontiguousarray(collected()[:, columns]), offsets)
@@ -68,7 +75,7 @@ class PackedSystem(RefinedSystem):
 
 @dataclass(frozen=True, slots=True)
 class PackedVariant:
-    """Packed batches in one precision; `tokens` is the budget of a batch."""
+    """Packed batches in one precision, of up to `tokens` tokens."""
 
     name: str
     summary: str
@@ -76,7 +83,7 @@ class PackedVariant:
     tokens: int = TOKENS
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or what the machine lacks."""
+        """Return what is not installed, or what the machine lacks."""
         return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
     def prepare(
@@ -88,43 +95,43 @@ class PackedVariant:
         return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
-        """Load the checkpoint; DeviceError or CheckpointError where it cannot be packed."""
+        """Load the checkpoint; DeviceError or CheckpointError where packing is not supported."""
         import torch
 
         from baselines.models.classifier import load_classifier, uses_segments
         from optimized.batching.packing import (
+            ATTENTION,
             FAMILIES,
-            NAME,
             PackedModel,
-            attend_on,
-            not_packable,
+            attention_for,
+            packing_error,
             require_packable,
         )
 
         check_precision(self.name, self.precision, placement.device)
         device, precision = find_device(placement.device), getattr(torch, self.precision)
-        attend = attend_on(device, precision)
+        attend = attention_for(device, precision)
         limit_threads(placement.threads)
         encoder = TextEncoder(artifact.folder, settings.max_length)
         config, name = read_config(artifact.folder), artifact.folder.name
         if config.get("model_type") not in FAMILIES:
-            raise not_packable(name)
+            raise packing_error(name)
         columns = label_columns(config, task, name)
-        model = load_classifier(artifact.folder, NAME).to(device, precision)
+        model = load_classifier(artifact.folder, ATTENTION).to(device, precision)
         packed = PackedModel(model, attend, uses_segments(model))
         require_packable(model, packed, name)
         synchronise(device)
         batching = Batching(settings.batch, encoder.pad_id, columns)
-        made = PackedSystem(packed, self.tokens, columns, model, packed.launch, encoder, batching)
-        return queued(made, device.type)
+        system = PackedSystem(packed, self.tokens, model, encoder, batching)
+        return queued(system, device.type)
 
 
-def packs(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
-    """Return where each pack begins and ends, in order: `tokens` at most, or one sequence that is longer."""
+def pack(lengths: Sequence[int], tokens: int) -> list[tuple[int, int]]:
+    """Return the begin and end of each pack, in order: up to `tokens` tokens, or one longer sequence."""
     edges, used = [0], 0
-    for place, length in enumerate(lengths):
-        if place > edges[-1] and used + length > tokens:
-            edges.append(place)
+    for index, length in enumerate(lengths):
+        if index > edges[-1] and used + length > tokens:
+            edges.append(index)
             used = 0
         used += length
     return list(zip(edges, [*edges[1:], len(lengths)], strict=True)) if lengths else []

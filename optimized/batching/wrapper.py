@@ -1,21 +1,21 @@
-"""A system around another, which passes on all that it does not do itself."""
+"""Base class of systems that wrap another system and delegate to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from harness.common.json_types import JsonValue
 from harness.systems.interface import Predictions, Request, System
 from harness.workload.tasks.example import Example
 
 
-class Wrapped:
-    """Answers as `system` does, and adds `facts` to what that says of itself."""
+class SystemWrapper:
+    """Delegates to `system`, and adds `facts` to its description."""
 
-    def __init__(self, system: System, facts: Mapping[str, Any]) -> None:
+    def __init__(self, system: System, facts: Mapping[str, JsonValue]) -> None:
         self._system, self._facts = system, facts
 
     @property
     def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
+        """Equal for systems that encode alike."""
         return str(getattr(self._system, "encoding", ""))
 
     def encode(self, examples: Sequence[Example]) -> Sequence[Request]:
@@ -23,11 +23,11 @@ class Wrapped:
         return self._system.encode(examples)
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests, in the order asked."""
+        """Answer the requests, in their order."""
         return self._system.predict(requests)
 
-    def describe(self) -> Mapping[str, Any]:
-        """Say what the system says, and the facts."""
+    def describe(self) -> Mapping[str, JsonValue]:
+        """Return the system's description with the facts."""
         return {**self._system.describe(), **self._facts}
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Transformations of ONNX graphs, and how close to fp32 the outcome is."""
+"""Transformations of ONNX graphs, and checks that their answers stay close to fp32."""

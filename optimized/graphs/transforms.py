@@ -1,30 +1,37 @@
-"""What is done to an ONNX graph: int8 weights, scales from calibration, fused nodes.
+"""Transformations of an ONNX graph: int8 weights, scales from calibration, fused nodes.
 
-Of what ONNX Runtime offers, the choices here are those that were better when tried; docs/int8.md has figures.
+The options of ONNX Runtime were chosen by measurement; docs/int8.md has the figures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from baselines.checkpoints.artifacts import cpu_flags
 from baselines.encoding.batching import Padded
 from baselines.models.transformers_settings import quiet_logging
-from optimized.graphs.matmul_groups import products
+from harness.common.json_types import JsonObject
+from optimized.graphs.matmul_groups import matmul_groups
 
-# with these the CPU sums products of 8-bit numbers in 32 bits; without, AVX2 sums pairs in 16 and saturates
+if TYPE_CHECKING:
+    import onnx
+
+    from harness.systems.interface import TokenIds
+
+# with these the CPU sums products of 8-bit numbers in 32 bits; without them, AVX2 sums pairs in 16 bits and
+# saturates
 _WIDE_SUMS = frozenset(("avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"))
 
 
 def needs_seven_bits() -> bool:
-    """Say whether weights must keep to 7 bits on this CPU, so that sums of products do not overflow."""
+    """Return whether weights must use 7 bits on this CPU, so that sums of products do not saturate."""
     return not _WIDE_SUMS.intersection(cpu_flags())
 
 
 def quantise(source: Path, target: Path, *, reduce_range: bool, keep: Sequence[str] = ()) -> None:
-    """Write the graph with int8 matrix products, per channel; activations get their scales as they come.
+    """Write the graph with int8 matrix products, per channel; activation scales are computed in each call.
 
-    `reduce_range` keeps weights to 7 bits; the nodes in `keep` stay float.
+    `reduce_range` limits weights to 7 bits; the nodes in `keep` stay float.
     """
     from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -37,8 +44,8 @@ def quantise(source: Path, target: Path, *, reduce_range: bool, keep: Sequence[s
             per_channel=True,
             reduce_range=reduce_range,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_as_quantised(keep),
-            # activations against activations stay float; types after a fused node are not inferred but known
+            nodes_to_exclude=_with_matmul_names(keep),
+            # products of two activations stay float; the type after a fused node cannot be inferred
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": TensorProto.FLOAT},
         )
 
@@ -48,43 +55,43 @@ def quantise_static(
 ) -> None:
     """Write the graph with int8 matrix products whose activations have scales from calibration.
 
-    The scales span the least and the largest value that each input of a product takes over `inputs`. What a
-    product gives stays float, as do products of one token each (pooler and head), which ONNX has as Gemm.
+    The scales span the least and the largest value of each input of a product over `inputs`. Outputs of
+    products stay float, as do products of a single token (pooler and head), which are Gemm in ONNX.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    rounded = [node for node in products(source) if node not in keep]
+    quantised = [node for node in matmul_groups(source) if node not in keep]
     with quiet_logging():
         quantize_static(
             source,
             target,
-            _Calibration(source, inputs),
+            _CalibrationReader(source, inputs),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             reduce_range=reduce_range,
-            activation_type=QuantType.QUInt8,  # with signed ones x86 has no fast kernel
+            activation_type=QuantType.QUInt8,  # x86 has no fast kernel for signed activations
             weight_type=QuantType.QInt8,
-            # by name, since MatMulConstBOnly is not heard here: activations against activations stay float
-            nodes_to_quantize=rounded,
+            # by name, since MatMulConstBOnly has no effect here: products of two activations stay float
+            nodes_to_quantize=quantised,
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"OpTypesToExcludeOutputQuantization": ["MatMul"]},
         )
-    _restore_float(target, rounded)
+    _restore_float(target, quantised)
 
 
-def fuse(source: Path, target: Path, config: Mapping[str, Any]) -> dict[str, int]:
-    """Write the graph as ONNX Runtime's transformer optimiser fuses it; return its fused nodes by kind.
+def fuse(source: Path, target: Path, config: JsonObject) -> dict[str, int]:
+    """Write the graph fused by ONNX Runtime's transformer optimiser; return its fused nodes by kind.
 
-    The counts hold no Attention where the family's graph does not match the optimiser's patterns for BERT.
-    Pruned shapes are fused too, and layers may have different head counts.
+    Attention is missing from the counts where the family's graph does not match the optimiser's patterns for
+    BERT. Pruned shapes are fused too, and layers may have different head counts.
     """
     from onnxruntime.transformers.optimizer import optimize_model
 
     size = _head_size(config)
     with quiet_logging():
-        # the graphs of transformers 5 leave the head count open (-1), so the optimiser believes what it is
-        # told, if heads x head size fits: one head always does, and each layer's own count is set below
+        # the graphs of transformers 5 leave the head count open (-1), so the optimiser uses these arguments
+        # if heads x head size fits: one head always fits, and each layer's own count is set below
         model = optimize_model(
             str(source),
             model_type="bert",
@@ -99,8 +106,8 @@ def fuse(source: Path, target: Path, config: Mapping[str, Any]) -> dict[str, int
     return {kind: count for kind, count in model.get_fused_operator_statistics().items() if count}
 
 
-def _head_size(config: Mapping[str, Any]) -> int:
-    """Return the head size, or 0 where the configuration does not say; DistilBERT has names of its own."""
+def _head_size(config: JsonObject) -> int:
+    """Return the head size, or 0 where the configuration lacks it; DistilBERT uses its own names."""
     if config.get("attention_head_size"):
         return int(config["attention_head_size"])
     hidden = config.get("hidden_size", config.get("dim", 0))
@@ -108,52 +115,52 @@ def _head_size(config: Mapping[str, Any]) -> int:
     return int(hidden // heads) if heads else 0
 
 
-def _set_heads(graph: Any, head_size: int) -> None:  # noqa: ANN401 -- onnx has no types
-    """Give each attention node as many heads as its weights, [hidden, query + key + value], have room for."""
+def _set_heads(graph: "onnx.GraphProto", head_size: int) -> None:
+    """Set each attention node's head count from the width of its weights, [hidden, query + key + value]."""
     widths = {tensor.name: tensor.dims[-1] for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Attention":
-            heads = next(each for each in node.attribute if each.name == "num_heads")
+            heads = next(attribute for attribute in node.attribute if attribute.name == "num_heads")
             heads.i = widths[node.input[1]] // 3 // head_size
 
 
-def _restore_float(graph: Path, rounded: Sequence[str]) -> None:
-    """Let all but the rounded products read what was there before rounding.
+def _restore_float(graph: Path, quantised: Sequence[str]) -> None:
+    """Let all nodes but the quantised products read the float activations.
 
-    The quantiser gives a rounded activation to whatever reads it: to the residual connection, and to products
-    that stay in float, whose error would then be int8's all the same.
+    The quantiser replaces an activation for all its readers: also for the residual connection, and for
+    products that stay in float, which would then have int8's error as well.
     """
     import onnx
 
     model = onnx.load(str(graph))
-    rounds = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    sources = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
     exact = {
-        node.output[0]: rounds[node.input[0]]
+        node.output[0]: sources[node.input[0]]
         for node in model.graph.node
-        if node.op_type == "DequantizeLinear" and node.input[0] in rounds
+        if node.op_type == "DequantizeLinear" and node.input[0] in sources
     }
     for node in model.graph.node:
-        if node.name not in rounded:
+        if node.name not in quantised:
             node.input[:] = [exact.get(name, name) for name in node.input]
     onnx.save(model, str(graph))
 
 
-def _as_quantised(nodes: Sequence[str]) -> list[str]:
-    """Return the names as the quantiser sees them: it turns Gemm into MatMul before it looks."""
+def _with_matmul_names(nodes: Sequence[str]) -> list[str]:
+    """Return the names with the quantiser's own: it turns Gemm into MatMul before it compares names."""
     return [name for node in nodes for name in (node, f"{node}_MatMul")]
 
 
-class _Calibration:
-    """Padded inputs in the form in which ONNX Runtime asks for calibration data."""
+class _CalibrationReader:
+    """Provides padded inputs through ONNX Runtime's interface for calibration data."""
 
     def __init__(self, graph: Path, inputs: Iterator[Padded]) -> None:
         import onnx
 
         loaded = onnx.load(str(graph), load_external_data=False).graph
-        self._names = [each.name for each in loaded.input]
+        self._names = [value.name for value in loaded.input]
         self._inputs = inputs
 
-    def get_next(self) -> dict[str, Any] | None:
+    def get_next(self) -> "dict[str, TokenIds] | None":
         """Return the next input by name, or None after the last."""
         padded = next(self._inputs, None)
         return None if padded is None else {name: padded.arrays()[name] for name in self._names}

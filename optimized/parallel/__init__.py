@@ -1,1 +1,1 @@
-"""A pool of processes, one for each core."""
+"""A process pool: one instance of a system per core."""

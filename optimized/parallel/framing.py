@@ -1,43 +1,46 @@
-"""What a pool and its instances say to one another over a pair of pipes.
+"""Messages between a pool and its instances, over a pair of pipes.
 
-    pool      ("load", ...)      a sheet's number: something to take lies there
-    instance  ("ready", facts)   a sheet's number: nothing is left to take there
-              ("failed", ...)    ("spilled", ...): an answer that its place on the sheet does not hold
+    pool      ("load", ...)      or a slot's number: this slot holds a call to work on
+    instance  ("ready", facts)   or a slot's number: this slot has no chunk left to take
+              ("failed", ...)    ("spilled", ...): an answer too large for its place in the slot
 
-Only words that are not said for each request are objects: a pickle behind its length. Both ends of the pipes
-are ours and nobody else holds one, so unpickling trusts no stranger. A number alone is a length of 0 and the
-number: eight bytes, which wake whoever sleeps in a read.
+Messages that are rare are objects: a pickle behind its length. Both ends of the pipes are ours and no other
+process holds one, so unpickling trusts only our own data. A number alone is a length of 0 and the number:
+eight bytes, which wake the reader.
 """
 
 import pickle
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 from harness.common import errors
 from harness.common.errors import BenchError, MeasurementError
+from harness.common.json_types import JsonValue
 
 _FRAME = struct.Struct("<II")
 
-Message = int | tuple[str, Any]
-"""A sheet's number, or something said in words."""
+Message = int | tuple[str, JsonValue]
+"""A slot's number, or a kind of message and its body."""
+
+ErrorFields = tuple[str, str, str | None, str | None]
+"""An error's class name, message, place and remedy."""
 
 
-def frame_of(message: Message) -> bytes:
-    """Return a message as it crosses."""
+def encode_message(message: Message) -> bytes:
+    """Return a message as the bytes of one frame."""
     if isinstance(message, int):
         return _FRAME.pack(0, message)
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     return _FRAME.pack(len(body), 0) + body
 
 
-class Inbox:
-    """Bytes as they arrive, and the whole messages among them."""
+class MessageBuffer:
+    """Collects bytes as they arrive, and splits them into whole messages."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
 
-    def add(self, received: bytes) -> Iterator[Message]:
+    def feed(self, received: bytes) -> Iterator[Message]:
         """Yield the messages that these bytes complete."""
         self._bytes += received
         while len(self._bytes) >= _FRAME.size:
@@ -50,17 +53,17 @@ class Inbox:
             yield pickle.loads(body) if size else number  # noqa: S301 -- from the other end of our own pipe
 
 
-def failure_of(problem: Exception) -> tuple[str, str, str | None, str | None]:
-    """Return an error as it crosses: its kind, message, place and remedy."""
+def error_fields(problem: Exception) -> ErrorFields:
+    """Return what crosses of an error."""
     kind = type(problem).__name__
     if isinstance(problem, BenchError):
         return kind, problem.message, problem.where, problem.remedy
     return kind, str(problem) or "no message", None, None
 
 
-def error_from(kind: str, message: str, where: str | None, remedy: str | None) -> BenchError:
-    """Return the error that crossed: of its own kind if it is ours, else a MeasurementError that names it."""
-    known = getattr(errors, kind, None)
-    if isinstance(known, type) and issubclass(known, BenchError):
-        return known(message, where=where, remedy=remedy)
+def restore_error(kind: str, message: str, where: str | None, remedy: str | None) -> BenchError:
+    """Return the error from its fields; one that is not a BenchError becomes a MeasurementError naming it."""
+    error_class = getattr(errors, kind, None)
+    if isinstance(error_class, type) and issubclass(error_class, BenchError):
+        return error_class(message, where=where, remedy=remedy)
     return MeasurementError(f"{kind}: {message}", where=where)

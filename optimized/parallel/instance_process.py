@@ -1,4 +1,4 @@
-"""An instance as its pool sees it: a process, pipes that never block, and a log of its last words."""
+"""The pool's side of one instance: its process, non-blocking pipes and the log of its output."""
 
 import dataclasses
 import json
@@ -10,34 +10,36 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from harness.common.errors import MeasurementError
+from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import Artifact, Placement, Settings
 from harness.workload.tasks import TaskReference
-from optimized.parallel.framing import Inbox, Message, frame_of
+from optimized.parallel.framing import Message, MessageBuffer, encode_message
+from optimized.parallel.scheduler import AnyCall
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""What OpenMP, MKL, OpenBLAS and numexpr read once, when they load."""
+"""The variables that OpenMP, MKL, OpenBLAS and numexpr read once, when they load."""
 
 _READ_BYTES = 1 << 16
+_LOG_LINES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Inner:
-    """What each instance loads, in words that cross to another process.
+class InstanceConfig:
+    """What every instance of a pool loads.
 
-    `loader` is "module:function"; the function makes a Variant of `variant`, a JSON value.
+    `loader` is "module:function"; the function makes a Variant from `variant`, a JSON value.
     """
 
     loader: str
-    variant: Any
+    variant: JsonValue
     task: TaskReference
     artifact: Artifact
     settings: Settings
 
-    def words(self, placement: Placement) -> dict[str, Any]:
-        """Return what one instance at this placement is told."""
+    def load_message(self, placement: Placement) -> JsonObject:
+        """Return the body of the message that makes an instance load at this placement."""
         artifact = self.artifact
         return {
             "loader": self.loader,
@@ -50,51 +52,54 @@ class Inner:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """How a process ended: exit code or signal, and the last lines it wrote."""
+class ProcessExit:
+    """How a process ended: its exit code or signal, and the last lines of its output."""
 
     cause: str
-    words: Sequence[str]
+    last_lines: Sequence[str]
 
 
 class InstanceProcess:
-    """A process that loads what it is told and works where it is rung to; `facts` is None until it is ready.
+    """A process that loads a variant and answers the calls in slots; `facts` is None until it is ready.
 
-    `place` is its own among the instances, `sheets` are descriptors of what it shares with the pool.
-    It dies with the thread that made it (prctl(2), PR_SET_PDEATHSIG): make it in one that stays.
+    `index` is its own among the instances; `slots` are descriptors of the memory it shares with the pool.
+    It dies with the thread that made it (prctl(2), PR_SET_PDEATHSIG), so that thread must outlive it.
     """
 
-    def __init__(self, inner: Inner, placement: Placement, place: int, sheets: Sequence[int]) -> None:
-        self.facts: Mapping[str, Any] | None = None
-        self.ending: Ending | None = None
-        self.at: tuple[Any, int | None] | None = None
-        """What the last look found it at work on: the job and the chunk."""
-        self.silent = 0
-        """How many looks in a row found it at work on that."""
-        self._inbox, self._unsent = Inbox(), bytearray()
+    def __init__(
+        self, config: InstanceConfig, placement: Placement, index: int, slots: Sequence[int]
+    ) -> None:
+        self.facts: Mapping[str, JsonValue] | None = None
+        self.exit: ProcessExit | None = None
+        self.work: tuple[AnyCall, int | None] | None = None
+        """Its call and chunk at the last health check."""
+        self.unchanged_checks = 0
+        """How many health checks in a row found it at that work."""
+        self._messages, self._unsent = MessageBuffer(), bytearray()
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the instance
-        theirs, self._out = os.pipe()
-        self._in, there = os.pipe()
+        instance_in, self._out = os.pipe()
+        self._in, instance_out = os.pipe()
         for descriptor in (self._in, self._out):
             os.set_blocking(descriptor, False)
-        words = {"in": theirs, "out": there, "parent": os.getpid(), "cpus": placement.cpus}
+        pipes = {"in": instance_in, "out": instance_out}
+        arguments = {**pipes, "parent": os.getpid(), "cpus": placement.cpus, "index": index, "slots": slots}
         try:
-            self._process = self._started({**words, "place": place, "sheets": sheets}, placement.threads)
+            self._process = self._start(arguments, placement.threads)
         except OSError as problem:
             self._log.close()
-            self._hang_up()
+            self._close_pipes()
             raise MeasurementError(f"an instance could not be started: {problem.strerror}.") from None
         finally:
-            os.close(theirs)
-            os.close(there)
-        self.send(("load", inner.words(placement)))
+            os.close(instance_in)
+            os.close(instance_out)
+        self.send(("load", config.load_message(placement)))
 
-    def _started(self, words: dict[str, Any], threads: int) -> subprocess.Popen[bytes]:
+    def _start(self, arguments: JsonObject, threads: int) -> subprocess.Popen[bytes]:
         limits = dict.fromkeys(THREAD_VARIABLES, str(threads))
         return subprocess.Popen(  # noqa: S603 -- our own interpreter and module
             # -P keeps the user's folder off the module path, so that a module there cannot shadow ours
-            [sys.executable, "-P", "-m", "optimized.parallel.instance_main", json.dumps(words)],
-            pass_fds=[words["in"], words["out"], *words["sheets"]],
+            [sys.executable, "-P", "-m", "optimized.parallel.instance_main", json.dumps(arguments)],
+            pass_fds=[arguments["in"], arguments["out"], *arguments["slots"]],
             env={**os.environ, **limits},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -103,21 +108,21 @@ class InstanceProcess:
 
     @property
     def pid(self) -> int:
-        """Its process."""
+        """Its process id."""
         return self._process.pid
 
     @property
     def descriptors(self) -> list[int]:
-        """What to wait on: where it is heard, and where it is spoken to while something waits to be sent."""
+        """What to wait on: the pipe it writes, and the pipe it reads while bytes for it are unsent."""
         return [self._in, self._out] if self._unsent else [self._in]
 
     def send(self, message: Message) -> None:
-        """Send as much as it takes now; a dead instance is noticed when it is read from."""
-        self._unsent += frame_of(message)
+        """Send as much as the pipe takes now; a dead instance is noticed at the next read."""
+        self._unsent += encode_message(message)
         self.flush()
 
     def flush(self) -> None:
-        """Send more of what waits."""
+        """Send more of the unsent bytes."""
         try:
             while self._unsent:
                 del self._unsent[: os.write(self._out, self._unsent)]
@@ -132,35 +137,35 @@ class InstanceProcess:
             received = os.read(self._in, _READ_BYTES)
         except BlockingIOError:
             return []
-        return list(self._inbox.add(received)) if received else None
+        return list(self._messages.feed(received)) if received else None
 
-    def leave(self) -> None:
-        """Tell it that nothing more is coming."""
+    def close_input(self) -> None:
+        """Close the pipe it reads, which makes it close its system and exit."""
         if self._out >= 0:
             os.close(self._out)
             self._out = -1
 
-    def _hang_up(self) -> None:
-        self.leave()
+    def _close_pipes(self) -> None:
+        self.close_input()
         os.close(self._in)
 
-    def end(self, parting_s: float = 0.0) -> Ending:
-        """Wait a while for it to end, end it, and say how it ended; once it has, only say it again."""
-        if self.ending is None:
+    def end(self, timeout_s: float = 0.0) -> ProcessExit:
+        """Wait up to `timeout_s` for its exit, then kill it; return how it ended. May be called again."""
+        if self.exit is None:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(parting_s)
+                self._process.wait(timeout_s)
             self._process.kill()
             code = self._process.wait()
             self._log.seek(0)
-            words = self._log.read().decode("utf-8", "replace").strip().splitlines()[-3:]
+            lines = self._log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
             self._log.close()
-            self._hang_up()
-            self.ending = Ending(_cause(code), words)
-        return self.ending
+            self._close_pipes()
+            self.exit = ProcessExit(_cause(code), lines)
+        return self.exit
 
 
 def _cause(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
-    often = " (often: the kernel ran out of memory)" if code == -signal.SIGKILL else ""
-    return f"signal {signal.Signals(-code).name}{often}"
+    hint = " (often: the kernel ran out of memory)" if code == -signal.SIGKILL else ""
+    return f"signal {signal.Signals(-code).name}{hint}"

@@ -1,11 +1,11 @@
-"""What a pool costs a request: instances that answer at once, so all the time there is goes to getting there.
+"""Measures what a pool adds to a request, with instances that answer at once.
 
     python -m optimized.parallel.overhead [--instances 2] [--requests 256] [--tokens 130] [--rounds 21]
     [--json]
 
-Each round asks the same requests one at a time and all at once, and plays ping-pong over pipes of the same
-kind without anything to say, which is this machine's floor: whatever lets both sides sleep is no faster. What
-the null system needs without a pool is taken off. CPU time is that of the pool's process and its instances.
+Each round answers the same requests one at a time and all at once, and plays ping-pong with another process
+over pipes of the same kind. That is this machine's floor: no transport that lets both sides sleep is faster.
+The null system's time without a pool is subtracted. CPU time is that of the pool's process and its instances.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,16 +27,16 @@ from harness.systems.interface import Artifact, EncodedSequence, Placement, Requ
 from harness.workload.tasks import get_task
 from optimized.parallel.pool import PoolSystem
 
-_WORDS = {"name": "null", "recipes": [], "engine": "null"}
+_VARIANT = {"name": "null", "recipes": [], "engine": "null"}
 _TASK = get_task("boolq")
-_WARM_UP = 2  # rounds that are not counted
+_WARM_UP_ROUNDS = 2
 
 Clock = Callable[[], int]
 
 
 @dataclass(frozen=True, slots=True)
 class OverheadRow:
-    """Microseconds a request of one way to ask: the median over rounds, the least and most, and CPU time."""
+    """Microseconds per request of one mode: median, least and most over the rounds, and CPU time."""
 
     way: str
     median_us: float
@@ -45,8 +45,8 @@ class OverheadRow:
     cpu_us: float | None
 
 
-def requests_of(count: int, tokens: int) -> list[Request]:
-    """Return requests of one sequence each, whose lengths go from half to one and a half times `tokens`."""
+def make_requests(count: int, tokens: int) -> list[Request]:
+    """Return requests of one sequence each, with lengths between half and one and a half times `tokens`."""
     lengths = [max(1, tokens // 2 + (7919 * number) % (tokens + 1)) for number in range(count)]
     ids = np.arange(max(lengths), dtype=np.int32)
     return [
@@ -56,82 +56,85 @@ def requests_of(count: int, tokens: int) -> list[Request]:
 
 
 @contextmanager
-def partner(cpus: Sequence[int]) -> Iterator[Callable[[], None]]:
-    """Give what wakes another process on these CPUs and sleeps until it has answered: 8 bytes each way."""
-    (theirs, ours), (back, answer) = os.pipe(), os.pipe()
+def ping_pong(cpus: Sequence[int]) -> Iterator[Callable[[], None]]:
+    """Yield a function that wakes a process on these CPUs and waits for its reply: 8 bytes each way."""
+    (child_in, ping), (pong, child_out) = os.pipe(), os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(ours)
+        os.close(ping)
         os.sched_setaffinity(0, cpus)
-        while said := os.read(theirs, 8):
-            os.write(answer, said)
+        while received := os.read(child_in, 8):
+            os.write(child_out, received)
         os._exit(0)
-    os.close(theirs)
-    os.close(answer)
+    os.close(child_in)
+    os.close(child_out)
 
     def play() -> None:
-        os.write(ours, b"8 bytes.")
-        os.read(back, 8)
+        os.write(ping, b"8 bytes.")
+        os.read(pong, 8)
 
     yield play
-    os.close(ours)
+    os.close(ping)
     os.waitpid(pid, 0)
-    os.close(back)
+    os.close(pong)
 
 
-def measured(
+def measure_overhead(
     count: int, tokens: int, rounds: int, placement: Placement, clock: Clock = time.perf_counter_ns
 ) -> list[OverheadRow]:
-    """Ask `count` requests in each round, in every way; return a row for each way."""
-    asked = requests_of(count, tokens)
+    """Answer `count` requests in each round, in every mode; return a row for each mode."""
+    requests = make_requests(count, tokens)
     alone = NullSystem(len(_TASK.labels))
-    with partner(placement.cpus[:1]) as play:
-        pool = PoolSystem(_WORDS, _TASK, Artifact(Path(), "", {}), placement, Settings())
+    with ping_pong(placement.cpus[:1]) as play:
+        pool = PoolSystem(_VARIANT, _TASK, Artifact(Path(), "", {}), placement, Settings())
         try:
-            ways: dict[str, Callable[[], object]] = {
-                "floor": lambda: [play() for _ in asked],
-                "single-stream": lambda: [pool.predict([one]) for one in asked],
-                "single-stream alone": lambda: [alone.predict([one]) for one in asked],
-                "offline": lambda: pool.predict(asked),
-                "offline alone": lambda: alone.predict(asked),
+            modes: dict[str, Callable[[], object]] = {
+                "floor": lambda: [play() for _ in requests],
+                "single-stream": lambda: [pool.predict([request]) for request in requests],
+                "single-stream alone": lambda: [alone.predict([request]) for request in requests],
+                "offline": lambda: pool.predict(requests),
+                "offline alone": lambda: alone.predict(requests),
             }
-            times: dict[str, list[float]] = {way: [] for way in ways}
-            used: dict[str, list[float]] = {way: [] for way in ways}
-            for index in range(rounds + _WARM_UP):
-                for way, ask in ways.items():
-                    before, begin = _cpu_ns(pool.pids), clock()
-                    ask()
-                    spent = clock() - begin
-                    if index >= _WARM_UP:
-                        times[way].append(spent / count / 1e3)
-                        used[way].append((_cpu_ns(pool.pids) - before) / count / 1e3)
+            times: dict[str, list[float]] = {mode: [] for mode in modes}
+            cpu_times: dict[str, list[float]] = {mode: [] for mode in modes}
+            for index in range(rounds + _WARM_UP_ROUNDS):
+                for mode, run in modes.items():
+                    cpu_before, begin = _cpu_ns(pool.pids), clock()
+                    run()
+                    elapsed = clock() - begin
+                    if index >= _WARM_UP_ROUNDS:
+                        times[mode].append(elapsed / count / 1e3)
+                        cpu_times[mode].append((_cpu_ns(pool.pids) - cpu_before) / count / 1e3)
         finally:
             pool.close()
     return [
         _row("ping-pong of two processes", times["floor"], None),
-        *(_row(way, _less(times, way), _less(used, way)) for way in ("single-stream", "offline")),
+        *(
+            _row(mode, _subtract_alone(times, mode), _subtract_alone(cpu_times, mode))
+            for mode in ("single-stream", "offline")
+        ),
     ]
 
 
-def _less(found: dict[str, list[float]], way: str) -> list[float]:
-    """Take what the system needs without a pool off, round by round."""
-    return [mine - theirs for mine, theirs in zip(found[way], found[f"{way} alone"], strict=True)]
+def _subtract_alone(samples: Mapping[str, Sequence[float]], mode: str) -> list[float]:
+    """Subtract the system's time without a pool, round by round."""
+    return [pooled - alone for pooled, alone in zip(samples[mode], samples[f"{mode} alone"], strict=True)]
 
 
-def _row(way: str, times: Sequence[float], used: Sequence[float] | None) -> OverheadRow:
-    cpu = statistics.median(used) if used else None
-    return OverheadRow(way, statistics.median(times), min(times), max(times), cpu)
+def _row(mode: str, times: Sequence[float], cpu_times: Sequence[float] | None) -> OverheadRow:
+    cpu = statistics.median(cpu_times) if cpu_times else None
+    return OverheadRow(mode, statistics.median(times), min(times), max(times), cpu)
 
 
 def _cpu_ns(pids: Sequence[int]) -> int:
-    """Return CPU time of this process and of others, in nanoseconds."""
+    """Return the CPU time of this process and of others, in nanoseconds."""
     others = [int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in pids]
     return time.process_time_ns() + sum(others)
 
 
-def rendered(rows: Sequence[OverheadRow], what: str) -> str:
+def render_table(rows: Sequence[OverheadRow], title: str) -> str:
     """Return the table as text."""
-    lines = [what, "", f"{'microseconds a request':<28}{'median':>8}{'least':>8}{'most':>8}{'CPU':>8}"]
+    lines = [title, "", f"{'microseconds per request':<28}{'median':>8}{'least':>8}{'most':>8}{'CPU':>8}"]
     for row in rows:
         cpu = "" if row.cpu_us is None else f"{row.cpu_us:.1f}"
         lines.append(
@@ -140,31 +143,35 @@ def rendered(rows: Sequence[OverheadRow], what: str) -> str:
     return "\n".join([*lines, ""])
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for name, default, text in (
+        ("instances", 2, "number of instances, one CPU each"),
+        ("requests", 256, "requests per round"),
+        ("tokens", 130, "mean length of a request"),
+        ("rounds", 21, "interleaved rounds, after two for warm-up"),
+    ):
+        parser.add_argument(f"--{name}", type=int, default=default, help=text)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
 def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    for name, default, words in (
-        ("instances", 2, "how many, one CPU each"),
-        ("requests", 256, "requests of a round"),
-        ("tokens", 130, "their mean length"),
-        ("rounds", 21, "rounds, interleaved, after two that are not counted"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=words)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
+    arguments = _arguments()
     cpus = tuple(sorted(os.sched_getaffinity(0)))
+    placement = Placement("cpu", cpus, 1, arguments.instances)
     try:
-        rows = measured(
-            asked.requests, asked.tokens, asked.rounds, Placement("cpu", cpus, 1, asked.instances)
-        )
+        rows = measure_overhead(arguments.requests, arguments.tokens, arguments.rounds, placement)
     except BenchError as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
-    what = f"{asked.instances} instances, {asked.requests} requests of about {asked.tokens} tokens"
+    load = f"{arguments.requests} requests of about {arguments.tokens} tokens"
+    title = f"{arguments.instances} instances, {load}, {arguments.rounds} rounds"
     sys.stdout.write(
         json.dumps([asdict(row) for row in rows], indent=1) + "\n"
-        if asked.json
-        else rendered(rows, f"{what}, {asked.rounds} rounds")
+        if arguments.json
+        else render_table(rows, title)
     )
     return 0
 

@@ -1,14 +1,13 @@
-"""Many instances behind one system: a process per physical core, each with its own copy, answers in order.
+"""A system that spreads requests over many instances: processes with a model copy each, answers in order.
 
-    requests --longest first--> a sheet of shared memory <--take, answer-- instances
-    (optimized/parallel/instance_main.py)
-                                        +--answers, in the order asked-->
+    requests --heaviest first--> a slot of shared memory <--take, answer-- instances
+                                        |            (optimized/parallel/instance_main.py)
+                                        +--answers, in the order of the requests-->
 
-Threads do not fill many cores with one small encoder and one short text: instances that share nothing do.
-Whoever waits for an answer does the pool's work (optimized/parallel/supervisor.py), asleep until an
-instance speaks: the
-caller of `predict`, which saves a change of threads, or one thread of the pool's once `submit` was used. An
-instance that dies is replaced and what it had not answered is answered again.
+Threads do not fill many cores with one small encoder and one short text; independent instances do. The thread
+that waits for an answer runs the supervisor (optimized/parallel/supervisor.py) and sleeps until an instance
+writes: the caller of `predict`, which saves a change of threads, or a thread of the pool once `submit` was
+used. An instance that dies is replaced, and its unanswered requests are answered by another.
 """
 
 import threading
@@ -20,189 +19,203 @@ from queue import SimpleQueue
 from typing import Any
 
 from harness.common.errors import BenchError, MeasurementError, UsageError
+from harness.common.json_types import JsonValue
 from harness.systems.interface import Artifact, OnAnswer, Placement, Predictions, Request, Settings
 from harness.workload.tasks import TaskReference
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
 from harness.workload.tasks.example import Example
-from optimized.parallel.codec import gathered, packed, packed_examples, room_for, unpacked, unpacked_answer
+from optimized.parallel.codec import (
+    answer_capacity,
+    deserialise_answer,
+    deserialise_requests,
+    merge_answers,
+    serialise_examples,
+    serialise_requests,
+)
 from optimized.parallel.instance_main import ENCODE, PREDICT
-from optimized.parallel.instance_process import Inner
-from optimized.parallel.scheduler import PoolCall, chunks_of
+from optimized.parallel.instance_process import InstanceConfig
+from optimized.parallel.scheduler import Input, PoolCall, Result, chunks_of
 from optimized.parallel.supervisor import Supervisor
 
 LOADER = "optimized.ladders.rung:variant_of"
-"""Makes a variant of a rung's words."""
+"""Makes a variant from a rung's JSON."""
 
-PATIENCE_S = 600.0
-"""How long an instance may load, or be at work on one chunk, without a word."""
+TIMEOUT_S = 600.0
+"""How long an instance may load, or work on one chunk."""
 
-
-_ROOM_FOR_ONE = 256
-"""Bytes for an example once it is encoded, beside two numbers for each of its characters."""
+_BYTES_PER_EXAMPLE = 256
+"""Reserved for an encoded example, beside two numbers for each of its characters."""
 
 
 class PoolSystem:
-    """A system on `placement.instances` processes, which also takes submitted requests.
+    """A system on `placement.instances` processes, which also accepts submitted requests.
 
-    `words` are what the function `loader` ("module:function") makes the variant of that every instance loads.
-    Raises what an instance raises at loading, and UsageError where the CPUs do not go round. Make it, and
-    predict, in threads that outlive it: an instance dies with the thread that started it.
+    Every instance loads the variant that the function `loader` ("module:function") makes from `variant`, a
+    JSON value. Raises what an instance raises while loading, and UsageError where there are too few CPUs. The
+    threads that make the pool and call `predict` must outlive it: an instance dies with the thread that
+    started it.
     """
 
     def __init__(
         self,
-        words: Any,  # noqa: ANN401 -- a JSON value
+        variant: JsonValue,
         task: Task,
         artifact: Artifact,
         placement: Placement,
         settings: Settings,
         *,
         loader: str = LOADER,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._batch, self._labels = settings.batch, len(task.labels)
-        self._placements = share(placement)
+        self._placements = split_placement(placement)
         self._count = placement.instances
-        inner = Inner(loader, words, task_words(task), artifact, settings)
-        self._foreman = Supervisor(inner, self._placements, patience_s, clock)
-        self._facts = self._foreman.handles[0].facts or {}
+        config = InstanceConfig(loader, variant, task_reference(task), artifact, settings)
+        self._supervisor = Supervisor(config, self._placements, timeout_s, clock)
+        self._facts = self._supervisor.instances[0].facts or {}
         self._waiting = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @property
     def encoding(self) -> str:
-        """What is the same for all systems that encode alike; empty where the instances do not say."""
+        """Equal for systems that encode alike; empty where the instances do not report it."""
         return str(self._facts["encoding"])
 
     @property
     def pids(self) -> list[int]:
-        """The processes of the instances."""
-        return [handle.pid for handle in self._foreman.handles]
+        """The process ids of the instances."""
+        return [instance.pid for instance in self._supervisor.instances]
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Turn text into requests, spread over the instances."""
-        weights = [sum(len(text.first) + len(text.second or "") for text in one.inputs) for one in examples]
+        weights = [
+            sum(len(text.first) + len(text.second or "") for text in example.inputs) for example in examples
+        ]
         chunks = chunks_of(weights, self._count)
-        bodies = [packed_examples([examples[index] for index in chunk]) for chunk in chunks]
-        rooms = [sum(_ROOM_FOR_ONE + 8 * weights[index] for index in chunk) for chunk in chunks]
-        requests: list[Request] = self._answer(PoolCall(ENCODE, examples, chunks, bodies, rooms, _encoded))
-        return requests
+        payloads = [serialise_examples([examples[index] for index in chunk]) for chunk in chunks]
+        capacities = [sum(_BYTES_PER_EXAMPLE + 8 * weights[index] for index in chunk) for chunk in chunks]
+        return self._run(PoolCall(ENCODE, examples, chunks, payloads, capacities, _assemble_requests))
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests: one on one idle instance, many spread over all by their tokens."""
-        predictions: Predictions = self._answer(self._job(requests))
-        return predictions
+        """Answer the requests: a single one on an idle instance, several spread over all by their tokens."""
+        return self._run(self._prediction_call(requests))
 
     def submit(self, requests: Sequence[Request], done: OnAnswer) -> None:
-        """Answer the requests and tell `done`, in the pool's thread, calls in the order they are answered."""
-        job = self._job(requests)
-        job.done = done
+        """Answer the requests and call `done` in the pool's thread, in the order in which calls finish."""
+        call = self._prediction_call(requests)
+        call.on_done = done
         self._start_thread()
-        self._foreman.ask(job)
+        self._supervisor.submit(call)
 
     def describe(self) -> Mapping[str, Any]:
-        """Return what the first instance says of itself, and where the instances run."""
+        """Return the first instance's description, and where the instances run."""
         return {
             **self._facts["describe"],
             "instances": len(self._placements),
             "instance_cpus": [list(placement.cpus) for placement in self._placements],
             "threads_per_instance": self._placements[0].threads,
-            "instances_replaced": self._foreman.replaced,
+            "instances_replaced": self._supervisor.replaced,
             "transport": "shared memory",
         }
 
     def close(self) -> None:
-        """End the thread and the instances; calls that are not answered are told so."""
-        self._not_in_thread()
+        """End the thread and the instances; unanswered calls fail with MeasurementError."""
+        self._check_caller()
         if self._closed:
             return
         self._closed = True
-        self._foreman.give_up(MeasurementError("the pool was closed."))
+        self._supervisor.fail(MeasurementError("the pool was closed."))
         if self._thread:
             self._thread.join()
         with self._waiting:
-            self._foreman.end()
+            self._supervisor.close()
 
-    def _job(self, requests: Sequence[Request]) -> PoolCall:
-        chunks = chunks_of([one.tokens for one in requests], self._count, self._batch)
+    def _prediction_call(self, requests: Sequence[Request]) -> PoolCall[Request, Predictions]:
+        chunks = chunks_of([request.tokens for request in requests], self._count, self._batch)
         parts = [[requests[index] for index in chunk] for chunk in chunks]
-        rooms = [room_for(part, self._labels) for part in parts]
-        return PoolCall(PREDICT, requests, chunks, [packed(part) for part in parts], rooms, _predicted)
+        capacities = [answer_capacity(part, self._labels) for part in parts]
+        payloads = [serialise_requests(part) for part in parts]
+        return PoolCall(PREDICT, requests, chunks, payloads, capacities, _assemble_predictions)
 
-    def _answer(self, job: PoolCall) -> Any:  # noqa: ANN401 -- what the job is for
-        """Ask, wait for the answer, and raise it if it is an error."""
-        self._not_in_thread()
-        answers: SimpleQueue[Any] = SimpleQueue()
-        job.done = answers.put
+    def _run(self, call: PoolCall[Input, Result]) -> Result:
+        """Submit a call, wait for its result, and raise it if it is an error."""
+        self._check_caller()
+        results: SimpleQueue[Result | BenchError] = SimpleQueue()
+        call.on_done = results.put
         try:
             with self._waiting:
-                self._foreman.ask(job)
-                while answers.empty() and not self._thread:
-                    self._foreman.turn()
-            answer = answers.get()
+                self._supervisor.submit(call)
+                while results.empty() and not self._thread:
+                    self._supervisor.poll()
+            result = results.get()
         finally:
-            if not job.over:  # the caller was interrupted: nobody waits any more
-                self._foreman.abandon(job)
-        if isinstance(answer, BenchError):
-            raise answer
-        return answer
+            if not call.finished:  # the caller was interrupted and waits no longer
+                self._supervisor.cancel(call)
+        if isinstance(result, BenchError):
+            raise result
+        return result
 
     def _start_thread(self) -> None:
-        """Let a thread do the pool's work from now on."""
+        """Let a thread run the supervisor from now on."""
         with self._waiting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="bench-pool", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._poll_until_failure, name="bench-pool", daemon=True
+                )
                 self._thread.start()
 
-    def _work(self) -> None:
+    def _poll_until_failure(self) -> None:
         try:
-            while not self._foreman.broken:
-                self._foreman.turn()
-        except Exception as bug:  # noqa: BLE001 -- whoever waits must hear that nobody works any more
-            self._foreman.give_up(BenchError(f"the pool's thread failed: {type(bug).__name__}: {bug}."))
+            while not self._supervisor.failure:
+                self._supervisor.poll()
+        except Exception as bug:  # noqa: BLE001 -- callers that wait must get an error, not wait for ever
+            self._supervisor.fail(BenchError(f"the pool's thread failed: {type(bug).__name__}: {bug}."))
 
-    def _not_in_thread(self) -> None:
+    def _check_caller(self) -> None:
         if self._thread is threading.current_thread():
-            raise UsageError("`done` waits for the pool that calls it.", remedy="Let it submit instead.")
+            raise UsageError(
+                "`done` must not wait for the pool that calls it.", remedy="Call `submit` there instead."
+            )
 
 
-def _predicted(job: PoolCall) -> Predictions:
-    answers = [unpacked_answer(said) for said in job.answers]
-    return gathered(job.asked, list(zip(job.chunks, answers, strict=True)))
+def _assemble_predictions(call: PoolCall[Request, Predictions]) -> Predictions:
+    answers = [deserialise_answer(data) for data in call.answers]
+    return merge_answers(call.inputs, list(zip(call.chunks, answers, strict=True)))
 
 
-def _encoded(job: PoolCall) -> list[Any]:
-    encoded: list[Any] = [None] * len(job.asked)
-    for indexes, said in zip(job.chunks, job.answers, strict=True):
-        for index, request in zip(indexes, unpacked(said), strict=True):
-            encoded[index] = request
-    return encoded
+def _assemble_requests(call: PoolCall[Example, list[Request]]) -> list[Request]:
+    requests: list[Any] = [None] * len(call.inputs)
+    for indexes, data in zip(call.chunks, call.answers, strict=True):
+        for index, request in zip(indexes, deserialise_requests(data), strict=True):
+            requests[index] = request
+    return requests
 
 
-def share(placement: Placement) -> list[Placement]:
-    """Return each instance's own placement, neighbouring CPUs together.
+def split_placement(placement: Placement) -> list[Placement]:
+    """Return each instance's own placement, on neighbouring CPUs.
 
-    UsageError for no instance, or where there are fewer CPUs than instances times threads.
+    UsageError for less than one instance, or where there are fewer CPUs than instances times threads.
     """
     instances, threads, cpus = placement.instances, placement.threads, placement.cpus
     if instances < 1:
-        raise UsageError(f"{instances} instances cannot answer.", remedy="Use 1 or more.")
+        raise UsageError(f"a pool needs at least 1 instance, got {instances}.", remedy="Use 1 or more.")
     if instances * threads > len(cpus):
+        needed = f"{instances} instance(s) of {threads} thread(s) need {instances * threads} CPUs"
         raise UsageError(
-            f"{instances} instances of {threads} thread(s) do not go round on {len(cpus)} CPU(s).",
+            f"{needed}, got {len(cpus)}.",
             remedy=f"Use {max(1, len(cpus) // max(1, threads))} instance(s), or fewer threads.",
         )
-    edges = [len(cpus) * place // instances for place in range(instances + 1)]
+    edges = [len(cpus) * index // instances for index in range(instances + 1)]
     return [replace(placement, cpus=cpus[low:high], instances=1) for low, high in pairwise(edges)]
 
 
-def task_words(task: Task) -> TaskReference:
-    """Return what an instance must know of a task: its name, or a custom one's labels.
+def task_reference(task: Task) -> TaskReference:
+    """Return what an instance needs of a task: its name, or a custom one's labels.
 
-    How a custom task lays out its rows and scores its answers stays behind: an instance sees neither.
+    How a custom task lays out its rows and scores its answers is left out: instances use neither.
     """
     return (
         CustomTaskDefinition(task.labels, positional=task.positional).words

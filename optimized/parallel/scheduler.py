@@ -1,185 +1,194 @@
-"""Who answers what: requests become chunks, longest first, and instances fetch them as they become free.
+"""Scheduling for the pool: a call's requests become chunks, heaviest first, and idle instances join calls.
 
-    weights --chunks_of--> chunks --Board--> a sheet, which instances take them from
+    weights --chunks_of--> chunks --CallQueue--> a slot, from which instances take them
 
 Chunks shrink towards the end (guided self-scheduling, Polychronopoulos and Kuck 1987), so that the instances
-end together although nobody knows how long a request takes. Nothing here knows a process or a clock.
+finish together although the time of a request is unknown. This module uses neither processes nor clocks.
 """
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Generic, TypeAlias, TypeVar
 
+from harness.common.errors import BenchError
 from optimized.parallel.shared_call import SharedCall
 
-MOST_WEIGHT = 8192
-"""Tokens of one chunk: sixteen sequences of 512, so long at work that taking them costs nothing,
-and still a small part of what an instance may be silent for."""
+Input = TypeVar("Input")
+Result = TypeVar("Result")
+
+MAX_WEIGHT = 8192
+"""Tokens of one chunk at most: sixteen sequences of 512, so long that taking one costs nothing in
+comparison, and still short against the pool's time-out."""
 
 WARM_CALLS = 4
 """Calls after which an instance counts as warm; until all are, idle ones take turns."""
 
 
 def chunks_of(weights: Sequence[int], instances: int, batch: int = 1) -> list[list[int]]:
-    """Cut positions into chunks, heaviest first: each half of an equal share of what is left.
+    """Split positions into chunks, heaviest first: each is half of an equal share of the remaining weight.
 
-    Chunks are whole multiples of `batch` but for the last, since a system answers so many together.
-    Without weights there is one chunk, which is empty: somebody must still answer nothing.
+    Chunks but the last are whole multiples of `batch`, the number of requests a system answers together.
+    Without weights the result is one empty chunk, so that an instance still answers the empty call.
     """
     if len(weights) == 1:
         return [[0]]
     order = sorted(range(len(weights)), key=lambda index: -weights[index])
-    steps = [order[start : start + batch] for start in range(0, len(order), batch)]
-    left = sum(weights)
+    batches = [order[start : start + batch] for start in range(0, len(order), batch)]
+    remaining = sum(weights)
     chunks: list[list[int]] = [[]]
-    held, most = 0, _share(left, instances)
-    for step in steps:
-        weight = sum(weights[index] for index in step)
-        if chunks[-1] and held + weight > most:
-            left -= held
-            held, most = 0, _share(left, instances)
+    chunk_weight, limit = 0, _weight_limit(remaining, instances)
+    for positions in batches:
+        weight = sum(weights[index] for index in positions)
+        if chunks[-1] and chunk_weight + weight > limit:
+            remaining -= chunk_weight
+            chunk_weight, limit = 0, _weight_limit(remaining, instances)
             chunks.append([])
-        chunks[-1] += step
-        held += weight
+        chunks[-1] += positions
+        chunk_weight += weight
     return chunks
 
 
-def _share(left: int, instances: int) -> int:
-    return min(MOST_WEIGHT, left // (2 * instances))
+def _weight_limit(remaining: int, instances: int) -> int:
+    return min(MAX_WEIGHT, remaining // (2 * instances))
 
 
 @dataclass(slots=True, eq=False)
-class PoolCall:
-    """One call: what is asked, in chunks by position, and what instances answered to these so far.
+class PoolCall(Generic[Input, Result]):
+    """One call of a pool: its inputs, in chunks by position, and its progress.
 
-    `bodies` and `rooms` are the chunks' bytes and how many bytes each answer may have; `whole` puts answers
-    in order; `done` is told that, or the error, once, and then the job is `over`. `seats` counts the
-    instances at work on it, `deaths` those that died over each chunk; `spilled` holds answers that came by
-    the pipe.
+    `payloads` are the chunks' bytes, `capacities` the bytes reserved for each answer. `assemble` puts the
+    answers in order; `on_done` gets the result, or the error, once, and then the call is `finished`. `active`
+    counts the instances at work on it, `deaths` those that died over each chunk; `spilled` holds answers that
+    came through the pipe.
     """
 
     kind: int
-    asked: Sequence[Any]
+    inputs: Sequence[Input]
     chunks: Sequence[Sequence[int]]
-    bodies: Sequence[bytes]
-    rooms: Sequence[int]
-    whole: Callable[[Self], Any]
-    done: Callable[[Any], None] = lambda _: None
-    sheet: SharedCall | None = None
-    seats: int = 0
+    payloads: Sequence[bytes]
+    capacities: Sequence[int]
+    assemble: Callable[["PoolCall[Input, Result]"], Result]
+    on_done: Callable[[Result | BenchError], None] = lambda _: None
+    slot: SharedCall | None = None
+    active: int = 0
     deaths: Counter[int] = field(default_factory=Counter)
     spilled: dict[int, bytes] = field(default_factory=dict)
     answers: Sequence[bytes] = ()
-    over: bool = False
+    finished: bool = False
 
     @property
-    def wanting(self) -> bool:
-        """Whether another instance would find something to take: fewer are at work than chunks are left."""
-        return not self.over and (self.sheet is None or self.sheet.unfinished > self.seats)
+    def needs_instance(self) -> bool:
+        """Whether another instance would get a chunk: fewer are at work than chunks are unanswered."""
+        return not self.finished and (self.slot is None or self.slot.unanswered > self.active)
 
     def collect(self) -> bool:
-        """Copy the answers from the sheet, which another call may have next; False until all are there.
+        """Copy the answers out of the slot, which another call reuses; False until all have arrived.
 
-        One that comes by the pipe may still be on its way when its chunk is finished.
+        An answer that comes through the pipe may still be in flight when its chunk is marked as answered.
         """
-        if self.sheet is None or self.sheet.unfinished:
+        if self.slot is None or self.slot.unanswered:
             return False
-        found = [self.sheet.answer(chunk) for chunk in range(len(self.chunks))]
-        if any(said is None and chunk not in self.spilled for chunk, said in enumerate(found)):
+        answers = [self.slot.answer(chunk) for chunk in range(len(self.chunks))]
+        if any(answer is None and chunk not in self.spilled for chunk, answer in enumerate(answers)):
             return False
-        self.answers = [self.spilled[chunk] if said is None else said for chunk, said in enumerate(found)]
+        self.answers = [
+            self.spilled[chunk] if answer is None else answer for chunk, answer in enumerate(answers)
+        ]
         return True
 
 
-@dataclass(slots=True)
-class Seat:
-    """One instance on the board: the job it is at work on, how many it was, and when it last ended one."""
+AnyCall: TypeAlias = PoolCall[Any, Any]
 
-    job: PoolCall | None = None
-    ended: int = 0
-    turn: int = 0
+
+@dataclass(slots=True)
+class InstanceState:
+    """What the scheduler holds for one instance: its call, how many it has completed, and its last turn."""
+
+    call: AnyCall | None = None
+    completed: int = 0
+    last_turn: int = 0
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Sort idle instances: cold ones first, then the one that worked last, whose caches are warm."""
-        return min(self.ended, WARM_CALLS), -self.turn
+    def priority(self) -> tuple[int, int]:
+        """Sort key of idle instances: cold ones first, then the last used, whose caches are warm."""
+        return min(self.completed, WARM_CALLS), -self.last_turn
 
 
 class CallQueue:
-    """Jobs that wait, and jobs that lie on a sheet, where instances take one chunk after the other.
+    """The work queue: calls that wait, and calls in slots, from which instances take chunks.
 
-    Jobs are served in the order they came, so none starves. There are as many sheets as instances: a job is
-    laid out only for an instance that is idle, and each that lies out has one at work on it, or is wanting.
+    Calls start in the order they came, so none starves. There are as many slots as instances. A call gets a
+    slot only when an instance is idle, so every call in a slot has an instance at work on it or needs one.
     """
 
-    def __init__(self, sheets: Sequence[SharedCall]) -> None:
-        self.seats = [Seat() for _ in sheets]
-        self._waiting: deque[PoolCall] = deque()
-        self._lying: list[PoolCall] = []
-        self._free = list(sheets)
+    def __init__(self, slots: Sequence[SharedCall]) -> None:
+        self.instances = [InstanceState() for _ in slots]
+        self._waiting: deque[AnyCall] = deque()
+        self._running: list[AnyCall] = []
+        self._free_slots = list(slots)
         self._turn = 0
 
-    def add(self, job: PoolCall) -> None:
-        """Let a job wait behind all others."""
-        self._waiting.append(job)
+    def add(self, call: AnyCall) -> None:
+        """Append a call to the queue."""
+        self._waiting.append(call)
 
-    def hand_out(self, ready: Iterable[int]) -> tuple[int, SharedCall] | None:
-        """Seat one of the instances that are ready at a job that wants one; None if there is no such pair."""
-        if not self._waiting and not self._lying:
+    def assign(self, ready: Iterable[int]) -> tuple[int, SharedCall] | None:
+        """Assign one of the ready instances to a call that needs one; None if there is no such pair."""
+        if not self._waiting and not self._running:
             return None
-        idle = [place for place in ready if self.seats[place].job is None]
-        job = self._wanting() if idle else None
-        if job is None:
+        idle = [index for index in ready if self.instances[index].call is None]
+        call = self._next_call() if idle else None
+        if call is None:
             return None
-        place = min(idle, key=lambda one: self.seats[one].rank)
-        if job.sheet is None:
-            job.sheet = self._free.pop()
-            job.sheet.lay_out(job.kind, job.bodies, job.rooms)
-        self.seats[place].job = job
-        job.seats += 1
-        return place, job.sheet
+        index = min(idle, key=lambda candidate: self.instances[candidate].priority)
+        if call.slot is None:
+            call.slot = self._free_slots.pop()
+            call.slot.write_call(call.kind, call.payloads, call.capacities)
+        self.instances[index].call = call
+        call.active += 1
+        return index, call.slot
 
-    def left(self, place: int) -> None:
-        """Take an instance from a job of which nothing is left to take."""
-        seat = self.seats[place]
+    def release(self, index: int) -> None:
+        """Take an instance off a call that has no chunk left to take."""
+        state = self.instances[index]
         self._turn += 1
-        seat.turn = self._turn
-        seat.ended += 1
-        self._leave(seat)
+        state.last_turn = self._turn
+        state.completed += 1
+        self._leave(state)
 
-    def lost(self, place: int) -> None:
-        """Take a dead instance from its job; whoever comes in its place is cold."""
-        self._leave(self.seats[place])
-        self.seats[place] = Seat()
+    def reset(self, index: int) -> None:
+        """Take a dead instance off its call; its replacement is cold."""
+        self._leave(self.instances[index])
+        self.instances[index] = InstanceState()
 
-    def jobs(self) -> list[PoolCall]:
-        """Return all jobs, lying out and waiting."""
-        return [*self._lying, *self._waiting]
+    def calls(self) -> list[AnyCall]:
+        """Return all calls, running and waiting."""
+        return [*self._running, *self._waiting]
 
-    def _wanting(self) -> PoolCall | None:
-        """Return the oldest job that wants an instance, and forget those that are over."""
-        for job in list(self._lying):
-            if job.wanting:
-                return job
-            self._clear(job)
+    def _next_call(self) -> AnyCall | None:
+        """Return the oldest call that needs an instance, and drop those that are finished."""
+        for call in list(self._running):
+            if call.needs_instance:
+                return call
+            self._free(call)
         while self._waiting:
-            job = self._waiting.popleft()
-            if not job.over:
-                self._lying.append(job)
-                return job
+            call = self._waiting.popleft()
+            if not call.finished:
+                self._running.append(call)
+                return call
         return None
 
-    def _leave(self, seat: Seat) -> None:
-        job, seat.job = seat.job, None
-        if job is not None:
-            job.seats -= 1
-            self._clear(job)
+    def _leave(self, state: InstanceState) -> None:
+        call, state.call = state.call, None
+        if call is not None:
+            call.active -= 1
+            self._free(call)
 
-    def _clear(self, job: PoolCall) -> None:
-        """Let the next job have the sheet of one that is over, once nobody is at work on it."""
-        if job.over and not job.seats and job.sheet is not None:
-            job.sheet.trim()
-            self._free.append(job.sheet)
-            self._lying.remove(job)
-            job.sheet = None
+    def _free(self, call: AnyCall) -> None:
+        """Free the slot of a finished call once no instance is at work on it."""
+        if call.finished and not call.active and call.slot is not None:
+            call.slot.trim()
+            self._free_slots.append(call.slot)
+            self._running.remove(call)
+            call.slot = None

@@ -1,11 +1,11 @@
-"""A call in memory that a pool shares with its instances: chunks to take, and room for their answers.
+"""One call of a pool in shared memory: chunks to take, and space for their answers.
 
-    head | a row for each chunk: state, where its bytes lie, where its answer goes | bytes ... | answers ...
+    header | a row per chunk: state, where its bytes lie, where its answer goes | bytes ... | answers ...
 
-The pool lays a whole call out, heaviest chunk first, and rings; instances take the next chunk by themselves,
-write the answer into its place, and ring back once when nothing is left to take. Taking is guarded by a lock
-of the kernel's on the file (fcntl(2)), which goes with the process that holds it: one that is killed in the
-middle blocks nobody. The file has no name (memfd_create(2)): it goes with the last process that has it open.
+The pool writes a whole call, heaviest chunk first, and wakes instances. Each takes the next chunk, writes the
+answer into its place, and reports once when no chunk is left. A kernel lock on the file (fcntl(2)) guards
+taking; the kernel releases it when the process that holds it dies, so a killed instance blocks no other. The
+file has no name (memfd_create(2)): it goes with the last process that has it open.
 """
 
 import fcntl
@@ -14,26 +14,26 @@ import os
 from array import array
 from collections.abc import Sequence
 
-LEAST_BYTES = 1 << 16
-"""As large as a sheet is at first: a short call fits, and its pages stay warm."""
+MIN_BYTES = 1 << 16
+"""Initial size of a slot: a short call fits, and its pages stay warm."""
 
 KEPT_BYTES = 1 << 22
-"""A sheet that had to be larger for one call gives the rest back after it."""
+"""A slot that grew for a large call shrinks to this size after it."""
 
-_SIZE, _KIND, _COUNT, _NEXT, _STOPPED = range(5)  # words of the head
-_HEAD = 8
-_STATE, _BODY, _BODY_BYTES, _ROOM, _ROOM_BYTES, _SAID_BYTES = range(6)  # words of a chunk's row
+_SIZE, _KIND, _COUNT, _NEXT, _STOPPED = range(5)  # positions in the header
+_HEADER = 8
+_STATE, _PAYLOAD, _PAYLOAD_BYTES, _ANSWER, _CAPACITY, _ANSWER_BYTES = range(6)  # positions in a chunk's row
 _ROW = 6
 _WORD = 8
 _FREE = 0
-"""State of a chunk: free, or place + 1 of the instance that has it, or minus that once it is answered."""
+"""State of a chunk: free, or index + 1 of the instance that took it, or minus that once it is answered."""
 
-ELSEWHERE = -1
-"""In place of an answer's size: it did not fit, and came by the pipe."""
+SPILLED = -1
+"""Stored as an answer's size where it did not fit and was sent through the pipe."""
 
 
 class SharedCall:
-    """One such file, mapped; `descriptor` is inherited by instances, which map it as well."""
+    """A slot: a mapped file that holds one call at a time; instances inherit `descriptor` and map it too."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -41,150 +41,150 @@ class SharedCall:
 
     @classmethod
     def new(cls) -> "SharedCall":
-        """Return an empty sheet of a pool's own."""
+        """Return an empty slot in a new file."""
         descriptor = os.memfd_create("bench-pool")
-        os.ftruncate(descriptor, LEAST_BYTES)
-        sheet = cls(descriptor)
-        sheet._words[_SIZE] = LEAST_BYTES
-        return sheet
+        os.ftruncate(descriptor, MIN_BYTES)
+        slot = cls(descriptor)
+        slot._numbers[_SIZE] = MIN_BYTES
+        return slot
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._words.release()
-        self._map_.close()
+        """Unmap and close the file."""
+        self._numbers.release()
+        self._memory.close()
         os.close(self.descriptor)
 
-    # what the pool does
+    # called by the pool
 
-    def lay_out(self, kind: int, bodies: Sequence[bytes], rooms: Sequence[int]) -> None:
-        """Put chunks down for instances to take in this order, with so many bytes of room for each answer.
+    def write_call(self, kind: int, payloads: Sequence[bytes], capacities: Sequence[int]) -> None:
+        """Write a call's chunks in the order in which instances take them, and reserve space for the answers.
 
-        Nobody may be at work on the sheet.
+        No instance may be at work on the slot. `capacities` are in bytes.
         """
-        count = len(bodies)
-        place = _WORD * (_HEAD + _ROW * count)
-        words = [0, kind, count, 0, 0, 0, 0, 0]
-        for body, room in zip(bodies, rooms, strict=True):
-            answer = place + _aligned(len(body))
-            words += (_FREE, place, len(body), answer, room, 0)
-            place = answer + _aligned(room)
-        words[_SIZE] = self._at_least(place)
-        self._words[: len(words)] = array("q", words)
-        for chunk, body in enumerate(bodies):
-            start = words[_HEAD + _ROW * chunk + _BODY]
-            self._map_[start : start + len(body)] = body
+        count = len(payloads)
+        offset = _WORD * (_HEADER + _ROW * count)
+        numbers = [0, kind, count, 0, 0, 0, 0, 0]
+        for payload, capacity in zip(payloads, capacities, strict=True):
+            answer = offset + _aligned(len(payload))
+            numbers += (_FREE, offset, len(payload), answer, capacity, 0)
+            offset = answer + _aligned(capacity)
+        numbers[_SIZE] = self._grow_to(offset)
+        self._numbers[: len(numbers)] = array("q", numbers)
+        for chunk, payload in enumerate(payloads):
+            start = numbers[_HEADER + _ROW * chunk + _PAYLOAD]
+            self._memory[start : start + len(payload)] = payload
 
     @property
-    def unfinished(self) -> int:
-        """Chunks that are not answered yet."""
+    def unanswered(self) -> int:
+        """The number of chunks without an answer."""
         return sum([state >= _FREE for state in self._states()])
 
     def answer(self, chunk: int) -> bytes | None:
-        """Return a chunk's answer; None where it came by the pipe."""
-        row = _HEAD + _ROW * chunk
-        size = self._words[row + _SAID_BYTES]
-        start = self._words[row + _ROOM]
-        return None if size == ELSEWHERE else self._map_[start : start + size]
+        """Return a chunk's answer; None where it was sent through the pipe."""
+        row = _HEADER + _ROW * chunk
+        size = self._numbers[row + _ANSWER_BYTES]
+        start = self._numbers[row + _ANSWER]
+        return None if size == SPILLED else self._memory[start : start + size]
 
-    def held_by(self, place: int) -> int | None:
-        """Return the chunk that an instance has at hand, if any."""
+    def chunk_of(self, index: int) -> int | None:
+        """Return the chunk that an instance is working on, if any."""
         states = self._states()
-        return states.index(place + 1) if place + 1 in states else None
+        return states.index(index + 1) if index + 1 in states else None
 
-    def answered_by(self, place: int) -> bool:
-        """Say whether an instance has answered anything on this sheet."""
-        return -place - 1 in self._states()
+    def has_answer_of(self, index: int) -> bool:
+        """Return whether an instance has answered a chunk of this call."""
+        return -index - 1 in self._states()
 
-    def take_back(self, place: int) -> int | None:
-        """Free the chunk that a dead instance had at hand, to be taken next; return it, if there is one."""
+    def reclaim(self, index: int) -> int | None:
+        """Free the chunk that a dead instance was working on, to be taken next; return it, if any."""
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
         try:
-            chunk = self.held_by(place)
+            chunk = self.chunk_of(index)
             if chunk is not None:
-                self._words[_HEAD + _ROW * chunk] = _FREE
-                self._words[_NEXT] = min(self._words[_NEXT], chunk)
+                self._numbers[_HEADER + _ROW * chunk] = _FREE
+                self._numbers[_NEXT] = min(self._numbers[_NEXT], chunk)
             return chunk
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
 
     def trim(self) -> None:
-        """Give memory back that only a large call needed."""
-        if self._words[_SIZE] > KEPT_BYTES:
+        """Release memory that only a large call needed."""
+        if self._numbers[_SIZE] > KEPT_BYTES:
             self._set_size(KEPT_BYTES)
 
-    # what an instance does
+    # called by an instance
 
-    def asked(self) -> int:
-        """Look at the call that lies here now; return what is asked, as the pool wrote it."""
-        if self._words[_SIZE] != len(self._map_):
-            self._map(self._words[_SIZE])
-        return self._words[_KIND]
+    def open_call(self) -> int:
+        """Map the current call, whose slot may have been resized; return its kind."""
+        if self._numbers[_SIZE] != len(self._memory):
+            self._map(self._numbers[_SIZE])
+        return self._numbers[_KIND]
 
-    def take(self, place: int) -> int | None:
+    def take(self, index: int) -> int | None:
         """Take the next free chunk; None if there is none, or the call was stopped."""
-        words = self._words
+        numbers = self._numbers
         fcntl.lockf(self.descriptor, fcntl.LOCK_EX)
         try:
-            if words[_STOPPED]:
+            if numbers[_STOPPED]:
                 return None
-            for chunk in range(words[_NEXT], words[_COUNT]):
-                if words[_HEAD + _ROW * chunk] == _FREE:
-                    # in this order: who dies in between has taken it, and the next one looks further
-                    words[_HEAD + _ROW * chunk] = place + 1
-                    words[_NEXT] = chunk + 1
+            for chunk in range(numbers[_NEXT], numbers[_COUNT]):
+                if numbers[_HEADER + _ROW * chunk] == _FREE:
+                    # in this order: an instance that dies in between has taken it, and the next searches on
+                    numbers[_HEADER + _ROW * chunk] = index + 1
+                    numbers[_NEXT] = chunk + 1
                     return chunk
             return None
         finally:
             fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
 
     @property
-    def more(self) -> bool:
-        """Whether it is worth to try again; what comes back from the dead is rung for."""
-        return self._words[_NEXT] < self._words[_COUNT]
+    def has_more(self) -> bool:
+        """Whether a chunk may be left; for a reclaimed chunk the pool wakes an instance."""
+        return self._numbers[_NEXT] < self._numbers[_COUNT]
 
-    def body(self, chunk: int) -> bytes:
-        """Return the bytes of a chunk, copied."""
-        row = _HEAD + _ROW * chunk
-        start = self._words[row + _BODY]
-        return self._map_[start : start + self._words[row + _BODY_BYTES]]
+    def payload(self, chunk: int) -> bytes:
+        """Return a copy of a chunk's bytes."""
+        row = _HEADER + _ROW * chunk
+        start = self._numbers[row + _PAYLOAD]
+        return self._memory[start : start + self._numbers[row + _PAYLOAD_BYTES]]
 
-    def write(self, chunk: int, said: bytes) -> bool:
-        """Write a chunk's answer; False, and nothing written, where it has no room."""
-        row = _HEAD + _ROW * chunk
-        if len(said) > self._words[row + _ROOM_BYTES]:
-            self._words[row + _SAID_BYTES] = ELSEWHERE
+    def write_answer(self, chunk: int, data: bytes) -> bool:
+        """Write a chunk's answer; False, and nothing written, where it exceeds its capacity."""
+        row = _HEADER + _ROW * chunk
+        if len(data) > self._numbers[row + _CAPACITY]:
+            self._numbers[row + _ANSWER_BYTES] = SPILLED
             return False
-        start = self._words[row + _ROOM]
-        self._map_[start : start + len(said)] = said
-        self._words[row + _SAID_BYTES] = len(said)
+        start = self._numbers[row + _ANSWER]
+        self._memory[start : start + len(data)] = data
+        self._numbers[row + _ANSWER_BYTES] = len(data)
         return True
 
-    def finish(self, chunk: int, place: int) -> None:
+    def finish(self, chunk: int, index: int) -> None:
         """Mark a chunk as answered."""
-        self._words[_HEAD + _ROW * chunk] = -place - 1
+        self._numbers[_HEADER + _ROW * chunk] = -index - 1
 
     def stop(self) -> None:
-        """Let nobody take any more of this call."""
-        self._words[_STOPPED] = 1
+        """Let no instance take another chunk of this call."""
+        self._numbers[_STOPPED] = 1
 
     def _states(self) -> list[int]:
-        states: list[int] = self._words[_HEAD : _HEAD + _ROW * self._words[_COUNT] : _ROW].tolist()
+        states: list[int] = self._numbers[_HEADER : _HEADER + _ROW * self._numbers[_COUNT] : _ROW].tolist()
         return states
 
-    def _at_least(self, needed: int) -> int:
-        """Make the sheet as large as it must be; return its size."""
-        if needed > self._words[_SIZE]:
-            self._set_size(-(-needed // mmap.PAGESIZE) * mmap.PAGESIZE)
-        return self._words[_SIZE]
+    def _grow_to(self, size: int) -> int:
+        """Enlarge the slot to hold at least `size` bytes; return its size."""
+        if size > self._numbers[_SIZE]:
+            self._set_size(-(-size // mmap.PAGESIZE) * mmap.PAGESIZE)
+        return self._numbers[_SIZE]
 
     def _set_size(self, size: int) -> None:
         os.ftruncate(self.descriptor, size)
         self._map(size)
-        self._words[_SIZE] = size
+        self._numbers[_SIZE] = size
 
     def _map(self, size: int) -> None:
-        self._map_ = mmap.mmap(self.descriptor, size)
-        self._words = memoryview(self._map_).cast("q")
+        self._memory = mmap.mmap(self.descriptor, size)
+        self._numbers = memoryview(self._memory).cast("q")
 
 
 def _aligned(size: int) -> int:

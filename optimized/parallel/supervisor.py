@@ -1,9 +1,9 @@
-"""Rings instances to what there is to do, hears when they are done, and replaces those that die.
+"""Wakes instances when work arrives, collects their answers, and replaces those that die.
 
-Nothing happens here by itself: somebody calls `turn` again and again, which sleeps in `epoll` until an
-instance says something or ends. `ask` may be called by others meanwhile, and rings at once whom it can.
-Chunks, answers and who has which lie on sheets (optimized/parallel/shared_call.py), which instances work
-through without us.
+The supervisor has no thread of its own: a caller calls `poll` repeatedly, which sleeps in `epoll` until an
+instance writes or ends. Other threads may `submit` meanwhile; idle instances are then woken at once.
+Chunks, answers and who took which are in slots of shared memory (optimized/parallel/shared_call.py), which
+instances work through by themselves.
 """
 
 import os
@@ -14,273 +14,284 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.common.errors import BenchError, MeasurementError
+from harness.common.json_types import JsonValue
 from harness.systems.interface import Placement
-from optimized.parallel.framing import error_from
-from optimized.parallel.instance_process import Ending, Inner, InstanceProcess
-from optimized.parallel.scheduler import CallQueue, PoolCall
+from optimized.parallel.framing import restore_error
+from optimized.parallel.instance_process import InstanceConfig, InstanceProcess, ProcessExit
+from optimized.parallel.scheduler import AnyCall, CallQueue
 from optimized.parallel.shared_call import SharedCall
 
 ATTEMPTS = 3
-"""How often requests are asked over which instances die, and how often in a row one may die unheard."""
+"""How many instances may die over one chunk, and how often in a row one may die without an answer."""
 
-LOOKS = 10
-"""Looks in a row at an instance that is still at the same work before it is given up; a group that was
-stopped loses one."""
+HEALTH_CHECKS = 10
+"""An instance that this many health checks in a row find at the same work has timed out; a process group that
+was stopped and continued misses one."""
 
-_DYING_S = 2.0  # from the end of an instance's pipe to the end of its process
-_PARTING_S = 5.0  # for an idle system to close its files
+_EXIT_TIMEOUT_S = 2.0  # from the end of an instance's pipe to the end of its process
+_CLOSE_TIMEOUT_S = 5.0  # for an idle instance to close its system
 
 
 class Supervisor:
-    """The instances of these placements; raises what one of them raises at loading."""
+    """The instances of these placements; raises what one of them raises while loading."""
 
     def __init__(
-        self, inner: Inner, placements: Sequence[Placement], patience_s: float, clock: Callable[[], float]
+        self,
+        config: InstanceConfig,
+        placements: Sequence[Placement],
+        timeout_s: float,
+        clock: Callable[[], float],
     ) -> None:
-        self._inner, self._placements, self._clock = inner, placements, clock
-        self._look_s, self._looked = patience_s / LOOKS, clock()
+        self._config, self._placements, self._clock = config, placements, clock
+        self._check_interval_s, self._last_check = timeout_s / HEALTH_CHECKS, clock()
         self._lock = threading.Lock()
-        self._sheets = [SharedCall.new() for _ in placements]
-        self._board = CallQueue(self._sheets)
+        self._slots = [SharedCall.new() for _ in placements]
+        self._queue = CallQueue(self._slots)
         self._deaths = [0] * len(placements)
-        self._told: deque[tuple[PoolCall, BenchError | None]] = deque()
-        self._epoll, self._bell = select.epoll(), os.eventfd(0)
-        self._epoll.register(self._bell, select.EPOLLIN)
-        self._places: dict[int, int] = {}
-        self.handles: list[InstanceProcess] = []
+        self._undelivered: deque[tuple[AnyCall, BenchError | None]] = deque()
+        self._epoll, self._wake_event = select.epoll(), os.eventfd(0)
+        self._epoll.register(self._wake_event, select.EPOLLIN)
+        self._index_of: dict[int, int] = {}
+        self.instances: list[InstanceProcess] = []
         self.replaced = 0
-        self.broken: BenchError | None = None
+        self.failure: BenchError | None = None
         self._started = False
         try:
-            self._start()
+            self._start_all()
         except BaseException:
-            self.end()
+            self.close()
             raise
 
-    def ask(self, job: PoolCall) -> None:
-        """Queue a job and ring idle instances to it; raise what broke the pool, if something did."""
+    def submit(self, call: AnyCall) -> None:
+        """Queue a call and wake idle instances for it; raise the pool's failure, if it has failed."""
         with self._lock:
-            if self.broken:
-                raise self.broken
-            self._board.add(job)
-            self._feed()
+            if self.failure:
+                raise self.failure
+            self._queue.add(call)
+            self._dispatch()
 
-    def abandon(self, job: PoolCall) -> None:
-        """Let nobody take any more of a job that nobody waits for."""
+    def cancel(self, call: AnyCall) -> None:
+        """Let no instance take another chunk of a call whose caller has gone."""
         with self._lock:
-            job.over = True
-            if job.sheet:
-                job.sheet.stop()
+            call.finished = True
+            if call.slot:
+                call.slot.stop()
 
-    def turn(self) -> None:
-        """Wait for something to happen, deal with it, and tell the jobs that are done."""
-        events = self._epoll.poll(self._look_s)
+    def poll(self) -> None:
+        """Wait for an event, handle it, and deliver the results of finished calls."""
+        events = self._epoll.poll(self._check_interval_s)
         with self._lock:
             for descriptor, _ in events:
-                if descriptor in self._places:
-                    self._attend_to(descriptor)
-            self._look()
-            self._feed()
-        self._tell()
+                if descriptor in self._index_of:
+                    self._handle_event(descriptor)
+            self._check_health()
+            self._dispatch()
+        self._deliver()
 
-    def give_up(self, problem: BenchError) -> None:
-        """Take no more jobs, wake whoever waits in `turn`, and tell all jobs the problem."""
+    def fail(self, problem: BenchError) -> None:
+        """Take no more calls, wake a thread that waits in `poll`, and fail all calls with this error."""
         with self._lock:
-            self._break(problem)
-        os.eventfd_write(self._bell, 1)
-        self._tell()
+            self._fail_all(problem)
+        os.eventfd_write(self._wake_event, 1)
+        self._deliver()
 
-    def end(self) -> None:
-        """End all instances, once nobody calls `turn` any more; those that idle may close what they hold."""
-        idle = [handle for handle, seat in zip(self.handles, self._board.seats, strict=False) if not seat.job]
-        for handle in idle:
-            handle.leave()
-        for handle in self.handles:
-            handle.end(_PARTING_S if handle in idle and handle.facts else 0.0)
-        for sheet in self._sheets:
-            sheet.close()
+    def close(self) -> None:
+        """End all instances; idle ones get time to close their systems. No thread may be in `poll`."""
+        states = self._queue.instances
+        idle = [instance for instance, state in zip(self.instances, states, strict=False) if not state.call]
+        for instance in idle:
+            instance.close_input()
+        for instance in self.instances:
+            instance.end(_CLOSE_TIMEOUT_S if instance in idle and instance.facts else 0.0)
+        for slot in self._slots:
+            slot.close()
         self._epoll.close()
-        os.close(self._bell)
+        os.close(self._wake_event)
 
-    def _start(self) -> None:
+    def _start_all(self) -> None:
         """Start all instances at once, and wait until each is ready."""
-        for place in range(len(self._placements)):
-            self.handles.append(self._hired(place))
-            self._attend(place)
-        while not all(handle.facts for handle in self.handles):
-            self.turn()
-            if self.broken:
-                raise self.broken
+        for index in range(len(self._placements)):
+            self.instances.append(self._new_instance(index))
+            self._register(index)
+        while not all(instance.facts for instance in self.instances):
+            self.poll()
+            if self.failure:
+                raise self.failure
         self._started = True
 
-    def _hired(self, place: int) -> InstanceProcess:
-        sheets = [sheet.descriptor for sheet in self._sheets]
-        return InstanceProcess(self._inner, self._placements[place], place, sheets)
+    def _new_instance(self, index: int) -> InstanceProcess:
+        slots = [slot.descriptor for slot in self._slots]
+        return InstanceProcess(self._config, self._placements[index], index, slots)
 
-    def _attend(self, place: int) -> None:
-        heard, *unsent = self.handles[place].descriptors
-        self._places[heard] = place
-        self._epoll.register(heard, select.EPOLLIN)
-        for descriptor in unsent:
-            self._places[descriptor] = place
+    def _register(self, index: int) -> None:
+        readable, *writable = self.instances[index].descriptors
+        self._index_of[readable] = index
+        self._epoll.register(readable, select.EPOLLIN)
+        for descriptor in writable:
+            self._index_of[descriptor] = index
             self._epoll.register(descriptor, select.EPOLLOUT)
 
-    def _forget(self, place: int) -> None:
-        for descriptor in [each for each, whose in self._places.items() if whose == place]:
-            del self._places[descriptor]
-            self._epoll.unregister(descriptor)
+    def _unregister(self, descriptor: int) -> None:
+        del self._index_of[descriptor]
+        self._epoll.unregister(descriptor)
 
-    def _attend_to(self, descriptor: int) -> None:
-        """Send on what waits for an instance, or take what it says."""
-        place = self._places[descriptor]
-        handle = self.handles[place]
-        if descriptor == handle.descriptors[0]:
-            self._hear(place)
+    def _handle_event(self, descriptor: int) -> None:
+        """Receive an instance's messages, or send on the bytes that its pipe had no room for."""
+        index = self._index_of[descriptor]
+        instance = self.instances[index]
+        if descriptor == instance.descriptors[0]:
+            self._receive(index)
             return
-        handle.flush()
-        if len(handle.descriptors) == 1:
-            del self._places[descriptor]
-            self._epoll.unregister(descriptor)
+        instance.flush()
+        if len(instance.descriptors) == 1:
+            self._unregister(descriptor)
 
-    def _hear(self, place: int) -> None:
-        handle = self.handles[place]
-        messages = handle.receive()
+    def _receive(self, index: int) -> None:
+        instance = self.instances[index]
+        messages = instance.receive()
         if messages is None:
-            self._replace(place)
+            self._replace(index)
             return
         for message in messages:
             if isinstance(message, int):
-                self._left(place)
-            elif handle.facts is None:
-                self._loaded(handle, *message)
+                self._handle_idle(index)
+            elif instance.facts is None:
+                self._handle_load(instance, *message)
             else:
-                self._said(place, *message)
+                self._handle_answer(index, *message)
 
-    def _loaded(self, handle: InstanceProcess, kind: str, body: Any) -> None:  # noqa: ANN401 -- facts or an error
+    def _handle_load(self, instance: InstanceProcess, kind: str, body: JsonValue) -> None:
         if kind == "failed":
-            self._break(error_from(*body))
+            self._fail_all(restore_error(*body))
         else:
-            handle.facts = body
+            instance.facts = body
 
-    def _said(self, place: int, kind: str, body: Any) -> None:  # noqa: ANN401 -- an error or an answer
-        job = self._board.seats[place].job
-        if job is None or job.over:
+    def _handle_answer(self, index: int, kind: str, body: JsonValue) -> None:
+        call = self._queue.instances[index].call
+        if call is None or call.finished:
             return
         if kind == "failed":
-            self._over(job, error_from(*body))
+            self._finish(call, restore_error(*body))
         else:
-            chunk, said = body
-            job.spilled[chunk] = said
+            chunk, answer = body
+            call.spilled[chunk] = answer
 
-    def _left(self, place: int) -> None:
-        """Hear that an instance found nothing more to take."""
-        self._deaths[place] = 0
-        self._finished(self._board.seats[place].job)
-        self._board.left(place)
+    def _handle_idle(self, index: int) -> None:
+        """Release an instance that found no chunk left to take."""
+        self._deaths[index] = 0
+        self._finish_if_complete(self._queue.instances[index].call)
+        self._queue.release(index)
 
-    def _finished(self, job: PoolCall | None) -> None:
-        if job and not job.over and job.collect():
-            self._over(job, None)
+    def _finish_if_complete(self, call: AnyCall | None) -> None:
+        if call and not call.finished and call.collect():
+            self._finish(call, None)
 
-    def _replace(self, place: int, *, hangs: bool = False) -> None:
-        """End an instance that is dead or hangs; start another, unless that has been done too often.
+    def _replace(self, index: int, *, timed_out: bool = False) -> None:
+        """End an instance that died or timed out; start another, unless that happened too often.
 
-        What one hung over is not tried again: it took long enough.
+        A chunk over which an instance timed out is not tried again: it took long enough.
         """
-        handle = self.handles[place]
-        self._forget(place)
-        problem = self._problem(place, handle.end(0.0 if hangs else _DYING_S), hangs=hangs)
-        self._bury(place, problem, hangs=hangs)
-        self._deaths[place] += 1
-        if not self._started or self._deaths[place] >= ATTEMPTS:
-            self._break(problem)
-        if not self.broken:
-            self._hire(place)
+        for descriptor in [key for key, owner in self._index_of.items() if owner == index]:
+            self._unregister(descriptor)
+        process_exit = self.instances[index].end(0.0 if timed_out else _EXIT_TIMEOUT_S)
+        problem = self._death_error(index, process_exit, timed_out=timed_out)
+        self._requeue(index, problem, timed_out=timed_out)
+        self._deaths[index] += 1
+        if not self._started or self._deaths[index] >= ATTEMPTS:
+            self._fail_all(problem)
+        if not self.failure:
+            self._restart(index)
 
-    def _bury(self, place: int, problem: BenchError, *, hangs: bool) -> None:
-        """Let others have what a dead instance had at hand, unless too many died over it."""
-        job = self._board.seats[place].job
-        if job and job.sheet:
-            if job.sheet.answered_by(place):
-                self._deaths[place] = 0
-            chunk = job.sheet.take_back(place)
+    def _requeue(self, index: int, problem: BenchError, *, timed_out: bool) -> None:
+        """Free the chunk of a dead instance for the others, unless too many died over it."""
+        call = self._queue.instances[index].call
+        if call and call.slot:
+            if call.slot.has_answer_of(index):
+                self._deaths[index] = 0
+            chunk = call.slot.reclaim(index)
             if chunk is not None:
-                job.deaths[chunk] += 1
-                if not job.over and (hangs or job.deaths[chunk] >= ATTEMPTS):
-                    job.sheet.stop()
-                    self._over(job, problem)
-            self._finished(job)
-        self._board.lost(place)
+                call.deaths[chunk] += 1
+                if not call.finished and (timed_out or call.deaths[chunk] >= ATTEMPTS):
+                    call.slot.stop()
+                    self._finish(call, problem)
+            self._finish_if_complete(call)
+        self._queue.reset(index)
 
-    def _hire(self, place: int) -> None:
-        """Start another instance in the place of one that ended."""
+    def _restart(self, index: int) -> None:
         try:
-            self.handles[place] = self._hired(place)
+            self.instances[index] = self._new_instance(index)
         except MeasurementError as problem:
-            self._break(problem)
+            self._fail_all(problem)
             return
         self.replaced += 1
-        self._attend(place)
+        self._register(index)
 
-    def _problem(self, place: int, ending: Ending, *, hangs: bool) -> MeasurementError:
-        what = f"said nothing for {self._look_s * LOOKS:g} s" if hangs else f"ended with {ending.cause}"
-        last = f"Its last words: {' | '.join(ending.words)}" if ending.words else "It left no last words."
-        return MeasurementError(f"it {what}.", where=f"instance {place}", remedy=last)
+    def _death_error(self, index: int, process_exit: ProcessExit, *, timed_out: bool) -> MeasurementError:
+        timeout_s = self._check_interval_s * HEALTH_CHECKS
+        what = f"made no progress for {timeout_s:g} s" if timed_out else f"ended with {process_exit.cause}"
+        lines = " | ".join(process_exit.last_lines)
+        output = f"Its last output: {lines}" if lines else "It wrote nothing to stdout or stderr."
+        return MeasurementError(f"it {what}.", where=f"instance {index}", remedy=output)
 
-    def _look(self) -> None:
-        """Give up instances that every one of the last looks found at the same work."""
+    def _check_health(self) -> None:
+        """Replace instances that every one of the last health checks found at the same work."""
         now = self._clock()
-        if now - self._looked < self._look_s:
+        if now - self._last_check < self._check_interval_s:
             return
-        self._looked = now
-        for place, handle in enumerate(self.handles):
-            job = self._board.seats[place].job
-            at = (job, job.sheet.held_by(place)) if job and job.sheet else None
-            working = handle.facts is None or at is not None
-            handle.silent = handle.silent + 1 if working and at == handle.at else 0
-            handle.at = at
-            if handle.silent >= LOOKS and not handle.ending:
-                self._replace(place, hangs=True)
+        self._last_check = now
+        for index, instance in enumerate(self.instances):
+            call = self._queue.instances[index].call
+            work = (call, call.slot.chunk_of(index)) if call and call.slot else None
+            busy = instance.facts is None or work is not None
+            instance.unchanged_checks = instance.unchanged_checks + 1 if busy and work == instance.work else 0
+            instance.work = work
+            if instance.unchanged_checks >= HEALTH_CHECKS and not instance.exit:
+                self._replace(index, timed_out=True)
 
-    def _feed(self) -> None:
-        """Ring idle instances while there is something for them."""
-        if self.broken:
+    def _dispatch(self) -> None:
+        """Wake idle instances while calls need them."""
+        if self.failure:
             return
-        ready = [place for place, handle in enumerate(self.handles) if handle.facts and not handle.ending]
-        while given := self._board.hand_out(ready):
-            place, sheet = given
-            self.handles[place].send(self._sheets.index(sheet))
+        ready = [
+            index for index, instance in enumerate(self.instances) if instance.facts and not instance.exit
+        ]
+        while assignment := self._queue.assign(ready):
+            index, slot = assignment
+            self.instances[index].send(self._slots.index(slot))
 
-    def _break(self, problem: BenchError) -> None:
-        self.broken = self.broken or problem
-        for job in self._board.jobs():
-            if not job.over:
-                self._over(job, problem)
+    def _fail_all(self, problem: BenchError) -> None:
+        self.failure = self.failure or problem
+        for call in self._queue.calls():
+            if not call.finished:
+                self._finish(call, problem)
 
-    def _over(self, job: PoolCall, problem: BenchError | None) -> None:
-        job.over = True
-        self._told.append((job, problem))
+    def _finish(self, call: AnyCall, problem: BenchError | None) -> None:
+        call.finished = True
+        self._undelivered.append((call, problem))
 
-    def _tell(self) -> None:
-        """Tell jobs that are over; outside the lock, since they may ask for more."""
-        while self._told:
+    def _deliver(self) -> None:
+        """Deliver the results of finished calls; outside the lock, since `on_done` may submit more."""
+        while self._undelivered:
             with self._lock:
-                if not self._told:
+                if not self._undelivered:
                     return
-                job, problem = self._told.popleft()
+                call, problem = self._undelivered.popleft()
             try:
-                job.done(problem or _outcome(job))
-            except Exception as unexpected:  # noqa: BLE001 -- a caller's bug must not silence the others
+                call.on_done(problem or _result(call))
+            except Exception as unexpected:  # noqa: BLE001 -- a caller's bug must not block the others
                 problem = MeasurementError(f"`done` failed: {type(unexpected).__name__}: {unexpected}.")
                 with self._lock:
-                    self._break(problem)
+                    self._fail_all(problem)
 
 
-def _outcome(job: PoolCall) -> Any:  # noqa: ANN401 -- requests or predictions, or what is wrong with them
-    """Put a job's answers in order."""
+def _result(call: AnyCall) -> object:
+    """Return a call's answers in order, or the error that assembling them raised."""
     try:
-        return job.whole(job)
+        result: Any = call.assemble(call)
     except BenchError as problem:
         return problem
-    except Exception as problem:  # noqa: BLE001 -- whatever it is, who asked must hear of it
-        return MeasurementError(f"the answers do not fit together: {type(problem).__name__}: {problem}.")
+    except Exception as problem:  # noqa: BLE001 -- every failure is reported to the caller
+        return MeasurementError(
+            f"the instances' answers do not match the requests: {type(problem).__name__}: {problem}."
+        )
+    return result

@@ -1,1 +1,1 @@
-"""Quantisation to int8, one engine a file."""
+"""Quantisation to int8, one module per engine."""

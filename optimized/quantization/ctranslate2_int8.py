@@ -1,11 +1,10 @@
-"""Int8 in CTranslate2: weights once, activations with a scale for each token as they come, no calibration.
+"""The int8 variant of CTranslate2: per-channel weights, per-token activation scales, no calibration.
 
-With a scale a token, an answer does not depend on what it is batched with.
+Activation scales are computed per token, so an answer does not depend on its batch mates.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from baselines.checkpoints.artifacts import cache_key, cpu_flags, find_or_make, library_versions
 from baselines.engines.ctranslate2 import (
@@ -17,9 +16,10 @@ from baselines.engines.ctranslate2 import (
 )
 from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, write_model
 from baselines.engines.onnx.runtime import copy_text_side
+from harness.common.json_types import JsonObject
 from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
-from optimized.graphs.candidates import CandidateTimer, Opener, closeness
+from optimized.graphs.candidates import CandidateTimer, Opener, compare_with_fp32
 from optimized.quantization.weight_range import choose_range
 
 _VERSION = 1
@@ -35,28 +35,35 @@ class CTranslate2Int8Variant:
     parent: CTranslate2Variant = field(default_factory=CTranslate2Variant)
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return what is not installed."""
         return self.parent.unavailable()
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Write the model with int8 weights; one whose answers are not the model's is refused."""
+        """Write the model with int8 weights; CheckpointError if its answers are too far from float32's."""
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         libraries = library_versions(*LIBRARIES)
-        parts = {**bench.key_parts(), "libraries": libraries}
+        parts = {**timer.key_parts(), "libraries": libraries}
         key = cache_key(self.name, _VERSION, task, [parent.key], **parts)
 
-        def make(folder: Path) -> dict[str, Any]:
+        def make(folder: Path) -> JsonObject:
             workshop.progress("quantising for CTranslate2")
             copy_text_side(checkpoint.folder, folder)
-            named = {"recipe": self.name, "version": _VERSION, "libraries": libraries}
-            facts = {"weights": "int8, per channel", "activations": "int8, a scale for each token"}
-            found = _write_and_compare(checkpoint.folder, parent, folder, bench)
-            return {**named, "parents": [parent.key], "cpu": list(cpu_flags()), **facts, **found}
+            comparison = _write_and_compare(checkpoint.folder, parent, folder, timer)
+            return {
+                "recipe": self.name,
+                "version": _VERSION,
+                "libraries": libraries,
+                "parents": [parent.key],
+                "cpu": list(cpu_flags()),
+                "weights": "int8, per channel",
+                "activations": "int8, a scale for each token",
+                **comparison,
+            }
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
@@ -67,15 +74,15 @@ class CTranslate2Int8Variant:
         return open_model(artifact, task, placement, settings, _COMPUTE)
 
 
-def _write_and_compare(source: Path, parent: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
+def _write_and_compare(source: Path, parent: Artifact, folder: Path, timer: CandidateTimer) -> JsonObject:
     def opener(artifact: Artifact, compute: str) -> Opener:
-        place = bench.workshop.placement
-        return lambda settings: open_model(artifact, bench.task, place, settings, compute)
+        placement = timer.workshop.placement
+        return lambda settings: open_model(artifact, timer.task, placement, settings, compute)
 
     def rounded(reduced: bool) -> Opener:
         write_model(source, folder, SEVEN_BITS if reduced else FULL_RANGE)
         return opener(Artifact(folder, "", {}), _COMPUTE)
 
     exact = opener(parent, "float32")
-    reduced, basis = choose_range(bench, exact, rounded)
-    return {**basis, **closeness(bench, exact, rounded(reduced))}
+    reduced, basis = choose_range(timer, exact, rounded)
+    return {**basis, **compare_with_fp32(timer, exact, rounded(reduced))}

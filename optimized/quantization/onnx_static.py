@@ -1,15 +1,14 @@
-"""Int8 with scales from calibration: what activations span is seen on training examples, and stays.
+"""The static int8 variant of ONNX Runtime: activation scales are calibrated once on training examples.
 
-An answer then depends on its own request only, whatever it is batched with, and no request pays for finding
-its scales. The price is that a request unlike the calibration's is cut off, so that calibration uses requests
-of the lengths that are served, and says how long they were.
+An answer then depends on its own request only, whatever its batch mates, and no call computes scales. In
+exchange, activations outside the calibrated range saturate. So calibration uses requests of the lengths that
+are served, and the manifest records these lengths.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from baselines.checkpoints.artifacts import (
     cache_key,
@@ -29,6 +28,7 @@ from baselines.engines.onnx.runtime import (
     open_graph,
 )
 from harness.common.errors import DataError, UsageError
+from harness.common.json_types import JsonObject
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -39,10 +39,10 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import LIBRARIES, CandidateTimer, against_fp32, sha256_of
-from optimized.graphs.matmul_groups import as_names, chosen, products
+from optimized.graphs.candidates import LIBRARIES, CandidateTimer, Opener, compare_with_parent, sha256_of
+from optimized.graphs.matmul_groups import as_names, matmul_groups, select_nodes
 from optimized.graphs.transforms import quantise_static
-from optimized.quantization.sensitivity import kept_names
+from optimized.quantization.sensitivity import resolve_keep_float
 from optimized.quantization.weight_range import choose_range
 
 _VERSION = 2
@@ -52,7 +52,7 @@ _VERSION = 2
 class StaticInt8Variant:
     """The fp32 graph with int8 matrix products and scales from `calibration` training examples.
 
-    `keep_float` as in `Int8Variant`; its `auto` is measured with dynamic scales.
+    `keep_float` works as in `Int8Variant`; `auto:N` is measured with dynamic scales.
     """
 
     name: str = "onnx-int8-static"
@@ -62,11 +62,11 @@ class StaticInt8Variant:
     keep_float: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Take one name as well as several."""
+        """Accept a single name as well as several."""
         object.__setattr__(self, "keep_float", as_names(self.keep_float))
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return what is not installed."""
         return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
     def prepare(
@@ -75,7 +75,7 @@ class StaticInt8Variant:
         """Calibrate and quantise the cached fp32 graph; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
         parent = self.parent.prepare(task, sources, settings, workshop)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         key = cache_key(
             self.name,
             _VERSION,
@@ -89,17 +89,17 @@ class StaticInt8Variant:
             max_length=settings.max_length,
             trial=sha256_of(sources.trial),
         )
-        found = workshop.cache.find(key)
-        if found is not None:
-            return found
-        keep, basis = kept_names(parent, self.keep_float, bench)
+        cached = workshop.cache.find(key)
+        if cached is not None:
+            return cached
+        keep, sensitivity = resolve_keep_float(parent, self.keep_float, timer)
         examples = training_examples(sources, self.calibration, self.name)
 
-        def make(folder: Path) -> dict[str, Any]:
-            parents = [parent.key, *basis.get("parents", ())]
-            facts = _calibrate_and_quantise(parent, folder, bench, keep, examples)
+        def make(folder: Path) -> JsonObject:
+            parents = [parent.key, *sensitivity.get("parents", ())]
+            facts = _calibrate_and_quantise(parent, folder, timer, keep, examples)
             facts["calibration"]["data_sha256"] = sources.training_sha256
-            return {"recipe": self.name, "version": _VERSION, **basis, "parents": parents, **facts}
+            return {"recipe": self.name, "version": _VERSION, **sensitivity, "parents": parents, **facts}
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
@@ -108,61 +108,59 @@ class StaticInt8Variant:
         return open_graph(artifact.folder / GRAPH, task, placement, settings, artifact.manifest)
 
 
-def spread(examples: Sequence[Example], count: int) -> list[Example]:
-    """Return `count` examples at equal distances, or all where there are fewer."""
-    most = min(count, len(examples))
-    return [examples[index * len(examples) // most] for index in range(most)]
+def evenly_spaced(examples: Sequence[Example], count: int) -> list[Example]:
+    """Return `count` examples at equal distances, or all if there are fewer."""
+    size = min(count, len(examples))
+    return [examples[index * len(examples) // size] for index in range(size)]
 
 
 def training_examples(sources: PreparationSources, count: int, name: str) -> list[Example]:
-    """Return what scales come from: training examples at equal distances; DataError if there are none."""
-    examples = spread(sources.training() or sources.trial, count)
+    """Return the examples for calibration, at equal distances over the split; DataError if there are none."""
+    examples = evenly_spaced(sources.training() or sources.trial, count)
     if not examples:
-        raise _nothing_to_calibrate_on(name)
+        raise _missing_examples(name)
     return examples
 
 
 def _calibrate_and_quantise(
-    parent: Artifact, folder: Path, bench: CandidateTimer, keep: Sequence[str], examples: Sequence[Example]
-) -> dict[str, Any]:
+    parent: Artifact, folder: Path, timer: CandidateTimer, keep: Sequence[str], examples: Sequence[Example]
+) -> JsonObject:
     source = parent.folder / GRAPH
     copy_text_side(parent.folder, folder)
-    encoder = TextEncoder(parent.folder, bench.settings.max_length)
+    encoder = TextEncoder(parent.folder, timer.settings.max_length)
     requests = encoder.encode(examples)
-    bench.workshop.progress(f"calibrating int8 on {len(requests)} training examples")
-    nodes = chosen(products(source), keep) if keep else []
+    timer.workshop.progress(f"calibrating int8 on {len(requests)} training examples")
+    nodes = select_nodes(matmul_groups(source), keep) if keep else []
 
-    def made(reduced: bool) -> Path:
-        served = calls(requests, encoder.pad_id)
-        quantise_static(source, folder / GRAPH, served, reduce_range=reduced, keep=nodes)
-        return folder / GRAPH
+    def write(reduced: bool) -> Opener:
+        inputs = calibration_inputs(requests, encoder.pad_id)
+        quantise_static(source, folder / GRAPH, inputs, reduce_range=reduced, keep=nodes)
+        return timer.opener(folder / GRAPH)
 
-    reduced, range_basis = choose_range(
-        bench, bench.opener(source), lambda reduced: bench.opener(made(reduced))
-    )
-    made(reduced)
+    reduced, range_facts = choose_range(timer, timer.opener(source), write)
+    write(reduced)
     return {
         "weights": "int8, per channel",
         "activations": "int8, scales from calibration",
-        **range_basis,
+        **range_facts,
         "kept_float": list(keep),
         "calibration": calibration_facts(requests),
         "libraries": library_versions(*LIBRARIES),
         "cpu": list(cpu_flags()),
         "graph": "raw",
         **graph_facts(folder / GRAPH),
-        **against_fp32(parent, folder, bench),
+        **compare_with_parent(parent, folder, timer),
     }
 
 
-def calls(requests: Sequence[Request], pad_id: int) -> Iterator[Padded]:
-    """Yield each request as it is served: alone, its own sequences together."""
+def calibration_inputs(requests: Sequence[Request], pad_id: int) -> Iterator[Padded]:
+    """Yield the engine inputs of each request as served: one request per call, its sequences together."""
     for sequences in chunks(requests, 1):
         yield pad(sequences, pad_id)
 
 
-def calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
-    """Say what scales came from, for the manifest."""
+def calibration_facts(requests: Sequence[Request]) -> JsonObject:
+    """Return the facts of the calibration data for the manifest."""
     lengths = [len(sequence.ids) for request in requests for sequence in request.sequences]
     return {
         "examples": len(requests),
@@ -173,22 +171,22 @@ def calibration_facts(requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def require_training(sources: PreparationSources, name: str, count: int) -> None:
-    """Refuse before anything is exported: no training examples, or those of the split that is reported."""
+    """Raise UsageError or DataError for missing examples, or for those of the reported split."""
     if count < 1:
-        raise UsageError(f"calibration takes at least one example, not {count}.", where=name)
+        raise UsageError(f"calibration needs at least one example, got {count}.", where=name)
     if not (sources.trial or sources.training_sha256):
-        raise _nothing_to_calibrate_on(name)
+        raise _missing_examples(name)
     if sources.reported_sha256 and sources.reported_sha256 == sources.training_sha256:
         raise DataError(
-            "it would calibrate on the examples that are reported: the training split is the reported one.",
+            "calibration must not use the reported examples: the training split is the reported split.",
             where=name,
             remedy="Report another split, or use onnx-int8, which needs no calibration.",
         )
 
 
-def _nothing_to_calibrate_on(name: str) -> DataError:
+def _missing_examples(name: str) -> DataError:
     return DataError(
-        "it takes its scales from training examples, and there are none.",
+        "calibration needs training examples, and the data has none.",
         where=name,
         remedy="Use data with a training split, or onnx-int8, which needs no calibration.",
     )

@@ -1,8 +1,7 @@
-"""Int8 in OpenVINO: scales from calibration by NNCF, the rest in bfloat16 where the CPU has it.
+"""The int8 variant of OpenVINO: calibrated by NNCF, other operators in bfloat16 where the CPU has it.
 
-The quantiser is told that the model is a transformer, which keeps what is sensitive in float (NNCF's
-`ModelType.TRANSFORMER`). Calibration uses training examples of the lengths that are served: calibrated on
-other lengths, answers drift.
+With NNCF's `ModelType.TRANSFORMER` sensitive operators stay in float. Calibration uses training examples of
+the lengths that are served: calibrated on other lengths, answers differ more from float32's.
 """
 
 import os
@@ -10,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from baselines.checkpoints.artifacts import cache_key, cpu_flags, cpu_has_bf16, find_or_make, library_versions
 from baselines.encoding.tokenizer import TextEncoder
@@ -26,14 +25,20 @@ from baselines.engines.openvino import (
     save_model,
 )
 from baselines.models.transformers_settings import quiet_logging
+from harness.common.json_types import JsonObject
 from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import CandidateTimer, Opener, closeness
-from optimized.quantization.onnx_static import calibration_facts, calls, require_training, training_examples
+from optimized.graphs.candidates import CandidateTimer, Opener, compare_with_fp32
+from optimized.quantization.onnx_static import (
+    calibration_facts,
+    calibration_inputs,
+    require_training,
+    training_examples,
+)
 
 _RECIPE = "openvino-int8"
-"""Whatever a variant is called: how requests are taken is no part of the artifact."""
+"""The same for all variants: the performance hint is not part of the artifact."""
 
 _VERSION = 1
 _LIBRARIES = ("openvino", "nncf")
@@ -52,7 +57,7 @@ class OpenVinoInt8Variant:
     hint: Hint = "LATENCY"
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return what is not installed."""
         return self.parent.unavailable()
 
     def prepare(
@@ -63,20 +68,20 @@ class OpenVinoInt8Variant:
         parent = self.parent.prepare(task, sources, settings, workshop)
         libraries = library_versions(*_LIBRARIES)
         shared = {"libraries": libraries, "cpu": cpu_flags(), "max_length": settings.max_length}
-        drawn = {"calibration": self.calibration, "training": sources.training_sha256}
-        key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **drawn)
+        data = {"calibration": self.calibration, "training": sources.training_sha256}
+        key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **data)
         examples = training_examples(sources, self.calibration, self.name)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
 
-        def make(folder: Path) -> dict[str, Any]:
-            facts = _calibrate(parent, folder, bench, examples, sources.training_sha256)
-            named = {
+        def make(folder: Path) -> JsonObject:
+            return {
                 "recipe": _RECIPE,
                 "version": _VERSION,
                 "parents": [parent.key],
                 "libraries": libraries,
+                "cpu": list(cpu_flags()),
+                **_calibrate(parent, folder, timer, examples, sources.training_sha256),
             }
-            return {**named, "cpu": list(cpu_flags()), **facts}
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
@@ -84,56 +89,62 @@ class OpenVinoInt8Variant:
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> OpenVinoSystem:
         """Compile the model; DeviceError for anything but the CPU."""
-        return open_model(artifact, task, placement, settings, _rest(), self.hint)
+        return open_model(artifact, task, placement, settings, _float_precision(), self.hint)
 
 
-def load_nncf() -> Any:  # noqa: ANN401 -- a module
-    """Return the module nncf, with its telemetry switched off before it loads."""
+def load_nncf() -> ModuleType:
+    """Import nncf with its telemetry switched off."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    os.environ.setdefault("NNCF_CI", "1")  # its own switch for machines that must not report
+    os.environ.setdefault("NNCF_CI", "1")  # nncf's own switch against telemetry
     with quiet_logging():
         import nncf
 
-    return nncf
+    module: ModuleType = nncf
+    return module
 
 
 def _calibrate(
-    parent: Artifact, folder: Path, bench: CandidateTimer, examples: Sequence[Example], training_sha256: str
-) -> dict[str, Any]:
+    parent: Artifact, folder: Path, timer: CandidateTimer, examples: Sequence[Example], training_sha256: str
+) -> JsonObject:
     copy_text_side(parent.folder, folder)
-    encoder = TextEncoder(parent.folder, bench.settings.max_length)
+    encoder = TextEncoder(parent.folder, timer.settings.max_length)
     requests = encoder.encode(examples)
-    bench.workshop.progress(f"calibrating OpenVINO int8 on {len(requests)} training examples")
+    timer.workshop.progress(f"calibrating OpenVINO int8 on {len(requests)} training examples")
     nncf = load_nncf()
     model = load_openvino().Core().read_model(parent.folder / MODEL)
-    names = [each.get_any_name() for each in model.inputs]
-    served = [{name: padded.arrays()[name] for name in names} for padded in calls(requests, encoder.pad_id)]
+    names = [tensor.get_any_name() for tensor in model.inputs]
+    inputs = [
+        {name: padded.arrays()[name] for name in names}
+        for padded in calibration_inputs(requests, encoder.pad_id)
+    ]
     with quiet_logging():
         quantised = nncf.quantize(
             model,
-            nncf.Dataset(served),
+            nncf.Dataset(inputs),
             model_type=nncf.ModelType.TRANSFORMER,
-            subset_size=len(served),
+            subset_size=len(inputs),
         )
     save_model(quantised, folder / MODEL)
     return {
         "weights": "int8, per channel",
-        "activations": f"int8, scales from calibration; the rest {_rest()}",
+        "activations": f"int8, scales from calibration; the rest {_float_precision()}",
         "calibration": {**calibration_facts(requests), "data_sha256": training_sha256},
-        **_against_fp32(parent, folder, bench),
+        **_against_fp32(parent, folder, timer),
     }
 
 
-def _against_fp32(parent: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
-    """Compare answers with those of the float32 model, and with its own in batches, for the manifest."""
+def _against_fp32(parent: Artifact, folder: Path, timer: CandidateTimer) -> JsonObject:
+    """Compare answers with the float32 model's, and with themselves in batches, for the manifest."""
 
     def opener(artifact: Artifact, precision: Precision) -> Opener:
-        place = bench.workshop.placement
-        return lambda settings: open_model(artifact, bench.task, place, settings, precision)
+        placement = timer.workshop.placement
+        return lambda settings: open_model(artifact, timer.task, placement, settings, precision)
 
-    return closeness(bench, opener(parent, "f32"), opener(Artifact(folder, "", {}), _rest()))
+    return compare_with_fp32(
+        timer, opener(parent, "f32"), opener(Artifact(folder, "", {}), _float_precision())
+    )
 
 
-def _rest() -> Precision:
-    """Return the precision of what is not int8: bfloat16 where the CPU computes in it."""
+def _float_precision() -> Precision:
+    """Return the precision of operators that are not int8: bfloat16 where the CPU has it."""
     return "bf16" if cpu_has_bf16() else "f32"

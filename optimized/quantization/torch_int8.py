@@ -1,15 +1,15 @@
-"""Int8 in PyTorch's own compiler: the exported program, quantised by torchao for x86, compiled by Inductor.
+"""The int8 variant of PyTorch's compiler: exported, quantised by torchao for x86, compiled by Inductor.
 
-PyTorch's successor of its dynamic int8 (`pytorch-int8`). The quantiser left torch for a distribution of its
-own, torchao, whose import also teaches Inductor which patterns are int8 products. Scales come from training
-examples; the program is compiled when it is loaded, which takes a minute the first time.
+It is PyTorch's successor of dynamic int8 (`pytorch-int8`). The quantiser is in a separate distribution,
+torchao, whose import also registers the patterns of int8 products with Inductor. Scales are calibrated on
+training examples; the program is compiled when it is loaded, which takes a minute the first time.
 """
 
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from baselines.checkpoints.artifacts import (
     cache_key,
@@ -31,6 +31,7 @@ from baselines.engines.torch_compile import quiet, warm_compiler, without_compil
 from baselines.models.flops import work_facts
 from baselines.models.transformers_settings import quiet_logging
 from harness.common.errors import CheckpointError, DeviceError
+from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -41,10 +42,20 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
-from optimized.graphs.candidates import CandidateTimer
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer
 from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits
-from optimized.quantization.onnx_static import calibration_facts, calls, require_training, training_examples
+from optimized.quantization.onnx_static import (
+    calibration_facts,
+    calibration_inputs,
+    require_training,
+    training_examples,
+)
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import torch
 
 _PROGRAM = "program.pt2"
 _LIBRARIES = ("torch", "transformers", "torchao")
@@ -52,14 +63,16 @@ _VERSION = 1
 
 
 class CompiledInt8System(Adapter):
-    """A quantised program behind Inductor."""
+    """A quantised program, compiled by Inductor."""
 
-    def __init__(self, run: Run, encoder: TextEncoder, batching: Batching, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, run: Run, encoder: TextEncoder, batching: Batching, facts: Mapping[str, JsonValue]
+    ) -> None:
         super().__init__(run, encoder, batching)
         self._facts = facts
 
-    def describe(self) -> Mapping[str, Any]:
-        """Read back what PyTorch uses, and how often Inductor found an int8 product to fuse."""
+    def describe(self) -> Mapping[str, JsonValue]:
+        """Return the settings that PyTorch reports, and those of the artifact."""
         import torch
 
         return {
@@ -93,45 +106,52 @@ class CompiledInt8Variant:
     calibration: int = 32
 
     def unavailable(self) -> str | None:
-        """Say what is not installed, or what the machine lacks."""
+        """Return what is not installed, or what the machine lacks."""
         if platform.machine() not in ("x86_64", "AMD64"):
-            return f"torchao's quantiser for Inductor is for x86, and this is {platform.machine()}"
+            return f"torchao's quantiser for Inductor needs an x86 CPU, got {platform.machine()}"
         return without_compiler() or missing_extra("torchao") or missing_modules("torch", "transformers")
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Export, calibrate and quantise; one whose answers are not the model's is refused."""
+        """Export, calibrate and quantise; CheckpointError if the answers are too far from float32's."""
         require_training(sources, self.name, self.calibration)
         checkpoint = sources.checkpoint
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
         check_length(config, settings.max_length)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
         libraries = library_versions(*_LIBRARIES)
-        parts = {**bench.key_parts(), "libraries": libraries, "calibration": self.calibration}
+        parts = {**timer.key_parts(), "libraries": libraries, "calibration": self.calibration}
         parts["training"] = sources.training_sha256
         key = cache_key(self.name, _VERSION, task, [checkpoint.fingerprint], **parts)
 
-        def make(folder: Path) -> dict[str, Any]:
+        def make(folder: Path) -> JsonObject:
             copy_text_side(checkpoint.folder, folder)
             requests = TextEncoder(folder, settings.max_length).encode(
                 training_examples(sources, self.calibration, self.name)
             )
             workshop.progress(f"calibrating PyTorch's int8 on {len(requests)} training examples")
             pad_id = int(config.get("pad_token_id") or 0)
-            _quantise(checkpoint.folder, folder / _PROGRAM, list(calls(requests, pad_id)), checkpoint.name)
-            named = {"recipe": self.name, "version": _VERSION, "libraries": libraries}
-            used = {**calibration_facts(requests), "data_sha256": sources.training_sha256}
-            facts = {**_facts(), "parents": [checkpoint.fingerprint], "cpu": list(cpu_flags())}
-            return {**named, **facts, "calibration": used, **self._agreement(sources, folder, bench)}
+            inputs = list(calibration_inputs(requests, pad_id))
+            _quantise(checkpoint.folder, folder / _PROGRAM, inputs, checkpoint.name)
+            return {
+                "recipe": self.name,
+                "version": _VERSION,
+                "libraries": libraries,
+                **_facts(),
+                "parents": [checkpoint.fingerprint],
+                "cpu": list(cpu_flags()),
+                "calibration": {**calibration_facts(requests), "data_sha256": sources.training_sha256},
+                **self._agreement(sources, folder, timer),
+            }
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> CompiledInt8System:
-        """Compile the program for lengths of any kind; DeviceError for anything but the CPU."""
+        """Compile the program for any length; DeviceError for anything but the CPU."""
         if placement.device != "cpu":
             raise DeviceError(
                 f"{self.name} runs on the CPU, not on {placement.device}.", remedy="Use --device cpu."
@@ -140,24 +160,24 @@ class CompiledInt8Variant:
         encoder = TextEncoder(artifact.folder, settings.max_length)
         config = read_config(artifact.folder)
         batching = Batching(settings.batch, encoder.pad_id, label_columns(config, task, artifact.folder.name))
-        run = _compiled(artifact.folder / _PROGRAM)
-        together = (1, 2) if settings.batch > 1 else (1,)
-        warm_compiler(run, encoder.pad_id, settings.max_length, together, spans=task.head == "span")
+        run = _compile(artifact.folder / _PROGRAM)
+        counts = (1, 2) if settings.batch > 1 else (1,)
+        warm_compiler(run, encoder.pad_id, settings.max_length, counts, spans=task.head == "span")
         return CompiledInt8System(run, encoder, batching, {**_facts(), **work_facts(config)})
 
-    def _agreement(self, sources: PreparationSources, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
-        """Hold the compiled program against plain PyTorch. Scales do not move: batches change nothing."""
-        if not bench.trial:
-            return {"agreement": "unavailable, because there were no trial examples"}
-        bench.workshop.progress("compiling, and comparing int8 answers with fp32")
-        place = bench.workshop.placement
-        plain = PyTorchVariant("pytorch-dynamic", "", "dynamic")
-        exact = plain.load(bench.task, Artifact(sources.checkpoint.folder, "", {}), place, bench.settings)
-        rounded = self.load(bench.task, Artifact(folder, "", {}), place, bench.settings)
-        return {"agreement": require_closeness(bench.task, exact, rounded, bench.trial, self.name)}
+    def _agreement(self, sources: PreparationSources, folder: Path, timer: CandidateTimer) -> JsonObject:
+        """Compare with plain PyTorch. Scales are fixed, so answers do not depend on the batch."""
+        if not timer.trial:
+            return {"agreement": NO_TRIAL}
+        timer.workshop.progress("compiling, and comparing int8 answers with fp32")
+        placement = timer.workshop.placement
+        plain, checkpoint = PyTorchVariant("pytorch-dynamic", "", "dynamic"), sources.checkpoint.folder
+        exact = plain.load(timer.task, Artifact(checkpoint, "", {}), placement, timer.settings)
+        rounded = self.load(timer.task, Artifact(folder, "", {}), placement, timer.settings)
+        return {"agreement": require_closeness(timer.task, exact, rounded, timer.trial, self.name)}
 
 
-def _facts() -> dict[str, Any]:
+def _facts() -> JsonObject:
     return {
         "weights": "int8, per channel",
         "activations": "int8, scales from calibration; the rest float32",
@@ -165,16 +185,16 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _quantise(source: Path, target: Path, served: Sequence[Padded], name: str) -> None:
-    """Write the program that computes the checkpoint's logits with int8 products."""
+def _quantise(source: Path, target: Path, inputs: Sequence[Padded], name: str) -> None:
+    """Write a program that computes the checkpoint's logits with int8 products, calibrated on `inputs`."""
     import torch
 
     from baselines.models.classifier import input_names, load_classifier, tensors_of
 
     model = load_classifier(source)
     names, longest = input_names(model), position_limit(read_config(source))
-    # two sequences: with one, the number of them would be taken for a constant
-    example = {name: torch.cat([tensor, tensor]) for name, tensor in tensors_of(served[0], names).items()}
+    # two sequences: with one, the exporter would treat their number as a constant
+    example = {name: torch.cat([tensor, tensor]) for name, tensor in tensors_of(inputs[0], names).items()}
     try:
         with quiet(), torch.no_grad():
             pt2e, x86 = _torchao()
@@ -182,47 +202,48 @@ def _quantise(source: Path, target: Path, served: Sequence[Padded], name: str) -
             quantiser.set_global(
                 x86.get_default_x86_inductor_quantization_config(reduce_range=needs_seven_bits())
             )
-            program = pt2e.prepare_pt2e(_export(_logits_of(model), example, longest).module(), quantiser)
-            for padded in served:
+            program = pt2e.prepare_pt2e(_export(_logits_module(model), example, longest).module(), quantiser)
+            for padded in inputs:
                 program(tensors_of(padded, names))
             torch.export.save(_export(pt2e.convert_pt2e(program), example, longest), target)
-    except Exception as problem:  # the exporter's and the quantiser's errors have no base of their own
-        first = (str(problem).splitlines() or [""])[0]
+    except Exception as problem:  # errors of the exporter and the quantiser have no common base
+        first_line = (str(problem).splitlines() or [""])[0]
         raise CheckpointError(
-            f"PyTorch cannot export and quantise it ({type(problem).__name__}: {first}).",
+            f"PyTorch cannot export and quantise it ({type(problem).__name__}: {first_line}).",
             where=name,
             remedy="Use pytorch-int8 or onnx-int8.",
         ) from problem
 
 
-def _logits_of(model: Any) -> Any:  # noqa: ANN401 -- a Module that takes a mapping of tensors
+def _logits_module(model: "torch.nn.Module") -> "torch.nn.Module":
+    """Return a module that takes a mapping of tensors and returns the model's logits."""
     import torch
 
     from baselines.models.classifier import logits_of
 
     class Logits(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-        """The model's logits."""
+        """The model's logits from a mapping of its inputs."""
 
         def __init__(self) -> None:
             super().__init__()
             self.model = model
 
-        def forward(self, inputs: Mapping[str, Any]) -> Any:  # noqa: ANN401
+        def forward(self, inputs: "Mapping[str, torch.Tensor]") -> "torch.Tensor":
             """Return [sequences, labels]."""
             return logits_of(self.model, inputs)
 
     return Logits()
 
 
-def _compiled(path: Path) -> Run:
-    """Return the program, compiled, as the function that answers one padded batch."""
+def _compile(path: Path) -> Run:
+    """Return a function that answers one padded batch with the compiled program."""
     import torch
     import torch._inductor.config
 
     with quiet():
-        _torchao()  # its import registers what the program's operators are, and how Inductor fuses them
+        _torchao()  # its import registers the program's operators, and how Inductor fuses them
         program = torch.export.load(path)
-    torch._inductor.config.freezing = True  # noqa: SLF001 -- weights become constants; it has no public name
+    torch._inductor.config.freezing = True  # noqa: SLF001 -- makes weights constants; it has no public name
     compiled = torch.compile(program.module(), dynamic=True)
     names = tuple(program.example_inputs[0][0])
 
@@ -236,8 +257,8 @@ def _compiled(path: Path) -> Run:
     return run
 
 
-def _torchao() -> tuple[Any, Any]:
-    """Return torchao's module that quantises exported programs, and its quantiser's module for x86."""
+def _torchao() -> "tuple[ModuleType, ModuleType]":
+    """Return torchao's modules for quantising exported programs and for its x86 quantiser."""
     with quiet_logging():
         from torchao.quantization.pt2e import quantize_pt2e
         from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer
@@ -245,11 +266,13 @@ def _torchao() -> tuple[Any, Any]:
     return quantize_pt2e, x86_inductor_quantizer
 
 
-def _export(model: Any, example: Mapping[str, Any], longest: int | None) -> Any:  # noqa: ANN401 -- a Module to an ExportedProgram
-    """Export what takes one mapping of tensors, for any number of sequences of any length up to `longest`."""
+def _export(
+    model: "torch.nn.Module", example: "Mapping[str, torch.Tensor]", longest: int | None
+) -> "torch.export.ExportedProgram":
+    """Export a module of one mapping of tensors, for any number of sequences of up to `longest` tokens."""
     import torch
 
     rows, length = torch.export.Dim("sequences", min=1), torch.export.Dim("tokens", min=2, max=longest)
-    # spans are [sequences, 2, 2]: they do not grow with the tokens
+    # spans are [sequences, 2, 2]: their size does not depend on the tokens
     sizes = {name: {0: rows} if name == "spans" else {0: rows, 1: length} for name in example}
     return torch.export.export(model, (dict(example),), dynamic_shapes=(sizes,))

@@ -1,4 +1,4 @@
-"""PyTorch in 16 bits: bfloat16 where the CPU has it, float16 on CUDA alone."""
+"""PyTorch in 16 bits: bfloat16 where the CPU has it, float16 on CUDA only."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ DYNAMIC = VARIANTS[1]
 def test_bfloat16_is_close_to_float32_under_every_head(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """8 bits of mantissa: rounding shows and stays small; a CPU without bfloat16 is slow, not wrong."""
+    """8 bits of mantissa: rounding shows and stays small; a CPU without bfloat16 is only slower."""
     monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: True)
     task = get_task(name)
     folder = tiny.task_checkpoint(tmp_path / "model", task)
@@ -29,31 +29,31 @@ def test_bfloat16_is_close_to_float32_under_every_head(
     for variant in (DYNAMIC, BF16):
         system = tiny.opened(variant, task, folder, tmp_path / "cache")
         answers[variant.name] = system.predict(system.encode(tiny.task_examples(task))).logits
-        said = system.describe()
+        description = system.describe()
         system.close()
-    assert (said["dtype"], said["padding"]) == ("bfloat16", "to the longest of a call")
+    assert (description["dtype"], description["padding"]) == ("bfloat16", "to the longest of a call")
     exact, rounded = answers["pytorch-dynamic"], answers["pytorch-bf16"]
     assert rounded.dtype == np.float32
-    # 2 ** -8 is 0.4 % of a value, and a few layers add it up
+    # 2 ** -8 is 0.4 % of a value, and a few layers accumulate it
     assert 0 < np.abs(rounded - exact).max() < 0.1 * np.abs(exact).max()
 
 
-def test_the_two_precisions_have_keys_of_their_own(boolq_folder: Path, tmp_path: Path) -> None:
-    """The checkpoint is the artifact of each, and records tell them apart."""
+def test_each_precision_has_its_own_key(boolq_folder: Path, tmp_path: Path) -> None:
+    """All use the checkpoint itself as the artifact; the keys distinguish them."""
     sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
-    made = [variant.prepare(BOOLQ, sources, tiny.SHORT, shop) for variant in (DYNAMIC, BF16, FP16)]
-    assert {artifact.folder for artifact in made} == {boolq_folder}
-    assert len({artifact.key for artifact in made}) == 3
+    artifacts = [variant.prepare(BOOLQ, sources, tiny.SHORT, shop) for variant in (DYNAMIC, BF16, FP16)]
+    assert {artifact.folder for artifact in artifacts} == {boolq_folder}
+    assert len({artifact.key for artifact in artifacts}) == 3
 
 
-@pytest.mark.parametrize(("has", "said"), [(True, False), (False, True)])
+@pytest.mark.parametrize(("has_bf16", "unavailable"), [(True, False), (False, True)])
 def test_bfloat16_is_unavailable_where_the_cpu_has_none(
-    monkeypatch: pytest.MonkeyPatch, has: bool, said: bool
+    monkeypatch: pytest.MonkeyPatch, has_bf16: bool, unavailable: bool
 ) -> None:
-    """What is missing is named; float16 does not ask the CPU, and a GPU has bfloat16 itself."""
-    monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: has)
+    """The reason names the missing feature; float16 needs no CPU feature, and a GPU supports bfloat16."""
+    monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: has_bf16)
     monkeypatch.setattr(pytorch, "sees_gpu", lambda: False)
-    assert bool(BF16.unavailable()) is said
+    assert bool(BF16.unavailable()) is unavailable
     assert "avx512_bf16" in (BF16.unavailable() or "avx512_bf16")
     assert FP16.unavailable() is None
     monkeypatch.setattr(pytorch, "sees_gpu", lambda: True)
@@ -63,7 +63,7 @@ def test_bfloat16_is_unavailable_where_the_cpu_has_none(
 def test_bfloat16_on_a_cpu_without_it_is_refused_at_loading(
     monkeypatch: pytest.MonkeyPatch, boolq_folder: Path, tmp_path: Path
 ) -> None:
-    """A GPU beside such a CPU makes the variant available, and no faster on the CPU."""
+    """A GPU makes the variant available; on the CPU it is still refused."""
     artifact = BF16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: False)
     with pytest.raises(DeviceError, match="no bfloat16 instructions"):
@@ -71,7 +71,7 @@ def test_bfloat16_on_a_cpu_without_it_is_refused_at_loading(
 
 
 def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> None:
-    """Its summary says so, and loading says what to do instead."""
+    """Its summary says so, and the error has a remedy."""
     artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     assert "CUDA only" in FP16.summary
     with pytest.raises(DeviceError, match="CUDA only") as refused:
@@ -79,8 +79,8 @@ def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> No
     assert "pytorch-bf16" in str(refused.value)
 
 
-def test_float16_names_a_device_that_is_not_there(boolq_folder: Path, tmp_path: Path) -> None:
-    """A tenth GPU is no machine's here."""
+def test_float16_names_a_missing_device(boolq_folder: Path, tmp_path: Path) -> None:
+    """The error names the tenth GPU."""
     artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     with pytest.raises(DeviceError, match="cuda:9"):
         FP16.load(BOOLQ, artifact, Placement("cuda:9", (0,), 1), tiny.SHORT)

@@ -1,4 +1,4 @@
-"""Fusing: the same numbers for every shape, and kept only where it was measured to be faster."""
+"""Fused graphs: equal answers for every shape, kept only where timing shows that they are faster."""
 
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ def answers_of(variant: Any, folder: Path, task: Task, cache: Path, batch: int =
 
 
 def heads_in(graph: Path) -> list[int]:
-    """Return the heads of each attention node."""
+    """Return the number of heads of each attention node."""
     import onnx
 
     return [
-        next(each.i for each in node.attribute if each.name == "num_heads")
+        next(attribute.i for attribute in node.attribute if attribute.name == "num_heads")
         for node in onnx.load(str(graph)).graph.node
         if node.op_type in ("Attention", "QAttention")
     ]
@@ -40,7 +40,7 @@ def heads_in(graph: Path) -> list[int]:
 def test_the_fused_graph_is_kept_only_where_it_is_faster(
     boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
-    """Both times are in the manifest, one graph is on disk, and the fp32 export is left alone."""
+    """Both times are in the manifest, one graph is on disk, and the fp32 export is unchanged."""
     shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     sources = tiny.sources(boolq_folder)
     artifact = FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -53,10 +53,10 @@ def test_the_fused_graph_is_kept_only_where_it_is_faster(
     assert not FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_nothing_is_fused_where_nothing_can_be_timed(
+def test_the_raw_graph_is_kept_without_trial_examples(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """Without trial examples the raw graph stays, and the manifest says why."""
+    """The manifest gives the reason."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
         FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
@@ -68,7 +68,7 @@ def test_nothing_is_fused_where_nothing_can_be_timed(
 def test_a_fused_graph_that_disagrees_is_dropped(
     boolq_folder: Path, exported: Path, tmp_path: Path, tolerance: float
 ) -> None:
-    """With no tolerance at all the raw graph is what is left, and the reason is said."""
+    """With a tolerance that no graph meets the raw graph is kept, and the manifest gives the reason."""
     strict = FusedVariant(fusion_tolerance=tolerance)
     shop = tiny.workshop(tmp_path, FASTER, lent=exported)
     artifact = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
@@ -81,10 +81,10 @@ def test_a_fused_graph_that_disagrees_is_dropped(
 @pytest.mark.parametrize(
     ("heads", "ffn"), [((2, 2), (40, 40)), ((3, 1), (24, 64))], ids=["alike", "each its own"]
 )
-def test_pruned_shapes_are_fused_with_the_heads_they_have(
+def test_pruned_shapes_are_fused_with_their_own_head_counts(
     tmp_path: Path, family: str, heads: tuple[int, ...], ffn: tuple[int, ...]
 ) -> None:
-    """Attention 24 or 36 wide in a width of 36: each node has its own head count, and fp32's answers."""
+    """Attention of width 24 or 36 in a width of 36: each node has its own head count; answers are equal."""
     folder = shaped_checkpoint(tmp_path / "pruned", BOOLQ, heads, ffn, family=family)
     shop = tiny.workshop(tmp_path / "cache", FASTER)
     artifact = FusedVariant().prepare(BOOLQ, tiny.sources(folder, task=BOOLQ), tiny.LONG, shop)
@@ -98,7 +98,7 @@ def test_pruned_shapes_are_fused_with_the_heads_they_have(
 
 @pytest.mark.parametrize("name", ["wic", "copa"])
 def test_pruned_shapes_are_fused_under_every_head(tmp_path: Path, name: str) -> None:
-    """Spans and choices of a pruned encoder: fused graph and its int8 form answer like fp32."""
+    """Spans and choices of a pruned encoder: the fused graph and its int8 form answer like fp32."""
     task = get_task(name)
     folder = shaped_checkpoint(tmp_path / "pruned", task, (2, 1), (40, 24))
     cache = tmp_path / "cache"
@@ -112,7 +112,7 @@ def test_pruned_shapes_are_fused_under_every_head(tmp_path: Path, name: str) -> 
 
 
 def test_a_fused_graph_runs_on_the_cpu_only(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """Another device is refused by name."""
+    """The error names the device."""
     artifact = FusedVariant().prepare(
         BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )

@@ -9,12 +9,12 @@ from harness.common.errors import DataError, MeasurementError
 from harness.systems.interface import EncodedSequence, Predictions, Request, offsets_of
 from optimized.parallel.codec import (
     Answer,
-    gathered,
-    packed,
-    packed_answer,
-    room_for,
-    unpacked,
-    unpacked_answer,
+    answer_capacity,
+    deserialise_answer,
+    deserialise_requests,
+    merge_answers,
+    serialise_answer,
+    serialise_requests,
 )
 
 DTYPES = st.sampled_from((np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64))
@@ -23,7 +23,7 @@ NUMBERS = st.integers(-(2**31), 2**31 - 1)
 
 @st.composite
 def arrays(draw: Any) -> np.ndarray[Any, Any]:
-    """Draw integers of some type that holds them, also none, also every second of an array."""
+    """Draw an array of any integer type; it may be empty or a strided view."""
     kind = draw(DTYPES)
     info = np.iinfo(kind)
     low, high = max(-(2**31), info.min), min(2**31 - 1, info.max)
@@ -38,7 +38,7 @@ SEQUENCES = st.builds(
     spans=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(tuple),
     cut=st.integers(0, 2**31 - 1),
 )
-# any string of Python's, half a surrogate pair and a zero too
+# any Python string, including half a surrogate pair and a zero
 NAMES = st.text(st.characters(exclude_categories=()), max_size=9)
 REQUESTS = st.lists(
     st.builds(Request, id=NAMES, sequences=st.lists(SEQUENCES, max_size=4).map(tuple)), max_size=6
@@ -46,39 +46,42 @@ REQUESTS = st.lists(
 FLOATS = st.floats(width=32)
 
 
-def words(requests: list[Request]) -> list[Any]:
-    """Return all that requests hold, as plain numbers and texts."""
+def plain(requests: list[Request]) -> list[Any]:
+    """Return the contents of requests as plain numbers and strings."""
     return [
         (
-            one.id,
-            [(each.ids.tolist(), each.segments.tolist(), each.spans, each.cut) for each in one.sequences],
+            request.id,
+            [
+                (sequence.ids.tolist(), sequence.segments.tolist(), sequence.spans, sequence.cut)
+                for sequence in request.sequences
+            ],
         )
-        for one in requests
+        for request in requests
     ]
 
 
 @given(requests=REQUESTS)
 def test_requests_of_any_shape_arrive_as_they_were(requests: list[Request]) -> None:
-    """Their arrays are int32, of whatever type they were, and nobody can write into them."""
-    found = unpacked(packed(requests))
-    assert words(found) == words(requests)
-    for request in found:
+    """Their arrays are int32, whatever type they had, and read-only."""
+    received = deserialise_requests(serialise_requests(requests))
+    assert plain(received) == plain(requests)
+    for request in received:
         for sequence in request.sequences:
             assert sequence.ids.dtype == sequence.segments.dtype == np.int32
             assert not sequence.ids.flags.writeable
 
 
 @pytest.mark.parametrize("number", [2**31, -(2**31) - 1])
-def test_a_number_that_does_not_fit_is_refused(number: int) -> None:
-    """Instead of arriving as another one."""
-    few = np.zeros(1, dtype=np.int64)
-    for wrong in (
-        EncodedSequence(np.array([1, number]), few),
-        EncodedSequence(few, np.array([number])),
-        EncodedSequence(few, few, ((0, number),)),
+def test_a_number_that_does_not_fit_into_32_bits_is_refused(number: int) -> None:
+    """It would arrive as another number."""
+    zero = np.zeros(1, dtype=np.int64)
+    for sequence in (
+        EncodedSequence(np.array([1, number]), zero),
+        EncodedSequence(zero, np.array([number])),
+        EncodedSequence(zero, zero, ((0, number),)),
     ):
-        with pytest.raises(DataError, match="no 32-bit number"):
-            packed([Request("a", (wrong,))])
+        with pytest.raises(DataError, match="fit into 32 bits"):
+            serialise_requests([Request("a", (sequence,))])
 
 
 @given(
@@ -94,33 +97,33 @@ def test_a_number_that_does_not_fit_is_refused(number: int) -> None:
 def test_answers_of_any_shape_arrive_as_they_were(
     logits: np.ndarray[Any, Any], requests: int, names: list[str], answers: tuple[str, ...] | None
 ) -> None:
-    """Bit by bit, with what each request cost."""
-    costs = {name: np.arange(requests) / (place + 3) for place, name in enumerate(names)}
-    said = Predictions(logits, np.zeros(1, dtype=np.int64), answers, costs)
-    found, told, cost = unpacked_answer(packed_answer(said))
-    assert found.dtype == np.float32
-    assert found.shape == logits.shape
-    assert found.tobytes() == logits.tobytes()
-    assert told == answers
-    assert {name: each.tolist() for name, each in cost.items()} == {
-        name: each.tolist() for name, each in costs.items()
+    """Bit by bit, with each request's costs."""
+    costs = {name: np.arange(requests) / (index + 3) for index, name in enumerate(names)}
+    predictions = Predictions(logits, np.zeros(1, dtype=np.int64), answers, costs)
+    received, received_answers, received_costs = deserialise_answer(serialise_answer(predictions))
+    assert received.dtype == np.float32
+    assert received.shape == logits.shape
+    assert received.tobytes() == logits.tobytes()
+    assert received_answers == answers
+    assert {name: values.tolist() for name, values in received_costs.items()} == {
+        name: values.tolist() for name, values in costs.items()
     }
 
 
-def test_there_is_room_for_logits_and_costs_of_every_request() -> None:
-    """In place, so that nothing goes the slow way that need not."""
+def test_the_capacity_holds_logits_and_costs_of_every_request() -> None:
+    """So that no such answer needs the slower pipe."""
     row = EncodedSequence(np.arange(3), np.arange(3))
     requests = [Request(str(n), (row,) * n) for n in range(5)]
     costs = {name: np.zeros(5) for name in ("layers", "tokens", "stage")}
-    said = Predictions(np.zeros((10, 3), np.float32), offsets_of(requests), None, costs)
-    assert len(packed_answer(said)) <= room_for(requests, labels=3)
+    predictions = Predictions(np.zeros((10, 3), np.float32), offsets_of(requests), None, costs)
+    assert len(serialise_answer(predictions)) <= answer_capacity(requests, labels=3)
 
 
 def test_answers_for_another_number_of_sequences_are_an_error() -> None:
-    """Of one request as of several."""
+    """With one request and with several."""
     row = EncodedSequence(np.arange(3), np.arange(3))
     for count in (1, 2):
         requests = [Request(str(n), (row,)) for n in range(count)]
         answer: Answer = (np.zeros((count + 1, 2), np.float32), None, {})
-        with pytest.raises(MeasurementError, match="logits for"):
-            gathered(requests, [(range(count), answer)])
+        with pytest.raises(MeasurementError, match="expected logits for"):
+            merge_answers(requests, [(range(count), answer)])

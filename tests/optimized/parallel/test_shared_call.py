@@ -6,92 +6,94 @@ from pathlib import Path
 
 import pytest
 
-from optimized.parallel.shared_call import KEPT_BYTES, LEAST_BYTES, SharedCall
+from optimized.parallel.shared_call import KEPT_BYTES, MIN_BYTES, SharedCall
 
 
 @pytest.fixture
-def sheet() -> Iterator[SharedCall]:
-    """Give a sheet as a pool has it."""
-    made = SharedCall.new()
-    yield made
-    made.close()
+def slot() -> Iterator[SharedCall]:
+    """Yield an empty slot."""
+    slot = SharedCall.new()
+    yield slot
+    slot.close()
 
 
-def test_chunks_are_taken_in_order_and_their_answers_stand_in_their_places(sheet: SharedCall) -> None:
-    """Whoever takes them; the bytes are those that were put down."""
-    bodies = [b"first", b"", b"third one"]
-    sheet.lay_out(1, bodies, [8, 0, 8])
-    assert sheet.asked() == 1
-    for place, body in ((0, b"first"), (1, b""), (0, b"third one")):
-        chunk = sheet.take(place)
+def test_chunks_are_taken_in_order_and_answers_are_read_by_chunk(slot: SharedCall) -> None:
+    """Whichever instance takes them; the bytes are those that were written."""
+    payloads = [b"first", b"", b"third one"]
+    slot.write_call(1, payloads, [8, 0, 8])
+    assert slot.open_call() == 1
+    for index, payload in ((0, b"first"), (1, b""), (0, b"third one")):
+        chunk = slot.take(index)
         assert chunk is not None
-        assert sheet.body(chunk) == body
-        assert sheet.held_by(place) == chunk
-        assert sheet.write(chunk, body[:4])
-        sheet.finish(chunk, place)
-    assert sheet.take(0) is None
-    assert sheet.unfinished == 0
-    assert [sheet.answer(chunk) for chunk in range(3)] == [b"firs", b"", b"thir"]
+        assert slot.payload(chunk) == payload
+        assert slot.chunk_of(index) == chunk
+        assert slot.write_answer(chunk, payload[:4])
+        slot.finish(chunk, index)
+    assert slot.take(0) is None
+    assert slot.unanswered == 0
+    assert [slot.answer(chunk) for chunk in range(3)] == [b"firs", b"", b"thir"]
 
 
-def test_an_answer_without_room_is_not_written(sheet: SharedCall) -> None:
-    """It goes another way, and its neighbour is as it was."""
-    sheet.lay_out(0, [b"a", b"b"], [4, 4])
-    assert sheet.write(1, b"next")
-    assert not sheet.write(0, b"five.")
-    assert sheet.answer(0) is None
-    assert sheet.answer(1) == b"next"
+def test_an_answer_above_its_capacity_is_not_written(slot: SharedCall) -> None:
+    """Its neighbour is unchanged."""
+    slot.write_call(0, [b"a", b"b"], [4, 4])
+    assert slot.write_answer(1, b"next")
+    assert not slot.write_answer(0, b"five.")
+    assert slot.answer(0) is None
+    assert slot.answer(1) == b"next"
 
 
-def test_a_call_that_is_stopped_gives_nothing_more(sheet: SharedCall) -> None:
-    """Until the next one is put down."""
-    sheet.lay_out(0, [b"a", b"b"], [4, 4])
-    assert sheet.take(0) == 0
-    sheet.stop()
-    assert sheet.take(0) is None
-    sheet.lay_out(0, [b"c"], [4])
-    assert sheet.take(1) == 0
+def test_a_stopped_call_gives_out_no_more_chunks(slot: SharedCall) -> None:
+    """Until the next call is written."""
+    slot.write_call(0, [b"a", b"b"], [4, 4])
+    assert slot.take(0) == 0
+    slot.stop()
+    assert slot.take(0) is None
+    slot.write_call(0, [b"c"], [4])
+    assert slot.take(1) == 0
 
 
-def test_a_sheet_grows_for_a_large_call_and_gives_the_memory_back(sheet: SharedCall) -> None:
-    """An instance that mapped the small one sees the large one at the next call."""
-    there = SharedCall(os.dup(sheet.descriptor))
-    assert os.fstat(sheet.descriptor).st_size == LEAST_BYTES
+def test_a_slot_grows_for_a_large_call_and_gives_the_memory_back(slot: SharedCall) -> None:
+    """An instance that mapped the small file maps the large one at the next call."""
+    instance = SharedCall(os.dup(slot.descriptor))
+    assert os.fstat(slot.descriptor).st_size == MIN_BYTES
     large = bytes(range(256)) * (KEPT_BYTES // 128)
-    sheet.lay_out(0, [large, b"small"], [10, 10])
-    assert os.fstat(sheet.descriptor).st_size > len(large)
-    assert there.asked() == 0
-    assert there.take(3) == 0
-    assert there.body(0) == large
-    assert there.write(0, b"seen")
-    there.finish(0, 3)
-    assert (sheet.answer(0), sheet.unfinished, sheet.answered_by(3)) == (b"seen", 1, True)
-    sheet.trim()
-    assert os.fstat(sheet.descriptor).st_size == KEPT_BYTES
-    sheet.lay_out(0, [b"again"], [10])
-    assert there.asked() == 0
-    assert there.body(0) == b"again"
-    there.close()
+    slot.write_call(0, [large, b"small"], [10, 10])
+    assert os.fstat(slot.descriptor).st_size > len(large)
+    assert instance.open_call() == 0
+    assert instance.take(3) == 0
+    assert instance.payload(0) == large
+    assert instance.write_answer(0, b"seen")
+    instance.finish(0, 3)
+    assert (slot.answer(0), slot.unanswered, slot.has_answer_of(3)) == (b"seen", 1, True)
+    slot.trim()
+    assert os.fstat(slot.descriptor).st_size == KEPT_BYTES
+    slot.write_call(0, [b"again"], [10])
+    assert instance.open_call() == 0
+    assert instance.payload(0) == b"again"
+    instance.close()
 
 
-def dies_with_the_lock(descriptor: int) -> None:
+def die_holding_the_lock(descriptor: int) -> None:
     import fcntl
 
     fcntl.lockf(descriptor, fcntl.LOCK_EX)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_dies_in_the_middle_of_taking_blocks_nobody(sheet: SharedCall) -> None:
-    """The kernel lets go of its lock."""
-    sheet.lay_out(0, [b"a"], [4])
-    process = multiprocessing.get_context("fork").Process(target=dies_with_the_lock, args=(sheet.descriptor,))
+def test_a_process_that_dies_while_taking_blocks_no_other(slot: SharedCall) -> None:
+    """The kernel releases its lock."""
+    slot.write_call(0, [b"a"], [4])
+    process = multiprocessing.get_context("fork").Process(
+        target=die_holding_the_lock, args=(slot.descriptor,)
+    )
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert sheet.take(0) == 0
+    assert slot.take(0) == 0
 
 
-def test_a_sheet_has_no_name_to_leave_behind(sheet: SharedCall) -> None:
-    """Nothing lies in a file system that the last process could forget to remove."""
-    assert "(deleted)" in str(Path(f"/proc/self/fd/{sheet.descriptor}").readlink())
-    assert os.fstat(sheet.descriptor).st_nlink == 0
+def test_a_slot_has_no_file_name(slot: SharedCall) -> None:
+    """So no file is left behind in a file system."""
+    assert "(deleted)" in str(Path(f"/proc/self/fd/{slot.descriptor}").readlink())
+    assert os.fstat(slot.descriptor).st_nlink == 0

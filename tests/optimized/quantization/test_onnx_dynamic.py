@@ -1,4 +1,4 @@
-"""int8: the faster graph is kept because it was timed, and a broken one is refused."""
+"""Dynamic int8: the graph with the lower time is kept, and a broken one is refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def exported(boolq_folder: Path, exported: Path, tmp_path_factory: pytest.TempPa
 def test_the_graph_with_the_lower_median_time_is_kept(
     boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
-    """Both times are in the manifest, one graph is on disk, and it answers much like fp32."""
+    """Both times are in the manifest, one graph is on disk, and its answers are close to fp32's."""
     shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     artifact = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
@@ -42,13 +42,13 @@ def test_the_graph_with_the_lower_median_time_is_kept(
     assert 0 < manifest["agreement"]["max_logit_difference"] <= manifest["agreement"]["bound"]
     assert manifest["agreement"]["examples"] == 6
     system = Int8Variant().load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    answered = system.predict(system.encode(tiny.examples(4)))
-    assert answered.logits.shape == (4, 2)
+    predictions = system.predict(system.encode(tiny.examples(4)))
+    assert predictions.logits.shape == (4, 2)
     assert system.describe()["graph"] == kept
 
 
 def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """int8 finds the graph of onnx-fp32, and the second preparation of each does nothing."""
+    """int8 uses the cached graph of onnx-fp32, and the second preparation of each uses the cache."""
     shop = tiny.workshop(tmp_path, lent=exported)
     sources = tiny.sources(boolq_folder)
     parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -58,10 +58,10 @@ def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, exported: 
     assert not Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_without_trial_examples_nothing_is_claimed(
+def test_without_trial_examples_the_manifest_has_no_measurements(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """No time and no agreement was measured, and the manifest says so."""
+    """Times and agreement are unavailable, with the reason."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
         Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
@@ -80,10 +80,10 @@ def weights_of(graph: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize(("reduced", "largest"), [(True, 64), (False, 127)])
-def test_weights_use_7_bits_where_sums_would_overflow(
+def test_weights_use_7_bits_where_sums_would_saturate(
     exported: Path, tmp_path: Path, reduced: bool, largest: int
 ) -> None:
-    """Signed and per channel: each matrix product reaches the end of its range in some column."""
+    """Signed and per channel: each weight matrix reaches the end of its range in some column."""
     target = tmp_path / "int8.onnx"
     quantise(exported, target, reduce_range=reduced)
     matrices = [weight for weight in weights_of(target) if weight.ndim == 2]
@@ -95,7 +95,7 @@ def test_weights_use_7_bits_where_sums_would_overflow(
 
 
 def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None:
-    """MPNet adds a bias of relative positions, which the optimiser's attention does not match."""
+    """MPNet adds a relative position bias, which the optimiser's pattern of attention does not match."""
     from transformers import MPNetConfig, MPNetForSequenceClassification
 
     from baselines.models.transformers_settings import quiet_transformers
@@ -111,15 +111,15 @@ def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None
     tiny.write_tokenizer(folder)
     shop = tiny.workshop(tmp_path / "cache")
     manifest = Int8Variant().prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, shop).manifest
-    assert manifest["fusion"].startswith("unavailable, because the optimiser knows no attention of mpnet")
+    assert manifest["fusion"].startswith(
+        "unavailable, because the optimiser does not support the attention of mpnet"
+    )
     assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "the only candidate")
     assert manifest["agreement"]["equal_answers"] > 0
 
 
-def test_a_fused_graph_that_disagrees_is_no_candidate(
-    boolq_folder: Path, exported: Path, tmp_path: Path
-) -> None:
-    """With no tolerance at all the fused graph is dropped, said so, and the raw one kept."""
+def test_a_fused_graph_that_disagrees_is_dropped(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
+    """With a tolerance that no graph meets the raw graph is kept, and the manifest gives the reason."""
     shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
     strict = Int8Variant(fusion_tolerance=-1.0)
     manifest = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
@@ -129,17 +129,17 @@ def test_a_fused_graph_that_disagrees_is_no_candidate(
     )  # fmt: skip
 
 
-def test_fusing_counts_what_it_fused(exported: Path, tmp_path: Path) -> None:
+def test_fusing_returns_the_counts_of_fused_nodes(exported: Path, tmp_path: Path) -> None:
     """Two layers: two attentions, two GELUs, four normalisations with their residual, one embedding."""
-    found = fuse(exported, tmp_path / "fused.onnx", {"num_attention_heads": 2, "hidden_size": 32})
-    assert found == {
+    fused_nodes = fuse(exported, tmp_path / "fused.onnx", {"num_attention_heads": 2, "hidden_size": 32})
+    assert fused_nodes == {
         "EmbedLayerNormalization": 1, "Attention": 2, "BiasGelu": 2, "SkipLayerNormalization": 4,
     }  # fmt: skip
 
 
 @dataclass
-class Says:
-    """A system that answers with given logits."""
+class FixedSystem:
+    """A system that answers with fixed logits."""
 
     logits: Any
 
@@ -156,28 +156,28 @@ class Says:
 
 
 def test_closeness_reports_the_worst_logit_and_the_share_of_equal_answers() -> None:
-    """Largest |fp32 logit| 4, so 2.0 is allowed; 1.5 is seen; one of two answers is the same."""
-    exact, rounded = Says([[4.0, -4.0], [0.0, 1.0]]), Says([[3.5, -4.0], [1.0, -0.5]])
-    found = require_closeness(BOOLQ, exact, rounded, tiny.examples(2))
-    assert found == {"examples": 2, "max_logit_difference": 1.5, "bound": 2.0, "equal_answers": 0.5}
+    """The largest |fp32 logit| is 4, hence a bound of 2.0; one of two answers is equal."""
+    exact, rounded = FixedSystem([[4.0, -4.0], [0.0, 1.0]]), FixedSystem([[3.5, -4.0], [1.0, -0.5]])
+    agreement = require_closeness(BOOLQ, exact, rounded, tiny.examples(2))
+    assert agreement == {"examples": 2, "max_logit_difference": 1.5, "bound": 2.0, "equal_answers": 0.5}
 
 
 @pytest.mark.parametrize("broken", [2.5, np.nan])
 def test_a_broken_graph_is_refused(broken: float) -> None:
-    """A logit of 4 that comes out 2.5 lower, or as no number, is no rounding."""
-    exact, rounded = Says([[4.0, -4.0]]), Says([[4.0 - broken, -4.0]])
+    """A difference of 2.5 from a logit of 4, or NaN, exceeds the bound."""
+    exact, rounded = FixedSystem([[4.0, -4.0]]), FixedSystem([[4.0 - broken, -4.0]])
     with pytest.raises(CheckpointError, match="too far from fp32"):
         require_closeness(BOOLQ, exact, rounded, tiny.examples(1))
 
 
-def test_the_table_names_what_can_be_run() -> None:
-    """Names are what users type."""
+def test_the_registry_has_the_documented_names() -> None:
+    """Users type these names."""
     names = [variant.name for variant in variants()]
     assert names[:4] == ["onnx-fused", "native-int8", "onnx-int8", "onnx-int8-static"]
     assert {"fastest", "onnx-exits", "onnx-exits-int8", "pytorch-bf16", "pytorch-packed-bf16"} <= set(names)
     assert len(set(names)) == len(names)
     assert all(len(variant.summary) < 100 for variant in variants())
-    # what every installation can run: the others need an extra, a GPU or a CPU with bfloat16
+    # available in every installation: the others need an extra, a GPU or a CPU with bfloat16
     runnable = [
         variant
         for variant in variants()

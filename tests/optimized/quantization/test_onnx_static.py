@@ -1,4 +1,4 @@
-"""Static int8: scales from training examples and nothing else, and answers that heed no company."""
+"""Static int8: scales from training examples only, and answers that do not depend on batch mates."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.quantization.onnx_dynamic import Int8Variant
-from optimized.quantization.onnx_static import StaticInt8Variant, spread
+from optimized.quantization.onnx_static import StaticInt8Variant, evenly_spaced
 
 TRAIN_SHA, VAL_SHA = "a" * 64, "b" * 64
 
@@ -34,17 +34,19 @@ def trained_on(
     return replace(sources, **changes)
 
 
-def test_the_manifest_says_what_was_calibrated_on(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """Count, split, method, lengths and the file's hash; 5 of 10 examples at equal distances."""
+def test_the_manifest_records_the_calibration_data(
+    boolq_folder: Path, exported: Path, tmp_path: Path
+) -> None:
+    """Count, split, method, lengths and the hash of the file; 5 of 10 examples at equal distances."""
     training = tiny.examples(10)
     variant = StaticInt8Variant(calibration=5)
     artifact = variant.prepare(
         BOOLQ, trained_on(boolq_folder, training), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
-    found = artifact.manifest["calibration"]
-    asked = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).encode(training[::2])
-    lengths = sorted(request.tokens for request in asked)
-    assert found == {
+    calibration = artifact.manifest["calibration"]
+    requests = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).encode(training[::2])
+    lengths = sorted(request.tokens for request in requests)
+    assert calibration == {
         "examples": 5,
         "split": "train",
         "method": "least and largest value",
@@ -57,10 +59,10 @@ def test_the_manifest_says_what_was_calibrated_on(boolq_folder: Path, exported: 
     assert artifact.manifest["kept_float"] == []
 
 
-def test_products_alone_are_int8_and_everything_else_reads_float(
+def test_only_products_are_int8_and_all_other_nodes_read_float(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """12 products; query, key and value share a rounded input, and the residual takes the exact one."""
+    """12 products; query, key and value share a rounded input, and the residual reads the exact one."""
     import onnx
     from onnx import TensorProto
 
@@ -68,7 +70,11 @@ def test_products_alone_are_int8_and_everything_else_reads_float(
         BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
     graph = onnx.load(str(artifact.folder / "model.onnx")).graph
-    int8 = [each for each in graph.initializer if each.data_type == TensorProto.INT8 and len(each.dims) == 2]
+    int8 = [
+        tensor
+        for tensor in graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 2
+    ]
     assert len(int8) == 12
     kinds = [node.op_type for node in graph.node]
     assert kinds.count("QuantizeLinear") == 8, "4 inputs of products in each of 2 layers, and no outputs"
@@ -80,24 +86,24 @@ def test_products_alone_are_int8_and_everything_else_reads_float(
 
 
 def test_only_training_examples_set_the_scales(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """The training split alone decides: another one gives other scales, another trial does not."""
+    """Another training split gives other scales; another trial does not."""
     shop = tiny.workshop(tmp_path, lent=exported)
-    one = trained_on(boolq_folder, tiny.examples(8))
-    # the single word gives each product far less to span
+    base = trained_on(boolq_folder, tiny.examples(8))
+    # a single word gives each product a much smaller range
     other = trained_on(boolq_folder, tiny.examples(1), training_sha256="c" * 64)
     artifacts = [
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
-        for sources in (one, other, trained_on(boolq_folder, tiny.examples(8), trial=3))
+        for sources in (base, other, trained_on(boolq_folder, tiny.examples(8), trial=3))
     ]
     graphs = [(artifact.folder / "model.onnx").read_bytes() for artifact in artifacts]
     assert graphs[0] != graphs[1]
     assert graphs[0] == graphs[2]
 
 
-def test_without_a_training_split_to_read_the_trial_examples_of_it_are_used(
+def test_without_a_readable_training_split_the_trial_examples_are_used(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """They are of the training split too."""
+    """They are from the training split too."""
     artifact = StaticInt8Variant().prepare(
         BOOLQ, tiny.sources(boolq_folder, 6), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
     )
@@ -108,27 +114,27 @@ def test_without_a_training_split_to_read_the_trial_examples_of_it_are_used(
 def test_without_training_examples_it_is_refused(
     boolq_folder: Path, exported: Path, tmp_path: Path, training_sha256: str
 ) -> None:
-    """Nothing is made up; the message names the variant that needs none."""
+    """The remedy names the variant that needs none."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder), training_sha256=training_sha256)
-    with pytest.raises(DataError, match="there are none") as refused:
+    with pytest.raises(DataError, match="needs training examples, and the data has none") as refused:
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
     assert "onnx-int8" in str(refused.value)
 
 
-def test_calibrating_on_what_is_reported_is_refused(
+def test_calibrating_on_the_reported_examples_is_refused(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """Where the training split is the reported one, before anything is exported."""
+    """Where the training split is the reported one; before the export."""
     shop = tiny.workshop(tmp_path, lent=exported)
     sources = trained_on(boolq_folder, tiny.examples(8), reported_sha256=TRAIN_SHA)
-    with pytest.raises(DataError, match="calibrate on the examples that are reported"):
+    with pytest.raises(DataError, match="must not use the reported examples"):
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     assert shop.cache.made == []  # type: ignore[attr-defined]
 
 
 def test_calibration_needs_an_example(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """Zero is refused as a setting."""
-    with pytest.raises(UsageError, match="at least one"):
+    """Zero is an invalid option."""
+    with pytest.raises(UsageError, match="at least one example, got 0"):
         StaticInt8Variant(calibration=0).prepare(
             BOOLQ,
             trained_on(boolq_folder, tiny.examples(2)),
@@ -137,8 +143,8 @@ def test_calibration_needs_an_example(boolq_folder: Path, exported: Path, tmp_pa
         )
 
 
-def test_what_was_calibrated_is_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """Data, count, maximum length and what stays in float; the same again comes from the cache."""
+def test_the_calibration_is_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
+    """Data, count, maximum length and kept operators; the same options use the cache."""
     shop, sources = tiny.workshop(tmp_path, lent=exported), trained_on(boolq_folder, tiny.examples(8))
     longer = Settings(max_length=48, batch=1)
     keys = {
@@ -152,10 +158,10 @@ def test_what_was_calibrated_is_part_of_the_key(boolq_folder: Path, exported: Pa
     assert not StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).fresh
 
 
-def test_what_is_named_stays_in_float_with_its_input(
+def test_named_operators_stay_in_float_with_their_inputs(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """A feed-forward and a query that shares its input with int8 products: both read what was not rounded."""
+    """A feed-forward, and a query that shares its input with int8 products: both read exact activations."""
     import onnx
 
     query = "/model/bert/encoder/layer.1/attention/self/query/MatMul"
@@ -172,20 +178,20 @@ def test_what_is_named_stays_in_float_with_its_input(
 
 @pytest.mark.parametrize("name", ["wic", "copa"])
 def test_every_head_and_pruned_shapes_are_calibrated(tmp_path: Path, name: str) -> None:
-    """Spans and choices, with fewer heads than fill the width: close to fp32 as the manifest says."""
+    """Spans and choices, with fewer heads than fill the width: within the bound of the manifest."""
     task = get_task(name)
     folder = shaped_checkpoint(tmp_path / "pruned", task, (2, 1), (40, 24))
     artifact = StaticInt8Variant().prepare(
         task, tiny.sources(folder, task=task), tiny.LONG, tiny.workshop(tmp_path / "cache")
     )
-    found = artifact.manifest["agreement"]
-    assert 0 < found["max_logit_difference"] < found["bound"]
+    agreement = artifact.manifest["agreement"]
+    assert 0 < agreement["max_logit_difference"] < agreement["bound"]
 
 
-def test_dependence_on_the_batch_is_measured_and_fixed_scales_have_none(
+def test_batch_dependence_is_measured_and_fixed_scales_have_none(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """One scale for a call: company moves the answers. One scale for good: it does not."""
+    """With one scale per call batch mates change the answers; with fixed scales they do not."""
     shop, sources = (
         tiny.workshop(tmp_path, lent=exported),
         trained_on(boolq_folder, tiny.examples(16), trial=20),
@@ -200,10 +206,10 @@ def test_dependence_on_the_batch_is_measured_and_fixed_scales_have_none(
     assert static["equal_answers"] == 1.0
 
 
-def test_the_measured_dependence_is_what_a_batch_does(
+def test_the_recorded_dependence_equals_that_of_a_batch(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
-    """Answered here alone and eight together: the same largest difference as in the manifest."""
+    """One at a time against eight together: the same largest difference as in the manifest."""
     shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder, 16)
     artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     answers = []
@@ -214,8 +220,8 @@ def test_the_measured_dependence_is_what_a_batch_does(
     assert artifact.manifest["batch_dependence"]["max_logit_difference"] == pytest.approx(worst, abs=1e-6)
 
 
-def test_one_example_shows_no_dependence(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
-    """A request alone has no company."""
+def test_one_example_has_no_batch_dependence(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
+    """A single request has no batch mates."""
     manifest = (
         Int8Variant()
         .prepare(BOOLQ, tiny.sources(boolq_folder, 1), tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
@@ -225,8 +231,8 @@ def test_one_example_shows_no_dependence(boolq_folder: Path, exported: Path, tmp
 
 
 @pytest.mark.parametrize(
-    ("have", "count", "taken"), [(10, 5, [0, 2, 4, 6, 8]), (3, 8, [0, 1, 2]), (0, 4, [])]
+    ("available", "count", "expected"), [(10, 5, [0, 2, 4, 6, 8]), (3, 8, [0, 1, 2]), (0, 4, [])]
 )
-def test_examples_are_taken_at_equal_distances(have: int, count: int, taken: list[int]) -> None:
-    """From the whole split, not from its beginning; all where there are fewer, and none of none."""
-    assert [int(example.id) for example in spread(tiny.examples(have), count)] == taken
+def test_examples_are_taken_at_equal_distances(available: int, count: int, expected: list[int]) -> None:
+    """Over the whole split; all if there are fewer."""
+    assert [int(example.id) for example in evenly_spaced(tiny.examples(available), count)] == expected

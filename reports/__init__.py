@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from reports.formats import FILES, FORMATS, files_of, render_records, write_report
     from reports.layout.style import SamplesOf, Style
     from reports.render.terminal import wants_color
-    from reports.report import TABLES, UNASKED, CostFactors, Report, build_report
+    from reports.report import DEFAULT_TABLES, TABLES, CostFactors, Report, build_report
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
 
 __all__ = [
+    "DEFAULT_TABLES",
     "FILES",
     "FORMATS",
     "TABLES",
-    "UNASKED",
     "CostFactors",
     "Grid",
     "Price",

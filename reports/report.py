@@ -72,7 +72,7 @@ TABLES: dict[str, Callable[[Report], list[Table]]] = {
 }
 """The tables by their names on the command line, in the order of a report."""
 
-DEFAULT_TABLES = UNASKED = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
+DEFAULT_TABLES = ("ladder", "speed", "protocol", "overview", "sweep", "hosts")
 """The tables that are shown if none is named, where they have rows."""
 
 

@@ -17,7 +17,7 @@ class Pair:
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
-    def ask(self) -> int | None:
+    def measure(self) -> int | None:
         """Measure one round trip, and return its nanoseconds; None once the process has ended."""
         requests, responses = self._process.stdin, self._process.stdout
         if requests is None or responses is None:
@@ -29,7 +29,7 @@ class Pair:
         except (OSError, ValueError):  # a broken pipe, a closed pipe, an empty response
             return None
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process by closing its input, and wait for it."""
         with suppress(OSError, ValueError):
             self._process.communicate()

@@ -39,8 +39,11 @@ def as_text(outcome: GateOutcome) -> str:
     for cell in dict.fromkeys(check.cell for check in sorted_checks):
         lines += ["", printable(str(cell or "all cells"))]
         lines += [line for check in sorted_checks if check.cell == cell for line in _lines(check)]
-    if outcome.told:
-        lines += ["", *(f"Also changed: {printable(str(difference))}." for difference in outcome.told)]
+    if outcome.also_changed:
+        lines += [
+            "",
+            *(f"Also changed: {printable(str(difference))}." for difference in outcome.also_changed),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -67,7 +70,7 @@ def as_markdown(outcome: GateOutcome) -> str:
                 check.next_step,
             )
             rows.append(markdown_row(map(escape_markdown, cells)))
-    changed = [f"- Also changed: {escape_markdown(str(difference))}" for difference in outcome.told]
+    changed = [f"- Also changed: {escape_markdown(str(difference))}" for difference in outcome.also_changed]
     return "\n".join([f"### {escape_markdown(headline(outcome))}", "", *rows, "", *changed]).rstrip() + "\n"
 
 
@@ -79,7 +82,7 @@ def as_json(outcome: GateOutcome) -> str:
             "status": outcome.status,
             "exit_code": outcome.exit_code,
             "checks": [_check_fields(check) for check in outcome.checks],
-            "also_changed": [asdict(difference) for difference in outcome.told],
+            "also_changed": [asdict(difference) for difference in outcome.also_changed],
         }
     )
 

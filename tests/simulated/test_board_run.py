@@ -104,7 +104,7 @@ class BoardWorld(World):
         """Run the command, and return its records."""
         data = ["--data", str(boolq_folder(self.root)), "--profile", "quick", "-n", "8"]
         options = ("--variants", "slow,fast", "--quality", "sample", *options)
-        assert call(["run", "-q", *data, *options], self.toolbox()) == 0
+        assert call(["run", "-q", *data, *options], self.context()) == 0
         store = Store(self.store)
         return store.records(store.runs()[-1:])[0]
 
@@ -196,7 +196,7 @@ def test_the_share_of_the_board_s_limits_comes_out_of_a_run(
     monkeypatch.setattr("harness.catalog.load_peaks", lambda: Peaks(device, device, device))
     records = world.run("--device", "cuda:0", "--scenario", "single-stream,offline")
     capsys.readouterr()
-    assert call(["roofline", "latest", "--device", "cuda", "--json"], world.toolbox()) == 0
+    assert call(["roofline", "latest", "--device", "cuda", "--json"], world.context()) == 0
     shown = {
         (system["variant"], system.get("scenario")): system
         for system in json.loads(capsys.readouterr().out)["systems"]
@@ -241,7 +241,7 @@ def test_another_board_is_another_group_s(world: BoardWorld) -> None:
 def test_doctor_says_what_is_read_on_a_board(world: BoardWorld, capsys: pytest.CaptureFixture[str]) -> None:
     """The processor's counter beside the board's, with and without a trial."""
     for options in ([], ["--check"]):
-        assert call(["doctor", "--device", "cuda:0", "--json", *options], world.toolbox()) == 0
+        assert call(["doctor", "--device", "cuda:0", "--json", *options], world.context()) == 0
         report = json.loads(capsys.readouterr().out)
         assert (report["meter"], report["grade"]) == ("nvml+rapl", "measured")
         assert set(report["meter_facts"]["meters"]) == {"nvml", "rapl"}
@@ -258,13 +258,13 @@ def test_without_a_board_the_command_says_so_and_ends_with_2(
     """Nothing is prepared, nothing stored, and doctor is named."""
     machine = altered(world.machine, check_device=partial(check_device, gpus=lambda: 0, visible=lambda: None))
     world.machine = machine
-    assert call(["doctor", "--device", "cuda", "--json"], world.toolbox()) == 0
+    assert call(["doctor", "--device", "cuda", "--json"], world.context()) == 0
     missing = json.loads(capsys.readouterr().out)["devices"]["cuda"]
     assert missing.startswith(
         "unavailable, because cuda:0 is not available: this machine shows no NVIDIA GPU."
     )
     assert "a PyTorch that is built for CUDA" in missing
-    assert call(["run", "-q", "--device", "cuda"], world.toolbox()) == 2
+    assert call(["run", "-q", "--device", "cuda"], world.context()) == 2
     message = capsys.readouterr().err
     assert "cuda:0 is not available: this machine shows no NVIDIA GPU" in message
     assert "bench doctor" in message

@@ -169,11 +169,11 @@ def test_time_that_is_left_out_is_not_counted() -> None:
 
 
 @settings(max_examples=30)
-@given(exact_uj=st.floats(1.0, 1e9), error=st.floats(-0.5, 0.5), stated=st.floats(0.0, 1.0))
+@given(exact_uj=st.integers(1, 10**9), error=st.floats(-0.5, 0.5), stated=st.floats(0.0, 1.0))
 def test_a_window_is_inside_if_its_error_is_within_what_is_stated(
-    exact_uj: float, error: float, stated: float
+    exact_uj: int, error: float, stated: float
 ) -> None:
-    """In joules, to the microjoule that a reading is rounded to."""
+    """In whole microjoules, as readings are: sums of them are exact."""
     window = Window(exact_uj, exact_uj, round(exact_uj * (1 + error)), round(exact_uj * stated))
     off = abs(window.read_uj - exact_uj)
     assert window.inside == (off <= window.stated_uj)

@@ -33,7 +33,7 @@ class World:
         self.cache = root / "cache"
         self.store = root / "results"
 
-    def toolbox(self) -> CliContext:
+    def context(self) -> CliContext:
         """Return what commands work with in this world."""
         return CliContext(
             machine=lambda: self.machine,

@@ -80,10 +80,10 @@ class RuleCheck:
 
 @dataclass(frozen=True, slots=True)
 class GateOutcome:
-    """All checks; `told` are the differences that are allowed."""
+    """All checks; `also_changed` are the differences that are allowed."""
 
     checks: tuple[RuleCheck, ...]
-    told: tuple[Difference, ...] = ()
+    also_changed: tuple[Difference, ...] = ()
 
     @property
     def status(self) -> Status:

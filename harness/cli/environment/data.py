@@ -91,7 +91,7 @@ def download(
     from harness.workload.data.official import BASE_URL
 
     with progress_reporter(quiet=quiet) as progress:
-        results = download_tasks(_official_tasks(task), output, url=url or BASE_URL, told=progress)
+        results = download_tasks(_official_tasks(task), output, url=url or BASE_URL, progress=progress)
     if json:
         rows = [
             {"task": result.task, "folder": str(result.folder), "state": result.state} for result in results

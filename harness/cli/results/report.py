@@ -45,10 +45,10 @@ class ReportOutput(OptionGroup):
 
     def table_names(self, *, with_cost: bool) -> tuple[str, ...]:
         """Return the names of the tables; prices or a grid add the cost table to the default ones."""
-        from reports import TABLES, UNASKED
+        from reports import TABLES, DEFAULT_TABLES
 
         if self.tables is None:
-            return (*UNASKED, "cost") if with_cost else ()
+            return (*DEFAULT_TABLES, "cost") if with_cost else ()
         return tuple(TABLES) if self.tables.strip() == "all" else split_names(self.tables)
 
 

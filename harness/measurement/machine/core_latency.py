@@ -13,21 +13,21 @@ from typing import Protocol
 class CoreLatencyProbe(Protocol):
     """Measures the latency between two CPUs."""
 
-    def ask(self) -> int | None:
+    def measure(self) -> int | None:
         """Return the nanoseconds of one round trip now; None if it cannot be measured."""
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the probe's process."""
 
 
 class NoCoreLatencyProbe:
     """Measures nothing: there is a single CPU, or no compiler for the probe's program."""
 
-    def ask(self) -> int | None:
+    def measure(self) -> int | None:
         """Return None."""
         return None
 
-    def end(self) -> None:
+    def close(self) -> None:
         """Do nothing."""
 
 

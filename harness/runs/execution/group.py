@@ -145,7 +145,7 @@ class Group:
             self._complete()
         finally:
             self._workers.end()
-            self._core_latency.end()
+            self._core_latency.close()
 
     def _is_finished(self) -> bool:
         """Whether all was measured before the run was interrupted, so that no worker need be loaded."""
@@ -264,7 +264,9 @@ class Group:
         return visits
 
     def _visit(self, cell: Cell, examples: Sequence[int], index: int, position: int) -> VisitEntry:
-        exchange_ns = self._core_latency.ask()  # while all workers are stopped, and nothing is watched yet
+        exchange_ns = (
+            self._core_latency.measure()
+        )  # while all workers are stopped, and nothing is watched yet
         with self._workers.turn(cell) as worker:
             before = self._sample_usage(worker.pid)
             result = worker.send(self._workers.visit_request(cell, examples, index))

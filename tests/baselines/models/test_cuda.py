@@ -91,11 +91,11 @@ def test_a_clash_is_refused_by_the_command_and_explained_by_doctor(
     )
     world.machine = altered(world.machine, check_device=lambda _device: None)
     arguments = ["--device", "cuda:0", "--variants", "onnx-cuda", "--data", str(boolq_folder(tmp_path))]
-    assert call(["run", "-q", *arguments], world.toolbox()) == 2
+    assert call(["run", "-q", *arguments], world.context()) == 2
     stderr = capsys.readouterr().err
     assert "onnx-cuda cannot run here: onnxruntime and onnxruntime-gpu are both installed" in stderr
     assert LINES in stderr
-    assert call(["doctor", "--json"], world.toolbox()) == 0
+    assert call(["doctor", "--json"], world.context()) == 0
     assert LINES in json.loads(capsys.readouterr().out)["variants"]["onnx-cuda"]
 
 

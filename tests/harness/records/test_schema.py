@@ -27,5 +27,5 @@ def test_the_schema_names_every_field_and_closes_every_part() -> None:
 
 def test_the_command_prints_the_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing else."""
-    assert call(["list", "--schema"], World(tmp_path).toolbox()) == 0
+    assert call(["list", "--schema"], World(tmp_path).context()) == 0
     assert json.loads(capsys.readouterr().out) == record_schema()

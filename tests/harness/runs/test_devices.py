@@ -124,7 +124,7 @@ def test_a_stranger_on_another_board_gives_no_warning(
 
 def _foreign(world: World, capsys: pytest.CaptureFixture[str]) -> bool:
     words = ["run", "-q", "--device", "cuda:1", "--data", str(world.root / "data"), "--profile", "quick"]
-    assert call([*words, "-n", "20", "--variants", ",".join(VARIANTS)], world.toolbox()) == 0
+    assert call([*words, "-n", "20", "--variants", ",".join(VARIANTS)], world.context()) == 0
     return "of other users computed on its GPU" in capsys.readouterr().out
 
 
@@ -133,12 +133,12 @@ def test_the_report_has_a_table_for_each_device(world: World, capsys: pytest.Cap
     (world.root / "sweep.yaml").write_text("sweep:\n  device: [cpu, cuda:0]\n")
     words = ["run", "-q", "--data", str(world.root / "data"), "--profile", "quick", "-n", "20"]
     words += ["--variants", ",".join(VARIANTS), "--config", str(world.root / "sweep.yaml")]
-    assert call(words, world.toolbox()) == 0
+    assert call(words, world.context()) == 0
     out = capsys.readouterr().out
     assert "boolq on cpu" in out
     assert "boolq on cuda:0" in out
     assert len(Store(world.store).runs()) == 1
-    assert call(["verify", str(world.store)], world.toolbox()) == 0
+    assert call(["verify", str(world.store)], world.context()) == 0
 
 
 def test_the_processor_stands_beside_the_board_and_in_a_sum_with_a_name(
@@ -146,7 +146,7 @@ def test_the_processor_stands_beside_the_board_and_in_a_sum_with_a_name(
 ) -> None:
     """300 W and 10 W over the same time: 310 W together; a ratio is of the one or of the other."""
     words = ["run", "-q", "--data", str(world.root / "data"), "--profile", "quick", "-n", "20", "--json"]
-    assert call([*words, "--device", "cuda:0", "--variants", ",".join(VARIANTS)], world.toolbox()) == 0
+    assert call([*words, "--device", "cuda:0", "--variants", ",".join(VARIANTS)], world.context()) == 0
     first, second = json.loads(capsys.readouterr().out)["rows"]
     board, together = second["joules_per_request"], second["whole_joules_per_request"]
     assert (board["scope"], together["scope"]) == ("board", "board+package")
@@ -154,7 +154,7 @@ def test_the_processor_stands_beside_the_board_and_in_a_sum_with_a_name(
     assert second["whole_energy_reduction"]["over"]["pytorch-fixed"]["value"] == pytest.approx(
         first["whole_joules_per_request"]["value"] / together["value"], rel=0.01
     )
-    assert call(["report", "latest"], world.toolbox()) == 0
+    assert call(["report", "latest"], world.context()) == 0
     out = capsys.readouterr().out
     assert "measured, scope board, source fake meter; measured, scope board+package, source fake meter" in out
     assert "board+package" in out.split("Meter")[0]
@@ -172,7 +172,7 @@ def test_a_dry_run_shows_the_groups_of_every_device(world: World, capsys: pytest
         "--variants",
         ",".join(VARIANTS),
     ]
-    assert call([*words, "--data", str(world.root / "data"), "--profile", "quick"], world.toolbox()) == 0
+    assert call([*words, "--data", str(world.root / "data"), "--profile", "quick"], world.context()) == 0
     (found,) = json.loads(capsys.readouterr().out)
     shown = [[(cell["device"], cell["variant"]) for cell in group["cells"]] for group in found["groups"]]
     assert shown == [[(device, name) for name in VARIANTS] for device in ("cuda:0", "cuda:1")]
@@ -203,7 +203,7 @@ def test_one_device_that_is_not_there_ends_the_command_before_anything_is_made(w
 def test_a_ladder_is_measured_on_every_device(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A table a device; the untimed pass that completes quality is made on each."""
     words = ["ladder", "-q", "--ladder", "fake", "--device", "cpu,cuda:1", "--data", str(world.root / "data")]
-    assert call([*words, "--profile", "quick", "-n", "20", "--json"], world.toolbox()) == 0
+    assert call([*words, "--profile", "quick", "-n", "20", "--json"], world.context()) == 0
     rows = json.loads(capsys.readouterr().out)
     records, _ = Store(world.store).records(Store(world.store).runs())
     assert {record.cell.device for record in records} == {"cpu", "cuda:1"}
@@ -223,7 +223,7 @@ def test_commands_of_one_device_refuse_a_list(world: World, capsys: pytest.Captu
         "--data",
         str(world.root / "data"),
     ]
-    assert call([*words, "--split", "val", "-o", str(world.root / "out")], world.toolbox()) == 2
+    assert call([*words, "--split", "val", "-o", str(world.root / "out")], world.context()) == 2
     assert "takes one device, got 2" in capsys.readouterr().err
 
 

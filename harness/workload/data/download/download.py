@@ -41,7 +41,7 @@ def download(
     tasks: Sequence[OfficialTask],
     output: Path,
     *,
-    told: ProgressReporter,
+    progress: ProgressReporter,
     url: str = BASE_URL,
     policy: RetryPolicy | None = None,
 ) -> list[DownloadResult]:
@@ -54,10 +54,10 @@ def download(
     with store_errors("the download cannot be written", output, OUTPUT_REMEDY):
         kept = {task.folder for task in tasks if _has_official_files(task, output)}
         output.mkdir(parents=True, exist_ok=True)
-        _warn_of_leftovers(output, told)
+        _warn_of_leftovers(output, progress)
         for task in tasks:
             if task.folder not in kept:
-                _fetch(task, output, url.rstrip("/"), told, policy or RetryPolicy())
+                _fetch(task, output, url.rstrip("/"), progress, policy or RetryPolicy())
     return [
         DownloadResult(task.name, output / task.folder, "kept" if task.folder in kept else "downloaded")
         for task in tasks

@@ -194,7 +194,7 @@ def test_a_changed_environment_is_refused_by_name_unless_allowed() -> None:
     for name in ("kernel", "host"):
         allowed = check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset([name])))
         assert allowed.status == "holds"
-        assert [str(difference) for difference in allowed.told] == ["kernel: 6.1.0, then 7.0"]
+        assert [str(difference) for difference in allowed.also_changed] == ["kernel: 6.1.0, then 7.0"]
     assert (
         check_gate([pair], rules(SPEED), allowed=AllowedDifferences(frozenset(["software"]))).exit_code == 4
     )

@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 def bench(world: World, *words: str) -> int:
-    return call(["cache", *words], world.toolbox())
+    return call(["cache", *words], world.context())
 
 
 def made(world: World, key: str, *, days: float = 0, size: int = 1000, **manifest: Any) -> Path:
@@ -306,7 +306,7 @@ def test_what_a_run_measures_stays_while_it_measures(
 
     monkeypatch.setattr(sweep, "measure_group", pruned_meanwhile)
     words = ["run", "--data", str(boolq_folder(tmp_path)), "--rounds", "3", "-n", "32", "-q"]
-    assert call([*words, "--variants", "onnx-fp32,onnx-int8"], world.toolbox()) == 0
+    assert call([*words, "--variants", "onnx-fp32,onnx-int8"], world.context()) == 0
     assert capsys.readouterr().out.count("kept, in use: onnx-") == 2
     assert len(keys(world)) == 2
     assert bench(world, "prune", "--all") == 0

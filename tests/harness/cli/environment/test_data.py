@@ -13,7 +13,7 @@ GOOD = zipped(FILES)
 
 
 def bench(root: Path, *words: str) -> int:
-    return call(["data", *words], World(root).toolbox())
+    return call(["data", *words], World(root).context())
 
 
 def test_a_folder_is_described_by_rows_labels_and_lengths(

@@ -13,7 +13,7 @@ from harness.workload.data.lengths import Histogram
 
 
 def bench(root: Path, *words: str) -> int:
-    return call(["data", "lengths", *words], World(root).toolbox())
+    return call(["data", "lengths", *words], World(root).context())
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ def test_the_embedded_samples_texts_have_the_librarys_ids(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of the split's sequences, with the embedded encoder's tokenizer."""
-    toolbox = CliContext(cache=lambda: tmp_path / "cache")
+    context = CliContext(cache=lambda: tmp_path / "cache")
     words = ["data", "generate", "--output", str(tmp_path / "data"), "--task", "rte", "--train-rows", "1"]
-    assert call(words, toolbox) == 0
+    assert call(words, context) == 0
     capsys.readouterr()
     words = ["data", "tokens", "--data", str(tmp_path / "data"), "--task", "rte", "--model", "embedded"]
-    assert call(words, toolbox) == 0
+    assert call(words, context) == 0
     assert ": 0 differ" in capsys.readouterr().out

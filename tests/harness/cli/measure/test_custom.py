@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, command: str, *words: str) -> int:
-    return call([command, "-q", "--task", "custom", *words], world.toolbox())
+    return call([command, "-q", "--task", "custom", *words], world.context())
 
 
 def reviews(root: Path, rows: int = 200, labels: tuple[str, ...] = ("bad", "good")) -> str:
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_from_its_plan(
     labels = ("--labels", "good,bad", "--metric", "mcc")
     assert bench(world, "run", "--data", data, *COLUMNS, *labels) == 130
     Path(data).unlink()
-    assert call(["run", "-q", "--resume", "latest"], world.toolbox()) == 0
+    assert call(["run", "-q", "--resume", "latest"], world.context()) == 0
     assert "22 of 22" in capsys.readouterr().out
     assert {record.quality.primary for record in records(world)} == {"mcc"}
     assert records(world)[0].configuration["custom"]["labels"] == ["good", "bad"]
@@ -218,7 +218,7 @@ def test_training_learns_from_what_is_not_held_out(world: World, capsys: pytest.
     )
     data = reviews(world.root)
     words = ["--task", "custom", "--data", data, *COLUMNS, "-o", str(world.root / "m"), "--seed", "7"]
-    assert call(["train", "-q", *words], replace(world.toolbox(), training=lambda: training)) == 0
+    assert call(["train", "-q", *words], replace(world.context(), training=lambda: training)) == 0
     capsys.readouterr()
     found = own_data(Path(data), UserData(("review",), "stars"), world.cache)
     scored = {example.id for example in load_split(found.task, found.data, "val").examples}

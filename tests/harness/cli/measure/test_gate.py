@@ -63,7 +63,7 @@ class Versions(World):
 def gate(world: World, *words: str) -> int:
     data = str(boolq_folder(world.root))
     measured = ("--variants", "app", "--data", data, "--rounds", "11", "--limit", "66", "--quiet")
-    return call(("gate", "--base", "here", *measured, *words), world.toolbox())
+    return call(("gate", "--base", "here", *measured, *words), world.context())
 
 
 def head(ns_per_token: int = 1000, **changes: Any) -> FakeVariant:
@@ -145,7 +145,7 @@ def test_the_records_of_both_sides_are_kept_and_can_be_judged_again(
     assert [record.cell.variant for record in records] == ["app@base", "app@head", "app@base-again"]
     assert len({record.cell.group for record in records}) == 1
     assert records[0].configuration["sides"][0] == {"name": "base", "ref": "here", "revision": None}
-    assert call(("gate", "--run", "latest", "--rules", str(rules)), world.toolbox()) == 0
+    assert call(("gate", "--run", "latest", "--rules", str(rules)), world.context()) == 0
 
 
 def own_file(world: World) -> tuple[str, ...]:
@@ -175,11 +175,11 @@ def test_a_gate_is_of_one_task(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def run(world: World, *words: str) -> int:
     data = str(boolq_folder(world.root))
-    return call(("run", "--data", data, "--quiet", "--variants", "onnx-int8", *words), world.toolbox())
+    return call(("run", "--data", data, "--quiet", "--variants", "onnx-int8", *words), world.context())
 
 
 def held(world: World, *words: str) -> int:
-    return call(("gate", "--run", "latest", *words), world.toolbox())
+    return call(("gate", "--run", "latest", *words), world.context())
 
 
 def test_a_run_is_held_against_its_pinned_reference(
@@ -188,7 +188,7 @@ def test_a_run_is_held_against_its_pinned_reference(
     """The pin is a file of its own, which outlives the run."""
     world = Versions(tmp_path)
     run(world)
-    assert call(("gate", "--pin", "latest"), world.toolbox()) == 0
+    assert call(("gate", "--pin", "latest"), world.context()) == 0
     assert "Pinned 1 records" in capsys.readouterr().out
     assert len(list((world.store / "pinned").glob("*.json"))) == 1
     run(world)
@@ -206,8 +206,8 @@ def test_a_pinned_run_is_never_pinned_over(tmp_path: Path, capsys: pytest.Captur
     """Loosening a reference has to be seen."""
     world = Versions(tmp_path)
     run(world)
-    call(("gate", "--pin", "latest"), world.toolbox())
-    assert call(("gate", "--pin", "latest"), world.toolbox()) == 4
+    call(("gate", "--pin", "latest"), world.context())
+    assert call(("gate", "--pin", "latest"), world.context()) == 4
     assert "this run is pinned already" in capsys.readouterr().err
 
 
@@ -217,7 +217,7 @@ def test_a_changed_machine_is_refused_by_name_unless_allowed(
     """A new kernel may be why it is slower."""
     world = Versions(tmp_path)
     run(world)
-    call(("gate", "--pin", "latest"), world.toolbox())
+    call(("gate", "--pin", "latest"), world.context())
     other = Host(fingerprint="9" * 64, name_sha256=HOST.name_sha256, facts={**HOST.facts, "model": "Another"})
     world.machine = altered(world.machine, host=lambda: other)
     run(world)
@@ -241,7 +241,7 @@ def test_what_cannot_be_gated_is_a_usage_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
     """Exit 2, which is none of a gate's verdicts."""
-    assert call(("gate", *words), Versions(tmp_path).toolbox()) == 2
+    assert call(("gate", *words), Versions(tmp_path).context()) == 2
     assert message in capsys.readouterr().err
 
 

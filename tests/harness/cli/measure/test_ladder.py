@@ -17,7 +17,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def test_a_ladder_is_measured_in_two_scenarios_and_printed_as_one_table(

@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def test_a_run_prints_the_table_and_where_the_records_are(

@@ -15,7 +15,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def test_a_null_test_says_what_came_out_and_keeps_its_trace(

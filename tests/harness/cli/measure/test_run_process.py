@@ -30,7 +30,7 @@ def bench(world: World, body: str, *words: str) -> int:
     (world.root / "mine.py").write_text(body)
     asked = ["run", "--data", str(boolq_folder(world.root)), "--boundary", "process", "--rounds", "3", "-q"]
     command = f"{sys.executable} {world.root / 'mine.py'} {{data}} {{output}}"
-    return call([*asked, "--system-command", command, *words], world.toolbox())
+    return call([*asked, "--system-command", command, *words], world.context())
 
 
 def test_a_program_and_a_variant_of_ours_stand_in_one_table(
@@ -72,8 +72,8 @@ def test_the_shared_tasks_protocol_measures_whole_programs_over_all_that_is_aske
     """Boundary process unasked; each start answers all 40 examples; the scale and its PUE are named."""
     asked = ["run", "--data", str(boolq_folder(world.root)), "--rounds", "3", "-q", "--variants", "null"]
     words = ["--protocol", "sustainlp2020", "-n", "40", "--quality", "sample"]
-    toolbox = replace(world.toolbox(), environ={"BENCH_STORE": str(world.store), "OVERRIDE_PUE": "1.25"})
-    assert call([*asked, *words], toolbox) == 0
+    context = replace(world.context(), environ={"BENCH_STORE": str(world.store), "OVERRIDE_PUE": "1.25"})
+    assert call([*asked, *words], context) == 0
     out = capsys.readouterr().out
     assert "SustaiNLP 2020 scale: energy of a whole process" in out
     assert "x 1.25 (PUE)" in out.replace("\n", " ")
@@ -89,7 +89,7 @@ def test_the_shared_tasks_protocol_refuses_another_boundary(
 ) -> None:
     """Its figure is of whole programs, so nothing else is measured under its name."""
     words = ["run", "--data", str(boolq_folder(world.root)), "--boundary", "text", "-q"]
-    assert call([*words, "--protocol", "sustainlp2020"], world.toolbox()) == 2
+    assert call([*words, "--protocol", "sustainlp2020"], world.context()) == 2
     assert "measures whole processes, got --boundary" in capsys.readouterr().err
-    assert call(["run", "--protocol", "mlperf"], world.toolbox()) == 2
+    assert call(["run", "--protocol", "mlperf"], world.context()) == 2
     assert "mlperf" in capsys.readouterr().err

@@ -14,7 +14,7 @@ QUICK = ("--profile", "quick", "-n", "12")
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def test_all_tasks_are_measured_by_one_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

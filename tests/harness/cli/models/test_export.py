@@ -79,7 +79,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def export(world: World, *words: str) -> int:
-    return call(["export", *words, "--threads", "1", "-q"], world.toolbox())
+    return call(["export", *words, "--threads", "1", "-q"], world.context())
 
 
 def boolq(world: World, checkpoints: Path, variant: str = "onnx-fp32") -> list[str]:
@@ -138,7 +138,7 @@ def test_an_exported_folder_answers_alone_as_bench_predict_does(
     assert "Checked: serve.py gives the system's answers to 34 requests; " in out
     assert {path.name for path in folder.iterdir()} == FILES
     predict = ["predict", "-q", "--variant", *words[:-1], str(tmp_path / "said"), "--threads", "1"]
-    assert call(predict, world.toolbox()) == 0
+    assert call(predict, world.context()) == 0
     rows = [json.loads(line) for line in (tmp_path / "said" / "BoolQ.jsonl").read_text().splitlines()]
     task = get_task("boolq")
     examples = task.read(tmp_path / "data" / "BoolQ" / "val.jsonl", labelled=True)
@@ -166,7 +166,7 @@ def test_every_kind_of_task_is_served_as_it_is_predicted(
     assert export(world, "onnx-fp32", *words, "-o", str(tmp_path / "served"), "--json") == 0
     assert json.loads(capsys.readouterr().out)["check"]["max_logit_difference"] <= 1e-4
     assert (
-        call(["predict", *words, "-o", str(tmp_path / "said"), "-q", "--threads", "1"], world.toolbox()) == 0
+        call(["predict", *words, "-o", str(tmp_path / "said"), "-q", "--threads", "1"], world.context()) == 0
     )
     said = (tmp_path / "said" / f"{task.folder}.jsonl").read_text().splitlines()
     examples = task.read(place / "val.jsonl", labelled=True)

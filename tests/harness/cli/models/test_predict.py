@@ -12,7 +12,7 @@ from harness.testing.world import FakeMachine
 
 
 def bench(world: World, *words: str) -> int:
-    return call(["predict", *words], world.toolbox())
+    return call(["predict", *words], world.context())
 
 
 def test_the_prediction_file_has_the_official_name_and_form(

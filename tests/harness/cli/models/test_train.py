@@ -55,7 +55,7 @@ def asked() -> dict[str, Any]:
 def bench(world: World, asked: dict[str, Any], *words: str) -> int:
     teacher = Teacher(asked)
     training = Training(teacher.resolve, teacher.finetune, lambda **settings: settings, teacher.scratch)
-    return call(["train", *words], replace(world.toolbox(), training=lambda: training))
+    return call(["train", *words], replace(world.context(), training=lambda: training))
 
 
 def trainable(world: World) -> str:

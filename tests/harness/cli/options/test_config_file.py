@@ -25,7 +25,7 @@ def bench(world: World, *words: str, defaults: str = "") -> int:
     file.write_text(defaults)
     counter = iter(range(100))
     world.machine = altered(world.machine, suffix=lambda: f"{next(counter):04}")
-    return call(words, replace(world.toolbox(), defaults=file))
+    return call(words, replace(world.context(), defaults=file))
 
 
 def config(world: World, text: str) -> str:

@@ -18,7 +18,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call((*words, "--data", str(boolq_folder(world.root))), world.toolbox())
+    return call((*words, "--data", str(boolq_folder(world.root))), world.context())
 
 
 def records(world: World) -> list[dict[str, Any]]:

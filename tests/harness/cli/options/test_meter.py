@@ -25,7 +25,7 @@ def world(tmp_path: Path) -> World:
 
 def bench(world: World, *words: str) -> int:
     """Run a command."""
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def record_of(world: World) -> dict[str, object]:

@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> World:
 
 
 def compare(world: World, *words: str) -> int:
-    return call(("compare", *words), world.toolbox())
+    return call(("compare", *words), world.context())
 
 
 def test_what_changed_is_told_cell_by_cell(world: World, capsys: pytest.CaptureFixture[str]) -> None:

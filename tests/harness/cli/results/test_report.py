@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call(["report", *words], world.toolbox())
+    return call(["report", *words], world.context())
 
 
 @pytest.mark.parametrize(

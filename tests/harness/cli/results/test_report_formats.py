@@ -12,13 +12,13 @@ from harness.cli.context import CliContext
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Return a world with one run in its store."""
     made = World(tmp_path_factory.mktemp("world"))
-    assert call(("run", "--quiet", "--data", str(boolq_folder(made.root))), made.toolbox()) == 0
+    assert call(("run", "--quiet", "--data", str(boolq_folder(made.root))), made.context()) == 0
     return made
 
 
 def report(world: World, *words: str, **environ: str) -> int:
-    toolbox = CliContext(environ={"BENCH_STORE": str(world.store), **environ})
-    return call(("report", *words), toolbox)
+    context = CliContext(environ={"BENCH_STORE": str(world.store), **environ})
+    return call(("report", *words), context)
 
 
 def test_two_files_go_into_a_folder_or_where_each_is_named(

@@ -35,7 +35,7 @@ def world(tmp_path: Path) -> World:
 
 def test_the_report_of_a_ladders_run_is_its_tables(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """In the default form for a terminal."""
-    assert call(["report", "r1"], world.toolbox()) == 0
+    assert call(["report", "r1"], world.context()) == 0
     out = capsys.readouterr().out
     assert out.startswith("Ladder fastformers: boolq on cpu")
     assert "at 0.677 USD an hour" in out
@@ -45,7 +45,7 @@ def test_changes_of_quality_are_paired_by_the_samples(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """-2 points of 100 examples, two of which changed: never above 0."""
-    assert call(["report", "r1", "--json"], world.toolbox()) == 0
+    assert call(["report", "r1", "--json"], world.context()) == 0
     rungs = {row["rung"]: row for row in json.loads(capsys.readouterr().out)["ladders"][0]["rungs"]}
     change = rungs["int8"]["quality_change_points"]
     assert change["paired"] is True
@@ -59,13 +59,13 @@ def test_without_the_samples_changes_are_unpaired_and_say_so(
     """Records alone are enough for a report."""
     for file in (world.store / "runs" / "r1").glob("*.npz"):
         file.unlink()
-    assert call(["report", "r1"], world.toolbox()) == 0
+    assert call(["report", "r1"], world.context()) == 0
     assert "unpaired: the interval is wider" in capsys.readouterr().out
 
 
 def test_a_price_of_ones_own(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """20 ms x 100 million = 555.6 hours at 3.6 USD: 2,000 USD."""
-    assert call(["report", "r1", "--json", "--price-per-hour", "3.6"], world.toolbox()) == 0
+    assert call(["report", "r1", "--json", "--price-per-hour", "3.6"], world.context()) == 0
     found = json.loads(capsys.readouterr().out)["ladders"][0]
     assert found["price"] == {"usd_per_hour": 3.6, "source": "--price-per-hour"}
     assert found["rungs"][0]["usd_per_100m_requests"]["value"] == pytest.approx(2000)
@@ -73,5 +73,5 @@ def test_a_price_of_ones_own(world: World, capsys: pytest.CaptureFixture[str]) -
 
 def test_a_price_of_nothing_is_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """With what a price is."""
-    assert call(["report", "r1", "--price-per-hour", "0"], world.toolbox()) == 2
+    assert call(["report", "r1", "--price-per-hour", "0"], world.context()) == 2
     assert "--price-per-hour must be above zero, got 0.\nGive USD per hour." in capsys.readouterr().err

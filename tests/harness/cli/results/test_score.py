@@ -9,7 +9,7 @@ from harness.workload import synthetic
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def predictions(path: Path, labels: list[str]) -> Path:

@@ -29,7 +29,7 @@ def world(tmp_path: Path) -> World:
 
 
 def track(world: World, *words: str) -> int:
-    return call(("track", *words), world.toolbox())
+    return call(("track", *words), world.context())
 
 
 def test_the_history_names_the_commits_that_changed_it(

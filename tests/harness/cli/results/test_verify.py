@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    return call(words, world.toolbox())
+    return call(words, world.context())
 
 
 def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_a_rung_is_measured_in_its_own_environment(
     path = tmp_path / "mine.yaml"
     path.write_text(LADDER)
     words = ["ladder", "-q", "--ladder", str(path), "--profile", "quick", "-n", "12"]
-    assert call(words, world.toolbox()) == 0
+    assert call(words, world.context()) == 0
     assert asked
     assert all(each == {TUNED: HUGE} for each in asked)
     assert "environment" in capsys.readouterr().out
@@ -105,5 +105,5 @@ def test_a_ladder_with_a_library_that_is_not_there_is_refused(
     world = World(tmp_path)
     path = tmp_path / "mine.yaml"
     path.write_text(LADDER.replace(TUNED, "LD_PRELOAD"))
-    assert call(["ladder", "--ladder", str(path)], world.toolbox()) == 2
+    assert call(["ladder", "--ladder", str(path)], world.context()) == 2
     assert "rung 'pages': LD_PRELOAD names" in capsys.readouterr().err

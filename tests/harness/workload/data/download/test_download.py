@@ -55,7 +55,7 @@ def fetch(
     output: Path, server: Server, task: OfficialTask | None = None, sleeps: RecordedSleeps | None = None
 ) -> list[DownloadResult]:
     policy = (sleeps or RecordedSleeps()).policy()
-    return download([task or task_of(GOOD)], output, told=Heard(), url=server.url, policy=policy)
+    return download([task or task_of(GOOD)], output, progress=Heard(), url=server.url, policy=policy)
 
 
 def refusal(
@@ -67,7 +67,7 @@ def refusal(
         download(
             [task or task_of(GOOD)],
             output,
-            told=Heard(),
+            progress=Heard(),
             url=server.url,
             policy=sleeps.policy(stall_seconds=stall_seconds),
         )
@@ -136,7 +136,7 @@ def test_a_failed_attempt_is_repeated(tmp_path: Path) -> None:
     """After one second, then after two, each time with a warning that gives the reason."""
     sleeps, progress = RecordedSleeps(), Heard()
     with serving(status(500), body(GOOD[:50], missing=len(GOOD) - 50), body(GOOD)) as server:
-        download([task_of(GOOD)], tmp_path, told=progress, url=server.url, policy=sleeps.policy())
+        download([task_of(GOOD)], tmp_path, progress=progress, url=server.url, policy=sleeps.policy())
     assert sleeps.seconds == [1.0, 2.0]
     assert progress.warnings[0] == (
         "CB.zip: the server answered 500 Internal Server Error (attempt 1 of 3); next attempt in 1 s"
@@ -186,7 +186,7 @@ def test_a_refused_connection_has_a_readable_message(tmp_path: Path) -> None:
     with serving(body(GOOD)) as server:
         url = server.url
     with pytest.raises(DataError, match="the connection failed: Connection refused") as caught:
-        download([task_of(GOOD)], tmp_path, told=Heard(), url=url, policy=RecordedSleeps().policy())
+        download([task_of(GOOD)], tmp_path, progress=Heard(), url=url, policy=RecordedSleeps().policy())
     assert caught.value.where == f"{url}/CB.zip"
 
 
@@ -195,7 +195,7 @@ def test_a_password_in_the_address_is_not_repeated(tmp_path: Path) -> None:
     with serving(status(404)) as server:
         url = server.url.replace("//", "//me:secret@")
         with pytest.raises(DataError) as caught:
-            download([task_of(GOOD)], tmp_path, told=Heard(), url=url, policy=RecordedSleeps().policy())
+            download([task_of(GOOD)], tmp_path, progress=Heard(), url=url, policy=RecordedSleeps().policy())
     assert "secret" not in str(caught.value)
 
 
@@ -205,7 +205,7 @@ def test_a_password_in_the_address_is_not_repeated(tmp_path: Path) -> None:
 def test_an_invalid_address_is_refused(tmp_path: Path, url: str) -> None:
     """Before anything is written."""
     with pytest.raises(UsageError, match="not an http or https address"):
-        download([task_of(GOOD)], tmp_path / "new", told=Heard(), url=url)
+        download([task_of(GOOD)], tmp_path / "new", progress=Heard(), url=url)
     assert not (tmp_path / "new").exists()
 
 
@@ -219,7 +219,7 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
 
     archive = zipped({**FILES, "CB/noise.jsonl": os.urandom(100_000)})
     with serving(stalling(archive)) as server, pytest.raises(KeyboardInterrupt):
-        download([task_of(archive)], tmp_path, told=Stopped(), url=server.url)
+        download([task_of(archive)], tmp_path, progress=Stopped(), url=server.url)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -228,7 +228,9 @@ def test_leftovers_of_a_killed_download_are_ignored_with_a_warning(tmp_path: Pat
     (tmp_path / ".downloading-abc" / "CB").mkdir(parents=True)
     progress = Heard()
     with serving(body(GOOD)) as server:
-        download([task_of(GOOD)], tmp_path, told=progress, url=server.url, policy=RecordedSleeps().policy())
+        download(
+            [task_of(GOOD)], tmp_path, progress=progress, url=server.url, policy=RecordedSleeps().policy()
+        )
     assert [".downloading-abc" in warning for warning in progress.warnings] == [True]
     assert sorted(path.name for path in tmp_path.iterdir()) == [".downloading-abc", "CB"]
 
@@ -355,7 +357,11 @@ def test_a_policy_without_attempts_is_an_error_of_the_caller(tmp_path: Path) -> 
     """The download must not report success."""
     with pytest.raises(BenchError, match="must be at least 1, got 0"):
         download(
-            [task_of(GOOD)], tmp_path, told=Heard(), url="http://127.0.0.1:1", policy=RetryPolicy(attempts=0)
+            [task_of(GOOD)],
+            tmp_path,
+            progress=Heard(),
+            url="http://127.0.0.1:1",
+            policy=RetryPolicy(attempts=0),
         )
     assert list(tmp_path.iterdir()) == []
 

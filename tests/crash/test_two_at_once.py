@@ -171,7 +171,7 @@ def test_a_store_that_turns_read_only_in_the_middle_is_said_with_what_to_do(
         with pytest.raises(StoreError, match="Read-only file system") as caught:
             execute(run)
     assert caught.value.exit_code == 4
-    assert f"`bench run --resume {run.folder.name}` goes on" in str(caught.value)
+    assert f"continue with `bench run --resume {run.folder.name}`" in str(caught.value)
     monkeypatch.setattr("harness.records.store.append_line", append_line)
     (record,) = execute(resume(run.folder, world.cache, world.machine, Heard()))
     assert (record.status, record.failure) == ("complete", None)

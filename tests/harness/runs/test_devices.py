@@ -124,7 +124,7 @@ def test_a_stranger_on_another_board_gives_no_warning(
 def _foreign(world: World, capsys: pytest.CaptureFixture[str]) -> bool:
     words = ["run", "-q", "--device", "cuda:1", "--data", str(world.root / "data"), "--profile", "quick"]
     assert call([*words, "-n", "20", "--variants", ",".join(VARIANTS)], world.toolbox()) == 0
-    return "of others computed on its GPU" in capsys.readouterr().out
+    return "of other users computed on its GPU" in capsys.readouterr().out
 
 
 def test_the_report_has_a_table_for_each_device(world: World, capsys: pytest.CaptureFixture[str]) -> None:

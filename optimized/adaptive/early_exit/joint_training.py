@@ -92,7 +92,7 @@ def train(
         tuning=TrainingSettings(epochs=EPOCHS, max_length=max_length, seed=seed),
         device=workshop.placement.device,
         pad_id=encoder.pad_id,
-        progress=lambda tick: session.tell("backbone and exits", tick.fraction, tick.seconds_left),
+        progress=lambda tick: session.report("backbone and exits", tick.fraction, tick.seconds_left),
         clock=session.clock,
         objective=_equipped(model, exits, seed),
     )

@@ -74,7 +74,7 @@ def _taught(
     encoder = TextEncoder(lesson.checkpoint.folder, lesson.max_length)
     sequences = list(sequences_of(encoder.encode(lesson.examples)))
     read, wanted = exit_heads.watch(
-        stages, sequences, encoder.pad_id, lambda share: session.tell("states of every exit", share)
+        stages, sequences, encoder.pad_id, lambda share: session.report("states of every exit", share)
     )
     found = {}
     for stage, mine in zip(stages, read, strict=False):

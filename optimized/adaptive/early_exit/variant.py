@@ -34,7 +34,7 @@ from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stage
 from optimized.adaptive.early_exit.thresholds import rounded, thresholds_of
 from optimized.adaptive.requirements import check_data, check_model
 from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.recipes.base import made_from
+from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 _VERSION = 3
@@ -170,7 +170,7 @@ class ExitsVariant:
 
         key = cache_key("joint-exits", _VERSION, bench.task, [source.fingerprint], **words)
         artifact = find_or_resume(bench.workshop, key, make)
-        return made_from(artifact, source.name, source).checkpoint
+        return output_of(artifact, source.name, source).checkpoint
 
     def _stages(self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer) -> Artifact:
         """Return the artifact of stages in fp32, which variants of any precision and loss share."""

@@ -101,7 +101,7 @@ def train(
         tuning=tuning,
         device=workshop.placement.device,
         pad_id=encoder.pad_id,
-        progress=lambda tick: session.tell("length drop-out", tick.fraction, tick.seconds_left),
+        progress=lambda tick: session.report("length drop-out", tick.fraction, tick.seconds_left),
         clock=session.clock,
         objective=drop,
         keep_best=False,

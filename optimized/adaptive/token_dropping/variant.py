@@ -36,7 +36,7 @@ from optimized.adaptive.token_dropping.system import TokenSystem, open_tokens
 from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
-from optimized.recipes.base import made_from
+from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 _VERSION = 1
@@ -166,7 +166,7 @@ class TokensVariant:
 
         key = cache_key("length-drop", _VERSION, bench.task, [source.fingerprint], **words)
         artifact = find_or_resume(bench.workshop, key, make)
-        return made_from(artifact, source.name, source).checkpoint, artifact
+        return output_of(artifact, source.name, source).checkpoint, artifact
 
     def _graph(self, after: tuple[int, ...], checkpoint: Checkpoint, bench: CandidateTimer) -> Artifact:
         """Return the artifact of the graph in fp32, which variants of any precision and loss share."""

@@ -1,1 +1,1 @@
-"""Adaptive inference: work only where a request needs it."""
+"""Adaptive inference: spend fewer layers, tokens or models on easy requests."""

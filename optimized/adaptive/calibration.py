@@ -1,4 +1,4 @@
-"""Thresholds from the held-out part of train: what cascades and early exits have in common."""
+"""Calibration of thresholds on the held-out part of the training split, for cascades and early exits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from harness.common.errors import UsageError
 from harness.systems.interface import Predictions, PreparationSources
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.adaptive.confidence import StageOutcome, ThresholdChoice, choose, curve, front
-from optimized.adaptive.criteria import run_lengths, sureness
-from optimized.adaptive.expected_loss import CalibratedModel, judge_of
+from optimized.adaptive.confidence import StageOutcome, ThresholdChoice, choose, curve, pareto_front
+from optimized.adaptive.criteria import confidence_scores, run_lengths
+from optimized.adaptive.expected_loss import CalibratedModel, calibrate_model
 
 RULE = 4
-"""Version of how thresholds and schedules are chosen, a part of the key of what holds them."""
+"""The version of the rule that chooses thresholds and schedules, a part of their artifacts' keys."""
 
 GIVEN = "unavailable, because thresholds were given"
-"""What a manifest says in place of a calibration."""
+"""The manifest's `calibration` where thresholds are options."""
 
 
-def held_out_of(sources: PreparationSources, name: str) -> list[Example]:
-    """Return the tenth of train from which no recipe learns; UsageError where there is no training split."""
+def held_out_examples(sources: PreparationSources, name: str) -> list[Example]:
+    """Return the tenth of the training split that trains nothing; UsageError without a training split."""
     training = sources.training()
     if not training:
         raise UsageError(
-            "thresholds come from training examples, and there are none.",
+            "thresholds are calibrated on training examples, and there are none.",
             where=name,
             remedy="Use data with a training split, or give thresholds.",
         )
@@ -34,64 +34,66 @@ def held_out_of(sources: PreparationSources, name: str) -> list[Example]:
 
 @dataclass(frozen=True, slots=True)
 class StageAnswers:
-    """Every stage asked about all held-out examples."""
+    """The predictions of every stage for all held-out examples, and the stages' times.
+
+    `predictions` and `seconds` (per request) have one entry for each stage; the last stage is the full model.
+    `full_seconds` is the full model's time per request: the sum over all stages for early exit, the last
+    stage's for a cascade. With `skip_closed`, a stage with the threshold `never` is not run.
+    """
 
     task: Task
     held_out: Sequence[Example]
     training_sha256: str
-    """Of the split that they come from."""
-    found: Sequence[Predictions]
-    """By stage, the full model's last."""
+    predictions: Sequence[Predictions]
     seconds: Sequence[float]
-    """A request's time, by stage."""
     full_seconds: float
-    """A request's time in the full model: in early exits all stages together, in a cascade the last."""
-    skips_the_unsure: bool = False
-    """Whether a stage that is never sure is not asked, and costs nothing."""
+    skip_closed: bool = False
 
 
-def calibrated(
-    asked: StageAnswers,
+def calibrate(
+    answers: StageAnswers,
     loss: float,
     criterion: str,
-    more: Callable[[ThresholdChoice], dict[str, Any]] = lambda _: {},
+    more_facts: Callable[[ThresholdChoice], dict[str, Any]] = lambda _: {},
 ) -> dict[str, Any]:
-    """Return the chosen thresholds and what they were chosen from; `more` says more of a point."""
-    task, held_out = asked.task, asked.held_out
-    judge = judge_of(task, held_out, asked.found[-1])
-    said = _said(asked, judge, criterion)
+    """Return thresholds for at most `loss` points and their calibration, as fields of a manifest.
+
+    `more_facts` returns further fields for a choice of thresholds.
+    """
+    task, held_out = answers.task, answers.held_out
+    full_model = calibrate_model(task, held_out, answers.predictions[-1])
+    stages = _stage_outcomes(answers, full_model, criterion)
     metric = task.scoring.metrics[0]
-    alone = [task.scoring(held_out, stage.answers)[metric] for stage in said]
-    points = curve(task, held_out, said, criterion, left_out=asked.skips_the_unsure)
-    chosen = choose(points, alone[-1], loss)
+    alone = [task.scoring(held_out, stage.answers)[metric] for stage in stages]
+    choices = curve(task, held_out, stages, criterion, skip_closed=answers.skip_closed)
+    chosen = choose(choices, alone[-1], loss)
     return {
         "thresholds": list(chosen.thresholds),
         "calibration": {
             "examples": len(held_out),
             "split": "train, held out",
-            "data_sha256": asked.training_sha256,
+            "data_sha256": answers.training_sha256,
             "metric": metric,
             "loss_allowed": loss,
             "criterion": criterion,
-            "temperature": round(judge.temperature, 6),
+            "temperature": round(full_model.temperature, 6),
             "full": round(alone[-1], 6),
-            "full_seconds": asked.full_seconds,
-            "stages_alone": [round(each, 6) for each in alone],
-            "stages_expected_loss": [round(100 * float(stage.losses.mean()), 6) for stage in said],
-            "seconds_alone": list(asked.seconds),
-            "chosen": {**chosen.facts(), **more(chosen)},
-            "curve": [{**point.facts(), **more(point)} for point in front(points)],
+            "full_seconds": answers.full_seconds,
+            "stages_alone": [round(quality, 6) for quality in alone],
+            "stages_expected_loss": [round(100 * float(stage.losses.mean()), 6) for stage in stages],
+            "seconds_alone": list(answers.seconds),
+            "chosen": {**chosen.facts(), **more_facts(chosen)},
+            "curve": [{**choice.facts(), **more_facts(choice)} for choice in pareto_front(choices)],
         },
     }
 
 
-def _said(asked: StageAnswers, judge: CalibratedModel, criterion: str) -> list[StageOutcome]:
-    """Return each stage's answers, how sure it was, what they are expected to lose, and its seconds."""
-    task, found = asked.task, asked.found
-    answers = [tuple(task.decide(each.logits, each.offsets)) for each in found]
+def _stage_outcomes(answers: StageAnswers, full_model: CalibratedModel, criterion: str) -> list[StageOutcome]:
+    task, stages = answers.task, answers.predictions
+    labels = [tuple(task.decide(stage.logits, stage.offsets)) for stage in stages]
     if criterion == "patience":
-        sure = run_lengths(answers)
+        scores = run_lengths(labels)
     else:
-        sure = [sureness(task, each.logits, each.offsets, criterion) for each in found]
-    losses = [judge.loss(each) for each in found]
-    return [StageOutcome(*each) for each in zip(answers, sure, losses, asked.seconds, strict=True)]
+        scores = [confidence_scores(task, stage.logits, stage.offsets, criterion) for stage in stages]
+    losses = [full_model.expected_loss(stage) for stage in stages]
+    return list(map(StageOutcome, labels, scores, losses, answers.seconds))

@@ -1,15 +1,15 @@
-"""A cascade: systems of one task in order, each passing on the requests it is unsure of.
+"""Cascades: systems of one task in order, each of which passes on the requests it is not confident of.
 
-    request --> stage 1 --sure enough?--> answer
+    request --> stage 1 --confident?--> answer
                    |no
-                stage 2 --sure enough?--> answer
+                stage 2 --confident?--> answer
                    |no
-                  ...  last stage ------> answer
+                  ...  last stage ----> answer
 
-Adaptive inference as FastFormers names it as the next step, at the level of whole systems: a student answers
-what is easy, its teacher the rest. How sure is sure enough is found on the part of train that no recipe
-learns from, for a stated loss of quality, and the whole curve stands in the manifest. The thresholds depend
-on the model and the texts; that they keep their promise elsewhere is for the measurement to say.
+This is the adaptive inference that FastFormers names as future work, with whole systems as stages: a student
+answers easy requests, its teacher the others. Thresholds are calibrated for an allowed loss of quality on the
+part of the training split that trains nothing; the manifest has the whole curve. Thresholds depend on model
+and texts, so the loss on other texts has to be measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,28 +34,28 @@ from harness.systems.interface import (
     offsets_of,
 )
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.example import Example
-from optimized.adaptive.calibration import GIVEN, RULE, StageAnswers, calibrated, held_out_of
-from optimized.adaptive.confidence import as_numbers, check_rule
-from optimized.adaptive.criteria import NEVER, check_criterion, sureness
+from harness.workload.tasks.example import Example, Logits
+from optimized.adaptive.calibration import GIVEN, RULE, StageAnswers, calibrate, held_out_examples
+from optimized.adaptive.confidence import as_numbers, check_thresholds
+from optimized.adaptive.criteria import NEVER, check_criterion, confidence_scores
 
 _VERSION = 2
 
 CRITERIA = ("confidence", "entropy")
-"""By which a stage may be sure."""
+"""The criteria of a stage. Patience is left out: it counts the answers of one model's own exit heads."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StagedRequest(Request):
-    """A request as each stage's tokenizer reads it; `sequences` are the first stage's."""
+    """A request as encoded by each stage; `sequences` are the first stage's."""
 
     stages: tuple[Request, ...] = ()
 
 
 class CascadeSystem:
-    """Systems in order; a request goes on until one is sure enough of its answer.
+    """Systems in order; a request is passed on until the score of an answer reaches the stage's threshold.
 
-    A stage whose threshold is never reached is not asked: the cascade then costs what the others do.
+    A stage with the threshold `never` is not run, so it costs nothing.
     """
 
     def __init__(
@@ -69,50 +69,53 @@ class CascadeSystem:
         self._task, self._stages, self._thresholds = task, stages, tuple(thresholds)
 
     def encode(self, examples: Sequence[Example]) -> list[StagedRequest]:
-        """Turn text into requests for every stage: any of them may be asked."""
-        # stages that encode alike share their requests
-        made: dict[str, Sequence[Request]] = {}
-        for number, stage in enumerate(self._stages):
-            name = getattr(stage, "encoding", "") or str(number)
-            if name not in made:
-                made[name] = stage.encode(examples)
-        names = [getattr(stage, "encoding", "") or str(number) for number, stage in enumerate(self._stages)]
-        rows = zip(*(made[name] for name in names), strict=True)
+        """Encode the examples for every stage; stages with the same encoding share their requests."""
+        encodings = [
+            getattr(stage, "encoding", "") or str(number) for number, stage in enumerate(self._stages)
+        ]
+        encoded: dict[str, Sequence[Request]] = {}
+        for encoding, stage in zip(encodings, self._stages, strict=True):
+            if encoding not in encoded:
+                encoded[encoding] = stage.encode(examples)
+        rows = zip(*(encoded[encoding] for encoding in encodings), strict=True)
         return [StagedRequest(row[0].id, row[0].sequences, tuple(row)) for row in rows]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer requests that it encoded; `costs` says which stage, from 1, answered each."""
+        """Answer encoded requests; `costs` has the number of the stage, from 1, that answered each."""
         staged = cast("Sequence[StagedRequest]", requests)
-        answered: list[Any] = [None] * len(requests)
-        who = np.zeros(len(requests))
+        logits: dict[int, Logits] = {}
+        answered_by = np.zeros(len(requests))
         pending = list(range(len(requests)))
         for number, stage in enumerate(self._stages):
             if not pending:
                 break
-            if self._left_out(number):
+            if self._is_closed(number):
                 continue
-            found = stage.predict([staged[place].stages[number] for place in pending])
-            left = self._left(number, found)
-            for row, place in enumerate(pending):
-                low, high = found.offsets[row], found.offsets[row + 1]
-                answered[place], who[place] = found.logits[low:high], number + 1
-            pending = [place for place, is_left in zip(pending, left, strict=True) if is_left]
-        logits = np.concatenate(answered) if answered else np.zeros((0, len(self._task.labels)), np.float32)
-        return Predictions(logits, offsets_of(requests), costs={"stage": who})
+            predictions = stage.predict([staged[index].stages[number] for index in pending])
+            for row, index in enumerate(pending):
+                low, high = predictions.offsets[row], predictions.offsets[row + 1]
+                logits[index], answered_by[index] = predictions.logits[low:high], number + 1
+            passed_on = self._passes_on(number, predictions)
+            pending = [index for index, passes in zip(pending, passed_on, strict=True) if passes]
+        rows = [logits[index] for index in range(len(requests))]
+        empty = np.zeros((0, len(self._task.labels)), np.float32)
+        return Predictions(
+            np.concatenate(rows) if rows else empty, offsets_of(requests), costs={"stage": answered_by}
+        )
 
     def describe(self) -> Mapping[str, Any]:
-        """Say what the stages say, and the thresholds between them."""
-        said = [dict(stage.describe()) for stage in self._stages]
+        """Return the thresholds and the descriptions of the stages."""
+        stages = [dict(stage.describe()) for stage in self._stages]
         shared: dict[str, Any] = {
-            name: said[0][name] for name in ("threads", "max_length") if name in said[0]
+            name: stages[0][name] for name in ("threads", "max_length") if name in stages[0]
         }
         return {
             **shared,
-            "engine": "cascade of " + ", ".join(str(each.get("engine")) for each in said),
+            "engine": "cascade of " + ", ".join(str(stage.get("engine")) for stage in stages),
             "criterion": self._criterion,
             "thresholds": list(self._thresholds),
             "batch": 1,
-            "stages": said,
+            "stages": stages,
         }
 
     def close(self) -> None:
@@ -120,23 +123,22 @@ class CascadeSystem:
         for stage in self._stages:
             stage.close()
 
-    def _left_out(self, number: int) -> bool:
-        """Say whether a stage is never sure, and so need not be asked."""
+    def _is_closed(self, number: int) -> bool:
         return number < len(self._thresholds) and self._thresholds[number] >= NEVER
 
-    def _left(self, number: int, found: Predictions) -> list[bool]:
+    def _passes_on(self, number: int, predictions: Predictions) -> list[bool]:
         if number == len(self._stages) - 1:
-            return [False] * (len(found.offsets) - 1)
-        sure = sureness(self._task, found.logits, found.offsets, self._criterion)
-        return [bool(each < self._thresholds[number]) for each in sure]
+            return [False] * (len(predictions.offsets) - 1)
+        scores = confidence_scores(self._task, predictions.logits, predictions.offsets, self._criterion)
+        return [bool(score < self._thresholds[number]) for score in scores]
 
 
 @dataclass(frozen=True, slots=True)
 class CascadeVariant:
-    """Variants in order, the cheapest first; thresholds for at most `loss` points, or as they are given.
+    """Variants in order, the cheapest first, with given thresholds or ones calibrated for `loss` points.
 
-    `thresholds` has one for each stage but the last: how sure, 0 to 1 by the criterion (confidence or
-    entropy), or `never`, which passes everything on.
+    `thresholds` has one value for each stage but the last: a score of the criterion (confidence or entropy)
+    from 0 to 1, or `never`, which passes all requests on.
     """
 
     name: str
@@ -147,79 +149,90 @@ class CascadeVariant:
     criterion: str = "confidence"
 
     def __post_init__(self) -> None:
-        """Refuse what is no cascade."""
-        # patience counts answers of one model's own classifiers
+        """Raise UsageError for invalid options."""
         check_criterion(self.criterion, CRITERIA)
-        if len(self.stages) < 2:  # noqa: PLR2004 -- or nothing is passed on
-            raise UsageError("a cascade needs at least two stages.", where=self.name)
-        check_rule(self.thresholds, len(self.stages), self.loss, self.name)
+        if len(self.stages) < 2:  # noqa: PLR2004 -- a single stage passes nothing on
+            raise UsageError(f"a cascade needs at least two stages, got {len(self.stages)}.", where=self.name)
+        check_thresholds(self.thresholds, len(self.stages), self.loss, self.name)
 
     def unavailable(self) -> str | None:
-        """Say what the first stage that cannot run lacks."""
+        """Return why the first unavailable stage cannot run, or None if all can."""
         return next((reason for stage in self.stages if (reason := stage.unavailable())), None)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Prepare every stage, and find thresholds on the held-out part of the training split."""
-        made = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
-        words = {
-            "loss": self.loss,
-            "thresholds": list(self.thresholds),
-            "criterion": self.criterion,
-            "rule": RULE,
-        }
-        shared = {"training": sources.training_sha256, "max_length": settings.max_length}
-        key = cache_key("cascade", _VERSION, task, [each.key for each in made], **words, **shared)
+        """Prepare every stage, and calibrate thresholds on the held-out part of the training split."""
+        artifacts = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
+        parents = [artifact.key for artifact in artifacts]
+        key = cache_key(
+            "cascade",
+            _VERSION,
+            task,
+            parents,
+            loss=self.loss,
+            thresholds=list(self.thresholds),
+            criterion=self.criterion,
+            rule=RULE,
+            training=sources.training_sha256,
+            max_length=settings.max_length,
+        )
 
         def make(folder: Path) -> dict[str, Any]:
-            for number, artifact in enumerate(made):
-                link_all(artifact.folder, folder / f"stage-{number + 1}")
-            facts = self._calibrated(task, made, sources, settings, workshop)
-            parents = [artifact.key for artifact in made]
-            stages = [dict(artifact.manifest) for artifact in made]
+            for number, artifact in enumerate(artifacts, 1):
+                link_all(artifact.folder, folder / f"stage-{number}")
+            facts = self._thresholds_and_calibration(task, artifacts, sources, settings, workshop)
+            stages = [dict(artifact.manifest) for artifact in artifacts]
             return {"recipe": "cascade", "version": _VERSION, "parents": parents, **facts, "stages": stages}
 
         return find_or_make(workshop.cache, key, make, energy=workshop.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> CascadeSystem:
-        """Load every stage, each with the whole placement: they never work at the same time."""
-        manifests = artifact.manifest["stages"]
+        """Load every stage with the whole placement, since only one stage works at a time."""
         parts = [
-            Artifact(artifact.folder / f"stage-{number + 1}", manifest["key"], manifest)
-            for number, manifest in enumerate(manifests)
+            Artifact(artifact.folder / f"stage-{number}", manifest["key"], manifest)
+            for number, manifest in enumerate(artifact.manifest["stages"], 1)
         ]
-        placement = replace(placement, in_turns=True)
-        loaded = [
-            stage.load(task, part, placement, settings)
-            for stage, part in zip(self.stages, parts, strict=True)
-        ]
-        return CascadeSystem(task, loaded, artifact.manifest["thresholds"], self.criterion)
+        stages = self._load_stages(task, parts, placement, settings)
+        return CascadeSystem(task, stages, artifact.manifest["thresholds"], self.criterion)
 
-    def _calibrated(
+    def _load_stages(
+        self, task: Task, artifacts: Sequence[Artifact], placement: Placement, settings: Settings
+    ) -> list[System]:
+        placement = replace(placement, in_turns=True)
+        return [
+            stage.load(task, artifact, placement, settings)
+            for stage, artifact in zip(self.stages, artifacts, strict=True)
+        ]
+
+    def _thresholds_and_calibration(
         self,
         task: Task,
-        made: Sequence[Artifact],
+        artifacts: Sequence[Artifact],
         sources: PreparationSources,
         settings: Settings,
         workshop: PreparationContext,
     ) -> dict[str, Any]:
         if self.thresholds:
             return {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
-        held_out = held_out_of(sources, self.name)
-        workshop.progress(f"asking {len(held_out)} held-out examples of every stage")
-        loaded = [
-            stage.load(task, artifact, replace(workshop.placement, in_turns=True), settings)
-            for stage, artifact in zip(self.stages, made, strict=True)
-        ]
+        held_out = held_out_examples(sources, self.name)
+        workshop.progress(f"running every stage on {len(held_out)} held-out examples")
+        systems = self._load_stages(task, artifacts, workshop.placement, settings)
         try:
-            names = {str(number): system for number, system in enumerate(loaded)}
-            seconds = workshop.measure(names, sources.trial)
-            found = [system.predict(system.encode(held_out)) for system in loaded]
+            by_number = {str(number): system for number, system in enumerate(systems)}
+            times = workshop.measure(by_number, sources.trial)
+            predictions = [system.predict(system.encode(held_out)) for system in systems]
         finally:
-            for system in loaded:
+            for system in systems:
                 system.close()
-        taken = [seconds[name] for name in names]
-        said = (task, held_out, sources.training_sha256, found, taken)
-        asked = StageAnswers(*said, full_seconds=taken[-1], skips_the_unsure=True)
-        return calibrated(asked, self.loss, self.criterion)
+        seconds = [times[number] for number in by_number]
+        answers = StageAnswers(
+            task,
+            held_out,
+            sources.training_sha256,
+            predictions,
+            seconds,
+            full_seconds=seconds[-1],
+            skip_closed=True,
+        )
+        return calibrate(answers, self.loss, self.criterion)

@@ -1,4 +1,4 @@
-"""Which models, tasks and data can be made adaptive: what early exit and token reduction refuse alike."""
+"""The models, tasks and data that early exit and token dropping support."""
 
 from collections.abc import Sequence
 
@@ -11,46 +11,49 @@ from harness.workload.tasks.base import Head, Task
 from optimized.recipes.distillation.job import KNOWN_FAMILIES
 
 _HEADS: Sequence[Head] = ("sequence", "span")
-_ASKS = {"choice": "a choice among candidates", "span": "asked of two spans, whose tokens must stay"}
+_UNSUPPORTED = {
+    "choice": "a choice among candidates",
+    "span": "a task about two spans, whose tokens must be kept",
+}
 
 
 def check_model(
-    what: str, task: Task, checkpoint: Checkpoint, name: str, heads: Sequence[Head] = _HEADS
+    technique: str, task: Task, checkpoint: Checkpoint, name: str, heads: Sequence[Head] = _HEADS
 ) -> None:
-    """Refuse, for the recipe `what`, a task of another head, an unknown family, an untrained model."""
+    """Refuse a task with an unsupported head, an unsupported family, or an untrained model."""
     if task.head not in heads:
         raise UsageError(
-            f"{task.name} is {_ASKS[task.head]}, which {what} does not do.",
+            f"{technique} does not support {task.name}, {_UNSUPPORTED[task.head]}.",
             where=name,
-            remedy="Use a cascade (docs/cascade.md): it takes any system.",
+            remedy="Use a cascade (docs/cascade.md), which takes any systems.",
         )
     family = read_config(checkpoint.folder).get("model_type")
     if family not in KNOWN_FAMILIES:
         raise CheckpointError(
-            f"{what} does not know the layers of the family {family}.",
+            f"{technique} does not support the family {family}.",
             where=checkpoint.name,
-            remedy=f"It knows {', '.join(NARROW_FAMILIES)}; a cascade takes any.",
+            remedy=f"Use one of {', '.join(NARROW_FAMILIES)}, or a cascade, which takes any systems.",
         )
     require_head(checkpoint.folder, task)
     if not checkpoint.trained:
         raise CheckpointError(
-            f"an untrained model knows nothing: what {what} would spend on it means nothing.",
+            f"{technique} needs a fine-tuned model, and this one is untrained.",
             where=checkpoint.name,
             remedy=f"Fine-tune it first: `bench train --task {task.model_task}`.",
         )
 
 
-def check_data(what: str, sources: PreparationSources, name: str) -> None:
-    """Refuse a training split that is not there, or that is what is reported."""
+def check_data(technique: str, sources: PreparationSources, name: str) -> None:
+    """Refuse an empty training split, and one that is also the reported split."""
     if sources.training_sha256 and sources.training_sha256 == sources.reported_sha256:
         raise DataError(
-            "the training split is the file that is reported, and must not be learned from.",
+            "the training split is the file that is reported, so nothing must be trained on it.",
             where=name,
             remedy="Report another split.",
         )
     if not sources.training():
         raise UsageError(
-            f"{what} learns from training examples, and there are none.",
+            f"{technique} needs training examples, and there are none.",
             where=name,
             remedy="Use data with a training split.",
         )

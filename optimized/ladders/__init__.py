@@ -1,4 +1,4 @@
-"""The ladders that ship: plain data, as a user's own in YAML would be."""
+"""The built-in ladders, as the same plain data that a YAML file of the user would hold."""
 
 from optimized.ladders.adaptive import ADAPTIVE
 from optimized.ladders.fastformers import FASTFORMERS
@@ -8,4 +8,4 @@ from optimized.ladders.rivals import RIVALS
 from optimized.ladders.tune import TUNE
 
 LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, ADAPTIVE, PAPER, RIVALS, TUNE, GPU, PAPER_GPU)}
-"""By name."""
+"""The built-in ladders by name."""

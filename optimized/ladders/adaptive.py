@@ -1,9 +1,9 @@
-"""Adaptive inference beside its rivals, for a model of the user's own: who spends least at equal quality.
+"""The ladder of adaptive inference on a model of the user, to compare cost at equal quality.
 
-Every adaptive rung is the same model, in the same precision as the first rung. `half` is the rival: a model
-of half the depth that takes its time on every request. `all-tokens` drops nothing: what it gains comes from
-the form of its graph, and only what `tokens` gains beyond it comes from dropped tokens. The last three are
-the same question on the fastest engine, where it can be compiled.
+Every adaptive rung is the model of the first rung in the same precision. `half` is the alternative: a student
+of half the depth that runs in full for every request. `all-tokens` drops nothing, so its gain comes from the
+form of its graph; only the gain of `tokens` over it comes from dropped tokens. The last three rungs compare a
+cascade with its stages on the fastest engine, where it can be compiled.
 """
 
 from typing import Any
@@ -94,4 +94,4 @@ ADAPTIVE: dict[str, Any] = {
         },
     ],
 }
-"""The ladder as data. Tasks of spans have no rungs of tokens, those of choices none of exits: use --rungs."""
+"""The ladder. Use --rungs to leave out `tokens` for tasks with spans, and also `exits` for choices."""

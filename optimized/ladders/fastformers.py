@@ -1,14 +1,14 @@
-"""FastFormers' ladder (Kim and Hassan Awadalla 2020, Table 3) for a model of the user's own.
+"""FastFormers' ladder (Kim and Hassan Awadalla 2020, Table 3) for a model of the user.
 
-The same seven rungs: what the paper's 4-layer student is to BERT-base, `student` is to the model: a
-checkpoint by name, or every second layer of the model itself. Pruned students learn once more, from the
-model at the chain's beginning.
+It has the same seven rungs. `student` takes the place of the paper's 4-layer student of BERT-base: a
+checkpoint by name, or every second layer of the model itself. Pruned students are distilled again from the
+first model of the chain.
 """
 
 from typing import Any
 
 _STUDENT = {"student": "$student", "epochs": "$epochs", "learning_rate": "$learning_rate", "seed": "$seed"}
-_AGAIN = {**_STUDENT, "student": "last"}
+_DISTIL_AGAIN = {**_STUDENT, "student": "last"}
 
 FASTFORMERS: dict[str, Any] = {
     "name": "fastformers",
@@ -27,14 +27,14 @@ FASTFORMERS: dict[str, Any] = {
         {
             "name": "pruned-75-75",
             "like": "multi-instance",
-            "then": [{"prune": {"heads": 0.75, "ffn": 0.75}}, {"distil": _AGAIN}],
+            "then": [{"prune": {"heads": 0.75, "ffn": 0.75}}, {"distil": _DISTIL_AGAIN}],
             "over": "multi-instance",
             "about": "25 % of heads and 25 % of FFN units pruned",
         },
         {
             "name": "pruned-67-50",
             "like": "multi-instance",
-            "then": [{"prune": {"heads": 0.67, "ffn": 0.5}}, {"distil": _AGAIN}],
+            "then": [{"prune": {"heads": 0.67, "ffn": 0.5}}, {"distil": _DISTIL_AGAIN}],
             "over": "multi-instance",
             "about": "33 % of heads and 50 % of FFN units pruned",
         },

@@ -1,8 +1,9 @@
-"""The GPU ladders: padding, precision, distillation and pruning, then no padding at all, or CUDA graphs.
+"""The GPU ladders: padding, precision, distillation and pruning, then packed batches or CUDA graphs.
 
-Rungs in `-packed` are for `offline`, where requests come together; rungs in `-graphs` for `single-stream`,
-where they come one at a time. `gpu` starts from a model of the user's own; `paper-gpu` has the shapes of
-FastFormers (Kim and Hassan Awadalla 2020) without their training, so what it measures is speed and energy.
+Rungs named `-packed` are for the scenario `offline`, where all requests are available at once; rungs named
+`-graphs` are for `single-stream`, where they come one at a time. `gpu` starts from a model of the user.
+`paper-gpu` has the shapes of FastFormers (Kim and Hassan Awadalla 2020) with random weights, so it measures
+speed and energy only.
 """
 
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 from optimized.ladders.paper import shape_of
 
 _STUDENT = {"student": "$student", "epochs": "$epochs", "learning_rate": "$learning_rate", "seed": "$seed"}
-_AGAIN = {**_STUDENT, "student": "last"}
+_DISTIL_AGAIN = {**_STUDENT, "student": "last"}
 
 _PACKED, _GRAPHS = "pytorch-packed-fp16", "pytorch-graphs-fp16"
 
 
-def _in_each(name: str) -> list[dict[str, Any]]:
-    """Return a model's two further rungs: packed, and in CUDA graphs."""
+def _packed_and_graphs(name: str) -> list[dict[str, Any]]:
+    """Return the rungs that run the model of rung `name` packed and in CUDA graphs."""
     return [
         {
             "name": f"{name}-packed",
@@ -58,7 +59,7 @@ GPU: dict[str, Any] = {
     "rungs": [
         *_FLOAT32,
         *_ENGINES,
-        *_in_each("fp16"),
+        *_packed_and_graphs("fp16"),
         {
             "name": "distilled",
             "engine": "pytorch-fp16",
@@ -66,25 +67,25 @@ GPU: dict[str, Any] = {
             "over": "fp16",
             "about": "the student, taught by the model",
         },
-        *_in_each("distilled"),
+        *_packed_and_graphs("distilled"),
         {
             "name": "pruned",
             "like": "distilled",
-            "then": [{"prune": {"heads": 0.75, "ffn": 0.75}}, {"distil": _AGAIN}],
+            "then": [{"prune": {"heads": 0.75, "ffn": 0.75}}, {"distil": _DISTIL_AGAIN}],
             "over": "distilled",
             "about": "25 % of heads and 25 % of FFN units pruned",
         },
-        *_in_each("pruned"),
+        *_packed_and_graphs("pruned"),
     ],
 }
-"""As data; what is optional is left out where its engine cannot run."""
+"""The ladder for a model of the user. Optional rungs are left out where their engine cannot run."""
 
 PAPER_GPU: dict[str, Any] = {
     "name": "paper-gpu",
     "rungs": [
         *_FLOAT32,
         *_ENGINES,
-        *_in_each("fp16"),
+        *_packed_and_graphs("fp16"),
         {
             "name": "4L-312",
             "engine": "pytorch-fp16",
@@ -92,7 +93,7 @@ PAPER_GPU: dict[str, Any] = {
             "over": "fp16",
             "about": "a student of 4 layers, 312 wide",
         },
-        *_in_each("4L-312"),
+        *_packed_and_graphs("4L-312"),
         {
             "name": "8h-600",
             "engine": "pytorch-fp16",
@@ -100,7 +101,7 @@ PAPER_GPU: dict[str, Any] = {
             "over": "4L-312",
             "about": "33 % of heads and 50 % of FFN units pruned, ReLU",
         },
-        *_in_each("8h-600"),
+        *_packed_and_graphs("8h-600"),
     ],
 }
-"""As data; it starts from `shape:12L-768` with 512 tokens."""
+"""The ladder of the paper's shapes. It starts from `shape:12L-768` with 512 tokens."""

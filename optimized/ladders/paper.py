@@ -1,8 +1,8 @@
-"""The paper's own ladder: Table 3 of FastFormers (Kim and Hassan Awadalla 2020), its figures and its shapes.
+"""The ladder of Table 3 of FastFormers (Kim and Hassan Awadalla 2020), with the figures printed there.
 
-The figures are the paper's, of its machine (BoolQ's validation split, questions one by one, Azure F16s_v2
-with 16 vCPU) and of trained models: they stand beside what is measured, never among it. The rungs are the
-same architectures without their training, so what they measure is speed and energy alone.
+The figures are those of trained models on the paper's machine (BoolQ's validation split, questions one by
+one, Azure F16s_v2 with 16 vCPU). Reports show them beside the measurements and never mix the two. The rungs
+are the same architectures with random weights, so they measure speed and energy only.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,11 +13,11 @@ from optimized.recipes.random_shape import SHAPES
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """A row of the table as printed there.
+    """A row of the printed table.
 
-    `time_s` is of all 3,270 questions; `cumulative` the factor over the first row; `accuracy` in percent;
-    `usd_per_100m` the price of 100 million questions. The last two rows are alternatives: each is a step from
-    the multi-instance row.
+    `time_s` is the time of all 3,270 questions, `cumulative` the speed-up over the first row, `accuracy` in
+    percent, `usd_per_100m` the price of 100 million questions. The last two rows are alternatives, each
+    compared with the multi-instance row.
     """
 
     rung: str
@@ -29,7 +29,7 @@ class PaperRow:
 
     @property
     def reference(self) -> dict[str, float]:
-        """The row as a ladder's rung has it beside it."""
+        """The `reference` of a rung: the printed figures."""
         return {"time_s": self.time_s, "cumulative": self.cumulative, "quality": self.accuracy}
 
 
@@ -44,15 +44,15 @@ TABLE_3 = (
     PaperRow("9h-900", 4.11, 178.67, 73.36, 24, "25 % of heads and 25 % of FFN units pruned, ReLU"),
     PaperRow("8h-600", 3.14, 233.87, 72.81, 18, "33 % of heads and 50 % of FFN units pruned, ReLU"),
 )
-"""The paper's CPU ladder on BoolQ."""
+"""The rows of the paper's CPU ladder on BoolQ."""
 
 
 def shape_of(name: str) -> list[dict[str, Any]]:
-    """Return the step that makes a shape of this name, as a rung's recipes."""
+    """Return the recipes of a rung that has the shape called `name`."""
     return [{"shape": {key: value for key, value in asdict(SHAPES[name]).items() if value is not None}}]
 
 
-_MADE: dict[str, dict[str, Any]] = {
+_RUNG_FIELDS: dict[str, dict[str, Any]] = {
     "fixed 512": {"engine": "pytorch-fixed"},
     "dynamic": {"engine": "pytorch-dynamic"},
     "4L-312": {"engine": "pytorch-dynamic", "recipes": shape_of("4L-312")},
@@ -62,7 +62,7 @@ _MADE: dict[str, dict[str, Any]] = {
     "8h-600": {"like": "multi-instance", "recipes": shape_of("4L-312-8h-600"), "over": "multi-instance"},
 }
 
-_BEYOND: dict[str, Any] = {
+_NATIVE_RUNG: dict[str, Any] = {
     "name": "8h-600 native",
     "engine": "native-int8",
     "recipes": shape_of("4L-312-8h-600"),
@@ -70,16 +70,16 @@ _BEYOND: dict[str, Any] = {
     "optional": True,
     "about": "the last shape in this project's own compiled encoder, in one process",
 }
-"""Beyond the paper, and so without a figure of its own."""
+"""A rung that the paper does not have, so it has no `reference`."""
 
 PAPER: dict[str, Any] = {
     "name": "paper",
     "rungs": [
         *(
-            {"name": row.rung, **_MADE[row.rung], "about": row.about, "reference": row.reference}
+            {"name": row.rung, **_RUNG_FIELDS[row.rung], "about": row.about, "reference": row.reference}
             for row in TABLE_3
         ),
-        _BEYOND,
+        _NATIVE_RUNG,
     ],
 }
-"""The ladder as data; its baseline is `shape:12L-768` with 512 tokens (`recipes/random_shape.py`)."""
+"""The ladder. Its baseline is `shape:12L-768` with 512 tokens (`optimized/recipes/random_shape.py`)."""

@@ -1,7 +1,7 @@
-"""Every engine on one and the same model, each with its own best settings: who is fastest, and by how much.
+"""The ladder of all engines on the same model, each with its best settings.
 
-Each engine runs once with all threads, and as a pool of one process a core with one thread each. The last
-rungs are this project's own choice among them, made by measurement when it is prepared.
+Each engine runs in one process with all threads, and as a pool with one single-threaded process for each
+core. The rungs `fastest` use the engine that was fastest when they were prepared.
 """
 
 from typing import Any
@@ -52,4 +52,4 @@ RIVALS: dict[str, Any] = {
         ),
     ],
 }
-"""The ladder as data; what is not installed is left out, with the line that installs it."""
+"""The ladder. Engines that are not installed are left out, with the command that installs them."""

@@ -1,17 +1,17 @@
-"""What `bench search` tries unless it is given a ladder: cheap steps first, then those that train.
+"""The default ladder of `bench search`: first the rungs without training, then those that train.
 
-All are compared with the baseline, and every fast one runs in as many processes as there are cores.
+All rungs are compared with the baseline. All but the baseline run one process for each core.
 """
 
 from typing import Any
 
 _STUDENT = {"student": "$student", "epochs": "$epochs", "learning_rate": "$learning_rate", "seed": "$seed"}
-_AGAIN = {**_STUDENT, "student": "last"}
+_DISTIL_AGAIN = {**_STUDENT, "student": "last"}
 _BASE = "fixed"
 
 
 def _pruned(heads: float, ffn: float, like: str) -> list[dict[str, Any]]:
-    then = [{"prune": {"heads": heads, "ffn": ffn}}, {"distil": _AGAIN}]
+    then = [{"prune": {"heads": heads, "ffn": ffn}}, {"distil": _DISTIL_AGAIN}]
     name = f"pruned-{heads * 100:.0f}-{ffn * 100:.0f}" + ("-student" if like != "int8" else "")
     about = f"{like}, {heads:.0%} of heads and {ffn:.0%} of FFN units kept"
     return [{"name": name, "like": like, "then": then, "over": _BASE, "about": about}]

@@ -1,1 +1,1 @@
-"""Recipes: one checkpoint becomes another."""
+"""Recipes: each transforms one checkpoint into another."""

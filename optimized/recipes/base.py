@@ -1,10 +1,10 @@
-"""What a recipe is: one transformation of a fine-tuned encoder into another, cached by all it depends on.
+"""The interface of recipes: a recipe transforms one fine-tuned encoder into another, with a cached result.
 
     chain of checkpoints --apply--> the next checkpoint, an artifact in the cache
 
-A recipe is a frozen dataclass: its fields are its parameters, and together with its parents, the data and the
-library versions they make the cache key. Engines and numbers of lower precision come after recipes: they are
-the variants that load what a recipe made.
+A recipe is a frozen dataclass whose fields are its parameters. The cache key is made of the parameters, the
+parents, the data and the versions of the libraries. Engines and lower precision come after all recipes: they
+are variants that load the last checkpoint of the chain.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from harness.workload.tasks.base import Task
 
 @dataclass(frozen=True, slots=True)
 class RecipeOutput:
-    """A checkpoint that a recipe made, and the artifact it lies in."""
+    """The checkpoint that a recipe wrote, and the artifact that holds it."""
 
     checkpoint: Checkpoint
     artifact: Artifact
 
 
 class Recipe(Protocol):
-    """One transformation."""
+    """One transformation of a checkpoint."""
 
     @property
     def kind(self) -> str:
-        """The recipe's name in a ladder and in manifests."""
+        """The recipe's name in ladders and manifests."""
 
     def apply(
         self,
@@ -41,13 +41,13 @@ class Recipe(Protocol):
     ) -> RecipeOutput:
         """Make the next checkpoint of the chain, or find it in the cache.
 
-        `chain` holds the fine-tuned model that all began with, then what each recipe made of it; the last is
-        what this one starts from.
+        `chain` holds the fine-tuned model, then the output of each earlier recipe. A recipe starts from the
+        last checkpoint unless its parameters name another.
         """
 
 
-def made_from(artifact: Artifact, name: str, parent: Checkpoint) -> RecipeOutput:
-    """Return an artifact that holds a checkpoint as the next of a chain, trained on what its parent was."""
+def output_of(artifact: Artifact, name: str, parent: Checkpoint) -> RecipeOutput:
+    """Return the checkpoint in `artifact`, with the tier and the training data of its parent."""
     checkpoint = Checkpoint(
         name,
         artifact.folder,

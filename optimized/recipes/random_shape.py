@@ -1,12 +1,12 @@
-"""An architecture without its training: a BERT of a known shape with random weights, for speed and energy.
+"""Random-weight BERTs of a given shape, to measure speed and energy without training.
 
-    Shape            a recipe: the next checkpoint of a chain has this shape, and its parent's tokenizer
+    Shape            a recipe: the next checkpoint of a chain has this shape and its parent's tokenizer
     SHAPES           the paper's architectures (FastFormers, Table 3), by name
     resolve_shape    `shape:12L-768` as a model: that shape, with a tokenizer that makes each word one token
 
-How fast an encoder answers follows from its shape and from the lengths of its requests, not from what its
-weights have learned. What it answers means nothing: `trained` is False all the way down, and quality is
-unavailable. Words are numbers, each its own token id, as `harness/workload/data/lengths.py` writes them.
+The speed of an encoder depends on its shape and on the lengths of its requests, not on the values of its
+weights. Its answers are random: `trained` is False for it and for every checkpoint made from it, and quality
+is unavailable. Words are numbers, each its own token id, as in `harness/workload/data/lengths.py`.
 """
 
 import json
@@ -31,10 +31,10 @@ from harness.systems.interface import (
     Settings,
 )
 from harness.workload.tasks.base import Task
-from optimized.recipes.base import RecipeOutput, made_from
+from optimized.recipes.base import RecipeOutput, output_of
 
 PREFIX = "shape:"
-"""What the name of a model begins with that is a shape without training."""
+"""The prefix of model names that `resolve_shape` resolves."""
 
 _VERSION = 1
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -44,7 +44,7 @@ _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 class Shape:
     """A BERT of this shape with random weights.
 
-    `head_size` None is hidden / heads, as in stock models; pruned models keep the size that their heads had.
+    With `head_size` None it is hidden / heads, as in stock models. Pruning does not change the size of heads.
     """
 
     layers: int
@@ -64,18 +64,18 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Layers, width, heads and units as the paper writes them: 4L-312-12h-1200."""
+        """Layers, width, heads and units in the paper's notation: 4L-312-12h-1200."""
         other = "" if self.activation == "gelu" else f"-{self.activation}"
         return f"{self.layers}L-{self.hidden}-{self.heads}h-{self.ffn}{other}"
 
     @property
     def inner(self) -> int:
-        """The width of all heads together."""
+        """The total width of all heads."""
         return self.heads * (self.head_size or self.hidden // self.heads)
 
     @property
     def weight_macs(self) -> int:
-        """Multiply-adds with weights for each token: a layer has four projections and the FFN's two."""
+        """Multiply-adds with weights for each token: in each layer four projections and two of the FFN."""
         return self.layers * (4 * self.hidden * self.inner + 2 * self.hidden * self.ffn)
 
     def apply(
@@ -86,38 +86,39 @@ class Shape:
         settings: Settings,
         workshop: PreparationContext,
     ) -> RecipeOutput:
-        """Make the checkpoint, or find it; it reads no data, and of its parent the tokenizer alone.
+        """Write the checkpoint, or find it in the cache; it needs no data, and only the parent's tokenizer.
 
-        UsageError for a shape that cannot be, or that its parent's tokenizer or the maximum length is too
-        large for.
+        UsageError for an impossible shape, or one too small for the tokenizer or the maximum length.
         """
         del sources
         parent = chain[-1]
-        self.check(settings.max_length, _ids_of(parent.folder))
+        self.check(settings.max_length, _count_ids(parent.folder))
         workshop.progress(f"writing {self.name} with random weights")
         artifact = _artifact(self, task, workshop.cache, parent, workshop.energy)
-        made = made_from(artifact, PREFIX + self.name, parent)
-        return replace(made, checkpoint=replace(made.checkpoint, trained=False, trained_on=""))
+        output = output_of(artifact, PREFIX + self.name, parent)
+        return replace(output, checkpoint=replace(output.checkpoint, trained=False, trained_on=""))
 
     def check(self, max_length: int, ids: int) -> None:
-        """Raise UsageError unless there is such a model, with room for `max_length` tokens of `ids` kinds."""
+        """Raise UsageError unless the shape is possible, with `max_length` positions and `ids` token ids."""
         sizes = {name: value for name, value in asdict(self).items() if name not in ("activation", "seed")}
         wrong = [name for name, value in sizes.items() if value is not None and not _is_size(value)]
         if wrong or self.activation not in ("gelu", "relu"):
-            named = wrong[0] if wrong else "activation"
+            name, expected = (
+                (wrong[0], "an integer of 1 or more") if wrong else ("activation", "gelu or relu")
+            )
             raise UsageError(
-                f"shape: {named} is {getattr(self, named)!r}.",
-                remedy="Sizes are whole numbers from 1; the activation is gelu or relu.",
+                f"shape: {name} must be {expected}, got {getattr(self, name)!r}.",
+                remedy="Change it in the ladder.",
             )
         if self.head_size is None and self.hidden % self.heads:
             raise UsageError(
                 f"shape: {self.heads} heads do not divide a width of {self.hidden}.",
-                remedy="Say the size of a head: head_size.",
+                remedy="Set the size of a head: head_size.",
             )
         if ids > self.vocabulary:
             raise UsageError(
-                f"shape: its parent's tokenizer has {ids:,} tokens, and vocabulary is {self.vocabulary:,}.",
-                remedy=f"Say vocabulary {ids}.",
+                f"shape: the parent's tokenizer has {ids:,} tokens, and vocabulary is {self.vocabulary:,}.",
+                remedy=f"Set vocabulary to {ids}.",
             )
         check_length({"max_position_embeddings": self.positions}, max_length)
 
@@ -126,20 +127,20 @@ SHAPES: Mapping[str, Shape] = {
     "12L-768": Shape(layers=12, hidden=768, heads=12, ffn=3072),
     "6L-384": Shape(layers=6, hidden=384, heads=12, ffn=1536),
     "4L-312": Shape(layers=4, hidden=312, heads=12, ffn=1200),
-    # pruning leaves the size of a head as it was (312 / 12), and FastFormers' turns GELU into ReLU
+    # pruning keeps the size of a head (312 / 12), and FastFormers replaces GELU by ReLU when it prunes
     "4L-312-9h-900": Shape(layers=4, hidden=312, heads=9, ffn=900, head_size=26, activation="relu"),
     "4L-312-8h-600": Shape(layers=4, hidden=312, heads=8, ffn=600, head_size=26, activation="relu"),
 }
-"""The encoders of FastFormers' Table 3 (BERT-base, the student, and it pruned twice), and MiniLM's."""
+"""The encoders of FastFormers' Table 3 (BERT-base, the student, two pruned students), and MiniLM's."""
 
 
 def is_shape(model: str) -> bool:
-    """Say whether the name of a model is one of `resolve_shape`'s."""
+    """Return whether `resolve_shape` resolves this model name."""
     return model.startswith(PREFIX)
 
 
 def resolve_shape(model: str, task: Task, cache: Cache) -> Checkpoint:
-    """Return the untrained checkpoint that `shape:12L-768` names; UsageError for a shape without a name."""
+    """Return the untrained checkpoint called, say, `shape:12L-768`; UsageError for an unknown shape."""
     name = model.removeprefix(PREFIX)
     if name not in SHAPES:
         raise unknown_name("shape", name, SHAPES)
@@ -211,7 +212,7 @@ def _write_model(folder: Path, task: Task, shape: Shape, pad_id: int) -> None:
 
 
 def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape) -> None:
-    """Copy the parent's tokenizer, so that both read the same lengths; without one, words are numbers."""
+    """Copy the parent's tokenizer, so that lengths are the same; without a parent, words are numbers."""
     if parent is None:
         write_tokenizer(folder, shape)
     else:
@@ -219,9 +220,10 @@ def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape) -> N
 
 
 def write_tokenizer(folder: Path, shape: Shape) -> None:
-    """Write a tokenizer of the shape's vocabulary: a word is the number of its token, any other is unknown.
+    """Write a tokenizer of the shape's vocabulary in which a word is the decimal number of its token.
 
-    [CLS] first [SEP] second [SEP], as BERT's: three tokens more than a pair has words.
+    Other words are unknown. A pair is encoded as BERT's, [CLS] first [SEP] second [SEP]: three tokens more
+    than it has words.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -232,13 +234,13 @@ def write_tokenizer(folder: Path, shape: Shape) -> None:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", ids["[SEP]"]), ("[CLS]", ids["[CLS]"]))
     tokenizer.add_special_tokens(list(_SPECIAL))
     tokenizer.save(str(folder / TOKENIZER))
-    named = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
-    facts = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": shape.positions, **named}
-    (folder / "tokenizer_config.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    special = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": shape.positions, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _ids_of(folder: Path) -> int:
-    """Return how many token ids a tokenizer gives, with those in between that it does not use."""
+def _count_ids(folder: Path) -> int:
+    """Return one more than the largest token id of a tokenizer, which may leave ids unused."""
     from tokenizers import Tokenizer
 
     ids = Tokenizer.from_file(str(folder / TOKENIZER)).get_vocab(with_added_tokens=True)

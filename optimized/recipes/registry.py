@@ -1,4 +1,4 @@
-"""The table of recipes: one line each. Loading it imports no torch."""
+"""The table of recipes, one line each. Importing it does not import torch."""
 
 from typing import Any
 
@@ -7,4 +7,4 @@ from optimized.recipes.pruning.recipe import Prune
 from optimized.recipes.random_shape import Shape
 
 RECIPES: dict[str, type[Any]] = {"distil": Distil, "prune": Prune, "shape": Shape}
-"""What a ladder may name, by kind."""
+"""The recipes that a ladder may use, by kind."""

@@ -1,9 +1,9 @@
-"""Work that takes long enough to be interrupted: where it goes on, what it tells, and what it took in all.
+"""Preparation that can be interrupted and resumed: its working folder, its progress lines, its total time.
 
-    cache --the artifact is there--> it          --else--> working folder --done--> artifact
+    cache --artifact found--> artifact     --else--> working folder --finished--> artifact
 
-An interruption, even kill -9, leaves the working folder and nothing in the cache. Seconds are added up over
-all sittings; energy is not, so that of an interrupted work is unavailable.
+An interruption, even by kill -9, leaves the working folder and nothing in the cache. Seconds are summed over
+all sessions. Energy is not, so the energy of interrupted work is unavailable.
 """
 
 import json
@@ -15,67 +15,70 @@ from typing import Any
 from baselines.checkpoints.artifacts import find_or_make
 from harness.systems.interface import Artifact, PreparationContext, Progress
 
-_SPENT = "seconds.json"
-_PAUSE = 1.0  # seconds between two lines
+_SECONDS_FILE = "seconds.json"
+_PROGRESS_INTERVAL_S = 1.0
 _NOT_METERED = "unavailable, because the work was interrupted and its parts were not metered"
 
 
 class TrainingSession:
-    """One sitting: the working `folder`, a line about once a second, and the seconds of all sittings."""
+    """One session of resumable work: its working `folder`, progress lines, and the time of all sessions."""
 
-    def __init__(self, folder: Path, told: Progress, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Path, progress: Progress, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = folder
-        self._told = told
+        self._progress = progress
         self.clock = clock
-        self.earlier = _read(folder / _SPENT)
-        self._began = self._last = clock()
+        self.earlier_seconds = _read_seconds(folder / _SECONDS_FILE)
+        self._began = self._last_report = clock()
 
     @property
     def seconds(self) -> float:
-        """What the work took so far, all sittings together."""
-        return self.earlier + self.clock() - self._began
+        """The time of all sessions so far."""
+        return self.earlier_seconds + self.clock() - self._began
 
-    def tell(self, what: str, fraction: float, left: float | None = None) -> None:
-        """Say how far `what` is, with the seconds left, unless something was said just now."""
+    def report(self, phase: str, fraction: float, seconds_left: float | None = None) -> None:
+        """Print the finished fraction of `phase` and the time left, at most once a second."""
         now = self.clock()
-        if now - self._last < _PAUSE:
+        if now - self._last_report < _PROGRESS_INTERVAL_S:
             return
-        self._last = now
-        self._keep()
-        left = (now - self._began) / fraction * (1 - fraction) if left is None and fraction else left
-        self._told(f"{what} {100 * fraction:.0f} %" + ("" if left is None else f", about {left:.0f} s left"))
+        self._last_report = now
+        self._save_seconds()
+        if seconds_left is None and fraction:
+            seconds_left = (now - self._began) / fraction * (1 - fraction)
+        remaining = "" if seconds_left is None else f", about {seconds_left:.0f} s left"
+        self._progress(f"{phase} {100 * fraction:.0f} %{remaining}")
 
-    def _keep(self) -> None:
-        whole = self.folder / f".{_SPENT}"
-        whole.write_text(json.dumps(round(self.seconds, 3)), encoding="utf-8")
-        whole.replace(self.folder / _SPENT)
+    def _save_seconds(self) -> None:
+        unfinished = self.folder / f".{_SECONDS_FILE}"
+        unfinished.write_text(json.dumps(round(self.seconds, 3)), encoding="utf-8")
+        unfinished.replace(self.folder / _SECONDS_FILE)
 
 
 def find_or_resume(
     workshop: PreparationContext, key: str, make: Callable[[TrainingSession, Path], Mapping[str, Any]]
 ) -> Artifact:
-    """Return the artifact under `key`, or let `make` fill its folder, given a sitting to go on with.
+    """Return the artifact under `key`; if there is none, `make` fills its folder and returns its manifest.
 
-    What `make` returns is the manifest, which gains key, seconds and energy.
+    `make` receives a session whose folder keeps the work of earlier, interrupted sessions. `key`, `seconds`
+    and `energy` are added to the manifest.
     """
-    found = workshop.cache.find(key)
-    if found is not None:
-        return found
+    artifact = workshop.cache.find(key)
+    if artifact is not None:
+        return artifact
     with workshop.cache.working(key) as folder:
         session = TrainingSession(folder, workshop.progress)
 
         def complete(target: Path) -> dict[str, Any]:
-            made = dict(make(session, target))
-            if session.earlier:
-                made["energy"] = _NOT_METERED
-            return {**made, "seconds": round(session.seconds, 3)}
+            manifest = dict(make(session, target))
+            if session.earlier_seconds:
+                manifest["energy"] = _NOT_METERED
+            return {**manifest, "seconds": round(session.seconds, 3)}
 
-        # whoever worked here before may have made it: it is looked for once more
+        # while this process waited for the working folder, another may have written the artifact
         return find_or_make(workshop.cache, key, complete, energy=workshop.energy)
 
 
-def _read(spent: Path) -> float:
+def _read_seconds(path: Path) -> float:
     try:
-        return float(json.loads(spent.read_text(encoding="utf-8")))
+        return float(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return 0.0

@@ -1,4 +1,4 @@
-"""One tiny checkpoint for BoolQ's labels and its graph, made once."""
+"""Fixtures: a tiny checkpoint for BoolQ and its exported graph, each written once a session."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ from harness.workload.tasks.superglue.boolq import BOOLQ
 
 @pytest.fixture(scope="session")
 def boolq_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a random BERT with a head for false and true."""
+    """Return the folder of a random BERT with a head for false and true."""
     return tiny.tiny_checkpoint(tmp_path_factory.mktemp("checkpoints") / "boolq-tiny")
 
 
 @pytest.fixture(scope="session")
 def exported(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Export that checkpoint; return the folder to lend to workshops whose subject is what comes after."""
+    """Return a cache with the exported graph, for tests of what is prepared from it."""
     root = tmp_path_factory.mktemp("exported")
     OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(root))
     return root

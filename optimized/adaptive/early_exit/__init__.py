@@ -1,1 +1,1 @@
-"""Early exit: stop at a layer that is sure enough."""
+"""Early exit: answer after the first layer whose exit head is confident enough."""

@@ -1,19 +1,19 @@
-"""A model cut into stages that end in classifiers, as ONNX graphs: a request goes no deeper than it must.
+"""A model split into stages with exit heads, as ONNX graphs: a request stops at the first confident head.
 
-    ids --stage 1--> hidden states, logits --sure?--> answer
+    ids --stage 1--> hidden states, logits --confident?--> answer
                            |no
-                        stage 2 --> hidden states, logits --sure?--> answer
+                        stage 2 --> hidden states, logits --confident?--> answer
                            |no
                           ...  last stage --> the model's own logits
 
-A stage that is not reached is not run: it is a session of its own, so what is skipped costs nothing.
+Each stage is a session of its own, so stages after the answer are not run and cost nothing.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,30 +26,33 @@ from baselines.models.flops import work_facts
 from harness.systems.interface import EncodedSequence, Placement, Predictions, Request, Settings, offsets_of
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
-from optimized.adaptive.criteria import NEVER, run_length, sureness
+from optimized.adaptive.criteria import NEVER, confidence_scores, run_length
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 HIDDEN = "hidden"
-"""What a stage gives to the next: float32 [sequences, tokens, width]."""
+"""The name of the input with the hidden states of the stage before: float32 [sequences, tokens, width]."""
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class OnnxStage:
-    """The layers up to `depth`, from where the stage before ended, and the classifier after them."""
+    """The layers after the previous stage up to `depth`, and the exit head after them."""
 
-    session: Any
+    session: "InferenceSession"
     depth: int
     inputs: tuple[str, ...]
 
     def run(self, arrays: Arrays) -> tuple[Logits, Arrays]:
-        """Return logits as the checkpoint has its labels, and the arrays with what the next stage reads."""
+        """Return logits, columns in the checkpoint's order, and the arrays for the next stage."""
         logits, *states = self.session.run(None, {name: arrays[name] for name in self.inputs})
         return logits, {**arrays, HIDDEN: states[0]} if states else arrays
 
 
 class StagedSystem:
-    """Stages in order, one request at a time; `costs` says after how many layers each was answered."""
+    """Stages in order, one request at a time; `costs` has the number of layers that each request ran."""
 
     def __init__(
         self,
@@ -67,46 +70,46 @@ class StagedSystem:
 
     @property
     def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
+        """The key of the encoding; systems with the same key can share requests."""
         return self._encoder.encoding
 
     @property
     def depths(self) -> tuple[int, ...]:
-        """After how many layers each stage ends."""
+        """The number of layers up to the end of each stage."""
         return tuple(stage.depth for stage in self._stages)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
+        """Encode examples as unpadded requests."""
         return self._encoder.encode(examples)
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests one by one; the sequences of a request go on together."""
-        found = [self._answer(request.sequences) for request in requests]
-        logits = [rows for rows, _ in found] or [np.zeros((0, len(self._columns)), np.float32)]
-        layers = np.array([depth for _, depth in found], dtype=np.float64)
+        """Answer the requests one by one; the sequences of a request stop at the same stage."""
+        answers = [self._answer(request.sequences) for request in requests]
+        logits = [rows for rows, _ in answers] or [np.zeros((0, len(self._columns)), np.float32)]
+        layers = np.array([depth for _, depth in answers], dtype=np.float64)
         return Predictions(np.concatenate(logits), offsets_of(requests), costs={"layers": layers})
 
-    def every(self, requests: Sequence[Request]) -> list[Predictions]:
-        """Return what each stage says of all requests, whatever the thresholds are."""
-        said: list[list[Logits]] = [[] for _ in self._stages]
+    def predict_all_stages(self, requests: Sequence[Request]) -> list[Predictions]:
+        """Return the predictions of each stage for all requests, regardless of thresholds."""
+        by_stage: list[list[Logits]] = [[] for _ in self._stages]
         for request in requests:
             arrays = self._arrays(request.sequences)
             for number, stage in enumerate(self._stages):
                 logits, arrays = stage.run(arrays)
-                said[number].append(logits[:, self._columns])
-        return [Predictions(np.concatenate(rows), offsets_of(requests)) for rows in said]
+                by_stage[number].append(logits[:, self._columns])
+        return [Predictions(np.concatenate(rows), offsets_of(requests)) for rows in by_stage]
 
-    def stopping_at(self, number: int) -> "StagedSystem":
-        """Return a system on the same sessions that answers every request with stage `number`, from 0."""
-        return self.deciding([NEVER] * number + [0.0] * (len(self._stages) - 1 - number))
+    def answering_at(self, number: int) -> "StagedSystem":
+        """Return a system on the same sessions in which stage `number`, from 0, answers every request."""
+        return self.with_thresholds([NEVER] * number + [0.0] * (len(self._stages) - 1 - number))
 
-    def deciding(self, thresholds: Sequence[float]) -> "StagedSystem":
+    def with_thresholds(self, thresholds: Sequence[float]) -> "StagedSystem":
         """Return a system on the same sessions with other thresholds."""
-        own = (self._encoder, self._columns, self._facts, self._criterion)
-        return StagedSystem(self._task, self._stages, thresholds, *own)
+        shared = (self._encoder, self._columns, self._facts, self._criterion)
+        return StagedSystem(self._task, self._stages, thresholds, *shared)
 
     def runner(self) -> Run:
-        """Return what answers one padded batch with all stages, labels in the checkpoint's order."""
+        """Return a function that runs all stages on a padded batch; columns in the checkpoint's order."""
 
         def run(padded: Padded) -> Logits:
             arrays: Arrays = padded.arrays()
@@ -117,7 +120,7 @@ class StagedSystem:
         return run
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back the sessions' options; say exits, thresholds, and what is known of the graphs."""
+        """Return exits, thresholds, facts on the graphs, and the options read back from the sessions."""
         import onnxruntime
 
         options = self._stages[0].session.get_session_options()
@@ -149,26 +152,26 @@ class StagedSystem:
         if not sequences:
             return np.zeros((0, len(self._columns)), np.float32), 0
         arrays = self._arrays(sequences)
-        said: list[str] = []
+        previous_answers: list[str] = []
         for stage, threshold in zip(self._stages, (*self._thresholds, 0.0), strict=True):
             logits, arrays = stage.run(arrays)
             ordered = logits[:, self._columns]
-            # the last stage has nobody to ask, and is not asked how sure it is
-            if threshold <= 0 or self._sure(ordered, said) >= threshold:
+            # a threshold of 0, as that of the last stage, needs no score
+            if threshold <= 0 or self._score(ordered, previous_answers) >= threshold:
                 break
         return ordered, stage.depth
 
-    def _sure(self, ordered: Logits, said: list[str]) -> float:
-        """Return how sure an answer to one request is; `said` holds the answers before, and gains it."""
-        whole = np.array([0, len(ordered)])
+    def _score(self, logits: Logits, previous_answers: list[str]) -> float:
+        """Return the score of one request; with patience, append its answer to the previous ones."""
+        offsets = np.array([0, len(logits)])
         if self._criterion == "patience":
-            said.append(self._task.decide(ordered, whole)[0])
-            return run_length(said)
-        return float(sureness(self._task, ordered, whole, self._criterion)[0])
+            previous_answers.append(self._task.decide(logits, offsets)[0])
+            return run_length(previous_answers)
+        return float(confidence_scores(self._task, logits, offsets, self._criterion)[0])
 
 
 def stage_files(folder: Path, depths: Sequence[int]) -> list[Path]:
-    """Return where the graphs of stages that end after these layers lie."""
+    """Return the paths of the graphs of stages that end after these layers."""
     return [folder / f"layers-{low + 1}-{high}.onnx" for low, high in pairwise((0, *depths))]
 
 
@@ -188,12 +191,12 @@ def open_stages(
     stages = []
     for path, depth in zip(files, depths, strict=True):
         session = open_session(path, replace(placement, in_turns=True))
-        stages.append(OnnxStage(session, depth, tuple(each.name for each in session.get_inputs())))
-    known = {
+        stages.append(OnnxStage(session, depth, tuple(node.name for node in session.get_inputs())))
+    graph_facts = {
         **(facts or {}),
         **work_facts(config),
         "graph_bytes": sum(path.stat().st_size for path in files),
     }
     encoder = TextEncoder(folder, settings.max_length)
     columns = label_columns(config, task, folder.name)
-    return StagedSystem(task, stages, thresholds, encoder, columns, known, criterion)
+    return StagedSystem(task, stages, thresholds, encoder, columns, graph_facts, criterion)

@@ -1,4 +1,4 @@
-"""Stages at the precision that was asked for, and the thresholds at which they stop."""
+"""The stages in the requested precision, and the calibration of their thresholds."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from baselines.checkpoints.artifacts import link
 from baselines.engines.onnx.runtime import copy_text_side
 from harness.systems.interface import Artifact, Predictions, PreparationSources
 from harness.workload.tasks.example import Example
-from optimized.adaptive.calibration import StageAnswers, calibrated, held_out_of
+from optimized.adaptive.calibration import StageAnswers, calibrate, held_out_examples
 from optimized.adaptive.confidence import ThresholdChoice
 from optimized.adaptive.criteria import NEVER
 from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stages, stage_files
@@ -18,10 +18,10 @@ from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 
 
-def rounded(plain: Artifact, folder: Path, weights: str, bench: CandidateTimer) -> dict[str, Any]:
-    """Put the stages of `plain` into `folder`, as they are or with int8 products; return what was done.
+def write_stages(plain: Artifact, folder: Path, weights: str, bench: CandidateTimer) -> dict[str, Any]:
+    """Write the stages of `plain` into `folder`, unchanged or quantised to int8; return manifest fields.
 
-    CheckpointError where int8 stages are too far from those in fp32, all of them asked.
+    CheckpointError if the answers of all int8 stages together are too far from those in fp32.
     """
     copy_text_side(plain.folder, folder)
     depths = plain.manifest["depths"]
@@ -37,7 +37,7 @@ def rounded(plain: Artifact, folder: Path, weights: str, bench: CandidateTimer) 
     return {**facts, "agreement": _closeness(plain.folder, folder, depths, bench)}
 
 
-def thresholds_of(
+def calibrate_stages(
     folder: Path,
     depths: Sequence[int],
     loss: float,
@@ -45,22 +45,24 @@ def thresholds_of(
     sources: PreparationSources,
     bench: CandidateTimer,
 ) -> dict[str, Any]:
-    """Return thresholds that lose at most `loss` points on held-out examples, and where they come from."""
-    held_out = held_out_of(sources, bench.name)
-    bench.workshop.progress(f"asking {len(held_out)} held-out examples of every exit")
+    """Return thresholds that lose at most `loss` points on held-out examples, and their calibration."""
+    held_out = held_out_examples(sources, bench.name)
+    bench.workshop.progress(f"running every exit on {len(held_out)} held-out examples")
     system = _open(folder, depths, bench)
     try:
-        found, seconds = _asked(system, held_out, bench)
+        predictions, seconds = _run_stages(system, held_out, bench)
     finally:
         system.close()
 
-    def layers(point: ThresholdChoice) -> dict[str, Any]:
-        mean = sum(share * depth for share, depth in zip(point.shares, depths, strict=True))
+    def mean_layers(choice: ThresholdChoice) -> dict[str, Any]:
+        mean = sum(share * depth for share, depth in zip(choice.shares, depths, strict=True))
         return {"layers_per_request": round(mean, 6)}
 
-    said = (bench.task, held_out, sources.training_sha256, found, seconds)
-    made = calibrated(StageAnswers(*said, full_seconds=sum(seconds)), loss, criterion, layers)
-    return {**made, "calibration": {"depths": list(depths), **made["calibration"]}}
+    answers = StageAnswers(
+        bench.task, held_out, sources.training_sha256, predictions, seconds, full_seconds=sum(seconds)
+    )
+    facts = calibrate(answers, loss, criterion, mean_layers)
+    return {**facts, "calibration": {"depths": list(depths), **facts["calibration"]}}
 
 
 def _closeness(
@@ -68,27 +70,27 @@ def _closeness(
 ) -> dict[str, Any] | str:
     if not bench.trial:
         return "unavailable, because there were no trial examples"
-    exact, near = _open(plain, depths, bench), _open(folder, depths, bench)
+    exact, quantised = _open(plain, depths, bench), _open(folder, depths, bench)
     try:
-        return require_closeness(bench.task, exact, near, bench.trial, bench.name)
+        return require_closeness(bench.task, exact, quantised, bench.trial, bench.name)
     finally:
         exact.close()
-        near.close()
+        quantised.close()
 
 
 def _open(folder: Path, depths: Sequence[int], bench: CandidateTimer) -> StagedSystem:
-    """Open stages of which the last one answers."""
-    never = [NEVER] * (len(depths) - 1)
-    return open_stages(folder, bench.task, depths, never, bench.workshop.placement, bench.settings)
+    """Open the stages with every exit but the last closed."""
+    closed = [NEVER] * (len(depths) - 1)
+    return open_stages(folder, bench.task, depths, closed, bench.workshop.placement, bench.settings)
 
 
-def _asked(
+def _run_stages(
     system: StagedSystem, held_out: Sequence[Example], bench: CandidateTimer
 ) -> tuple[list[Predictions], list[float]]:
-    """Return what each stage says of examples, and its seconds per request beyond the stage before."""
-    ways = {str(depth): system.stopping_at(number) for number, depth in enumerate(system.depths)}
-    seconds = bench.workshop.measure(dict(ways), bench.trial)
-    until = [0.0, *(seconds[name] for name in ways)]
-    # what is measured has noise; a stage takes no less than nothing
-    own = [max(later - earlier, 0.0) for earlier, later in pairwise(until)]
-    return system.every(system.encode(held_out)), own
+    """Return the predictions of each stage, and its seconds per request in addition to the stage before."""
+    systems = {str(depth): system.answering_at(number) for number, depth in enumerate(system.depths)}
+    seconds = bench.workshop.measure(dict(systems), bench.trial)
+    cumulative = [0.0, *(seconds[depth] for depth in systems)]
+    # noise can make a deeper stage look faster than the one before
+    own = [max(later - earlier, 0.0) for earlier, later in pairwise(cumulative)]
+    return system.predict_all_stages(system.encode(held_out)), own

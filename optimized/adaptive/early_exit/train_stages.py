@@ -1,4 +1,4 @@
-"""The part of early exit that needs torch: heads trained on a checkpoint, its stages written as graphs."""
+"""The part of early exit that needs torch: training of the exit heads and export of the stages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,10 @@ from optimized.recipes.resumable import TrainingSession
 
 @dataclass(frozen=True, slots=True)
 class HeadTraining:
-    """What heads learn from: a checkpoint, after which of its layers they stand, texts, and for how long."""
+    """The training of exit heads after the layers `exits` of a checkpoint.
+
+    `tolerance` bounds the difference of a logit between all stages and the whole model in PyTorch.
+    """
 
     task: Task
     checkpoint: Checkpoint
@@ -38,76 +41,80 @@ class HeadTraining:
     tolerance: float
 
 
-def make(lesson: HeadTraining, session: TrainingSession, folder: Path) -> dict[str, Any]:
-    """Train the heads, write every stage into `folder`, and return what the manifest says of both.
+def make(training: HeadTraining, session: TrainingSession, folder: Path) -> dict[str, Any]:
+    """Train the heads and write every stage into `folder`; return fields of the manifest.
 
-    CheckpointError where all stages together do not answer as the checkpoint does.
+    CheckpointError if the stages together do not give the logits of the checkpoint.
     """
-    source = lesson.checkpoint.folder
+    source = training.checkpoint.folder
     model = classifier.load_classifier(source, "eager")
-    stages = exit_heads.cut(model, lesson.exits)
-    losses = _taught(lesson, stages, session)
+    stages = exit_heads.split_at_exits(model, training.exits)
+    losses = _train_heads(training, stages, session)
     copy_text_side(source, folder)
-    depths = (*lesson.exits, shape_of(read_config(source)).layers)
+    depths = (*training.exits, shape_of(read_config(source)).layers)
     for stage, path in zip(stages, stage_files(folder, depths), strict=True):
-        _write(stage.eval(), path, int(encoder_of(model).config.hidden_size))
+        _export(stage.eval(), path, int(encoder_of(model).config.hidden_size))
     return {
-        "exits": list(lesson.exits),
+        "exits": list(training.exits),
         "depths": list(depths),
         "training": {
-            "examples": len(lesson.examples),
-            "steps": lesson.steps,
-            "seed": lesson.seed,
+            "examples": len(training.examples),
+            "steps": training.steps,
+            "seed": training.seed,
             "loss": losses,
             "loss_is": "KL divergence from the last layer's answers, before and after, by exit",
         },
         "exporter": "torchscript",
         "attention": "eager",
         "opset": OPSET,
-        "agreement": _agreement(lesson, folder, depths),
+        "agreement": _check_agreement(training, folder, depths),
     }
 
 
-def _taught(
-    lesson: HeadTraining, stages: Sequence[exit_heads.ExitStage], session: TrainingSession
+def _train_heads(
+    training: HeadTraining, stages: Sequence[exit_heads.ExitStage], session: TrainingSession
 ) -> dict[str, list[float]]:
-    encoder = TextEncoder(lesson.checkpoint.folder, lesson.max_length)
-    sequences = list(sequences_of(encoder.encode(lesson.examples)))
-    read, wanted = exit_heads.watch(
-        stages, sequences, encoder.pad_id, lambda share: session.tell("states of every exit", share)
+    """Train every head but the last; return its loss before and after, by depth."""
+    encoder = TextEncoder(training.checkpoint.folder, training.max_length)
+    sequences = list(sequences_of(encoder.encode(training.examples)))
+    vectors, logits = exit_heads.compute_head_inputs(
+        stages,
+        sequences,
+        encoder.pad_id,
+        lambda fraction: session.report("inputs of every exit head", fraction),
     )
-    found = {}
-    for stage, mine in zip(stages, read, strict=False):
-        losses = exit_heads.train(stage.head, mine, wanted, steps=lesson.steps, seed=lesson.seed)
-        found[str(stage.depth)] = [round(each, 6) for each in losses]
-    return found
+    losses = {}
+    for stage, inputs in zip(stages, vectors, strict=False):
+        both = exit_heads.train(stage.head, inputs, logits, steps=training.steps, seed=training.seed)
+        losses[str(stage.depth)] = [round(loss, 6) for loss in both]
+    return losses
 
 
-def _write(stage: exit_heads.ExitStage, target: Path, width: int) -> None:
-    known = example_inputs()
-    known[HIDDEN] = torch.randn(*known["input_ids"].shape, width)
+def _export(stage: exit_heads.ExitStage, target: Path, width: int) -> None:
+    inputs = example_inputs()
+    inputs[HIDDEN] = torch.randn(*inputs["input_ids"].shape, width)
     outputs = ["logits"] if stage.last else ["logits", HIDDEN + "_out"]
-    dynamic = {name: {0: "batch", 1: "sequence"} for name in (*stage.names, HIDDEN + "_out")}
-    dynamic |= {"spans": {0: "batch"}, "logits": {0: "batch"}}
-    used = {name: axes for name, axes in dynamic.items() if name in (*stage.names, *outputs)}
+    axes = {name: {0: "batch", 1: "sequence"} for name in (*stage.names, HIDDEN + "_out")}
+    axes |= {"spans": {0: "batch"}, "logits": {0: "batch"}}
+    dynamic = {name: names for name, names in axes.items() if name in (*stage.names, *outputs)}
     with quiet_logging(), without_warnings(*expected_warnings()), torch.no_grad():
         torch.onnx.export(
-            stage, tuple(known[name] for name in stage.names), str(target), dynamo=False,
+            stage, tuple(inputs[name] for name in stage.names), str(target), dynamo=False,
             opset_version=OPSET, do_constant_folding=True, input_names=list(stage.names),
-            output_names=outputs, dynamic_axes=used,
+            output_names=outputs, dynamic_axes=dynamic,
         )  # fmt: skip
 
 
-def _agreement(lesson: HeadTraining, folder: Path, depths: Sequence[int]) -> dict[str, Any]:
-    """Hold that all stages one after the other are the whole model, with the library's default attention."""
+def _check_agreement(training: HeadTraining, folder: Path, depths: Sequence[int]) -> dict[str, Any]:
+    """Compare all stages in order with the whole model in the library's default attention."""
     inputs = probes(read_config(folder))
-    settings = Settings(max_length=lesson.max_length)
+    settings = Settings(max_length=training.max_length)
     placement = Placement("cpu", (), threads=1)
-    whole = open_stages(folder, lesson.task, depths, [], placement, settings)
+    system = open_stages(folder, training.task, depths, [], placement, settings)
     try:
-        reference = classifier.runner(classifier.load_classifier(lesson.checkpoint.folder))
-        worst = require_agreement(reference, whole.runner(), inputs, lesson.tolerance)
+        reference = classifier.runner(classifier.load_classifier(training.checkpoint.folder))
+        difference = require_agreement(reference, system.runner(), inputs, training.tolerance)
     finally:
-        whole.close()
-    shapes = [list(each.ids.shape) for each in inputs]
-    return {"max_logit_difference": worst, "bound": lesson.tolerance, "shapes": shapes}
+        system.close()
+    shapes = [list(padded.ids.shape) for padded in inputs]
+    return {"max_logit_difference": difference, "bound": training.tolerance, "shapes": shapes}

@@ -1,10 +1,10 @@
-"""Early exit: a model that stops at the layer after which it is sure of its answer.
+"""Early exit: each request stops at the first exit whose head is confident enough of the answer.
 
     fine-tuned model --heads trained on the frozen layers--> stages as graphs --int8--> thresholds --> system
 
 Skipped layers cost nothing, since each stage is a session of its own
-(`optimized/adaptive/early_exit/staged_system.py`). How sure is
-sure enough is found as for cascades: on the part of train that no recipe learns from, for a stated loss.
+(`optimized/adaptive/early_exit/staged_system.py`). As for cascades, thresholds are calibrated for an allowed
+loss on the part of the training split that trains nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -28,36 +28,36 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from optimized.adaptive.calibration import GIVEN, RULE
-from optimized.adaptive.confidence import as_numbers, check_rule
+from optimized.adaptive.confidence import as_numbers, check_thresholds
 from optimized.adaptive.criteria import check_criterion
 from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stages
-from optimized.adaptive.early_exit.thresholds import rounded, thresholds_of
+from optimized.adaptive.early_exit.thresholds import calibrate_stages, write_stages
 from optimized.adaptive.requirements import check_data, check_model
 from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.recipes.base import made_from
+from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
 
 _VERSION = 3
-_WHAT = "early exit"
+_TECHNIQUE = "early exit"
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxruntime")
-_MOST = 3  # exits for which every choice of thresholds on the grid is looked at
-_EXPORTED = ("exporter", "attention", "opset")
-_WORDS = ("exits", "steps", "seed", "tolerance")
+_MAX_EXITS = 3  # of which all combinations of thresholds on the grid are evaluated
+_EXPORT_FACTS = ("exporter", "attention", "opset")
+_STAGE_OPTIONS = ("exits", "steps", "seed", "tolerance")
 
 
 @dataclass(frozen=True, slots=True)
 class ExitsVariant:
-    """Early exit after the layers `exits` (by default about a third and two thirds of them).
+    """Early exit after the layers `exits` (default: after about a third and two thirds of the layers).
 
-    `loss` points may be lost on held-out examples; `thresholds`, one an exit, are used as they are given: how
-    sure by the criterion (`optimized/adaptive/criteria.py`), or `never`. For patience there are exits after
-    all layers
-    unless they are named, and one threshold: how many in a row have to agree. Heads are trained for
-    `steps` of 32 on frozen layers; with `joint`, layers are trained before, towards the labels at every exit.
+    Thresholds are calibrated to lose at most `loss` points on held-out examples, unless `thresholds` gives
+    one for each exit: a score of the criterion (`optimized/adaptive/criteria.py`), or `never`. With patience,
+    the default exits are after every layer, and there is one threshold: how many heads in a row have to
+    agree. Heads are trained for `steps` batches of 32 on frozen layers. With `joint`, the layers are trained
+    before, towards the labels at every exit.
     """
 
     name: str = "onnx-exits"
-    summary: str = "ONNX Runtime fp32 in stages, stopping at the layer that is sure (early exit)"
+    summary: str = "ONNX Runtime fp32 in stages, stopping at the first confident exit (early exit)"
     weights: Literal["fp32", "int8"] = "fp32"
     exits: tuple[int, ...] = ()
     loss: float = 0.5
@@ -66,93 +66,95 @@ class ExitsVariant:
     steps: int = 1500
     joint: bool = False
     seed: int = 0
-    tolerance: float = 1e-4  # of a logit, all stages against the whole model in PyTorch
+    tolerance: float = 1e-4  # of a logit, between all stages and the whole model in PyTorch
 
     def __post_init__(self) -> None:
-        """Take one exit or threshold as well as several, and refuse what are none."""
+        """Accept a single exit or threshold as well as several; raise UsageError for invalid options."""
         for name in ("exits", "thresholds"):
-            given = getattr(self, name)
-            object.__setattr__(self, name, tuple(given) if isinstance(given, tuple | list) else (given,))
+            value = getattr(self, name)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, tuple | list) else (value,))
         check_criterion(self.criterion)
-        rising = all(low < high for low, high in pairwise((0, *self.exits)) if _whole(low) and _whole(high))
-        few = len(self.exits) <= _MOST or self.criterion == "patience"
-        if not (all(map(_whole, self.exits)) and rising and few):
+        integers = all(map(_is_integer, self.exits))
+        rising = integers and all(low < high for low, high in pairwise((0, *self.exits)))
+        few = len(self.exits) <= _MAX_EXITS or self.criterion == "patience"
+        if not (rising and few):
             raise UsageError(
-                f"exits {list(self.exits)} are none.",
+                f"exits must be up to {_MAX_EXITS} layers, counted from 1, in rising order; "
+                f"got {list(self.exits)}.",
                 where=self.name,
-                remedy=f"Name up to {_MOST} layers, counted from 1, in rising order: exits: [2, 4].",
+                remedy="Write exits: [2, 4], say.",
             )
         thresholds = self._thresholds(len(self.exits) or len(self.thresholds))
         object.__setattr__(self, "thresholds", thresholds)
-        # with layers unknown, the model's say how many exits there are
+        # the default exits of patience depend on the model, which is known only in `prepare`
         if self.exits or self.criterion != "patience":
-            check_rule(
+            check_thresholds(
                 thresholds, (len(self.exits) or len(thresholds)) + 1, self.loss, self.name, self.criterion
             )
         if self.steps < 0:
-            raise UsageError("steps are 0 or more.", where=self.name)
+            raise UsageError(f"steps must be 0 or more, got {self.steps}.", where=self.name)
 
     def unavailable(self) -> str | None:
-        """Say what is not installed."""
+        """Return which modules are not installed, or None if all are."""
         return missing_modules(*_LIBRARIES)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
     ) -> Artifact:
-        """Train heads and write stages, or find them; then quantise and calibrate.
+        """Train heads and write stages, or find them in the cache; then quantise and calibrate.
 
-        CheckpointError for a family whose layers are not known, an untrained model or too few layers;
-        UsageError for a task of choices, or without training examples; DataError where these are reported.
+        CheckpointError for an unsupported family, an untrained model or too few layers; UsageError for a task
+        with choices or without training examples; DataError if the training split is the reported one.
         """
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
         bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
-        mine = replace(sources, checkpoint=self._jointly(exits, sources, bench)) if self.joint else sources
-        return self._decided(self._stages(exits, mine, bench), mine, bench)
+        if self.joint:
+            sources = replace(sources, checkpoint=self._train_jointly(exits, sources, bench))
+        return self._calibrated(self._stages(exits, sources, bench), sources, bench)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> StagedSystem:
         """Open every stage; DeviceError for anything but the CPU."""
-        known = ("weights", "reduce_range", *_EXPORTED)
-        facts = {name: artifact.manifest[name] for name in known if name in artifact.manifest}
+        names = ("weights", "reduce_range", *_EXPORT_FACTS)
+        facts = {name: artifact.manifest[name] for name in names if name in artifact.manifest}
         depths, thresholds = artifact.manifest["depths"], artifact.manifest["thresholds"]
         return open_stages(
             artifact.folder, task, depths, thresholds, placement, settings, facts, self.criterion
         )
 
     def _exits(self, task: Task, sources: PreparationSources) -> tuple[int, ...]:
-        """Return the layers after which there are exits, or refuse the model, the task or the data."""
+        """Return the layers with an exit; refuse an unsupported model, task or training split."""
         checkpoint = sources.checkpoint
-        check_model(_WHAT, task, checkpoint, self.name)
-        check_data(_WHAT, sources, self.name)
+        check_model(_TECHNIQUE, task, checkpoint, self.name)
+        check_data(_TECHNIQUE, sources, self.name)
         layers = shape_of(read_config(checkpoint.folder), checkpoint.name).layers
-        exits = self.exits or self._usual(layers)
+        exits = self.exits or self._default_exits(layers)
         if not exits or exits[-1] >= layers:
             raise CheckpointError(
-                f"it has {layers} layers, so there is no exit after layer {exits[-1] if exits else 0}.",
+                f"exits must be before the last of {layers} layers, got {list(exits)}.",
                 where=checkpoint.name,
-                remedy="An exit lies before the last layer, whose own classifier comes anyhow.",
+                remedy="Name earlier layers; the last layer has the model's own classifier.",
             )
-        check_rule(self._thresholds(len(exits)), len(exits) + 1, self.loss, self.name, self.criterion)
+        check_thresholds(self._thresholds(len(exits)), len(exits) + 1, self.loss, self.name, self.criterion)
         return exits
 
-    def _usual(self, layers: int) -> tuple[int, ...]:
-        """Return after which layers exits lie unless they are named."""
+    def _default_exits(self, layers: int) -> tuple[int, ...]:
         if self.criterion == "patience":
             return tuple(range(1, layers))
-        return tuple(sorted({at for at in (layers // 3, 2 * layers // 3) if at}))
+        return tuple(sorted({layer for layer in (layers // 3, 2 * layers // 3) if layer}))
 
     def _thresholds(self, exits: int) -> tuple[float | str, ...]:
-        """Return a threshold for each exit: one that is said once may hold for all."""
-        for_all = self.criterion == "patience" or self.thresholds == ("never",)
-        return self.thresholds * exits if for_all and len(self.thresholds) == 1 else self.thresholds
+        """Return a threshold for each exit; a single patience or `never` holds for all exits."""
+        holds_for_all = self.criterion == "patience" or self.thresholds == ("never",)
+        return self.thresholds * exits if holds_for_all and len(self.thresholds) == 1 else self.thresholds
 
-    def _jointly(
+    def _train_jointly(
         self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer
     ) -> Checkpoint:
-        """Return the checkpoint whose layers were trained with exits in mind."""
+        """Return the checkpoint whose layers were trained together with exits."""
         source, length = sources.checkpoint, bench.settings.max_length
         training = list(sources.training())
-        words = {
+        settings = {
             "exits": exits,
             "seed": self.seed,
             "data_sha256": sources.training_sha256 or sha256_of(training),
@@ -161,22 +163,22 @@ class ExitsVariant:
         }
 
         def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
-            from optimized.adaptive.early_exit import joint_training as joint
+            from optimized.adaptive.early_exit import joint_training
 
-            facts = joint.train(
+            facts = joint_training.train(
                 bench.task, source, exits, training, length, self.seed, bench.workshop, session, folder
             )
             return {"recipe": "joint-exits", "version": _VERSION, "parents": [source.fingerprint], **facts}
 
-        key = cache_key("joint-exits", _VERSION, bench.task, [source.fingerprint], **words)
+        key = cache_key("joint-exits", _VERSION, bench.task, [source.fingerprint], **settings)
         artifact = find_or_resume(bench.workshop, key, make)
-        return made_from(artifact, source.name, source).checkpoint
+        return output_of(artifact, source.name, source).checkpoint
 
     def _stages(self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer) -> Artifact:
-        """Return the artifact of stages in fp32, which variants of any precision and loss share."""
+        """Return the artifact with the stages in fp32, shared by variants of all precisions and losses."""
         checkpoint, length = sources.checkpoint, bench.settings.max_length
         training = list(sources.training())
-        words = {name: getattr(self, name) for name in _WORDS} | {"exits": exits}
+        options = {name: getattr(self, name) for name in _STAGE_OPTIONS} | {"exits": exits}
         shared = {
             "data_sha256": sources.training_sha256 or sha256_of(training),
             "max_length": length,
@@ -188,41 +190,43 @@ class ExitsVariant:
             from optimized.adaptive.early_exit import train_stages
 
             kept, _ = split_for_selection(training, SPLIT_SEED)
-            lesson = train_stages.HeadTraining(
-                bench.task, checkpoint, examples=kept, max_length=length, **words
+            head_training = train_stages.HeadTraining(
+                bench.task, checkpoint, examples=kept, max_length=length, **options
             )
             bench.workshop.progress(f"training exits after layers {', '.join(map(str, exits))}")
-            facts = train_stages.make(lesson, session, folder)
+            facts = train_stages.make(head_training, session, folder)
             return {"recipe": "exits", "version": _VERSION, "parents": parents, **shared, **facts}
 
-        key = cache_key("exits", _VERSION, bench.task, parents, **words, **shared)
+        key = cache_key("exits", _VERSION, bench.task, parents, **options, **shared)
         return find_or_resume(bench.workshop, key, make)
 
-    def _decided(self, plain: Artifact, sources: PreparationSources, bench: CandidateTimer) -> Artifact:
-        """Return the artifact of stages at this variant's precision, with thresholds."""
-        words = {
+    def _calibrated(self, plain: Artifact, sources: PreparationSources, bench: CandidateTimer) -> Artifact:
+        """Return the artifact with the stages in this variant's precision and the thresholds."""
+        options = {
             "loss": self.loss,
             "thresholds": self.thresholds,
             "criterion": self.criterion,
             "rule": RULE,
         }
-        shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORTED)}
+        shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORT_FACTS)}
 
         def make(folder: Path) -> dict[str, Any]:
-            facts = rounded(plain, folder, self.weights, bench)
+            facts = write_stages(plain, folder, self.weights, bench)
             if self.thresholds:
-                given = self._thresholds(len(shared["exits"]))
-                decided = {"thresholds": as_numbers(given), "calibration": GIVEN}
+                thresholds = self._thresholds(len(shared["exits"]))
+                calibration = {"thresholds": as_numbers(thresholds), "calibration": GIVEN}
             else:
-                decided = thresholds_of(folder, shared["depths"], self.loss, self.criterion, sources, bench)
-            kind = {"recipe": self.name, "version": _VERSION, "parents": [plain.key]}
-            return {**kind, **shared, **facts, **decided}
+                calibration = calibrate_stages(
+                    folder, shared["depths"], self.loss, self.criterion, sources, bench
+                )
+            origin = {"recipe": self.name, "version": _VERSION, "parents": [plain.key]}
+            return {**origin, **shared, **facts, **calibration}
 
-        key = cache_key(self.name, _VERSION, bench.task, [plain.key], **words, **bench.key_parts())
+        key = cache_key(self.name, _VERSION, bench.task, [plain.key], **options, **bench.key_parts())
         return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
 
 
-def _whole(number: object) -> bool:
+def _is_integer(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool)
 
 
@@ -230,4 +234,4 @@ EARLY_EXIT = (
     ExitsVariant(),
     ExitsVariant("onnx-exits-int8", "early exit with every stage in int8", "int8"),
 )
-"""Both precisions, as the table of variants lists them."""
+"""The variants in both precisions."""

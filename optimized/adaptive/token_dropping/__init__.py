@@ -1,1 +1,1 @@
-"""Token dropping: pass fewer tokens on from layer to layer."""
+"""Token dropping: pass only the most important tokens on from layer to layer."""

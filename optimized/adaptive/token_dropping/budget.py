@@ -1,9 +1,9 @@
-"""How many tokens reach each layer, and what work that is: arithmetic on lengths, nothing else.
+"""The length schedule: how many tokens reach each layer, and how many operations that takes.
 
-    tokens of a sequence --share kept--> layer 2 --share kept--> ... --> last layer, first token
+    tokens of a sequence --kept share--> layer 2 --kept share--> ... --> last layer, first token
 
-A layer lets every token through its attention, and only those that are kept through its feed-forward block
-and into the next layer. In the last one only the first token is asked, since the classifier reads no other.
+The attention of a layer reads all its tokens; only kept tokens go through its feed-forward block and into the
+next layer. The last layer computes only the first token, because the classifier reads no other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,42 +13,42 @@ from typing import Any
 from baselines.models.shape import EncoderShape, shape_of
 
 ALL = 100
-"""Hundredths kept where nothing is dropped."""
+"""The kept share, in hundredths, where nothing is dropped."""
 
 FAMILY = (ALL, 95, 90, 85, 80, 75, 70, 60, 50, 40)
-"""Hundredths of a layer's tokens that may be kept, the schedules among which one is chosen."""
+"""The kept shares, in hundredths, of the schedules that calibration chooses from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A model's layers with the hundredths of its tokens that each keeps; the last has no next one."""
+    """A length schedule: the share of its tokens, in hundredths, that each layer of a model keeps."""
 
     shape: EncoderShape
     keep: tuple[int, ...]
 
     def entering(self, tokens: int) -> list[int]:
-        """Return how many tokens of a sequence of `tokens` enter each layer."""
-        found = [tokens]
+        """Return how many tokens of a sequence with `tokens` enter each layer."""
+        counts = [tokens]
         for keep in self.keep[:-1]:
-            found.append(kept(found[-1], keep))
-        return found
+            counts.append(kept(counts[-1], keep))
+        return counts
 
     def mean_tokens(self, tokens: int) -> float:
-        """Return the tokens that entered a layer, the mean of all layers."""
+        """Return the tokens that enter a layer, as the mean over all layers."""
         return sum(self.entering(tokens)) / len(self.keep)
 
     def operations(self, tokens: int) -> int:
-        """Return the operations of the layers' products, as `baselines/models/flops.py` counts them."""
+        """Return the operations of the layers' matrix products, counted as in `baselines/models/flops.py`."""
         entering = [*self.entering(tokens), 1]
         last = len(self.keep) - 1
         total = 0
-        for at, (heads, ffn) in enumerate(zip(self.shape.heads, self.shape.ffn, strict=True)):
-            inner, here = heads * self.shape.head_size, entering[at]
-            asked, passed = (1, 1) if at == last else (here, entering[at + 1])
+        for index, (heads, ffn) in enumerate(zip(self.shape.heads, self.shape.ffn, strict=True)):
+            inner, keys = heads * self.shape.head_size, entering[index]
+            queries, passed = (1, 1) if index == last else (keys, entering[index + 1])
             products = (
-                self.shape.hidden * inner * (2 * here + 2 * asked) + 2 * self.shape.hidden * ffn * passed
+                self.shape.hidden * inner * (2 * keys + 2 * queries) + 2 * self.shape.hidden * ffn * passed
             )
-            total += 2 * products + 4 * inner * here * asked
+            total += 2 * products + 4 * inner * keys * queries
         return total
 
 
@@ -59,5 +59,5 @@ def budget_of(config: Mapping[str, Any], after: Sequence[int], keep: int) -> Bud
 
 
 def kept(tokens: int, keep: int) -> int:
-    """Return how many of so many tokens are kept: never fewer than one."""
+    """Return how many of `tokens` are kept, rounded up, so never fewer than one."""
     return (tokens * keep + ALL - 1) // ALL

@@ -1,4 +1,4 @@
-"""The part of token reduction that needs torch: the thinned model as a graph whose schedule is an input."""
+"""The part of token dropping that needs torch: the export of a graph whose length schedule is an input."""
 
 from pathlib import Path
 from typing import Any
@@ -19,75 +19,78 @@ from optimized.adaptive.token_dropping.budget import ALL
 from optimized.adaptive.token_dropping.model import TokenDroppingModel
 from optimized.adaptive.token_dropping.system import KEEP, open_tokens
 
-_FEWER = 60  # hundredths at which the graph is held against PyTorch as well
+_CHECKED_SHARE = 60  # hundredths at which the graph is compared with PyTorch, in addition to ALL
 
 
 class _OneSequence(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-    """The thinned model with positional inputs, without mask: one sequence has no padding."""
+    """The model with positional inputs and without mask, since one sequence has no padding."""
 
-    def __init__(self, thinned: TokenDroppingModel) -> None:
+    def __init__(self, model: TokenDroppingModel) -> None:
         super().__init__()
-        self.thinned = thinned
+        self.model = model
 
     def forward(self, ids: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
-        segments = rest[0] if self.thinned.segments else None
-        found: torch.Tensor = self.thinned(ids, segments, rest[-1])
-        return found
+        segments = rest[0] if self.model.segments else None
+        logits: torch.Tensor = self.model(ids, segments, rest[-1])
+        return logits
 
 
 def export(
     task: Task, source: Path, after: tuple[int, ...], max_length: int, tolerance: float, folder: Path
 ) -> dict[str, Any]:
-    """Write the graph of the checkpoint `source` into `folder`; return what the manifest says.
+    """Write the graph of the checkpoint `source` into `folder`; return fields of the manifest.
 
-    CheckpointError where it does not answer as the model does, with all tokens and with fewer.
+    CheckpointError if its logits differ from PyTorch's, with all tokens or with 60 %.
     """
-    thinned = TokenDroppingModel(classifier.load_classifier(source, "eager"), after).eval()
+    model = TokenDroppingModel(classifier.load_classifier(source, "eager"), after).eval()
     copy_text_side(source, folder)
-    _write(thinned, folder / GRAPH)
+    _write(model, folder / GRAPH)
     system = open_tokens(folder, task, after, ALL, Placement("cpu", (), threads=1), Settings(max_length))
     inputs = probes(read_config(folder))
     try:
         reference = classifier.runner(classifier.load_classifier(source))
-        whole = require_agreement(reference, system.runner(), inputs, tolerance)
-        thinner = system.keeping(_FEWER).runner()
-        fewer = require_agreement(_row_by_row(thinned, len(after)), thinner, inputs, tolerance)
+        difference = require_agreement(reference, system.runner(), inputs, tolerance)
+        fewer = system.keeping(_CHECKED_SHARE).runner()
+        fewer_difference = require_agreement(_torch_runner(model, len(after)), fewer, inputs, tolerance)
     finally:
         system.close()
-    differences = {"max_logit_difference": whole, f"max_logit_difference_at_{_FEWER}_percent": fewer}
     return {
         "thinned_after": list(after),
         "exporter": "torchscript",
         "attention": "spelled out",
         "opset": OPSET,
-        "agreement": {**differences, "bound": tolerance},
+        "agreement": {
+            "max_logit_difference": difference,
+            f"max_logit_difference_at_{_CHECKED_SHARE}_percent": fewer_difference,
+            "bound": tolerance,
+        },
     }
 
 
-def _write(thinned: TokenDroppingModel, target: Path) -> None:
+def _write(model: TokenDroppingModel, target: Path) -> None:
     ids = torch.full((1, 16), 5)
-    given = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
-    if not thinned.segments:
-        del given["token_type_ids"]
-    dynamic = {name: {1: "sequence"} for name in given}
-    given[KEEP] = torch.full((len(thinned.after),), ALL)
+    inputs = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
+    if not model.segments:
+        del inputs["token_type_ids"]
+    dynamic = {name: {1: "sequence"} for name in inputs}
+    inputs[KEEP] = torch.full((len(model.after),), ALL)
     with quiet_logging(), without_warnings(*expected_warnings()), torch.no_grad():
         torch.onnx.export(
-            _OneSequence(thinned).eval(), tuple(given.values()), str(target), dynamo=False,
-            opset_version=OPSET, do_constant_folding=True, input_names=list(given),
+            _OneSequence(model).eval(), tuple(inputs.values()), str(target), dynamo=False,
+            opset_version=OPSET, do_constant_folding=True, input_names=list(inputs),
             output_names=["logits"], dynamic_axes=dynamic,
         )  # fmt: skip
 
 
-def _row_by_row(thinned: TokenDroppingModel, layers: int) -> Run:
-    """Return the thinned model in PyTorch as what answers a padded batch, with fewer tokens."""
+def _torch_runner(model: TokenDroppingModel, layers: int) -> Run:
+    """Return a function that runs the PyTorch model on a padded batch, with 60 % of tokens kept."""
 
     def run(padded: Padded) -> Logits:
         inputs = classifier.tensors_of(padded, ("input_ids", "token_type_ids", "attention_mask"))
+        keep = [_CHECKED_SHARE] * layers
         with torch.inference_mode():
-            keep = [_FEWER] * layers
-            found = thinned(inputs["input_ids"], inputs["token_type_ids"], keep, inputs["attention_mask"])
-        logits: Logits = found.numpy()
+            output = model(inputs["input_ids"], inputs["token_type_ids"], keep, inputs["attention_mask"])
+        logits: Logits = output.numpy()
         return logits
 
     return run

@@ -1,16 +1,16 @@
-"""Length drop-out: a model that answers whatever number of tokens each of its layers keeps.
+"""Length dropout: training that makes a model robust to any share of tokens that its layers keep.
 
-    batch --all tokens--> towards the labels ---------answers---------+
-          --as few as are ever tried--> towards these answers  <------+
-          --a random share in each layer--> towards these answers <---+    one step
+    batch --all tokens--> loss against the labels ----------logits------+
+          --smallest share in each layer--> loss against these logits <-+
+          --random share in each layer----> loss against these logits <-+    one step
 
-As in the Length-Adaptive Transformer (Kim and Cho 2021): lengths are drawn anew for every batch and layer,
-and by the sandwich rule (Yu and Huang 2019) the whole model and the smallest are in every step, the whole
-one teaching the others. What is kept is a checkpoint like any other.
+As in the Length-Adaptive Transformer (Kim and Cho 2021), shares are drawn anew for every batch and layer. By
+the sandwich rule (Yu and Huang 2019) the whole and the smallest model are part of every step, and the whole
+model is the teacher of the others. The result is a checkpoint like any other.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 import torch
+from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from baselines.encoding.tokenizer import TextEncoder
@@ -43,36 +44,36 @@ from optimized.adaptive.token_dropping.model import TokenDroppingModel
 from optimized.recipes.distillation.losses import soft_cross_entropy
 from optimized.recipes.resumable import TrainingSession
 
-LEAST = 50
-"""Hundredths that a layer keeps at least while training."""
+SMALLEST_SHARE = 50
+"""The smallest share of its tokens, in hundredths, that a layer keeps in training."""
 
 
 @dataclass(frozen=True, slots=True)
-class LengthDropObjective:
-    """The objective; `chance` draws the shares of each batch."""
+class LengthDropoutObjective:
+    """The objective; `random` draws the shares of each batch."""
 
-    thinned: TokenDroppingModel
-    chance: Random
+    model: TokenDroppingModel
+    random: Random
 
-    def targets(self, batch: Sequence[TrainingItem]) -> dict[str, Any]:
-        """Return the labels' columns, one a sequence."""
-        return LabelObjective("sequence").targets(batch)
+    def targets(self, items: Sequence[TrainingItem]) -> dict[str, Any]:
+        """Return the column of the label of each sequence."""
+        return LabelObjective("sequence").targets(items)
 
-    def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:  # noqa: ANN401 -- transformers has no types
+    def loss(self, model: Module, inputs: dict[str, Any]) -> torch.Tensor:
         """Return the mean of the three losses."""
-        del model  # the thinned one has its modules
-        layers = len(self.thinned.after)
-        drawn = [self.chance.randint(LEAST, ALL) for _ in range(layers)]
+        del model  # self.model has the same modules
+        layers = len(self.model.after)
+        random_shares = [self.random.randint(SMALLEST_SHARE, ALL) for _ in range(layers)]
         whole = self._logits(inputs, [ALL] * layers)
         total = cross_entropy(whole, inputs["targets"])
-        for keep in ([LEAST] * layers, drawn):
+        for keep in ([SMALLEST_SHARE] * layers, random_shares):
             total = total + soft_cross_entropy(self._logits(inputs, keep), whole.detach(), 1.0).mean()
         return total / 3
 
     def _logits(self, inputs: dict[str, Any], keep: Sequence[int]) -> torch.Tensor:
         segments = inputs.get("token_type_ids")
-        found: torch.Tensor = self.thinned(inputs["input_ids"], segments, keep, inputs["attention_mask"])
-        return found.float()
+        logits: torch.Tensor = self.model(inputs["input_ids"], segments, keep, inputs["attention_mask"])
+        return logits.float()
 
 
 def train(
@@ -87,13 +88,13 @@ def train(
     session: TrainingSession,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train `steps` batches into `folder`, a checkpoint as `bench train` writes it; return its facts."""
+    """Train for `steps` batches and write a checkpoint as `bench train` does; return manifest fields."""
     kept, held_out = split_for_selection(examples, SPLIT_SEED)
     encoder = TextEncoder(checkpoint.folder, max_length)
     names = label_names(task, checkpoint)
     columns = [names.index(label) for label in task.labels]
     model = load_classifier(checkpoint.folder)
-    drop = LengthDropObjective(TokenDroppingModel(model, after), Random(tuning.seed))  # noqa: S311
+    objective = LengthDropoutObjective(TokenDroppingModel(model, after), Random(tuning.seed))  # noqa: S311
     job = trainer.TrainingJob(
         task=task,
         columns=columns,
@@ -101,37 +102,36 @@ def train(
         tuning=tuning,
         device=workshop.placement.device,
         pad_id=encoder.pad_id,
-        progress=lambda tick: session.tell("length drop-out", tick.fraction, tick.seconds_left),
+        progress=lambda step: session.report("length dropout", step.fraction, step.seconds_left),
         clock=session.clock,
-        objective=drop,
+        objective=objective,
         keep_best=False,
     )
-    asked = EncodedExamples(held_out, encoder.encode(held_out))
-    before = trainer.score(job, model, asked)
-    chosen = drawn(kept, steps * tuning.batch, tuning.seed)
-    taught = training_items(task, columns, EncodedExamples(chosen, encoder.encode(chosen)))
-    facts = trainer.run(job, model, taught, asked, EncodedExamples((), ()))
+    encoded_held_out = EncodedExamples(held_out, encoder.encode(held_out))
+    before = trainer.score(job, model, encoded_held_out)
+    drawn = draw_examples(kept, steps * tuning.batch, tuning.seed)
+    items = training_items(task, columns, EncodedExamples(drawn, encoder.encode(drawn)))
+    facts = trainer.run(job, model, items, encoded_held_out, EncodedExamples((), ()))
     facts.pop("val")
     trainer.save(model, folder)
     copy_tokenizer(checkpoint.folder, folder)
-    said = {"recipe": "length-drop", "task": task.model_task, "trained": True}
-    (folder / RECORD).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    scores = {"held_out": len(held_out), "before": before}
+    record = {"recipe": "length-drop", "task": task.model_task, "trained": True}
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return {
         "thinned_after": list(after),
-        "least_percent": LEAST,
-        "examples": len(chosen),
-        "scores": scores,
+        "least_percent": SMALLEST_SHARE,
+        "examples": len(drawn),
+        "scores": {"held_out": len(held_out), "before": before},
         **facts,
     }
 
 
-def drawn(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """Return `count` examples in seeded order, all of them before any comes again."""
+def draw_examples(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
+    """Return `count` examples in seeded order, all of them once before any is repeated."""
 
-    def forever() -> Any:  # noqa: ANN401 -- an iterator
-        chance = Random(seed)  # noqa: S311
+    def shuffled_forever() -> Iterator[Example]:
+        random = Random(seed)  # noqa: S311
         while True:
-            yield from chance.sample(list(examples), len(examples))
+            yield from random.sample(list(examples), len(examples))
 
-    return list(islice(forever(), count))
+    return list(islice(shuffled_forever(), count))

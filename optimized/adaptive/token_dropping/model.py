@@ -1,62 +1,67 @@
-"""An encoder that drops tokens between layers, by the attention that they receive: for training and export.
+"""An encoder that drops tokens between layers by their importance, for training and export.
 
-    hidden --attention--> what each token receives --the most--> tokens kept --feed-forward--> hidden
+    hidden --attention--> importance of each token --largest--> kept tokens --feed-forward--> hidden
 
-As in PoWER-BERT (Goyal et al. 2020) a token's importance is the attention that it gets from all tokens over
-all heads of the layer, and those of least importance leave between attention and feed-forward. The first
-token, which the classifier reads, stays. Order needs no keeping: positions were added before the first
-layer. The modules are the model's own, so training this trains the model.
+As in PoWER-BERT (Goyal et al. 2020) the importance of a token is the attention that it receives from all
+tokens, summed over all heads of the layer; the least important tokens are dropped between attention and
+feed-forward block. The first token, which the classifier reads, is always kept. The order of kept tokens does
+not matter, since positions were added before the first layer. The modules are those of the original model, so
+training this model trains the original.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from baselines.models.classifier import input_names
 from baselines.models.resize import Layer, encoder_of, layers_of, pooling_of
-from optimized.adaptive.early_exit.exit_heads import activation_of
+from optimized.adaptive.early_exit.exit_heads import head_activation, stacked_layers
 from optimized.adaptive.token_dropping.budget import ALL, kept
 
-_MOST = 1e4  # more attention than there is: the first token's
+_MAX_IMPORTANCE = 1e4  # the first token's, more than any token can receive
+
+Share: TypeAlias = int | Tensor
+"""A kept share in hundredths; a tensor while the model is traced."""
 
 
-class TokenDroppingModel(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-    """The model with tokens dropped in the layers `after`, counted from 1; spans are not kept."""
+class TokenDroppingModel(Module):  # type: ignore[misc]  # mypy does not follow torch
+    """The model with tokens dropped in the layers `after`, counted from 1; it does not support spans."""
 
-    def __init__(self, model: Any, after: Sequence[int]) -> None:  # noqa: ANN401 -- transformers has no types
+    def __init__(self, model: Module, after: Sequence[int]) -> None:
         super().__init__()
-        encoder = encoder_of(model)
-        whole = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
-        self.embeddings, self.after = encoder.embeddings, tuple(after)
-        self.modules_of_layers = whole.layer
-        self.layers = [_Thin(*each) for each in zip(layers_of(model), whole.layer, strict=True)]
+        self.embeddings, self.after = encoder_of(model).embeddings, tuple(after)
+        self.modules_of_layers = stacked_layers(model)
+        self.layers = list(map(_DroppingLayer, layers_of(model), self.modules_of_layers))
         self.dense, self.labels = pooling_of(model)
-        self.activation = activation_of(model)
+        self.activation = head_activation(model)
         self.segments = "token_type_ids" in input_names(model)
 
-    def forward(self, ids: Tensor, segments: Tensor | None, keep: Any, mask: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return logits [sequences, labels]; `keep` has the hundredths kept in each of the layers `after`.
+    def forward(
+        self, ids: Tensor, segments: Tensor | None, keep: Sequence[int] | Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Return logits [sequences, labels]; `keep` has the kept share of each of the layers `after`.
 
-        Without a mask there is no padding: all sequences are of one length, and lose equally many tokens.
+        Without a mask, all sequences have the same length and no padding.
         """
-        own = {"token_type_ids": segments} if self.segments else {}
-        hidden = self.embeddings(input_ids=ids, **own)
+        optional = {"token_type_ids": segments} if self.segments else {}
+        hidden = self.embeddings(input_ids=ids, **optional)
         for number, layer in enumerate(self.layers, 1):
             share = keep[self.after.index(number)] if number in self.after else None
             hidden, mask = layer(hidden, mask, share, last=number == len(self.layers))
-        read = hidden[:, 0]
+        first = hidden[:, 0]
         if self.dense is not None:
-            read = self.activation(self.dense(read))
-        found: Tensor = self.labels(read)
-        return found
+            first = self.activation(self.dense(first))
+        logits: Tensor = self.labels(first)
+        return logits
 
 
-class _Thin:
-    """One layer of BERT, RoBERTa or DistilBERT, its attention spelled out so that it can be looked at."""
+class _DroppingLayer:
+    """One layer of BERT, RoBERTa or DistilBERT, with explicit attention weights as importance."""
 
-    def __init__(self, layer: Layer, module: Any) -> None:  # noqa: ANN401 -- transformers has no types
+    def __init__(self, layer: Layer, module: Module) -> None:
         self.layer = layer
         if hasattr(module, "sa_layer_norm"):
             self.norms = (module.sa_layer_norm, module.output_layer_norm)
@@ -66,26 +71,22 @@ class _Thin:
             self.activation = module.intermediate.intermediate_act_fn
 
     def __call__(
-        self,
-        hidden: Tensor,
-        mask: Tensor | None,
-        keep: Any,  # noqa: ANN401
-        *,
-        last: bool,
+        self, hidden: Tensor, mask: Tensor | None, keep: Share | None, *, last: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Return hidden states and mask of the tokens that are kept; of the last layer, the first token's."""
-        asked = hidden[:, :1] if last else hidden
-        context, shares = self._attention(asked, hidden, mask)
-        hidden = self.norms[0](self.layer.out(context) + asked)
+        """Return hidden states and mask of the kept tokens; the last layer returns only the first token."""
+        queried = hidden[:, :1] if last else hidden
+        context, attention = self._attention(queried, hidden, mask)
+        hidden = self.norms[0](self.layer.out(context) + queried)
         if keep is not None and not last:
-            hidden, mask = _drop(hidden, shares, mask, keep)
+            hidden, mask = _drop(hidden, attention, mask, keep)
         return self.norms[1](self.layer.down(self.activation(self.layer.up(hidden))) + hidden), mask
 
-    def _attention(self, asked: Tensor, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _attention(self, queried: Tensor, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the context of the queried tokens, and the attention weights."""
         query, key, value = (
-            linear(given).unflatten(-1, (self.layer.heads, self.layer.head_size)).transpose(1, 2)
-            for linear, given in (
-                (self.layer.query, asked),
+            linear(states).unflatten(-1, (self.layer.heads, self.layer.head_size)).transpose(1, 2)
+            for linear, states in (
+                (self.layer.query, queried),
                 (self.layer.key, hidden),
                 (self.layer.value, hidden),
             )
@@ -93,30 +94,31 @@ class _Thin:
         scores = query @ key.transpose(-1, -2) * self.layer.head_size**-0.5
         if mask is not None:
             scores = scores + (1.0 - mask[:, None, None, :].to(scores.dtype)) * torch.finfo(scores.dtype).min
-        shares = scores.softmax(-1)
-        return (shares @ value).transpose(1, 2).flatten(2), shares
+        attention = scores.softmax(-1)
+        return (attention @ value).transpose(1, 2).flatten(2), attention
 
 
-def _drop(hidden: Tensor, shares: Tensor, mask: Tensor | None, keep: Any) -> tuple[Tensor, Tensor | None]:  # noqa: ANN401
-    """Keep `keep` hundredths of the tokens of each sequence: the first, and those that receive the most."""
+def _drop(
+    hidden: Tensor, attention: Tensor, mask: Tensor | None, keep: Share
+) -> tuple[Tensor, Tensor | None]:
+    """Keep the share `keep` of the tokens of each sequence: the first, and those of largest importance."""
     if mask is None:
-        places = _ranked(shares.sum(2).mean(1), kept(hidden.shape[1], keep))
-        # one sequence when it is exported, where picking rows is cheaper than gathering elements
-        picked = hidden.index_select(1, places[0]) if len(places) == 1 else _gathered(hidden, places)
-        return picked, None
-    asking = mask.to(shares.dtype)
-    received = (shares * asking[:, None, :, None]).sum(2).mean(1).masked_fill(mask == 0, -1.0)
+        indices = _most_important(attention.sum(2).mean(1), kept(hidden.shape[1], keep))
+        # the export has one sequence, for which selecting rows is cheaper than gathering elements
+        return hidden.index_select(1, indices[0]) if len(indices) == 1 else _gather(hidden, indices), None
+    queries = mask.to(attention.dtype)
+    importance = (attention * queries[:, None, :, None]).sum(2).mean(1).masked_fill(mask == 0, -1.0)
     counts = (mask.sum(1) * keep + ALL - 1) // ALL
-    places = _ranked(received, int(counts.max()))
-    left = torch.arange(places.shape[1], device=mask.device)[None] < counts[:, None]
-    return _gathered(hidden, places), left.to(mask.dtype)
+    indices = _most_important(importance, int(counts.max()))
+    is_kept = torch.arange(indices.shape[1], device=mask.device)[None] < counts[:, None]
+    return _gather(hidden, indices), is_kept.to(mask.dtype)
 
 
-def _ranked(received: Tensor, count: Any) -> Tensor:  # noqa: ANN401 -- a number, or while tracing a tensor
-    """Return the places of the `count` tokens that receive the most, token 0 first: [sequences, count]."""
-    first = torch.full_like(received[:, :1], _MOST)
-    return torch.cat((first, received[:, 1:]), 1).topk(count, dim=1).indices
+def _most_important(importance: Tensor, count: Share) -> Tensor:
+    """Return the indices of the `count` most important tokens, token 0 first: [sequences, count]."""
+    first = torch.full_like(importance[:, :1], _MAX_IMPORTANCE)
+    return torch.cat((first, importance[:, 1:]), 1).topk(count, dim=1).indices
 
 
-def _gathered(hidden: Tensor, places: Tensor) -> Tensor:
-    return hidden.gather(1, places[..., None].expand(-1, -1, hidden.shape[-1]))
+def _gather(hidden: Tensor, indices: Tensor) -> Tensor:
+    return hidden.gather(1, indices[..., None].expand(-1, -1, hidden.shape[-1]))

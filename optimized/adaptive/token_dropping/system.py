@@ -1,10 +1,11 @@
-"""A graph that drops tokens between layers, answering one sequence at a time: dropped tokens cost nothing."""
+"""A system that drops tokens between layers, one sequence at a time: dropped tokens cost nothing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
@@ -17,16 +18,22 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
 from optimized.adaptive.token_dropping.budget import Budget, budget_of
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 KEEP = "keep"
-"""The graph's input that says how many hundredths of its tokens each thinning layer keeps, int64 [layers]."""
+"""The graph's input with the share of tokens, in hundredths, that each layer keeps, int64 [layers]."""
+
+
+_Ids = npt.NDArray[np.integer[Any]]
 
 
 class TokenSystem:
-    """One sequence at a time without padding; `costs` has the tokens that a layer saw, and the operations."""
+    """One sequence at a time without padding; `costs` has the mean tokens of a layer, and the operations."""
 
     def __init__(
         self,
-        session: Any,  # noqa: ANN401 -- onnxruntime has no types
+        session: "InferenceSession",
         config: Mapping[str, Any],
         after: Sequence[int],
         keep: int,
@@ -37,19 +44,19 @@ class TokenSystem:
         self._session, self._config, self._after = session, config, tuple(after)
         self._keep, self._encoder, self._columns, self._facts = keep, encoder, list(columns), facts
         self._budget: Budget = budget_of(config, after, keep)
-        self._inputs = {each.name for each in session.get_inputs()}
+        self._inputs = {node.name for node in session.get_inputs()}
 
     @property
     def encoding(self) -> str:
-        """What is the same for all systems that encode alike."""
+        """The key of the encoding; systems with the same key can share requests."""
         return self._encoder.encoding
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Turn text into unpadded requests."""
+        """Encode examples as unpadded requests."""
         return self._encoder.encode(examples)
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer the requests; each sequence loses tokens by its own length."""
+        """Answer the requests; the number of dropped tokens depends on the length of each sequence."""
         rows = [
             self._logits(sequence.ids, sequence.segments)
             for request in requests
@@ -61,12 +68,12 @@ class TokenSystem:
         return Predictions(logits, offsets_of(requests), costs=self._costs(requests))
 
     def keeping(self, keep: int) -> "TokenSystem":
-        """Return a system on the same session that keeps so many hundredths."""
-        own = (self._encoder, self._columns, self._facts)
-        return TokenSystem(self._session, self._config, self._after, keep, *own)
+        """Return a system on the same session that keeps `keep` hundredths."""
+        shared = (self._encoder, self._columns, self._facts)
+        return TokenSystem(self._session, self._config, self._after, keep, *shared)
 
     def runner(self) -> Run:
-        """Return what answers a padded batch row by row, labels in the checkpoint's order."""
+        """Return a function that runs a padded batch row by row; columns in the checkpoint's order."""
 
         def run(padded: Padded) -> Logits:
             lengths = padded.mask.sum(axis=1)
@@ -76,7 +83,7 @@ class TokenSystem:
         return run
 
     def describe(self) -> Mapping[str, Any]:
-        """Read back the session's options; say where tokens are dropped and how many are kept."""
+        """Return where tokens are dropped, how many are kept, and the options read back from the session."""
         import onnxruntime
 
         options = self._session.get_session_options()
@@ -98,21 +105,21 @@ class TokenSystem:
         """Release the session."""
         del self._session
 
-    def _logits(self, ids: Any, segments: Any) -> Logits:  # noqa: ANN401 -- arrays
-        given = {
+    def _logits(self, ids: _Ids, segments: _Ids) -> Logits:
+        inputs = {
             "input_ids": np.asarray(ids, dtype=np.int64)[None],
             "token_type_ids": np.asarray(segments, dtype=np.int64)[None],
             KEEP: np.full(len(self._after), self._keep, dtype=np.int64),
         }
-        found: Logits = self._session.run(None, {name: given[name] for name in self._inputs})[0]
-        return found
+        logits: Logits = self._session.run(None, {name: inputs[name] for name in self._inputs})[0]
+        return logits
 
     def _costs(self, requests: Sequence[Request]) -> dict[str, Any]:
-        lengths = [[len(each.ids) for each in request.sequences] for request in requests]
-        each = {"tokens": self._budget.mean_tokens, "operations": self._budget.operations}
+        lengths = [[len(sequence.ids) for sequence in request.sequences] for request in requests]
+        costs = {"tokens": self._budget.mean_tokens, "operations": self._budget.operations}
         return {
-            name: np.array([sum(map(cost, mine)) for mine in lengths], dtype=np.float64)
-            for name, cost in each.items()
+            name: np.array([sum(map(cost, row)) for row in lengths], dtype=np.float64)
+            for name, cost in costs.items()
         }
 
 
@@ -128,7 +135,7 @@ def open_tokens(
     """Open a graph that has config.json and tokenizer.json beside it; DeviceError for all but the CPU."""
     config = read_config(folder)
     graph = folder / GRAPH
-    known = {**(facts or {}), **work_facts(config), "graph_bytes": graph.stat().st_size}
+    graph_facts = {**(facts or {}), **work_facts(config), "graph_bytes": graph.stat().st_size}
     encoder = TextEncoder(folder, settings.max_length)
     columns = label_columns(config, task, folder.name)
-    return TokenSystem(open_session(graph, placement), config, after, keep, encoder, columns, known)
+    return TokenSystem(open_session(graph, placement), config, after, keep, encoder, columns, graph_facts)

@@ -1,1 +1,1 @@
-"""Knowledge distillation: a student learns from a teacher."""
+"""Knowledge distillation: a student is trained to reproduce the outputs of a teacher."""

@@ -1,16 +1,17 @@
-"""What is inside teacher and student, compared token by token: hidden states and attention.
+"""Losses between the hidden states and the attention of teacher and student, token by token.
 
-Only for two that tokenise alike. The teacher runs beside the student in training, since its states are too
-large to keep. Where widths differ, a linear projection is learned on the student's side and thrown away.
+They need a teacher and a student with the same tokenizer. The teacher runs beside the student in training,
+because its states are too large to store. Where widths differ, a linear projection from the student's width
+to the teacher's is trained with the student, and removed afterwards.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Identity, Linear, Module, ModuleDict
 
 from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, tensors_of
@@ -23,113 +24,120 @@ from optimized.recipes.distillation.losses import hidden_loss, relation_loss
 _STATES = ("embeddings", "last")
 _RELATIONS = ("query", "key", "value")
 PROJECTIONS = "projections"
-"""The name under which the student carries what is thrown away after."""
+"""The name of the student's submodule that holds the projections during training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The teacher at work, and what both have shown in their last forward pass.
+    """The teacher, and the features that hooks recorded in the last forward pass of both models.
 
-    `hidden` weighs the loss of embedding output and last hidden state, `attention` that of the last layer's
-    relations of queries, keys and values.
+    `hidden` weights the loss of the embedding output and the last hidden state, `attention` that of the last
+    layer's relations of queries, keys and values. `recorded` holds the tensors of "student" and "teacher" by
+    name; `heads` is the number of relation heads.
     """
 
-    teacher: Any
+    teacher: Module
     pad_id: int
     hidden: float
     attention: float
-    shown: Mapping[str, dict[str, Tensor]]
+    recorded: Mapping[str, dict[str, Tensor]]
     heads: int
 
-    def read(self, lessons: Sequence[TrainingItem]) -> dict[str, Tensor]:
+    def teacher_inputs(self, items: Sequence[TrainingItem]) -> dict[str, Tensor]:
         """Return the teacher's inputs for a batch."""
-        padded = pad([sequence for lesson in lessons for sequence in lesson.sequences], self.pad_id)
+        padded = pad([sequence for item in items for sequence in item.sequences], self.pad_id)
         return tensors_of(padded, input_names(self.teacher))
 
-    def loss(self, model: Any, inputs: Mapping[str, Tensor], read: Mapping[str, Tensor]) -> Tensor:  # noqa: ANN401
-        """Return the weighted losses of a batch that the student has just been through."""
+    def loss(
+        self, model: Module, inputs: Mapping[str, Tensor], teacher_inputs: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Return the weighted losses of the batch that the student's last forward pass was on."""
         with torch.no_grad():
-            self.teacher(**read)
+            self.teacher(**teacher_inputs)
         mask = inputs["attention_mask"]
-        mine, theirs = self.shown["student"], self.shown["teacher"]
+        student, teacher = self.recorded["student"], self.recorded["teacher"]
         total = torch.zeros((), device=mask.device)
         if self.hidden:
             projections = getattr(model, PROJECTIONS)
             for name in _STATES:
-                state = projections[name](mine[name]).float()
-                total = total + self.hidden * hidden_loss(state, theirs[name].float(), mask)
+                projected = projections[name](student[name]).float()
+                total = total + self.hidden * hidden_loss(projected, teacher[name].float(), mask)
         if self.attention:
             for name in _RELATIONS:
-                loss = relation_loss(mine[name].float(), theirs[name].float(), mask, self.heads)
+                loss = relation_loss(student[name].float(), teacher[name].float(), mask, self.heads)
                 total = total + self.attention * loss / len(_RELATIONS)
         return total
 
 
-def watch(student: Any, teacher: Any, pad_id: int, *, hidden: float, attention: float) -> Features:  # noqa: ANN401
-    """Look into both models from now on, and give the student the projections that it needs.
+def record_features(
+    student: Module, teacher: Module, pad_id: int, *, hidden: float, attention: float
+) -> Features:
+    """Add the hooks to both models and the projections to the student, for the losses with a weight above 0.
 
-    CheckpointError for an architecture whose parts are not known.
+    CheckpointError for an encoder whose embeddings or layers are at an unknown place.
     """
-    shown: dict[str, dict[str, Tensor]] = {"student": {}, "teacher": {}}
-    heads = 1
-    for who, model in (("student", student), ("teacher", teacher)):
-        if hidden:
-            _tap_states(model, shown[who])
-        if attention:
-            heads = _tap_relations(model, shown[who], heads if who == "teacher" else 0)
+    recorded: dict[str, dict[str, Tensor]] = {"student": {}, "teacher": {}}
+    models = {"student": student, "teacher": teacher}
     if hidden:
-        student.add_module(PROJECTIONS, _projections(student, teacher, shown))
+        for name, model in models.items():
+            _record_states(model, recorded[name])
+        student.add_module(PROJECTIONS, _projections(student, teacher, recorded))
+    heads = 1
+    if attention:
+        heads = gcd(*(_record_relations(model, recorded[name]) for name, model in models.items()))
     teacher.eval().requires_grad_(requires_grad=False)
-    return Features(teacher, pad_id, hidden, attention, shown, heads)
+    return Features(teacher, pad_id, hidden, attention, recorded, heads)
 
 
-def forget(student: Any) -> None:  # noqa: ANN401 -- transformers has no types
-    """Throw the projections away."""
+def remove_projections(student: Module) -> None:
+    """Remove the projections, which are not part of the student's checkpoint."""
     if hasattr(student, PROJECTIONS):
         delattr(student, PROJECTIONS)
 
 
-def _encoder(model: Any) -> Any:  # noqa: ANN401
+def _encoder(model: Module) -> Module:
     return model.encoder if isinstance(model, SpanClassifier) else model.base_model
 
 
-def _tap_states(model: Any, shown: dict[str, Tensor]) -> None:  # noqa: ANN401
+def _record_states(model: Module, recorded: dict[str, Tensor]) -> None:
     encoder = _encoder(model)
     if not hasattr(encoder, "embeddings"):
         raise CheckpointError(
-            f"the hidden-state loss does not know the embeddings of {type(encoder).__name__}.",
-            remedy="Distil without it: hidden 0.",
+            f"the hidden-state loss needs an encoder with `embeddings`, and {type(encoder).__name__} "
+            "has none.",
+            remedy="Distil without this loss: hidden 0.",
         )
-    _keep(encoder.embeddings, shown, "embeddings")
-    encoder.register_forward_hook(lambda _module, _inputs, out: shown.update(last=out[0]))
+    _record_output(encoder.embeddings, recorded, "embeddings")
+    encoder.register_forward_hook(lambda _module, _inputs, output: recorded.update(last=output[0]))
 
 
-def _tap_relations(model: Any, shown: dict[str, Tensor], heads: int) -> int:  # noqa: ANN401
-    """Watch the last layer; return how many relation heads divide its heads and `heads` (0: any)."""
+def _record_relations(model: Module, recorded: dict[str, Tensor]) -> int:
+    """Record queries, keys and values of the last layer; return its number of attention heads."""
     layer = layers_of(model)[-1]
     for name in _RELATIONS:
-        _keep(getattr(layer, name), shown, name)
-    return gcd(layer.heads, heads)
+        _record_output(getattr(layer, name), recorded, name)
+    return layer.heads
 
 
-def _keep(module: Any, shown: dict[str, Tensor], name: str) -> None:  # noqa: ANN401
-    module.register_forward_hook(lambda _module, _inputs, out: shown.update({name: out}))
+def _record_output(module: Module, recorded: dict[str, Tensor], name: str) -> None:
+    module.register_forward_hook(lambda _module, _inputs, output: recorded.update({name: output}))
 
 
-def _projections(student: Any, teacher: Any, shown: Mapping[str, Mapping[str, Tensor]]) -> Any:  # noqa: ANN401
-    """Return a map from the student's width to the teacher's for each state, learned where they differ."""
+def _projections(
+    student: Module, teacher: Module, recorded: Mapping[str, Mapping[str, Tensor]]
+) -> ModuleDict:
+    """Return a map from the student's width to the teacher's for each state: the identity if they agree."""
     for model in (student, teacher):
-        _look(model)
-    widths = {name: (shown["student"][name].shape[-1], shown["teacher"][name].shape[-1]) for name in _STATES}
-    maps = {
-        name: torch.nn.Identity() if mine == theirs else torch.nn.Linear(mine, theirs).to(student.device)
-        for name, (mine, theirs) in widths.items()
-    }
-    return torch.nn.ModuleDict(maps)
+        _run_two_tokens(model)
+    maps = {}
+    for name in _STATES:
+        narrow, wide = (recorded[side][name].shape[-1] for side in ("student", "teacher"))
+        maps[name] = Identity() if narrow == wide else Linear(narrow, wide).to(student.device)
+    return ModuleDict(maps)
 
 
-def _look(model: Any) -> None:  # noqa: ANN401
-    """Run two tokens through, so that widths are seen rather than read from a configuration."""
+def _run_two_tokens(model: Module) -> None:
+    """Run a forward pass, so that widths come from tensors and not from fields of a configuration."""
     ids = torch.ones((1, 2), dtype=torch.int64, device=model.device)
     inputs = dict.fromkeys(("input_ids", "attention_mask"), ids)
     with torch.no_grad():

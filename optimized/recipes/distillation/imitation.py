@@ -1,4 +1,4 @@
-"""The objective of distillation: to answer as the teacher does, and where asked, as the labels say."""
+"""The objective of distillation: match the teacher's logits and, with a share of the loss, the labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from baselines.models.classifier import logits_of
@@ -18,58 +19,58 @@ from harness.workload.tasks.example import Logits
 from optimized.recipes.distillation.features import Features
 from optimized.recipes.distillation.losses import soft_cross_entropy
 
-_UNLABELLED = -100  # the column that cross-entropy leaves out
+_UNLABELLED = -100  # the target that cross-entropy ignores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DistillationItem(TrainingItem):
-    """A lesson with what the teacher says: logits [sequences, labels], columns in the student's order.
+    """A training item with the teacher's logits [sequences, labels], columns in the student's order.
 
-    `labelled` is False where there is no label to learn from.
+    `labelled` is False where there is no label.
     """
 
-    taught: Logits = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    teacher_logits: Logits = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
     labelled: bool = True
 
 
-def soft_lessons(
+def distillation_items(
     task: Task,
     columns: Sequence[int],
-    asked: EncodedExamples,
-    taught: Sequence[Logits],
+    encoded: EncodedExamples,
+    teacher_logits: Sequence[Logits],
     *,
     labelled: bool = True,
 ) -> list[DistillationItem]:
-    """Return what is trained on: a choice stays whole, every other sequence is a lesson of its own.
+    """Return one item for each choice, or for each sequence of the other tasks.
 
-    `taught` holds the teacher's rows of each example, columns in the task's order of labels.
+    `teacher_logits` holds the rows of each example, columns in the task's order of labels.
     """
     order = np.argsort(columns)
-    found = []
-    for example, request, rows in zip(asked.examples, asked.requests, taught, strict=True):
+    items = []
+    for example, request, rows in zip(encoded.examples, encoded.requests, teacher_logits, strict=True):
         targets = task.targets(example) if labelled else ()
-        ordered = rows[:, order]
+        logits = rows[:, order]
         if task.head == "choice":
             right = targets or (0,) * len(rows)
-            found.append(DistillationItem(request.sequences, right, ordered, any(right)))
+            items.append(DistillationItem(request.sequences, right, logits, any(right)))
             continue
-        for place, sequence in enumerate(request.sequences):
-            column = columns[targets[place]] if labelled else _UNLABELLED
-            found.append(DistillationItem((sequence,), (column,), ordered[place : place + 1], labelled))
-    return found
+        for row, sequence in enumerate(request.sequences):
+            column = columns[targets[row]] if labelled else _UNLABELLED
+            items.append(DistillationItem((sequence,), (column,), logits[row : row + 1], labelled))
+    return items
 
 
-def rows_of(said: Predictions) -> list[Logits]:
+def logits_by_request(predictions: Predictions) -> list[Logits]:
     """Return the logits of each request."""
-    return list(np.split(said.logits, said.offsets[1:-1]))
+    return list(np.split(predictions.logits, predictions.offsets[1:-1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Imitation:
-    """Soft cross-entropy to the teacher, mixed with the labels' by `hard_label` (0: the teacher alone).
+    """Soft cross-entropy with the teacher, mixed with the labels' loss by `hard_label` (0: teacher only).
 
-    Soft targets are over labels, or over the candidates of each choice. `features` adds losses of hidden
-    states and of attention.
+    Soft targets are distributions over labels, or over the candidates of each choice. `features` adds losses
+    of hidden states and of attention.
     """
 
     head: Head
@@ -77,35 +78,35 @@ class Imitation:
     hard_label: float
     features: Features | None = None
 
-    def targets(self, lessons: Sequence[DistillationItem]) -> dict[str, Any]:
-        """Return labels and sizes, the teacher's logits, and what the teacher itself reads where it must."""
+    def targets(self, items: Sequence[DistillationItem]) -> dict[str, Any]:
+        """Return labels, sizes and the teacher's logits, and with `features` the teacher's own inputs."""
         return {
-            **LabelObjective(self.head).targets(lessons),
-            "taught": torch.from_numpy(np.concatenate([lesson.taught for lesson in lessons])),
-            "labelled": torch.tensor([float(lesson.labelled) for lesson in lessons]),
-            **({"read": self.features.read(lessons)} if self.features else {}),
+            **LabelObjective(self.head).targets(items),
+            "teacher_logits": torch.from_numpy(np.concatenate([item.teacher_logits for item in items])),
+            "labelled": torch.tensor([float(item.labelled) for item in items]),
+            **({"teacher_inputs": self.features.teacher_inputs(items)} if self.features else {}),
         }
 
-    def loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:  # noqa: ANN401 -- transformers has no types
-        """Return the mean over lessons, and the losses of features."""
-        names = ("targets", "sizes", "taught", "labelled")
-        targets, sizes, taught, labelled = (inputs.pop(name) for name in names)
-        read = inputs.pop("read", None)
+    def loss(self, model: Module, inputs: dict[str, Any]) -> Tensor:
+        """Return the mean over items, plus the losses of features."""
+        names = ("targets", "sizes", "teacher_logits", "labelled")
+        targets, sizes, teacher_logits, labelled = (inputs.pop(name) for name in names)
+        teacher_inputs = inputs.pop("teacher_inputs", None)
         logits = logits_of(model, inputs).float()
-        soft, hard = self._by_lesson(logits, taught, targets, sizes.tolist())
+        soft, hard = self._losses_by_item(logits, teacher_logits, targets, sizes.tolist())
         share = self.hard_label * labelled
         loss = ((1 - share) * soft + share * hard).mean()
-        return loss if self.features is None else loss + self.features.loss(model, inputs, read)
+        return loss if self.features is None else loss + self.features.loss(model, inputs, teacher_inputs)
 
-    def _by_lesson(
-        self, logits: Tensor, taught: Tensor, targets: Tensor, sizes: list[int]
+    def _losses_by_item(
+        self, logits: Tensor, teacher_logits: Tensor, targets: Tensor, sizes: list[int]
     ) -> tuple[Tensor, Tensor]:
-        """Return the loss to the teacher and the loss to the label, one each a lesson."""
+        """Return each item's loss against the teacher and its loss against the label."""
         if self.head != "choice":
             hard = cross_entropy(logits, targets, reduction="none", ignore_index=_UNLABELLED)
-            return soft_cross_entropy(logits, taught, self.temperature), hard
-        parts = [column.split(sizes) for column in (logits[:, 0], taught[:, 0], targets)]
+            return soft_cross_entropy(logits, teacher_logits, self.temperature), hard
+        parts = [column.split(sizes) for column in (logits[:, 0], teacher_logits[:, 0], targets)]
         choices = list(zip(*parts, strict=True))
-        soft = [soft_cross_entropy(mine, theirs, self.temperature) for mine, theirs, _ in choices]
-        hard = [choice_loss(mine, right, [len(right)]) for mine, _, right in choices]
+        soft = [soft_cross_entropy(student, teacher, self.temperature) for student, teacher, _ in choices]
+        hard = [choice_loss(student, right, [len(right)]) for student, _, right in choices]
         return torch.stack(soft), torch.stack(hard)

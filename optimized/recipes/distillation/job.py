@@ -1,4 +1,4 @@
-"""What one distillation is given: its parameters, teacher, student, texts, and the cache key they make."""
+"""One distillation: its parameters, teacher, student and texts, and the cache key that they determine."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,7 +7,13 @@ from typing import Literal
 from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.training.datasets import TrainingSettings
-from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources
+from harness.systems.interface import (
+    Artifact,
+    Checkpoint,
+    Predictions,
+    PreparationContext,
+    PreparationSources,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.recipes.distillation.student import Student
@@ -15,15 +21,15 @@ from optimized.recipes.distillation.student import Student
 VERSION = 1
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
 KNOWN_FAMILIES = ("bert", "distilbert", "roberta")
-"""Whose layers `baselines.models.resize.layers_of` finds."""
+"""The families whose layers `baselines.models.resize.layers_of` finds, by `model_type`."""
 
-# where something is found is no part of a key: what was found is, by hash
-_PLACES = ("student", "teacher", "extra_text", "max_length")
+# names and paths stay out of the key, which has the hashes of what they refer to
+_NOT_IN_KEY = ("student", "teacher", "extra_text", "max_length")
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherTexts:
-    """Texts that the teacher speaks of; `sha256` names them, and `extra` are without labels."""
+    """Texts that the teacher labels softly, with their sha256; `extra` texts have no labels of their own."""
 
     examples: Sequence[Example]
     sha256: str
@@ -31,18 +37,28 @@ class TeacherTexts:
 
 
 @dataclass(frozen=True, slots=True)
+class SoftTargets:
+    """Texts, the teacher's logits of them, and the artifact that holds the logits."""
+
+    texts: TeacherTexts
+    predictions: Predictions
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
 class DistillationSettings:
     """The parameters of a distillation.
 
-    `student` is `last` (the chain's last checkpoint), `layers:0,2,4` (those of the teacher), `layers:half`
-    (every second one), or a checkpoint by name or folder, with or without a head. `teacher` is the chain's
-    first checkpoint, its last, or the one before its last.
+    `student` is `last` (the chain's last checkpoint), `layers:0,2,4` (these layers of the teacher),
+    `layers:half` (every second layer), or a checkpoint by name or folder, with or without a head. `teacher`
+    is the chain's first checkpoint, its last, or the one before the last (`previous`).
 
-    `temperature` softens both sides; `hard_label` is the labels' share of the loss, from 0 (the teacher
-    alone) to 1; `hidden` and `attention` weigh the token-level losses, for two that tokenise alike.
-    `extra_text` is a file in the task's official layout whose labels are not read. `max_length` None is that
-    of the settings; `bf16` None lets the processor decide; `hidden_act` replaces the student's activation;
-    `keep_best` False keeps the last epoch.
+    `temperature` divides the logits of both; `hard_label` is the labels' share of the loss, from 0 (teacher
+    only) to 1; `hidden` and `attention` weight the hidden-state loss and the attention loss, which need the
+    same tokenizer on both sides. `extra_text` is a file in the task's official layout whose labels are not
+    read. With `max_length` None, the length of the settings holds; with `bf16` None, bfloat16 is used where
+    the processor has it. `hidden_act` replaces the student's activation. With `keep_best` False the last
+    epoch is kept instead of the best.
     """
 
     student: str = "last"
@@ -69,7 +85,7 @@ class DistillationSettings:
 
 @dataclass(frozen=True, slots=True)
 class DistillationJob:
-    """One distillation: the student, its teacher, and what they are trained with."""
+    """The parameters of one distillation with everything they refer to."""
 
     recipe: DistillationSettings
     task: Task
@@ -81,7 +97,7 @@ class DistillationJob:
 
     @property
     def tuning(self) -> TrainingSettings:
-        """How to train."""
+        """The settings of the training loop."""
         names = ("epochs", "learning_rate", "batch", "seed", "bf16")
         return TrainingSettings(
             max_length=self.max_length, **{name: getattr(self.recipe, name) for name in names}
@@ -89,27 +105,28 @@ class DistillationJob:
 
     @property
     def parents(self) -> list[str]:
-        """Teacher and student, by fingerprint."""
+        """The fingerprints of teacher and student."""
         return [self.teacher.fingerprint, self.student.checkpoint.fingerprint]
 
     def encoders(self) -> list[TextEncoder]:
-        """Return the teacher's and the student's; UsageError where one cannot take the length."""
-        return [TextEncoder(one.folder, self.max_length) for one in (self.teacher, self.student.checkpoint)]
+        """Return the teacher's and the student's; UsageError if either model has too few positions."""
+        checkpoints = (self.teacher, self.student.checkpoint)
+        return [TextEncoder(checkpoint.folder, self.max_length) for checkpoint in checkpoints]
 
     def key(self, data: str, extra: str) -> str:
-        """Return the cache key of what this job makes of texts with these hashes."""
+        """Return the cache key for training texts and extra texts with these hashes."""
         recipe = asdict(self.recipe)
         return cache_key(
             self.recipe.kind,
             VERSION,
             self.task,
             self.parents,
-            parameters={name: value for name, value in recipe.items() if name not in _PLACES},
+            parameters={name: value for name, value in recipe.items() if name not in _NOT_IN_KEY},
             layers=self.student.layers,
             data=data,
             extra=extra,
             encodings=[encoder.encoding for encoder in self.encoders()],
             device=self.workshop.placement.device,
-            cpu_has_bf16=cpu_has_bf16(),  # which arithmetic `bf16` None means
+            cpu_has_bf16=cpu_has_bf16(),  # decides the precision where `bf16` is None
             libraries=library_versions(*LIBRARIES),
         )

@@ -1,11 +1,11 @@
-"""Knowledge distillation: a small model learns to answer as a fine-tuned one does.
+"""Knowledge distillation: a small student is trained to reproduce the answers of a fine-tuned teacher.
 
-    training texts --teacher, once--> logits      train --hash of the first text--> trained on | held out
-    student --trained towards the logits--> score per epoch on what is held out --> the best epoch is kept
+    training texts --teacher, once--> logits     train --hash of first text--> training part | held-out part
+    student --trained on soft targets--> score of each epoch on the held-out part --> the best epoch is kept
 
-As in FastFormers (Kim and Hassan Awadalla 2020) the loss is the soft cross-entropy to the teacher, and
-optionally that of hidden states. Unlike there, widths may differ, each side reads with its own tokenizer, a
-training goes on where it was interrupted, and the split that is reported chooses nothing.
+As in FastFormers (Kim and Hassan Awadalla 2020) the loss is the soft cross-entropy with the teacher's logits,
+optionally with a hidden-state loss. Unlike there, widths may differ, teacher and student use their own
+tokenizers, interrupted training resumes, and the reported split selects nothing.
 """
 
 import hashlib
@@ -19,16 +19,19 @@ from harness.common.errors import CheckpointError, DataError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.recipes.base import RecipeOutput, made_from
+from optimized.recipes.base import RecipeOutput, output_of
 from optimized.recipes.distillation.job import (
     KNOWN_FAMILIES,
     DistillationJob,
     DistillationSettings,
+    SoftTargets,
     TeacherTexts,
 )
 from optimized.recipes.distillation.student import check_activation, find_student
 from optimized.recipes.distillation.teacher import TeacherAnswers, require_teacher
 from optimized.recipes.resumable import find_or_resume
+
+_TEACHERS = ("first", "previous", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,32 +48,31 @@ class Distil(DistillationSettings):
     ) -> RecipeOutput:
         """Train the student, or find it in the cache.
 
-        UsageError for parameters that make no sense, CheckpointError for a teacher or a student of another
-        task, DataError for texts that cannot be read, MeasurementError for a loss that is no number.
+        UsageError for impossible parameters, CheckpointError for a teacher or student of another task,
+        DataError for texts that cannot be read, MeasurementError if the loss diverges.
         """
-        _check(self)
-        teacher = _choose(chain, self.teacher)
+        _check_parameters(self)
+        teacher = _teacher_in(chain, self.teacher)
         require_teacher(task, teacher)
         student = find_student(self.student, self.hidden_act, task, chain, teacher, sources)
         length = self.max_length or settings.max_length
         job = DistillationJob(self, task, teacher, student, length, sources, workshop)
         artifact = _find_or_train(job)
-        learned = replace(teacher, trained_on=sources.training_sha256 or teacher.trained_on)
-        return made_from(artifact, student.checkpoint.name, learned)
+        parent = replace(teacher, trained_on=sources.training_sha256 or teacher.trained_on)
+        return output_of(artifact, student.checkpoint.name, parent)
 
 
 def _find_or_train(job: DistillationJob) -> Artifact:
-    """Return the artifact that the key names, trained where it is not there."""
     _check_features(job)
-    extra = _file(job.recipe.extra_text)
+    extra = _extra_file(job.recipe.extra_text)
     extra_sha256 = file_sha256(extra) if extra else ""
     _check_data(job.sources, extra_sha256)
-    data = job.sources.training_sha256 or _sha256_of(_training(job.sources))
-    key = job.key(data, extra_sha256)
-    return job.workshop.cache.find(key) or _train(job, key, data, extra)
+    training_sha256 = job.sources.training_sha256 or _sha256_of(_training_examples(job.sources))
+    key = job.key(training_sha256, extra_sha256)
+    return job.workshop.cache.find(key) or _train(job, key, training_sha256, extra)
 
 
-def _train(job: DistillationJob, key: str, data: str, extra: Path | None) -> Artifact:
+def _train(job: DistillationJob, key: str, training_sha256: str, extra: Path | None) -> Artifact:
     from baselines.training import trainer
     from optimized.recipes.distillation.train import train
 
@@ -78,16 +80,18 @@ def _train(job: DistillationJob, key: str, data: str, extra: Path | None) -> Art
     trainer.require_device(device)
     check_activation(job.student)
     bf16 = trainer.uses_bf16(device) if job.recipe.bf16 is None else job.recipe.bf16
-    texts = [TeacherTexts(_training(job.sources), data)]
+    texts = [TeacherTexts(_training_examples(job.sources), training_sha256)]
     if extra:
         texts.append(TeacherTexts(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
-    asked = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.workshop)
-    taught = [(text, asked.on(text.examples, text.sha256)) for text in texts]
-    return find_or_resume(job.workshop, key, lambda session, folder: train(job, taught, session, folder))
+    answers = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.workshop)
+    soft_targets = [SoftTargets(part, *answers.on(part.examples, part.sha256)) for part in texts]
+    return find_or_resume(
+        job.workshop, key, lambda session, folder: train(job, soft_targets, session, folder)
+    )
 
 
-def _check(recipe: Distil) -> None:
-    """Refuse parameters that make no sense, by name."""
+def _check_parameters(recipe: Distil) -> None:
+    """Raise UsageError that names the first impossible parameter."""
     possible = {
         "temperature": 0 < recipe.temperature < math.inf,
         "hard_label": 0 <= recipe.hard_label <= 1,
@@ -98,70 +102,71 @@ def _check(recipe: Distil) -> None:
         "batch": recipe.batch >= 1,
         "max_length": recipe.max_length is None or recipe.max_length >= 1,
         "seed": recipe.seed >= 0,
-        "teacher": recipe.teacher in ("first", "previous", "last"),
+        "teacher": recipe.teacher in _TEACHERS,
         "student": bool(recipe.student),
     }
-    wrong = [name for name, fine in possible.items() if not fine]
-    if wrong:
+    impossible = [name for name, is_possible in possible.items() if not is_possible]
+    if impossible:
         raise UsageError(
-            f"distil: {wrong[0]} cannot be {getattr(recipe, wrong[0])!r}.",
+            f"distil: {impossible[0]} cannot be {getattr(recipe, impossible[0])!r}.",
             remedy="temperature, learning_rate, epochs and batch are above 0; hard_label is from 0 to 1; "
             "hidden and attention are 0 or more; teacher is first, previous or last.",
         )
 
 
-def _choose(chain: Sequence[Checkpoint], which: str) -> Checkpoint:
-    if which == "first":
-        return chain[0]
-    if which == "last":
-        return chain[-1]
-    if len(chain) < 2:  # noqa: PLR2004 -- the last and the one before it
-        raise UsageError("distil: there is no previous model before the first.", remedy="Use teacher: first.")
-    return chain[-2]
+def _teacher_in(chain: Sequence[Checkpoint], position: str) -> Checkpoint:
+    if position == "previous" and len(chain) < 2:  # noqa: PLR2004 -- the last and the one before it
+        raise UsageError(
+            "distil: teacher is `previous`, and the chain has no checkpoint before its first.",
+            remedy="Use teacher: first.",
+        )
+    return chain[{"first": 0, "previous": -2, "last": -1}[position]]
 
 
 def _check_features(job: DistillationJob) -> None:
-    """Refuse token-level losses for two that tokenise differently, or whose layers are not known."""
-    asked = [name for name in ("hidden", "attention") if getattr(job.recipe, name)]
-    folders = [one.folder for one in (job.teacher, job.student.checkpoint)]
+    """Refuse token-level losses for models with different tokenizers or with layers of unknown structure."""
+    weighted = [name for name in ("hidden", "attention") if getattr(job.recipe, name)]
+    folders = [job.teacher.folder, job.student.checkpoint.folder]
     families = {str(read_config(folder).get("model_type")) for folder in folders}
     if job.recipe.attention and not families <= set(KNOWN_FAMILIES):
         raise CheckpointError(
-            f"the attention loss does not know the layers of {' and '.join(sorted(families))}.",
-            remedy=f"Set attention to 0; it knows {', '.join(KNOWN_FAMILIES)}.",
+            f"the attention loss supports the families {', '.join(KNOWN_FAMILIES)}; teacher and student are "
+            f"{' and '.join(sorted(families))}.",
+            remedy="Set attention to 0.",
         )
-    if asked and len({file_sha256(folder / TOKENIZER) for folder in folders}) > 1:
+    if weighted and len({file_sha256(folder / TOKENIZER) for folder in folders}) > 1:
+        losses = " and ".join(weighted)
         raise UsageError(
-            f"distil: {' and '.join(asked)} compare token by token, and teacher "
-            f"{job.teacher.name} and student {job.student.checkpoint.name} have different tokenizers.",
-            remedy=f"Set {' and '.join(asked)} to 0: the logits alone need no common tokenizer.",
+            f"distil: {losses} compare token by token, and teacher {job.teacher.name} and student "
+            f"{job.student.checkpoint.name} have different tokenizers.",
+            remedy=f"Set {losses} to 0: the loss of logits needs no common tokenizer.",
         )
 
 
-def _check_data(sources: PreparationSources, extra: str) -> None:
-    """Refuse to learn from the texts that are reported."""
-    named = {"training split": sources.training_sha256, "extra_text": extra}
-    same = [what for what, sha256 in named.items() if sha256 and sha256 == sources.reported_sha256]
-    if same:
+def _check_data(sources: PreparationSources, extra_sha256: str) -> None:
+    """Refuse to train on the reported texts."""
+    hashes = {"training split": sources.training_sha256, "extra_text": extra_sha256}
+    reported = [name for name, sha256 in hashes.items() if sha256 and sha256 == sources.reported_sha256]
+    if reported:
         raise DataError(
-            f"distil: {same[0]} is the file that is reported, and must not be learned from.",
+            f"distil: {reported[0]} is the file that is reported, so the student must not be trained on it.",
             remedy="Use other texts, or report another split.",
         )
 
 
-def _training(sources: PreparationSources) -> Sequence[Example]:
+def _training_examples(sources: PreparationSources) -> Sequence[Example]:
     examples = sources.training()
     if not examples:
-        raise UsageError("distil: there are no training examples.", remedy="Use data with a train split.")
+        raise UsageError("distil: there are no training examples.", remedy="Use data with a training split.")
     return examples
 
 
-def _file(named: str) -> Path | None:
-    if not named:
+def _extra_file(extra_text: str) -> Path | None:
+    if not extra_text:
         return None
-    path = Path(named).expanduser()
+    path = Path(extra_text).expanduser()
     if not path.is_file():
-        raise DataError("there is no such file of extra text.", where=named)
+        raise DataError("no such file: extra_text.", where=extra_text, remedy="Check the path.")
     return path
 
 

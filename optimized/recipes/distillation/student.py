@@ -1,10 +1,10 @@
-"""Who learns: the chain's last checkpoint, another one by name, or layers cut out of the teacher."""
+"""The student: the chain's last checkpoint, another checkpoint by name, or some layers of the teacher."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config, weight_files
 from baselines.checkpoints.labels import require_head
@@ -14,6 +14,9 @@ from harness.common.errors import CheckpointError, UsageError
 from harness.systems.interface import Checkpoint, PreparationSources
 from harness.workload.tasks.base import Task
 
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 LAST = "last"
 _LAYERS, _HALF = "layers:", "half"
 _HEADED = ("ForSequenceClassification", "ForSpanClassification")
@@ -21,9 +24,9 @@ _HEADED = ("ForSequenceClassification", "ForSpanClassification")
 
 @dataclass(frozen=True, slots=True)
 class Student:
-    """Where a student begins: a checkpoint, the layers that are kept of it (empty: all), its activation.
+    """The initial student: a checkpoint, its layers to keep (empty: all), its activation (None: unchanged).
 
-    `headed` says that its head is the task's; otherwise it gets a new one.
+    `headed` is True if the checkpoint has the task's head. Otherwise the student gets a new one.
     """
 
     checkpoint: Checkpoint
@@ -33,31 +36,31 @@ class Student:
 
 
 def find_student(
-    named: str,
+    name: str,
     hidden_act: str | None,
     task: Task,
     chain: Sequence[Checkpoint],
     teacher: Checkpoint,
     sources: PreparationSources,
 ) -> Student:
-    """Return the student that `named` means: `last`, layers of the teacher, a name or a folder.
+    """Return the student called `name`: `last`, layers of the teacher, or a checkpoint by name or folder.
 
-    CheckpointError for a head of other labels than the task's, UsageError for what cannot be meant.
+    CheckpointError for a head with other labels than the task's, UsageError for a name without a student.
     """
     layers: tuple[int, ...] = ()
-    if named == LAST:
+    if name == LAST:
         checkpoint = chain[-1]
-    elif named.startswith(_LAYERS):
-        checkpoint, layers = teacher, _layers(named, teacher)
+    elif name.startswith(_LAYERS):
+        checkpoint, layers = teacher, _parse_layers(name, teacher)
     else:
         if sources.resolve is None:
             remedy = f"Students: {LAST}, {_LAYERS}{_HALF}, {_LAYERS}0,2,4."
-            raise UsageError(f"student {named!r} cannot be looked up here.", remedy=remedy)
-        checkpoint = sources.resolve(named)
+            raise UsageError(f"student {name!r} cannot be looked up here.", remedy=remedy)
+        checkpoint = sources.resolve(name)
     student = Student(checkpoint, layers, hidden_act, _is_headed(checkpoint, task))
     if checkpoint.fingerprint == teacher.fingerprint and not (layers or hidden_act):
         raise UsageError(
-            "the student is its own teacher: there is nothing to learn.",
+            "student and teacher are the same checkpoint, so there is nothing to distil.",
             where=checkpoint.name,
             remedy=f"Name another student, such as minilm, or layers of the teacher ({_LAYERS}{_HALF}).",
         )
@@ -67,17 +70,18 @@ def find_student(
 
 
 def check_activation(student: Student) -> None:
-    """Refuse an activation that transformers does not know."""
+    """Refuse an activation that transformers does not have."""
     from transformers.activations import ACT2FN
 
     if student.hidden_act is not None and student.hidden_act not in ACT2FN:
         raise UsageError(
-            f"hidden_act {student.hidden_act!r} is no activation.", remedy=f"Known: {', '.join(ACT2FN)}."
+            f"unknown activation: hidden_act {student.hidden_act!r}.",
+            remedy=f"Use one of {', '.join(ACT2FN)}.",
         )
 
 
-def build(student: Student, task: Task, work: Path, seed: int) -> Any:  # noqa: ANN401 -- transformers has no types
-    """Return the student as it begins, in float32; `work` may take a copy of its files."""
+def build(student: Student, task: Task, work: Path, seed: int) -> "Module":
+    """Return the initial student in float32; with a new activation, `work` receives a copy of its files."""
     from transformers.trainer_utils import set_seed
 
     from baselines.models.classifier import load_classifier
@@ -93,14 +97,14 @@ def build(student: Student, task: Task, work: Path, seed: int) -> Any:  # noqa: 
         names = label_names(task, student.checkpoint)
         model = trainer.new_classifier(folder, names, head=task.head, seed=seed)
     if student.layers:
-        _cut(model, student.layers)
+        _keep_layers(model, student.layers)
     return model
 
 
 def _is_headed(checkpoint: Checkpoint, task: Task) -> bool:
-    """Say whether it has the task's head; CheckpointError if it has another one."""
-    names = [str(name) for name in read_config(checkpoint.folder).get("architectures") or ()]
-    if not any(name.endswith(_HEADED) for name in names):
+    """Return whether the checkpoint has the task's head; CheckpointError if it has another one."""
+    architectures = [str(name) for name in read_config(checkpoint.folder).get("architectures") or ()]
+    if not any(name.endswith(_HEADED) for name in architectures):
         return False
     try:
         require_head(checkpoint.folder, task)
@@ -113,36 +117,35 @@ def _is_headed(checkpoint: Checkpoint, task: Task) -> bool:
     return True
 
 
-def _layers(named: str, teacher: Checkpoint) -> tuple[int, ...]:
-    there = shape_of(read_config(teacher.folder), teacher.name).layers
-    words = named.removeprefix(_LAYERS).split(",")
-    if words == [_HALF]:
-        return tuple(range(0, there, 2))
-    layers = tuple(int(word) if word.strip().isdecimal() else -1 for word in words)
-    if not all(0 <= layer < there for layer in layers) or list(layers) != sorted(set(layers)):
+def _parse_layers(name: str, teacher: Checkpoint) -> tuple[int, ...]:
+    count = shape_of(read_config(teacher.folder), teacher.name).layers
+    numbers = name.removeprefix(_LAYERS).split(",")
+    if numbers == [_HALF]:
+        return tuple(range(0, count, 2))
+    layers = tuple(int(number) if number.strip().isdecimal() else -1 for number in numbers)
+    if not all(0 <= layer < count for layer in layers) or list(layers) != sorted(set(layers)):
         raise UsageError(
-            f"student {named!r} names no layers of the teacher, which has 0 to {there - 1}.",
-            remedy=f"Name some of them once, in order ({_LAYERS}0,2,4), or {_LAYERS}{_HALF}.",
+            f"expected layers of the teacher, 0 to {count - 1}, each once and in order; got {name!r}.",
+            remedy=f"Write {_LAYERS}0,2,4, say, or {_LAYERS}{_HALF}.",
         )
     return layers
 
 
-def _cut(model: Any, kept: Sequence[int]) -> None:  # noqa: ANN401
-    """Keep these layers of the encoder, and forget the others."""
+def _keep_layers(model: "Module", layers: Sequence[int]) -> None:
     import torch
 
-    from baselines.models.resize import set_shape
+    from baselines.models.resize import encoder_of, set_shape
 
     shape = shape_of(model.config.to_dict())
-    encoder = model.base_model if hasattr(model, "base_model") else model.encoder
+    encoder = encoder_of(model)
     stack = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
-    stack.layer = torch.nn.ModuleList([stack.layer[at] for at in kept])
-    heads, ffn = (tuple(sizes[at] for at in kept) for sizes in (shape.heads, shape.ffn))
+    stack.layer = torch.nn.ModuleList([stack.layer[index] for index in layers])
+    heads, ffn = (tuple(sizes[index] for index in layers) for sizes in (shape.heads, shape.ffn))
     set_shape(model.config, replace(shape, heads=heads, ffn=ffn))
 
 
 def _with_activation(folder: Path, target: Path, hidden_act: str) -> Path:
-    """Return a folder with the same weights whose configuration names this activation."""
+    """Return a folder with the same weights and a configuration with this activation."""
     config = read_config(folder)
     fields = shape_fields(config, replace(shape_of(config), activation=hidden_act))
     config.update({name: value for name, value in fields.items() if value is not None})

@@ -1,8 +1,8 @@
-"""Who teaches, and what it says of each text: logits that are computed once and kept.
+"""The teacher and its logits, which are computed once for each file of texts and cached.
 
-The teacher reads the text with its own tokenizer; what crosses to the student is numbers by label, in the
-task's order, so the two need not tokenise alike. One artifact holds the logits of one file of texts:
-every student, seed and temperature after the first finds it.
+The teacher reads the texts with its own tokenizer. Only logits are passed to the student, by label in the
+task's order, so the two tokenizers may differ. One artifact holds the logits of one file of texts; every
+further student, seed and temperature finds it in the cache.
 """
 
 import json
@@ -35,45 +35,45 @@ from optimized.recipes.resumable import TrainingSession, find_or_resume
 RECIPE = "teacher-logits"
 _VERSION = 1
 _LOGITS, _OFFSETS = "logits.npy", "offsets.npy"
-# between two files of an unfinished pass: BERT-base does 85 million multiplications a token, so that one slow
+# tokens in each file of an unfinished pass: BERT-base does 85 million multiplications a token, so one slow
 # core (20 GFLOP/s) needs about ten minutes
 _PART_TOKENS = 65_536
 _BATCH = 16
 _LIBRARIES = ("torch", "transformers", "tokenizers")
-_SAID = ("training.json", MANIFEST)  # what training and recipes write beside the weights
+_DESCRIPTIONS = ("training.json", MANIFEST)  # files that training and recipes write beside the weights
 
 Answer = Callable[[Sequence[Request]], Predictions]
 
 
 def require_teacher(task: Task, teacher: Checkpoint) -> None:
-    """Refuse a teacher that cannot teach this task; CheckpointError says why, and what would."""
+    """Raise CheckpointError unless the teacher was fine-tuned for this task."""
     remedy = f"Fine-tune it first: `bench train --task {task.model_task}`."
     if not teacher.trained:
         raise CheckpointError(
-            "an untrained model cannot teach: its answers mean nothing.", where=teacher.name, remedy=remedy
+            "the teacher must be fine-tuned; its head has random weights.", where=teacher.name, remedy=remedy
         )
     require_head(teacher.folder, task)
-    learned = trained_for(teacher.folder)
-    if learned and learned != task.model_task:
+    trained_task = trained_task_of(teacher.folder)
+    if trained_task and trained_task != task.model_task:
         raise CheckpointError(
-            f"the teacher was trained for {learned}, not for {task.model_task}.",
+            f"the teacher was trained for {trained_task}, not for {task.model_task}.",
             where=teacher.name,
             remedy=remedy,
         )
 
 
-def trained_for(folder: Path) -> str:
-    """Return the task that a folder of ours was trained for; nothing where that is not written."""
-    for name in _SAID:
+def trained_task_of(folder: Path) -> str:
+    """Return the task in the description that `bench` wrote beside the weights; empty if there is none."""
+    for name in _DESCRIPTIONS:
         if (folder / name).is_file():
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-            return str(said.get("task", "")) if isinstance(said, dict) else ""
+            description = json.loads((folder / name).read_text(encoding="utf-8"))
+            return str(description.get("task", "")) if isinstance(description, dict) else ""
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherAnswers:
-    """A teacher for one task, and how it reads: the maximum length, and its precision."""
+    """A teacher for one task, with its maximum length and precision."""
 
     task: Task
     teacher: Checkpoint
@@ -82,10 +82,10 @@ class TeacherAnswers:
     workshop: PreparationContext
 
     def on(self, examples: Sequence[Example], data: str) -> tuple[Predictions, Artifact]:
-        """Return the teacher's logits of all examples, in their order, and the artifact they lie in.
+        """Return the teacher's logits of all examples, in their order, and the artifact that holds them.
 
-        `data` is the sha256 that names the examples. A pass that was cut off goes on where it was.
-        CheckpointError for answers that are no numbers.
+        `data` is the sha256 of the examples. An interrupted pass resumes. CheckpointError for logits that
+        are not finite.
         """
         encoder = TextEncoder(self.teacher.folder, self.max_length)
         key = cache_key(
@@ -101,23 +101,27 @@ class TeacherAnswers:
 
         def make(session: TrainingSession, folder: Path) -> dict[str, Any]:
             requests = encoder.encode(examples)
-            found = _answer(session, requests, self._answering(encoder))
-            if not np.isfinite(found.logits).all():
-                raise CheckpointError("the teacher's answers are no numbers.", where=self.teacher.name)
-            np.save(folder / _LOGITS, found.logits, allow_pickle=False)
-            np.save(folder / _OFFSETS, found.offsets, allow_pickle=False)
+            predictions = _predict(session, requests, self._answer(encoder))
+            if not np.isfinite(predictions.logits).all():
+                raise CheckpointError(
+                    "the teacher's logits are not finite numbers.",
+                    where=self.teacher.name,
+                    remedy="Fine-tune the teacher again, with a lower learning rate.",
+                )
+            np.save(folder / _LOGITS, predictions.logits, allow_pickle=False)
+            np.save(folder / _OFFSETS, predictions.offsets, allow_pickle=False)
             return {
-                **self._words(),
+                **self._manifest(),
                 "data_sha256": data,
                 "examples": len(examples),
-                "cut_tokens": _cut(requests),
+                "cut_tokens": sum(sequence.cut for sequence in sequences_of(requests)),
             }
 
         artifact = find_or_resume(self.workshop, key, make)
         arrays = [np.load(artifact.folder / name, allow_pickle=False) for name in (_LOGITS, _OFFSETS)]
         return Predictions(*arrays), artifact
 
-    def _words(self) -> dict[str, Any]:
+    def _manifest(self) -> dict[str, Any]:
         return {
             "recipe": RECIPE,
             "version": _VERSION,
@@ -130,8 +134,8 @@ class TeacherAnswers:
             "libraries": library_versions(*_LIBRARIES),
         }
 
-    def _answering(self, encoder: TextEncoder) -> Answer:
-        """Return what answers requests with the teacher, columns in the task's order of labels."""
+    def _answer(self, encoder: TextEncoder) -> Answer:
+        """Return the function that runs the teacher on requests; columns in the task's order of labels."""
         from baselines.models.classifier import load_classifier
         from baselines.training.trainer import answering
 
@@ -142,28 +146,28 @@ class TeacherAnswers:
         return lambda requests: batching.answer(requests, run)
 
 
-def _answer(session: TrainingSession, requests: Sequence[Request], answer: Answer) -> Predictions:
-    """Answer all requests, longest first, a file for each part of them in the working folder."""
+def _predict(session: TrainingSession, requests: Sequence[Request], answer: Answer) -> Predictions:
+    """Answer all requests, longest first, in parts that are each saved in the working folder."""
     rows: dict[int, Logits] = {}
     done, tokens = 0, sum(request.tokens for request in requests)
-    for number, part in enumerate(_parts(requests)):
-        mine = [requests[at] for at in part]
-        logits = _said(session.folder / f"part-{number}.npy", mine, answer)
-        rows.update(zip(part, np.split(logits, offsets_of(mine)[1:-1]), strict=True))
-        done += sum(request.tokens for request in mine)
-        session.tell("teacher", done / tokens)
-    ordered = [rows[at] for at in range(len(requests))]
+    for number, indices in enumerate(_parts(requests)):
+        part = [requests[index] for index in indices]
+        logits = _load_or_compute(session.folder / f"part-{number}.npy", part, answer)
+        rows.update(zip(indices, np.split(logits, offsets_of(part)[1:-1]), strict=True))
+        done += sum(request.tokens for request in part)
+        session.report("teacher", done / tokens)
+    ordered = [rows[index] for index in range(len(requests))]
     return Predictions(np.concatenate(ordered), offsets_of(requests))
 
 
 def _parts(requests: Sequence[Request]) -> Iterator[list[int]]:
-    """Yield the places of requests, longest first, as many at a time as make a part."""
-    # batches of like length waste little, and memory peaks at once if at all
+    """Yield the indices of requests, longest first, in parts of about `_PART_TOKENS` tokens."""
+    # batches of similar length need little padding, and memory peaks at the beginning
     part: list[int] = []
     tokens = 0
-    for at in sorted(range(len(requests)), key=lambda at: -requests[at].tokens):
-        part.append(at)
-        tokens += requests[at].tokens
+    for index in sorted(range(len(requests)), key=lambda index: -requests[index].tokens):
+        part.append(index)
+        tokens += requests[index].tokens
         if tokens >= _PART_TOKENS:
             yield part
             part, tokens = [], 0
@@ -171,15 +175,10 @@ def _parts(requests: Sequence[Request]) -> Iterator[list[int]]:
         yield part
 
 
-def _said(path: Path, requests: Sequence[Request], answer: Answer) -> Logits:
-    """Return the logits of a part, from its file where that is there already."""
+def _load_or_compute(path: Path, requests: Sequence[Request], answer: Answer) -> Logits:
     if not path.is_file():
-        whole = path.with_suffix(".unfinished.npy")
-        np.save(whole, answer(requests).logits, allow_pickle=False)
-        whole.replace(path)
-    found: Logits = np.load(path, allow_pickle=False)
-    return found
-
-
-def _cut(requests: Sequence[Request]) -> int:
-    return sum(sequence.cut for sequence in sequences_of(requests))
+        unfinished = path.with_suffix(".unfinished.npy")
+        np.save(unfinished, answer(requests).logits, allow_pickle=False)
+        unfinished.replace(path)
+    logits: Logits = np.load(path, allow_pickle=False)
+    return logits

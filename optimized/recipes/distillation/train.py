@@ -1,10 +1,12 @@
-"""The part of distillation that needs torch: from what the teacher said to lessons, trainer and manifest."""
+"""The part of distillation that needs torch: training items, training, the checkpoint and the manifest."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.classifier import load_classifier
@@ -13,33 +15,41 @@ from baselines.training.datasets import (
     RECORD,
     SPLIT_SEED,
     EncodedExamples,
-    TrainingProgress,
     label_names,
     split_for_selection,
 )
 from baselines.training.finetune import copy_tokenizer
-from harness.systems.interface import Artifact, Predictions
 from harness.workload.tasks.example import Example, Logits
 from harness.workload.tasks.metrics import mean_score
-from optimized.recipes.distillation import features
-from optimized.recipes.distillation.imitation import DistillationItem, Imitation, rows_of, soft_lessons
-from optimized.recipes.distillation.job import VERSION, DistillationJob, TeacherTexts
+from optimized.recipes.distillation.features import record_features, remove_projections
+from optimized.recipes.distillation.imitation import (
+    DistillationItem,
+    Imitation,
+    distillation_items,
+    logits_by_request,
+)
+from optimized.recipes.distillation.job import VERSION, DistillationJob, SoftTargets
 from optimized.recipes.distillation.student import build
 from optimized.recipes.resumable import TrainingSession
 
-Taught = Sequence[tuple[TeacherTexts, tuple[Predictions, Artifact]]]
-"""Texts with what the teacher said of them, and where that lies."""
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 
-def train(job: DistillationJob, taught: Taught, session: TrainingSession, folder: Path) -> dict[str, Any]:
-    """Train the student into `folder` and return the manifest; what is interrupted lies in the session's."""
-    text, (said, _) = taught[0]
-    kept, held_out = split_for_selection(text.examples, SPLIT_SEED)
+def train(
+    job: DistillationJob, soft_targets: Sequence[SoftTargets], session: TrainingSession, folder: Path
+) -> dict[str, Any]:
+    """Train the student into `folder`; return the manifest.
+
+    The first of `soft_targets` is of the training split. The session's folder keeps an unfinished training.
+    """
+    first = soft_targets[0]
+    kept, held_out = split_for_selection(first.texts.examples, SPLIT_SEED)
     encoder = job.encoders()[1]
-    asked = EncodedExamples(held_out, encoder.encode(held_out))
+    encoded_held_out = EncodedExamples(held_out, encoder.encode(held_out))
     names = label_names(job.task, job.student.checkpoint)
     columns = [names.index(label) for label in job.task.labels]
-    lessons = _lessons(job, taught, kept, held_out, encoder, columns)
+    items = _training_items(job, soft_targets, kept, held_out, encoder, columns)
     model = build(job.student, job.task, session.folder, job.recipe.seed)
     training = trainer.TrainingJob(
         task=job.task,
@@ -48,80 +58,86 @@ def train(job: DistillationJob, taught: Taught, session: TrainingSession, folder
         tuning=job.tuning,
         device=job.workshop.placement.device,
         pad_id=encoder.pad_id,
-        progress=lambda tick: _tell(session, tick),
+        progress=lambda progress: session.report("distil", progress.fraction, progress.seconds_left),
         clock=session.clock,
         objective=_objective(job, model),
         keep_best=job.recipe.keep_best,
     )
-    facts = trainer.run(training, model, lessons, asked, asked)
+    outcome = trainer.run(training, model, items, encoded_held_out, encoded_held_out)
     _save(job, model, folder)
-    rows = dict(zip(text.examples, rows_of(said), strict=True))
+    teacher_scores = _teacher_scores(job, held_out, _logits_by_example(first))
     return {
-        **_words(job, names, taught),
+        **_settings_facts(job, names, soft_targets),
         "examples": {
             "trained_on": len(kept),
             "held_out": len(held_out),
-            "extra": sum(len(text.examples) for text, _ in taught if text.extra),
+            "extra": sum(len(part.texts.examples) for part in soft_targets if part.texts.extra),
         },
-        "cut_tokens": sum(sequence.cut for lesson in lessons for sequence in lesson.sequences),
-        **_facts(facts, len(held_out), _teacher_scores(job, held_out, rows)),
+        "cut_tokens": sum(sequence.cut for item in items for sequence in item.sequences),
+        **_outcome_facts(outcome, len(held_out), teacher_scores),
     }
 
 
-def _lessons(
+def _training_items(
     job: DistillationJob,
-    taught: Taught,
+    soft_targets: Sequence[SoftTargets],
     kept: Sequence[Example],
     held_out: Sequence[Example],
     encoder: TextEncoder,
     columns: Sequence[int],
 ) -> list[DistillationItem]:
-    """Return the lessons of what is trained on, then those of extra texts."""
-    lessons: list[DistillationItem] = []
-    secret = {example.inputs[0].first for example in held_out}
-    for text, (said, _) in taught:
-        rows = dict(zip(text.examples, rows_of(said), strict=True))
-        chosen = [one for one in text.examples if one.inputs[0].first not in secret] if text.extra else kept
-        asked = EncodedExamples(chosen, encoder.encode(chosen))
-        said_of = [rows[example] for example in chosen]
-        lessons += soft_lessons(job.task, columns, asked, said_of, labelled=not text.extra)
-    return lessons
+    """Return the items of the training part, then those of extra texts that are not held out."""
+    items: list[DistillationItem] = []
+    held_out_texts = {example.inputs[0].first for example in held_out}
+    for part in soft_targets:
+        extra, rows = part.texts.extra, _logits_by_example(part)
+        examples = kept
+        if extra:
+            examples = [
+                example for example in part.texts.examples if example.inputs[0].first not in held_out_texts
+            ]
+        encoded = EncodedExamples(examples, encoder.encode(examples))
+        logits = [rows[example] for example in examples]
+        items += distillation_items(job.task, columns, encoded, logits, labelled=not extra)
+    return items
 
 
-def _objective(job: DistillationJob, model: Any) -> Imitation:  # noqa: ANN401 -- transformers has no types
-    recipe, inside = job.recipe, None
+def _logits_by_example(part: SoftTargets) -> dict[Example, Logits]:
+    return dict(zip(part.texts.examples, logits_by_request(part.predictions), strict=True))
+
+
+def _objective(job: DistillationJob, model: "Module") -> Imitation:
+    recipe, features = job.recipe, None
     if recipe.hidden or recipe.attention:
         device = job.workshop.placement.device
-        inside = features.watch(
+        features = record_features(
             model.to(device),
             load_classifier(job.teacher.folder).to(device),
             job.encoders()[0].pad_id,
             hidden=recipe.hidden,
             attention=recipe.attention,
         )
-    return Imitation(job.task.head, recipe.temperature, recipe.hard_label, inside)
+    return Imitation(job.task.head, recipe.temperature, recipe.hard_label, features)
 
 
-def _tell(session: TrainingSession, tick: TrainingProgress) -> None:
-    session.tell("distil", tick.fraction, tick.seconds_left)
-
-
-def _save(job: DistillationJob, model: Any, folder: Path) -> None:  # noqa: ANN401 -- transformers has no types
-    """Write the checkpoint as `bench train` does, so that the folder can be used as one."""
-    features.forget(model)
+def _save(job: DistillationJob, model: "Module", folder: Path) -> None:
+    """Write the checkpoint as `bench train` does, so that the folder is a checkpoint by itself."""
+    remove_projections(model)
     trainer.save(model, folder)
     copy_tokenizer(job.student.checkpoint.folder, folder)
-    said = {
+    record = {
         "recipe": job.recipe.kind,
         "task": job.task.model_task,
         "trained": True,
         "data_fingerprint": job.sources.training_sha256,
     }
-    (folder / RECORD).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def _words(job: DistillationJob, names: Sequence[str], taught: Taught) -> dict[str, Any]:
-    """Return what the manifest says of what was asked: names and hashes, and no path."""
+def _settings_facts(
+    job: DistillationJob, names: Sequence[str], soft_targets: Sequence[SoftTargets]
+) -> dict[str, Any]:
+    """Return the manifest's fields on parameters and inputs: names and hashes, never a path."""
     parameters = {**asdict(job.recipe), "max_length": job.max_length}
     parameters["student"] = job.student.checkpoint.name
     parameters["layers"] = list(job.student.layers)
@@ -131,41 +147,41 @@ def _words(job: DistillationJob, names: Sequence[str], taught: Taught) -> dict[s
         "version": VERSION,
         "task": job.task.model_task,
         "labels": list(names),
-        "parents": [*job.parents, *(artifact.key for _, (_, artifact) in taught)],
+        "parents": [*job.parents, *(part.artifact.key for part in soft_targets)],
         "teacher": job.teacher.name,
         "student": job.student.checkpoint.name,
         "parameters": parameters,
         "data_fingerprint": job.sources.training_sha256,
-        "data_sha256": [text.sha256 for text, _ in taught],
+        "data_sha256": [part.texts.sha256 for part in soft_targets],
         "teacher_logits": [
-            {name: artifact.manifest[name] for name in ("key", "seconds", "energy", "precision")}
-            for _, (_, artifact) in taught
+            {name: part.artifact.manifest[name] for name in ("key", "seconds", "energy", "precision")}
+            for part in soft_targets
         ],
     }
 
 
-def _facts(facts: Mapping[str, Any], held_out: int, teacher: Mapping[str, float]) -> dict[str, Any]:
-    """Return what training found, the quality on what is held out in one place."""
-    found = dict(facts)
-    per_epoch, student = found.pop("selection"), found.pop("val")
+def _outcome_facts(
+    outcome: Mapping[str, Any], held_out: int, teacher_scores: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the trainer's facts with all scores on the held-out part gathered in `selection`."""
+    facts = dict(outcome)
+    per_epoch, student_scores = facts.pop("selection"), facts.pop("val")
     selection = {
         "examples": held_out,
         "split_seed": SPLIT_SEED,
-        "score": mean_score(student),
-        "metrics": student,
-        "teacher_score": mean_score(teacher),
-        "teacher_metrics": dict(teacher),
+        "score": mean_score(student_scores),
+        "metrics": student_scores,
+        "teacher_score": mean_score(teacher_scores),
+        "teacher_metrics": dict(teacher_scores),
         "per_epoch": per_epoch,
     }
-    return {**found, "selection": selection}
+    return {**facts, "selection": selection}
 
 
 def _teacher_scores(
     job: DistillationJob, held_out: Sequence[Example], rows: Mapping[Example, Logits]
 ) -> dict[str, float]:
-    """Return the teacher's official metrics on what is held out."""
-    import numpy as np
-
-    found = [rows[example] for example in held_out]
-    offsets = np.concatenate(([0], np.cumsum([len(each) for each in found]))).astype(np.int64)
-    return job.task.scoring(held_out, job.task.decide(np.concatenate(found), offsets))
+    """Return the teacher's official metrics on the held-out part."""
+    logits = [rows[example] for example in held_out]
+    offsets = np.concatenate(([0], np.cumsum([len(part) for part in logits]))).astype(np.int64)
+    return job.task.scoring(held_out, job.task.decide(np.concatenate(logits), offsets))

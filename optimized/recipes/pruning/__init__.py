@@ -1,1 +1,1 @@
-"""Structured pruning of heads, feed-forward units, width and vocabulary."""
+"""Structured pruning of attention heads, feed-forward units, width and vocabulary."""

@@ -1,4 +1,4 @@
-"""How many heads and units stay, and which: counts and shares checked, and the best chosen."""
+"""How many heads and units to keep, and which: checked counts and shares, and the selection by score."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -11,55 +11,53 @@ Scores = Sequence[Sequence[float]]
 """One score for each head, or unit, of each layer."""
 
 Kept = list[list[int]]
-"""Which of each layer stay, ascending."""
+"""The indices that each layer keeps, ascending."""
 
 
-def count_kept(name: str, asked: float, there: Sequence[int], *, shared: bool = False) -> tuple[int, ...]:
-    """Return how many to keep of what each layer has: a whole number is a count, another a share.
+def count_kept(name: str, keep: float, sizes: Sequence[int], *, shared: bool = False) -> tuple[int, ...]:
+    """Return how many elements each layer keeps: an integer `keep` is a count, a float a share.
 
-    UsageError if that is none, or more than there are; `shared` counts may exceed a layer's, but not the sum.
+    UsageError unless the count is from 1 to the size of every layer. With `shared` it may exceed the size of
+    a layer, but its total not the total size.
     """
-    number = isinstance(asked, int | float) and not isinstance(asked, bool) and isfinite(asked)
-    share = isinstance(asked, float)
-    counts = tuple(int(asked * each + 0.5) if share else int(asked) for each in there if number)
-    fits = sum(counts) <= sum(there) if shared else all(map(int.__le__, counts, there))
-    if counts and min(counts) > 0 and fits and not (share and asked > 1):
+    is_number = isinstance(keep, int | float) and not isinstance(keep, bool) and isfinite(keep)
+    is_share = isinstance(keep, float)
+    counts = tuple(int(keep * size + 0.5) if is_share else int(keep) for size in sizes if is_number)
+    fits = sum(counts) <= sum(sizes) if shared else all(map(int.__le__, counts, sizes))
+    if counts and min(counts) > 0 and fits and not (is_share and keep > 1):
         return counts
-    most = sum(there) // len(there) if shared else min(there)
+    low, high = min(sizes), max(sizes)
+    size = f"{low}" if low == high else f"{low} to {high}"
+    largest = sum(sizes) // len(sizes) if shared else low
     raise UsageError(
-        f"prune: {name} {asked!r} is not what can be kept of {_written(there)}.",
-        remedy=f"Use a count of 1 to {most}, or a share with a decimal point, above 0.0 and at most 1.0.",
+        f"prune: {name} cannot be {keep!r}, with {size} in each layer.",
+        remedy=f"Use a count of 1 to {largest}, or a share with a decimal point, above 0.0 and at most 1.0.",
     )
 
 
 def best_of_each(scores: Scores, counts: Sequence[int]) -> Kept:
-    """Return the best of each layer, as many as are asked of it."""
+    """Return the best of each layer, as many as its count."""
     return [best(layer, count) for layer, count in zip(scores, counts, strict=True)]
 
 
 def best_of_all(scores: Scores, budget: int, *, normalise: bool) -> Kept:
-    """Return the best of each layer, and of all others the best of all up to the budget.
+    """Return the best of each layer, then the best of all others, `budget` in total.
 
-    With `normalise` a layer's scores count as shares of their Euclidean norm.
+    With `normalise`, the scores of each layer are divided by their Euclidean norm.
     """
     norms = [float(np.linalg.norm(layer)) if normalise else 1.0 for layer in scores]
-    places = [(layer, at) for layer, row in enumerate(scores) for at in range(len(row))]
-    flat = [scores[layer][at] / (norms[layer] or 1.0) for layer, at in places]
+    places = [(layer, index) for layer, row in enumerate(scores) for index in range(len(row))]
+    flat = [scores[layer][index] / (norms[layer] or 1.0) for layer, index in places]
     first = {(layer, best(row, 1)[0]) for layer, row in enumerate(scores)}
-    others = [places[at] for at in _ranking(flat) if places[at] not in first]
+    others = [places[rank] for rank in _ranking(flat) if places[rank] not in first]
     kept = first.union(others[: budget - len(first)])
-    return [sorted(at for layer, at in kept if layer == mine) for mine in range(len(scores))]
+    return [sorted(index for layer, index in kept if layer == number) for number in range(len(scores))]
 
 
 def best(scores: Sequence[float], count: int) -> list[int]:
-    """Return the places of the `count` largest scores, ascending; of equal ones the first."""
+    """Return the indices of the `count` largest scores, ascending; of equal scores the first."""
     return sorted(_ranking(scores)[:count])
 
 
 def _ranking(scores: Sequence[float]) -> list[int]:
-    return [int(at) for at in np.argsort(-np.asarray(scores), kind="stable")]
-
-
-def _written(there: Sequence[int]) -> str:
-    low, high = min(there), max(there)
-    return f"{low}" if low == high else f"{low} to {high}"
+    return [int(index) for index in np.argsort(-np.asarray(scores), kind="stable")]

@@ -1,8 +1,8 @@
-"""Prunes an encoder: score, choose, remove, write, and score what is left."""
+"""Prunes an encoder: measure importance, select, remove, write, and score what is left."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from optimized.recipes.pruning.importance import measure_importance
 from optimized.recipes.pruning.target import PruningTarget
 from optimized.recipes.pruning.vocabulary import Vocabulary, pieces_kept, write_tokenizer
 
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 _SCORING_BATCH = 16
 
 
@@ -37,43 +40,45 @@ def prune(
     workshop: PreparationContext,
     folder: Path,
 ) -> dict[str, Any]:
-    """Write the pruned checkpoint into `folder`; return what was kept and what it scores."""
-    training, held_out = _parts(target, sources)
+    """Write the pruned checkpoint into `folder`; return what was kept and the scores before and after."""
+    training, held_out = _split_training(target, sources)
     model = load_classifier(parent.folder)
-    whole, weights = shape_of(model.config.to_dict()), _parameters(model)
+    shape_before, parameters_before = shape_of(model.config.to_dict()), _count_parameters(model)
 
-    def scored(folder: Path) -> Mapping[str, float] | str:
-        return _selection(model, parent, task, held_out, TextEncoder(folder, settings.max_length))
+    def scores(tokenizer: Path) -> Mapping[str, float] | str:
+        return _score(model, parent, task, held_out, TextEncoder(tokenizer, settings.max_length))
 
-    before = scored(parent.folder)
+    scores_before = scores(parent.folder)
     if target.activation:
         resize.set_activation(model, target.activation)
-    chosen: dict[str, Any] = {}
-    if target.narrows(whole):
-        drawn = _asked(target, training, parent, settings)
-        chosen = _narrow(target, model, task, parent, drawn, workshop)
+    kept: dict[str, Any] = {}
+    if target.narrows(shape_before):
+        sample = _draw_sample(target, training, parent, settings)
+        kept = _narrow(target, model, task, parent, sample, workshop)
     copy_tokenizer(parent.folder, folder)
     if target.vocabulary:
-        chosen["vocabulary"] = _fewer_pieces(model, parent, training, held_out, folder)
+        kept["vocabulary"] = _prune_vocabulary(model, parent, training, held_out, folder)
     with quiet_transformers():
         model.save_pretrained(folder)
-    left = shape_of(model.config.to_dict())
+    shape = shape_of(model.config.to_dict())
     return {
-        **chosen,
-        "shape": _sizes(left),
-        "parent_shape": _sizes(whole),
+        **kept,
+        "shape": _shape_facts(shape),
+        "parent_shape": _shape_facts(shape_before),
         "share_left": {
-            "parameters": _parameters(model) / weights,
-            "layers": left.encoder_weights / whole.encoder_weights,
+            "parameters": _count_parameters(model) / parameters_before,
+            "layers": shape.encoder_weights / shape_before.encoder_weights,
         },
-        "selection": scored(folder),
-        "selection_before": before,
+        "selection": scores(folder),
+        "selection_before": scores_before,
         "selection_examples": len(held_out),
     }
 
 
-def _parts(target: PruningTarget, sources: PreparationSources) -> tuple[list[Example], list[Example]]:
-    """Return the examples that pruning may look at, and those that score the outcome."""
+def _split_training(
+    target: PruningTarget, sources: PreparationSources
+) -> tuple[list[Example], list[Example]]:
+    """Return the examples that measure importance, and the held-out ones that score the result."""
     training = sources.training()
     if not training:
         raise UsageError(
@@ -83,28 +88,34 @@ def _parts(target: PruningTarget, sources: PreparationSources) -> tuple[list[Exa
     return split_for_selection(training, target.seed)
 
 
-def _asked(
+def _draw_sample(
     target: PruningTarget, training: Sequence[Example], parent: Checkpoint, settings: Settings
 ) -> EncodedExamples:
     drawn = np.random.default_rng(target.seed).permutation(len(training))[: target.examples]
-    mine = [training[at] for at in sorted(drawn)]
-    return EncodedExamples(mine, TextEncoder(parent.folder, settings.max_length).encode(mine))
+    sample = [training[index] for index in sorted(drawn)]
+    return EncodedExamples(sample, TextEncoder(parent.folder, settings.max_length).encode(sample))
 
 
 def _narrow(
     target: PruningTarget,
-    model: Any,  # noqa: ANN401 -- transformers has no types
+    model: "Module",
     task: Task,
     parent: Checkpoint,
-    asked: EncodedExamples,
+    sample: EncodedExamples,
     workshop: PreparationContext,
 ) -> dict[str, Any]:
-    """Score heads, units and width, keep the best of them; return which, and what was scored."""
+    """Keep the heads, units and components of the width with the highest importance; return the facts."""
     shape = shape_of(model.config.to_dict())
     config = read_config(parent.folder)
-    taught = training_items(task, label_columns(config, task, parent.name), asked)
+    items = training_items(task, label_columns(config, task, parent.name), sample)
     pad_id = int(config.get("pad_token_id") or 0)
-    importance = measure_importance(model, taught, task.head, pad_id, _told(workshop, parent))
+    importance = measure_importance(
+        model,
+        items,
+        task.head,
+        pad_id,
+        lambda fraction: workshop.progress(f"scoring heads and units of {parent.name}: {fraction:.0%}"),
+    )
     heads, units = target.choose(shape, importance)
     resize.narrow(model, heads, units)
     width = target.width(shape)
@@ -112,56 +123,52 @@ def _narrow(
         resize.narrow_width(model, best(importance.width, width), best(importance.pooled, width))
     return {
         "scored": {
-            "examples": len(asked.examples),
-            "lessons": importance.lessons,
+            "examples": len(sample.examples),
+            "lessons": importance.items,
             "tokens": importance.tokens,
         },
         "heads_kept": heads,
     }
 
 
-def _fewer_pieces(
-    model: Any,  # noqa: ANN401
+def _prune_vocabulary(
+    model: "Module",
     parent: Checkpoint,
     training: Sequence[Example],
     held_out: Sequence[Example],
     folder: Path,
 ) -> dict[str, Any]:
-    """Drop the embeddings of pieces that are not needed; return what that does to texts not seen."""
-    whole = Vocabulary(parent.folder)
-    kept = pieces_kept(whole, training, read_config(parent.folder))
+    """Remove the embeddings of unneeded pieces; return how held-out texts are split before and after."""
+    before = Vocabulary(parent.folder)
+    kept = pieces_kept(before, training, read_config(parent.folder))
     resize.keep_vocabulary(model, kept)
     write_tokenizer(parent.folder, folder, kept)
-    fewer = Vocabulary(folder)
-    fewer.require_same(whole, training)
+    after = Vocabulary(folder)
+    after.require_same(before, training)
     return {
         "kept": len(kept),
-        "of": len(whole.pieces),
-        "held_out_tokens": {"before": whole.count(held_out), "after": fewer.count(held_out)},
-        "held_out_unknown": {"before": whole.unknown(held_out), "after": fewer.unknown(held_out)},
+        "of": len(before.pieces),
+        "held_out_tokens": {"before": before.count(held_out), "after": after.count(held_out)},
+        "held_out_unknown": {"before": before.unknown(held_out), "after": after.unknown(held_out)},
     }
 
 
-def _selection(
-    model: Any,  # noqa: ANN401 -- transformers has no types
-    parent: Checkpoint,
-    task: Task,
-    examples: Sequence[Example],
-    encoder: TextEncoder,
+def _score(
+    model: "Module", parent: Checkpoint, task: Task, examples: Sequence[Example], encoder: TextEncoder
 ) -> Mapping[str, float] | str:
     """Return the task's official metrics on the held-out part of the training split."""
     if not parent.trained:
         return "unavailable, because the model is untrained"
     columns = label_columns(read_config(parent.folder), task, parent.name)
-    # longest first: batches of like length waste little
+    # longest first: batches of similar length need little padding
     pairs = sorted(zip(examples, encoder.encode(examples), strict=True), key=lambda pair: -pair[1].tokens)
     batching = Batching(_SCORING_BATCH, encoder.pad_id, columns)
-    found = batching.answer([request for _, request in pairs], runner(model))
-    answers = task.decide(found.logits, found.offsets)
+    predictions = batching.answer([request for _, request in pairs], runner(model))
+    answers = task.decide(predictions.logits, predictions.offsets)
     return task.scoring([example for example, _ in pairs], answers)
 
 
-def _sizes(shape: EncoderShape) -> dict[str, Any]:
+def _shape_facts(shape: EncoderShape) -> dict[str, Any]:
     return {
         "heads": list(shape.heads),
         "head_size": shape.head_size,
@@ -171,9 +178,5 @@ def _sizes(shape: EncoderShape) -> dict[str, Any]:
     }
 
 
-def _parameters(model: Any) -> int:  # noqa: ANN401
+def _count_parameters(model: "Module") -> int:
     return sum(int(parameter.numel()) for parameter in model.parameters())
-
-
-def _told(workshop: PreparationContext, parent: Checkpoint) -> Callable[[float], None]:
-    return lambda share: workshop.progress(f"scoring heads and units of {parent.name}: {share:.0%}")

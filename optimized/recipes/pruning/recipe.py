@@ -1,14 +1,13 @@
-"""Structured pruning: the heads and feed-forward units that matter least are taken out of an encoder.
+"""Structured pruning: the heads and feed-forward units of lowest importance are removed from an encoder.
 
-    training split --part that trains--> importance --choice--> what stays --> a smaller dense checkpoint
-                   --held-out part-----> selection score of the parent and of what it became
+    training split --training part--> importance --selection--> kept heads, units --> smaller checkpoint
+                   --held-out part--> selection score of the parent and of the pruned checkpoint
 
-As FastFormers prunes (Kim and Hassan 2020, section 3.2), with these differences: importance is accumulated
+As in FastFormers (Kim and Hassan 2020, section 3.2), with these differences: importance is accumulated
 example by example (`optimized/recipes/pruning/importance.py`), it is measured on training data and never on
-what is reported,
-and with the activation that the pruned model will have. Beyond it: a budget over all layers, fewer components
-of the width, and a smaller vocabulary. What comes out has lost quality; a second distillation brings most of
-it back. This module says what is asked for; `optimized/recipes/pruning/prune.py` does it.
+the reported split, and with the activation of the pruned model. Additions: a global budget over all layers,
+fewer components of the width, and a smaller vocabulary. Pruning costs quality; a second distillation recovers
+most of it. `optimized/recipes/pruning/prune.py` does the work; this module has the parameters and the cache.
 """
 
 import hashlib
@@ -25,7 +24,7 @@ from baselines.models.shape import shape_of
 from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.recipes.base import RecipeOutput, made_from
+from optimized.recipes.base import RecipeOutput, output_of
 from optimized.recipes.pruning.target import PruningTarget
 from optimized.recipes.pruning.vocabulary import require_wordpiece
 
@@ -34,7 +33,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Prune(PruningTarget):
-    """Structured pruning as a recipe: its parameters are the sizes to reach."""
+    """Structured pruning as a recipe; its parameters are the target sizes."""
 
     @property
     def kind(self) -> str:
@@ -49,10 +48,10 @@ class Prune(PruningTarget):
         settings: Settings,
         workshop: PreparationContext,
     ) -> RecipeOutput:
-        """Prune the last checkpoint of the chain, or find the outcome in the cache.
+        """Prune the last checkpoint of the chain, or find the result in the cache.
 
-        CheckpointError for a family that cannot be pruned or a head for another task; UsageError for counts
-        that the model does not have, and for a task without training examples.
+        CheckpointError for a family that cannot be pruned or a head for another task; UsageError for target
+        sizes that the model cannot reach, and for a task without training examples.
         """
         parent = chain[-1]
         require_head(parent.folder, task)
@@ -64,7 +63,7 @@ class Prune(PruningTarget):
         facts = {
             **asdict(self),
             "max_length": settings.max_length,
-            "data_sha256": sources.training_sha256 or _hash_of(sources.training()),
+            "data_sha256": sources.training_sha256 or _sha256_of(sources.training()),
             "libraries": library_versions("torch", "transformers", "tokenizers"),
         }
         parents = [parent.fingerprint]
@@ -72,13 +71,19 @@ class Prune(PruningTarget):
         def make(folder: Path) -> dict[str, Any]:
             from optimized.recipes.pruning.prune import prune
 
-            known = {"recipe": self.kind, "version": _VERSION, "parents": parents, "parent_name": parent.name}
-            return {**known, **facts, **prune(self, task, parent, sources, settings, workshop, folder)}
+            outcome = prune(self, task, parent, sources, settings, workshop, folder)
+            origin = {
+                "recipe": self.kind,
+                "version": _VERSION,
+                "parents": parents,
+                "parent_name": parent.name,
+            }
+            return {**origin, **facts, **outcome}
 
         key = cache_key(self.kind, _VERSION, task, parents, **facts)
         artifact = find_or_make(workshop.cache, key, make, energy=workshop.energy)
-        return made_from(artifact, f"{parent.name}-pruned", parent)
+        return output_of(artifact, f"{parent.name}-pruned", parent)
 
 
-def _hash_of(training: Sequence[Example]) -> str:
+def _sha256_of(training: Sequence[Example]) -> str:
     return hashlib.sha256(repr(list(training)).encode()).hexdigest()

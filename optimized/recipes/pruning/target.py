@@ -1,4 +1,4 @@
-"""The sizes that pruning should reach: what to keep of each layer, and whether a model can be cut to that."""
+"""The target sizes of pruning: what to keep of each layer, checked against the shape of a model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -15,14 +15,14 @@ _ACTIVATIONS = ("gelu", "relu", "gelu_new", "silu")
 
 @dataclass(frozen=True, slots=True)
 class PruningTarget:
-    """What is kept of each layer: a count (whole number) or a share (with a decimal point) of it.
+    """How many heads and feed-forward units each layer keeps: a count (integer) or a share (float).
 
-    `budget` layer keeps the same count in every layer; global keeps as many in all, where they matter most,
-    and at least one in each layer, with `normalise` by scores divided by their layer's Euclidean norm.
-    `hidden` is what to keep of the width. `vocabulary` keeps only the word pieces that training texts use,
-    special tokens and single characters. `activation` replaces the feed-forward one, as the paper puts ReLU
-    for GELU. Importance is measured on at most `examples` of the training split; `seed` draws them, and holds
-    out the part that scores the outcome.
+    With `budget` "layer", every layer keeps the same count. With "global", the same total is kept where
+    importance is highest, at least one in each layer; `normalise` divides scores by the Euclidean norm of
+    their layer. `hidden` is the count or share of the width to keep. `vocabulary` keeps only special tokens,
+    single characters and the word pieces that training texts use. `activation` replaces that of the
+    feed-forward block, as the paper replaces GELU by ReLU. Importance is measured on at most `examples` of
+    the training split; `seed` draws them and holds out the part that scores the result.
     """
 
     heads: int | float = 1.0
@@ -36,29 +36,34 @@ class PruningTarget:
     seed: int = 0
 
     def check(self, shape: EncoderShape) -> None:
-        """Raise UsageError unless an encoder of this shape can be pruned so."""
+        """Raise UsageError unless an encoder of this shape can be pruned to these sizes."""
         narrows = self.narrows(shape)
         if self.budget not in ("layer", "global"):
-            raise UsageError(f"prune: there is no budget {self.budget!r}.", remedy="Use layer or global.")
+            raise UsageError(
+                f"prune: expected the budget layer or global, got {self.budget!r}.",
+                remedy="Use budget: layer.",
+            )
         if self.activation not in (None, *_ACTIVATIONS):
             raise UsageError(
-                f"prune: there is no activation {self.activation!r}.",
-                remedy=f"Use {', '.join(_ACTIVATIONS)}.",
+                f"prune: unknown activation {self.activation!r}.",
+                remedy=f"Use one of {', '.join(_ACTIVATIONS)}.",
             )
         if self.examples < 1:
-            raise UsageError(f"prune: examples is {self.examples}.", remedy="Use 1 or more, such as 2000.")
+            raise UsageError(
+                f"prune: examples must be 1 or more, got {self.examples}.", remedy="Use 2000, say."
+            )
         if not (narrows or self.vocabulary or self.activation not in (None, shape.activation)):
             raise UsageError(
                 "prune: nothing would be removed.",
-                remedy="Say how many heads, ffn units or hidden components to keep, such as heads: 8.",
+                remedy="Set how many heads, ffn units or hidden components to keep, such as heads: 8.",
             )
 
     def narrows(self, shape: EncoderShape) -> bool:
-        """Say whether heads, units or components of the width are to go: importance must choose them."""
+        """Return whether heads, units or components of the width are removed, which needs importance."""
         return (*self.counts(shape), self.width(shape)) != (shape.heads, shape.ffn, shape.hidden)
 
     def counts(self, shape: EncoderShape) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return heads and units to keep of each layer, on average where the budget is global."""
+        """Return how many heads and units each layer keeps; with a global budget, the mean of all layers."""
         shared = self.budget == "global"
         return (
             count_kept("heads", self.heads, shape.heads, shared=shared),
@@ -70,7 +75,7 @@ class PruningTarget:
         return count_kept("hidden", self.hidden, (shape.hidden,))[0]
 
     def choose(self, shape: EncoderShape, importance: "Importance") -> tuple[Kept, Kept]:
-        """Return the heads and the units of each layer that stay, in their old order."""
+        """Return the indices of the heads and units that each layer keeps, ascending."""
         heads, units = self.counts(shape)
         if self.budget == "layer":
             return best_of_each(importance.heads, heads), best_of_each(importance.units, units)

@@ -1,12 +1,12 @@
-"""A smaller vocabulary: only the word pieces that training texts use, and what keeps other texts readable.
+"""Vocabulary pruning: keep the word pieces that training texts use, and those that keep all words known.
 
-WordPiece takes the longest piece that fits, again and again. Whoever removes pieces that a text does not use
-therefore changes nothing about that text: no longer piece fitted before, and none does now. Of other texts a
-word may fall into more and shorter pieces. Single characters stay, so that no word becomes unknown; a
-character that has no piece of its own keeps every piece it occurs in.
+WordPiece repeatedly takes the longest piece that fits. Removing pieces that a text does not use therefore
+does not change how this text is split. In other texts, a word may be split into more and shorter pieces.
+Single characters are kept, so that no word becomes unknown. If a character has no piece of its own, every
+piece that contains it is kept.
 
-Ids up to the last special token stay as they are, so that neither configuration nor post-processing changes.
-Byte pairs are refused: a merge that no training text ends with may still be a step on its way.
+Ids up to the last special token do not change, so configuration and post-processing stay valid. Byte-pair
+vocabularies are refused: a merge that is not the last of any training text may still be an intermediate step.
 """
 
 import json
@@ -23,7 +23,7 @@ _VOCABULARY = "vocab.txt"
 
 
 class Vocabulary:
-    """A checkpoint's word pieces, and how they cut whole texts: nothing truncated, nothing added."""
+    """A checkpoint's word pieces, and how they split texts, without truncation and special tokens."""
 
     def __init__(self, folder: Path) -> None:
         from tokenizers import Tokenizer
@@ -31,102 +31,112 @@ class Vocabulary:
         self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-        self._written = require_wordpiece(folder)
+        self._definition = require_wordpiece(folder)
 
     @cached_property
     def pieces(self) -> Sequence[str]:
-        """The pieces, by id."""
-        vocabulary = self._written["model"]["vocab"]
+        """The pieces in the order of their ids."""
+        vocabulary = self._definition["model"]["vocab"]
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     @property
     def prefix(self) -> str:
-        """What marks a piece that continues a word."""
-        return str(self._written["model"].get("continuing_subword_prefix", "##"))
+        """The marker of a piece that continues a word."""
+        return str(self._definition["model"].get("continuing_subword_prefix", "##"))
 
     @property
     def special(self) -> set[int]:
         """The ids of special tokens and of the unknown one."""
-        named = {int(token["id"]) for token in self._written["added_tokens"]}
-        return named | {self._unknown}
+        added = {int(token["id"]) for token in self._definition["added_tokens"]}
+        return added | {self._unknown}
 
     @property
     def _unknown(self) -> int:
-        model = self._written["model"]
+        model = self._definition["model"]
         return int(model["vocab"][model["unk_token"]])
 
-    def cuts(self, examples: Sequence[Example]) -> Iterator[list[str]]:
+    def split(self, examples: Sequence[Example]) -> Iterator[list[str]]:
         """Yield the pieces of every text."""
-        texts = [text for each in examples for one in each.inputs for text in (one.first, one.second) if text]
+        inputs = [text_input for example in examples for text_input in example.inputs]
+        texts = [text for pair in inputs for text in (pair.first, pair.second) if text]
         for encoding in self._tokenizer.encode_batch(texts, add_special_tokens=False):
             yield encoding.tokens
 
     def count(self, examples: Sequence[Example]) -> int:
         """Return how many pieces the texts have."""
-        return sum(map(len, self.cuts(examples)))
+        return sum(map(len, self.split(examples)))
 
     def unknown(self, examples: Sequence[Example]) -> int:
         """Return how many words of the texts are unknown."""
         unknown = self.pieces[self._unknown]
-        return sum(cut.count(unknown) for cut in self.cuts(examples))
+        return sum(pieces.count(unknown) for pieces in self.split(examples))
 
     def require_same(self, other: "Vocabulary", examples: Sequence[Example]) -> None:
-        """Refuse a vocabulary that cuts one of these texts differently."""
-        if any(
-            mine != theirs for mine, theirs in zip(self.cuts(examples), other.cuts(examples), strict=True)
-        ):
-            raise CheckpointError("the smaller vocabulary cuts training texts differently.", where=TOKENIZER)
+        """Raise CheckpointError if `other` splits one of these texts differently."""
+        pairs = zip(self.split(examples), other.split(examples), strict=True)
+        if any(pieces != other_pieces for pieces, other_pieces in pairs):
+            raise CheckpointError(
+                "the pruned vocabulary splits training texts differently.",
+                where=TOKENIZER,
+                remedy="Leave vocabulary out.",
+            )
 
 
 def require_wordpiece(folder: Path) -> dict[str, Any]:
-    """Return what tokenizer.json says; CheckpointError unless it is of WordPiece, its ids without a gap."""
-    written: dict[str, Any] = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
-    model = written.get("model", {})
+    """Return the content of tokenizer.json; CheckpointError unless it is WordPiece with ids without gaps."""
+    definition: dict[str, Any] = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))
+    model = definition.get("model", {})
     if model.get("type") != "WordPiece":
         raise CheckpointError(
-            f"a vocabulary of the kind {model.get('type')} cannot be pruned.",
+            f"expected a WordPiece vocabulary, got {model.get('type')}, which cannot be pruned.",
             where=folder.name,
-            remedy="Only WordPiece's can (BERT, DistilBERT, MiniLM): leave vocabulary out.",
+            remedy="Leave vocabulary out, or prune a BERT, DistilBERT or MiniLM.",
         )
     if sorted(model["vocab"].values()) != list(range(len(model["vocab"]))):
-        raise CheckpointError("the ids of its vocabulary have gaps.", where=f"{folder.name}/{TOKENIZER}")
-    return written
+        raise CheckpointError(
+            f"the ids of the vocabulary have gaps: expected 0 to {len(model['vocab']) - 1}.",
+            where=f"{folder.name}/{TOKENIZER}",
+            remedy="Leave vocabulary out.",
+        )
+    return definition
 
 
 def pieces_kept(vocabulary: Vocabulary, training: Sequence[Example], config: Mapping[str, Any]) -> list[int]:
-    """Return the ids that stay, ascending; UsageError if those are all."""
+    """Return the ids to keep, ascending; UsageError if nothing can be removed."""
     pieces = vocabulary.pieces
-    used = {piece for cut in vocabulary.cuts(training) for piece in cut}
-    named = {config[name] for name in config if name.endswith("_token_id") and isinstance(config[name], int)}
-    fixed = max(vocabulary.special | named)
-    needed = _readable(pieces, vocabulary.prefix)
-    kept = [at for at, piece in enumerate(pieces) if at <= fixed or piece in used or piece in needed]
+    used = {piece for split in vocabulary.split(training) for piece in split}
+    configured = {
+        value for name, value in config.items() if name.endswith("_token_id") and isinstance(value, int)
+    }
+    last_special = max(vocabulary.special | configured)
+    needed = used | _pieces_for_characters(pieces, vocabulary.prefix)
+    kept = [index for index, piece in enumerate(pieces) if index <= last_special or piece in needed]
     if len(kept) == len(pieces):
         raise UsageError(
-            "prune: no word piece can be left out.",
-            remedy="Training texts use all, or special tokens stand at the end: leave vocabulary out.",
+            "prune: no word piece can be removed: all are used, or a special token has the last id.",
+            remedy="Leave vocabulary out.",
         )
     return kept
 
 
-def _readable(pieces: Sequence[str], prefix: str) -> set[str]:
-    """Return single characters, and all pieces with one that does not stand alone in that place."""
+def _pieces_for_characters(pieces: Sequence[str], prefix: str) -> set[str]:
+    """Return the single characters, and all pieces with a character that has no such piece."""
     single = {piece for piece in pieces if len(piece.removeprefix(prefix)) == 1}
 
     def forms(piece: str) -> Iterator[str]:
-        inside = piece.removeprefix(prefix)
-        for place, character in enumerate(inside):
-            yield character if place == 0 and inside == piece else prefix + character
+        characters = piece.removeprefix(prefix)
+        for position, character in enumerate(characters):
+            yield character if position == 0 and characters == piece else prefix + character
 
     return single | {piece for piece in pieces if not single.issuperset(forms(piece))}
 
 
 def write_tokenizer(source: Path, target: Path, kept: Sequence[int]) -> None:
-    """Write tokenizer.json with these pieces alone, numbered from 0, and vocab.txt if the source has one."""
-    written = require_wordpiece(source)
-    pieces = Vocabulary(source).pieces
-    mine = [pieces[at] for at in kept]
-    written["model"]["vocab"] = {piece: at for at, piece in enumerate(mine)}
-    (target / TOKENIZER).write_text(json.dumps(written, ensure_ascii=False), encoding="utf-8")
+    """Write tokenizer.json with only these pieces, numbered from 0, and vocab.txt if the source has one."""
+    definition = require_wordpiece(source)
+    all_pieces = Vocabulary(source).pieces
+    pieces = [all_pieces[index] for index in kept]
+    definition["model"]["vocab"] = {piece: index for index, piece in enumerate(pieces)}
+    (target / TOKENIZER).write_text(json.dumps(definition, ensure_ascii=False), encoding="utf-8")
     if (source / _VOCABULARY).is_file():
-        (target / _VOCABULARY).write_text("\n".join(mine) + "\n", encoding="utf-8")
+        (target / _VOCABULARY).write_text("\n".join(pieces) + "\n", encoding="utf-8")

@@ -22,12 +22,12 @@ def test_a_pair_measures_a_round_trip_at_each_call_until_it_is_ended() -> None:
     assert pair is not None
     try:
         for _ in range(3):
-            trip_ns = pair.ask()
+            trip_ns = pair.measure()
             assert trip_ns is not None
             assert 10 < trip_ns < 1_000_000
     finally:
-        pair.end()
-    assert pair.ask() is None
+        pair.close()
+    assert pair.measure() is None
 
 
 @needs_two_cpus
@@ -35,8 +35,8 @@ def test_a_cpu_that_does_not_exist_gives_no_measurement() -> None:
     """The program exits at once."""
     pair = start(CPUS[0], 1023)
     assert pair is not None
-    assert pair.ask() is None
-    pair.end()
+    assert pair.measure() is None
+    pair.close()
 
 
 def test_without_a_working_compiler_nothing_is_measured(
@@ -59,5 +59,5 @@ def test_a_single_cpu_has_no_exchange() -> None:
         raise AssertionError
 
     alone = core_latency_probe((3,), never)
-    assert alone.ask() is None
-    alone.end()
+    assert alone.measure() is None
+    alone.close()

@@ -1,7 +1,8 @@
-"""Cascades: who answers what, what it costs, and thresholds that keep their promise where they were found."""
+"""Cascades: which stage answers, the costs, and thresholds that keep the allowed loss where calibrated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,39 +25,39 @@ from optimized.adaptive.cascade import CascadeSystem, CascadeVariant
 from optimized.adaptive.confidence import (
     StageOutcome,
     ThresholdChoice,
+    answering_stages,
     choose,
     curve,
-    front,
-    stages_of,
-    within,
+    is_within,
+    pareto_front,
 )
-from optimized.adaptive.criteria import NEVER, sureness
+from optimized.adaptive.criteria import NEVER, confidence_scores
 from optimized.ladders.rung import variant_of
 
 FIXED, DYNAMIC = VARIANTS
 
 
 @dataclass
-class Said:
-    """A system whose logits for BoolQ are decided by the test: `margin` by example id, above 0 for true."""
+class FixedMargins:
+    """A BoolQ system that records its requests, with logits given by `margins`: above 0 for true."""
 
     margins: Mapping[str, float]
-    asked: list[str]
+    answered: list[str]
     encoding: str = "same"
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
-        """Return requests without sequences but one."""
-        return [Request(each.id, (tiny_sequence(),)) for each in examples]
+        """Return requests with one sequence."""
+        return [Request(example.id, (tiny_sequence(),)) for example in examples]
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
-        """Answer by id and remember who was asked."""
-        self.asked += [request.id for request in requests]
+        """Answer by id, and record the ids."""
+        self.answered += [request.id for request in requests]
         rows = [[0.0, self.margins[request.id]] for request in requests]
         return Predictions(np.array(rows, dtype=np.float32).reshape(-1, 2), offsets_of(requests))
 
     def describe(self) -> dict[str, Any]:
-        """Say one thread."""
-        return {"engine": "said", "threads": 1}
+        """Return an engine and one thread."""
+        return {"engine": "fixed", "threads": 1}
 
     def close(self) -> None:
         """Nothing to release."""
@@ -74,15 +75,15 @@ def examples(*ids: str) -> list[Example]:
     return [replace(tiny.examples(1)[0], id=name) for name in ids]
 
 
-def test_only_what_the_first_stage_is_unsure_of_reaches_the_second() -> None:
+def test_only_requests_below_the_threshold_reach_the_second_stage() -> None:
     """A margin of 3 is a probability of 95 %, of 1 it is 73 %: between them lies the threshold of 0.9."""
-    small = Said({"a": 3.0, "b": 1.0, "c": -3.0, "d": -0.5}, [])
-    large = Said({"a": -9.0, "b": -9.0, "c": 9.0, "d": 9.0}, [])
+    small = FixedMargins({"a": 3.0, "b": 1.0, "c": -3.0, "d": -0.5}, [])
+    large = FixedMargins({"a": -9.0, "b": -9.0, "c": 9.0, "d": 9.0}, [])
     system = CascadeSystem(BOOLQ, [small, large], [0.9])
-    found = system.predict(system.encode(examples("a", "b", "c", "d")))
-    assert large.asked == ["b", "d"]
-    assert BOOLQ.decide(found.logits, found.offsets) == ["true", "false", "false", "true"]
-    assert found.costs["stage"].tolist() == [1, 2, 1, 2]
+    predictions = system.predict(system.encode(examples("a", "b", "c", "d")))
+    assert large.answered == ["b", "d"]
+    assert BOOLQ.decide(predictions.logits, predictions.offsets) == ["true", "false", "false", "true"]
+    assert predictions.costs["stage"].tolist() == [1, 2, 1, 2]
 
 
 @given(
@@ -91,49 +92,51 @@ def test_only_what_the_first_stage_is_unsure_of_reaches_the_second() -> None:
     st.integers(0, 2**32 - 1),
     st.sampled_from(["confidence", "entropy"]),
 )
-def test_answers_once_given_are_never_changed(
+def test_an_answer_is_that_of_the_stage_which_gave_it(
     margins: list[float], threshold: float, seed: int, criterion: str
 ) -> None:
-    """Whoever answers, the logits are its own; at `never` all are the last stage's, at 0 all the first's."""
+    """Logits are the answering stage's own; at `never` all are the last stage's, at 0 all the first's."""
     ids = [str(number) for number in range(len(margins))]
     other = np.random.default_rng(seed).uniform(-6, 6, len(margins))
     small, large = (
-        Said(dict(zip(ids, margins, strict=True)), []),
-        Said(dict(zip(ids, other, strict=True)), []),
+        FixedMargins(dict(zip(ids, margins, strict=True)), []),
+        FixedMargins(dict(zip(ids, other, strict=True)), []),
     )
-    for at in (threshold, NEVER, 0.0):
-        system = CascadeSystem(BOOLQ, [small, large], [at], criterion)
-        found = system.predict(system.encode(examples(*ids)))
-        source = np.where(found.costs["stage"] == 1, margins, other)
-        np.testing.assert_allclose(found.logits[:, 1], source.astype(np.float32))
-        if at in (NEVER, 0.0):
-            assert set(found.costs["stage"]) == {2.0 if at == NEVER else 1.0}
+    for value in (threshold, NEVER, 0.0):
+        system = CascadeSystem(BOOLQ, [small, large], [value], criterion)
+        predictions = system.predict(system.encode(examples(*ids)))
+        source = np.where(predictions.costs["stage"] == 1, margins, other)
+        np.testing.assert_allclose(predictions.logits[:, 1], source.astype(np.float32))
+        if value in (NEVER, 0.0):
+            assert set(predictions.costs["stage"]) == {2.0 if value == NEVER else 1.0}
 
 
-def test_sureness_is_the_probability_of_the_answer() -> None:
-    """Two labels: 1 / (1 + e^-2) = 0.881. A choice: among its sequences. Several labelled: the least sure."""
-    assert sureness(BOOLQ, np.array([[0.0, 2.0]], np.float32), np.array([0, 1])) == pytest.approx(
+def test_confidence_is_the_probability_of_the_answer() -> None:
+    """Two labels: 1 / (1 + e^-2) = 0.881. A choice: among its sequences. Several labelled: the lowest."""
+    assert confidence_scores(BOOLQ, np.array([[0.0, 2.0]], np.float32), np.array([0, 1])) == pytest.approx(
         [0.8808], abs=1e-4
     )
     copa = get_task("copa")
     scores = np.array([[1.0], [3.0], [5.0], [5.0]], np.float32)
-    assert sureness(copa, scores, np.array([0, 2, 4])) == pytest.approx([0.8808, 0.5], abs=1e-4)
+    assert confidence_scores(copa, scores, np.array([0, 2, 4])) == pytest.approx([0.8808, 0.5], abs=1e-4)
     both = np.array([[0.0, 2.0], [0.0, 0.0]], np.float32)
-    assert sureness(BOOLQ, both, np.array([0, 2])) == pytest.approx([0.5])
-    assert sureness(BOOLQ, np.zeros((0, 2), np.float32), np.array([0, 0])) == pytest.approx([1.0])
+    assert confidence_scores(BOOLQ, both, np.array([0, 2])) == pytest.approx([0.5])
+    assert confidence_scores(BOOLQ, np.zeros((0, 2), np.float32), np.array([0, 0])) == pytest.approx([1.0])
 
 
-def test_by_entropy_a_tie_is_0_and_no_warning_is_1() -> None:
+def test_by_entropy_a_tie_has_the_score_0_and_certainty_1() -> None:
     """Shares of 1/2, 1/4, 1/4: H = 1.5 ln 2, of ln 3 at most, so 1 - 1.5 ln 2 / ln 3 = 0.0536."""
     cb = get_task("cb")
     logits = np.log(np.array([[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]])).astype(np.float32)
-    found = sureness(cb, logits, np.array([0, 1, 2]), "entropy")
-    assert found == pytest.approx([0.0536, 0.0], abs=1e-4)
+    scores = confidence_scores(cb, logits, np.array([0, 1, 2]), "entropy")
+    assert scores == pytest.approx([0.0536, 0.0], abs=1e-4)
     certain = np.array([[99.0, 0.0, 0.0]], np.float32)
-    assert sureness(cb, certain, np.array([0, 1]), "entropy") == pytest.approx([1.0])
+    assert confidence_scores(cb, certain, np.array([0, 1]), "entropy") == pytest.approx([1.0])
     copa = get_task("copa")
     scores = np.array([[5.0], [5.0], [7.0]], np.float32)
-    assert sureness(copa, scores, np.array([0, 2, 3]), "entropy") == pytest.approx([0.0, 1.0], abs=1e-6)
+    assert confidence_scores(copa, scores, np.array([0, 2, 3]), "entropy") == pytest.approx(
+        [0.0, 1.0], abs=1e-6
+    )
 
 
 GOLD = tuple("true" if number % 2 else "false" for number in range(8))
@@ -141,90 +144,92 @@ QUESTIONS = [Example(str(number), tiny.examples(1)[0].inputs, (gold,)) for numbe
 
 
 def stages() -> list[StageOutcome]:
-    """Return a small stage that is right where it is sure (the first half), and a large one that is right."""
+    """Return a small stage that is right and confident in the first half, and a large one, always right."""
     wrong = tuple("false" if gold == "true" else "true" for gold in GOLD)
-    sure = np.array([0.99, 0.98, 0.97, 0.96, 0.6, 0.59, 0.58, 0.57])
+    scores = np.array([0.99, 0.98, 0.97, 0.96, 0.6, 0.59, 0.58, 0.57])
     losses = np.array([0.0, 0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2])
     return [
-        StageOutcome((*GOLD[:4], *wrong[4:]), sure, losses, 1.0),
+        StageOutcome((*GOLD[:4], *wrong[4:]), scores, losses, 1.0),
         StageOutcome(GOLD, np.ones(8), np.zeros(8), 10.0),
     ]
 
 
 def test_the_cheapest_thresholds_within_the_loss_are_chosen() -> None:
     """Half of the examples are answered by the small stage: 1 + 0.5 * 10 = 6 seconds instead of 11."""
-    points = curve(BOOLQ, QUESTIONS, stages())
-    exact = choose(points, full=1.0, loss=0.0)
+    choices = curve(BOOLQ, QUESTIONS, stages())
+    exact = choose(choices, full=1.0, loss=0.0)
     assert (exact.quality, exact.seconds, exact.shares) == (1.0, 6.0, (0.5, 0.5))
-    loose = choose(points, full=1.0, loss=25.0)
+    loose = choose(choices, full=1.0, loss=25.0)
     assert loose.quality >= 0.75
     assert loose.seconds < exact.seconds
-    never = next(point for point in points if point.thresholds == (NEVER,))
+    never = next(choice for choice in choices if choice.thresholds == (NEVER,))
     assert (never.seconds, never.shares) == (11.0, (0.0, 1.0))
 
 
-def test_a_stage_that_is_never_sure_is_left_out_of_a_cascade() -> None:
-    """It costs nothing then: 10 seconds for the last alone, less than 1 + 10 for a stage that answers nobody.
+def test_a_stage_with_the_threshold_never_does_not_run_in_a_cascade() -> None:
+    """It costs nothing then: 10 seconds for the last stage, not 1 + 10 for a stage that answers nothing.
 
-    Where a stage would have to be right more often than it is, that is what is chosen.
+    This is chosen where the small stage is not right often enough.
     """
     small, large = stages()
-    points = curve(BOOLQ, QUESTIONS, [replace(small, losses=np.full(8, 0.5)), large], left_out=True)
-    found = choose(points, full=1.0, loss=0.0)
-    assert (found.thresholds, found.seconds, found.shares) == ((NEVER,), 10.0, (0.0, 1.0))
-    first, last = Said({"a": 3.0}, []), Said({"a": -1.0}, [])
+    choices = curve(BOOLQ, QUESTIONS, [replace(small, losses=np.full(8, 0.5)), large], skip_closed=True)
+    chosen = choose(choices, full=1.0, loss=0.0)
+    assert (chosen.thresholds, chosen.seconds, chosen.shares) == ((NEVER,), 10.0, (0.0, 1.0))
+    first, last = FixedMargins({"a": 3.0}, []), FixedMargins({"a": -1.0}, [])
     system = CascadeSystem(BOOLQ, [first, last], [NEVER])
-    answered = system.predict(system.encode(examples("a")))
-    assert (first.asked, last.asked) == ([], ["a"])
-    assert answered.costs["stage"].tolist() == [2]
+    predictions = system.predict(system.encode(examples("a")))
+    assert (first.answered, last.answered) == ([], ["a"])
+    assert predictions.costs["stage"].tolist() == [2]
 
 
-def test_a_point_that_only_the_labels_like_is_not_chosen() -> None:
-    """By labels the small stage is right in the second half, too; by probabilities a fifth of each is lost.
+def test_a_choice_that_is_allowed_by_labels_only_is_not_chosen() -> None:
+    """By labels the small stage is right in the second half, too; by probabilities it loses a fifth there.
 
     One of eight answers: 2.5 points, and seven zeros with one 20 have a standard error of 2.5.
     """
     small, large = stages()
-    lucky = [StageOutcome(GOLD, small.sureness, small.losses, 1.0), large]
-    points = curve(BOOLQ, QUESTIONS, lucky)
-    assert all(point.quality == 1.0 for point in points)
-    assert choose(points, full=1.0, loss=0.0).shares == (0.5, 0.5)
-    one_more = next(point for point in points if point.shares == (0.625, 0.375))
+    lucky = [StageOutcome(GOLD, small.scores, small.losses, 1.0), large]
+    choices = curve(BOOLQ, QUESTIONS, lucky)
+    assert all(choice.quality == 1.0 for choice in choices)
+    assert choose(choices, full=1.0, loss=0.0).shares == (0.5, 0.5)
+    one_more = next(choice for choice in choices if choice.shares == (0.625, 0.375))
     assert (one_more.loss, one_more.loss_error) == (pytest.approx(2.5), pytest.approx(2.5))
-    assert choose(points, full=1.0, loss=5.0 - 1e-6).shares == (0.5, 0.5)
-    assert choose(points, full=1.0, loss=5.0).shares == (0.625, 0.375)
+    assert choose(choices, full=1.0, loss=5.0 - 1e-6).shares == (0.5, 0.5)
+    assert choose(choices, full=1.0, loss=5.0).shares == (0.625, 0.375)
 
 
-def test_where_nothing_is_good_enough_what_loses_least_is_taken() -> None:
-    """Of a cascade, passing everything on is always good enough; schedules of a model may all be too bad."""
-    bad = [point for point in curve(BOOLQ, QUESTIONS, stages()) if point.shares[0] > 0.5]
-    found = choose(bad, full=1.0, loss=0.0)
-    assert found.loss == min(point.loss for point in bad)
-    assert not within(found, 1.0, 0.0)
+def test_if_no_choice_is_allowed_the_smallest_expected_loss_is_chosen() -> None:
+    """In a cascade, passing all requests on is always allowed; all length schedules may lose too much."""
+    lossy = [choice for choice in curve(BOOLQ, QUESTIONS, stages()) if choice.shares[0] > 0.5]
+    chosen = choose(lossy, full=1.0, loss=0.0)
+    assert chosen.loss == min(choice.loss for choice in lossy)
+    assert not is_within(chosen, 1.0, 0.0)
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_the_front_has_no_point_that_a_cheaper_one_matches(seed: int) -> None:
-    """In quality and in expected loss; and all that is left out is matched by one that is kept."""
+def test_no_choice_of_the_front_is_equalled_by_a_cheaper_one(seed: int) -> None:
+    """In quality and expected loss; and every other choice is equalled by one of the front."""
     rng = np.random.default_rng(seed)
-    points = [
+    choices = [
         ThresholdChoice((), *rng.integers(0, 4, 2).astype(float), (), float(rng.integers(0, 4)), 0.0)
         for _ in range(12)
     ]
-    kept = front(points)
-    assert [point.seconds for point in kept] == sorted(point.seconds for point in kept)
+    kept = pareto_front(choices)
+    assert [choice.seconds for choice in kept] == sorted(choice.seconds for choice in kept)
 
-    def matches(one: ThresholdChoice, other: ThresholdChoice) -> bool:
-        return one.seconds <= other.seconds and one.quality >= other.quality and one.loss <= other.loss
+    def equals(first: ThresholdChoice, second: ThresholdChoice) -> bool:
+        return (
+            first.seconds <= second.seconds and first.quality >= second.quality and first.loss <= second.loss
+        )
 
-    assert not any(matches(one, other) for one in kept for other in kept if one is not other)
-    assert all(any(matches(one, other) for one in kept) for other in points)
+    assert not any(equals(*pair) for pair in permutations(kept, 2))
+    assert all(any(equals(choice, other) for choice in kept) for other in choices)
 
 
 def test_three_stages_pass_on_in_order() -> None:
-    """The first that is sure answers, else the last."""
-    sure = [np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1]), np.ones(3)]
-    assert stages_of(sure, (0.5, 0.5)).tolist() == [0, 1, 2]
+    """The first stage that reaches its threshold answers, else the last."""
+    scores = [np.array([0.9, 0.1, 0.1]), np.array([0.1, 0.9, 0.1]), np.ones(3)]
+    assert answering_stages(scores, (0.5, 0.5)).tolist() == [0, 1, 2]
 
 
 def trained(folder: Path) -> PreparationSources:
@@ -233,33 +238,35 @@ def trained(folder: Path) -> PreparationSources:
 
 
 def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_path: Path) -> None:
-    """Its manifest says on how many held-out examples, what each stage does alone, and the whole curve."""
+    """Its manifest has the number of held-out examples, each stage's own quality, and the whole curve."""
     variant = CascadeVariant("both", "", (DYNAMIC, FIXED), loss=0.0)
     artifact = variant.prepare(BOOLQ, trained(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
-    found = artifact.manifest["calibration"]
+    calibration = artifact.manifest["calibration"]
     held_out = split_for_selection(tiny.examples(60), 0)[1]
-    assert found["examples"] == len(held_out) == 6
-    assert found["data_sha256"] == "c" * 64
-    assert found["full_seconds"] == found["seconds_alone"][-1]
+    assert calibration["examples"] == len(held_out) == 6
+    assert calibration["data_sha256"] == "c" * 64
+    assert calibration["full_seconds"] == calibration["seconds_alone"][-1]
     # both stages are the same model, so the first may answer everything
-    assert found["chosen"]["shares"] == [1.0, 0.0]
-    assert found["stages_alone"][0] == found["stages_alone"][1]
+    assert calibration["chosen"]["shares"] == [1.0, 0.0]
+    assert calibration["stages_alone"][0] == calibration["stages_alone"][1]
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    asked = tiny.examples(5)
+    questions = tiny.examples(5)
     alone = DYNAMIC.load(
         BOOLQ, DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path)),
         tiny.CPU, tiny.SHORT,
     )  # fmt: skip
     np.testing.assert_allclose(
-        system.predict(system.encode(asked)).logits, alone.predict(alone.encode(asked)).logits, atol=1e-5
+        system.predict(system.encode(questions)).logits,
+        alone.predict(alone.encode(questions)).logits,
+        atol=1e-5,
     )
-    said = system.describe()
-    assert said["thresholds"] == artifact.manifest["thresholds"]
-    assert len(said["stages"]) == 2
+    description = system.describe()
+    assert description["thresholds"] == artifact.manifest["thresholds"]
+    assert len(description["stages"]) == 2
 
 
 def test_threads_of_a_stage_rest_while_the_next_one_works(boolq_folder: Path, tmp_path: Path) -> None:
-    """Those of ONNX Runtime would spin on for a while, on the cores that the next stage needs."""
+    """Otherwise those of ONNX Runtime would spin for a while on the cores that the next stage needs."""
     variant = CascadeVariant("both", "", (OnnxVariant(), OnnxVariant()), thresholds=(0.5,))
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
@@ -272,36 +279,36 @@ def test_at_never_a_cascade_is_its_last_stage(tmp_path: Path) -> None:
     other = tiny.tiny_checkpoint(tmp_path / "other", seed=5)
     first = variant_of({"name": "a", "recipes": [], "engine": "pytorch-dynamic"})
     variant = CascadeVariant("both", "", (first, FIXED), thresholds=("never",))
-    shop = tiny.workshop(tmp_path / "cache")
-    artifact = variant.prepare(BOOLQ, tiny.sources(other), tiny.SHORT, shop)
+    context = tiny.workshop(tmp_path / "cache")
+    artifact = variant.prepare(BOOLQ, tiny.sources(other), tiny.SHORT, context)
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
-    found = system.predict(system.encode(tiny.examples(5)))
-    assert set(found.costs["stage"]) == {2.0}
+    predictions = system.predict(system.encode(tiny.examples(5)))
+    assert set(predictions.costs["stage"]) == {2.0}
     with pytest.raises(UsageError, match="training examples"):
-        replace(variant, thresholds=()).prepare(BOOLQ, tiny.sources(other), tiny.SHORT, shop)
+        replace(variant, thresholds=()).prepare(BOOLQ, tiny.sources(other), tiny.SHORT, context)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"stages": (DYNAMIC,)}, "at least two"),
-        ({"thresholds": (0.5, 0.5)}, "1 for 2 stages"),
-        ({"thresholds": (1.5,)}, "no threshold"),
-        ({"thresholds": ("often",)}, "no threshold"),
-        ({"loss": -1.0}, "loss"),
+        ({"stages": (DYNAMIC,)}, "at least two stages, got 1"),
+        ({"thresholds": (0.5, 0.5)}, "1 for 2 stages; got 2"),
+        ({"thresholds": (1.5,)}, "expected a threshold from 0 to 1, or never"),
+        ({"thresholds": ("often",)}, "expected a threshold from 0 to 1, or never"),
+        ({"loss": -1.0}, "loss must be from 0 to 100 points, got -1.0"),
         ({"criterion": "patience"}, "criterion"),
     ],
 )
-def test_what_is_no_cascade_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_options_of_a_cascade_are_refused(changes: dict[str, Any], message: str) -> None:
     """Before anything is prepared."""
-    words: dict[str, Any] = {"stages": (DYNAMIC, FIXED), **changes}
+    options: dict[str, Any] = {"stages": (DYNAMIC, FIXED), **changes}
     with pytest.raises(UsageError, match=message):
-        CascadeVariant("x", "", **words)
+        CascadeVariant("x", "", **options)
 
 
-def rungs(*words: dict[str, Any]) -> Any:
+def ladder_of(*rungs: dict[str, Any]) -> Any:
     """Return a ladder of these rungs."""
-    return parse_ladder({"name": "mine", "rungs": list(words)}, "mine.yaml", {})
+    return parse_ladder({"name": "ladder", "rungs": list(rungs)}, "ladder.yaml", {})
 
 
 PLAIN = {"name": "plain", "engine": "pytorch-dynamic"}
@@ -309,17 +316,17 @@ SMALL = {"name": "small", "engine": "onnx-int8", "recipes": [{"distil": {"studen
 
 
 def test_a_rung_names_its_stages_among_earlier_rungs(boolq_folder: Path) -> None:
-    """It is compared with its last stage, the full model, unless it says otherwise."""
-    ladder = rungs(
+    """By default it is compared with its last stage, the full model."""
+    ladder = ladder_of(
         PLAIN,
         SMALL,
         {"name": "both", "cascade": ["small", "plain"], "options": {"loss": 1.0, "criterion": "entropy"}},
     )
     rung = ladder.rung("both")
     assert rung.over == "plain"
-    made = variant_of(rung.words())
-    assert [stage.name for stage in made.engine.stages] == ["small", "plain"]  # type: ignore[attr-defined]
-    assert (made.engine.loss, made.engine.criterion) == (1.0, "entropy")  # type: ignore[attr-defined]
+    variant = variant_of(rung.words())
+    assert [stage.name for stage in variant.engine.stages] == ["small", "plain"]  # type: ignore[attr-defined]
+    assert (variant.engine.loss, variant.engine.criterion) == (1.0, "entropy")  # type: ignore[attr-defined]
     del boolq_folder
 
 
@@ -332,19 +339,19 @@ def test_a_rung_names_its_stages_among_earlier_rungs(boolq_folder: Path) -> None
     ],
 )
 def test_a_misspelt_cascade_is_refused(rung: dict[str, Any], message: str) -> None:
-    """With what is wrong."""
+    """With the reason."""
     with pytest.raises(UsageError, match=message):
-        rungs(PLAIN, SMALL, rung)
+        ladder_of(PLAIN, SMALL, rung)
 
 
 def test_an_unknown_option_of_a_cascade_is_refused() -> None:
     """With the nearest name."""
-    ladder = rungs(PLAIN, SMALL, {"name": "x", "cascade": ["small", "plain"], "options": {"los": 1}})
+    ladder = ladder_of(PLAIN, SMALL, {"name": "x", "cascade": ["small", "plain"], "options": {"los": 1}})
     with pytest.raises(UsageError, match="option of a cascade"):
         variant_of(ladder.rung("x").words())
 
 
-def test_settings_are_not_shared_between_batches(boolq_folder: Path, tmp_path: Path) -> None:
+def test_answers_do_not_depend_on_batches(boolq_folder: Path, tmp_path: Path) -> None:
     """In one call or one by one: the same answers."""
     variant = CascadeVariant("both", "", (DYNAMIC, FIXED), thresholds=(0.7,))
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), Settings(32, 1), tiny.workshop(tmp_path))

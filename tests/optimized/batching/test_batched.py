@@ -169,8 +169,8 @@ def test_without_examples_nothing_is_timed(boolq_folder: Path, tmp_path: Path) -
         ({"batching": "shuffled"}, "must be auto or sorted, got 'shuffled'"),
         ({"batching": "sorted"}, "needs a budget"),
         ({"batching": "auto", "tokens": 512}, "needs a budget"),
-        ({"batching": "sorted", "tokens": "many"}, "no number of tokens"),
-        ({"batching": "sorted", "tokens": -1}, "no number of tokens"),
+        ({"batching": "sorted", "tokens": "many"}, "expected 0 or more tokens"),
+        ({"batching": "sorted", "tokens": -1}, "expected 0 or more tokens"),
         ({"batching": "auto", "paddings": "none"}, "paddings"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The GPU ladders: every rung can be made, and each is compared with what it changes in one thing."""
+"""The GPU ladders: every rung is a variant, compared with a rung that differs in one respect."""
 
 import pytest
 
@@ -8,18 +8,18 @@ from harness.studies.untrained_shapes import STUDIES
 from optimized.ladders.gpu import GPU, PAPER_GPU
 
 
-@pytest.mark.parametrize("words", [GPU, PAPER_GPU], ids=lambda words: str(words["name"]))
-def test_every_rung_of_the_gpu_ladders_is_a_variant(words: dict[str, object]) -> None:
-    """Recipes and engines are known, and both ladders stand in the catalog under their names."""
+@pytest.mark.parametrize("ladder_config", [GPU, PAPER_GPU], ids=lambda config: str(config["name"]))
+def test_every_rung_of_the_gpu_ladders_is_a_variant(ladder_config: dict[str, object]) -> None:
+    """Recipes and engines exist, and both ladders are in the catalog under their names."""
     catalog = load_catalog()
-    name = str(words["name"])
+    name = str(ladder_config["name"])
     ladder = parse_ladder(catalog.ladders[name], name, {})
-    made = [catalog.rung(rung.words()) for rung in ladder.rungs]
-    assert [variant.name for variant in made] == [rung.name for rung in ladder.rungs]
+    variants = [catalog.rung(rung.words()) for rung in ladder.rungs]
+    assert [variant.name for variant in variants] == [rung.name for rung in ladder.rungs]
     assert ladder.rungs[0].engine == "pytorch-fixed"
 
 
-def test_packed_and_graphs_are_steps_from_the_same_model() -> None:
+def test_packed_and_graphs_run_the_model_they_are_compared_with() -> None:
     """The same recipes as the rung they are compared with, on another engine."""
     ladder = parse_ladder(GPU, "gpu", {})
     for model in ("fp16", "distilled", "pruned"):
@@ -30,7 +30,7 @@ def test_packed_and_graphs_are_steps_from_the_same_model() -> None:
             assert rung.engine == f"pytorch-{engine}-fp16"
 
 
-def test_the_shapes_of_the_paper_are_measured_on_a_gpu_by_a_ladder_of_its_own() -> None:
-    """From the paper's baseline, at its 512 tokens."""
+def test_the_study_of_the_paper_s_shapes_on_a_gpu_uses_the_ladder_paper_gpu() -> None:
+    """It starts from the paper's baseline, with 512 tokens."""
     study = STUDIES["paper-gpu"]
     assert (study.ladder, study.model, study.max_length) == ("paper-gpu", "shape:12L-768", 512)

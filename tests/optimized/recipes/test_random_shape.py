@@ -1,4 +1,4 @@
-"""Shapes without training: as many weights as the arithmetic says, whole checkpoints, never trained."""
+"""Random-weight shapes: the calculated number of weights, complete checkpoints, never trained."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -35,23 +35,23 @@ SMALL = Shape(
 def applied(shape: Shape, folder: Path, root: Path, task: str = "boolq", **parent: Any) -> Checkpoint:
     """Apply a shape to the checkpoint in a folder."""
     before = replace(tiny.checkpoint_of(folder), **parent)
-    shop = tiny.workshop(root)
-    return shape.apply(get_task(task), [before], PreparationSources(before), tiny.SHORT, shop).checkpoint
+    context = tiny.workshop(root)
+    return shape.apply(get_task(task), [before], PreparationSources(before), tiny.SHORT, context).checkpoint
 
 
 def sizes(folder: Path) -> dict[str, tuple[int, ...]]:
-    with safe_open(folder / "model.safetensors", framework="numpy") as found:
-        return {name: tuple(found.get_slice(name).get_shape()) for name in found.keys()}  # noqa: SIM118
+    with safe_open(folder / "model.safetensors", framework="numpy") as tensors:
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
 
 
-def weights(folder: Path) -> int:
+def count_weights(folder: Path) -> int:
     """Count the weights of the layers' matrices, biases and norms left out."""
     return sum(
         int(np.prod(size)) for name, size in sizes(folder).items() if ".layer." in name and len(size) == 2
     )
 
 
-def asked(count: int, tokens: int) -> list[Example]:
+def questions(count: int, tokens: int) -> list[Example]:
     pairs = [texts(tokens, SeededRandom(number)) for number in range(count)]
     return [Example(str(number), (TextInput(*pair),), ("true",)) for number, pair in enumerate(pairs)]
 
@@ -65,7 +65,7 @@ def asked(count: int, tokens: int) -> list[Example]:
         ("4L-312-8h-600", 2.535936),  # 4 x (4 x 312 x 208 + 2 x 312 x 600)
     ],
 )
-def test_the_paper_s_shapes_have_the_weights_that_the_arithmetic_says(name: str, millions: float) -> None:
+def test_the_paper_s_shapes_have_the_calculated_number_of_weights(name: str, millions: float) -> None:
     """Each layer has four projections between width and heads, and two between width and units."""
     assert SHAPES[name].weight_macs == millions * 1e6
 
@@ -77,20 +77,20 @@ def test_the_paper_s_shapes_have_the_weights_that_the_arithmetic_says(name: str,
 def test_a_shape_by_name_is_a_checkpoint_of_that_shape(
     tmp_path: Path, name: str, inner: int, ffn: int, activation: str
 ) -> None:
-    """The tensors on disk hold exactly the weights of the arithmetic; its labels are the task's."""
-    found = resolve_shape(f"shape:{name}", BOOLQ, tiny.Shelf(tmp_path))
-    assert (found.name, found.tier, found.trained) == (f"shape:{name}", "embedded", False)
-    assert weights(found.folder) == SHAPES[name].weight_macs
+    """The tensors on disk have exactly the calculated weights; its labels are the task's."""
+    checkpoint = resolve_shape(f"shape:{name}", BOOLQ, tiny.Shelf(tmp_path))
+    assert (checkpoint.name, checkpoint.tier, checkpoint.trained) == (f"shape:{name}", "embedded", False)
+    assert count_weights(checkpoint.folder) == SHAPES[name].weight_macs
     layer = "bert.encoder.layer.3."
-    assert sizes(found.folder)[f"{layer}attention.self.key.weight"] == (inner, 312)
-    assert sizes(found.folder)[f"{layer}output.dense.weight"] == (312, ffn)
-    config = read_config(found.folder)
+    assert sizes(checkpoint.folder)[f"{layer}attention.self.key.weight"] == (inner, 312)
+    assert sizes(checkpoint.folder)[f"{layer}output.dense.weight"] == (312, ffn)
+    config = read_config(checkpoint.folder)
     assert config["id2label"] == {"0": "false", "1": "true"}
     assert (config["hidden_act"], config["max_position_embeddings"]) == (activation, 512)
 
 
-def test_a_shape_that_is_named_is_made_once(tmp_path: Path) -> None:
-    """And its folder, named as a model by itself, is still known to be untrained."""
+def test_a_named_shape_is_written_once(tmp_path: Path) -> None:
+    """Its folder, used as a model itself, is still marked as untrained."""
     shelf = tiny.Shelf(tmp_path)
     first = resolve_shape("shape:4L-312", BOOLQ, shelf)
     assert resolve_shape("shape:4L-312", BOOLQ, shelf) == first
@@ -99,8 +99,8 @@ def test_a_shape_that_is_named_is_made_once(tmp_path: Path) -> None:
     assert (again.trained, again.fingerprint) == (False, first.fingerprint)
 
 
-def test_a_shape_nobody_knows_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    """As every name."""
+def test_an_unknown_shape_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    """As every unknown name."""
     assert is_shape("shape:4L-313")
     assert not is_shape("minilm")
     with pytest.raises(UsageError, match="Did you mean 4L-312"):
@@ -108,62 +108,67 @@ def test_a_shape_nobody_knows_is_refused_with_the_nearest(tmp_path: Path) -> Non
 
 
 def test_the_paper_s_baseline_is_bert_base(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """12 layers, 768 wide; here with its sizes cut down, since only the way to it is looked at."""
+    """12 layers, 768 wide; here with smaller sizes, since only the lookup is tested."""
     small = replace(SHAPES["12L-768"], layers=1, hidden=24, ffn=8, vocabulary=50)
     assert (SHAPES["12L-768"].name, small.heads) == ("12L-768-12h-3072", 12)
     monkeypatch.setattr("optimized.recipes.random_shape.SHAPES", {"12L-768": small})
-    found = resolve_shape("shape:12L-768", BOOLQ, tiny.Shelf(tmp_path))
-    assert (found.name, found.trained) == ("shape:12L-768", False)
-    assert weights(found.folder) == small.weight_macs
+    checkpoint = resolve_shape("shape:12L-768", BOOLQ, tiny.Shelf(tmp_path))
+    assert (checkpoint.name, checkpoint.trained) == ("shape:12L-768", False)
+    assert count_weights(checkpoint.folder) == small.weight_macs
 
 
 def test_a_shape_answers_in_every_engine_with_the_same_logits(tmp_path: Path, boolq_folder: Path) -> None:
     """Heads that do not fill the width, in PyTorch, as a graph, and in int8 within a tenth of a logit."""
-    made = applied(SMALL, boolq_folder, tmp_path / "shape")
-    assert weights(made.folder) == SMALL.weight_macs == 2 * (4 * 20 * 24 + 2 * 20 * 7)
+    checkpoint = applied(SMALL, boolq_folder, tmp_path / "shape")
+    assert count_weights(checkpoint.folder) == SMALL.weight_macs == 2 * (4 * 20 * 24 + 2 * 20 * 7)
     answers = []
     for number, engine in enumerate((PYTORCH, OnnxVariant(), Int8Variant())):
-        shop = tiny.workshop(tmp_path / str(number))
-        artifact = engine.prepare(BOOLQ, PreparationSources(made, tuple(tiny.examples(6))), tiny.SHORT, shop)
+        context = tiny.workshop(tmp_path / str(number))
+        artifact = engine.prepare(
+            BOOLQ, PreparationSources(checkpoint, tuple(tiny.examples(6))), tiny.SHORT, context
+        )
         system = engine.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
         answers.append(system.predict(system.encode(tiny.examples(6))).logits)
     assert answers[0].shape == (6, 2)
     assert np.abs(answers[0] - answers[1]).max() < 1e-5
     assert np.abs(answers[0] - answers[2]).max() < 0.1
-    assert np.abs(answers[0]).max() < 1, "weights are small enough to behave"
+    assert np.abs(answers[0]).max() < 1, "weights are small"
 
 
-def test_a_named_shape_reads_as_many_tokens_as_the_sample_says(tmp_path: Path) -> None:
+def test_a_named_shape_encodes_texts_to_the_length_of_the_sample(tmp_path: Path) -> None:
     """From the shortest text to the longest."""
-    made = resolve_shape("shape:4L-312-8h-600", BOOLQ, tiny.Shelf(tmp_path / "shape"))
+    checkpoint = resolve_shape("shape:4L-312-8h-600", BOOLQ, tiny.Shelf(tmp_path / "shape"))
     settings = Settings(max_length=512)
-    artifact = PYTORCH.prepare(BOOLQ, PreparationSources(made), settings, tiny.workshop(tmp_path / "engine"))
+    artifact = PYTORCH.prepare(
+        BOOLQ, PreparationSources(checkpoint), settings, tiny.workshop(tmp_path / "engine")
+    )
     system = PYTORCH.load(BOOLQ, artifact, tiny.CPU, settings)
-    requests = system.encode([*asked(1, 5), *asked(1, 512)])
+    requests = system.encode([*questions(1, 5), *questions(1, 512)])
     assert [request.tokens for request in requests] == [5, 512]
     assert np.isfinite(system.predict(requests).logits).all()
 
 
-def test_a_shape_after_a_trained_model_is_untrained_and_reads_as_its_parent(
+def test_a_shape_after_a_trained_model_is_untrained_and_keeps_its_tokenizer(
     tmp_path: Path, boolq_folder: Path
 ) -> None:
-    """What was learned is gone; the tokenizer stays, so that lengths are the user's own."""
-    made = applied(SMALL, boolq_folder, tmp_path, trained=True, trained_on="f" * 64)
-    assert (made.trained, made.trained_on, made.tier) == (False, "", "local")
-    assert made.name == "shape:2L-20-3h-7-relu"
-    tokenizers = [(folder / "tokenizer.json").read_bytes() for folder in (made.folder, boolq_folder)]
+    """Weights are random; the tokenizer stays, so that lengths are those of the user's model."""
+    checkpoint = applied(SMALL, boolq_folder, tmp_path, trained=True, trained_on="f" * 64)
+    assert (checkpoint.trained, checkpoint.trained_on, checkpoint.tier) == (False, "", "local")
+    assert checkpoint.name == "shape:2L-20-3h-7-relu"
+    tokenizers = [(folder / "tokenizer.json").read_bytes() for folder in (checkpoint.folder, boolq_folder)]
     assert tokenizers[0] == tokenizers[1]
 
 
-def test_the_manifest_says_what_was_made(tmp_path: Path, boolq_folder: Path) -> None:
-    """Every parameter, the parent, and that there is no quality to speak of; a meter is read."""
+def test_the_manifest_describes_the_shape(tmp_path: Path, boolq_folder: Path) -> None:
+    """Every parameter, the parent, unavailable quality, and the energy of the meter."""
     before = tiny.checkpoint_of(boolq_folder)
-    told: list[str] = []
-    shop: PreparationContext = replace(
-        tiny.workshop(tmp_path, told=told), energy=lambda: lambda: [{"microjoules": 5, "zone": "package-0"}]
+    lines: list[str] = []
+    context: PreparationContext = replace(
+        tiny.workshop(tmp_path, told=lines),
+        energy=lambda: lambda: [{"microjoules": 5, "zone": "package-0"}],
     )
-    made = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
-    manifest = made.artifact.manifest
+    output = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, context)
+    manifest = output.artifact.manifest
     assert {name: manifest[name] for name in ("recipe", "layers", "head_size", "activation", "seed")} == {
         "recipe": "shape",
         "layers": 2,
@@ -174,53 +179,53 @@ def test_the_manifest_says_what_was_made(tmp_path: Path, boolq_folder: Path) -> 
     assert (manifest["parents"], manifest["parent_name"]) == ([before.fingerprint], "tiny")
     assert manifest["selection"] == "unavailable, because the model is untrained"
     assert manifest["energy"] == [{"microjoules": 5, "zone": "package-0"}]
-    assert told == ["writing 2L-20-3h-7-relu with random weights"]
-    again = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
-    assert (made.artifact.fresh, again.artifact.fresh) == (True, False)
-    other = replace(SMALL, seed=1).apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, shop)
-    assert other.checkpoint.fingerprint != made.checkpoint.fingerprint
+    assert lines == ["writing 2L-20-3h-7-relu with random weights"]
+    again = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, context)
+    assert (output.artifact.fresh, again.artifact.fresh) == (True, False)
+    other = replace(SMALL, seed=1).apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, context)
+    assert other.checkpoint.fingerprint != output.checkpoint.fingerprint
 
 
 @pytest.mark.parametrize(("task", "labels"), [("wic", 2), ("copa", 1), ("cb", 3)])
 def test_a_shape_has_the_head_of_its_task(tmp_path: Path, boolq_folder: Path, task: str, labels: int) -> None:
     """Two spans, one score a choice, three labels."""
-    made = applied(SMALL, boolq_folder, tmp_path / "shape", task)
-    assert resolve_classifier(str(made.folder), get_task(task), tiny.Shelf(tmp_path)).trained is False
+    checkpoint = applied(SMALL, boolq_folder, tmp_path / "shape", task)
+    assert resolve_classifier(str(checkpoint.folder), get_task(task), tiny.Shelf(tmp_path)).trained is False
     width = 40 if task == "wic" else 20
-    assert sizes(made.folder)["classifier.weight"] == (labels, width)
+    assert sizes(checkpoint.folder)["classifier.weight"] == (labels, width)
 
 
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        (replace(SMALL, heads=0), "heads is 0"),
-        (replace(SMALL, layers=2.0), "layers is 2.0"),
-        (replace(SMALL, ffn=True), "ffn is True"),
-        (replace(SMALL, head_size=0), "head_size is 0"),
-        (replace(SMALL, activation="tanh"), "activation is 'tanh'"),
+        (replace(SMALL, heads=0), "heads must be an integer of 1 or more, got 0"),
+        (replace(SMALL, layers=2.0), "layers must be an integer of 1 or more, got 2.0"),
+        (replace(SMALL, ffn=True), "ffn must be an integer of 1 or more, got True"),
+        (replace(SMALL, head_size=0), "head_size must be an integer of 1 or more, got 0"),
+        (replace(SMALL, activation="tanh"), "activation must be gelu or relu, got 'tanh'"),
         (replace(SMALL, head_size=None), "3 heads do not divide a width of 20"),
-        (replace(SMALL, vocabulary=100), "Say vocabulary 15"),
+        (replace(SMALL, vocabulary=100), "Set vocabulary to 15"),
         (replace(SMALL, positions=31), "maximum length 32"),
     ],
 )
-def test_a_shape_that_cannot_be_is_refused_before_anything_is_written(
+def test_an_impossible_shape_is_refused_before_anything_is_written(
     tmp_path: Path, boolq_folder: Path, shape: Shape, message: str
 ) -> None:
-    """With what is wrong, and what to say instead."""
+    """With the wrong parameter and what to change."""
     with pytest.raises(UsageError, match=message):
         applied(shape, boolq_folder, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("row", TABLE_3, ids=[row.rung for row in TABLE_3])
-def test_the_paper_s_rows_agree_with_themselves(row: Any) -> None:
+def test_the_paper_s_rows_are_consistent(row: Any) -> None:
     """The factor is the first row's time over its own; 0.677 USD an hour give each price."""
     assert row.cumulative == pytest.approx(TABLE_3[0].time_s / row.time_s, abs=0.005)
     assert row.usd_per_100m == round(row.time_s / 3270 * 1e8 / 3600 * 0.677)
 
 
 def test_the_paper_s_ladder_is_table_3() -> None:
-    """Both pruned students are a step from multi-instance; every rung but ours has its row beside it."""
+    """Both pruned students are a step from multi-instance; every rung but the last has its row beside it."""
     ladder = parse_ladder(PAPER, "paper", {})
     beyond = ladder.rungs[-1]
     assert (beyond.name, beyond.over, beyond.reference) == ("8h-600 native", "8h-600", None)
@@ -229,15 +234,15 @@ def test_the_paper_s_ladder_is_table_3() -> None:
     assert [rung.over for rung in ladder.rungs[1:5]] == ["fixed 512", "dynamic", "4L-312", "int8"]
     assert [rung.over for rung in ladder.rungs[5:]] == ["multi-instance", "multi-instance"]
     assert [rung.count(2) for rung in ladder.rungs] == [1, 1, 1, 1, 2, 2, 2]
-    made = [variant_of(rung.words()) for rung in ladder.rungs]
-    assert [each.recipes for each in made] == [
+    variants = [variant_of(rung.words()) for rung in ladder.rungs]
+    assert [variant.recipes for variant in variants] == [
         (),
         (),
         *[(SHAPES["4L-312"],)] * 3,
         (SHAPES["4L-312-9h-900"],),
         (SHAPES["4L-312-8h-600"],),
     ]
-    assert [each.engine.name for each in made] == [
+    assert [variant.engine.name for variant in variants] == [
         "pytorch-fixed",
         *["pytorch-dynamic"] * 2,
         *["onnx-int8"] * 4,

@@ -51,11 +51,11 @@ class Answering:
         self.asked = 0
         self.ended = False
 
-    def ask(self) -> int:
+    def measure(self) -> int:
         self.asked += 1
         return 75 if self.asked % 8 < 4 else 345
 
-    def end(self) -> None:
+    def close(self) -> None:
         self.ended = True
 
 

@@ -1,4 +1,4 @@
-"""The losses of distillation have the values that were worked out by hand."""
+"""The losses of distillation have the values computed by hand."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ LN3 = float(np.log(3))
 @pytest.mark.parametrize(
     ("student", "teacher", "temperature", "expected"),
     [
-        # student 1/2, 1/2 whatever is wanted: ln 2
+        # student 1/2, 1/2 whatever the soft targets: ln 2
         ((0.0, 0.0), (LN3, 0.0), 1.0, np.log(2)),
-        # student 3/4, 1/4, wanted 1/2, 1/2: -(ln 0.75 + ln 0.25) / 2
+        # student 3/4, 1/4, soft targets 1/2, 1/2: -(ln 0.75 + ln 0.25) / 2
         ((LN3, 0.0), (0.0, 0.0), 1.0, 0.836988),
         # at T = 2 both sides are 3/4, 1/4: 4 x (0.75 ln(4/3) + 0.25 ln 4) = 4 x 0.562335
         ((2 * LN3, 0.0), (2 * LN3, 0.0), 2.0, 2.249341),
@@ -32,15 +32,15 @@ def test_soft_cross_entropy(
     student: tuple[float, ...], teacher: tuple[float, ...], temperature: float, expected: float
 ) -> None:
     """T^2 times -sum p ln q."""
-    found = soft_cross_entropy(tensor([student]), tensor([teacher]), temperature)
-    assert found.tolist() == pytest.approx([expected], abs=1e-6)
+    loss = soft_cross_entropy(tensor([student]), tensor([teacher]), temperature)
+    assert loss.tolist() == pytest.approx([expected], abs=1e-6)
 
 
 @given(
     rows=st.lists(st.tuples(*[st.floats(-8, 8)] * 4), min_size=1, max_size=4),
     temperature=st.floats(0.5, 8),
 )
-def test_nobody_is_nearer_to_the_teacher_than_the_teacher(
+def test_no_student_has_a_lower_loss_than_the_teacher_itself(
     rows: list[tuple[float, ...]], temperature: float
 ) -> None:
     """Cross-entropy against any student is at least the teacher's own entropy."""
@@ -51,7 +51,7 @@ def test_nobody_is_nearer_to_the_teacher_than_the_teacher(
 
 
 def test_hidden_states_are_compared_through_the_projection_and_without_padding() -> None:
-    """Width 1 becomes 2 by weights 2 and 3: state 1 is (2, 3), wanted (2, 5), so (0 + 4) / 2 = 2."""
+    """Width 1 becomes 2 by weights 2 and 3: state 1 is (2, 3), the teacher's (2, 5), so (0 + 4) / 2 = 2."""
     projection = torch.nn.Linear(1, 2, bias=False)
     projection.weight.data = tensor([[2.0], [3.0]])
     student = projection(tensor([[[1.0], [7.0]]]))
@@ -64,27 +64,27 @@ def test_hidden_states_are_compared_through_the_projection_and_without_padding()
 def test_relations_of_one_head() -> None:
     """Student x = (sqrt(ln 3), 0), teacher x = (0, 0), of one number a token.
 
-    Token 1 of the student looks by exp(ln 3) : exp(0) = 3/4, 1/4, the teacher's by 1/2, 1/2:
-    KL = (ln(2/3) + ln 2) / 2 = 0.143841. Token 2 looks alike in both. The mean over both is half of it.
+    Token 1 of the student attends by exp(ln 3) : exp(0) = 3/4, 1/4, the teacher's by 1/2, 1/2:
+    KL = (ln(2/3) + ln 2) / 2 = 0.143841. Token 2 attends equally in both. The mean over both is half of it.
     """
     student, teacher = tensor([[[LN3**0.5], [0.0]]]), torch.zeros(1, 2, 1)
-    found = relation_loss(student, teacher, tensor([[1, 1]]), heads=1)
-    assert float(found) == pytest.approx(0.143841 / 2, abs=1e-6)
+    loss = relation_loss(student, teacher, tensor([[1, 1]]), heads=1)
+    assert float(loss) == pytest.approx(0.143841 / 2, abs=1e-6)
 
 
-def test_relations_need_no_common_width_and_see_no_padding() -> None:
-    """What stands in padding changes nothing; 6 and 4 numbers a token both make 2 relation heads."""
+def test_relations_need_no_common_width_and_ignore_padding() -> None:
+    """States of padding change nothing; 6 and 4 numbers a token both make 2 relation heads."""
     torch.manual_seed(0)
     student, teacher, mask = torch.randn(2, 5, 6), torch.randn(2, 5, 4), tensor([[1, 1, 1, 0, 0], [1] * 5])
-    found = relation_loss(student, teacher, mask, heads=2)
+    loss = relation_loss(student, teacher, mask, heads=2)
     student[0, 3:], teacher[0, 3:] = 9.0, -9.0
-    assert float(relation_loss(student, teacher, mask, heads=2)) == pytest.approx(float(found))
-    assert float(found) > 0.01
+    assert float(relation_loss(student, teacher, mask, heads=2)) == pytest.approx(float(loss))
+    assert float(loss) > 0.01
     assert float(relation_loss(teacher, teacher, mask, heads=2)) == pytest.approx(0.0, abs=1e-6)
 
 
-class Says(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
-    """A model that answers with given logits."""
+class FixedLogits(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
+    """A model that returns given logits."""
 
     def __init__(self, logits: list[list[float]]) -> None:
         super().__init__()
@@ -94,55 +94,58 @@ class Says(torch.nn.Module):  # type: ignore[misc]  # mypy does not follow torch
         return self.logits
 
 
-def lesson(taught: list[list[float]], targets: tuple[int, ...], *, labelled: bool = True) -> DistillationItem:
+def item(
+    teacher_logits: list[list[float]], targets: tuple[int, ...], *, labelled: bool = True
+) -> DistillationItem:
     sequence = EncodedSequence(np.zeros(1, dtype=np.int32), np.zeros(1, dtype=np.int32))
-    return DistillationItem((sequence,) * len(taught), targets, np.array(taught, dtype=np.float32), labelled)
+    logits = np.array(teacher_logits, dtype=np.float32)
+    return DistillationItem((sequence,) * len(logits), targets, logits, labelled)
 
 
-def loss_of(objective: Imitation, lessons: list[DistillationItem], logits: list[list[float]]) -> float:
-    return float(objective.loss(Says(logits), objective.targets(lessons)))
+def loss_of(objective: Imitation, items: list[DistillationItem], logits: list[list[float]]) -> float:
+    return float(objective.loss(FixedLogits(logits), objective.targets(items)))
 
 
-def test_labels_have_their_share_where_there_are_labels() -> None:
-    """Student 3/4, 1/4 throughout; wanted 1/2, 1/2 by the teacher, column 0 by the label.
+def test_the_share_of_the_labels_counts_where_there_are_labels() -> None:
+    """Student 3/4, 1/4 throughout; the teacher's soft targets are 1/2, 1/2, the label is column 0.
 
     Soft 0.836988, hard ln(4/3) = 0.287682: with a quarter for the label 0.75 x 0.836988 + 0.25 x 0.287682 =
-    0.699662. The second lesson has no label: 0.836988. The mean is 0.768325.
+    0.699662. The second item has no label: 0.836988. The mean is 0.768325.
     """
-    lessons = [lesson([[0.0, 0.0]], (0,)), lesson([[0.0, 0.0]], (-100,), labelled=False)]
-    found = loss_of(Imitation("sequence", 1.0, 0.25), lessons, [[LN3, 0.0], [LN3, 0.0]])
-    assert found == pytest.approx(0.768325, abs=1e-6)
+    items = [item([[0.0, 0.0]], (0,)), item([[0.0, 0.0]], (-100,), labelled=False)]
+    loss = loss_of(Imitation("sequence", 1.0, 0.25), items, [[LN3, 0.0], [LN3, 0.0]])
+    assert loss == pytest.approx(0.768325, abs=1e-6)
 
 
-def test_choices_are_soft_over_the_candidates_of_a_request() -> None:
+def test_soft_targets_of_a_choice_are_over_its_candidates() -> None:
     """Three candidates, then two.
 
-    First: the student's shares 1/2, 1/4, 1/4, wanted 1/3 each: (ln 2 + 2 ln 4) / 3 = 1.155245.
-    Second: student 3/4, 1/4, wanted 1/2, 1/2: 0.836988. The mean is 0.996117; with the label alone, which is
-    the first in both, (ln 2 + ln(4/3)) / 2 = 0.490415.
+    First: the student 1/2, 1/4, 1/4, soft targets 1/3 each: (ln 2 + 2 ln 4) / 3 = 1.155245.
+    Second: student 3/4, 1/4, soft targets 1/2, 1/2: 0.836988. The mean is 0.996117; with labels only, the
+    first in both, (ln 2 + ln(4/3)) / 2 = 0.490415.
     """
-    lessons = [lesson([[5.0]] * 3, (1, 0, 0)), lesson([[-1.0]] * 2, (1, 0))]
+    items = [item([[5.0]] * 3, (1, 0, 0)), item([[-1.0]] * 2, (1, 0))]
     logits = [[float(np.log(2))], [0.0], [0.0], [LN3], [0.0]]
-    assert loss_of(Imitation("choice", 1.0, 0.0), lessons, logits) == pytest.approx(0.996117, abs=1e-6)
-    assert loss_of(Imitation("choice", 1.0, 1.0), lessons, logits) == pytest.approx(0.490415, abs=1e-6)
+    assert loss_of(Imitation("choice", 1.0, 0.0), items, logits) == pytest.approx(0.996117, abs=1e-6)
+    assert loss_of(Imitation("choice", 1.0, 1.0), items, logits) == pytest.approx(0.490415, abs=1e-6)
 
 
-def test_features_are_weighed_and_added() -> None:
+def test_feature_losses_are_weighted_and_added() -> None:
     """Hidden weight 3: embedding output differs by 1 everywhere, the last state by 2: 3 x (1 + 4) = 15.
 
-    Attention weight 6 on relations whose student is the hand-worked case: queries 0.071921, keys and values
-    alike, so a third of it: 6 x 0.071921 / 3 = 0.143841.
+    Attention weight 6 on the relations of the test above: queries 0.071921, keys and values equal, so a third
+    of it: 6 x 0.071921 / 3 = 0.143841.
     """
-    ones, away = torch.ones(1, 2, 1), tensor([[[LN3**0.5], [0.0]]])
+    ones, different = torch.ones(1, 2, 1), tensor([[[LN3**0.5], [0.0]]])
     flat = torch.zeros(1, 2, 1)
-    alike = {"key": flat, "value": flat}
-    shown = {
-        "student": {"embeddings": ones, "last": ones, "query": away, **alike},
-        "teacher": {"embeddings": 2 * ones, "last": 3 * ones, "query": flat, **alike},
+    equal = {"key": flat, "value": flat}
+    recorded = {
+        "student": {"embeddings": ones, "last": ones, "query": different, **equal},
+        "teacher": {"embeddings": 2 * ones, "last": 3 * ones, "query": flat, **equal},
     }
     student = torch.nn.Module()
-    same = torch.nn.Identity()
-    student.projections = torch.nn.ModuleDict({"embeddings": same, "last": same})
-    features = Features(Says([[0.0]]), 0, 3.0, 6.0, shown, heads=1)
-    found = features.loss(student, {"attention_mask": tensor([[1, 1]])}, {})
-    assert float(found) == pytest.approx(15.143841, abs=1e-5)
+    identity = torch.nn.Identity()
+    student.projections = torch.nn.ModuleDict({"embeddings": identity, "last": identity})
+    features = Features(FixedLogits([[0.0]]), 0, 3.0, 6.0, recorded, heads=1)
+    loss = features.loss(student, {"attention_mask": tensor([[1, 1]])}, {})
+    assert float(loss) == pytest.approx(15.143841, abs=1e-5)

@@ -1,4 +1,4 @@
-"""Pruning: it keeps what matters most, says what it did, and refuses what cannot be done."""
+"""Pruning keeps what has the highest importance, records what it did, and refuses impossible targets."""
 
 import dataclasses
 from pathlib import Path
@@ -35,7 +35,7 @@ SHAPE = EncoderShape(32, 8, (4, 4), (24, 24), "gelu")
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Importance that is known."""
+    """Importance with given scores."""
 
     heads: Any = ((1.0, 4.0, 2.0, 3.0), (9.0, 30.0, 20.0, 10.0))
     units: Any = (tuple(range(24)), tuple(range(24)))
@@ -45,14 +45,14 @@ def apply(
     recipe: Prune,
     task: Task,
     folder: Path,
-    shop: PreparationContext,
+    context: PreparationContext,
     examples: list[Example] | None = None,
     **changed: Any,
 ) -> RecipeOutput:
     """Prune the checkpoint in a folder with these training examples."""
     training = tiny.task_examples(task, 12) if examples is None else examples
     parent = dataclasses.replace(tiny.checkpoint_of(folder), **changed)
-    return recipe.apply(task, [parent], PreparationSources(parent, (), lambda: training), tiny.LONG, shop)
+    return recipe.apply(task, [parent], PreparationSources(parent, (), lambda: training), tiny.LONG, context)
 
 
 def answers_of(variant: Any, task: Task, checkpoint: Checkpoint, cache: Path) -> Logits:
@@ -62,55 +62,57 @@ def answers_of(variant: Any, task: Task, checkpoint: Checkpoint, cache: Path) ->
 
 
 def plant(model: Any, heads: list[list[int]], units: list[list[int]]) -> None:
-    """Leave only these heads and units of each layer anything to say."""
+    """Set the output weights of all other heads and units of each layer to zero."""
     import torch
 
     from baselines.models.resize import layers_of
 
-    for layer, mine, others in zip(layers_of(model), heads, units, strict=True):
+    for layer, kept_heads, kept_units in zip(layers_of(model), heads, units, strict=True):
         columns = torch.arange(layer.out.in_features) // layer.head_size
         with torch.no_grad():
-            layer.out.weight[:, ~torch.isin(columns, torch.tensor(mine))] = 0.0
-            layer.down.weight[:, [at for at in range(encoders.UNITS) if at not in others]] = 0.0
+            layer.out.weight[:, ~torch.isin(columns, torch.tensor(kept_heads))] = 0.0
+            layer.down.weight[:, [unit for unit in range(encoders.UNITS) if unit not in kept_units]] = 0.0
 
 
 @every_family
 @every_head
-def test_pruning_keeps_exactly_what_matters(family: str, task: Task, tmp_path: Path) -> None:
+def test_pruning_keeps_exactly_the_heads_and_units_that_affect_the_output(
+    family: str, task: Task, tmp_path: Path
+) -> None:
     """Two planted heads and five units a layer are found and kept, so the logits stay, in every engine."""
     heads, units = [[0, 3], [1, 2]], [[2, 3, 11, 17, 23], [0, 1, 8, 9, 10]]
     model = encoders.model_of(family, task)
     plant(model, heads, units)
     folder = encoders.saved(model, tmp_path / "whole")
-    shop = tiny.workshop(tmp_path / "cache")
-    made = apply(Prune(heads=2, ffn=5), task, folder, shop)
-    assert made.artifact.manifest["heads_kept"] == heads
-    assert shape_of(read_config(made.checkpoint.folder)) == EncoderShape(32, 8, (2, 2), (5, 5), "gelu")
-    wanted = answers_of(DYNAMIC, task, tiny.checkpoint_of(folder), tmp_path / "cache")
-    assert np.ptp(wanted) > 0.1
+    context = tiny.workshop(tmp_path / "cache")
+    output = apply(Prune(heads=2, ffn=5), task, folder, context)
+    assert output.artifact.manifest["heads_kept"] == heads
+    assert shape_of(read_config(output.checkpoint.folder)) == EncoderShape(32, 8, (2, 2), (5, 5), "gelu")
+    expected = answers_of(DYNAMIC, task, tiny.checkpoint_of(folder), tmp_path / "cache")
+    assert np.ptp(expected) > 0.1
     for variant in (DYNAMIC, OnnxVariant()):
-        found = answers_of(variant, task, made.checkpoint, tmp_path / "cache")
-        np.testing.assert_allclose(found, wanted, atol=1e-4)
-    assert made.artifact.manifest["selection"] == made.artifact.manifest["selection_before"]
+        logits = answers_of(variant, task, output.checkpoint, tmp_path / "cache")
+        np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert output.artifact.manifest["selection"] == output.artifact.manifest["selection_before"]
 
 
-def test_a_global_budget_finds_what_matters_wherever_it_is(tmp_path: Path) -> None:
-    """Three heads of one layer and one of the other; two and ten units: neither share is asked for."""
+def test_a_global_budget_finds_important_heads_and_units_in_any_layer(tmp_path: Path) -> None:
+    """Three heads of one layer and one of the other; two and ten units: no layer keeps the mean."""
     heads, units = [[0, 1, 3], [2]], [[4, 5], [0, 2, 3, 5, 7, 11, 13, 17, 19, 23]]
     model = encoders.model_of("bert", CB)
     plant(model, heads, units)
     folder = encoders.saved(model, tmp_path / "whole")
-    shop = tiny.workshop(tmp_path / "cache")
-    made = apply(Prune(heads=0.5, ffn=6, budget="global"), CB, folder, shop)
-    assert made.artifact.manifest["heads_kept"] == heads
-    assert shape_of(read_config(made.checkpoint.folder)).ffn == (2, 10)
-    found = answers_of(OnnxVariant(), CB, made.checkpoint, tmp_path / "cache")
-    wanted = answers_of(DYNAMIC, CB, tiny.checkpoint_of(folder), tmp_path / "cache")
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    context = tiny.workshop(tmp_path / "cache")
+    output = apply(Prune(heads=0.5, ffn=6, budget="global"), CB, folder, context)
+    assert output.artifact.manifest["heads_kept"] == heads
+    assert shape_of(read_config(output.checkpoint.folder)).ffn == (2, 10)
+    logits = answers_of(OnnxVariant(), CB, output.checkpoint, tmp_path / "cache")
+    expected = answers_of(DYNAMIC, CB, tiny.checkpoint_of(folder), tmp_path / "cache")
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
 def test_each_layer_keeps_its_own_best() -> None:
-    """Of known scores, the two largest in each layer, in their old order."""
+    """Of given scores, the largest in each layer, ascending by index."""
     heads, units = Prune(heads=2, ffn=3).choose(SHAPE, Scores())
     assert heads == [[1, 3], [1, 2]]
     assert units == [[21, 22, 23], [21, 22, 23]]
@@ -134,17 +136,15 @@ rows = st.lists(st.floats(0, 1e6), min_size=4, max_size=4).map(tuple)
 
 
 @given(st.tuples(rows, rows), st.integers(1, 4), st.sampled_from(["layer", "global"]), st.booleans())
-def test_whatever_the_scores_the_budget_is_spent(
-    heads: Any, count: int, budget: Any, normalise: bool
-) -> None:
+def test_the_budget_is_spent_for_all_scores(heads: Any, count: int, budget: Any, normalise: bool) -> None:
     """As many heads as asked for, none twice, at least one in each layer, none worse than one left out."""
     recipe = Prune(heads=count, budget=budget, normalise=normalise)
     kept, units = recipe.choose(SHAPE, Scores(heads))
     assert sum(map(len, kept)) == 2 * count
     assert all(layer and list(layer) == sorted(set(layer)) for layer in kept)
-    for layer, mine in zip(heads, kept, strict=True):
-        lost = [score for at, score in enumerate(layer) if at not in mine]
-        assert not lost or min(layer[at] for at in mine) >= max(lost)
+    for layer, indices in zip(heads, kept, strict=True):
+        removed = [score for index, score in enumerate(layer) if index not in indices]
+        assert not removed or min(layer[index] for index in indices) >= max(removed)
     assert units == [list(range(24))] * 2
 
 
@@ -156,7 +156,7 @@ def test_whatever_the_scores_the_budget_is_spent(
         (Prune(heads=1, ffn=1.0), ((1,) * 4, (1200,) * 4)),
     ],
 )
-def test_a_share_is_of_each_layer_and_a_count_is_itself(recipe: Prune, kept: Any) -> None:
+def test_a_float_is_a_share_of_each_layer_and_an_integer_a_count(recipe: Prune, kept: Any) -> None:
     """The paper's 4L-312 pruned by a quarter, and to two thirds and a half; 1 is one, 1.0 is all."""
     assert recipe.counts(EncoderShape(312, 26, (12,) * 4, (1200,) * 4, "gelu")) == kept
 
@@ -166,21 +166,22 @@ def test_a_share_is_of_each_layer_and_a_count_is_itself(recipe: Prune, kept: Any
 @pytest.mark.parametrize("budget", ["layer", "global"])
 def test_counts_that_the_model_does_not_have_are_refused(name: str, value: Any, budget: Any) -> None:
     """With the limits: 4 heads and 24 units."""
+    size = 4 if name == "heads" else 24
     with pytest.raises(
-        UsageError, match=f"prune: {name} .* is not what can be kept of {4 if name == 'heads' else 24}\\."
+        UsageError, match=f"prune: {name} cannot be .*, with {size} in each layer\\."
     ) as caught:
         Prune(**{name: value}, budget=budget).check(SHAPE)
-    assert f"a count of 1 to {4 if name == 'heads' else 24}" in str(caught.value.remedy)
+    assert f"a count of 1 to {size}" in str(caught.value.remedy)
 
 
-def test_layers_that_differ_are_limited_by_the_least_or_by_their_sum() -> None:
-    """2 and 4 heads: three in each there are not, six in all there are."""
+def test_counts_of_unequal_layers_are_limited_by_the_smallest_or_by_their_sum() -> None:
+    """2 and 4 heads: not three in each layer, but six in total."""
     shape = EncoderShape(32, 8, (2, 4), (24, 24), "gelu")
-    with pytest.raises(UsageError, match="kept of 2 to 4") as caught:
+    with pytest.raises(UsageError, match="with 2 to 4 in each layer") as caught:
         Prune(heads=3, ffn=2).check(shape)
     assert "1 to 2," in str(caught.value.remedy)
     Prune(heads=3, ffn=2, budget="global").check(shape)
-    with pytest.raises(UsageError, match="kept of 2 to 4"):
+    with pytest.raises(UsageError, match="with 2 to 4 in each layer"):
         Prune(heads=4, ffn=2, budget="global").check(shape)
 
 
@@ -189,16 +190,16 @@ def test_layers_that_differ_are_limited_by_the_least_or_by_their_sum() -> None:
     [
         (Prune(), "nothing would be removed"),
         (Prune(heads=4, ffn=24, hidden=32, activation="gelu"), "nothing would be removed"),
-        (Prune(heads=2, hidden=0), "hidden 0"),
-        (Prune(heads=2, hidden=33), "kept of 32"),
-        (Prune(heads=2, hidden=1.5), "hidden 1.5"),
-        (Prune(heads=2, budget="both"), "no budget 'both'"),  # type: ignore[arg-type]
-        (Prune(heads=2, activation="softplus"), "no activation 'softplus'"),
-        (Prune(heads=2, examples=0), "examples is 0"),
+        (Prune(heads=2, hidden=0), "hidden cannot be 0"),
+        (Prune(heads=2, hidden=33), "with 32 in each layer"),
+        (Prune(heads=2, hidden=1.5), "hidden cannot be 1.5"),
+        (Prune(heads=2, budget="both"), "expected the budget layer or global, got 'both'"),  # type: ignore[arg-type]
+        (Prune(heads=2, activation="softplus"), "unknown activation 'softplus'"),
+        (Prune(heads=2, examples=0), "examples must be 1 or more, got 0"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_work_begins(recipe: Prune, message: str) -> None:
-    """Each with a way on."""
+def test_impossible_targets_are_refused_before_work_begins(recipe: Prune, message: str) -> None:
+    """Each with a remedy."""
     with pytest.raises(UsageError, match=message) as caught:
         recipe.check(SHAPE)
     assert caught.value.remedy
@@ -210,22 +211,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encoders.saved(encoders.model_of("bert", CB), tmp_path_factory.mktemp("whole"))
 
 
-def test_the_manifest_says_what_was_done_and_the_second_time_costs_nothing(
-    whole: Path, tmp_path: Path
-) -> None:
+def test_the_manifest_records_what_was_done_and_the_artifact_is_cached(whole: Path, tmp_path: Path) -> None:
     """Parents, parameters, what was scored and kept, and both scores; another seed is another artifact."""
-    told: list[str] = []
-    shop = tiny.workshop(tmp_path, told=told)
+    lines: list[str] = []
+    context = tiny.workshop(tmp_path, told=lines)
     recipe = Prune(heads=3, ffn=12, examples=5)
-    made = apply(recipe, CB, whole, shop)
-    manifest = made.artifact.manifest
+    output = apply(recipe, CB, whole, context)
+    manifest = output.artifact.manifest
     assert manifest["recipe"] == "prune"
     assert manifest["parents"] == [tiny.checkpoint_of(whole).fingerprint]
     assert {name: manifest[name] for name in dataclasses.asdict(recipe)} == dataclasses.asdict(recipe)
     assert manifest["scored"]["examples"] == manifest["scored"]["lessons"] == 5
-    alike = {"head_size": 8, "hidden": 32, "activation": "gelu"}
-    assert manifest["parent_shape"] == {**alike, "heads": [4, 4], "ffn": [24, 24]}
-    assert manifest["shape"] == {**alike, "heads": [3, 3], "ffn": [12, 12]}
+    shared = {"head_size": 8, "hidden": 32, "activation": "gelu"}
+    assert manifest["parent_shape"] == {**shared, "heads": [4, 4], "ffn": [24, 24]}
+    assert manifest["shape"] == {**shared, "heads": [3, 3], "ffn": [12, 12]}
     # a layer of 32 with 4 heads of 8 and 24 units: 4 * (32 * 32 + 32) + 2 * 32 * 24 + 24 + 32 = 5,816;
     # with 3 heads and 12 units: 3 * (32 * 24 + 24) + 24 * 32 + 32 + 2 * 32 * 12 + 12 + 32 = 3,988
     assert manifest["share_left"]["layers"] == pytest.approx(3988 / 5816)
@@ -234,100 +233,104 @@ def test_the_manifest_says_what_was_done_and_the_second_time_costs_nothing(
     for name in ("selection", "selection_before"):
         assert set(manifest[name]) == {"accuracy", "macro_f1"}
     assert manifest["seconds"] > 0
-    assert told[-1] == "scoring heads and units of tiny: 100%"
-    assert made.checkpoint.name == "tiny-pruned"
-    assert made.artifact.fresh
-    assert not apply(recipe, CB, whole, shop).artifact.fresh
+    assert lines[-1] == "scoring heads and units of tiny: 100%"
+    assert output.checkpoint.name == "tiny-pruned"
+    assert output.artifact.fresh
+    assert not apply(recipe, CB, whole, context).artifact.fresh
     others = (
         dataclasses.replace(recipe, seed=1),
         dataclasses.replace(recipe, heads=2),
         dataclasses.replace(recipe, examples=4),
     )
-    keys = {apply(each, CB, whole, shop).artifact.key for each in (recipe, *others)}
+    keys = {apply(changed, CB, whole, context).artifact.key for changed in (recipe, *others)}
     assert len(keys) == 4
-    assert apply(recipe, CB, whole, shop, tiny.task_examples(CB, 9)).artifact.fresh, "other data"
+    assert apply(recipe, CB, whole, context, tiny.task_examples(CB, 9)).artifact.fresh, "other data"
 
 
-def test_what_scores_the_outcome_was_never_looked_at_for_importance(
+def test_importance_is_not_measured_on_the_held_out_part(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Importance sees the part of train that trains, the score the part held out; together they are all."""
+    """Importance uses the training part of train, the score the held-out part; together they are all."""
     from optimized.recipes.pruning import prune
 
-    seen: list[int] = []
+    hashes: list[int] = []
     measure = prune.measure_importance
 
-    def watched(model: Any, lessons: Any, *rest: Any) -> Any:
-        seen.extend(hash(lesson.sequences[0].ids.tobytes()) for lesson in lessons)
-        return measure(model, lessons, *rest)
+    def recorded(model: Any, items: Any, *rest: Any) -> Any:
+        hashes.extend(hash(item.sequences[0].ids.tobytes()) for item in items)
+        return measure(model, items, *rest)
 
-    monkeypatch.setattr(prune, "measure_importance", watched)
+    monkeypatch.setattr(prune, "measure_importance", recorded)
     training = tiny.task_examples(CB, 12)
     apply(Prune(heads=3), CB, whole, tiny.workshop(tmp_path), training)
     encoder = TextEncoder(whole, tiny.LONG.max_length)
     kept, held_out = split_for_selection(training, 0)
-    assert sorted(seen) == sorted(hash(each.sequences[0].ids.tobytes()) for each in encoder.encode(kept))
-    assert not set(seen) & {hash(each.sequences[0].ids.tobytes()) for each in encoder.encode(held_out)}
+    expected, forbidden = (
+        [hash(request.sequences[0].ids.tobytes()) for request in encoder.encode(part)]
+        for part in (kept, held_out)
+    )
+    assert sorted(hashes) == sorted(expected)
+    assert not set(hashes) & set(forbidden)
 
 
-def test_importance_is_measured_with_the_activation_that_the_outcome_has(whole: Path, tmp_path: Path) -> None:
-    """A unit that only ReLU needs is kept for ReLU: what is scored is what is run."""
+def test_importance_is_measured_with_the_activation_of_the_result(whole: Path, tmp_path: Path) -> None:
+    """Units are scored with the activation that the pruned model runs."""
     import torch
 
     from baselines.models.classifier import load_classifier, runner
     from baselines.models.resize import layers_of
 
-    made = apply(Prune(ffn=10, activation="relu"), CB, whole, tiny.workshop(tmp_path))
-    config = read_config(made.checkpoint.folder)
+    output = apply(Prune(ffn=10, activation="relu"), CB, whole, tiny.workshop(tmp_path))
+    config = read_config(output.checkpoint.folder)
     assert config["hidden_act"] == "relu"
-    opened = load_classifier(made.checkpoint.folder)
+    pruned = load_classifier(output.checkpoint.folder)
     # by hand: the parent opened as a ReLU model and pruned without a change of activation
     relu = tmp_path / "relu"
     encoders.saved(load_classifier(whole), relu)
     (relu / "config.json").write_text((relu / "config.json").read_text().replace('"gelu"', '"relu"'))
     by_hand = load_classifier(apply(Prune(ffn=10), CB, relu, tiny.workshop(tmp_path)).checkpoint.folder)
-    for one, other in zip(layers_of(opened), layers_of(by_hand), strict=True):
-        assert torch.equal(one.up.weight, other.up.weight)
+    for layer, expected in zip(layers_of(pruned), layers_of(by_hand), strict=True):
+        assert torch.equal(layer.up.weight, expected.up.weight)
     from baselines.engines.agreement import probes
 
     for probe in probes(config):
-        np.testing.assert_allclose(runner(opened)(probe), runner(by_hand)(probe), atol=1e-5)
+        np.testing.assert_allclose(runner(pruned)(probe), runner(by_hand)(probe), atol=1e-5)
 
 
 @every_family
 @every_head
 def test_a_narrower_width_runs_in_every_engine(family: str, task: Task, tmp_path: Path) -> None:
-    """20 of 32 components with 3 heads of 8 and 10 units: loaded, exported, and equal at every length."""
+    """20 of 32 components with 3 heads of 8 and 10 units: with the same logits at every length."""
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / "whole")
-    made = apply(Prune(heads=3, ffn=10, hidden=0.625), task, folder, tiny.workshop(tmp_path / "cache"))
-    assert shape_of(read_config(made.checkpoint.folder)) == EncoderShape(20, 8, (3, 3), (10, 10), "gelu")
-    wanted = answers_of(DYNAMIC, task, made.checkpoint, tmp_path / "cache")
-    found = answers_of(OnnxVariant(), task, made.checkpoint, tmp_path / "cache")
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    output = apply(Prune(heads=3, ffn=10, hidden=0.625), task, folder, tiny.workshop(tmp_path / "cache"))
+    assert shape_of(read_config(output.checkpoint.folder)) == EncoderShape(20, 8, (3, 3), (10, 10), "gelu")
+    expected = answers_of(DYNAMIC, task, output.checkpoint, tmp_path / "cache")
+    logits = answers_of(OnnxVariant(), task, output.checkpoint, tmp_path / "cache")
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
-def test_pruning_goes_on_from_what_pruning_made(whole: Path, tmp_path: Path) -> None:
-    """Layers that came to differ are pruned again, to the same count."""
-    shop = tiny.workshop(tmp_path)
-    first = apply(Prune(heads=3, ffn=12, budget="global", normalise=False), CB, whole, shop).checkpoint
-    second = apply(Prune(heads=1, ffn=2), CB, first.folder, shop).checkpoint
+def test_a_pruned_checkpoint_can_be_pruned_again(whole: Path, tmp_path: Path) -> None:
+    """Layers of unequal size are pruned to the same count."""
+    context = tiny.workshop(tmp_path)
+    first = apply(Prune(heads=3, ffn=12, budget="global", normalise=False), CB, whole, context).checkpoint
+    second = apply(Prune(heads=1, ffn=2), CB, first.folder, context).checkpoint
     assert shape_of(read_config(second.folder)) == EncoderShape(32, 8, (1, 1), (2, 2), "gelu")
 
 
 def test_a_model_without_training_has_no_score(whole: Path, tmp_path: Path) -> None:
-    """Its shape can be measured; its answers mean nothing, down the chain."""
-    made = apply(Prune(heads=3), CB, whole, tiny.workshop(tmp_path), trained=False)
-    assert not made.checkpoint.trained
+    """Its shape can be measured; it stays untrained down the chain."""
+    output = apply(Prune(heads=3), CB, whole, tiny.workshop(tmp_path), trained=False)
+    assert not output.checkpoint.trained
     for name in ("selection", "selection_before"):
-        assert made.artifact.manifest[name] == "unavailable, because the model is untrained"
+        assert output.artifact.manifest[name] == "unavailable, because the model is untrained"
 
 
-def test_without_training_examples_nothing_is_pruned(whole: Path, tmp_path: Path) -> None:
+def test_pruning_needs_training_examples(whole: Path, tmp_path: Path) -> None:
     """A clear message, and nothing in the cache."""
-    shop = tiny.workshop(tmp_path)
+    context = tiny.workshop(tmp_path)
     with pytest.raises(UsageError, match="no training examples"):
-        apply(Prune(heads=3), CB, whole, shop, [])
-    assert shop.cache.made == []  # type: ignore[attr-defined]
+        apply(Prune(heads=3), CB, whole, context, [])
+    assert context.cache.made == []  # type: ignore[attr-defined]
 
 
 def test_the_head_of_another_task_is_refused(whole: Path, tmp_path: Path) -> None:
@@ -337,7 +340,7 @@ def test_the_head_of_another_task_is_refused(whole: Path, tmp_path: Path) -> Non
 
 
 def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
-    """ELECTRA looks like BERT, and is not one of those that were tested."""
+    """ELECTRA resembles BERT, and is not among the tested families."""
     from transformers import ElectraConfig, ElectraForSequenceClassification
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}

@@ -1,4 +1,4 @@
-"""A smaller vocabulary: texts it was made for are cut as before, and no other becomes unreadable."""
+"""A pruned vocabulary splits training texts as before and makes no word of other texts unknown."""
 
 import json
 import string
@@ -27,15 +27,15 @@ from optimized.recipes.pruning.vocabulary import Vocabulary, pieces_kept, requir
 _, DYNAMIC = VARIANTS
 CB = get_task("cb")
 WORDS = ("lake", "winter", "says")
-"""What the training texts below use of the vocabulary's whole words."""
+"""The whole words of the vocabulary that the training texts below use."""
 
 
 def example(text: str, number: int = 0) -> Example:
     return Example(str(number), (TextInput(text),), (CB.labels[number % 3],))
 
 
-def shrunk(source: Path, target: Path, *texts: str) -> tuple[Vocabulary, Vocabulary]:
-    """Return the whole vocabulary and the one that these texts leave of it."""
+def prune_vocabulary(source: Path, target: Path, *texts: str) -> tuple[Vocabulary, Vocabulary]:
+    """Return the whole vocabulary and the one pruned to these texts."""
     target.mkdir(exist_ok=True)
     whole = Vocabulary(source)
     kept = pieces_kept(whole, [example(text) for text in texts], {})
@@ -43,9 +43,9 @@ def shrunk(source: Path, target: Path, *texts: str) -> tuple[Vocabulary, Vocabul
     return whole, Vocabulary(target)
 
 
-def one(vocabulary: Vocabulary, text: str) -> list[str]:
-    (found,) = vocabulary.cuts([example(text)])
-    return found
+def split(vocabulary: Vocabulary, text: str) -> list[str]:
+    (pieces,) = vocabulary.split([example(text)])
+    return pieces
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +56,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_words_of_training_stay_whole_and_others_fall_apart(source: Path, tmp_path: Path) -> None:
-    """A word that training never used is spelled; nothing is unknown that was not."""
-    whole, fewer = shrunk(source, tmp_path, "Lake, winter", "says")
+def test_words_of_training_texts_stay_whole_and_others_are_split(source: Path, tmp_path: Path) -> None:
+    """A word outside training texts is split into letters; no further word is unknown."""
+    whole, fewer = prune_vocabulary(source, tmp_path, "Lake, winter", "says")
     text = "the lake says: winter people!"
-    assert one(whole, text) == ["the", "lake", "says", ":", "winter", "people", "!"]
-    assert one(fewer, text) == [
+    assert split(whole, text) == ["the", "lake", "says", ":", "winter", "people", "!"]
+    assert split(fewer, text) == [
         "t", "##h", "##e", "lake", "says", ":", "winter", "p", "##e", "##o", "##p", "##l", "##e", "!",
     ]  # fmt: skip
     assert set(fewer.pieces) == {*whole.pieces} - {word for word in tiny.WORDS if len(word) > 1} | set(WORDS)
@@ -78,46 +78,46 @@ texts = st.lists(
 
 @settings(max_examples=60)
 @given(st.lists(texts, min_size=1, max_size=3), texts)
-def test_training_texts_are_cut_as_before_and_no_other_text_loses_a_word(
+def test_training_texts_are_split_as_before_and_no_further_word_is_unknown(
     tmp_path_factory: pytest.TempPathFactory, training: list[str], other: str
 ) -> None:
-    """Whatever the texts: pieces by name, and the number of unknown words."""
+    """For all texts: the pieces, and the number of unknown words."""
     folder = tmp_path_factory.mktemp("fuzz")
     tiny.write_tokenizer(folder)
-    whole, fewer = shrunk(folder, folder / "fewer", *training)
+    whole, fewer = prune_vocabulary(folder, folder / "fewer", *training)
     for text in training:
-        assert list(fewer.cuts([example(text)])) == list(whole.cuts([example(text)]))
+        assert list(fewer.split([example(text)])) == list(whole.split([example(text)]))
     assert fewer.unknown([example(other)]) == whole.unknown([example(other)])
     fewer.require_same(whole, [example(text) for text in training])
 
 
-def with_pieces(folder: Path, *more: str) -> None:
+def write_tokenizer_with(folder: Path, *more: str) -> None:
     """Write the tiny tokenizer with these pieces too."""
     tiny.write_tokenizer(folder)
-    written = json.loads((folder / TOKENIZER).read_text())
-    pieces = [*written["model"]["vocab"], *more]
-    written["model"]["vocab"] = {piece: at for at, piece in enumerate(pieces)}
-    (folder / TOKENIZER).write_text(json.dumps(written))
+    definition = json.loads((folder / TOKENIZER).read_text())
+    pieces = [*definition["model"]["vocab"], *more]
+    definition["model"]["vocab"] = {piece: index for index, piece in enumerate(pieces)}
+    (folder / TOKENIZER).write_text(json.dumps(definition))
 
 
-def test_a_character_without_a_piece_of_its_own_keeps_those_it_occurs_in(tmp_path: Path) -> None:
-    """There is no ü alone: "über" stays, or the word would become unknown; "oder" goes."""
-    with_pieces(tmp_path, "über", "##grün", "oder")
-    whole, fewer = shrunk(tmp_path, tmp_path / "fewer", "lake")
+def test_pieces_are_kept_for_characters_without_a_piece_of_their_own(tmp_path: Path) -> None:
+    """No piece is ü alone: "über" is kept, or the word would become unknown; "oder" is removed."""
+    write_tokenizer_with(tmp_path, "über", "##grün", "oder")
+    whole, fewer = prune_vocabulary(tmp_path, tmp_path / "fewer", "lake")
     assert {"über", "##grün"} < set(fewer.pieces)
     assert "oder" not in fewer.pieces
     assert "oder" in whole.pieces
 
 
-def test_a_vocabulary_that_cuts_a_text_differently_is_refused(source: Path, tmp_path: Path) -> None:
-    """Made for other texts, it would change these."""
-    whole, fewer = shrunk(source, tmp_path, "lake")
-    with pytest.raises(CheckpointError, match="differently"):
+def test_a_vocabulary_that_splits_a_text_differently_is_refused(source: Path, tmp_path: Path) -> None:
+    """One pruned to other texts."""
+    whole, fewer = prune_vocabulary(source, tmp_path, "lake")
+    with pytest.raises(CheckpointError, match="splits training texts differently"):
         fewer.require_same(whole, [example("winter")])
 
 
-def test_special_tokens_and_what_the_configuration_names_keep_their_ids(source: Path) -> None:
-    """All ids up to the largest of them stay, used or not."""
+def test_special_tokens_and_token_ids_of_the_configuration_do_not_change(source: Path) -> None:
+    """All ids up to the largest of them are kept, used or not."""
     whole = Vocabulary(source)
     assert pieces_kept(whole, [example("lake")], {})[:6] == [0, 1, 2, 3, 4, 7], "is, the"
     assert pieces_kept(whole, [example("lake")], {"eos_token_id": 6, "bos_token_id": None})[:7] == list(
@@ -125,41 +125,41 @@ def test_special_tokens_and_what_the_configuration_names_keep_their_ids(source: 
     )
 
 
-def test_where_nothing_can_go_it_is_said(source: Path, tmp_path: Path) -> None:
-    """A special token at the end, or texts that use everything."""
+def test_a_vocabulary_without_removable_pieces_is_refused(source: Path, tmp_path: Path) -> None:
+    """A special token with the last id, or texts that use all pieces."""
     whole = Vocabulary(source)
     last = len(whole.pieces) - 1
-    with pytest.raises(UsageError, match="no word piece can be left out"):
+    with pytest.raises(UsageError, match="no word piece can be removed"):
         pieces_kept(whole, [], {"sep_token_id": last})
-    with pytest.raises(UsageError, match="no word piece can be left out"):
-        shrunk(source, tmp_path, tiny.SENTENCE)
+    with pytest.raises(UsageError, match="no word piece can be removed"):
+        prune_vocabulary(source, tmp_path, tiny.SENTENCE)
 
 
-def test_byte_pairs_are_refused(tmp_path: Path) -> None:
-    """With the kinds that work."""
+def test_byte_pair_vocabularies_are_refused(tmp_path: Path) -> None:
+    """The message names the expected kind."""
     (tmp_path / TOKENIZER).write_text(json.dumps({"model": {"type": "BPE", "vocab": {}}}))
-    with pytest.raises(CheckpointError, match="of the kind BPE cannot be pruned") as caught:
+    with pytest.raises(CheckpointError, match="expected a WordPiece vocabulary, got BPE") as caught:
         require_wordpiece(tmp_path)
-    assert "WordPiece" in str(caught.value.remedy)
+    assert "a BERT, DistilBERT or MiniLM" in str(caught.value.remedy)
 
 
 def test_ids_with_gaps_are_refused(tmp_path: Path) -> None:
-    """A piece's id would not be its row."""
+    """The id of a piece would not be its row of the embeddings."""
     (tmp_path / TOKENIZER).write_text(json.dumps({"model": {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}}))
-    with pytest.raises(CheckpointError, match="gaps"):
+    with pytest.raises(CheckpointError, match="gaps: expected 0 to 1"):
         require_wordpiece(tmp_path)
 
 
 @pytest.mark.parametrize("family", encoders.ARCHITECTURES)
 def test_a_model_with_fewer_pieces_answers_training_texts_as_before(family: str, tmp_path: Path) -> None:
-    """Only embeddings that training texts do not use are gone: same logits, in PyTorch and as a graph."""
+    """Only unused embeddings are removed: the logits are the same, in PyTorch and as a graph."""
     folder = encoders.saved(encoders.model_of(family, CB), tmp_path / "whole")
     used = ["lake winter", "says", "winter says", "lake", "says lake"]
     training = [example(text, number) for number, text in enumerate(used * 2)]
     parent = tiny.checkpoint_of(folder)
     source = PreparationSources(parent, (), lambda: training)
-    made = Prune(vocabulary=True).apply(CB, [parent], source, tiny.LONG, tiny.workshop(tmp_path / "cache"))
-    config, manifest = read_config(made.checkpoint.folder), made.artifact.manifest
+    output = Prune(vocabulary=True).apply(CB, [parent], source, tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    config, manifest = read_config(output.checkpoint.folder), output.artifact.manifest
     pieces = len(tiny.vocabulary()) - len([word for word in set(tiny.WORDS) if len(word) > 1]) + len(WORDS)
     assert config["vocab_size"] == manifest["vocabulary"]["kept"] == pieces
     assert manifest["vocabulary"]["of"] == len(tiny.vocabulary())
@@ -167,13 +167,13 @@ def test_a_model_with_fewer_pieces_answers_training_texts_as_before(family: str,
     words = len(held_out[0].inputs[0].first.split())
     assert manifest["vocabulary"]["held_out_tokens"] == {"before": words, "after": words}
     assert manifest["vocabulary"]["held_out_unknown"] == {"before": 0, "after": 0}
-    assert "scored" not in manifest, "importance has nothing to choose"
+    assert "scored" not in manifest, "no importance is needed"
     assert manifest["share_left"]["layers"] == 1
     logits = []
     for variant, place in (
         (DYNAMIC, folder),
-        (DYNAMIC, made.checkpoint.folder),
-        (OnnxVariant(), made.checkpoint.folder),
+        (DYNAMIC, output.checkpoint.folder),
+        (OnnxVariant(), output.checkpoint.folder),
     ):
         system = tiny.opened(variant, CB, place, tmp_path / "cache")
         logits.append(system.predict(system.encode(training)).logits)
@@ -182,8 +182,8 @@ def test_a_model_with_fewer_pieces_answers_training_texts_as_before(family: str,
     np.testing.assert_allclose(logits[2], logits[0], atol=1e-4)
 
 
-def test_stock_transformers_reads_the_smaller_vocabulary_alike(tmp_path: Path) -> None:
-    """The ids of tokenizer.json are those that AutoTokenizer makes, whatever else lies beside it."""
+def test_stock_transformers_encodes_texts_the_same_with_the_pruned_vocabulary(tmp_path: Path) -> None:
+    """AutoTokenizer returns the ids of tokenizer.json, whatever other files are in the folder."""
     from transformers import AutoTokenizer
 
     folder = encoders.saved(encoders.model_of("bert", CB), tmp_path / "whole")

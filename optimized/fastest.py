@@ -62,22 +62,22 @@ class FastestVariant:
         return None if None in reasons else reasons[0]
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Prepare all choices, time them and keep the fastest; BenchError if none can be prepared."""
-        artifacts, refused = self._prepare_all(task, sources, settings, workshop)
-        machine = {"cpu": cpu_flags(), "threads": workshop.placement.threads, "refused": sorted(refused)}
+        artifacts, refused = self._prepare_all(task, sources, settings, context)
+        machine = {"cpu": cpu_flags(), "threads": context.placement.threads, "refused": sorted(refused)}
         data = {"trial": sha256_of(sources.trial), "max_length": settings.max_length}
         parents = [artifact.key for artifact in artifacts.values()]
         key = cache_key(self.name, _VERSION, task, parents, **machine, **data)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         openers = {
-            name: partial(self._choice(name).load, task, artifact, workshop.placement, settings)
+            name: partial(self._choice(name).load, task, artifact, context.placement, settings)
             for name, artifact in artifacts.items()
         }
 
         def make(folder: Path) -> JsonObject:
-            workshop.progress(f"timing {', '.join(artifacts)}")
+            context.progress(f"timing {', '.join(artifacts)}")
             seconds = timer.time(openers) if sources.trial else {}
             chosen = min(seconds, key=seconds.__getitem__) if seconds else next(iter(artifacts))
             link_all(artifacts[chosen].folder, folder / _FOLDER)
@@ -95,7 +95,7 @@ class FastestVariant:
                 _FOLDER: dict(manifest),
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> ChosenSystem:
         """Load the chosen variant."""
@@ -108,7 +108,7 @@ class FastestVariant:
         return next(choice for choice in self.choices if choice.name == name)
 
     def _prepare_all(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> tuple[dict[str, Artifact], dict[str, str]]:
         artifacts: dict[str, Artifact] = {}
         refused: dict[str, str] = {}
@@ -118,7 +118,7 @@ class FastestVariant:
                 refused[choice.name] = reason
                 continue
             try:
-                artifacts[choice.name] = choice.prepare(task, sources, settings, workshop)
+                artifacts[choice.name] = choice.prepare(task, sources, settings, context)
             except BenchError as problem:
                 refused[choice.name] = str(problem)
                 problems.append(problem)

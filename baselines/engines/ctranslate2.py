@@ -89,7 +89,7 @@ class CTranslate2Variant:
         return missing_extra("ctranslate2") or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Convert the model, or find it in the cache.
 
@@ -101,13 +101,13 @@ class CTranslate2Variant:
         key = cache_key(self.name, 1, task, parents, libraries=libraries, tolerance=self.tolerance)
 
         def make(folder: Path) -> dict[str, Any]:
-            workshop.progress(f"converting {checkpoint.name} to CTranslate2")
+            context.progress(f"converting {checkpoint.name} to CTranslate2")
             write_model(checkpoint.folder, folder, None)
             copy_text_side(checkpoint.folder, folder)
             facts = {"agreement": _agreement(checkpoint.folder, folder, self.tolerance)}
             return {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, **facts}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings

@@ -197,10 +197,10 @@ class ProgramVariant:
         return None
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Check that the program exists; there is nothing else to prepare."""
-        del workshop
+        del context
         program = split_command(settings.command)[0]
         if shutil.which(program) is None:
             raise UsageError(

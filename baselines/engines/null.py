@@ -62,10 +62,10 @@ class NullVariant:
         return None
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return an artifact without files of its own."""
-        del settings, workshop
+        del settings, context
         parents = [sources.checkpoint.fingerprint]
         manifest = {"recipe": self.name, "version": 1, "parents": parents, "seconds": 0.0}
         return Artifact(sources.checkpoint.folder, cache_key(self.name, 1, task, parents), manifest)

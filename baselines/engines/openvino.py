@@ -144,22 +144,22 @@ class OpenVinoVariant:
         return self.parent.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Convert the exported graph, or find it in the cache; both precisions share the float32 model."""
-        parent = self.parent.prepare(task, sources, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
         libraries = library_versions("openvino")
         key = cache_key("openvino", 1, task, [parent.key], libraries=libraries, tolerance=self.tolerance)
 
         def make(folder: Path) -> dict[str, Any]:
-            workshop.progress("converting to OpenVINO")
+            context.progress("converting to OpenVINO")
             save_model(load_openvino().Core().read_model(parent.folder / GRAPH), folder / MODEL)
             copy_text_side(parent.folder, folder)
             facts = {"agreement": _agreement(parent.folder, folder, self.tolerance)}
             origin = {"recipe": "openvino", "version": 1, "parents": [parent.key], "libraries": libraries}
             return {**origin, **facts}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings

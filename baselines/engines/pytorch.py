@@ -102,10 +102,10 @@ class PyTorchVariant:
         return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the checkpoint itself as the artifact."""
-        del workshop
+        del context
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
         return checkpoint_itself(self.name, task, sources, settings)

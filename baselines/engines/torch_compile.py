@@ -85,10 +85,10 @@ class RefinedVariant:
         return without_bf16(self._precision) or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the checkpoint itself as the artifact: `method` is applied when it is loaded."""
-        del workshop
+        del context
         return checkpoint_itself(self.name, task, sources, settings)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:

@@ -270,7 +270,7 @@ class Variant(Protocol):
         """Return why this variant cannot run here, with the command that would change it; None if it can."""
 
     def prepare(
-        self, task: "Task", sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: "Task", sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the artifact from the cache, or make it there.
 

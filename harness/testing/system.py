@@ -135,19 +135,19 @@ class FakeVariant:
         return self.missing
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Write a manifest into the cache, or find it there."""
         if self.breaks == "prepare":
             raise self.error
         key = f"{self.name}-{task.name}-{sources.checkpoint.fingerprint[:8]}-{settings.max_length}"
-        cached = workshop.cache.find(key)
+        cached = context.cache.find(key)
         if cached:
             return cached
-        workshop.progress(f"making {self.name}")
-        with workshop.cache.writing(key) as folder:
+        context.progress(f"making {self.name}")
+        with context.cache.writing(key) as folder:
             (folder / "manifest.json").write_text('{"recipe": "fake"}', encoding="utf-8")
-        artifact = workshop.cache.find(key)
+        artifact = context.cache.find(key)
         assert artifact is not None
         return replace(artifact, fresh=True)
 

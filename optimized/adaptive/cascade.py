@@ -160,10 +160,10 @@ class CascadeVariant:
         return next((reason for stage in self.stages if (reason := stage.unavailable())), None)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Prepare every stage, and calibrate thresholds on the held-out part of the training split."""
-        artifacts = [stage.prepare(task, sources, settings, workshop) for stage in self.stages]
+        artifacts = [stage.prepare(task, sources, settings, context) for stage in self.stages]
         parents = [artifact.key for artifact in artifacts]
         key = cache_key(
             "cascade",
@@ -181,11 +181,11 @@ class CascadeVariant:
         def make(folder: Path) -> dict[str, Any]:
             for number, artifact in enumerate(artifacts, 1):
                 link_all(artifact.folder, folder / f"stage-{number}")
-            facts = self._thresholds_and_calibration(task, artifacts, sources, settings, workshop)
+            facts = self._thresholds_and_calibration(task, artifacts, sources, settings, context)
             stages = [dict(artifact.manifest) for artifact in artifacts]
             return {"recipe": "cascade", "version": _VERSION, "parents": parents, **facts, "stages": stages}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> CascadeSystem:
         """Load every stage with the whole placement, since only one stage works at a time."""
@@ -211,16 +211,16 @@ class CascadeVariant:
         artifacts: Sequence[Artifact],
         sources: PreparationSources,
         settings: Settings,
-        workshop: PreparationContext,
+        context: PreparationContext,
     ) -> dict[str, Any]:
         if self.thresholds:
             return {"thresholds": as_numbers(self.thresholds), "calibration": GIVEN}
         held_out = held_out_examples(sources, self.name)
-        workshop.progress(f"running every stage on {len(held_out)} held-out examples")
-        systems = self._load_stages(task, artifacts, workshop.placement, settings)
+        context.progress(f"running every stage on {len(held_out)} held-out examples")
+        systems = self._load_stages(task, artifacts, context.placement, settings)
         try:
             by_number = {str(number): system for number, system in enumerate(systems)}
-            times = workshop.measure(by_number, sources.trial)
+            times = context.measure(by_number, sources.trial)
             predictions = [system.predict(system.encode(held_out)) for system in systems]
         finally:
             for system in systems:

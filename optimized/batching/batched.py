@@ -86,13 +86,13 @@ class BatchedVariant:
         return self.engine.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Prepare the engine and choose its budget; UsageError for a budget below the maximum length."""
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
-        parent = self.engine.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.engine.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         options = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
         key = cache_key("batched", _VERSION, task, [parent.key], **options, **timer.key_parts())
 
@@ -109,7 +109,7 @@ class BatchedVariant:
                 _FOLDER: {**parent.manifest, "key": parent.key},
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Load the engine with the budget of the manifest."""
@@ -144,7 +144,7 @@ class BatchedVariant:
 
     def _time(self, parent: Artifact, timer: CandidateTimer) -> dict[str, float]:
         budgets = [0, *(budget for budget in BUDGETS if budget >= timer.settings.max_length)]
-        timer.workshop.progress(f"timing {self.engine.name} {', or '.join(map(batch_label, budgets))}")
+        timer.context.progress(f"timing {self.engine.name} {', or '.join(map(batch_label, budgets))}")
 
         def opener(tokens: int) -> System:
             return cast("System", SingleCallSystem(self._candidate(tokens, parent, timer)))
@@ -165,7 +165,7 @@ class BatchedVariant:
             system.close()
 
     def _candidate(self, tokens: int, parent: Artifact, timer: CandidateTimer) -> System:
-        return self._load(tokens, timer.task, parent, timer.workshop.placement, timer.settings)
+        return self._load(tokens, timer.task, parent, timer.context.placement, timer.settings)
 
 
 def fastest_budget(seconds: Mapping[str, float]) -> tuple[int, str]:

@@ -43,10 +43,10 @@ class CapturedVariant:
         return missing_modules("torch", "transformers") or (None if sees_gpu() else NO_GPU)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the checkpoint itself as the artifact: graphs live in the process that captured them."""
-        del workshop
+        del context
         if self.step < 1:
             raise UsageError(f"step must be at least 1 token, got {self.step}.", where="option step")
         return checkpoint_itself(self.name, task, sources, settings)

@@ -87,10 +87,10 @@ class PackedVariant:
         return without_bf16(self.precision) or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the checkpoint itself as the artifact: attention is replaced when it is loaded."""
-        del workshop
+        del context
         check_budget(self.tokens, settings.max_length)
         return checkpoint_itself(self.name, task, sources, settings)
 

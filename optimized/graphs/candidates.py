@@ -37,7 +37,7 @@ class CandidateTimer:
     task: Task
     trial: Sequence[Example]
     settings: Settings
-    workshop: PreparationContext
+    context: PreparationContext
 
     def open(self, graph: Path) -> OnnxSystem:
         """Open a graph that has config.json and tokenizer.json beside it."""
@@ -45,7 +45,7 @@ class CandidateTimer:
 
     def opener(self, graph: Path) -> Callable[[Settings], OnnxSystem]:
         """Return a function that opens the graph with other settings."""
-        return lambda settings: open_graph(graph, self.task, self.workshop.placement, settings, {})
+        return lambda settings: open_graph(graph, self.task, self.context.placement, settings, {})
 
     def in_batches(self, batch: int) -> Settings:
         """Return the settings with `batch` requests answered together."""
@@ -60,7 +60,7 @@ class CandidateTimer:
         try:
             for name, opener in openers.items():
                 systems[name] = opener()
-            return dict(self.workshop.measure(systems, self.trial))
+            return dict(self.context.measure(systems, self.trial))
         finally:
             for system in systems.values():
                 system.close()
@@ -70,7 +70,7 @@ class CandidateTimer:
         return {
             "libraries": library_versions(*LIBRARIES),
             "cpu": cpu_flags(),
-            "threads": self.workshop.placement.threads,
+            "threads": self.context.placement.threads,
             "max_length": self.settings.max_length,
             "trial": sha256_of(self.trial),
         }
@@ -107,7 +107,7 @@ def keep_fastest(graphs: Mapping[str, Path], folder: Path, timer: CandidateTimer
     The first candidate is kept where nothing can be timed.
     """
     if len(graphs) > 1:
-        timer.workshop.progress(f"timing {' and '.join(graphs)} graph")
+        timer.context.progress(f"timing {' and '.join(graphs)} graph")
     seconds, name, reason = _choose(graphs, timer)
     graphs[name].rename(folder / GRAPH)
     for path in graphs.values():
@@ -129,7 +129,7 @@ def compare_with_fp32(timer: CandidateTimer, exact: Opener, rounded: Opener) -> 
     """Compare int8 answers with float32's, and with themselves in batches; CheckpointError if too far."""
     if not timer.trial:
         return {"agreement": NO_TRIAL, "batch_dependence": NO_TRIAL}
-    timer.workshop.progress("comparing int8 answers with fp32")
+    timer.context.progress("comparing int8 answers with fp32")
     systems: list[System] = []
     try:
         for opener, settings in (

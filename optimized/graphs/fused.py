@@ -38,17 +38,17 @@ class FusedVariant:
         return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Fuse the cached fp32 graph; time both on the trial examples and keep the faster."""
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         options = {"fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **options, **timer.key_parts())
 
         def make(folder: Path) -> JsonObject:
             copy_text_side(parent.folder, folder)
-            workshop.progress("fusing the graph")
+            context.progress("fusing the graph")
             raw, fused = folder / "raw.onnx", folder / "fused.onnx"
             shutil.copyfile(parent.folder / GRAPH, raw)
             fusion = fuse_checked(parent, fused, self.fusion_tolerance)
@@ -63,7 +63,7 @@ class FusedVariant:
                 **keep_fastest(graphs, folder, timer),
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""

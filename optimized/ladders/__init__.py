@@ -5,7 +5,9 @@ from optimized.ladders.fastformers import FASTFORMERS
 from optimized.ladders.gpu import GPU, PAPER_GPU
 from optimized.ladders.paper import PAPER
 from optimized.ladders.rivals import RIVALS
-from optimized.ladders.tune import TUNE
+from optimized.ladders.search import SEARCH
 
-LADDERS = {ladder["name"]: ladder for ladder in (FASTFORMERS, ADAPTIVE, PAPER, RIVALS, TUNE, GPU, PAPER_GPU)}
+LADDERS = {
+    ladder["name"]: ladder for ladder in (FASTFORMERS, ADAPTIVE, PAPER, RIVALS, SEARCH, GPU, PAPER_GPU)
+}
 """The built-in ladders by name."""

@@ -49,7 +49,7 @@ class RungVariant:
         return self.engine.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Apply the recipes in order, then let the engine prepare the last checkpoint.
 
@@ -58,14 +58,14 @@ class RungVariant:
         chain = [sources.checkpoint]
         artifacts: list[Artifact] = []
         for recipe in self.recipes:
-            output = recipe.apply(task, chain, sources, settings, workshop)
+            output = recipe.apply(task, chain, sources, settings, context)
             chain.append(output.checkpoint)
             artifacts.append(output.artifact)
         engine_sources = replace(sources, checkpoint=chain[-1])
-        artifact = self.engine.prepare(task, engine_sources, settings, workshop)
+        artifact = self.engine.prepare(task, engine_sources, settings, context)
         selections = [step.manifest["selection"] for step in artifacts if "selection" in step.manifest]
         artifacts.append(artifact)
-        manifest = {**artifact.manifest, "preparation": _preparation_costs(artifacts, workshop.cache)}
+        manifest = {**artifact.manifest, "preparation": _preparation_costs(artifacts, context.cache)}
         if selections:
             manifest["selection"] = selections[-1]
         fresh = any(step.fresh for step in artifacts)

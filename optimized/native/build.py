@@ -86,7 +86,7 @@ def source_sha256() -> str:
     return sha256(b"\0".join([*sources, " ".join(_OPTIONS).encode()])).hexdigest()
 
 
-def compiled(level: Level, workshop: PreparationContext) -> Artifact:
+def compiled(level: Level, context: PreparationContext) -> Artifact:
     """Return the artifact with the library of this level, compiled once; DeviceError if compiling fails."""
     source = source_sha256()
     key = sha256(f"native-library {level.name} {source}".encode()).hexdigest()
@@ -99,11 +99,11 @@ def compiled(level: Level, workshop: PreparationContext) -> Artifact:
                 where="native-int8",
                 remedy="Install gcc or clang, name one as CC, or use onnx-int8.",
             )
-        workshop.progress(f"compiling the encoder for {level.name}")
+        context.progress(f"compiling the encoder for {level.name}")
         build(folder / LIBRARY, level.options, command)
         return {"recipe": "native-library", "version": 1, "parents": [source], "compiler": Path(command).name}
 
-    return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+    return find_or_make(context.cache, key, make, energy=context.energy)
 
 
 def build(target: Path, options: Sequence[str], command: str) -> None:

@@ -114,11 +114,11 @@ class NativeVariant:
         return self.parent.unavailable() or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close."""
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         level = _level()
         inputs = {
             "level": level.name,
@@ -128,12 +128,12 @@ class NativeVariant:
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
-        compiled = build.compiled(level, workshop)
+        compiled = build.compiled(level, context)
 
         def make(folder: Path) -> dict[str, Any]:
             copy_text_side(parent.folder, folder)
             link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
-            workshop.progress("rounding weights to int8")
+            context.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY)
             facts = _write_weights(sources.checkpoint, folder, library, level)
             header = {
@@ -145,7 +145,7 @@ class NativeVariant:
             }
             return {**header, **facts, **self._compare_with_fp32(parent, Artifact(folder, key, facts), timer)}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> NativeSystem:
         """Open the weights, with the placement's threads; DeviceError for anything but the CPU."""
@@ -171,8 +171,8 @@ class NativeVariant:
         if not timer.trial:
             reason = "unavailable, because there were no trial examples"
             return {"agreement": reason, "batch_dependence": reason}
-        timer.workshop.progress("comparing int8 answers with fp32")
-        placement, task = timer.workshop.placement, timer.task
+        timer.context.progress("comparing int8 answers with fp32")
+        placement, task = timer.context.placement, timer.task
         fp32 = self.parent.load(task, parent, placement, timer.settings)
         int8 = self.load(task, quantised, placement, timer.settings)
         batched = self.load(task, quantised, placement, timer.in_batches(BATCH))

@@ -39,19 +39,19 @@ class CTranslate2Int8Variant:
         return self.parent.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Write the model with int8 weights; CheckpointError if its answers are too far from float32's."""
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         libraries = library_versions(*LIBRARIES)
         parts = {**timer.key_parts(), "libraries": libraries}
         key = cache_key(self.name, _VERSION, task, [parent.key], **parts)
 
         def make(folder: Path) -> JsonObject:
-            workshop.progress("quantising for CTranslate2")
+            context.progress("quantising for CTranslate2")
             copy_text_side(checkpoint.folder, folder)
             comparison = _write_and_compare(checkpoint.folder, parent, folder, timer)
             return {
@@ -65,7 +65,7 @@ class CTranslate2Int8Variant:
                 **comparison,
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
@@ -76,7 +76,7 @@ class CTranslate2Int8Variant:
 
 def _write_and_compare(source: Path, parent: Artifact, folder: Path, timer: CandidateTimer) -> JsonObject:
     def opener(artifact: Artifact, compute: str) -> Opener:
-        placement = timer.workshop.placement
+        placement = timer.context.placement
         return lambda settings: open_model(artifact, timer.task, placement, settings, compute)
 
     def rounded(reduced: bool) -> Opener:

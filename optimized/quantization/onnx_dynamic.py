@@ -62,14 +62,14 @@ class Int8Variant:
         return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Quantise the cached fp32 graph; time the candidates on the trial examples and keep the faster."""
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         options = {"keep_float": self.keep_float, "fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **options, **timer.key_parts())
-        cached = workshop.cache.find(key)
+        cached = context.cache.find(key)
         if cached is not None:
             return cached
         keep, sensitivity = resolve_keep_float(parent, self.keep_float, timer)
@@ -79,7 +79,7 @@ class Int8Variant:
             facts = _quantise_and_choose(parent, folder, timer, keep, self.fusion_tolerance)
             return {"recipe": self.name, "version": _VERSION, **sensitivity, "parents": parents, **facts}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""
@@ -90,7 +90,7 @@ def _quantise_and_choose(
     parent: Artifact, folder: Path, timer: CandidateTimer, keep: Sequence[str], tolerance: float
 ) -> JsonObject:
     copy_text_side(parent.folder, folder)
-    timer.workshop.progress("quantising to int8")
+    timer.context.progress("quantising to int8")
     graphs = {"raw": folder / "raw.onnx"}
     raw = parent.folder / GRAPH
     nodes = _nodes(raw, keep)

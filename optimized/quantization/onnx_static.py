@@ -70,12 +70,12 @@ class StaticInt8Variant:
         return self.parent.unavailable() or missing_modules(*LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Calibrate and quantise the cached fp32 graph; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         key = cache_key(
             self.name,
             _VERSION,
@@ -89,7 +89,7 @@ class StaticInt8Variant:
             max_length=settings.max_length,
             trial=sha256_of(sources.trial),
         )
-        cached = workshop.cache.find(key)
+        cached = context.cache.find(key)
         if cached is not None:
             return cached
         keep, sensitivity = resolve_keep_float(parent, self.keep_float, timer)
@@ -101,7 +101,7 @@ class StaticInt8Variant:
             facts["calibration"]["data_sha256"] = sources.training_sha256
             return {"recipe": self.name, "version": _VERSION, **sensitivity, "parents": parents, **facts}
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""
@@ -129,7 +129,7 @@ def _calibrate_and_quantise(
     copy_text_side(parent.folder, folder)
     encoder = TextEncoder(parent.folder, timer.settings.max_length)
     requests = encoder.encode(examples)
-    timer.workshop.progress(f"calibrating int8 on {len(requests)} training examples")
+    timer.context.progress(f"calibrating int8 on {len(requests)} training examples")
     nodes = select_nodes(matmul_groups(source), keep) if keep else []
 
     def write(reduced: bool) -> Opener:

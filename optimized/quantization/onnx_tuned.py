@@ -89,11 +89,11 @@ class TunedVariant:
         return self.parent.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Time the changes on the parent's graph, and keep those that are faster."""
-        parent = self.parent.prepare(task, sources, settings, workshop)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         key = cache_key(self.name, _VERSION, task, [parent.key], **timer.key_parts())
 
         def make(folder: Path) -> JsonObject:
@@ -110,7 +110,7 @@ class TunedVariant:
                 **_choose(folder, trial_timer, maskless=isinstance(maskless, int)),
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph with the chosen options; DeviceError for anything but the CPU."""
@@ -191,7 +191,7 @@ def _choose(folder: Path, timer: CandidateTimer, *, maskless: bool) -> JsonObjec
     if not timer.trial:
         return {"around": [], "trials": NO_TRIAL}
     alone = {name: tuning for name, tuning in TRIALS.items() if maskless or tuning.mask}
-    timer.workshop.progress(f"timing {', '.join(alone)}")
+    timer.context.progress(f"timing {', '.join(alone)}")
     seconds = _time(folder, timer, {_PLAIN: SessionTuning(), **alone})
     faster = [name for name in alone if seconds[name] < _CLEARLY * seconds[_PLAIN]]
     if len(faster) > 1:
@@ -203,7 +203,7 @@ def _choose(folder: Path, timer: CandidateTimer, *, maskless: bool) -> JsonObjec
 
 
 def _time(folder: Path, timer: CandidateTimer, choices: Mapping[str, SessionTuning]) -> dict[str, float]:
-    placement, settings = timer.workshop.placement, timer.settings
+    placement, settings = timer.context.placement, timer.settings
     return timer.time(
         {
             name: partial(_open, folder, tuning, timer.task, placement, settings, {})

@@ -61,17 +61,17 @@ class OpenVinoInt8Variant:
         return self.parent.unavailable()
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Calibrate and quantise the converted model; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
-        parent = self.parent.prepare(task, sources, settings, workshop)
+        parent = self.parent.prepare(task, sources, settings, context)
         libraries = library_versions(*_LIBRARIES)
         shared = {"libraries": libraries, "cpu": cpu_flags(), "max_length": settings.max_length}
         data = {"calibration": self.calibration, "training": sources.training_sha256}
         key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **data)
         examples = training_examples(sources, self.calibration, self.name)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
 
         def make(folder: Path) -> JsonObject:
             return {
@@ -83,7 +83,7 @@ class OpenVinoInt8Variant:
                 **_calibrate(parent, folder, timer, examples, sources.training_sha256),
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
@@ -109,7 +109,7 @@ def _calibrate(
     copy_text_side(parent.folder, folder)
     encoder = TextEncoder(parent.folder, timer.settings.max_length)
     requests = encoder.encode(examples)
-    timer.workshop.progress(f"calibrating OpenVINO int8 on {len(requests)} training examples")
+    timer.context.progress(f"calibrating OpenVINO int8 on {len(requests)} training examples")
     nncf = load_nncf()
     model = load_openvino().Core().read_model(parent.folder / MODEL)
     names = [tensor.get_any_name() for tensor in model.inputs]
@@ -137,7 +137,7 @@ def _against_fp32(parent: Artifact, folder: Path, timer: CandidateTimer) -> Json
     """Compare answers with the float32 model's, and with themselves in batches, for the manifest."""
 
     def opener(artifact: Artifact, precision: Precision) -> Opener:
-        placement = timer.workshop.placement
+        placement = timer.context.placement
         return lambda settings: open_model(artifact, timer.task, placement, settings, precision)
 
     return compare_with_fp32(

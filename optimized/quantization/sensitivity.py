@@ -62,7 +62,7 @@ def sensitivity(parent: Artifact, timer: CandidateTimer) -> tuple[Artifact, list
         groups = [asdict(group) for group in _measure(parent, folder, timer)]
         return {"recipe": _KIND, "version": _VERSION, "parents": [parent.key], "groups": groups}
 
-    artifact = find_or_make(timer.workshop.cache, key, make, energy=timer.workshop.energy)
+    artifact = find_or_make(timer.context.cache, key, make, energy=timer.context.energy)
     return artifact, [Sensitivity(**group) for group in artifact.manifest["groups"]]
 
 
@@ -106,7 +106,7 @@ def _measure(parent: Artifact, folder: Path, timer: CandidateTimer) -> list[Sens
     reference.close()
     sensitivities = []
     for number, group in enumerate(groups, 1):
-        timer.workshop.progress(f"measuring {group} alone in int8 ({number} of {len(groups)})")
+        timer.context.progress(f"measuring {group} alone in int8 ({number} of {len(groups)})")
         others = [node for node, other in node_groups.items() if other != group]
         quantise(source, probe, reduce_range=needs_seven_bits(), keep=others)
         system = timer.open(probe)

@@ -112,7 +112,7 @@ class CompiledInt8Variant:
         return without_compiler() or missing_extra("torchao") or missing_modules("torch", "transformers")
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Export, calibrate and quantise; CheckpointError if the answers are too far from float32's."""
         require_training(sources, self.name, self.calibration)
@@ -120,7 +120,7 @@ class CompiledInt8Variant:
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
         check_length(config, settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         libraries = library_versions(*_LIBRARIES)
         parts = {**timer.key_parts(), "libraries": libraries, "calibration": self.calibration}
         parts["training"] = sources.training_sha256
@@ -131,7 +131,7 @@ class CompiledInt8Variant:
             requests = TextEncoder(folder, settings.max_length).encode(
                 training_examples(sources, self.calibration, self.name)
             )
-            workshop.progress(f"calibrating PyTorch's int8 on {len(requests)} training examples")
+            context.progress(f"calibrating PyTorch's int8 on {len(requests)} training examples")
             pad_id = int(config.get("pad_token_id") or 0)
             inputs = list(calibration_inputs(requests, pad_id))
             _quantise(checkpoint.folder, folder / _PROGRAM, inputs, checkpoint.name)
@@ -146,7 +146,7 @@ class CompiledInt8Variant:
                 **self._agreement(sources, folder, timer),
             }
 
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
@@ -169,8 +169,8 @@ class CompiledInt8Variant:
         """Compare with plain PyTorch. Scales are fixed, so answers do not depend on the batch."""
         if not timer.trial:
             return {"agreement": NO_TRIAL}
-        timer.workshop.progress("compiling, and comparing int8 answers with fp32")
-        placement = timer.workshop.placement
+        timer.context.progress("compiling, and comparing int8 answers with fp32")
+        placement = timer.context.placement
         plain, checkpoint = PyTorchVariant("pytorch-dynamic", "", "dynamic"), sources.checkpoint.folder
         exact = plain.load(timer.task, Artifact(checkpoint, "", {}), placement, timer.settings)
         rounded = self.load(timer.task, Artifact(folder, "", {}), placement, timer.settings)

@@ -31,7 +31,7 @@ def choose_range(
         return False, {"reduce_range": False}
     if not timer.trial:
         return True, {"reduce_range": True}
-    timer.workshop.progress("comparing weights of 7 and of 8 bits with fp32")
+    timer.context.progress("comparing weights of 7 and of 8 bits with fp32")
     reference = _logits(timer, exact)
     seven, eight = (
         float(np.mean(np.abs(_logits(timer, rounded(reduced)) - reference))) for reduced in (True, False)

@@ -37,7 +37,7 @@ class Recipe(Protocol):
         chain: Sequence[Checkpoint],
         sources: PreparationSources,
         settings: Settings,
-        workshop: PreparationContext,
+        context: PreparationContext,
     ) -> RecipeOutput:
         """Make the next checkpoint of the chain, or find it in the cache.
 

@@ -84,7 +84,7 @@ class Shape:
         chain: Sequence[Checkpoint],
         sources: PreparationSources,
         settings: Settings,
-        workshop: PreparationContext,
+        context: PreparationContext,
     ) -> RecipeOutput:
         """Write the checkpoint, or find it in the cache; it needs no data, and only the parent's tokenizer.
 
@@ -93,8 +93,8 @@ class Shape:
         del sources
         parent = chain[-1]
         self.check(settings.max_length, _count_ids(parent.folder))
-        workshop.progress(f"writing {self.name} with random weights")
-        artifact = _artifact(self, task, workshop.cache, parent, workshop.energy)
+        context.progress(f"writing {self.name} with random weights")
+        artifact = _artifact(self, task, context.cache, parent, context.energy)
         output = output_of(artifact, PREFIX + self.name, parent)
         return replace(output, checkpoint=replace(output.checkpoint, trained=False, trained_on=""))
 

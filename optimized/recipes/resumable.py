@@ -54,18 +54,18 @@ class TrainingSession:
 
 
 def find_or_resume(
-    workshop: PreparationContext, key: str, make: Callable[[TrainingSession, Path], Mapping[str, Any]]
+    context: PreparationContext, key: str, make: Callable[[TrainingSession, Path], Mapping[str, Any]]
 ) -> Artifact:
     """Return the artifact under `key`; if there is none, `make` fills its folder and returns its manifest.
 
     `make` receives a session whose folder keeps the work of earlier, interrupted sessions. `key`, `seconds`
     and `energy` are added to the manifest.
     """
-    artifact = workshop.cache.find(key)
+    artifact = context.cache.find(key)
     if artifact is not None:
         return artifact
-    with workshop.cache.working(key) as folder:
-        session = TrainingSession(folder, workshop.progress)
+    with context.cache.working(key) as folder:
+        session = TrainingSession(folder, context.progress)
 
         def complete(target: Path) -> dict[str, Any]:
             manifest = dict(make(session, target))
@@ -74,7 +74,7 @@ def find_or_resume(
             return {**manifest, "seconds": round(session.seconds, 3)}
 
         # while this process waited for the working folder, another may have written the artifact
-        return find_or_make(workshop.cache, key, complete, energy=workshop.energy)
+        return find_or_make(context.cache, key, complete, energy=context.energy)
 
 
 def _read_seconds(path: Path) -> float:

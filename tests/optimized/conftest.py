@@ -19,5 +19,5 @@ def boolq_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache with the exported graph, for tests of what is prepared from it."""
     root = tmp_path_factory.mktemp("exported")
-    OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(root))
+    OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(root))
     return root

@@ -49,7 +49,7 @@ def prepared(
     variant: FastestVariant, sources: PreparationSources, cache: Path, times: dict[str, float]
 ) -> Any:
     """Prepare with these times per request."""
-    return variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(cache, times))
+    return variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.preparation_context(cache, times))
 
 
 @pytest.mark.parametrize(("times", "chosen"), [((2.0, 1.0), 1), ((1.0, 2.0), 0)])
@@ -76,7 +76,7 @@ def test_it_answers_as_the_chosen_variant_does(boolq_folder: Path, tmp_path: Pat
     variant = FastestVariant((DYNAMIC,))
     sources = tiny.sources(boolq_folder)
     examples = tiny.examples(4)
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     logits = []
     for candidate in (variant, DYNAMIC):
         artifact = candidate.prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -103,11 +103,11 @@ def test_where_every_engine_refuses_the_first_reason_is_raised(boolq_folder: Pat
 def test_texts_lengths_and_threads_are_part_of_the_key(boolq_folder: Path, tmp_path: Path) -> None:
     """The choice holds only for these."""
     variant = FastestVariant((DYNAMIC, FIXED))
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     keys = {
         variant.prepare(BOOLQ, tiny.sources(boolq_folder, trial), Settings(length, 1), shop).key
         for trial, length in ((6, 32), (6, 48), (4, 32))
     }
-    two_threads = replace(tiny.workshop(tmp_path), placement=replace(tiny.CPU, threads=2))
+    two_threads = replace(tiny.preparation_context(tmp_path), placement=replace(tiny.CPU, threads=2))
     keys.add(variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, two_threads).key)
     assert len(keys) == 4

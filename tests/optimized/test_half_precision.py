@@ -40,7 +40,7 @@ def test_bfloat16_is_close_to_float32_under_every_head(
 
 def test_each_precision_has_its_own_key(boolq_folder: Path, tmp_path: Path) -> None:
     """All use the checkpoint itself as the artifact; the keys distinguish them."""
-    sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
+    sources, shop = tiny.sources(boolq_folder), tiny.preparation_context(tmp_path)
     artifacts = [variant.prepare(BOOLQ, sources, tiny.SHORT, shop) for variant in (DYNAMIC, BF16, FP16)]
     assert {artifact.folder for artifact in artifacts} == {boolq_folder}
     assert len({artifact.key for artifact in artifacts}) == 3
@@ -64,7 +64,7 @@ def test_bfloat16_on_a_cpu_without_it_is_refused_at_loading(
     monkeypatch: pytest.MonkeyPatch, boolq_folder: Path, tmp_path: Path
 ) -> None:
     """A GPU makes the variant available; on the CPU it is still refused."""
-    artifact = BF16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = BF16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     monkeypatch.setattr(pytorch, "cpu_has_bf16", lambda: False)
     with pytest.raises(DeviceError, match="no bfloat16 instructions"):
         BF16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
@@ -72,7 +72,7 @@ def test_bfloat16_on_a_cpu_without_it_is_refused_at_loading(
 
 def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> None:
     """Its summary says so, and the error has a remedy."""
-    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     assert "CUDA only" in FP16.summary
     with pytest.raises(DeviceError, match="CUDA only") as refused:
         FP16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
@@ -81,6 +81,6 @@ def test_float16_is_refused_on_the_cpu(boolq_folder: Path, tmp_path: Path) -> No
 
 def test_float16_names_a_missing_device(boolq_folder: Path, tmp_path: Path) -> None:
     """The error names the tenth GPU."""
-    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = FP16.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     with pytest.raises(DeviceError, match="cuda:9"):
         FP16.load(BOOLQ, artifact, Placement("cuda:9", (0,), 1), tiny.SHORT)

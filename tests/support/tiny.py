@@ -174,7 +174,7 @@ def checkpoint_of(folder: Path) -> Checkpoint:
     return Checkpoint("tiny", folder, "local", fingerprint(folder))
 
 
-def workshop(
+def preparation_context(
     root: Path,
     times: Mapping[str, float] | None = None,
     told: list[str] | None = None,
@@ -215,5 +215,5 @@ def opened(
     times: Mapping[str, float] | None = None,
 ) -> System:
     """Prepare a variant of the checkpoint in a folder and load it."""
-    artifact = variant.prepare(task, sources(folder, task=task), settings, workshop(cache, times))
+    artifact = variant.prepare(task, sources(folder, task=task), settings, preparation_context(cache, times))
     return variant.load(task, artifact, CPU, settings)

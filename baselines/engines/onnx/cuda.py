@@ -68,10 +68,10 @@ class OnnxCudaVariant:
         return problem or (None if sees_gpu() else NO_GPU)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Return the exported graph, which was compared with PyTorch on the CPU."""
-        return self.parent.prepare(task, sources, settings, workshop)
+        return self.parent.prepare(task, sources, settings, context)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         """Open the graph on the GPU; DeviceError for a CPU, or if the provider does not start."""

@@ -114,7 +114,7 @@ class OnnxVariant:
         return missing_modules(*_LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Export the graph, or find it in the cache; CheckpointError if it disagrees with PyTorch."""
         checkpoint = sources.checkpoint
@@ -125,7 +125,7 @@ class OnnxVariant:
         libraries = library_versions(*_LIBRARIES)
 
         def make(folder: Path) -> dict[str, Any]:
-            workshop.progress(f"exporting {checkpoint.name} to ONNX")
+            context.progress(f"exporting {checkpoint.name} to ONNX")
             try:
                 facts = _export(checkpoint.folder, folder, self.tolerance)
             except (BenchError, OSError):
@@ -135,7 +135,7 @@ class OnnxVariant:
             return {"recipe": self.name, "version": 1, "parents": parents, "libraries": libraries, **facts}
 
         key = cache_key(self.name, 1, task, parents, libraries=libraries, tolerance=self.tolerance)
-        return find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        return find_or_make(context.cache, key, make, energy=context.energy)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> OnnxSystem:
         """Open the graph; DeviceError for anything but the CPU."""

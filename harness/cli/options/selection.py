@@ -88,9 +88,9 @@ class LadderOptions(OptionGroup):
 class SearchLadder(LadderOptions):
     """The ladder whose rungs `bench search` tries."""
 
-    ladder: Annotated[
-        str, what_option("--ladder NAME|FILE", "Ladder to search; tune is made for searching.")
-    ] = "tune"
+    ladder: Annotated[str, what_option("--ladder NAME|FILE", "Ladder to search; search is made for it.")] = (
+        "search"
+    )
 
 
 def load_ladder(name: str, rungs: str | None, parameters: list[str] | None, catalog: "Catalog") -> "Ladder":

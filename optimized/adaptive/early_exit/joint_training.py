@@ -77,7 +77,7 @@ def train(
     examples: Sequence[Example],
     max_length: int,
     seed: int,
-    workshop: PreparationContext,
+    context: PreparationContext,
     session: TrainingSession,
     folder: Path,
 ) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def train(
         columns=columns,
         folder=session.folder,
         tuning=TrainingSettings(epochs=EPOCHS, max_length=max_length, seed=seed),
-        device=workshop.placement.device,
+        device=context.placement.device,
         pad_id=encoder.pad_id,
         progress=lambda step: session.report("backbone and exits", step.fraction, step.seconds_left),
         clock=session.clock,

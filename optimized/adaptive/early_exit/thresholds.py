@@ -18,7 +18,7 @@ from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 
 
-def write_stages(plain: Artifact, folder: Path, weights: str, bench: CandidateTimer) -> dict[str, Any]:
+def write_stages(plain: Artifact, folder: Path, weights: str, timer: CandidateTimer) -> dict[str, Any]:
     """Write the stages of `plain` into `folder`, unchanged or quantised to int8; return manifest fields.
 
     CheckpointError if the answers of all int8 stages together are too far from those in fp32.
@@ -30,11 +30,11 @@ def write_stages(plain: Artifact, folder: Path, weights: str, bench: CandidateTi
         for source, target in pairs:
             link(source, target)
         return {"weights": "float32", "agreement": plain.manifest["agreement"]}
-    bench.workshop.progress("quantising every stage to int8")
+    timer.context.progress("quantising every stage to int8")
     for source, target in pairs:
         quantise(source, target, reduce_range=needs_seven_bits())
     facts = {"weights": "int8, per channel", "reduce_range": needs_seven_bits()}
-    return {**facts, "agreement": _closeness(plain.folder, folder, depths, bench)}
+    return {**facts, "agreement": _closeness(plain.folder, folder, depths, timer)}
 
 
 def calibrate_stages(
@@ -43,14 +43,14 @@ def calibrate_stages(
     loss: float,
     criterion: str,
     sources: PreparationSources,
-    bench: CandidateTimer,
+    timer: CandidateTimer,
 ) -> dict[str, Any]:
     """Return thresholds that lose at most `loss` points on held-out examples, and their calibration."""
-    held_out = held_out_examples(sources, bench.name)
-    bench.workshop.progress(f"running every exit on {len(held_out)} held-out examples")
-    system = _open(folder, depths, bench)
+    held_out = held_out_examples(sources, timer.name)
+    timer.context.progress(f"running every exit on {len(held_out)} held-out examples")
+    system = _open(folder, depths, timer)
     try:
-        predictions, seconds = _run_stages(system, held_out, bench)
+        predictions, seconds = _run_stages(system, held_out, timer)
     finally:
         system.close()
 
@@ -59,37 +59,37 @@ def calibrate_stages(
         return {"layers_per_request": round(mean, 6)}
 
     answers = StageAnswers(
-        bench.task, held_out, sources.training_sha256, predictions, seconds, full_seconds=sum(seconds)
+        timer.task, held_out, sources.training_sha256, predictions, seconds, full_seconds=sum(seconds)
     )
     facts = calibrate(answers, loss, criterion, mean_layers)
     return {**facts, "calibration": {"depths": list(depths), **facts["calibration"]}}
 
 
 def _closeness(
-    plain: Path, folder: Path, depths: Sequence[int], bench: CandidateTimer
+    plain: Path, folder: Path, depths: Sequence[int], timer: CandidateTimer
 ) -> dict[str, Any] | str:
-    if not bench.trial:
+    if not timer.trial:
         return "unavailable, because there were no trial examples"
-    exact, quantised = _open(plain, depths, bench), _open(folder, depths, bench)
+    exact, quantised = _open(plain, depths, timer), _open(folder, depths, timer)
     try:
-        return require_closeness(bench.task, exact, quantised, bench.trial, bench.name)
+        return require_closeness(timer.task, exact, quantised, timer.trial, timer.name)
     finally:
         exact.close()
         quantised.close()
 
 
-def _open(folder: Path, depths: Sequence[int], bench: CandidateTimer) -> StagedSystem:
+def _open(folder: Path, depths: Sequence[int], timer: CandidateTimer) -> StagedSystem:
     """Open the stages with every exit but the last closed."""
     closed = [NEVER] * (len(depths) - 1)
-    return open_stages(folder, bench.task, depths, closed, bench.workshop.placement, bench.settings)
+    return open_stages(folder, timer.task, depths, closed, timer.context.placement, timer.settings)
 
 
 def _run_stages(
-    system: StagedSystem, held_out: Sequence[Example], bench: CandidateTimer
+    system: StagedSystem, held_out: Sequence[Example], timer: CandidateTimer
 ) -> tuple[list[Predictions], list[float]]:
     """Return the predictions of each stage, and its seconds per request in addition to the stage before."""
     systems = {str(depth): system.answering_at(number) for number, depth in enumerate(system.depths)}
-    seconds = bench.workshop.measure(dict(systems), bench.trial)
+    seconds = timer.context.measure(dict(systems), timer.trial)
     cumulative = [0.0, *(seconds[depth] for depth in systems)]
     # noise can make a deeper stage look faster than the one before
     own = [max(later - earlier, 0.0) for earlier, later in pairwise(cumulative)]

@@ -99,7 +99,7 @@ class ExitsVariant:
         return missing_modules(*_LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Train heads and write stages, or find them in the cache; then quantise and calibrate.
 
@@ -108,10 +108,10 @@ class ExitsVariant:
         """
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         if self.joint:
-            sources = replace(sources, checkpoint=self._train_jointly(exits, sources, bench))
-        return self._calibrated(self._stages(exits, sources, bench), sources, bench)
+            sources = replace(sources, checkpoint=self._train_jointly(exits, sources, timer))
+        return self._calibrated(self._stages(exits, sources, timer), sources, timer)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> StagedSystem:
         """Open every stage; DeviceError for anything but the CPU."""
@@ -149,10 +149,10 @@ class ExitsVariant:
         return self.thresholds * exits if holds_for_all and len(self.thresholds) == 1 else self.thresholds
 
     def _train_jointly(
-        self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer
+        self, exits: tuple[int, ...], sources: PreparationSources, timer: CandidateTimer
     ) -> Checkpoint:
         """Return the checkpoint whose layers were trained together with exits."""
-        source, length = sources.checkpoint, bench.settings.max_length
+        source, length = sources.checkpoint, timer.settings.max_length
         training = list(sources.training())
         settings = {
             "exits": exits,
@@ -166,17 +166,17 @@ class ExitsVariant:
             from optimized.adaptive.early_exit import joint_training
 
             facts = joint_training.train(
-                bench.task, source, exits, training, length, self.seed, bench.workshop, session, folder
+                timer.task, source, exits, training, length, self.seed, timer.context, session, folder
             )
             return {"recipe": "joint-exits", "version": _VERSION, "parents": [source.fingerprint], **facts}
 
-        key = cache_key("joint-exits", _VERSION, bench.task, [source.fingerprint], **settings)
-        artifact = find_or_resume(bench.workshop, key, make)
+        key = cache_key("joint-exits", _VERSION, timer.task, [source.fingerprint], **settings)
+        artifact = find_or_resume(timer.context, key, make)
         return output_of(artifact, source.name, source).checkpoint
 
-    def _stages(self, exits: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer) -> Artifact:
+    def _stages(self, exits: tuple[int, ...], sources: PreparationSources, timer: CandidateTimer) -> Artifact:
         """Return the artifact with the stages in fp32, shared by variants of all precisions and losses."""
-        checkpoint, length = sources.checkpoint, bench.settings.max_length
+        checkpoint, length = sources.checkpoint, timer.settings.max_length
         training = list(sources.training())
         options = {name: getattr(self, name) for name in _STAGE_OPTIONS} | {"exits": exits}
         shared = {
@@ -191,16 +191,16 @@ class ExitsVariant:
 
             kept, _ = split_for_selection(training, SPLIT_SEED)
             head_training = train_stages.HeadTraining(
-                bench.task, checkpoint, examples=kept, max_length=length, **options
+                timer.task, checkpoint, examples=kept, max_length=length, **options
             )
-            bench.workshop.progress(f"training exits after layers {', '.join(map(str, exits))}")
+            timer.context.progress(f"training exits after layers {', '.join(map(str, exits))}")
             facts = train_stages.make(head_training, session, folder)
             return {"recipe": "exits", "version": _VERSION, "parents": parents, **shared, **facts}
 
-        key = cache_key("exits", _VERSION, bench.task, parents, **options, **shared)
-        return find_or_resume(bench.workshop, key, make)
+        key = cache_key("exits", _VERSION, timer.task, parents, **options, **shared)
+        return find_or_resume(timer.context, key, make)
 
-    def _calibrated(self, plain: Artifact, sources: PreparationSources, bench: CandidateTimer) -> Artifact:
+    def _calibrated(self, plain: Artifact, sources: PreparationSources, timer: CandidateTimer) -> Artifact:
         """Return the artifact with the stages in this variant's precision and the thresholds."""
         options = {
             "loss": self.loss,
@@ -211,19 +211,19 @@ class ExitsVariant:
         shared = {name: plain.manifest[name] for name in ("exits", "depths", "training", *_EXPORT_FACTS)}
 
         def make(folder: Path) -> dict[str, Any]:
-            facts = write_stages(plain, folder, self.weights, bench)
+            facts = write_stages(plain, folder, self.weights, timer)
             if self.thresholds:
                 thresholds = self._thresholds(len(shared["exits"]))
                 calibration = {"thresholds": as_numbers(thresholds), "calibration": GIVEN}
             else:
                 calibration = calibrate_stages(
-                    folder, shared["depths"], self.loss, self.criterion, sources, bench
+                    folder, shared["depths"], self.loss, self.criterion, sources, timer
                 )
             origin = {"recipe": self.name, "version": _VERSION, "parents": [plain.key]}
             return {**origin, **shared, **facts, **calibration}
 
-        key = cache_key(self.name, _VERSION, bench.task, [plain.key], **options, **bench.key_parts())
-        return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
+        key = cache_key(self.name, _VERSION, timer.task, [plain.key], **options, **timer.key_parts())
+        return find_or_make(timer.context.cache, key, make, energy=timer.context.energy)
 
 
 def _is_integer(number: object) -> bool:

@@ -84,7 +84,7 @@ def train(
     max_length: int,
     tuning: TrainingSettings,
     steps: int,
-    workshop: PreparationContext,
+    context: PreparationContext,
     session: TrainingSession,
     folder: Path,
 ) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def train(
         columns=columns,
         folder=session.folder,
         tuning=tuning,
-        device=workshop.placement.device,
+        device=context.placement.device,
         pad_id=encoder.pad_id,
         progress=lambda step: session.report("length dropout", step.fraction, step.seconds_left),
         clock=session.clock,

@@ -35,7 +35,7 @@ def schedule_of(
     loss: float,
     before: Mapping[str, float] | None,
     sources: PreparationSources,
-    bench: CandidateTimer,
+    timer: CandidateTimer,
 ) -> dict[str, Any]:
     """Return the schedule that loses at most `loss` points on held-out examples, and its calibration.
 
@@ -44,10 +44,10 @@ def schedule_of(
     If no schedule is allowed by both, the one with the smallest expected loss is chosen, which keeps all
     tokens, and `reached` is False.
     """
-    held_out = held_out_examples(sources, bench.name)
-    bench.workshop.progress(f"running {len(FAMILY)} kept shares on {len(held_out)} held-out examples")
-    schedules, full_model = _evaluate_family(folder, after, held_out, bench)
-    metric = bench.task.scoring.metrics[0]
+    held_out = held_out_examples(sources, timer.name)
+    timer.context.progress(f"running {len(FAMILY)} kept shares on {len(held_out)} held-out examples")
+    schedules, full_model = _evaluate_family(folder, after, held_out, timer)
+    metric = timer.task.scoring.metrics[0]
     all_tokens = schedules[0].choice
     full = before[metric] if before else all_tokens.quality
     chosen = choose([schedule.choice for schedule in schedules], full, loss)
@@ -72,25 +72,25 @@ def schedule_of(
 
 
 def _evaluate_family(
-    folder: Path, after: Sequence[int], held_out: Sequence[Example], bench: CandidateTimer
+    folder: Path, after: Sequence[int], held_out: Sequence[Example], timer: CandidateTimer
 ) -> tuple[list[_Schedule], CalibratedModel]:
     """Return the outcome of every schedule, all tokens first, and the model with all tokens, calibrated."""
-    system = open_tokens(folder, bench.task, after, ALL, bench.workshop.placement, bench.settings)
+    system = open_tokens(folder, timer.task, after, ALL, timer.context.placement, timer.settings)
     try:
         systems = {str(keep): system.keeping(keep) for keep in FAMILY}
-        seconds = bench.workshop.measure(dict(systems), bench.trial)
+        seconds = timer.context.measure(dict(systems), timer.trial)
         requests = system.encode(held_out)
         predictions = {keep: candidate.predict(requests) for keep, candidate in systems.items()}
     finally:
         system.close()
-    full_model = calibrate_model(bench.task, held_out, predictions[str(ALL)])
+    full_model = calibrate_model(timer.task, held_out, predictions[str(ALL)])
     schedules = []
     for keep, answers in predictions.items():
-        labels = bench.task.decide(answers.logits, answers.offsets)
+        labels = timer.task.decide(answers.logits, answers.offsets)
         losses = 100 * full_model.expected_loss(answers)
         choice = ThresholdChoice(
             thresholds=(int(keep) / ALL,),
-            quality=bench.task.scoring(held_out, labels)[bench.task.scoring.metrics[0]],
+            quality=timer.task.scoring(held_out, labels)[timer.task.scoring.metrics[0]],
             seconds=seconds[keep],
             shares=(),
             loss=float(losses.mean()),

@@ -94,7 +94,7 @@ class TokensVariant:
         return missing_modules(*_LIBRARIES)
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Train with length dropout and export, or find both in the cache; then quantise and calibrate.
 
@@ -104,12 +104,12 @@ class TokensVariant:
         """
         after = self._after(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        bench = CandidateTimer(self.name, task, sources.trial, settings, workshop)
+        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         checkpoint, training = sources.checkpoint, None
         if self.steps:
-            checkpoint, training = self._train(after, sources, bench)
-        plain = self._graph(after, checkpoint, bench)
-        return self._calibrated(plain, training, sources, bench)
+            checkpoint, training = self._train(after, sources, timer)
+        plain = self._graph(after, checkpoint, timer)
+        return self._calibrated(plain, training, sources, timer)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> TokenSystem:
         """Open the graph; DeviceError for anything but the CPU."""
@@ -134,10 +134,10 @@ class TokensVariant:
         return after
 
     def _train(
-        self, after: tuple[int, ...], sources: PreparationSources, bench: CandidateTimer
+        self, after: tuple[int, ...], sources: PreparationSources, timer: CandidateTimer
     ) -> tuple[Checkpoint, Artifact]:
         """Return the checkpoint after length dropout, and its artifact."""
-        source, length = sources.checkpoint, bench.settings.max_length
+        source, length = sources.checkpoint, timer.settings.max_length
         examples = list(sources.training())
         tuning = TrainingSettings(
             epochs=1, learning_rate=self.learning_rate, max_length=length, seed=self.seed
@@ -156,40 +156,40 @@ class TokensVariant:
             from optimized.adaptive.token_dropping import length_dropout
 
             facts = length_dropout.train(
-                bench.task,
+                timer.task,
                 source,
                 after,
                 examples,
                 length,
                 tuning,
                 self.steps,
-                bench.workshop,
+                timer.context,
                 session,
                 folder,
             )
             return {"recipe": "length-drop", "version": _VERSION, "parents": [source.fingerprint], **facts}
 
-        key = cache_key("length-drop", _VERSION, bench.task, [source.fingerprint], **options)
-        artifact = find_or_resume(bench.workshop, key, make)
+        key = cache_key("length-drop", _VERSION, timer.task, [source.fingerprint], **options)
+        artifact = find_or_resume(timer.context, key, make)
         return output_of(artifact, source.name, source).checkpoint, artifact
 
-    def _graph(self, after: tuple[int, ...], checkpoint: Checkpoint, bench: CandidateTimer) -> Artifact:
+    def _graph(self, after: tuple[int, ...], checkpoint: Checkpoint, timer: CandidateTimer) -> Artifact:
         """Return the artifact with the graph in fp32, shared by variants of all precisions and losses."""
-        parents, length = [checkpoint.fingerprint], bench.settings.max_length
+        parents, length = [checkpoint.fingerprint], timer.settings.max_length
         options = {"after": after, "tolerance": self.tolerance, "libraries": library_versions(*_LIBRARIES)}
 
         def make(folder: Path) -> dict[str, Any]:
             from optimized.adaptive.token_dropping import graph
 
-            bench.workshop.progress(f"exporting {checkpoint.name} with token dropping")
-            facts = graph.export(bench.task, checkpoint.folder, after, length, self.tolerance, folder)
+            timer.context.progress(f"exporting {checkpoint.name} with token dropping")
+            facts = graph.export(timer.task, checkpoint.folder, after, length, self.tolerance, folder)
             return {"recipe": "tokens", "version": _VERSION, "parents": parents, **facts}
 
-        key = cache_key("tokens", _VERSION, bench.task, parents, **options, max_length=length)
-        return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
+        key = cache_key("tokens", _VERSION, timer.task, parents, **options, max_length=length)
+        return find_or_make(timer.context.cache, key, make, energy=timer.context.energy)
 
     def _calibrated(
-        self, plain: Artifact, training: Artifact | None, sources: PreparationSources, bench: CandidateTimer
+        self, plain: Artifact, training: Artifact | None, sources: PreparationSources, timer: CandidateTimer
     ) -> Artifact:
         """Return the artifact with the graph in this variant's precision and the schedule."""
         parents = [artifact.key for artifact in (training, plain) if artifact]
@@ -204,41 +204,41 @@ class TokensVariant:
         before = training.manifest["scores"]["before"] if training else None
 
         def make(folder: Path) -> dict[str, Any]:
-            facts = self._write_graph(plain, folder, bench)
+            facts = self._write_graph(plain, folder, timer)
             after = shared["thinned_after"]
             if self.keep is not None:
                 calibration = {"kept_percent": _percent(self.keep), "calibration": GIVEN}
             else:
-                calibration = schedule_of(folder, after, self.loss, before, sources, bench)
+                calibration = schedule_of(folder, after, self.loss, before, sources, timer)
             origin = {"recipe": self.name, "version": _VERSION, "parents": parents}
             return {**origin, **shared, **facts, **calibration}
 
-        key = cache_key(self.name, _VERSION, bench.task, parents, **options, **bench.key_parts())
-        return find_or_make(bench.workshop.cache, key, make, energy=bench.workshop.energy)
+        key = cache_key(self.name, _VERSION, timer.task, parents, **options, **timer.key_parts())
+        return find_or_make(timer.context.cache, key, make, energy=timer.context.energy)
 
-    def _write_graph(self, plain: Artifact, folder: Path, bench: CandidateTimer) -> dict[str, Any]:
+    def _write_graph(self, plain: Artifact, folder: Path, timer: CandidateTimer) -> dict[str, Any]:
         """Write the graph into `folder`, unchanged or quantised to int8; return manifest fields."""
         copy_text_side(plain.folder, folder)
         if self.weights == "fp32":
             link(plain.folder / GRAPH, folder / GRAPH)
             return {"weights": "float32", "agreement": plain.manifest["agreement"]}
-        bench.workshop.progress("quantising to int8")
+        timer.context.progress("quantising to int8")
         quantise(plain.folder / GRAPH, folder / GRAPH, reduce_range=needs_seven_bits())
         facts = {"weights": "int8, per channel", "reduce_range": needs_seven_bits()}
         after = plain.manifest["thinned_after"]
-        return {**facts, "agreement": _closeness(plain.folder, folder, after, bench)}
+        return {**facts, "agreement": _closeness(plain.folder, folder, after, timer)}
 
 
 def _closeness(
-    plain: Path, folder: Path, after: Sequence[int], bench: CandidateTimer
+    plain: Path, folder: Path, after: Sequence[int], timer: CandidateTimer
 ) -> dict[str, Any] | str:
     """Compare with all tokens kept, since int8 changes which tokens are dropped."""
-    if not bench.trial:
+    if not timer.trial:
         return _NO_TRIAL
-    options = (bench.task, after, ALL, bench.workshop.placement, bench.settings)
+    options = (timer.task, after, ALL, timer.context.placement, timer.settings)
     exact, quantised = open_tokens(plain, *options), open_tokens(folder, *options)
     try:
-        return require_closeness(bench.task, exact, quantised, bench.trial, bench.name)
+        return require_closeness(timer.task, exact, quantised, timer.trial, timer.name)
     finally:
         exact.close()
         quantised.close()

@@ -93,7 +93,7 @@ class DistillationJob:
     student: Student
     max_length: int
     sources: PreparationSources
-    workshop: PreparationContext
+    context: PreparationContext
 
     @property
     def tuning(self) -> TrainingSettings:
@@ -126,7 +126,7 @@ class DistillationJob:
             data=data,
             extra=extra,
             encodings=[encoder.encoding for encoder in self.encoders()],
-            device=self.workshop.placement.device,
+            device=self.context.placement.device,
             cpu_has_bf16=cpu_has_bf16(),  # decides the precision where `bf16` is None
             libraries=library_versions(*LIBRARIES),
         )

@@ -44,7 +44,7 @@ class Distil(DistillationSettings):
         chain: Sequence[Checkpoint],
         sources: PreparationSources,
         settings: Settings,
-        workshop: PreparationContext,
+        context: PreparationContext,
     ) -> RecipeOutput:
         """Train the student, or find it in the cache.
 
@@ -56,7 +56,7 @@ class Distil(DistillationSettings):
         require_teacher(task, teacher)
         student = find_student(self.student, self.hidden_act, task, chain, teacher, sources)
         length = self.max_length or settings.max_length
-        job = DistillationJob(self, task, teacher, student, length, sources, workshop)
+        job = DistillationJob(self, task, teacher, student, length, sources, context)
         artifact = _find_or_train(job)
         parent = replace(teacher, trained_on=sources.training_sha256 or teacher.trained_on)
         return output_of(artifact, student.checkpoint.name, parent)
@@ -69,25 +69,23 @@ def _find_or_train(job: DistillationJob) -> Artifact:
     _check_data(job.sources, extra_sha256)
     training_sha256 = job.sources.training_sha256 or _sha256_of(_training_examples(job.sources))
     key = job.key(training_sha256, extra_sha256)
-    return job.workshop.cache.find(key) or _train(job, key, training_sha256, extra)
+    return job.context.cache.find(key) or _train(job, key, training_sha256, extra)
 
 
 def _train(job: DistillationJob, key: str, training_sha256: str, extra: Path | None) -> Artifact:
     from baselines.training import trainer
     from optimized.recipes.distillation.train import train
 
-    device = job.workshop.placement.device
+    device = job.context.placement.device
     trainer.require_device(device)
     check_activation(job.student)
     bf16 = trainer.uses_bf16(device) if job.recipe.bf16 is None else job.recipe.bf16
     texts = [TeacherTexts(_training_examples(job.sources), training_sha256)]
     if extra:
         texts.append(TeacherTexts(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
-    answers = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.workshop)
+    answers = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.context)
     soft_targets = [SoftTargets(part, *answers.on(part.examples, part.sha256)) for part in texts]
-    return find_or_resume(
-        job.workshop, key, lambda session, folder: train(job, soft_targets, session, folder)
-    )
+    return find_or_resume(job.context, key, lambda session, folder: train(job, soft_targets, session, folder))
 
 
 def _check_parameters(recipe: Distil) -> None:

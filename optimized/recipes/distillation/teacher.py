@@ -79,7 +79,7 @@ class TeacherAnswers:
     teacher: Checkpoint
     max_length: int
     bf16: bool
-    workshop: PreparationContext
+    context: PreparationContext
 
     def on(self, examples: Sequence[Example], data: str) -> tuple[Predictions, Artifact]:
         """Return the teacher's logits of all examples, in their order, and the artifact that holds them.
@@ -117,7 +117,7 @@ class TeacherAnswers:
                 "cut_tokens": sum(sequence.cut for sequence in sequences_of(requests)),
             }
 
-        artifact = find_or_resume(self.workshop, key, make)
+        artifact = find_or_resume(self.context, key, make)
         arrays = [np.load(artifact.folder / name, allow_pickle=False) for name in (_LOGITS, _OFFSETS)]
         return Predictions(*arrays), artifact
 
@@ -140,7 +140,7 @@ class TeacherAnswers:
         from baselines.training.trainer import answering
 
         folder = self.teacher.folder
-        run = answering(load_classifier(folder).to(self.workshop.placement.device), bf16=self.bf16)
+        run = answering(load_classifier(folder).to(self.context.placement.device), bf16=self.bf16)
         columns = label_columns(read_config(folder), self.task, self.teacher.name)
         batching = Batching(_BATCH, encoder.pad_id, columns)
         return lambda requests: batching.answer(requests, run)

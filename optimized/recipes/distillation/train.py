@@ -56,7 +56,7 @@ def train(
         columns=columns,
         folder=session.folder,
         tuning=job.tuning,
-        device=job.workshop.placement.device,
+        device=job.context.placement.device,
         pad_id=encoder.pad_id,
         progress=lambda progress: session.report("distil", progress.fraction, progress.seconds_left),
         clock=session.clock,
@@ -109,7 +109,7 @@ def _logits_by_example(part: SoftTargets) -> dict[Example, Logits]:
 def _objective(job: DistillationJob, model: "Module") -> Imitation:
     recipe, features = job.recipe, None
     if recipe.hidden or recipe.attention:
-        device = job.workshop.placement.device
+        device = job.context.placement.device
         features = record_features(
             model.to(device),
             load_classifier(job.teacher.folder).to(device),

@@ -37,7 +37,7 @@ def prune(
     parent: Checkpoint,
     sources: PreparationSources,
     settings: Settings,
-    workshop: PreparationContext,
+    context: PreparationContext,
     folder: Path,
 ) -> dict[str, Any]:
     """Write the pruned checkpoint into `folder`; return what was kept and the scores before and after."""
@@ -54,7 +54,7 @@ def prune(
     kept: dict[str, Any] = {}
     if target.narrows(shape_before):
         sample = _draw_sample(target, training, parent, settings)
-        kept = _narrow(target, model, task, parent, sample, workshop)
+        kept = _narrow(target, model, task, parent, sample, context)
     copy_tokenizer(parent.folder, folder)
     if target.vocabulary:
         kept["vocabulary"] = _prune_vocabulary(model, parent, training, held_out, folder)
@@ -102,7 +102,7 @@ def _narrow(
     task: Task,
     parent: Checkpoint,
     sample: EncodedExamples,
-    workshop: PreparationContext,
+    context: PreparationContext,
 ) -> dict[str, Any]:
     """Keep the heads, units and components of the width with the highest importance; return the facts."""
     shape = shape_of(model.config.to_dict())
@@ -114,7 +114,7 @@ def _narrow(
         items,
         task.head,
         pad_id,
-        lambda fraction: workshop.progress(f"scoring heads and units of {parent.name}: {fraction:.0%}"),
+        lambda fraction: context.progress(f"scoring heads and units of {parent.name}: {fraction:.0%}"),
     )
     heads, units = target.choose(shape, importance)
     resize.narrow(model, heads, units)

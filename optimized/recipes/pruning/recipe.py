@@ -46,7 +46,7 @@ class Prune(PruningTarget):
         chain: Sequence[Checkpoint],
         sources: PreparationSources,
         settings: Settings,
-        workshop: PreparationContext,
+        context: PreparationContext,
     ) -> RecipeOutput:
         """Prune the last checkpoint of the chain, or find the result in the cache.
 
@@ -71,7 +71,7 @@ class Prune(PruningTarget):
         def make(folder: Path) -> dict[str, Any]:
             from optimized.recipes.pruning.prune import prune
 
-            outcome = prune(self, task, parent, sources, settings, workshop, folder)
+            outcome = prune(self, task, parent, sources, settings, context, folder)
             origin = {
                 "recipe": self.kind,
                 "version": _VERSION,
@@ -81,7 +81,7 @@ class Prune(PruningTarget):
             return {**origin, **facts, **outcome}
 
         key = cache_key(self.kind, _VERSION, task, parents, **facts)
-        artifact = find_or_make(workshop.cache, key, make, energy=workshop.energy)
+        artifact = find_or_make(context.cache, key, make, energy=context.energy)
         return output_of(artifact, f"{parent.name}-pruned", parent)
 
 

@@ -222,7 +222,7 @@ def test_int8_of_the_family_is_close_and_its_manifest_names_the_graph(
 ) -> None:
     """Within its bound of fp32; if the optimiser recognises no attention, only the raw graph is left."""
     folder = checkpoint(shelf, family, task)
-    shop = tiny.workshop(shelf / "cache", {"raw": 2.0, "fused": 1.0})
+    shop = tiny.preparation_context(shelf / "cache", {"raw": 2.0, "fused": 1.0})
     artifact = Int8Variant().prepare(task, tiny.sources(folder, task=task), tiny.LONG, shop)
     manifest = artifact.manifest
     assert 0 < manifest["agreement"]["max_logit_difference"] <= manifest["agreement"]["bound"]
@@ -237,7 +237,7 @@ def test_int8_of_the_family_is_close_and_its_manifest_names_the_graph(
 @both_heads
 def test_a_graph_of_the_family_reads_what_its_model_reads(shelf: Path, family: Family, task: Task) -> None:
     """Segments where there are two of them, spans where the head reads them, and nothing else."""
-    shop = tiny.workshop(shelf / "cache")
+    shop = tiny.preparation_context(shelf / "cache")
     folder = checkpoint(shelf, family, task)
     manifest = OnnxVariant().prepare(task, tiny.sources(folder, task=task), tiny.LONG, shop).manifest
     segments = ["token_type_ids"] if family.segments else []
@@ -302,7 +302,9 @@ def test_an_encoder_of_the_family_is_trained_for_spans(shelf: Path, family: Fami
     quick = TrainingSettings(epochs=1, batch=4, learning_rate=1e-3, max_length=128, bf16=False)
     record = finetune(task, examples, examples, model, tmp_path / "made", tuning=quick)
     trained = resolve_classifier(str(tmp_path / "made"), task, tiny.Shelf(tmp_path))
-    artifact = DYNAMIC.prepare(task, PreparationSources(trained), tiny.LONG, tiny.workshop(tmp_path))
+    artifact = DYNAMIC.prepare(
+        task, PreparationSources(trained), tiny.LONG, tiny.preparation_context(tmp_path)
+    )
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
     predictions = system.predict(system.encode(examples))
     assert task.scoring(examples, task.decide(predictions.logits, predictions.offsets)) == record["val"]

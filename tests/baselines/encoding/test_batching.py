@@ -114,7 +114,7 @@ def test_a_budget_that_one_sequence_may_exceed_is_refused(boolq_folder: Path, tm
     """Before anything is loaded."""
     with pytest.raises(UsageError, match="31 tokens is less than one sequence of 32"):
         replace(SORTED[0], tokens=31).prepare(
-            BOOLQ, tiny.sources(boolq_folder), Settings(max_length=32), tiny.workshop(tmp_path)
+            BOOLQ, tiny.sources(boolq_folder), Settings(max_length=32), tiny.preparation_context(tmp_path)
         )
 
 

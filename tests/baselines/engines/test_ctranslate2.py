@@ -103,7 +103,7 @@ def test_it_describes_what_it_computes_with(boolq_folder: Path, tmp_path: Path, 
 def test_int8_is_close_and_does_not_depend_on_company(boolq_folder: Path, tmp_path: Path) -> None:
     """The manifest holds both, and the system reports the range of the weights."""
     variant = CTranslate2Int8Variant()
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
     assert 0 < manifest["agreement"]["max_logit_difference"] < manifest["agreement"]["bound"]
@@ -154,13 +154,13 @@ def test_what_it_cannot_compute_is_refused_by_name(
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | dict(change)))
     with pytest.raises(CheckpointError, match=message):
-        FP32.prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, tiny.workshop(tmp_path / "cache"))
+        FP32.prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, tiny.preparation_context(tmp_path / "cache"))
 
 
 @needs_ctranslate2
 def test_it_runs_on_the_cpu_only(boolq_folder: Path, tmp_path: Path) -> None:
     """Before a model is opened."""
-    artifact = FP32.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = FP32.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     with pytest.raises(DeviceError, match="runs on the CPU only"):
         FP32.load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)
 
@@ -204,7 +204,9 @@ def test_eight_bits_are_kept_only_where_they_are_clearly_closer(
 ) -> None:
     """7 bits are 1.0 from float32: 0.5 is closer, 0.95 is luck, 2.0 overflowed; wide sums need no trial."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: narrow_sums)
-    bench = CandidateTimer("x", BOOLQ, tuple(tiny.examples(3)), tiny.SHORT, tiny.workshop(tmp_path))
+    bench = CandidateTimer(
+        "x", BOOLQ, tuple(tiny.examples(3)), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     reduce_range, basis = weight_range.choose_range(
         bench, lambda _: ConstantSystem(0.0), lambda seven: lambda _: ConstantSystem(1.0 if seven else eight)
     )
@@ -217,7 +219,7 @@ def test_without_examples_seven_bits_are_the_safe_choice(
 ) -> None:
     """Nothing is opened."""
     monkeypatch.setattr(weight_range, "needs_seven_bits", lambda: True)
-    bench = CandidateTimer("x", BOOLQ, (), tiny.SHORT, tiny.workshop(tmp_path))
+    bench = CandidateTimer("x", BOOLQ, (), tiny.SHORT, tiny.preparation_context(tmp_path))
     assert weight_range.choose_range(bench, ConstantSystem, ConstantSystem) == (True, {"reduce_range": True})
 
 

@@ -47,7 +47,9 @@ def logits_of(
 ) -> Logits:
     """Prepare, load and answer all requests in one call."""
     settings = Settings(max_length=length, batch=batch)
-    artifact = variant.prepare(BOOLQ, tiny.sources(folder), settings, tiny.workshop(cache / folder.name))
+    artifact = variant.prepare(
+        BOOLQ, tiny.sources(folder), settings, tiny.preparation_context(cache / folder.name)
+    )
     system = variant.load(BOOLQ, artifact, tiny.CPU, settings)
     predictions = system.predict(system.encode(requests))
     system.close()
@@ -77,7 +79,9 @@ def test_engines_and_batch_sizes_agree_in_order(
 
 def test_offsets_say_which_rows_belong_to_which_request(boolq_folder: Path, tmp_path: Path) -> None:
     """The sixth request has three sequences: rows 5 to 8."""
-    artifact = DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = DYNAMIC.prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     system = DYNAMIC.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     assert system.predict(system.encode(GROUPED)).offsets.tolist() == [0, 1, 2, 3, 4, 5, 8, 9, 10]
     assert system.predict([]).logits.shape == (0, 2)
@@ -105,7 +109,7 @@ def test_segments_reach_a_model_that_has_them(boolq_folder: Path, shelf: Path) -
     """The same tokens without the second segment get other answers, from PyTorch and ONNX alike."""
     for variant in (DYNAMIC, OnnxVariant()):
         artifact = variant.prepare(
-            BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(shelf / boolq_folder.name)
+            BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(shelf / boolq_folder.name)
         )
         system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
         (request,) = system.encode([Example("0", (TextInput("the lake", "is"),))])
@@ -129,7 +133,7 @@ def test_a_family_without_segments_is_exported_and_agrees(tmp_path: Path) -> Non
     with quiet_transformers():
         RobertaForSequenceClassification(config).save_pretrained(folder)
     tiny.write_tokenizer(folder)
-    sources, shop = tiny.sources(folder), tiny.workshop(tmp_path / "roberta-cache")
+    sources, shop = tiny.sources(folder), tiny.preparation_context(tmp_path / "roberta-cache")
     manifest = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop).manifest
     assert manifest["inputs"] == ["input_ids", "attention_mask"]
     both = [logits_of(variant, folder, tmp_path, 4) for variant in (FIXED, OnnxVariant())]
@@ -139,7 +143,7 @@ def test_a_family_without_segments_is_exported_and_agrees(tmp_path: Path) -> Non
 def test_the_second_preparation_finds_the_first(boolq_folder: Path, tmp_path: Path) -> None:
     """No message, no file, and the same manifest."""
     messages: list[str] = []
-    shop = tiny.workshop(tmp_path, told=messages)
+    shop = tiny.preparation_context(tmp_path, told=messages)
     first = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     again = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), Settings(64, 8), shop)
     assert (first.fresh, again.fresh) == (True, False)
@@ -151,7 +155,7 @@ def test_the_export_says_how_it_was_made_and_how_far_it_is_from_pytorch(
     boolq_folder: Path, tmp_path: Path
 ) -> None:
     """Exporter, attention, opset, nodes, size, libraries, parent and agreement, all seen and none assumed."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     artifact = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
     assert (manifest["exporter"], manifest["attention"], manifest["opset"]) == ("torchscript", "eager", 17)
@@ -166,7 +170,7 @@ def test_the_export_says_how_it_was_made_and_how_far_it_is_from_pytorch(
 
 def test_a_graph_that_disagrees_is_refused_and_not_kept(boolq_folder: Path, tmp_path: Path) -> None:
     """With no tolerance at all even a good graph is too far, and the cache stays empty."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     strict = OnnxVariant(tolerance=-1.0)
     with pytest.raises(CheckpointError, match="graph disagrees with its source"):
         strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
@@ -195,7 +199,7 @@ def test_engines_read_back_what_they_use(boolq_folder: Path, shelf: Path) -> Non
     """Threads, precision, kernels and padding come from the engine, not from the request."""
     descriptions = {}
     for variant in (FIXED, DYNAMIC, OnnxVariant(), NullVariant()):
-        shop = tiny.workshop(shelf / boolq_folder.name)
+        shop = tiny.preparation_context(shelf / boolq_folder.name)
         artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
         descriptions[variant.name] = dict(variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).describe())
     fixed, onnx = descriptions["pytorch-fixed"], descriptions["onnx-fp32"]
@@ -217,7 +221,7 @@ def test_a_device_that_is_not_there_is_named(
 ) -> None:
     """Before anything is answered, and with what would work."""
     artifact = variant.prepare(
-        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(shelf / boolq_folder.name)
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(shelf / boolq_folder.name)
     )
     with pytest.raises(DeviceError, match=device):
         variant.load(BOOLQ, artifact, Placement(device, (0,), 1), tiny.SHORT)
@@ -229,12 +233,16 @@ def test_a_length_the_model_cannot_take_is_refused_at_preparation(
 ) -> None:
     """65 tokens for 64 positions: refused before anything is exported."""
     with pytest.raises(UsageError, match="maximum length 65"):
-        variant.prepare(BOOLQ, tiny.sources(boolq_folder), Settings(65, 1), tiny.workshop(tmp_path))
+        variant.prepare(
+            BOOLQ, tiny.sources(boolq_folder), Settings(65, 1), tiny.preparation_context(tmp_path)
+        )
 
 
 def test_an_onnx_worker_imports_no_torch(boolq_folder: Path, tmp_path: Path) -> None:
     """A fresh process that loads the artifact and answers has neither torch nor transformers in it."""
-    artifact = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = OnnxVariant().prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     code = (
         "import sys, pathlib, json\n"
         "from harness.systems.interface import *\n"
@@ -283,7 +291,9 @@ def test_the_table_names_every_variant_once() -> None:
 def test_null_answers_every_sequence_with_nothing(boolq_folder: Path, tmp_path: Path) -> None:
     """It has the right shape, so the loop treats it as any system."""
     variant = NullVariant()
-    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = variant.prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     predictions = system.predict(system.encode(GROUPED))
     assert predictions.logits.shape == (10, 2)

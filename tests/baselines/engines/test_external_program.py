@@ -113,5 +113,5 @@ def test_a_program_that_does_not_exist_is_refused_before_the_clock_starts(tmp_pa
     folder = tiny.tiny_checkpoint(tmp_path / "m")
     with pytest.raises(UsageError, match="there is no program"):
         ProgramVariant().prepare(
-            BOOLQ, tiny.sources(folder), Settings(command="./nowhere"), tiny.workshop(tmp_path)
+            BOOLQ, tiny.sources(folder), Settings(command="./nowhere"), tiny.preparation_context(tmp_path)
         )

@@ -45,7 +45,7 @@ def answers(
 ) -> tuple[Logits, dict[str, Any]]:
     """Prepare, load, answer and describe."""
     settings = Settings(max_length=32, batch=batch)
-    artifact = variant.prepare(BOOLQ, sources, settings, tiny.workshop(shelf))
+    artifact = variant.prepare(BOOLQ, sources, settings, tiny.preparation_context(shelf))
     system = variant.load(BOOLQ, artifact, tiny.CPU, settings)
     logits = system.predict(system.encode(EXAMPLES)).logits
     description = dict(system.describe())
@@ -84,8 +84,10 @@ def test_openvino_for_throughput_gives_each_request_its_own_answer(
 ) -> None:
     """Answers are in the order of the requests, whichever stream runs them; the artifact is shared."""
     sources, settings = tiny.sources(boolq_folder), Settings(max_length=32, batch=batch)
-    artifact = OPENVINO_STREAMS.prepare(BOOLQ, sources, settings, tiny.workshop(shelf))
-    assert artifact.key == OPENVINO_FP32.prepare(BOOLQ, sources, settings, tiny.workshop(shelf)).key
+    artifact = OPENVINO_STREAMS.prepare(BOOLQ, sources, settings, tiny.preparation_context(shelf))
+    assert (
+        artifact.key == OPENVINO_FP32.prepare(BOOLQ, sources, settings, tiny.preparation_context(shelf)).key
+    )
     several = replace(tiny.CPU, threads=2)
     system = OPENVINO_STREAMS.load(BOOLQ, artifact, several, settings)
     many = system.predict(system.encode(EXAMPLES * 9)).logits
@@ -135,7 +137,7 @@ def test_openvino_int8_refuses_to_go_without_training_examples(boolq_folder: Pat
     """Before anything is converted."""
     with pytest.raises(DataError, match="training examples"):
         OpenVinoInt8Variant().prepare(
-            BOOLQ, tiny.sources(boolq_folder, 0), tiny.SHORT, tiny.workshop(shelf / "empty")
+            BOOLQ, tiny.sources(boolq_folder, 0), tiny.SHORT, tiny.preparation_context(shelf / "empty")
         )
 
 
@@ -206,7 +208,7 @@ def test_a_device_that_it_cannot_use_is_refused(
     boolq_folder: Path, shelf: Path, variant: Any, device: str, message: str
 ) -> None:
     """Before a weight is loaded."""
-    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(shelf))
+    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(shelf))
     with pytest.raises(DeviceError, match=message):
         variant.load(BOOLQ, artifact, Placement(device, (0,), 1), tiny.SHORT)
 
@@ -245,7 +247,7 @@ def test_pytorchs_exported_int8_is_close_before_it_is_compiled(
 
     sources = replace(calibrated(boolq_folder), trial=())
     variant = CompiledInt8Variant(calibration=5)
-    artifact = variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(shelf))
+    artifact = variant.prepare(BOOLQ, sources, tiny.SHORT, tiny.preparation_context(shelf))
     assert artifact.manifest["calibration"]["examples"] == 5
     assert "no trial examples" in artifact.manifest["agreement"]
     program = torch.export.load(artifact.folder / "program.pt2").module()

@@ -35,7 +35,7 @@ def exported(
     """Hand over onnx-fp32 of the checkpoint in a folder."""
     task, variant, how = get_task(name), OnnxVariant(), Settings(max_length=length)
     artifact = variant.prepare(
-        task, tiny.sources(folder, task=task), how, tiny.workshop(output.parent / "cache")
+        task, tiny.sources(folder, task=task), how, tiny.preparation_context(output.parent / "cache")
     )
     sample, *examples = tiny.task_examples(task) if name != "boolq" else tiny.examples(6)
     return export_package(

@@ -75,7 +75,7 @@ def test_onnx_answers_as_pytorch_does(shelf: Path, task: Task) -> None:
 def test_int8_stays_close_to_fp32(shelf: Path, task: Task) -> None:
     """Within the bound that it is accepted by, tried on examples of the task itself."""
     folder = checkpoint(shelf, task)
-    shop = tiny.workshop(shelf / "cache")
+    shop = tiny.preparation_context(shelf / "cache")
     artifact = Int8Variant().prepare(task, tiny.sources(folder, task=task), tiny.LONG, shop)
     agreement = artifact.manifest["agreement"]
     assert 0 < agreement["max_logit_difference"] <= agreement["bound"]
@@ -274,7 +274,7 @@ def test_every_head_is_trained_and_the_result_has_the_recorded_score(
     assert record["steps"] > 0
     trained = resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache"))
     assert trained.trained
-    shop = tiny.workshop(tmp_path / "cache")
+    shop = tiny.preparation_context(tmp_path / "cache")
     artifact = DYNAMIC.prepare(task, PreparationSources(trained), tiny.LONG, shop)
     system = DYNAMIC.load(task, artifact, tiny.CPU, tiny.LONG)
     predictions = system.predict(system.encode(examples))

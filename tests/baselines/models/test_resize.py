@@ -95,7 +95,9 @@ def test_the_graph_of_a_narrow_model_agrees_at_every_length(family: str, task: T
         answers.append(system.predict(system.encode(tiny.task_examples(task))).logits)
     assert np.ptp(answers[0]) > 0.01
     np.testing.assert_allclose(answers[1], answers[0], atol=1e-4)
-    manifest = OnnxVariant().prepare(task, tiny.sources(folder), tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    manifest = OnnxVariant().prepare(
+        task, tiny.sources(folder), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+    )
     assert len(manifest.manifest["agreement"]["shapes"]) == 5
 
 

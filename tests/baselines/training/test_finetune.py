@@ -72,7 +72,7 @@ def test_training_learns_and_the_result_can_be_run(encoder: Path, tmp_path: Path
     checkpoint = resolve_classifier(str(output), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     dynamic = VARIANTS[1]
     sources = tiny.PreparationSources(checkpoint)
-    artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path / "cache"))
+    artifact = dynamic.prepare(BOOLQ, sources, tiny.SHORT, tiny.preparation_context(tmp_path / "cache"))
     system = dynamic.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     predictions = system.predict(system.encode(examples))
     answers = BOOLQ.decide(predictions.logits, predictions.offsets)

@@ -240,7 +240,7 @@ def trained(folder: Path) -> PreparationSources:
 def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_path: Path) -> None:
     """Its manifest has the number of held-out examples, each stage's own quality, and the whole curve."""
     variant = CascadeVariant("both", "", (DYNAMIC, FIXED), loss=0.0)
-    artifact = variant.prepare(BOOLQ, trained(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = variant.prepare(BOOLQ, trained(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     calibration = artifact.manifest["calibration"]
     held_out = split_for_selection(tiny.examples(60), 0)[1]
     assert calibration["examples"] == len(held_out) == 6
@@ -251,10 +251,9 @@ def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_pat
     assert calibration["stages_alone"][0] == calibration["stages_alone"][1]
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     questions = tiny.examples(5)
-    alone = DYNAMIC.load(
-        BOOLQ, DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path)),
-        tiny.CPU, tiny.SHORT,
-    )  # fmt: skip
+    context = tiny.preparation_context(tmp_path)
+    artifact = DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, context)
+    alone = DYNAMIC.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     np.testing.assert_allclose(
         system.predict(system.encode(questions)).logits,
         alone.predict(alone.encode(questions)).logits,
@@ -268,7 +267,9 @@ def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_pat
 def test_threads_of_a_stage_rest_while_the_next_one_works(boolq_folder: Path, tmp_path: Path) -> None:
     """Otherwise those of ONNX Runtime would spin for a while on the cores that the next stage needs."""
     variant = CascadeVariant("both", "", (OnnxVariant(), OnnxVariant()), thresholds=(0.5,))
-    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = variant.prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     assert [stage["rests_between_calls"] for stage in system.describe()["stages"]] == [True, True]
     system.close()
@@ -279,7 +280,7 @@ def test_at_never_a_cascade_is_its_last_stage(tmp_path: Path) -> None:
     other = tiny.tiny_checkpoint(tmp_path / "other", seed=5)
     first = variant_of({"name": "a", "recipes": [], "engine": "pytorch-dynamic"})
     variant = CascadeVariant("both", "", (first, FIXED), thresholds=("never",))
-    context = tiny.workshop(tmp_path / "cache")
+    context = tiny.preparation_context(tmp_path / "cache")
     artifact = variant.prepare(BOOLQ, tiny.sources(other), tiny.SHORT, context)
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     predictions = system.predict(system.encode(tiny.examples(5)))
@@ -354,7 +355,9 @@ def test_an_unknown_option_of_a_cascade_is_refused() -> None:
 def test_answers_do_not_depend_on_batches(boolq_folder: Path, tmp_path: Path) -> None:
     """In one call or one by one: the same answers."""
     variant = CascadeVariant("both", "", (DYNAMIC, FIXED), thresholds=(0.7,))
-    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), Settings(32, 1), tiny.workshop(tmp_path))
+    artifact = variant.prepare(
+        BOOLQ, tiny.sources(boolq_folder), Settings(32, 1), tiny.preparation_context(tmp_path)
+    )
     system = variant.load(BOOLQ, artifact, tiny.CPU, Settings(32, 1))
     requests = system.encode(tiny.examples(6))
     together = system.predict(requests).logits

@@ -118,7 +118,9 @@ def test_an_engine_answers_in_batches_as_one_request_at_a_time(boolq_folder: Pat
 def test_a_configured_budget_is_kept_with_its_effect_on_answers(boolq_folder: Path, tmp_path: Path) -> None:
     """Nothing is timed; the largest change of a logit is recorded for the warning that quotes it."""
     variant = BatchedVariant(DYNAMIC, "sorted", 64)
-    artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = variant.prepare(
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
+    )
     assert artifact.manifest["batching"] == {
         "rule": "sorted",
         "tokens": 64,
@@ -144,7 +146,7 @@ def test_a_budget_is_kept_only_where_it_is_faster(
         ONE_AT_A_TIME: 0.01,
         batch_label(1024): 0.01 * factor,
     }
-    variant, shop = BatchedVariant(DYNAMIC), tiny.workshop(tmp_path, times)
+    variant, shop = BatchedVariant(DYNAMIC), tiny.preparation_context(tmp_path, times)
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     batching = artifact.manifest["batching"]
     assert (batching["tokens"], batching["seconds_per_request"]) == (tokens, times)
@@ -156,7 +158,7 @@ def test_a_budget_is_kept_only_where_it_is_faster(
 
 def test_without_examples_nothing_is_timed(boolq_folder: Path, tmp_path: Path) -> None:
     """One at a time is kept, and the manifest reports no times."""
-    shop = tiny.workshop(tmp_path)
+    shop = tiny.preparation_context(tmp_path)
     artifact = BatchedVariant(DYNAMIC).prepare(BOOLQ, tiny.sources(boolq_folder, 0), tiny.SHORT, shop)
     batching = artifact.manifest["batching"]
     assert (batching["tokens"], batching["seconds_per_request"]) == (0, "not measured")
@@ -185,7 +187,7 @@ def test_a_budget_that_a_sequence_may_exceed_is_refused(boolq_folder: Path, tmp_
     """Before anything is prepared."""
     with pytest.raises(UsageError, match="less than one sequence of 32"):
         BatchedVariant(DYNAMIC, "sorted", 31).prepare(
-            BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path)
+            BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path)
         )
 
 

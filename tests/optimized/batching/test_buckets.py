@@ -95,7 +95,7 @@ def test_bucketed_answers_are_the_plain_ones_at_any_lengths(
 
 def test_graphs_are_refused_on_the_cpu_and_on_a_missing_gpu(boolq_folder: Path, tmp_path: Path) -> None:
     """Before a weight is loaded; an invalid step is refused before that."""
-    sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
+    sources, shop = tiny.sources(boolq_folder), tiny.preparation_context(tmp_path)
     artifact = BF16.prepare(BOOLQ, sources, tiny.SHORT, shop)
     with pytest.raises(DeviceError, match="runs on CUDA only, not on cpu"):
         BF16.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)

@@ -192,7 +192,7 @@ def test_a_model_whose_attention_is_not_replaced_is_refused() -> None:
 def test_an_unknown_family_is_refused(boolq_folder: Path, tmp_path: Path) -> None:
     """Before its weights are read; the remedy names a variant for every family."""
     artifact = FP32.prepare(
-        BOOLQ, tiny.sources(boolq_folder), Settings(max_length=64), tiny.workshop(tmp_path)
+        BOOLQ, tiny.sources(boolq_folder), Settings(max_length=64), tiny.preparation_context(tmp_path)
     )
     folder = tmp_path / "mpnet"
     folder.mkdir()
@@ -208,7 +208,7 @@ def test_an_unknown_family_is_refused(boolq_folder: Path, tmp_path: Path) -> Non
 
 def test_invalid_budgets_and_devices_are_refused(boolq_folder: Path, tmp_path: Path) -> None:
     """A budget below one sequence; float16 on a CPU; a missing GPU."""
-    sources, shop = tiny.sources(boolq_folder), tiny.workshop(tmp_path)
+    sources, shop = tiny.sources(boolq_folder), tiny.preparation_context(tmp_path)
     with pytest.raises(UsageError, match="less than one sequence"):
         replace(FP32, tokens=16).prepare(BOOLQ, sources, tiny.SHORT, shop)
     artifact = FP16.prepare(BOOLQ, sources, tiny.SHORT, shop)

@@ -41,7 +41,7 @@ def test_the_fused_graph_is_kept_only_where_it_is_faster(
     boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
     """Both times are in the manifest, one graph is on disk, and the fp32 export is unchanged."""
-    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
+    shop = tiny.preparation_context(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     sources = tiny.sources(boolq_folder)
     artifact = FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     manifest = artifact.manifest
@@ -59,7 +59,9 @@ def test_the_raw_graph_is_kept_without_trial_examples(
     """The manifest gives the reason."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
-        FusedVariant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
+        FusedVariant()
+        .prepare(BOOLQ, sources, tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported))
+        .manifest
     )
     assert (manifest["graph"], manifest["chosen_because"]) == ("raw", "not measured")
 
@@ -70,7 +72,7 @@ def test_a_fused_graph_that_disagrees_is_dropped(
 ) -> None:
     """With a tolerance that no graph meets the raw graph is kept, and the manifest gives the reason."""
     strict = FusedVariant(fusion_tolerance=tolerance)
-    shop = tiny.workshop(tmp_path, FASTER, lent=exported)
+    shop = tiny.preparation_context(tmp_path, FASTER, lent=exported)
     artifact = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert "graph disagrees with its source" in artifact.manifest["fusion"]
     assert artifact.manifest["chosen_because"] == "the only candidate"
@@ -86,7 +88,7 @@ def test_pruned_shapes_are_fused_with_their_own_head_counts(
 ) -> None:
     """Attention of width 24 or 36 in a width of 36: each node has its own head count; answers are equal."""
     folder = shaped_checkpoint(tmp_path / "pruned", BOOLQ, heads, ffn, family=family)
-    shop = tiny.workshop(tmp_path / "cache", FASTER)
+    shop = tiny.preparation_context(tmp_path / "cache", FASTER)
     artifact = FusedVariant().prepare(BOOLQ, tiny.sources(folder, task=BOOLQ), tiny.LONG, shop)
     assert (artifact.manifest["graph"], artifact.manifest["fusion"]["Attention"]) == ("fused", 2)
     assert heads_in(artifact.folder / "model.onnx") == list(heads)
@@ -114,7 +116,7 @@ def test_pruned_shapes_are_fused_under_every_head(tmp_path: Path, name: str) -> 
 def test_a_fused_graph_runs_on_the_cpu_only(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """The error names the device."""
     artifact = FusedVariant().prepare(
-        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+        BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported)
     )
     with pytest.raises(DeviceError, match="cuda"):
         FusedVariant().load(BOOLQ, artifact, Placement("cuda", (0,), 1), tiny.SHORT)

@@ -37,7 +37,7 @@ def test_every_rung_can_be_prepared_and_answers(tmp_path: Path) -> None:
     """Costs are in layers, tokens or stages; the student `half` has layers of the full model."""
     folder = tiny.tiny_checkpoint(tmp_path / "tiny", num_hidden_layers=4)
     sources = replace(tiny.sources(folder), training=lambda: tiny.examples(40), training_sha256="c" * 64)
-    context, costs = tiny.workshop(tmp_path / "cache"), {}
+    context, costs = tiny.preparation_context(tmp_path / "cache"), {}
     for rung in adaptive_ladder().rungs:
         variant = variant_of(rung.words())
         if reason := variant.unavailable():

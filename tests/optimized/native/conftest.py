@@ -29,7 +29,7 @@ def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bu
 @pytest.fixture
 def library(level: build.Level, cache: Path) -> Library:
     """Compile for the level."""
-    return Library(build.compiled(level, tiny.workshop(cache)).folder / build.LIBRARY)
+    return Library(build.compiled(level, tiny.preparation_context(cache)).folder / build.LIBRARY)
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ def answers_of(
 ) -> tuple[Logits, Reference, str]:
     """Return the variant's logits, the reference, and which tokens go through the last layer."""
     variant, placement = NativeVariant(), Placement("cpu", (), threads)
-    artifact = variant.prepare(task, tiny.sources(folder, task=task), LONG, tiny.workshop(cache))
+    artifact = variant.prepare(task, tiny.sources(folder, task=task), LONG, tiny.preparation_context(cache))
     system = variant.load(task, artifact, placement, LONG)
     sequences = sequences_of(task)
     requests = [Request(str(at), (each,)) for at, each in enumerate(sequences)]

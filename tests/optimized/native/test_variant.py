@@ -21,7 +21,7 @@ LONG = Settings(max_length=128)
 @pytest.mark.usefixtures("level")
 def test_answers_do_not_depend_on_a_batch_and_the_manifest_says_so(boolq_folder: Path, cache: Path) -> None:
     """A scale for each token: what is measured of batch dependence is exactly nothing."""
-    shop = tiny.workshop(cache)
+    shop = tiny.preparation_context(cache)
     manifest = NativeVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
     assert manifest["batch_dependence"]["max_logit_difference"] == 0
     assert 0 < manifest["agreement"]["max_logit_difference"] < manifest["agreement"]["bound"]
@@ -45,7 +45,7 @@ def test_an_activation_that_it_does_not_know_is_refused_by_name(tmp_path: Path, 
     """SiLU has no code here; the message names what has."""
     folder = encoders.saved(encoders.model_of("bert", BOOLQ, hidden_act="silu"), tmp_path / "silu")
     with pytest.raises(CheckpointError, match="activation silu is not one of gelu"):
-        NativeVariant().prepare(BOOLQ, tiny.sources(folder), LONG, tiny.workshop(cache))
+        NativeVariant().prepare(BOOLQ, tiny.sources(folder), LONG, tiny.preparation_context(cache))
 
 
 def test_a_machine_without_the_instructions_or_a_compiler_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def test_texts_are_encoded_in_order(shared: PoolSystem) -> None:
 def test_a_rung_with_two_instances_answers_as_with_one(boolq_folder: Path, tmp_path: Path) -> None:
     """Bit by bit, since with one request per batch no answer depends on another."""
     rung = variant_of({"name": "two", "recipes": [], "engine": "onnx-fp32"})
-    artifact = rung.prepare(TASK, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path))
+    artifact = rung.prepare(TASK, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path))
     single = rung.load(TASK, artifact, tiny.CPU, tiny.SHORT)
     pool = rung.load(TASK, artifact, PAIR, tiny.SHORT)
     try:

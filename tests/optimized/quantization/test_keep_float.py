@@ -78,7 +78,7 @@ def test_exactly_the_named_operators_stay_in_float(
     """One group of a layer and the classifier, in the raw graph and in the fused one."""
     times = {"raw": 2.0, "fused": 1.0} if kept == "fused" else {"raw": 1.0, "fused": 2.0}
     variant = Int8Variant(keep_float=("layer.1.attention", "classifier"))
-    shop = tiny.workshop(tmp_path, times, lent=exported)
+    shop = tiny.preparation_context(tmp_path, times, lent=exported)
     artifact = variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert artifact.manifest["graph"] == kept
     assert artifact.manifest["kept_float"] == ["layer.1.attention", "classifier"]
@@ -94,7 +94,7 @@ def test_naming_a_node_excludes_the_fused_candidate(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """Fusing would merge it with two others."""
-    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
+    shop = tiny.preparation_context(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
     artifact = Int8Variant(keep_float=(QUERY,)).prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     assert "merges a node that stays in float" in artifact.manifest["fusion"]
     assert artifact.manifest["graph"] == "raw"
@@ -123,7 +123,7 @@ def test_an_unknown_operator_is_refused_with_the_nearest_names(
     boolq_folder: Path, exported: Path, tmp_path: Path, wrong: str, near: str
 ) -> None:
     """Before the graph is quantised; the cache stays empty."""
-    shop = tiny.workshop(tmp_path, lent=exported)
+    shop = tiny.preparation_context(tmp_path, lent=exported)
     for variant in (Int8Variant(keep_float=(wrong,)), StaticInt8Variant(keep_float=(wrong, "auto:1"))):
         with pytest.raises(UsageError) as refused:
             variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
@@ -135,7 +135,9 @@ def test_leaving_everything_in_float_is_refused(boolq_folder: Path, exported: Pa
     """It would be onnx-fp32 under another name."""
     variant = Int8Variant(keep_float=("layer", "pooler", "classifier"))
     with pytest.raises(UsageError, match="leaves no operator to quantise"):
-        variant.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
+        variant.prepare(
+            BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported)
+        )
 
 
 @pytest.mark.parametrize("wrong", ["auto", "auto:0", "auto:x", ["classifier", 3], 7, ""])
@@ -152,7 +154,7 @@ def test_one_name_equals_a_list_of_one() -> None:
 
 def test_the_kept_operators_are_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Three different artifacts of one parent."""
-    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder)
+    shop, sources = tiny.preparation_context(tmp_path, lent=exported), tiny.sources(boolq_folder)
     kept: list[tuple[str, ...]] = [(), ("classifier",), ("pooler",)]
     keys = {Int8Variant(keep_float=names).prepare(BOOLQ, sources, tiny.SHORT, shop).key for names in kept}
     assert len(keys) == 3
@@ -191,7 +193,7 @@ def planted(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def test_sensitivity_finds_the_layer_with_the_outlier(planted: Path, tmp_path: Path) -> None:
     """It is first by far; every group is in the list, in order, with its figures."""
-    shop, sources = tiny.workshop(tmp_path), tiny.sources(planted)
+    shop, sources = tiny.preparation_context(tmp_path), tiny.sources(planted)
     parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     timer = CandidateTimer("test", BOOLQ, sources.trial, tiny.SHORT, shop)
     artifact, groups = sensitivity(parent, timer)
@@ -209,7 +211,7 @@ def test_sensitivity_finds_the_layer_with_the_outlier(planted: Path, tmp_path: P
 
 def test_auto_restores_a_model_that_int8_broke(planted: Path, tmp_path: Path) -> None:
     """With all groups in int8 it is refused, with the remedy; `auto:1` selects the planted group."""
-    shop, sources = tiny.workshop(tmp_path), tiny.sources(planted)
+    shop, sources = tiny.preparation_context(tmp_path), tiny.sources(planted)
     with pytest.raises(CheckpointError, match="too far from fp32") as refused:
         Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     assert "auto:2" in str(refused.value)
@@ -232,14 +234,14 @@ def test_without_training_examples_auto_is_refused(
             BOOLQ,
             PreparationSources(tiny.checkpoint_of(boolq_folder)),
             tiny.SHORT,
-            tiny.workshop(tmp_path, lent=exported),
+            tiny.preparation_context(tmp_path, lent=exported),
         )
     assert "layer.0.ffn" in str(refused.value)
 
 
 def test_int8_agrees_with_float_within_a_bound(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Dynamic and static: rounding shows, and is small compared with the logits."""
-    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder, 12)
+    shop, sources = tiny.preparation_context(tmp_path, lent=exported), tiny.sources(boolq_folder, 12)
     answers = {}
     for variant in (OnnxVariant(), Int8Variant(), StaticInt8Variant()):
         artifact = variant.prepare(BOOLQ, sources, tiny.SHORT, shop)

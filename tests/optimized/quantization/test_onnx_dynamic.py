@@ -23,7 +23,7 @@ from optimized.registry import variants
 @pytest.fixture(scope="module")
 def exported(boolq_folder: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Export the tiny checkpoint once; return the graph."""
-    shop = tiny.workshop(tmp_path_factory.mktemp("fp32"), lent=exported)
+    shop = tiny.preparation_context(tmp_path_factory.mktemp("fp32"), lent=exported)
     return OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder / "model.onnx"
 
 
@@ -32,7 +32,7 @@ def test_the_graph_with_the_lower_median_time_is_kept(
     boolq_folder: Path, exported: Path, tmp_path: Path, raw: float, fused: float, kept: str
 ) -> None:
     """Both times are in the manifest, one graph is on disk, and its answers are close to fp32's."""
-    shop = tiny.workshop(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
+    shop = tiny.preparation_context(tmp_path, {"raw": raw, "fused": fused}, lent=exported)
     artifact = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop)
     manifest = artifact.manifest
     assert manifest["seconds_per_request"] == {"raw": raw, "fused": fused}
@@ -49,7 +49,7 @@ def test_the_graph_with_the_lower_median_time_is_kept(
 
 def test_the_fp32_graph_is_exported_once_for_both(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """int8 uses the cached graph of onnx-fp32, and the second preparation of each uses the cache."""
-    shop = tiny.workshop(tmp_path, lent=exported)
+    shop = tiny.preparation_context(tmp_path, lent=exported)
     sources = tiny.sources(boolq_folder)
     parent = OnnxVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -64,7 +64,9 @@ def test_without_trial_examples_the_manifest_has_no_measurements(
     """Times and agreement are unavailable, with the reason."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder))
     manifest = (
-        Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported)).manifest
+        Int8Variant()
+        .prepare(BOOLQ, sources, tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported))
+        .manifest
     )
     assert manifest["seconds_per_request"] == "unavailable, because there were no trial examples"
     assert manifest["agreement"] == "unavailable, because there were no trial examples"
@@ -109,7 +111,7 @@ def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None
     with quiet_transformers():
         MPNetForSequenceClassification(config).save_pretrained(folder)
     tiny.write_tokenizer(folder)
-    shop = tiny.workshop(tmp_path / "cache")
+    shop = tiny.preparation_context(tmp_path / "cache")
     manifest = Int8Variant().prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, shop).manifest
     assert manifest["fusion"].startswith(
         "unavailable, because the optimiser does not support the attention of mpnet"
@@ -120,7 +122,7 @@ def test_a_family_that_cannot_be_fused_has_one_candidate(tmp_path: Path) -> None
 
 def test_a_fused_graph_that_disagrees_is_dropped(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """With a tolerance that no graph meets the raw graph is kept, and the manifest gives the reason."""
-    shop = tiny.workshop(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
+    shop = tiny.preparation_context(tmp_path, {"raw": 2.0, "fused": 1.0}, lent=exported)
     strict = Int8Variant(fusion_tolerance=-1.0)
     manifest = strict.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).manifest
     assert "graph disagrees with its source" in manifest["fusion"]

@@ -41,7 +41,10 @@ def test_the_manifest_records_the_calibration_data(
     training = tiny.examples(10)
     variant = StaticInt8Variant(calibration=5)
     artifact = variant.prepare(
-        BOOLQ, trained_on(boolq_folder, training), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+        BOOLQ,
+        trained_on(boolq_folder, training),
+        tiny.SHORT,
+        tiny.preparation_context(tmp_path, lent=exported),
     )
     calibration = artifact.manifest["calibration"]
     requests = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT).encode(training[::2])
@@ -67,7 +70,10 @@ def test_only_products_are_int8_and_all_other_nodes_read_float(
     from onnx import TensorProto
 
     artifact = StaticInt8Variant().prepare(
-        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+        BOOLQ,
+        trained_on(boolq_folder, tiny.examples(8)),
+        tiny.SHORT,
+        tiny.preparation_context(tmp_path, lent=exported),
     )
     graph = onnx.load(str(artifact.folder / "model.onnx")).graph
     int8 = [
@@ -87,7 +93,7 @@ def test_only_products_are_int8_and_all_other_nodes_read_float(
 
 def test_only_training_examples_set_the_scales(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Another training split gives other scales; another trial does not."""
-    shop = tiny.workshop(tmp_path, lent=exported)
+    shop = tiny.preparation_context(tmp_path, lent=exported)
     base = trained_on(boolq_folder, tiny.examples(8))
     # a single word gives each product a much smaller range
     other = trained_on(boolq_folder, tiny.examples(1), training_sha256="c" * 64)
@@ -105,7 +111,7 @@ def test_without_a_readable_training_split_the_trial_examples_are_used(
 ) -> None:
     """They are from the training split too."""
     artifact = StaticInt8Variant().prepare(
-        BOOLQ, tiny.sources(boolq_folder, 6), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+        BOOLQ, tiny.sources(boolq_folder, 6), tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported)
     )
     assert artifact.manifest["calibration"]["examples"] == 6
 
@@ -117,7 +123,9 @@ def test_without_training_examples_it_is_refused(
     """The remedy names the variant that needs none."""
     sources = PreparationSources(tiny.checkpoint_of(boolq_folder), training_sha256=training_sha256)
     with pytest.raises(DataError, match="needs training examples, and the data has none") as refused:
-        StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
+        StaticInt8Variant().prepare(
+            BOOLQ, sources, tiny.SHORT, tiny.preparation_context(tmp_path, lent=exported)
+        )
     assert "onnx-int8" in str(refused.value)
 
 
@@ -125,7 +133,7 @@ def test_calibrating_on_the_reported_examples_is_refused(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """Where the training split is the reported one; before the export."""
-    shop = tiny.workshop(tmp_path, lent=exported)
+    shop = tiny.preparation_context(tmp_path, lent=exported)
     sources = trained_on(boolq_folder, tiny.examples(8), reported_sha256=TRAIN_SHA)
     with pytest.raises(DataError, match="must not use the reported examples"):
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
@@ -139,13 +147,16 @@ def test_calibration_needs_an_example(boolq_folder: Path, exported: Path, tmp_pa
             BOOLQ,
             trained_on(boolq_folder, tiny.examples(2)),
             tiny.SHORT,
-            tiny.workshop(tmp_path, lent=exported),
+            tiny.preparation_context(tmp_path, lent=exported),
         )
 
 
 def test_the_calibration_is_part_of_the_key(boolq_folder: Path, exported: Path, tmp_path: Path) -> None:
     """Data, count, maximum length and kept operators; the same options use the cache."""
-    shop, sources = tiny.workshop(tmp_path, lent=exported), trained_on(boolq_folder, tiny.examples(8))
+    shop, sources = (
+        tiny.preparation_context(tmp_path, lent=exported),
+        trained_on(boolq_folder, tiny.examples(8)),
+    )
     longer = Settings(max_length=48, batch=1)
     keys = {
         StaticInt8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop).key,
@@ -166,7 +177,10 @@ def test_named_operators_stay_in_float_with_their_inputs(
 
     query = "/model/bert/encoder/layer.1/attention/self/query/MatMul"
     artifact = StaticInt8Variant(keep_float=("layer.0.ffn", query)).prepare(
-        BOOLQ, trained_on(boolq_folder, tiny.examples(8)), tiny.SHORT, tiny.workshop(tmp_path, lent=exported)
+        BOOLQ,
+        trained_on(boolq_folder, tiny.examples(8)),
+        tiny.SHORT,
+        tiny.preparation_context(tmp_path, lent=exported),
     )
     nodes = onnx.load(str(artifact.folder / "model.onnx")).graph.node
     rounded = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
@@ -182,7 +196,7 @@ def test_every_head_and_pruned_shapes_are_calibrated(tmp_path: Path, name: str) 
     task = get_task(name)
     folder = shaped_checkpoint(tmp_path / "pruned", task, (2, 1), (40, 24))
     artifact = StaticInt8Variant().prepare(
-        task, tiny.sources(folder, task=task), tiny.LONG, tiny.workshop(tmp_path / "cache")
+        task, tiny.sources(folder, task=task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
     )
     agreement = artifact.manifest["agreement"]
     assert 0 < agreement["max_logit_difference"] < agreement["bound"]
@@ -193,7 +207,7 @@ def test_batch_dependence_is_measured_and_fixed_scales_have_none(
 ) -> None:
     """With one scale per call batch mates change the answers; with fixed scales they do not."""
     shop, sources = (
-        tiny.workshop(tmp_path, lent=exported),
+        tiny.preparation_context(tmp_path, lent=exported),
         trained_on(boolq_folder, tiny.examples(16), trial=20),
     )
     dynamic, static = (
@@ -210,7 +224,7 @@ def test_the_recorded_dependence_equals_that_of_a_batch(
     boolq_folder: Path, exported: Path, tmp_path: Path
 ) -> None:
     """One at a time against eight together: the same largest difference as in the manifest."""
-    shop, sources = tiny.workshop(tmp_path, lent=exported), tiny.sources(boolq_folder, 16)
+    shop, sources = tiny.preparation_context(tmp_path, lent=exported), tiny.sources(boolq_folder, 16)
     artifact = Int8Variant().prepare(BOOLQ, sources, tiny.SHORT, shop)
     answers = []
     for batch in (1, 8):
@@ -224,7 +238,12 @@ def test_one_example_has_no_batch_dependence(boolq_folder: Path, exported: Path,
     """A single request has no batch mates."""
     manifest = (
         Int8Variant()
-        .prepare(BOOLQ, tiny.sources(boolq_folder, 1), tiny.SHORT, tiny.workshop(tmp_path, lent=exported))
+        .prepare(
+            BOOLQ,
+            tiny.sources(boolq_folder, 1),
+            tiny.SHORT,
+            tiny.preparation_context(tmp_path, lent=exported),
+        )
         .manifest
     )
     assert manifest["batch_dependence"].startswith("unavailable, because there were fewer than two")

@@ -24,13 +24,13 @@ VARIANT = TunedVariant()
 def parents(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a cache with the exported graph and its int8 form."""
     root = tmp_path_factory.mktemp("parents")
-    Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.workshop(root))
+    Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, tiny.preparation_context(root))
     return root
 
 
 def prepared(folder: Path, cache: Path, times: dict[str, float], lent: Path, trial: int = 6) -> Any:
     """Prepare with these times per request; the others take 1.0."""
-    shop = tiny.workshop(cache, times, lent=lent)
+    shop = tiny.preparation_context(cache, times, lent=lent)
     return VARIANT.prepare(BOOLQ, tiny.sources(folder, trial), tiny.SHORT, shop)
 
 
@@ -40,7 +40,7 @@ def test_a_graph_without_mask_gives_the_same_answers_where_nothing_is_padded(
 ) -> None:
     """Two layers use it twice; then the mask is not an input, and dozens of nodes are removed."""
     times = {"raw": 2.0, "fused": 1.0} if fused else {"raw": 1.0, "fused": 2.0}
-    shop = tiny.workshop(tmp_path, times, lent=exported)
+    shop = tiny.preparation_context(tmp_path, times, lent=exported)
     folder = Int8Variant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder
     assert without_mask(folder / GRAPH, tmp_path / MASKLESS) == 2
     before, after = (onnx.load(str(path)).graph for path in (folder / GRAPH, tmp_path / MASKLESS))
@@ -56,7 +56,7 @@ def test_a_graph_without_mask_gives_the_same_answers_where_nothing_is_padded(
 
 def test_a_graph_without_mask_is_unchanged(boolq_folder: Path, parents: Path, tmp_path: Path) -> None:
     """No file is written."""
-    shop = tiny.workshop(tmp_path, lent=parents)
+    shop = tiny.preparation_context(tmp_path, lent=parents)
     folder = OnnxVariant().prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, shop).folder
     assert without_mask(folder / GRAPH, tmp_path / "once.onnx") == 2
     assert without_mask(tmp_path / "once.onnx", tmp_path / "twice.onnx") == 0

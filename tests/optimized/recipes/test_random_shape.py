@@ -35,7 +35,7 @@ SMALL = Shape(
 def applied(shape: Shape, folder: Path, root: Path, task: str = "boolq", **parent: Any) -> Checkpoint:
     """Apply a shape to the checkpoint in a folder."""
     before = replace(tiny.checkpoint_of(folder), **parent)
-    context = tiny.workshop(root)
+    context = tiny.preparation_context(root)
     return shape.apply(get_task(task), [before], PreparationSources(before), tiny.SHORT, context).checkpoint
 
 
@@ -123,7 +123,7 @@ def test_a_shape_answers_in_every_engine_with_the_same_logits(tmp_path: Path, bo
     assert count_weights(checkpoint.folder) == SMALL.weight_macs == 2 * (4 * 20 * 24 + 2 * 20 * 7)
     answers = []
     for number, engine in enumerate((PYTORCH, OnnxVariant(), Int8Variant())):
-        context = tiny.workshop(tmp_path / str(number))
+        context = tiny.preparation_context(tmp_path / str(number))
         artifact = engine.prepare(
             BOOLQ, PreparationSources(checkpoint, tuple(tiny.examples(6))), tiny.SHORT, context
         )
@@ -140,7 +140,7 @@ def test_a_named_shape_encodes_texts_to_the_length_of_the_sample(tmp_path: Path)
     checkpoint = resolve_shape("shape:4L-312-8h-600", BOOLQ, tiny.Shelf(tmp_path / "shape"))
     settings = Settings(max_length=512)
     artifact = PYTORCH.prepare(
-        BOOLQ, PreparationSources(checkpoint), settings, tiny.workshop(tmp_path / "engine")
+        BOOLQ, PreparationSources(checkpoint), settings, tiny.preparation_context(tmp_path / "engine")
     )
     system = PYTORCH.load(BOOLQ, artifact, tiny.CPU, settings)
     requests = system.encode([*questions(1, 5), *questions(1, 512)])
@@ -164,7 +164,7 @@ def test_the_manifest_describes_the_shape(tmp_path: Path, boolq_folder: Path) ->
     before = tiny.checkpoint_of(boolq_folder)
     lines: list[str] = []
     context: PreparationContext = replace(
-        tiny.workshop(tmp_path, told=lines),
+        tiny.preparation_context(tmp_path, told=lines),
         energy=lambda: lambda: [{"microjoules": 5, "zone": "package-0"}],
     )
     output = SMALL.apply(BOOLQ, [before], PreparationSources(before), tiny.SHORT, context)

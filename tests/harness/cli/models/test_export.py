@@ -303,9 +303,9 @@ class OffVariant:
         return None
 
     def prepare(
-        self, task: Task, sources: PreparationSources, settings: Settings, workshop: PreparationContext
+        self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        return OnnxVariant().prepare(task, sources, settings, workshop)
+        return OnnxVariant().prepare(task, sources, settings, context)
 
     def load(self, task: Task, artifact: Artifact, placement: Placement, settings: Settings) -> System:
         return Off(OnnxVariant().load(task, artifact, placement, settings), self.by)

@@ -53,7 +53,7 @@ def trained(folder: Path, task: Task | None = None) -> PreparationSources:
 
 def system(variant: ExitsVariant, folder: Path, cache: Path) -> StagedSystem:
     """Prepare the variant for BoolQ and load it."""
-    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.workshop(cache))
+    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.preparation_context(cache))
     return variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
@@ -154,7 +154,7 @@ def test_equal_answers_are_counted_back_from_the_last() -> None:
 def test_patience_is_calibrated_as_one_number(deep_folder: Path, shelf: Path) -> None:
     """The curve has every patience with its mean number of layers."""
     variant = ExitsVariant(criterion="patience", steps=4)
-    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.workshop(shelf))
+    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf))
     calibration = artifact.manifest["calibration"]
     assert (calibration["criterion"], calibration["depths"]) == ("patience", [1, 2, 3, LAYERS])
     patience = [point["thresholds"] for point in calibration["curve"]]
@@ -197,7 +197,7 @@ def test_training_lowers_the_loss_of_a_head_against_the_last_layer(deep_folder: 
 
 def test_the_manifest_has_the_curve_in_layers(deep_folder: Path, shelf: Path) -> None:
     """The quality of each exit alone on the held-out tenth, and the layers of the chosen thresholds."""
-    artifact = EXITS.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.workshop(shelf))
+    artifact = EXITS.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf))
     calibration = artifact.manifest["calibration"]
     assert calibration["examples"] == len(split_for_selection(tiny.examples(60), 0)[1]) == 6
     assert calibration["depths"] == [1, 2, LAYERS]
@@ -215,7 +215,7 @@ def test_the_manifest_has_the_curve_in_layers(deep_folder: Path, shelf: Path) ->
 
 def test_artifacts_are_cached_and_shared_between_variants(deep_folder: Path, tmp_path: Path) -> None:
     """Another loss and int8 need no second training."""
-    context = tiny.workshop(tmp_path)
+    context = tiny.preparation_context(tmp_path)
     for variant in (EXITS, replace(EXITS, loss=3.0), INT8, EXITS):
         variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
     recipes = [context.cache.find(key).manifest["recipe"] for key in context.cache.made]  # type: ignore[attr-defined, union-attr]
@@ -230,7 +230,9 @@ def test_other_families_and_heads_exit_early_too(family: str, name: str, tmp_pat
     task = get_task(name)
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / family)
     variant = ExitsVariant(thresholds=(0.6,), steps=2)
-    artifact = variant.prepare(task, trained(folder, task), tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    artifact = variant.prepare(
+        task, trained(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+    )
     staged = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     examples = tiny.task_examples(task, 5)
     predictions = staged.predict(staged.encode(examples))
@@ -241,7 +243,7 @@ def test_other_families_and_heads_exit_early_too(family: str, name: str, tmp_pat
 
 def test_layers_and_exits_can_be_trained_together(deep_folder: Path, tmp_path: Path) -> None:
     """The result is a checkpoint with the same tensors; at `never` the answers are its own."""
-    context = tiny.workshop(tmp_path)
+    context = tiny.preparation_context(tmp_path)
     variant = replace(EXITS, joint=True, thresholds=("never",), steps=2)
     artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
     artifacts = [context.cache.find(key) for key in context.cache.made]  # type: ignore[attr-defined]
@@ -299,7 +301,7 @@ def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> N
 
 def refusal(variant: ExitsVariant, task: Task, sources: PreparationSources, root: Path) -> BenchError:
     """Return the error of `prepare`, after which the cache is empty."""
-    context = tiny.workshop(root)
+    context = tiny.preparation_context(root)
     with pytest.raises(BenchError) as caught:
         variant.prepare(task, sources, tiny.SHORT, context)
     assert context.cache.made == []  # type: ignore[attr-defined]

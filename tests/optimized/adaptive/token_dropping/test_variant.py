@@ -51,7 +51,7 @@ def trained(folder: Path, task: Task | None = None) -> PreparationSources:
 
 def system(variant: TokensVariant, folder: Path, cache: Path) -> TokenSystem:
     """Prepare the variant for BoolQ and load it."""
-    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.workshop(cache))
+    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.preparation_context(cache))
     return variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
@@ -149,7 +149,9 @@ def test_the_schedule_is_chosen_on_held_out_examples(deep_folder: Path, shelf: P
     times = {str(keep): keep / ALL for keep in FAMILY}
     for loss in (0.0, 100.0):
         variant = replace(PLAIN, loss=loss)
-        artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.workshop(shelf, times))
+        artifact = variant.prepare(
+            BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf, times)
+        )
         calibration = artifact.manifest["calibration"]
         family = {point["keep"]: point for point in calibration["family"]}
         assert calibration["examples"] == 6
@@ -168,7 +170,7 @@ def test_the_graph_is_exported_from_the_checkpoint_of_length_dropout(
     deep_folder: Path, tmp_path: Path
 ) -> None:
     """It has the same tensors with other values; the loss is against the model before."""
-    context = tiny.workshop(tmp_path)
+    context = tiny.preparation_context(tmp_path)
     variant = replace(PLAIN, steps=2, learning_rate=1e-3)
     artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
     artifacts = [context.cache.find(key) for key in context.cache.made]  # type: ignore[attr-defined]
@@ -207,7 +209,9 @@ def test_each_sequence_of_a_request_drops_its_own_tokens(tmp_path: Path) -> None
     task = get_task("multirc")
     folder = encoders.saved(encoders.model_of("bert", task), tmp_path / "bert")
     variant = replace(PLAIN, keep=0.5)
-    artifact = variant.prepare(task, trained(folder, task), tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    artifact = variant.prepare(
+        task, trained(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+    )
     token_system = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     requests = token_system.encode(tiny.task_examples(task, 3))
     predictions = token_system.predict(requests)
@@ -250,7 +254,7 @@ def test_invalid_options_are_refused(options: dict[str, Any], message: str) -> N
 
 def refusal(variant: TokensVariant, task: Task, sources: PreparationSources, root: Path) -> BenchError:
     """Return the error of `prepare`, after which the cache is empty."""
-    context = tiny.workshop(root)
+    context = tiny.preparation_context(root)
     with pytest.raises(BenchError) as caught:
         variant.prepare(task, sources, tiny.SHORT, context)
     assert context.cache.made == []  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ def student(tmp_path: Path) -> Path:
 
 
 def context(root: Path) -> PreparationContext:
-    return replace(tiny.workshop(root), cache=ArtifactCache(root))
+    return replace(tiny.preparation_context(root), cache=ArtifactCache(root))
 
 
 def distil(

@@ -84,7 +84,7 @@ def test_pruning_keeps_exactly_the_heads_and_units_that_affect_the_output(
     model = encoders.model_of(family, task)
     plant(model, heads, units)
     folder = encoders.saved(model, tmp_path / "whole")
-    context = tiny.workshop(tmp_path / "cache")
+    context = tiny.preparation_context(tmp_path / "cache")
     output = apply(Prune(heads=2, ffn=5), task, folder, context)
     assert output.artifact.manifest["heads_kept"] == heads
     assert shape_of(read_config(output.checkpoint.folder)) == EncoderShape(32, 8, (2, 2), (5, 5), "gelu")
@@ -102,7 +102,7 @@ def test_a_global_budget_finds_important_heads_and_units_in_any_layer(tmp_path: 
     model = encoders.model_of("bert", CB)
     plant(model, heads, units)
     folder = encoders.saved(model, tmp_path / "whole")
-    context = tiny.workshop(tmp_path / "cache")
+    context = tiny.preparation_context(tmp_path / "cache")
     output = apply(Prune(heads=0.5, ffn=6, budget="global"), CB, folder, context)
     assert output.artifact.manifest["heads_kept"] == heads
     assert shape_of(read_config(output.checkpoint.folder)).ffn == (2, 10)
@@ -214,7 +214,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_manifest_records_what_was_done_and_the_artifact_is_cached(whole: Path, tmp_path: Path) -> None:
     """Parents, parameters, what was scored and kept, and both scores; another seed is another artifact."""
     lines: list[str] = []
-    context = tiny.workshop(tmp_path, told=lines)
+    context = tiny.preparation_context(tmp_path, told=lines)
     recipe = Prune(heads=3, ffn=12, examples=5)
     output = apply(recipe, CB, whole, context)
     manifest = output.artifact.manifest
@@ -262,7 +262,7 @@ def test_importance_is_not_measured_on_the_held_out_part(
 
     monkeypatch.setattr(prune, "measure_importance", recorded)
     training = tiny.task_examples(CB, 12)
-    apply(Prune(heads=3), CB, whole, tiny.workshop(tmp_path), training)
+    apply(Prune(heads=3), CB, whole, tiny.preparation_context(tmp_path), training)
     encoder = TextEncoder(whole, tiny.LONG.max_length)
     kept, held_out = split_for_selection(training, 0)
     expected, forbidden = (
@@ -280,7 +280,7 @@ def test_importance_is_measured_with_the_activation_of_the_result(whole: Path, t
     from baselines.models.classifier import load_classifier, runner
     from baselines.models.resize import layers_of
 
-    output = apply(Prune(ffn=10, activation="relu"), CB, whole, tiny.workshop(tmp_path))
+    output = apply(Prune(ffn=10, activation="relu"), CB, whole, tiny.preparation_context(tmp_path))
     config = read_config(output.checkpoint.folder)
     assert config["hidden_act"] == "relu"
     pruned = load_classifier(output.checkpoint.folder)
@@ -288,7 +288,9 @@ def test_importance_is_measured_with_the_activation_of_the_result(whole: Path, t
     relu = tmp_path / "relu"
     encoders.saved(load_classifier(whole), relu)
     (relu / "config.json").write_text((relu / "config.json").read_text().replace('"gelu"', '"relu"'))
-    by_hand = load_classifier(apply(Prune(ffn=10), CB, relu, tiny.workshop(tmp_path)).checkpoint.folder)
+    by_hand = load_classifier(
+        apply(Prune(ffn=10), CB, relu, tiny.preparation_context(tmp_path)).checkpoint.folder
+    )
     for layer, expected in zip(layers_of(pruned), layers_of(by_hand), strict=True):
         assert torch.equal(layer.up.weight, expected.up.weight)
     from baselines.engines.agreement import probes
@@ -302,7 +304,9 @@ def test_importance_is_measured_with_the_activation_of_the_result(whole: Path, t
 def test_a_narrower_width_runs_in_every_engine(family: str, task: Task, tmp_path: Path) -> None:
     """20 of 32 components with 3 heads of 8 and 10 units: with the same logits at every length."""
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / "whole")
-    output = apply(Prune(heads=3, ffn=10, hidden=0.625), task, folder, tiny.workshop(tmp_path / "cache"))
+    output = apply(
+        Prune(heads=3, ffn=10, hidden=0.625), task, folder, tiny.preparation_context(tmp_path / "cache")
+    )
     assert shape_of(read_config(output.checkpoint.folder)) == EncoderShape(20, 8, (3, 3), (10, 10), "gelu")
     expected = answers_of(DYNAMIC, task, output.checkpoint, tmp_path / "cache")
     logits = answers_of(OnnxVariant(), task, output.checkpoint, tmp_path / "cache")
@@ -311,7 +315,7 @@ def test_a_narrower_width_runs_in_every_engine(family: str, task: Task, tmp_path
 
 def test_a_pruned_checkpoint_can_be_pruned_again(whole: Path, tmp_path: Path) -> None:
     """Layers of unequal size are pruned to the same count."""
-    context = tiny.workshop(tmp_path)
+    context = tiny.preparation_context(tmp_path)
     first = apply(Prune(heads=3, ffn=12, budget="global", normalise=False), CB, whole, context).checkpoint
     second = apply(Prune(heads=1, ffn=2), CB, first.folder, context).checkpoint
     assert shape_of(read_config(second.folder)) == EncoderShape(32, 8, (1, 1), (2, 2), "gelu")
@@ -319,7 +323,7 @@ def test_a_pruned_checkpoint_can_be_pruned_again(whole: Path, tmp_path: Path) ->
 
 def test_a_model_without_training_has_no_score(whole: Path, tmp_path: Path) -> None:
     """Its shape can be measured; it stays untrained down the chain."""
-    output = apply(Prune(heads=3), CB, whole, tiny.workshop(tmp_path), trained=False)
+    output = apply(Prune(heads=3), CB, whole, tiny.preparation_context(tmp_path), trained=False)
     assert not output.checkpoint.trained
     for name in ("selection", "selection_before"):
         assert output.artifact.manifest[name] == "unavailable, because the model is untrained"
@@ -327,7 +331,7 @@ def test_a_model_without_training_has_no_score(whole: Path, tmp_path: Path) -> N
 
 def test_pruning_needs_training_examples(whole: Path, tmp_path: Path) -> None:
     """A clear message, and nothing in the cache."""
-    context = tiny.workshop(tmp_path)
+    context = tiny.preparation_context(tmp_path)
     with pytest.raises(UsageError, match="no training examples"):
         apply(Prune(heads=3), CB, whole, context, [])
     assert context.cache.made == []  # type: ignore[attr-defined]
@@ -336,7 +340,7 @@ def test_pruning_needs_training_examples(whole: Path, tmp_path: Path) -> None:
 def test_the_head_of_another_task_is_refused(whole: Path, tmp_path: Path) -> None:
     """CB's three labels are not BoolQ's two."""
     with pytest.raises(CheckpointError, match="boolq needs"):
-        apply(Prune(heads=3), get_task("boolq"), whole, tiny.workshop(tmp_path))
+        apply(Prune(heads=3), get_task("boolq"), whole, tiny.preparation_context(tmp_path))
 
 
 def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
@@ -350,5 +354,5 @@ def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
     )  # fmt: skip
     folder = encoders.saved(ElectraForSequenceClassification(config), tmp_path / "electra")
     with pytest.raises(CheckpointError, match="family electra cannot be narrowed") as caught:
-        apply(Prune(heads=3), CB, folder, tiny.workshop(tmp_path / "cache"))
+        apply(Prune(heads=3), CB, folder, tiny.preparation_context(tmp_path / "cache"))
     assert "BERT, RoBERTa, DistilBERT, MiniLM" in str(caught.value.remedy)

@@ -158,7 +158,9 @@ def test_a_model_with_fewer_pieces_answers_training_texts_as_before(family: str,
     training = [example(text, number) for number, text in enumerate(used * 2)]
     parent = tiny.checkpoint_of(folder)
     source = PreparationSources(parent, (), lambda: training)
-    output = Prune(vocabulary=True).apply(CB, [parent], source, tiny.LONG, tiny.workshop(tmp_path / "cache"))
+    output = Prune(vocabulary=True).apply(
+        CB, [parent], source, tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+    )
     config, manifest = read_config(output.checkpoint.folder), output.artifact.manifest
     pieces = len(tiny.vocabulary()) - len([word for word in set(tiny.WORDS) if len(word) > 1]) + len(WORDS)
     assert config["vocab_size"] == manifest["vocabulary"]["kept"] == pieces

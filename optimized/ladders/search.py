@@ -17,8 +17,8 @@ def _pruned(heads: float, ffn: float, like: str) -> list[dict[str, Any]]:
     return [{"name": name, "like": like, "then": then, "over": _BASE, "about": about}]
 
 
-TUNE: dict[str, Any] = {
-    "name": "tune",
+SEARCH: dict[str, Any] = {
+    "name": "search",
     "parameters": {"student": "layers:half", "epochs": 4, "learning_rate": 5e-5, "seed": 0},
     "rungs": [
         {"name": _BASE, "engine": "pytorch-fixed", "about": "PyTorch fp32, padded to the maximum length"},

@@ -65,9 +65,15 @@ class Reference:
         return bool((differences <= exact + 2 * np.sort(self.moved).max(axis=0)).all())
 
 
-def reference(model: Any, layout: Layout, sequences: Sequence[EncodedSequence], gelu: Function) -> Reference:
+def reference(
+    model: Any,
+    layout: Layout,
+    sequences: Sequence[EncodedSequence],
+    gelu: Function,
+    float_error: float = FLOAT_ERROR,
+) -> Reference:
     """Answer each sequence with the model; its layers are changed to round as a library of this layout."""
-    answer = runner(_rounding(model, layout, gelu))
+    answer = runner(_rounding(model, layout, gelu, float_error))
     copies = np.array([answer(pad([sequence] * COPIES, 0)) for sequence in sequences])
     return Reference(copies[:, 0], np.abs(copies - copies[:, :1])[:, 1:].max(axis=2).T)
 
@@ -103,7 +109,7 @@ def c_functions(folder: Path, *names: str) -> dict[str, Function]:
     return {name: function(name) for name in names}
 
 
-def _rounding(model: Any, layout: Layout, gelu: Function) -> Any:
+def _rounding(model: Any, layout: Layout, gelu: Function, float_error: float) -> Any:
     """Let the layers round linear maps and attention as C does, and approximate GELU as C does."""
     import torch
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -111,7 +117,7 @@ def _rounding(model: Any, layout: Layout, gelu: Function) -> Any:
     random = torch.Generator().manual_seed(0)
 
     def with_errors(x: Any, span: Any) -> Any:
-        errors = (2 * torch.rand(x.shape, generator=random) - 1) * FLOAT_ERROR
+        errors = (2 * torch.rand(x.shape, generator=random) - 1) * float_error
         errors[0] = 0
         return x + errors * span
 

@@ -252,8 +252,8 @@ def test_a_cascade_is_prepared_calibrated_and_loaded(boolq_folder: Path, tmp_pat
     system = variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     questions = tiny.examples(5)
     context = tiny.preparation_context(tmp_path)
-    artifact = DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, context)
-    alone = DYNAMIC.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
+    plain = DYNAMIC.prepare(BOOLQ, tiny.sources(boolq_folder), tiny.SHORT, context)
+    alone = DYNAMIC.load(BOOLQ, plain, tiny.CPU, tiny.SHORT)
     np.testing.assert_allclose(
         system.predict(system.encode(questions)).logits,
         alone.predict(alone.encode(questions)).logits,
@@ -335,8 +335,8 @@ def test_a_rung_names_its_stages_among_earlier_rungs(boolq_folder: Path) -> None
     ("rung", "message"),
     [
         ({"name": "x", "cascade": ["small", "plian"]}, "earlier rung"),
-        ({"name": "x", "cascade": ["small", "plain"], "engine": "onnx-fp32"}, "stages say"),
-        ({"name": "x", "stages": [{}], "cascade": ["small"]}, "as `cascade`"),
+        ({"name": "x", "cascade": ["small", "plain"], "engine": "onnx-fp32"}, "its stages define"),
+        ({"name": "x", "stages": [{}], "cascade": ["small"]}, "must name its stages in `cascade`"),
     ],
 )
 def test_a_misspelt_cascade_is_refused(rung: dict[str, Any], message: str) -> None:

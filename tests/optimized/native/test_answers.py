@@ -186,7 +186,8 @@ def test_no_weights_however_wild_overflow(library: Library, gelu: Function, seed
     engine = Engine(library, *extract(model, library.layout, "wild"), 1, 128)
     logits = engine.answer(sequences)
     engine.close()
-    assert reference(model, library.layout, sequences, gelu).accepts(logits)
+    # tiny weights give sums that are small beside the rounding of their terms
+    assert reference(model, library.layout, sequences, gelu, float_error=1e-5).accepts(logits)
 
 
 @needs_compiler

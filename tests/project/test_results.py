@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 from devtools.results_command import command_of
-from devtools.results_index import TOPICS, index_of
+from devtools.results_index import TOPICS, index_of, published_runs
 from devtools.results_pages import Page, load_pages, render_page
 
 from harness.cli.app import app
@@ -44,7 +44,7 @@ def test_every_page_and_every_run_is_in_the_index() -> None:
         f"{page.topic}/{page.path.name}" for page in PAGES
     }
     assert {link for link in linked if link.startswith("runs/")} == {
-        f"runs/{folder.name}" for folder in (RESULTS / "runs").iterdir()
+        f"runs/{name}" for name in published_runs(RESULTS)
     }
     without_page = INDEX.partition("## Runs without a page")[2].partition("```sh")[0]
     in_pages = {run for page in PAGES for run in page.runs}

@@ -9,6 +9,7 @@ traces of null tests ------------> a table that counts them
 
 import json
 import re
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -66,10 +67,22 @@ def index_of(results: Path = RESULTS) -> str:
     )
 
 
+def published_runs(results: Path) -> set[str]:
+    """Return the runs that git tracks; all of them outside a repository. Others are somebody's own."""
+    command = ["git", "ls-files", "-z", "--", "runs"]
+    try:
+        listing = subprocess.run(command, cwd=results, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return {folder.name for folder in (results / "runs").iterdir()}
+    return {path.split("/")[1] for path in listing.split("\0") if path}
+
+
 def _records_by_run(results: Path) -> dict[str, list[Record]]:
-    store = Store(results)
+    store, published = Store(results), published_runs(results)
     records_by_run = {}
     for folder in store.runs():
+        if folder.name not in published:
+            continue
         records_by_run[folder.name], unreadable = store.records([folder])
         if unreadable:
             raise ValueError(f"{unreadable[0].path}: {unreadable[0].reason}")

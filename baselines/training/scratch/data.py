@@ -59,7 +59,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PretrainingSettings:
     """Hyperparameters; `bf16` halves the time of a step where the CPU has instructions for it."""
 
     seed: int = 0

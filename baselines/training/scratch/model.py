@@ -27,7 +27,7 @@ from baselines.training.scratch.data import (
     CLS_ID,
     MAX_LENGTH,
     MultiTaskItem,
-    Settings,
+    PretrainingSettings,
     head_sizes,
     label_rows,
 )
@@ -205,7 +205,7 @@ def make_trainer(
     model: SharedTrunk,
     batches: Sequence[Sequence[MultiTaskItem]],
     folder: Path,
-    settings: Settings,
+    settings: PretrainingSettings,
     watch: ProgressCallback,
 ) -> SharedTrunkTrainer:
     """Return a Trainer that reads the batches once and in their order."""

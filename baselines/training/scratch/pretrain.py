@@ -33,7 +33,7 @@ from baselines.training.scratch.data import (
     BATCH,
     MAX_LENGTH,
     MultiTaskItem,
-    Settings,
+    PretrainingSettings,
     Source,
     Stage,
     build_tokenizer,
@@ -77,7 +77,7 @@ def train_embedded(
     *,
     data: Source,
     stages: Sequence[Stage] = STAGES,
-    settings: Settings | None = None,
+    settings: PretrainingSettings | None = None,
     progress: Callable[[TrainingProgress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
@@ -108,16 +108,16 @@ def train_embedded(
     return record
 
 
-def settings_here(seed: int = 0) -> Settings:
+def settings_here(seed: int = 0) -> PretrainingSettings:
     """Return the recipe's settings on this CPU: bfloat16 where it has instructions for it."""
-    return Settings(seed=seed, bf16=cpu_has_bf16())
+    return PretrainingSettings(seed=seed, bf16=cpu_has_bf16())
 
 
 def _run(
     part: Path,
     vocabulary: int,
     batches: Sequence[Sequence[MultiTaskItem]],
-    settings: Settings,
+    settings: PretrainingSettings,
     progress_and_clock: tuple[Callable[[TrainingProgress], None], Callable[[], float]],
 ) -> "tuple[SharedTrunk, dict[str, Any]]":
     """Train from the start or from the last checkpoint; return the model and fields of training.json."""
@@ -175,7 +175,7 @@ def _answers(task: Task, folder: Path, examples: Sequence[Example]) -> list[str]
     return task.decide(predictions.logits, predictions.offsets)
 
 
-def _plan_record(data: Source, stages: Sequence[Stage], settings: Settings) -> dict[str, Any]:
+def _plan_record(data: Source, stages: Sequence[Stage], settings: PretrainingSettings) -> dict[str, Any]:
     """Return the fields of training.json that determine the weights."""
     splits = ("train", "val")
     fingerprints = {task: {split: data.fingerprint(task, split) for split in splits} for task in label_rows()}

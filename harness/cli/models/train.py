@@ -29,7 +29,7 @@ EMBEDDED_ROWS = 4096
 MILLE = 1000
 
 
-class TrainingProgress(Protocol):
+class TrainingStatus(Protocol):
     """How far training is, and its latest loss; the class is in a package that loads torch."""
 
     fraction: float
@@ -154,7 +154,7 @@ def _check_no_meter(meter: str) -> None:
         )
 
 
-def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingProgress], None]:
+def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingStatus], None]:
     """Return a callback that reports training as a stage of a thousand steps, with its loss.
 
     The stage starts where this session does: what an interrupted training had done would otherwise count as
@@ -162,7 +162,7 @@ def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingProgre
     """
     reported: float | None = None
 
-    def tick(training: TrainingProgress) -> None:
+    def tick(training: TrainingStatus) -> None:
         nonlocal reported
         done = training.fraction * MILLE
         if reported is None:

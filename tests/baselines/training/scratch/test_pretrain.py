@@ -17,7 +17,7 @@ from baselines.training.scratch.data import (
     MAX_LENGTH,
     CompactSequence,
     MultiTaskItem,
-    Settings,
+    PretrainingSettings,
     Stage,
     build_tokenizer,
     encode_items,
@@ -68,7 +68,7 @@ def test_a_few_steps_lower_the_loss_and_leave_a_checkpoint(tmp_path: Path) -> No
         tmp_path / "made",
         data=TinySource(),
         stages=stages,
-        settings=Settings(learning_rate=1e-3, warmup_steps=2, log_every=1),
+        settings=PretrainingSettings(learning_rate=1e-3, warmup_steps=2, log_every=1),
         progress=ticks.append,
     )
     losses = [tick.loss for tick in ticks if tick.loss is not None]
@@ -91,7 +91,7 @@ def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(tmp_path: Path)
     settings: dict[str, Any] = {
         "data": TinySource(),
         "stages": stages,
-        "settings": Settings(save_every=2, log_every=1),
+        "settings": PretrainingSettings(save_every=2, log_every=1),
     }
     train_embedded(tmp_path / "whole", **settings)
     with pytest.raises(KeyboardInterrupt):

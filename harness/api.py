@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import Store
+    from harness.runs.planning.options import RunOptions
     from harness.runs.services import Machine
 
 Folder = str | os.PathLike[str]
@@ -53,15 +54,8 @@ def run(
     A cell that fails is a record with its failure. Guard the call with `if __name__ == "__main__":` in a
     script: workers are processes. `progress` receives stages and steps; `machine` and `catalog` can be fakes.
     """
-    from harness.catalog import load_catalog
-    from harness.common.progress import NoProgress
-    from harness.runs.execution.run import execute
-    from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.planning.options import RunOptions
-    from harness.runs.services import LocalMachine
-    from harness.systems.artifact_cache import default_cache
 
-    reporter = progress or NoProgress()
     options = RunOptions(
         task=task,
         data=None if data is None else Path(data),
@@ -79,10 +73,29 @@ def run(
         quality=quality,
         seed=seed,
     )
+    return _execute(options, store, cache, progress, machine, catalog)
+
+
+def _execute(
+    options: "RunOptions",
+    store: Folder | None,
+    cache: Folder | None,
+    progress: "ProgressReporter | None",
+    machine: "Machine | None",
+    catalog: "Catalog | None",
+) -> "list[Record]":
+    from harness.catalog import load_catalog
+    from harness.common.progress import NoProgress
+    from harness.runs.execution.run import execute
+    from harness.runs.multi_run import options_per_task, start_all
+    from harness.runs.services import LocalMachine
+    from harness.systems.artifact_cache import default_cache
+
+    reporter = progress or NoProgress()
     return [
         record
         for started in start_all(
-            options_per_task(options, (task,), None, reporter),
+            options_per_task(options, (options.task,), None, reporter),
             catalog or load_catalog(),
             _store(store),
             default_cache() if cache is None else Path(cache),

@@ -95,14 +95,17 @@ def finetune(
         **json.loads((part / PLAN).read_text(encoding="utf-8")),
         "labels": names,
         "examples": {"trained_on": len(kept), "held_out": len(held_out), "val": len(val)},
-        "cut_tokens": sum(sequence.cut for request in encoded.requests for sequence in request.sequences),
-        "trained": tuning.epochs > 0,
-        **facts,
+        **_outcome(encoded, tuning, facts),
         "seconds": round(clock() - started, 3),
         "energy": energy() if energy else UNMETERED,
     }
     _publish(part, output, model.folder, record)
     return record
+
+
+def _outcome(encoded: EncodedExamples, tuning: TrainingSettings, facts: Mapping[str, Any]) -> dict[str, Any]:
+    cut = sum(sequence.cut for request in encoded.requests for sequence in request.sequences)
+    return {"cut_tokens": cut, "trained": tuning.epochs > 0, **facts}
 
 
 def _encode(encoder: TextEncoder, examples: Sequence[Example]) -> EncodedExamples:

@@ -5,7 +5,7 @@ import shutil
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +172,12 @@ def checkpoint_of(folder: Path) -> Checkpoint:
     from baselines.checkpoints.folder import fingerprint
 
     return Checkpoint("tiny", folder, "local", fingerprint(folder))
+
+
+def trained_sources(folder: Path, task: Task | None = None) -> PreparationSources:
+    """Return sources with a training split of 60 examples."""
+    split = examples(60) if task is None else task_examples(task, 30)
+    return replace(sources(folder, task=task), training=lambda: split, training_sha256="c" * 64)
 
 
 def preparation_context(

@@ -186,9 +186,9 @@ def _changes(
         change = quantity_change(rule.quantity.name, pairing.before, pairing.after, raw=raw)
         reason = _unusable(rule, change, pairing.after)
         if reason or isinstance(change, MissingChange):
-            found = None if isinstance(change, MissingChange) else change
-            step = _measuring_step(rule, found, reason or "")
-            checks.append(_not_measured(key_of(pairing.after), rule, reason or "", step, found))
+            measured = None if isinstance(change, MissingChange) else change
+            step = _measuring_step(rule, measured, reason or "")
+            checks.append(_not_measured(key_of(pairing.after), rule, reason or "", step, measured))
         else:
             changes.append((pairing, rule, change))
     return changes

@@ -91,7 +91,7 @@ def test_a_page_that_is_not_what_its_runs_give_is_told(
 def test_pages_in_folders_of_the_store_are_compared_too(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A store that groups its pages; what lies in the folder of a run is no page."""
+    """A store that groups its pages; a Markdown file in the folder of a run is not a page."""
     run = Store(world.store).run("latest")
     page = world.store / "rivals" / "mine.md"
     page.parent.mkdir()

@@ -28,32 +28,16 @@ from optimized.adaptive.early_exit.variant import ExitsVariant
 from optimized.ladders.rung import variant_of
 
 _, DYNAMIC = VARIANTS
-LAYERS = 4
+LAYERS = 4  # as in conftest.py
 EXITS = ExitsVariant(exits=(1, 2), steps=40)
 INT8 = replace(EXITS, name="onnx-exits-int8", weights="int8")
 
 
-@pytest.fixture(scope="module")
-def deep_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a random BERT of four layers."""
-    return tiny.tiny_checkpoint(tmp_path_factory.mktemp("deep") / "tiny", num_hidden_layers=LAYERS)
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one cache for all tests: heads are trained and stages written once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-def trained(folder: Path, task: Task | None = None) -> PreparationSources:
-    """Return sources with a training split of 60 examples."""
-    examples = tiny.examples(60) if task is None else tiny.task_examples(task, 30)
-    return replace(tiny.sources(folder, task=task), training=lambda: examples, training_sha256="c" * 64)
-
-
 def system(variant: ExitsVariant, folder: Path, cache: Path) -> StagedSystem:
     """Prepare the variant for BoolQ and load it."""
-    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.preparation_context(cache))
+    artifact = variant.prepare(
+        BOOLQ, tiny.trained_sources(folder), tiny.SHORT, tiny.preparation_context(cache)
+    )
     return variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
@@ -154,7 +138,9 @@ def test_equal_answers_are_counted_back_from_the_last() -> None:
 def test_patience_is_calibrated_as_one_number(deep_folder: Path, shelf: Path) -> None:
     """The curve has every patience with its mean number of layers."""
     variant = ExitsVariant(criterion="patience", steps=4)
-    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf))
+    artifact = variant.prepare(
+        BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, tiny.preparation_context(shelf)
+    )
     calibration = artifact.manifest["calibration"]
     assert (calibration["criterion"], calibration["depths"]) == ("patience", [1, 2, 3, LAYERS])
     patience = [point["thresholds"] for point in calibration["curve"]]
@@ -197,7 +183,9 @@ def test_training_lowers_the_loss_of_a_head_against_the_last_layer(deep_folder: 
 
 def test_the_manifest_has_the_curve_in_layers(deep_folder: Path, shelf: Path) -> None:
     """The quality of each exit alone on the held-out tenth, and the layers of the chosen thresholds."""
-    artifact = EXITS.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf))
+    artifact = EXITS.prepare(
+        BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, tiny.preparation_context(shelf)
+    )
     calibration = artifact.manifest["calibration"]
     assert calibration["examples"] == len(split_for_selection(tiny.examples(60), 0)[1]) == 6
     assert calibration["depths"] == [1, 2, LAYERS]
@@ -217,7 +205,7 @@ def test_artifacts_are_cached_and_shared_between_variants(deep_folder: Path, tmp
     """Another loss and int8 need no second training."""
     context = tiny.preparation_context(tmp_path)
     for variant in (EXITS, replace(EXITS, loss=3.0), INT8, EXITS):
-        variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
+        variant.prepare(BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, context)
     recipes = [context.cache.find(key).manifest["recipe"] for key in context.cache.made]  # type: ignore[attr-defined, union-attr]
     assert recipes == ["exits", "onnx-exits", "onnx-exits", "onnx-exits-int8"]
 
@@ -231,7 +219,7 @@ def test_other_families_and_heads_exit_early_too(family: str, name: str, tmp_pat
     folder = encoders.saved(encoders.model_of(family, task), tmp_path / family)
     variant = ExitsVariant(thresholds=(0.6,), steps=2)
     artifact = variant.prepare(
-        task, trained(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+        task, tiny.trained_sources(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
     )
     staged = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     examples = tiny.task_examples(task, 5)
@@ -245,7 +233,7 @@ def test_layers_and_exits_can_be_trained_together(deep_folder: Path, tmp_path: P
     """The result is a checkpoint with the same tensors; at `never` the answers are its own."""
     context = tiny.preparation_context(tmp_path)
     variant = replace(EXITS, joint=True, thresholds=("never",), steps=2)
-    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
+    artifact = variant.prepare(BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, context)
     artifacts = [context.cache.find(key) for key in context.cache.made]  # type: ignore[attr-defined]
     assert [step.manifest["recipe"] for step in artifacts] == ["joint-exits", "exits", "onnx-exits"]
     assert set(load_classifier(artifacts[0].folder).state_dict()) == set(
@@ -310,13 +298,13 @@ def refusal(variant: ExitsVariant, task: Task, sources: PreparationSources, root
 
 def test_unsupported_models_are_refused(deep_folder: Path, tmp_path: Path) -> None:
     """Too few layers, another family, an untrained model."""
-    sources = trained(deep_folder)
+    sources = tiny.trained_sources(deep_folder)
     late = refusal(ExitsVariant(exits=(2, LAYERS)), BOOLQ, sources, tmp_path)
     assert "4 layers" in late.message
     copy = tiny.tiny_checkpoint(tmp_path / "copy", num_hidden_layers=LAYERS)
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "model_type": "mpnet"}))
-    other = refusal(EXITS, BOOLQ, trained(copy), tmp_path)
+    other = refusal(EXITS, BOOLQ, tiny.trained_sources(copy), tmp_path)
     assert isinstance(other, CheckpointError)
     assert "mpnet" in other.message
     assert "BERT, RoBERTa, DistilBERT, MiniLM" in str(other.remedy)
@@ -326,7 +314,7 @@ def test_unsupported_models_are_refused(deep_folder: Path, tmp_path: Path) -> No
 
 def test_unsupported_data_and_tasks_are_refused(deep_folder: Path, tmp_path: Path) -> None:
     """No training examples, the reported file as training split, and a task with choices."""
-    sources = trained(deep_folder)
+    sources = tiny.trained_sources(deep_folder)
     assert "none" in refusal(EXITS, BOOLQ, replace(sources, training=tuple), tmp_path).message
     same = refusal(EXITS, BOOLQ, replace(sources, reported_sha256="c" * 64), tmp_path)
     assert isinstance(same, DataError)

@@ -26,32 +26,16 @@ from optimized.adaptive.token_dropping.system import TokenSystem
 from optimized.adaptive.token_dropping.variant import TokensVariant
 
 _, DYNAMIC = VARIANTS
-LAYERS = 4
+LAYERS = 4  # as in conftest.py
 PLAIN = TokensVariant(steps=0)
 INT8 = replace(PLAIN, name="onnx-tokens-int8", weights="int8")
 
 
-@pytest.fixture(scope="module")
-def deep_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a random BERT of four layers."""
-    return tiny.tiny_checkpoint(tmp_path_factory.mktemp("deep") / "tiny", num_hidden_layers=LAYERS)
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return one cache for all tests: the graph is written once."""
-    return tmp_path_factory.mktemp("cache")
-
-
-def trained(folder: Path, task: Task | None = None) -> PreparationSources:
-    """Return sources with a training split of 60 examples."""
-    examples = tiny.examples(60) if task is None else tiny.task_examples(task, 30)
-    return replace(tiny.sources(folder, task=task), training=lambda: examples, training_sha256="c" * 64)
-
-
 def system(variant: TokensVariant, folder: Path, cache: Path) -> TokenSystem:
     """Prepare the variant for BoolQ and load it."""
-    artifact = variant.prepare(BOOLQ, trained(folder), tiny.SHORT, tiny.preparation_context(cache))
+    artifact = variant.prepare(
+        BOOLQ, tiny.trained_sources(folder), tiny.SHORT, tiny.preparation_context(cache)
+    )
     return variant.load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
 
 
@@ -150,7 +134,7 @@ def test_the_schedule_is_chosen_on_held_out_examples(deep_folder: Path, shelf: P
     for loss in (0.0, 100.0):
         variant = replace(PLAIN, loss=loss)
         artifact = variant.prepare(
-            BOOLQ, trained(deep_folder), tiny.SHORT, tiny.preparation_context(shelf, times)
+            BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, tiny.preparation_context(shelf, times)
         )
         calibration = artifact.manifest["calibration"]
         family = {point["keep"]: point for point in calibration["family"]}
@@ -172,7 +156,7 @@ def test_the_graph_is_exported_from_the_checkpoint_of_length_dropout(
     """It has the same tensors with other values; the loss is against the model before."""
     context = tiny.preparation_context(tmp_path)
     variant = replace(PLAIN, steps=2, learning_rate=1e-3)
-    artifact = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
+    artifact = variant.prepare(BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, context)
     artifacts = [context.cache.find(key) for key in context.cache.made]  # type: ignore[attr-defined]
     assert [step.manifest["recipe"] for step in artifacts] == ["length-drop", "tokens", "onnx-tokens"]
     before, after = (load_classifier(path).state_dict() for path in (deep_folder, artifacts[0].folder))
@@ -183,7 +167,7 @@ def test_the_graph_is_exported_from_the_checkpoint_of_length_dropout(
     training = artifacts[0].manifest
     assert (training["steps"], training["examples"], training["scores"]["held_out"]) == (2, 32, 6)
     assert artifact.manifest["calibration"]["full"] == pytest.approx(training["scores"]["before"]["accuracy"])
-    again = variant.prepare(BOOLQ, trained(deep_folder), tiny.SHORT, context)
+    again = variant.prepare(BOOLQ, tiny.trained_sources(deep_folder), tiny.SHORT, context)
     assert (again.key, len(context.cache.made)) == (artifact.key, 3)  # type: ignore[attr-defined]
 
 
@@ -210,7 +194,7 @@ def test_each_sequence_of_a_request_drops_its_own_tokens(tmp_path: Path) -> None
     folder = encoders.saved(encoders.model_of("bert", task), tmp_path / "bert")
     variant = replace(PLAIN, keep=0.5)
     artifact = variant.prepare(
-        task, trained(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
+        task, tiny.trained_sources(folder, task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
     )
     token_system = variant.load(task, artifact, tiny.CPU, tiny.LONG)
     requests = token_system.encode(tiny.task_examples(task, 3))
@@ -263,7 +247,7 @@ def refusal(variant: TokensVariant, task: Task, sources: PreparationSources, roo
 
 def test_unsupported_models_tasks_and_data_are_refused(deep_folder: Path, tmp_path: Path) -> None:
     """Too few layers, an untrained model, spans, choices, no training examples, the reported file."""
-    sources = trained(deep_folder)
+    sources = tiny.trained_sources(deep_folder)
     late = refusal(replace(PLAIN, after=(1, LAYERS)), BOOLQ, sources, tmp_path)
     assert isinstance(late, CheckpointError)
     assert "4 layers" in late.message

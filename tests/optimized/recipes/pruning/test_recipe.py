@@ -132,7 +132,8 @@ def test_a_global_budget_keeps_the_best_of_all_and_one_of_each_layer() -> None:
     assert heads == [[1, 3], [1, 2]]
 
 
-rows = st.lists(st.floats(0, 1e6), min_size=4, max_size=4).map(tuple)
+# scores are float32: float64 keeps their order when they are normalised, the smallest ones included
+rows = st.lists(st.floats(0, 1e6, width=32), min_size=4, max_size=4).map(tuple)
 
 
 @given(st.tuples(rows, rows), st.integers(1, 4), st.sampled_from(["layer", "global"]), st.booleans())

@@ -17,10 +17,12 @@ import numpy as np
 
 from harness.analysis.comparison import QUANTITIES, CellKey, Quantity, key_of
 from harness.analysis.comparison.base import PERCENTILES
-from harness.analysis.comparison.quantities import estimate_of
 from harness.analysis.diagnostics.base import primary_of
-from harness.analysis.statistics.estimates import CONFIDENCE, Floats, energy_per_request, throughput
+from harness.analysis.statistics.estimates import CONFIDENCE, energy_per_request, throughput
+from harness.analysis.statistics.latency_percentiles import percentile_estimate
 from harness.analysis.statistics.ratios import REFERENCES, Ratio, speedup
+from harness.analysis.statistics.variance.known_hosts import known_time_variance
+from harness.analysis.statistics.variance.model import Floats
 from harness.common.errors import unknown_name
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
@@ -250,20 +252,20 @@ def _point(quantity: Quantity, record: Record, value: Estimate | Ratio | None) -
 
 
 def _throughput(record: Record) -> Estimate | None:
-    estimate = throughput(record.rounds)
+    estimate = throughput(record.rounds, known_time_variance(record))
     return None if isinstance(estimate, Unavailable) else estimate
 
 
 def _energy(record: Record) -> Estimate | None:
     """Return measured joules only: modelled joules follow CPU time and need no history."""
-    energy = energy_per_request(record.rounds)
+    energy = energy_per_request(record.rounds, known=known_time_variance(record))
     return None if isinstance(energy, Unavailable) or energy.grade != "measured" else energy.microjoules
 
 
 def _latency(p: int) -> Callable[[Record], Estimate | None]:
     def value(record: Record) -> Estimate | None:
-        latency = record.latency.get(f"p{p}")
-        return None if latency is None or latency.value_ns is None else estimate_of(latency)
+        latency = percentile_estimate(record, f"p{p}")
+        return None if isinstance(latency, Unavailable) else latency
 
     return value
 

@@ -17,7 +17,7 @@ class Cell:
     `data` and `model` are fingerprints, so that a cell of other data or other weights is another cell.
     `command`, `definition` and `rung` are the sha256 of an external program, of a user's own task and of a
     ladder's rung, empty for all others. `threads` are those of each of `instances`, and `cores` what all
-    together may use. `twin` is 1 for the second cell of a variant against itself. `rate` is what scenario
+    together may use. `twin` numbers the copies of a null test, from 0. `rate` is what scenario
     `server` offers, in requests per second; 0 where a search for the highest rate within `slo` finds it.
     """
 

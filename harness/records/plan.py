@@ -97,6 +97,8 @@ class Plan(DevicePlan):
     """Whether the cores' arithmetic limit is measured before and after."""
     null_test: bool = False
     """Whether the one variant is measured against itself."""
+    copies: int = 2
+    """Of a null test: how many workers of the variant are measured side by side."""
     precision: float | None = None
     """Half-width of the speed-ups' intervals, as a share, until which rounds are added."""
     time_budget_s: float | None = None

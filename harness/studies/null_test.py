@@ -1,208 +1,193 @@
-"""Replays traces of null tests: false alarms between equal systems, and the power to detect a planted change.
+"""Replays null tests: how often intervals, verdicts and advice of reports are right on real noise.
 
-    trace --block of rounds--> ratios --paired_ratio, as in reports--> Ratio --a family of them--> verdicts
+    traces --blocks that share no round--> ratios, as in reports --> counts, with exact binomial bounds
 
-Blocks are consecutive rounds, so that they keep the correlation of neighbours; with several launches they are
-whole launches. Every ratio, correction and verdict comes from the functions that reports use.
+A null test measures copies of one variant side by side, so that every true ratio is 1. Every ratio, verdict
+and advice comes from the functions that reports use. Blocks share no round and comparisons no cell, so that
+the counts are of independent units; a family is all copies over the first, as a report has one reference.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 
-from harness.analysis.statistics.estimates import Floats
+from harness.analysis.statistics.binomial import exact_interval
 from harness.analysis.statistics.multiple_testing import verdicts
-from harness.analysis.statistics.ratios import Ratio, paired_ratio
+from harness.analysis.statistics.ratios import FAMILY_LEVEL, PairedRounds, Ratio, judge, paired_ratios
+from harness.analysis.statistics.variance.model import Floats, KnownVariance
 from harness.studies.traces import Trace
 
-PLANTED = 1.05
-"""The planted slow-down."""
+PLANTED = (1.05, 1.1, 1.2)
+"""Slow-downs that are planted into one side of a comparison."""
 
-WANTED = 0.95
-"""The required power: the share of families in which the planted slow-down is detected."""
-
-BLOCKS = 25
-"""Blocks of one trace, spread evenly over it: neighbouring blocks share most or all of their rounds."""
+Item = TypeVar("Item")
 
 _DIFFERENT = ("faster", "slower")
 
+Known = Callable[[Trace], tuple[KnownVariance | None, KnownVariance | None]]
+"""What is known of launches on the host of a trace: for totals, and for the typical request."""
+
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """A comparison of equal systems, and the same with one side slowed down."""
+class Shape:
+    """The rounds of a comparison: so many launches of so many rounds."""
 
-    equal: Ratio
-    planted: Ratio
+    launches: int
+    rounds: int
+
+    def __str__(self) -> str:
+        """Format it for a table."""
+        return f"{self.launches} x {self.rounds}"
+
+
+SHAPES = (Shape(1, 5), Shape(1, 11), Shape(1, 22), Shape(2, 10), Shape(3, 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How often something happened among independent units, with the exact interval of its rate."""
+
+    hits: int
+    units: int
+
+    @property
+    def rate(self) -> float:
+        """The observed rate; NaN of no units."""
+        return self.hits / self.units if self.units else float("nan")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact 95 % interval of the rate (C. Clopper and E. Pearson 1934)."""
+        return exact_interval(self.hits, self.units)
+
+    @property
+    def at_most(self) -> float:
+        """The one-sided 95 % upper bound of the rate."""
+        return exact_interval(self.hits, self.units, confidence=0.9)[1]
 
 
 @dataclass(frozen=True, slots=True)
 class NullTestRow:
-    """Shares of families: with a false difference, and in which the planted change was detected.
+    """What the blocks of one shape show.
 
-    `launches` is the number of launches of a comparison.
+    `covered` counts intervals that hold the true ratio 1, `alarms` comparisons with a false difference,
+    `families` families with any, and `found` planted changes that are found, alone, by their size. `width` is
+    the median width of an interval over the width that the real spread of the estimates needs.
     """
 
-    rounds: int
+    shape: Shape
+    covered: Count
+    alarms: Count
+    families: Count
     family: int
-    false_alarms: float
-    found: float
-    launches: int = 1
+    found: dict[float, Count]
+    found_in_family: dict[float, Count]
+    half_width: float
+    width: float
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """Result of adding rounds until an interval is narrow: shares of comparisons, and median rounds."""
+def study(traces: Sequence[Trace], shape: Shape, known: Known, family: int) -> NullTestRow | None:
+    """Return what the blocks of a shape show; None if no trace has one.
 
-    false_alarms: float
-    reached: float
-    rounds: float
-
-
-def study(
-    traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
-) -> list[NullTestRow]:
-    """Return a row for each number of rounds that some trace has, and each size of a family.
-
-    `counts` are numbers of rounds, `families` sizes, and `times` is the number of families that are drawn.
+    `family` is the number of comparisons for which the power in a family is counted.
     """
-    blocks_by_rounds = {rounds: blocks_of(traces, rounds) for rounds in counts}
-    return [
-        NullTestRow(rounds, family, *shares(blocks, family, times))
-        for rounds, blocks in blocks_by_rounds.items()
-        for family in families
-        if blocks
+    pairs = [
+        pair
+        for trace in traces
+        for rows in blocks(trace, shape)
+        for pair in disjoint_pairs(trace, rows, known)
     ]
-
-
-def study_launches(
-    traces: Sequence[Trace], counts: Iterable[int], families: Sequence[int], times: int
-) -> list[NullTestRow]:
-    """Return a row for each number of launches that some trace has; all launches must have equal lengths."""
-    blocks_by_launches = {launches: launch_blocks_of(traces, launches) for launches in counts}
-    rounds = rounds_per_launch(traces[0])
-    return [
-        NullTestRow(launches * rounds, family, *shares(blocks, family, times), launches)
-        for launches, blocks in blocks_by_launches.items()
-        for family in families
-        if blocks
-    ]
-
-
-def rounds_per_launch(trace: Trace) -> int:
-    """Return the number of rounds in the first launch of a trace."""
-    return trace.launch.count(trace.launch[0])
-
-
-def launch_blocks_of(traces: Iterable[Trace], launches: int) -> list[Block]:
-    """Return blocks of `launches` launches of every trace that has them, equally many of each trace."""
-    blocks = []
-    for trace in traces:
-        chosen = list(combinations(sorted(set(trace.launch)), launches))
-        picked = [chosen[place] for place in _evenly(len(chosen))]
-        rows = {
-            subset: tuple(at for at, launch in enumerate(trace.launch) if launch in subset)
-            for subset in set(picked)
-        }
-        blocks += _blocks(trace, [rows[subset] for subset in picked])
-    return blocks
-
-
-def blocks_of(traces: Iterable[Trace], rounds: int) -> list[Block]:
-    """Return blocks of `rounds` consecutive rounds of every trace that has them, equally many of each trace.
-
-    A short trace gives the same few blocks repeatedly, so that long traces have no larger weight. The planted
-    change is on either side in turn.
-    """
-    blocks = []
-    for trace in traces:
-        starts = _evenly(len(trace.wall_ns) - rounds + 1)
-        blocks += _blocks(trace, [range(start, start + rounds) for start in starts])
-    return blocks
-
-
-def _evenly(count: int) -> list[int]:
-    """Return `BLOCKS` places spread evenly over `count` places, or none."""
-    return np.linspace(0, count - 1, BLOCKS).astype(int).tolist() if count > 0 else []
-
-
-def _blocks(trace: Trace, blocks: Sequence[Sequence[int]]) -> list[Block]:
-    """Return a block for each sequence of rows; equal blocks are computed once."""
-    turns = [(rows, at % 2) for at, rows in enumerate(blocks)]
-    computed = {turn: _block(trace, turn[0], slower=turn[1]) for turn in set(turns)}
-    return [computed[turn] for turn in turns]
-
-
-def shares(blocks: Sequence[Block], family: int, times: int, seed: int = 0) -> tuple[float, float]:
-    """Return the share of families with a false difference, and the share that detect a planted change."""
-    draw = np.random.default_rng(seed)
-    alarms = detected = 0
-    for members in draw.integers(len(blocks), size=(times, family)):
-        equal = [blocks[at].equal for at in members]
-        alarms += _differs(equal)
-        planted = blocks[members[0]].planted
-        detected += verdicts([planted, *equal[1:]])[0].verdict in _DIFFERENT
-    return alarms / times, detected / times
-
-
-def rounds_needed(rows: Sequence[NullTestRow]) -> int | None:
-    """Return the number of rounds from which on the power reaches `WANTED`, or None."""
-    enough = None
-    for row in sorted(rows, key=lambda row: -row.rounds):
-        if row.found < WANTED:
-            break
-        enough = row.rounds
-    return enough
-
-
-def until_narrow(
-    traces: Sequence[Trace], half_width: float, *, first: int, step: int, times: int, seed: int = 0
-) -> Stopped:
-    """Replay `--precision`: start anywhere, add rounds until narrow or until the trace ends, then judge."""
-    draw = np.random.default_rng(seed)
-    long = [trace for trace in traces if len(trace.wall_ns) >= first]
-    picked = [long[at] for at in draw.integers(len(long), size=times)]
-    starts = [int(draw.integers(len(trace.wall_ns) - first + 1)) for trace in picked]
-    cases = list(zip(picked, starts, strict=True))
-    computed = {case: _until_narrow(*case, half_width, first, step) for case in set(cases)}
-    results = [computed[case] for case in cases]
-    return Stopped(
-        false_alarms=sum(_differs([ratio]) for ratio, _ in results) / times,
-        reached=sum(is_narrow for _, is_narrow in results) / times,
-        rounds=float(np.median([ratio.count for ratio, _ in results])),
+    if not pairs:
+        return None
+    equal = paired_ratios(pairs)
+    families = [family_of(trace, rows, known) for trace in traces for rows in blocks(trace, shape)]
+    judged = [verdicts(paired_ratios(members)) for members in families]
+    planted = {size: paired_ratios([slowed(pair, size) for pair in pairs]) for size in PLANTED}
+    logs = np.log([[ratio.value, ratio.low, ratio.high] for ratio in equal])
+    half_width = float(np.median(logs[:, 2] - logs[:, 1])) / 2
+    return NullTestRow(
+        shape,
+        covered=count(ratio.low <= 1 <= ratio.high for ratio in equal),
+        alarms=count(differs(ratio) for ratio in equal),
+        families=count(any(each.verdict in _DIFFERENT for each in members) for members in judged),
+        family=max(map(len, families)),
+        found={size: count(map(differs, ratios)) for size, ratios in planted.items()},
+        found_in_family={size: count(differs(r, family) for r in ratios) for size, ratios in planted.items()},
+        half_width=half_width,
+        width=half_width / float(np.quantile(np.abs(logs[:, 0]), 0.95)),
     )
 
 
-def _until_narrow(trace: Trace, start: int, half_width: float, first: int, step: int) -> tuple[Ratio, bool]:
-    rounds = first
-    while True:
-        ratio = _ratio(trace, range(start, start + rounds))
-        is_narrow = (ratio.high - ratio.low) / 2 / ratio.value <= half_width
-        if is_narrow or start + rounds + step > len(trace.wall_ns):
-            return ratio, is_narrow
-        rounds += step
+def blocks(trace: Trace, shape: Shape) -> Iterator[list[int]]:
+    """Yield the rows of each block of a shape; no row is in two blocks."""
+    by_launch = [
+        [at for at, of in enumerate(trace.launch) if of == launch] for launch in dict.fromkeys(trace.launch)
+    ]
+    if shape.launches == 1:
+        for rows in by_launch:
+            yield from _batches(rows, shape.rounds)
+        return
+    long = [rows[: shape.rounds] for rows in by_launch if len(rows) >= shape.rounds]
+    for group in _batches(long, shape.launches):
+        yield [row for rows in group for row in rows]
 
 
-def _block(trace: Trace, rows: Sequence[int], *, slower: int) -> Block:
-    """Compare these rounds as they are, and with every time of one side slowed down."""
-    factor = PLANTED if slower else 1 / PLANTED
-    return Block(_ratio(trace, rows), _ratio(trace, rows, factor))
+def _batches(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Yield consecutive whole batches."""
+    for start in range(0, len(items) - size + 1, size):
+        yield list(items[start : start + size])
 
 
-def _ratio(trace: Trace, rows: Sequence[int], factor: float = 1.0) -> Ratio:
-    requests = [logs + np.log(factor) for logs in logs_of(trace, rows)]
-    times = np.asarray([trace.wall_ns[at] for at in rows], dtype=np.float64)
-    launches = [trace.launch[at] for at in rows]
-    return paired_ratio(times[:, 1] / times[:, 0] * factor, launches, over=trace.variant, requests=requests)
+def disjoint_pairs(trace: Trace, rows: Sequence[int], known: Known) -> list[PairedRounds]:
+    """Return comparisons of the cells of a trace that share no cell."""
+    return [pair_of_cells(trace, rows, cells, known) for cells in pairs_of_cells(trace)]
 
 
-def logs_of(trace: Trace, rows: Iterable[int] | None = None) -> list[Floats]:
-    """Return log(second / first) of every request by round; empty if a round has no times of requests."""
-    rounds = trace.asked_us if rows is None else [trace.asked_us[at] for at in rows]
-    pairs = [np.asarray(pair, dtype=np.float64) for pair in rounds]
-    return [np.log(pair[1] / pair[0]) for pair in pairs] if all(pair.size for pair in pairs) else []
+def family_of(trace: Trace, rows: Sequence[int], known: Known) -> list[PairedRounds]:
+    """Return the comparison of every cell with the first."""
+    return [pair_of_cells(trace, rows, (0, other), known) for other in range(1, trace.cells)]
 
 
-def _differs(ratios: Sequence[Ratio]) -> bool:
-    return any(judgement.verdict in _DIFFERENT for judgement in verdicts(ratios))
+def slowed(pair: PairedRounds, size: float) -> PairedRounds:
+    """Return a comparison with every time of its system slowed down by this factor."""
+    requests = [logs - np.log(size) for logs in pair.requests]
+    return PairedRounds(
+        np.asarray(pair.ratios) / size, pair.launches, pair.over, requests, pair.known, pair.known_typical
+    )
+
+
+def pair_of_cells(trace: Trace, rows: Sequence[int], cells: tuple[int, int], known: Known) -> PairedRounds:
+    """Return the comparison of two cells, (reference, system), over these rows of a trace."""
+    reference, system = cells
+    times = [[trace.wall_ns[row][cell] / max(trace.requests[row][cell], 1) for row in rows] for cell in cells]
+    return PairedRounds(
+        np.array(times[0]) / np.array(times[1]),
+        [trace.launch[row] for row in rows],
+        trace.variant,
+        logs_of(trace, rows, (reference, system)),
+        *known(trace),
+    )
+
+
+def logs_of(trace: Trace, rows: Sequence[int], cells: tuple[int, int] = (0, 1)) -> list[Floats]:
+    """Return log(reference / system) of every request by round; empty if a round has no times of requests."""
+    pairs = [[np.asarray(trace.asked_us[row][cell], dtype=np.float64) for cell in cells] for row in rows]
+    return [np.log(pair[0] / pair[1]) for pair in pairs] if all(pair[0].size for pair in pairs) else []
+
+
+def differs(ratio: Ratio, family: int = 1) -> bool:
+    """Return whether a ratio is judged a difference; in a family, where all others hold no difference."""
+    return judge(ratio, level=FAMILY_LEVEL / family).verdict in _DIFFERENT
+
+
+def count(hits: Iterable[bool]) -> Count:
+    """Return how many of these outcomes are True."""
+    outcomes = list(hits)
+    return Count(sum(outcomes), len(outcomes))
+
+
+def pairs_of_cells(trace: Trace) -> list[tuple[int, int]]:
+    """Return pairs of cells that share no cell: reference, system."""
+    return [(first, first + 1) for first in range(0, trace.cells - 1, 2)]

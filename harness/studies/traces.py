@@ -1,6 +1,6 @@
-"""Traces of null tests: the time of each window of a variant that was compared with itself.
+"""Traces: the time of each window of cells that were measured side by side, most of them null tests.
 
-    two records of one variant --trace_of--> Trace --save--> results/traces/RUN.json --load--> Trace
+    records of one variant --trace_of--> Trace --save--> results/traces/RUN.json --load--> Trace
 
 A trace holds numbers only. Disturbances of real machines are hard to simulate, so the error rates of verdicts
 are measured by replaying traces (`harness.studies.null_test`), not with simulated noise.
@@ -10,13 +10,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 
 from harness.common.errors import DataError
 from harness.common.json_types import JsonObject
 from harness.records.record import Record, Round
 
-FORMAT = 2
-"""Version of the file format; version 1 had no times of requests."""
+FORMAT = 3
+"""Version of the file format. Version 2 held two cells and which of them went first."""
+
+WITHOUT_COPIES = 2
 
 DIGITS = 4
 """Significant digits of the microseconds of a request: noise is in the third digit."""
@@ -24,61 +27,72 @@ DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One null test; `requests` and the fields after it hold a value for each round, in order of time.
+    """A run of one group; `requests` and the fields after it hold a value for each round, in order of time.
 
-    `wall_ns` are the windows of the two cells, (first, second); `leads` is 0 if the first cell went first;
-    `asked_us` are the microseconds of each request in either window, in the same order.
+    `wall_ns` are the windows of the cells, `requests` how many each held, and `asked_us` the microseconds of
+    each request in each window, all in the order of the cells.
     """
 
     run: str
     created: str
     condition: str
-    variant: str
+    variants: tuple[str, ...]
     task: str
     model: str
     scenario: str
     threads: int
     processor: str
-    requests: tuple[int, ...]
+    requests: tuple[tuple[int, ...], ...]
     launch: tuple[int, ...]
     slice: tuple[int, ...]
-    leads: tuple[int, ...]
-    wall_ns: tuple[tuple[int, int], ...]
-    asked_us: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...]
+    wall_ns: tuple[tuple[int, ...], ...]
+    asked_us: tuple[tuple[tuple[float, ...], ...], ...]
+
+    @property
+    def variant(self) -> str:
+        """The variant of the first cell: of all cells, in a null test."""
+        return self.variants[0]
+
+    @property
+    def is_null_test(self) -> bool:
+        """Whether all cells are of one variant."""
+        return len(set(self.variants)) == 1
+
+    @property
+    def cells(self) -> int:
+        """The number of cells that were measured side by side."""
+        return len(self.variants)
 
 
-def trace_of(first: Record, second: Record) -> Trace:
-    """Return the trace of a null test; ValueError unless both records are of one variant in one group."""
-    if first.cell.group != second.cell.group or first.cell.variant != second.cell.variant:
-        raise ValueError("a trace needs two records of one variant in one group")
-    others = {(item.launch, item.index): item for item in second.rounds}
-    pairs = [
-        (item, others[item.launch, item.index])
-        for item in first.rounds
-        if (item.launch, item.index) in others
-    ]
+def trace_of(records: Sequence[Record]) -> Trace:
+    """Return the trace of records that were measured side by side; ValueError if they were not."""
+    first = records[0]
+    if len(records) < 2 or len({(record.run, record.cell.group) for record in records}) > 1:  # noqa: PLR2004
+        raise ValueError("a trace needs two records or more of one group")
+    by_turn = [{(item.launch, item.index): item for item in record.rounds} for record in records]
+    turns = [turn for turn in by_turn[0] if all(turn in rounds for rounds in by_turn)]
     return Trace(
         run=first.run,
         created=first.created,
         condition=str(first.configuration.get("condition", "")),
-        variant=first.cell.variant,
+        variants=tuple(record.cell.variant for record in records),
         task=first.cell.task,
         model=first.model.name,
         scenario=first.cell.scenario,
         threads=first.cell.threads,
         processor=str(first.host.facts.get("cpu_model", first.host.facts.get("model", ""))),
-        **_columns(pairs),
+        **_columns([[rounds[turn] for rounds in by_turn] for turn in turns]),
     )
 
 
-def _columns(pairs: Sequence[tuple[Round, Round]]) -> JsonObject:
+def _columns(rounds: Sequence[Sequence[Round]]) -> JsonObject:
+    """Return the fields with a value for each round, from the cells' visits in that round."""
     return {
-        "requests": tuple(first.requests for first, _ in pairs),
-        "launch": tuple(first.launch for first, _ in pairs),
-        "slice": tuple(first.slice for first, _ in pairs),
-        "leads": tuple(int(first.position > second.position) for first, second in pairs),
-        "wall_ns": tuple((first.wall_ns, second.wall_ns) for first, second in pairs),
-        "asked_us": tuple((_microseconds(first), _microseconds(second)) for first, second in pairs),
+        "requests": tuple(tuple(item.requests for item in visits) for visits in rounds),
+        "launch": tuple(visits[0].launch for visits in rounds),
+        "slice": tuple(visits[0].slice for visits in rounds),
+        "wall_ns": tuple(tuple(item.wall_ns for item in visits) for visits in rounds),
+        "asked_us": tuple(tuple(map(_microseconds, visits)) for visits in rounds),
     }
 
 
@@ -102,18 +116,41 @@ def load(path: Path) -> Trace:
     """Read a trace; DataError if the file does not hold one."""
     try:
         fields: JsonObject = json.loads(path.read_text(encoding="utf-8"))
-        if (version := fields.pop("format")) != FORMAT:
+        if (version := fields.pop("format")) not in (WITHOUT_COPIES, FORMAT):
             raise DataError(f"expected a trace of format {FORMAT}, got {version!r}.", where=str(path))
-        fields["wall_ns"] = [tuple(pair) for pair in fields["wall_ns"]]
-        fields["asked_us"] = [(tuple(first), tuple(second)) for first, second in fields["asked_us"]]
+        if version == WITHOUT_COPIES:
+            fields["variants"] = [fields.pop("variant")] * 2
+            fields.pop("leads")
+            fields["requests"] = _requests_of_both(fields)
+        fields["requests"] = [tuple(cells) for cells in fields["requests"]]
+        fields["wall_ns"] = [tuple(cells) for cells in fields["wall_ns"]]
+        fields["asked_us"] = [tuple(map(tuple, cells)) for cells in fields["asked_us"]]
         columns = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return Trace(**{**fields, **columns})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"not a trace: {error}.", where=str(path)) from None
 
 
+def _requests_of_both(fields: JsonObject) -> list[tuple[int, int]]:
+    """Return the requests of both windows of each round, of which version 2 kept those of the first only.
+
+    A window holds whole passes over its requests, and longer ones where the other system was faster. How many
+    follows from its length and from what a pass took, by the part of a window that is between requests.
+    """
+    passes = [
+        count / len(asked[0]) for count, asked in zip(fields["requests"], fields["asked_us"], strict=True)
+    ]
+    lengths = [[sum(cell) * 1e3 for cell in asked] for asked in fields["asked_us"]]
+    windows = list(zip(fields["wall_ns"], passes, lengths, strict=True))
+    overhead = median(wall[0] / (count * length[0]) for wall, count, length in windows)
+    return [
+        (round(count * len(asked[0])), max(1, round(wall[1] / (length[1] * overhead))) * len(asked[1]))
+        for (wall, count, length), asked in zip(windows, fields["asked_us"], strict=True)
+    ]
+
+
 def load_all(folder: Path) -> list[Trace]:
-    """Read every trace in a folder; DataError if it has none."""
+    """Read every trace in a folder, in the order of their names; DataError if it has none."""
     traces = [load(path) for path in sorted(folder.glob("*.json"))]
     if not traces:
         remedy = "Record one with `bench run --null-test VARIANT`."

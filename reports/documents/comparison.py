@@ -14,6 +14,7 @@ from harness.analysis.comparison import (
     QuantityChange,
     RunComparison,
     change_verdict,
+    unlike_machines,
 )
 from harness.analysis.statistics.pairing import NotComparable
 from harness.common.errors import unknown_name
@@ -123,6 +124,7 @@ def change_fields(change: QuantityChange) -> JsonObject:
         "grade": change.grade or None,
         "p": change.p,
         "note": change.note,
+        "unlike_machines": change.unlike or None,
     }
 
 
@@ -162,8 +164,10 @@ def _table(cell: CellComparison, shared: Sequence[Difference]) -> Table:
     else:
         rows, remarks = [_row(change, notes) for change in cell.changes], _remarks(cell.changes)
     remarks += [_difference(difference) for difference in cell.differences if difference not in shared]
+    title = f"{cell.cell}: {_record_title(cell.before)} -> {_record_title(cell.after)}"
+    unlike = unlike_machines(cell.before, cell.after)
     return Table(
-        title=f"{cell.cell}: {_record_title(cell.before)} -> {_record_title(cell.after)}",
+        title=f"{title}; unlike machines, so speeds are not judged ({unlike})" if unlike else title,
         columns=_COLUMNS if rows else _COLUMNS[:1],
         rows=tuple(rows),
         notes=tuple(notes.texts),

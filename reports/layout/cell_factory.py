@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from harness.analysis.statistics.estimates import EnergyEstimate
-from harness.analysis.statistics.multiple_testing import typical_request_note, why_too_noisy
+from harness.analysis.statistics.multiple_testing import note_on
 from harness.analysis.statistics.pairing import NotComparable
-from harness.analysis.statistics.ratios import BASELINE, Ratio, judge
+from harness.analysis.statistics.ratios import BASELINE, Ratio
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.number_format import ENERGIES, MEMORIES, Unit, decimals, shown, unit_for, with_interval
 from reports.layout.table_model import Align, Column, ColumnMaker, Notes, Part, TableCell
@@ -162,10 +162,9 @@ def share_cell(share: Estimate) -> TableCell:
 
 
 def ratio_cell(ratio: Ratio, notes: Notes) -> TableCell:
-    """Return a ratio; a note says that it is too noisy, or why its verdict differs from the interval's."""
+    """Return a ratio; a note says why it has no verdict, or that it is not that of totals."""
     value, interval = with_interval(ratio.value, ratio.low, ratio.high)
-    noisy = judge(ratio).verdict == "too noisy"
-    note = why_too_noisy(ratio) if noisy else typical_request_note(ratio)
+    note = note_on(ratio)
     return TableCell(f"{value}x", interval, notes.number(note) if note else None, ratio.value)
 
 

@@ -1,6 +1,7 @@
 """Figures as JSON: unrounded, in base units; an absent value has its reason and is never NaN."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
@@ -15,7 +16,7 @@ from reports.values.figures import Absent, Figures, failure_of
 
 SCHEMA_VERSION = 1
 
-_NOT_SHOWN = ("over", "quantity", "family")
+_NOT_SHOWN = ("over", "quantity", "family", "totals", "location")
 _ESTIMATE_FIELDS = tuple(field.name for field in fields(Estimate))
 _RATIO_FIELDS = tuple(field.name for field in fields(Ratio) if field.name not in _NOT_SHOWN)
 
@@ -93,14 +94,26 @@ def as_value(figure: Estimate | Ratio | Absent | int) -> JsonValue:
         case Estimate():
             return {name: getattr(figure, name) for name in _ESTIMATE_FIELDS}
         case Ratio():
-            ratio = {name: getattr(figure, name) for name in _RATIO_FIELDS}
-            if typical := ratio.pop("typical"):  # the verdict rests on it where it differs from the value
-                ratio["typical"] = dict(zip(("value", "low", "high"), typical, strict=True))
-            return {**ratio, "verdict": judge(figure).verdict}
+            return _ratio_values(figure)
         case NotComparable():
             return {**because(figure.reason), "field": figure.field}
         case _:
             return because(figure.reason)
+
+
+def _ratio_values(ratio: Ratio) -> JsonObject:
+    """Return a ratio with its verdict, and what its interval and its p-value are of.
+
+    `standard_error` is that of the natural logarithm, `freedom` the degrees of freedom of Student's t.
+    """
+    values: JsonObject = {name: getattr(ratio, name) for name in _RATIO_FIELDS}
+    if ratio.location is not None:
+        values["standard_error"] = math.sqrt(ratio.location.variance)
+        values["freedom"] = ratio.location.freedom
+    values["of"] = "the typical request" if ratio.totals else "totals"
+    if ratio.totals:
+        values["totals"] = dict(zip(("value", "low", "high"), ratio.totals, strict=True))
+    return {**values, "verdict": judge(ratio).verdict}
 
 
 def as_joules(energy: EnergyEstimate | Absent) -> JsonObject:

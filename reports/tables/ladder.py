@@ -195,7 +195,7 @@ def _how_to_read(ladder: LadderReport) -> list[str]:
     times = [rung.time for rung in ladder.rungs]
     if any(isinstance(time, Estimate) for time in times):
         lines.append(
-            f"Ratios are medians of paired rounds, {ratio_method(times)}; differences within "
+            f"Ratios are trimmed means of paired rounds, {ratio_method(times)}; differences within "
             f"{100 * TOLERANCE:.0f} % count as no change."
         )
         gains = [gain for rung in ladder.rungs for gain in (rung.speedup, rung.energy_reduction)]

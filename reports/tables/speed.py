@@ -3,19 +3,23 @@
 records --groups--> figures --columns--> cells and notes --> Table
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
+from harness.analysis.statistics.variance.known_hosts import known_host
 from harness.records.estimate import Estimate
 from reports.layout.cell_factory import energy_model, grades_of
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of, title_of
 from reports.tables.compute_limit import limit_remark
 from reports.tables.speed_columns import columns
-from reports.values.figures import Figures, name_of
+from reports.values.figures import Figures, first_timed, name_of
 from reports.values.multiple_testing import family_remark, ratios_of
+
+Z_OF_95 = 1.96
 
 INTERVALS = "[low, high] is the 95 % interval; the note of an n/a gives the reason."
 
@@ -24,6 +28,9 @@ SERVED = (
     "waiting. At a given rate there is no speed-up: compare latency, and energy per request, which includes "
     "idle time."
 )
+
+ONE_PROCESS = "within one process"
+"""In the heading of a table of one launch: another start of the processes was not measured."""
 
 NET = (
     "Net of idle: energy per request minus the machine's idle power over the time of each round. The ratios "
@@ -37,8 +44,9 @@ def speed_tables(groups: Sequence[Sequence[Figures]]) -> list[Table]:
 
 
 def _table(group: Sequence[Figures]) -> Table:
+    title = title_of(group[0].record)
     table = build_table(
-        title_of(group[0].record),
+        title + _one_process(group),
         group,
         columns(group),
         remarks=_remarks(group),
@@ -60,6 +68,27 @@ def merged_warnings(group: Sequence[Figures]) -> tuple[WarningLine, ...]:
     )
 
 
+def _one_process(group: Sequence[Figures]) -> str:
+    """Return the end of a heading of one launch: its intervals hold what is known of launches, or nothing."""
+    if any(figures.record.launches > 1 for figures in group):
+        return ""
+    known = known_host(first_timed(group))
+    return f", {ONE_PROCESS}" + (" and what launches differ by on such hosts" if known else "")
+
+
+def _runs_remark(group: Sequence[Figures]) -> list[str]:
+    """Return what two runs of one thing differ by on this host, which no interval of one run holds."""
+    record = first_timed(group)
+    if not record.rounds:
+        return []
+    host = known_host(record)
+    if host is None:
+        return ["What another run would change is not known on this host, and in no interval."]
+    reach = 100 * math.expm1(Z_OF_95 * math.sqrt(2 * host.run_time.variance))
+    differ = f"Beyond that, the times of two runs of one thing differ by up to {reach:.0f} %"
+    return [f"{differ} on such a host, 19 times of 20 (docs/method.md)."]
+
+
 def ratio_method(times: Iterable[object]) -> str:
     """Return how the intervals of times, and so of ratios, were computed; empty where nothing was timed."""
     methods = [time.method for time in times if isinstance(time, Estimate)]
@@ -75,12 +104,12 @@ def _remarks(group: Sequence[Figures]) -> list[str]:
     if any(isinstance(figures.time, Estimate) for figures in group):
         name, quantity = ("Energy", "energy") if served else ("Speed-up and energy", "time or energy")
         lines.append(
-            f"{name} reduction: the reference's {quantity} over the variant's, median of paired rounds, "
-            f"{ratio_method([figures.time for figures in group])}; "
+            f"{name} reduction: the reference's {quantity} over the variant's, trimmed mean of paired "
+            f"rounds, {ratio_method([figures.time for figures in group])}; "
             f"differences within {100 * TOLERANCE:.0f} % count as no change."
         )
         lines += family_remark(ratio for figures in group for ratio in ratios_of(figures))
-    lines += limit_remark(group)
+    lines += [*_runs_remark(group), *limit_remark(group)]
     if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
     energies = [figures.energy for figures in group]

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from harness.analysis.diagnostics import ResultWarning, is_null, warnings_of
 from harness.analysis.idle_power import net_of_idle
-from harness.analysis.statistics.estimates import CONFIDENCE, PERCENTILE_METHOD, EnergyEstimate, whole_energy
+from harness.analysis.statistics.estimates import EnergyEstimate, whole_energy
+from harness.analysis.statistics.latency_percentiles import percentile_estimate
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable
 from harness.analysis.statistics.ratios import REFERENCES, Ratio, energy_reductions, speedups
 from harness.analysis.statistics.round_series import RoundSeries, energies, throughputs, times_per_request
@@ -194,7 +195,7 @@ def _record_figures(
     return Figures(
         record=record,
         quality={name: failure or _metric(record, name) for name in group.metrics},
-        latency={name: failure or _percentile(record, name) for name in group.percentiles},
+        latency={name: failure or percentile_estimate(record, name) for name in group.percentiles},
         time=time,
         throughput=rate,
         energy=energy,
@@ -241,25 +242,6 @@ def _metric(record: Record, name: str) -> Estimate | Unavailable:
         return Unavailable("its answers were not scored")
     score = record.quality.metrics.get(name)
     return score or Unavailable(record.quality.unavailable or "its answers were not scored")
-
-
-def _percentile(record: Record, name: str) -> Estimate | Unavailable:
-    latency = record.latency.get(name)
-    if latency is None:
-        return Unavailable("it was not measured per request")
-    if latency.value_ns is None or latency.low_ns is None or latency.high_ns is None:
-        units = "batches" if record.cell.scenario == "batch" else "requests"
-        return Unavailable(
-            f"{name} needs {latency.needed:,} distinct {units}, and there are {latency.have:,}"
-        )
-    return Estimate(
-        latency.value_ns,
-        latency.low_ns,
-        latency.high_ns,
-        CONFIDENCE,
-        PERCENTILE_METHOD,
-        count=latency.have,
-    )
 
 
 def _peak_bytes(record: Record) -> int | Unavailable:

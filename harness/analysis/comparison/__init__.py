@@ -17,7 +17,12 @@ from harness.analysis.comparison.base import (
     change_verdict,
     in_family,
 )
-from harness.analysis.comparison.differences import Difference, differences, refused
+from harness.analysis.comparison.differences import (
+    Difference,
+    differences,
+    refused,
+    unlike_machines,
+)
 from harness.analysis.comparison.matching import CellKey, MatchedCells, key_of, match_cells
 from harness.analysis.comparison.quantities import SampleAccess, quantity_change, quantity_changes
 from harness.analysis.comparison.runs import CellComparison, RunComparison, compare_runs
@@ -43,4 +48,5 @@ __all__ = [
     "quantity_change",
     "quantity_changes",
     "refused",
+    "unlike_machines",
 ]

@@ -8,7 +8,7 @@ from harness.analysis.statistics.multiple_testing import holm
 from harness.analysis.statistics.ratios import FAMILY_LEVEL
 from harness.records.estimate import Estimate
 
-Verdict = Literal["better", "worse", "no change", "too noisy"]
+Verdict = Literal["better", "worse", "no change", "too noisy", "not judged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ QUANTITIES: dict[str, Quantity] = {
 }
 """Every quantity by its name in a rule."""
 
+OF_THE_MACHINE = frozenset(QUANTITIES) - {"quality", "size"}
+"""Quantities whose change between unlike machines is not judged."""
+
 PERCENTILES = {"latency_p50": 50, "latency_p90": 90, "latency_p95": 95, "latency_p99": 99}
 
 
@@ -60,7 +63,8 @@ class QuantityChange:
     `before` and `after` are in the unit of the quantity, `change` in that of its change; above 0 is more.
     `paired` is True if both were measured side by side; `grade` is that of the joules; `note` names the
     method. `p` is the p-value of the change, None where it cannot be computed (of single readings, for
-    instance); `in_family` corrects it.
+    instance); `in_family` corrects it. `unlike` names how the two machines differ: such a change has no
+    verdict.
     """
 
     quantity: Quantity
@@ -71,6 +75,7 @@ class QuantityChange:
     note: str = ""
     grade: str = ""
     p: float | None = None
+    unlike: str = ""
 
     @property
     def worse(self) -> tuple[float, float, float]:
@@ -109,8 +114,10 @@ def change_verdict(change: QuantityChange, tolerance: float | None = None) -> Ve
 
     This is the rule of `harness.analysis.statistics.ratios.judge`. "No change" also needs evidence: an
     interval within the tolerance, or one that excludes 0 by less than it. Everything else, including NaN, is
-    too noisy.
+    too noisy. Measurements of unlike machines are not judged.
     """
+    if change.unlike:
+        return "not judged"
     limit = change.tolerance if tolerance is None else tolerance
     value, low, high = change.worse
     if change.significant and value > limit:
@@ -123,5 +130,9 @@ def change_verdict(change: QuantityChange, tolerance: float | None = None) -> Ve
 
 def in_family(changes: Sequence[QuantityChange]) -> list[QuantityChange]:
     """Return the changes of one report with p-values corrected for one another, in their order."""
-    corrected = iter(holm([change.p for change in changes if change.p is not None]))
-    return [change if change.p is None else replace(change, p=next(corrected)) for change in changes]
+    corrected = iter(holm([change.p or 0.0 for change in changes if _is_tested(change)]))
+    return [replace(change, p=next(corrected)) if _is_tested(change) else change for change in changes]
+
+
+def _is_tested(change: QuantityChange) -> bool:
+    return change.p is not None and not change.unlike

@@ -68,6 +68,34 @@ def refused(before: Record, after: Record) -> NotComparable | None:
     return None
 
 
+_MACHINE = (
+    "cpu_model",
+    "architecture",
+    "family",
+    "model",
+    "logical_cpus",
+    "usable_physical_cpus",
+    "virtualisation",
+    "gpus",
+)
+"""Facts of a host that make two machines unlike: speeds of one say nothing about changes on the other."""
+
+
+def unlike_machines(before: Record, after: Record) -> str:
+    """Return how the machines of two records differ, or an empty text for machines of one kind."""
+    if before.host.fingerprint == after.host.fingerprint:
+        return ""
+    pairs = [(name, before.host.facts.get(name), after.host.facts.get(name)) for name in _MACHINE]
+    # a fact that an older record does not hold is not a difference
+    return "; ".join(
+        f"{name}: {as_text(old)}, then {as_text(new)}" for name, old, new in pairs if _differ(old, new)
+    )
+
+
+def _differ(before: object, after: object) -> bool:
+    return before is not None and after is not None and before != after
+
+
 def differences(before: Record, after: Record) -> tuple[Difference, ...]:
     """Return every difference that does not forbid a comparison, in a fixed order."""
     return (

@@ -1,48 +1,68 @@
-"""The change of each quantity between two records: paired by round if both ran side by side, or unpaired.
+"""The change of each quantity between two records, by the variance model.
 
-An unpaired change combines two intervals as if the two measurements were independent (R. Newcombe's method
-10, on the logarithms): it is wider than a paired one, and still does not include the variation from one
-launch to the next.
+    before, after --same rounds--> differences by round --location--> change, interval and p-value
+
+Rounds over the same slice are paired: within a run they were measured side by side, and what remains between
+two runs is what launches and runs differ by, where that is known
+(`harness.analysis.statistics.variance.known_hosts`).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from harness.analysis.comparison.base import PERCENTILES, QUANTITIES, MissingChange, Quantity, QuantityChange
-from harness.analysis.comparison.differences import refused
-from harness.analysis.statistics.bootstrap import bootstrap_interval
+from harness.analysis.comparison.base import (
+    OF_THE_MACHINE,
+    PERCENTILES,
+    QUANTITIES,
+    MissingChange,
+    Quantity,
+    QuantityChange,
+)
+from harness.analysis.comparison.differences import refused, unlike_machines
 from harness.analysis.statistics.estimates import (
     CONFIDENCE,
     MINIMUM_ROUNDS,
-    Floats,
     energy_per_request,
+    energy_windows,
+    estimate_of_location,
     throughput,
+    times_of,
 )
+from harness.analysis.statistics.latency_percentiles import percentile_change, percentile_estimate
 from harness.analysis.statistics.pairing import NotComparable, mismatch
 from harness.analysis.statistics.quality_change import PairedAnswers, quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup, unlike_energy
-from harness.analysis.statistics.significance import p_value
+from harness.analysis.statistics.variance.known_hosts import (
+    known_host,
+    known_ratio_variance,
+    known_time_variance,
+)
+from harness.analysis.statistics.variance.model import (
+    Floats,
+    KnownVariance,
+    Location,
+    Part,
+    difference,
+    location,
+)
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.record import Percentile, Record
+from harness.records.record import Record
 from harness.workload.tasks.base import Task
 
 PAIRED = "paired by round"
 BY_REQUEST = "paired by request: the change of the typical request, which disturbances affect least"
-UNPAIRED = (
-    "unpaired: not measured side by side, so the interval is wider and the change includes other differences "
-    "between the runs"
-)
-SAME_REQUESTS = "unpaired, but over the same requests: the rounds of each run are resampled separately"
+SAME_REQUESTS = "two runs, paired by slice"
+UNPAIRED = "two runs of different requests"
+RUNS_KNOWN = "the interval includes what two runs of one thing differ by on such a host"
+RUNS_UNKNOWN = "what two runs of one thing differ by is not known on this host and not in the interval"
 NO_SAMPLES = "from the intervals of both: their raw samples are not available"
 ONE_READING = "one reading each: no interval"
 EXACT = "exact"
-
-_RESAMPLES = 1_000
 
 Samples = Mapping[str, "np.ndarray[Any, Any]"]
 
@@ -94,30 +114,34 @@ def quantity_change(
     """Return the change of one quantity; the two records must be comparable (`refused` returns None)."""
     pair = _Pair(before, after, raw or SampleAccess(), confidence)
     quantity = QUANTITIES[name]
-    if name in PERCENTILES:
-        return _latency(quantity, pair)
-    return _CHANGES[name](quantity, pair)
+    change = _latency(quantity, pair) if name in PERCENTILES else _CHANGES[name](quantity, pair)
+    if isinstance(change, MissingChange) or name not in OF_THE_MACHINE:
+        return change
+    return replace(change, unlike=unlike_machines(before, after))
 
 
 def _throughput(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
-    before, after = throughput(pair.before.rounds), throughput(pair.after.rounds)
+    before, after = (throughput(record.rounds, known_time_variance(record)) for record in pair.records)
     if isinstance(before, Unavailable):
         return MissingChange(quantity, before.reason)
     if isinstance(after, Unavailable):
         return MissingChange(quantity, after.reason)
     if not pair.paired:
-        return _unpaired(quantity, before, after, pair)
+        rates = [-np.log(times_of(record.rounds)) for record in pair.records]
+        return _between_runs(quantity, before, after, rates, pair)
     ratio = speedup(pair.after, pair.before, confidence=pair.confidence)
     if isinstance(ratio, NotComparable):
         return MissingChange(quantity, ratio.reason)
     # time before over time after is throughput after over throughput before
-    note = BY_REQUEST if ratio.typical else PAIRED
-    change = _percent(ratio, *ratio.judged)
+    note = BY_REQUEST if ratio.totals else PAIRED
+    change = _percent(ratio, ratio.value, ratio.low, ratio.high)
     return QuantityChange(quantity, before, after, change, True, note, p=ratio.p)
 
 
 def _energy(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
-    before, after = energy_per_request(pair.before.rounds), energy_per_request(pair.after.rounds)
+    known = [known_time_variance(record) for record in pair.records]
+    before = energy_per_request(pair.before.rounds, known=known[0])
+    after = energy_per_request(pair.after.rounds, known=known[1])
     if isinstance(before, Unavailable):
         return MissingChange(quantity, f"before, energy is unavailable: {before.reason}")
     if isinstance(after, Unavailable):
@@ -126,7 +150,8 @@ def _energy(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
         return MissingChange(quantity, unlike.reason)
     old, new = before.microjoules, after.microjoules
     if not pair.paired:
-        return replace(_unpaired(quantity, old, new, pair), grade=after.grade)
+        between = _energy_between_runs(quantity, old, new, pair)
+        return between if isinstance(between, MissingChange) else replace(between, grade=after.grade)
     ratio = energy_reduction(pair.after, pair.before, confidence=pair.confidence)
     if isinstance(ratio, NotComparable):
         return MissingChange(quantity, ratio.reason)
@@ -134,109 +159,119 @@ def _energy(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     return QuantityChange(quantity, old, new, change, True, PAIRED, grade=after.grade, p=ratio.p)
 
 
+def _energy_between_runs(
+    quantity: Quantity, before: Estimate, after: Estimate, pair: _Pair
+) -> QuantityChange | MissingChange:
+    """Return the change of energy between two runs, with the resolution of both meters in its variance."""
+    windows = [energy_windows(record.rounds) for record in pair.records]
+    joules = [part.microjoules for part in windows if not isinstance(part, Unavailable)]
+    if min(float(part.min()) for part in joules) <= 0:
+        return MissingChange(quantity, "a window holds no energy")
+    resolutions = [
+        float((part.resolution_uj / part.microjoules).mean())
+        for part in windows
+        if not isinstance(part, Unavailable)
+    ]
+    # a resolution bounds an error: as a standard deviation that is its third part's root (uniform)
+    resolved = [Part(share**2 / 3, math.inf) for share in resolutions]
+    return _between_runs(quantity, before, after, [np.log(part) for part in joules], pair, *resolved)
+
+
 def _latency(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
     p = PERCENTILES[quantity.name]
-    before, after = pair.before.latency.get(f"p{p}"), pair.after.latency.get(f"p{p}")
-    if before is None or after is None:
+    latencies = [record.latency.get(f"p{p}") for record in pair.records]
+    if any(latency is None for latency in latencies):
         return MissingChange(quantity, "requests were not timed one by one")
-    short = next((part for part in (before, after) if part.value_ns is None), None)
-    if short is not None:
-        return MissingChange(quantity, f"p{p} needs {short.needed} requests, and there are {short.have}")
-    old, new = estimate_of(before), estimate_of(after)
-    if pair.paired and (paired := _paired_percentile(p, pair)):
-        change, probability = paired
-        return QuantityChange(quantity, old, new, change, True, PAIRED, p=probability)
-    if not pair.paired and (same_requests := _percentile_of_same_requests(p, pair)):
-        probability = _p_of_interval(same_requests)
-        return QuantityChange(quantity, old, new, same_requests, False, SAME_REQUESTS, p=probability)
-    unpaired = _unpaired(quantity, old, new, pair)
+    old, new = (percentile_estimate(record, f"p{p}") for record in pair.records)
+    if isinstance(old, Unavailable):
+        return MissingChange(quantity, old.reason)
+    if isinstance(new, Unavailable):
+        return MissingChange(quantity, new.reason)
+    shared = _shared_rounds(pair)
+    if shared is not None and (pair.paired or _same_slices(pair)):
+        launches, before, after = shared
+        apart = percentile_change(p, before, after, launches, _known_of_pair(pair))
+        return _change(quantity, old, new, apart, pair)
+    unpaired = _from_intervals(quantity, old, new, pair)
     return replace(unpaired, paired=True, note=NO_SAMPLES) if pair.paired else unpaired
 
 
-def estimate_of(latency: Percentile) -> Estimate:
-    """Return a percentile that is not None as an estimate in nanoseconds."""
-    value = latency.value_ns or 0.0
-    low, high = (value if ns is None else ns for ns in (latency.low_ns, latency.high_ns))
-    return Estimate(value, low, high, CONFIDENCE, "percentile, interval by order statistics", latency.have)
+def _between_runs(
+    quantity: Quantity, before: Estimate, after: Estimate, logs: Sequence[Floats], pair: _Pair, *further: Part
+) -> QuantityChange:
+    """Return the change between two runs, from the logarithms of their rounds, before and after."""
+    launches = [[item.launch for item in record.rounds] for record in pair.records]
+    if _same_slices(pair):
+        apart = location(logs[1] - logs[0], launches[1], _known_of_pair(pair))
+        apart = replace(apart, between=(*apart.between, *further))
+    else:
+        of_runs = [
+            location(part, of, known_time_variance(record))
+            for part, of, record in zip(logs, launches, pair.records, strict=True)
+        ]
+        apart = difference(of_runs[1], of_runs[0], *further)
+    return _change(quantity, before, after, apart, pair)
 
 
-def _paired_percentile(p: int, pair: _Pair) -> tuple[Estimate, float] | None:
-    """Return the change and its p-value, or None without the samples of both.
+def _change(
+    quantity: Quantity, before: Estimate, after: Estimate, apart: Location, pair: _Pair
+) -> QuantityChange:
+    """Return a change from the difference of two logarithms; between runs, with what runs differ by."""
+    note = PAIRED
+    if not pair.paired:
+        apart, known = _with_runs(apart, pair)
+        pairing = SAME_REQUESTS if _same_slices(pair) else UNPAIRED
+        note = f"{pairing}; {RUNS_KNOWN if known else RUNS_UNKNOWN}"
+    ratio = estimate_of_location(apart, what="paired rounds", confidence=pair.confidence)
+    change = _percent(ratio, ratio.value, ratio.low, ratio.high)
+    return QuantityChange(quantity, before, after, change, pair.paired, note, p=apart.p())
 
-    Whole rounds of both are resampled together: they hold the same requests, measured within the same minute.
-    """
-    shared = _shared_rounds(pair)
-    if shared is None:
+
+def _with_runs(apart: Location, pair: _Pair) -> tuple[Location, bool]:
+    """Add what two runs differ by, where it is known of both hosts."""
+    hosts = [known_host(record) for record in pair.records]
+    runs = [host.run_time for host in hosts if host]
+    known = len(runs) == len(hosts)
+    return (replace(apart, between=(*apart.between, *runs)) if known else apart), known
+
+
+def _known_of_pair(pair: _Pair) -> KnownVariance | None:
+    """Return what is known of launches: of a ratio within a run, of two times between runs."""
+    if pair.paired:
+        return known_ratio_variance(pair.after)
+    known = [known_time_variance(record) for record in pair.records]
+    if known[0] is None or known[1] is None:
         return None
-    indexes, before, after = shared
-    change = _of_ratios(_resampled_percentiles(p, before, after, together=True), p, len(after), pair)
-    launch = {item.index: item.launch for item in pair.after.rounds}
-    ratios = [_percentile(p, new) / _percentile(p, old) for old, new in zip(before, after, strict=True)]
-    return change, p_value(ratios, [launch.get(index, 0) for index in indexes])
+    return KnownVariance(known[0].variance + known[1].variance, min(known[0].freedom, known[1].freedom))
 
 
-def _percentile_of_same_requests(p: int, pair: _Pair) -> Estimate | None:
-    """Return the change of a percentile over the same requests in the same slices, or None.
-
-    The rounds of each record are resampled separately. The intervals of two percentiles include the variation
-    between requests, which does not exist here.
-    """
-    slices = [[(item.index, item.slice, item.requests) for item in record.rounds] for record in pair.records]
+def _same_slices(pair: _Pair) -> bool:
+    """Return whether both runs asked the same slices of one sample, round by round."""
+    turns = [[(item.launch, item.index, item.slice) for item in record.rounds] for record in pair.records]
     same_sample = pair.before.seed == pair.after.seed and pair.before.data.sample == pair.after.data.sample
-    shared = _shared_rounds(pair) if same_sample and slices[0] == slices[1] else None
-    if shared is None:
-        return None
-    _, before, after = shared
-    return _of_ratios(_resampled_percentiles(p, before, after, together=False), p, len(after), pair)
+    return same_sample and turns[0] == turns[1]
 
 
 def _shared_rounds(pair: _Pair) -> tuple[list[int], list[Floats], list[Floats]] | None:
-    """Return the rounds that both have, and the nanoseconds of each of their calls, before and after."""
+    """Return the launches of the rounds that both have, and the times of their calls, before and after."""
     samples = pair.raw.samples(pair.before), pair.raw.samples(pair.after)
     if samples[0] is None or samples[1] is None:
         return None
     before, after = (_calls_by_round(arrays) for arrays in samples if arrays is not None)
-    shared = sorted(before.keys() & after.keys())
-    if len(shared) < MINIMUM_ROUNDS or any(len(before[index]) != len(after[index]) for index in shared):
+    launch = {item.index: item.launch for item in pair.after.rounds}
+    shared = sorted(before.keys() & after.keys() & launch.keys(), key=lambda index: (launch[index], index))
+    if len(shared) < MINIMUM_ROUNDS:
         return None
-    return shared, [before[index] for index in shared], [after[index] for index in shared]
-
-
-def _of_ratios(ratios: Floats, p: int, rounds: int, pair: _Pair) -> Estimate:
-    low, high = bootstrap_interval(float(ratios[0]), ratios[1:], rounds, pair.confidence)
-    method = f"p{p} of the same requests, bootstrap over rounds, within one process"
-    ratio = Estimate(float(ratios[0]), low, high, pair.confidence, method, rounds)
-    return _percent(ratio, ratio.value, ratio.low, ratio.high)
+    return (
+        [launch[index] for index in shared],
+        [before[index] for index in shared],
+        [after[index] for index in shared],
+    )
 
 
 def _calls_by_round(samples: Samples) -> dict[int, Floats]:
     rounds, times = samples["call_round"], samples["call_ns"].astype(np.float64)
     return {index: times[rounds == index] for index in sorted(set(rounds.tolist()))}
-
-
-def _percentile(p: int, times: Floats) -> float:
-    """Return the nearest rank, as `estimates.percentile` does: rank ceil(p n), from 1."""
-    rank = -(-p * len(times) // 100)
-    return float(np.partition(times, rank - 1)[rank - 1])
-
-
-def _resampled_percentiles(
-    p: int, before: list[Floats], after: list[Floats], *, together: bool, seed: int = 0
-) -> Floats:
-    """Return the ratio after / before of the percentile: of all rounds, then of every resample of rounds.
-
-    Rounds of both are drawn `together`, or separately.
-    """
-    size, random = len(before), np.random.default_rng(seed)
-
-    def percentiles(rounds: list[Floats], picks: "np.ndarray[Any, Any]") -> Floats:
-        draws = [range(size), *picks.tolist()]
-        return np.array([_percentile(p, np.concatenate([rounds[at] for at in draw])) for draw in draws])
-
-    picks = random.integers(size, size=(_RESAMPLES, size))
-    others = picks if together else random.integers(size, size=(_RESAMPLES, size))
-    ratios: Floats = percentiles(after, picks) / percentiles(before, others)
-    return ratios
 
 
 def _memory(quantity: Quantity, pair: _Pair) -> QuantityChange | MissingChange:
@@ -302,9 +337,11 @@ _CHANGES: dict[str, Callable[[Quantity, _Pair], QuantityChange | MissingChange]]
 }
 
 
-def _unpaired(quantity: Quantity, before: Estimate, after: Estimate, pair: _Pair) -> QuantityChange:
+def _from_intervals(quantity: Quantity, before: Estimate, after: Estimate, pair: _Pair) -> QuantityChange:
+    """Return a change from two intervals, as if the two were independent."""
     change = _unpaired_change(before, after, pair)
-    return QuantityChange(quantity, before, after, change, False, UNPAIRED, p=_p_of_interval(change))
+    note = f"{UNPAIRED}; {RUNS_KNOWN if _runs_variance(pair) else RUNS_UNKNOWN}"
+    return QuantityChange(quantity, before, after, change, False, note, p=_p_of_interval(change))
 
 
 def _p_of_interval(change: Estimate) -> float:
@@ -320,23 +357,25 @@ def _p_of_interval(change: Estimate) -> float:
 
 
 def _unpaired_change(before: Estimate, after: Estimate, pair: _Pair) -> Estimate:
-    """Combine two intervals on the logarithms: the ratio of two positive quantities, in percent."""
+    """Combine two intervals on the logarithms (R. Newcombe's method 10), in percent."""
     if min(before.low, after.low) <= 0:
         return Estimate(math.nan, math.nan, math.nan, pair.confidence, "an interval reaches 0", after.count)
-    widening = _widening(pair.confidence)
-    value = math.log(after.value / before.value)
-    below = math.hypot(math.log(after.value / after.low), math.log(before.high / before.value))
-    above = math.hypot(math.log(after.high / after.value), math.log(before.value / before.low))
+    usual, wanted = (NormalDist().inv_cdf((1 + level) / 2) for level in (CONFIDENCE, pair.confidence))
+    value, runs = math.log(after.value / before.value), math.sqrt(_runs_variance(pair)) * usual
+    below = math.hypot(math.log(after.value / after.low), math.log(before.high / before.value), runs)
+    above = math.hypot(math.log(after.high / after.value), math.log(before.value / before.low), runs)
+    low, high = math.exp(value - wanted / usual * below), math.exp(value + wanted / usual * above)
     method, count = "two intervals joined, unpaired", min(before.count, after.count)
-    low, high = math.exp(value - widening * below), math.exp(value + widening * above)
     ratio = Estimate(math.exp(value), low, high, pair.confidence, method, count)
     return _percent(ratio, ratio.value, ratio.low, ratio.high)
 
 
-def _widening(confidence: float) -> float:
-    """Return the factor from the half-width at the usual confidence to that at this one, if it is normal."""
-    usual, wanted = (NormalDist().inv_cdf((1 + level) / 2) for level in (CONFIDENCE, confidence))
-    return wanted / usual
+def _runs_variance(pair: _Pair) -> float:
+    """Return the known variance of a difference of two runs; 0 where it is not known, or within one run."""
+    if pair.paired:
+        return 0.0
+    hosts = [known_host(record) for record in pair.records]
+    return sum(host.run_time.variance for host in hosts if host) if all(hosts) else 0.0
 
 
 def _percent(ratio: Ratio | Estimate, *ends: float) -> Estimate:

@@ -203,6 +203,8 @@ def _is_inapplicable(rule: GateRule, pairing: GatedCell) -> bool:
 def _unusable(rule: GateRule, change: QuantityChange | MissingChange, record: Record) -> str | None:
     if isinstance(change, MissingChange):
         return change.reason
+    if change.unlike:
+        return f"the machines are unlike ({change.unlike})"
     if any(map(math.isnan, change.worse)):
         return "the change is not a number"
     if change.grade == MODELLED and not rule.modelled:
@@ -215,6 +217,8 @@ def _unusable(rule: GateRule, change: QuantityChange | MissingChange, record: Re
 def _measuring_step(rule: GateRule, change: QuantityChange | None, reason: str) -> str:
     if change is not None and change.grade == MODELLED:
         return "Measure where a meter can be read (`bench doctor`), or add `allow: modelled` to the rule."
+    if change is not None and change.unlike:
+        return "Measure both on one machine, or pin a reference of this one (`bench gate --pin RUN`)."
     if rule.metric:
         return "Write `quality` in place of the metric: it applies to the primary metric of any task."
     if " needs " in reason:

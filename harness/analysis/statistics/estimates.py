@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
-import numpy.typing as npt
 
 from harness.analysis.statistics.binomial import quantile, wilson_interval
-from harness.analysis.statistics.bootstrap import bootstrap_interval, median_intervals, resampled_medians
+from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, locations
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import Grade, Reading, Scope, SumReadings, sum_readings, sum_with_processor
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from harness.workload.tasks.base import Task
     from harness.workload.tasks.example import Example
     from harness.workload.tasks.metrics import Scoring
-
-Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 """Level of intervals by default."""
@@ -38,6 +35,9 @@ MINIMUM_REQUESTS: dict[float, int] = {50: 11, 90: 64, 95: 130, 97: 219, 99: 662,
 """Requests that a percentile (in percent) needs, with confidence 99 % and one request slower than the claimed
 bound: the smallest n for which Binomial(n, 1 - p) is at most 1 with a probability of at most 0.01. MLPerf's
 published minima, 64 for p90 and 662 for p99, are two of them."""
+
+_WIDEST = math.log(1e9)
+"""Half the width of an interval, as a logarithm, beyond which it is shown as this: it says nothing anyway."""
 
 PERCENTILE_METHOD = "nearest rank, interval by order statistics"
 
@@ -112,40 +112,43 @@ def percentile(samples_ns: Sequence[float], p: float, *, distinct: int | None = 
     return PercentileFacts(value_ns=value_ns, low_ns=low_ns, high_ns=high_ns, needed=needed, have=have)
 
 
-def time_per_request(rounds: Sequence["Round"]) -> Estimate | Unavailable:
-    """Return nanoseconds of the window per request: the median over rounds."""
-    return unusable(rounds) or median_over_rounds(times_of(rounds), [item.launch for item in rounds])
+def time_per_request(rounds: Sequence["Round"], known: KnownVariance | None = None) -> Estimate | Unavailable:
+    """Return nanoseconds of the window per request: the mean over rounds (`mean_over_rounds`)."""
+    launches = [item.launch for item in rounds]
+    return unusable(rounds) or mean_over_rounds(times_of(rounds), launches, known=known)
 
 
-def throughput(rounds: Sequence["Round"]) -> Estimate | Unavailable:
-    """Return requests per second: the median over rounds."""
-    return unusable(rounds) or median_over_rounds(1e9 / times_of(rounds), [item.launch for item in rounds])
+def throughput(rounds: Sequence["Round"], known: KnownVariance | None = None) -> Estimate | Unavailable:
+    """Return requests per second: the mean over rounds (`mean_over_rounds`)."""
+    launches = [item.launch for item in rounds]
+    return unusable(rounds) or mean_over_rounds(1e9 / times_of(rounds), launches, known=known)
 
 
 def energy_per_request(
-    rounds: Sequence["Round"], added: SumReadings = sum_readings
+    rounds: Sequence["Round"], added: SumReadings = sum_readings, known: KnownVariance | None = None
 ) -> EnergyEstimate | Unavailable:
-    """Return energy per request: the median over rounds, its interval widened by the resolution of the meter.
+    """Return energy per request: the mean over rounds, its interval widened by the resolution of the meter.
 
     `added` sums the zones: those of tables, or with `sum_with_processor` a board and its processor. The
-    median is monotonic in each sample, so its bounds are those of rounds that are all too high, and all too
-    low, by their resolution.
+    bounds are those of rounds that are all too high, and all too low, by their resolution.
     """
     windows = energy_windows(rounds, added)
     if isinstance(windows, Unavailable):
         return windows
-    return energies_of([(windows, [item.launch for item in rounds])])[0]
+    return energies_of([(windows, [item.launch for item in rounds], known)])[0]
 
 
-def energies_of(series: Sequence[tuple[EnergyWindows, Sequence[int]]]) -> list[EnergyEstimate]:
-    """Return energy per request of each (windows, launches), in their order."""
+def energies_of(
+    series: Sequence[tuple[EnergyWindows, Sequence[int], KnownVariance | None]],
+) -> list[EnergyEstimate]:
+    """Return energy per request of each (windows, launches, known), in their order."""
     as_read, lowest, highest = (
-        medians_over_rounds([(getattr(windows, name), launches) for windows, launches in series])
+        means_over_rounds([(getattr(windows, name), *rest) for windows, *rest in series])
         for name in ("microjoules", "lowest", "highest")
     )
     return [
         EnergyEstimate(_widened(*estimates), windows.grade, windows.scope, windows.source)
-        for (windows, _), *estimates in zip(series, as_read, lowest, highest, strict=True)
+        for (windows, *_), *estimates in zip(series, as_read, lowest, highest, strict=True)
     ]
 
 
@@ -236,60 +239,58 @@ def wilson(right: int, count: int, method: str) -> Estimate:
     return Estimate(right / count, low, high, CONFIDENCE, method, count)
 
 
-def median_over_rounds(
+def mean_over_rounds(
     values: Sequence[float] | Floats,
     launches: Sequence[int],
     *,
     what: str = "rounds",
     confidence: float = CONFIDENCE,
-    seed: int = 0,
+    known: KnownVariance | None = None,
 ) -> Estimate:
-    """Return the median with a bootstrap interval over rounds, and over launches if there are several.
+    """Return the mean of the rounds and its t interval, both by the variance model on the log scale.
 
-    `values` holds one positive number per round, `launches` the launch of each round. `what` names the values
-    in the method. The interval is corrected for few units as in `bootstrap_interval`. ValueError for fewer
-    rounds than `MINIMUM_ROUNDS`.
+    `values` holds one number per round, `launches` the launch of each round; `what` names the values in the
+    method, and `known` is what is known of launches on such a host. Values that are not all positive are
+    averaged as they are. ValueError for fewer rounds than `MINIMUM_ROUNDS`.
     """
-    (estimate,) = medians_over_rounds([(values, launches)], what=what, confidence=confidence, seed=seed)
+    (estimate,) = means_over_rounds([(values, launches, known)], what=what, confidence=confidence)
     return estimate
 
 
-def medians_over_rounds(
-    series: Sequence[tuple[Sequence[float] | Floats, Sequence[int]]],
-    *,
-    what: str = "rounds",
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
+RoundValues = tuple[Sequence[float] | Floats, Sequence[int], KnownVariance | None]
+"""One number for each round, the launch of each, and what is known of launches on such a host."""
+
+
+def means_over_rounds(
+    series: Sequence[RoundValues], *, what: str = "rounds", confidence: float = CONFIDENCE
 ) -> list[Estimate]:
-    """Return `median_over_rounds` of each (values, launches), in their order, computed together."""
-    estimates: dict[int, Estimate] = {}
-    of_length: dict[int, list[int]] = {}
-    estimator = f"median of {what}, bootstrap over"
-    for at, (values, launches) in enumerate(series):
+    """Return `mean_over_rounds` of each (values, launches, known), in their order, computed together."""
+    for values, *_ in series:
         if len(values) < MINIMUM_ROUNDS:
             raise ValueError(_too_few(len(values)))
-        if len(set(launches)) == 1:
-            of_length.setdefault(len(values), []).append(at)
-        else:
-            samples = np.asarray(values, dtype=np.float64)
-            estimates[at] = _median_over_launches(samples, launches, estimator, confidence, seed)
-    for count, places in of_length.items():
-        rows = np.array([series[at][0] for at in places], dtype=np.float64)
-        method = f"{estimator} rounds, within one process"
-        for at, value, low, high in zip(places, *median_intervals(rows, confidence, seed), strict=True):
-            estimates[at] = Estimate(value, low, high, confidence, method, count)
-    return [estimates[at] for at in range(len(series))]
+    samples = [np.asarray(values, dtype=np.float64) for values, *_ in series]
+    positive = [bool((each > 0).all()) for each in samples]
+    scaled = [np.log(each) if is_log else each for each, is_log in zip(samples, positive, strict=True)]
+    found = locations(
+        [(each, launches, known) for each, (_, launches, known) in zip(scaled, series, strict=True)]
+    )
+    return [
+        estimate_of_location(each, what=what, confidence=confidence, log_scale=is_log)
+        for each, is_log in zip(found, positive, strict=True)
+    ]
 
 
-def _median_over_launches(
-    samples: Floats, launches: Sequence[int], estimator: str, confidence: float, seed: int
+def estimate_of_location(
+    location: Location, *, what: str = "rounds", confidence: float = CONFIDENCE, log_scale: bool = True
 ) -> Estimate:
-    distinct = sorted(set(launches))
-    value = float(np.median(samples))
-    medians = resampled_medians([samples[np.asarray(launches) == launch] for launch in distinct], seed)
-    low, high = bootstrap_interval(value, medians, len(distinct), confidence)
-    method = f"{estimator} {len(distinct)} launches and their rounds"
-    return Estimate(value, low, high, confidence, method, len(samples))
+    """Return a location, by default that of logarithms, as an estimate with its t interval."""
+    half_width = location.half_width(confidence)
+    if log_scale:
+        half_width = min(half_width, _WIDEST)
+    ends = (location.value, location.value - half_width, location.value + half_width)
+    value, low, high = map(math.exp, ends) if log_scale else (ends[0], max(ends[1], 0.0), ends[2])
+    method = f"trimmed mean of {what}, t interval over {location.covers}"
+    return Estimate(value, low, high, confidence, method, location.count)
 
 
 def robust_spread(values: Sequence[float] | Floats) -> float:

@@ -5,11 +5,25 @@ The scenario determines what the duration of a call is the latency of: one reque
 function.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
-from harness.analysis.statistics.estimates import PercentileFacts, percentile
+import numpy as np
+
+from harness.analysis.statistics.estimates import (
+    CONFIDENCE,
+    MINIMUM_REQUESTS,
+    PercentileFacts,
+    percentile,
+    times_of,
+    unusable,
+)
+from harness.analysis.statistics.variance.known_hosts import known_time_variance
+from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, location
+from harness.records.estimate import Estimate, Unavailable
+from harness.records.record import Percentile, Record
 from harness.workload.scenarios import get_scenario
 
 PERCENTILES = (50, 90, 95, 99)
@@ -53,6 +67,89 @@ def call_medians(scenario: str, passes: int, call_ns: Sequence[int]) -> tuple[in
     if scenario not in ("single-stream", "batch") or calls < 2 or min(call_ns) < 1:  # noqa: PLR2004
         return ()
     return tuple(round(median(call_ns[index::calls])) for index in range(calls))
+
+
+def percentile_estimate(record: Record, name: str) -> Estimate | Unavailable:
+    """Return a percentile of a record in nanoseconds; its interval covers requests, rounds and launches.
+
+    The interval of requests, by order statistics, takes them as independent draws. What makes a whole round
+    or launch slower moves every percentile: that is the variance of the time per request, and both
+    half-widths are added as those of independent parts, on the log scale.
+    """
+    latency = record.latency.get(name)
+    if latency is None:
+        return Unavailable("it was not measured per request")
+    if latency.value_ns is None:
+        units = "batches" if record.cell.scenario == "batch" else "requests"
+        return Unavailable(
+            f"{name} needs {latency.needed:,} distinct {units}, and there are {latency.have:,}"
+        )
+    value, speed = latency.value_ns, _speed(record)
+    reach = speed.half_width(CONFIDENCE) if speed else 0.0
+    low, high = (math.exp(sign * math.hypot(_log_reach(value, end), reach)) for sign, end in _ends(latency))
+    covers = f"{speed.covers} (t)" if speed else "no rounds"
+    method = f"nearest rank; interval over requests (order statistics), {covers}"
+    return Estimate(value, value * low, value * high, CONFIDENCE, method, latency.have)
+
+
+def _ends(latency: Percentile) -> tuple[tuple[int, float | None], tuple[int, float | None]]:
+    return (-1, latency.low_ns), (1, latency.high_ns)
+
+
+def _log_reach(value: float, end: float | None) -> float:
+    return math.log(end / value) if end and value else 0.0
+
+
+def _speed(record: Record) -> Location | None:
+    """Return the time per request over rounds; None at an offered rate, where it is the time of arrivals."""
+    if record.cell.scenario == "server" or unusable(record.rounds):
+        return None
+    launches = [item.launch for item in record.rounds]
+    return location(np.log(times_of(record.rounds)), launches, known_time_variance(record))
+
+
+def percentile_change(
+    p: int,
+    before: Sequence[Floats],
+    after: Sequence[Floats],
+    launches: Sequence[int],
+    known: KnownVariance | None,
+) -> Location:
+    """Return the logarithm of how a percentile changed, from the times of the calls of paired rounds.
+
+    Rounds that hold enough calls each give a change of their own; fewer calls are taken together, and a round
+    counts by what it adds to the percentile of all.
+    """
+    if min(len(part) for part in (*before, *after)) >= MINIMUM_REQUESTS[p]:
+        changes = [
+            math.log(nearest_rank(p, new) / nearest_rank(p, old))
+            for old, new in zip(before, after, strict=True)
+        ]
+        return location(changes, launches, known)
+    (old, of_old), (new, of_new) = percentile_influences(p, before), percentile_influences(p, after)
+    return replace(location(of_new - of_old, launches, known, trim=0.0), value=new - old)
+
+
+def percentile_influences(p: int, rounds: Sequence[Floats]) -> tuple[float, Floats]:
+    """Return the logarithm of a percentile of all calls, and that value moved by what each round adds to it.
+
+    `rounds` holds the times of the calls of each round. A round adds its share of calls beyond the
+    percentile, over the density there (R. Bahadur 1966), which is that between two other percentiles.
+    """
+    times = np.concatenate(rounds)
+    value = nearest_rank(p, times)
+    width = min(p, 100 - p) / 2
+    below, above = (float(np.quantile(times, (p + shift) / 100)) for shift in (-width, width))
+    slope = math.log(above / below) / (2 * width / 100)
+    shares = np.array([float((part <= value).mean()) for part in rounds])
+    weights = np.array([len(part) for part in rounds]) * len(rounds) / len(times)
+    return math.log(value), math.log(value) - slope * weights * (shares - float((times <= value).mean()))
+
+
+def nearest_rank(p: int, times: Floats) -> float:
+    """Return the percentile as the sample of rank ceil(p n / 100), from 1."""
+    rank = -(-p * len(times) // 100)
+    return float(np.partition(times, rank - 1)[rank - 1])
 
 
 def _calls(window: TimedPass, size: int) -> list[Sequence[int]]:

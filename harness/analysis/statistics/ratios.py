@@ -7,6 +7,7 @@ difference. Ratios are paired: both systems visit the same slice in the same rou
 that a disturbance of the machine slows both.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,14 +18,14 @@ from harness.analysis.statistics.estimates import (
     CONFIDENCE,
     EnergyEstimate,
     EnergyWindows,
-    Floats,
-    medians_over_rounds,
+    estimate_of_location,
 )
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable, pair_of
 from harness.analysis.statistics.round_series import RoundSeries
-from harness.analysis.statistics.significance import p_values
-from harness.analysis.statistics.typical_request import TypicalRatio, typical_ratio
-from harness.records.estimate import Estimate, Unavailable
+from harness.analysis.statistics.typical_request import typical_locations
+from harness.analysis.statistics.variance.known_hosts import known_ratio_variance, known_typical_variance
+from harness.analysis.statistics.variance.model import Floats, KnownVariance, Location, locations
+from harness.records.estimate import Unavailable
 from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record
 
@@ -35,17 +36,17 @@ REFERENCES = (BASELINE, UNPADDED)
 with padding makes every other system look faster than it is."""
 
 TOLERANCE = 0.02
-"""A change of the median within this share does not matter in practice, however narrow its interval."""
+"""A change within this share does not matter in practice, however narrow its interval."""
 
 FAMILY_LEVEL = 0.01
 """Probability that a report calls any two equal systems different: the level of all its verdicts together."""
 
-WIDEST_INTERVAL = 1.5
+WIDEST_INTERVAL = 1.3
 """If the interval of a ratio of totals is wider than this factor, the machine changed its speed between
 visits, and the mode of the pairs may be that change rather than the ratio of the systems."""
 
-STRETCH = 1.7
-"""Exponent that turns the 95 % interval of a normal distribution into its 99.9 % interval: 3.29 / 1.96."""
+NO_CONTRADICTION = 0.999
+"""Confidence at which the intervals of the typical request and of totals must overlap, or totals count."""
 
 Quantity = Literal["speed-up", "energy reduction"]
 Verdict = Literal["faster", "slower", "less energy", "more energy", "no change", "too noisy"]
@@ -60,11 +61,12 @@ _VERDICTS: dict[Quantity, tuple[Verdict, Verdict]] = {
 class Ratio:
     """Reference over system, so that above 1 is better; `over` names the variant of the reference.
 
-    `p` is the p-value of the comparison, None where it cannot be computed, and corrected for the `family` of
-    verdicts that the ratio belongs to (`harness.analysis.statistics.multiple_testing`). `typical` is the
-    ratio of the typical request with its interval (value, low, high;
-    `harness.analysis.statistics.typical_request`) where the verdict is based on it, because it is more
-    precise. `launches` counts the launches of the rounds. The other fields are those of `Estimate`.
+    Value, interval and p-value are of one `location`, a mean of logarithms with its variance
+    (`harness.analysis.statistics.variance.model`). `p` is corrected for the `family` of verdicts that it
+    belongs to (`harness.analysis.statistics.multiple_testing`), and None where it cannot be computed.
+    `totals` is the ratio of totals (value, low, high) where the ratio is that of the typical request, because
+    that is more precise (`harness.analysis.statistics.typical_request`). `launches` counts the launches of
+    the rounds. The other fields are those of `Estimate`.
     """
 
     value: float
@@ -77,13 +79,9 @@ class Ratio:
     quantity: Quantity
     p: float | None = None
     family: int = 1
-    typical: tuple[float, float, float] | None = None
+    totals: tuple[float, float, float] | None = None
     launches: int = 1
-
-    @property
-    def judged(self) -> tuple[float, float, float]:
-        """The ratio that the verdict is based on: value, low, high."""
-        return self.typical or (self.value, self.low, self.high)
+    location: Location | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class Judgement:
 
 
 def speedup(system: Record, reference: Record, *, confidence: float = CONFIDENCE) -> Ratio | NotComparable:
-    """Return the reference's time per request over the system's: the median over paired rounds.
+    """Return the reference's time per request over the system's: the mean over paired rounds.
 
     NotComparable in scenario `server`, where the time per request is the time between arrivals.
     """
@@ -131,29 +129,36 @@ def energy_reductions(
     inputs = [_paired_energies(pair, added) for pair in pairs]
     comparable = [energies for energies in inputs if isinstance(energies, _PairedEnergies)]
     as_read, lowest, highest = (
-        medians_over_rounds(
-            [(energies.ratios[at], energies.launches) for energies in comparable],
-            what="paired rounds",
-            confidence=confidence,
+        locations(
+            [(np.log(energies.ratios[at]), energies.launches, energies.known) for energies in comparable]
         )
         for at in range(3)
     )
-    # the p-value is that of the readings that make the difference smallest
-    closest = [
-        (energies.ratios[1 if ratio.value > 1 else 2], energies.launches)
-        for energies, ratio in zip(comparable, as_read, strict=True)
-    ]
-    ratios = iter(map(_reduction, comparable, as_read, lowest, highest, p_values(closest)))
+    every = zip(comparable, as_read, lowest, highest, strict=True)
+    ratios = iter([_reduction(*each, confidence) for each in every])
     return [next(ratios) if isinstance(energies, _PairedEnergies) else energies for energies in inputs]
 
 
 def _reduction(
-    energies: "_PairedEnergies", middle: Estimate, lowest: Estimate, highest: Estimate, p: float
+    energies: "_PairedEnergies", as_read: Location, lowest: Location, highest: Location, confidence: float
 ) -> Ratio:
-    method = f"{middle.method}, widened by the meter's resolution"
-    fields = (middle.value, lowest.low, highest.high, middle.confidence, method, middle.count)
-    launches = len(set(energies.launches))
-    return Ratio(*fields, over=energies.over, quantity="energy reduction", p=p, launches=launches)
+    """Return the ratio as read; p is that of the readings that make the difference smallest."""
+    closest = lowest if as_read.value > 0 else highest
+    middle, low, high = (
+        estimate_of_location(each, what="paired rounds", confidence=confidence)
+        for each in (as_read, lowest, highest)
+    )
+    within = (as_read.value > 0) == (closest.value > 0)
+    return Ratio(
+        *(middle.value, low.low, high.high, confidence),
+        method=f"{middle.method}, widened by the meter's resolution",
+        count=middle.count,
+        over=energies.over,
+        quantity="energy reduction",
+        p=closest.p() if within else 1.0,
+        launches=as_read.launches,
+        location=closest,
+    )
 
 
 def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_LEVEL) -> Judgement:
@@ -166,15 +171,16 @@ def judge(ratio: Ratio, *, tolerance: float = TOLERANCE, level: float = FAMILY_L
     """
     better, worse = _VERDICTS[ratio.quantity]
     limit = 1 + tolerance
-    value, low, high = ratio.judged
-    excludes_one = low > 1 or high < 1
+    excludes_one = ratio.low > 1 or ratio.high < 1
     significant = excludes_one and (ratio.p is None or ratio.p <= level)
     verdict: Verdict = "too noisy"
-    if significant and value > limit:
+    if significant and ratio.value > limit:
         verdict = better
-    elif significant and value < 1 / limit:
+    elif significant and ratio.value < 1 / limit:
         verdict = worse
-    elif 1 / limit <= value <= limit and (excludes_one or (1 / limit <= low and high <= limit)):
+    elif 1 / limit <= ratio.value <= limit and (
+        excludes_one or (1 / limit <= ratio.low and ratio.high <= limit)
+    ):
         verdict = "no change"
     return Judgement(verdict, ratio, tolerance)
 
@@ -184,13 +190,16 @@ class PairedRounds:
     """Ratios of paired rounds, one positive number each, in order of time, and the launch of each.
 
     `requests` holds the logarithms of the same ratio for every request, float64 [requests] for each round, if
-    requests were timed one by one.
+    requests were timed one by one. `known` is what is known of launches on the host, for totals and for the
+    typical request.
     """
 
     ratios: Sequence[float] | Floats
     launches: Sequence[int]
     over: str
     requests: Sequence[Floats] = ()
+    known: KnownVariance | None = None
+    known_typical: KnownVariance | None = None
 
 
 def _paired_times(pair: ComparedPair) -> PairedRounds | NotComparable:
@@ -203,69 +212,56 @@ def _paired_times(pair: ComparedPair) -> PairedRounds | NotComparable:
         return shared
     system, reference = shared
     ratios = reference.times / system.times
-    return PairedRounds(ratios, system.launches, pair.over, _request_ratios(system, reference))
+    known = known_ratio_variance(system.record), known_typical_variance(system.record)
+    return PairedRounds(ratios, system.launches, pair.over, _request_ratios(system, reference), *known)
 
 
-def paired_ratio(
-    ratios: Sequence[float] | Floats,
-    launches: Sequence[int],
-    *,
-    over: str,
-    quantity: Quantity = "speed-up",
-    confidence: float = CONFIDENCE,
-    requests: Sequence[Floats] = (),
-) -> Ratio:
-    """Return the ratio of paired rounds, given the fields of `PairedRounds`: the median over them."""
-    rounds = PairedRounds(ratios, launches, over, requests)
-    return paired_ratios([rounds], quantity=quantity, confidence=confidence)[0]
+def paired_ratio(rounds: PairedRounds, *, confidence: float = CONFIDENCE) -> Ratio:
+    """Return the ratio of paired rounds: the mean of their logarithms, by the variance model."""
+    return paired_ratios([rounds], confidence=confidence)[0]
 
 
-def paired_ratios(
-    pairs: Sequence[PairedRounds], *, quantity: Quantity = "speed-up", confidence: float = CONFIDENCE
-) -> list[Ratio]:
+def paired_ratios(pairs: Sequence[PairedRounds], *, confidence: float = CONFIDENCE) -> list[Ratio]:
     """Return the ratio of each series of paired rounds, in their order.
 
-    The verdict is based on the typical request if requests were timed one by one, unless the ratio of totals
-    is more precise or contradicts it.
+    It is that of the typical request if requests were timed one by one, unless the ratio of totals is more
+    precise or contradicts it.
     """
-    series = [(rounds.ratios, rounds.launches) for rounds in pairs]
-    medians = medians_over_rounds(series, what="paired rounds", confidence=confidence)
-    typical = [_judged_typical(*pair, confidence) for pair in zip(pairs, medians, strict=True)]
-    p_of_totals = iter(
-        p_values([totals for totals, ratio in zip(series, typical, strict=True) if ratio is None])
+    of_totals = locations(
+        [(np.log(np.asarray(rounds.ratios)), rounds.launches, rounds.known) for rounds in pairs]
+    )
+    of_requests = typical_locations(
+        [(rounds.requests, rounds.launches, rounds.known_typical) for rounds in pairs]
     )
     return [
-        Ratio(
-            *(median.value, median.low, median.high, median.confidence, median.method, median.count),
-            over=rounds.over,
-            quantity=quantity,
-            p=next(p_of_totals) if ratio is None else ratio.p,
-            typical=None if ratio is None else (ratio.value, ratio.low, ratio.high),
-            launches=len(set(rounds.launches)),
-        )
-        for rounds, median, ratio in zip(pairs, medians, typical, strict=True)
+        _ratio(rounds, totals, typical, confidence)
+        for rounds, totals, typical in zip(pairs, of_totals, of_requests, strict=True)
     ]
 
 
-def _judged_typical(rounds: PairedRounds, totals: Estimate, confidence: float) -> TypicalRatio | None:
-    """Return the ratio of the typical request if the verdict is to be based on it."""
-    if not len(rounds.requests):
-        return None
-    typical = typical_ratio(rounds.requests, rounds.launches, confidence)
-    if typical is None or not _overlap(typical, totals):
-        return None
-    is_narrower = typical.high / typical.low < totals.high / totals.low <= WIDEST_INTERVAL
-    return typical if is_narrower else None
+def _ratio(rounds: PairedRounds, totals: Location, typical: Location | None, confidence: float) -> Ratio:
+    of_totals = estimate_of_location(totals, what="paired rounds", confidence=confidence)
+    is_typical = typical is not None and _is_better(typical, totals, confidence)
+    judged = typical if is_typical and typical else totals
+    of_requests = estimate_of_location(judged, what="pairs of the same request", confidence=confidence)
+    estimate = of_requests if is_typical else of_totals
+    return Ratio(
+        *(estimate.value, estimate.low, estimate.high, confidence, estimate.method, estimate.count),
+        over=rounds.over,
+        quantity="speed-up",
+        p=judged.p(),
+        totals=(of_totals.value, of_totals.low, of_totals.high) if is_typical else None,
+        launches=totals.launches,
+        location=judged,
+    )
 
 
-def _overlap(typical: TypicalRatio, totals: Estimate) -> bool:
-    """Return whether the two intervals overlap.
-
-    The interval of the totals is stretched, so that chance separates them in one case of a thousand only.
-    """
-    low: float = totals.value * (totals.low / totals.value) ** STRETCH
-    high: float = totals.value * (totals.high / totals.value) ** STRETCH
-    return typical.low <= high and low <= typical.high
+def _is_better(typical: Location, totals: Location, confidence: float) -> bool:
+    """Return whether the typical request is more precise than totals and does not contradict them."""
+    widths = [2 * each.half_width(confidence) for each in (typical, totals)]
+    apart = abs(typical.value - totals.value)
+    reach = typical.half_width(confidence) + totals.half_width(NO_CONTRADICTION)
+    return widths[0] < widths[1] <= math.log(WIDEST_INTERVAL) and apart <= reach
 
 
 def _request_ratios(system: RoundSeries, reference: RoundSeries) -> list[Floats]:
@@ -286,6 +282,7 @@ class _PairedEnergies:
     ratios: tuple[Floats, Floats, Floats]
     launches: Sequence[int]
     over: str
+    known: KnownVariance | None
 
 
 def _paired_energies(pair: ComparedPair, added: SumReadings) -> _PairedEnergies | NotComparable:
@@ -297,8 +294,10 @@ def _paired_energies(pair: ComparedPair, added: SumReadings) -> _PairedEnergies 
         return _no_energy(pair.system, system)
     if isinstance(reference, Unavailable):
         return _no_energy(pair.reference, reference)
-    unlike = unlike_energy(system, reference) or _below_resolution(system, reference)
-    return unlike or _PairedEnergies(_energy_ratios(system, reference), shared[0].launches, pair.over)
+    if unlike := unlike_energy(system, reference) or _below_resolution(system, reference):
+        return unlike
+    ratios, known = _energy_ratios(system, reference), known_ratio_variance(pair.system.record)
+    return _PairedEnergies(ratios, shared[0].launches, pair.over, known)
 
 
 def _no_energy(series: RoundSeries, energy: Unavailable) -> NotComparable:

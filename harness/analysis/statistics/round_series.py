@@ -13,13 +13,14 @@ from operator import attrgetter, is_
 from harness.analysis.statistics.estimates import (
     EnergyEstimate,
     EnergyWindows,
-    Floats,
     energies_of,
     energy_windows,
-    medians_over_rounds,
+    means_over_rounds,
     times_of,
     unusable,
 )
+from harness.analysis.statistics.variance.known_hosts import known_time_variance
+from harness.analysis.statistics.variance.model import Floats, KnownVariance
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import SumReadings, sum_readings
 from harness.records.record import Record, Round
@@ -91,6 +92,11 @@ class RoundSeries:
         return [item.launch for item in self.rounds]
 
     @cached_property
+    def known(self) -> KnownVariance | None:
+        """What is known of the time of one launch on the host."""
+        return known_time_variance(self.record)
+
+    @cached_property
     def times(self) -> Floats:
         """Nanoseconds per request of each round."""
         return times_of(self.rounds)
@@ -112,13 +118,13 @@ class RoundSeries:
 
 
 def times_per_request(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
-    """Return nanoseconds of the window per request of each series: the median over rounds."""
-    return _medians(many, lambda series: series.times)
+    """Return nanoseconds of the window per request of each series: the mean over rounds."""
+    return _means(many, lambda series: series.times)
 
 
 def throughputs(many: Sequence[RoundSeries]) -> list[Estimate | Unavailable]:
-    """Return requests per second of each series: the median over rounds."""
-    return _medians(many, lambda series: 1e9 / series.times)
+    """Return requests per second of each series: the mean over rounds."""
+    return _means(many, lambda series: 1e9 / series.times)
 
 
 def energies(
@@ -127,7 +133,7 @@ def energies(
     """Return energy per request of each series, as `estimates.energy_per_request` does for one."""
     windows = [series.added(added) for series in many]
     available = [
-        (energy, series.launches)
+        (energy, series.launches, series.known)
         for energy, series in zip(windows, many, strict=True)
         if isinstance(energy, EnergyWindows)
     ]
@@ -135,9 +141,9 @@ def energies(
     return [next(estimates) if isinstance(energy, EnergyWindows) else energy for energy in windows]
 
 
-def _medians(
+def _means(
     many: Sequence[RoundSeries], values: Callable[[RoundSeries], Floats]
 ) -> list[Estimate | Unavailable]:
-    usable = [(values(series), series.launches) for series in many if not series.unusable]
-    medians = iter(medians_over_rounds(usable))
-    return [series.unusable or next(medians) for series in many]
+    usable = [(values(series), series.launches, series.known) for series in many if not series.unusable]
+    means = iter(means_over_rounds(usable))
+    return [series.unusable or next(means) for series in many]

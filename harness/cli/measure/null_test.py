@@ -14,30 +14,35 @@ if TYPE_CHECKING:
 
 def keep_traces(records: "Sequence[Record]", folder: "Path") -> None:
     """Write the trace of every null test among the records, and report its verdict on stderr."""
-    from harness.analysis.statistics.ratios import Ratio, judge, speedup
+    from harness.analysis.statistics.multiple_testing import verdicts
+    from harness.analysis.statistics.ratios import Ratio, speedup
     from harness.studies.traces import save, trace_of
 
-    for first, second in _pairs(records):
-        if not first.rounds or not second.rounds:
+    for first, *others in _copies(records):
+        if not others or not all(record.rounds for record in (first, *others)):
             continue
-        path = save(trace_of(first, second), folder)
-        ratio = speedup(second, first)
-        if isinstance(ratio, Ratio):
+        path = save(trace_of([first, *others]), folder)
+        ratios = [ratio for other in others if isinstance(ratio := speedup(other, first), Ratio)]
+        for judgement in verdicts(ratios):
+            ratio = judgement.ratio
             interval = f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}]"
-            verdict = f"{first.cell.variant} against itself: {interval}, {judge(ratio).verdict}"
+            verdict = f"{first.cell.variant} against itself: {interval}, {judgement.verdict}"
             typer.echo(f"bench: {verdict}, over {ratio.count} rounds{_typical_request(ratio)}", err=True)
         typer.echo(f"bench: the trace is in {path}", err=True)
 
 
 def _typical_request(ratio: "Ratio") -> str:
     """Return the ratio that the verdict is about, where that is not the ratio of totals."""
-    if ratio.typical is None:
+    if ratio.totals is None:
         return ""
-    value, low, high = ratio.typical
-    return f"; the typical request {value:.3f}x [{low:.3f}, {high:.3f}]"
+    value, low, high = ratio.totals
+    return f"; of the typical request, totals {value:.3f}x [{low:.3f}, {high:.3f}]"
 
 
-def _pairs(records: "Sequence[Record]") -> "list[tuple[Record, Record]]":
-    tested = [record for record in records if record.configuration.get("null_test")]
-    firsts = {(record.run, record.cell.group): record for record in tested if not record.cell.twin}
-    return [(firsts[record.run, record.cell.group], record) for record in tested if record.cell.twin]
+def _copies(records: "Sequence[Record]") -> "list[list[Record]]":
+    """Return the records of each null test, in the order of their copies."""
+    tests: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        if record.configuration.get("null_test"):
+            tests.setdefault((record.run, record.cell.group), []).append(record)
+    return [sorted(copies, key=lambda record: record.cell.twin) for copies in tests.values()]

@@ -1,144 +1,172 @@
-"""`python -m harness.cli.measure.null_traces [DIR]`: how often verdicts on null tests are right.
+"""`python -m harness.cli.measure.null_traces [DIR]`: how often intervals, verdicts and advice are right.
 
-For each number of rounds: how often a family of equal things shows a false difference, and how often a
-slow-down of 5 % is found among them; then what stopping at a given precision does (docs/method.md).
+    traces --every other one--> what is known of hosts (--known)
+           --the others--> coverage, false differences, power, advice; --simulated: drawn rounds instead
+
+Known variances are learnt from one half of the traces, in the order of their names, and everything is counted
+on the other half (docs/method.md).
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from harness.analysis.statistics.significance import LAUNCH_FREEDOM, LAUNCH_SPREAD
-from harness.studies.launches import LaunchVariance, launch_variance, pooled
+from harness.analysis.statistics.variance.known_hosts import known_on
+from harness.analysis.statistics.variance.model import KnownVariance
+from harness.studies.host_variance import as_json, learn
+from harness.studies.null_followup import replay_advice, replay_precision
 from harness.studies.null_test import (
     PLANTED,
-    WANTED,
+    SHAPES,
+    Count,
     NullTestRow,
-    rounds_needed,
-    rounds_per_launch,
+    Shape,
     study,
-    study_launches,
-    until_narrow,
 )
+from harness.studies.simulated_noise import KINDS, coverage
 from harness.studies.traces import Trace, load_all
-
-COUNTS = (3, 7, 11, 15, 20, 30, 40, 60)
-
-LAUNCHES = (1, 2, 3, 4, 6, 12)
 
 QUIET = "quiet"
 """The condition of an undisturbed trace starts with this."""
 
+SIMULATED = (Shape(1, 5), Shape(1, 11), Shape(1, 22), Shape(2, 10), Shape(3, 10))
+
+FAMILY = 13
+"""Comparisons of a report on seven variants over two references, which are not compared with themselves."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the tables of traces: quiet or disturbed, of one thread or several, of one launch or several."""
+    """Print what the options ask for."""
     options = _parser().parse_args(arguments)
-    traces = load_all(options.folder)
-    lines = of_launches(traces) if options.launches else report(traces, options.family, options.times)
-    sys.stdout.write("\n".join(lines) + "\n")
+    if options.simulated:
+        lines: Iterable[str] = simulated(options.draws)
+    elif options.known:
+        lines = [known(load_all(options.folder))]
+    else:
+        lines = report(validating(load_all(options.folder)), options.family)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
 
 
-def of_launches(traces: Sequence[Trace]) -> list[str]:
-    """Return the lines on how much processes of one program differ, from the traces with several launches."""
-    variances = [variance for trace in traces if (variance := launch_variance(trace))]
-    if not variances:
-        return ["no trace has several launches: bench run --null-test VARIANT --rounds 5 --launches 12"]
-    spread, upper, freedom = pooled(variances)
-    allowed = (
-        f"{100 * LAUNCH_SPREAD:.2f} % with {LAUNCH_FREEDOM} (harness/analysis/statistics/significance.py)"
-    )
-    return [
-        "standard deviation of the typical request's ratio, of two processes of one variant:",
-        "  variant            task     launches      seen    by noise   between launches",
-        *map(_launch_line, variances),
-        f"  all, with {freedom} degrees of freedom: {100 * spread:.2f} %, at most {100 * upper:.2f} %",
-        f"  allowed for: {allowed}",
-    ]
+def learning(traces: Sequence[Trace]) -> list[Trace]:
+    """Return what is learnt from: every other quiet null test of a kind, and traces of several variants."""
+    kinds: dict[tuple[object, ...], list[Trace]] = {}
+    for trace in traces:
+        if trace.is_null_test and trace.condition.startswith(QUIET):
+            kinds.setdefault((trace.processor, trace.threads, len(set(trace.launch))), []).append(trace)
+    null_tests = [trace for of_kind in kinds.values() for trace in of_kind[::2]]
+    return [*null_tests, *(trace for trace in traces if not trace.is_null_test)]
 
 
-def _launch_line(variance: LaunchVariance) -> str:
-    total, noise = (f"{100 * value**0.5:.2f} %" for value in (variance.seen, variance.noise))
-    name, launches = f"{variance.variant:18} {variance.task:8}", f"{variance.launches} of {variance.all}"
-    return f"  {name} {launches:>8}   {total:>7}     {noise:>7}   {100 * variance.spread:14.2f} %"
+def validating(traces: Sequence[Trace]) -> list[Trace]:
+    """Return the null tests that are counted: none that variances are learnt from."""
+    used = {trace.run for trace in learning(traces)}
+    return [trace for trace in traces if trace.is_null_test and trace.run not in used]
 
 
-def report(traces: Sequence[Trace], family: int, times: int) -> list[str]:
-    """Return the lines of the report: `times` draws for each figure, families of `family` comparisons."""
-    quiet = [trace for trace in traces if trace.condition.startswith(QUIET)]
-    disturbed = [trace for trace in traces if trace not in quiet]
-    lines = [
-        f"{len(quiet)} quiet traces and {len(disturbed)} disturbed ones; {times:,} draws for each figure."
-    ]
-    sizes, parts = sorted({1, family}), _by_condition({"quiet": quiet, "disturbed": disturbed})
-    for condition, part in parts.items():
-        several, title = len(set(part[0].launch)) > 1, _title(condition, part)
-        rows = study_launches(part, LAUNCHES, sizes, times) if several else study(part, COUNTS, sizes, times)
-        lines += _tables(title, rows, sizes)
-        if not several:
-            lines += ["", *_precision_lines(title, part, times)]
-    if len(parts) > 1:  # a family of a report is of one machine; one of all of them is the harder test
-        lines += _tables(_title("all in one pot", traces), study(traces, COUNTS, sizes, times), sizes)
-    return lines
+def known(traces: Sequence[Trace]) -> str:
+    """Return what the learning half shows of hosts, as `known_hosts.json` holds it."""
+    hosts = [as_json(host) for host in learn(learning(traces))]
+    return json.dumps({"hosts": hosts}, indent=1)
 
 
-def _title(condition: str, traces: Sequence[Trace]) -> str:
-    return f"{condition} ({len(traces)} {'trace' if len(traces) == 1 else 'traces'})"
+def report(traces: Sequence[Trace], family: int) -> Iterator[str]:
+    """Yield the tables of traces, by condition and threads."""
+    yield f"{len(traces)} traces that no variance was learnt from; blocks share no round."
+    yield "In brackets: exact 95 % intervals of a rate, or its one-sided upper bound."
+    for title, part in _by_condition(traces).items():
+        yield ""
+        yield f"{title} ({len(part)} trace{'s' if len(part) > 1 else ''})"
+        yield from _table(part, family)
+        yield from _advice(part, family)
+        yield from _precision(part)
 
 
-def _tables(title: str, rows: Sequence[NullTestRow], sizes: Sequence[int]) -> list[str]:
-    tables = (_table(title, [row for row in rows if row.family == size], size) for size in sizes)
-    return [line for table in tables for line in ("", *table)]
-
-
-def _by_condition(traces: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]]:
-    """Return the traces that share a table, by its title."""
+def _by_condition(traces: Sequence[Trace]) -> dict[str, list[Trace]]:
     parts: dict[str, list[Trace]] = {}
-    for condition, of_condition in traces.items():
-        for trace in sorted(of_condition, key=lambda each: (len(set(each.launch)) > 1, each.threads > 1)):
-            threads = "one thread" if trace.threads == 1 else "several threads"
-            several = len(set(trace.launch)) > 1
-            launches = f", launches of {rounds_per_launch(trace)} rounds" if several else ""
-            parts.setdefault(f"{condition}, {threads}{launches}", []).append(trace)
+    for trace in sorted(traces, key=lambda trace: (not trace.condition.startswith(QUIET), trace.threads > 1)):
+        condition = "quiet" if trace.condition.startswith(QUIET) else "disturbed"
+        threads = "one thread" if trace.threads == 1 else "several threads"
+        parts.setdefault(f"{condition}, {threads}", []).append(trace)
     return parts
 
 
-def _table(title: str, rows: Sequence[NullTestRow], family: int) -> list[str]:
-    comparisons = "one comparison" if family == 1 else f"{family} comparisons in one family"
-    needed = rounds_needed(rows)
-    most = max(row.rounds for row in rows)
-    first = f"{needed} rounds" if needed else f"more than {most} rounds"
-    several = max(row.launches for row in rows) > 1
-    heading = f"rounds   false alarms   {100 * (PLANTED - 1):.0f} % slow-down found"
-    return [
-        f"{title}, {comparisons}:",
-        f"  {'launches   ' if several else ''}{heading}",
-        *(f"{f'  {row.launches:8} ' if several else ''}{_row(row)}" for row in rows),
-        f"  found in {100 * WANTED:.0f} %: from {first} on",
-    ]
+def _known_of(trace: Trace) -> tuple[KnownVariance | None, KnownVariance | None]:
+    host = known_on(trace.processor, trace.threads)
+    return (host.ratio, host.typical) if host else (None, None)
 
 
-def _row(row: NullTestRow) -> str:
-    return f"  {row.rounds:6}   {100 * row.false_alarms:10.2f} %   {100 * row.found:18.1f} %"
+def _table(traces: Sequence[Trace], family: int) -> Iterator[str]:
+    rows = [row for shape in SHAPES if (row := study(traces, shape, _known_of, family))]
+    yield "  launches x rounds  intervals hold 1      width  of needed  false differences   families with any"
+    yield from map(_calibration, rows)
+    sizes = "".join(f"{f'{100 * (size - 1):.0f} %':>14}" for size in PLANTED)
+    yield f"  slow-downs found, alone and of {family}{sizes}"
+    yield from map(_power, rows)
 
 
-def _precision_lines(title: str, traces: Sequence[Trace], times: int) -> list[str]:
-    lines = [f"{title}, rounds added to 11 until the interval is narrow (--precision), one comparison:"]
+def _calibration(row: NullTestRow) -> str:
+    return (
+        f"  {row.shape!s:>17}  {_with_interval(row.covered):20}  {200 * row.half_width:4.1f} %"
+        f"  {row.width:9.2f}  {_hits(row.alarms):17}   {_hits(row.families)}"
+    )
+
+
+def _power(row: NullTestRow) -> str:
+    cells = (f"{_percent(row.found[size])}, {_percent(row.found_in_family[size])}" for size in PLANTED)
+    return f"  {row.shape!s:>17}{'':17}" + "".join(f"{cell:>14}" for cell in cells)
+
+
+def _percent(count: Count) -> str:
+    return f"{100 * count.rate:.0f} %"
+
+
+def _with_interval(count: Count) -> str:
+    low, high = count.interval
+    return f"{100 * count.rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _hits(count: Count) -> str:
+    return f"{count.hits} of {count.units} [{100 * count.at_most:.1f} %]"
+
+
+def _advice(traces: Sequence[Trace], family: int) -> Iterator[str]:
+    for start in (Shape(1, 5), Shape(1, 11)):
+        for members in (1, family):
+            row = replay_advice(traces, _known_of, start, PLANTED[0], members)
+            if row.kept.units:
+                of = "alone" if members == 1 else f"of {members}"
+                kept = f"{_with_interval(row.kept)} of {row.kept.units}"
+                yield f"  advice after {start} where 5 % was not found, {of}: came true in {kept}"
+
+
+def _precision(traces: Sequence[Trace]) -> Iterator[str]:
     for half_width in (0.05, 0.02):
-        stopped = until_narrow(traces, half_width, first=11, step=4, times=times)
-        lines.append(
-            f"  {100 * half_width:.0f} %: false alarms {100 * stopped.false_alarms:.2f} %, reached in "
-            f"{100 * stopped.reached:.0f} %, median {stopped.rounds:.0f} rounds"
+        row = replay_precision(traces, _known_of, half_width)
+        yield (
+            f"  --precision {100 * half_width:.0f} %: intervals hold 1 in {_with_interval(row.covered)}, "
+            f"false {_hits(row.alarms)}, reached in {_percent(row.reached)}, median {row.rounds:.0f} rounds"
         )
-    return lines
+
+
+def simulated(draws: int) -> Iterator[str]:
+    """Yield the coverage of intervals on drawn rounds."""
+    yield f"coverage of 95 % intervals (width over what is needed), {draws:,} draws of each"
+    for noise in KINDS:
+        cells = [coverage(noise, shape, draws) for shape in SIMULATED]
+        yield f"  {noise.name:50}" + "".join(
+            f"  {cell.shape}: {100 * cell.covered.rate:.1f} % ({cell.width:.2f})" for cell in cells
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Replay the traces of null tests.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path("results/traces"), metavar="DIR")
-    parser.add_argument("--family", type=int, default=20, help="comparisons in a report")
-    parser.add_argument("--launches", action="store_true", help="how much launches differ, instead")
-    parser.add_argument("--times", type=int, default=1000, help="draws for each figure")
+    parser.add_argument("--family", type=int, default=FAMILY, help="comparisons in a report")
+    parser.add_argument("--known", action="store_true", help="what is known of hosts, instead")
+    parser.add_argument("--simulated", action="store_true", help="coverage on drawn rounds, instead")
+    parser.add_argument("--draws", type=int, default=10_000, help="draws of each kind of noise")
     return parser
 
 

@@ -66,6 +66,9 @@ class RunExecution(RooflineExecution):
             "--null-test VARIANT", "Measure this variant against itself; keep the trace (docs/method.md)."
         ),
     ] = ""
+    null_copies: Annotated[
+        int | None, how_option("--null-copies N", "Null test: workers of the variant (default: 2).")
+    ] = None
     condition: Annotated[str, how_option("--condition TEXT", "Null test: what else runs on the machine.")] = (
         ""
     )

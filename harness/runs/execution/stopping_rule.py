@@ -9,7 +9,7 @@ equal systems no sooner where they seem to differ. What it does to false alarms 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, median_over_rounds
+from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, mean_over_rounds
 from harness.analysis.statistics.ratios import BASELINE
 from harness.records.cell import Cell
 from harness.records.journal import rounds_of
@@ -67,7 +67,7 @@ def _half_width(rounds: Sequence[RoundEntry], cell: str, reference: str) -> floa
     if len(paired) < MINIMUM_ROUNDS:
         return None
     ratios = [_request_ns(entry.visits[reference]) / _request_ns(entry.visits[cell]) for entry in paired]
-    estimate = median_over_rounds(ratios, [entry.launch for entry in paired])
+    estimate = mean_over_rounds(ratios, [entry.launch for entry in paired])
     return (estimate.high - estimate.low) / 2 / estimate.value
 
 

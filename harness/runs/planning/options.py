@@ -68,6 +68,8 @@ class RunOptions:
     """Whether to measure the cores' arithmetic limit; a ladder may request it too."""
     null_test: str = ""
     """The variant that is measured against itself."""
+    null_copies: int | None = None
+    """Of a null test: how many workers of the variant are measured side by side (default 2)."""
     condition: str = ""
     """Of a null test: a description of what else the machine does meanwhile."""
     sample: int | None = None
@@ -90,6 +92,10 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
         options = replace(options, ladder=able(options.ladder, catalog, narrator))
     if options.null_test:
         options = _null_test(options)
+    elif options.null_copies is not None:
+        raise UsageError(
+            "--null-copies is of a null test.", where="--null-copies", remedy="Add --null-test VARIANT."
+        )
     for name in options.scenarios:
         get_scenario(name)
     check_load(options.scenarios, options.batches, options.rates, options.slo)
@@ -155,6 +161,12 @@ def _null_test(options: RunOptions) -> RunOptions:
             "a null test measures one variant against itself.",
             where="--null-test",
             remedy="Leave out --variants, --system-command and the ladder.",
+        )
+    if options.null_copies is not None and options.null_copies < 2:  # noqa: PLR2004
+        raise UsageError(
+            f"--null-copies must be 2 or more, got {options.null_copies}.",
+            where="--null-copies",
+            remedy="The first copy is the reference of all others.",
         )
     return replace(options, variants=(options.null_test,), quality="sample")
 

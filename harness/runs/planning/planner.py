@@ -75,6 +75,7 @@ def make_plan(
         boundary=options.boundary,
         roofline=options.roofline or bool(options.ladder and options.ladder.roofline),
         null_test=bool(options.null_test),
+        copies=options.null_copies or 2,
         precision=options.precision,
         time_budget_s=options.time_budget_s,
         instances_each=options.instances,
@@ -154,6 +155,7 @@ def _more_rounds(options: RunOptions) -> JsonObject:
         "precision": options.precision,
         "time_budget_s": options.time_budget_s,
         "null_test": options.null_test or None,
+        "null_copies": options.null_copies,
         "condition": options.condition or None,
     }
     return {name: value for name, value in given.items() if value is not None}

@@ -46,7 +46,7 @@ def cells_of(plan: Plan) -> list[Cell]:
         for scenario in plan.scenarios
         for load in loads_of(scenario, plan.batches, plan.rates, plan.slo)
         for variant in plan.variants
-        for twin in range(2 if plan.null_test else 1)
+        for twin in range(plan.copies if plan.null_test else 1)
     ]
 
 

@@ -14,13 +14,18 @@ from harness.common.errors import UsageError
 from harness.records.record import ModelFacts, Record, Revision
 from harness.studies.traces import Trace, load_all
 
-TRACES = load_all(Path(__file__).parents[3] / "results" / "traces")
+TRACES = [
+    trace
+    for trace in load_all(Path(__file__).parents[3] / "results" / "traces")
+    if trace.is_null_test and len(trace.wall_ns) >= 60
+]
 """Null tests on machines that others disturbed, or may have: the same thing twice, side by side."""
 
 
 def speed_ups(trace: Trace, step: float = 0.0, block: int = 4) -> tuple[list[float], int]:
     """Return the ratios of the two halves of a null test, a run being a few rounds, and where the step is."""
-    ratios = [first / second for first, second in trace.wall_ns]
+    times = np.array(trace.wall_ns, dtype=np.float64) / np.array(trace.requests)
+    ratios = (times[:, 0] / times[:, 1]).tolist()
     runs = [float(np.median(ratios[at : at + block])) for at in range(0, len(ratios) - block + 1, block)]
     planted = len(runs) * 3 // 5
     return [*runs[:planted], *((1 + step) * value for value in runs[planted:])], planted

@@ -130,8 +130,8 @@ def test_the_time_the_energy_and_the_cost_of_a_request() -> None:
     assert isinstance(int8.time, Estimate)
     assert isinstance(int8.energy, EnergyEstimate)
     assert isinstance(int8.usd, Estimate)
-    assert int8.time.value == 1e6
-    assert int8.energy.microjoules.value == 20_000
+    assert int8.time.value == pytest.approx(1e6)
+    assert int8.energy.microjoules.value == pytest.approx(20_000)
     assert int8.usd.value == pytest.approx(18.8056, abs=1e-4)
     own = the_ladder(a_ladder(), price=Price(3.6, "a test")).rungs[3]
     assert isinstance(own.usd, Estimate)
@@ -428,7 +428,7 @@ def test_the_json_of_a_rung_is_unrounded_and_in_base_units() -> None:
     row = fields["rungs"][3]
     assert row["rung"] == "int8"
     assert row["over"] == "distilled"
-    assert row["time_per_request_ns"]["value"] == 1e6
+    assert row["time_per_request_ns"]["value"] == pytest.approx(1e6)
     assert row["speedup"]["step"]["value"] == 2
     assert row["speedup"]["cumulative"]["verdict"] == "faster"
     assert row["joules_per_request"]["value"] == pytest.approx(0.02)

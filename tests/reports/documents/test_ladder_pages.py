@@ -59,9 +59,9 @@ int8       1.00 [1.00, 1.00]  2.00x [2.00, 2.00]  20.0x [20.0, 20.0]     n/a (1)
 (1)  because the paper has no such rung.
 [low, high] is the 95 % interval; the note of an n/a gives the reason. step: over the rung named in `over`;
 cumulative: over the first.
-Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count
-as no change.
-The 6 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
+Ratios are trimmed means of paired rounds, t interval over rounds, within one process; differences within 2 %
+count as no change.
+The 6 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s_v2); not measured
 here.
 
@@ -168,8 +168,8 @@ batch: how many requests the system processes at a time when all are available, 
 1. because the paper has no such rung.
 
 \[low, high\] is the 95 % interval; the note of an n/a gives the reason. step: over the rung named in \`over\`; cumulative: over the first.
-Ratios are medians of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as no change.
-The 6 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
+Ratios are trimmed means of paired rounds, t interval over rounds, within one process; differences within 2 % count as no change.
+The 6 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s\_v2); not measured here.
 
 ### Energy, offline, modelled

@@ -29,9 +29,9 @@ def test_every_row_has_value_interval_unit_and_method() -> None:
     """20 ms in nanoseconds, from seven rounds."""
     row = row_of(rows(three_variants()), "pytorch-fixed", "time_per_request")
     assert tuple(row) == COLUMNS
-    assert [float(row[name]) for name in ("value", "low", "high")] == [20e6, 20e6, 20e6]
+    assert [float(row[name]) for name in ("value", "low", "high")] == pytest.approx([20e6] * 3)
     assert (row["unit"], row["run"], row["cell"]) == ("ns", "r1", "boolq-pytorch-fixed")
-    assert "median of rounds, bootstrap over rounds" in row["footnote"]
+    assert "trimmed mean of rounds, t interval over rounds" in row["footnote"]
 
 
 def test_ratios_name_their_reference_and_verdict() -> None:

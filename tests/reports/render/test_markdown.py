@@ -4,7 +4,7 @@ from records import a_failure, a_record, three_variants
 
 from reports import render_records
 
-PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
+PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process
 
 | variant | accuracy | speed-up over pytorch-fixed | speed-up over pytorch-dynamic | mJ/request, modelled | modelled energy reduction over pytorch-fixed | modelled energy reduction over pytorch-dynamic |
 | :--- | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -19,8 +19,9 @@ PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most
 1. because pytorch-dynamic was not measured in this run.
 
 \[low, high\] is the 95 % interval; the note of an n/a gives the reason.
-Speed-up and energy reduction: the reference's time or energy over the variant's, median of paired rounds, bootstrap over rounds, within one process; differences within 2 % count as no change.
-The 2 comparisons form one family: the chance of any false alarm is at most 1 % (Holm).
+Speed-up and energy reduction: the reference's time or energy over the variant's, trimmed mean of paired rounds, t interval over rounds, within one process; differences within 2 % count as no change.
+The 2 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
+What another run would change is not known on this host, and in no interval.
 Joules are modelled: CPU time in other units.
 
 **Warnings**

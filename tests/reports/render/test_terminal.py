@@ -9,7 +9,8 @@ from records import a_failure, a_percentile, a_quality, a_record, an_accuracy, t
 from reports import render_records, wants_color
 
 NARROW = """\
-boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens
+boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens,
+within one process
 
                                            speed-up over          speed-up over
 variant                     accuracy       pytorch-fixed        pytorch-dynamic
@@ -34,10 +35,11 @@ onnx-int8        4.00 [3.92, 4.08]  6.00 [5.88, 6.12]     250 [250, 250]   600
 
 [low, high] is the 95 % interval; the note of an n/a gives the reason.
 Speed-up and energy reduction: the reference's time or energy over the
-variant's, median of paired rounds, bootstrap over rounds, within one process;
-differences within 2 % count as no change.
-The 8 comparisons form one family: the chance of any false alarm is at most 1 %
-(Holm).
+variant's, trimmed mean of paired rounds, t interval over rounds, within one
+process; differences within 2 % count as no change.
+The 8 comparisons form one family, judged at 1 % together (Holm;
+docs/method.md).
+What another run would change is not known on this host, and in no interval.
 
 What was measured
 run      r1, default profile, seed 0
@@ -73,8 +75,9 @@ WITH_WARNINGS = """\
 (4)  torch-bf16 failed: the process ran out of memory. Lower --max-length.
 [low, high] is the 95 % interval; the note of an n/a gives the reason.
 Speed-up and energy reduction: the reference's time or energy over the
-variant's, median of paired rounds, bootstrap over rounds, within one process;
-differences within 2 % count as no change.
+variant's, trimmed mean of paired rounds, t interval over rounds, within one
+process; differences within 2 % count as no change.
+What another run would change is not known on this host, and in no interval.
 
 Warnings
 percentile     Run r1 timed 56 distinct requests, too few: p90 needs 64.

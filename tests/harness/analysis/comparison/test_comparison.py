@@ -16,9 +16,11 @@ from harness.analysis.comparison import (
     differences,
     key_of,
     match_cells,
+    quantities,
     quantity_change,
     quantity_changes,
     refused,
+    unlike_machines,
 )
 from harness.analysis.statistics.pairing import NotComparable
 from harness.records.estimate import Estimate
@@ -35,7 +37,7 @@ def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
     """Rounds of 500 ms become 400 ms: 100 requests at 200 /s become 250 /s, which is 25 % more."""
     before, after = a_record("base", (500.0,) * 7), a_record("head", (400.0,) * 7)
     change = change_of("throughput", before, after)
-    assert (change.before.value, change.after.value) == (200.0, 250.0)
+    assert (change.before.value, change.after.value) == pytest.approx((200.0, 250.0))
     assert change.change.value == pytest.approx(25.0)
     assert (change.change.low, change.change.high) == pytest.approx((25.0, 25.0))
     assert change.paired
@@ -43,29 +45,32 @@ def test_side_by_side_the_change_is_that_of_paired_rounds() -> None:
 
 
 def test_what_slows_a_round_down_for_both_is_no_change_between_them() -> None:
-    """Rounds that double for both still have a ratio of 1; unpaired, the same rounds are too noisy."""
+    """Rounds that double for both still have a ratio of 1; in another run other rounds double."""
     slow = (500.0, 1000.0, 500.0, 1000.0, 500.0, 1000.0, 500.0)
     before, after = a_record("base", slow), a_record("head", slow)
     assert change_verdict(change_of("throughput", before, after)) == "no change"
-    elsewhere = a_record("head", slow, run="r2")
+    elsewhere = a_record("head", (*slow[3:], *slow[:3]), run="r2")
     assert change_verdict(change_of("throughput", before, elsewhere)) == "too noisy"
 
 
-def test_the_change_between_two_runs_is_unpaired_and_wider() -> None:
-    """The unpaired interval holds the paired one, and its tolerance is larger."""
+def test_the_change_between_two_runs_is_paired_by_slice_and_says_what_it_leaves_out() -> None:
+    """What two runs differ by is known of no host of these tests, and the tolerance is larger."""
     before, after = a_record("base"), a_record("head")
     paired = change_of("throughput", before, after)
     unpaired = change_of("throughput", before, a_record("head", run="r2"))
     assert not unpaired.paired
-    assert "unpaired" in unpaired.note
-    assert unpaired.change.low < paired.change.low <= paired.change.high < unpaired.change.high
+    assert unpaired.note == f"{quantities.SAME_REQUESTS}; {quantities.RUNS_UNKNOWN}"
+    assert unpaired.change.low <= paired.change.low <= paired.change.high <= unpaired.change.high
     assert unpaired.tolerance > paired.tolerance
 
 
 def test_an_unpaired_change_joins_both_intervals_on_the_logarithms() -> None:
-    """10 ms [9.8, 10.2] becomes 20 ms [19.6, 20.4]: both ends are 2 % off, so 2 x exp(-+ sqrt(2) ln 1.02)."""
-    before = a_record(latency={"p50": a_percentile(10.0, needed=11)})
-    after = a_record(latency={"p50": a_percentile(20.0, needed=11)}, run="r2")
+    """10 ms [9.8, 10.2] becomes 20 ms [19.6, 20.4]: both ends are 2 % off, so 2 x exp(-+ sqrt(2) ln 1.02).
+
+    All rounds take the same time, so that they add nothing to the intervals of requests.
+    """
+    before = a_record(wall_ms=(500.0,) * 7, latency={"p50": a_percentile(10.0, needed=11)})
+    after = a_record(wall_ms=(500.0,) * 7, latency={"p50": a_percentile(20.0, needed=11)}, run="r2")
     change = change_of("latency_p50", before, after).change
     below = math.hypot(math.log(1 / 0.98), math.log(1.02))
     assert change.value == pytest.approx(100.0)
@@ -89,6 +94,31 @@ def test_a_percentile_side_by_side_is_of_the_same_requests() -> None:
     change = change_of("latency_p50", before, after, raw=raw).change
     assert (change.value, change.low, change.high) == pytest.approx((10.0, 10.0, 10.0))
     assert change_of("latency_p50", before, after).change.high > 2
+
+
+def test_a_percentile_of_few_calls_a_round_is_that_of_all_rounds() -> None:
+    """Rounds of four calls: 10 % more for each call is 10 % more for the percentile of all."""
+    before, after = a_record("base"), a_record("head")
+    draw = np.random.default_rng(0).uniform(1, 9, 28)
+    rounds = {"call_round": np.repeat(np.arange(7), 4)}
+    raw = SampleAccess(
+        lambda record: {**rounds, "call_ns": draw * (1e6 if record.cell.variant == "base" else 1.1e6)}
+    )
+    change = change_of("latency_p50", before, after, raw=raw).change
+    assert (change.value, change.low, change.high) == pytest.approx((10.0, 10.0, 10.0))
+
+
+def test_unlike_machines_are_named_and_not_judged() -> None:
+    """Twice the throughput on another processor is no improvement of the code; a quality has a verdict."""
+    facts = {**a_host().facts, "cpu_model": "Another Processor"}
+    other = a_host().model_copy(update={"fingerprint": "9" * 64, "facts": facts})
+    before, after = a_record(), a_record(wall_ms=(250.0,) * 7, host=other, run="r2")
+    assert unlike_machines(before, after).startswith("cpu_model: ")
+    change = change_of("throughput", before, after)
+    assert change.change.value > 90
+    assert change_verdict(change) == "not judged"
+    assert change_verdict(change_of("quality", before, after)) == "too noisy"
+    assert unlike_machines(before, a_record(run="r2")) == ""
 
 
 def test_less_energy_is_better_and_less_quality_is_worse() -> None:

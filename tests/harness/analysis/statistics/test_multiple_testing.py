@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from harness.analysis.statistics.multiple_testing import (
     holm,
     holm_corrected,
-    required_launches,
-    required_rounds,
+    note_on,
     verdicts,
     why_too_noisy,
 )
 from harness.analysis.statistics.ratios import Ratio
+from harness.analysis.statistics.variance.model import Location, Part
 
 
 def a_ratio(p: float | None, value: float = 1.5, low: float = 1.4, high: float = 1.6) -> Ratio:
@@ -60,25 +60,27 @@ def test_ratios_without_a_p_value_are_not_in_the_family() -> None:
     assert [ratio.family for ratio in corrected] == [2, 1, 2]
 
 
-def test_the_reason_states_how_many_rounds_would_be_enough() -> None:
-    """Eleven rounds with p = 0.004, corrected for 20 to 0.08: a dozen more are enough."""
-    needed = required_rounds(replace(a_ratio(0.08), family=20))
-    assert needed is not None
-    assert 12 <= needed <= 30
-    assert f"about {required_rounds(a_ratio(0.02))} rounds would be enough" in why_too_noisy(a_ratio(0.02))
-    assert required_rounds(a_ratio(0.99)) is None
-    assert "quieter machine" in why_too_noisy(a_ratio(0.99))
-    assert why_too_noisy(a_ratio(0.5, 1.0, 0.9, 1.1)).endswith("a change of more than 2 %.")
+def test_a_note_says_what_stood_in_the_way() -> None:
+    """The family, the tolerance, or an interval that includes 1; a plain difference has no note."""
+    located = replace(a_ratio(0.04, 1.05, 1.01, 1.09), location=Location(0.05, Part(4e-4, 20), (), 22, 1))
+    crowd = note_on(replace(located, family=20, p=0.8)) or ""
+    assert (
+        "the interval excludes 1, but among 20 comparisons chance gives such a difference too often" in crowd
+    )
+    assert "(p = 0.8, at most 0.01 is needed)" in crowd
+    assert "at this level chance gives" in (note_on(located) or "")
+    assert note_on(a_ratio(1e-9, 1.01, 1.005, 1.015)) == (
+        "no change: the interval excludes 1, but the ratio is within 2 % of it."
+    )
+    wide = note_on(a_ratio(0.5, 1.0, 0.9, 1.1)) or ""
+    assert wide.startswith(
+        "too noisy to say: the interval includes both no change and a change of more than 2 %; "
+    )
+    assert note_on(a_ratio(1e-9)) is None
     assert why_too_noisy(a_ratio(None, math.nan, math.nan, math.nan)).startswith("too noisy to say")
 
 
-def test_where_two_processes_may_differ_as_much_more_launches_are_advised_not_more_rounds() -> None:
-    """3 % is 2.96 times the allowance: p is 0.004, and 0.08 among 20. Of two launches it is 4.2 times."""
-    small = a_ratio(0.08, 1.03, 1.029, 1.031)
-    assert required_launches(small) == 1
-    assert required_launches(replace(small, family=20)) == 2
-    assert required_launches(replace(small, family=20, value=1 / 1.03)) == 2
-    assert required_launches(replace(small, value=1.0001)) is None
-    reason = why_too_noisy(replace(small, family=20))
-    assert reason.endswith("may differ by as much, so measure 2 launches of each (--launches 2).")
-    assert "rounds would be enough" in why_too_noisy(replace(small, family=20, launches=2))
+def test_a_ratio_of_the_typical_request_says_so() -> None:
+    """With the ratio of totals beside it."""
+    ratio = replace(a_ratio(1e-9, 1.05, 1.04, 1.06), totals=(1.07, 0.9, 1.2))
+    assert note_on(ratio) == "the typical request, paired by request; of totals 1.07x [0.9, 1.2]."

@@ -75,7 +75,7 @@ def test_workers_are_started_anew_for_each_launch(tmp_path: Path) -> None:
     assert len({turn.position for turn in records[0].rounds}) == 2
     found = speedup(records[1], records[0])
     assert isinstance(found, Ratio)
-    assert found.method.endswith("bootstrap over 3 launches and their rounds")
+    assert found.method.endswith("t interval over rounds and launches")
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,16 @@ def test_a_null_test_measures_one_variant_twice(tmp_path: Path) -> None:
     assert (first.cell.twin, second.cell.twin) == (0, 1)
     assert first.cell.group == second.cell.group
     assert first.cell.id != second.cell.id
-    trace = trace_of(first, second)
+    trace = trace_of([first, second])
     assert (trace.condition, trace.variant, len(trace.wall_ns)) == ("a fake clock", "onnx-int8", 4)
-    assert trace.leads == tuple(int(turn.position == 1) for turn in first.rounds)
+
+
+def test_a_null_test_may_have_more_copies(tmp_path: Path) -> None:
+    """All in one group, so that they share their reference."""
+    world = World(tmp_path)
+    records = execute(started(world, variants=None, null_test="onnx-int8", null_copies=4))
+    assert [record.cell.twin for record in records] == [0, 1, 2, 3]
+    assert trace_of(records).cells == 4
 
 
 @pytest.mark.parametrize(
@@ -211,6 +218,8 @@ def test_a_null_test_measures_one_variant_twice(tmp_path: Path) -> None:
     [
         ({"null_test": "onnx-int8"}, "one variant against itself"),
         ({"null_test": "onnx-int9", "variants": None}, "Did you mean onnx-int8"),
+        ({"null_copies": 3}, "--null-copies is of a null test"),
+        ({"null_test": "onnx-int8", "variants": None, "null_copies": 1}, "must be 2 or more, got 1"),
         ({"time_budget_s": 10.0}, "--precision is missing"),
         ({"launches": 0}, "--launches 0 is out of range"),
     ],

@@ -42,7 +42,7 @@ PAUSE_NS = 50_000_000
 
 WIDER = "modelled joules, where the reading covers more than the window"
 
-_WATTS = re.compile(r"CPU time x ([\d.]+) W(?: / (\d+) cores)?\b")
+_WATTS = re.compile(r"CPU time x (\S+) W(?:,| / (\d+) cores)")
 
 
 def check_energy(check: VerificationCheck, sealed: SealedRecord) -> None:
@@ -78,7 +78,7 @@ def _check_choice(check: VerificationCheck, name: str, record: "Record", meter: 
     watts = record.energy.describe.get("watts_per_cpu")
     text = _WATTS.match(str(record.energy.describe.get("source")))
     if watts and text:
-        check.same(name, "energy.describe.watts_per_cpu", watts, float(text[1]) / int(text[2] or 1))
+        check.same(name, "energy.describe.watts_per_cpu", f"{watts * int(text[2] or 1):g}", text[1])
 
 
 def _readings(record: "Record") -> "Iterator[tuple[str, Reading]]":
@@ -99,15 +99,15 @@ def _check_reading(check: VerificationCheck, where: str, record: "Record", readi
     if len(names) < len(parts):
         check.skip(f"the grade of the meter {meter} is not part of this version")
         return
-    by_source = {_source(name, parts[name]): name for name in names}
-    own = by_source.get(_replayed(reading.source))
+    if reading.grade == "unavailable":
+        return
+    own = next((name for name in names if _is_of(reading.source, parts[name], name)), None)
     check.holds(
         where, f"{reading.zone}: its source is not that of {meter}: {reading.source}", so=own is not None
     )
     if own is None:
         return
-    if reading.grade != "unavailable":
-        check.same(where, f"{reading.zone}: grade", reading.grade, _grade(own, parts[own]))
+    check.same(where, f"{reading.zone}: grade", reading.grade, _grade(own, parts[own]))
     scopes = {zone["zone"]: zone["scope"] for zone in parts[own].get("zones", ())}
     expected = scopes.get(reading.zone, reading.scope)
     if own == MODEL:
@@ -115,13 +115,12 @@ def _check_reading(check: VerificationCheck, where: str, record: "Record", readi
     check.same(where, f"{reading.zone}: scope", reading.scope, expected)
 
 
-def _source(name: str, describe: Mapping[str, Any]) -> str:
-    return _replayed(str(describe.get("source"))) if name == "replay" else str(describe.get("source"))
-
-
-def _replayed(source: str) -> str:
-    """Return a source without what a recording is of: the meter describes it in other words."""
-    return "replay" if source.startswith("replay of ") else source
+def _is_of(source: str, describe: Mapping[str, Any], meter: str) -> bool:
+    """Return whether a source is that of a meter, or of one of its zones (`RAPL powercap, psys`)."""
+    if meter == "replay":
+        return source.startswith("replay of ")
+    own = str(describe.get("source"))
+    return source == own or source.startswith(f"{own}, ")
 
 
 def _grade(name: str, describe: Mapping[str, Any]) -> "Grade":

@@ -103,6 +103,7 @@ def test_a_counter_is_on_trust_but_its_grade_and_scope_are_not() -> None:
     assert wrong(measured(reading, RAPL)) == []
     assert wrong(measured(replace(reading, microjoules=1), RAPL)) == []
     assert "grade" in wrong(measured(replace(reading, grade="modelled"), RAPL))[0]
+    assert "source" in wrong(measured(replace(reading, source="RAPL powercapX"), RAPL))[0]
     assert "scope" in wrong(measured(replace(reading, scope="dram"), RAPL))[0]
 
 

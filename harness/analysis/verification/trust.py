@@ -33,7 +33,7 @@ class Trusted:
 CLOCK = Trusted(
     "latency, throughput, speed-up",
     ("samples.call_ns", "samples.gap_ns", "rounds.offered_ns", "rounds.late_ns"),
-    "a clock showed each once; windows and percentiles agree with them",
+    "a clock showed the time of each call once; windows and percentiles agree with it",
 )
 ORDER = Trusted(
     "pairs of rounds",
@@ -57,7 +57,7 @@ COUNTED = Trusted(
     "a record holds the difference of two reads of the counter, and not the reads",
 )
 IDLE = Trusted("energy net of idle", ("idle",), "as for energy; it is the same in all cells of a group")
-MEMORY = Trusted("peak memory", ("memory",), "the kernel showed it once")
+MEMORY = Trusted("peak memory", ("memory",), "the kernel showed it once; nothing else depends on it")
 SIZE = Trusted(
     "size on disk, preparation, break-even",
     ("artifact",),
@@ -83,7 +83,7 @@ WARNINGS = Trusted(
         *("rounds.parent_cpu_ns", "rounds.exchange_ns", "rounds.cycles", "rounds.instructions"),
         *("placement.counters", "conditions", "host_changes", "observer"),
     ),
-    "the kernel showed each once",
+    "the kernel showed other processes, counters and conditions once",
 )
 FACTS = Trusted(
     "machine, software, settings, failures",

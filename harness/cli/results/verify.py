@@ -254,7 +254,7 @@ def _lines(result: VerificationResult) -> "Iterator[str]":
     if result.signature is None:
         return
     for part in result.trusted:
-        yield f"  {'on trust':<12} {part.figures}: {', '.join(part.fields)} ({part.reason})"
+        yield f"  {'on trust':<12} {part.figures}: {part.reason}"
     yield f"  {'yes' if result.consistent else 'no':<12} self-consistent: figures, raw values and hashes agree"
     yield f"  {_AUTHENTIC[result.signature.state]:<12} authentic: {result.signature.text}"
 

@@ -190,8 +190,19 @@ def _check_artifact(check: VerificationCheck, name: str, record: "Record") -> No
         return
     manifest = record.artifact.manifest
     check.same(name, "artifact.key", record.artifact.key, manifest.get("key", record.artifact.key))
+    _check_size(check, name, record)
     if SIDE_MARK in record.cell.variant:
         return  # a side may have been prepared by another version
     for library, version in (manifest.get("libraries") or {}).items():
         if library in record.software:
             check.same(name, f"software.{library}", record.software[library], version)
+
+
+def _check_size(check: VerificationCheck, name: str, record: "Record") -> None:
+    """Check that an artifact is no smaller than its graph, where manifest and engine name one size of it."""
+    if record.artifact is None or record.placement is None:
+        return
+    graph, size = record.artifact.manifest.get("bytes"), record.artifact.size_bytes
+    if isinstance(graph, int) and graph == record.placement.effective.get("graph_bytes"):
+        problem = f"artifact.size_bytes: {size} bytes, and its graph alone has {graph}"
+        check.holds(name, problem, so=size >= graph)

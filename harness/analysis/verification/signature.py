@@ -55,7 +55,7 @@ def sign(folder: Path, key: Path) -> str:
     `key` is a private key, or a public one whose private half an agent holds. UsageError without ssh-keygen,
     with a key that cannot sign, or if the run is signed already.
     """
-    _require_keygen()
+    _require_keygen("--sign")
     for name in (MANIFEST, SIGNATURE):
         if (folder / name).exists():
             raise UsageError(
@@ -89,11 +89,13 @@ def manifest_of(folder: Path) -> str:
 def check_signature(folder: Path, signers: Path | None) -> SignatureCheck:
     """Return who signed a run; `signers` is a file of allowed signers (ssh-keygen(1), ALLOWED SIGNERS).
 
-    Without such a file the signature is checked, and its key is nobody's. UsageError if the file cannot be
-    read.
+    Without such a file a signature has a key and no owner. UsageError if the file is not there, or
+    if there is no ssh-keygen to read it.
     """
-    if signers is not None and not signers.is_file():
-        raise UsageError("no such file.", where=str(signers), remedy="Name a file of allowed signers.")
+    if signers is not None:
+        _require_keygen("--signers")
+        if not signers.is_file():
+            raise UsageError("no such file.", where=str(signers), remedy="Name a file of allowed signers.")
     try:
         manifest, _ = (folder / MANIFEST).read_bytes(), (folder / SIGNATURE).read_bytes()
     except OSError:
@@ -140,11 +142,9 @@ def _differences(signed: str, present: str) -> Sequence[str]:
     return [f"{name} {states[name in before, name in after]}" for name in names]
 
 
-def _require_keygen() -> None:
+def _require_keygen(option: str) -> None:
     if shutil.which(KEYGEN) is None:
-        raise UsageError(
-            f"{KEYGEN} is not on PATH, and it makes the signature.", where="--sign", remedy=INSTALL
-        )
+        raise UsageError(f"{KEYGEN} is not on PATH.", where=option, remedy=INSTALL)
 
 
 def _keygen(arguments: Sequence[str], text: bytes) -> "subprocess.CompletedProcess[bytes]":

@@ -61,7 +61,7 @@ MEMORY = Trusted("peak memory", ("memory",), "the kernel showed it once; nothing
 SIZE = Trusted(
     "size on disk, preparation, break-even",
     ("artifact",),
-    "the artifact is not kept with the record",
+    "the artifact is not kept with the record; it is no smaller than its graph",
 )
 TOKENS = Trusted(
     "tokens, operations, sequences",

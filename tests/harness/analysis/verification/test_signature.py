@@ -111,10 +111,12 @@ def test_a_file_that_is_no_key_cannot_sign(folder: Path, tmp_path: Path) -> None
 
 
 def test_without_ssh_keygen_it_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signing is refused; a signature that is there is not checked."""
+    """Signing and requiring a signer are refused; a signature that is there is not checked."""
     monkeypatch.setattr(signature.shutil, "which", lambda _name: None)
     with pytest.raises(UsageError, match="ssh-keygen is not on PATH"):
         sign(folder, folder / "key")
+    with pytest.raises(UsageError, match="ssh-keygen is not on PATH"):
+        check_signature(folder, folder / "signers")
     (folder / MANIFEST).write_text("")
     (folder / SIGNATURE).write_text("")
     checked = check_signature(folder, None)

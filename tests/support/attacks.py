@@ -246,6 +246,12 @@ ATTACKS = (
         None,
         everywhere=True,
     ),
+    Attack(
+        "PyTorch's version in all records",
+        on_record(lambda record: record["software"].update(torch="9.9")),
+        "status",
+        everywhere=True,
+    ),
     Attack("index swapped", swap("index"), "rounds"),
     Attack("index swapped with the samples", swap_indexes_with_samples, "run"),
     Attack("slice swapped", swap("slice"), "run"),

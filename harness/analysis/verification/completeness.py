@@ -125,7 +125,8 @@ def _check_order(check: VerificationCheck, group: str, records: Sequence["Record
 
 
 def _check_idle(check: VerificationCheck, group: str, records: Sequence["Record"]) -> None:
-    """Check that all cells have the same idle energy: it is read once for the whole group."""
+    """Check that all cells have the same idle energy: it is read once for all cells that have not failed."""
+    records = [record for record in records if record.status == "complete"]
     for when in ("before", "after"):
         readings = {
             getattr(record.idle, when) for record in records if record.idle and getattr(record.idle, when)

@@ -58,7 +58,7 @@ class VerificationCheck:
         """Return what was not checked and why, and what was compared within a tolerance only."""
         return [
             *(f"not checked, because {reason}" for reason in self.unchecked),
-            *(f"{figure}: within {100 * share:.2g} % only" for figure, share in self.within.items()),
+            *(f"{figure}: within {_percent(share)} only" for figure, share in self.within.items()),
         ]
 
     @property
@@ -89,6 +89,11 @@ class VerificationCheck:
         """Note, once, why something could not be checked."""
         if reason not in self.unchecked:
             self.unchecked.append(reason)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:,.0f} %" if percent >= 10 else f"{percent:.2g} %"  # noqa: PLR2004 -- two digits
 
 
 def _equal(recorded: object, computed: object) -> bool:

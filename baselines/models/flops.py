@@ -52,9 +52,18 @@ def work_of(config: Mapping[str, Any], *, last_whole: bool = True) -> Work | Non
 
 
 def work_facts(config: Mapping[str, Any], *, last_whole: bool = True) -> dict[str, Any]:
-    """Return the operations for a system's description; empty for a family unlike BERT."""
-    work = work_of(config, last_whole=last_whole)
-    return {"work": asdict(work)} if work else {}
+    """Return the operations for a system's description; empty for a family unlike BERT.
+
+    `work` is what the system computes. If that is less than the model, `skipped` is the difference per token
+    and per pair of tokens.
+    """
+    work, whole = work_of(config, last_whole=last_whole), work_of(config)
+    if work is None or whole is None:
+        return {}
+    if work == whole:
+        return {"work": asdict(work)}
+    skipped = {"per_token": whole.per_token - work.per_token, "per_pair": whole.per_pair - work.per_pair}
+    return {"work": asdict(work), "skipped": skipped}
 
 
 def _shape(config: Mapping[str, Any]) -> EncoderShape:

@@ -28,9 +28,11 @@ class ExitCode(IntEnum):
     NOTHING_MEASURED = 4
     """Nothing could be measured, read or compared."""
     PARTIAL = 5
-    """Some cells failed, some files cannot be read, or a check found a difference; the rest is done."""
+    """Some cells failed, some files cannot be read, or a file is not as it was; the rest is done."""
     NOISE = 6
     """Too noisy for a verdict."""
+    MISMATCH = 7
+    """A run does not agree with its raw values, hashes or signature."""
     INTERRUPTED = 130
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -68,6 +69,13 @@ def group_cells(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
     for cell in cells:
         groups.setdefault(cell.group, []).append(cell)
     return groups
+
+
+def round_order(cells: Sequence[str], index: int, seed: int) -> list[str]:
+    """Return the cells in the shuffled order of round `index`."""
+    order = list(cells)
+    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- a seeded draw, not a secret
+    return order
 
 
 def cell_ids(cell: Cell, facts: Mapping[str, object], own: Sequence[str] = OWN) -> tuple[str, str]:

@@ -42,10 +42,11 @@ class VisitResult:
     """What a worker measured in one visit: the answer to the message `visit`.
 
     `requests` to `instructions` are totals of the window, over all `passes` of the slice. `call_ns` holds the
-    nanoseconds of each call, pass after pass; `readings` one reading for each zone of the meter. `answers`
-    and `costs` are those of the first pass, one for each example; `changed` lists the examples that a later
-    pass answered differently. `offered_ns` and `late_ns` belong to scenario `server`. Units and further
-    meanings: `harness.records.record.Round`.
+    nanoseconds of each call, pass after pass, and `gap_ns` those before each call
+    (`measurement.timing.loop`); `readings` one reading for each zone of the meter. `answers` and `costs` are
+    those of the first pass, one for each example; `changed` lists the examples that a later pass answered
+    differently. `offered_ns` and `late_ns` belong to scenario `server`. Units and further meanings:
+    `harness.records.record.Round`.
     """
 
     requests: int
@@ -58,6 +59,7 @@ class VisitResult:
     cycles: int | None = None
     instructions: int | None = None
     call_ns: Sequence[int]
+    gap_ns: Sequence[int] = ()
     readings: Sequence[Reading]
     answers: Sequence[str]
     costs: Mapping[str, Sequence[float]] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """The roofline of a processor: the share of the cores' peak that a system reaches.
 
-    configuration --work--> operations per token and per pair of tokens
+    configuration --work--> operations per token and per pair of tokens, the same for all engines of a model
     record's tokens --------> operations per request -----+
     record's time per request ---------------------------> operations per second --> share of the limit
     measured peaks of the same machine --------------------+
@@ -14,7 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.compute_limit import encoder_work_of, operations_per_request, precision_of
+from harness.analysis.compute_limit import (
+    encoder_work_of,
+    operations_per_request,
+    precision_of,
+    skipped_share,
+)
 from harness.analysis.statistics.estimates import time_per_request
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
@@ -31,6 +36,7 @@ _SQUARES = (256, 1024)
 class RooflinePosition:
     """The position of one system: operations per request and per second, and shares of two limits, in 0..1.
 
+    Operations are those of the model; `skipped` is the share of them that the system does not compute.
     `of_int8` is the share of the cores' int8 peak, `of_own` that of the peak at the system's own `precision`.
     """
 
@@ -43,6 +49,7 @@ class RooflinePosition:
     of_own: float
     least_seconds: float
     """Seconds of a request at the int8 limit."""
+    skipped: float = 0.0
 
 
 def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosition | Unavailable:
@@ -55,7 +62,7 @@ def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosit
     peaks = peaks_of(cores, len(record.placement.cpus) if record.placement else 1)
     if isinstance(peaks, Unavailable):
         return peaks
-    precision = precision_of(record)
+    precision, skipped = precision_of(record), skipped_share(record)
     rate = operations / (time.value / 1e9)
     return RooflinePosition(
         variant=record.cell.variant,
@@ -66,6 +73,7 @@ def roofline_position(record: Record, cores: Mapping[str, Any]) -> RooflinePosit
         of_int8=rate / peaks["int8"] if "int8" in peaks else float("nan"),
         of_own=rate / peaks[precision] if precision in peaks else float("nan"),
         least_seconds=operations / max(peaks.values()),
+        skipped=0.0 if isinstance(skipped, Unavailable) else skipped,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from harness.analysis.compute_limit import share_of_limit
+from harness.analysis.compute_limit import share_of_limit, skipped_share
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio
@@ -126,6 +126,8 @@ def _limit(record: Record) -> Iterator[TidyQuantity]:
     if record.limit is None:
         return
     yield _estimate("share_of_int8_limit", "share", failure_of(record) or share_of_limit(record))
+    skipped = failure_of(record) or skipped_share(record)
+    yield _number("skipped_operations", "share", skipped)
     for precision, peak in record.limit.peaks.items():
         note = f"{peak.instruction}, {record.limit.threads} threads, the higher of before and after"
         yield TidyQuantity(f"limit_{precision}", "operations/s", peak.per_second, footnote=note)

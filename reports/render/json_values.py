@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
-from harness.analysis.compute_limit import share_of_limit
+from harness.analysis.compute_limit import share_of_limit, skipped_share
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio, judge
@@ -78,7 +78,12 @@ def _limit_fields(record: Record) -> JsonObject:
     if record.limit is None:
         return {}
     share = failure_of(record) or share_of_limit(record)
-    return {"limit": record.limit.model_dump(mode="json"), "share_of_int8_limit": as_value(share)}
+    skipped = failure_of(record) or skipped_share(record)
+    return {
+        "limit": record.limit.model_dump(mode="json"),
+        "share_of_int8_limit": as_value(share),
+        "skipped_operations": skipped if isinstance(skipped, float) else because(skipped.reason),
+    }
 
 
 def as_values(figures: Mapping[str, Estimate | Ratio | Absent]) -> JsonObject:

@@ -13,7 +13,7 @@ from reports.layout.number_format import TIMES, shown, unit_for
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of
 from reports.tables.adaptive_curves import curve_tables
-from reports.tables.compute_limit import limit_remark, rungs_limit_column
+from reports.tables.compute_limit import limit_remark, rungs_limit_columns
 from reports.tables.cost import PRICE_APPLIES
 from reports.tables.ladder_columns import (
     PAIRED,
@@ -93,7 +93,7 @@ def _speed(ladder: LadderReport) -> Table:
         ladder,
         estimates(ladder, "{}/request", lambda rung: rung.time, TIMES),
         *gains("speed-up, step", "speed-up, cumulative", lambda rung: rung.speedup),
-        *rungs_limit_column(ladder.offline),
+        *rungs_limit_columns(ladder.offline),
         *paper(ladder, f"paper, {unit.name}/request", paper_time),
         *paper(ladder, "paper, cumulative", _paper_factor),
         remarks=[*_how_to_read(ladder), *limit_remark(ladder.offline)],
@@ -148,7 +148,7 @@ def _cost(ladder: LadderReport) -> Table:
         f"({price.source})",
         ladder,
         *(estimates(ladder, f"{which} {{}}", _percentile(which), TIMES) for which in PERCENTILES),
-        *rungs_limit_column(ladder.single_stream),
+        *rungs_limit_columns(ladder.single_stream),
         estimates(ladder, "USD/100M", lambda rung: rung.usd),
         *paper(ladder, "paper, USD/100M", _paper_usd),
         remarks=_cost_remarks(ladder),

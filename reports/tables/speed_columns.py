@@ -20,7 +20,7 @@ from reports.layout.cell_factory import (
 )
 from reports.layout.number_format import COUNTS, ENERGIES, TIMES, shown, unit_for
 from reports.layout.table_model import ColumnMaker, Notes, TableCell
-from reports.tables.compute_limit import is_measured, limit_column
+from reports.tables.compute_limit import limit_columns
 from reports.values.figures import Figures
 
 SHOWN_PERCENTILES = ("p50", "p90")
@@ -36,7 +36,7 @@ def columns(group: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
         variant_column(),
         *map(_quality, group[0].quality),
         *([] if served else map(speedup_column, REFERENCES)),
-        *([limit_column()] if is_measured(group) else []),
+        *limit_columns(group),
         figures_energy_column(group),
         *([_net_energy(group)] if any(isinstance(item.net, EnergyEstimate) for item in group) else []),
         *(_energy_reduction(name, group) for name in REFERENCES),

@@ -1,10 +1,12 @@
 """Verification of a run: every figure of its records computed again from raw samples, every hash compared.
 
     record + samples [+ data] --checks--> the figures that agree, and those that do not with both values
+                              --trust---> the raw values that nothing in the run confirms
+    files of the run --signature--------> who vouches for them
 
-Everything but `reading` is pure: the command prints the result. Values that no raw sample confirms, such as
-the time of loading, are protected by the record's hash of itself; results/README.md lists them, and a test
-compares that list with the checks.
+Everything but `reading` and `signature` is pure: the command prints the result. A run whose figures and
+hashes agree is self-consistent. It is not thereby authentic: who can write its files can make other figures
+and hashes that agree.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,20 +16,17 @@ from harness.analysis.loading import task_of_record
 from harness.analysis.verification.base import SealedRecord, VerificationCheck
 from harness.analysis.verification.completeness import check_whole
 from harness.analysis.verification.data import check_data
-from harness.analysis.verification.figures import (
-    check_latency,
-    check_quality,
-    check_rounds,
-    check_spent,
-    check_status,
-)
+from harness.analysis.verification.energy import check_energy
+from harness.analysis.verification.figures import check_latency, check_quality, check_spent, check_status
 from harness.analysis.verification.raw_samples import FIRST, RawSamples, raw_of
 from harness.analysis.verification.seals import check_content, check_names, check_samples
+from harness.analysis.verification.trust import Trusted, trusted_in
+from harness.analysis.verification.windows import check_rounds
 
 if TYPE_CHECKING:
     from harness.workload.data import Split
 
-__all__ = ["SealedRecord", "VerificationCheck", "verify_run"]
+__all__ = ["SealedRecord", "Trusted", "VerificationCheck", "trusted_in", "verify_run"]
 
 SplitOf = Callable[[SealedRecord], "Split | str"]
 """Returns the data that a record was measured on, or the reason why they are not available."""
@@ -40,6 +39,9 @@ def verify_run(run: str, sealed: Sequence[SealedRecord], split_of: SplitOf) -> l
     names = VerificationCheck("names", "runs, files and ids agree with their content")
     rounds = VerificationCheck("rounds", "totals of each round agree with its calls and answers")
     latency = VerificationCheck("latency", "percentiles agree with the calls")
+    energy = VerificationCheck(
+        "energy", "readings are of the record's meter, and a model's joules of its CPU time"
+    )
     quality = VerificationCheck("quality", "metrics, their intervals and hashes agree with the answers")
     data = VerificationCheck("data", "the data are those of the record, and score its answers the same")
     status = VerificationCheck("status", "status, failure, rounds, options and host agree with one another")
@@ -50,6 +52,7 @@ def verify_run(run: str, sealed: Sequence[SealedRecord], split_of: SplitOf) -> l
         check_names(names, record, run)
         raw = _raw(samples, record)
         check_status(status, record, raw)
+        check_energy(energy, record)
         if raw is None:
             continue
         check_rounds(rounds, record, raw)
@@ -64,7 +67,7 @@ def verify_run(run: str, sealed: Sequence[SealedRecord], split_of: SplitOf) -> l
     if not latency.figures:
         latency.skip("no scenario of the run times single requests")
     check_whole(whole, sealed)
-    return [content, samples, names, rounds, latency, quality, data, status, whole]
+    return [content, samples, names, rounds, latency, energy, quality, data, status, whole]
 
 
 def _raw(check: VerificationCheck, sealed: SealedRecord) -> RawSamples | None:

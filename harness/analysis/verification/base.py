@@ -43,6 +43,7 @@ class VerificationCheck:
     """One group of checks: its subject, how many figures were compared, what is wrong, what was not checked.
 
     A group that compared nothing and found nothing wrong has no verdict: `unchecked` holds the reasons.
+    `within` holds what could only be compared within a tolerance, and the widest one, as a share.
     """
 
     name: str
@@ -50,6 +51,15 @@ class VerificationCheck:
     figures: int = 0
     wrong: list[str] = field(default_factory=list)
     unchecked: list[str] = field(default_factory=list)
+    within: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def gaps(self) -> list[str]:
+        """Return what was not checked and why, and what was compared within a tolerance only."""
+        return [
+            *(f"not checked, because {reason}" for reason in self.unchecked),
+            *(f"{figure}: within {_percent(share)} only" for figure, share in self.within.items()),
+        ]
 
     @property
     def verdict(self) -> str:
@@ -71,10 +81,19 @@ class VerificationCheck:
         if not so:
             self.wrong.append(f"{where}: {problem}")
 
+    def allow(self, figure: str, share: float) -> None:
+        """Note the tolerance of a comparison; the widest of all records counts."""
+        self.within[figure] = max(share, self.within.get(figure, 0.0))
+
     def skip(self, reason: str) -> None:
         """Note, once, why something could not be checked."""
         if reason not in self.unchecked:
             self.unchecked.append(reason)
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:,.0f} %" if percent >= 10 else f"{percent:.2g} %"  # noqa: PLR2004 -- two digits
 
 
 def _equal(recorded: object, computed: object) -> bool:

@@ -1,4 +1,4 @@
-"""Checks of the figures of one record, computed again from its raw samples."""
+"""Checks of latency, quality, costs and status of one record, computed again from its raw samples."""
 
 import hashlib
 import json
@@ -9,82 +9,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from harness.analysis.statistics import estimates
-from harness.analysis.statistics.latency_percentiles import TimedPass, call_medians, percentiles
+from harness.analysis.statistics.latency_percentiles import TimedPass, percentiles
 from harness.analysis.verification.base import SealedRecord, VerificationCheck
-from harness.analysis.verification.raw_samples import RawSamples
+from harness.analysis.verification.raw_samples import FIRST, RawSamples
+from harness.records.side import SIDE_MARK
 from harness.workload.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
-    from harness.records.record import Record, Round
+    from harness.records.record import Record
     from harness.workload.tasks.base import Task
-
-SLACK_NS, SLACK_SHARE = 50_000_000, 0.02
-"""Time of a window outside its calls: reads of the clock, and interruptions by the scheduler."""
-
-MEASURED_BY_CALLS = ("single-stream", "batch", "offline")
-"""Scenarios in which calls follow one another, so that their durations fill the window."""
-
-
-def check_rounds(check: VerificationCheck, sealed: SealedRecord, raw: RawSamples) -> None:
-    """Compare each round with its calls and answers."""
-    record, name = sealed.record, sealed.name
-    indexes = [item.index for item in record.rounds]
-    check.same(name, "rounds", indexes, sorted(set(raw.timed_round.tolist())))
-    check.same(name, "launches", record.launches, len({item.launch for item in record.rounds}))
-    for item in record.rounds:
-        _check_round(check, f"{name}, round {item.index}", record, item, raw)
-    _check_slices(check, name, record, raw)
-    for index, count in Counter(indexes).items():
-        check.holds(name, f"round {index} exists {count} times", so=count == 1)
-
-
-def _check_round(
-    check: VerificationCheck, where: str, record: "Record", item: "Round", raw: RawSamples
-) -> None:
-    requests = len(raw.examples_of(item.index))
-    calls = raw.call_ns[raw.call_round == item.index]
-    check.same(where, "requests", item.requests, requests * item.passes)
-    check.holds(where, "sequences: fewer than requests", so=item.sequences >= item.requests)
-    check.holds(where, "tokens: fewer than sequences", so=item.tokens >= item.sequences)
-    _check_calls(check, where, record, item, len(calls))
-    if item.asked_ns:
-        asked_ns = call_medians(record.cell.scenario, item.passes, calls.tolist())
-        check.same(where, "asked_ns", item.asked_ns, asked_ns)
-    _check_readings(check, where, record, item)
-    if record.cell.scenario in MEASURED_BY_CALLS:
-        calls_ns, slack_ns = int(calls.sum()), SLACK_NS + int(SLACK_SHARE * item.wall_ns)
-        check.holds(
-            where,
-            f"wall_ns: the record has {item.wall_ns}, and its calls took {calls_ns}",
-            so=calls_ns <= item.wall_ns <= calls_ns + slack_ns,
-        )
-
-
-def _check_calls(check: VerificationCheck, where: str, record: "Record", item: "Round", calls: int) -> None:
-    if record.cell.scenario in ("single-stream", "server"):
-        check.same(where, "calls", item.requests, calls)
-    elif record.cell.scenario == "offline":
-        check.same(where, "calls", item.passes, calls)
-
-
-def _check_readings(check: VerificationCheck, where: str, record: "Record", item: "Round") -> None:
-    """Check that the meter was read around the window, and the same meter in all rounds."""
-    first = [(reading.zone, reading.scope) for reading in record.rounds[0].readings]
-    check.same(where, "readings", [(reading.zone, reading.scope) for reading in item.readings], first)
-    for reading in item.readings:
-        problem = f"{reading.zone}: span_ns is less than wall_ns"
-        check.holds(where, problem, so=reading.span_ns >= item.wall_ns)
-
-
-def _check_slices(check: VerificationCheck, name: str, record: "Record", raw: RawSamples) -> None:
-    """Check that the rounds of one slice have the same examples, and different slices none in common."""
-    by_slice: dict[int, list[int]] = {}
-    for item in record.rounds:
-        examples = raw.examples_of(item.index)
-        first = by_slice.setdefault(item.slice, examples)
-        check.holds(name, f"slice {item.slice}: its rounds have different examples", so=first == examples)
-    every = [example for examples in by_slice.values() for example in examples]
-    check.holds(name, "slice: two slices share an example", so=len(every) == len(set(every)))
 
 
 def check_latency(check: VerificationCheck, sealed: SealedRecord, raw: RawSamples) -> None:
@@ -94,8 +27,7 @@ def check_latency(check: VerificationCheck, sealed: SealedRecord, raw: RawSample
         check.skip(f"this version has no scenario {record.cell.scenario}")
         return
     windows = [
-        TimedPass(raw.examples_of(item.index), raw.call_ns[raw.call_round == item.index].tolist())
-        for item in record.rounds
+        TimedPass(raw.examples_of(item.index), raw.calls_of(item.index).tolist()) for item in record.rounds
     ]
     computed = percentiles(record.cell.scenario, record.cell.batch, windows) if windows else {}
     check.same(name, "latency", sorted(record.latency), sorted(computed))
@@ -121,6 +53,7 @@ def check_quality(
         timed = _hash(raw.answers.get(index, "") for index in sorted(first))
         check.same(name, "timed_sha256", quality.timed_sha256, timed)
     _check_unstable(check, sealed, raw)
+    _check_answered(check, sealed, raw, task)
     check.same(name, "answers", first, {index: raw.answers.get(index) for index in first})
     check.holds(name, "truncated: more than the split has", so=0 <= quality.truncated <= raw.examples)
     has_one = bool(quality.metrics) != bool(quality.unavailable)
@@ -144,6 +77,24 @@ def _check_unstable(check: VerificationCheck, sealed: SealedRecord, raw: RawSamp
         f"unstable: the record has {quality.unstable}, and {changed} answers changed between rounds",
         so=changed <= quality.unstable <= raw.timed if has_repeats else changed == quality.unstable,
     )
+
+
+def _check_answered(
+    check: VerificationCheck, sealed: SealedRecord, raw: RawSamples, task: "Task | None"
+) -> None:
+    """Compare how often the counts have each label as an answer with the answers, where one label answers.
+
+    The first version does not count them, and examples without a label are not counted.
+    """
+    labels = task.labels if task else ()
+    columns = raw.counts.shape[1] if raw.counts.ndim > 1 else 0
+    first_answered, answered = 2 + len(labels), Counter(raw.answers.values())
+    if sealed.record.schema_version == FIRST or not labels or columns < 2 + 3 * len(labels):
+        return
+    if int(raw.counts[:, 0].sum()) != len(raw.answers) or not answered.keys() <= set(labels):
+        return
+    counted = raw.counts[:, first_answered : first_answered + len(labels)].sum(axis=0).astype(int).tolist()
+    check.same(sealed.name, "counts of answers", counted, [answered[label] for label in labels])
 
 
 def _check_metrics(
@@ -194,6 +145,7 @@ def check_status(check: VerificationCheck, sealed: SealedRecord, raw: RawSamples
     problem = f"rounds_planned: {planned} are planned, and the record has {have}"
     check.holds(name, problem, so=planned > 0 and have <= planned)
     _check_settings(check, name, record)
+    _check_artifact(check, name, record)
     host = json.dumps(record.host.facts, sort_keys=True).encode()
     check.same(name, "host.fingerprint", record.host.fingerprint, hashlib.sha256(host).hexdigest())
     if raw is not None:
@@ -230,3 +182,28 @@ def _check_settings(check: VerificationCheck, name: str, record: "Record") -> No
         requested = record.placement.threads_requested
         check.same(name, "placement.cpus", len(record.placement.cpus), requested)
         check.holds(name, "threads: more than requested", so=cell.threads * cell.instances <= requested)
+
+
+def _check_artifact(check: VerificationCheck, name: str, record: "Record") -> None:
+    """Compare the artifact's key and libraries with its manifest and with the software of the run."""
+    if record.artifact is None:
+        return
+    manifest = record.artifact.manifest
+    check.same(name, "artifact.key", record.artifact.key, manifest.get("key", record.artifact.key))
+    _check_size(check, name, record)
+    if SIDE_MARK in record.cell.variant:
+        return  # a side may have been prepared by another version
+    for library, version in (manifest.get("libraries") or {}).items():
+        if library in record.software:  # without a build such as +cpu, which not everybody writes down
+            versions = (str(text).partition("+")[0] for text in (record.software[library], version))
+            check.same(name, f"software.{library}", *versions)
+
+
+def _check_size(check: VerificationCheck, name: str, record: "Record") -> None:
+    """Check that an artifact is no smaller than its graph, where manifest and engine name one size of it."""
+    if record.artifact is None or record.placement is None:
+        return
+    graph, size = record.artifact.manifest.get("bytes"), record.artifact.size_bytes
+    if isinstance(graph, int) and graph == record.placement.effective.get("graph_bytes"):
+        problem = f"artifact.size_bytes: {size} bytes, and its graph alone has {graph}"
+        check.holds(name, problem, so=size >= graph)

@@ -37,6 +37,8 @@ class RawSamples:
     examples: int
     counts: npt.NDArray[np.float64]
     costs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    gap_ns: Numbers | None = None
+    """The time before each call; None in records of earlier versions."""
 
     @property
     def timed(self) -> int:
@@ -67,6 +69,15 @@ class RawSamples:
         """Return the examples of a round, in order."""
         return [int(example) for example in self.timed_example[self.timed_round == index]]
 
+    def calls_of(self, index: int) -> Numbers:
+        """Return the nanoseconds of the calls of a round, in order."""
+        calls: Numbers = self.call_ns[self.call_round == index]
+        return calls
+
+    def gaps_of(self, index: int) -> Numbers | None:
+        """Return the nanoseconds before each call of a round; None if the samples do not have them."""
+        return None if self.gap_ns is None else self.gap_ns[self.call_round == index]
+
 
 def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task: "Task | None") -> RawSamples:
     """Return the samples of a record; KeyError or IndexError if arrays are missing or do not fit together.
@@ -79,6 +90,9 @@ def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task:
     costs = {name.removeprefix(COST): values for name, values in arrays.items() if name.startswith(COST)}
     if any(values.shape != arrays["timed_example"].shape for values in costs.values()):
         raise IndexError("the number of costs differs from the number of timed requests")
+    gaps = arrays.get("gap_ns")
+    if gaps is not None and gaps.shape != arrays["call_ns"].shape:
+        raise IndexError("the number of gaps differs from the number of calls")
     timed, answer = arrays["timed_answer"], arrays["answer"]
     labels = task.labels if task else ()
     answered = answer >= 0 if first else arrays["answered"]
@@ -93,6 +107,7 @@ def raw_of(record: "Record", arrays: "Mapping[str, np.ndarray[Any, Any]]", task:
         examples=len(answer),
         counts=_counts_of_right(arrays["correct"], len(labels)) if first else arrays["counts"],
         costs=costs,
+        gap_ns=None if gaps is None else gaps.astype(np.int64),
     )
 
 

@@ -64,7 +64,7 @@ def product_lines(products: "Sequence[JsonObject]", *, unit: float, digits: int)
 
 
 def _print_positions(positions: "Sequence[Position]") -> None:
-    typer.echo(f"Run {positions[0][0].run}: operations of the encoder's products, without padding")
+    typer.echo(f"Run {positions[0][0].run}: operations of the model's products, without padding")
     figures = f"{'T/s':>8} {'of peak':>8} {'of copies':>9} {'ms':>9} {'least ms':>9} {'share':>7}"
     typer.echo(f"  {'system':28} {'scenario':13} {'products':8} {figures}")
     for record, position in positions:

@@ -128,15 +128,19 @@ def _print(cores: "JsonObject", products: "Products", positions: "list[Position]
 def _print_positions(positions: "list[Position]") -> None:
     from harness.records.estimate import Unavailable
 
-    typer.echo(f"Run {positions[0][0].run}: operations of the encoder's products, without padding")
-    figures = f"{'G/request':>9} {'G/s':>8} {'of int8':>8} {'of own':>8}"
+    typer.echo(
+        f"Run {positions[0][0].run}: operations of the model's products, without padding; skipped: of these"
+    )
+    figures = f"{'G/request':>9} {'G/s':>8} {'of int8':>8} {'of own':>8} {'skipped':>8}"
     typer.echo(f"  {'system':28} {'scenario':13} {'products':8} {figures}")
     for record, position in positions:
         cell = f"  {record.cell.variant:28} {record.cell.scenario:13}"
         if isinstance(position, Unavailable):
             typer.echo(f"{cell} {position}")
             continue
-        shares = f"{100 * position.of_int8:7.1f}% {100 * position.of_own:7.1f}%"
+        shares = " ".join(
+            f"{100 * share:7.1f}%" for share in (position.of_int8, position.of_own, position.skipped)
+        )
         rates = f"{position.operations / 1e9:9.3f} {position.per_second / 1e9:8.1f}"
         typer.echo(f"{cell} {position.precision:8} {rates} {shares}")
 

@@ -1,8 +1,8 @@
-"""`bench verify`: whether records are as they were sealed, and their figures those of the raw samples."""
+"""`bench verify`: whether a run agrees with itself, what it rests on, and who signed it."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,14 +12,16 @@ from harness.cli.context import CliContext
 from harness.cli.options.data import DataFiles
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.output import Json, StoreFolder
+from harness.cli.options.panels import plain_option
 from harness.cli.options.units import plural
-from harness.cli.output.terminal import print_json
+from harness.cli.output.terminal import print_json, print_lines
 from harness.common.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from harness.analysis.verification import SealedRecord, VerificationCheck
+    from harness.analysis.verification import SealedRecord, Trusted, VerificationCheck
+    from harness.analysis.verification.signature import SignatureCheck
     from harness.common.json_types import JsonObject
-    from harness.records.store import RunFolder, Store
+    from harness.records.store import RunFolder, Store, UnreadableFile
     from harness.workload.data import Split
 
     SplitOf = Callable[[SealedRecord], Split | str]
@@ -35,47 +37,69 @@ class FormerOptions(OptionGroup):
     split: Annotated[str | None, typer.Option(hidden=True)] = None
 
 
+class SignatureOptions(OptionGroup):
+    """Who signs a run, and who may have signed it."""
+
+    sign: Annotated[
+        Path | None, plain_option("--sign KEY", "Sign the run's files with this SSH key, if the run is sound.")
+    ] = None
+    signers: Annotated[
+        Path | None,
+        plain_option("--signers FILE", "Require a signature by one of these keys (ssh-keygen's allowed signers)."),
+    ] = None
+
+
 def verify(
     context: CliContext,
     run: Annotated[
         str,
         typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, or a store."),
     ],
+    signatures: SignatureOptions,
     data: DataFiles,
     _former: FormerOptions,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
-    """Recompute a run's figures and hashes from its raw samples. Exits with 5 where one differs."""
+    """Recompute a run's figures and hashes from its raw values. Exits with 7 where one differs."""
     from harness.records.store import Store
 
     if _is_file(run):
         raise UsageError(f"{run} is not a run.", remedy="To check a prediction file: bench score FILE.")
     root, folders = _folders(run, context.store_folder(store))
     split_of = _split_finder(context, data)
-    results = [_verify_run(folder, split_of) for folder in folders]
+    results = [_verify_run(folder, split_of, signatures) for folder in folders]
     results.append(_verify_pages(Store(root), {folder.name for folder in folders}))
     if json:
         print_json(list(map(_facts, results)))
     else:
-        typer.echo("\n".join(map(_format, results)))
+        print_lines(line for result in results for line in _lines(result))
     if not all(result.sound for result in results):
-        raise typer.Exit(ExitCode.PARTIAL)
+        raise typer.Exit(ExitCode.MISMATCH)
 
 
 @dataclass(frozen=True, slots=True)
 class VerificationResult:
-    """The checks of one run, or of the stored reports."""
+    """The checks of one run, or of the stored reports; of a run also what is on trust, and who signed it."""
 
     name: str
     count: int
     unit: str
     checks: "list[VerificationCheck]"
+    trusted: "Sequence[Trusted]" = ()
+    signature: "SignatureCheck | None" = None
+    must_be_signed: bool = False
+
+    @property
+    def consistent(self) -> bool:
+        """Whether nothing that was compared differs."""
+        return not any(check.wrong for check in self.checks)
 
     @property
     def sound(self) -> bool:
-        """Whether nothing differs."""
-        return not any(check.wrong for check in self.checks)
+        """Whether nothing differs, and the signature is not wrong, nor missing where one is required."""
+        state = self.signature.state if self.signature else "none"
+        return self.consistent and state != "wrong" and (state == "signed" or not self.must_be_signed)
 
 
 def _is_file(argument: str) -> bool:
@@ -101,22 +125,54 @@ def _folders(argument: str, root: Path) -> "tuple[Path, list[RunFolder]]":
     return folder.resolve().parents[1], [RunFolder(folder.resolve())]
 
 
-def _verify_run(folder: "RunFolder", split_of: "SplitOf") -> VerificationResult:
-    from harness.analysis.verification import VerificationCheck, verify_run
+def _verify_run(
+    folder: "RunFolder", split_of: "SplitOf", signatures: SignatureOptions
+) -> VerificationResult:
+    from harness.analysis.verification import trusted_in, verify_run
     from harness.analysis.verification.reading import read_sealed
+    from harness.analysis.verification.signature import check_signature
 
     sealed, unreadable = read_sealed(folder)
+    checks = [_check_files(folder, sealed, unreadable), *verify_run(folder.name, sealed, split_of)]
+    if signatures.sign:
+        _sign(folder, signatures.sign, sound=not any(check.wrong for check in checks))
+    return VerificationResult(
+        folder.name,
+        len(sealed),
+        "record",
+        checks,
+        trusted_in(sealed),
+        check_signature(folder.path, signatures.signers),
+        must_be_signed=signatures.signers is not None,
+    )
+
+
+def _check_files(
+    folder: "RunFolder", sealed: "Sequence[SealedRecord]", unreadable: "Sequence[UnreadableFile]"
+) -> "VerificationCheck":
+    from harness.analysis.verification import VerificationCheck
+
     files = VerificationCheck("files", "every record can be read, and a record names every file of samples")
     files.figures = len(sealed) + len(unreadable)
     files.wrong += [f"{file.path.name}: {file.reason}" for file in unreadable]
     if folder.unfinished:
         files.skip(f"the run is unfinished: `bench run --resume {folder.name}` continues it")
     else:
-        named = {each.record.samples.file for each in sealed if each.record.samples}
+        named = {item.record.samples.file for item in sealed if item.record.samples}
         stray = sorted({path.name for path in folder.path.glob("*.npz")} - named)
         files.wrong += [f"{name}: samples that no record names" for name in stray]
-    checks = [files, *verify_run(folder.name, sealed, split_of)]
-    return VerificationResult(folder.name, len(sealed), "record", checks)
+    return files
+
+
+def _sign(folder: "RunFolder", key: Path, *, sound: bool) -> None:
+    """Sign a run; what does not agree with itself, or is not finished, is not signed."""
+    from harness.analysis.verification.signature import sign
+
+    if folder.unfinished:
+        remedy = f"Finish it first: `bench run --resume {folder.name}`."
+        raise UsageError("an unfinished run is not signed.", where=folder.name, remedy=remedy)
+    if sound:
+        sign(folder.path, key)
 
 
 def _split_finder(context: CliContext, data: DataFiles) -> "SplitOf":
@@ -177,17 +233,31 @@ def _facts(result: VerificationResult) -> "JsonObject":
             "figures": check.figures,
             "wrong": check.wrong,
             "unchecked": check.unchecked,
+            "within": check.within,
         }
         for check in result.checks
     ]
-    return {"run": result.name, "records": result.count, "sound": result.sound, "checks": checks}
+    facts = {"run": result.name, "records": result.count, "sound": result.sound, "checks": checks}
+    if result.signature is None:
+        return facts
+    trusted = [asdict(part) for part in result.trusted]
+    return {**facts, "self_consistent": result.consistent, "trusted": trusted, "signature": asdict(result.signature)}
 
 
-def _format(result: VerificationResult) -> str:
-    lines = [f"{result.name}: {plural(result.count, result.unit)}"]
+def _lines(result: VerificationResult) -> "Iterator[str]":
+    yield f"{result.name}: {plural(result.count, result.unit)}"
     for check in result.checks:
         count = f" ({check.figures:,} compared)" if check.figures else ""
-        lines.append(f"  {check.verdict:<12} {check.name:<8} {check.about}{count}")
-        lines += [f"{'':15}{difference}" for difference in check.wrong]
-        lines += [f"{'':15}not checked, because {reason}" for reason in check.unchecked]
-    return "\n".join(lines)
+        yield f"  {check.verdict:<12} {check.name:<8} {check.about}{count}"
+        yield from (f"{'':15}{difference}" for difference in check.wrong)
+        yield from (f"{'':15}{gap}" for gap in check.gaps)
+    if result.signature is None:
+        return
+    for part in result.trusted:
+        yield f"  {'on trust':<12} {part.figures}: {part.reason}"
+    yield f"  {'yes' if result.consistent else 'no':<12} self-consistent: figures, raw values and hashes agree"
+    yield f"  {_AUTHENTIC[result.signature.state]:<12} authentic: {result.signature.text}"
+
+
+_AUTHENTIC = {"none": "not shown", "signed": "yes", "unknown": "not shown", "wrong": "no", "unchecked": "not checked"}
+"""By the state of the signature, whether the run is shown to be somebody's."""

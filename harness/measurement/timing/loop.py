@@ -68,8 +68,10 @@ class Visit:
     """One window of one system over one slice.
 
     `call_ns` holds the nanoseconds of each call, in order, pass after pass, and `predictions` the answers.
-    `wall_ns` is the time from before the first call to after the last, `cpu_ns` the CPU time of the process
-    (all threads) in that window, and `counts` the increase of each further counter.
+    `gap_ns` holds the nanoseconds from the end of the call before, or from the beginning of the window, to
+    the beginning of each call; they are negative where calls overlap. `wall_ns` is the time from before the
+    first call to after the last, `cpu_ns` the CPU time of the process (all threads) in that window, and
+    `counts` the increase of each further counter.
     """
 
     wall_ns: int
@@ -80,6 +82,7 @@ class Visit:
     passes: int = 1
     counts: tuple[int, ...] = ()
     late_ns: tuple[int, ...] = ()
+    gap_ns: tuple[int, ...] = ()
 
 
 def no_counters() -> tuple[int, ...]:
@@ -140,7 +143,15 @@ def timed_window(
         passes=len(timing.passes),
         counts=tuple(end - begin for begin, end in zip(counts_begin, counts_end, strict=True)),
         late_ns=tuple(timing.late_ns),
+        gap_ns=_gaps(timing),
     )
+
+
+def _gaps(timing: WindowTiming) -> tuple[int, ...]:
+    """Return the nanoseconds before each call: with the calls' own they are the whole window, to its end."""
+    begins = [begin for calls in timing.passes for begin in calls.begins]
+    ends = [end for calls in timing.passes for end in calls.ends]
+    return tuple(begin - end for begin, end in zip(begins, [timing.begin_ns, *ends], strict=False))
 
 
 def freeze_loaded_objects() -> None:

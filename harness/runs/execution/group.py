@@ -23,7 +23,7 @@ from harness.common.progress import ProgressReporter, count_up
 from harness.measurement.energy.idle import LENGTHS_S, idle_window
 from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
 from harness.measurement.machine.interference import UsageSampler, interference_between
-from harness.records.cell import Cell
+from harness.records.cell import Cell, round_order
 from harness.records.journal import launches_done, rounds_done, rounds_of
 from harness.records.journal_entries import (
     CompletedEntry,
@@ -46,7 +46,6 @@ from harness.runs.execution.memory_budget import MemoryBudget
 from harness.runs.execution.rate_search import common_rate
 from harness.runs.execution.stopping_rule import STEP, StoppingRule, why_stop, widest_half_width
 from harness.runs.execution.workers import WARMUP_REQUESTS, WorkerGroup
-from harness.runs.planning.sampling import round_order
 from harness.runs.services import Machine
 from harness.runs.worker.messages import (
     CompleteRequest,

@@ -285,9 +285,13 @@ def _samples(
 ) -> Arrays:
     """Return the raw samples; results/README.md describes each array."""
     visits = journal.visits
+    # a worker of an earlier version does not report them
+    has_gaps = all(len(visit.gap_ns) == len(visit.call_ns) for _, visit in visits)
+    gaps = {"gap_ns": _joined([visit.gap_ns for _, visit in visits], np.int64)} if has_gaps else {}
     return {
         "call_ns": _joined([visit.call_ns for _, visit in visits], np.int64),
         "call_round": _joined([[entry.index] * len(visit.call_ns) for entry, visit in visits], np.int32),
+        **gaps,
         "timed_example": _joined([entry.indexes for entry, _ in visits], np.int32),
         "timed_round": _joined([[entry.index] * len(entry.indexes) for entry, _ in visits], np.int32),
         "timed_answer": np.array([answer for _, visit in visits for answer in visit.answers], dtype=np.str_),

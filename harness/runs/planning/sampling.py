@@ -48,10 +48,3 @@ def units_of(clusters: Sequence[str], *, together: bool) -> list[list[int]]:
 def slice_count(sample: int, rounds: int, at_least: int) -> int:
     """Return the number of slices: one for each round, but of at least `at_least` requests each."""
     return max(1, min(rounds, sample // at_least))
-
-
-def round_order(cells: Sequence[str], index: int, seed: int) -> list[str]:
-    """Return the cells in the shuffled order of round `index`."""
-    order = list(cells)
-    random.Random(f"order {seed} {index}").shuffle(order)  # noqa: S311 -- a seeded draw, not a secret
-    return order

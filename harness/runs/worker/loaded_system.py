@@ -208,6 +208,7 @@ class LoadedSystem:
             cycles=cycles,
             instructions=instructions,
             call_ns=visit.call_ns,
+            gap_ns=visit.gap_ns,
             readings=visit.readings,
             answers=answers[:count],
             costs=adaptive_costs(visit.predictions, count),

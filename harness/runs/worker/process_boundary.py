@@ -138,6 +138,7 @@ class Files:
             cycles=cycles,
             instructions=instructions,
             call_ns=visit.call_ns,
+            gap_ns=visit.gap_ns,
             readings=visit.readings,
             answers=answers,
         )

@@ -3,10 +3,16 @@
 import pytest
 from records import ROUNDS_MS, a_record, rounds
 
-from harness.analysis.compute_limit import compute_limit_of, missing_instructions, share_of_limit
+from harness.analysis.compute_limit import (
+    compute_limit_of,
+    missing_instructions,
+    operations_per_request,
+    share_of_limit,
+    skipped_share,
+)
 from harness.analysis.statistics.estimates import time_per_request
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Record
+from harness.records.record import ArtifactFacts, ComputeLimit, ComputePeak, PlacementFacts, Record
 
 FOURS = "4 vpmaddubsw + 3 vpaddw + vpmaddwd + vpaddd, 256 bits"
 WORK = {"per_token": 2_000_000, "per_pair": 100, "hidden": 8, "ffn": 32}
@@ -39,6 +45,52 @@ def test_a_share_is_operations_over_time_and_the_higher_peak() -> None:
         "the slowest time is the least share"
     )
     assert share.high == pytest.approx(share.value * time.value / time.low)
+
+
+BERT = {"per_token": 2_535_936 * 2, "per_pair": 4 * 4 * 208, "weights": 2_535_936, "hidden": 312, "ffn": 600}
+"""4 layers of 312 with 8 heads of 26, 600 units: 4 x (4 x 312 x 208 + 2 x 312 x 600) = 2,535,936 weights."""
+
+UNREAD = {"per_token": 2 * (2 * 312 * 208 + 2 * 312 * 600), "per_pair": 4 * 208}
+"""The last layer's queries, output and feed-forward maps, which no head reads beyond the first token."""
+
+LESS = {**BERT, "per_token": 4_063_488, "per_pair": 2_496}
+"""What an encoder computes that skips them, as a record of an earlier version has it."""
+
+
+def of_engine(effective: dict[str, object], numbers: dict[str, object] | None = None) -> Record:
+    """Return the record of an engine that reports this; `numbers` is the shape in its manifest."""
+    record = measured()
+    placed = PlacementFacts(cpus=(0,), threads_requested=1, effective=effective)
+    artifact = ArtifactFacts(
+        key="k", size_bytes=1, cached=False, manifest={"numbers": numbers} if numbers else {}
+    )
+    return record.model_copy(update={"placement": placed, "artifact": artifact})
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        of_engine({"work": LESS, "skipped": UNREAD}),
+        of_engine({"work": LESS}, {"heads": [8, 8, 8, 8], "head_size": 26}),
+        of_engine({"work": LESS}),
+    ],
+    ids=["as it reports", "of an earlier version", "of an earlier version, without its shape"],
+)
+def test_all_engines_of_a_model_have_the_same_work(engine: Record) -> None:
+    """50 x 5,071,872 + 3,000 x 3,328 = 263.6 million operations; a fifth is skipped, and counts as done."""
+    whole = of_engine({"work": BERT})
+    assert operations_per_request(engine) == operations_per_request(whole) == 263_577_600
+    assert skipped_share(whole) == 0
+    assert skipped_share(engine) == pytest.approx((50 * 1_008_384 + 3_000 * 832) / 263_577_600)
+    assert share_of_limit(engine) == share_of_limit(whole)
+
+
+def test_a_last_layer_of_an_unknown_width_leaves_no_share() -> None:
+    """An earlier version's record of a model whose last layer has fewer units than another: none."""
+    narrow = {**LESS, "ffn": 2_000}
+    share = share_of_limit(of_engine({"work": narrow}))
+    assert isinstance(share, Unavailable)
+    assert "earlier version" in share.reason
 
 
 def test_a_second_measurement_that_failed_leaves_the_first() -> None:

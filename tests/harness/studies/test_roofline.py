@@ -11,7 +11,7 @@ from records import ROUNDS_MS, a_record, rounds
 
 from baselines.hardware.peaks import best_of, measure_cores, products_here
 from baselines.models.flops import work_facts, work_of
-from harness.analysis.compute_limit import operations_per_request
+from harness.analysis.compute_limit import operations_per_request, skipped_share
 from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
 from harness.records.record import AdaptiveCost, PlacementFacts, Record
@@ -93,18 +93,31 @@ def test_a_share_is_operations_over_time_and_peak() -> None:
     assert position.least_seconds == pytest.approx(100_300_000 / 400e9)
 
 
-def test_skipped_layers_do_not_count_as_work() -> None:
-    """4 of 6 layers on average: two thirds of the operations."""
+def test_layers_that_requests_leave_early_are_skipped_and_count_as_work() -> None:
+    """4 of 6 layers on average: the model's operations as ever, a third of them skipped."""
     record = measured({"layers": 6}).model_copy(update={"spent": {"layers": AdaptiveCost(mean=4.0)}})
-    assert operations_per_request(record) == pytest.approx(100_300_000 * 4 / 6)
+    assert operations_per_request(record) == 100_300_000
+    assert skipped_share(record) == pytest.approx(1 / 3)
+    position = roofline_position(record, CORES)
+    assert isinstance(position, RooflinePosition)
+    assert (position.per_second, position.skipped) == (pytest.approx(20.06e9), pytest.approx(1 / 3))
 
 
-def test_the_operations_that_a_system_counts_are_used() -> None:
-    """If tokens are dropped between layers, lengths and shape do not determine them."""
+def test_the_operations_that_a_system_counts_are_what_it_computes() -> None:
+    """If tokens are dropped between layers, lengths and shape do not determine them: 50 of 100.3 million."""
     record = measured({}).model_copy(
         update={"spent": {"operations": AdaptiveCost(mean=5e7), "tokens": AdaptiveCost(mean=9)}}
     )
-    assert operations_per_request(record) == 5e7
+    assert operations_per_request(record) == 100_300_000
+    assert skipped_share(record) == pytest.approx(1 - 50 / 100.3)
+
+
+def test_an_encoder_without_its_last_layers_unread_part_reports_what_it_skips() -> None:
+    """BERT-base: of the last layer 2 x 768 x 768 + 2 x 768 x 3072 weights, and 4 x 768 a pair."""
+    facts = work_facts(BERT_BASE, last_whole=False)
+    assert facts["skipped"] == {"per_token": 11_796_480, "per_pair": 3_072}
+    assert facts["work"]["per_token"] == 169_869_312 - 11_796_480
+    assert "skipped" not in work_facts(BERT_BASE)
 
 
 def test_a_float_system_has_a_share_of_its_own_precision_too() -> None:

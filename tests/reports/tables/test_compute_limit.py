@@ -11,7 +11,7 @@ from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Re
 from reports import render_records
 from reports.exports.tidy_csv import as_csv
 from reports.report import CostFactors, build_report
-from reports.tables.compute_limit import HEADING
+from reports.tables.compute_limit import HEADING, SKIPPED, SKIPPED_REMARK
 from reports.tables.ladder import ladder_tables
 from reports.tables.speed import speed_tables
 from reports.values.figures import all_figures
@@ -41,6 +41,30 @@ def test_the_column_is_beside_the_speed_and_a_remark_explains_it() -> None:
     (remark,) = [line for line in table.remarks if line.startswith(HEADING)]
     assert "400.0 x 10^9 int8 operations a second (vpdpbusd, 512 bits)" in remark
     assert "2 threads" in remark
+
+
+def test_skipped_operations_have_a_column_of_their_own() -> None:
+    """At equal work: two engines as fast as one another have the same share, also where one skips a fifth."""
+    skips = measured(LIMIT, "native-int8")
+    assert skips.placement
+    less = {"work": {**WORK, "per_token": 1_600_000}, "skipped": {"per_token": 400_000, "per_pair": 0}}
+    placement = skips.placement.model_copy(update={"effective": less})
+    skips = skips.model_copy(update={"placement": placement})
+    (table,) = speed_tables(all_figures([measured(LIMIT), skips]))
+    headings = [column.heading for column in table.columns]
+    shares = [row[headings.index(HEADING)].text for row in table.rows]
+    assert shares[0] == shares[1]
+    assert [row[headings.index(SKIPPED)].text for row in table.rows] == ["0 %", "20.0 %"]
+    assert SKIPPED_REMARK in table.remarks
+    (_, fields) = json.loads(render_records([measured(LIMIT), skips], "json"))["rows"]
+    assert fields["skipped_operations"] == pytest.approx(0.2)
+
+
+def test_without_skipped_operations_there_is_no_column_of_them() -> None:
+    """Nor a remark."""
+    (table,) = speed_tables(all_figures([measured(LIMIT)]))
+    assert SKIPPED not in [column.heading for column in table.columns]
+    assert SKIPPED_REMARK not in table.remarks
 
 
 def test_without_the_limit_reports_do_not_change() -> None:

@@ -9,11 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attacks import ATTACKS, flip_a_prediction_with_its_hashes
+from tampering import Attack, found_by, read_run
 from worlds import Heard, World, boolq_folder
 
 from harness.analysis.verification import SealedRecord, VerificationCheck, verify_run
 from harness.analysis.verification.reading import read_sealed
-from harness.records.record import PlacementFacts, Quality, Record, Round, sealed_sha256
+from harness.analysis.verification.trust import trusted_parts
+from harness.records.record import (
+    EnergyFacts,
+    OfferedLoad,
+    PlacementFacts,
+    Quality,
+    Record,
+    Round,
+    sealed_sha256,
+)
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, start
 from harness.runs.planning.options import RunOptions
@@ -21,6 +32,15 @@ from harness.workload.data import Data, Split, load_split
 from harness.workload.tasks import get_task
 
 README = Path(__file__).parents[4] / "results" / "README.md"
+RUNS = README.parent / "runs"
+HEADLINE, LADDER = "20261122-142644-boolq-2ee5", "20261128-232101-boolq-18c9"
+"""The runs of the tables in the project's README: the first version of the record, and the present one."""
+
+LADDER_FINDS = {"tokens of one round +1": "rounds", "size of a graph halved": None}
+"""All rounds of the ladder answer one slice, so that each confirms the lengths of the others."""
+
+UNTRAINED = {"metric +1 point", "latency +1 %"}
+"""Attacks on figures that the ladder's first record lacks: it is offline, and its model untrained."""
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +133,7 @@ def test_a_change_with_a_new_hash_is_detected_by_the_figures_except_for_document
 ) -> None:
     """A forged hash does not help where raw samples or other fields contradict the change.
 
-    results/README.md lists each field for which they do not.
+    What nothing contradicts is in the list of what is on trust.
     """
     first, rest = sealed[0], sealed[1:]
     undetected, detected = set(), set()
@@ -128,8 +148,8 @@ def test_a_change_with_a_new_hash_is_detected_by_the_figures_except_for_document
         forged = replace(first, words=payload, record=record)
         problems = wrong(verify_run(folder.name, [forged, *rest], lambda _sealed: split))
         (detected if problems else undetected).add(path)
-    only_hashed = documented()
-    assert {field for field in map(general, undetected) if not within(field, only_hashed)} == set()
+    on_trust = {field for part in trusted_parts() if not part.together for field in part.fields}
+    assert {field for field in map(general, undetected) if not within(field, on_trust)} == set()
     assert len(detected) > len(undetected)
 
 
@@ -138,23 +158,59 @@ def within(field: str, documented: set[str]) -> bool:
     return any(field == name or field.startswith(f"{name}.") for name in documented)
 
 
-def documented() -> set[str]:
-    """Return the fields that results/README.md lists as protected by the hash alone."""
+def test_the_data_dictionary_lists_what_is_on_trust() -> None:
+    """results/README.md has each field of the code's list, and no other."""
     text = README.read_text(encoding="utf-8")
-    section = text.partition("## Fields protected by the hash alone")[2].partition("\n## ")[0]
-    return set(section.split("`")[1::2]) - {"content_sha256", "wall_ns"}
+    section = text.partition("## What is on trust")[2].partition("\n## ")[0]
+    documented = {
+        name for row in section.splitlines() if row.startswith("|") for name in row.split("`")[1::2]
+    }
+    assert documented == {field for part in trusted_parts() for field in part.fields}
 
 
-def test_every_documented_field_is_one_of_the_record() -> None:
-    """The list names parts of a record, or fields of its parts."""
-    parts = {"rounds": Round, "placement": PlacementFacts, "quality": Quality}
-    for field in documented():
+def test_what_is_on_trust_is_a_part_of_a_record() -> None:
+    """The list names parts of a record, fields of its parts, or arrays of its samples."""
+    parts = {
+        "rounds": Round,
+        "placement": PlacementFacts,
+        "quality": Quality,
+        "energy": EnergyFacts,
+        "load": OfferedLoad,
+    }
+    for field in {field for part in trusted_parts() for field in part.fields}:
         part, _, name = field.partition(".")
-        assert part in Record.model_fields
-        assert not name or name in parts[part].model_fields
+        assert part == "samples" or part in Record.model_fields
+        assert part == "samples" or not name or name in parts[part].model_fields
 
 
-@pytest.mark.parametrize("name", ["call_ns", "timed_example", "timed_answer", "answer", "answered", "counts"])
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_on_the_readmes_first_run_is_found_or_on_trust(attack: Attack) -> None:
+    """All hashes are made anew after the change; the oldest records are checked as deeply as new ones."""
+    found = found_by(read_run(RUNS / HEADLINE), attack)
+    assert attack.caught in found if attack.caught else found == {}
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+def test_an_attack_on_the_readmes_ladder_is_found_or_on_trust(attack: Attack) -> None:
+    """The same over two scenarios and eight rungs."""
+    if attack.name in UNTRAINED:
+        pytest.skip("its first record has no such figure")
+    found = found_by(read_run(RUNS / LADDER), attack)
+    caught = LADDER_FINDS.get(attack.name, attack.caught)
+    assert caught in found if caught else found == {}
+
+
+def test_a_flipped_prediction_with_its_hashes_is_found_by_the_counts(
+    sealed: list[SealedRecord],
+) -> None:
+    """Counts have how often each label was answered, since the second version of the record."""
+    attack = Attack("flipped", flip_a_prediction_with_its_hashes, "quality")
+    assert "counts of answers" in found_by(sealed, attack)["quality"][0]
+
+
+@pytest.mark.parametrize(
+    "name", ["call_ns", "gap_ns", "timed_example", "timed_answer", "answer", "answered", "counts"]
+)
 def test_any_changed_array_of_the_samples_is_detected(
     folder: RunFolder, sealed: list[SealedRecord], split: Split, name: str
 ) -> None:

@@ -1,6 +1,8 @@
 """`bench verify` of runs, as a whole command."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -31,7 +33,7 @@ def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.
         assert bench(world, "verify", asked, "--data", data) == 0
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == f"{run.name}: 4 records"
-        assert [line.split()[0] for line in lines[1:11]] == ["yes"] * 10
+        assert [line.split()[0] for line in lines if not line.startswith(" " * 15)][1:12] == ["yes"] * 11
     assert bench(world, "verify", "latest") == 0
     assert "not checked, because the data are not available: name them with --data" in capsys.readouterr().out
 
@@ -39,18 +41,18 @@ def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.
 def test_a_changed_record_is_named_with_both_figures(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 5, for people and for machines."""
+    """Exit code 7, for people and for machines."""
     run = Store(world.store).run("latest")
     path = min(run.path.glob("*.json"))
     words = json.loads(path.read_text())
     words["rounds"][1]["requests"] += 1
     path.write_text(json.dumps(words))
     capsys.readouterr()
-    assert bench(world, "verify", "latest") == 5
+    assert bench(world, "verify", "latest") == 7
     out = capsys.readouterr().out
     assert f"{path.stem}: content_sha256: the record has {words['content_sha256'][:57]}" in out
     assert f"{path.stem}, round 1: requests: the record has" in out
-    assert bench(world, "verify", "latest", "--json") == 5
+    assert bench(world, "verify", "latest", "--json") == 7
     facts = json.loads(capsys.readouterr().out)[0]
     assert facts["sound"] is False
     assert {one["name"] for one in facts["checks"] if one["verdict"] == "no"} == {"content", "rounds"}
@@ -64,7 +66,7 @@ def test_what_cannot_be_read_and_what_nobody_names_is_told(
     (run.path / "new.json").write_text('{"schema_version": 99}')
     (run.path / "stray.npz").write_bytes(b"x")
     capsys.readouterr()
-    assert bench(world, "verify", "latest") == 5
+    assert bench(world, "verify", "latest") == 7
     out = capsys.readouterr().out
     assert "new.json: schema version 99, and this program reads 1 to" in out
     assert "stray.npz: samples that no record names" in out
@@ -84,7 +86,7 @@ def test_a_page_that_is_not_what_its_runs_give_is_told(
     assert bench(world, "verify", "latest") == 0
     assert "  yes          report" in capsys.readouterr().out
     page.write_text(head + shown.replace("onnx-int8", "onnx-int9", 1))
-    assert bench(world, "verify", "latest") == 5
+    assert bench(world, "verify", "latest") == 7
     assert "mine-runs.md: its runs render to something else" in capsys.readouterr().out
 
 
@@ -98,7 +100,7 @@ def test_pages_in_folders_of_the_store_are_compared_too(
     page.write_text(f"<!-- bench report {run.name} --format markdown -->\n\nanother table\n")
     (run.path / "notes.md").write_text(page.read_text())
     capsys.readouterr()
-    assert bench(world, "verify", "latest") == 5
+    assert bench(world, "verify", "latest") == 7
     out = capsys.readouterr().out
     assert "rivals/mine.md: its runs render to something else" in out
     assert "notes.md" not in out
@@ -122,3 +124,58 @@ def test_a_prediction_file_is_for_bench_score(world: World, capsys: pytest.Captu
     assert capsys.readouterr().err == (
         f"bench: {file} is not a run.\nTo check a prediction file: bench score FILE.\n"
     )
+
+
+def test_a_run_that_agrees_with_itself_is_not_thereby_authentic(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are stated, and what the figures rest on, for people and for machines."""
+    capsys.readouterr()
+    assert bench(world, "verify", "latest") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  yes          self-consistent: figures, raw values and hashes agree" in lines
+    assert "  not shown    authentic: not signed: anybody who can write the files could have made them" in lines
+    assert any(line.startswith("  on trust     peak memory: the kernel showed it once") for line in lines)
+    assert bench(world, "verify", "latest", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)[0]
+    assert (facts["self_consistent"], facts["signature"]["state"]) == (True, "none")
+    assert "energy" in {part["figures"] for part in facts["trusted"]}
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    """Return a new private key, with a list of allowed signers beside it."""
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("needs ssh-keygen")
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    public = path.with_suffix(".pub").read_text()
+    (tmp_path / "signers").write_text(f'alice@example.org namespaces="bench" {public}')
+    return path
+
+
+def test_a_signed_run_is_somebodys(world: World, capsys: pytest.CaptureFixture[str], key: Path) -> None:
+    """The signer's name comes from the list; without it the key is nobody's."""
+    signers = str(key.with_name("signers"))
+    assert bench(world, "verify", "latest", "--signers", signers) == 7, "it is not signed yet"
+    assert bench(world, "verify", "latest", "--sign", str(key)) == 0
+    capsys.readouterr()
+    assert bench(world, "verify", "latest", "--signers", signers) == 0
+    assert "  yes          authentic: signed by alice@example.org (ED25519 SHA256:" in capsys.readouterr().out
+    assert bench(world, "verify", "latest") == 0
+    assert "  not shown    authentic: signed by the key ED25519 SHA256:" in capsys.readouterr().out
+    assert bench(world, "verify", "latest", "--sign", str(key)) == 2, "it is signed already"
+
+
+def test_a_run_that_does_not_agree_with_itself_is_not_signed(
+    world: World, capsys: pytest.CaptureFixture[str], key: Path
+) -> None:
+    """Nor one that is not there."""
+    run = Store(world.store).run("latest")
+    path = min(run.path.glob("*.json"))
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
+    assert bench(world, "verify", "latest", "--sign", str(key)) == 7
+    assert not (run.path / "SHA256SUMS").exists()
+    capsys.readouterr()
+    assert bench(world, "verify", "latest", "--signers", str(key.with_name("none"))) == 2
+    assert "no such file" in capsys.readouterr().err

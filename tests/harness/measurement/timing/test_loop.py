@@ -50,6 +50,7 @@ def test_the_window_spans_from_before_the_first_call_to_after_the_last() -> None
         system, [(r,) for r in REQUESTS], warmup=(), clock=clock, cpu_clock=FakeClock(), meter=None
     )
     assert visit.call_ns == (110, 110, 110)
+    assert visit.gap_ns == (0, 10, 10)
     assert visit.wall_ns == 3 * 110 + 2 * 10
 
 
@@ -102,7 +103,7 @@ def test_a_window_repeats_whole_passes_until_it_is_long_enough() -> None:
         assert system.calls == [["0"], ["1"], ["2"]] * passes
         assert visit.call_ns == (100,) * 3 * passes
         assert len(visit.predictions) == 3 * passes
-        assert visit.wall_ns == 300 * passes
+        assert visit.wall_ns == 300 * passes == sum(visit.call_ns) + sum(visit.gap_ns)
 
 
 def test_a_window_ends_at_its_limit_however_short_the_calls_are() -> None:

@@ -1,7 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.runs.planning.sampling import cut_slices, draw_sample, round_order, slice_count
+from harness.records.cell import round_order
+from harness.runs.planning.sampling import cut_slices, draw_sample, slice_count
 
 LENGTHS = st.lists(st.integers(1, 500), min_size=1, max_size=200)
 

@@ -1,7 +1,7 @@
 """Warnings about the joules, and about windows that are too short for the meter."""
 
 from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of, run_of, stop
-from harness.analysis.statistics.estimates import EnergyWindows
+from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, EnergyWindows
 from harness.measurement.energy.meter import unusable_meters
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -20,7 +20,8 @@ def _energy_unavailable(record: Record, energy: EnergyWindows | Unavailable) -> 
     if record.status == "failed" or isinstance(energy, EnergyWindows):
         return None
     sentence = f"{name_of(record)}: energy is unavailable, because {stop(energy.reason)}"
-    return ResultWarning("energy-unavailable", sentence, _lost_remedy(record) or _meter_remedy(record))
+    remedy = _unavailable_remedy(record, energy) or _lost_remedy(record) or _meter_remedy(record)
+    return ResultWarning("energy-unavailable", sentence, remedy)
 
 
 def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
@@ -93,6 +94,15 @@ def _as_long_as_required(record: Record, required_s: float) -> str:
     if record.configuration.get("window_ms") is not None:
         return "Leave out --window: visits are then as long as the meter needs, up to 30 s."
     return f"Set --window {required_s:.3g}s, or use a meter that updates more often (`bench doctor`)."
+
+
+def _unavailable_remedy(record: Record, energy: Unavailable) -> str | None:
+    """Return what to do if it is not the meter that failed."""
+    if len(record.rounds) < MINIMUM_ROUNDS:
+        return f"Measure at least {MINIMUM_ROUNDS} rounds (--rounds)."
+    if "shorter than two update periods" in energy.reason or "needs windows of" in energy.reason:
+        return _longer_windows(record)
+    return None
 
 
 def _lost_remedy(record: Record) -> str | None:

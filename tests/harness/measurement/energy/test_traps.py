@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, Tool
+from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter
+from harness.measurement.energy.cpu.codecarbon_tool import Tool
 from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter

@@ -20,19 +20,46 @@ COUNTED: tuple[Scope, ...] = ("package", "dram")
 NEAR_STEPS = 2
 """Two reads of one counter differ by at most this many updates, since one zone is read after the other."""
 
+SAME_STEPS = 0.02
+"""Two zones that differ by less than this share of an update show the same value."""
+
 APART = 10
 """After this many consecutive rows in which two counters are further apart, they are separate.
 
 A pause of the reader between two zones puts single rows apart, not ten in a row.
 """
 
-ENOUGH_STEPS = 100
-"""Below this many steps, two counters of nearly the same power could be taken for mirrors."""
+FEW_STEPS, ENOUGH_STEPS, MANY_STEPS = 25, 100, 1_000
+"""Below the first, counters of nearly the same power could be taken for mirrors. At the second, zones that
+show the same value need no more rows. Beyond the third, mirrors may also lag behind one another."""
 
-MIRRORED_SHARE = 0.9
-"""Mirrors are near each other in at least this share of the rows: the others are pauses of the reader."""
+NEAR_SHARE, SAME_SHARE = 0.9, 0.3
+"""Mirrors are near each other in at least the first share of the rows, and the same in the second: an update
+of one that comes before that of the other, and a pause of the reader, make the difference."""
 
 Pair = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Two zones so far: rows, rows in which they were near or the same, and the last rows apart in a row."""
+
+    rows: int = 0
+    near: int = 0
+    same: int = 0
+    apart: int = 0
+
+    def add(self, gap_steps: float) -> None:
+        """Add a row in which the zones differ by this many updates."""
+        self.rows += 1
+        self.near += gap_steps <= NEAR_STEPS
+        self.same += gap_steps <= SAME_STEPS
+        self.apart = 0 if gap_steps <= NEAR_STEPS else self.apart + 1
+
+    def is_mirrored(self, steps: int, least_steps: int = FEW_STEPS) -> bool:
+        """Return whether the zones are one counter, of which this many steps were seen."""
+        is_same = self.same >= SAME_SHARE * self.rows and steps >= least_steps
+        return self.near >= NEAR_SHARE * self.rows and (is_same or steps >= MANY_STEPS)
 
 
 @dataclass(slots=True)
@@ -40,58 +67,59 @@ class MirrorSearch:
     """The comparison of every pair of zones that would be added up, row by row."""
 
     zones: Sequence[Zone]
-    _rows: list[dict[str, int]] = field(default_factory=list)
+    _last: dict[str, int] = field(default_factory=dict)
     _steps: dict[str, int] = field(default_factory=dict)
-    _undecided: dict[Pair, int] = field(init=False)
+    _pairs: dict[Pair, _Comparison] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with all pairs; the value is the number of consecutive rows in which they were apart."""
+        """Begin with all pairs; those that turn out to be separate are removed."""
         names = [zone.name for zone in self.zones if zone.scope in COUNTED]
-        self._undecided = dict.fromkeys(combinations(names, 2), 0)
+        self._pairs = {pair: _Comparison() for pair in combinations(names, 2)}
 
     def add(self, energies: Mapping[str, int]) -> None:
         """Add the microjoules of all readable zones since the first read, if any of them moved."""
-        before = self._rows[-1] if self._rows else {}
-        if not self._undecided or energies == before:
+        if not self._pairs or energies == self._last:
             return
         for name, energy in energies.items():
-            self._steps[name] = self._steps.get(name, 0) + (energy != before.get(name, 0))
-        self._rows.append(dict(energies))
-        for pair in [pair for pair in self._undecided if energies.keys() >= {*pair}]:
-            self._undecided[pair] = 0 if self._near(pair, energies) else self._undecided[pair] + 1
-            if self._undecided[pair] >= APART:
-                del self._undecided[pair]
+            self._steps[name] = self._steps.get(name, 0) + (energy != self._last.get(name, 0))
+        self._last = dict(energies)
+        for pair in [pair for pair in self._pairs if energies.keys() >= {*pair}]:
+            self._pairs[pair].add(self._gap_steps(pair))
+            if self._pairs[pair].apart >= APART:
+                del self._pairs[pair]
 
     def decided(self) -> bool:
-        """Return whether all pairs are known to be separate, so that more rows would show nothing new."""
-        return not self._undecided
+        """Return whether more rows would show nothing new: each pair is separate, or long mirrored."""
+        return all(
+            comparison.is_mirrored(self._steps_of(pair), ENOUGH_STEPS)
+            for pair, comparison in self._pairs.items()
+        )
 
     def mirrors(self) -> dict[str, str]:
         """Return the zones that show the counter of an earlier zone, by name, with that zone."""
         mirrors: dict[str, str] = {}
-        for first, second in self._undecided:
-            if first not in mirrors and second not in mirrors and self._is_mirrored((first, second)):
-                mirrors[second] = first
+        for pair, comparison in self._pairs.items():
+            if mirrors.keys().isdisjoint(pair) and comparison.is_mirrored(self._steps_of(pair)):
+                mirrors[pair[1]] = pair[0]
         return mirrors
 
     def uncertain(self) -> list[Pair]:
-        """Return the pairs that moved, and may be one counter or two."""
-        mirrors = self.mirrors()
+        """Return the pairs of one scope that moved alike, and may be one counter or two."""
+        mirrors, scopes = self.mirrors(), {zone.name: zone.scope for zone in self.zones}
         return [
             pair
-            for pair in self._undecided
-            if mirrors.keys().isdisjoint(pair) and all(self._steps.get(name) for name in pair)
+            for pair in self._pairs
+            if mirrors.keys().isdisjoint(pair)
+            and self._last.keys() >= {*pair}
+            and scopes[pair[0]] == scopes[pair[1]]
+            and self._gap_steps(pair) <= NEAR_STEPS
         ]
 
-    def _is_mirrored(self, pair: Pair) -> bool:
-        rows = [row for row in self._rows if row.keys() >= {*pair}]
-        near = sum(self._near(pair, row) for row in rows)
-        has_enough = min(self._steps.get(name, 0) for name in pair) >= ENOUGH_STEPS
-        return has_enough and near >= MIRRORED_SHARE * len(rows)
+    def _steps_of(self, pair: Pair) -> int:
+        return min(self._steps.get(name, 0) for name in pair)
 
-    def _near(self, pair: Pair, row: Mapping[str, int]) -> bool:
-        """Return whether two zones differ by no more than a few updates at their mean step so far."""
-        first, second = (row[name] for name in pair)
-        last = self._rows[-1]
-        step = max(last.get(name, 0) / max(1, self._steps[name]) for name in pair)
-        return abs(first - second) <= NEAR_STEPS * step
+    def _gap_steps(self, pair: Pair) -> float:
+        """Return by how many updates, at the mean so far, two zones differ in the last row."""
+        first, second = (self._last[name] for name in pair)
+        step = max(self._last[name] / max(1, self._steps[name]) for name in pair)
+        return abs(first - second) / step if step else 0.0

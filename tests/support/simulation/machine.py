@@ -37,6 +37,7 @@ BOARD_SENSOR = Sensor(update_ns=100_000_000, quantum_uj=1000.0, range_uj=2**63)
 UNREADABLE = (Path("/proc/sys/vm/compact_memory"), Path("/sys/bus/cpu/drivers_probe"))
 """Files that no user may read, not even root."""
 
+MMIO = "mmio"
 MIRROR_PHASE_NS = 30_000
 """By how much the updates of a mirror come later: the register is copied from die to die."""
 
@@ -215,13 +216,17 @@ class SimulatedMachine:
 
 
 def places(zones: Iterable[str]) -> dict[str, str]:
-    """Return the kernel's folder of each zone: packages and psys in order, and their parts below them."""
-    folders: dict[str, str] = {}
+    """Return the kernel's folder of each zone: packages and psys in order, and their parts below them.
+
+    `mmio/package-0` is package-0 by the second interface.
+    """
+    folders = {MMIO: "intel-rapl-mmio"}
     below: dict[str, int] = defaultdict(int)
     for zone in zones:
         parent = folders[zone.partition("/")[0]] if "/" in zone else "intel-rapl"
         folders[zone] = f"{parent}/{parent.rpartition('/')[2]}:{below[parent]}"
         below[parent] += 1
+    del folders[MMIO]
     return folders
 
 

@@ -3,6 +3,7 @@
 SimulatedMachine.counter(zone) --SimulatedPerf--> counts since an event was opened, in units of 2^-32 J
 """
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,6 +48,8 @@ class SimulatedPerf:
         del kind
         name = next(name for name, (_, number) in EVENTS.items() if number == config)
         zone = self._zones[cpu][name]
+        if self._machine.counter(zone).fault == "denied":
+            raise PermissionError(errno.EACCES, "Permission denied")
         self._opened.append((zone, self._machine.counter(zone).shown_uj))
         return len(self._opened) - 1
 

@@ -8,7 +8,7 @@ it finds no package. So the zones of its sum are compared with those that the ke
 
 import importlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -77,7 +77,8 @@ def load_tool(powercap: Path | None = None) -> Tool:
     mode = "intel_rapl" if rapl else hardware.MODE_CPU_LOAD
     processor = hardware.CPU("", mode, tdp.model, watts, **places)
     reader: RaplReader | None = getattr(processor, "_intel_interface", None)
-    missing = _missing(reader, powercap or POWERCAP) if reader else ()
+    names = _names(reader) if reader else {}
+    missing = _missing(names, powercap or POWERCAP) if reader else ()
     processor.start()
 
     def cpu_joules(seconds: float) -> float:
@@ -87,34 +88,39 @@ def load_tool(powercap: Path | None = None) -> Tool:
     memory_watts = float(memory.RAM().total_power().W)
     return Tool(
         *(version("codecarbon"), str(tdp.model), watts, memory_watts, cpu_joules),
-        zones=lambda: summed_zones(reader) if reader else (),
+        zones=lambda: summed_zones(reader, names) if reader else (),
         missing=missing,
     )
 
 
-def summed_zones(reader: RaplReader) -> tuple[SummedZone, ...]:
+def summed_zones(reader: RaplReader, names: Mapping[str, str]) -> tuple[SummedZone, ...]:
     """Return the zones that codecarbon's reader of RAPL adds up, each with its counter now.
 
-    Zones that it takes for mirrors of others are not in its sum.
+    `names` are those of its files by path. Zones that it takes for mirrors of others are not in its sum.
     """
     pending = getattr(reader, "_mirrored_candidates", {})
-    all_files = reader._rapl_files  # noqa: SLF001 -- codecarbon has no public name for them
-    files = [file for file in all_files if file.path not in pending]
-    return tuple(_summed_zone(file) for file in files)
+    return tuple(_summed_zone(file, names[file.path]) for file in _files(reader) if file.path not in pending)
 
 
-def _summed_zone(file: RaplFile) -> SummedZone:
-    path = Path(file.path)
-    name = read(path.with_name("name")) or path.parent.name
-    microjoules = number(read(path))
+def _files(reader: RaplReader) -> Sequence[RaplFile]:
+    return reader._rapl_files  # noqa: SLF001 -- codecarbon has no public name for them
+
+
+def _summed_zone(file: RaplFile, name: str) -> SummedZone:
+    microjoules = number(read(Path(file.path)))
     if microjoules is None or getattr(file, "sample_skipped", False):
         return SummedZone(name, None, "its counter could not be read")
     return SummedZone(name, microjoules)
 
 
-def _missing(reader: RaplReader, powercap: Path) -> tuple[str, ...]:
+def _names(reader: RaplReader) -> dict[str, str]:
+    """Return the zone of each file, by path."""
+    paths = [Path(file.path) for file in _files(reader)]
+    return {str(path): read(path.with_name("name")) or path.parent.name for path in paths}
+
+
+def _missing(names: Mapping[str, str], powercap: Path) -> tuple[str, ...]:
     """Return the packages that the kernel lists and codecarbon does not read."""
     counters = survey_powercap(powercap, read_text).counters
     packages = [counter.zone.name for counter in counters if counter.zone.scope == "package"]
-    names = [zone.name for zone in summed_zones(reader)]
-    return tuple(name for name in packages if name not in names)
+    return tuple(name for name in packages if name not in names.values())

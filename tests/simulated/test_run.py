@@ -216,6 +216,8 @@ def test_a_dead_memory_counter_leaves_the_package_to_the_run(tmp_path: Path) -> 
     assert all(reading.microjoules for item in record.rounds for reading in item.readings)
     ((zone, reason),) = (record.energy.check or {})["left_out"]
     assert (zone, reason.startswith("the counter did not move in")) == ("package-0/dram", True)
+    warning = next(warning for warning in warnings_of(record) if warning.code == "energy-left-out")
+    assert "its joules do not cover package-0/dram (the counter did not move in" in warning.sentence
 
 
 def test_a_run_on_mirrored_dies_counts_their_socket_once(tmp_path: Path) -> None:
@@ -231,6 +233,7 @@ def test_a_run_on_mirrored_dies_counts_their_socket_once(tmp_path: Path) -> None
     assert bench.null(3) == 0
     (record,) = bench.records()
     assert [left for left, _ in (record.energy.check or {})["left_out"]] == ["package-0-die-1"]
+    assert "energy-left-out" not in {warning.code for warning in warnings_of(record)}
     for item in record.rounds:
         (reading,) = item.readings
         most_uj = draw.microjoules(reading.span_ns, reading.span_ns) + reading.resolution_uj

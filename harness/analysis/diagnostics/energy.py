@@ -50,6 +50,22 @@ def _energy_window(record: Record, windows: EnergyWindows | Unavailable) -> Resu
     return ResultWarning("energy-window", sentence, _longer_windows(record))
 
 
+def _energy_left_out(record: Record, _energy: EnergyWindows | Unavailable) -> ResultWarning | None:
+    """Warn of parts of the machine whose counter is dead; a mirror of another counter is no part."""
+    check = record.energy.check or {}
+    read = {zone["zone"] for zone in check.get("zones", ())}
+    dead = [
+        f"{zone} ({reason})"
+        for zone, reason in check.get("left_out", ())
+        if zone not in read and not reason.startswith("mirrors ")
+    ]
+    if not dead:
+        return None
+    sentence = f"{run_of(record)}: its joules do not cover {'; '.join(dead)}."
+    step = "Compare it with runs of the same scope alone; `bench doctor --check` shows the counters."
+    return ResultWarning("energy-left-out", sentence, step)
+
+
 def _sensors_disagree(record: Record, _energy: EnergyWindows | Unavailable) -> ResultWarning | None:
     agreement = (record.energy.check or {}).get("agreement")
     if agreement is None or abs(agreement - 1) <= LARGE_DISAGREEMENT:
@@ -124,6 +140,7 @@ RULES: tuple[EnergyRule, ...] = (
     _energy_unavailable,
     _energy_modelled,
     _energy_window,
+    _energy_left_out,
     _sensors_disagree,
     _short_for_the_meter,
 )

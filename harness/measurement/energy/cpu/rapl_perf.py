@@ -26,6 +26,7 @@ from harness.measurement.energy.counters.meter import Clock, CounterMeter, Sampl
 from harness.measurement.energy.cpu.rapl import (
     ALONE,
     CEILING_WATTS,
+    CONTAINS,
     NO_TREE,
     NOTHING,
     QUANTUM_UJ,
@@ -44,9 +45,11 @@ EVENTS: dict[str, tuple[Scope | None, str]] = {
     "energy-ram": ("dram", ""),
     "energy-cores": (None, "lies inside its package"),
     "energy-gpu": (None, "lies inside its package"),
-    PSYS: (None, "contains the packages"),
+    PSYS: ("system", ""),
 }
-"""The scope of each event that can be added up, or why it cannot."""
+"""The scope of each event, or why it is not counted; psys is counted where there is no package."""
+
+UNUSUAL = "its unit or its number is not the usual one"
 
 ALLOW = (
     "To allow it until the next boot: sudo sysctl kernel.perf_event_paranoid=0. To allow it for one program: "
@@ -220,39 +223,42 @@ def find_events(root: Path = procfs.ROOT, excluded: Mapping[str, str] = NOTHING)
     Without packages, psys is the only event: it covers the platform. `excluded` holds zones, with why.
     """
     device = root / DEVICE
-    kind, cpus = procfs.read(device / "type"), procfs.cpu_list(procfs.read(device / "cpumask") or "")
-    if procfs.number(kind) is None or not cpus:
+    kind = procfs.number(procfs.read(device / "type"))
+    cpus = procfs.cpu_list(procfs.read(device / "cpumask") or "")
+    if kind is None or not cpus:
         return RaplEvents(0, (), ())
     events: list[RaplEvent] = []
-    platform: list[RaplEvent] = []
     left_out: list[tuple[str, str]] = []
-    for name, (scope, reason) in EVENTS.items():
-        text = procfs.read(device / "events" / name)
-        if text is None:
-            continue
-        config, joules = _config(text), _scale(device / "events", name)
-        if config is None or joules is None:
-            left_out.append((name, reason or "its unit or its number is not the usual one"))
-        elif name == PSYS:
-            platform = [RaplEvent(Zone("psys", "system"), config, cpus[0], joules)]
-        elif scope is None:
-            left_out.append((name, reason))
-        else:
-            suffix = "" if scope == "package" else "/dram"
-            events += [
-                RaplEvent(Zone(f"{package}{suffix}", scope), config, cpu, joules)
-                for cpu, package in _packages(cpus, root)
-            ]
-    left_out += [
-        (event.zone.name, excluded[event.zone.name]) for event in events if event.zone.name in excluded
-    ]
+    for name, (_, reason) in EVENTS.items():
+        if (device / "events" / name).exists():
+            listed = _events_of(name, root, cpus)
+            left_out += [] if listed else [(name, reason or UNUSUAL)]
+            events += listed
+    left_out += [(zone, excluded[zone]) for zone in (event.zone.name for event in events) if zone in excluded]
     events = [event for event in events if event.zone.name not in excluded]
-    if any(event.zone.scope == "package" for event in events):
-        left_out += [(PSYS, EVENTS[PSYS][1])] * len(platform)
-    else:
-        left_out += [(event.zone.name, ALONE) for event in events]
-        events = [event for event in platform if event.zone.name not in excluded]
-    return RaplEvents(procfs.number(kind) or 0, tuple(events), tuple(left_out))
+    has_package = any(event.zone.scope == "package" for event in events)
+    counted = [event for event in events if (event.zone.scope == "system") != has_package]
+    left_out += [
+        (PSYS, CONTAINS) if has_package else (event.zone.name, ALONE)
+        for event in events
+        if event not in counted
+    ]
+    return RaplEvents(kind, tuple(counted), tuple(left_out))
+
+
+def _events_of(name: str, root: Path, cpus: tuple[int, ...]) -> list[RaplEvent]:
+    """Return an event on each CPU that counts it; none if it is not counted, or of an unexpected form."""
+    folder, scope = root / DEVICE / "events", EVENTS[name][0]
+    config, joules = _config(procfs.read(folder / name) or ""), _scale(folder, name)
+    if config is None or joules is None or scope is None:
+        return []
+    if scope == "system":
+        return [RaplEvent(Zone("psys", scope), config, cpus[0], joules)]
+    suffix = "" if scope == "package" else "/dram"
+    return [
+        RaplEvent(Zone(f"{package}{suffix}", scope), config, cpu, joules)
+        for cpu, package in _packages(cpus, root)
+    ]
 
 
 def _packages(cpus: tuple[int, ...], root: Path) -> Iterator[tuple[int, str]]:

@@ -205,7 +205,7 @@ class ExternalMeter:
         ahead_ns = rows.points[-1][0] - self._wall()
         if ahead_ns <= max(DRIFT_NS, pace_ns(rows.points)):
             return None
-        return f"its last row is {ahead_ns / 1e9:,.3g} s later than now: its clock runs ahead"
+        return f"its last row is {_seconds(ahead_ns)} s later than now: its clock runs ahead"
 
     def _read_rows(self) -> "Rows | str":
         try:
@@ -270,6 +270,12 @@ def output(command: tuple[str, ...], patience_s: float) -> str:
     if process.returncode:
         raise MalformedRows(f"{name} ended with exit code {process.returncode}", BY_ITSELF)
     return decoded(printed) + "\n"
+
+
+def _seconds(nanoseconds: int) -> str:
+    """Return seconds with three digits, or all digits before the point."""
+    seconds = nanoseconds / 1e9
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"  # noqa: PLR2004 -- three digits
 
 
 def _tail(file: Path) -> bytes:

@@ -117,9 +117,10 @@ def test_dies_with_counters_of_their_own_are_added_up(tmp_path: Path, name: str,
     assert socket.joules(meter, 5) == pytest.approx(5 * sum(watts), abs=0.1 * len(watts))
 
 
-def test_separate_dies_of_nearly_the_same_power_are_added_up(tmp_path: Path) -> None:
-    """34.0 and 34.2 W with 2 % of noise: 0.6 % apart, far more than mirrors ever are. 10 s are 682 J."""
-    socket = Dies(tmp_path, [34.0, 34.2], sensor=Sensor(noise=0.02, seed=7))
+@pytest.mark.parametrize("watts", [[34.0, 34.2], [34.0, 34.0]])
+def test_separate_dies_of_nearly_the_same_power_are_added_up(tmp_path: Path, watts: list[float]) -> None:
+    """34.0 and 34.2 W, or 34 W each, with 5 % of noise: the values drift, as those of mirrors never do."""
+    socket = Dies(tmp_path, watts, sensor=Sensor(noise=0.05, seed=7))
     meter, check = socket.check(socket.rapl())
     assert (check.moved, check.left_out) == (True, ())
     assert len(meter.zones()) == 2
@@ -176,11 +177,16 @@ def test_a_reader_that_pauses_between_two_zones_does_not_separate_mirrors() -> N
     assert pairs(rows).mirrors() == {"b": "a"}
 
 
-def test_a_mirror_may_lag_by_an_update() -> None:
-    """The second is copied from the first once it has stepped."""
-    rows = [(step * 1000, (step - 1) * 1000) for step in range(2, 1200)]
-    assert pairs(rows[:900]).uncertain() == [("a", "b")]
+def test_a_mirror_may_be_updated_later_than_the_first() -> None:
+    """Every other row is read between the two updates: the second is a step behind, and then the same."""
+    rows = [(step * 1000, behind * 1000) for step in range(2, 60) for behind in (step - 1, step)]
     assert pairs(rows).mirrors() == {"b": "a"}
+
+
+def test_counters_of_the_same_power_that_seldom_agree_are_separate() -> None:
+    """The second differs by 3 % of a step, up or down: never two steps apart, and never the same."""
+    rows = [(step * 1000, step * 1000 + (-30 if step % 2 else 30)) for step in range(1, 60)]
+    assert pairs(rows).decided()
 
 
 def test_counters_that_drift_apart_are_decided_at_once() -> None:

@@ -29,13 +29,14 @@ APART = 10
 A pause of the reader between two zones puts single rows apart, not ten in a row.
 """
 
-FEW_STEPS, ENOUGH_STEPS, MANY_STEPS = 25, 100, 1_000
-"""Below the first, counters of nearly the same power could be taken for mirrors. At the second, zones that
-show the same value need no more rows. Beyond the third, mirrors may also lag behind one another."""
+FEW_STEPS, ENOUGH_STEPS = 25, 100
+"""Below the first, counters of nearly the same power could be taken for mirrors; at the second, mirrors need
+no more rows."""
 
-NEAR_SHARE, SAME_SHARE = 0.9, 0.3
-"""Mirrors are near each other in at least the first share of the rows, and the same in the second: an update
-of one that comes before that of the other, and a pause of the reader, make the difference."""
+NEAR_SHARE, SAME_SHARE, SELDOM_SHARE = 0.9, 0.3, 0.1
+"""Mirrors are near each other in at least the first share of the rows, and show the same value in the second:
+an update of one that comes before that of the other, and a pause of the reader, make the difference. Zones
+that show the same value in less than the third share are separate."""
 
 Pair = tuple[str, str]
 
@@ -58,8 +59,12 @@ class _Comparison:
 
     def is_mirrored(self, steps: int, least_steps: int = FEW_STEPS) -> bool:
         """Return whether the zones are one counter, of which this many steps were seen."""
-        is_same = self.same >= SAME_SHARE * self.rows and steps >= least_steps
-        return self.near >= NEAR_SHARE * self.rows and (is_same or steps >= MANY_STEPS)
+        is_near = self.near >= NEAR_SHARE * self.rows
+        return is_near and self.same >= SAME_SHARE * self.rows and steps >= least_steps
+
+    def is_separate(self, steps: int) -> bool:
+        """Return whether the zones are two counters, of which each made this many steps."""
+        return self.apart >= APART or (steps >= FEW_STEPS and self.same < SELDOM_SHARE * self.rows)
 
 
 @dataclass(slots=True)
@@ -85,7 +90,7 @@ class MirrorSearch:
         self._last = dict(energies)
         for pair in [pair for pair in self._pairs if energies.keys() >= {*pair}]:
             self._pairs[pair].add(self._gap_steps(pair))
-            if self._pairs[pair].apart >= APART:
+            if self._pairs[pair].is_separate(self._steps_of(pair)):
                 del self._pairs[pair]
 
     def decided(self) -> bool:

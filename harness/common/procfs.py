@@ -10,31 +10,57 @@ it reads every process of the machine (2.7 ms where `children` takes 0.15 ms).
 import os
 import re
 import resource
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
 import psutil
 
 ROOT = Path("/")
+
+MOST_CPUS = 2**16
+"""Numbers of CPUs beyond this are no numbers of CPUs: Linux allows 8,192 on x86."""
+
+_NUMBER = re.compile(r"[0-9]{1,20}")
+"""A number of the kernel; 64 bits have 20 digits. `int` would also accept signs, spaces and other digits."""
+
+MOST_TRIES = 5
+"""Reads of the list of children, of which two in a row must be the same."""
+
+_CPU_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def read(path: Path) -> str | None:
     """Return the stripped text of a kernel file, or None where it is missing, hidden or not text."""
     try:
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # ValueError: not text, or a path with a null byte
         return None
 
 
+def number(text: str | None) -> int | None:
+    """Return the number that a text of the kernel holds, or None for any other text."""
+    return int(text) if text is not None and _NUMBER.fullmatch(text) else None
+
+
+def numbers(text: str | None) -> list[int] | None:
+    """Return the numbers in a text that holds nothing else, or None for any other text."""
+    values = [number(field) for field in (text or "").split()]
+    return [value for value in values if value is not None] if values and None not in values else None
+
+
 def cpu_list(text: str) -> tuple[int, ...]:
-    """Return the CPUs of a list in the kernel's notation: `0-2,8` is 0, 1, 2, 8."""
+    """Return the CPUs of a list in the kernel's notation: `0-2,8` is 0, 1, 2, 8; empty for any other text."""
     cpus: list[int] = []
-    for part in text.replace("\n", ",").split(","):
-        first, _, last = part.strip().partition("-")
-        if first.isdigit():
-            cpus += range(int(first), int(last or first) + 1)
+    for part in filter(None, map(str.strip, text.replace("\n", ",").split(","))):
+        bounds = _CPU_RANGE.fullmatch(part)
+        first, last = (int(bounds[1]), int(bounds[2] or bounds[1])) if bounds else (1, 0)
+        if not first <= last < MOST_CPUS:
+            return ()
+        cpus += range(first, last + 1)
     return tuple(cpus)
 
 
@@ -57,7 +83,8 @@ def flags_of(info: dict[str, str]) -> frozenset[str]:
 def siblings(cpu: int, root: Path = ROOT) -> tuple[int, ...] | None:
     """Return the logical CPUs that share this one's core, itself included, or None if unknown."""
     text = read(root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-    return cpu_list(text) or None if text else None
+    cpus = cpu_list(text or "")
+    return cpus if cpu in cpus else None
 
 
 def physical_cpus(affinity: Iterable[int], root: Path = ROOT) -> tuple[int, ...]:
@@ -79,7 +106,7 @@ def cores_per_package(root: Path = ROOT) -> int | None:
         text = text or read(root / "sys/devices/system/cpu/cpu0/topology" / name)
     if not text:
         return None
-    return len({siblings(cpu, root) or (cpu,) for cpu in cpu_list(text)})
+    return len({siblings(cpu, root) or (cpu,) for cpu in cpu_list(text)}) or None
 
 
 def _cgroup_folders(controller: str, root: Path) -> Iterator[Path]:
@@ -90,7 +117,10 @@ def _cgroup_folders(controller: str, root: Path) -> Iterator[Path]:
     """
     base = root / "sys/fs/cgroup"
     for line in (read(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
+        hierarchy, _, rest = line.partition(":")
+        controllers, colon, path = rest.partition(":")
+        if not colon or number(hierarchy) is None:
+            continue
         if controllers == "":  # version 2, alone or beside version 1
             mount = base if (base / "cgroup.controllers").exists() else base / "unified"
         elif controller in controllers.split(","):
@@ -119,21 +149,26 @@ def cpu_quota(root: Path = ROOT) -> float | None:
     """Return how many CPUs' worth of time the tightest cgroup allows, or None without a quota."""
     files = ("cpu.max", "cpu.cfs_quota_us", "cpu.cfs_period_us")  # version 2 has both in one file
     texts = ([read(folder / name) or "" for name in files] for folder in _cgroup_folders("cpu", root))
-    pairs = (" ".join(pair).split() for pair in texts)
-    limits = (list(map(int, pair)) for pair in pairs if pair and all(map(str.isdigit, pair)))
-    return min((quota / period for quota, period in limits), default=None)
+    limits = filter(None, (numbers(" ".join(pair)) for pair in texts))  # `max` and -1 are no limit
+    pairs = (limit for limit in limits if len(limit) == 2 and min(limit) > 0)  # noqa: PLR2004 -- quota, period
+    return min((quota / period for quota, period in pairs), default=None)
 
 
 def ram_bytes(root: Path = ROOT) -> int | None:
     """Return the memory of the machine in bytes, or None if the kernel hides it."""
-    total = re.search(r"^MemTotal:\s+(\d+) kB", read(root / "proc/meminfo") or "", re.MULTILINE)
-    return int(total[1]) * 1024 if total else None
+    return kilobytes("MemTotal", read(root / "proc/meminfo"))
+
+
+def kilobytes(name: str, text: str | None) -> int | None:
+    """Return the bytes of a line like `MemTotal:  16777216 kB`, or None without such a line."""
+    line = re.search(rf"^{name}:\s+([0-9]{{1,20}}) kB", text or "", re.MULTILINE)
+    return int(line[1]) * 1024 if line and int(line[1]) else None
 
 
 def memory_limit_bytes(root: Path = ROOT) -> int | None:
     """Return the smaller of RAM and the tightest cgroup limit in bytes, or None if neither is known."""
-    values = cgroup_values("memory", ["memory.max", "memory.limit_in_bytes"], root)
-    limits = [int(value) for value in values if value.isdigit()]
+    values = map(number, cgroup_values("memory", ["memory.max", "memory.limit_in_bytes"], root))
+    limits = [value for value in values if value is not None]
     ram = ram_bytes(root)
     return min([*limits, ram] if ram else limits, default=None)
 
@@ -141,23 +176,39 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
 class TreeCpuTime:
     """CPU time of the calling process and its descendants in nanoseconds, since they started.
 
-    A call costs CPU time itself (it visits all processes, a millisecond or more), which is subtracted from
-    the result. Living descendants are read from their CPU clocks, to the nanosecond; ended ones from the
-    kernel's sums over children that were waited for. A grandchild whose parent ended is missed.
+    A call costs CPU time itself (0.3 ms; where the kernel lists no children it visits all processes, a
+    millisecond or more). That of all instances is subtracted from the result, so that a meter and a clock do
+    not count one another. Living descendants are read from their CPU clocks, to the nanosecond; ended ones
+    from the kernel's sums over children that were waited for. A grandchild whose parent ended is missed.
     """
 
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._overhead_ns = 0
+    _overhead_ns: ClassVar[int] = 0
 
     def __call__(self) -> int:
         """Return the nanoseconds of CPU time that the process tree has used."""
         own, began = time.process_time_ns(), time.thread_time_ns()
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        living = sum(_cpu_ns(child) for child in self._process.children(recursive=True))
-        total = own - self._overhead_ns + round((ended.ru_utime + ended.ru_stime) * 1e9) + living
-        self._overhead_ns += time.thread_time_ns() - began
+        living = sum(_cpu_ns_of(child) for child in descendants())
+        total = own - TreeCpuTime._overhead_ns + round((ended.ru_utime + ended.ru_stime) * 1e9) + living
+        TreeCpuTime._overhead_ns += time.thread_time_ns() - began
         return total
+
+
+def descendants() -> frozenset[int]:
+    """Return the living descendants of the calling process.
+
+    The kernel's list of children may lack some of them while another one ends (proc(5)), so it is read until
+    it is the same twice; psutil visits all processes where there is no list, or none that stays the same.
+    """
+    pid = os.getpid()
+    if (ROOT / f"proc/self/task/{threading.get_native_id()}/children").exists():
+        before = None
+        for _ in range(MOST_TRIES):
+            listed = frozenset(children(pid))
+            if listed == before:
+                return listed
+            before = listed
+    return frozenset(child.pid for child in psutil.Process(pid).children(recursive=True))
 
 
 def _cpu_ns(process: psutil.Process) -> int:
@@ -173,10 +224,13 @@ def _cpu_ns(process: psutil.Process) -> int:
 
 def children(pid: int, root: Path = ROOT) -> Iterator[int]:
     """Yield the living descendants of a process, from the kernel's list of children for each thread."""
-    for file in root.glob(f"proc/{pid}/task/*/children"):
-        for child in map(int, (read(file) or "").split()):
-            yield child
-            yield from children(child, root)
+    waiting, known = [pid], {pid}
+    while waiting:
+        for file in root.glob(f"proc/{waiting.pop()}/task/*/children"):
+            listed = [child for child in numbers(read(file)) or () if child not in known]
+            known.update(listed)
+            waiting += listed
+            yield from listed
 
 
 def tree_cpu_ns(pid: int, root: Path = ROOT) -> int:
@@ -192,6 +246,10 @@ def _cpu_ns_of(pid: int) -> int:
         return _cpu_ns(psutil.Process(pid))
     except psutil.Error:
         return 0
+
+
+_CPU_STATES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+"""The first columns of a processor in /proc/stat (proc(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +279,14 @@ def busy(cpus: Collection[int], root: Path = ROOT, *, ticks_per_second: int | No
     selected = elsewhere = steal = 0
     listed = set()
     for line in (read(root / "proc/stat") or "").splitlines()[1:]:
-        name, *counters = line.split()
+        name, _, text = line.partition(" ")
         if not name.startswith("cpu"):
             break
-        user, nice, system, _idle, _iowait, irq, softirq, stolen = map(int, counters[:8])
+        cpu, counters = number(name.removeprefix("cpu")), numbers(text) or []
+        if cpu is None or len(counters) < len(_CPU_STATES):
+            return None
+        user, nice, system, _idle, _iowait, irq, softirq, stolen = counters[: len(_CPU_STATES)]
         ticks = user + nice + system + irq + softirq  # guest time is part of user
-        cpu = int(name.removeprefix("cpu"))
         listed.add(cpu)
         if cpu in cpus:
             selected, steal = selected + ticks, steal + stolen

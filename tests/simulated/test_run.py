@@ -39,8 +39,14 @@ PACKAGE_AND_MEMORY = ZONES["package-0"] + ZONES["package-0/dram"]
 class Bench:
     """`bench` in this process, with workers in their own, on a simulated machine."""
 
-    def __init__(self, folder: Path, planned: Sequence[Breakdown] = (), sensor: Sensor = SENSOR) -> None:
-        self.simulation = SimulatedMachine(folder / "machine", sensor=sensor)
+    def __init__(
+        self,
+        folder: Path,
+        planned: Sequence[Breakdown] = (),
+        sensor: Sensor = SENSOR,
+        simulation: SimulatedMachine | None = None,
+    ) -> None:
+        self.simulation = simulation or SimulatedMachine(folder / "machine", sensor=sensor)
         self.machine = simulated(
             self.simulation, planned, cpus=lambda: (0,), memory_limit_bytes=lambda: 2**40
         )
@@ -190,13 +196,49 @@ def test_a_named_meter_that_does_not_move_is_refused(
 ) -> None:
     """A meter that the user named is not replaced, and no run begins."""
     bench = Bench(tmp_path)
-    bench.simulation.break_down("package-0/dram", "stuck")
+    bench.simulation.break_down("package-0", "stuck")
     with (
         bench.simulation.running(),
-        pytest.raises(UsageError, match="package-0/dram: the counter did not move"),
+        pytest.raises(UsageError, match="package-0: the counter did not move"),
     ):
         select_meter(bench.machine, "cpu", "rapl")
     capsys.readouterr()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_dead_memory_counter_leaves_the_package_to_the_run(tmp_path: Path) -> None:
+    """A BIOS setting of Sapphire Rapids: the package alone is measured, and the record names the memory."""
+    bench = Bench(tmp_path)
+    bench.simulation.break_down("package-0/dram", "stuck")
+    assert bench.null(3) == 0
+    (record,) = bench.records()
+    assert {reading.scope for item in record.rounds for reading in item.readings} == {"package"}
+    assert all(reading.microjoules for item in record.rounds for reading in item.readings)
+    ((zone, reason),) = (record.energy.check or {})["left_out"]
+    assert (zone, reason.startswith("the counter did not move in")) == ("package-0/dram", True)
+    warning = next(warning for warning in warnings_of(record) if warning.code == "energy-left-out")
+    assert "its joules do not cover package-0/dram (the counter did not move in" in warning.sentence
+
+
+def test_a_run_on_mirrored_dies_counts_their_socket_once(tmp_path: Path) -> None:
+    """20 W busy and 8 W idle, shown by two dies: each window's joules are those of one counter."""
+    draw = ZONES["package-0"]
+    simulation = SimulatedMachine(
+        tmp_path / "machine",
+        draws={"package-0-die-0": draw},
+        mirrors={"package-0-die-1": "package-0-die-0"},
+        sensor=SENSOR,
+    )
+    bench = Bench(tmp_path, simulation=simulation)
+    assert bench.null(3) == 0
+    (record,) = bench.records()
+    assert [left for left, _ in (record.energy.check or {})["left_out"]] == ["package-0-die-1"]
+    assert "energy-left-out" not in {warning.code for warning in warnings_of(record)}
+    for item in record.rounds:
+        (reading,) = item.readings
+        most_uj = draw.microjoules(reading.span_ns, reading.span_ns) + reading.resolution_uj
+        assert reading.zone == "package-0-die-0"
+        assert 0 < (reading.microjoules or 0) <= most_uj
 
 
 def test_visits_are_as_long_as_the_meter_needs(tmp_path: Path) -> None:

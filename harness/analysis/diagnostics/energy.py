@@ -1,7 +1,7 @@
 """Warnings about the joules, and about windows that are too short for the meter."""
 
 from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of, run_of, stop
-from harness.analysis.statistics.estimates import EnergyWindows
+from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, EnergyWindows
 from harness.measurement.energy.meter import unusable_meters
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -20,7 +20,8 @@ def _energy_unavailable(record: Record, energy: EnergyWindows | Unavailable) -> 
     if record.status == "failed" or isinstance(energy, EnergyWindows):
         return None
     sentence = f"{name_of(record)}: energy is unavailable, because {stop(energy.reason)}"
-    return ResultWarning("energy-unavailable", sentence, _lost_remedy(record) or _meter_remedy(record))
+    remedy = _unavailable_remedy(record, energy) or _lost_remedy(record) or _meter_remedy(record)
+    return ResultWarning("energy-unavailable", sentence, remedy)
 
 
 def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> ResultWarning | None:
@@ -47,6 +48,22 @@ def _energy_window(record: Record, windows: EnergyWindows | Unavailable) -> Resu
         f"resolution, and an error of {100 / SHORT_WINDOW:.0f} % needs {SHORT_WINDOW} times."
     )
     return ResultWarning("energy-window", sentence, _longer_windows(record))
+
+
+def _energy_left_out(record: Record, _energy: EnergyWindows | Unavailable) -> ResultWarning | None:
+    """Warn of parts of the machine whose counter is dead; a mirror of another counter is no part."""
+    check = record.energy.check or {}
+    read = {zone["zone"] for zone in check.get("zones", ())}
+    dead = [
+        f"{zone} ({reason})"
+        for zone, reason in check.get("left_out", ())
+        if zone not in read and not reason.startswith("mirrors ")
+    ]
+    if not dead:
+        return None
+    sentence = f"{run_of(record)}: its joules do not cover {'; '.join(dead)}."
+    step = "Compare it with runs of the same scope alone; `bench doctor --check` shows the counters."
+    return ResultWarning("energy-left-out", sentence, step)
 
 
 def _sensors_disagree(record: Record, _energy: EnergyWindows | Unavailable) -> ResultWarning | None:
@@ -95,6 +112,15 @@ def _as_long_as_required(record: Record, required_s: float) -> str:
     return f"Set --window {required_s:.3g}s, or use a meter that updates more often (`bench doctor`)."
 
 
+def _unavailable_remedy(record: Record, energy: Unavailable) -> str | None:
+    """Return what to do if it is not the meter that failed."""
+    if len(record.rounds) < MINIMUM_ROUNDS:
+        return f"Measure at least {MINIMUM_ROUNDS} rounds (--rounds)."
+    if "shorter than two update periods" in energy.reason or "needs windows of" in energy.reason:
+        return _longer_windows(record)
+    return None
+
+
 def _lost_remedy(record: Record) -> str | None:
     """Return what to do if the meter worked in its check and failed during the run."""
     if not (record.energy.check or {}).get("moved"):
@@ -114,6 +140,7 @@ RULES: tuple[EnergyRule, ...] = (
     _energy_unavailable,
     _energy_modelled,
     _energy_window,
+    _energy_left_out,
     _sensors_disagree,
     _short_for_the_meter,
 )

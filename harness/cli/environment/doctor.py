@@ -1,6 +1,7 @@
 """`bench doctor`: what can be measured on this machine, and how to enable the rest."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,7 @@ def _choose_meter(
     machine: "Machine", device: str, name: str, *, check: bool
 ) -> "tuple[MeterChoice, JsonObject | None]":
     """Return the meter and its self-check; without a name, one that does not move is replaced by the next."""
+    from harness.measurement.energy.narrowing import usable_part
     from harness.measurement.energy.selection import require_meter
     from harness.measurement.machine.devices import device_kind
     from harness.runs.planning.meter_selection import SelectedMeter, select_meter, with_processor_meter
@@ -63,7 +65,10 @@ def _choose_meter(
         choice = with_processor_meter(
             SelectedMeter(choice, None), SelectedMeter(machine.choose_meter("cpu"), None)
         ).choice
-    return choice, machine.try_meter(choice.meter).facts() if check and choice.meter else None
+    if not check or not choice.meter:
+        return choice, None
+    used, meter_check = usable_part(choice.meter, machine.try_meter)
+    return replace(choice, meter=used), meter_check.facts()
 
 
 def _examine(context: CliContext, device: str, choice: "MeterChoice", store: Path | None) -> "JsonObject":
@@ -151,6 +156,7 @@ def check_lines(check: "JsonObject") -> list[str]:
         return [f"Self-check of {check['meter']}: cannot be used, because {check['reason']}"]
     lines = [f"Self-check of {check['meter']}: {check['reads']} reads in {check['span_ns'] / 1e9:.2f} s"]
     lines += [f"  {zone['zone']}: {_format_zone(zone)}" for zone in check["zones"]]
+    lines += [f"  {zone} is left out: {reason}" for zone, reason in check["left_out"]]
     agreement = f"unavailable, because {check['agreement_reason']}"
     if check["agreement"] is not None:
         agreement = f"its power is {check['agreement']:.2f} times that of the power sensor"

@@ -16,6 +16,7 @@ from statistics import median
 
 from harness.common.json_types import JsonObject, JsonValue
 from harness.measurement.energy.counters.integration import integrate
+from harness.measurement.energy.counters.mirrors import MirrorSearch
 from harness.measurement.energy.meter import Meter
 from harness.records.reading import Reading, Zone
 
@@ -45,6 +46,9 @@ ENOUGH_POWER = 5
 
 NO_POWER = "the meter has no source of power to compare with"
 
+MIRRORED = "the two differ by next to nothing whenever they are read"
+UNCERTAIN = "may be one counter under two names: they moved too rarely to tell"
+
 
 @dataclass(frozen=True, slots=True)
 class ZoneCheck:
@@ -73,6 +77,7 @@ class MeterCheck:
     """The check of a meter.
 
     `moved` is None if no check was made, and False if the meter cannot be used; `reason` is why.
+    `left_out` holds the zones that are not to be read, with why: mirrors, and what narrowing left out.
     `least_window_ms` is the shortest window whose relative error from the counter's steps is at most `error`;
     without a check it follows from the stated update period. `agreement` is the counters' power over that of
     the meter's power sensor.
@@ -82,6 +87,7 @@ class MeterCheck:
     moved: bool | None
     reason: str | None = None
     zones: tuple[ZoneCheck, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
     error: float = ERROR
     least_window_ms: int = 0
     agreement: float | None = None
@@ -109,10 +115,16 @@ class _Trace:
     steps: dict[str, Series] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     power: Series = field(default_factory=list)
+    mirrors: MirrorSearch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin the search for mirrors among the zones."""
+        self.mirrors = MirrorSearch(self.zones)
 
     def add(self, at_ns: int, readings: Sequence[Reading]) -> None:
         """Add a step of every counter that moved since the last read, or the reason why it is unreadable."""
         self.end_ns, self.reads = at_ns, self.reads + 1
+        self.mirrors.add({item.zone: item.microjoules for item in readings if item.microjoules is not None})
         for reading in readings:
             steps = self.steps.setdefault(reading.zone, [])
             if reading.microjoules is None:
@@ -123,8 +135,10 @@ class _Trace:
                 steps.append((at_ns, reading.microjoules))
 
     def complete(self) -> bool:
-        """Return whether every counter has stepped often enough."""
-        return all(len(self.steps.get(zone.name, ())) >= ENOUGH_STEPS for zone in self.zones)
+        """Return whether every counter has stepped often enough, and no two can be one counter."""
+        return self.mirrors.decided() and all(
+            len(self.steps.get(zone.name, ())) >= ENOUGH_STEPS for zone in self.zones
+        )
 
 
 def load() -> None:
@@ -149,14 +163,17 @@ def check_meter(
         least_ms = math.ceil(2 * stated_ns / ERROR / 1e6)
         return MeterCheck(meter.name, None, reason, least_window_ms=least_ms, agreement_reason=reason)
     trace = _trace(meter, clock, work, power, max(MOST_NS, 3 * stated_ns))
-    zones = tuple(_check_zone(zone, trace, stated_ns) for zone in trace.zones)
+    mirrors = trace.mirrors.mirrors()
+    zones = tuple(_check_zone(zone, trace, stated_ns) for zone in trace.zones if zone.name not in mirrors)
     reasons = [f"{zone.zone}: {zone.reason}" for zone in zones if zone.reason]
+    reasons += [f"{first} and {second} {UNCERTAIN}" for first, second in trace.mirrors.uncertain()]
     agreement, agreement_reason = _agreement(zones, trace, power is not None)
     return MeterCheck(
         meter=meter.name,
         moved=not reasons,
         reason="; ".join(reasons) or None,
         zones=zones,
+        left_out=tuple((zone, f"mirrors {first}: {MIRRORED}") for zone, first in mirrors.items()),
         least_window_ms=max((zone.least_window_ms for zone in zones), default=0),
         agreement=agreement,
         agreement_reason=agreement_reason,

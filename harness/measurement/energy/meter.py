@@ -7,8 +7,9 @@ Energy is an integer in microjoules. Every reading states its grade, scope and s
 read is `unavailable, because ...`, never zero, which would be a measurement.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from harness.common.errors import UsageError
@@ -44,6 +45,42 @@ class Meter(Protocol):
 
     def describe(self) -> JsonObject:
         """Return the facts for the record: source, update period, a model and its parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedWindow:
+    """The timed window between the two edges of a meter: its length, and the CPU time of the process tree."""
+
+    wall_ns: int
+    cpu_ns: int
+
+
+@runtime_checkable
+class WindowMeter(Protocol):
+    """A meter that computes energy, and can do so for the timed window alone."""
+
+    def read_window(self, mark: Mark, window: TimedWindow) -> tuple[Reading, ...]:
+        """Read the second edge; return the energy of the window, which lies between the edges."""
+
+
+def read_window(meter: Meter, mark: Mark, window: TimedWindow) -> tuple[Reading, ...]:
+    """Read the second edge of a meter: for the window alone if it is a model, else from edge to edge.
+
+    Clocks are read between the edges, beside the window. A counter shows that energy too: at the mean power,
+    it is part of the resolution.
+    """
+    if isinstance(meter, WindowMeter):
+        return meter.read_window(mark, window)
+    return tuple(with_edges(reading, window) for reading in meter.read(mark))
+
+
+def with_edges(reading: Reading, window: TimedWindow) -> Reading:
+    """Return a reading of a counter with the time beside the window in its resolution."""
+    beside_ns = reading.span_ns - window.wall_ns
+    if reading.grade != "measured" or reading.microjoules is None or beside_ns <= 0:
+        return reading
+    beside_uj = math.ceil(reading.microjoules * beside_ns / reading.span_ns)
+    return replace(reading, resolution_uj=reading.resolution_uj + beside_uj)
 
 
 NAMED_ONLY = "it is used only where it is named"

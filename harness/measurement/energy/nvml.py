@@ -19,6 +19,7 @@ from harness.measurement.machine.gpu_boards import (
     facts,
     load_nvml,
     nvml_message,
+    nvml_remedy,
     open_boards,
     own_processes,
 )
@@ -99,7 +100,7 @@ class NvmlMeter(BoardMeter, CounterMeter):
     def _board_obstacle(self, board: GpuBoard) -> tuple[str, str] | None:
         sample = self._sample(board)
         if sample.reason:
-            return f"{board.zone.name}: {sample.reason}", NO_COUNTER
+            return f"{board.zone.name}: {sample.reason}", nvml_remedy(sample.reason, NO_COUNTER)
         if sample.microjoules == 0:
             return f"{board.zone.name}: the counter reads 0, as on a board that has none", NO_COUNTER
         return None

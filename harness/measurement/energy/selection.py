@@ -28,6 +28,7 @@ from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMete
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
 from harness.measurement.energy.external.replay import ReplayMeter, open_replay
 from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, MeterSpec, SelectableMeter
+from harness.measurement.energy.narrowing import readable_part
 from harness.measurement.energy.nvml import NvmlMeter, open_nvml
 from harness.measurement.energy.nvml_power import NvmlPowerMeter, open_nvml_power
 from harness.measurement.machine.gpu_boards import Names, Nvml, boards_of
@@ -184,6 +185,7 @@ def choose_meter(
         obstacle = _not_tried(entry, kind, name, chosen)
         meter = None if obstacle else entry.make(context)
         if meter:
+            meter = readable_part(meter)
             obstacle = meter.obstacle()
             chosen = chosen if obstacle else meter
         if obstacle:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from harness.measurement.energy.check import MeterCheck, check_meter
 from harness.measurement.energy.meter import Meter
-from harness.measurement.energy.nvml import NvmlMeter, names_of
+from harness.measurement.energy.nvml import TRAITS, NvmlMeter, names_of
 from harness.measurement.machine.gpu_boards import BoardUnavailable, Nvml, load_nvml, open_boards
 
 
@@ -29,8 +29,9 @@ def power_of(meter: Meter, nvml: Nvml = None) -> Callable[[], int | None] | None
 
     def microwatts() -> int | None:
         try:
-            return 1000 * sum(int(library.nvmlDeviceGetPowerUsage(board.handle)) for board in boards)
+            milliwatts = [int(library.nvmlDeviceGetPowerUsage(board.handle)) for board in boards]
         except library.NVMLError:
             return None
+        return 1000 * sum(milliwatts) if max(milliwatts) <= 1000 * TRAITS.ceiling_watts else None
 
     return microwatts

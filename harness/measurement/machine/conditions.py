@@ -8,13 +8,14 @@ A value that the kernel or the driver does not show is None. Counters run since 
 differences have a meaning; the other values are the state at a moment when no worker runs.
 """
 
+import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import psutil
 
-from harness.common.procfs import ROOT, busy, cgroup_values, read
+from harness.common.procfs import ROOT, busy, cgroup_values, number, read
 from harness.records.record import GpuSnapshot, MachineSnapshot
 
 PRESSURES = ("cpu", "memory", "io")
@@ -72,7 +73,8 @@ def busiest_process(
 
 def _number(path: Path) -> int | None:
     text = read(path) or ""
-    return int(text) if text.lstrip("-").isdigit() else None
+    magnitude = number(text.removeprefix("-"))
+    return -magnitude if magnitude is not None and text.startswith("-") else magnitude
 
 
 def _available(values: Iterable[int | None]) -> list[int]:
@@ -80,8 +82,8 @@ def _available(values: Iterable[int | None]) -> list[int]:
 
 
 def _load_average(root: Path) -> float | None:
-    fields = (read(root / "proc/loadavg") or "").split()
-    return float(fields[0]) if fields else None
+    load = re.match(r"[0-9]{1,9}\.[0-9]{1,9}(?=\s|$)", read(root / "proc/loadavg") or "")
+    return float(load[0]) if load else None
 
 
 def _frequency_khz(cpus: Collection[int], root: Path) -> int | None:
@@ -118,11 +120,14 @@ def _thermal_throttles(cpus: Collection[int], root: Path) -> int | None:
 def _quota_throttled_us(root: Path) -> int | None:
     """Return for how many microseconds the quota of the nearest cgroup has stopped its processes."""
     for text in cgroup_values("cpu", ["cpu.stat"], root):
-        facts = dict(line.split(None, 1) for line in text.splitlines() if " " in line)
-        if "throttled_usec" in facts:
-            return int(facts["throttled_usec"])
-        if "throttled_time" in facts:  # version 1 counts nanoseconds
-            return int(facts["throttled_time"]) // 1000
+        facts = {
+            name: number(value) for name, _, value in (line.partition(" ") for line in text.splitlines())
+        }
+        if facts.get("throttled_usec") is not None:
+            return facts["throttled_usec"]
+        nanoseconds = facts.get("throttled_time")  # version 1
+        if nanoseconds is not None:
+            return nanoseconds // 1000
     return None
 
 
@@ -131,14 +136,14 @@ def _pressure_us(root: Path) -> dict[str, int]:
     waits = {}
     for name in PRESSURES:
         fields = (read(root / f"proc/pressure/{name}") or "").partition("\n")[0].split()
-        total = next((field.partition("=")[2] for field in fields if field.startswith("total=")), "")
-        if total.isdigit():
-            waits[name] = int(total)
+        total = number(next((field.partition("=")[2] for field in fields if field.startswith("total=")), ""))
+        if total is not None:
+            waits[name] = total
     return waits
 
 
 def _swapped_pages(root: Path) -> int | None:
     """Return the number of pages swapped in and out since boot."""
-    lines = (line.split() for line in (read(root / "proc/vmstat") or "").splitlines())
-    counts = [int(fields[1]) for fields in lines if fields[0] in ("pswpin", "pswpout")]
-    return sum(counts) if counts else None
+    lines = (line.partition(" ") for line in (read(root / "proc/vmstat") or "").splitlines())
+    counts = [number(value) for name, _, value in lines if name in ("pswpin", "pswpout")]
+    return sum(_available(counts)) if counts and None not in counts else None

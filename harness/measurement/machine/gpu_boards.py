@@ -31,6 +31,7 @@ Names = tuple[int | str, ...]
 T = TypeVar("T")
 
 INSTALL = "Install NVIDIA's driver and the distribution nvidia-ml-py; nvidia-smi lists the boards."
+UNKNOWN = "CUDA_VISIBLE_DEVICES names a GPU that NVML does not list"
 HIDDEN = "CUDA_VISIBLE_DEVICES shows no such GPU"
 SHOW = "Change or unset CUDA_VISIBLE_DEVICES, or use another --device; nvidia-smi -L lists the names."
 MIG = "the board's energy, shared by its MIG instances"
@@ -92,7 +93,7 @@ def open_boards(names: Names | None, nvml: Nvml) -> tuple[GpuBoard, ...]:
         all_names = range(int(nvml.nvmlDeviceGetCount())) if names is None else names
         boards = {board.zone.name: board for board in (_open(name, nvml) for name in all_names)}
     except nvml.NVMLError as error:
-        raise BoardUnavailable(nvml_message(error), INSTALL) from None
+        raise BoardUnavailable(nvml_message(error), nvml_remedy(nvml_message(error), INSTALL)) from None
     if not boards:
         raise BoardUnavailable("NVML lists no board", INSTALL)
     return tuple(boards.values())
@@ -131,6 +132,27 @@ def text(value: str | bytes) -> str:
 def nvml_message(error: Exception) -> str:
     """Return the reason for an error of NVML."""
     return f"NVML reports: {error}"
+
+
+REMEDIES = {
+    "version mismatch": "The driver was updated and the old one is still loaded: reboot.",
+    "insufficient permissions": "Join the group that owns /dev/nvidia*; start a container with --gpus.",
+    "driver not loaded": "Load the driver: sudo modprobe nvidia; if that fails, see dmesg.",
+    "function not found": "Update NVIDIA's driver: this one is older than the function.",
+    "library not found": "Install NVIDIA's driver; in a container, start it with --gpus all.",
+    "gpu is lost": "The board no longer answers: look for Xid in dmesg, and reboot.",
+    "reset": "Ask the administrator to reset the board: nvidia-smi names it.",
+    "insufficient external power": "Connect the board's power cables.",
+    "invalid argument": SHOW,
+    "not found": SHOW,
+    "unknown error": "In a container that lost its devices, start it again; else look for NVRM in dmesg.",
+}
+"""What to do about an error of NVML, by a part of its text (nvmlErrorString)."""
+
+
+def nvml_remedy(reason: str, otherwise: str) -> str:
+    """Return what to do about a reason that holds an error of NVML; `otherwise` for one that fits no row."""
+    return next((remedy for part, remedy in REMEDIES.items() if part in reason.lower()), otherwise)
 
 
 def _others(board: GpuBoard, nvml: Nvml, own: Callable[[], set[int]]) -> str:
@@ -174,7 +196,7 @@ def _by_prefix(name: str, nvml: Nvml, error: Exception) -> Handle:
         handle for handle in handles if any(uuid.startswith(name) for uuid in _uuids(handle, name, nvml))
     ]
     if not matching:
-        raise error
+        raise BoardUnavailable(UNKNOWN, SHOW) from error
     if len(matching) > 1:
         raise BoardUnavailable(f"{name} is the beginning of {len(matching)} UUIDs", SHOW)
     return matching[0]

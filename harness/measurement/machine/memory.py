@@ -15,7 +15,6 @@ per
   process hides its PSS, the tree is counted in RSS, which is an upper bound.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Literal
 import psutil
 
 from harness.common.errors import MeasurementError
-from harness.common.procfs import ROOT, read
+from harness.common.procfs import ROOT, kilobytes, read
 
 Measure = Literal["PSS", "RSS"]
 
@@ -90,8 +89,7 @@ def held_bytes(pid: int) -> int:
 
 def high_water_bytes(pid: int, root: Path = ROOT) -> int | None:
     """Return the highest RSS that the process ever had (`VmHWM`), or None if the kernel hides it."""
-    line = re.search(r"^VmHWM:\s+(\d+) kB", read(root / f"proc/{pid}/status") or "", re.MULTILINE)
-    return int(line[1]) * 1024 if line else None
+    return kilobytes("VmHWM", read(root / f"proc/{pid}/status"))
 
 
 def _tree_bytes(process: psutil.Process, children: list[psutil.Process]) -> tuple[Measure, int]:

@@ -29,6 +29,9 @@ TIMES = 3
 
 PARANOID = "proc/sys/kernel/perf_event_paranoid"
 
+_COUNT = struct.Struct("QQQ")
+"""The count, and the nanoseconds for which the event was enabled and running."""
+
 _SIZE = 112
 """PERF_ATTR_SIZE_VER5: every kernel since 4.1 accepts attributes of this size."""
 
@@ -43,10 +46,13 @@ class PerfEvent:
     descriptor: int
     user_only: bool = False
 
-    def read(self) -> int:
-        """Return the count, scaled up if the processor shared its counters among several events."""
-        value, enabled, running = struct.unpack("QQQ", os.read(self.descriptor, 24))
-        return scaled(value, enabled, running)
+    def read(self) -> int | None:
+        """Return the count, scaled up if the processor shared its counters among several events.
+
+        None if the kernel returns no count, as for an event in an error state (perf_event_open(2)).
+        """
+        block = os.read(self.descriptor, _COUNT.size)
+        return scaled(*_COUNT.unpack(block)) if len(block) == _COUNT.size else None
 
     def close(self) -> None:
         """Close the counter."""
@@ -63,7 +69,8 @@ class WorkCounters:
 
     def __call__(self) -> tuple[int, ...]:
         """Return (cycles, instructions) since they were opened, or () if they are unavailable."""
-        return tuple(event.read() for event in self.events)
+        counts = tuple(event.read() for event in self.events)
+        return tuple(count for count in counts if count is not None) if None not in counts else ()
 
     @property
     def said(self) -> str:

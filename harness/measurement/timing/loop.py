@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from harness.measurement.energy.meter import Meter
+from harness.measurement.energy.meter import Meter, TimedWindow, read_window
 from harness.records.reading import Reading
 from harness.systems.interface import Predictions
 
@@ -129,10 +129,11 @@ def timed_window(
     cpu_begin, counts_begin = cpu_clock(), counters()
     timing = work()
     counts_end, cpu_end = counters(), cpu_clock()
-    readings = meter.read(mark) if meter else ()
+    window = TimedWindow(timing.end_ns - timing.begin_ns, cpu_end - cpu_begin)
+    readings = read_window(meter, mark, window) if meter else ()
     return Visit(
-        wall_ns=timing.end_ns - timing.begin_ns,
-        cpu_ns=cpu_end - cpu_begin,
+        wall_ns=window.wall_ns,
+        cpu_ns=window.cpu_ns,
         call_ns=tuple(
             end - begin
             for calls in timing.passes
@@ -141,7 +142,8 @@ def timed_window(
         predictions=tuple(answer for calls in timing.passes for answer in calls.answers),
         readings=readings,
         passes=len(timing.passes),
-        counts=tuple(end - begin for begin, end in zip(counts_begin, counts_end, strict=True)),
+        # a counter that stopped within the window has no value at its end
+        counts=tuple(end - begin for begin, end in zip(counts_begin, counts_end, strict=False)),
         late_ns=tuple(timing.late_ns),
         gap_ns=_gaps(timing),
     )

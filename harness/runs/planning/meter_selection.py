@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 
 from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject
-from harness.measurement.energy.check import MeterCheck
+from harness.measurement.energy.check import UNCERTAIN, MeterCheck
 from harness.measurement.energy.combined import CombinedMeter
 from harness.measurement.energy.meter import Meter, MeterChoice, SkippedMeter
+from harness.measurement.energy.narrowing import usable_part
 from harness.measurement.machine.devices import device_kind
 from harness.records.plan import Profile
 from harness.records.reading import BOARDS
@@ -26,6 +27,7 @@ COUNT_IT = "Make one of the processor's counters readable: `bench doctor --devic
 COVERS_CPU = "it covers cpu,"
 
 STUCK = "Find out why it stands still (some virtual machines show dead counters); `bench doctor --check`."
+OTHER = "Use another meter (`bench doctor` lists them): what this one covers cannot be told apart."
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def _combined_check(board: MeterCheck | None, processor: MeterCheck | None) -> M
         board,
         meter=f"{board.meter}+{processor.meter}",
         zones=(*board.zones, *processor.zones),
+        left_out=(*board.left_out, *processor.left_out),
         least_window_ms=max(board.least_window_ms, processor.least_window_ms),
         reads=board.reads + processor.reads,
         span_ns=board.span_ns + processor.span_ns,
@@ -116,22 +119,26 @@ def _combined_check(board: MeterCheck | None, processor: MeterCheck | None) -> M
 def _for_device(machine: Meters, device: str, wanted: str) -> SelectedMeter:
     choice = chosen_meter(machine, device, wanted)
     while choice.meter:
-        check = machine.try_meter(choice.meter)
+        meter, check = usable_part(choice.meter, machine.try_meter)
         if check.moved is not False:
-            return SelectedMeter(choice, check)
+            return SelectedMeter(replace(choice, meter=meter), check)
         if wanted:
             raise UsageError(
                 f"the meter {choice.meter.name} cannot be used: {check.reason}.",
                 where="--meter",
-                remedy=STUCK,
+                remedy=_remedy(check),
             )
-        choice = _without(machine, device, choice, choice.meter, str(check.reason))
+        choice = _without(machine, device, choice, choice.meter, check)
     return SelectedMeter(choice, None)
 
 
-def _without(machine: Meters, device: str, choice: MeterChoice, stuck: Meter, reason: str) -> MeterChoice:
+def _without(
+    machine: Meters, device: str, choice: MeterChoice, stuck: Meter, check: MeterCheck
+) -> MeterChoice:
     """Return the choice among the meters that came after the one that does not move."""
-    rows = {stuck.name: (stuck.name, reason, STUCK)} | {row[0]: row for row in choice.skipped}
+    rows = {stuck.name: (stuck.name, str(check.reason), _remedy(check))} | {
+        row[0]: row for row in choice.skipped
+    }
     chosen: Meter | None = None
     for name, because, remedy in choice.skipped:
         if because != f"{stuck.name} comes first":
@@ -146,3 +153,7 @@ def _without(machine: Meters, device: str, choice: MeterChoice, stuck: Meter, re
         else:
             rows |= {row[0]: row for row in other.skipped if row[0] == name}
     return MeterChoice(chosen, tuple(rows.values()))
+
+
+def _remedy(check: MeterCheck) -> str:
+    return OTHER if UNCERTAIN in str(check.reason) else STUCK

@@ -35,7 +35,8 @@ class Sensor:
     """How a counter shows the energy.
 
     It is updated every `update_ns` nanoseconds, in whole quanta, and wraps around at `range_uj`. `noise` is
-    the relative standard deviation of each step, with the random `seed`. `start_uj` is its first value.
+    the relative standard deviation of each step, with the random `seed`. `start_uj` is its first value, and
+    `phase_ns` the time by which its updates come after those of a counter without one.
     """
 
     update_ns: int = 1_000_000
@@ -44,6 +45,7 @@ class Sensor:
     noise: float = 0.0
     seed: int = 0
     start_uj: float = 0.0
+    phase_ns: int = 0
 
 
 class SimulatedCounter:
@@ -58,7 +60,7 @@ class SimulatedCounter:
         self._total_uj = sensor.start_uj
         self._exact_uj = 0.0
         self._at_ns = now_ns
-        self.due_ns = now_ns + sensor.update_ns
+        self.due_ns = now_ns + sensor.update_ns + sensor.phase_ns
         self.shown_uj = self._quantised()
 
     def update(self, now_ns: int, exact_uj: float) -> None:

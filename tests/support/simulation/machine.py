@@ -13,7 +13,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,21 +25,21 @@ from simulation.nvml import SimulatedNvml
 
 from harness.testing.powercap import PowercapTree
 
-PLACES = {
-    "package-0": "intel-rapl/intel-rapl:0",
-    "package-0/core": "intel-rapl/intel-rapl:0/intel-rapl:0:0",
-    "package-0/dram": "intel-rapl/intel-rapl:0/intel-rapl:0:1",
-}
-"""The zones of a server with one socket, and the kernel's folders for them; core lies inside its package."""
-
 ZONES = {"package-0": Draw(20.0, 8.0), "package-0/core": Draw(17.0, 1.0), "package-0/dram": Draw(3.0, 2.0)}
-COUNTED = ("package-0", "package-0/dram")
+"""The zones of a server with one socket; core lies inside its package."""
+
+NOT_COUNTED = ("core", "uncore", "psys")
+"""Zones that lie inside a package, or around all of them."""
 
 BOARD = Draw(150.0, 40.0)
 BOARD_SENSOR = Sensor(update_ns=100_000_000, quantum_uj=1000.0, range_uj=2**63)
 
 UNREADABLE = (Path("/proc/sys/vm/compact_memory"), Path("/sys/bus/cpu/drivers_probe"))
 """Files that no user may read, not even root."""
+
+MMIO = "mmio"
+MIRROR_PHASE_NS = 30_000
+"""By how much the updates of a mirror come later: the register is copied from die to die."""
 
 SWITCH_S = 0.0002
 """Python's switch interval between the thread that computes and the one that updates; 5 ms are too long."""
@@ -47,9 +48,10 @@ SWITCH_S = 0.0002
 class SimulatedMachine:
     """Counters of a processor with its memory, and of boards, below an empty folder.
 
-    `draws` and `boards` are in watts; all zones of the processor have the same `sensor`. `clock` returns
-    monotonic nanoseconds, `cpu_ns` nanoseconds of CPU time; by default they are real, and the CPU time is
-    that of this process and its descendants.
+    `draws` and `boards` are in watts; all zones of the processor have the same `sensor`. `mirrors` are
+    further zones with the zone whose counter they show, each `MIRROR_PHASE_NS` later than the one before.
+    `clock` returns monotonic nanoseconds, `cpu_ns` nanoseconds of CPU time; by default they are real, and the
+    CPU time is that of this process and its descendants.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class SimulatedMachine:
         folder: Path,
         *,
         draws: Mapping[str, Draw] = ZONES,
+        mirrors: Mapping[str, str] | None = None,
         sensor: Sensor | None = None,
         boards: Mapping[int, Draw] | None = None,
         board_sensor: Sensor = BOARD_SENSOR,
@@ -69,14 +72,18 @@ class SimulatedMachine:
         self._ledger = Ledger(clock, cpu_ns or TreeClock(clock=clock, left_out=lambda: self._overhead_ns))
         self._tree = PowercapTree(folder)
         self._folder = folder / "devices"
-        sensor = sensor or Sensor()
-        for zone in draws:
+        sensor, mirrors = sensor or Sensor(), mirrors or {}
+        self._places, self._mirrors = places((*draws, *mirrors)), mirrors
+        for zone, place in self._places.items():
             name = zone.rpartition("/")[2]
-            self._tree.add(zone, PLACES[zone], name, range_uj=sensor.range_uj, energy_uj=int(sensor.start_uj))
+            self._tree.add(zone, place, name, range_uj=sensor.range_uj, energy_uj=int(sensor.start_uj))
         begin = clock()
+        sensors = {zone: replace(sensor, seed=sensor.seed + place) for place, zone in enumerate(draws)}
+        for late, (zone, source) in enumerate(mirrors.items(), 1):
+            sensors[zone] = replace(sensors[source], phase_ns=late * MIRROR_PHASE_NS)
         self._zones = {
-            zone: SimulatedCounter(zone, draw, replace(sensor, seed=sensor.seed + place), begin)
-            for place, (zone, draw) in enumerate(draws.items())
+            zone: SimulatedCounter(zone, draws[mirrors.get(zone, zone)], sensor, begin)
+            for zone, sensor in sensors.items()
         }
         self._boards = {
             index: SimulatedCounter(f"gpu-{index}", draw, board_sensor, begin)
@@ -89,23 +96,33 @@ class SimulatedMachine:
         """The powercap folder for a RAPL meter."""
         return self._tree.root
 
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The zones of packages and memory, of which each is a counter of its own."""
+        inside = (zone for zone in self._zones if zone.rpartition("/")[2] not in NOT_COUNTED)
+        return tuple(zone for zone in inside if zone not in self._mirrors)
+
+    def counter(self, zone: str) -> SimulatedCounter:
+        """Return the counter of a zone, for a simulation of another interface to it."""
+        return self._zones[zone]
+
     def kept_up(self, *names: str) -> bool:
         """Return whether these zones (or package and memory) were updated in time since the last call.
 
         In time means less than an update period late.
         """
         with self._lock:
-            counters = [counter for counter in self._counters() if counter.name in (names or COUNTED)]
+            counters = [counter for counter in self._counters() if counter.name in (names or self.counted)]
             in_time = all(counter.worst_late_ns <= counter.sensor.update_ns for counter in counters)
             for counter in counters:
                 counter.worst_late_ns = 0
         return in_time
 
     def exact_uj(self, *names: str) -> float:
-        """Return the exact energy of these zones (by default package and memory) since the beginning."""
+        """Return the exact energy of these zones (by default packages and memory) since the beginning."""
         _, cpu_ns, span_ns = self._ledger.now()
         draws = {counter.name: counter.draw for counter in self._counters()}
-        return sum(draws[name].microjoules(cpu_ns, span_ns) for name in names or COUNTED)
+        return sum(draws[name].microjoules(cpu_ns, span_ns) for name in names or self.counted)
 
     def tick(self) -> None:
         """Update every counter whose update is due."""
@@ -171,7 +188,7 @@ class SimulatedMachine:
         return (*self._zones.values(), *self._boards.values())
 
     def _file(self, zone: str) -> Path:
-        return self._folder / PLACES[zone] / "energy_uj"
+        return self._folder / self._places[zone] / "energy_uj"
 
     def _show(self, counter: SimulatedCounter) -> None:
         """Overwrite the number in its file; all numbers have the same width, so one small write is enough."""
@@ -185,7 +202,7 @@ class SimulatedMachine:
         """Restore the zone, or its readable file, after a fault."""
         if not self._file(counter.name).parent.exists():
             name = counter.name.rpartition("/")[2]
-            self._tree.add(counter.name, PLACES[counter.name], name, range_uj=counter.sensor.range_uj)
+            self._tree.add(counter.name, self._places[counter.name], name, range_uj=counter.sensor.range_uj)
         self._file(counter.name).unlink()
         self._file(counter.name).write_bytes(_text(counter))
 
@@ -196,6 +213,21 @@ class SimulatedMachine:
         if os.geteuid() == 0 and hidden is not None:
             file.unlink()
             file.symlink_to(hidden)
+
+
+def places(zones: Iterable[str]) -> dict[str, str]:
+    """Return the kernel's folder of each zone: packages and psys in order, and their parts below them.
+
+    `mmio/package-0` is package-0 by the second interface.
+    """
+    folders = {MMIO: "intel-rapl-mmio"}
+    below: dict[str, int] = defaultdict(int)
+    for zone in zones:
+        parent = folders[zone.partition("/")[0]] if "/" in zone else "intel-rapl"
+        folders[zone] = f"{parent}/{parent.rpartition('/')[2]}:{below[parent]}"
+        below[parent] += 1
+    del folders[MMIO]
+    return folders
 
 
 def _text(counter: SimulatedCounter) -> bytes:

@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+LATE = 5
+"""A gap of more than this many usual intervals is a hole, over which nothing can be interpolated."""
+
 Point = tuple[int, float]
 """Nanoseconds on one clock, and microwatts."""
 

@@ -4,47 +4,42 @@ Its classes for the processor and for memory are called directly, as its tracker
 the location of the machine and write files. If codecarbon finds RAPL, the processor is measured. Otherwise
 its power is modelled: a share of the thermal design power that follows the load of the whole machine. Memory
 is always modelled: constant watts for each module, whose number is guessed from the amount of memory.
+
+A sum is measured only if it holds every package, and each of them could be read and moved in the window.
 """
 
-import importlib
-import logging
 import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from harness.common.json_types import JsonObject
 from harness.measurement.energy.counters.counter import CounterTraits, Sample, available, reading, unavailable
 from harness.measurement.energy.counters.sampler import Sampler
+from harness.measurement.energy.cpu.codecarbon_tool import SummedZone, Tool, load_tool
 from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
-from harness.measurement.energy.meter import MeterSpec
+from harness.measurement.energy.meter import MeterSpec, TimedWindow, with_edges
 from harness.records.reading import Grade, Reading, Zone
 
 EVERY_S = 1.0
 """The interval between two samples of the load, as in codecarbon's own tracker."""
 
-JOULES_PER_KWH = 3.6e6
 TICK_S = 0.01  # the kernel counts CPU time of the whole machine in ticks of 10 ms
 STEEPEST = 2.7  # the model is 0.1 + 0.9 x load^3 of the watts, so its slope is at most 2.7
-CPU, MEMORY = "codecarbon-cpu", "codecarbon-ram"
+CPU, MEMORY, PSYS = "codecarbon-cpu", "codecarbon-ram", "psys"
 INSTALL = "Install codecarbon 3 or newer; `bench doctor` lists the other meters."
+READ_ALL = (
+    "Make every package readable, or use --meter rapl: `bench doctor --meter rapl` shows what is missing."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Tool:
-    """The parts of codecarbon that are used here.
+class _Sum:
+    """The sum of all energy so far, and the zones that were in it."""
 
-    `cpu_joules` returns the processor's energy for the given seconds since the last call. `watts` is the
-    power that its model scales, or None if it reads RAPL. `memory_watts` is constant.
-    """
-
-    version: str
-    model: str
-    watts: float | None
-    memory_watts: float
-    cpu_joules: Callable[[float], float]
+    sample: Sample
+    zones: tuple[SummedZone, ...] = ()
 
 
 class CodecarbonMeter:
@@ -79,25 +74,40 @@ class CodecarbonMeter:
         return "measured" if self._tool and self._tool.watts is None else "modelled"
 
     def zones(self) -> tuple[Zone, ...]:
-        """Return the processor, and memory if both are modelled: a model is never added to a measurement."""
-        cpu = Zone(CPU, "package")
-        return (cpu,) if self.grade == "measured" else (cpu, Zone(MEMORY, "dram"))
+        """Return the processor, and memory if both are modelled: a model is never added to a measurement.
 
-    def start(self) -> Sampler[Sample]:
+        Where codecarbon reads psys, the processor's zone covers the whole platform.
+        """
+        if self.grade == "measured":
+            return (Zone(CPU, "system" if self._names() == (PSYS,) else "package"),)
+        return (Zone(CPU, "package"), Zone(MEMORY, "dram"))
+
+    def start(self) -> Sampler[_Sum]:
         """Read the first edge."""
         return Sampler(self._take, self._every_s if self.grade == "modelled" else None)
 
-    def read(self, mark: Sampler[Sample]) -> tuple[Reading, ...]:
+    def read_window(self, mark: Sampler[_Sum], window: TimedWindow) -> tuple[Reading, ...]:
+        """Read the second edge; a modelled energy is scaled to the window alone."""
+        readings, watts = self.read(mark), self._tool.watts if self._tool else None
+        if watts is None:
+            return tuple(with_edges(item, window) for item in readings)
+        return tuple(_scaled(item, window, watts if item.zone == CPU else 0.0) for item in readings)
+
+    def read(self, mark: Sampler[_Sum]) -> tuple[Reading, ...]:
         """Read the second edge."""
-        samples = mark.end()
+        sums = mark.end()
+        samples = [item.sample for item in sums]
         first, last = samples[0], samples[-1]
         span_ns = last.at_ns - first.at_ns
         tool = self._tool
         if tool is None or any(sample.reason for sample in samples):
-            reason = next((sample.reason for sample in samples if sample.reason), self._reason)
-            return tuple(unavailable(zone, "codecarbon", span_ns, reason) for zone in self.zones())
+            failed = next((sample.reason for sample in samples if sample.reason), self._reason)
+            return tuple(unavailable(zone, "codecarbon", span_ns, failed) for zone in self.zones())
         if tool.watts is None:
-            traits = CounterTraits(self._source(), UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
+            if reason := _incomplete(sums[0].zones, sums[-1].zones, span_ns):
+                return (unavailable(self.zones()[0], self._source(), span_ns, reason),)
+            ceiling_watts = CEILING_WATTS * max(1, len(sums[-1].zones))
+            traits = CounterTraits(self._source(), UPDATE_NS, QUANTUM_UJ, ceiling_watts)
             return (reading(self.zones()[0], first, last, traits),)
         cpu_uj = (last.microjoules or 0) - (first.microjoules or 0)
         tick_uj = math.ceil(STEEPEST * tool.watts * TICK_S * 1e6)
@@ -121,7 +131,7 @@ class CodecarbonMeter:
             "looks_every_s": EVERY_S if modelled else None,
             "processor": f"modelled: {self._tool.watts:g} W x (0.1 + 0.9 x load^3), load of the whole machine"
             if modelled
-            else "measured: RAPL of the packages, as read by codecarbon",
+            else f"measured: RAPL, as read by codecarbon: {' + '.join(self._names()) or 'packages'}",
             "memory": memory if modelled else f"left out ({memory})",
             "model_name": self._tool.model,
             "gpu": "left out: the meter nvml reads boards",
@@ -133,15 +143,33 @@ class CodecarbonMeter:
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return why the meter cannot be used here, and the remedy, or None."""
-        return None if self._tool else (self._reason, INSTALL)
+        if self._tool is None:
+            return self._reason, INSTALL
+        if self._tool.missing:
+            return (
+                f"codecarbon's sum lacks {', '.join(self._tool.missing)}, which it could not read",
+                READ_ALL,
+            )
+        names = self._names()
+        if self.grade == "measured" and names and names != (PSYS,) and not all(map(_is_package, names)):
+            return f"codecarbon adds up {', '.join(names)}, which are no packages", READ_ALL
+        return None
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of the zones in codecarbon's sum; empty where it does not show them."""
+        return tuple(zone.name for zone in self._tool.zones()) if self._tool else ()
 
     def _source(self) -> str:
         if self._tool is None:
             return "codecarbon"
-        method = "RAPL" if self._tool.watts is None else f"load x {self._tool.watts:g} W, memory by its size"
+        rapl = "RAPL psys" if self._names() == (PSYS,) else "RAPL"
+        method = rapl if self._tool.watts is None else f"load x {self._tool.watts:g} W, memory by its size"
         return f"codecarbon {self._tool.version}: {method}"
 
-    def _take(self) -> Sample:
+    def _take(self) -> _Sum:
+        return _Sum(self._sample(), self._tool.zones() if self._tool else ())
+
+    def _sample(self) -> Sample:
         """Add the energy since the last call to a total: windows may overlap; codecarbon has one state."""
         if self._tool is None:
             return Sample(self._clock(), None, self._reason)
@@ -164,29 +192,33 @@ def open_codecarbon(spec: MeterSpec) -> CodecarbonMeter:
     return CodecarbonMeter()
 
 
+def _is_package(name: str) -> bool:
+    return name.startswith("package-")
+
+
+def _incomplete(first: Sequence[SummedZone], last: Sequence[SummedZone], span_ns: int) -> str | None:
+    """Return why codecarbon's sum lacks a part of its zones' energy in a window, or None."""
+    names = [{zone.name for zone in zones} for zones in (first, last)]
+    if changed := sorted(names[0] ^ names[1]):
+        return f"codecarbon changed its sum within the window: {', '.join(changed)}"
+    if lost := next((zone for zone in (*first, *last) if zone.reason), None):
+        return f"codecarbon left {lost.name} out of its sum: {lost.reason}"
+    values = {zone.name: zone.microjoules for zone in first}
+    still = [zone.name for zone in last if zone.microjoules == values[zone.name]]
+    if still and span_ns >= 2 * UPDATE_NS and len(still) < len(last):
+        return f"the counter of {', '.join(still)} in codecarbon's sum did not move in {span_ns / 1e9:.3g} s"
+    return None
+
+
+def _scaled(item: Reading, window: TimedWindow, most_watts: float) -> Reading:
+    """Return a modelled reading for the window alone; what was used beside it is unknown up to some watts."""
+    if item.microjoules is None or not 0 < window.wall_ns < item.span_ns:
+        return item
+    beside_uj = math.ceil(most_watts * (item.span_ns - window.wall_ns) / 1000)
+    microjoules = round(item.microjoules * window.wall_ns / item.span_ns)
+    resolution_uj = item.resolution_uj + beside_uj
+    return replace(item, microjoules=microjoules, span_ns=window.wall_ns, resolution_uj=resolution_uj)
+
+
 def _failed(error: Exception) -> str:
     return f"codecarbon failed: {type(error).__name__}: {error}"
-
-
-def load_tool() -> Tool:
-    """Import codecarbon without its log output, and set up its classes as its tracker would.
-
-    Uses neither the network nor files.
-    """
-    cpu = importlib.import_module("codecarbon.core.cpu")
-    hardware = importlib.import_module("codecarbon.external.hardware")
-    memory = importlib.import_module("codecarbon.external.ram")
-    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
-    tdp = cpu.TDP()
-    rapl = bool(cpu.is_rapl_available())
-    util = importlib.import_module("codecarbon.core.util")
-    watts = None if rapl else float(tdp.tdp or hardware.POWER_CONSTANT) * max(1, util.count_physical_cpus())
-    mode = "intel_rapl" if rapl else hardware.MODE_CPU_LOAD
-    processor = hardware.CPU.from_utils("", mode, tdp.model, watts)
-    processor.start()
-
-    def cpu_joules(seconds: float) -> float:
-        _power, energy = processor.measure_power_and_energy(seconds)
-        return float(energy.kWh) * JOULES_PER_KWH
-
-    return Tool(version("codecarbon"), str(tdp.model), watts, float(memory.RAM().total_power().W), cpu_joules)

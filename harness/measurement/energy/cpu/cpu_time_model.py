@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from harness.common.json_types import JsonObject
 from harness.common.procfs import TreeCpuTime
 from harness.measurement.energy.counters.counter import available, unavailable
-from harness.measurement.energy.meter import MeterSpec
+from harness.measurement.energy.meter import MeterSpec, TimedWindow
 from harness.records.reading import Grade, Reading, Zone
 
 ZONE = Zone("cpu-time", "process share")
@@ -56,18 +56,31 @@ class CpuTimeMeter:
 
     def start(self) -> WindowStart:
         """Read the first edge."""
-        return WindowStart(cpu_ns=self._cpu_time(), at_ns=self._clock())
+        return WindowStart(at_ns=self._clock(), cpu_ns=self._cpu_time())
 
     def read(self, mark: WindowStart) -> tuple[Reading, ...]:
-        """Read the second edge: watts x nanoseconds are nanojoules."""
-        span_ns = self._clock() - mark.at_ns
+        """Read the second edge, and return the energy from edge to edge."""
         cpu_ns = self._cpu_time() - mark.cpu_ns
-        if cpu_ns < 0:
+        return (self._reading(cpu_ns, self._clock() - mark.at_ns, cpu_ns),)
+
+    def read_window(self, mark: WindowStart, window: TimedWindow) -> tuple[Reading, ...]:
+        """Return the energy of the window's own CPU time.
+
+        What the process tree used between the meter's edges and the window's is uncertain: it may belong to
+        the window, as clocks are not read at one moment.
+        """
+        cpu_ns = self._cpu_time() - mark.cpu_ns
+        return (self._reading(cpu_ns, window.wall_ns, window.cpu_ns),)
+
+    def _reading(self, between_ns: int, span_ns: int, cpu_ns: int) -> Reading:
+        """Return the energy of some CPU time, of which `between_ns` passed between the edges."""
+        if min(between_ns, cpu_ns) < 0:
             reason = "the CPU time decreased, because a process left the process tree"
-            return (unavailable(ZONE, self._source, span_ns, reason),)
-        microjoules = round(self._watts_per_cpu * cpu_ns / 1000)
-        resolution_uj = math.ceil(2 * self._watts_per_cpu * STEP_NS / 1000)
-        return (available(ZONE, self._source, span_ns, microjoules, resolution_uj, grade="modelled"),)
+            return unavailable(ZONE, self._source, span_ns, reason)
+        microjoules = round(self._watts_per_cpu * cpu_ns / 1000)  # W x ns = nJ
+        uncertain_ns = 2 * STEP_NS + abs(between_ns - cpu_ns)
+        resolution_uj = math.ceil(self._watts_per_cpu * uncertain_ns / 1000)
+        return available(ZONE, self._source, span_ns, microjoules, resolution_uj, grade="modelled")
 
     def describe(self) -> JsonObject:
         """Return the model and its parameters."""

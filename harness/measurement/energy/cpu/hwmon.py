@@ -11,7 +11,7 @@ sysfs-interface).
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from harness.measurement.energy.counters.meter import (
     FileCounter,
     FileCounterMeter,
     ReadText,
+    denied,
     read_text,
 )
-from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDATE_NS
+from harness.measurement.energy.cpu.rapl import CEILING_WATTS, FAILED, NOTHING, QUANTUM_UJ, UPDATE_NS
 from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Zone
 
@@ -63,12 +64,14 @@ class HwmonMeter(FileCounterMeter):
         *,
         read_text: ReadText = read_text,
         ceiling_watts: int = CEILING_WATTS,
+        excluded: Mapping[str, str] | None = None,
     ) -> None:
-        survey = survey_hwmon(root, read_text)
+        survey = survey_hwmon(root, read_text, excluded or {})
         self._root, self._source = root, f"hwmon {'+'.join(survey.drivers)}"
+        self._ceiling_watts = ceiling_watts
         traits = CounterTraits(self._source, UPDATE_NS, QUANTUM_UJ, ceiling_watts)
         counters = tuple(FileCounter(zone, file, traits) for zone, file in survey.files.items())
-        super().__init__(counters, survey.left_out, clock, read_text)
+        super().__init__(counters, survey.left_out, clock, read_text, excluded)
 
     def describe(self) -> JsonObject:
         """Return the source, the update period, and the labels that were left out: one of each kind."""
@@ -82,34 +85,56 @@ class HwmonMeter(FileCounterMeter):
 
     def spec(self) -> JsonObject:
         """Return the arguments that open this meter in another process."""
-        return {"meter": "hwmon", "root": str(self._root)}
+        return {"meter": "hwmon", "root": str(self._root), "excluded": self._excluded}
+
+    def without(self, reasons: Mapping[str, str]) -> "HwmonMeter":
+        """Return this meter without some sockets; one that a second driver shows is read there."""
+        excluded = self._keys_of(reasons)
+        return HwmonMeter(
+            self._root,
+            self._clock,
+            read_text=self._read_text,
+            ceiling_watts=self._ceiling_watts,
+            excluded=excluded,
+        )
+
+    def unreadable(self) -> dict[str, str]:
+        """Return why sockets cannot be read now, by name; one that reads 0 has no counter."""
+        samples = zip(self.zones(), self._take(), strict=True)
+        reasons = {
+            zone.name: sample.reason or ("the counter reads 0" if sample.microjoules == 0 else "")
+            for zone, sample in samples
+        }
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return why the meter cannot be used here, and the remedy; None if every socket is readable."""
         if not self._counters:
             return "no hwmon driver shows the energy of a socket", NO_COUNTER
-        for zone, sample in zip(self.zones(), self._take(), strict=True):
-            if sample.reason:
-                return f"{zone.name}: {sample.reason}", ALLOW
-            if sample.microjoules == 0:
-                return f"{zone.name}: the counter reads 0", NO_COUNTER
+        for zone, reason in self.unreadable().items():
+            return f"{zone}: {reason}", _remedy(reason)
         return None
 
 
 def open_hwmon(spec: MeterSpec) -> HwmonMeter:
     """Open the meter that `HwmonMeter.spec` described."""
-    return HwmonMeter(Path(spec["root"]))
+    return HwmonMeter(Path(spec["root"]), excluded=spec.get("excluded"))
 
 
-def survey_hwmon(root: Path, read_text: ReadText) -> HwmonSurvey:
-    """Read a hwmon tree; a socket that two drivers show counts once."""
+def survey_hwmon(root: Path, read_text: ReadText, excluded: Mapping[str, str] = NOTHING) -> HwmonSurvey:
+    """Read a hwmon tree; a socket that two drivers show counts once.
+
+    `excluded` holds files that must not be read, as `FileCounter.key`, with why.
+    """
     files: dict[Zone, Path] = {}
     drivers: dict[str, None] = {}
     left_out: dict[str, str] = {}
     for driver, label, file in _labelled_files(root, read_text):
         socket = _SOCKET.fullmatch(label)
         zone = Zone(f"package-{socket[1]}" if socket else label, "package")
-        if socket and zone not in files:
+        if reason := excluded.get(f"{file.parent.name}/{file.name}"):
+            left_out[f"{driver}: {label}"] = reason
+        elif socket and zone not in files:
             files[zone] = file
             drivers[driver] = None
         elif socket:
@@ -119,6 +144,13 @@ def survey_hwmon(root: Path, read_text: ReadText) -> HwmonSurvey:
         else:
             left_out[f"{driver}: {label}"] = "what it covers is unknown"
     return HwmonSurvey(files, tuple(drivers), tuple(left_out.items()))
+
+
+def _remedy(reason: str) -> str:
+    """Return what to do about a counter that cannot be read for this reason."""
+    if reason.startswith(denied("")):
+        return ALLOW
+    return NO_COUNTER if reason == "the counter reads 0" else FAILED
 
 
 def _labelled_files(root: Path, read_text: ReadText) -> Iterator[tuple[str, str, Path]]:

@@ -22,7 +22,15 @@ from pathlib import Path
 from harness.common.json_types import JsonObject
 from harness.measurement.energy.counters.counter import available, unavailable
 from harness.measurement.energy.counters.sampler import Sampler
-from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, pace_ns, parse
+from harness.measurement.energy.external.rows import (
+    RUNNING,
+    MalformedRows,
+    Rows,
+    decoded,
+    joined,
+    parse,
+)
+from harness.measurement.energy.external.window import WindowEnergy, measured, nearest, news_ns, pace_ns
 from harness.measurement.energy.meter import MeterSpec
 from harness.records.reading import Grade, Reading, Zone
 
@@ -44,8 +52,8 @@ TAIL_BYTES = 4_000_000
 DRIFT_NS = 20_000_000
 """The wall clock was set if it differs by more than this from the monotonic clock within a window."""
 
-FORM = "Rows need `time` (seconds since the epoch) and `joules` or `watts`: see docs/meters.md."
-RUNNING = "Start the program that writes the file before the run, and keep it running."
+CLOCKS = "Set the clock of the instrument by this machine's, or both by one time server (NTP)."
+BY_ITSELF = "Run the command by itself: it must print rows, and end within 10 s."
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
 
 
@@ -101,7 +109,7 @@ class ExternalMeter:
         if self._source.file:
             return OpenWindow(self._wall(), self._clock(), None)
         watts = isinstance(rows := self._first_rows(), Rows) and rows.kind == "watts"
-        sampler = Sampler(self._read_command, EVERY_S if watts else None)
+        sampler = Sampler(self._read_rows, EVERY_S if watts else None)
         return OpenWindow(self._wall(), self._clock(), sampler)
 
     def read(self, mark: OpenWindow) -> tuple[Reading, ...]:
@@ -110,8 +118,10 @@ class ExternalMeter:
         source = f"external: {self._source.name}"
         if abs(end - mark.wall_ns - span_ns) > DRIFT_NS:
             return (unavailable(self._zone, source, span_ns, "the wall clock was set within the window"),)
-        rows = self._rows_until(end, mark.sampler)
-        energy = rows if isinstance(rows, str) else measured(rows, mark.wall_ns, end)
+        rows, behind_ns = self._rows_until(end, mark.sampler)
+        energy = (
+            rows if isinstance(rows, str) else self._ahead(rows) or self._energy(mark, end, rows, behind_ns)
+        )
         if isinstance(energy, str):
             return (unavailable(self._zone, source, span_ns, energy),)
         values = (energy.microjoules, energy.resolution_uj, energy.samples)
@@ -121,7 +131,7 @@ class ExternalMeter:
     def describe(self) -> JsonObject:
         """Return the name of the source, the kind of its rows, and their interval."""
         rows = self._first_rows()
-        interval_ns = pace_ns(rows.points) if isinstance(rows, Rows) else None
+        interval_ns = news_ns(rows) if isinstance(rows, Rows) else None
         return {
             "source": f"external: {self._source.name}",
             "reads": "a file" if self._source.file else "a command",
@@ -137,50 +147,82 @@ class ExternalMeter:
 
     def obstacle(self) -> tuple[str, str] | None:
         """Return why the meter cannot be used here, and the remedy, or None."""
-        if not self._source.file and not self._source.command:
-            return f"{self._argument!r} is not a command line that a shell could split", "Check its quotes."
-        if not self._source.file and not shutil.which(self._source.command[0]):
-            return f"{self._source.command[0]} is neither a file nor a program", "Check its path."
-        rows = self._first = self._read_rows()
-        if isinstance(rows, str):
-            return f"{self._source.name}: {rows}", FORM
+        if not self._source.file and (obstacle := self._no_command()):
+            return obstacle
+        try:
+            rows = self._first = self._load_rows()
+        except MalformedRows as error:
+            return f"{self._source.name}: {error}", error.remedy
+        if ahead := self._ahead(rows):
+            return f"{self._source.name}: {ahead}", CLOCKS
         age_s = (self._wall() - rows.points[-1][0]) / 1e9
         if age_s > STALE_S:
             return f"{self._source.name}: its last row is {age_s:,.0f} s old", RUNNING
         return None
+
+    def _no_command(self) -> tuple[str, str] | None:
+        """Return why the argument, which is not a file, is no command, and the remedy; or None."""
+        if not self._source.command:
+            return f"{self._argument!r} is not a command line that a shell could split", "Check its quotes."
+        program = self._source.command[0]
+        if Path(program).is_dir():
+            return f"{program} is a folder", "Name a file or a program in it."
+        return (
+            None
+            if shutil.which(program)
+            else (f"{program} is neither a file nor a program", "Check its path.")
+        )
 
     def _first_rows(self) -> "Rows | str":
         if self._first is None:
             self._first = self._read_rows()
         return self._first
 
-    def _read_rows(self) -> "Rows | str":
-        return self._read_file() if self._source.file else self._read_command()
+    def _rows_until(self, end_ns: int, sampler: Sampler["Rows | str"] | None) -> tuple["Rows | str", int]:
+        """Return the rows once they reach a time, or as they are after the time limit.
 
-    def _rows_until(self, end_ns: int, sampler: Sampler["Rows | str"] | None) -> "Rows | str":
-        """Return the rows once they reach a time, or as they are after the time limit."""
-        waited = 0.0
+        Also by how much the last row of a file was older than that time at first, in nanoseconds.
+        """
+        waited, behind_ns = 0.0, 0
         while True:
-            rows = joined(sampler.end()) if sampler else self._read_file()
+            rows = joined(sampler.end()) if sampler else self._read_rows()
             if isinstance(rows, str) or rows.points[-1][0] >= end_ns or waited >= self._patience_s:
-                return rows
+                return rows, behind_ns
+            behind_ns = behind_ns or (0 if sampler else end_ns - rows.points[-1][0])
             self._sleep(WAIT_S)
             waited += WAIT_S
 
-    def _read_file(self) -> "Rows | str":
-        file = self._source.file
+    def _energy(self, mark: OpenWindow, end_ns: int, rows: Rows, behind_ns: int) -> WindowEnergy | str:
+        counts_at_edges = mark.sampler is not None and rows.kind == "joules"
+        rows = nearest(rows, mark.wall_ns, end_ns) if counts_at_edges else rows
+        return measured(rows, mark.wall_ns, end_ns, behind_ns)
+
+    def _ahead(self, rows: Rows) -> str | None:
+        """Return why the rows cannot be of this machine's time, or None.
+
+        By the interval of the rows each edge is uncertain anyway.
+        """
+        ahead_ns = rows.points[-1][0] - self._wall()
+        if ahead_ns <= max(DRIFT_NS, pace_ns(rows.points)):
+            return None
+        return f"its last row is {_seconds(ahead_ns)} s later than now: its clock runs ahead"
+
+    def _read_rows(self) -> "Rows | str":
         try:
-            return parse(_tail(file)) if file else "the source is a command, not a file"
-        except OSError as error:
-            return f"it cannot be read ({error.strerror})"
-        except (MalformedRows, UnicodeDecodeError) as error:
+            return self._load_rows()
+        except MalformedRows as error:
             return str(error)
 
-    def _read_command(self) -> "Rows | str":
-        try:
+    def _load_rows(self) -> Rows:
+        """Return the rows of the file, or of one run of the command; MalformedRows if there are none."""
+        if self._source.file is None:
             return parse(output(self._source.command, self._patience_s))
-        except (MalformedRows, UnicodeDecodeError) as error:
-            return str(error)
+        try:
+            return parse(decoded(_tail(self._source.file)))
+        except OSError as error:
+            denied = isinstance(error, PermissionError)
+            remedy = "Allow this user to read it (chmod)." if denied else "Check its path, and its disk."
+            raise MalformedRows(f"it cannot be read ({error.strerror})", remedy) from None
 
 
 def open_external(spec: MeterSpec) -> ExternalMeter:
@@ -216,28 +258,34 @@ def output(command: tuple[str, ...], patience_s: float) -> str:
             start_new_session=True,
         )
     except OSError as error:
-        raise MalformedRows(f"{name} cannot be started ({error.strerror})") from None
+        raise MalformedRows(f"{name} cannot be started ({error.strerror})", BY_ITSELF) from None
     with process:
         try:
             printed, _ = process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
-            raise MalformedRows(f"{name} did not end within {patience_s:g} s") from None
+            raise MalformedRows(f"{name} did not end within {patience_s:g} s", BY_ITSELF) from None
         finally:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
-        raise MalformedRows(f"{name} ended with exit code {process.returncode}")
-    return printed.decode("utf-8") + "\n"
+        raise MalformedRows(f"{name} ended with exit code {process.returncode}", BY_ITSELF)
+    return decoded(printed) + "\n"
 
 
-def _tail(file: Path) -> str:
+def _seconds(nanoseconds: int) -> str:
+    """Return seconds with three digits, or all digits before the point."""
+    seconds = nanoseconds / 1e9
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"  # noqa: PLR2004 -- three digits
+
+
+def _tail(file: Path) -> bytes:
     """Return the end of a file; if that leaves out the heading, the heading comes first."""
     with file.open("rb") as handle:
         size = handle.seek(0, os.SEEK_END)
         handle.seek(0)
         if size <= TAIL_BYTES:
-            return handle.read().decode("utf-8")
+            return handle.read()
         heading = handle.readline()
         handle.seek(size - TAIL_BYTES)
         handle.readline()
-        return (heading + handle.read()).decode("utf-8")
+        return heading + handle.read()

@@ -115,6 +115,28 @@ def test_each_reason_to_distrust_is_named_with_its_figures(
 
 
 @pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        ({"wall_ms": (10, 10)}, "Measure at least 3 rounds (--rounds)."),
+        (
+            {
+                "wall_ms": (10,) * 7,
+                "joules": (None,) * 7,
+                "reading": {"reason": "the window of 1 ms is shorter than two update periods of the counter"},
+            },
+            "Make windows longer",
+        ),
+    ],
+)
+def test_energy_that_is_unavailable_for_another_cause_than_its_meter_has_that_remedy(
+    changes: dict[str, Any], step: str
+) -> None:
+    """The meter worked in its check and in every round: it need not be checked again."""
+    warning = the_warning("energy-unavailable", a_record("onnx-int8", **changes), a_record())
+    assert warning.next_step.startswith(step)
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"profile": "quick", "wall_ms": (10, 10, 10)},  # the warning about the profile covers it

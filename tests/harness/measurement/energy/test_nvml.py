@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from nvml import FakeBoard, FakeNvml
+from nvml import FakeBoard, FakeNvml, NvmlError
 
 from harness.measurement.energy.nvml import NO_COUNTER, NvmlMeter, open_nvml
-from harness.measurement.machine.gpu_boards import HIDDEN, INSTALL, MIG, SHOW, boards_of
+from harness.measurement.machine.gpu_boards import HIDDEN, INSTALL, MIG, SHOW, UNKNOWN, boards_of
 from harness.records.reading import sum_readings
 from harness.testing import FakeClock
 
@@ -50,6 +50,32 @@ def test_a_window_shorter_than_a_step_is_unavailable() -> None:
     clock.advance(50_000_000)
     (reading,) = meter.read(mark)
     assert reading.reason == "the window of 50 ms is shorter than two update periods of the counter"
+
+
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        ("Driver/library version mismatch", "reboot"),
+        ("Insufficient Permissions", "group that owns /dev/nvidia"),
+        ("Driver Not Loaded", "modprobe"),
+        ("NVML Shared Library Not Found", "--gpus all"),
+        ("Function Not Found", "Update NVIDIA"),
+        ("GPU is lost", "Xid"),
+        ("Unknown Error", "start it again"),
+        ("Not Found", "nvidia-smi -L"),
+        ("Not Supported", "nvidia-ml-py"),
+    ],
+)
+def test_each_error_of_nvml_has_the_remedy_of_its_cause(message: str, word: str) -> None:
+    """Installing the driver anew does not help where a reboot would."""
+
+    class Refusing(FakeNvml):
+        def nvmlInit(self) -> None:  # noqa: N802 -- NVML's name
+            raise NvmlError(message)
+
+    reason, remedy = NvmlMeter(0, Refusing()).obstacle() or ("", "")
+    assert reason == f"NVML reports: {message}"
+    assert word in remedy
 
 
 def test_a_driver_that_was_reloaded_is_unavailable() -> None:
@@ -139,7 +165,7 @@ def test_a_beginning_of_two_uuids_is_an_obstacle() -> None:
 
 def test_a_uuid_that_no_board_has_is_an_obstacle() -> None:
     """The reason has NVML's own message."""
-    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == ("NVML reports: Not Found", INSTALL)
+    assert NvmlMeter("GPU-c", FakeNvml(FakeBoard("GPU-a"))).obstacle() == (UNKNOWN, SHOW)
 
 
 @pytest.mark.parametrize("name", ["MIG-11-22", "MIG-11", "MIG-GPU-b/1/0", 1])

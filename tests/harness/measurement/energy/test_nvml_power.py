@@ -1,6 +1,8 @@
 """Power of boards, polled and integrated, through a stand-in for pynvml."""
 
 import threading
+from functools import partialmethod
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.counters.integration import at, integrate
 from harness.measurement.energy.nvml_power import (
+    BROKEN,
     NO_POWER,
     NvmlPowerMeter,
     PowerSample,
@@ -119,6 +122,48 @@ def test_a_board_without_power_is_an_obstacle(board: FakeBoard, reason: str) -> 
     assert meter.obstacle() == (reason, NO_POWER)
     (energy,) = meter.read(meter.start())
     assert energy.grade == "unavailable"
+
+
+NOT_A_NUMBER_MW = 0xFFFFFFFF
+"""What a driver returns for a power that it does not have."""
+
+
+@pytest.mark.parametrize(
+    ("limits", "ceiling"),
+    [
+        ({}, 1400),  # the enforced limit of the stand-in is 700 W
+        ({"nvmlDeviceGetEnforcedPowerLimit": lambda *_: 300_000}, 600),
+        ({"nvmlDeviceGetPowerManagementLimitConstraints": lambda *_: [100_000, 900_000]}, 1800),
+        ({"nvmlDeviceGetEnforcedPowerLimit": lambda *_: NOT_A_NUMBER_MW}, 3000),
+        ({"nvmlDeviceGetEnforcedPowerLimit": lambda *_: 0}, 3000),
+    ],
+)
+def test_a_power_beyond_what_the_board_can_draw_is_no_power(
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, Any], ceiling: int
+) -> None:
+    """0xFFFFFFFF mW for 20 s would be 85.9 MJ. The ceiling is twice the board's limit, or else 3 kW."""
+    for name, limit in limits.items():
+        monkeypatch.setattr(FakeNvml, name, partialmethod(limit), raising=False)
+    meter = NvmlPowerMeter(0, FakeNvml(FakeBoard(milliwatts=NOT_A_NUMBER_MW, architecture=6)), FakeClock())
+    reason = f"the sensor reads 4,294,967 W, and the board draws {ceiling:,} W at most"
+    assert meter.obstacle() == (f"gpu-0: {reason}", BROKEN)
+    assert meter.read(meter.start())[0].reason == reason
+    below = NvmlPowerMeter(0, FakeNvml(FakeBoard(milliwatts=1000 * ceiling, architecture=6)), FakeClock())
+    assert below.obstacle() is None
+
+
+def test_one_implausible_sample_makes_its_window_unavailable() -> None:
+    """100 W, once 4.3 MW, 100 W: neither 85 MJ nor a bridge over what the sensor made up."""
+    board, clock = FakeBoard(architecture=6), FakeClock()
+    meter = NvmlPowerMeter(0, FakeNvml(board), clock, every_s=None)
+    mark = meter.start()
+    for milliwatts in (100_000, NOT_A_NUMBER_MW, 100_000, 100_000):
+        clock.advance(100 * MS)
+        board.milliwatts = milliwatts
+        mark.sample()
+    (energy,) = meter.read(mark)
+    assert energy.microjoules is None
+    assert str(energy.reason).startswith("the sensor reads 4,294,967 W")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Known errors of other meters, each by name: what they reported, and what is reported here."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from nvml import FakeBoard, FakeNvml
 
-from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, Tool
+from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter
+from harness.measurement.energy.cpu.codecarbon_tool import Tool
 from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
@@ -218,3 +220,48 @@ def test_trap_a_virtual_machine_shows_a_dead_counter(tmp_path: Path) -> None:
     clock.advance(10 * SECOND)
     (reading,) = meter.read(mark)
     assert (reading.microjoules, reading.reason) == (None, "the counter did not move in 10 s")
+
+
+def test_trap_the_range_of_one_zone_is_added_to_another(tmp_path: Path) -> None:
+    """powerjoular#87: only the memory wraps, and the package's range is added: 260 kW.
+
+    The memory counts 5 J up to its range and 35 J beyond, the package 40 J without a wrap: 80 J together.
+    """
+    tree = powercap_tree(tmp_path, sockets=1, core=False, range_uj=RANGE_UJ)
+    tree.write("package-0/dram", RANGE_UJ - 5_000_000)
+    readings = read(tree, 40_000_000)
+    assert [reading.microjoules for reading in readings] == [40_000_000, 40_000_000]
+    assert sum_readings(readings).microjoules == 80_000_000  # type: ignore[union-attr]
+
+
+STREAM_13_UJ = (129_743_774_848, 134_258_672_512, 582_493_184, 3_892_650_848)
+"""Four reads of a laptop's counter, a second apart (s-tui#29): kilojoules where joules are meant, and a wrap
+at 2^37 uJ, far below the range that the kernel states."""
+
+
+def test_trap_a_counter_in_another_unit_than_the_kernel_states(tmp_path: Path) -> None:
+    """s-tui#29 showed thousands of watts. No second of it is energy: neither 4.5 kJ nor a wrap's."""
+    tree, clock = powercap_tree(tmp_path, sockets=1, dram=False, core=False), FakeClock()
+    meter, reasons = rapl(tree, clock), []
+    for before, after in pairwise(STREAM_13_UJ):
+        tree.write("package-0", before)
+        mark = meter.start()
+        tree.write("package-0", after)
+        clock.advance(SECOND)
+        reasons.append(meter.read(mark)[0].reason)
+    assert reasons == [
+        "the counter increased by 4514.9 J in 1 s, which is more than is possible",
+        "the counter decreased by 133676 J in 1 s, which is not a wrap-around",
+        "the counter increased by 3310.16 J in 1 s, which is more than is possible",
+    ]
+
+
+def test_trap_power_is_thousands_of_watts_after_a_suspend(tmp_path: Path) -> None:
+    """s-tui#42: the clock stood still during the suspend, and the counter began anew at 3 J."""
+    tree, clock = powercap_tree(tmp_path, sockets=1, dram=False, core=False), FakeClock()
+    tree.write("package-0", 90_000_000_000)
+    meter = rapl(tree, clock)
+    mark = meter.start()
+    tree.write("package-0", 3_000_000)
+    clock.advance(SECOND)
+    assert meter.read(mark)[0].reason == "the counter decreased by 89997 J in 1 s, which is not a wrap-around"

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.energy.cpu.codecarbon import INSTALL, CodecarbonMeter, Tool
+from harness.measurement.energy.cpu.codecarbon import INSTALL, READ_ALL, CodecarbonMeter
+from harness.measurement.energy.cpu.codecarbon_tool import SummedZone, Tool, load_tool
+from harness.measurement.energy.meter import TimedWindow, read_window
 from harness.records.reading import sum_readings
-from harness.testing import FakeClock
+from harness.testing import FakeClock, PowercapTree, powercap_tree
 
 SECOND = 1_000_000_000
 
@@ -75,6 +77,112 @@ def test_a_read_that_failed_inside_codecarbon_is_not_zero(
     monkeypatch.setattr(stand_in, "power", joules / 3)
     (cpu,) = meter.read(mark)
     assert (cpu.microjoules, cpu.reason) == (None, reason)
+
+
+def zones_of(**counters: int | None) -> tuple[SummedZone, ...]:
+    """Return zones of codecarbon's sum; None for one that could not be read."""
+    lost = "its counter could not be read"
+    zones = ((name.replace("_", "-"), value) for name, value in counters.items())
+    return tuple(SummedZone(name, value, lost if value is None else None) for name, value in zones)
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (
+            zones_of(package_0=9, package_1=None),
+            "codecarbon left package-1 out of its sum: its counter could not be read",
+        ),
+        (zones_of(package_0=9), "codecarbon changed its sum within the window: package-1"),
+        (
+            zones_of(package_0=9, package_1=1),
+            "the counter of package-1 in codecarbon's sum did not move in 3 s",
+        ),
+    ],
+)
+def test_a_socket_that_codecarbon_lost_makes_its_sum_unavailable(
+    last: tuple[SummedZone, ...], reason: str
+) -> None:
+    """It would give the joules of one socket as those of two, without a word."""
+    clock, sums = FakeClock(), iter([zones_of(package_0=1, package_1=1)] * 2 + [last] * 4)
+    zones = [next(sums)]
+
+    def joules(seconds: float) -> float:
+        zones[0] = next(sums)
+        return 20 * seconds
+
+    meter = CodecarbonMeter(clock, tool=lambda: Tool("3", "A CPU", None, 10.0, joules, lambda: zones[0]))
+    mark = meter.start()
+    clock.advance(3 * SECOND)
+    (cpu,) = meter.read(mark)
+    assert (cpu.microjoules, cpu.reason) == (None, reason)
+
+
+def rapl_of(folder: Path, tree: PowercapTree, clock: FakeClock) -> CodecarbonMeter:
+    """Return a meter of the real codecarbon on a copy of the kernel's tree."""
+    del tree
+    return CodecarbonMeter(clock, tool=lambda: load_tool(folder / "devices"))
+
+
+def test_the_real_codecarbon_that_loses_a_socket_is_unavailable(tmp_path: Path) -> None:
+    """Two sockets use 450 J each, and one cannot be read at the end: neither 450 J nor 900."""
+    tree, clock = powercap_tree(tmp_path, dram=False, core=False), FakeClock()
+    tree.advance(1_000_000_000, ["package-0"])
+    meter = rapl_of(tmp_path, tree, clock)
+    assert meter.obstacle() is None
+    assert meter.describe()["processor"] == "measured: RAPL, as read by codecarbon: package-0 + package-1"
+    mark = meter.start()
+    tree.advance(450_000_000)
+    clock.advance(3 * SECOND)
+    assert meter.read(mark)[0].microjoules == pytest.approx(900_000_000, rel=1e-6)
+    tree.write("package-1", "")
+    clock.advance(3 * SECOND)
+    (cpu,) = meter.read(mark)
+    assert cpu.reason == "codecarbon left package-1 out of its sum: its counter could not be read"
+
+
+def test_the_real_codecarbon_that_cannot_read_a_socket_is_refused(tmp_path: Path) -> None:
+    """It leaves package-1 out from the beginning; the kernel lists it."""
+    tree, clock = powercap_tree(tmp_path, dram=False, core=False), FakeClock()
+    tree.write("package-1", "")
+    assert rapl_of(tmp_path, tree, clock).obstacle() == (
+        "codecarbon's sum lacks package-1, which it could not read",
+        READ_ALL,
+    )
+
+
+def test_the_real_codecarbon_reads_psys_as_the_platform(tmp_path: Path) -> None:
+    """Without a package it takes psys: scope system, not package, and a source of its own."""
+    tree, clock = powercap_tree(tmp_path, sockets=0, psys=True), FakeClock()
+    meter = rapl_of(tmp_path, tree, clock)
+    mark = meter.start()
+    tree.advance(70_000_000)
+    clock.advance(3 * SECOND)
+    (cpu,) = meter.read(mark)
+    assert cpu.microjoules == pytest.approx(70_000_000, rel=1e-6)
+    assert (cpu.scope, cpu.source.rpartition(": ")[2]) == ("system", "RAPL psys")
+
+
+def test_a_sum_of_parts_of_a_package_is_refused() -> None:
+    """Without package and psys codecarbon adds up whatever it finds."""
+    zones = zones_of(core=1, dram=1)
+    meter = CodecarbonMeter(FakeClock(), tool=lambda: Tool("3", "A CPU", None, 10.0, float, lambda: zones))
+    assert meter.obstacle() == ("codecarbon adds up core, dram, which are no packages", READ_ALL)
+
+
+def test_a_modelled_energy_is_scaled_to_the_window() -> None:
+    """20 W and 10 W for a window of 3 s between edges 3.3 s apart: 60 J and 30 J.
+
+    What the processor used in the 0.3 s beside it is uncertain by up to 100 W: 30 J more.
+    """
+    clock, stand_in = FakeClock(), StandIn()
+    meter = CodecarbonMeter(clock, tool=stand_in.tool, every_s=None)
+    mark = meter.start()
+    clock.advance(3_300_000_000)
+    cpu, memory = read_window(meter, mark, TimedWindow(3 * SECOND, 0))
+    assert (cpu.microjoules, memory.microjoules) == (60_000_000, 30_000_000)
+    assert (cpu.span_ns, memory.span_ns) == (3 * SECOND, 3 * SECOND)
+    assert (cpu.resolution_uj, memory.resolution_uj) == (2_700_000 + 30_000_000, 0)
 
 
 def test_windows_may_overlap_though_codecarbons_state_may_not() -> None:

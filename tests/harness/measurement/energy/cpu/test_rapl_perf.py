@@ -120,8 +120,8 @@ def test_a_package_that_is_counted_by_dies_is_a_zone_for_each(tmp_path: Path) ->
 def test_a_refused_event_names_the_setting_and_the_capability(tmp_path: Path, number: int) -> None:
     """The obstacle has the value of perf_event_paranoid, the remedy names it and CAP_PERFMON."""
     meter = RaplPerfMeter(events_tree(tmp_path), FakeClock(), perf=FakePerf(number))
-    reason = "package-0: permission denied (perf_event_paranoid is 4)"
-    assert meter.obstacle() == (reason, ALLOW)
+    reason = "permission denied (perf_event_paranoid is 4)"
+    assert meter.obstacle() == (f"package-0: {reason}", ALLOW)
     assert "perf_event_paranoid" in ALLOW
     assert "cap_perfmon" in ALLOW
     assert {reading.reason for reading in meter.read(meter.start())} == {reason}
@@ -143,8 +143,44 @@ def test_a_kernel_without_perf_events_is_an_obstacle(tmp_path: Path) -> None:
 def test_memory_alone_is_no_machine(tmp_path: Path) -> None:
     """Without packages nothing is offered, rather than a part of the energy as the whole."""
     root = events_tree(tmp_path)
-    (root / "sys/bus/event_source/devices/power/events/energy-pkg").unlink()
+    events = root / "sys/bus/event_source/devices/power/events"
+    (events / "energy-pkg").unlink()
+    (events / "energy-psys").unlink()
     assert RaplPerfMeter(root, perf=FakePerf()).zones() == ()
+
+
+def test_psys_alone_is_the_whole_platform(tmp_path: Path) -> None:
+    """70 J of scope system, by a source of its own; memory lies inside it."""
+    root, perf, clock = events_tree(tmp_path), FakePerf(), FakeClock()
+    (root / "sys/bus/event_source/devices/power/events/energy-pkg").unlink()
+    meter = RaplPerfMeter(root, clock, perf=perf)
+    mark = meter.start()
+    perf.advance(70)
+    clock.advance(SECOND)
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.scope) == (70_000_000, "system")
+    assert reading.source == "RAPL perf events, psys"
+
+
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(errno.EMFILE, "ulimit"), (errno.EINVAL, "dmesg"), (errno.ENODEV, "VMs have no RAPL")],
+)
+def test_an_event_that_does_not_open_has_the_remedy_of_its_cause(
+    tmp_path: Path, number: int, word: str
+) -> None:
+    """Too many files, an event that the kernel refuses, a machine without counters."""
+    _, remedy = RaplPerfMeter(events_tree(tmp_path), perf=FakePerf(number)).obstacle() or ("", "")
+    assert word in remedy
+
+
+def test_dies_without_a_number_keep_names_of_their_own(tmp_path: Path) -> None:
+    """A kernel that shows die 0 for both CPUs of a package: two zones, not one that counts twice."""
+    root = events_tree(tmp_path, packages="00")
+    (root / "sys/devices/system/cpu/cpu28/topology/die_id").write_text("0\n")
+    names = [zone.name for zone in RaplPerfMeter(root, perf=FakePerf()).zones()]
+    assert names[:2] == ["package-0-die-0", "package-0-die-0-cpu-28"]
+    assert len({*names}) == 4
 
 
 def test_an_event_in_another_unit_is_left_out(tmp_path: Path) -> None:

@@ -9,8 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.measurement.energy.external.meter import FORM, RUNNING, ExternalMeter, open_external, source_of
-from harness.measurement.energy.external.rows import MalformedRows, Rows, joined, measured, parse
+from harness.measurement.energy.external.meter import CLOCKS, ExternalMeter, open_external, source_of
+from harness.measurement.energy.external.rows import (
+    COMPLETE,
+    DECIMALS,
+    ENCODING,
+    EPOCH,
+    FORM,
+    PLAIN,
+    RUNNING,
+    MalformedRows,
+    Rows,
+    decoded,
+    joined,
+    parse,
+)
+from harness.measurement.energy.external.window import measured
 from harness.testing import FakeClock
 
 SECOND = 1_000_000_000
@@ -94,6 +108,78 @@ def test_rows_of_another_form_are_refused_by_line(text: str, message: str) -> No
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize(
+    ("text", "reason", "remedy"),
+    [
+        ("time,joules\n1,100\n2,830,5\n", "line 3: it has 3 fields, and the heading has 2", DECIMALS),
+        ("time,watts\n1,5,41,5\n", "line 2: it has 4 fields, and the heading has 2", DECIMALS),
+        ("time,watts,note\n1,5\n", "line 2: it has 2 fields, and the heading has 3", COMPLETE),
+        ('time,watts\n1,"41,5"\n', "line 2: watts must be a number", DECIMALS),
+        ("time;watts\n1;41,5\n", "line 2: watts must be a number", DECIMALS),
+        ("time,watts\n1,41.5 W\n", "line 2: watts must be a number", PLAIN),
+        ("time,watts\n1,1_000\n", "line 2: watts must be a number", PLAIN),
+        ('{"time": 1, "watts": true}\n', "line 1: watts must be a number", PLAIN),
+        ("time,watts\n2026-01-01T12:00:00,5\n", "line 2: time must be a number", EPOCH),
+        ("time,watts,watts\n1,2,3\n", "line 1: it names watts twice", "Name each column once."),
+        (
+            "time,watts\n1767268800000,5\n",
+            "line 2: time must be in seconds since the epoch, got 1.76727e+12",
+            "Divide milliseconds by 1,000, or nanoseconds by 1,000,000,000.",
+        ),
+    ],
+)
+def test_a_row_that_would_be_read_as_another_number_is_refused(text: str, reason: str, remedy: str) -> None:
+    """A decimal comma splits 830.5 J into 830 and 5: each cause has its line and its remedy."""
+    with pytest.raises(MalformedRows) as error:
+        parse(text)
+    assert (str(error.value), error.value.remedy) == (reason, remedy)
+
+
+@pytest.mark.parametrize(
+    ("heading", "remedy"),
+    [
+        ("time,kwh", "Write the column kwh as joules: multiply by 3,600,000."),
+        ("time,energy (kWh)", "Write the column energy (kwh) as joules: multiply by 3,600,000."),
+        ("time,power_mw", "Write the column power_mw as watts: divide milliwatts by 1,000."),
+        ("time,power", "Write the column power as watts."),
+        ("timestamp,watts", f"Write the column timestamp as time. {EPOCH}"),
+        ("time,watts,joules", "Leave out one of the two: `joules` if the instrument counts them."),
+        ("a,b", FORM),
+    ],
+)
+def test_a_column_in_another_unit_has_a_remedy_of_its_own(heading: str, remedy: str) -> None:
+    """1 kWh is 3,600,000 J."""
+    with pytest.raises(MalformedRows) as error:
+        parse(f"{heading}\n{','.join('1' * len(heading.split(',')))}\n")
+    assert error.value.remedy == remedy
+
+
+def test_semicolons_and_tabs_separate_as_well() -> None:
+    """As in lands where the comma is the decimal sign; the numbers still have points."""
+    assert parse("time;watts\n1;41.5\n").points == parse("time\twatts\r\n1\t41.5\r\n").points
+
+
+def test_a_byte_order_mark_is_no_part_of_the_heading() -> None:
+    """Spreadsheets write one before UTF-8; UTF-16 is refused, with the command that avoids it."""
+    text = "time,watts\n1,41.5\n"
+    assert parse(decoded(text.encode("utf-8-sig"))) == parse(text)
+    for encoding in ("utf-16", "utf-16-le"):
+        with pytest.raises(MalformedRows) as error:
+            decoded(text.encode(encoding))
+        assert (str(error.value), error.value.remedy) == ("it is written in UTF-16", ENCODING)
+    with pytest.raises(MalformedRows, match="line 2: it is not UTF-8 text"):
+        decoded("time,watts\n1,2,\xe4\n".encode("latin-1"))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_rows_or_are_refused(data: bytes) -> None:
+    """Whatever a logger left behind."""
+    try:
+        assert parse(decoded(data)).points
+    except MalformedRows as error:
+        assert error.remedy  # noqa: PT017 -- either is right
+
+
 def test_json_lines_further_columns_and_a_line_that_is_being_written_are_read() -> None:
     """The last line has no end yet: it is left for the next time."""
     rows = parse('{"time": 1.5, "joules": 2, "phase": "L1"}\n{"time": 2.5, "joules": 3}\n{"time": 3.5, "jou')
@@ -111,10 +197,13 @@ def test_any_text_is_rows_or_is_refused(text: str) -> None:
 
 
 class Instrument:
-    """A file that grows by one row per second at a steady power, on fake clocks."""
+    """A file that grows by one row per second at a steady power, on fake clocks.
 
-    def __init__(self, file: Path, watts: float = 50.0) -> None:
-        self.file, self.watts = file, watts
+    Its own clock is `ahead_s` seconds ahead of the machine's.
+    """
+
+    def __init__(self, file: Path, watts: float = 50.0, ahead_s: float = 0.0) -> None:
+        self.file, self.watts, self.ahead_ns = file, watts, round(ahead_s * 1e9)
         self.monotonic, self.wall = FakeClock(), FakeClock(NOON_S * SECOND)
         self.rows = 0
         file.write_text("time,watts\n")
@@ -123,7 +212,7 @@ class Instrument:
     def write(self) -> None:
         """Write the rows that are due."""
         with self.file.open("a") as handle:
-            while self.rows * SECOND <= self.wall.now_ns - NOON_S * SECOND:
+            while self.rows * SECOND <= self.wall.now_ns + self.ahead_ns - NOON_S * SECOND:
                 handle.write(f"{NOON_S + self.rows},{self.watts}\n")
                 self.rows += 1
 
@@ -180,6 +269,42 @@ def test_a_file_that_nobody_writes_any_more_is_an_obstacle(tmp_path: Path) -> No
     assert tool.meter().obstacle() == ("readings.csv: its last row is 120 s old", RUNNING)
     tool.write()
     assert tool.meter().obstacle() is None
+
+
+def test_a_clock_that_runs_ahead_is_an_obstacle_and_makes_no_reading(tmp_path: Path) -> None:
+    """Rows that are 30 s later than now cannot exist; by less than a row's interval they are uncertain."""
+    tool = Instrument(tmp_path / "readings.csv", ahead_s=30)
+    reason = "its last row is 30 s later than now: its clock runs ahead"
+    assert tool.meter().obstacle() == (f"readings.csv: {reason}", CLOCKS)
+    mark = tool.meter().start()
+    tool.pass_time(10)
+    assert tool.meter().read(mark)[0].reason == reason
+    assert Instrument(tmp_path / "near.csv", ahead_s=0.5).meter().obstacle() is None
+
+
+def test_rows_that_come_late_are_less_certain(tmp_path: Path) -> None:
+    """A clock that is 3 s slow, or a logger that writes 3 s late: the last row was 3.5 s old at the end.
+
+    2 x 3.5 s at 50 W are 350 J, in place of 2 x 1 s.
+    """
+    tool = Instrument(tmp_path / "readings.csv", ahead_s=-3)
+    meter = tool.meter()
+    tool.pass_time(20)
+    mark = meter.start()
+    tool.pass_time(10.5)
+    (reading,) = meter.read(mark)
+    assert (reading.microjoules, reading.resolution_uj) == (525_000_000, 350_000_000)
+
+
+def test_a_folder_or_a_file_that_may_not_be_read_is_an_obstacle_of_its_own(tmp_path: Path) -> None:
+    """Neither is a matter of the rows' form."""
+    assert ExternalMeter(str(tmp_path)).obstacle() == (
+        f"{tmp_path} is a folder",
+        "Name a file or a program in it.",
+    )
+    empty = tmp_path / "empty.csv"
+    empty.write_text("time,watts\n")
+    assert ExternalMeter(str(empty)).obstacle() == ("empty.csv: it has a heading, but no row", RUNNING)
 
 
 def test_a_file_of_another_form_is_an_obstacle_with_its_line(tmp_path: Path) -> None:

@@ -1,0 +1,55 @@
+"""The page docs/compatibility.md: what works with what, as the tests try it.
+
+python -m devtools.compatibility > docs/compatibility.md
+
+a table of the tests --section--> a heading, what its rows mean, and a row for each case
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+from simulation.hosts import SECONDS, cases
+
+HEAD = """# Compatibility
+
+Generated from the tables of the tests: `PYTHONPATH=tests/support python -m devtools.compatibility`. Each row
+is a test that builds what its first column names and compares the outcome; nothing stands here that no test
+runs.
+"""
+
+
+def counters() -> str:
+    """Return the section about energy counters and machines."""
+    rows = [(case.machine, f"`{case.meter}`", case.outcome) for case in cases()]
+    return f"""## Counters and machines
+
+What a meter reads in {SECONDS} s on a simulated machine of known power, chosen and checked as a run does it,
+or why it is refused. The table is `tests/support/simulation/hosts.py`, the test
+`tests/simulated/test_compatibility.py`. Simulated counters behave as public reports and the kernel's sources
+describe them; they are no measurement of those processors. [meters.md](meters.md) says what each meter does.
+
+{table(("machine", "meter", f"in {SECONDS} s"), rows)}"""
+
+
+SECTIONS: tuple[Callable[[], str], ...] = (counters,)
+"""The sections of the page, in their order."""
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; a first column that repeats is shown once."""
+    lines = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    last = ""
+    for first, *rest in rows:
+        cells = ("" if first == last else first, *rest)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        last = first
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *(section() for section in SECTIONS)])
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

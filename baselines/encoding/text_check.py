@@ -9,9 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make
-from baselines.checkpoints.folder import TOKENIZER
+from baselines.checkpoints.folder import CONFIG, TOKENIZER
 from baselines.encoding.tokenizer import TextEncoder
-from harness.common.errors import StoreError
+from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Cache
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
@@ -32,13 +32,11 @@ def fast_tokenizer_differs(
 ) -> str | None:
     """Return why the texts need the library's tokenizer; None if the fast one gives the same ids.
 
-    It is None, too, where the checkpoint has no fast tokenizer. `data` is the hash of the examples' file. The
-    result is cached, so that a split is compared once.
+    It is None, too, where the checkpoint has no fast tokenizer, or others encode. `data` is the hash of the
+    examples' file. The result is cached, so that a split is compared once.
     """
-    if not (folder / TOKENIZER).is_file():
-        return None
-    encoder = TextEncoder(folder, max_length)
-    if not encoder.fast:
+    encoder = _encoder(folder, max_length)
+    if encoder is None or not encoder.fast:
         return None
     counts: dict[str, int] = {}
 
@@ -55,6 +53,15 @@ def fast_tokenizer_differs(
     if not counts["differing"]:
         return None
     return f"the fast tokenizer gives other ids for {counts['differing']:,} of {counts['texts']:,} texts"
+
+
+def _encoder(folder: Path, max_length: int) -> TextEncoder | None:
+    """Return the encoder; None for an artifact that others encode for, such as an external program."""
+    if not (folder / TOKENIZER).is_file() or not (folder / CONFIG).is_file():
+        return None
+    with suppress(UsageError):  # a length that a system with positions refuses itself
+        return TextEncoder(folder, max_length)
+    return None
 
 
 def _distinct_texts(examples: Sequence[Example]) -> list[str]:

@@ -67,6 +67,7 @@ def custom_task(definition: CustomTaskDefinition) -> CustomTask:
         scoring=label_scoring(labels, (metric,)),
         splits={**SPLITS, "all": "all.jsonl"},
         positional=definition.positional,
+        truncate=definition.truncate,
     )
 
 

@@ -48,6 +48,10 @@ def test_a_task_whose_texts_get_other_ids_is_encoded_by_the_library(
     assert reason(folder, tiny.Shelf(tmp_path / "cache")) == expected
 
 
-def test_a_system_without_a_tokenizer_of_ours_is_not_compared(tmp_path: Path) -> None:
-    """An external program has no tokenizer.json."""
-    assert reason(tmp_path, tiny.Shelf(tmp_path / "cache")) is None
+def test_a_system_that_encodes_by_itself_is_not_compared(folder: Path, tmp_path: Path) -> None:
+    """An external program may take longer texts than the checkpoint; a plug-in has files of its own."""
+    shelf = tiny.Shelf(tmp_path / "cache")
+    assert fast_tokenizer_differs(BOOLQ, folder, lambda: EXAMPLES, 65, shelf, "d") is None
+    (folder / "config.json").unlink()
+    assert reason(folder, shelf) is None
+    assert reason(tmp_path, shelf) is None

@@ -167,6 +167,7 @@ def test_a_vocabulary_gets_its_added_tokens_anew(folder: Path, tmp_path: Path) -
     after = resolve(str(folder), BOOLQ, shelf)
     assert before.fingerprint != after.fingerprint
     assert before.folder != after.folder
+    assert after.fingerprint == fingerprint(after.folder), "what is made from the copy is keyed by its files"
     assert_encodes_as_transformers(folder, after.folder)
 
 

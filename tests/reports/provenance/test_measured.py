@@ -21,8 +21,8 @@ ANSWERS = "from 700 timed and 300 untimed answers"
             12,
             (QUESTIONS, PASSAGES),
             (
-                "; 12 examples cut to the maximum length (11 examples lost 99 tokens of the first text, at most "
-                "82 % of one; 1 example lost 1 token of the second text, at most 1 % of one)"
+                "; 12 examples cut to the maximum length (11 examples lost 99 tokens of the first text, "
+                "at most 82 % of one; 1 example lost 1 token of the second text, at most 1 % of one)"
             ),
         ),
     ],

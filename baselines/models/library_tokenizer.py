@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _VERSION = 1
+_DESCRIBING = (CONFIG, INDEX, "training.json", "README.md", "LICENSE*", "LICENCE*", "COPYING*")
+"""The files beside weights and tokenizer that are read later: for the head, its training and its licence."""
+
 _LONGEST = 512
 """The length that is written beside the side of truncation; nothing reads it."""
 
@@ -61,8 +64,8 @@ def with_library_tokenizer(folder: Path, sha256: str, cache: Cache, task: Task) 
         return folder
 
     def copy(target: Path) -> dict[str, object]:
-        files = [folder / CONFIG, folder / INDEX, folder / "training.json", *weight_files(folder)]
-        for path in (*filter(Path.is_file, files), *tokenizer_files(derived.folder)):
+        described = [path for pattern in _DESCRIBING for path in folder.glob(pattern) if path.is_file()]
+        for path in (*weight_files(folder), *described, *tokenizer_files(derived.folder)):
             shutil.copy(path, target)
         return {"recipe": "with-library-tokenizer", "version": _VERSION, "parents": [sha256, derived.key]}
 

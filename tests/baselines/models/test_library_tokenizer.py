@@ -11,6 +11,7 @@ import tiny
 
 from baselines.checkpoints.folder import fingerprint
 from baselines.encoding.tokenizer import TextEncoder
+from baselines.export.licences import find_licences
 from baselines.models.resolve import resolve, resolve_classifier
 from harness.common.errors import CheckpointError
 from harness.systems.interface import EncodedSequence
@@ -185,13 +186,15 @@ def test_a_sharded_checkpoint_without_tokenizer_json_keeps_its_index(folder: Pat
     assert load_classifier(checkpoint.folder).num_labels == 2
 
 
-def test_a_copy_for_its_tokenizer_stays_untrained(folder: Path, tmp_path: Path) -> None:
-    """What `bench train` wrote about a checkpoint is read from where the user has it."""
+def test_a_copy_for_its_tokenizer_stays_untrained_and_keeps_its_licence(folder: Path, tmp_path: Path) -> None:
+    """What `bench train` wrote about a checkpoint, and what `bench export` looks for."""
+    (folder / "LICENSE").write_text("terms")
     (folder / "training.json").write_text(json.dumps({"trained": False, "data_fingerprint": "d"}))
     configure(folder, do_lower_case=False)
     checkpoint = resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     assert checkpoint.folder != folder
     assert (checkpoint.trained, checkpoint.trained_on) == (False, "d")
+    assert find_licences(checkpoint)[0].text == "terms"
 
 
 def _break_json(folder: Path) -> None:

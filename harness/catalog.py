@@ -92,6 +92,10 @@ def _no_checkpoint(name: str, task: Task, cache: Cache) -> Checkpoint:
     raise unknown_name("checkpoint", name, ())
 
 
+def _never(*_: object) -> None:
+    """Return None: systems without a tokenizer file have one way to encode."""
+
+
 def _no_rung(config: Mapping[str, Any]) -> Variant:
     raise unknown_name("rung", str(config.get("name")), ())
 
@@ -110,6 +114,7 @@ class Catalog:
     find: Callable[[str, Task, Cache], Checkpoint] = _no_checkpoint
     rung: Callable[[Mapping[str, Any]], Variant] = _no_rung
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    needs_library: Callable[..., str | None] = _never
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
@@ -129,6 +134,7 @@ def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
 def load_catalog() -> Catalog:
     """Return the catalog of everything that the package ships and that plug-ins add."""
     from baselines.checkpoints.families import FAMILIES
+    from baselines.encoding.text_check import fast_tokenizer_differs
     from baselines.models.resolve import resolve, resolve_classifier
     from baselines.registry import variants as baseline_variants
     from optimized.ladders import LADDERS
@@ -144,6 +150,7 @@ def load_catalog() -> Catalog:
         find=resolve,
         rung=variant_of,
         ladders=LADDERS,
+        needs_library=fast_tokenizer_differs,
     )
 
 

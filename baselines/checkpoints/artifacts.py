@@ -43,11 +43,17 @@ def cache_key(
     """
     parts = {
         "recipe": [recipe, recipe_version],
-        "task": [task.model_task, list(task.labels)],
+        "task": [task.model_task, list(task.labels), *_truncation(task)],
         "parents": list(parents),
         "settings": settings,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _truncation(task: Task) -> tuple[str, ...]:
+    """Return which text of a pair is cut, if not the first: it decides what recipes learn from."""
+    truncate = getattr(task, "truncate", "first")
+    return () if truncate == "first" else (truncate,)
 
 
 def library_versions(*distributions: str) -> dict[str, str]:

@@ -16,10 +16,17 @@ from harness.common.json_types import JsonObject
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 # the files that transformers can turn into a fast tokenizer: WordPiece, byte-level BPE, SentencePiece
 _VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+_TOKENIZER_FILES = (
+    *("tokenizer*", "vocab*", "merges*", "*.model", "*.spm", "*.codes", "*.tiktoken", "*.tokenizer"),
+    *("added_tokens.json", "special_tokens_map.json", "dict.txt", "emoji.json", "entity_vocab.json"),
+    *("byte_maps.json", "tekken.json"),
+)
+"""What transformers' tokenizers read, in any of their classes; a file that one class ignores counts too."""
+
 _CONVERT = (
     'If you trust the file, convert it in its folder: python -c "import torch, safetensors.torch as s; '
     "s.save_file({{k: v.clone() for k, v in torch.load('{name}', weights_only=True).items()}}, "
@@ -54,7 +61,7 @@ def check_folder(folder: Path) -> None:
     read_config(folder)
     for path in weight_files(folder):
         tensor_names(path)
-    if not _tokenizer_files(folder):
+    if not any((folder / name).is_file() for name in (TOKENIZER, *_VOCABULARIES)):
         raise CheckpointError(
             f"the checkpoint has no tokenizer ({TOKENIZER}, or {', '.join(_VOCABULARIES)}).",
             where=str(folder),
@@ -66,9 +73,9 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the safetensors files, all shards of a sharded checkpoint; CheckpointError if there are none."""
     if (folder / WEIGHTS).is_file():
         return [folder / WEIGHTS]
-    if not (folder / _INDEX).is_file():
+    if not (folder / INDEX).is_file():
         raise _no_weights(folder)
-    shards = sorted(set(_read_json(folder / _INDEX).get("weight_map", {}).values()))
+    shards = sorted(set(_read_json(folder / INDEX).get("weight_map", {}).values()))
     for shard in shards:
         if Path(shard).name != shard or not (folder / shard).is_file():
             raise CheckpointError(f"shard {shard} is missing.", where=str(folder), remedy="Copy it again.")
@@ -90,10 +97,23 @@ def tensor_names(path: Path) -> list[str]:
         ) from None
 
 
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the tensors in a complete safetensors file, by name."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as tensors:
+        return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+
+
 def fingerprint(folder: Path) -> str:
-    """Return the sha256 over names and contents of weights, configuration and tokenizer."""
+    """Return the sha256 over names and contents of every file that decides answers.
+
+    They are weights, their index, configuration, and all files that a tokenizer may read.
+    """
     digest = hashlib.sha256()
-    for path in (*weight_files(folder), folder / CONFIG, *_tokenizer_files(folder)):
+    weights = weight_files(folder)
+    index = [folder / INDEX] if weights != [folder / WEIGHTS] else []
+    for path in (*weights, folder / CONFIG, *tokenizer_files(folder), *index):
         digest.update(f"{path.name} {file_sha256(path)}\n".encode())
     return digest.hexdigest()
 
@@ -104,12 +124,10 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _tokenizer_files(folder: Path) -> list[Path]:
-    if (folder / TOKENIZER).is_file():
-        return [folder / TOKENIZER]
-    names = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
-    paths = [folder / name for name in names if (folder / name).is_file()]
-    return paths if any(path.name in _VOCABULARIES for path in paths) else []
+def tokenizer_files(folder: Path) -> list[Path]:
+    """Return the files that a tokenizer may read: tokenizer.json first, then the others by name."""
+    paths = {path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
+    return sorted(paths, key=lambda path: (path.name != TOKENIZER, path.name))
 
 
 def _no_weights(folder: Path) -> CheckpointError:

@@ -1,11 +1,13 @@
 """Encoding of text as token ids with the checkpoint's own tokenizer.json, without transformers.
 
 The ids are those of transformers' fast tokenizer (a test compares them). Only the `tokenizers` library is
-imported, so that workers of other engines stay light. Truncation cuts the first text of a pair, so that the
-question is kept whole; where the second text alone is too long, the longer of the two is cut.
+imported, so that workers of other engines stay light. Truncation cuts the text that the example names: the
+first of a pair in official tasks, so that the question is kept whole, or the longer of the two. Where the
+named text is too short for that, the longer of the two is cut.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
+from baselines.encoding.tokenizer_file import Side, open_tokenizer
+from baselines.encoding.truncation import kept_sizes, losses, strategy
 from baselines.encoding.wordpiece import SpecialTokens, infer_special_tokens, read_wordpiece
 from harness.common.errors import DataError, UsageError
-from harness.systems.interface import EncodedSequence, Request
-from harness.workload.tasks.example import Example, Span, TextInput
+from harness.systems.interface import LIBRARY_ONLY, EncodedSequence, Request
+from harness.workload.tasks.example import Example, Span, TextInput, Truncation
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -28,8 +32,8 @@ _OFFSET_POSITIONS = (
 )
 """Families that count positions from the padding id + 1: 514 position embeddings serve 512 tokens."""
 
-_LAYOUT_VERSION = 1
-"""To be raised when this module truncates or joins texts differently: it is part of `encoding`."""
+_LAYOUT_VERSION = 2
+"""To be raised when the same texts get other ids, or are truncated differently: it is part of `encoding`."""
 
 
 class TextEncoder:
@@ -39,19 +43,21 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path, max_length: int, *, library: bool = False) -> None:
-        from tokenizers import Tokenizer
-
         config = read_config(folder)
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        # tokenizer.json may set truncation and padding of its own (sentence-transformers sets 128)
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._tokenizer, self._side = open_tokenizer(folder)
+        library = library or os.environ.get(LIBRARY_ONLY) == "library"
         self._wordpiece = None if library else read_wordpiece(folder / TOKENIZER, self._tokenizer)
         self._special_tokens = [infer_special_tokens(self._tokenizer, pair=pair) for pair in (False, True)]
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=True) + 2
         check_length(config, max_length, shortest)
         self.max_length = max_length
-        parts = (file_sha256(folder / TOKENIZER), max_length, version("tokenizers"), _LAYOUT_VERSION)
+        parts: list[Any] = [
+            file_sha256(folder / TOKENIZER),
+            max_length,
+            version("tokenizers"),
+            _LAYOUT_VERSION,
+        ]
+        parts += ["library"] if library else []
         self.encoding = hashlib.sha256(repr(parts).encode()).hexdigest()
         """Encoders with equal `encoding` return equal ids for equal texts."""
         self.pad_id = int(config.get("pad_token_id") or 0)
@@ -60,6 +66,15 @@ class TextEncoder:
     def fast(self) -> bool:
         """Whether plain texts are encoded by the fast tokenizer."""
         return self._wordpiece is not None
+
+    def count_differences(self, texts: Sequence[str]) -> int:
+        """Return for how many texts the fast tokenizer gives other ids than the library."""
+        if self._wordpiece is None:
+            return 0
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return sum(
+            self._wordpiece.ids(text) != encoding.ids for text, encoding in zip(texts, encodings, strict=True)
+        )
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Return one request per example, its sequences unpadded."""
@@ -80,7 +95,7 @@ class TextEncoder:
             if text.first not in first_encodings:
                 first_encodings[text.first] = self._tokens(text.first)
             second = None if text.second is None else self._tokens(text.second)
-            yield self._join(first_encodings[text.first], second)
+            yield self._join(first_encodings[text.first], second, text.truncate)
 
     def _encode_fast(self, text: TextInput, first_ids: dict[str, list[int]]) -> EncodedSequence | None:
         """Encode with the fast tokenizer, or return None where only the library can."""
@@ -91,39 +106,48 @@ class TextEncoder:
             first_ids[text.first] = self._wordpiece.ids(text.first)
         first = first_ids[text.first]
         second = self._wordpiece.ids(text.second) if text.second is not None else []
-        cut = max(len(first) + len(second) + special.count - self.max_length, 0)
-        if cut >= len(first) > 0 or (cut and not first):
-            return None  # the second text alone is too long: the library cuts the longer of the two
-        return add_special_tokens(special, first[: len(first) - cut], second, cut)
+        room = self.max_length - special.count
+        kept = kept_sizes(len(first), len(second), room, text.truncate)
+        lost = losses(len(first), len(second), kept)
+        return add_special_tokens(
+            special, _part(first, kept[0], self._side), _part(second, kept[1], self._side), lost
+        )
 
     def _tokens(self, text: str) -> "Encoding":
         return self._tokenizer.encode(text, add_special_tokens=False)
 
-    def _join(self, first: "Encoding", second: "Encoding | None") -> EncodedSequence:
+    def _join(self, first: "Encoding", second: "Encoding | None", order: Truncation) -> EncodedSequence:
+        sizes = (len(first), len(second) if second else 0)
         special = self._tokenizer.num_special_tokens_to_add(is_pair=second is not None)
-        length = len(first) + (len(second) if second else 0) + special
-        cut = max(length - self.max_length, 0)
-        encoding = self._truncate(cut, len(first), lambda: self._tokenizer.post_process(first, second))
-        return _sequence(encoding, cut)
+        lost = self._losses(sizes, special, order)
+        return _sequence(
+            self._truncate(lost, order, lambda: self._tokenizer.post_process(first, second)), lost
+        )
 
     def _encode_with_spans(self, text: TextInput) -> EncodedSequence:
         """Encode both texts in one step: encodings that are joined later lose their character offsets."""
-        whole = self._tokenizer.encode(text.first, text.second)
-        cut = max(len(whole) - self.max_length, 0)
-        first_tokens = whole.sequence_ids.count(0)
-        encoding = whole
-        if cut:
+        encoding = self._tokenizer.encode(text.first, text.second)
+        sizes = (encoding.sequence_ids.count(0), encoding.sequence_ids.count(1))
+        lost = self._losses(sizes, len(encoding) - sum(sizes), text.truncate)
+        if lost[1] or lost[3]:
             encoding = self._truncate(
-                cut, first_tokens, lambda: self._tokenizer.encode(text.first, text.second)
+                lost, text.truncate, lambda: self._tokenizer.encode(text.first, text.second)
             )
-        return _sequence(encoding, cut, text.spans)
+        return _sequence(encoding, lost, text.spans)
 
-    def _truncate(self, cut: int, first_tokens: int, encode: "Callable[[], Encoding]") -> "Encoding":
-        """Call `encode` with `cut` tokens less: of the first text, or of the longer if that is too short."""
+    def _losses(self, sizes: tuple[int, int], special: int, order: Truncation) -> tuple[int, int, int, int]:
+        return losses(*sizes, kept_sizes(*sizes, self.max_length - special, order))
+
+    def _truncate(
+        self, lost: tuple[int, int, int, int], order: Truncation, encode: "Callable[[], Encoding]"
+    ) -> "Encoding":
+        """Call `encode` so that the library removes what `lost` counts."""
+        first, first_cut, second, second_cut = lost
+        cut = first_cut + second_cut
         if not cut:
             return encode()
-        strategy = "only_first" if first_tokens > cut else "longest_first"
-        self._tokenizer.enable_truncation(self.max_length, strategy=strategy)
+        how = strategy(first, second, cut, order)
+        self._tokenizer.enable_truncation(self.max_length, strategy=how, direction=self._side)
         try:
             return encode()
         finally:
@@ -131,24 +155,39 @@ class TextEncoder:
 
 
 def add_special_tokens(
-    special: SpecialTokens, first: Sequence[int], second: Sequence[int], cut: int
+    special: SpecialTokens, first: Sequence[int], second: Sequence[int], lost: tuple[int, int, int, int]
 ) -> EncodedSequence:
-    """Return the sequence of one text's ids or two's with the special tokens around them."""
+    """Return the sequence of one text's ids or two's with the special tokens around them.
+
+    `lost` is what truncation removed, as `losses` returns it.
+    """
     ids = (*special.before, *first, *special.between, *second, *special.after)
     sizes = (len(special.before), len(first), len(special.between), len(second), len(special.after))
     return EncodedSequence(
         ids=np.array(ids, dtype=np.int32),
         segments=np.repeat(np.array(special.segments, dtype=np.int32), sizes),
-        cut=cut,
+        **_cut(lost),
     )
 
 
-def _sequence(encoding: "Encoding", cut: int, spans: Sequence[Span] = ()) -> EncodedSequence:
+def _part(ids: Sequence[int], kept: int, side: Side) -> Sequence[int]:
+    """Return the ids that truncation on this side keeps."""
+    return ids[:kept] if side == "right" else ids[len(ids) - kept :]
+
+
+def _cut(lost: tuple[int, int, int, int]) -> dict[str, Any]:
+    cut = lost[1] + lost[3]
+    return {"cut": cut, "losses": lost} if cut else {}
+
+
+def _sequence(
+    encoding: "Encoding", lost: tuple[int, int, int, int], spans: Sequence[Span] = ()
+) -> EncodedSequence:
     return EncodedSequence(
         ids=np.array(encoding.ids, dtype=np.int32),
         segments=np.array(encoding.type_ids, dtype=np.int32),
         spans=tuple(_token_span(encoding, span) for span in spans),
-        cut=cut,
+        **_cut(lost),
     )
 
 

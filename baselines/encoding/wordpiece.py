@@ -6,17 +6,18 @@
 The library normalises, aligns and tracks character offsets, which a classifier never reads; for a text of a
 hundred tokens that takes longer than looking up its words. BERT's tokenizer (Devlin et al. 2019) treats the
 chunks between blanks independently, and on ASCII its rules are few: control characters are removed, letters
-are lower-cased, each punctuation mark is a word. All other chunks (other scripts, accents, special tokens in
-the text) go to the library, so that the ids are equal for any text. Property tests over all of Unicode check
-that; `bench data tokens` checks any data set.
+are lower-cased, each punctuation mark is a word. All other chunks (other scripts, accents, added tokens in
+the text, in whatever spelling the normaliser matches them) go to the library, so that the ids are equal for
+any text. `agrees` compares both on texts made from the tokenizer itself before the fast one is used, and
+preparation on the task's own texts (`text_check`); `bench data tokens` compares them on any data set.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,6 +28,14 @@ _BLANKS = re.compile(r"[ \t\n\r]+")
 _MAX_CACHED_WORDS = 1 << 16
 """Words whose pieces are cached; the cache is emptied at this size, so that memory stays bounded."""
 
+_HARD_TEXT = (
+    "Is it?\tA\x00b c\x7fd caf\u00e9 \u6e56x \u0130S \u00a0e\u0301 \ufb01 #%^ 1,000.5 \ufffd_x " + "y" * 120
+)
+"""Controls, blanks of all kinds, accents, scripts, marks, and a word that is too long."""
+
+_PROBED_TOKENS = 32
+_PROBED_WORDS = 256
+
 EncodeChunks = Callable[[Sequence[str]], list[int]]
 """Returns the library's ids of neighbouring chunks, joined by blanks, without special tokens."""
 
@@ -36,7 +45,8 @@ class WordPiece:
     """A tokenizer of BERT's kind with its vocabulary; `fallback` encodes what is not plain ASCII.
 
     Words of more than `max_chars` characters become the id `unknown`. `prefix` marks the pieces that continue
-    a word, `special` holds the tokens that are never split.
+    a word. `added` holds the tokens that are matched before words are split, without control characters and
+    in lower case: a text that contains one, in any case, is encoded by the library, which decides.
     """
 
     vocabulary: Mapping[str, int]
@@ -44,36 +54,42 @@ class WordPiece:
     lowercase: bool
     max_chars: int
     prefix: str
-    special: tuple[str, ...]
+    added: tuple[str, ...]
     fallback: EncodeChunks
     _cache: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def ids(self, text: str) -> list[int]:
         """Return the ids of a text, without special tokens around it."""
-        if self._is_plain(text):
-            return self._encode_ascii(text)
+        plain = self._plain(text)
+        if plain is not None:
+            return self._encode_ascii(plain)
         ids: list[int] = []
         pending: list[str] = []
         for chunk in _BLANKS.split(text):
             if not chunk:
                 continue
-            if self._is_plain(chunk):
-                if pending:
-                    ids += self.fallback(pending)
-                    pending = []
-                ids += self._encode_ascii(chunk)
-            else:
+            plain = self._plain(chunk)
+            if plain is None:
                 pending.append(chunk)
+                continue
+            if pending:
+                ids += self.fallback(pending)
+                pending = []
+            ids += self._encode_ascii(plain)
         return ids + self.fallback(pending) if pending else ids
 
-    def _is_plain(self, text: str) -> bool:
-        return text.isascii() and not any(token in text for token in self.special)
-
-    def _encode_ascii(self, text: str) -> list[int]:
+    def _plain(self, text: str) -> str | None:
+        """Return the normalised text, or None if it is not ASCII or contains an added token."""
+        if not text.isascii():
+            return None
         if _CONTROL.search(text):
             text = _CONTROL.sub("", text)
-        if self.lowercase:
-            text = text.lower()
+        folded = text.lower()
+        if any(token in folded for token in self.added):
+            return None
+        return folded if self.lowercase else text
+
+    def _encode_ascii(self, text: str) -> list[int]:
         vocabulary, cache = self.vocabulary, self._cache
         ids: list[int] = []
         for word in _WORDS.findall(text):
@@ -119,21 +135,60 @@ def read_wordpiece(path: Path, tokenizer: "Tokenizer") -> WordPiece | None:
     types = (model.get("type"), normalizer.get("type"), pre_tokenizer.get("type"))
     if types != ("WordPiece", "BertNormalizer", "BertPreTokenizer") or not normalizer.get("clean_text"):
         return None
-    special = tuple(token["content"] for token in description.get("added_tokens", ()))
+    added = _added_tokens(description.get("added_tokens", ()), tokenizer)
     vocabulary = model["vocab"]
-    if any(not token or token != "".join(token.split()) for token in special):
-        return None  # a special token that contains blanks is in no chunk
-    if model["unk_token"] not in vocabulary:
+    if added is None or model["unk_token"] not in vocabulary:
         return None
-    return WordPiece(
+    wordpiece = WordPiece(
         vocabulary=vocabulary,
         unknown=vocabulary[model["unk_token"]],
         lowercase=bool(normalizer.get("lowercase")),
         max_chars=int(model["max_input_chars_per_word"]),
         prefix=model["continuing_subword_prefix"],
-        special=special,
+        added=added,
         fallback=lambda chunks: list(tokenizer.encode(" ".join(chunks), add_special_tokens=False).ids),
     )
+    return wordpiece if agrees(wordpiece, tokenizer) else None
+
+
+def _added_tokens(tokens: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> tuple[str, ...] | None:
+    """Return the ASCII spellings of added tokens, raw and normalised, in lower case; None if one has blanks.
+
+    A token with `normalized` matches the normalised text by its own normalised spelling: `NFL` is in `nfl`.
+    A token that contains blanks is in no chunk.
+    """
+    spellings = set()
+    for token in tokens:
+        raw = _CONTROL.sub("", token["content"])
+        for spelling in (raw, tokenizer.normalizer.normalize_str(raw).strip()):
+            if not spelling or spelling != "".join(spelling.split()):
+                return None
+            if spelling.isascii():
+                spellings.add(spelling.lower())
+    return tuple(sorted(spellings))
+
+
+def agrees(wordpiece: WordPiece, tokenizer: "Tokenizer") -> bool:
+    """Return whether both give the same ids for texts made from the tokenizer's own tokens."""
+    return all(
+        wordpiece.ids(text) == list(tokenizer.encode(text, add_special_tokens=False).ids)
+        for text in _probes(tokenizer)
+    )
+
+
+def _probes(tokenizer: "Tokenizer") -> Iterator[str]:
+    """Yield texts with added tokens, alone, in other cases and inside words, and words of the vocabulary."""
+    yield _HARD_TEXT
+    for number, token in enumerate(tokenizer.get_added_tokens_decoder().values()):
+        if number == _PROBED_TOKENS:
+            break
+        content = token.content
+        for spelling in (content, content.lower(), content.upper(), content.title()):
+            yield f"a {spelling} b{spelling} {spelling}c, {spelling}"
+    words = sorted(tokenizer.get_vocab(with_added_tokens=False))
+    step = max(1, len(words) // _PROBED_WORDS)
+    yield " ".join(words[::step])
+    yield " ".join(word.upper() for word in words[:: step + 1])
 
 
 @dataclass(frozen=True, slots=True)

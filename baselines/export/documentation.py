@@ -53,8 +53,7 @@ other versions, logits differ by rounding, those of an int8 model by more: compa
 
 ## Settings
 
-- A sequence has at most {max_length} tokens. In a longer one the first text is truncated; if the second alone
-  is too long, the longer of the two is.
+- A sequence has at most {max_length} tokens. {truncation}
 - Threads: {threads}, as in the check; `--threads` or `threads=` changes that. Processes: the benchmark runs
   {instances}, each on its own cores.
 - Requests are answered one at a time; the sequences of one request go through the model together.
@@ -74,7 +73,12 @@ _CHOICE = (
     "A request holds a sequence for each candidate: `label` is the position of the one with the highest "
     "score, counted from 0, and `scores` has the score of each."
 )
-_PAIR = "`first` is the text that is truncated if both together are too long; `second` is the other."
+_PAIR = "A pair is `first` and `second`, in this order."
+_TRUNCATION = {
+    "first": "Of a longer one, the first text is truncated; if the second alone is too long, the longer.",
+    "second": "Of a longer one, the second text is truncated; if the first alone is too long, the longer.",
+    "longest": "Of a longer one, the longer of the two texts is truncated.",
+}
 _SPANS = (
     "A span is `[start, end, text]`: characters, the end exclusive, of the first text (0) or the second (1); "
     "a sequence has {spans} spans."
@@ -125,6 +129,7 @@ def readme(manifest: Mapping[str, Any], settings: Mapping[str, Any], result: Che
         examples=result.examples,
         difference=result.difference,
         max_length=settings["max_length"],
+        truncation=_TRUNCATION[settings["truncate"]],
         threads=settings["threads"],
         instances=manifest["instances"],
     )

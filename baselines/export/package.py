@@ -107,6 +107,7 @@ def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
         "pair": text.second is not None,
         "spans": len(text.spans),
         "max_length": exported.settings.max_length,
+        "truncate": text.truncate,
         "pad_id": int(config.get("pad_token_id") or 0),
         "threads": exported.placement.threads,
         "sequences_at_once": SEQUENCES_AT_ONCE,

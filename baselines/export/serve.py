@@ -39,12 +39,13 @@ class Classifier:
         folder = Path(folder)
         self.settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         # truncation is part of a tokenizer's state: one tokenizer for each strategy keeps calls independent
-        max_length = self.settings["max_length"]
-        self._untruncated = _load_tokenizer(folder)
-        self._truncate_first = _load_tokenizer(folder)
-        self._truncate_first.enable_truncation(max_length, strategy="only_first")
-        self._truncate_longest = _load_tokenizer(folder)
-        self._truncate_longest.enable_truncation(max_length, strategy="longest_first")
+        self._untruncated, side = _load_tokenizer(folder)
+        self._truncating = {}
+        for strategy in ("only_first", "only_second", "longest_first"):
+            self._truncating[strategy], _ = _load_tokenizer(folder)
+            self._truncating[strategy].enable_truncation(
+                self.settings["max_length"], strategy=strategy, direction=side
+            )
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or self.settings["threads"]
@@ -86,10 +87,11 @@ class Classifier:
         encoding = self._untruncated.encode(*texts)
         excess = len(encoding) - self.settings["max_length"]
         if excess > 0:
-            # the first text is cut; if it is too short for that, the longer of the two
-            first_is_enough = encoding.sequence_ids.count(0) > excess
-            tokenizer = self._truncate_first if first_is_enough else self._truncate_longest
-            encoding = tokenizer.encode(*texts)
+            # the named text is cut; if it is too short for that, the longer of the two
+            named = self.settings["truncate"]
+            sizes = {"first": encoding.sequence_ids.count(0), "second": encoding.sequence_ids.count(1)}
+            strategy = f"only_{named}" if sizes.get(named, 0) > excess else "longest_first"
+            encoding = self._truncating[strategy].encode(*texts)
         return encoding, [_token_span(encoding, *span) for span in spans]
 
     def _check(self, fields: Mapping[str, Any]) -> tuple[tuple[str, str | None], Sequence[Sequence[int]]]:
@@ -126,12 +128,13 @@ class Classifier:
         return logits
 
 
-def _load_tokenizer(folder: Path) -> Tokenizer:
-    """Load the tokenizer without the padding and truncation that its file may define."""
+def _load_tokenizer(folder: Path) -> tuple[Tokenizer, str]:
+    """Return the tokenizer without truncation and padding, and the side that truncation cuts by its file."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    side = str((tokenizer.truncation or {}).get("direction", "right")).lower()
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer
+    return tokenizer, side
 
 
 def _token_span(encoding: Encoding, start: int, end: int, text: int) -> TokenSpan:

@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import torch
 from torch.nn import Module
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification
 
 from baselines.checkpoints.folder import is_span_checkpoint, read_config
 from baselines.encoding.batching import Launch, Padded, Run
 from baselines.models import resize
 from baselines.models.cuda import on_host, to_device
 from baselines.models.span_classifier import SpanClassifier, load_span_classifier
-from baselines.models.transformers_settings import LOCAL, quiet_transformers
+from baselines.models.transformers_settings import quiet_transformers
 from harness.common.errors import CheckpointError
 from harness.workload.tasks.example import Logits
 
@@ -101,21 +101,6 @@ def _load(folder: Path, options: Mapping[str, Any]) -> tuple[Module, dict[str, A
     if is_span_checkpoint(config):
         return load_span_classifier(folder, len(config["id2label"]), **options)
     return resize.load(AutoModelForSequenceClassification, folder, **options)
-
-
-def save_fast_tokenizer(folder: Path, target: Path) -> None:
-    """Write the tokenizer.json that transformers derives from the vocabulary files in `folder`."""
-    try:
-        with quiet_transformers():
-            AutoTokenizer.from_pretrained(folder, **LOCAL).save_pretrained(target)
-    except (ValueError, KeyError, OSError, ImportError) as problem:
-        raise _unloadable(folder, problem) from problem
-    if not (target / "tokenizer.json").is_file():
-        raise CheckpointError(
-            "transformers has no fast tokenizer for this checkpoint.",
-            where=folder.name,
-            remedy="Use a checkpoint that has a tokenizer.json.",
-        )
 
 
 def _unloadable(folder: Path, problem: Exception) -> CheckpointError:

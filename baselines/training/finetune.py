@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints.artifacts import UNMETERED
+from baselines.checkpoints.folder import tokenizer_files
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.training.datasets import (
     RECORD,
@@ -35,8 +36,6 @@ from harness.workload.tasks.example import Example
 
 PLAN = "plan.json"
 """The file in the folder of work in progress that identifies the training."""
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
 
 
 def finetune(
@@ -155,10 +154,9 @@ def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Pat
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
-    """Copy those files of the tokenizer that exist."""
-    for name in _TOKENIZER_FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
+    """Copy all files that a tokenizer may read."""
+    for path in tokenizer_files(source):
+        shutil.copyfile(path, target / path.name)
 
 
 def _publish(part: Path, output: Path, source: Path, record: Mapping[str, Any]) -> None:

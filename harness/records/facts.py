@@ -3,7 +3,7 @@
 `harness.records.record` exports them all: import them from there.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,19 @@ class OfferedLoad(FrozenModel):
     highest_rate: float | None = None
     capacity: float | None = None
     trials: tuple[RateTrial, ...] = ()
+
+
+class TextLoss(FrozenModel):
+    """What truncation removed from the first or the second texts (`text`) of a split.
+
+    `examples` counts the examples whose text was cut, `tokens` the tokens removed from them; `most` is the
+    largest share that one text lost.
+    """
+
+    text: Literal["first", "second"]
+    examples: int
+    tokens: int
+    most: float
 
 
 class AdaptiveCost(FrozenModel):

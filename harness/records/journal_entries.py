@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 from harness.common.errors import StoreError
 from harness.common.json_codec import from_json, to_json
 from harness.common.json_types import JsonObject, JsonValue
-from harness.records.facts import RateTrial
+from harness.records.facts import RateTrial, TextLoss
 from harness.records.reading import Reading
 
 StopCause = Literal["precision", "time budget", "rounds", "nothing to compare"]
@@ -138,13 +138,14 @@ class OpenedEntry(Opening):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedEntry:
-    """The untimed answers; `truncated` counts examples of the whole split that were cut."""
+    """The untimed answers; `truncated` examples of the whole split were cut, `losses` is what they lost."""
 
     kind: ClassVar[str] = "completed"
     cell: str
     indexes: Sequence[int]
     answers: Sequence[str]
     truncated: int
+    losses: Sequence[TextLoss] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

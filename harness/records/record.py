@@ -36,6 +36,7 @@ from harness.records.facts import (
     OperatorProfile,
     RateTrial,
     Revision,
+    TextLoss,
 )
 from harness.records.reading import Reading
 
@@ -255,8 +256,8 @@ class Quality(FrozenModel):
 
     `metrics` holds every official metric in 0..1; where it is empty, `unavailable` holds the reason.
     `answers_sha256` is a hash of the answers in split order (equal hashes mean equal answers), `timed_sha256`
-    one of the answers to the timed examples. `unstable` counts examples whose answer changed when they were
-    timed again.
+    one of the answers to the timed examples. `losses` holds what truncation removed, for each text that was
+    cut. `unstable` counts examples whose answer changed when they were timed again.
     """
 
     metrics: dict[str, Estimate]
@@ -268,6 +269,7 @@ class Quality(FrozenModel):
     unavailable: str | None = None
     unstable: int | None = None
     timed_sha256: str | None = None
+    losses: tuple[TextLoss, ...] = ()
 
 
 class SamplesFile(FrozenModel):

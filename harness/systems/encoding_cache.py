@@ -23,8 +23,9 @@ from harness.workload.tasks.example import Example
 RECIPE = "encoded split"
 """The recipe in the manifest of an encoding, which distinguishes it from other artifacts."""
 
-_VERSION = 1
-_ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cut")
+_VERSION = 2
+_ARRAYS = ("ids", "segments", "tokens", "sequences", "spans", "span_counts", "cut", "losses")
+_NO_LOSSES = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def pack(requests: Sequence[Request]) -> dict[str, "np.ndarray[Any, Any]"]:
         "spans": np.array(spans, dtype=np.int64).reshape(-1, 2),
         "span_counts": np.array([len(sequence.spans) for sequence in sequences], dtype=np.int64),
         "cut": np.array([sequence.cut for sequence in sequences], dtype=np.int64),
+        "losses": np.array([sequence.losses or _NO_LOSSES for sequence in sequences], dtype=np.int64).reshape(
+            -1, len(_NO_LOSSES)
+        ),
     }
 
 
@@ -87,9 +91,14 @@ def unpack(folder: Path, names: Sequence[str]) -> list[Request]:
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
     all_ids, all_segments = (_split(arrays[name], arrays["tokens"]) for name in ("ids", "segments"))
     all_spans = _split(arrays["spans"], arrays["span_counts"])
+    all_losses = [tuple(row) if any(row) else () for row in arrays["losses"].tolist()]
     sequences = [
-        EncodedSequence(ids, segments, tuple((int(begin), int(end)) for begin, end in spans), int(cut))
-        for ids, segments, spans, cut in zip(all_ids, all_segments, all_spans, arrays["cut"], strict=True)
+        EncodedSequence(
+            ids, segments, tuple((int(begin), int(end)) for begin, end in spans), int(cut), losses
+        )
+        for ids, segments, spans, cut, losses in zip(
+            all_ids, all_segments, all_spans, arrays["cut"], all_losses, strict=True
+        )
     ]
     remaining = iter(sequences)
     return [

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 TokenIds = npt.NDArray[np.int64]
 
+LIBRARY_ONLY = "BENCH_TOKENIZER"
+"""The environment variable that, with the value `library`, turns faster tokenizers than the library's off."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncodedSequence:
@@ -33,13 +36,16 @@ class EncodedSequence:
 
     `ids` and `segments` are integer arrays of shape [tokens]: token ids with special tokens, and segment ids
     (token types). `spans` are the marked parts of the text as pairs of token offsets, end exclusive. `cut` is
-    the number of tokens that truncation removed.
+    the number of tokens that truncation removed. `losses` is empty where nothing was removed; else it holds,
+    for the first text and then for the second, its tokens before truncation and those removed. A plug-in may
+    leave it out.
     """
 
     ids: npt.NDArray[np.integer[Any]]
     segments: npt.NDArray[np.integer[Any]]
     spans: tuple[tuple[int, int], ...] = ()
     cut: int = 0
+    losses: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,9 +155,9 @@ class Checkpoint:
     """A fine-tuned model from which variants are prepared.
 
     `name` is the user's name for it, without a path; `folder` is a Hugging Face checkpoint on disk; `tier` is
-    `embedded`, `local` or `online`; `fingerprint` is the sha256 of weights and configuration. `trained` is
-    False for random weights, whose answers mean nothing. `trained_on` is the sha256 of the file it was
-    fine-tuned on, or empty if unknown.
+    `embedded`, `local` or `online`; `fingerprint` is the sha256 of weights, configuration and tokenizer.
+    `trained` is False for random weights, whose answers mean nothing. `trained_on` is the sha256 of the file
+    it was fine-tuned on, or empty if unknown.
     """
 
     name: str

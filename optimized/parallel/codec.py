@@ -1,6 +1,6 @@
 """Serialises the requests and answers that cross between a pool and its instances.
 
-    requests     counts | lengths | cuts | spans | token ids | segment ids | request ids
+    requests     counts | lengths | cuts | spans | losses where cut | token ids | segment ids | request ids
     predictions  rows, labels | logits | costs | names of costs, answers
 
 Numbers are int32 (float32 for logits, float64 for costs) in the machine's byte order; text is UTF-8.
@@ -24,6 +24,7 @@ _INT32 = 2**31
 _INT_BYTES = 4
 _TEXT = ("utf-8", "surrogatepass")  # a request id may be any Python string
 _REQUESTS_HEADER = 4  # numbers: requests, sequences, edges of spans, bytes of the request ids
+_NO_LOSSES = (0, 0, 0, 0)  # of a cut sequence whose encoder does not report them
 _ANSWER_HEADER = 5  # numbers: rows, labels, requests, costs, bytes of the text
 _BYTES_PER_ANSWER, _BYTES_PER_REQUEST = 256, 32  # room for the names of costs, and for four costs per request
 
@@ -51,6 +52,7 @@ def serialise_requests(requests: Sequence[Request]) -> bytes:
         *[sequence.cut for sequence in sequences],
         *span_counts,
         *edges,
+        *[number for sequence in sequences if sequence.cut for number in sequence.losses or _NO_LOSSES],
     ]
     try:
         header = array("i", numbers).tobytes()
@@ -83,11 +85,11 @@ def deserialise_requests(data: bytes) -> list[Request]:
         sizes[at + 2 * sequences : at + 3 * sequences],
         sizes[at + 3 * sequences :][:sequences],
     )
-    start = _REQUESTS_HEADER + len(sizes)
+    losses, start = _split_losses(numbers, _REQUESTS_HEADER + len(sizes), cuts)
     ids, start = _split_rows(numbers, start, lengths)
     segments, start = _split_rows(numbers, start, segment_lengths)
     spans = _split_spans(sizes[at + 4 * sequences :], span_counts)
-    encoded = list(map(EncodedSequence, ids, segments, spans, cuts))
+    encoded = list(map(EncodedSequence, ids, segments, spans, cuts, losses))
     text = data[start * _INT_BYTES : start * _INT_BYTES + text_bytes].decode(*_TEXT)
     row, letter, requests = 0, 0, []
     for rows, letters in zip(sizes[:count], sizes[count:at], strict=True):
@@ -105,6 +107,19 @@ def _split_rows(
         rows.append(numbers[start : start + length])
         start += length
     return rows, start
+
+
+def _split_losses(
+    numbers: npt.NDArray[np.int32], start: int, cuts: Sequence[int]
+) -> tuple[list[tuple[int, ...]], int]:
+    """Return the losses of each sequence, which follow one another for those that were cut, and their end."""
+    size = len(_NO_LOSSES)
+    losses: list[tuple[int, ...]] = [()] * len(cuts)
+    for at in [at for at, cut in enumerate(cuts) if cut]:
+        row = tuple(numbers[start : start + size].tolist())
+        losses[at] = row if any(row) else ()
+        start += size
+    return losses, start
 
 
 def _split_spans(edges: Sequence[int], span_counts: Sequence[int]) -> list[tuple[tuple[int, int], ...]]:

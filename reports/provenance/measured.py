@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from harness.analysis.diagnostics import harness_share
 from harness.analysis.statistics.estimates import EnergyEstimate
-from harness.records.record import Record, Startup
+from harness.records.record import Quality, Record, Startup
 from reports.layout.number_format import TIMES, shown, unit_for
 from reports.layout.table_model import FactLine
 from reports.provenance.adaptive_cost import adaptive_cost_lines
@@ -131,10 +131,21 @@ def _quality(record: Record) -> str:
         return "not scored"
     if quality.unavailable:
         return f"unavailable, because {quality.unavailable}"
-    cut = f"; {_count(quality.truncated, 'example')} cut to the maximum length" if quality.truncated else ""
-    return (
-        f"{_positive_label(record)}from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
-    )
+    answers = f"from {quality.timed:,} timed and {quality.untimed:,} untimed answers"
+    return f"{_positive_label(record)}{answers}{_truncation(quality)}"
+
+
+def _truncation(quality: Quality) -> str:
+    """Return how many examples were cut, and how much of which text they lost at most."""
+    if not quality.truncated:
+        return ""
+    parts = [
+        f"{_count(loss.examples, 'example')} lost {_count(loss.tokens, 'token')} of the {loss.text} text, "
+        f"at most {100 * loss.most:.0f} % of one"
+        for loss in quality.losses
+    ]
+    details = f" ({'; '.join(parts)})" if parts else ""
+    return f"; {_count(quality.truncated, 'example')} cut to the maximum length{details}"
 
 
 def _positive_label(record: Record) -> str:

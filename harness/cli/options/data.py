@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DataFiles(OptionGroup):
-    """Where data are; `--text` to `--held-out` describe a user's own file."""
+    """Where data are; `--text` to `--truncate` describe a user's own file."""
 
     data: Annotated[
         Path | None,
@@ -41,6 +41,13 @@ class DataFiles(OptionGroup):
     held_out: Annotated[
         float | None, data_option("--held-out SHARE", "Own file: share that is val (default: 0.2).")
     ] = None
+    truncate: Annotated[
+        Literal["first", "second", "longest"] | None,
+        data_option(
+            "--truncate first|second|longest",
+            "Own file: text of a pair that is cut to the maximum length (default: longest).",
+        ),
+    ] = None
 
     @property
     def user_data(self) -> "UserData":
@@ -48,7 +55,7 @@ class DataFiles(OptionGroup):
         from harness.workload.data.user_files import UserData
 
         text, labels = split_names(self.text), split_names(self.labels)
-        return UserData(text, self.label or "", self.metric, labels, self.held_out)
+        return UserData(text, self.label or "", self.metric, labels, self.held_out, self.truncate)
 
 
 class TaskOptions(OptionGroup):

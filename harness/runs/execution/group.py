@@ -302,6 +302,7 @@ class Group:
                     indexes=list(self.rest),
                     answers=result.answers,
                     truncated=result.truncated,
+                    losses=result.losses,
                 )
             )
             self._keep(extended(MemoryEntry, memory, cell=cell.id))

@@ -105,7 +105,9 @@ def _request(plan: Plan, variant: str, cache: Path) -> PrepareRequest:
         variant=without_side(variant),
         rung=plan.rung_definition(variant),
         checkpoint=plan.model_of(variant).checkpoint(),
-        trial=TrainingData(plan.data.tier, plan.data.folder, TRIAL_EXAMPLES, plan.data.fingerprint),
+        trial=TrainingData(
+            plan.data.tier, plan.data.folder, TRIAL_EXAMPLES, plan.data.fingerprint, plan.data.split
+        ),
         settings=settings(plan),
         placement=replace(placement(plan, variant), instances=1),
         meter=plan.meter,

@@ -248,6 +248,7 @@ def _quality(
         untimed=len(order) - len(journal.timed_answers),
         answers_sha256=_sha256(in_order),
         truncated=journal.completed.truncated if journal.completed else 0,
+        losses=tuple(journal.completed.losses) if journal.completed else (),
         unavailable=unavailable,
         unstable=journal.unstable,
         timed_sha256=_sha256([answers[index] for index in sorted(journal.timed_answers)]),

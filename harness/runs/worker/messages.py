@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from harness.common import errors
 from harness.common.errors import BenchError, MeasurementError
 from harness.common.json_types import JsonObject
+from harness.records.facts import TextLoss
 from harness.records.inputs import DataPlan
 from harness.records.journal_entries import (
     FailureReport,
@@ -77,13 +78,15 @@ class ResolveRequest(WorkerRequest[Checkpoint]):
 class TrainingData:
     """Where the training split lies, and how many of its examples candidates are timed on.
 
-    `reported` is the sha256 of the split that is reported, so that preparation can keep the two apart.
+    `reported` is the sha256 of the split that is reported, so that preparation can keep the two apart, and
+    `split` its name: tokenizers are compared on its texts, which prepare nothing.
     """
 
     tier: Literal["embedded", "local", "online"]
     folder: str
     limit: int
     reported: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +180,14 @@ class VisitRequest(WorkerRequest[VisitResult]):
 class CompleteResult:
     """Untimed answers, and how many examples of the whole split were cut.
 
-    `memory` is that of a program, which is gone when the parent could read it; None for all others.
+    `memory` is that of a program, which is gone when the parent could read it; None for all others. `losses`
+    is what truncation removed from the texts of the split, where the encoder reports it.
     """
 
     answers: Sequence[str]
     truncated: int
     memory: PeakMemory | None = None
+    losses: Sequence[TextLoss] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ JSON --from_json--> request --Session--> answer --to_json--> JSON
 The same session runs inside a worker process and, in tests, inside the test's own process.
 """
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from harness.measurement.energy.selection import open_meter
 from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
+from harness.records.text_losses import text_losses
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
@@ -46,6 +48,7 @@ from harness.runs.worker.process_program import ProgramSpec
 from harness.systems.artifact_cache import ArtifactCache
 from harness.systems.encoding_cache import EncodingCache
 from harness.systems.interface import (
+    LIBRARY_ONLY,
     Checkpoint,
     EnergyProbe,
     PreparationContext,
@@ -57,9 +60,13 @@ from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
 from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import Task, split_path
+from harness.workload.tasks.example import Example
 
 CHUNK = 256
 """Examples encoded at once in the untimed pass, to bound memory."""
+
+_TOKENIZER = "tokenizer"
+"""The field of a manifest that holds why the library encodes in place of a faster tokenizer."""
 
 
 class Session:
@@ -113,9 +120,23 @@ class Session:
         variant = self._catalog().variant(request.variant, request.rung)
         artifact = variant.prepare(task, sources, request.settings, context)
         seconds = (self._clocks.wall() - begin_ns) / 1e9
-        return PreparedArtifact(
-            artifact.folder, artifact.key, dict(artifact.manifest), artifact.fresh, seconds
-        )
+        manifest = {**artifact.manifest, **self._tokenizer_fact(request, artifact.folder, task, cache)}
+        return PreparedArtifact(artifact.folder, artifact.key, manifest, artifact.fresh, seconds)
+
+    def _tokenizer_fact(
+        self, request: PrepareRequest, folder: Path, task: Task, cache: ArtifactCache
+    ) -> JsonObject:
+        """Return why the reported texts need the library's tokenizer, if they do: a fact of the manifest."""
+        trial = request.trial
+        if not trial.split:
+            return {}
+
+        def examples() -> Sequence[Example]:
+            return load_split(task, Data(trial.tier, Path(trial.folder)), trial.split).examples
+
+        length = request.settings.max_length
+        reason = self._catalog().needs_library(task, folder, examples, length, cache, trial.reported)
+        return {_TOKENIZER: f"the library, because {reason}"} if reason else {}
 
     def open(self, request: OpenRequest) -> OpenResult:
         """Load the system and encode the sample; return how long loading took and the effective settings."""
@@ -126,6 +147,10 @@ class Session:
         meter = self._open_meter(request.meter) if request.meter else None
         counters = self._clocks.counters()  # before anything starts a thread or a process that is to count
         instruments = Instruments(self._clocks.wall, self._clocks.cpu, meter, counters)
+        if (
+            _TOKENIZER in request.artifact.manifest
+        ):  # reaches the instances and the program that start from here
+            os.environ[LIBRARY_ONLY] = "library"
         if request.boundary == "process":
             return self._open_program(request, split, instruments)
         return self._open_system(request, task, split, instruments)
@@ -207,8 +232,9 @@ class Session:
             self._progress(f"{start + len(chunk)}/{len(indexes)}")
         if self._encodings and not loaded.cached:
             self._encodings.keep(loaded.requests)
-        cut = sum(any(part.cut for part in encoded.sequences) for encoded in loaded.requests.values())
-        return CompleteResult(answers, cut)
+        encoded = loaded.requests.values()
+        cut = sum(any(part.cut for part in request.sequences) for request in encoded)
+        return CompleteResult(answers, cut, losses=text_losses(encoded))
 
     def profile(self, request: ProfileRequest) -> OperatorTimes:
         """Answer some examples with the engine's own profiler on; no cell fails for want of one."""

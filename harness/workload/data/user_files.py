@@ -22,6 +22,7 @@ from harness.workload.data.writing import write_once
 from harness.workload.tasks import TaskReference, get_task
 from harness.workload.tasks.base import SPLITS, Task
 from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task
+from harness.workload.tasks.example import Truncation
 
 VERSION = 1
 """Version of the layout. Change it when the same file would give other splits or other rows."""
@@ -38,6 +39,7 @@ class UserData:
     """The options that describe a user's own data; empty or None where an option was not given.
 
     `text` names one column, or the two of a pair; `labels` are in the order of the model's columns.
+    `truncate` is the text of a pair that is cut where both are too long, by default the longer one.
     """
 
     text: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class UserData:
     metric: Metric | None = None
     labels: tuple[str, ...] = ()
     held_out: float | None = None
+    truncate: Truncation | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -55,6 +58,7 @@ class UserData:
             "--metric": self.metric,
             "--labels": self.labels,
             "--held-out": self.held_out is not None,
+            "--truncate": self.truncate,
         }
         return tuple(name for name, value in given.items() if value)
 
@@ -124,8 +128,13 @@ def own_data(
     _check_split(split, splits, path)
     folder = cache / "data" / f"custom-{_digest(tables, own, splits, note)}"
     write_once(folder, CUSTOM, lambda scratch: _write(scratch / CUSTOM, splits, note))
+    is_pair = len(own.text) > 1
     definition = CustomTaskDefinition(
-        labels, own.metric or "accuracy", pair=len(own.text) > 1, positional=bool(own.labels)
+        labels,
+        own.metric or "accuracy",
+        pair=is_pair,
+        positional=bool(own.labels),
+        truncate=(own.truncate or "longest") if is_pair else "first",
     )
     facts = {
         "text": own.text,
@@ -133,6 +142,7 @@ def own_data(
         "labels": labels,
         "metric": definition.metric,
         "held_out": share if path.is_file() and split != "all" else None,
+        **({"truncate": definition.truncate} if is_pair else {}),
     }
     return TaskData(custom_task(definition), Data("local", folder), definition, facts)
 
@@ -153,6 +163,11 @@ def _check_options(own: UserData, path: Path, *, labelled: bool) -> None:
         raise UsageError(
             f"--labels must name two or more labels, each once, got {', '.join(own.labels)}.",
             remedy="Name all labels, in the order of the model's columns.",
+        )
+    if own.truncate and len(own.text) < _MAX_TEXTS:
+        raise UsageError(
+            "--truncate names the text of a pair that is cut, and --text names one column.",
+            remedy="Leave it out: a single text is cut at the side that the tokenizer sets.",
         )
     if own.held_out is None:
         return

@@ -18,7 +18,7 @@ import numpy as np
 
 from harness.common.errors import DataError
 from harness.common.json_types import JsonObject
-from harness.workload.tasks.example import Example, Logits, Offsets, TextInput
+from harness.workload.tasks.example import Example, Logits, Offsets, TextInput, Truncation
 from harness.workload.tasks.metrics import Scoring
 from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
 from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, read_rows
@@ -145,6 +145,7 @@ class LabelTask:
     `lay_out` turns a row (and its file and line) into the model's input. `values` maps each label's name to
     its value in the official files; `written` maps names to their form in prediction files, where that
     differs. `cluster` names the field whose value is shared by examples that are resampled together.
+    `truncate` is the text of a pair that `lay_out` has cut.
     """
 
     name: str
@@ -159,6 +160,7 @@ class LabelTask:
     written: Mapping[str, str] | None = None
     cluster: str = ""
     positional: bool = False
+    truncate: Truncation = "first"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from harness.common.json_types import JsonObject, JsonValue
 from harness.workload.tasks.base import SPLITS, LabelTask
-from harness.workload.tasks.example import Example, TextInput
+from harness.workload.tasks.example import Example, TextInput, Truncation
 from harness.workload.tasks.metrics import label_scoring
 from harness.workload.tasks.rows import Row, text_field
 from harness.workload.tasks.text_pair import pair
@@ -24,18 +24,23 @@ class CustomTaskDefinition:
     """The definition of a custom task: label names in their order, the metric, and one text or a pair.
 
     `positional` means that the user listed the labels in the order of the model's columns, so that a
-    checkpoint with unnamed labels (LABEL_0, ...) can be matched.
+    checkpoint with unnamed labels (LABEL_0, ...) can be matched. `truncate` is the text of a pair that is cut
+    where both are too long together.
     """
 
     labels: tuple[str, ...]
     metric: Metric = "accuracy"
     pair: bool = False
     positional: bool = False
+    truncate: Truncation = "first"
 
     @property
     def words(self) -> JsonObject:
-        """The definition as a JSON object."""
-        return asdict(self)
+        """The definition as a JSON object, without `truncate` if it is the default: older code lacks it."""
+        fields = asdict(self)
+        if self.truncate == "first":
+            del fields["truncate"]
+        return fields
 
 
 class CustomTask(LabelTask):
@@ -57,11 +62,12 @@ def custom_task(definition: CustomTaskDefinition) -> CustomTask:
         name=CUSTOM,
         folder=CUSTOM,
         summary=f"your own data, {len(labels)} labels; {description}",
-        lay_out=pair("first", "second") if definition.pair else _single_text,
+        lay_out=pair("first", "second", definition.truncate) if definition.pair else _single_text,
         values={label: label for label in labels},
         scoring=label_scoring(labels, (metric,)),
         splits={**SPLITS, "all": "all.jsonl"},
         positional=definition.positional,
+        truncate=definition.truncate,
     )
 
 

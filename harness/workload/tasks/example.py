@@ -1,12 +1,16 @@
 """The data of a task: examples with their texts and spans, and the types of the logits that answer them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 Logits = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.int64]
+
+Truncation = Literal["first", "second", "longest"]
+"""Which text of a pair is truncated where both are too long together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class TextInput:
     first: str
     second: str | None = None
     spans: tuple[Span, ...] = ()
+    truncate: Truncation = "first"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from baselines.encoding.tokenizer import TextEncoder, position_limit
 from harness.common.errors import DataError, UsageError
 from harness.systems.interface import EncodedSequence
-from harness.workload.tasks.example import Example, Span, TextInput
+from harness.workload.tasks.example import Example, Span, TextInput, Truncation
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,62 @@ def test_ids_and_segments_are_those_of_transformers(
     assert sequence.segments.tolist() == expected["token_type_ids"][0]
     assert sequence.cut == max(over, 0)
     assert len(sequence.ids) <= length
+
+
+STRATEGIES = {"first": "only_first", "second": "only_second", "longest": "longest_first"}
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    sizes=st.tuples(st.integers(0, 40), st.integers(1, 40)),
+    order=st.sampled_from(["first", "second", "longest"]),
+    length=st.integers(5, 64),
+    side=st.sampled_from(["right", "left"]),
+    library=st.booleans(),
+)
+def test_the_text_that_is_named_is_cut_as_transformers_does(
+    sided: dict[str, Path], sizes: tuple[int, int], order: Truncation, length: int, side: str, library: bool
+) -> None:
+    """By name or the longer one, at either side; the longer one too where the named text would vanish."""
+    from transformers import AutoTokenizer
+
+    first, second = ("lake " * sizes[0], "frozen winter " * sizes[1])
+    tokens = (sizes[0], 2 * sizes[1])
+    encoder = TextEncoder(sided[side], length, library=library)
+    (sequence,) = encoder.encode([Example("0", (TextInput(first, second, truncate=order),))])[0].sequences
+    cut = max(sum(tokens) + 3 - length, 0)
+    named = dict(zip(STRATEGIES, tokens, strict=False)).get(order, 0)
+    strategy = (STRATEGIES[order] if named > cut else "longest_first") if cut else False
+    reference = AutoTokenizer.from_pretrained(sided["right"], truncation_side=side)
+    expected = reference([first], [second], truncation=strategy, max_length=length if cut else None)
+    ids = expected["input_ids"][0]
+    assert sequence.ids.tolist() == ids
+    assert sequence.segments.tolist() == expected["token_type_ids"][0]
+    lake = reference.convert_tokens_to_ids("lake")
+    kept = ids.count(lake), len(ids) - 3 - ids.count(lake)
+    assert sequence.cut == cut
+    assert sequence.losses == (
+        (tokens[0], tokens[0] - kept[0], tokens[1], tokens[1] - kept[1]) if cut else ()
+    )
+
+
+def test_a_question_before_its_passage_is_not_lost(boolq_folder: Path) -> None:
+    """Of 11 and 27 tokens and 3 special ones, 32 stay: the longer text loses 9, or the one that is named."""
+    question, passage = "is the lake frozen in winter each year and people skate", "lake " * 27
+    for order, lost in (("first", (11, 9, 27, 0)), ("longest", (11, 0, 27, 9)), ("second", (11, 0, 27, 9))):
+        example = Example("0", (TextInput(question, passage, truncate=order),))
+        (sequence,) = TextEncoder(boolq_folder, 32).encode([example])[0].sequences
+        assert sequence.losses == lost
+
+
+@pytest.fixture(scope="module")
+def sided(boolq_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the checkpoint, and a copy whose tokenizer.json cuts at the left."""
+    folder = tmp_path_factory.mktemp("sides") / "left"
+    path = Path(shutil.copytree(boolq_folder, folder)) / "tokenizer.json"
+    truncation = {"direction": "Left", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "truncation": truncation}))
+    return {"right": boolq_folder, "left": folder}
 
 
 def test_a_single_text_is_encoded_alone(boolq_folder: Path, reference_tokenizer: Any) -> None:

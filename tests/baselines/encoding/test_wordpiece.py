@@ -1,16 +1,24 @@
 """The fast WordPiece tokenizer returns the library's ids for any text."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from baselines.encoding.tokenizer import TextEncoder
-from baselines.encoding.wordpiece import SpecialTokens, WordPiece, infer_special_tokens, read_wordpiece
+from baselines.encoding.wordpiece import (
+    SpecialTokens,
+    WordPiece,
+    agrees,
+    infer_special_tokens,
+    read_wordpiece,
+)
 from harness.workload.tasks.example import Example, TextInput
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -94,6 +102,81 @@ def test_a_tokenizer_of_another_kind_is_left_to_the_library(
     description = json.loads((folder / "tokenizer.json").read_text())
     (tmp_path / "tokenizer.json").write_text(json.dumps({**description, **change}))
     assert read_wordpiece(tmp_path / "tokenizer.json", tokenizer) is None
+
+
+ADDED = (
+    *("England", "Netflix", "NFL", "Canada", "USA", "U.S.", "a-b", "x", "##skate", "Café", "ÉCOLE", "naïve"),
+    *("<e1>", "[E2]", "lake", "Frozen", "İ", "a\x01b", "湖", "湖面", "ﬁ", "the lake"),
+)
+FLAGS = st.fixed_dictionaries(
+    {name: st.booleans() for name in ("normalized", "special", "lstrip", "rstrip", "single_word")}
+)
+TOKENS = st.lists(st.tuples(st.sampled_from(ADDED), FLAGS), max_size=5, unique_by=lambda token: token[0])
+NORMALIZERS = st.fixed_dictionaries(
+    {
+        "lowercase": st.booleans(),
+        "strip_accents": st.sampled_from([None, False, True]),
+        "handle_chinese_chars": st.booleans(),
+        "clean_text": st.booleans(),
+    }
+)
+AROUND = st.sampled_from([" ", "", "s ", "\t", ", ", "(", "é", "\x02", "\u00a0"])
+SPELLINGS = st.sampled_from([str, str.lower, str.upper, str.title])
+AMONG = st.lists(
+    st.tuples(st.sampled_from([*ADDED, *tiny.WORDS, "cafe", "FI"]), SPELLINGS, AROUND), max_size=8
+)
+
+
+def _with_tokens(folder: Path, tokens: Any, normalizer: Any = None) -> Any:
+    from tokenizers import AddedToken, Tokenizer, normalizers
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    if normalizer is not None:
+        tokenizer.normalizer = normalizers.BertNormalizer(**normalizer)
+    tokenizer.add_tokens([AddedToken(content, **flags) for content, flags in tokens])
+    return tokenizer
+
+
+@settings(deadline=None)
+@given(TOKENS, NORMALIZERS, AMONG)
+def test_added_tokens_match_as_in_the_library_with_any_flags_and_normaliser(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, tokens: Any, normalizer: Any, among: Any
+) -> None:
+    """A token is matched before or after lower-casing, alone or within words: whatever its flags ask for."""
+    tokenizer = _with_tokens(folder, tokens, normalizer)
+    path = tmp_path_factory.getbasetemp() / "added.json"
+    tokenizer.save(str(path))
+    text = "".join(spell(word) + around for word, spell, around in among)
+    with pytest.MonkeyPatch.context() as patch:  # the rules hold without the comparison that guards them
+        patch.setattr("baselines.encoding.wordpiece.agrees", lambda *_: True)
+        wordpiece = read_wordpiece(path, tokenizer)
+    if wordpiece is not None:
+        assert wordpiece.ids(text) == tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def test_added_tokens_of_an_uncased_model_match_in_lower_case(folder: Path, tmp_path: Path) -> None:
+    """Tokens that `add_tokens` added to an uncased BERT: the ids of transformers, by the fast tokenizer."""
+    from transformers import AutoTokenizer
+
+    shutil.copytree(folder, tmp_path / "added")
+    reference = AutoTokenizer.from_pretrained(tmp_path / "added")
+    reference.add_tokens(["England", "Netflix", "NFL", "Canada", "USA"])
+    reference.save_pretrained(tmp_path / "added")
+    text = "is the NFL in england or in USA, Netflix says canada"
+    encoder = TextEncoder(tmp_path / "added", 64)
+    sequence = encoder.encode([Example("0", (TextInput(text),))])[0].sequences[0]
+    assert encoder.fast
+    assert sequence.ids.tolist() == reference(text)["input_ids"]
+    assert {len(reference) - 1 - at for at in range(5)} <= set(sequence.ids.tolist())
+
+
+@pytest.mark.parametrize("change", [{"prefix": "@@"}, {"lowercase": False}, {"max_chars": 3}, {"unknown": 0}])
+def test_a_fast_tokenizer_that_disagrees_with_the_library_is_not_used(
+    fast: WordPiece, tokenizer: Any, change: dict[str, Any]
+) -> None:
+    """Texts made from the tokenizer's own tokens show a rule that it does not follow."""
+    assert agrees(fast, tokenizer)
+    assert not agrees(replace(fast, _cache={}, **change), tokenizer)
 
 
 def test_special_tokens_are_those_that_the_tokenizer_puts_around_texts(tokenizer: Any) -> None:

@@ -17,11 +17,13 @@ from harness.workload.tasks.example import Example, TextInput
 
 TOKENS = arrays(np.int32, st.integers(0, 9), elements=st.integers(0, 50_000))
 SPANS = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=2).map(tuple)
+LOSSES = st.one_of(st.just(()), st.tuples(*[st.integers(1, 9)] * 4))
 SEQUENCES = st.builds(
-    lambda ids, spans, cut: EncodedSequence(ids, np.minimum(ids, 1), spans, cut),
+    lambda ids, spans, cut, losses: EncodedSequence(ids, np.minimum(ids, 1), spans, cut, losses),
     TOKENS,
     SPANS,
     st.integers(0, 9),
+    LOSSES,
 )
 REQUESTS = st.lists(st.lists(SEQUENCES, max_size=4).map(tuple), max_size=6).map(
     lambda parts: [Request(str(number), part) for number, part in enumerate(parts)]
@@ -33,7 +35,7 @@ def same(first: Request, second: Request) -> bool:
     return first.id == second.id and all(
         np.array_equal(mine.ids, theirs.ids)
         and np.array_equal(mine.segments, theirs.segments)
-        and (mine.spans, mine.cut) == (theirs.spans, theirs.cut)
+        and (mine.spans, mine.cut, mine.losses) == (theirs.spans, theirs.cut, theirs.losses)
         for mine, theirs in pairs
     )
 

@@ -31,12 +31,17 @@ def arrays(draw: Any) -> np.ndarray[Any, Any]:
     return numbers[::2] if draw(st.booleans()) else numbers
 
 
+def sequence_of(ids: Any, segments: Any, spans: Any, cut: int, losses: Any) -> EncodedSequence:
+    return EncodedSequence(ids, segments, spans, cut, losses if cut else ())
+
+
 SEQUENCES = st.builds(
-    EncodedSequence,
+    sequence_of,
     ids=arrays(),
     segments=arrays(),
     spans=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(tuple),
     cut=st.integers(0, 2**31 - 1),
+    losses=st.one_of(st.just(()), st.tuples(*[st.integers(1, 2**31 - 1)] * 4)),
 )
 # any Python string, including half a surrogate pair and a zero
 NAMES = st.text(st.characters(exclude_categories=()), max_size=9)
@@ -52,7 +57,10 @@ def plain(requests: list[Request]) -> list[Any]:
         (
             request.id,
             [
-                (sequence.ids.tolist(), sequence.segments.tolist(), sequence.spans, sequence.cut)
+                (
+                    *(sequence.ids.tolist(), sequence.segments.tolist()),
+                    *(sequence.spans, sequence.cut, sequence.losses),
+                )
                 for sequence in request.sequences
             ],
         )

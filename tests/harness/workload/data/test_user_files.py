@@ -14,6 +14,8 @@ from harness.workload.data import load_split
 from harness.workload.data.held_out import held_out
 from harness.workload.data.tables import read_table
 from harness.workload.data.user_files import TaskData, UserData, find_task_data, own_data
+from harness.workload.tasks import resolve_task
+from harness.workload.tasks.example import Truncation
 
 REVIEWS = UserData(text=("review",), label="stars")
 
@@ -201,6 +203,7 @@ def test_an_error_in_a_row_names_the_line(
         (UserData(("a",), "y", labels=("x", "y", "x")), "--labels must name two or more labels, each once"),
         (UserData(("a",), "y", held_out=0.0), "--held-out must be between 0 and 1, got 0"),
         (UserData(("a",), "y", held_out=1.0), "--held-out must be between 0 and 1, got 1"),
+        (UserData(("a",), "y", truncate="first"), "--truncate names the text of a pair"),
     ],
 )
 def test_contradictory_options_are_an_error(tmp_path: Path, own: UserData, message: str) -> None:
@@ -382,6 +385,28 @@ def test_a_pair_has_two_texts_and_one_text_has_no_second(tmp_path: Path) -> None
     first = load_split(pair.task, pair.data, "all").examples[0].inputs[0]
     assert (first.first, first.second) == ("q0", "p0")
     assert load_split(alone.task, alone.data, "all").examples[0].inputs[0].second is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "cut"), [(None, "longest"), ("first", "first"), ("second", "second"), ("longest", "longest")]
+)
+def test_a_pair_loses_tokens_of_the_longer_text_or_of_the_one_that_is_named(
+    tmp_path: Path, asked: Truncation | None, cut: Truncation
+) -> None:
+    """In the task, in what workers get of it, and in what the record holds."""
+    path = write_jsonl(tmp_path / "a.jsonl", [{"p": f"p{i}", "q": f"q{i}", "y": i % 2} for i in range(10)])
+    data = own_data(path, UserData(("q", "p"), "y", truncate=asked), tmp_path / "cache", split="all")
+    for task in (data.task, resolve_task(data.words)):
+        assert load_split(task, data.data, "all").examples[0].inputs[0].truncate == cut
+    assert (data.facts or {})["truncate"] == cut
+
+
+def test_a_task_whose_first_text_is_cut_is_described_as_older_versions_do(tmp_path: Path) -> None:
+    """A worker of another version reads the definition, and the cells of single texts keep their hash."""
+    path = write_jsonl(tmp_path / "a.jsonl", [{"p": f"p{i}", "q": f"q{i}", "y": i % 2} for i in range(10)])
+    for own in (UserData(("q",), "y"), UserData(("q", "p"), "y", truncate="first")):
+        data = own_data(path, own, tmp_path / "cache", split="all")
+        assert set(dict(data.words)) == {"labels", "metric", "pair", "positional"}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.analysis.compute_limit import share_of_limit
+from harness.analysis.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio
@@ -110,7 +111,7 @@ def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity
         yield _estimate(f"latency_{name}", "ns", latency)
     yield _estimate("time_per_request", "ns", figures.time)
     yield _estimate("throughput", "requests/s", figures.throughput)
-    yield _energy("energy_per_request", "J", figures.energy)
+    yield _with_range(_energy("energy_per_request", "J", figures.energy), figures.record)
     if figures.whole is not None:
         yield _energy("whole_energy_per_request", "J", figures.whole)
     yield from _limit(figures.record)
@@ -122,6 +123,15 @@ def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity
     for over, ratio in figures.whole_reduction.items():
         yield _ratio("whole_energy_reduction", over, ratio, figures.whole)
     yield from _cost(figures, factors)
+
+
+def _with_range(energy: TidyQuantity, record: Record) -> TidyQuantity:
+    """Return joules with the range of their model in the footnote, where it has one."""
+    limits = modelled_range(record)
+    if limits is None:
+        return energy
+    within = f"The curve allows {limits.low:.2g} to {limits.high:.2g} times as many joules."
+    return replace(energy, footnote=f"{energy.footnote} {within}")
 
 
 def _limit(record: Record) -> Iterator[TidyQuantity]:

@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from records import a_record
 from harness.analysis.diagnostics import warnings_of
 from harness.analysis.modelled_range import ModelledRange, modelled_range
 from harness.records.record import EnergyFacts, Record
+from reports import render_records
 
 CURVE = {
     "vcpus": 4,
@@ -42,6 +44,15 @@ def test_a_model_of_cpu_time_has_no_range() -> None:
     """Its constant is a limit of cooling, with no error published."""
     assert modelled_range(modelled({"watts_per_cpu": 4.0})) is None
     assert modelled_range(a_record()) is None
+
+
+def test_programs_read_the_range_beside_the_joules() -> None:
+    """In JSON as numbers, in CSV in the footnote."""
+    records = [modelled(CURVE)]
+    (row,) = json.loads(render_records(records, "json"))["rows"]
+    assert row["modelled_range"] == {"low": pytest.approx(0.1), "high": pytest.approx(2.0)}
+    assert "The curve allows 0.1 to 2 times as many joules." in render_records(records, "csv")
+    assert "modelled_range" not in render_records([a_record()], "json")
 
 
 def test_the_warning_names_the_curve_and_its_range() -> None:

@@ -75,7 +75,7 @@ class CpuTimeMeter:
             "source": self._source,
             "model": "energy = CPU time of the process tree x watts per CPU",
             "watts_per_cpu": self._watts_per_cpu,
-            "means": "ratios are ratios of CPU time; thermal design power is a limit of cooling, of unknown error",
+            "means": "ratios are ratios of CPU time; thermal design power is a limit, of unknown error",
         }
 
     def spec(self) -> JsonObject:

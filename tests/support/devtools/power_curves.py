@@ -5,14 +5,16 @@
 
 The package (MIT) holds two sources: Cloud Carbon Footprint's watts per virtual CPU at idle and at full load,
 from SPECpower results, for each generation of processors; and Teads' watts of processor, memory and the rest
-for each AWS instance at four loads. A processor's curve is the mean of the medians of both, its range covers
-every figure of both. An instance has its own figures of Teads, without GPUs, where there are any.
+for each AWS instance at four loads. A processor's curve is the mean of the medians of both. Its range covers
+every figure of both, and is as wide for a generation that one of them lacks. An instance has its own figures
+of Teads, without GPUs, where there are any.
 """
 
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def main(package: Path) -> None:
         "source": SOURCE,
         "licence": LICENCE,
         "date": DATE,
-        "processors": {name: _processor(name, rows) for name in GENERATIONS},
+        "processors": _processors(rows),
         "instances": dict(_instances(rows)),
     }
     sys.stdout.write(_text(curves) + "\n")
@@ -71,17 +73,56 @@ def _names() -> list[str]:
     ]
 
 
-def _processor(generation: str, rows: Mapping[str, Rows]) -> dict[str, Curve]:
-    sources = [curves for curves in (_spec_power(generation, rows), _teads(generation, rows)) if curves]
-    every = [curve for curves in sources for curve in curves]
-    medians = [
-        {load: statistics.median(curve[load] for curve in curves) for load in LOADS} for curves in sources
-    ]
-    return {
-        "watts": _rounded({load: statistics.mean(curve[load] for curve in medians) for load in LOADS}),
-        "low": _rounded({load: min(curve[load] for curve in every) for load in LOADS}),
-        "high": _rounded({load: max(curve[load] for curve in every) for load in LOADS}),
-    }
+def _processors(rows: Mapping[str, Rows]) -> dict[str, dict[str, Curve]]:
+    """Return the curve and the range of every generation.
+
+    Where only one source has a generation, its range is as wide as the widest of those that both have.
+    """
+    known = {name: _Figures(_spec_power(name, rows), _teads(name, rows)) for name in GENERATIONS}
+    both = [figures for figures in known.values() if figures.spec_power and figures.teads]
+    return {name: figures.fields(both) for name, figures in known.items()}
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """The curves of one generation by both sources."""
+
+    spec_power: list[Curve]
+    teads: list[Curve]
+
+    def fields(self, both: "Sequence[_Figures]") -> dict[str, Curve]:
+        """Return the mean of the sources' medians, and the range; `both` have two sources."""
+        sources = [
+            _at_every_load(statistics.median, curves) for curves in (self.spec_power, self.teads) if curves
+        ]
+        watts = _at_every_load(statistics.mean, sources)
+        low, high = self.lowest(), self.highest()
+        if not self.teads:
+            high = _scaled(watts, max(_ratio(other.highest(), other.spec_power) for other in both))
+        if not self.spec_power:
+            low = _scaled(watts, min(_ratio(other.lowest(), other.teads) for other in both))
+            high = _scaled(watts, max(_ratio(other.highest(), other.teads) for other in both))
+        return {"watts": _rounded(watts), "low": _rounded(low), "high": _rounded(high)}
+
+    def lowest(self) -> Curve:
+        return _at_every_load(min, [*self.spec_power, *self.teads])
+
+    def highest(self) -> Curve:
+        return _at_every_load(max, [*self.spec_power, *self.teads])
+
+
+def _at_every_load(combine: Callable[[list[float]], float], curves: Sequence[Curve]) -> Curve:
+    return {load: combine([curve[load] for curve in curves]) for load in LOADS}
+
+
+def _ratio(curve: Curve, source: Sequence[Curve]) -> float:
+    """Return the mean over loads of a curve over the median of a source."""
+    median = _at_every_load(statistics.median, source)
+    return statistics.mean(curve[load] / median[load] for load in LOADS)
+
+
+def _scaled(curve: Curve, factor: float) -> Curve:
+    return {load: watts * factor for load, watts in curve.items()}
 
 
 def _spec_power(generation: str, rows: Mapping[str, Rows]) -> list[Curve]:

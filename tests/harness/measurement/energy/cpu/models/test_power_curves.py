@@ -186,6 +186,12 @@ def test_the_shipped_file_holds_the_published_figures() -> None:
     assert "Apache-2.0" in shipped.licence
 
 
+def test_no_generation_is_surer_than_the_sources_agree_on_others() -> None:
+    """Where both have figures they differ by a factor of two and more; one alone is no more certain."""
+    for name, curve in read_curves().processors.items():
+        assert curve.high[-1][1] / curve.low[-1][1] > 1.5, name
+
+
 def test_names_are_found_as_each_cloud_writes_them() -> None:
     """Azure's has a prefix and underscores."""
     shipped = read_curves()

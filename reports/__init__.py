@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from reports.formats import FILES, FORMATS, files_of, render_records, write_report
     from reports.layout.style import SamplesOf, Style
     from reports.render.terminal import wants_color
-    from reports.report import DEFAULT_TABLES, TABLES, CostFactors, Report, build_report
+    from reports.report import DEFAULT_TABLES, TABLES, Report, build_report
+    from reports.values.footprint import CostFactors, Embodied, Water, embodied_of, water_of
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
 
 __all__ = [
@@ -22,22 +23,26 @@ __all__ = [
     "FORMATS",
     "TABLES",
     "CostFactors",
+    "Embodied",
     "Grid",
     "Price",
     "Report",
     "SamplesOf",
     "Style",
+    "Water",
     "build_report",
+    "embodied_of",
     "files_of",
     "grid_of",
     "price_of",
     "prices_of",
     "render_records",
     "wants_color",
+    "water_of",
     "write_report",
 ]
 
-_MODULES = ("layout.style", "values.prices", "render.terminal", "report", "formats")
+_MODULES = ("layout.style", "values.prices", "values.footprint", "render.terminal", "report", "formats")
 """The modules that define the public names, lightest first: a program loads only the formats that it uses."""
 
 

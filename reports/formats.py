@@ -11,8 +11,9 @@ from reports.layout.style import WIDTH, Style
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows
 from reports.render.ladder_json import ladder_fields
-from reports.report import DEFAULT_TABLES, TABLES, CostFactors, Report, build_report, tables_of
+from reports.report import DEFAULT_TABLES, TABLES, Report, build_report, tables_of
 from reports.values.figures import all_figures
+from reports.values.footprint import CostFactors
 from reports.values.ladder_values import CountsOf
 from reports.values.multiple_testing import in_one_family
 from reports.values.prices import price_of

@@ -17,18 +17,10 @@ from reports.tables.speed import speed_tables
 from reports.tables.sustainlp import protocol_tables
 from reports.tables.sweep import sweep_tables
 from reports.values.figures import Figures, all_figures
+from reports.values.footprint import CostFactors
 from reports.values.ladder_model import LadderReport
 from reports.values.ladder_values import CountsOf, ladders_in
 from reports.values.multiple_testing import in_one_family
-from reports.values.prices import DEFAULT_PRICE, Grid, Price
-
-
-@dataclass(frozen=True, slots=True)
-class CostFactors:
-    """The factors of time and energy: prices, of which ladders use the first, and a grid."""
-
-    prices: tuple[Price, ...] = (DEFAULT_PRICE,)
-    grid: Grid | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +59,7 @@ TABLES: dict[str, Callable[[Report], list[Table]]] = {
     "protocol": lambda report: protocol_tables(report.groups),
     "overview": lambda report: overview_tables(report.groups),
     "sweep": lambda report: sweep_tables(report.groups),
-    "cost": lambda report: cost_tables(report.every, report.factors.prices, report.factors.grid),
+    "cost": lambda report: cost_tables(report.every, report.factors),
     "hosts": lambda report: host_tables(report.every),
 }
 """The tables by their names on the command line, in the order of a report."""

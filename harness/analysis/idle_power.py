@@ -21,6 +21,7 @@ from harness.records.reading import Reading, sum_readings
 from harness.records.record import IdleEnergy, Record
 
 CPU_TIME = "a model of CPU time has no idle power"
+CURVE = "the idle power of a power curve is published, not measured"
 PER_VISIT = "workers are loaded for each visit, so all of them are never loaded and idle at once"
 NO_METER = "no meter was read"
 
@@ -53,7 +54,7 @@ def why_no_idle_power(meter: Meter | None, *, resident: bool) -> str | None:
     if meter is None:
         return NO_METER
     if meter.grade != "measured":
-        return CPU_TIME
+        return CURVE if any(zone.scope == "machine share" for zone in meter.zones()) else CPU_TIME
     return None if resident else PER_VISIT
 
 

@@ -12,14 +12,29 @@ Scope = Literal[
     "board",
     "shared board",
     "process share",
+    "machine share",
     "system",
     "board+package",
     "board+package+dram",
     "shared board+package",
     "shared board+package+dram",
 ]
+MODELLED_SHARES = ("process share", "machine share")
+"""Scopes of models: the part of one process, and the machine's part of the server that it runs on."""
+
 BOARDS = ("board", "shared board")
 """Scopes of an accelerator board: exclusive, or shared with other processes."""
+
+CPU_TIME = "CPU time in other units"
+"""What most modelled joules are: CPU time times a constant."""
+
+_OTHER_MODELS = ("codecarbon", "replay", "power curve")
+"""Prefixes of the sources of other models."""
+
+
+def model_of(source: str) -> str:
+    """Return what modelled joules of this source are."""
+    return source if source.startswith(_OTHER_MODELS) else CPU_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from harness.common.errors import unknown_name
 from harness.common.json_types import JsonObject
 from harness.records.estimate import Estimate
 from harness.records.record import Record
+from reports.layout.cell_factory import NOT_MEASURED
 from reports.layout.number_format import (
     ENERGIES,
     MEMORIES,
@@ -229,7 +230,7 @@ def _value(estimate: Estimate, unit: Unit) -> str:
 def _remarks(changes: Sequence[QuantityChange | MissingChange]) -> list[str]:
     lines = [_WHAT_COUNTS]
     if any(isinstance(change, QuantityChange) and change.grade == "modelled" for change in changes):
-        lines.append("Joules are modelled: CPU time in other units.")
+        lines.append(NOT_MEASURED)
     return lines
 
 

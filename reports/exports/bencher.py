@@ -7,6 +7,7 @@ others on first use. The format has no field for a note, so the name of a measur
 import re
 
 from harness.common.json_types import JsonObject
+from harness.records.reading import CPU_TIME, model_of
 from reports.exports.measures import Measure, measures_of, named
 from reports.layout.style import Style
 from reports.render.json_values import encoded
@@ -14,7 +15,8 @@ from reports.report import Report
 
 _BENCHER_NAMES = {"time_per_request": "latency"}
 _LONGEST_NAME, _LONGEST_SLUG = 1024, 64
-_MODELLED = "modelled-cpu-time-as-"
+_MODELLED = {CPU_TIME: "modelled-cpu-time-as-"}
+_OTHER_MODEL = "modelled-as-"
 
 
 def as_bmf(report: Report, style: Style) -> str:
@@ -30,7 +32,8 @@ def as_bmf(report: Report, style: Style) -> str:
 def slug(measure: Measure) -> str:
     """Return a measure's name as Bencher requires it: lower case, digits and hyphens, at most 64 of them."""
     plain = re.sub(r"[^a-z0-9]+", "-", _BENCHER_NAMES.get(measure.name, measure.name).lower()).strip("-")
-    return f"{_MODELLED if measure.grade == 'modelled' else ''}{plain}"[:_LONGEST_SLUG].strip("-")
+    prefix = _MODELLED.get(model_of(measure.source), _OTHER_MODEL) if measure.grade == "modelled" else ""
+    return f"{prefix}{plain}"[:_LONGEST_SLUG].strip("-")
 
 
 def _metric(measure: Measure) -> JsonObject:

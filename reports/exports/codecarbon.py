@@ -12,7 +12,7 @@ import io
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.common.json_types import JsonObject, JsonValue
 from harness.records.record import Record
-from reports.layout.cell_factory import MODELLED
+from reports.layout.cell_factory import model_remark
 from reports.layout.escaping import safe
 from reports.layout.style import Style
 from reports.report import Report
@@ -86,7 +86,7 @@ def _energy_fields(figures: Figures, grid: Grid | None) -> JsonObject:
         if component in by_component:
             kwh = by_component[component]
             fields |= {f"{component}_energy": kwh, f"{component}_power": kwh * 3.6e6 / seconds}
-    notes = [MODELLED] if energy.grade == "modelled" else []
+    notes = [model_remark([energy.source])] if energy.grade == "modelled" else []
     if grid:
         kilograms = total * grid.grams_per_kwh / 1e3
         fields |= {"emissions": kilograms, "emissions_rate": kilograms / seconds}

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from harness.analysis.gate.gate import GateOutcome, RuleCheck, Status
 from reports.exports.github import annotation
 from reports.exports.junit import add_case, document
-from reports.layout.cell_factory import MODELLED
+from reports.layout.cell_factory import NOT_MEASURED
 from reports.layout.escaping import printable
 
 _TAGS: dict[Status, str] = {"regression": "failure", "could not measure": "error", "too noisy": "skipped"}
@@ -44,5 +44,5 @@ def _case_name(check: RuleCheck) -> str:
 
 def _message(check: RuleCheck) -> str:
     rule = f"Rule: {check.rule}." if check.rule else ""
-    modelled = MODELLED if check.found and check.found.grade == "modelled" else ""
+    modelled = NOT_MEASURED if check.found and check.found.grade == "modelled" else ""
     return " ".join(part for part in (f"{check.reason}.", rule, modelled, check.next_step) if part)

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from harness.analysis.statistics.multiple_testing import why_too_noisy
 from harness.analysis.statistics.ratios import BASELINE, Ratio, judge
 from reports.exports.measures import groups_of, interval_method
-from reports.layout.cell_factory import MODELLED, grades_of
+from reports.layout.cell_factory import energy_model, grades_of
 from reports.layout.escaping import printable
 from reports.layout.style import Style
 from reports.provenance.measured import title_of
@@ -88,22 +88,22 @@ def _verdicts(figures: Figures) -> Iterator[tuple[str, Outcome]]:
     variant = figures.record.cell.variant
     if figures.status == "failed" or variant == BASELINE:
         return
-    modelled = "modelled" in grades_of([figures.energy])
-    for quantity, ratios, is_modelled in (
-        ("speed-up", figures.speedup, False),
+    modelled = energy_model([figures.energy]) if "modelled" in grades_of([figures.energy]) else ""
+    for quantity, ratios, remark in (
+        ("speed-up", figures.speedup, ""),
         ("energy reduction", figures.energy_reduction, modelled),
     ):
         for over, ratio in ratios.items():
             if over != variant:
-                yield f"{quantity} over {over}", _outcome(ratio, modelled=is_modelled)
+                yield f"{quantity} over {over}", _outcome(ratio, modelled=remark)
 
 
-def _outcome(ratio: Ratio | Absent, *, modelled: bool) -> Outcome:
+def _outcome(ratio: Ratio | Absent, *, modelled: str) -> Outcome:
     if not isinstance(ratio, Ratio):
         return "skipped", str(ratio)
     value = f"{ratio.value:.3f}x [{ratio.low:.3f}, {ratio.high:.3f}], {interval_method(ratio)}"
     if modelled:
-        return "skipped", f"{MODELLED} {value}"
+        return "skipped", f"{modelled} {value}"
     verdict = judge(ratio).verdict
     if verdict == "too noisy":
         return "skipped", f"{why_too_noisy(ratio)} {value}"

@@ -16,8 +16,9 @@ from typing import Any, Literal
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio, judge
 from harness.records.estimate import Estimate
+from harness.records.reading import model_of
 from harness.records.record import Record
-from reports.layout.cell_factory import MODELLED
+from reports.layout.cell_factory import model_remark
 from reports.layout.escaping import printable
 from reports.report import Report
 from reports.values.figures import Figures
@@ -38,11 +39,12 @@ class Measure:
     better: Better
     note: str
     grade: str = ""
+    source: str = ""
 
     @property
     def label(self) -> str:
         """The display name, which marks modelled joules."""
-        return f"{self.name}, modelled: CPU time in other units" if self.grade == "modelled" else self.name
+        return f"{self.name}, modelled: {model_of(self.source)}" if self.grade == "modelled" else self.name
 
 
 def named(report: Report) -> list[tuple[str, Figures]]:
@@ -130,15 +132,18 @@ def _energy(figures: Figures) -> Iterator[Measure]:
         estimate = energy.microjoules
         value, low, high = (number / 1e6 for number in (estimate.value, estimate.low, estimate.high))
         kind = f"{energy.grade}, {energy.scope}, {energy.source}"
-        note = f"{_modelled_prefix(energy.grade)}{kind}; {interval_method(estimate)}"
-        yield Measure("energy_per_request", "J", value, low, high, "smaller", note, energy.grade)
+        note = f"{_modelled_prefix(energy.grade, energy.source)}{kind}; {interval_method(estimate)}"
+        yield Measure(
+            "energy_per_request", "J", value, low, high, "smaller", note, energy.grade, energy.source
+        )
 
 
 def _ratios(figures: Figures) -> Iterator[Measure]:
-    energy_grade = figures.energy.grade if isinstance(figures.energy, EnergyEstimate) else ""
-    for name, ratios, grade in (
-        ("speed_up", figures.speedup, ""),
-        ("energy_reduction", figures.energy_reduction, energy_grade),
+    energy = figures.energy if isinstance(figures.energy, EnergyEstimate) else None
+    grade, source = (energy.grade, energy.source) if energy else ("", "")
+    for name, ratios, own in (
+        ("speed_up", figures.speedup, ("", "")),
+        ("energy_reduction", figures.energy_reduction, (grade, source)),
     ):
         for over, ratio in ratios.items():
             if isinstance(ratio, Ratio) and over != figures.record.cell.variant:
@@ -149,8 +154,8 @@ def _ratios(figures: Figures) -> Iterator[Measure]:
                     ratio.low,
                     ratio.high,
                     "bigger",
-                    ratio_note(ratio, grade),
-                    grade,
+                    ratio_note(ratio, *own),
+                    *own,
                 )
 
 
@@ -159,9 +164,12 @@ def _measure(name: str, unit: str, estimate: Estimate, better: Better) -> Measur
     return Measure(printable(name), unit, estimate.value, estimate.low, estimate.high, better, note)
 
 
-def ratio_note(ratio: Ratio, grade: str) -> str:
-    """Return the verdict of a ratio and the method of its interval; `grade` is that of its joules, if any."""
-    return f"{_modelled_prefix(grade)}{judge(ratio).verdict}; {interval_method(ratio)}"
+def ratio_note(ratio: Ratio, grade: str, source: str = "") -> str:
+    """Return the verdict of a ratio and the method of its interval.
+
+    `grade` and `source` are those of its joules, if any.
+    """
+    return f"{_modelled_prefix(grade, source)}{judge(ratio).verdict}; {interval_method(ratio)}"
 
 
 def interval_method(estimate: Estimate | Ratio) -> str:
@@ -169,5 +177,5 @@ def interval_method(estimate: Estimate | Ratio) -> str:
     return f"{100 * estimate.confidence:g} % interval, {estimate.method}, n = {estimate.count}"
 
 
-def _modelled_prefix(grade: str) -> str:
-    return f"{MODELLED} " if grade == "modelled" else ""
+def _modelled_prefix(grade: str, source: str) -> str:
+    return f"{model_remark([source])} " if grade == "modelled" else ""

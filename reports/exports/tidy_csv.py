@@ -7,20 +7,23 @@ before it.
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
+from harness.analysis.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 from reports.exports.measures import interval_method, ratio_note
-from reports.layout.cell_factory import MODELLED
+from reports.layout.cell_factory import model_remark
 from reports.layout.escaping import safe
-from reports.report import CostFactors, Report
+from reports.report import Report
+from reports.tables.cost import embodied_of_figures, sci_of_figures, water_of_figures
 from reports.values.figures import Absent, Figures, failure_of
+from reports.values.footprint import CostFactors
 from reports.values.ladder_model import LadderReport, RungFigures
 from reports.values.preparation import BreakEven, Joules
 from reports.values.prices import Grid, kg_of, kwh_of, usd_of
@@ -108,7 +111,7 @@ def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity
         yield _estimate(f"latency_{name}", "ns", latency)
     yield _estimate("time_per_request", "ns", figures.time)
     yield _estimate("throughput", "requests/s", figures.throughput)
-    yield _energy("energy_per_request", "J", figures.energy)
+    yield _with_range(_energy("energy_per_request", "J", figures.energy), figures.record)
     if figures.whole is not None:
         yield _energy("whole_energy_per_request", "J", figures.whole)
     yield from _limit(figures.record)
@@ -120,6 +123,15 @@ def _quantities(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity
     for over, ratio in figures.whole_reduction.items():
         yield _ratio("whole_energy_reduction", over, ratio, figures.whole)
     yield from _cost(figures, factors)
+
+
+def _with_range(energy: TidyQuantity, record: Record) -> TidyQuantity:
+    """Return joules with the range of their model in the footnote, where it has one."""
+    limits = modelled_range(record)
+    if limits is None:
+        return energy
+    within = f"The curve allows {limits.low:.2g} to {limits.high:.2g} times as many joules."
+    return replace(energy, footnote=f"{energy.footnote} {within}")
 
 
 def _limit(record: Record) -> Iterator[TidyQuantity]:
@@ -141,6 +153,37 @@ def _cost(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
     yield _energy("energy_of_100m_requests", "kWh", figures.energy)
     if factors.grid:
         yield _energy("carbon_of_100m_requests", "kg CO2e", figures.energy, factors.grid)
+    yield from _footprint(figures, factors)
+
+
+def _footprint(figures: Figures, factors: CostFactors) -> Iterator[TidyQuantity]:
+    """Yield embodied emissions, water and SCI with their factors; nothing where neither factor is given."""
+    embodied, water = factors.embodied, factors.water
+    if embodied is None and water is None:
+        return
+    grade = figures.energy.grade if isinstance(figures.energy, EnergyEstimate) else "unavailable"
+    made = (
+        f"{embodied.kg_co2e:g} kg x {embodied.share:g} over {embodied.lifetime_years:g} years: "
+        + embodied.source
+        if embodied
+        else ""
+    )
+    used = f"{water.litres_per_kwh:g} l/kWh: {water.source}" if water else ""
+    intensity = f"{factors.grid.grams_per_kwh:g} g/kWh: {factors.grid.source}" if factors.grid else ""
+    for name, unit, estimate, own_grade, source in (
+        (
+            "embodied_carbon_of_100m_requests",
+            "kg CO2e",
+            embodied_of_figures(figures, embodied),
+            "modelled",
+            made,
+        ),
+        ("water_of_100m_requests", "l", water_of_figures(figures, water), grade, used),
+        ("sci_per_request", "ug CO2e", sci_of_figures(figures, factors), "modelled", f"{intensity}; {made}"),
+    ):
+        available = isinstance(estimate, Estimate)
+        row = _estimate(name, unit, estimate, source=source)
+        yield replace(row, grade=own_grade if available else "unavailable")
 
 
 def _rung_quantities(rung: RungFigures, ladder: LadderReport) -> Iterator[TidyQuantity]:
@@ -185,7 +228,7 @@ def _energy(
     if grid:
         source += f"; {grid.grams_per_kwh:g} g/kWh: {grid.source}"
     method = interval_method(estimate)
-    note = f"{MODELLED} {method}" if energy.grade == "modelled" else method
+    note = f"{model_remark([energy.source])} {method}" if energy.grade == "modelled" else method
     value, low, high = (scale * number for number in (estimate.value, estimate.low, estimate.high))
     return TidyQuantity(name, unit, value, low, high, "", energy.grade, source, note)
 
@@ -194,12 +237,12 @@ def _ratio(
     name: str, over: str, ratio: Ratio | Absent, energy: EnergyEstimate | Absent | None
 ) -> TidyQuantity:
     """Return a ratio; one of energies has the grade and source of `energy`."""
-    grade = source = ""
+    grade = source = model = ""
     if isinstance(energy, EnergyEstimate):
-        grade, source = energy.grade, f"{energy.scope}, {energy.source}"
+        grade, source, model = energy.grade, f"{energy.scope}, {energy.source}", energy.source
     if not isinstance(ratio, Ratio):
         return TidyQuantity(name, "ratio", over=over, grade=grade, source=source, footnote=str(ratio))
-    note = ratio_note(ratio, grade)
+    note = ratio_note(ratio, grade, model)
     return TidyQuantity(name, "ratio", ratio.value, ratio.low, ratio.high, over, grade, source, note)
 
 
@@ -214,7 +257,7 @@ def _preparation_energy(energy: Joules | Unavailable) -> TidyQuantity:
     if isinstance(energy, Unavailable):
         return TidyQuantity(name, unit, grade="unavailable", footnote=str(energy))
     source = ", ".join(energy.kind[1:]) if energy.kind else ""
-    note = MODELLED if energy.grade == "modelled" else ""
+    note = model_remark([energy.kind[2]]) if energy.kind and energy.grade == "modelled" else ""
     return TidyQuantity(name, unit, energy.value, grade=energy.grade, source=source, footnote=note)
 
 

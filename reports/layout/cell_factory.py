@@ -7,21 +7,23 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
+from harness.analysis.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.multiple_testing import note_on
 from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import BASELINE, Ratio
 from harness.records.estimate import Estimate, Unavailable
+from harness.records.reading import CPU_TIME, model_of
 from reports.layout.number_format import ENERGIES, MEMORIES, Unit, decimals, shown, unit_for, with_interval
 from reports.layout.table_model import Align, Column, ColumnMaker, Notes, Part, TableCell
 from reports.values.figures import Absent, Figures
 
 _FAR_BELOW = 1000.0
 
-FOREIGN_MODELS = ("codecarbon", "replay")
-"""Prefixes of energy sources that are modelled by other tools."""
+MODELLED = f"Joules are modelled: {CPU_TIME}."
 
-MODELLED = "Joules are modelled: CPU time in other units."
+NOT_MEASURED = "Joules are modelled, not measured."
+"""The remark where the source of the joules is not known."""
 
 
 class TableRow(Protocol):
@@ -168,14 +170,31 @@ def ratio_cell(ratio: Ratio, notes: Notes) -> TableCell:
     return TableCell(f"{value}x", interval, notes.number(note) if note else None, ratio.value)
 
 
+def model_remark(sources: Iterable[str]) -> str:
+    """Return the remark on modelled joules of these sources; without a source, they are of CPU time."""
+    other = sorted({source for source in sources if model_of(source) == source})
+    return f"Joules are modelled: {'; '.join(other)}." if other else MODELLED
+
+
 def energy_model(energies: Iterable[object]) -> str:
-    """Return the remark on modelled joules; it names the models of other tools."""
-    foreign = {
-        energy.source
-        for energy in energies
-        if isinstance(energy, EnergyEstimate) and energy.source.startswith(FOREIGN_MODELS)
-    }
-    return f"Joules are modelled: {'; '.join(sorted(foreign))}." if foreign else MODELLED
+    """Return the remark on modelled joules; it names models that are not CPU time times a constant."""
+    available = (energy for energy in energies if isinstance(energy, EnergyEstimate))
+    return model_remark(energy.source for energy in available if energy.grade == "modelled")
+
+
+def model_remarks(group: Sequence[Figures]) -> list[str]:
+    """Return what modelled joules are, and how far they may lie from the truth where that is known."""
+    energies = [figures.energy for figures in group]
+    if "modelled" not in grades_of(energies):
+        return []
+    ranges = [limits for figures in group if (limits := modelled_range(figures.record))]
+    if not ranges:
+        return [energy_model(energies)]
+    low, high = min(limits.low for limits in ranges), max(limits.high for limits in ranges)
+    within = (
+        f"The curve allows {low:.2g} to {high:.2g} times as many joules: no idle power, or all CPUs busy."
+    )
+    return [energy_model(energies), within]
 
 
 def grades_of(energies: Iterable[object]) -> set[str]:

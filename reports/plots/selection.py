@@ -9,7 +9,7 @@ from harness.analysis.diagnostics import is_null
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate
-from reports.layout.cell_factory import MODELLED, grades_of
+from reports.layout.cell_factory import energy_model, grades_of, model_remark
 from reports.layout.number_format import ENERGIES, TIMES, Unit, unit_for
 from reports.layout.style import SamplesOf
 from reports.plots.components import ZoneEnergy, components
@@ -87,8 +87,8 @@ def _quality_energy(group: Sequence[Figures]) -> Iterator[Plot]:
         if isinstance(energy, EnergyEstimate):
             kind = (energy.grade, energy.scope, energy.source)
             kinds.setdefault(kind, []).append((figures, energy.microjoules))
-    for (grade, scope, _), costs in kinds.items():
-        note = MODELLED if grade == "modelled" else f"Scope: {scope}."
+    for (grade, scope, source), costs in kinds.items():
+        note = model_remark([source]) if grade == "modelled" else f"Scope: {scope}."
         yield from _tradeoff(group, "quality-energy", f"{grade} energy per request", costs, ENERGIES, note)
 
 
@@ -157,7 +157,8 @@ def _components(group: Sequence[Figures]) -> Iterator[Plot]:
         if reading.microjoules is not None and turn.requests
     ]
     if parts:
-        note = MODELLED if any(part.grade == "modelled" for part in parts) else ""
+        modelled = any(part.grade == "modelled" for part in parts)
+        note = energy_model(figures.energy for figures in group) if modelled else ""
         title = f"Energy by round: {title_of(group[0].record)}"
         yield components(f"energy {_group_name(group)}", title, parts, note=note)
 
@@ -184,7 +185,7 @@ def _ladder_plots(ladder: LadderReport) -> Iterator[Plot]:
         modelled = "modelled" in grades_of(rung.energy for rung in ladder.rungs)
         quantity = f"{'modelled ' if modelled else ''}energy reduction"
         heading = f"{quantity.capitalize()} by rung: {title}, offline"
-        note = MODELLED if modelled else ""
+        note = energy_model(rung.energy for rung in ladder.rungs) if modelled else ""
         yield steps_plot(f"ladder-energy {name}", heading, energy, quantity=quantity, note=note)
 
 

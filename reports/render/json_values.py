@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
+from harness.analysis.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio, judge
@@ -54,6 +55,7 @@ def _record_fields(figures: Figures) -> JsonObject:
         "time_per_request_ns": as_value(figures.time),
         "throughput_per_s": as_value(figures.throughput),
         "joules_per_request": as_joules(figures.energy),
+        **_range_fields(record),
         "net_joules_per_request": as_joules(figures.net),
         **({} if figures.whole is None else {"whole_joules_per_request": as_joules(figures.whole)}),
         "peak_memory_bytes": as_value(figures.peak_bytes),
@@ -71,6 +73,12 @@ def _record_fields(figures: Figures) -> JsonObject:
         "warnings": [asdict(warning) for warning in figures.warnings],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }
+
+
+def _range_fields(record: Record) -> JsonObject:
+    """Return the lowest and the highest energy as multiples of modelled joules, where their model has any."""
+    limits = modelled_range(record)
+    return {} if limits is None else {"modelled_range": {"low": limits.low, "high": limits.high}}
 
 
 def _limit_fields(record: Record) -> JsonObject:

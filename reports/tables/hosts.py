@@ -11,9 +11,9 @@ from harness.analysis.statistics.ratios import BASELINE
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 from reports.layout.cell_factory import (
-    MODELLED,
     absent_cell,
     energy_column,
+    energy_model,
     estimate_column,
     grades_of,
     reference_column,
@@ -51,7 +51,7 @@ def _table(hosts: Sequence[ByVariant]) -> Table:
     everything = [figures for host in hosts for figures in host.values()]
     remarks = ["Ratios are never computed across hosts: each speed-up is over the baseline on the same host."]
     if "modelled" in grades_of(figures.energy for figures in everything):
-        remarks.append(MODELLED)
+        remarks.append(energy_model(figures.energy for figures in everything))
     table = build_table(
         f"Hosts side by side: {title_of(everything[0].record)}",
         list(dict.fromkeys(variant for host in hosts for variant in host)),

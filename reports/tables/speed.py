@@ -11,7 +11,7 @@ from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.analysis.statistics.variance.known_hosts import known_host
 from harness.records.estimate import Estimate
-from reports.layout.cell_factory import energy_model, grades_of
+from reports.layout.cell_factory import model_remarks
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of, title_of
 from reports.tables.compute_limit import limit_remark
@@ -112,7 +112,4 @@ def _remarks(group: Sequence[Figures]) -> list[str]:
     lines += [*_runs_remark(group), *limit_remark(group)]
     if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
-    energies = [figures.energy for figures in group]
-    if "modelled" in grades_of(energies):
-        lines.append(energy_model(energies))
-    return lines
+    return [*lines, *model_remarks(group)]

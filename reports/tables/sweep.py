@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from harness.analysis.statistics.ratios import BASELINE
 from harness.records.record import Record
-from reports.layout.cell_factory import MODELLED, estimate_column, grades_of, variant_column
+from reports.layout.cell_factory import energy_model, estimate_column, grades_of, variant_column
 from reports.layout.number_format import COUNTS, TIMES
 from reports.layout.table_model import Column, ColumnMaker, Notes, Table, TableCell, build_table
 from reports.tables.speed_columns import figures_energy_column, speedup_column
@@ -81,7 +81,7 @@ def _table(items: Sequence[Figures]) -> Table:
             speedup_column(BASELINE),
             figures_energy_column(items),
         ],
-        remarks=[_HOW, MODELLED] if modelled else [_HOW],
+        remarks=[_HOW, energy_model(item.energy for item in items)] if modelled else [_HOW],
         records=[name_of(item.record) for item in items],
     )
 

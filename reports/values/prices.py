@@ -5,7 +5,7 @@ one place and time: for a machine elsewhere, use the intensity there.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from harness.analysis.statistics.estimates import EnergyEstimate
@@ -58,21 +58,21 @@ def price_of(usd_per_hour: float | None) -> Price:
 
 def prices_of(price_list: object, where: str) -> tuple[Price, ...]:
     """Return the prices of a parsed YAML price list; raises UsageError at `where` for anything else."""
-    fields = _checked_fields(price_list, "usd_per_hour", "a price list", where, PRICES_EXAMPLE)
+    fields = checked_fields(price_list, ["usd_per_hour"], "a price list", where, PRICES_EXAMPLE)
     machines = fields.get("usd_per_hour")
     if not isinstance(machines, Mapping) or not machines:
         raise UsageError("the price list has no prices.", where=where, remedy=PRICES_EXAMPLE)
-    source = _source(fields, where)
+    source = source_of(fields, where)
     return tuple(
-        Price(_positive(price, f"the price of {name}", where), f"{name}; {source}")
+        Price(positive(price, f"the price of {name}", where), f"{name}; {source}")
         for name, price in machines.items()
     )
 
 
 def grid_of(intensity: object, where: str) -> Grid:
     """Return the intensity of a grid from parsed YAML; raises UsageError at `where` for anything else."""
-    fields = _checked_fields(intensity, "grams_per_kwh", "the intensity of a grid", where, GRID_EXAMPLE)
-    return Grid(_positive(fields.get("grams_per_kwh"), "grams_per_kwh", where), _source(fields, where))
+    fields = checked_fields(intensity, ["grams_per_kwh"], "the intensity of a grid", where, GRID_EXAMPLE)
+    return Grid(positive(fields.get("grams_per_kwh"), "grams_per_kwh", where), source_of(fields, where))
 
 
 def usd(ns_per_request: float, price: Price) -> float:
@@ -82,43 +82,47 @@ def usd(ns_per_request: float, price: Price) -> float:
 
 def usd_of(time: Estimate, price: Price) -> Estimate:
     """Return USD with the interval of the time, which is in nanoseconds per request."""
-    return _scaled(time, usd(1.0, price), "the price")
+    return scaled(time, usd(1.0, price), "the price")
 
 
 def kwh_of(energy: EnergyEstimate) -> Estimate:
     """Return kWh for 100 million requests."""
-    return _scaled(energy.microjoules, REQUESTS / UJ_PER_KWH, "100 million")
+    return scaled(energy.microjoules, REQUESTS / UJ_PER_KWH, "100 million")
 
 
 def kg_of(energy: EnergyEstimate, grid: Grid) -> Estimate:
     """Return kilograms of CO2 equivalent for 100 million requests."""
     factor = REQUESTS / UJ_PER_KWH * grid.grams_per_kwh / 1e3
-    return _scaled(energy.microjoules, factor, "the grid's intensity")
+    return scaled(energy.microjoules, factor, "the grid's intensity")
 
 
-def _scaled(estimate: Estimate, factor: float, factor_name: str) -> Estimate:
+def scaled(estimate: Estimate, factor: float, factor_name: str) -> Estimate:
+    """Return an estimate and its interval times a factor."""
     value, low, high = (factor * number for number in (estimate.value, estimate.low, estimate.high))
     return replace(
         estimate, value=value, low=low, high=high, method=f"{estimate.method}, times {factor_name}"
     )
 
 
-def _checked_fields(
-    document: object, name: str, kind: str, where: str, example: str
+def checked_fields(
+    document: object, names: Collection[str], kind: str, where: str, example: str
 ) -> Mapping[str, JsonValue]:
-    if not isinstance(document, Mapping) or set(document) - {"source", name}:
+    """Return a mapping with no other fields than `source` and these; UsageError at `where` for another."""
+    if not isinstance(document, Mapping) or set(document) - {"source", *names}:
         raise UsageError(f"not {kind}.", where=where, remedy=example)
     return document
 
 
-def _positive(number: JsonValue, name: str, where: str) -> float:
+def positive(number: JsonValue, name: str, where: str) -> float:
+    """Return a number above zero; UsageError at `where` for anything else."""
     is_number = isinstance(number, int | float) and not isinstance(number, bool)
     if not (is_number and math.isfinite(number) and number > 0):
         raise UsageError(f"{name} must be a number above zero, got {number!r}.", where=where)
     return float(number)
 
 
-def _source(fields: Mapping[str, JsonValue], where: str) -> str:
+def source_of(fields: Mapping[str, JsonValue], where: str) -> str:
+    """Return the source of figures; UsageError at `where` without one."""
     source = fields.get("source")
     if not isinstance(source, str) or not source.strip():
         raise UsageError(

@@ -10,7 +10,7 @@ from simulation.counter import Draw, Sensor
 from simulation.machine import SimulatedMachine
 
 from harness.measurement.energy.check import MeterCheck, check_meter, least_window_ns, widen_resolution
-from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
+from harness.measurement.energy.cpu.models.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
 from harness.measurement.energy.trial import power_of

@@ -1,9 +1,12 @@
 """Warnings about the joules, and about windows that are too short for the meter."""
 
+from collections.abc import Mapping
+
 from harness.analysis.diagnostics.base import EnergyRule, ResultWarning, name_of, run_of, stop
 from harness.analysis.statistics.estimates import MINIMUM_ROUNDS, EnergyWindows
 from harness.measurement.energy.meter import unusable_meters
 from harness.records.estimate import Unavailable
+from harness.records.reading import model_of
 from harness.records.record import Record
 
 SHORT_WINDOW = 20
@@ -31,10 +34,22 @@ def _energy_modelled(record: Record, energy: EnergyWindows | Unavailable) -> Res
         f"{meter}: {reason.rstrip('.')}" for meter, reason, _ in unusable_meters(record.energy.skipped)
     )
     skipped = f" Not used: {reasons}." if reasons else ""
-    is_ours = record.energy.meter not in ("codecarbon", "replay")
-    model = "CPU time in other units" if is_ours else energy.source
+    model = f"{model_of(energy.source)}{_watts(record)}"
     sentence = f"{run_of(record)}: joules are modelled, not measured: {model}.{skipped}"
     return ResultWarning("energy-modelled", sentence, _meter_remedy(record))
+
+
+def _watts(record: Record) -> str:
+    """Return the watts of one virtual CPU by a power curve with their range; other models have none."""
+    describe = record.energy.describe
+    fields = [describe.get(name) for name in ("watts", "lowest_watts", "highest_watts")]
+    curves = [curve for curve in fields if isinstance(curve, Mapping)]
+    if len(curves) < len(fields):
+        return ""
+    idle, busy = (
+        "{:.2g} W ({:.2g} to {:.2g})".format(*(curve[load] for curve in curves)) for load in ("0 %", "100 %")
+    )
+    return f", each vCPU {idle} idle and {busy} busy"
 
 
 def _energy_window(record: Record, windows: EnergyWindows | Unavailable) -> ResultWarning | None:

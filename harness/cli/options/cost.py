@@ -1,4 +1,4 @@
-"""The factors that a report multiplies by: price lists, and the carbon intensity of a grid.
+"""The factors that a report multiplies by: prices, a grid's carbon intensity, a server, water.
 
 Without a file, prices are the paper's and the grid is the world's average, from a table that codecarbon
 installs. The table is read as a file: importing codecarbon is slow and probes the hardware.
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 _TABLE = "codecarbon's table"
 _ISO_3_LETTERS = 3
+_SERVER_YEARS = 4.0  # as Cloud Carbon Footprint and the package of the shipped power curves take it
 
 
 class CostOptions(OptionGroup):
-    """Prices and carbon intensity."""
+    """Prices, carbon intensity, emissions of making the server, and water."""
 
     price_per_hour: Price = None
     prices: Annotated[Path | None, output_option("--prices FILE", "Price list, YAML (docs/reports.md).")] = (
@@ -34,17 +35,31 @@ class CostOptions(OptionGroup):
             "--carbon FILE|COUNTRY", "Carbon intensity, YAML, or a country: FRA (default: world average)."
         ),
     ] = None
+    embodied: Annotated[
+        str | None,
+        output_option(
+            "--embodied FILE|INSTANCE", "Emissions of making the server, YAML, or an instance: m5.xlarge."
+        ),
+    ] = None
+    water: Annotated[Path | None, output_option("--water FILE", "Water per kWh, YAML (docs/reports.md).")] = (
+        None
+    )
 
     @property
     def given(self) -> bool:
-        """Whether a price list or a grid is given, which adds the cost table."""
-        return self.prices is not None or self.carbon is not None
+        """Whether a factor is given, which adds the cost table."""
+        return any(factor is not None for factor in (self.prices, self.carbon, self.embodied, self.water))
 
     def factors(self) -> "reports.CostFactors":
         """Return the given factors, or the defaults; UsageError for a malformed file."""
-        from reports import CostFactors
+        from reports import CostFactors, water_of
 
-        return CostFactors(self._prices(), grid(self.carbon))
+        return CostFactors(
+            self._prices(),
+            grid(self.carbon),
+            embodied_emissions(self.embodied) if self.embodied else None,
+            water_of(_read_yaml(self.water), str(self.water)) if self.water else None,
+        )
 
     def _prices(self) -> "tuple[reports.Price, ...]":
         from harness.common.errors import UsageError
@@ -72,6 +87,30 @@ def grid(name: str | None, tables: Path | None = None) -> "reports.Grid | None":
     if len(name) == _ISO_3_LETTERS and name.isalpha() and not Path(name).exists():
         return _country(name.upper(), folder)
     return grid_of(_read_yaml(Path(name)), name)
+
+
+def embodied_emissions(name: str) -> "reports.Embodied":
+    """Return the emissions of making a server: of a file, or of an instance of the shipped power curves.
+
+    UsageError for a file that is malformed, or an instance whose server is not known.
+    """
+    from harness.common.errors import UsageError
+    from harness.measurement.energy.cpu.models.power_curves import read_curves, same_name
+    from reports import Embodied, embodied_of
+
+    curves = read_curves()
+    instance = None if Path(name).exists() else same_name(name, curves.instances)
+    if instance is None:
+        return embodied_of(_read_yaml(Path(name)), name)
+    entry = curves.instances[instance]
+    if entry.server is None:
+        raise UsageError(
+            f"the server of {instance} is not known.",
+            where="--embodied",
+            remedy="Give a file with its emissions (docs/reports.md).",
+        )
+    source = f"{instance}, {entry.vcpus} of {entry.server.vcpus} vCPUs; {curves.source}, {curves.date}"
+    return Embodied(entry.server.kg_co2e, _SERVER_YEARS, entry.vcpus / entry.server.vcpus, source)
 
 
 def _codecarbon_tables() -> Path | None:

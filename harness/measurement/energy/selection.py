@@ -20,9 +20,16 @@ from harness.common.procfs import ROOT
 from harness.measurement.energy.combined import open_combined
 from harness.measurement.energy.counters.meter import Clock, ReadText, read_text
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter, open_codecarbon
-from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter, open_modelled
 from harness.measurement.energy.cpu.hwmon import HWMON, HwmonMeter, open_hwmon
-from harness.measurement.energy.cpu.processor_power import ProcessorPower, processor_power
+from harness.measurement.energy.cpu.models.cpu_time_model import CpuTimeMeter, open_cpu_time
+from harness.measurement.energy.cpu.models.modelled_power import (
+    displayed_machine,
+    modelled_power,
+    named_power,
+)
+from harness.measurement.energy.cpu.models.power_curve_model import PowerCurveMeter, open_power_curve
+from harness.measurement.energy.cpu.models.power_curves import MachinePower
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import POWERCAP, RaplMeter, open_rapl
 from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMeter, open_perf
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
@@ -44,7 +51,7 @@ class SelectionContext:
     root: Path
     clock: Clock
     read_text: ReadText
-    processor: Callable[[], ProcessorPower]
+    processor: Callable[[], ProcessorPower | MachinePower]
     nvml: Nvml
     visible_devices: str | None
     system: Path
@@ -63,7 +70,8 @@ class MeterEntry:
     """One meter of the table: the kind of device that it covers, and two functions that make it.
 
     `make` makes it in the parent, `open` opens it from its `spec` in a worker. `argument` describes what may
-    follow the colon after its name, if anything. A meter that is `named_only` is used only if the user names
+    follow the colon after its name, if anything; `needs_argument` is false if it may be left out. A meter
+    that is `named_only` is used only if the user names
     it.
     """
 
@@ -74,6 +82,7 @@ class MeterEntry:
     open: Callable[[MeterSpec], SelectableMeter]
     named_only: bool = False
     argument: str = ""
+    needs_argument: bool = True
 
 
 def _make_rapl(context: SelectionContext) -> SelectableMeter:
@@ -90,8 +99,14 @@ def _make_hwmon(context: SelectionContext) -> SelectableMeter:
 
 
 def _make_modelled(context: SelectionContext) -> SelectableMeter:
-    power = context.processor()
+    power = named_power(context.argument, context.system) if context.argument else context.processor()
+    if isinstance(power, MachinePower):
+        return PowerCurveMeter(power, clock=context.clock)
     return CpuTimeMeter(power.watts_per_cpu, power.source, clock=context.clock)
+
+
+def _open_modelled(spec: MeterSpec) -> SelectableMeter:
+    return open_power_curve(spec) if "curve" in spec else open_cpu_time(spec)
 
 
 def _make_nvml(context: SelectionContext) -> SelectableMeter:
@@ -119,7 +134,13 @@ METERS = (
     MeterEntry("perf", "cpu", "the same counters through the kernel's perf events", _make_perf, open_perf),
     MeterEntry("hwmon", "cpu", "sockets, counted by AMD's and similar drivers", _make_hwmon, open_hwmon),
     MeterEntry(
-        "modelled", "cpu", "CPU time times a constant, without any counter", _make_modelled, open_modelled
+        "modelled",
+        "cpu",
+        "CPU time times a constant, or a published power curve: modelled:m5.xlarge",
+        _make_modelled,
+        _open_modelled,
+        argument="MACHINE[@FILE]",
+        needs_argument=False,
     ),
     MeterEntry("nvml", "cuda", "whole NVIDIA boards, counted by the boards", _make_nvml, open_nvml),
     MeterEntry(
@@ -161,7 +182,7 @@ def choose_meter(
     root: Path = POWERCAP,
     clock: Clock = time.monotonic_ns,
     read_text: ReadText = read_text,
-    processor: Callable[[], ProcessorPower] = processor_power,
+    processor: Callable[[], ProcessorPower | MachinePower] = modelled_power,
     nvml: Nvml = None,
     visible_devices: str | None = None,
     system: Path = ROOT,
@@ -205,7 +226,10 @@ def require_meter(choice: MeterChoice, wanted: str | None) -> MeterChoice:
 def displayed_name(wanted: str | None) -> str | None:
     """Return the user's `--meter` for the record; only the base name of its argument is kept."""
     name, argument = _parse_meter(wanted)
-    return f"{name}:{source_of(argument).name}" if argument else name
+    if not argument:
+        return name
+    shown = displayed_machine(argument) if name == "modelled" else source_of(argument).name
+    return f"{name}:{shown}"
 
 
 def open_meter(spec: MeterSpec) -> Meter:
@@ -265,7 +289,7 @@ def _parse_meter(wanted: str | None) -> tuple[str | None, str]:
             where="--meter",
             remedy=f"Use --meter {name}.",
         )
-    if expected and not argument:
+    if entry and expected and entry.needs_argument and not argument:
         raise UsageError(
             f"the meter {name} needs an argument.", where="--meter", remedy=f"Use --meter {name}:{expected}."
         )

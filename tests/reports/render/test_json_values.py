@@ -9,9 +9,10 @@ from records import a_failure, a_percentile, a_quality, a_record, three_variants
 import reports
 from harness.analysis.statistics.ratios import Ratio
 from harness.common.errors import UsageError
+from reports import CostFactors
 from reports.render import markdown, terminal
 from reports.render.json_values import as_value, with_rows
-from reports.report import CostFactors, build_report, tables_of
+from reports.report import build_report, tables_of
 from reports.values.figures import all_figures
 from reports.values.multiple_testing import in_one_family
 

@@ -8,9 +8,9 @@ import pytest
 from records import a_record
 
 from harness.records.record import ComputeLimit, ComputePeak, PlacementFacts, Record
-from reports import render_records
+from reports import CostFactors, render_records
 from reports.exports.tidy_csv import as_csv
-from reports.report import CostFactors, build_report
+from reports.report import build_report
 from reports.tables.compute_limit import HEADING, SKIPPED, SKIPPED_REMARK
 from reports.tables.ladder import ladder_tables
 from reports.tables.speed import speed_tables

@@ -7,10 +7,10 @@ from records import LADDER, a_ladder, a_rung, ladder_words
 
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.record import ArtifactFacts
-from reports import render_records
+from reports import CostFactors, render_records
 from reports.plots.selection import plots_of
 from reports.render.ladder_json import ladder_fields
-from reports.report import CostFactors, build_report
+from reports.report import build_report
 from reports.tables.adaptive_curves import curve_tables, thinned
 from reports.values import adaptive_curves as about
 from reports.values.ladder_model import LadderReport

@@ -18,8 +18,8 @@ from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.counters.sampler import Sampler
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter
 from harness.measurement.energy.cpu.codecarbon_tool import load_tool
-from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.hwmon import HwmonMeter
+from harness.measurement.energy.cpu.models.cpu_time_model import CpuTimeMeter
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.energy.external.meter import ExternalMeter

@@ -1,1 +1,1 @@
-"""Meters of the processor: RAPL by two interfaces, hwmon, and models of CPU time."""
+"""Meters of the processor: RAPL by two interfaces, hwmon, codecarbon, and models."""

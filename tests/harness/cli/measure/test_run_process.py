@@ -76,7 +76,7 @@ def test_the_shared_tasks_protocol_measures_whole_programs_over_all_that_is_aske
     assert call([*asked, *words], context) == 0
     out = capsys.readouterr().out
     assert "SustaiNLP 2020 scale: energy of a whole process" in out
-    assert "x 1.25 (PUE)" in out.replace("\n", " ")
+    assert "1.25 (PUE) / 3.6e6" in out.replace("\n", " ")
     (path,) = (path for path in world.store.glob("runs/*/*.json") if "null" in path.name)
     record = json.loads(path.read_text())
     assert record["cell"]["boundary"] == "process"

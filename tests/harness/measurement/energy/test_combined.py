@@ -9,7 +9,7 @@ from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.check import MeterCheck
 from harness.measurement.energy.combined import CombinedMeter
-from harness.measurement.energy.cpu.processor_power import ProcessorPower
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.meter import meter_spec
 from harness.measurement.energy.nvml import NvmlMeter

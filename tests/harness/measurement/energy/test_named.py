@@ -8,7 +8,7 @@ from worlds import World, boolq_folder
 
 from harness.common.errors import UsageError
 from harness.common.progress import NoProgress
-from harness.measurement.energy.cpu.processor_power import ProcessorPower
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.meter import NAMED_ONLY, MeterChoice, unusable_meters
 from harness.measurement.energy.selection import METERS, choose_meter, displayed_name, require_meter
 from harness.runs.planning.options import RunOptions, check
@@ -86,6 +86,21 @@ def test_meters_that_nobody_named_are_listed_but_are_no_obstacles(tmp_path: Path
     assert [row[0] for row in unusable_meters(choice.skipped)] == ["rapl", "perf", "hwmon"]
 
 
+def test_a_model_may_be_given_the_machine_whose_power_it_takes(tmp_path: Path) -> None:
+    """Without one it takes this machine's; an unknown one is refused before anything is measured."""
+    online = tmp_path / "sys/devices/system/cpu/online"
+    online.parent.mkdir(parents=True)
+    online.write_text("0-1\n")
+    choice = choose_meter("cpu", "modelled:m5.large", system=tmp_path)
+    assert choice.meter is not None
+    assert choice.meter.describe()["machine"] == "m5.large"
+    plain = choose_meter("cpu", "modelled", system=tmp_path, processor=some_power)
+    assert plain.meter is not None
+    assert plain.meter.describe()["watts_per_cpu"] == some_power().watts_per_cpu
+    with pytest.raises(UsageError, match=r"unknown processor or instance 'm5\.huge'"):
+        choose_meter("cpu", "modelled:m5.huge", system=tmp_path)
+
+
 def test_any_device_may_be_measured_from_outside(tmp_path: Path) -> None:
     """A recording or a wall socket covers whatever works."""
     file = tmp_path / "recording.jsonl"
@@ -104,6 +119,8 @@ def test_the_record_keeps_no_folder_and_no_word_of_a_command(tmp_path: Path) -> 
     file.write_text("")
     assert displayed_name(f"external:{file}") == "external:readings.csv"
     assert displayed_name("external:bmc=/usr/bin/ipmitool -P secret") == "external:bmc"
+    assert displayed_name("modelled:X@/home/me/curves.yaml") == "modelled:X@curves.yaml"
+    assert displayed_name("modelled:Sapphire Rapids") == "modelled:Sapphire Rapids"
     assert displayed_name("perf") == "perf"
     assert displayed_name("") is None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.common.errors import DeviceError, UsageError
-from harness.measurement.energy.cpu.processor_power import ProcessorPower
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import ALLOW, NO_TREE
 from harness.measurement.energy.meter import meter_spec
 from harness.measurement.energy.selection import METERS, choose_meter, open_meter

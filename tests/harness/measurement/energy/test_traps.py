@@ -8,8 +8,8 @@ from nvml import FakeBoard, FakeNvml
 
 from harness.measurement.energy.cpu.codecarbon import CodecarbonMeter
 from harness.measurement.energy.cpu.codecarbon_tool import Tool
-from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter
-from harness.measurement.energy.cpu.processor_power import ProcessorPower
+from harness.measurement.energy.cpu.models.cpu_time_model import CpuTimeMeter
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.nvml import NvmlMeter
 from harness.measurement.energy.selection import METERS, choose_meter

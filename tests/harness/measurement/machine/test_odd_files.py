@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness.common import procfs
 from harness.measurement.energy.counters.meter import read_text
 from harness.measurement.energy.cpu.hwmon import HwmonMeter
-from harness.measurement.energy.cpu.processor_power import processor_power
+from harness.measurement.energy.cpu.models.processor_power import processor_power
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.machine.conditions import take_snapshot

@@ -88,7 +88,7 @@ class CpuTimeMeter:
             "source": self._source,
             "model": "energy = CPU time of the process tree x watts per CPU",
             "watts_per_cpu": self._watts_per_cpu,
-            "means": "ratios are ratios of CPU time; joules are a rough estimate",
+            "means": "ratios are ratios of CPU time; thermal design power is a limit, of unknown error",
         }
 
     def spec(self) -> JsonObject:
@@ -100,6 +100,6 @@ class CpuTimeMeter:
         return None
 
 
-def open_modelled(spec: MeterSpec) -> CpuTimeMeter:
+def open_cpu_time(spec: MeterSpec) -> CpuTimeMeter:
     """Open the meter that `CpuTimeMeter.spec` described."""
     return CpuTimeMeter(float(spec["watts_per_cpu"]), str(spec["source"]))

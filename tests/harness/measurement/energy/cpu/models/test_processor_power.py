@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.measurement.energy.cpu.processor_power import FALLBACK_WATTS, match, power_table, processor_power
+from harness.measurement.energy.cpu.models.processor_power import (
+    ProcessorPower,
+    match,
+    power_table,
+    processor_power,
+)
+from harness.records.estimate import Unavailable
 
 TABLE = {
     "AMD EPYC 7763": 280.0,
@@ -30,41 +36,42 @@ def machine(root: Path, model: str, *, flags: str = "avx2", cores: int = 0) -> P
 def test_a_known_processor_shares_its_power_among_its_cores(tmp_path: Path) -> None:
     """135 W over 12 cores (24 threads) are 11.25 W for each core's CPU time."""
     power = processor_power(machine(tmp_path, "Intel(R) Xeon(R) CPU E5-2690 v3 @ 2.60GHz", cores=12), TABLE)
+    assert isinstance(power, ProcessorPower)
     assert (power.watts, power.cpus, power.watts_per_cpu) == (135.0, 12, 11.25)
     assert power.source == "135 W / 12 cores (Intel Xeon E5-2690 v3, codecarbon's table)"
 
 
-def test_a_virtual_machine_uses_the_cores_in_the_processors_name(tmp_path: Path) -> None:
-    """Two of 64 cores are visible; 280 W / 64 = 4.375 W, not 140 W."""
-    root = machine(tmp_path, "AMD EPYC 7763 64-Core Processor", flags="avx2 hypervisor", cores=1)
-    power = processor_power(root, TABLE)
-    assert (power.cpus, power.watts_per_cpu, power.matched_model) == (64, 4.375, "AMD EPYC 7763")
-
-
-def test_a_virtual_machine_that_hides_its_cores_falls_back(tmp_path: Path) -> None:
-    """210 W for the one visible core would be wrong: the flat figure is used, with the reason."""
-    model = "Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz"
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        ("Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz", "Intel Xeon Platinum 8259CL"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763"),
+    ],
+)
+def test_a_virtual_machine_hides_how_many_cores_share_a_packages_power(
+    tmp_path: Path, model: str, row: str
+) -> None:
+    """210 W for the one visible core would be wrong, and a virtual CPU is half a core of 64."""
     power = processor_power(machine(tmp_path, model, flags="hypervisor", cores=1), TABLE)
-    assert (power.watts_per_cpu, power.matched_model) == (4.0, None)
-    assert "a virtual machine hides how many cores" in power.source
+    assert power == Unavailable(f"{row} is known, but a virtual machine hides how many cores share its power")
 
 
 @pytest.mark.parametrize("model", ["AMD EPYC", "Intel(R) Xeon(R) CPU @ 2.20GHz"])
-def test_a_name_that_fits_no_row_falls_back(tmp_path: Path, model: str) -> None:
+def test_a_name_that_fits_no_row_is_not_known(tmp_path: Path, model: str) -> None:
     """A clock rate in the name is not the part "Intel Xeon 2.2"."""
     power = processor_power(machine(tmp_path, model, cores=2), TABLE)
-    assert power.source == f"4 W, codecarbon's flat figure (no row for {model!r} in its table)"
+    assert power == Unavailable(f"codecarbon's table has no row for {model!r}")
 
 
-def test_a_processor_without_a_name_falls_back(tmp_path: Path) -> None:
+def test_a_processor_without_a_name_is_not_known(tmp_path: Path) -> None:
     """Arm's cpuinfo names no model."""
-    assert "the kernel does not name the processor" in processor_power(tmp_path, TABLE).source
+    assert processor_power(tmp_path, TABLE) == Unavailable("the kernel does not name the processor")
 
 
-def test_a_missing_table_falls_back(tmp_path: Path) -> None:
+def test_a_missing_table_is_the_reason(tmp_path: Path) -> None:
     """Without codecarbon's file the reason is not that the row is missing."""
     power = processor_power(machine(tmp_path, "AMD EPYC 7763 64-Core Processor"), {})
-    assert "its table is not installed" in power.source
+    assert power == Unavailable("codecarbon's table is not installed")
 
 
 def test_rows_that_disagree_are_no_match() -> None:
@@ -82,7 +89,6 @@ def test_the_table_is_codecarbons_and_agrees_with_its_matching() -> None:
     theirs = [table[cpu.TDP._get_matching_cpu(None, name, names)] for name in sample]
     assert len(sample) > 40
     assert [table[match(name, table) or ""] for name in sample] == theirs
-    assert cpu.DEFAULT_POWER_PER_CORE == FALLBACK_WATTS
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 
-from harness.measurement.energy.cpu.cpu_time_model import CpuTimeMeter, open_modelled
+from harness.measurement.energy.cpu.models.cpu_time_model import CpuTimeMeter, open_cpu_time
 from harness.measurement.energy.meter import TimedWindow, read_window
 from harness.measurement.timing.loop import WindowTiming, timed_window
 from harness.testing import FakeClock, FakeMeter
@@ -86,7 +86,7 @@ def test_cpu_time_that_went_back_is_unavailable() -> None:
 def test_the_worker_opens_it_with_the_watts_it_was_given() -> None:
     """The spec has watts and source, so that a worker need not find them."""
     meter = CpuTimeMeter(4.375, "280 W / 64 cores (AMD EPYC 7763, codecarbon's table)")
-    again = open_modelled(json.loads(json.dumps(meter.spec())))
+    again = open_cpu_time(json.loads(json.dumps(meter.spec())))
     assert again.describe() == meter.describe()
     assert again.describe()["watts_per_cpu"] == 4.375
 

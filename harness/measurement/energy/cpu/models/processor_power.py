@@ -4,9 +4,10 @@ The table is read as a file, as importing codecarbon takes long, configures logg
 A row is used only if its whole name is part of the processor's name, and no other row fits; tests compare
 this with codecarbon's own matching.
 
-A thermal design power belongs to a package, so it is divided by the package's cores. In a virtual machine the
-cores cannot be counted: the number in the processor's own name is used ("64-Core Processor") or, without one,
-codecarbon's flat watts per CPU.
+A thermal design power belongs to a package, so it is divided by the package's cores. It is what a cooler
+must carry away: a limit of what the package draws for long, without memory and the losses of the power
+supply. In a virtual machine the package's cores cannot be counted, and a virtual CPU is often half a core:
+there a power curve is used (`harness.measurement.energy.cpu.models.modelled_power`).
 """
 
 import csv
@@ -16,14 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.procfs import ROOT, cores_per_package, cpuinfo, flags_of
+from harness.records.estimate import Unavailable
 
-FALLBACK_WATTS = 4.0  # codecarbon's DEFAULT_POWER_PER_CORE, which it applies to each logical CPU
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorPower:
-    """Watts shared by `cpus` cores; `matched_model` is the row of the table, or None for the fallback.
+    """Watts shared by `cpus` cores; `matched_model` is the row of the table.
 
     `source` is part of every modelled reading. Readings of different sources are not compared, so its wording
     must not change.
@@ -32,7 +33,7 @@ class ProcessorPower:
     watts: float
     cpus: int
     source: str
-    matched_model: str | None
+    matched_model: str
 
     @property
     def watts_per_cpu(self) -> float:
@@ -40,18 +41,22 @@ class ProcessorPower:
         return self.watts / self.cpus
 
 
-def processor_power(root: Path = ROOT, table: dict[str, float] | None = None) -> ProcessorPower:
-    """Look up this machine's processor; return the fallback, with the reason, if no row fits."""
+def processor_power(root: Path = ROOT, table: dict[str, float] | None = None) -> ProcessorPower | Unavailable:
+    """Look up this machine's processor; return why its power is not known if no row fits."""
     info = cpuinfo(root)
     model = info.get("model name", "")
     rows = power_table() if table is None else table
     row = match(model, rows)
+    if not model:
+        return Unavailable("the kernel does not name the processor")
     if row is None:
-        reason = f"no row for {model!r} in its table" if rows else "its table is not installed"
-        return _fallback(reason if model else "the kernel does not name the processor")
-    cores = _cores(info, model, root)
+        reason = (
+            f"codecarbon's table has no row for {model!r}" if rows else "codecarbon's table is not installed"
+        )
+        return Unavailable(reason)
+    cores = None if "hypervisor" in flags_of(info) else cores_per_package(root)
     if cores is None:
-        return _fallback(f"{row} is known, but a virtual machine hides how many cores share its power")
+        return Unavailable(f"{row} is known, but a virtual machine hides how many cores share its power")
     source = f"{rows[row]:g} W / {cores} cores ({row}, codecarbon's table)"
     return ProcessorPower(rows[row], cores, source, row)
 
@@ -84,15 +89,3 @@ def match(model: str, table: dict[str, float]) -> str | None:
 
 def _words(name: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", name.lower())) - {"r", "tm", "cpu"}
-
-
-def _cores(info: dict[str, str], model: str, root: Path) -> int | None:
-    cores_in_name = re.search(r"(\d+)-Core", model)
-    if cores_in_name:
-        return int(cores_in_name[1])
-    return None if "hypervisor" in flags_of(info) else cores_per_package(root)
-
-
-def _fallback(reason: str) -> ProcessorPower:
-    source = f"{FALLBACK_WATTS:g} W, codecarbon's flat figure ({reason})"
-    return ProcessorPower(FALLBACK_WATTS, 1, source, None)

@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         spread = sorted(map(abs, found.percent))
         sys.stdout.write(
             f"{found.name:28} {found.variant:18} {found.within} of {len(found.p_values)} within 1.96 "
-            f"standard errors; differences up to {spread[-1]:.1f} %, median {spread[len(spread) // 2]:.1f} %\n"
+            f"standard errors; differences up to {spread[-1]:.1f} %, median "
+            f"{spread[len(spread) // 2]:.1f} %\n"
         )
 
 

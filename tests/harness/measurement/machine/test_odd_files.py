@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from harness.common import procfs
 from harness.measurement.energy.counters.meter import read_text
 from harness.measurement.energy.cpu.hwmon import HwmonMeter
-from harness.measurement.energy.cpu.models.processor_power import processor_power
+from harness.measurement.energy.cpu.models.modelled_power import modelled_power
+from harness.measurement.energy.cpu.models.power_curves import MachinePower
+from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.machine.conditions import take_snapshot
@@ -116,12 +118,16 @@ READERS: dict[str, Callable[[Path], bool]] = {
     "fingerprint": lambda root: bool(
         fingerprint(root, affinity=[0], machine="x86_64", name="x", environ={}, gpus=list).fingerprint
     ),
-    "processor_power": lambda root: processor_power(root, {}).watts > 0,
+    "modelled_power": lambda root: _watts(modelled_power(root, {})) > 0,
     "rapl": lambda root: _read(RaplMeter(root / "sys/class/powercap", read_text=read_text)),
     "perf": lambda root: _read(RaplPerfMeter(root, perf=NoPerf())),
     "hwmon": lambda root: _read(HwmonMeter(root / "sys/class/hwmon", read_text=read_text)),
 }
 """Every reader of /proc and /sys, with what holds of its result whatever the files hold."""
+
+
+def _watts(power: ProcessorPower | MachinePower) -> float:
+    return power.watts if isinstance(power, ProcessorPower) else power.watts(1.0)
 
 
 def _read(meter: RaplMeter | RaplPerfMeter | HwmonMeter) -> bool:
@@ -190,6 +196,7 @@ def test_every_reader_of_the_kernel_is_among_these() -> None:
         "common/procfs.py",
         "measurement/energy/cpu/codecarbon_tool.py",
         "measurement/energy/cpu/hwmon.py",
+        "measurement/energy/cpu/models/modelled_power.py",
         "measurement/energy/cpu/rapl.py",
         "measurement/energy/cpu/rapl_perf.py",
         "measurement/machine/conditions.py",

@@ -95,7 +95,8 @@ def embodied_emissions(name: str) -> "reports.Embodied":
     UsageError for a file that is malformed, or an instance whose server is not known.
     """
     from harness.common.errors import UsageError
-    from harness.measurement.energy.cpu.models.power_curves import read_curves, same_name
+    from harness.measurement.energy.cpu.models.power_curve_file import read_curves
+    from harness.measurement.energy.cpu.models.power_curves import same_name
     from reports import Embodied, embodied_of
 
     curves = read_curves()

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from harness.common.procfs import ROOT, allowed_cpus, cpu_list, cpu_quota, cpuinfo, read
 from harness.measurement.energy.cpu.models.architecture import generation_of
+from harness.measurement.energy.cpu.models.power_curve_file import SHIPPED, read_curves
 from harness.measurement.energy.cpu.models.power_curves import (
-    SHIPPED,
     MachinePower,
     PowerCurves,
     machine_power,
-    read_curves,
     unknown_power,
 )
 from harness.measurement.energy.cpu.models.processor_power import ProcessorPower, processor_power

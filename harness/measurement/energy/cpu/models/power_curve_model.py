@@ -111,4 +111,4 @@ def open_power_curve(spec: MeterSpec) -> PowerCurveMeter:
 
 
 def _by_load(points: tuple[tuple[float, float], ...]) -> JsonObject:
-    return {f"{100 * load:g} %": round(watts, 4) for load, watts in points}
+    return {f"{100 * load:g} %": watts for load, watts in points}

@@ -16,7 +16,7 @@ from harness.measurement.energy.cpu.hwmon import HwmonMeter
 from harness.measurement.energy.cpu.rapl import RaplMeter, open_rapl
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.energy.meter import Meter
-from harness.measurement.energy.narrowing import usable_part
+from harness.measurement.energy.trial import usable_part
 from harness.records.reading import Zone, sum_readings
 from harness.testing import FakeClock
 

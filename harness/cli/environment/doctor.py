@@ -51,8 +51,8 @@ def _choose_meter(
     machine: "Machine", device: str, name: str, *, check: bool
 ) -> "tuple[MeterChoice, JsonObject | None]":
     """Return the meter and its self-check; without a name, one that does not move is replaced by the next."""
-    from harness.measurement.energy.narrowing import usable_part
     from harness.measurement.energy.selection import require_meter
+    from harness.measurement.energy.trial import usable_part
     from harness.measurement.machine.devices import device_kind
     from harness.runs.planning.meter_selection import SelectedMeter, select_meter, with_processor_meter
     from harness.runs.services import chosen_meter

@@ -97,7 +97,8 @@ class MeterCheck:
 
     def facts(self) -> JsonObject:
         """Return the check as JSON values, for the record."""
-        return {**asdict(self), "zones": [asdict(zone) for zone in self.zones]}
+        zones, left_out = [asdict(zone) for zone in self.zones], [list(pair) for pair in self.left_out]
+        return {**asdict(self), "zones": zones, "left_out": left_out}
 
 
 Series = list[tuple[int, int]]

@@ -35,9 +35,9 @@ from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMete
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
 from harness.measurement.energy.external.replay import ReplayMeter, open_replay
 from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, MeterSpec, SelectableMeter
-from harness.measurement.energy.narrowing import readable_part
 from harness.measurement.energy.nvml import NvmlMeter, open_nvml
 from harness.measurement.energy.nvml_power import NvmlPowerMeter, open_nvml_power
+from harness.measurement.energy.trial import readable_part
 from harness.measurement.machine.gpu_boards import Names, Nvml, boards_of
 
 NONE = "none"

@@ -12,7 +12,7 @@ from harness.common.json_types import JsonObject
 from harness.measurement.energy.check import UNCERTAIN, MeterCheck
 from harness.measurement.energy.combined import CombinedMeter
 from harness.measurement.energy.meter import Meter, MeterChoice, SkippedMeter
-from harness.measurement.energy.narrowing import usable_part
+from harness.measurement.energy.trial import usable_part
 from harness.measurement.machine.devices import device_kind
 from harness.records.plan import Profile
 from harness.records.reading import BOARDS

@@ -24,9 +24,9 @@ from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.energy.external.meter import ExternalMeter
 from harness.measurement.energy.meter import SelectableMeter
-from harness.measurement.energy.narrowing import readable_part, usable_part
 from harness.measurement.energy.nvml import NvmlMeter
 from harness.measurement.energy.nvml_power import NvmlPowerMeter
+from harness.measurement.energy.trial import readable_part, usable_part
 from harness.measurement.machine.gpu_boards import boards_of
 from harness.records.reading import sum_readings
 from harness.testing import FakeClock

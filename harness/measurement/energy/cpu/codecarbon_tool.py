@@ -1,4 +1,4 @@
-"""codecarbon's own classes, set up as its tracker would, and the zones of its sum.
+"""The classes of codecarbon, set up as its tracker would, and the zones of its sum.
 
     codecarbon's reader of RAPL --summed_zones--> which zones it adds up, and each one's counter now
 

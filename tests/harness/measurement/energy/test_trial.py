@@ -10,8 +10,8 @@ from harness.measurement.energy.cpu.hwmon import HwmonMeter
 from harness.measurement.energy.cpu.rapl import ALLOW, NO_PACKAGE, RaplMeter
 from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.energy.meter import Meter
-from harness.measurement.energy.narrowing import SAME_PARTS, readable_part, usable_part
 from harness.measurement.energy.selection import choose_meter
+from harness.measurement.energy.trial import SAME_PARTS, readable_part, usable_part
 from harness.records.reading import sum_readings
 from harness.testing import FakeClock, PowercapTree, powercap_tree
 

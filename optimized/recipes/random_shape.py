@@ -36,7 +36,7 @@ from optimized.recipes.base import RecipeOutput, output_of
 PREFIX = "shape:"
 """The prefix of model names that `resolve_shape` resolves."""
 
-_VERSION = 1
+_VERSION = 2
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -235,7 +235,12 @@ def write_tokenizer(folder: Path, shape: Shape) -> None:
     tokenizer.add_special_tokens(list(_SPECIAL))
     tokenizer.save(str(folder / TOKENIZER))
     special = {f"{token.strip('[]').lower()}_token": token for token in _SPECIAL}
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": shape.positions, **special}
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_max_length": shape.positions,
+        **special,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

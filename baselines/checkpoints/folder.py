@@ -14,12 +14,19 @@ from harness.common.errors import CheckpointError
 from harness.common.json_types import JsonObject
 
 CONFIG = "config.json"
+ADAPTER = "adapter_config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 # the files that transformers can turn into a fast tokenizer: WordPiece, byte-level BPE, SentencePiece
 _VOCABULARIES = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "spm.model")
+_MERGE = (
+    "Merge the adapter into its model (N is the number of labels): "
+    'python -c "from peft import AutoPeftModelForSequenceClassification as M; '
+    "from transformers import AutoTokenizer as T; M.from_pretrained('{folder}', num_labels=N)"
+    ".merge_and_unload().save_pretrained('merged'); T.from_pretrained('{folder}').save_pretrained('merged')\""
+)
 _CONVERT = (
     'If you trust the file, convert it in its folder: python -c "import torch, safetensors.torch as s; '
     "s.save_file({{k: v.clone() for k, v in torch.load('{name}', weights_only=True).items()}}, "
@@ -51,6 +58,7 @@ def check_folder(folder: Path) -> None:
         raise CheckpointError(
             "there is no such folder.", where=str(folder), remedy="Give --model a folder or a name."
         )
+    _refuse_adapter(folder)
     read_config(folder)
     for path in weight_files(folder):
         tensor_names(path)
@@ -68,7 +76,14 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / _INDEX).is_file():
         raise _no_weights(folder)
-    shards = sorted(set(_read_json(folder / _INDEX).get("weight_map", {}).values()))
+    weight_map = _read_json(folder / _INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(
+            "the index names no weights (weight_map).",
+            where=str(folder / _INDEX),
+            remedy="Copy the file again.",
+        )
+    shards = sorted(set(map(str, weight_map.values())))
     for shard in shards:
         if Path(shard).name != shard or not (folder / shard).is_file():
             raise CheckpointError(f"shard {shard} is missing.", where=str(folder), remedy="Copy it again.")
@@ -110,6 +125,20 @@ def _tokenizer_files(folder: Path) -> list[Path]:
     names = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
     paths = [folder / name for name in names if (folder / name).is_file()]
     return paths if any(path.name in _VOCABULARIES for path in paths) else []
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise CheckpointError for a PEFT adapter: transformers would look for the model that it belongs to."""
+    if not (folder / ADAPTER).is_file():
+        return
+    if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+        remedy = f"If the weights are merged, remove {ADAPTER} and adapter_model.* from the folder."
+    else:
+        remedy = _MERGE.format(folder=folder)
+    base = _read_json(folder / ADAPTER).get("base_model_name_or_path") or "a model without a name"
+    raise CheckpointError(
+        f"a PEFT adapter of {base} ({ADAPTER}), not a whole model.", where=str(folder), remedy=remedy
+    )
 
 
 def _no_weights(folder: Path) -> CheckpointError:

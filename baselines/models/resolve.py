@@ -26,6 +26,7 @@ from baselines.checkpoints.folder import (
     weight_files,
 )
 from baselines.checkpoints.labels import require_head
+from baselines.models.defaults import with_defaults
 from harness.common.errors import CheckpointError
 from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task
@@ -61,9 +62,10 @@ def resolve_classifier(model: str, task: Task, cache: Cache) -> Checkpoint:
 def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) -> Checkpoint:
     check_folder(folder)
     sha256 = fingerprint(folder)
+    training = read_json_or_empty(folder / "training.json")  # written by `bench train`
+    folder = with_defaults(folder, sha256, cache, task)
     if not (folder / TOKENIZER).is_file():
         folder = _with_fast_tokenizer(folder, sha256, cache, task)
-    training = read_json_or_empty(folder / "training.json")  # written by `bench train`
     return Checkpoint(
         name,
         folder,

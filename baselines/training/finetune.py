@@ -63,6 +63,7 @@ def finetune(
     MeasurementError if the loss becomes NaN or infinite; CheckpointError, UsageError or DeviceError for a
     model, data or device that cannot be used.
     """
+    from baselines.models.checks.comparison import require_batches
     from baselines.training import trainer
     from baselines.training.objective import LabelObjective
 
@@ -87,6 +88,8 @@ def finetune(
     )
     encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
+    first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
+    require_batches(classifier, first, encoder.pad_id, model.name)
     started = clock()
     items = training_items(task, columns, encoded)
     facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))

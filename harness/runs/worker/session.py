@@ -109,13 +109,16 @@ class Session:
             energy=_energy_probe(self._open_meter(request.meter)) if request.meter else None,
         )
         sources = _sources(self._catalog(), request.checkpoint, task, request.trial, cache)
+        catalog = self._catalog()
+        variant = catalog.variant(request.variant, request.rung)
+        check: JsonObject = {}
+        if getattr(variant, "reads_checkpoint", True):
+            check = catalog.check(task, sources, request.settings, context)
         begin_ns = self._clocks.wall()
-        variant = self._catalog().variant(request.variant, request.rung)
         artifact = variant.prepare(task, sources, request.settings, context)
         seconds = (self._clocks.wall() - begin_ns) / 1e9
-        return PreparedArtifact(
-            artifact.folder, artifact.key, dict(artifact.manifest), artifact.fresh, seconds
-        )
+        manifest = {**artifact.manifest, **check}
+        return PreparedArtifact(artifact.folder, artifact.key, manifest, artifact.fresh, seconds)
 
     def open(self, request: OpenRequest) -> OpenResult:
         """Load the system and encode the sample; return how long loading took and the effective settings."""

@@ -71,6 +71,20 @@ def test_examples_without_a_timed_pass_are_answered_untimed(tmp_path: Path) -> N
     assert (only.timed, only.untimed) == (40, 0)
 
 
+@pytest.mark.parametrize("finite_calls", [0, 100, 250])
+def test_logits_that_are_not_finite_fail_their_cell_at_any_time(tmp_path: Path, finite_calls: int) -> None:
+    """At the first request, in warm-up and timed windows: no answer of it counts, and the others go on."""
+    clock = FakeClock(step_ns=10)
+    bad = FakeVariant("bad", clock, 1, finite_calls=finite_calls)
+    records = measured(World(tmp_path, bad), variants=("bad", "onnx-int8"))
+    failure = records["bad"].failure
+    assert failure is not None
+    assert "its logits are not finite numbers (NaN or infinite) for 1 of 1 sequences" in failure.message
+    assert "check the checkpoint's weights" in str(failure.remedy)
+    assert records["bad"].status == ("partial" if records["bad"].rounds else "failed")
+    assert records["onnx-int8"].status == "complete"
+
+
 def test_a_failed_cell_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     """The record says why; no round of it is made up."""
     clock = FakeClock(step_ns=10)

@@ -88,9 +88,12 @@ def label_names(config: Mapping[str, Any], where: str) -> list[str]:
     return names
 
 
-def require_head(folder: Path, task: Task) -> None:
-    """Raise CheckpointError if a checkpoint has no classification head for the task, or other labels."""
-    config = read_config(folder)
+def require_head(folder: Path, task: Task, name: str = "") -> None:
+    """Raise CheckpointError if a checkpoint has no classification head for the task, or other labels.
+
+    `name` is the user's name for it, where the folder is a copy in the cache.
+    """
+    config, where = read_config(folder), name or folder.name
     names = [name for path in weight_files(folder) for name in tensor_names(path)]
     # without a name, transformers takes the class that the caller wants
     architectures = [str(name) for name in config.get("architectures") or ()]
@@ -100,10 +103,10 @@ def require_head(folder: Path, task: Task) -> None:
         raise CheckpointError(
             f"the checkpoint ({', '.join(architectures) or 'an architecture without a name'}) has no head "
             f"for {task.name} (...{suffix}).",
-            where=folder.name,
+            where=where,
             remedy=f"Fine-tune it first: `bench train --task {task.model_task}` adds the head.",
         )
-    label_columns(config, task, folder.name)
+    label_columns(config, task, where)
 
 
 def has_head(tensors: Iterable[str]) -> bool:

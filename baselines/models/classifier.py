@@ -42,7 +42,7 @@ def load_classifier(folder: Path, attention: Attention = None) -> Module:
     try:
         with quiet_transformers():
             model, info = _load(folder, {**options, "ignore_mismatched_sizes": True})
-    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError) as problem:
+    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError) as problem:
         raise _unloadable(folder, problem) from problem
     _check_tensors(model, info, folder.name)
     return model.eval()

@@ -96,6 +96,12 @@ def _load(folder: Path, raw: JsonObject) -> Any:  # noqa: ANN401 -- the class di
             where=folder.name,
             remedy="Use a model of an architecture that transformers implements, or a version that has it.",
         )
+    if raw.get("quantization_config"):
+        raise CheckpointError(
+            f"its weights are quantised (quantization_config in {CONFIG}), and need a library of their own.",
+            where=folder.name,
+            remedy="Give the checkpoint in floating point; variants in int8 are made from that.",
+        )
     try:
         with quiet_transformers():
             return AutoConfig.from_pretrained(folder, **LOCAL)

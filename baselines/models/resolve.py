@@ -55,7 +55,7 @@ def resolve(model: str, task: Task, cache: Cache) -> Checkpoint:
 def resolve_classifier(model: str, task: Task, cache: Cache) -> Checkpoint:
     """Return the checkpoint named `model`; CheckpointError if its head has not the task's labels, by name."""
     checkpoint = resolve(model, task, cache)
-    require_head(checkpoint.folder, task)
+    require_head(checkpoint.folder, task, checkpoint.name)
     return checkpoint
 
 

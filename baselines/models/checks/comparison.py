@@ -22,12 +22,15 @@ from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.checks.finite import require_finite_weights
 from baselines.models.checks.library import Library, open_library
 from baselines.models.classifier import load_classifier, runner
-from harness.common.errors import CheckpointError
+from harness.common.errors import CheckpointError, DataError, UsageError
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Example, Logits, TextInput
 
 ROUNDING = 1e-4
 """Limit of the change of a logit, as a share of the largest (at least 1): float32 changes it by 1e-6."""
+
+_TEXTS = 64
+"""Texts that are encoded: a question of some tasks has dozens of candidates."""
 
 _COMPARED = 4
 """Texts whose logits are compared where the inputs differ."""
@@ -66,8 +69,7 @@ def compare_with_library(
     model = _load(folder, name)
     require_finite_weights(model, name)
     encoder = TextEncoder(folder, max_length)
-    texts = [text for example in examples for text in example.inputs]
-    sequences = [part for request in encoder.encode(examples) for part in request.sequences]
+    texts, sequences = _encode(encoder, examples)
     check = _Check(name, model, texts, sequences, encoder.pad_id, max_length)
     library = open_library(folder, model, max_length)
     short = _short_and_median(sequences)
@@ -76,7 +78,7 @@ def compare_with_library(
         raise _overflow(name)
     limit = ROUNDING * max(1.0, float(np.abs(alone).max()))
     return {
-        "texts": len(texts),
+        "texts": len(sequences),
         "limit": limit,
         "library": _compare_inputs(check, library, limit),
         "padding": _compare_padding(check, library, short, alone, limit),
@@ -109,6 +111,27 @@ def wrong_padding(model: Module, name: str, what: str) -> CheckpointError:
     else:
         remedy = "Use a model of a family whose inputs are padded on the right, such as BERT or RoBERTa."
     return CheckpointError(f"padding gives wrong answers: {what.rstrip('.')}.", where=name, remedy=remedy)
+
+
+def _encode(
+    encoder: TextEncoder, examples: Sequence[Example]
+) -> tuple[list[TextInput], list[EncodedSequence]]:
+    """Return the first texts with our encoding, without those whose spans are beyond the maximum length."""
+    texts: list[TextInput] = []
+    sequences: list[EncodedSequence] = []
+    for example in examples:
+        try:
+            (request,) = encoder.encode([example])
+        except DataError:
+            continue
+        texts += example.inputs
+        sequences += request.sequences
+    if not sequences:
+        raise UsageError(
+            f"no training text keeps its marked words within {encoder.max_length} tokens.",
+            remedy="Raise --max-length.",
+        )
+    return texts[:_TEXTS], sequences[:_TEXTS]
 
 
 def _short_and_median(sequences: Sequence[EncodedSequence]) -> list[EncodedSequence]:
@@ -146,6 +169,8 @@ def _compare_padding(
     padded = check.logits(short, check.max_length)
     batch = require_batches(check.model, short, check.pad_id, check.name)
     difference = max(_largest(padded, alone), _largest(batch, alone))
+    if not np.isfinite(difference):
+        raise wrong_padding(check.model, check.name, "logits with padding are not finite numbers")
     if difference <= limit or isinstance(library, str):
         return {"max_logit_difference": difference}
     try:

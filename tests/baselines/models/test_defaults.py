@@ -83,6 +83,7 @@ BROKEN: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     "unknown model type": ({"model_type": "nobody-has-this"}, (), "names the model type 'nobody-has-this'"),
     "no model type": ({}, ("model_type",), "config.json has no model_type"),
     "a field of the wrong type": ({"hidden_size": "wide"}, (), "transformers cannot read config.json"),
+    "quantised weights": ({"quantization_config": {"quant_method": "gptq"}}, (), "its weights are quantised"),
     "labels by name": ({"id2label": {"false": 0, "true": 1}}, (), "id2label in config.json must map numbers"),
 }
 

@@ -15,6 +15,7 @@ from baselines.models.checks.comparison import compare_with_library
 from baselines.models.transformers_settings import quiet_transformers
 from harness.common.errors import CheckpointError
 from harness.systems.interface import Settings
+from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Logits
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
@@ -144,3 +145,13 @@ def test_a_tokenizer_that_transformers_cannot_load_is_a_reason_and_no_refusal(
     facts = checked(folder)
     assert facts["library"].startswith("unavailable, because transformers cannot load the tokenizer")
     assert facts["padding"]["max_logit_difference"] < 1e-5
+
+
+@pytest.mark.parametrize("name", ["wic", "copa", "record"])
+def test_every_head_is_compared_with_transformers(tmp_path: Path, name: str) -> None:
+    """Spans that a short maximum length cuts off are left out, and dozens of candidates too."""
+    task = get_task(name)
+    folder = tiny.task_checkpoint(tmp_path / name, task)
+    facts = compare_with_library(folder, name, tiny.task_examples(task, 20), 24 if name == "wic" else 128)
+    assert 0 < facts["texts"] <= 64
+    assert facts["library"]["max_logit_difference"] == 0.0

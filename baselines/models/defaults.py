@@ -1,4 +1,4 @@
-"""config.json as transformers reads it: checked by its class, with the defaults of its family.
+"""The configuration of a checkpoint as transformers reads it: config.json with the defaults of its family.
 
     complete                      --> the checkpoint's folder
     fields left to their defaults --> a copy of the folder with these fields

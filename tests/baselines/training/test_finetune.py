@@ -214,6 +214,7 @@ def test_what_cannot_be_padded_cannot_be_trained_either(tmp_path: Path) -> None:
     folder = family_checkpoint(tmp_path / "gpt2", "gpt2", padding_token=None)
     with pytest.raises(CheckpointError, match=r"padding gives wrong answers(.|\n)*Set pad_token_id"):
         train(folder, tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpt2"], "the mended model can be trained there"
 
 
 @pytest.mark.parametrize("family", ["bart", "gpt2"])

@@ -10,8 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from harness.common.errors import UsageError, unknown_name
+from harness.common.json_types import JsonObject
 from harness.common.plugins import usable
-from harness.systems.interface import Artifact, Cache, Checkpoint, Progress, System, Variant
+from harness.systems.interface import (
+    Artifact,
+    Cache,
+    Checkpoint,
+    PreparationContext,
+    PreparationSources,
+    Progress,
+    Settings,
+    System,
+    Variant,
+)
 from harness.workload.tasks.base import Task
 
 BASELINE = "pytorch-fixed"
@@ -96,6 +107,13 @@ def _never(*_: object) -> None:
     """Return None: systems without a tokenizer file have one way to encode."""
 
 
+def _no_check(
+    task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
+) -> JsonObject:
+    del task, sources, settings, context
+    return {}
+
+
 def _no_rung(config: Mapping[str, Any]) -> Variant:
     raise unknown_name("rung", str(config.get("name")), ())
 
@@ -106,6 +124,8 @@ class Catalog:
 
     `resolve` returns the checkpoint of a model for a task, with a head. `find` does the same for a checkpoint
     that may lack a head, such as a student. `rung` makes the variant of a ladder's rung from its config.
+    `check` compares a checkpoint with the library that it is made for; it returns facts for the manifests of
+    its variants.
     """
 
     variants: Mapping[str, Variant]
@@ -115,6 +135,7 @@ class Catalog:
     rung: Callable[[Mapping[str, Any]], Variant] = _no_rung
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_library: Callable[..., str | None] = _never
+    check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
@@ -135,6 +156,7 @@ def load_catalog() -> Catalog:
     """Return the catalog of everything that the package ships and that plug-ins add."""
     from baselines.checkpoints.families import FAMILIES
     from baselines.encoding.text_check import fast_tokenizer_differs
+    from baselines.models.checks.cached import check_checkpoint
     from baselines.models.resolve import resolve, resolve_classifier
     from baselines.registry import variants as baseline_variants
     from optimized.ladders import LADDERS
@@ -151,6 +173,7 @@ def load_catalog() -> Catalog:
         rung=variant_of,
         ladders=LADDERS,
         needs_library=fast_tokenizer_differs,
+        check=check_checkpoint,
     )
 
 

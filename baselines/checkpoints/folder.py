@@ -14,6 +14,7 @@ from harness.common.errors import CheckpointError
 from harness.common.json_types import JsonObject
 
 CONFIG = "config.json"
+ADAPTER = "adapter_config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -27,6 +28,12 @@ _TOKENIZER_FILES = (
 )
 """What transformers' tokenizers read, in any of their classes; a file that one class ignores counts too."""
 
+_MERGE = (
+    "Merge the adapter into its model (N is the number of labels): "
+    'python -c "from peft import AutoPeftModelForSequenceClassification as M; '
+    "from transformers import AutoTokenizer as T; M.from_pretrained('{folder}', num_labels=N)"
+    ".merge_and_unload().save_pretrained('merged'); T.from_pretrained('{folder}').save_pretrained('merged')\""
+)
 _CONVERT = (
     'If you trust the file, convert it in its folder: python -c "import torch, safetensors.torch as s; '
     "s.save_file({{k: v.clone() for k, v in torch.load('{name}', weights_only=True).items()}}, "
@@ -58,6 +65,7 @@ def check_folder(folder: Path) -> None:
         raise CheckpointError(
             "there is no such folder.", where=str(folder), remedy="Give --model a folder or a name."
         )
+    _refuse_adapter(folder)
     read_config(folder)
     for path in weight_files(folder):
         tensor_names(path)
@@ -75,7 +83,14 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / WEIGHTS]
     if not (folder / INDEX).is_file():
         raise _no_weights(folder)
-    shards = sorted(set(_read_json(folder / INDEX).get("weight_map", {}).values()))
+    weight_map = _read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(
+            "the index names no weights (weight_map).",
+            where=str(folder / INDEX),
+            remedy="Copy the file again.",
+        )
+    shards = sorted(set(map(str, weight_map.values())))
     for shard in shards:
         if Path(shard).name != shard or not (folder / shard).is_file():
             raise CheckpointError(f"shard {shard} is missing.", where=str(folder), remedy="Copy it again.")
@@ -128,6 +143,20 @@ def tokenizer_files(folder: Path) -> list[Path]:
     """Return the files that a tokenizer may read: tokenizer.json first, then the others by name."""
     paths = {path for pattern in _TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
     return sorted(paths, key=lambda path: (path.name != TOKENIZER, path.name))
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """Raise CheckpointError for a PEFT adapter: transformers would look for the model that it belongs to."""
+    if not (folder / ADAPTER).is_file():
+        return
+    if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+        remedy = f"If the weights are merged, remove {ADAPTER} and adapter_model.* from the folder."
+    else:
+        remedy = _MERGE.format(folder=folder)
+    base = _read_json(folder / ADAPTER).get("base_model_name_or_path") or "a model without a name"
+    raise CheckpointError(
+        f"a PEFT adapter of {base} ({ADAPTER}), not a whole model.", where=str(folder), remedy=remedy
+    )
 
 
 def _no_weights(folder: Path) -> CheckpointError:

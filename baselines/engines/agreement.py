@@ -28,8 +28,20 @@ def probes(config: Mapping[str, Any], seed: int = 0) -> list[Padded]:
 
 
 def require_agreement(reference: Run, candidate: Run, inputs: Sequence[Padded], bound: float) -> float:
-    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is NaN."""
-    differences = [float(np.max(np.abs(reference(padded) - candidate(padded)))) for padded in inputs]
+    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is NaN.
+
+    CheckpointError of another kind if the reference itself gives logits that are not finite.
+    """
+    expected = [reference(padded) for padded in inputs]
+    if not all(np.isfinite(logits).all() for logits in expected):
+        raise CheckpointError(
+            "the logits of the checkpoint itself, in PyTorch, are not finite numbers (NaN or infinite).",
+            remedy="No engine can mend its weights: train it again with a lower learning rate.",
+        )
+    differences = [
+        float(np.max(np.abs(logits - candidate(padded))))
+        for logits, padded in zip(expected, inputs, strict=True)
+    ]
     largest = max(differences, key=lambda value: (np.isnan(value), value))
     if not largest <= bound:
         shapes = ", ".join(str(padded.ids.shape) for padded in inputs)

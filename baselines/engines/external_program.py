@@ -3,6 +3,8 @@
     harness  {"id": "3", "task": "rte", "labels": [...], "inputs": [{"first": "...", "second": "..."}]}
     program  {"id": "3", "label": "entailment"}
 
+`scores`, one number for each label, may be added; they must be finite.
+
 Where a request has several inputs, the label is the position of the chosen one (COPA, ReCoRD), or a list with
 a 0 or 1 for each (MultiRC).
 
@@ -12,6 +14,7 @@ that are invalid or out of order, its cell fails with an error that quotes the e
 """
 
 import json
+import math
 import os
 import select
 import shlex
@@ -23,7 +26,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -128,6 +131,8 @@ class ProgramSystem:
                 f"expected the answer to request {example_id!r}, got {answered_id!r}: "
                 "answers must be in the order of the requests"
             )
+        if not _finite(fields.get("scores")):
+            raise self._failure(f"its scores for {example_id!r} are not finite numbers (NaN or infinite)")
         answer = _canonical(label)
         if not answer or not self._task.valid(answer, self._examples[example_id]):
             raise self._failure(f"it answered {label!r}, which is not a label of {self._task.name}")
@@ -175,6 +180,15 @@ def _to_json(text: TextInput) -> JsonObject:
     return fields
 
 
+def _finite(scores: JsonValue) -> bool:
+    """Return whether scores, in lists or by label where a program has them, are finite numbers."""
+    if isinstance(scores, Mapping):
+        return all(map(_finite, scores.values()))
+    if isinstance(scores, list):
+        return all(map(_finite, scores))
+    return not isinstance(scores, float) or math.isfinite(scores)
+
+
 def _canonical(label: JsonValue) -> str:
     """Return a program's label as the task writes answers: a name, a position, or a 0 or 1 for each input.
 
@@ -191,6 +205,7 @@ class ProgramVariant:
 
     name: str = "command"
     summary: str = "a program of your own (--system-command), one JSON request a line"
+    reads_checkpoint: ClassVar[bool] = False
 
     def unavailable(self) -> str | None:
         """Return None: whether the program exists is checked when it is named."""

@@ -5,7 +5,7 @@ Every other system pays the time that is reported for this one.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class NullVariant:
 
     name: str = "null"
     summary: str = "answers at once with equal logits; measures the harness itself"
+    reads_checkpoint: ClassVar[bool] = False
 
     def unavailable(self) -> str | None:
         """Return None: it has no requirements."""

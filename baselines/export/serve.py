@@ -79,6 +79,8 @@ class Classifier:
         size = self.settings["sequences_at_once"]
         batches = [sequences[start : start + size] for start in range(0, len(sequences), size)]
         logits = np.concatenate([self._run(batch) for batch in batches])
+        if not np.isfinite(logits).all():
+            raise ValueError("the model's logits are not finite numbers (NaN or infinite)")
         return logits[:, self.settings["columns"]].astype(np.float32)
 
     def _encode(self, fields: Mapping[str, Any]) -> tuple[Encoding, list[TokenSpan]]:

@@ -4,6 +4,7 @@ Weights are read from safetensors only, and code that comes with a checkpoint is
 """
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +14,7 @@ from torch.nn import Module
 from transformers import AutoModelForSequenceClassification
 
 from baselines.checkpoints.folder import is_span_checkpoint, read_config
+from baselines.checkpoints.labels import label_names
 from baselines.encoding.batching import Launch, Padded, Run
 from baselines.models import resize
 from baselines.models.cuda import on_host, to_device
@@ -25,26 +27,57 @@ Attention = Literal["eager", "packed"] | None
 """An attention kernel: `packed` is registered when `optimized.batching.packing` is imported."""
 
 
+_LAYER = re.compile(r"\.\d+\.")
+"""The number of a layer in a tensor's name."""
+
+
 def load_classifier(folder: Path, attention: Attention = None) -> Module:
     """Return the float32 model in inference mode; `attention` None is the library's default kernel.
 
-    CheckpointError if a tensor of the model, such as its head, is not in the checkpoint: transformers would
-    fill it with random numbers and only log a warning.
+    CheckpointError if a tensor of the model, such as its head, is not in the checkpoint or has another shape:
+    transformers would fill it with random numbers and only log a warning. Also if the checkpoint has layers
+    that the model lacks.
     """
     options = {} if attention is None else {"attn_implementation": attention}
     try:
         with quiet_transformers():
-            model, info = _load(folder, options)
-    except (ValueError, KeyError, OSError, RuntimeError) as problem:
+            model, info = _load(folder, {**options, "ignore_mismatched_sizes": True})
+    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError, ImportError) as problem:
         raise _unloadable(folder, problem) from problem
-    missing = sorted([*info["missing_keys"], *(key for key, *_ in info.get("mismatched_keys", ()))])
+    _check_tensors(model, info, folder.name)
+    return model.eval()
+
+
+def _check_tensors(model: Module, info: Mapping[str, Any], where: str) -> None:
+    """Raise CheckpointError unless the weights hold the tensors that config.json describes."""
+    for name, *shapes in sorted(info.get("mismatched_keys", ())):
+        stored, described = (" x ".join(map(str, shape)) for shape in shapes)
+        raise CheckpointError(
+            f"{name} is {stored} in the weights, and {described} by config.json.",
+            where=where,
+            remedy="Correct config.json: a head has a row for each label of id2label, and embeddings one for "
+            "each token of vocab_size.",
+        )
+    missing = sorted(info["missing_keys"])
     if missing:
         raise CheckpointError(
             f"tensors of the model are not in its weights: {', '.join(missing[:4])}.",
-            where=folder.name,
+            where=where,
             remedy="Fine-tune it with `bench train`, or copy the checkpoint again.",
         )
-    return model.eval()
+    layers = {_any_layer(name) for name, _ in model.named_parameters() if _LAYER.search(name)}
+    surplus = sorted(name for name in info.get("unexpected_keys", ()) if _any_layer(name) in layers)
+    if surplus:
+        raise CheckpointError(
+            f"its weights hold layers that config.json does not describe: {', '.join(surplus[:4])}.",
+            where=where,
+            remedy="Correct the number of layers in config.json, or copy the checkpoint again.",
+        )
+
+
+def _any_layer(name: str) -> str:
+    """Return a tensor's name without the numbers of layers."""
+    return _LAYER.sub(".#.", name)
 
 
 def runner(model: Module) -> Run:
@@ -99,7 +132,7 @@ def uses_segments(model: Module) -> bool:
 def _load(folder: Path, options: Mapping[str, Any]) -> tuple[Module, dict[str, Any]]:
     config = read_config(folder)
     if is_span_checkpoint(config):
-        return load_span_classifier(folder, len(config["id2label"]), **options)
+        return load_span_classifier(folder, len(label_names(config, folder.name)), **options)
     return resize.load(AutoModelForSequenceClassification, folder, **options)
 
 

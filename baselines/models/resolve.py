@@ -23,6 +23,7 @@ from baselines.checkpoints.folder import (
 )
 from baselines.checkpoints.labels import require_head
 from baselines.encoding.tokenizer_file import check_token_ids
+from baselines.models.defaults import with_defaults
 from baselines.models.library_tokenizer import with_library_tokenizer
 from harness.common.errors import CheckpointError
 from harness.systems.interface import Cache, Checkpoint
@@ -52,7 +53,7 @@ def resolve(model: str, task: Task, cache: Cache) -> Checkpoint:
 def resolve_classifier(model: str, task: Task, cache: Cache) -> Checkpoint:
     """Return the checkpoint named `model`; CheckpointError if its head has not the task's labels, by name."""
     checkpoint = resolve(model, task, cache)
-    require_head(checkpoint.folder, task)
+    require_head(checkpoint.folder, task, checkpoint.name)
     return checkpoint
 
 
@@ -60,10 +61,11 @@ def _checkpoint(name: str, folder: Path, tier: str, cache: Cache, task: Task) ->
     check_folder(folder)
     sha256 = fingerprint(folder)
     training = read_json_or_empty(folder / "training.json")  # written by `bench train`
+    given, folder = folder, with_defaults(folder, sha256, cache, task)
     if tier != "embedded":  # ours: a test compares its tokenizer with transformers'
-        given, folder = folder, with_library_tokenizer(folder, sha256, cache, task)
-        # what a copy holds depends on transformers: artifacts made from it are keyed by its own files
-        sha256 = sha256 if folder == given else fingerprint(folder)
+        folder = with_library_tokenizer(folder, fingerprint(folder), cache, task)
+    # what a copy holds depends on transformers: artifacts made from it are keyed by its own files
+    sha256 = sha256 if folder == given else fingerprint(folder)
     check_token_ids(folder, name)
     return Checkpoint(
         name,

@@ -62,12 +62,14 @@ def finetune(
     MeasurementError if the loss becomes NaN or infinite; CheckpointError, UsageError or DeviceError for a
     model, data or device that cannot be used.
     """
+    from baselines.models.checks.comparison import require_batches
     from baselines.training import trainer
     from baselines.training.objective import LabelObjective
 
     trainer.require_device(device)
     tuning = tuning or TrainingSettings()
-    part = _prepare_part(output, _plan(task, train, model, tuning, data_fingerprint), resume=resume)
+    plan = _plan(task, train, model, tuning, data_fingerprint)
+    part = _find_part(output, plan, resume=resume)
     names = label_names(task, model)
     columns = [names.index(label) for label in task.labels]
     encoder = TextEncoder(model.folder, tuning.max_length)
@@ -86,6 +88,10 @@ def finetune(
     )
     encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
+    first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
+    require_batches(classifier, first, encoder.pad_id, model.name)
+    part.mkdir(parents=True, exist_ok=True)  # not before: a refused model leaves nothing behind
+    (part / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     started = clock()
     items = training_items(task, columns, encoded)
     facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
@@ -127,8 +133,8 @@ def _plan(
     }
 
 
-def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
-    """Return the folder of work in progress; with `resume`, with the checkpoints of the same training.
+def _find_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Path:
+    """Return the path of work in progress; with `resume`, with the checkpoints of the same training.
 
     UsageError if the output exists, or the folder holds another training that was interrupted.
     """
@@ -148,8 +154,6 @@ def _prepare_part(output: Path, plan: Mapping[str, Any], *, resume: bool) -> Pat
             where=str(part),
             remedy="Use its settings to resume it, or start again without resuming.",
         )
-    part.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
     return part
 
 

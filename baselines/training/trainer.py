@@ -24,8 +24,10 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from baselines.checkpoints.artifacts import cpu_has_bf16, library_versions
+from baselines.checkpoints.labels import has_head
 from baselines.encoding.batching import Batching, Padded, Run, pad
 from baselines.models import resize
+from baselines.models.checks.finite import require_finite_weights
 from baselines.models.classifier import input_names, logits_of, tensors_of
 from baselines.models.cuda import find_device
 from baselines.models.span_classifier import load_span_classifier
@@ -78,6 +80,7 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
     labels = {
         "id2label": dict(enumerate(names)),
         "label2id": {name: column for column, name in enumerate(names)},
+        "problem_type": None,  # that of the checkpoint, such as regression, is not that of the task
     }
     try:
         with quiet_transformers():
@@ -87,9 +90,9 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
                 model, info = resize.load(
                     AutoModelForSequenceClassification, folder, ignore_mismatched_sizes=True, **labels
                 )
-    except (ValueError, KeyError, OSError, RuntimeError) as problem:
+    except (ValueError, KeyError, OSError, RuntimeError, AttributeError, TypeError) as problem:
         raise CheckpointError(
-            f"transformers cannot load it ({problem}).",
+            f"transformers cannot load it ({(str(problem).splitlines() or [''])[0]}).",
             where=folder.name,
             remedy="Check config.json against the weights, or copy the checkpoint again.",
         ) from problem
@@ -100,6 +103,13 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
             where=folder.name,
             remedy="Copy the checkpoint again, or use another.",
         )
+    if head != "span" and not has_head(model.state_dict()):
+        raise CheckpointError(
+            f"{type(model).__name__} has a head that `bench run` cannot read.",
+            where=folder.name,
+            remedy="Use a checkpoint of another family, such as BERT or RoBERTa.",
+        )
+    require_finite_weights(model, folder.name)
     return model
 
 
@@ -142,7 +152,8 @@ def run(
 
 
 def save(model: Module, folder: Path) -> None:
-    """Write weights and configuration into a new folder."""
+    """Write weights and configuration into a new folder; CheckpointError for weights that are not finite."""
+    require_finite_weights(model, folder.name)
     with quiet_transformers():
         model.save_pretrained(folder)
 

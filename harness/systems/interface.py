@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from harness.common.errors import MeasurementError
 from harness.workload.tasks.example import Example, Logits, Offsets
 
 if TYPE_CHECKING:
@@ -261,7 +262,8 @@ class Variant(Protocol):
     """A named way to make a system, in two steps: prepare once and cache, then load fast.
 
     `prepare` runs once for each cache key; `load` runs in every worker process, from what `prepare` left on
-    disk.
+    disk. A variant that makes nothing of the checkpoint has an attribute `reads_checkpoint` that is False:
+    the checkpoint is then not checked.
     """
 
     @property
@@ -301,3 +303,16 @@ def sequences_of(requests: Sequence[Request]) -> Iterator[EncodedSequence]:
     """Yield every sequence of every request, in order."""
     for request in requests:
         yield from request.sequences
+
+
+def require_finite(logits: Logits) -> None:
+    """Raise MeasurementError if a logit is NaN or infinite: its row would be answered with any label."""
+    finite = np.isfinite(logits)
+    if not finite.all():
+        rows = int((~finite).any(axis=-1).sum())
+        raise MeasurementError(
+            f"its logits are not finite numbers (NaN or infinite) for {rows} of {len(logits)} sequences of a "
+            "call.",
+            remedy="Its answers mean nothing. Half precision and int8 may overflow where float32 does not: "
+            "measure pytorch-dynamic, and check the checkpoint's weights if it fails too.",
+        )

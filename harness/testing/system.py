@@ -49,7 +49,7 @@ class FakeSystem:
     `padded_to` makes every sequence take the time of that many tokens. `fails` is raised at the first
     request. With `labels_only` it returns answers without logits, as an external program does. `depths` are
     the numbers of layers that it reports as costs, chosen by the number of a request's tokens. `says` is
-    added to `describe`.
+    added to `describe`. After `finite_calls` calls its logits are NaN.
     """
 
     task: Task
@@ -61,7 +61,9 @@ class FakeSystem:
     labels_only: bool = False
     depths: tuple[int, ...] = ()
     says: Mapping[str, Any] = field(default_factory=dict)
+    finite_calls: int | None = None
     closed: bool = False
+    _calls: int = 0
     _targets: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
@@ -78,6 +80,9 @@ class FakeSystem:
             self.clock.advance(tokens * self.ns_per_token)
         targets = [target for request in requests for target in self._targets[request.id]]
         logits, offsets = self._logits(targets), offsets_of(requests)
+        self._calls += 1
+        if self.finite_calls is not None and self._calls > self.finite_calls:
+            logits = np.full_like(logits, np.nan)
         layers = [self.depths[request.tokens % len(self.depths)] for request in requests if self.depths]
         costs = {"layers": np.array(layers, dtype=np.float64)} if layers else {}
         if self.labels_only:
@@ -128,6 +133,7 @@ class FakeVariant:
     labels_only: bool = False
     depths: tuple[int, ...] = ()
     says: Mapping[str, Any] = field(default_factory=dict)
+    finite_calls: int | None = None
     summary: str = "a fake"
 
     def unavailable(self) -> str | None:
@@ -166,6 +172,7 @@ class FakeVariant:
             labels_only=self.labels_only,
             depths=self.depths,
             says=self.says,
+            finite_calls=self.finite_calls,
         )
 
 

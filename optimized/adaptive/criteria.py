@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.common.errors import unknown_name
+from harness.systems.interface import require_finite
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits, Offsets
 
@@ -38,8 +39,10 @@ def confidence_scores(task: Task, logits: Logits, offsets: Offsets, criterion: s
     """Return the score of each request, 0..1, float64 [requests], by confidence or entropy.
 
     The score of a choice is over the request's sequences. For several sequences with labels of their own it
-    is the lowest of their scores. A request without sequences has 1.
+    is the lowest of their scores. A request without sequences has 1. MeasurementError for logits that are not
+    finite: no threshold would hold a NaN back.
     """
+    require_finite(logits)
     scores_of_rows = _entropy_scores if criterion == "entropy" else _probabilities
     if task.head == "choice":
         parts = [logits[low:high, 0] for low, high in pairwise(offsets)]

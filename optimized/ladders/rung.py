@@ -44,6 +44,11 @@ class RungVariant:
     engine: Variant
     config: Mapping[str, Any]
 
+    @property
+    def reads_checkpoint(self) -> bool:
+        """Whether the engine reads a checkpoint; `null` and programs do not."""
+        return bool(getattr(self.engine, "reads_checkpoint", True))
+
     def unavailable(self) -> str | None:
         """Return why the engine cannot run here, or None if it can."""
         return self.engine.unavailable()

@@ -86,6 +86,17 @@ def span_checkpoint(
     return folder
 
 
+def with_weight(folder: Path, copy: Path, name: str, value: float, *, every: bool = False) -> Path:
+    """Return a copy of a checkpoint whose tensor `name` ends with `value`, or holds nothing else."""
+    from safetensors.numpy import load_file, save_file
+
+    shutil.copytree(folder, copy)
+    tensors = load_file(copy / "model.safetensors")
+    tensors[name].flat[slice(None) if every else -1] = value
+    save_file(tensors, copy / "model.safetensors", metadata={"format": "pt"})
+    return copy
+
+
 def task_checkpoint(folder: Path, task: Task, **config: Any) -> Path:
     """Write a random checkpoint with the head and the labels of a task, and 128 positions."""
     make = span_checkpoint if task.head == "span" else tiny_checkpoint

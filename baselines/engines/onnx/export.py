@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from baselines.models.checks.finite import require_finite_weights
 from baselines.models.classifier import input_names, load_classifier, logits_of
 from baselines.models.transformers_settings import quiet_logging, without_warnings
 
@@ -34,6 +35,7 @@ class _LogitsOnly(torch.nn.Module):  # type: ignore[misc]  # mypy does not follo
 def export_classifier(folder: Path, target: Path) -> dict[str, Any]:
     """Write the checkpoint's graph to `target`; return exporter, attention, opset and input names."""
     classifier = load_classifier(folder, "eager")
+    require_finite_weights(classifier, folder.name)
     names = list(input_names(classifier))
     model = _LogitsOnly(classifier, names).eval()
     inputs = example_inputs()

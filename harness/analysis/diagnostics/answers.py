@@ -1,6 +1,6 @@
 """Warnings about the answers: data, model, preparation, quality."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.analysis.diagnostics.base import (
     GroupRule,
@@ -12,7 +12,7 @@ from harness.analysis.diagnostics.base import (
     run_of,
     stop,
 )
-from harness.analysis.statistics.ratios import BASELINE
+from harness.analysis.statistics.ratios import BASELINE, UNPADDED
 from harness.common.json_types import JsonValue
 from harness.records.record import Record
 from harness.workload.tasks.custom import CUSTOM
@@ -83,6 +83,30 @@ def _batch_dependent(record: Record) -> ResultWarning | None:
     return ResultWarning("batch-dependent", sentence, step)
 
 
+def _padding_changes_answers(record: Record) -> ResultWarning | None:
+    check = manifest_part(record, "check")
+    padding, limit = check.get("padding") or {}, check.get("limit", 0.0)
+    change = padding.get("max_logit_difference", 0.0)
+    if change <= limit:
+        return None
+    sentence = (
+        f"{run_of(record)}: padding changes the answers of {record.model.name} by its nature: logits changed "
+        f"by up to {change:.2g} (limit {limit:.1g}) on training texts, as when transformers pads them."
+    )
+    step = f"Compare systems only with the same padding; quote the quality of {UNPADDED} in single-stream."
+    return ResultWarning("padding-dependent", sentence, step)
+
+
+def _unchecked_inputs(record: Record) -> ResultWarning | None:
+    check = record.artifact.manifest.get("check") if record.artifact else None
+    library = check.get("library") if isinstance(check, Mapping) else check
+    if not isinstance(library, str):
+        return None
+    sentence = f"{run_of(record)}: the comparison with the tokenizer of transformers is {stop(library)}"
+    step = "Save the tokenizer with transformers (save_pretrained), or compare some answers yourself."
+    return ResultWarning("unchecked-inputs", sentence, step)
+
+
 def _near_majority(record: Record) -> ResultWarning | None:
     score, majority = primary_of(record), record.data.majority
     if record.quality is None or score is None or majority is None or score.low > majority:
@@ -116,6 +140,38 @@ def _other_answers(record: Record, peers: Sequence[Record]) -> ResultWarning | N
     return ResultWarning("answers-differ", sentence, step)
 
 
+def _references_disagree(record: Record, peers: Sequence[Record]) -> ResultWarning | None:
+    """Compare PyTorch without padding with the padded baseline: the same model must give the same answers."""
+    if record.cell.variant != UNPADDED or record.quality is None:
+        return None
+    padded = next((peer for peer in peers if peer.cell.variant == BASELINE and peer.quality), None)
+    if padded is None or padded.quality is None or record.quality.timed_sha256 is None:
+        return None
+    unpadded_quality, padded_quality = record.quality, padded.quality
+    if unpadded_quality.timed != padded_quality.timed:
+        return None
+    if padded_quality.timed_sha256 in (None, unpadded_quality.timed_sha256):
+        return None
+    sentence = (
+        f"{run_of(record)}: {BASELINE} and {UNPADDED} run the same model, and answer some of the "
+        f"{unpadded_quality.timed} timed examples differently{_both_scores(padded, record)}."
+    )
+    step = (
+        f"Padding should change no answer but a tie: quote the quality of {UNPADDED}, and check the model "
+        "with transformers alone."
+    )
+    return ResultWarning("references-disagree", sentence, step)
+
+
+def _both_scores(first: Record, second: Record) -> str:
+    scores = [primary_of(record) for record in (first, second)]
+    if None in scores or second.quality is None:
+        return ""
+    metric = second.quality.primary.replace("_", "-")
+    shown = " and ".join(f"{100 * score.value:.1f} %" for score in scores if score)
+    return f" ({metric} {shown})"
+
+
 def _first_rung(record: Record) -> str | None:
     """Return the name of the rung that the others of a ladder are compared with."""
     ladder = record.configuration.get("ladder") or {}
@@ -134,9 +190,11 @@ RULES: tuple[Rule, ...] = (
     _untrained_model,
     _seen_in_training,
     _calibrated_on_reported,
+    _padding_changes_answers,
+    _unchecked_inputs,
     _batch_dependent,
     _near_majority,
 )
 
-GROUP_RULES: tuple[GroupRule, ...] = (_other_answers,)
+GROUP_RULES: tuple[GroupRule, ...] = (_references_disagree, _other_answers)
 """Rules that compare the record with the other records of its group."""

@@ -26,7 +26,14 @@ from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_
 from harness.measurement.timing.warmup import first_length_costs, warm_up
 from harness.records.journal_entries import VisitResult, WarmResult
 from harness.runs.worker.messages import VisitRequest, WarmRequest
-from harness.systems.interface import AsyncSystem, OnAnswer, Predictions, Request, System
+from harness.systems.interface import (
+    AsyncSystem,
+    OnAnswer,
+    Predictions,
+    Request,
+    System,
+    require_finite,
+)
 from harness.workload.scenarios.base import Scenario
 from harness.workload.scenarios.server import arrival_times_ns, passes_within
 from harness.workload.tasks.base import Task
@@ -123,20 +130,24 @@ class LoadedSystem:
         return self.scenario.calls([source[index] for index in indexes], self.batch)
 
     def answers(self, predictions: Sequence[Predictions]) -> list[str]:
-        """Return one answer for each request, in order."""
+        """Return one answer for each request, in order; MeasurementError for logits that are not finite."""
+        for part in predictions:
+            require_finite(part.logits)
         return [answer for part in predictions for answer in self._labels(part)]
 
     def warm(self, request: WarmRequest, clock: Clock) -> WarmResult:
         """Answer the very first request alone, then windows of these requests until they take the same time.
 
         Without `first`, the system has answered before. With `exactly`, steadiness is not looked for.
+        MeasurementError if the logits of the first answer are not finite.
         """
         calls, timed, indexes = self.calls(request.indexes), self.timed, request.indexes
         first_request_ns = None
         if request.first:
             begin = clock()
-            timed.predict(self.calls(indexes[:1])[0])
+            first = timed.predict(self.calls(indexes[:1])[0])
             first_request_ns = clock() - begin
+            require_finite(first.logits)
         warmed = warm_up(lambda: _call_times(timed, calls, clock), request.windows, exactly=request.exactly)
         lengths = {}
         if len(calls) == len(indexes):

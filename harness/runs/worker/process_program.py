@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.catalog import Catalog, load_catalog
 from harness.common.json_codec import from_json, to_json
 from harness.common.json_types import JsonObject
-from harness.systems.interface import Artifact, Placement, Request, Settings
+from harness.systems.interface import Artifact, Placement, Request, Settings, require_finite
 from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import split_path
 
@@ -53,6 +53,7 @@ def answer(
     examples = task.read(data / split_path(task, spec.split), labelled=False)
     requests = system.encode(examples)
     predictions = system.predict(requests)
+    require_finite(predictions.logits)
     answers = predictions.answers or task.decide(predictions.logits, predictions.offsets)
     rows = task.answer_rows(examples, answers)
     (output / f"{task.folder}.jsonl").write_text(

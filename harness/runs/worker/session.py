@@ -116,11 +116,19 @@ class Session:
             energy=_energy_probe(self._open_meter(request.meter)) if request.meter else None,
         )
         sources = _sources(self._catalog(), request.checkpoint, task, request.trial, cache)
+        catalog = self._catalog()
+        variant = catalog.variant(request.variant, request.rung)
+        check: JsonObject = {}
+        if getattr(variant, "reads_checkpoint", True):
+            check = catalog.check(task, sources, request.settings, context)
         begin_ns = self._clocks.wall()
-        variant = self._catalog().variant(request.variant, request.rung)
         artifact = variant.prepare(task, sources, request.settings, context)
         seconds = (self._clocks.wall() - begin_ns) / 1e9
-        manifest = {**artifact.manifest, **self._tokenizer_fact(request, artifact.folder, task, cache)}
+        manifest = {
+            **artifact.manifest,
+            **check,
+            **self._tokenizer_fact(request, artifact.folder, task, cache),
+        }
         return PreparedArtifact(artifact.folder, artifact.key, manifest, artifact.fresh, seconds)
 
     def _tokenizer_fact(

@@ -23,7 +23,15 @@ from baselines.encoding.batching import Padded, Run, pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.onnx.runtime import open_session, threads_rest
 from baselines.models.flops import work_facts
-from harness.systems.interface import EncodedSequence, Placement, Predictions, Request, Settings, offsets_of
+from harness.systems.interface import (
+    EncodedSequence,
+    Placement,
+    Predictions,
+    Request,
+    Settings,
+    offsets_of,
+    require_finite,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
 from optimized.adaptive.criteria import NEVER, confidence_scores, run_length
@@ -165,6 +173,7 @@ class StagedSystem:
         """Return the score of one request; with patience, append its answer to the previous ones."""
         offsets = np.array([0, len(logits)])
         if self._criterion == "patience":
+            require_finite(logits)
             previous_answers.append(self._task.decide(logits, offsets)[0])
             return run_length(previous_answers)
         return float(confidence_scores(self._task, logits, offsets, self._criterion)[0])

@@ -195,6 +195,31 @@ def test_agreement_is_required_of_every_probe(wrong: float) -> None:
         require_agreement(right, almost, probes(config), 1e-4)
 
 
+def test_weights_that_are_not_numbers_are_refused_by_the_export_by_name(
+    boolq_folder: Path, tmp_path: Path
+) -> None:
+    """PyTorch gives NaN too, so the message does not send the user there."""
+    folder = tiny.with_weight(boolq_folder, tmp_path / "diverged", "bert.pooler.dense.weight", np.nan)
+    shop = tiny.preparation_context(tmp_path)
+    with pytest.raises(CheckpointError, match=r"not finite numbers.*bert\.pooler\.dense\.weight") as caught:
+        OnnxVariant().prepare(BOOLQ, tiny.sources(folder), tiny.SHORT, shop)
+    assert "pytorch-dynamic" not in str(caught.value)
+    assert shop.cache.made == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_reference_that_is_not_finite_is_no_fault_of_the_graph(wrong: float) -> None:
+    """Whatever the candidate gives, even the same: the checkpoint itself is refused."""
+    config = {"vocab_size": 50, "max_position_embeddings": 64}
+
+    def broken(padded: Padded) -> Logits:
+        return np.full((len(padded.ids), 2), wrong, dtype=np.float32)
+
+    with pytest.raises(CheckpointError, match="the checkpoint itself, in PyTorch") as caught:
+        require_agreement(broken, broken, probes(config), 1e-4)
+    assert "No engine can mend its weights" in str(caught.value.remedy)
+
+
 def test_engines_read_back_what_they_use(boolq_folder: Path, shelf: Path) -> None:
     """Threads, precision, kernels and padding come from the engine, not from the request."""
     descriptions = {}

@@ -58,6 +58,11 @@ def test_a_program_answers_in_order_call_after_call(tmp_path: Path) -> None:
             "nothing on stderr",
         ),
         (
+            "print(json.dumps({'id': '0', 'label': 'true', 'scores': [float('nan')]}), flush=True); input()",
+            "its scores for '0' are not finite numbers",
+            "nothing on stderr",
+        ),
+        (
             "input(); print(json.dumps({'id': '0', 'label': 'maybe'}), flush=True); input()",
             "it answered 'maybe', which is not a label of boolq",
             "nothing on stderr",

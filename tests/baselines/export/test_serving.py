@@ -87,6 +87,16 @@ def spanning(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     return Classifier(place / "wsc")
 
 
+def test_the_script_does_not_answer_with_logits_that_are_not_finite(
+    served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A NaN would be answered with the first label."""
+    classifier = Classifier(served)
+    monkeypatch.setattr(classifier, "_run", lambda batch: np.full((len(batch), 2), np.nan, np.float32))
+    with pytest.raises(ValueError, match="not finite numbers"):
+        classifier.answer({"first": "the lake", "second": "is it"})
+
+
 texts = st.lists(st.sampled_from((*tiny.WORDS, "xy", "Lake!", "")), max_size=40).map(" ".join)
 
 

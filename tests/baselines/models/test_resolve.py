@@ -73,11 +73,28 @@ def _lose_a_shard(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
+def _empty_index(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": []}')
+
+
+def _adapter(folder: Path) -> None:
+    for name in ("model.safetensors", "config.json"):
+        (folder / name).unlink()
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "bert-base-uncased"}')
+
+
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "no weights": (_drop("model.safetensors"), "no model.safetensors"),
     "cut weights": (_truncate, "not a complete safetensors file"),
     "lost shard": (_lose_a_shard, "shard model-00001-of-00002.safetensors is missing"),
     "no tokenizer": (_drop("tokenizer.json", "vocab.txt"), "no tokenizer"),
+    "index without weights": (_empty_index, "the index names no weights"),
+    "adapter": (_adapter, "a PEFT adapter of bert-base-uncased (adapter_config.json), not a whole model"),
+    "adapter beside weights": (
+        lambda at: (at / "adapter_config.json").write_text("{}"),
+        "If the weights are merged, remove adapter_config.json",
+    ),
     "own code": (lambda at: edit(at / "config.json", auto_map={"AutoModel": "x.Y"}), "auto_map"),
     "own tokenizer code": (lambda at: edit(at / "tokenizer_config.json", auto_map={}), "auto_map"),
 }
@@ -89,6 +106,15 @@ def test_a_broken_folder_is_refused_by_what_is_wrong_with_it(folder: Path, tmp_p
     break_folder, message = BROKEN[case]
     break_folder(folder)
     assert message in refusal(folder, tmp_path)
+
+
+def test_an_adapter_is_merged_by_the_line_of_the_message(folder: Path, tmp_path: Path) -> None:
+    """The line names the adapter's folder and peft's function; it is valid Python."""
+    _adapter(folder)
+    message = refusal(folder, tmp_path)
+    code = message.rpartition('python -c "')[2].removesuffix('"')
+    compile(code, "remedy", "exec")
+    assert f"M.from_pretrained('{folder}', num_labels=N).merge_and_unload()" in code
 
 
 def test_a_folder_without_config_is_refused(folder: Path, tmp_path: Path) -> None:

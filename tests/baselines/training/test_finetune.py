@@ -14,12 +14,14 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from other_families import family_checkpoint
 
 from baselines.engines.pytorch import VARIANTS
+from baselines.models.checks.comparison import compare_with_library
 from baselines.models.resolve import resolve_classifier
 from baselines.training.datasets import TrainingProgress, TrainingSettings, split_for_selection
 from baselines.training.finetune import finetune
-from harness.common.errors import DeviceError, MeasurementError, UsageError
+from harness.common.errors import CheckpointError, DeviceError, MeasurementError, UsageError
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
@@ -197,6 +199,39 @@ def test_a_loss_that_is_not_finite_stops_training(encoder: Path, tmp_path: Path)
     with pytest.raises(MeasurementError, match=r"diverged(.|\n)*Lower the learning rate"):
         train(encoder, tmp_path / "made", tuning=wild)
     assert not (tmp_path / "made").exists()
+
+
+def test_weights_that_are_not_numbers_are_refused_before_training(encoder: Path, tmp_path: Path) -> None:
+    """No learning rate helps: the message names the tensor of the checkpoint."""
+    folder = tiny.with_weight(encoder, tmp_path / "diverged", "embeddings.word_embeddings.weight", np.nan)
+    with pytest.raises(CheckpointError, match=r"not finite numbers.*word_embeddings\.weight"):
+        train(folder, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_cannot_be_padded_cannot_be_trained_either(tmp_path: Path) -> None:
+    """GPT-2 without a padding id: the same rule and remedy as for measuring it."""
+    folder = family_checkpoint(tmp_path / "gpt2", "gpt2", padding_token=None)
+    with pytest.raises(CheckpointError, match=r"padding gives wrong answers(.|\n)*Set pad_token_id"):
+        train(folder, tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["gpt2"], "the mended model can be trained there"
+
+
+@pytest.mark.parametrize("family", ["bart", "gpt2"])
+def test_a_family_that_can_be_trained_can_be_run(tmp_path: Path, family: str) -> None:
+    """BART's head is called classification_head: what `bench train` writes, `bench run` reads."""
+    folder = family_checkpoint(tmp_path / family, family, labels=("a", "b", "c"), pad_token_id=0)
+    quick = TrainingSettings(epochs=1, batch=8, max_length=32, bf16=False)
+    train(folder, tmp_path / "made", tuning=quick)
+    checkpoint = resolve_classifier(str(tmp_path / "made"), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    assert compare_with_library(checkpoint.folder, family, tiny.examples(4), 32)["texts"] == 4
+
+
+def test_a_head_for_regression_becomes_one_for_labels(tmp_path: Path) -> None:
+    """problem_type goes with the old head, or the trained model would be refused as regression."""
+    folder = tiny.tiny_checkpoint(tmp_path / "regression", labels=("score",), problem_type="regression")
+    train(folder, tmp_path / "made")
+    assert resolve_classifier(str(tmp_path / "made"), BOOLQ, tiny.Shelf(tmp_path / "cache")).trained
 
 
 def test_a_head_in_another_order_keeps_its_order_and_meaning(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.training.datasets import split_for_selection
-from harness.common.errors import UsageError
+from harness.common.errors import MeasurementError, UsageError
 from harness.records.ladder import parse_ladder
 from harness.systems.interface import Predictions, PreparationSources, Request, Settings, offsets_of
 from harness.workload.tasks import get_task
@@ -73,6 +73,15 @@ def tiny_sequence() -> Any:
 def examples(*ids: str) -> list[Example]:
     """Return examples with these ids."""
     return [replace(tiny.examples(1)[0], id=name) for name in ids]
+
+
+@pytest.mark.parametrize("margin", [np.nan, np.inf, -np.inf])
+def test_a_stage_whose_logits_are_not_finite_fails(margin: float) -> None:
+    """A NaN is below no threshold: without the check it would count as confident, or be passed on unseen."""
+    small, large = FixedMargins({"a": margin}, []), FixedMargins({"a": 1.0}, [])
+    cascade = CascadeSystem(BOOLQ, [small, large], [0.9])
+    with pytest.raises(MeasurementError, match="not finite numbers"):
+        cascade.predict(cascade.encode(examples("a")))
 
 
 def test_only_requests_below_the_threshold_reach_the_second_stage() -> None:

@@ -233,3 +233,38 @@ def test_the_share_of_the_harness_is_the_loop_over_the_time_per_request() -> Non
     assert harness_share(a_record(wall_ms=(500,) * 3)) == 0.00004
     assert harness_share(a_record(observer=None)) is None
     assert harness_share(a_failure("onnx-int8")) is None
+
+
+def test_a_family_whose_answers_change_with_padding_is_named_with_the_difference() -> None:
+    """As the check at preparation found; changes within rounding are no warning."""
+    facts = {"texts": 48, "limit": 1e-4, "library": {"differing_texts": 0}}
+    changed = {**facts, "padding": {"max_logit_difference": 0.123}}
+    warning = the_warning("padding-dependent", a_record(artifact=prepared(check=changed)))
+    assert "padding changes the answers of bert-base-boolq by its nature" in warning.sentence
+    assert "by up to 0.12 (limit 0.0001)" in warning.sentence
+    rounding = {**facts, "padding": {"max_logit_difference": 1e-6}}
+    assert warnings_of(a_record(artifact=prepared(check=rounding))) == ()
+
+
+@pytest.mark.parametrize("in_library", [True, False])
+def test_inputs_that_could_not_be_compared_are_a_warning_with_the_reason(in_library: bool) -> None:
+    """Either transformers' tokenizer is missing, or the whole check."""
+    reason = "unavailable, because transformers cannot load the tokenizer (no vocabulary)"
+    check = {"texts": 4, "limit": 1e-4, "library": reason, "padding": {}} if in_library else reason
+    warning = the_warning("unchecked-inputs", a_record(artifact=prepared(check=check)))
+    assert warning.sentence.endswith("cannot load the tokenizer (no vocabulary).")
+
+
+def test_references_that_answer_differently_are_a_warning_with_both_scores() -> None:
+    """Padded and unpadded PyTorch run one model; equal hashes of the timed answers are no warning."""
+    padded = a_record(quality=a_quality(timed_sha256="a", metrics={"accuracy": an_accuracy(0.22, 0.2, 0.24)}))
+    unpadded = a_record(
+        "pytorch-dynamic",
+        quality=a_quality(timed_sha256="b", metrics={"accuracy": an_accuracy(0.4, 0.38, 0.42)}),
+    )
+    warning = the_warning("references-disagree", unpadded, padded, unpadded)
+    assert (
+        "answer some of the 700 timed examples differently (accuracy 22.0 % and 40.0 %)" in warning.sentence
+    )
+    same = a_record("pytorch-dynamic", quality=a_quality(timed_sha256="a"))
+    assert "references-disagree" not in {warning.code for warning in warnings_of(same, [padded, same])}

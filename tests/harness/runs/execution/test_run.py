@@ -15,7 +15,7 @@ from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
-from harness.testing.world import altered
+from harness.testing.world import FakeMachine, altered
 from harness.workload.tasks import get_task
 
 
@@ -69,6 +69,50 @@ def test_examples_without_a_timed_pass_are_answered_untimed(tmp_path: Path) -> N
     only = measured(World(tmp_path / "b"), sample=40, quality="sample")["onnx-int8"].quality
     assert only is not None
     assert (only.timed, only.untimed) == (40, 0)
+
+
+class BlindVariant(FakeVariant):
+    """A variant that makes nothing of the checkpoint."""
+
+    reads_checkpoint = False
+
+
+def test_the_check_of_the_checkpoint_is_in_the_manifest_of_each_variant_made_from_it(tmp_path: Path) -> None:
+    """And not in that of a program, which does not read the checkpoint."""
+    world = World(tmp_path, BlindVariant("program", FakeClock(step_ns=10), 1))
+    world.catalog = replace(world.catalog, check=lambda *_: {"check": {"texts": 3}})
+    world.machine = FakeMachine(world.catalog, world.clock)
+    records = measured(world, variants=("onnx-int8", "program"))
+    manifests = {name: record.artifact.manifest for name, record in records.items() if record.artifact}
+    assert manifests["onnx-int8"]["check"] == {"texts": 3}
+    assert "check" not in manifests["program"]
+
+
+def test_a_checkpoint_that_fails_its_check_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    """It is refused before the run begins."""
+
+    def check(*_: Any) -> Any:
+        raise CheckpointError("its weights are not finite numbers.", remedy="Train it again.")
+
+    world = World(tmp_path)
+    world.machine = FakeMachine(replace(world.catalog, check=check), world.clock)
+    with pytest.raises(CheckpointError, match="not finite numbers"):
+        started(world)
+    assert not (world.store / "runs").exists() or not list((world.store / "runs").iterdir())
+
+
+@pytest.mark.parametrize("finite_calls", [0, 100, 250])
+def test_logits_that_are_not_finite_fail_their_cell_at_any_time(tmp_path: Path, finite_calls: int) -> None:
+    """At the first request, in warm-up and timed windows: no answer of it counts, and the others go on."""
+    clock = FakeClock(step_ns=10)
+    bad = FakeVariant("bad", clock, 1, finite_calls=finite_calls)
+    records = measured(World(tmp_path, bad), variants=("bad", "onnx-int8"))
+    failure = records["bad"].failure
+    assert failure is not None
+    assert "its logits are not finite numbers (NaN or infinite) for 1 of 1 sequences" in failure.message
+    assert "check the checkpoint's weights" in str(failure.remedy)
+    assert records["bad"].status == ("partial" if records["bad"].rounds else "failed")
+    assert records["onnx-int8"].status == "complete"
 
 
 def test_a_failed_cell_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:

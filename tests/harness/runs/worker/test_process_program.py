@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.common.errors import MeasurementError
 from harness.runs.worker.process_command import program_of
 from harness.runs.worker.process_program import ABOUT, ProgramSpec, answer
 from harness.systems.interface import Artifact, Placement, Settings
@@ -52,6 +53,16 @@ def test_a_variant_of_ours_writes_the_prediction_file(tmp_path: Path, task: str,
     assert about["effective"] == {"engine": "fake", "threads": 1}
     words = [len(f"{text.first} {text.second or ''}".split()) for one in examples for text in one.inputs]
     assert (about["tokens"], about["cut"]) == (sum(words), [])
+
+
+def test_logits_that_are_not_finite_give_no_prediction_file(tmp_path: Path) -> None:
+    """The program fails, and so does its cell."""
+    data, output = folders(tmp_path, "boolq")
+    clock = FakeClock(step_ns=10)
+    catalog = fake_catalog(clock, FakeVariant("mine", clock, 1, finite_calls=0))
+    with pytest.raises(MeasurementError, match="not finite numbers"):
+        answer(spec("boolq", "mine", tmp_path), data, output, lambda: catalog)
+    assert list(output.iterdir()) == []
 
 
 def test_as_a_process_it_needs_nothing_of_the_folder_it_stands_in(tmp_path: Path) -> None:

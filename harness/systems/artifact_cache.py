@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.common.errors import StoreError
+from harness.common.errors import StoreError, UsageError
 from harness.common.json_types import JsonObject
 from harness.systems.interface import Artifact
 
@@ -34,6 +34,9 @@ SEAL = "files.json"
 
 WRITING, REMOVING = ".writing-", ".removing-"
 """Prefixes of folders that are not entries: those being filled, and those being removed."""
+
+PROBE_BYTES = 2**20
+"""What a cache must have room for at least: a small artifact."""
 
 
 def default_cache() -> Path:
@@ -99,6 +102,24 @@ class ArtifactCache:
             _discard(folder)
         finally:
             _release(handle)
+
+    def check_usable(self) -> None:
+        """Raise UsageError if nothing can be written here and nothing lies here that could be read.
+
+        A cache that is full or read-only is of use only where it has the artifacts already.
+        """
+        probe = self.root / f".writable-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if any((self.root / "artifacts").glob("[!.]*")):
+                return
+            probe.write_bytes(bytes(PROBE_BYTES))
+        except OSError as error:
+            problem = _cannot_write(self.root, error)
+            raise UsageError(problem.message, where=problem.where, remedy=problem.remedy) from None
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
 
     def artifacts(self) -> list[Artifact]:
         """Return every complete artifact, sorted by key."""

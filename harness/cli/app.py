@@ -89,7 +89,14 @@ def call(arguments: Sequence[str], context: CliContext) -> int:
         return ExitCode.DONE
     except (KeyboardInterrupt, typer.Abort, Exception) as error:  # noqa: BLE001 -- the last resort
         return _report_unexpected(error, debug=debug)
+    if code == ExitCode.INTERRUPTED:  # the parser makes this of a KeyboardInterrupt, whatever the signal
+        return _report_interrupted()
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _report_interrupted() -> int:
+    typer.echo("Interrupted.", err=True)
+    return INTERRUPTION.exit_code
 
 
 def _show_details() -> None:
@@ -116,8 +123,7 @@ def _report_unexpected(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
         error = error.__cause__  # the parser takes any for the end of the user's input
     if INTERRUPTION.signal is not None or isinstance(error, KeyboardInterrupt | typer.Abort):
-        typer.echo("Interrupted.", err=True)  # a library may have made another error of it
-        return INTERRUPTION.exit_code
+        return _report_interrupted()  # a library may have made another error of it
     # the parser's errors are recognised by their methods: their classes moved between versions of Typer
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(code, int):

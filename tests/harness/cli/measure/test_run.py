@@ -410,3 +410,18 @@ def test_sigterm_and_sighup_end_a_run_as_ctrl_c_does(
     err = capsys.readouterr().err
     assert "interrupted; every finished round is kept." in err
     assert "`bench run --resume 20260101-120000-boolq-0001` continues." in err
+
+
+def test_sigterm_before_anything_is_stored_has_its_exit_code_too(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser makes 130 of every KeyboardInterrupt."""
+
+    def interrupted(*_: object) -> None:
+        INTERRUPTION._handle(signal.SIGTERM, None)
+
+    monkeypatch.setattr(INTERRUPTION, "signal", None)
+    monkeypatch.setattr("harness.runs.multi_run.start", interrupted)
+    with INTERRUPTION.command():
+        assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 143
+    assert capsys.readouterr().err == "Interrupted.\n"

@@ -70,6 +70,7 @@ class ArtifactCache:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._exclusive():  # before it is locked, the folder looks like one of a killed process
+                _remove_abandoned(target.parent)
                 scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=WRITING))
                 handle = _lock(scratch, fcntl.LOCK_EX)
         except OSError as error:
@@ -210,6 +211,15 @@ def folder_bytes(folder: Path) -> int:
             with suppress(OSError):
                 total += (Path(parent) / name).stat().st_size
     return total
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders that killed processes were filling: nobody holds their locks."""
+    for folder in parent.glob(f"{WRITING}*"):
+        handle = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if handle is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
 def _lock(folder: Path, operation: int) -> int | None:

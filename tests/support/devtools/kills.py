@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -84,6 +85,9 @@ ENDS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGK
 
 MEASURED = {0, 3, 4, 5, 6}
 """Exit codes of a command that went on: a cell may have failed, and the gate has its own."""
+
+LATE = ": wall_ns: the record has"
+"""What `bench verify` finds where a process did not run between two calls."""
 
 PATIENCE_S, GONE_S, STOPPED_S, LATEST_S = 300.0, 15.0, 0.3, 3.0
 
@@ -265,8 +269,15 @@ class Trial:
             self.problems.append(f"rounds lost: {sorted(lost)}")
 
     def _verify(self) -> None:
+        """Verify every run; a stopped or crowded process has windows that are longer than their calls."""
         for folder in self.root.glob("results/runs/*"):
-            self._expect({0}, "verify", folder.name)
+            code, output = self._bench("verify", folder.name)
+            wrong = re.findall(r"^  no .*\n((?:\s{15}.*\n?)*)", output, re.MULTILINE)
+            found = [line for block in wrong for line in block.splitlines() if LATE not in line]
+            if (code and not wrong) or found:
+                self.problems.append(
+                    f"`bench verify {folder.name}` ended with {code}: {found or output[-300:]}"
+                )
 
     def _expect(self, codes: set[int], *arguments: str) -> None:
         code, output = self._bench(*arguments)
@@ -324,6 +335,7 @@ def main() -> int:
         ):
             counts[kill.command, kill.target, kill.signal.name] += 1
             failed += bool(problems)
+            print(f"{kill}: {'failed' if problems else 'ok'}", file=sys.stderr)  # noqa: T201 -- as below
             for problem in problems:
                 print(f"{kill}: {problem}", flush=True)  # noqa: T201 -- a program of its own
     for (command, target, name), count in sorted(counts.items()):

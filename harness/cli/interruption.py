@@ -3,6 +3,7 @@
     while modules load    the process ends at once: nothing has begun
     while a command runs  KeyboardInterrupt: the journal is kept, workers end, scratch folders are removed
     the second signal     the process ends at once; guards end its workers and remove their scratch folders
+    after half a minute   the same: a library may have swallowed the first signal
 
 A signal that is ignored when the program starts (`nohup`) stays ignored.
 """
@@ -11,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -34,6 +35,9 @@ SHOW_CURSOR = "\x1b[?25h"
 AGAIN_S = 0.01
 """After this time an interruption that was lost is repeated."""
 
+GRACE_S = 30.0
+"""How long a command may take to end in order."""
+
 
 class Interruption:
     """The signal that has arrived, or None, and whether a command runs that can end in order."""
@@ -41,6 +45,7 @@ class Interruption:
     def __init__(self) -> None:
         self.signal: int | None = None
         self._running = False
+        self._deadline: threading.Timer | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -62,12 +67,15 @@ class Interruption:
             yield
         finally:
             self._running = False
+            if self._deadline:
+                self._deadline.cancel()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self.signal is not None or not self._running:
             end_now(number)
         self.signal = number
+        self._deadline = _later(GRACE_S, end_now, number)
         raise KeyboardInterrupt
 
     def _repeat_lost(self, lost: "UnraisableHookArgs") -> None:
@@ -76,11 +84,17 @@ class Interruption:
             sys.__unraisablehook__(lost)
             return
         number, self.signal = self.signal, None
-        main = threading.main_thread().ident or 0
+        if self._deadline:
+            self._deadline.cancel()
         # to the main thread, which may sleep: only a signal of its own wakes it
-        timer = threading.Timer(AGAIN_S, signal.pthread_kill, [main, number])
-        timer.daemon = True
-        timer.start()
+        _later(AGAIN_S, signal.pthread_kill, threading.main_thread().ident or 0, number)
+
+
+def _later(seconds: float, function: Callable[..., object], *arguments: object) -> threading.Timer:
+    timer = threading.Timer(seconds, function, arguments)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def end_now(number: int) -> None:

@@ -66,6 +66,15 @@ def test_a_signal_that_python_drops_is_raised_again() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (143, "in order True\n", "")
 
 
+def test_a_command_that_does_not_end_in_order_is_ended_after_its_grace() -> None:
+    """A library may swallow the interruption, or never return."""
+    head = HEAD.replace("number =", "import harness.cli.interruption as own\nown.GRACE_S = 0.1\nnumber =")
+    body = "[os.kill(os.getpid(), number)] if not INTERRUPTION.signal else None"
+    swallow = f"try: {body}\n        except BaseException: pass\n        import time; time.sleep(60)"
+    done = run(head + COMMAND.format(body=swallow, after=""), signal.SIGTERM)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "", "Interrupted.\n")
+
+
 def test_a_signal_that_is_ignored_at_the_start_stays_ignored() -> None:
     """`nohup bench run` goes on when the terminal is closed."""
     ignored = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"

@@ -86,6 +86,9 @@ ENDS = {signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGK
 MEASURED = {0, 3, 4, 5, 6}
 """Exit codes of a command that went on: a cell may have failed, and the gate has its own."""
 
+REPORTED = ("Records:", "Trained in", "holds ")
+"""What a command prints at its end."""
+
 LATE = ": wall_ns: the record has"
 """What `bench verify` finds where a process did not run between two calls."""
 
@@ -181,10 +184,10 @@ class Trial:
     def _target(self, process: "subprocess.Popen[str]") -> psutil.Process | None:
         parent, deadline = psutil.Process(process.pid), time.monotonic() + PATIENCE_S
         while process.poll() is None and time.monotonic() < deadline:
-            with suppress(psutil.Error):
-                if self.kill.target == "parent":
+            with suppress(psutil.Error, OSError):
+                if self.kill.target == "parent" and _handles_signals(parent.pid):
                     return parent
-                for child in parent.children(recursive=True):
+                for child in parent.children(recursive=True) if self.kill.target in MARKS else ():
                     if any(MARKS[self.kill.target] in word for word in child.cmdline()):
                         return child
             time.sleep(0.01)
@@ -200,7 +203,11 @@ class Trial:
         return True
 
     def _check_end(self, code: int, output: str) -> None:
-        expected = MEASURED | ({ENDS[self.kill.signal]} if self.kill.target == "parent" else set())
+        is_ended = self.kill.target == "parent" and self.kill.signal != signal.SIGSTOP
+        is_late = any(word in output for word in REPORTED)  # it had printed its report before
+        expected = ({ENDS[self.kill.signal]} if is_ended else set()) | (
+            MEASURED if is_late or not is_ended else set()
+        )
         if code not in expected:
             self.problems.append(f"exit code {code}: {output[-300:]}")
         if "Traceback" in output or "a bug in bench" in output:
@@ -289,6 +296,13 @@ class Trial:
             self.problems.append(f"`bench {' '.join(arguments)}` ended with {code}: {text}")
 
 
+def _handles_signals(pid: int) -> bool:
+    """Return whether a process catches SIGTERM: before that Python itself is still starting."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    caught = re.search(r"^SigCgt:\s+(\w+)", status, re.MULTILINE)
+    return bool(caught and int(caught[1], 16) & (1 << (signal.SIGTERM - 1)))
+
+
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -324,6 +338,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default=",".join(COMMANDS))
     options = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGHUP):  # `nohup` and `&` ignore them, and children inherit that
+        signal.signal(number, signal.SIG_DFL)
     rng = random.Random(options.seed)
     kills = [draw(rng, options.only.split(",")) for _ in range(options.kills)]
     counts: collections.Counter[tuple[str, str, str]] = collections.Counter()

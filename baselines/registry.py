@@ -1,10 +1,10 @@
 """The table of the plain variants; loading it imports neither torch, transformers nor onnxruntime."""
 
 from baselines.engines import ctranslate2, openvino, pytorch, torch_compile
-from baselines.engines.external_program import ProgramVariant
 from baselines.engines.null import NullVariant
 from baselines.engines.onnx.cuda import OnnxCudaVariant
 from baselines.engines.onnx.runtime import OnnxVariant
+from baselines.engines.program.external_program import ProgramVariant
 from harness.systems.interface import Variant
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.common.errors import UsageError, unknown_name
+from harness.common.errors import MeasurementError, UsageError, unknown_name
 from harness.common.json_types import JsonObject
-from harness.common.plugins import usable
+from harness.common.plugins import Plugin, usable
 from harness.systems.interface import (
     Artifact,
     Cache,
@@ -45,6 +45,10 @@ def default_variants(device: str) -> tuple[str, ...]:
     return DEFAULT_VARIANTS if device == "cpu" else GPU_VARIANTS
 
 
+SYSTEM_METHODS = ("encode", "predict", "describe", "close")
+"""The methods of `harness.systems.interface.System`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A family of pretrained encoders: what works with it, and what an engine cannot run and why."""
@@ -75,6 +79,37 @@ class BrokenVariant:
         raise UsageError(self.reason)
 
 
+@dataclass(frozen=True, slots=True)
+class PluginVariant:
+    """A plug-in's variant: what it raises, and what it returns of another type, names the plug-in."""
+
+    plugin: Plugin
+    inner: Variant
+    name: str
+    summary: str
+
+    def unavailable(self) -> str | None:
+        """Return the variant's reason, or the plug-in's failure."""
+        try:
+            reason = self.plugin.call(self.inner.unavailable)
+            return None if reason is None else self.plugin.check(str, "what unavailable() returns", reason)
+        except MeasurementError as error:
+            return error.message
+
+    def prepare(self, *arguments: object) -> Artifact:
+        """Prepare the artifact."""
+        artifact = self.plugin.call(self.inner.prepare, *arguments)
+        return self.plugin.check(Artifact, "what prepare() returns", artifact)
+
+    def load(self, *arguments: object) -> System:
+        """Load the system, and check that it has the methods of one."""
+        system = self.plugin.call(self.inner.load, *arguments)
+        missing = [name for name in SYSTEM_METHODS if not callable(getattr(system, name, None))]
+        if missing:
+            raise self.plugin.failed(f"the system that load() returns lacks {', '.join(missing)}")
+        return system
+
+
 class WithPlugins(Mapping[str, Variant]):
     """The built-in variants, and those of plug-ins, each of which is loaded when it is looked up."""
 
@@ -84,11 +119,12 @@ class WithPlugins(Mapping[str, Variant]):
     def __getitem__(self, name: str) -> Variant:
         if name in self.built_in:
             return self.built_in[name]
+        plugin = usable("variant", self.built_in)[name]
         try:
-            variant: Variant = usable("variant", self.built_in)[name].load()
-        except UsageError as error:
+            variant: Variant = plugin.load()
+            return PluginVariant(plugin, variant, name, str(plugin.call(lambda: variant.summary)))
+        except (UsageError, MeasurementError) as error:
             return BrokenVariant(name, error.message)
-        return variant
 
     def __iter__(self) -> Iterator[str]:
         yield from self.built_in

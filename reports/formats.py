@@ -65,7 +65,8 @@ def write_report(report: Report, format: str, style: Style) -> str:  # noqa: A00
     plugins = usable("report", (*FORMATS, *FILES))
     if format not in plugins:
         raise unknown_name("format", format, (*FORMATS, *FILES, *plugins))
-    return str(plugins[format].load()(report, style))
+    plugin = plugins[format]
+    return plugin.check(str, "what it returns", plugin.call(plugin.load(), report, style))
 
 
 def files_of(report: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise

@@ -1,14 +1,27 @@
 """The command line: one module per command; the only place that prints or exits."""
 
+from collections.abc import Sequence
+
 
 def main() -> None:
     """Run the command line and exit."""
+    from harness.cli.interruption import INTERRUPTION
+
+    INTERRUPTION.watch()  # first, so that Ctrl-C while modules load shows no traceback
     import gc
     import sys
 
-    from harness.cli.app import call
-    from harness.cli.context import CliContext
+    from harness.cli.output.streams import with_streams
 
-    code = call(sys.argv[1:], CliContext())
+    code = with_streams(lambda: _call(sys.argv[1:]))
     gc.freeze()  # a last collection would walk thousands of records that end with the process anyway
     sys.exit(code)
+
+
+def _call(arguments: Sequence[str]) -> int:
+    from harness.cli.app import call
+    from harness.cli.context import CliContext
+    from harness.cli.interruption import INTERRUPTION
+
+    with INTERRUPTION.command():
+        return call(arguments, CliContext())

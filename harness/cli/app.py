@@ -1,7 +1,5 @@
 """The program `bench`: its commands, and the one place where errors become messages and exit codes."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 
 import typer
@@ -11,6 +9,7 @@ from harness.cli.environment.cache import cache_app
 from harness.cli.environment.data import data_app
 from harness.cli.environment.doctor import doctor
 from harness.cli.environment.list import list_
+from harness.cli.interruption import INTERRUPTION
 from harness.cli.measure.gate import gate
 from harness.cli.measure.ladder import ladder
 from harness.cli.measure.prepare import prepare
@@ -22,13 +21,15 @@ from harness.cli.models.predict import predict
 from harness.cli.models.train import train
 from harness.cli.options.config_file import read_defaults
 from harness.cli.options.groups import add_command, option_app
+from harness.cli.output.streams import ReaderGone, check_working_folder, drop_output
 from harness.cli.output.terminal import escape
 from harness.cli.results.compare import compare
 from harness.cli.results.report import report
 from harness.cli.results.score import score
 from harness.cli.results.track import track
 from harness.cli.results.verify import verify
-from harness.common.errors import BenchError, ExitCode
+from harness.common.errors import BenchError, ExitCode, UsageError
+from harness.common.plugins import describe, plugin_of
 
 COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Measure": {
@@ -74,20 +75,38 @@ def bench(
 def call(arguments: Sequence[str], context: CliContext) -> int:
     """Run one command and return its exit code; messages go to stderr."""
     debug = "--debug" in arguments
+    if debug:
+        _show_details()
     command_line = _renamed([argument for argument in arguments if argument != "--debug"])
     try:
         code = app(command_line, prog_name="bench", obj=context, standalone_mode=False)
     except BenchError as error:
         typer.echo(f"bench: {escape(str(error))}", err=True)
-        return error.exit_code
-    except BrokenPipeError:
-        return _end_without_reader()
-    except (KeyboardInterrupt, typer.Abort):
-        typer.echo("Interrupted.", err=True)
-        return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 -- the last resort: reported as a bug
+        interrupted = INTERRUPTION.signal is not None
+        return INTERRUPTION.exit_code if interrupted else error.exit_code
+    except (BrokenPipeError, ReaderGone):
+        drop_output()
+        return ExitCode.DONE
+    except (KeyboardInterrupt, typer.Abort, Exception) as error:  # noqa: BLE001 -- the last resort
         return _report_unexpected(error, debug=debug)
+    if code == ExitCode.INTERRUPTED:  # the parser makes this of a KeyboardInterrupt, whatever the signal
+        return _report_interrupted()
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def _report_interrupted() -> int:
+    typer.echo("Interrupted.", err=True)
+    return INTERRUPTION.exit_code
+
+
+def _show_details() -> None:
+    """Print what the harness logs, such as the tracebacks of workers, on stderr."""
+    import logging
+
+    handler = logging.StreamHandler()
+    logger = logging.getLogger("harness")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
 
 
 def _renamed(arguments: list[str]) -> list[str]:
@@ -99,14 +118,12 @@ def _renamed(arguments: list[str]) -> list[str]:
     return [name, *arguments[1:]]
 
 
-def _end_without_reader() -> int:
-    """End quietly when the reader of stdout has closed it (`bench list | head -1`)."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
-
-
-def _report_unexpected(error: Exception, *, debug: bool) -> int:
-    """Print a parser's message, or report a bug; raise it under --debug."""
+def _report_unexpected(error: BaseException, *, debug: bool) -> int:
+    """Print a parser's message, or that the command was interrupted, or a bug; raise a bug under --debug."""
+    if isinstance(error, typer.Abort) and isinstance(error.__cause__, EOFError):
+        error = error.__cause__  # the parser takes any for the end of the user's input
+    if INTERRUPTION.signal is not None or isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _report_interrupted()  # a library may have made another error of it
     # the parser's errors are recognised by their methods: their classes moved between versions of Typer
     show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
     if callable(show) and isinstance(code, int):
@@ -114,6 +131,22 @@ def _report_unexpected(error: Exception, *, debug: bool) -> int:
         return code
     if debug:
         raise error
+    expected = _expected_error(error)
+    if expected:
+        typer.echo(f"bench: {escape(str(expected))}", err=True)
+        return ExitCode.NOTHING_MEASURED
     typer.echo(f"bench: a bug in bench: {type(error).__name__}: {escape(str(error))}", err=True)
     typer.echo("Run it again with --debug for the traceback, and please report both.", err=True)
     return ExitCode.BUG
+
+
+def _expected_error(error: BaseException) -> BenchError | None:
+    """Return the error of a plug-in, or of a working folder that is gone; None for a bug of ours."""
+    if plugin := plugin_of(error):
+        return plugin.failed(describe(error))
+    if isinstance(error, OSError):
+        try:
+            check_working_folder()
+        except UsageError as gone:
+            return gone
+    return None

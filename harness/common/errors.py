@@ -7,14 +7,22 @@
     +-- DeviceError             2   a device that is not present
     +-- MeasurementError        4   nothing usable was measured
     |   +-- StoreError          4   the store or the cache cannot be written or read
-    +-- InterruptedRun        130   Ctrl-C; what was measured is saved
+    +-- InterruptedRun        130   Ctrl-C; what was measured is saved (143 after SIGTERM, 129 after SIGHUP)
 
 Every error states what happened, where, and what to do about it. `ExitCode` has all codes, also those of
 outcomes that are not errors.
 """
 
+import os
 from collections.abc import Iterable
 from enum import IntEnum
+from typing import IO
+
+QUOTED_BYTES = 2**16
+"""How much of the end of a program's output is read, to quote its last lines."""
+
+QUOTED_CHARACTERS = 300
+"""The longest line of a program's output that an error quotes."""
 
 
 class ExitCode(IntEnum):
@@ -33,7 +41,12 @@ class ExitCode(IntEnum):
     """Too noisy for a verdict."""
     MISMATCH = 7
     """A run does not agree with its raw values, hashes or signature."""
+    HUNG_UP = 129
+    """SIGHUP: the terminal was closed."""
     INTERRUPTED = 130
+    """SIGINT: Ctrl-C."""
+    TERMINATED = 143
+    """SIGTERM: another program ended it."""
 
 
 class BenchError(Exception):
@@ -101,3 +114,28 @@ def unknown_name(kind: str, name: str, valid_names: Iterable[str]) -> UsageError
     similar = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     remedy = f"Did you mean {' or '.join(similar)}?" if similar else f"Known: {', '.join(names)}."
     return UsageError(f"unknown {kind} {name!r}.", remedy=remedy)
+
+
+def last_lines(output: IO[bytes], count: int = 3) -> list[str]:
+    """Return the last lines of a program's output, to quote them in an error; long lines are cut."""
+    lines = _end_of(output).decode("utf-8", "replace").strip().splitlines()[-count:]
+    return [line if len(line) <= QUOTED_CHARACTERS else f"{line[:QUOTED_CHARACTERS]}..." for line in lines]
+
+
+def keep_end(output: IO[bytes], limit_bytes: int) -> None:
+    """Drop all but the end of a program's output if it is larger than this.
+
+    A program that has inherited the file has its position too, and writes on behind what is kept.
+    """
+    if os.fstat(output.fileno()).st_size <= limit_bytes:
+        return
+    end = _end_of(output)
+    output.seek(0)
+    output.truncate()
+    output.write(end)
+    output.flush()
+
+
+def _end_of(output: IO[bytes]) -> bytes:
+    output.seek(max(0, output.seek(0, os.SEEK_END) - QUOTED_BYTES))
+    return output.read(QUOTED_BYTES)

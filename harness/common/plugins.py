@@ -7,12 +7,16 @@ then gives its name, its distribution and the cause. Built-in names always win: 
 a name that two distributions bring, are listed with the reason and never used.
 """
 
-from collections.abc import Callable, Collection, Iterable
+import logging
+import sys
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeAlias
+from importlib.metadata import EntryPoint, distributions, entry_points
+from typing import Any, Literal, TypeAlias, TypeVar
 
-from harness.common.errors import UsageError
+from harness.common.errors import QUOTED_CHARACTERS, BenchError, MeasurementError, UsageError
 
 Kind = Literal["task", "variant", "meter", "report"]
 
@@ -24,13 +28,30 @@ GROUPS: dict[Kind, str] = {
 }
 """The groups of entry points; an entry point's name is the name on the command line."""
 
-PARTS: dict[Kind, tuple[str, ...]] = {
-    "task": ("name", "folder", "summary", "head", "labels", "splits", "scoring", "read", "parse", "decide"),
-    "variant": ("name", "summary", "unavailable", "prepare", "load"),
-    "meter": ("name", "kind", "summary", "make", "open"),
-    "report": ("__call__",),
+PARTS: dict[Kind, Mapping[str, Any]] = {
+    "task": {
+        "name": str,
+        "folder": str,
+        "summary": str,
+        "head": str,
+        "labels": Sequence,
+        "splits": Collection,
+        "scoring": object,
+        "read": Callable,
+        "parse": Callable,
+        "decide": Callable,
+    },
+    "variant": {
+        "name": str,
+        "summary": str,
+        "unavailable": Callable,
+        "prepare": Callable,
+        "load": Callable,
+    },
+    "meter": {"name": str, "kind": str, "summary": str, "make": Callable, "open": Callable},
+    "report": {"__call__": Callable},
 }
-"""The attributes that an object of each kind must have.
+"""The attributes that an object of each kind must have, and their types.
 
 They are those of `harness.workload.tasks.base.Task`, `harness.systems.interface.Variant` and
 `harness.measurement.energy.selection.MeterEntry`; a report is a function of `reports.Book` and
@@ -40,12 +61,42 @@ They are those of `harness.workload.tasks.base.Task`, `harness.systems.interface
 PluginObject: TypeAlias = Any
 """A task, variant, meter entry or report function, by the plug-in's kind; upper layers define those types."""
 
+OURS = frozenset(("harness", "baselines", "optimized", "reports"))
+"""The packages of this program: errors in them are not those of a plug-in."""
+
+logger = logging.getLogger(__name__)
+
+TYPE_NAMES: dict[Any, str] = {
+    str: "text",
+    Sequence: "sequence",
+    Collection: "collection",
+    Callable: "function",
+}
+
+_loaded: "dict[str, Plugin]" = {}
+"""The plug-ins that were loaded in this process, by the top-level name of their module."""
+
+ResultT = TypeVar("ResultT")
+
 FindEntryPoints = Callable[[str], Iterable[EntryPoint]]
 """Returns the entry points of a group."""
 
 
 def _installed_entry_points(group: str) -> Iterable[EntryPoint]:
-    return entry_points(group=group)
+    try:
+        return entry_points(group=group)
+    except Exception:  # noqa: BLE001 -- the metadata of one distribution cannot be read: any error
+        return [point for point in _readable_entry_points() if point.group == group]
+
+
+def _readable_entry_points() -> Iterator[EntryPoint]:
+    """Yield the entry points of every distribution, and warn of one whose metadata cannot be read."""
+    for distribution in distributions():
+        try:
+            yield from distribution.entry_points
+        except Exception as error:  # noqa: BLE001 -- as above
+            path = getattr(distribution, "_path", "a distribution")
+            logger.warning("bench: the entry points of %s cannot be read: %s", path, describe(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +114,17 @@ class Plugin:
         if self.refused:
             raise self._error(self.refused)
         try:
-            loaded = self.point.load()
-            loaded = loaded() if isinstance(loaded, type) else loaded
-        except (Exception, SystemExit) as error:  # a plug-in may raise anything
-            raise self._error(f"{type(error).__name__}: {error}") from error
-        if missing := [name for name in PARTS[self.kind] if not hasattr(loaded, name)]:
-            raise self._error(f"{self.point.value} is not a {self.kind}: it lacks {', '.join(missing)}")
-        if self.kind != "report" and loaded.name != self.name:
-            raise self._error(f"its entry point is named {self.name!r}, and its object {loaded.name!r}")
+            _loaded[self.point.module.partition(".")[0]] = self
+            with redirect_stdout(sys.stderr):  # what it prints must not mix with a report
+                loaded = self.point.load()
+                loaded = loaded() if isinstance(loaded, type) else loaded
+            problem = self._problem_of(loaded)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise self._error(describe(error)) from error
+        if problem:
+            raise self._error(problem)
         return loaded
 
     def problem(self) -> str | None:
@@ -81,11 +135,71 @@ class Plugin:
             return error.message
         return None
 
+    @property
+    def description(self) -> str:
+        """Its name, kind and distribution, for messages."""
+        return f"the plug-in {self.name} ({self.kind}, from {self.distribution})"
+
+    def call(self, function: Callable[..., ResultT], *arguments: object) -> ResultT:
+        """Call a function of the loaded object; MeasurementError with the plug-in if it raises anything."""
+        try:
+            return function(*arguments)
+        except (BenchError, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            logger.debug("%s:", self.description, exc_info=error)
+            raise self.failed(describe(error)) from error
+
+    def check(self, wanted: type[ResultT], what: str, value: object) -> ResultT:
+        """Return a value that the loaded object returned; MeasurementError unless it has the wanted type."""
+        if isinstance(value, wanted):
+            return value
+        raise self.failed(f"{what} must be {wanted.__name__}, got {type(value).__name__}")
+
+    def failed(self, reason: str) -> MeasurementError:
+        """Return the error for a plug-in that was loaded and then failed."""
+        return MeasurementError(f"{self.description} failed: {reason}.", remedy=self._remedy)
+
+    @property
+    def _remedy(self) -> str:
+        return f"Update or remove it: pip uninstall {self.distribution.split()[0]}"
+
+    def _problem_of(self, loaded: PluginObject) -> str | None:
+        """Return what is wrong with the loaded object; reading an attribute may raise anything."""
+        parts = PARTS[self.kind]
+        if missing := [name for name in parts if not hasattr(loaded, name)]:
+            return f"{self.point.value} is not a {self.kind}: it lacks {', '.join(missing)}"
+        for name, kind in parts.items():
+            if not isinstance(value := getattr(loaded, name), kind):
+                return f"its {name} must be a {TYPE_NAMES[kind]}, got {type(value).__name__}"
+        if self.kind != "report" and loaded.name != self.name:
+            return f"its entry point is named {self.name!r}, and its object {loaded.name!r}"
+        return None
+
     def _error(self, reason: str) -> UsageError:
         return UsageError(
-            f"the plug-in {self.name} ({self.kind}, from {self.distribution}) cannot be used: {reason}.",
-            remedy=f"Update or remove it: pip uninstall {self.distribution.split()[0]}",
+            f"{self.description} cannot be used: {reason}.",
+            remedy=self._remedy,
         )
+
+
+def describe(error: BaseException) -> str:
+    """Return the class and the text of an error, on one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 -- a class of somebody else
+        text = "its message cannot be read"
+    return f"{type(error).__name__}: {text[:QUOTED_CHARACTERS]}".rstrip(" .:")
+
+
+def plugin_of(error: BaseException) -> Plugin | None:
+    """Return the plug-in in whose code an error was raised, or None."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        name = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if name in _loaded and name not in OURS:
+            return _loaded[name]
+    return None
 
 
 def plugins(

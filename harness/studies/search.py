@@ -18,7 +18,7 @@ from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.quality_change import quality_change
 from harness.analysis.statistics.ratios import Ratio, energy_reduction, speedup
 from harness.catalog import Catalog
-from harness.common.errors import MeasurementError, UsageError
+from harness.common.errors import InterruptedRun, MeasurementError, UsageError
 from harness.common.progress import ProgressReporter
 from harness.records.estimate import Estimate
 from harness.records.ladder import Ladder
@@ -177,7 +177,14 @@ def _measure(plan: Plan, context: SearchContext) -> tuple[list[Record], RunFolde
     prepared = prepare(plan, context.cache, context.machine, context.progress)
     folder = context.store.begin(plan)
     run = Run(plan, prepared, folder, context.machine, context.cache, context.progress)
-    return execute(run), run.folder
+    try:
+        return execute(run), run.folder
+    except KeyboardInterrupt:
+        raise InterruptedRun(
+            "interrupted; every finished round is kept.",
+            where=folder.name,
+            remedy=f"`bench run --resume {folder.name}` finishes this stage; `bench search` begins again.",
+        ) from None
 
 
 def _stage_plan(plan: Plan, data: DataPlan, stage: str, *scenarios: str) -> Plan:

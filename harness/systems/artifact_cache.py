@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.common.errors import StoreError
+from harness.common.errors import StoreError, UsageError
 from harness.common.json_types import JsonObject
 from harness.systems.interface import Artifact
 
@@ -34,6 +34,9 @@ SEAL = "files.json"
 
 WRITING, REMOVING = ".writing-", ".removing-"
 """Prefixes of folders that are not entries: those being filled, and those being removed."""
+
+PROBE_BYTES = 2**20
+"""What a cache must have room for at least: a small artifact."""
 
 
 def default_cache() -> Path:
@@ -67,6 +70,7 @@ class ArtifactCache:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with self._exclusive():  # before it is locked, the folder looks like one of a killed process
+                _remove_abandoned(target.parent)
                 scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=WRITING))
                 handle = _lock(scratch, fcntl.LOCK_EX)
         except OSError as error:
@@ -99,6 +103,24 @@ class ArtifactCache:
             _discard(folder)
         finally:
             _release(handle)
+
+    def check_usable(self) -> None:
+        """Raise UsageError if nothing can be written here and nothing lies here that could be read.
+
+        A cache that is full or read-only is of use only where it has the artifacts already.
+        """
+        probe = self.root / f".writable-{os.getpid()}"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if any((self.root / "artifacts").glob("[!.]*")):
+                return
+            probe.write_bytes(bytes(PROBE_BYTES))
+        except OSError as error:
+            problem = _cannot_write(self.root, error)
+            raise UsageError(problem.message, where=problem.where, remedy=problem.remedy) from None
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
 
     def artifacts(self) -> list[Artifact]:
         """Return every complete artifact, sorted by key."""
@@ -189,6 +211,15 @@ def folder_bytes(folder: Path) -> int:
             with suppress(OSError):
                 total += (Path(parent) / name).stat().st_size
     return total
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders that killed processes were filling: nobody holds their locks."""
+    for folder in parent.glob(f"{WRITING}*"):
+        handle = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if handle is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
 def _lock(folder: Path, operation: int) -> int | None:

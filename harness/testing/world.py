@@ -20,7 +20,7 @@ from harness.records.record import Host, MachineSnapshot, Memory, Revision
 from harness.records.side import Side
 from harness.runs.services import LocalMachine, Machine
 from harness.runs.worker.loaded_system import Clocks
-from harness.runs.worker.messages import error_from, failure_of
+from harness.runs.worker.messages import error_from, failure_at
 from harness.runs.worker.other_version import OtherVersionWorker
 from harness.runs.worker.process import OnProgress, Worker
 from harness.runs.worker.session import Session
@@ -60,7 +60,7 @@ class InlineWorker(Worker):
         try:
             answer: JsonObject = json.loads(json.dumps(self._session.handle(message), allow_nan=False))
         except Exception as problem:
-            raise error_from(failure_of(problem)) from problem
+            raise error_from(failure_at(problem, action, self._session.subject)) from problem
         return answer
 
     def stop(self) -> None:

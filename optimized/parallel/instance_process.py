@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from harness.common.errors import MeasurementError
+from harness.common.errors import MeasurementError, last_lines
 from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import Artifact, Placement, Settings
 from harness.workload.tasks import TaskReference
@@ -156,8 +156,7 @@ class InstanceProcess:
                 self._process.wait(timeout_s)
             self._process.kill()
             code = self._process.wait()
-            self._log.seek(0)
-            lines = self._log.read().decode("utf-8", "replace").strip().splitlines()[-_LOG_LINES:]
+            lines = last_lines(self._log, _LOG_LINES)
             self._log.close()
             self._close_pipes()
             self.exit = ProcessExit(_cause(code), lines)

@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_loses_its_round_and_no_other(tmp_path: Path, ca
     bench = Bench(tmp_path / "results", cache)
     with bench.start("run", *WORDS) as process:
         wait_for(lambda: bench.rounds() >= 1, process)
-        children = psutil.Process(process.pid).children()
+        children = psutil.Process(process.pid).children(recursive=True)
         (worker,) = [child for child in children if "harness.runs.worker.main" in child.cmdline()]
         os.kill(worker.pid, signal.SIGKILL)
         out, _ = process.communicate(timeout=300)

@@ -44,7 +44,7 @@ def list_(
         typer.echo(kind)
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            typer.echo(f"  {row['name']:<{width}}  {row['summary']}")
+            typer.echo(f"  {row['name']:<{width}}  {escape(row['summary'])}")
             if row.get("unavailable"):
                 typer.echo(f"  {'':<{width}}  unavailable, because {escape(row['unavailable'])}")
         if not rows:

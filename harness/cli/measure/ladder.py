@@ -56,7 +56,7 @@ def ladder(
         boundary=boundary,
     )
     with progress_reporter(quiet=output.quiet) as progress:
-        if resume:
+        if resume is not None:
             runs = resume_runs(context, store, resume, progress)
         else:
             if shapes:

@@ -16,7 +16,7 @@ from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
 from harness.cli.options.selection import DevicesOptions, VariantOptions
 from harness.cli.options.sustainlp import ProtocolName, apply_protocol
-from harness.cli.options.units import split_names
+from harness.cli.options.units import named
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ def run(
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
     with progress_reporter(quiet=output.quiet) as progress:
-        if control.resume:
+        if control.resume is not None:
             runs = resume_runs(context, store, control.resume, progress)
         else:
             options = apply_protocol(typer_context, protocol, options)
-            tasks = split_names(data.task)
+            tasks = named(data.task, "--task")
             planned = [
                 per_task
                 for crossed in cross_options(typer_context, options)
@@ -70,7 +70,7 @@ def run(
 
 def exit_code_of(records: "Sequence[Record]") -> ExitCode:
     """Return 0 if every cell is complete, 5 if some failed, 4 if nothing was measured."""
-    if all(record.status == "complete" for record in records):
+    if records and all(record.status == "complete" for record in records):
         return ExitCode.DONE
     return ExitCode.PARTIAL if any(record.rounds for record in records) else ExitCode.NOTHING_MEASURED
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import what_option
-from harness.cli.options.units import split_names
+from harness.cli.options.units import named, split_names
 
 if TYPE_CHECKING:
     from harness.catalog import Catalog
@@ -62,7 +62,8 @@ class VariantOptions(OptionGroup):
 
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set variants, scenarios and boundary."""
-        variants, scenarios = split_names(self.variants) or None, split_names(self.scenario)
+        variants = None if self.variants is None else named(self.variants, "--variants")
+        scenarios = split_names(self.scenario)
         return replace(options, variants=variants, scenarios=scenarios, boundary=self.boundary)
 
 
@@ -105,4 +106,4 @@ def load_ladder(name: str, rungs: str | None, parameters: list[str] | None, cata
         ladder = read_ladder(Path(name), values)
     else:
         raise unknown_name("ladder", name, catalog.ladders)
-    return ladder.only(split_names(rungs)) if rungs else ladder
+    return ladder if rungs is None else ladder.only(named(rungs, "--rungs"))

@@ -16,6 +16,16 @@ def split_names(text: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
+def named(text: str, option: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated option that was given; UsageError if it names nothing."""
+    names = split_names(text)
+    if not names:
+        raise UsageError(
+            f"expected a name, got {text!r}.", where=option, remedy="Name one, or leave the option out."
+        )
+    return names
+
+
 def parse_duration(text: str, option: str, example: str = "30d") -> float:
     """Return the seconds of `30d`; UsageError names the units."""
     return _parse_amount(text, _DURATIONS, option, example)

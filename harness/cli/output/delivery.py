@@ -1,5 +1,6 @@
 """Where a report is written: stdout, a file, a folder of files, or the summary of a step in GitHub's CI."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,24 @@ def deliver_text(
     if output is None and summary:
         write_file(Path(summary), f"{text}\n".encode(), append=True)
     elif output is None:
+        if form != "text":
+            _check_encoding(text, form)
         if text:
             typer.echo(text)
     else:
         write_file(output, f"{text}\n".encode())
+
+
+def _check_encoding(text: str, form: str) -> None:
+    """Raise UsageError if stdout lacks a character of a format that programs read."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"the format {form} has the character {text[error.start]!r}, which stdout ({encoding}) lacks.",
+            remedy="Set PYTHONIOENCODING=utf-8, or add --output FILE.",
+        ) from None
 
 
 def deliver_files(files: Mapping[str, bytes], output: Path | None, form: str) -> None:

@@ -13,7 +13,7 @@ from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
 from harness.cli.options.output import Json, PlotFolder, StoreFolder
-from harness.cli.options.units import split_names
+from harness.cli.options.units import named
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ReportOutput(OptionGroup):
 
         if self.tables is None:
             return (*DEFAULT_TABLES, "cost") if with_cost else ()
-        return tuple(TABLES) if self.tables.strip() == "all" else split_names(self.tables)
+        return tuple(TABLES) if self.tables.strip() == "all" else named(self.tables, "--tables")
 
 
 def report(

@@ -10,12 +10,13 @@ other meter is tried, and one that cannot be used is an error.
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.common.errors import DeviceError, UsageError, unknown_name
-from harness.common.plugins import usable
+from harness.common.plugins import Plugin, usable
 from harness.common.procfs import ROOT
 from harness.measurement.energy.combined import open_combined
 from harness.measurement.energy.counters.meter import Clock, ReadText, read_text
@@ -33,6 +34,7 @@ from harness.measurement.energy.cpu.models.processor_power import ProcessorPower
 from harness.measurement.energy.cpu.rapl import POWERCAP, RaplMeter, open_rapl
 from harness.measurement.energy.cpu.rapl_perf import PerfInterface, RaplPerfMeter, open_perf
 from harness.measurement.energy.external.meter import ExternalMeter, open_external, source_of
+from harness.measurement.energy.external.plugin_meter import plugin_meter
 from harness.measurement.energy.external.replay import ReplayMeter, open_replay
 from harness.measurement.energy.meter import NAMED_ONLY, Meter, MeterChoice, MeterSpec, SelectableMeter
 from harness.measurement.energy.nvml import NvmlMeter, open_nvml
@@ -42,6 +44,10 @@ from harness.measurement.machine.gpu_boards import Names, Nvml, boards_of
 
 NONE = "none"
 """The name for no meter at all."""
+
+Kind = Literal["cpu", "cuda", "any"]
+KINDS = get_args(Kind)
+"""The kinds of device that a meter may cover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class MeterEntry:
     """
 
     name: str
-    kind: Literal["cpu", "cuda", "any"]
+    kind: Kind
     summary: str
     make: Callable[[SelectionContext], SelectableMeter]
     open: Callable[[MeterSpec], SelectableMeter]
@@ -256,7 +262,21 @@ def _plugin_entries(name: str | None) -> tuple[MeterEntry, ...]:
     if name is None or name in _built_in_names():
         return ()
     plugins = usable("meter", _built_in_names())
-    return (replace(plugins[name].load(), named_only=True),) if name in plugins else ()
+    return (_plugin_entry(plugins[name]),) if name in plugins else ()
+
+
+def _plugin_entry(plugin: Plugin) -> MeterEntry:
+    """Return the entry of a plug-in; what its functions make is checked."""
+    entry = plugin.load()
+    if entry.kind not in KINDS:
+        raise plugin.failed(f"its kind must be one of {', '.join(KINDS)}, got {entry.kind!r}")
+
+    def made(function: Callable[..., SelectableMeter], *arguments: object) -> SelectableMeter:
+        return plugin_meter(plugin, plugin.call(function, *arguments))
+
+    argument = str(getattr(entry, "argument", ""))
+    make, open_ = partial(made, entry.make), partial(made, entry.open)
+    return MeterEntry(plugin.name, entry.kind, entry.summary, make, open_, named_only=True, argument=argument)
 
 
 def _not_tried(

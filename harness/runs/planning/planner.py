@@ -16,6 +16,7 @@ from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
 from harness.runs.services import Machine
 from harness.runs.worker.messages import ResolveRequest
+from harness.systems.artifact_cache import ArtifactCache
 from harness.workload.data import Split, load_split
 from harness.workload.data.user_files import TaskData, find_task_data
 from harness.workload.tasks import TaskReference, get_task
@@ -184,6 +185,7 @@ def plan_run(
     task_data = find_data(options, cache, labelled=labelled)
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
+    ArtifactCache(cache).check_usable()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
     devices = [
         device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))

@@ -12,14 +12,10 @@ import socket
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+from harness.common.processes.guard import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG
+
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
-
-PR_SET_PDEATHSIG = 1
-"""From Linux's prctl(2): the signal this process gets when its parent dies."""
-
-PR_SET_CHILD_SUBREAPER = 36
-"""From Linux's prctl(2): orphans below this process become its children."""
 
 
 def main() -> None:
@@ -31,13 +27,14 @@ def main() -> None:
         os.sched_setaffinity(0, cpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     with socket.socket(fileno=descriptor) as channel, channel.makefile("rw", encoding="utf-8") as lines:
+        channel.set_inheritable(False)  # else what the worker starts would keep it open
         _serve(lines)
 
 
 def _serve(lines: TextIO) -> None:
     from harness.catalog import load_catalog
     from harness.common.json_codec import to_json
-    from harness.runs.worker.messages import failure_of
+    from harness.runs.worker.messages import failure_at
     from harness.runs.worker.session import Session
 
     def send(message: "JsonObject") -> None:
@@ -46,13 +43,15 @@ def _serve(lines: TextIO) -> None:
 
     session = Session(load_catalog, lambda text: send({"progress": text}))
     for line in lines:
+        message = json.loads(line)
         try:
-            send({"done": session.handle(json.loads(line))})
+            send({"done": session.handle(message)})
         except Exception as problem:  # noqa: BLE001 -- whatever it is, it is the parent's to report
             import traceback
 
-            traceback.print_exc()
-            send({"failed": to_json(failure_of(problem))})
+            text = "".join(traceback.format_exception(problem))
+            print(text, file=sys.stderr, flush=True)  # noqa: T201 -- into the worker's log
+            send({"failed": to_json(failure_at(problem, message["do"], session.subject)), "traceback": text})
 
 
 def _adopt_orphans() -> None:

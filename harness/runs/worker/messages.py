@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from harness.common import errors
 from harness.common.errors import BenchError, MeasurementError
 from harness.common.json_types import JsonObject
+from harness.common.plugins import describe, plugin_of
 from harness.records.facts import TextLoss
 from harness.records.inputs import DataPlan
 from harness.records.journal_entries import (
@@ -238,6 +239,42 @@ def failure_of(problem: BaseException) -> FailureReport:
     if isinstance(problem, MemoryError):
         return FailureReport("MemoryError", "out of memory", None, None)
     return FailureReport(type(problem).__name__, str(problem) or "no message", None, None)
+
+
+STEPS = {
+    "hello": "starting",
+    "resolve": "finding the checkpoint",
+    "prepare": "preparing",
+    "open": "loading",
+    "warm": "warming up",
+    "visit": "timing",
+    "complete": "answering the untimed requests with",
+    "profile": "profiling",
+    "close": "closing",
+}
+"""What a worker does for each message, for errors."""
+
+
+def failure_at(problem: BaseException, action: str, subject: str) -> FailureReport:
+    """Return an error as a message; one of another library with the step, its subject and a remedy.
+
+    `subject` is the system, or the model whose checkpoint is looked for.
+    """
+    if isinstance(problem, BenchError):
+        return failure_of(problem)
+    plugin = plugin_of(problem)
+    if isinstance(problem, MemoryError):
+        cause, remedy = (
+            "out of memory",
+            "Free memory, or use fewer instances, a smaller batch or a smaller model.",
+        )
+    else:
+        cause = describe(problem)
+        whose = f"{plugin.description} with it" if plugin else "it as a bug if your input is right"
+        remedy = f"Run the command again with --debug for the traceback, and report {whose}."
+    blamed = f" in {plugin.description}" if plugin else ""
+    message = f"{STEPS.get(action, action)} {subject}".rstrip()
+    return FailureReport("MeasurementError", f"{message} failed{blamed}: {cause}.", None, remedy)
 
 
 def error_from(failure: FailureReport) -> BenchError:

@@ -4,19 +4,23 @@ Only one worker runs at a time: all others are stopped by signal, and the parent
 """
 
 import json
+import logging
 import os
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
-from harness.common.errors import BenchError, MeasurementError
+from harness.common.errors import BenchError, MeasurementError, keep_end, last_lines
 from harness.common.json_codec import from_json, to_json
 from harness.common.json_types import JsonObject
+from harness.common.processes.guard import OWN_PID
+from harness.common.processes.guarded import GuardedProcess
 from harness.records.journal_entries import FailureReport
 from harness.runs.worker.messages import AnswerT, WorkerRequest, error_from
 
@@ -31,6 +35,17 @@ WORKER = "harness.runs.worker.main"
 
 CUDA_ORDER = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 """CUDA counts boards by their slots, as the driver and the meters do, instead of the fastest first."""
+
+MESSAGE_BYTES = 2**30
+"""The longest line that is read: answers to a large split, and what was measured of each call."""
+
+END_S = 10.0
+"""How long a worker that has closed its socket may take to end."""
+
+LOG_BYTES = 2**26
+"""Above this size, all but the end of what a worker has printed is dropped before its next message."""
+
+logger = logging.getLogger(__name__)
 
 
 class WorkerLost(MeasurementError):
@@ -77,7 +92,7 @@ class Worker(ABC):
 
 
 class ProcessWorker(Worker):
-    """A worker in a process and session of its own.
+    """A worker in a process and session of its own, below a guard that ends it with all that it started.
 
     `python -P` keeps the user's folder off the module path, so that a `harness.py` there cannot shadow ours.
     `python`, the folder `source` and `module` choose the code that it runs, where that is not ours;
@@ -99,24 +114,27 @@ class ProcessWorker(Worker):
         self._socket.settimeout(patience_s)
         self._lines = self._socket.makefile("rw", encoding="utf-8")
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the worker
-        # the parent removes its temporary files: a worker that is killed removes nothing
-        self._scratch = tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)
-        arguments = [str(theirs.fileno()), str(os.getpid()), json.dumps(sorted(cpus))]
-        self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-            [python, "-P", "-m", module, *arguments],
-            pass_fds=[theirs.fileno()],
-            env={
-                **worker_environment(os.environ, threads),
-                **module_path(os.environ, source),
-                "TMPDIR": self._scratch.name,
-                **variables,
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-        theirs.close()
+        # its guard removes its temporary files: a worker that is killed removes nothing
+        self._scratch = tempfile.mkdtemp(prefix="bench-")
+        try:
+            self._process = GuardedProcess(
+                [python, "-P", "-m", module, str(theirs.fileno()), OWN_PID, json.dumps(sorted(cpus))],
+                {
+                    **worker_environment(os.environ, threads),
+                    **module_path(os.environ, source),
+                    "TMPDIR": self._scratch,
+                    **variables,
+                },
+                log=self._log,
+                descriptors=[theirs.fileno()],
+                scratch=self._scratch,
+            )
+        except MeasurementError:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._close()
+            raise
+        finally:
+            theirs.close()
 
     @property
     def pid(self) -> int:
@@ -125,41 +143,50 @@ class ProcessWorker(Worker):
 
     def exchange(self, action: str, fields: JsonObject, on_progress: OnProgress | None = None) -> JsonObject:
         """Send one message and wait, asleep, for its answer."""
+        line = json.dumps({"do": action, **fields}, allow_nan=False)
+        keep_end(self._log, LOG_BYTES)
         try:
-            self._lines.write(json.dumps({"do": action, **fields}, allow_nan=False) + "\n")
+            self._lines.write(f"{line}\n")
             self._lines.flush()
             return self._answer(action, on_progress)
         except TimeoutError:
             raise WorkerLost(f"the worker did not answer {action!r} in time.", remedy=self._tail()) from None
-        except (OSError, ValueError) as problem:
+        except OSError as problem:
             raise self._lost(action) from problem
+        except (ValueError, LookupError, TypeError, RecursionError) as problem:
+            self._process.end()
+            raise WorkerLost(
+                f"the worker's answer to {action!r} cannot be read: {problem}.",
+                remedy=self._tail(),
+            ) from problem
 
     def stop(self) -> None:
         """Stop it; a worker that is gone is noticed at its next message."""
-        self._signal(signal.SIGSTOP)
+        self._process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let it run."""
-        self._signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill its whole process group, wait for it, and remove its temporary files."""
-        self._signal(signal.SIGKILL)
-        self._process.wait()
-        self._scratch.cleanup()
+        """Kill it with all that it started, wait for them, and remove its temporary files."""
+        self._process.end()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # only where its guard was killed
+        self._close()
+
+    def _close(self) -> None:
         for part in (self._lines, self._socket, self._log):
-            try:
+            with suppress(OSError):
                 part.close()
-            except OSError:
-                continue
 
     def _answer(self, action: str, on_progress: OnProgress | None) -> JsonObject:
-        while line := self._lines.readline():
+        while line := self._lines.readline(MESSAGE_BYTES):
             message = json.loads(line)
             if "progress" in message:
                 if on_progress:
                     on_progress(message["progress"])
             elif "failed" in message:
+                logger.debug("The worker's traceback:\n%s", message.get("traceback", "not sent"))
                 raise error_from(from_json(FailureReport, message["failed"]))
             else:
                 answer: JsonObject = message["done"]
@@ -167,23 +194,21 @@ class ProcessWorker(Worker):
         raise self._lost(action)
 
     def _lost(self, action: str) -> BenchError:
-        self._process.wait()
-        code = self._process.returncode
-        cause = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        code = self._process.wait(END_S)
+        self._process.end()
+        if code is None:
+            how = "closed its socket"
+        elif code < 0:
+            how = f"ended with signal {signal.Signals(-code).name}"
+        else:
+            how = f"ended with exit code {code}"
         if code == -signal.SIGKILL:
-            cause += " (often: the kernel ran out of memory)"
-        return WorkerLost(f"the worker ended with {cause} at {action!r}.", remedy=self._tail())
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, number)
-        except ProcessLookupError:
-            return
+            how += " (often: the kernel ran out of memory)"
+        return WorkerLost(f"the worker {how} at {action!r}.", remedy=self._tail())
 
     def _tail(self) -> str | None:
-        self._log.seek(0)
-        lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
-        return "Its log ends: " + " | ".join(lines[-3:]) if lines else None
+        lines = last_lines(self._log)
+        return "Its log ends: " + " | ".join(lines) if lines else None
 
 
 def module_path(base: Mapping[str, str], source: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ from typing import IO
 import psutil
 
 from harness.catalog import COMMAND
-from harness.common.errors import MeasurementError, UsageError
+from harness.common.errors import MeasurementError, UsageError, keep_end, last_lines
 from harness.common.json_codec import to_json
 from harness.measurement.machine.memory import PeakMemoryTracker
 from harness.runs.worker.process_program import ProgramSpec
@@ -30,6 +30,12 @@ PATIENCE_S = 600.0
 
 MEMORY_SAMPLE_S = 0.02
 """Between two samples of the memory of a program that runs untimed."""
+
+WATCH_S = 1.0
+"""Between two looks at a program that runs."""
+
+ERRORS_BYTES = 2**24
+"""Above this size, what a program has written on stderr is dropped but for its end, which is quoted."""
 
 DATA, OUTPUT = "{data}", "{output}"
 
@@ -48,8 +54,7 @@ class ProgramStart:
 
     def failed(self, reason: str) -> MeasurementError:
         """Return the error for this reason, with the end of the program's stderr."""
-        self.errors.seek(0)
-        last = self.errors.read().decode("utf-8", "replace").strip().splitlines()[-3:]
+        last = last_lines(self.errors)
         remedy = f"Its stderr ends: {' | '.join(last)}" if last else "It wrote nothing on stderr."
         return MeasurementError(f"the program failed: {reason.rstrip('.')}.", where="command", remedy=remedy)
 
@@ -82,7 +87,7 @@ class Program:
             )
         except OSError as problem:
             raise start.failed(f"it cannot be started: {problem.strerror}") from None
-        with _killed_after(process.pid, self.patience_s) as timed_out:
+        with _watched(process.pid, self.patience_s, start.errors) as timed_out:
             if start.memory:
                 _sample_memory(process, start.memory)
             code = process.wait()
@@ -139,21 +144,28 @@ def end_all(processes: set[psutil.Process]) -> None:
 
 
 @contextmanager
-def _killed_after(pid: int, patience_s: float) -> Iterator[threading.Event]:
-    """Kill a process and all below it after a time; the event is set when that happened."""
-    timed_out = threading.Event()
+def _watched(pid: int, patience_s: float, errors: IO[bytes]) -> Iterator[threading.Event]:
+    """Kill a process and all below it after a time; the event is set when that happened.
 
-    def give_up() -> None:
-        timed_out.set()
-        _kill(_tree(pid))
+    Once a second the file of its errors is cut to its end if it has grown too large.
+    """
+    timed_out, ended = threading.Event(), threading.Event()
 
-    timer = threading.Timer(patience_s, give_up)
-    timer.daemon = True
-    timer.start()
+    def watch() -> None:
+        deadline = time.monotonic() + patience_s
+        while not ended.wait(max(0.0, min(WATCH_S, deadline - time.monotonic()))):
+            with contextlib.suppress(OSError, ValueError):  # it may be closed by now
+                keep_end(errors, ERRORS_BYTES)
+            if time.monotonic() >= deadline:
+                timed_out.set()
+                _kill(_tree(pid))
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield timed_out
     finally:
-        timer.cancel()
+        ended.set()  # without a join: the clock still runs
 
 
 def _sample_memory(process: subprocess.Popen[bytes], memory: PeakMemoryTracker) -> None:

@@ -86,11 +86,14 @@ class Session:
         self._loaded: LoadedSystem | None = None
         self._files: Files | None = None
         self._encodings: EncodingCache | None = None
+        self.subject = ""
+        """The system that messages are about, or the model whose checkpoint is looked for."""
 
     def handle(self, message: Mapping[str, JsonValue]) -> JsonObject:
         """Do what the message requests and return the answer; the caller reports any error."""
         fields = dict(message)
         action = fields.pop("do")
+        self.subject = str(fields.get("variant") or fields.get("model") or self.subject)
         # hello is answered with unknown fields, too: the parent may be of another version
         request = from_json(REQUESTS[action], fields, strict=action != HelloRequest.action)
         return to_json(getattr(self, action)(request))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from baselines.engines.external_program import ProgramSystem
+from baselines.engines.program.external_program import ProgramSystem
 from harness.common.procfs import TreeCpuTime
 from harness.runs.worker.process_boundary import Files, Instruments, split_rows
 from harness.runs.worker.process_command import Program, split_command

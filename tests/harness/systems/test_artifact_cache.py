@@ -37,6 +37,18 @@ def test_an_interrupted_preparation_leaves_nothing_that_looks_complete(tmp_path:
     assert list((tmp_path / "artifacts").iterdir()) == []
 
 
+def test_what_a_killed_process_was_filling_is_removed_by_the_next_one(tmp_path: Path) -> None:
+    """A folder that a living process fills is locked, and stays."""
+    cache = ArtifactCache(tmp_path)
+    abandoned = tmp_path / "artifacts" / ".writing-abandoned"
+    abandoned.mkdir(parents=True)
+    (abandoned / "weights").write_bytes(bytes(100))
+    with cache.writing("a") as first, cache.writing("b") as second:
+        assert not abandoned.exists()
+        assert first.exists()
+        assert second.exists()
+
+
 def test_the_first_of_two_writers_wins_and_both_go_on(tmp_path: Path) -> None:
     """They made the same thing: that is what a key means."""
     cache = ArtifactCache(tmp_path)

@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,10 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
-from harness.common.errors import CheckpointError, MeasurementError
+from harness.cli.interruption import INTERRUPTION
+from harness.common.errors import CheckpointError, MeasurementError, StoreError
+from harness.systems.artifact_cache import ArtifactCache
+from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
 from harness.testing.world import FakeMachine, altered
 from harness.workload.tasks import TASKS
@@ -301,3 +307,121 @@ def test_a_program_stands_in_the_table_beside_ours(world: World, capsys: pytest.
     assert rows["command"]["quality"] == rows["pytorch-dynamic"]["quality"]
     assert "secret" not in out
     assert not any("secret" in path.read_text() for path in (world.store / "runs").glob("*/*.json"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--task", ""),
+        ("--task", " , "),
+        ("--variants", ""),
+        ("--variants", ","),
+    ],
+)
+def test_an_option_that_names_nothing_is_refused(
+    world: World, capsys: pytest.CaptureFixture[str], words: tuple[str, str]
+) -> None:
+    """It used to measure nothing and end with 0, or to measure the default."""
+    data = str(boolq_folder(world.root))
+    assert bench(world, "run", "-q", "--data", data, *words) == 2
+    assert f"{words[0]}: expected a name, got {words[1]!r}." in capsys.readouterr().err
+    assert not world.store.exists()
+
+
+def test_an_empty_name_is_no_run_to_resume(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """It used to begin another run."""
+    assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 0
+    assert bench(world, "run", "-q", "--resume", "") == 2
+    assert "unknown run ''" in capsys.readouterr().err
+
+
+def test_a_cache_that_takes_nothing_is_refused_before_a_worker_starts(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With 2 and the remedy; nothing is stored. A file in place of the folder, and a full disk."""
+
+    def full(_path: Path, _payload: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    data = str(boolq_folder(world.root))
+    world.machine = altered(world.machine, launch=None)  # type: ignore[arg-type]
+    world.cache.write_text("")
+    assert bench(world, "run", "-q", "--data", data) == 2
+    assert "the cache cannot be written: File exists." in capsys.readouterr().err
+    world.cache.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert bench(world, "run", "-q", "--data", data) in (2, 4)
+    monkeypatch.setattr("harness.records.store.Store.check_writable", lambda _store: None)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert bench(world, "run", "-q", "--data", data) == 2
+    err = capsys.readouterr().err
+    assert "the cache cannot be written: No space left on device." in err
+    assert "Set BENCH_CACHE to a writable folder with free space." in err
+    assert list(world.store.glob("runs/*")) == []
+
+
+def test_a_cache_that_fills_up_while_variants_are_prepared_stores_nothing(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the same for every variant, so no record of failures is made."""
+
+    def full(_cache: ArtifactCache, _key: str) -> None:
+        raise StoreError("the cache cannot be written: No space left on device.", where="cache")
+
+    monkeypatch.setattr(ArtifactCache, "writing", full)
+    assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 2
+    assert "cache: the cache cannot be written: No space left on device." in capsys.readouterr().err
+    assert list(world.store.glob("runs/*")) == []
+
+
+def test_an_error_of_a_library_names_the_system_the_step_and_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Never class and text alone; the record has the same words."""
+    clock = FakeClock(step_ns=10)
+    problem: Any = RuntimeError("size mismatch\n\tfor layer 3.")
+    world = World(tmp_path, FakeVariant("odd", clock, 1, breaks="predict", error=problem))
+    words = ("--variants", "pytorch-fixed,odd", "--data", str(boolq_folder(world.root)))
+    assert bench(world, "run", *words) == 5
+    message = "warming up odd failed: RuntimeError: size mismatch for layer 3."
+    assert f"odd failed: {message}\nRun the command again with --debug" in capsys.readouterr().err
+    (path,) = world.store.glob("runs/*/*odd*.json")
+    assert json.loads(path.read_text())["failure"]["message"] == message
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_sigterm_and_sighup_end_a_run_as_ctrl_c_does(
+    world: World,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    code: int,
+) -> None:
+    """With how to go on, and an exit code of their own."""
+
+    def interrupted(*_: object) -> None:
+        INTERRUPTION._handle(number, None)
+
+    monkeypatch.setattr(INTERRUPTION, "signal", None)
+    monkeypatch.setattr("harness.runs.execution.group.Group._visit", interrupted)
+    with INTERRUPTION.command():
+        assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == code
+    err = capsys.readouterr().err
+    assert "interrupted; every finished round is kept." in err
+    assert "`bench run --resume 20260101-120000-boolq-0001` continues." in err
+
+
+def test_sigterm_before_anything_is_stored_has_its_exit_code_too(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser makes 130 of every KeyboardInterrupt."""
+
+    def interrupted(*_: object) -> None:
+        INTERRUPTION._handle(signal.SIGTERM, None)
+
+    monkeypatch.setattr(INTERRUPTION, "signal", None)
+    monkeypatch.setattr("harness.runs.multi_run.start", interrupted)
+    with INTERRUPTION.command():
+        assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 143
+    assert capsys.readouterr().err == "Interrupted.\n"

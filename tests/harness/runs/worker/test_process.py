@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.common.errors import UsageError
+from harness.common.errors import MeasurementError, UsageError
 from harness.runs.worker.messages import Closed, CloseRequest, VisitRequest
 from harness.runs.worker.process import ProcessWorker, WorkerLost, worker_environment
 
@@ -115,3 +116,76 @@ def test_thread_limits_are_set_for_every_library_before_it_loads() -> None:
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "2"
     assert environment["OPENBLAS_NUM_THREADS"] == "2"
     assert environment["HOME"] == "/h"
+
+
+JUNK = """
+import os, socket, sys, time
+channel = socket.socket(fileno=int(sys.argv[1]))
+channel.recv(1)
+{body}
+time.sleep(600)
+"""
+
+
+def junk_worker(tmp_path: Path, body: str) -> ProcessWorker:
+    """Return a worker that runs other code behind the same socket."""
+    (tmp_path / "junk.py").write_text(JUNK.format(body=body))
+    return ProcessWorker([], 1, patience_s=60, source=str(tmp_path), module="junk")
+
+
+@pytest.mark.parametrize("line", ["nonsense", "[1]", '{"neither": 1}', "7", "\\xff", "[" * 5000])
+def test_an_answer_that_cannot_be_read_ends_the_worker_and_is_no_bug(tmp_path: Path, line: str) -> None:
+    """The parent used to wait for the end of a worker that was alive."""
+    worker = junk_worker(tmp_path, f"channel.send({line!r}.encode('latin-1') + b'\\n')")
+    with pytest.raises(WorkerLost, match="the worker's answer to 'close' cannot be read"):
+        worker.send(CloseRequest())
+    assert gone(worker.pid)
+    worker.end()
+
+
+def test_a_worker_that_closes_its_socket_and_lives_on_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it longer than its time to end."""
+    monkeypatch.setattr("harness.runs.worker.process.END_S", 0.1)
+    worker = junk_worker(tmp_path, "channel.close()")
+    with pytest.raises(WorkerLost, match="the worker closed its socket at 'close'"):
+        worker.send(CloseRequest())
+    assert gone(worker.pid)
+    worker.end()
+
+
+def test_an_answer_without_an_end_is_read_up_to_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays bounded, and the worker is ended."""
+    monkeypatch.setattr("harness.runs.worker.process.MESSAGE_BYTES", 1000)
+    worker = junk_worker(tmp_path, "channel.send(b'1' * 5000)")
+    with pytest.raises(WorkerLost, match="cannot be read"):
+        worker.send(CloseRequest())
+    worker.end()
+
+
+def test_a_worker_leaves_no_scratch_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither after its end nor where it cannot be started."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    worker = ProcessWorker([], 1, patience_s=60)
+    assert worker.send(CloseRequest()) == Closed()
+    assert len(list(tmp_path.iterdir())) == 1
+    worker.end()
+    with pytest.raises(MeasurementError, match="a worker cannot be started: No such file"):
+        ProcessWorker([], 1, python="/nowhere/python")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_traceback_of_a_worker_is_logged_for_debug(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`--debug` prints what the harness logs."""
+    failure = {"kind": "UsageError", "message": "no.", "where": None, "remedy": None}
+    line = json.dumps({"failed": failure, "traceback": "in line 7 of theirs"})
+    worker = junk_worker(tmp_path, f"channel.send({line!r}.encode() + b'\\n')")
+    with caplog.at_level("DEBUG", "harness"), pytest.raises(UsageError, match="no"):
+        worker.send(CloseRequest())
+    worker.end()
+    assert "in line 7 of theirs" in caplog.text

@@ -1,6 +1,7 @@
 import json
 import os
 import sys
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +21,7 @@ from harness.runs.planning.sampling import units_of
 from harness.runs.worker.messages import OpenRequest, VisitRequest
 from harness.runs.worker.process import ProcessWorker
 from harness.runs.worker.process_boundary import CHUNK, Files, Instruments, split_rows
-from harness.runs.worker.process_command import Program, split_command
+from harness.runs.worker.process_command import Program, ProgramStart, split_command
 from harness.systems.interface import Artifact, Placement, Settings
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
@@ -190,6 +191,25 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) 
     with pytest.raises(MeasurementError, match=r"did not end within 3 s"):
         files(tmp_path, body, patience_s=3).visit([0])
     assert not any(alive(int(pid)) for pid in pids.read_text().split())
+
+
+def test_endless_stderr_of_a_program_does_not_fill_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what it writes only the end is kept, which the error quotes."""
+    monkeypatch.setattr("harness.runs.worker.process_command.WATCH_S", 0.02)
+    monkeypatch.setattr("harness.runs.worker.process_command.ERRORS_BYTES", 100_000)
+    body = (
+        "import sys, time\n"
+        "for number in range(100): sys.stderr.write('y' * 100_000); sys.stderr.flush(); time.sleep(0.01)\n"
+        "sys.exit('\\nno model')"
+    )
+    with tempfile.TemporaryFile() as errors:
+        start = ProgramStart((sys.executable, "-c", body), tmp_path, errors)
+        with pytest.raises(MeasurementError, match="exit code 1") as caught:
+            Program(start.arguments, patience_s=60).run(start)
+        assert os.fstat(errors.fileno()).st_size < 5_000_000
+    assert str(caught.value.remedy).endswith("| no model")
 
 
 def alive(pid: int) -> bool:

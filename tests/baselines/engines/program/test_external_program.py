@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import tiny
 
-from baselines.engines.external_program import ProgramSystem, ProgramVariant, split_command
+from baselines.engines.program.external_program import ProgramSystem, ProgramVariant, split_command
 from harness.common.errors import MeasurementError, UsageError
 from harness.systems.interface import Settings
 from harness.workload.tasks import get_task
 
 BOOLQ = get_task("boolq")
-DOCS = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[4] / "docs" / "programs.md").read_text(encoding="utf-8")
 
 
 def program(tmp_path: Path, body: str, *, timeout_s: float = 30.0) -> ProgramSystem:

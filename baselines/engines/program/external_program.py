@@ -15,15 +15,9 @@ that are invalid or out of order, its cell fails with an error that quotes the e
 
 import json
 import math
-import os
-import select
 import shlex
 import shutil
-import subprocess
-import tempfile
-import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +25,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from baselines.checkpoints.artifacts import cache_key
-from harness.common.errors import MeasurementError, UsageError
+from baselines.engines.program.pipe import ProgramPipe
+from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
@@ -56,15 +51,10 @@ class ProgramSystem:
 
     def __init__(self, command: Sequence[str], task: Task, *, timeout_s: float = TIMEOUT_S) -> None:
         self._task = task
-        self._timeout_s = timeout_s
         self._name = Path(command[0]).name
         self._examples: dict[str, Example] = {}
         self._lines: dict[str, bytes] = {}
-        self._buffer = b""
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 -- closed with the program
-        self._process = subprocess.Popen(  # noqa: S603 -- the user's own command, without a shell
-            list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, bufsize=0
-        )
+        self._pipe = ProgramPipe(command, timeout_s)
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
         """Write each example as the line that the program will read; the words count as its tokens."""
@@ -72,15 +62,7 @@ class ProgramSystem:
 
     def predict(self, requests: Sequence[Request]) -> Predictions:
         """Send the requests and read as many answers, in order."""
-        lines = [self._lines[request.id] for request in requests]
-        writer = threading.Thread(target=self._write, args=(lines,))
-        writer.start()  # a program may answer while it still reads: neither pipe may fill up
-        try:
-            answers = tuple(self._answer(request.id) for request in requests)
-        finally:
-            if self._process.poll() is not None:
-                self._close_input()
-        writer.join()
+        answers = tuple(self._answers([request.id for request in requests]))
         return Predictions(np.zeros((0, 0), dtype=np.float32), offsets_of(requests), answers=answers)
 
     def describe(self) -> Mapping[str, Any]:
@@ -88,13 +70,8 @@ class ProgramSystem:
         return {"engine": "program from outside", "program": self._name}
 
     def close(self) -> None:
-        """End the program."""
-        self._process.kill()
-        self._process.wait()
-        self._close_input()
-        for stream in (self._process.stdout, self._stderr):
-            if stream:
-                stream.close()
+        """End the program and all that it started."""
+        self._pipe.close()
 
     def _request(self, example: Example) -> Request:
         fields = {
@@ -109,64 +86,34 @@ class ProgramSystem:
         ids = [np.zeros(count, dtype=np.int64) for count in counts]
         return Request(example.id, tuple(EncodedSequence(ids=zeros, segments=zeros) for zeros in ids))
 
-    def _write(self, lines: Sequence[bytes]) -> None:
-        try:
-            for line in lines:
-                if self._process.stdin:
-                    self._process.stdin.write(line)
-        except (OSError, ValueError):
-            return  # the program has ended, which the reader reports
+    def _answers(self, ids: Sequence[str]) -> Iterator[str]:
+        lines = self._pipe.exchange([self._lines[example_id] for example_id in ids])
+        for example_id, line in zip(ids, lines, strict=True):
+            yield self._answer(example_id, line)
 
-    def _answer(self, example_id: str) -> str:
-        line = self._read_line(time.monotonic() + self._timeout_s)
+    def _answer(self, example_id: str, line: bytes) -> str:
         try:
             fields = json.loads(line)
             answered_id, label = str(fields["id"]), fields["label"]
-        except (ValueError, KeyError, TypeError):
-            raise self._failure(
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise self._pipe.failure(
                 f'expected {{"id": ..., "label": ...}} on a line, got {line[:80]!r}'
             ) from None
         if answered_id != example_id:
-            raise self._failure(
-                f"expected the answer to request {example_id!r}, got {answered_id!r}: "
+            raise self._pipe.failure(
+                f"expected the answer to request {example_id!r}, got {answered_id[:80]!r}: "
                 "answers must be in the order of the requests"
             )
         if not _finite(fields.get("scores")):
-            raise self._failure(f"its scores for {example_id!r} are not finite numbers (NaN or infinite)")
+            raise self._pipe.failure(
+                f"its scores for {example_id!r} are not finite numbers (NaN or infinite)"
+            )
         answer = _canonical(label)
         if not answer or not self._task.valid(answer, self._examples[example_id]):
-            raise self._failure(f"it answered {label!r}, which is not a label of {self._task.name}")
+            raise self._pipe.failure(
+                f"it answered {str(label)[:80]!r}, which is not a label of {self._task.name}"
+            )
         return answer
-
-    def _read_line(self, deadline: float) -> bytes:
-        stdout = self._process.stdout
-        assert stdout is not None  # it was opened as a pipe
-        while b"\n" not in self._buffer:
-            ready, _, _ = select.select([stdout], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise self._failure(f"it gave no answer within {self._timeout_s:g} s")
-            chunk = os.read(stdout.fileno(), 65536)
-            if not chunk:
-                raise self._failure(f"it ended with exit code {self._process.wait()}")
-            self._buffer += chunk
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-    def _failure(self, what: str) -> MeasurementError:
-        """End the program, and return an error that quotes the end of its stderr."""
-        self._process.kill()
-        self._process.wait()
-        self._stderr.seek(0)
-        last_lines = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-3:]
-        remedy = f"Its stderr ends: {' | '.join(last_lines)}" if last_lines else "It wrote nothing on stderr."
-        return MeasurementError(f"the program failed: {what}.", where="command", remedy=remedy)
-
-    def _close_input(self) -> None:
-        if self._process.stdin and not self._process.stdin.closed:
-            try:
-                self._process.stdin.close()
-            except OSError:
-                return
 
 
 def _to_json(text: TextInput) -> JsonObject:
@@ -195,7 +142,11 @@ def _canonical(label: JsonValue) -> str:
     Empty if the label has another type.
     """
     if isinstance(label, list):
-        return "".join(map(_canonical, label))
+        return "".join(map(_scalar, label))
+    return _scalar(label)
+
+
+def _scalar(label: JsonValue) -> str:
     return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else ""
 
 

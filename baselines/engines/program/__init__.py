@@ -1,0 +1,1 @@
+"""The program of `--system-command`: a system that answers lines with lines."""

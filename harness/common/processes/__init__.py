@@ -1,0 +1,1 @@
+"""Processes of which nothing is left running, however their parent ends."""

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.common.errors import DataError
+from harness.common.inputs.files import TRACE, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.json_types import JsonObject
 from harness.records.record import Record, Round
 
@@ -101,14 +103,14 @@ def save(trace: Trace, folder: Path) -> Path:
 def load(path: Path) -> Trace:
     """Read a trace; DataError if the file does not hold one."""
     try:
-        fields: JsonObject = json.loads(path.read_text(encoding="utf-8"))
+        fields = parse_json_object(read_input(path, TRACE, DataError))
         if (version := fields.pop("format")) != FORMAT:
             raise DataError(f"expected a trace of format {FORMAT}, got {version!r}.", where=str(path))
         fields["wall_ns"] = [tuple(pair) for pair in fields["wall_ns"]]
         fields["asked_us"] = [(tuple(first), tuple(second)) for first, second in fields["asked_us"]]
         columns = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return Trace(**{**fields, **columns})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"not a trace: {error}.", where=str(path)) from None
 
 

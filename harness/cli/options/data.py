@@ -41,6 +41,13 @@ class DataFiles(OptionGroup):
     held_out: Annotated[
         float | None, data_option("--held-out SHARE", "Own file: share that is val (default: 0.2).")
     ] = None
+    quoting: Annotated[
+        Literal["auto", "quoted", "none"] | None,
+        data_option(
+            "--quoting auto|quoted|none",
+            "Own CSV or TSV file: whether quotes enclose fields, or are part of the text (default: auto).",
+        ),
+    ] = None
 
     @property
     def user_data(self) -> "UserData":
@@ -48,7 +55,7 @@ class DataFiles(OptionGroup):
         from harness.workload.data.user_files import UserData
 
         text, labels = split_names(self.text), split_names(self.labels)
-        return UserData(text, self.label or "", self.metric, labels, self.held_out)
+        return UserData(text, self.label or "", self.metric, labels, self.held_out, quoting=self.quoting)
 
 
 class TaskOptions(OptionGroup):

@@ -15,12 +15,12 @@ import numpy as np
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
 from baselines.encoding.wordpiece import SpecialTokens, infer_special_tokens, read_wordpiece
-from harness.common.errors import DataError, UsageError
+from harness.common.errors import CheckpointError, DataError, UsageError
 from harness.systems.interface import EncodedSequence, Request
 from harness.workload.tasks.example import Example, Span, TextInput
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding
+    from tokenizers import Encoding, Tokenizer
 
 _OFFSET_POSITIONS = (
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "xmod"),
@@ -39,10 +39,8 @@ class TextEncoder:
     """
 
     def __init__(self, folder: Path, max_length: int, *, library: bool = False) -> None:
-        from tokenizers import Tokenizer
-
         config = read_config(folder)
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer = _open_tokenizer(folder)
         # tokenizer.json may set truncation and padding of its own (sentence-transformers sets 128)
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -128,6 +126,19 @@ class TextEncoder:
             return encode()
         finally:
             self._tokenizer.no_truncation()
+
+
+def _open_tokenizer(folder: Path) -> "Tokenizer":
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(folder / TOKENIZER))
+    except Exception as problem:  # noqa: BLE001 -- the library raises Exception itself
+        raise CheckpointError(
+            f"the tokenizer cannot be read ({str(problem)[:200]}).",
+            where=str(folder / TOKENIZER),
+            remedy="Copy the file again.",
+        ) from None
 
 
 def add_special_tokens(

@@ -11,7 +11,6 @@ the text) go to the library, so that the ids are equal for any text. Property te
 that; `bench data tokens` checks any data set.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +112,14 @@ class WordPiece:
 
 def read_wordpiece(path: Path, tokenizer: "Tokenizer") -> WordPiece | None:
     """Return the fast tokenizer for a tokenizer.json, or None if that is not of BERT's kind."""
-    description = json.loads(path.read_text(encoding="utf-8"))
+    from harness.common.errors import CheckpointError
+    from harness.common.inputs.files import CHECKPOINT_JSON, InvalidText, read_input
+    from harness.common.inputs.json_text import parse_json_object
+
+    try:
+        description = parse_json_object(read_input(path, CHECKPOINT_JSON, CheckpointError), lenient=True)
+    except InvalidText:
+        return None  # the library accepts a little more than JSON
     model, normalizer = description["model"], description.get("normalizer") or {}
     pre_tokenizer = description.get("pre_tokenizer") or {}
     types = (model.get("type"), normalizer.get("type"), pre_tokenizer.get("type"))

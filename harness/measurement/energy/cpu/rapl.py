@@ -166,7 +166,7 @@ def _zone_name(folder: Path, read_text: ReadText) -> str | None:
         parent = f"{driver}:{numbers[0]}"
         parent_folder = folder.parent if folder.parent.name == parent else folder.parent / parent
         return f"{read_text(parent_folder / 'name').strip()}/{own}"
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

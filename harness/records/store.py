@@ -37,6 +37,15 @@ if TYPE_CHECKING:
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
+_SAMPLES = {
+    **dict.fromkeys(("call_round", "timed_example", "timed_round"), ("iu", 1)),
+    **dict.fromkeys(("answer", "timed_answer"), ("iuU", 1)),
+    "call_ns": ("iuf", 1),
+    "answered": ("b", 1),
+    "counts": ("iuf", 2),
+}
+"""The types and the dimensions of the arrays of samples, in all versions (results/README.md)."""
+
 UNREADABLE = (ValueError, RecursionError, MemoryError, OverflowError)
 """What parsing damaged or hostile bytes raises; the errors of pydantic and of JSON are ValueErrors."""
 
@@ -298,11 +307,19 @@ def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, A
 
 
 def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Return the arrays of a samples file, given its bytes; StoreError where they cannot be read."""
+    """Return the arrays of a samples file, given its bytes; StoreError where they are not samples."""
     try:
-        return dict(parse_arrays(payload))
+        arrays = dict(parse_arrays(payload))
     except InvalidText as problem:
         raise StoreError(f"the samples cannot be read: {problem}.") from None
+    for name, values in arrays.items():
+        kinds, dimensions = _SAMPLES.get(name, ("biufU", values.ndim))
+        if values.dtype.kind not in kinds or values.ndim != dimensions:
+            raise StoreError(f"the samples hold {name} as {values.dtype} of shape {values.shape}.")
+    for names in (("call_ns", "call_round"), ("timed_example", "timed_round", "timed_answer")):
+        if len({len(arrays[name]) for name in names if name in arrays}) > 1:
+            raise StoreError(f"the samples hold {' and '.join(names)} of different lengths.")
+    return arrays
 
 
 def sealed_payload(folder: Path, record: "Record") -> bytes:

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from worlds import Heard, World, boolq_folder
 
@@ -159,6 +161,31 @@ def test_a_record_with_an_impossible_number_is_named(
     path = folder.path / "changed.json"
     path.write_text(json.dumps(payload))
     assert isinstance(read_record(path), UnreadableFile)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"call_ns": np.array(["a"])}, "the samples hold call_ns as <U1 of shape"),
+        ({"call_ns": np.ones((2, 2))}, r"the samples hold call_ns as float64 of shape \(2, 2\)"),
+        ({"answered": np.array([1.5])}, "the samples hold answered as float64"),
+        ({"counts": np.ones(3)}, "the samples hold counts as float64"),
+        (
+            {"call_ns": np.arange(3), "call_round": np.arange(2)},
+            "call_ns and call_round of different lengths",
+        ),
+    ],
+)
+def test_samples_of_another_type_or_shape_are_refused(
+    sealed: tuple[RunFolder, Record], arrays: dict[str, np.ndarray[Any, Any]], message: str
+) -> None:
+    """What is computed from them would be wrong, or would not be computed."""
+    folder, record = sealed
+    other = folder.seal(
+        record.model_copy(update={"cell": record.cell.model_copy(update={"id": "other"})}), arrays
+    )
+    with pytest.raises(StoreError, match=message):
+        read_samples(folder.path, other)
 
 
 def test_samples_outside_the_folder_are_not_read(sealed: tuple[RunFolder, Record]) -> None:

@@ -3,12 +3,13 @@
 import os
 from pathlib import Path
 
-from baselines.engines.external_program import ProgramSystem
 from fuzzing.target import Target
+from harness.catalog import load_catalog
 from harness.common.errors import UsageError
 from harness.measurement.energy.cpu.rapl import RaplMeter
 from harness.measurement.energy.external.meter import ExternalMeter
 from harness.measurement.energy.external.replay import ReplayMeter
+from harness.systems.interface import Artifact, Placement, Settings
 from harness.testing.powercap import PowercapTree
 from harness.workload.tasks import get_task
 from harness.workload.tasks.example import Example, TextInput
@@ -39,7 +40,12 @@ def _program(folder: Path, content: bytes) -> None:
     """Let a program write these bytes and end."""
     path = folder / "answers"
     path.write_bytes(content)
-    system = ProgramSystem(["cat", str(path)], get_task("boolq"), timeout_s=5)
+    placement, settings = Placement("cpu", (0,), 1), Settings(command=f"cat {path}")
+    system = (
+        load_catalog()
+        .variant("command")
+        .load(get_task("boolq"), Artifact(folder, "", {}), placement, settings)
+    )
     try:
         system.predict(system.encode(_EXAMPLES))
     finally:

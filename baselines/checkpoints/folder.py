@@ -5,12 +5,13 @@ checkpoint is never run. This module reads files only: it needs neither torch no
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.common.errors import CheckpointError
+from harness.common.inputs.files import CHECKPOINT_JSON, InvalidText, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.json_types import JsonObject
 
 CONFIG = "config.json"
@@ -179,34 +180,25 @@ def _pickles(folder: Path) -> Iterator[Path]:
 
 
 def _read_json(path: Path) -> JsonObject:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise CheckpointError(
             f"the checkpoint has no {path.name}.",
             where=str(path.parent),
             remedy="Copy the whole folder that save_pretrained() wrote.",
-        ) from None
-    except ValueError as problem:
-        raise CheckpointError(
-            f"not JSON ({problem}).", where=str(path), remedy="Copy the file again."
-        ) from None
-    if not isinstance(content, dict):
-        raise CheckpointError(
-            f"expected a JSON object, got {type(content).__name__}.",
-            where=str(path),
-            remedy="Copy the file again.",
         )
-    return content
+    content = read_input(path, CHECKPOINT_JSON, CheckpointError)
+    try:
+        return parse_json_object(content, lenient=True)
+    except InvalidText as problem:
+        raise CheckpointError(f"{problem}.", where=str(path), remedy="Copy the file again.") from None
 
 
 def read_json_or_empty(path: Path) -> JsonObject:
     """Return the JSON object in a file, or an empty one if the file is missing or holds anything else."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_json_object(read_input(path, CHECKPOINT_JSON, CheckpointError), lenient=True)
+    except (CheckpointError, InvalidText):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _tokenizer_config(folder: Path) -> JsonObject:

@@ -12,7 +12,6 @@ any text. `agrees` compares both on texts made from the tokenizer itself before 
 preparation on the task's own texts (`text_check`); `bench data tokens` compares them on any data set.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,7 +128,14 @@ class WordPiece:
 
 def read_wordpiece(path: Path, tokenizer: "Tokenizer") -> WordPiece | None:
     """Return the fast tokenizer for a tokenizer.json, or None if that is not of BERT's kind."""
-    description = json.loads(path.read_text(encoding="utf-8"))
+    from harness.common.errors import CheckpointError
+    from harness.common.inputs.files import CHECKPOINT_JSON, InvalidText, read_input
+    from harness.common.inputs.json_text import parse_json_object
+
+    try:
+        description = parse_json_object(read_input(path, CHECKPOINT_JSON, CheckpointError), lenient=True)
+    except InvalidText:
+        return None  # the library accepts a little more than JSON
     model, normalizer = description["model"], description.get("normalizer") or {}
     pre_tokenizer = description.get("pre_tokenizer") or {}
     types = (model.get("type"), normalizer.get("type"), pre_tokenizer.get("type"))

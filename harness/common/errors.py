@@ -49,6 +49,10 @@ class ExitCode(IntEnum):
     """SIGTERM: another program ended it."""
 
 
+_LONGEST = 2000
+"""How many characters a message, a place or a remedy may have."""
+
+
 class BenchError(Exception):
     """The root: `message` says what happened, `where` names the place, `remedy` says what to do."""
 
@@ -56,14 +60,19 @@ class BenchError(Exception):
 
     def __init__(self, message: str, *, where: str | None = None, remedy: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.where = where
-        self.remedy = remedy
+        self.message = _shortened(message)
+        self.where = where and _shortened(where)
+        self.remedy = remedy and _shortened(remedy)
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         remedy = f"\n{self.remedy}" if self.remedy else ""
         return f"{where}{self.message}{remedy}"
+
+
+def _shortened(text: str) -> str:
+    """Return a text that a reader can take in: a message may quote a file of any length."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 4 :]}"
 
 
 class UsageError(BenchError):
@@ -106,14 +115,24 @@ class InterruptedRun(BenchError):
     exit_code = ExitCode.INTERRUPTED
 
 
-def unknown_name(kind: str, name: str, valid_names: Iterable[str]) -> UsageError:
-    """Return the error for a name that is not among the valid ones, with the most similar of these."""
+_SHOWN_NAME, _COMPARED = 80, 2000
+"""Characters of a name in a message; names that are compared with an unknown one."""
+
+
+def unknown_name(kind: str, name: str, valid_names: Iterable[str], *, longest: int = 2000) -> UsageError:
+    """Return the error for a name that is not among the valid ones, with the most similar of these.
+
+    A list of all valid names has at most `longest` characters.
+    """
     import difflib
 
-    names = sorted(valid_names)
-    similar = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    names, shown = sorted(valid_names), name[:_SHOWN_NAME]
+    similar = difflib.get_close_matches(shown.lower(), names, n=3, cutoff=0.5)
     remedy = f"Did you mean {' or '.join(similar)}?" if similar else f"Known: {', '.join(names)}."
-    return UsageError(f"unknown {kind} {name!r}.", remedy=remedy)
+    if len(remedy) > longest:
+        nearest = difflib.get_close_matches(shown.lower(), names[-_COMPARED:], n=3, cutoff=0.0)
+        remedy = f"The most similar of {len(names):,}: {', '.join(nearest)}."
+    return UsageError(f"unknown {kind} {shown!r}{'...' if len(name) > _SHOWN_NAME else ''}.", remedy=remedy)
 
 
 def last_lines(output: IO[bytes], count: int = 3) -> list[str]:

@@ -1,9 +1,48 @@
-"""The base class of every typed value that is written to disk."""
+"""The base class of every typed value that is written to disk, and the bounds of its numbers."""
 
-from pydantic import BaseModel, ConfigDict
+import math
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from harness.common.inputs.json_text import MAX_INTEGER
+from harness.common.json_types import JsonObject, JsonValue
+
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+"""A count, a size or a duration: not negative, and at most 64 bits."""
+
+Signed = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+"""A whole number of at most 64 bits, such as a temperature or a difference of two counters."""
+
+MAX_REAL = 1e30
+"""The largest number with decimals, either sign: its square and its product with a unit are still finite."""
+
+Real = Annotated[float, Field(ge=-MAX_REAL, le=MAX_REAL)]
+"""A finite number."""
+
+
+def _check_numbers(value: JsonObject) -> JsonObject:
+    """Return facts; ValueError where a number in them is not finite or beyond 64 bits."""
+    waiting: list[JsonValue] = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple):
+            waiting.extend(item)
+        elif isinstance(item, int):
+            if abs(item) > MAX_INTEGER:
+                raise ValueError("a whole number is beyond 64 bits")
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError(f"{item} is not a number in JSON")
+    return value
+
+
+JsonFacts = Annotated[dict[str, Any], AfterValidator(_check_numbers)]
+"""A JSON object without a type of its own, whose numbers are finite and of at most 64 bits."""
 
 
 class FrozenModel(BaseModel):
-    """A part of a record: immutable, and an unknown field is an error."""
+    """A part of a record: immutable; an unknown field, NaN and infinity are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

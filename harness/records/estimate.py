@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from harness.common.model import Count, Real
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -11,12 +13,12 @@ class Estimate:
     number of independent samples; `confidence` is the level of the interval in 0..1.
     """
 
-    value: float
-    low: float
-    high: float
-    confidence: float
+    value: Real
+    low: Real
+    high: Real
+    confidence: Real
     method: str
-    count: int
+    count: Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 `harness.records.record` exports them all: import them from there.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from harness.common.model import FrozenModel
+from harness.common.model import Count, FrozenModel, JsonFacts, Real, Signed
 from harness.records.reading import Reading
 
 
@@ -19,12 +19,12 @@ class RateTrial(FrozenModel):
     `kept` is true if the SLO was kept.
     """
 
-    rate: float
-    achieved: float
-    requests: int
-    value_ns: int
-    needed: int
-    have: int
+    rate: Real
+    achieved: Real
+    requests: Count
+    value_ns: Count
+    needed: Count
+    have: Count
     overloaded: bool
     kept: bool
 
@@ -37,13 +37,13 @@ class OfferedLoad(FrozenModel):
     `capacity` the requests per second when all arrive at once.
     """
 
-    rate: float
-    achieved: float
+    rate: Real
+    achieved: Real
     overloaded: bool
-    seed: int
+    seed: Signed
     promise: str = ""
-    highest_rate: float | None = None
-    capacity: float | None = None
+    highest_rate: Real | None = None
+    capacity: Real | None = None
     trials: tuple[RateTrial, ...] = ()
 
 
@@ -67,9 +67,9 @@ class AdaptiveCost(FrozenModel):
     labelled examples of each value. Both are empty above 24 distinct values, `quality` also without metrics.
     """
 
-    mean: float
-    histogram: dict[str, int] = Field(default_factory=dict)
-    quality: dict[str, float] = Field(default_factory=dict)
+    mean: Real
+    histogram: dict[str, Count] = Field(default_factory=dict)
+    quality: dict[str, Real] = Field(default_factory=dict)
 
 
 class GpuSnapshot(FrozenModel):
@@ -80,14 +80,14 @@ class GpuSnapshot(FrozenModel):
     """
 
     name: str
-    temperature_c: int | None = None
-    sm_clock_mhz: int | None = None
-    memory_clock_mhz: int | None = None
-    power_limit_mw: int | None = None
+    temperature_c: Signed | None = None
+    sm_clock_mhz: Count | None = None
+    memory_clock_mhz: Count | None = None
+    power_limit_mw: Count | None = None
     throttled_by: tuple[str, ...] = ()
-    held_back_ns: dict[str, int] = Field(default_factory=dict)
-    foreign: int | None = None
-    index: int | None = None
+    held_back_ns: dict[str, Count] = Field(default_factory=dict)
+    foreign: Count | None = None
+    index: Count | None = None
 
 
 class MachineSnapshot(FrozenModel):
@@ -97,14 +97,14 @@ class MachineSnapshot(FrozenModel):
     are meaningful.
     """
 
-    load_average: float | None = None
-    frequency_khz: int | None = None
-    temperature_mc: int | None = None
-    thermal_throttles: int | None = None
-    quota_throttled_us: int | None = None
-    steal_ns: int | None = None
-    pressure_us: dict[str, int] = Field(default_factory=dict)
-    swapped_pages: int | None = None
+    load_average: Real | None = None
+    frequency_khz: Count | None = None
+    temperature_mc: Signed | None = None
+    thermal_throttles: Count | None = None
+    quota_throttled_us: Count | None = None
+    steal_ns: Signed | None = None
+    pressure_us: dict[str, Count] = Field(default_factory=dict)
+    swapped_pages: Count | None = None
     gpus: tuple[GpuSnapshot, ...] = ()
 
 
@@ -116,7 +116,7 @@ class Conditions(FrozenModel):
 
     before: MachineSnapshot
     after: MachineSnapshot
-    span_ns: int
+    span_ns: Count
     busiest: str | None = None
 
 
@@ -139,8 +139,8 @@ class ComputePeak(FrozenModel):
     """
 
     instruction: str
-    before: float
-    after: float | None = None
+    before: Real
+    after: Real | None = None
 
     @property
     def per_second(self) -> float:
@@ -154,7 +154,7 @@ class ComputeLimit(FrozenModel):
     Where they could not be measured, `unavailable` holds the reason.
     """
 
-    threads: int
+    threads: Count
     peaks: dict[str, ComputePeak] = Field(default_factory=dict)
     unavailable: str | None = None
 
@@ -165,8 +165,8 @@ class OperatorProfile(FrozenModel):
     It is measured after the rounds, because a profiler slows the engine: only the shares are meaningful.
     """
 
-    seconds: dict[str, float] = Field(default_factory=dict)
-    requests: int = 0
+    seconds: dict[str, Real] = Field(default_factory=dict)
+    requests: Count = 0
     unavailable: str | None = None
 
 
@@ -175,7 +175,7 @@ class Host(FrozenModel):
 
     fingerprint: str
     name_sha256: str
-    facts: dict[str, Any]
+    facts: JsonFacts
 
 
 class Revision(FrozenModel):

@@ -16,10 +16,13 @@ version reads the same: a field that it lacks has its default, a field that is g
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import ClassVar, Literal
 
+from pydantic import TypeAdapter
+
 from harness.common.errors import StoreError
-from harness.common.json_codec import from_json, to_json
+from harness.common.json_codec import to_json
 from harness.common.json_types import JsonObject, JsonValue
 from harness.records.facts import RateTrial, TextLoss
 from harness.records.reading import Reading
@@ -260,16 +263,26 @@ def to_line(entry: JournalEntry) -> JsonObject:
 def from_lines(lines: Iterable[Mapping[str, JsonValue]]) -> list[JournalEntry]:
     """Return the entries of a journal; those of a kind that this version does not read are skipped.
 
-    Raises StoreError for an entry that lacks a field.
+    Raises StoreError for an entry that lacks a field, or has one of another type.
     """
-    return [_entry(number, line) for number, line in enumerate(lines, 1) if line["kind"] in _KINDS]
+    return [
+        _entry(number, line)
+        for number, line in enumerate(lines, 1)
+        if not isinstance(kind := line.get("kind"), str) or kind in _KINDS
+    ]
 
 
 def _entry(number: int, line: Mapping[str, JsonValue]) -> JournalEntry:
     try:
-        return from_json(_KINDS[line["kind"]], line)
-    except (TypeError, ValueError) as problem:
+        return _adapter(line["kind"]).validate_python(line)
+    except (KeyError, TypeError, ValueError) as problem:
+        reason = " ".join(str(problem).splitlines()[:3])
         raise StoreError(
-            f"entry {number} of the journal cannot be read: {problem}.",
+            f"entry {number} of the journal cannot be read: {reason}.",
             remedy="Delete that line and resume the run: what it held is measured again.",
         ) from None
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[JournalEntry]:
+    return TypeAdapter(_KINDS[kind])

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from harness.common.errors import UsageError, unknown_name
 from harness.common.files import base_names
+from harness.common.inputs.yaml_text import parse_yaml, read_yaml
 from harness.common.json_types import JsonObject, JsonValue
 from harness.records.record import FrozenModel
 
@@ -138,30 +139,21 @@ def parse_ladder(config: Mapping[str, Any], where: str, parameters: Mapping[str,
 
 def read_ladder(path: Path, parameters: Mapping[str, Any]) -> Ladder:
     """Read a ladder from a YAML file; UsageError if it is not a valid one."""
-    import yaml
-
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"not YAML ({error}).", where=str(path)) from None
+    config = read_yaml(path).value
     return parse_ladder(_mapping(config, path.name, "the ladder"), path.name, parameters)
 
 
 def parse_parameters(settings: tuple[str, ...]) -> JsonObject:
     """Return the values of `name=value` settings, each parsed as YAML; UsageError if one is malformed."""
-    import yaml
-
     values = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not (name and equals):
             raise UsageError(f"expected NAME=VALUE, got {setting!r}.", where="--set")
         try:
-            values[name] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UsageError(f"the value of {name} is not valid YAML: {text!r}.", where="--set") from None
+            values[name] = parse_yaml(text, "--set").value
+        except UsageError as error:
+            raise UsageError(f"the value of {name}, {text[:40]!r}: {error.message}", where="--set") from None
     return values
 
 

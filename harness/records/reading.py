@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from harness.common.model import Count, Signed
+
 Grade = Literal["measured", "modelled", "unavailable"]
 Scope = Literal[
     "package",
@@ -53,13 +55,13 @@ class Reading:
     grade: Grade
     scope: Scope
     source: str
-    microjoules: int | None
-    span_ns: int
-    resolution_uj: int = 0
-    samples: int = 0
+    microjoules: Signed | None
+    span_ns: Count
+    resolution_uj: Count = 0
+    samples: Count = 0
     reason: str | None = None
     overlaps: tuple[str, ...] = ()
-    observer_ns: int = 0
+    observer_ns: Count = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError unless the reading has either a value or a reason why it is unavailable."""
@@ -78,7 +80,7 @@ class Zone:
 
     name: str
     scope: Scope
-    range_uj: int | None = None
+    range_uj: Count | None = None
 
 
 SumReadings = Callable[[Iterable[Reading]], Reading | None]

@@ -16,12 +16,13 @@ Format history
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from types import NoneType
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from harness.common.json_types import JsonObject
-from harness.common.model import FrozenModel
+from harness.common.model import Count, FrozenModel, JsonFacts, Real, Signed
 from harness.records.estimate import Estimate
 from harness.records.facts import (
     AdaptiveCost,
@@ -94,16 +95,16 @@ class CellFacts(FrozenModel):
     device: str
     scenario: str
     boundary: Literal["encoded", "text", "process"]
-    threads: int
-    instances: int
-    batch: int
-    max_length: int
+    threads: Count
+    instances: Count
+    batch: Count
+    max_length: Count
     command: str = ""
     definition: str = ""
     rung: str = ""
-    cores: int = 0
-    twin: int = 0
-    rate: float = 0.0
+    cores: Count = 0
+    twin: Count = 0
+    rate: Real = 0.0
     slo: str = ""
 
 
@@ -120,9 +121,9 @@ class DataFacts(FrozenModel):
     split: str
     fingerprint: str
     official: bool | None
-    examples: int
-    sample: int
-    majority: float | None
+    examples: Count
+    sample: Count
+    majority: Real | None
     note: str | None = None
 
 
@@ -143,9 +144,9 @@ class ArtifactFacts(FrozenModel):
     """The artifact: cache key, size on disk and manifest; `cached` is true if it was in the cache already."""
 
     key: str
-    size_bytes: int
+    size_bytes: Count
     cached: bool
-    manifest: dict[str, Any]
+    manifest: JsonFacts
 
 
 class PlacementFacts(FrozenModel):
@@ -155,11 +156,11 @@ class PlacementFacts(FrozenModel):
     `board` is the driver's number of the board behind `cuda:N`: the `index` of a GpuSnapshot.
     """
 
-    cpus: tuple[int, ...]
-    threads_requested: int
-    effective: dict[str, Any]
+    cpus: tuple[Count, ...]
+    threads_requested: Count
+    effective: JsonFacts
     counters: str | None = None
-    board: int | None = None
+    board: Count | None = None
 
 
 class Round(FrozenModel):
@@ -178,39 +179,39 @@ class Round(FrozenModel):
     over which requests arrived, and `late_ns` the median delay with which the harness woke up for a request.
     """
 
-    index: int
-    slice: int
-    position: int
-    launch: int
-    requests: int
-    sequences: int
-    tokens: int
-    wall_ns: int
-    cpu_ns: int
+    index: Count
+    slice: Count
+    position: Count
+    launch: Count
+    requests: Count
+    sequences: Count
+    tokens: Count
+    wall_ns: Count
+    cpu_ns: Count
     readings: tuple[Reading, ...]
-    watched_ns: int | None = None
-    foreign_cpu_ns: int | None = None
-    elsewhere_cpu_ns: int | None = None
-    steal_ns: int | None = None
-    parent_cpu_ns: int | None = None
-    exchange_ns: int | None = None
-    passes: int = 1
-    asked_ns: tuple[int, ...] = ()
-    token_squares: int | None = None
-    offered_ns: int | None = None
-    late_ns: int | None = None
-    cycles: int | None = None
-    instructions: int | None = None
+    watched_ns: Count | None = None
+    foreign_cpu_ns: Signed | None = None
+    elsewhere_cpu_ns: Signed | None = None
+    steal_ns: Signed | None = None
+    parent_cpu_ns: Signed | None = None
+    exchange_ns: Signed | None = None
+    passes: Count = 1
+    asked_ns: tuple[Count, ...] = ()
+    token_squares: Count | None = None
+    offered_ns: Count | None = None
+    late_ns: Signed | None = None
+    cycles: Count | None = None
+    instructions: Count | None = None
 
 
 class Percentile(FrozenModel):
     """A latency percentile in nanoseconds with its interval; null where `have` is below `needed`."""
 
-    value_ns: float | None
-    low_ns: float | None
-    high_ns: float | None
-    needed: int
-    have: int
+    value_ns: Real | None
+    low_ns: Real | None
+    high_ns: Real | None
+    needed: Count
+    have: Count
 
 
 class Startup(FrozenModel):
@@ -222,14 +223,14 @@ class Startup(FrozenModel):
     time of the same request when it was repeated: medians over `lengths` requests.
     """
 
-    load_ns: int
-    first_request_ns: int
-    warmup_requests: int
+    load_ns: Count
+    first_request_ns: Count
+    warmup_requests: Count
     loaded_per_visit: bool = False
     steady: bool | None = None
-    lengths: int = 0
-    first_length_ns: int | None = None
-    repeat_length_ns: int | None = None
+    lengths: Count = 0
+    first_length_ns: Count | None = None
+    repeat_length_ns: Count | None = None
 
 
 class StopReason(FrozenModel):
@@ -239,15 +240,15 @@ class StopReason(FrozenModel):
     both as a share of the speed-up.
     """
 
-    asked: float
+    asked: Real
     reason: Literal["precision", "time budget", "rounds", "nothing to compare"]
-    half_width: float | None
+    half_width: Real | None
 
 
 class Memory(FrozenModel):
     """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
 
-    peak_bytes: int
+    peak_bytes: Count
     counted_as: Literal["PSS", "RSS"]
 
 
@@ -262,12 +263,12 @@ class Quality(FrozenModel):
 
     metrics: dict[str, Estimate]
     primary: str
-    timed: int
-    untimed: int
+    timed: Count
+    untimed: Count
     answers_sha256: str | None
-    truncated: int = 0
+    truncated: Count = 0
     unavailable: str | None = None
-    unstable: int | None = None
+    unstable: Count | None = None
     timed_sha256: str | None = None
     losses: tuple[TextLoss, ...] = ()
 
@@ -294,11 +295,11 @@ class HarnessOverhead(FrozenModel):
     process and of all workers, and the number of threads of the parent beside its main thread.
     """
 
-    loop_ns_per_request: float
-    sweep_wall_ns: int | None = None
-    parent_cpu_ns: int | None = None
-    workers_cpu_ns: int | None = None
-    pollers: int | None = None
+    loop_ns_per_request: Real
+    sweep_wall_ns: Count | None = None
+    parent_cpu_ns: Signed | None = None
+    workers_cpu_ns: Count | None = None
+    pollers: Count | None = None
 
 
 class EnergyFacts(FrozenModel):
@@ -309,9 +310,24 @@ class EnergyFacts(FrozenModel):
     """
 
     meter: str | None
-    describe: dict[str, Any]
+    describe: JsonFacts
     skipped: tuple[tuple[str, str, str], ...]
-    check: dict[str, Any] | None = None
+    check: JsonFacts | None = None
+
+
+def _check_configuration(configuration: JsonObject) -> JsonObject:
+    """Return the options; ValueError where one that reports read has another type than it should."""
+    for names, kind, expected in _OPTION_TYPES:
+        for name in names:
+            if not isinstance(configuration.get(name), (kind, tuple, NoneType)):
+                raise ValueError(f"{name} must be {expected}")  # noqa: TRY004 -- what pydantic expects
+    return configuration
+
+
+_OPTION_TYPES = ((("variants", "scenarios"), list, "a list"), (("custom", "ladder"), dict, "an object"))
+
+Configuration = Annotated[JsonFacts, AfterValidator(_check_configuration)]
+"""The options of a run, as JSON has them."""
 
 
 class Record(FrozenModel):
@@ -327,9 +343,9 @@ class Record(FrozenModel):
     status: Literal["complete", "partial", "failed"]
     failure: Failure | None = None
     profile: str
-    seed: int
-    launches: int
-    rounds_planned: int
+    seed: Signed
+    launches: Count
+    rounds_planned: Count
     cell: CellFacts
     data: DataFacts
     model: ModelFacts
@@ -354,7 +370,7 @@ class Record(FrozenModel):
     observer: HarnessOverhead | None = None
     samples: SamplesFile | None = None
     revision: Revision | None = None
-    configuration: dict[str, Any] = Field(default_factory=dict)
+    configuration: Configuration = Field(default_factory=dict)
     content_sha256: str | None = None
 
 

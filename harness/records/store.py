@@ -22,8 +22,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.common.errors import StoreError, UsageError, unknown_name
+from harness.common.errors import BenchError, StoreError, UsageError, unknown_name
 from harness.common.files import append_line, cut_torn_line, holds, write_new
+from harness.common.inputs.arrays import parse_arrays
+from harness.common.inputs.files import JOURNAL, RECORD, SAMPLES, InvalidText, decode_text, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.locks import Hold, hold
 
 if TYPE_CHECKING:
@@ -33,6 +36,18 @@ if TYPE_CHECKING:
     from harness.records.record import Record
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+
+_SAMPLES = {
+    **dict.fromkeys(("call_round", "timed_example", "timed_round"), ("iu", 1)),
+    **dict.fromkeys(("answer", "timed_answer"), ("iuU", 1)),
+    "call_ns": ("iuf", 1),
+    "answered": ("b", 1),
+    "counts": ("iuf", 2),
+}
+"""The types and the dimensions of the arrays of samples, in all versions (results/README.md)."""
+
+UNREADABLE = (ValueError, RecursionError, MemoryError, OverflowError)
+"""What parsing damaged or hostile bytes raises; the errors of pydantic and of JSON are ValueErrors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +106,18 @@ class RunFolder:
         """Read the entries of the journal; a last line that a crash cut off is ignored."""
         if not self._journal.exists():
             return []
-        lines = self._journal.read_text(encoding="utf-8").split("\n")
+        lines = read_input(self._journal, JOURNAL, StoreError).split(b"\n")
         return [self._entry(number, line) for number, line in enumerate(lines[:-1], 1)]
 
-    def _entry(self, number: int, line: str) -> dict[str, Any]:
+    def _entry(self, number: int, line: bytes) -> dict[str, Any]:
         try:
-            entry: dict[str, Any] = json.loads(line)
-        except ValueError:
+            return parse_json_object(line)
+        except InvalidText as problem:
             raise StoreError(
-                f"line {number} of the journal cannot be read: not valid JSON.",
+                f"line {number} of the journal cannot be read: {problem}.",
                 where=str(self._journal),
                 remedy="Delete that line and resume the run: the step of that line is measured again.",
             ) from None
-        return entry
 
     def mend(self) -> None:
         """Remove an incomplete last line that a crash left, so that the next entry starts on a new line."""
@@ -115,11 +129,11 @@ class RunFolder:
         """Return the plan of an unfinished run; UsageError if the run is complete."""
         from harness.records.plan import Plan
 
+        if not self.unfinished:
+            raise UsageError("the run is complete: nothing to resume.", where=self.name)
         try:
-            return Plan.model_validate_json(self._plan.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError("the run is complete: nothing to resume.", where=self.name) from None
-        except ValueError:
+            return Plan.model_validate_json(read_input(self._plan, RECORD, StoreError))
+        except UNREADABLE:
             raise StoreError(
                 "the plan of the run cannot be read.",
                 where=self.name,
@@ -219,7 +233,7 @@ class Store:
         if name == "latest":
             return runs[max(runs)]
         if name not in runs:
-            raise unknown_name("run", name, runs)
+            raise unknown_name("run", name, runs, longest=200)
         return runs[name]
 
     def unfinished(self) -> list[RunFolder]:
@@ -252,7 +266,9 @@ def _command_order(record: "Record") -> tuple[str, list[int]]:
         (options.get("scenarios"), record.cell.scenario),
         (options.get("variants"), record.cell.variant),
     )
-    return record.run, [names.index(name) if names and name in names else 0 for names, name in places]
+    return record.run, [
+        names.index(name) if isinstance(names, list) and name in names else 0 for names, name in places
+    ]
 
 
 def read_record(path: Path) -> "Record | UnreadableFile":
@@ -260,26 +276,29 @@ def read_record(path: Path) -> "Record | UnreadableFile":
     from harness.records.record import Record
 
     try:
-        text = path.read_bytes().decode()
-    except (OSError, ValueError) as error:
+        text = decode_text(read_input(path, RECORD, StoreError))
+    except BenchError as error:
+        return UnreadableFile(path, f"not a record: {error.message.rstrip('.')}")
+    except UNREADABLE as error:
         return UnreadableFile(path, f"not a record: {error}")
     try:
         return Record.model_validate_json(text)
-    except ValueError as error:
+    except UNREADABLE as error:
         return UnreadableFile(path, _invalid_reason(text, error))
 
 
-def _invalid_reason(text: str, error: ValueError) -> str:
+def _invalid_reason(text: str, error: Exception) -> str:
     """Return why a text is not a record: its schema version, or else the first validation error."""
     from harness.records.record import SCHEMA_VERSION
 
     try:
-        version = json.loads(text).get("schema_version")
-    except (ValueError, AttributeError) as json_error:
+        version = parse_json_object(text).get("schema_version")
+    except UNREADABLE as json_error:
         return f"not a record: {json_error}"
     if version not in range(1, SCHEMA_VERSION + 1):
-        return f"schema version {version}, and this program reads 1 to {SCHEMA_VERSION}"
-    return f"not a record: {' '.join(str(error).splitlines()[:3])}"
+        return f"schema version {str(version)[:20]}, and this program reads 1 to {SCHEMA_VERSION}"
+    reason = " ".join(str(error).splitlines()[:3]) or type(error).__name__
+    return f"not a record: {''.join(letter if letter.isprintable() else '?' for letter in reason)}"
 
 
 def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, Any]"]:
@@ -288,11 +307,19 @@ def read_samples(folder: Path, record: "Record") -> dict[str, "np.ndarray[Any, A
 
 
 def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
-    """Return the arrays of a samples file, given its bytes."""
-    import numpy as np
-
-    with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-        return dict(arrays)
+    """Return the arrays of a samples file, given its bytes; StoreError where they are not samples."""
+    try:
+        arrays = dict(parse_arrays(payload))
+    except InvalidText as problem:
+        raise StoreError(f"the samples cannot be read: {problem}.") from None
+    for name, values in arrays.items():
+        kinds, dimensions = _SAMPLES.get(name, ("biufU", values.ndim))
+        if values.dtype.kind not in kinds or values.ndim != dimensions:
+            raise StoreError(f"the samples hold {name} as {values.dtype} of shape {values.shape}.")
+    for names in (("call_ns", "call_round"), ("timed_example", "timed_round", "timed_answer")):
+        if len({len(arrays[name]) for name in names if name in arrays}) > 1:
+            raise StoreError(f"the samples hold {' and '.join(names)} of different lengths.")
+    return arrays
 
 
 def sealed_payload(folder: Path, record: "Record") -> bytes:
@@ -300,10 +327,9 @@ def sealed_payload(folder: Path, record: "Record") -> bytes:
     if record.samples is None:
         raise StoreError("the record has no samples.", where=record.cell.id)
     path = folder / record.samples.file
-    try:
-        payload = path.read_bytes()
-    except OSError as error:
-        raise StoreError(f"the samples cannot be read: {error.strerror}.", where=str(path)) from None
+    if path.name != record.samples.file:
+        raise StoreError("the record names samples outside its own folder.", where=record.cell.id)
+    payload = read_input(path, SAMPLES, StoreError)
     if hashlib.sha256(payload).hexdigest() != record.samples.sha256:
         raise StoreError("the samples are not the ones that were sealed.", where=str(path))
     return payload

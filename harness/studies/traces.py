@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import median
 
 from harness.common.errors import DataError
+from harness.common.inputs.files import TRACE, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.json_types import JsonObject
 from harness.records.record import Record, Round
 
@@ -115,7 +117,7 @@ def save(trace: Trace, folder: Path) -> Path:
 def load(path: Path) -> Trace:
     """Read a trace; DataError if the file does not hold one."""
     try:
-        fields: JsonObject = json.loads(path.read_text(encoding="utf-8"))
+        fields: JsonObject = parse_json_object(read_input(path, TRACE, DataError))
         if (version := fields.pop("format")) not in (WITHOUT_COPIES, FORMAT):
             raise DataError(f"expected a trace of format {FORMAT}, got {version!r}.", where=str(path))
         if version == WITHOUT_COPIES:
@@ -127,7 +129,7 @@ def load(path: Path) -> Trace:
         fields["asked_us"] = [tuple(map(tuple, cells)) for cells in fields["asked_us"]]
         columns = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
         return Trace(**{**fields, **columns})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"not a trace: {error}.", where=str(path)) from None
 
 

@@ -268,11 +268,13 @@ def _set_aside(folder: Path) -> Path:
 
 def read_manifest(folder: Path) -> JsonObject | None:
     """Return an artifact's manifest; None if it cannot be read, and then the artifact counts as absent."""
+    from harness.common.inputs.files import CHECKPOINT_JSON, InvalidText, read_input
+    from harness.common.inputs.json_text import parse_json_object
+
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_json_object(read_input(folder / MANIFEST, CHECKPOINT_JSON, StoreError), lenient=True)
+    except (StoreError, InvalidText):
         return None
-    return manifest if isinstance(manifest, dict) else None
 
 
 def _cannot_write(folder: Path, error: OSError) -> StoreError:

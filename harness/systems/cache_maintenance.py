@@ -4,7 +4,6 @@ An entry that a process has locked is never removed, and a removed entry disappe
 commands may run concurrently, beside runs that fill the cache.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.common.errors import StoreError
+from harness.common.inputs.files import CHECKPOINT_JSON, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.json_types import JsonObject
 from harness.systems.artifact_cache import (
     MANIFEST,
@@ -179,12 +180,12 @@ def _span(folder: Path) -> tuple[float, float]:
 
 
 def _check_files(entry: CacheEntry) -> IntegrityCheck:
-    try:
-        seals = json.loads((entry.folder / SEAL).read_text(encoding="utf-8"))
-        damages = [_damage(entry.folder, name, seal) for name, seal in seals.items()]
-    except FileNotFoundError:
+    if not (entry.folder / SEAL).exists():
         return IntegrityCheck(entry, uncheckable=f"it has no {SEAL}: an older version made it")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    try:
+        seals = parse_json_object(read_input(entry.folder / SEAL, CHECKPOINT_JSON, StoreError))
+        damages = [_damage(entry.folder, name, seal) for name, seal in seals.items()]
+    except (StoreError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return IntegrityCheck(entry, broken=(f"{SEAL} cannot be read",))
     return IntegrityCheck(entry, broken=tuple(damage for damage in damages if damage))
 

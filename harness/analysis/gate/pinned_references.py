@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from harness.analysis.comparison import (
     QUANTITIES,
@@ -26,9 +26,10 @@ from harness.analysis.comparison import (
 from harness.analysis.comparison.quantities import Samples
 from harness.analysis.gate.gate import GatedCell
 from harness.common.errors import DataError, StoreError, UsageError
+from harness.common.inputs.files import PIN, read_input
 from harness.records.record import FrozenModel, Record
 from harness.records.side import HEAD, side_of, without_side
-from harness.records.store import unpack_samples
+from harness.records.store import UNREADABLE, unpack_samples
 
 
 class Pin(FrozenModel):
@@ -42,10 +43,13 @@ class Pin(FrozenModel):
 
     def arrays(self, record: Record) -> Samples | None:
         """Return the raw samples of one of its records; None if they are missing or were changed."""
-        payload = base64.b64decode(self.samples.get(record.cell.id, ""))
-        if record.samples is None or hashlib.sha256(payload).hexdigest() != record.samples.sha256:
+        try:
+            payload = base64.b64decode(self.samples.get(record.cell.id, ""))
+            if record.samples is None or hashlib.sha256(payload).hexdigest() != record.samples.sha256:
+                return None
+            return unpack_samples(payload)
+        except (ValueError, StoreError):
             return None
-        return unpack_samples(payload)
 
 
 def make_pin(records: Sequence[Record], raw: SampleAccess, payload: Callable[[Record], bytes | None]) -> Pin:
@@ -143,11 +147,10 @@ def _noise_key(record: Record) -> str:
 
 
 def _read(path: Path) -> Pin:
+    content = read_input(path, PIN, DataError)
     try:
-        pin = Pin.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except (ValidationError, ValueError) as error:
+        pin = Pin.model_validate_json(content)
+    except UNREADABLE as error:
         problem = " ".join(str(error).splitlines()[:3])
         remedy = "Restore the file, or remove it and pin a run again."
         raise DataError(f"not a pinned reference: {problem}", where=str(path), remedy=remedy) from None

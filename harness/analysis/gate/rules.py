@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.analysis.comparison import QUANTITIES, Quantity
 from harness.common.errors import UsageError, unknown_name
+from harness.common.inputs.yaml_text import read_yaml
 from harness.common.json_types import JsonValue
 
 SECTION = "gate"
@@ -163,14 +164,7 @@ def _modelled(options: Mapping[str, Any], quantity: Quantity, where: str) -> boo
 
 
 def _yaml(path: Path) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"not YAML ({error}).", where=str(path)) from None
+    config = read_yaml(path).value
     if not isinstance(config, Mapping):
         raise UsageError("must be a mapping.", where=str(path), remedy="docs/gate.md has an example.")
     return config

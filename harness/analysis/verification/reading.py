@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.verification.base import SealedRecord
 from harness.common.errors import StoreError
+from harness.common.inputs.files import SAMPLES, read_input
 from harness.records.store import RunFolder, UnreadableFile, read_record, read_samples
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ def _sealed(path: Path, record: "Record") -> SealedRecord:
     digest, problem, arrays = None, None, None
     try:
         if record.samples is not None:
-            digest = hashlib.sha256((path.parent / record.samples.file).read_bytes()).hexdigest()
+            samples = read_input(path.parent / Path(record.samples.file).name, SAMPLES, StoreError)
+            digest = hashlib.sha256(samples).hexdigest()
         arrays = read_samples(path.parent, record)
-    except OSError as error:
-        problem = f"the samples cannot be read: {error.strerror}"
-    except (StoreError, ValueError, zipfile.BadZipFile) as error:
+    except StoreError as error:
         problem = str(error)
     return SealedRecord(path.name, payload, record, arrays, digest, problem)

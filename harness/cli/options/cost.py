@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.output import Price
 from harness.cli.options.panels import output_option
+from harness.common.inputs.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     import reports
@@ -58,7 +59,7 @@ class CostOptions(OptionGroup):
             self._prices(),
             grid(self.carbon),
             embodied_emissions(self.embodied) if self.embodied else None,
-            water_of(_read_yaml(self.water), str(self.water)) if self.water else None,
+            water_of(read_yaml(self.water), str(self.water)) if self.water else None,
         )
 
     def _prices(self) -> "tuple[reports.Price, ...]":
@@ -71,7 +72,7 @@ class CostOptions(OptionGroup):
             raise UsageError(
                 "expected --price-per-hour or --prices, got both.", remedy="Leave out one of them."
             )
-        return prices_of(_read_yaml(self.prices), str(self.prices))
+        return prices_of(read_yaml(self.prices).value, str(self.prices))
 
 
 def grid(name: str | None, tables: Path | None = None) -> "reports.Grid | None":
@@ -86,7 +87,7 @@ def grid(name: str | None, tables: Path | None = None) -> "reports.Grid | None":
         return _world_average(folder) if folder else None
     if len(name) == _ISO_3_LETTERS and name.isalpha() and not Path(name).exists():
         return _country(name.upper(), folder)
-    return grid_of(_read_yaml(Path(name)), name)
+    return grid_of(read_yaml(Path(name)).value, name)
 
 
 def embodied_emissions(name: str) -> "reports.Embodied":
@@ -102,7 +103,7 @@ def embodied_emissions(name: str) -> "reports.Embodied":
     curves = read_curves()
     instance = None if Path(name).exists() else same_name(name, curves.instances)
     if instance is None:
-        return embodied_of(_read_yaml(Path(name)), name)
+        return embodied_of(read_yaml(Path(name)), name)
     entry = curves.instances[instance]
     if entry.server is None:
         raise UsageError(
@@ -150,17 +151,3 @@ def _read_json(path: Path) -> "JsonObject":
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _read_yaml(path: Path) -> object:
-    import yaml
-
-    from harness.common.errors import UsageError
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"not YAML: {reason[:200]}.", where=str(path)) from None

@@ -48,6 +48,13 @@ class DataFiles(OptionGroup):
             "Own file: text of a pair that is cut to the maximum length (default: longest).",
         ),
     ] = None
+    quoting: Annotated[
+        Literal["auto", "quoted", "none"] | None,
+        data_option(
+            "--quoting auto|quoted|none",
+            "Own CSV or TSV file: whether quotes enclose fields, or are part of the text (default: auto).",
+        ),
+    ] = None
 
     @property
     def user_data(self) -> "UserData":
@@ -55,7 +62,9 @@ class DataFiles(OptionGroup):
         from harness.workload.data.user_files import UserData
 
         text, labels = split_names(self.text), split_names(self.labels)
-        return UserData(text, self.label or "", self.metric, labels, self.held_out, self.truncate)
+        return UserData(
+            text, self.label or "", self.metric, labels, self.held_out, self.truncate, self.quoting
+        )
 
 
 class TaskOptions(OptionGroup):

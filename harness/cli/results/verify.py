@@ -15,7 +15,8 @@ from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.units import plural
 from harness.cli.output.terminal import print_json, print_lines
-from harness.common.errors import ExitCode, UsageError
+from harness.common.errors import ExitCode, StoreError, UsageError
+from harness.common.inputs.files import RECORD, read_input
 
 if TYPE_CHECKING:
     from harness.analysis.verification import SealedRecord, Trusted, VerificationCheck
@@ -205,7 +206,8 @@ def _verify_pages(store: "Store", runs: set[str]) -> VerificationResult:
 
     check = VerificationCheck("report", "stored pages equal what their runs render to now")
     for page in sorted([*store.root.glob("*.md"), *store.root.glob("*/*.md")]):
-        head, _, text = page.read_text(encoding="utf-8").partition("\n\n")
+        content = read_input(page, RECORD, StoreError)
+        head, _, text = content.decode("utf-8", "replace").partition("\n\n")
         if (match := _PAGE_HEAD.match(head)) and runs & set(match[1].split()):
             same = _render(store, match[1].split(), match[2]).rstrip("\n") == text.rstrip("\n")
             check.holds(page.relative_to(store.root).as_posix(), "its runs render to something else", so=same)

@@ -15,6 +15,7 @@ A name that no option has is refused with its line and the nearest name, so that
 was meant.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.common.errors import UsageError, unknown_name
+from harness.common.inputs.yaml_text import read_yaml
 from harness.common.json_types import JsonValue
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ T = TypeVar("T")
 SWEEP = "sweep"
 DEFAULTS = "bench.yaml"
 """The file of defaults in the working folder."""
+
+MAX_COMBINATIONS = 10_000
+"""How many runs a sweep may cross: at a minute each, a week."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +70,10 @@ class AllowedNames:
 
 def read_sweep_file(path: Path, names: AllowedNames) -> SweepConfig:
     """Read a file; UsageError names the line of what is wrong with it."""
-    node, document = _parsed(path)
-    if document is None:
+    file = read_yaml(path, path.name)
+    if file.value is None:
         return SweepConfig()
+    node, document = file.node, file.value
     places = _places(node, document, path.name)
     settings: dict[str, Setting] = {}
     axes: dict[str, tuple[Setting, ...]] = {}
@@ -87,23 +93,18 @@ def read_sweep_file(path: Path, names: AllowedNames) -> SweepConfig:
 
 
 def combinations(axes: Mapping[str, Sequence[T]]) -> list[dict[str, T]]:
-    """Return every combination of the values, the last axis moving fastest; one empty one without axes."""
+    """Return every combination of the values, the last axis moving fastest; one empty one without axes.
+
+    Raises UsageError for more than `MAX_COMBINATIONS`, before any is made.
+    """
+    count = math.prod(map(len, axes.values()))
+    if count > MAX_COMBINATIONS:
+        sizes = " x ".join(f"{len(values):,} of {name}" for name, values in axes.items())
+        raise UsageError(
+            f"the sweep crosses {sizes} = {count:,} combinations, and at most {MAX_COMBINATIONS:,} are run.",
+            remedy="Name fewer values, or split the sweep into several files.",
+        )
     return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
-
-
-def _parsed(path: Path) -> tuple["yaml.Node", JsonValue]:
-    """Return a file as YAML nodes, which have lines, and as values."""
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-        return yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
-    except OSError as problem:
-        raise UsageError(f"cannot be read: {problem.strerror}.", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise UsageError("not UTF-8 text.", where=str(path)) from None
-    except yaml.YAMLError as problem:
-        raise UsageError(f"not YAML ({' '.join(str(problem).split())}).", where=str(path)) from None
 
 
 def _swept(
@@ -151,21 +152,16 @@ def _text(value: JsonValue, where: str) -> str:
 
 
 def _places(node: "yaml.Node", document: JsonValue, file: str) -> dict[str, str]:
-    """Return the place of each name as FILE:LINE; UsageError unless it is a mapping with each name once."""
+    """Return the place of each name as FILE:LINE; UsageError unless it is a mapping from names."""
     if not isinstance(document, Mapping) or not all(isinstance(name, str) for name in document):
         line = f":{node.start_mark.line + 1}" if node is not None else ""
         raise UsageError("here should be options by name.", where=f"{file}{line}", remedy="As in threads: 2")
-    places: dict[str, str] = {}
-    for key, _ in node.value:
-        where = f"{file}:{key.start_mark.line + 1}"
-        if key.value in places:
-            raise UsageError(f"{key.value} is there twice, also at {places[key.value]}.", where=where)
-        places[key.value] = where
-    return places
+    # names that `<<` merges come first, and the mapping's own replace them
+    return {key.value: f"{file}:{key.start_mark.line + 1}" for key, _ in node.value}
 
 
 def _child(node: "yaml.Node", name: str) -> "yaml.Node":
-    return next(value for key, value in node.value if key.value == name)
+    return next(value for key, value in reversed(node.value) if key.value == name)
 
 
 def _unknown(name: str, known: Iterable[str], where: str) -> UsageError:

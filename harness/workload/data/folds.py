@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.common.errors import DataError, UsageError
+from harness.common.inputs.files import CONFIGURATION, DATA, InvalidText, read_input
+from harness.common.inputs.json_text import parse_json, parse_json_object
 from harness.common.json_types import JsonObject
 from harness.workload.data.official import official_status
 from harness.workload.data.writing import OUTPUT_REMEDY, store_errors
 from harness.workload.synthetic.seeded_random import SeededRandom
-from harness.workload.tasks.rows import read_bytes
 
 ORIGIN = "origin.json"
 _MIN_FOLDS = 2
@@ -44,13 +45,11 @@ def origin_note(folder: Path) -> str | None:
     Raises DataError where the origin file is there without a note.
     """
     path = folder / ORIGIN
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))["note"]
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-    except (ValueError, KeyError, TypeError):
+    try:
+        note = parse_json_object(read_input(path, CONFIGURATION, DataError)).get("note")
+    except InvalidText:
         note = None
     if not isinstance(note, str) or not note:
         raise DataError(
@@ -84,7 +83,7 @@ def cut_folds(data: Path, folder: str, output: Path, *, folds: int, seed: int) -
 
 def read_source(path: Path, folder: str) -> TrainingLines:
     """Read a training split; DataError with the line that is not a row, or has no first text."""
-    content = read_bytes(path, "Folds are cut from a task's train split.")
+    content = read_input(path, DATA, DataError, remedy="Folds are cut from a task's train split.")
     lines = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     if not lines:
         raise DataError("the file has no rows.", where=str(path), remedy="Copy the file again.")
@@ -122,10 +121,9 @@ def assign(texts: Sequence[str], folds: int, seed: int) -> list[int]:
 def _first_text(line: bytes, where: str) -> str:
     """Return a row's first text with single blanks."""
     try:
-        row = json.loads(line.decode())
-    except ValueError as error:
-        reason = getattr(error, "msg", type(error).__name__)
-        raise DataError(f"not JSON ({reason}).", where=where, remedy="Copy the file again.") from None
+        row = parse_json(line)
+    except InvalidText as problem:
+        raise DataError(f"{problem}.", where=where, remedy="Copy the file again.") from None
     text = next((row[name] for name in _FIRST_TEXTS if name in row), None) if isinstance(row, dict) else None
     if isinstance(text, Mapping):
         text = text.get("text")

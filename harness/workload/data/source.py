@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from harness.common.errors import DataError
+from harness.common.inputs.files import DATA, read_input
 from harness.workload.data.folds import origin_note
 from harness.workload.data.official import official_file, official_status
 from harness.workload.data.writing import write_once
@@ -85,7 +86,7 @@ def load_split(task: Task, data: Data, split: str = "val") -> Split:
     """Read one split; DataError with file and line, or where the task has no such split."""
     path = data.folder / split_path(task, split)
     examples = tuple(task.read(path, labelled=labelled(task, split)))
-    content = path.read_bytes()
+    content = read_input(path, DATA, DataError)
     fingerprint = hashlib.sha256(content).hexdigest()
     official, note = _official_and_note(task, data, split, content, fingerprint)
     return Split(split, task, data.tier, examples, fingerprint, official, note)

@@ -16,7 +16,7 @@ from harness.common.json_types import JsonValue
 from harness.workload.data.folds import ORIGIN
 from harness.workload.data.held_out import DEFAULT_SHARE, SEED, held_out
 from harness.workload.data.source import Data, embedded_data, local_data
-from harness.workload.data.tables import SUFFIXES, TabularFile, read_table
+from harness.workload.data.tables import SUFFIXES, Quoting, TabularFile, read_table, with_plain_labels
 from harness.workload.data.user_rows import UserRow, label_names, user_rows
 from harness.workload.data.writing import write_once
 from harness.workload.tasks import TaskReference, get_task
@@ -24,7 +24,7 @@ from harness.workload.tasks.base import SPLITS, Task
 from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task
 from harness.workload.tasks.example import Truncation
 
-VERSION = 1
+VERSION = 2
 """Version of the layout. Change it when the same file would give other splits or other rows."""
 
 _MIN_LABELS = 2
@@ -48,6 +48,7 @@ class UserData:
     labels: tuple[str, ...] = ()
     held_out: float | None = None
     truncate: Truncation | None = None
+    quoting: Quoting | None = None
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -59,6 +60,7 @@ class UserData:
             "--labels": self.labels,
             "--held-out": self.held_out is not None,
             "--truncate": self.truncate,
+            "--quoting": self.quoting,
         }
         return tuple(name for name, value in given.items() if value)
 
@@ -111,7 +113,7 @@ def own_data(
     Raises DataError with file and line of a row that cannot be used, UsageError for contradictory options.
     """
     _check_options(own, path, labelled=labelled)
-    tables = _read_tables(path)
+    tables = _read_tables(path, own)
     rows = {
         name: user_rows(table, own.text, own.label, own.labels, labelled=labelled and name != "test")
         for name, table in tables.items()
@@ -189,10 +191,10 @@ def _check_split(split: str, splits: Splits, path: Path) -> None:
         )
 
 
-def _read_tables(path: Path) -> dict[str, TabularFile]:
+def _read_tables(path: Path, own: UserData) -> dict[str, TabularFile]:
     """Read a single file as `all`, or the files of a folder by split."""
     if not path.is_dir():
-        return {"all": read_table(path)}
+        return {"all": _read_table(path, own)}
     tables: dict[str, TabularFile] = {}
     for split in SPLITS:
         files = [path / f"{split}{suffix}" for suffix in SUFFIXES if (path / f"{split}{suffix}").exists()]
@@ -203,7 +205,7 @@ def _read_tables(path: Path) -> dict[str, TabularFile]:
                 remedy="Move one of them away.",
             )
         if files:
-            tables[split] = read_table(files[0])
+            tables[split] = _read_table(files[0], own)
     if not tables:
         raise DataError(
             "the folder has no file for train, val or test.",
@@ -211,6 +213,10 @@ def _read_tables(path: Path) -> dict[str, TabularFile]:
             remedy=f"Name the files train.csv, val.csv and so on ({', '.join(SUFFIXES)}), or name one file.",
         )
     return tables
+
+
+def _read_table(path: Path, own: UserData) -> TabularFile:
+    return with_plain_labels(read_table(path, own.quoting or "auto"), own.label, own.labels)
 
 
 def _split_file(rows: list[UserRow], share: float, split: str, path: Path) -> tuple[Splits, str]:
@@ -234,7 +240,7 @@ def _split_file(rows: list[UserRow], share: float, split: str, path: Path) -> tu
 def _digest(tables: Mapping[str, TabularFile], own: UserData, splits: Splits, note: str | None) -> str:
     """Return a hash of the rows and of how they were split, which names the folder."""
     files = {split: table.sha256 for split, table in tables.items()}
-    content = [VERSION, files, own.text, own.label, list(splits), note]
+    content = [VERSION, files, own.text, own.label, own.labels, list(splits), note, own.quoting]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

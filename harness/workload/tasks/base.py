@@ -21,7 +21,7 @@ from harness.common.json_types import JsonObject
 from harness.workload.tasks.example import Example, Logits, Offsets, TextInput, Truncation
 from harness.workload.tasks.metrics import Scoring
 from harness.workload.tasks.prediction_rows import example_at, parse_prediction, shorten
-from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, read_rows
+from harness.workload.tasks.rows import Row, describe_id, example_id, field, prediction_idx, read_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,12 +130,20 @@ def labelled(task: Task, split: str) -> bool:
 
 
 def read_examples(task: Task, path: "Path", *, labelled: bool) -> list[Example]:
-    """Read one official file into examples, in file order."""
-    return [
-        example
-        for line, row in read_rows(path)
-        for example in task.parse(row, f"{path}:{line}", labelled=labelled)
-    ]
+    """Read one official file into examples, in file order; DataError where two have the same idx."""
+    lines: dict[str, int] = {}
+    examples: list[Example] = []
+    for line, row in read_rows(path):
+        for example in task.parse(row, f"{path}:{line}", labelled=labelled):
+            if example.id in lines:
+                raise DataError(
+                    f"{describe_id(example.id)} is there twice, also on line {lines[example.id]}.",
+                    where=f"{path}:{line}",
+                    remedy="Give each row an idx of its own; a row without idx has the number of its line.",
+                )
+            lines[example.id] = line
+            examples.append(example)
+    return examples
 
 
 @dataclass(frozen=True, slots=True)

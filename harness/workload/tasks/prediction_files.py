@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.common.errors import DataError
+from harness.common.inputs.files import PREDICTIONS
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from harness.workload.tasks.rows import Row, read_rows
+from harness.workload.tasks.rows import Row, describe_id, read_rows
 
 REMEDY = "docs/programs.md shows the rows of each task; `bench predict` writes such a file."
 
@@ -21,22 +22,27 @@ def read_predictions(task: Task, path: Path, examples: Sequence[Example]) -> lis
     Raises DataError with the line, or the idx, where the file is not an official prediction file that answers
     each example exactly once.
     """
-    where = str(path)
+    number = 0
 
     def rows() -> Iterator[Row]:
-        nonlocal where
-        for line, row in read_rows(path):
-            where = f"{path}:{line}"
+        nonlocal number
+        for line, row in read_rows(path, PREDICTIONS):
+            number = line
             yield row
 
     answers: dict[str, str] = {}
+    lines: dict[str, int] = {}
     try:
         for example_id, answer in task.answers_in(rows(), examples):
             if example_id in answers:
-                raise ValueError(f"{_describe(example_id)} is answered twice")  # noqa: TRY301 -- like a row's own
+                first = f"also on line {lines[example_id]}"
+                raise ValueError(f"{describe_id(example_id)} is answered twice, {first}")  # noqa: TRY301 -- like a row's own
             answers[example_id] = answer
+            lines[example_id] = number
     except ValueError as error:
-        raise DataError(f"{error}.", where=where, remedy=REMEDY) from None
+        raise DataError(
+            f"{error}.", where=f"{path}:{number}" if number else str(path), remedy=REMEDY
+        ) from None
     except DataError as error:
         raise DataError(error.message, where=error.where, remedy=REMEDY) from None
     _check_complete(path, examples, answers)
@@ -47,15 +53,8 @@ def _check_complete(path: Path, examples: Sequence[Example], answers: dict[str, 
     missing = [example.id for example in examples if example.id not in answers]
     if missing:
         raise DataError(
-            f"{len(missing):,} of {len(examples):,} examples have no answer, first {_describe(missing[0])}.",
+            f"{len(missing):,} of {len(examples):,} examples have no answer, "
+            f"first {describe_id(missing[0])}.",
             where=str(path),
             remedy=REMEDY,
         )
-    if len({example.id for example in examples}) < len(examples):
-        raise DataError("two examples of the split have the same idx, so no prediction file can answer both.")
-
-
-def _describe(example_id: str) -> str:
-    """Return an example's id for the reader: idx, or question and passage where it has both."""
-    passage, slash, question = example_id.rpartition("/")
-    return f"question {question} of passage {passage}" if slash else f"idx {example_id}"

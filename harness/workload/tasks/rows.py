@@ -1,12 +1,13 @@
 """Reads JSON Lines files; every error names the file, the line and what was expected there."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from harness.common.errors import DataError
+from harness.common.inputs.files import DATA, InputLimit, InvalidText, decode_text, read_input
+from harness.common.inputs.json_text import parse_json
 from harness.common.json_types import JsonObject, JsonValue
 
 Row = Mapping[str, JsonValue]
@@ -15,6 +16,8 @@ Row = Mapping[str, JsonValue]
 T = TypeVar("T")
 
 _LAYOUT = "--data names a folder in the official layout: BoolQ/val.jsonl, CB/val.jsonl, RTE/val.jsonl, ..."
+
+_ONE_A_LINE = "Write one JSON object on each line, instead of one list: `jq -c '.[]' FILE` does that."
 
 _JSON_TYPES: Mapping[type, str] = {
     str: "text",
@@ -27,14 +30,14 @@ _JSON_TYPES: Mapping[type, str] = {
 }
 
 
-def read_rows(path: Path) -> list[tuple[int, Row]]:
+def read_rows(path: Path, limit: InputLimit = DATA) -> list[tuple[int, Row]]:
     """Read a JSON Lines file into pairs of line number and row; DataError where it is not one, or is empty.
 
     The last line may lack its newline, as in several official files. Blank lines are skipped. Lines may end
     as on any system.
     """
-    text = decode(read_bytes(path, _LAYOUT), path, _LAYOUT)
-    rows = parse_rows(text.replace("\r\n", "\n").replace("\r", "\n"), path)
+    content = read_input(path, limit, DataError, remedy=_LAYOUT)
+    rows = parse_rows(decode(content, path, _LAYOUT), path)
     if not rows:
         raise DataError(
             "the file has no rows.", where=str(path), remedy="A split needs at least one example."
@@ -42,26 +45,17 @@ def read_rows(path: Path) -> list[tuple[int, Row]]:
     return rows
 
 
-def read_bytes(path: Path, remedy: str) -> bytes:
-    """Return the content of a file; DataError where it is missing (with the remedy) or cannot be read."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError("there is no such file.", where=str(path), remedy=remedy) from None
-    except OSError as error:
-        raise DataError(f"the file cannot be read: {error.strerror}.", where=str(path)) from None
-
-
 def decode(content: bytes, path: Path, remedy: str, encoding: str = "utf-8") -> str:
-    """Return the text of a file; DataError where it is not UTF-8."""
+    """Return the text of a file; DataError where it is not in this encoding."""
     try:
-        return content.decode(encoding)
-    except UnicodeDecodeError as error:
-        raise DataError(f"not UTF-8 text (byte {error.start}).", where=str(path), remedy=remedy) from None
+        return decode_text(content, encoding)
+    except InvalidText as problem:
+        raise DataError(f"{problem}.", where=str(path), remedy=remedy) from None
 
 
 def parse_rows(text: str, path: Path) -> list[tuple[int, Row]]:
     """Parse the text of a JSON Lines file into pairs of line number and row; `path` is for messages."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     return [
         (number, _parse_row(line, f"{path}:{number}", last=number == lines[-1][0])) for number, line in lines
@@ -69,15 +63,14 @@ def parse_rows(text: str, path: Path) -> list[tuple[int, Row]]:
 
 
 def _parse_row(line: str, where: str, *, last: bool) -> Row:
+    remedy = _ONE_A_LINE if line.lstrip().startswith("[") else None
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        hint = " The file may be truncated: copy it again." if last else ""
-        raise DataError(f"not JSON ({error.msg} at column {error.colno}).{hint}", where=where) from None
-    except (ValueError, RecursionError):
-        raise DataError("a number is too long to read, or the nesting too deep.", where=where) from None
+        row = parse_json(line)
+    except InvalidText as problem:
+        hint = " The file may be truncated: copy it again." if last and not remedy else ""
+        raise DataError(f"{problem}.{hint}", where=where, remedy=remedy) from None
     if not isinstance(row, dict):
-        raise DataError(f"a row must be a JSON object, got {json_type(row)}.", where=where)
+        raise DataError(f"a row must be a JSON object, got {json_type(row)}.", where=where, remedy=remedy)
     return row
 
 
@@ -144,6 +137,12 @@ def _typed_field(row: Row, name: str, where: str, expected: type[T]) -> T:
 def example_id(row: Row, where: str) -> str:
     """Return the row's `idx` as text (AX-b writes it as text), or its line number where it has none."""
     return str(row.get("idx", where.rpartition(":")[2]))
+
+
+def describe_id(example_id: str) -> str:
+    """Return an example's id for messages: idx, or question and passage where it has both."""
+    passage, slash, question = example_id.rpartition("/")
+    return f"question {question} of passage {passage}" if slash else f"idx {example_id}"
 
 
 def prediction_idx(example_id: str) -> int | str:

@@ -66,7 +66,7 @@ class Sampler(Generic[SampleT]):
 def _keep_sampling(
     reference: "weakref.ref[Sampler[SampleT]]", ended: threading.Event, every_s: float
 ) -> None:
-    while not ended.wait(every_s):
+    while not ended.wait(min(every_s, threading.TIMEOUT_MAX)):  # a damaged range asks for more than that
         sampler = reference()
         if sampler is None:
             return

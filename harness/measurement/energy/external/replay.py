@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.common.errors import UsageError
+from harness.common.inputs.files import JOURNAL, InvalidText, decode_text, read_input
+from harness.common.inputs.json_text import parse_json_object
 from harness.common.json_types import JsonObject
 from harness.measurement.energy.counters.counter import CounterTraits, Sample, reading, unavailable
 from harness.measurement.energy.counters.meter import Samples
@@ -170,19 +172,16 @@ def read_recording(file: Path) -> Recording:
 
 def _lines(file: Path) -> Iterator[tuple[int, JsonObject]]:
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+        text = decode_text(read_input(file, JOURNAL, UsageError))
+    except (UsageError, InvalidText):
         raise UsageError(f"{file.name} cannot be read.", remedy="Name a file of JSON lines.") from None
-    for number, text_line in enumerate(text.splitlines(), 1):
-        if not text_line.strip():
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
             continue
         try:
-            line = json.loads(text_line)
-        except ValueError:
-            raise UsageError(f"{file.name}, line {number}: not JSON.", remedy=RECORD) from None
-        if not isinstance(line, dict):
-            raise UsageError(f"{file.name}, line {number}: not a JSON object.", remedy=RECORD)
-        yield number, line
+            yield number, parse_json_object(line)
+        except InvalidText as problem:
+            raise UsageError(f"{file.name}, line {number}: {problem}.", remedy=RECORD) from None
 
 
 def _zones(rows: Sequence[JsonObject]) -> Iterator[tuple[str, tuple[Zone, CounterTraits]]]:

@@ -82,7 +82,12 @@ def _is_data(name: str, folder: str) -> bool:
 
 def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
     """Write one member. zipfile reads at most the size that was checked, and verifies the CRC."""
-    with opened.open(member) as packed, (target / member.filename.rpartition("/")[2]).open("xb") as file:
+    try:
+        packed = opened.open(member)
+    except OSError as error:
+        # a damaged directory of the archive, and not the disk that it is unpacked to
+        raise zipfile.BadZipFile(f"{member.filename} lies outside the file ({error.strerror})") from None
+    with packed, (target / member.filename.rpartition("/")[2]).open("xb") as file:
         shutil.copyfileobj(packed, file)
         file.flush()
         os.fsync(file.fileno())

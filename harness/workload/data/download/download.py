@@ -79,6 +79,8 @@ def _check_url(url: str) -> None:
 
 def _split_state(task: OfficialTask, split: str, folder: Path) -> str:
     path = folder / task.file_name(split)
+    if path.exists() and not path.is_file():
+        return "other"  # a pipe, which opening would wait for
     try:
         return "official" if task.files[split].matches(path) else "other"
     except FileNotFoundError:

@@ -114,12 +114,15 @@ class MultiRC(GroupedTask):
 def _question(question: Row, passage: str, passage_id: str, where: str, *, labelled: bool) -> Example:
     text = text_field(question, "question", where)
     answers = list_field(question, "answers", where)
+    candidates = tuple(str(answer.get("idx", number)) for number, answer in enumerate(answers))
+    if len(set(candidates)) < len(candidates):
+        raise DataError("two answers of the question have the same idx.", where=where)
     return Example(
         id=f"{passage_id}/{question.get('idx', where.rpartition(' ')[2])}",
         # a few official answers are empty: then the question stands alone
         inputs=tuple(TextInput(passage, f"{text} {text_field(answer, 'text', where)}") for answer in answers),
         gold=tuple(_label(answer, where) for answer in answers) if labelled else (),
-        candidates=tuple(str(answer.get("idx", number)) for number, answer in enumerate(answers)),
+        candidates=candidates,
         cluster=passage_id,
     )
 

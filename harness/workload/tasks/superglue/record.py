@@ -81,6 +81,8 @@ class ReCoRD(ChoiceTask):
     def answers_in(self, rows: Iterable[Row], examples: Sequence[Example]) -> Iterator[tuple[str, str]]:
         """Yield pairs of example id and position from the rows of a prediction file."""
         by_idx = {prediction_idx(local_id(example)): example for example in examples}
+        if len(by_idx) < len(examples):
+            raise ValueError("two queries of the split have the same idx, so no row can name one")
         for idx, label in map(parse_prediction, rows):
             example = example_at(by_idx, idx)
             if label and label not in example.candidates:

@@ -90,7 +90,7 @@ def test_a_file_without_rules_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """It was named."""
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: there is no such file"):
         read_rules(tmp_path / "nowhere.yaml")
 
 

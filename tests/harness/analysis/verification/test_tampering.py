@@ -243,7 +243,7 @@ def test_truncated_or_missing_samples_are_named(
     records, _ = read_sealed(RunFolder(copy))
     problems = wrong(verify_run(folder.name, records, lambda _sealed: "no data"))
     assert any("not the ones that were sealed" in line for line in problems["samples"])
-    assert any("No such file" in line for line in problems["samples"])
+    assert any("there is no such file" in line for line in problems["samples"])
 
 
 def test_the_hash_of_a_record_without_one_is_not_checked(

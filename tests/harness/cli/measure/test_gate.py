@@ -254,7 +254,7 @@ def _move(world: Versions, **facts: str) -> None:
         (("--run", "latest", "--base", "here"), "expected exactly one of --run RUN, --base REF and"),
         (("--base", "no-such-thing"), "expected a git revision"),
         (("--run", "latest"), "the store holds no runs"),
-        (("--base", "here", "--rules", "nowhere.yaml"), "cannot be read"),
+        (("--base", "here", "--rules", "nowhere.yaml"), "nowhere.yaml: there is no such file"),
     ],
 )
 def test_what_cannot_be_gated_is_a_usage_error(

@@ -87,7 +87,7 @@ def test_prepare_prepares_and_measures_nothing(world: World, capsys: pytest.Capt
     ("words", "message"),
     [
         (("--ladder", "fastformer"), "unknown ladder 'fastformer'"),
-        (("--ladder", "none.yaml"), "none.yaml: cannot be read"),
+        (("--ladder", "none.yaml"), "none.yaml: there is no such file"),
         (("--ladder", "fake", "--rungs", "smal"), "Did you mean small"),
         (("--ladder", "fake", "--set", "student=x"), "unknown parameter of the ladder 'student'"),
         (("--ladder", "fake", "--set", "student"), "NAME=VALUE"),

@@ -128,7 +128,7 @@ def test_two_prices_are_refused(world: World, capsys: pytest.CaptureFixture[str]
     assert bench(world, "r1", "--prices", "x", "--price-per-hour", "1") == 2
     assert "expected --price-per-hour or --prices, got both" in capsys.readouterr().err
     assert bench(world, "r1", "--prices", "missing.yaml") == 2
-    assert "missing.yaml: cannot be read" in capsys.readouterr().err
+    assert "missing.yaml: there is no such file" in capsys.readouterr().err
     broken = world.store.parent / "broken.yaml"
     broken.write_text("{", encoding="utf-8")
     assert bench(world, "r1", "--carbon", str(broken)) == 2

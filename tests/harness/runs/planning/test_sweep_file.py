@@ -86,7 +86,7 @@ def test_what_is_wrong_is_refused_with_its_line(tmp_path: Path, text: str, words
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
     """With its name."""
-    with pytest.raises(UsageError, match="cannot be read: No such file"):
+    with pytest.raises(UsageError, match=r"none\.yaml: there is no such file"):
         read_sweep_file(tmp_path / "none.yaml", NAMES)
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00a")
     with pytest.raises(UsageError, match="not UTF-8"):
@@ -107,3 +107,20 @@ def test_no_text_whatever_does_anything_but_be_read_or_refused(
 def test_without_axes_there_is_one_point() -> None:
     """The run that was asked for."""
     assert combinations({}) == [{}]
+
+
+def test_combinations_are_counted_before_they_are_made() -> None:
+    """Six lists of 100 values would be 10^12 runs."""
+    with pytest.raises(UsageError) as caught:
+        combinations({name: range(100) for name in "abcdef"})
+    assert "100 of a x 100 of b x" in str(caught.value)
+    assert "= 1,000,000,000,000 combinations, and at most 10,000 are run" in str(caught.value)
+    assert len(combinations({"a": range(100), "b": range(100)})) == 10_000
+
+
+def test_names_that_are_merged_have_the_value_of_the_mapping_itself(tmp_path: Path) -> None:
+    """Anchors and `<<` are what YAML offers against repetition."""
+    text = "gate: &base {threads: 1, profile: quick}\n<<: *base\nthreads: 2\n"
+    settings = said(tmp_path, text).settings
+    assert {name: one.value for name, one in settings.items()} == {"threads": "2", "profile": "quick"}
+    assert settings["threads"].where == "sweep.yaml:3"

@@ -176,7 +176,7 @@ def test_several_tasks_share_a_folder_of_folds(tmp_path: Path) -> None:
     [
         (b"", "the file has no rows"),
         (b'{"premise": "a"}\n{"premise": ', "train.jsonl:2: not JSON"),
-        (b'\n{"premise": "\xff"}', "train.jsonl:2: not JSON"),
+        (b'\n{"premise": "\xff"}', "train.jsonl:2: not UTF-8 text (byte 13)"),
         (b'{"premise": 3}', "train.jsonl:1: the row has no text"),
         (b'{"passage": {"words": "a"}}', "train.jsonl:1: the row has no text"),
         (b'{"word": "a"}', "train.jsonl:1: the row has no text"),

@@ -109,7 +109,7 @@ def changed(row: Row, place: str, value: Any = None, *, gone: bool = False) -> R
 
 def test_copa_has_a_sequence_for_each_choice_with_its_connective(tmp_path: Path) -> None:
     """`because` before a cause, `so` before an effect; the premise comes first, whole."""
-    cause, effect = read("copa", tmp_path, COPA, changed(COPA, "question", "effect"))
+    cause, effect = read("copa", tmp_path, COPA, changed(changed(COPA, "question", "effect"), "idx", 5))
     assert cause.inputs == (
         TextInput("The jar fell.", "because The cat jumped up."),
         TextInput("The jar fell.", "because The jar was empty."),
@@ -428,3 +428,18 @@ def test_half_a_surrogate_pair_is_an_error(tmp_path: Path) -> None:
         get_task("copa").read(path, labelled=True)
     path.write_text(json.dumps({**COPA, "premise": "The jar \U0001f3fa fell."}) + "\n")
     assert get_task("copa").read(path, labelled=True)
+
+
+def test_answers_of_one_idx_are_refused(tmp_path: Path) -> None:
+    """A prediction file names an answer by its idx alone."""
+    with pytest.raises(DataError, match="two answers of the question have the same idx"):
+        read("multirc", tmp_path, changed(MULTIRC, "passage.questions.0.answers.1.idx", 20))
+
+
+def test_queries_of_one_idx_in_two_passages_cannot_be_answered(tmp_path: Path) -> None:
+    """A prediction file names a query by its idx, without the passage."""
+    examples = read("record", tmp_path, RECORD, changed(RECORD, "idx", 6))
+    path = tmp_path / "ReCoRD.jsonl"
+    path.write_text(json.dumps({"idx": 11, "label": "Arden"}))
+    with pytest.raises(DataError, match="two queries of the split have the same idx"):
+        read_predictions(get_task("record"), path, examples)

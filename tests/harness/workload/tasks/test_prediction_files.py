@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def test_missing_repeated_and_unknown_rows_are_refused(task: Task, data: Path, t
     path = tmp_path / "p.jsonl"
     with pytest.raises(DataError, match="have no answer"):
         read_predictions(task, write(path, rows[1:]), examples)
-    with pytest.raises(DataError, match="answered twice") as twice:
+    with pytest.raises(DataError, match="answered twice, also on line 1") as twice:
         read_predictions(task, write(path, [*rows, rows[0]]), examples)
     assert twice.value.where == f"{path}:{len(rows) + 1}"
     with pytest.raises(DataError, match="no example "):
@@ -228,3 +229,12 @@ def test_a_row_without_labels_gives_the_same_example_without_gold(
         assert '"answers"' not in json.dumps(rows)
     unlabelled = task.read(write(tmp_path / "val.jsonl", rows), labelled=False)
     assert unlabelled == task.read(path, labelled=False)
+
+
+def test_a_prediction_file_that_is_no_regular_file_is_refused(data: Path, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, and a device without an end."""
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    examples = read(get_task("boolq"), data)
+    for path, kind in ((tmp_path / "pipe.jsonl", "a pipe"), (Path("/dev/zero"), "a device")):
+        with pytest.raises(DataError, match=f"expected a regular file, got {kind}"):
+            read_predictions(get_task("boolq"), path, examples)

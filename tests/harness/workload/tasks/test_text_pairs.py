@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,14 +40,14 @@ def test_a_test_split_is_read_without_labels(tmp_path: Path) -> None:
 
 def test_the_last_line_needs_no_newline(tmp_path: Path) -> None:
     """Several official files end without one."""
-    row = json.dumps({"premise": "A", "hypothesis": "B", "idx": 0, "label": "neutral"})
+    row = json.dumps({"premise": "A", "hypothesis": "B", "label": "neutral"})
     assert len(CB.read(write(tmp_path, row, row), labelled=True)) == 2
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
     """Line numbers in errors are the same."""
-    row = json.dumps({"premise": "A", "hypothesis": "B", "idx": 0, "label": "neutral"})
+    row = json.dumps({"premise": "A", "hypothesis": "B", "label": "neutral"})
     path = tmp_path / "val.jsonl"
     path.write_bytes(end.join([row, "", row, ""]).encode())
     assert len(CB.read(path, labelled=True)) == 2
@@ -65,6 +66,12 @@ def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
         ),
         (["not json", "{}"], ":1", "not JSON"),
         (["[1]"], ":1", "a row must be a JSON object, got a list"),
+        (["[", '{"question": "q"}', "]"], ":1", "Write one JSON object on each line, instead of one list"),
+        (['{"question": "q", "question": "p"}'], ":1", "the field 'question' is there twice"),
+        (['{"question": NaN}'], ":1", "NaN is not a number in JSON"),
+        (['{"question": 1e999}'], ":1", "a number is too large (1e999)"),
+        (['{"question": -9223372036854775808}'], ":1", "a whole number is beyond 64 bits"),
+        (['{"question": ' + "[" * 101 + "]" * 101 + "}"], ":1", "nested more than 100 levels deep"),
         (['{"question": "q", "idx": 0, "label": true}'], ":1", "the field 'passage' is missing"),
         (
             ['{"question": "q", "passage": 3, "idx": 0, "label": true}'],
@@ -99,6 +106,25 @@ def test_the_error_of_a_missing_file_describes_the_folder(tmp_path: Path) -> Non
     """The remedy shows the official layout."""
     with pytest.raises(DataError, match="official layout"):
         BOOLQ.read(tmp_path / "none.jsonl", labelled=True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"idx": 3}, {"idx": 4}, {"idx": 3}], "val.jsonl:3: idx 3 is there twice, also on line 1"),
+        ([{"idx": 3}, {"idx": "3"}], "val.jsonl:2: idx 3 is there twice, also on line 1"),
+        ([{"idx": 2}, {}], "val.jsonl:2: idx 2 is there twice, also on line 1"),
+    ],
+)
+def test_two_rows_of_one_idx_are_refused_with_both_lines(
+    tmp_path: Path, rows: list[dict[str, Any]], message: str
+) -> None:
+    """No prediction file could answer both; a row without idx has the number of its line."""
+    row = {"premise": "A", "hypothesis": "B", "label": "neutral"}
+    lines = [json.dumps(row | idx) for idx in rows]
+    with pytest.raises(DataError) as caught:
+        CB.read(write(tmp_path, *lines), labelled=True)
+    assert message in str(caught.value)
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:

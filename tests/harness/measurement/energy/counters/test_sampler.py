@@ -172,3 +172,9 @@ def test_samples_are_taken_three_times_in_the_longest_safe_window(
     """65.5 kJ at 1 kW are 65.5 s; a third is 21.8 s. An unreadable range counts as the smallest."""
     result = sampling_interval_s((range_uj, TRAITS) for range_uj in ranges)
     assert result == (expected if expected is None else pytest.approx(expected, abs=0.05))
+
+
+def test_a_damaged_range_does_not_end_the_thread_that_samples() -> None:
+    """A range of 20 digits asks for a sample in thousands of years, which no clock can wait for."""
+    sampler = Sampler(lambda: 1, every_s=1e30)
+    assert sampler.end() == [1, 1]

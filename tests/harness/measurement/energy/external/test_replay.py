@@ -69,8 +69,9 @@ def test_a_recording_that_has_ended_is_unavailable(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "recording.jsonl has no sample."),
-        ("nonsense\n", "recording.jsonl, line 1: not JSON."),
-        ("[1]\n", "recording.jsonl, line 1: not a JSON object."),
+        ("nonsense\n", "recording.jsonl, line 1: not JSON (Expecting value at column 1)."),
+        ("[1]\n", "recording.jsonl, line 1: expected a JSON object, got list."),
+        ('{"at_ns": 1e999}\n', "recording.jsonl, line 1: a number is too large (1e999)."),
         ('{"at_ns": 1}\n', "recording.jsonl, line 1: not a sample ('zone')."),
     ],
 )

@@ -105,6 +105,11 @@ def _a_file(folder: Path) -> None:
     folder.write_text("")
 
 
+def _a_pipe(folder: Path) -> None:
+    (folder / "val.jsonl").unlink()
+    os.mkfifo(folder / "val.jsonl")
+
+
 def _a_dangling_link(folder: Path) -> None:
     shutil.rmtree(folder)
     folder.symlink_to("nowhere")
@@ -116,6 +121,7 @@ def _a_dangling_link(folder: Path) -> None:
         (lambda folder: (folder / "val.jsonl").unlink(), "val.jsonl: missing"),
         (lambda folder: (folder / "val.jsonl").write_bytes(ROWS), "val.jsonl: other"),
         (_a_file, "train.jsonl: other"),
+        (_a_pipe, "val.jsonl: other"),
         (_a_dangling_link, "train.jsonl: missing"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Damaged and hostile bytes for every reader of files that somebody else wrote."""

@@ -16,6 +16,15 @@ from harness.workload.tasks.base import Task
 _NAMELESS = re.compile(r"LABEL_\d+")
 """The names that transformers gives to labels without one."""
 
+_SINGLE_LABEL = (
+    "Use a checkpoint that was fine-tuned for one label per example, or fine-tune one: `bench train`."
+)
+_OTHER_PROBLEMS = {
+    "multi_label_classification": ("each label holds or not, independently of the others", _SINGLE_LABEL),
+    "regression": ("its outputs are numbers, not scores of labels", _SINGLE_LABEL),
+}
+"""What a value of `problem_type` means for a task with one label per example, and the remedy."""
+
 _HEAD_MODULES = ("classifier", "pre_classifier", "score", "logits_proj")
 """The first part of a head's tensor names in transformers' sequence classifiers."""
 
@@ -24,8 +33,30 @@ def label_columns(config: Mapping[str, Any], task: Task, where: str) -> list[int
     """Return, for each label of the task in its order, the column of its logit.
 
     Names are compared exactly first, then ignoring case, blanks, hyphens and underscores.
-    CheckpointError if the checkpoint's labels are not the task's.
+    CheckpointError if the checkpoint answers another kind of problem, or its labels are not the task's.
     """
+    check_problem_type(config, task, where)
+    return match_labels(config, task, where)
+
+
+def check_problem_type(config: Mapping[str, Any], task: Task, where: str) -> None:
+    """Raise CheckpointError unless the largest logit is the answer, as far as `problem_type` records it.
+
+    Training with transformers writes the field. The scores of a choice are compared whatever trained them.
+    """
+    problem = config.get("problem_type")
+    if task.head != "choice" and problem in _OTHER_PROBLEMS:
+        meaning, remedy = _OTHER_PROBLEMS[problem]
+        raise CheckpointError(
+            f"{task.name} has one label per example, and the checkpoint answers another kind of problem: "
+            f"{meaning} (problem_type {problem} in config.json).",
+            where=where,
+            remedy=remedy,
+        )
+
+
+def match_labels(config: Mapping[str, Any], task: Task, where: str) -> list[int]:
+    """Return the same for a checkpoint whose head is trained anew, so that its kind does not matter."""
     names = _label_names(config)
     if len(names) == len(task.labels) == 1:
         return [0]  # the only score of a choice needs no name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from baselines.checkpoints.folder import read_config
-from baselines.checkpoints.labels import label_columns
+from baselines.checkpoints.labels import match_labels
 from harness.common.errors import CheckpointError, UsageError
 from harness.systems.interface import Checkpoint, EncodedSequence, Request
 from harness.workload.tasks.base import Task
@@ -103,7 +103,7 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
     """Return the label of each column: the head's own order if it fits the task, else the task's order."""
     config = read_config(model.folder)
     try:
-        columns = label_columns(config, task, model.name)
+        columns = match_labels(config, task, model.name)
     except CheckpointError:
         return list(task.labels)
     return [task.labels[columns.index(column)] for column in range(len(columns))]

@@ -78,6 +78,7 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
     labels = {
         "id2label": dict(enumerate(names)),
         "label2id": {name: column for column, name in enumerate(names)},
+        "problem_type": None,  # the checkpoint may have had a head for another kind of problem
     }
     try:
         with quiet_transformers():

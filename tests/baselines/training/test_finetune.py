@@ -15,6 +15,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from baselines.checkpoints.folder import read_config
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
 from baselines.training.datasets import TrainingProgress, TrainingSettings, split_for_selection
@@ -241,3 +242,11 @@ def test_an_example_without_a_label_is_named(encoder: Path, tmp_path: Path) -> N
     unlabelled = [*tiny.examples(4), Example("77", (TextInput("the lake", "is it"),))]
     with pytest.raises(UsageError, match="example 77"):
         train(encoder, tmp_path / "made", examples=unlabelled)
+
+
+def test_training_replaces_the_kind_of_problem_of_the_checkpoint_it_starts_from(tmp_path: Path) -> None:
+    """A multi-label checkpoint that learns one label per example is no multi-label checkpoint afterwards."""
+    folder = tiny.tiny_checkpoint(tmp_path / "several", problem_type="multi_label_classification")
+    train(folder, tmp_path / "made")
+    checkpoint = resolve_classifier(str(tmp_path / "made"), BOOLQ, tiny.Shelf(tmp_path / "cache"))
+    assert read_config(checkpoint.folder).get("problem_type") is None

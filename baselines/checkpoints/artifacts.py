@@ -21,6 +21,7 @@ from harness.common.errors import StoreError
 from harness.common.json_types import JsonValue
 from harness.systems.interface import Artifact, Cache, EnergyProbe
 from harness.workload.tasks.base import Task
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 MANIFEST = "manifest.json"
 """The file in every artifact's folder that describes it."""
@@ -43,7 +44,7 @@ def cache_key(
     """
     parts = {
         "recipe": [recipe, recipe_version],
-        "task": [task.model_task, list(task.labels), *_truncation(task)],
+        "task": [task.model_task, list(task.labels), *_truncation(task), *_threshold(task)],
         "parents": list(parents),
         "settings": settings,
     }
@@ -54,6 +55,11 @@ def _truncation(task: Task) -> tuple[str, ...]:
     """Return which text of a pair is cut, if not the first: it decides what recipes learn from."""
     truncate = getattr(task, "truncate", "first")
     return () if truncate == "first" else (truncate,)
+
+
+def _threshold(task: Task) -> tuple[float, ...]:
+    """Return the threshold of a multi-label task: it decides the answers that recipes score and compare."""
+    return (task.threshold,) if isinstance(task, MultiLabelTask) else ()
 
 
 def library_versions(*distributions: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from baselines.checkpoints.folder import read_config, tensor_names, weight_files
 from harness.common.errors import CheckpointError
-from harness.workload.tasks.base import Task
+from harness.workload.tasks.base import Head, Task
 
 _NAMELESS = re.compile(r"LABEL_\d+")
 """The names that transformers gives to labels without one."""
@@ -24,6 +24,19 @@ _HEAD_MODULES = (
     *("classifier", "pre_classifier", "score", "logits_proj"),
     *("classification_head", "sequence_summary"),
 )
+
+MULTI_LABEL = "multi_label_classification"
+_SEVERAL = "each label holds or not, independently of the others"
+_RETRAIN = "Use a checkpoint that was fine-tuned for such a task, or fine-tune one: `bench train`."
+_NAME_LABELS = (
+    "Name the columns of its labels, --label A,B,C, or one with a list of labels; for rows without labels "
+    "add --multi-label (docs/custom.md)."
+)
+_DECLARE = (
+    f'If it was trained with a sigmoid for each label, write "problem_type": "{MULTI_LABEL}" into its '
+    "config.json."
+)
+
 """The first part of a head's tensor names in transformers' sequence classifiers."""
 
 REGRESSION = "regression"
@@ -34,8 +47,45 @@ def label_columns(config: Mapping[str, Any], task: Task, where: str) -> list[int
     """Return, for each label of the task in its order, the column of its logit.
 
     Names are compared exactly first, then ignoring case, blanks, hyphens and underscores.
-    CheckpointError if the checkpoint's labels are not the task's.
+    CheckpointError if the checkpoint answers another kind of problem, or its labels are not the task's.
     """
+    check_problem_type(config, task, where)
+    return match_labels(config, task, where)
+
+
+def check_problem_type(config: Mapping[str, Any], task: Task, where: str) -> None:
+    """Raise CheckpointError unless logits become answers as the task makes them, by `problem_type`.
+
+    Training with transformers writes the field, and transformers takes a checkpoint without it for one with a
+    single label per example. The scores of a choice are compared whatever trained them.
+    """
+    problem = config.get("problem_type")
+    if task.head == "choice" or problem == problem_type_of(task.head):
+        return
+    if task.head == "multi_label":
+        message = (
+            f"{task.name} has any number of labels per example, and the checkpoint is not for such a task"
+        )
+        remedy = _RETRAIN if problem else _DECLARE
+    elif problem == MULTI_LABEL:
+        message = f"{task.name} has one label per example, and for the checkpoint {_SEVERAL}"
+        remedy = _NAME_LABELS if task.name == "custom" else _RETRAIN
+    else:
+        return
+    raise CheckpointError(f"{message} ({_describe(problem)}).", where=where, remedy=remedy)
+
+
+def problem_type_of(head: Head) -> str | None:
+    """Return the `problem_type` of checkpoints with this head; None where the library needs none."""
+    return MULTI_LABEL if head == "multi_label" else None
+
+
+def _describe(problem: object) -> str:
+    return "config.json has no problem_type" if problem is None else f"problem_type {problem} in config.json"
+
+
+def match_labels(config: Mapping[str, Any], task: Task, where: str) -> list[int]:
+    """Return the same for a checkpoint whose head is trained anew, so that its kind does not matter."""
     names = label_names(config, where)
     if len(names) == len(task.labels) == 1:
         return [0]  # the only score of a choice needs no name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from baselines.checkpoints.folder import read_config
-from baselines.checkpoints.labels import label_columns
+from baselines.checkpoints.labels import match_labels
 from harness.common.errors import CheckpointError, UsageError
 from harness.systems.interface import Checkpoint, EncodedSequence, Request
 from harness.workload.tasks.base import Task
@@ -58,6 +58,7 @@ class TrainingItem:
     """A sequence with the column of its label, or all candidates of a choice, which have one loss together.
 
     `targets` holds one number for each sequence: the column, or for a choice 1 if the candidate is right.
+    Where any number of labels may hold, it has a number for each column: 1 if its label holds.
     """
 
     sequences: tuple[EncodedSequence, ...]
@@ -103,14 +104,14 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
     """Return the label of each column: the head's own order if it fits the task, else the task's order."""
     config = read_config(model.folder)
     try:
-        columns = label_columns(config, task, model.name)
+        columns = match_labels(config, task, model.name)
     except CheckpointError:
         return list(task.labels)
     return [task.labels[columns.index(column)] for column in range(len(columns))]
 
 
 def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples) -> list[TrainingItem]:
-    """Return one item for each choice, and for other tasks one for each sequence.
+    """Return one item for each choice or set of labels, and for other tasks one for each sequence.
 
     UsageError if an example has no label.
     """
@@ -121,7 +122,14 @@ def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples)
         targets = task.targets(example)
         if task.head == "choice":
             items.append(TrainingItem(request.sequences, targets))
+        elif task.head == "multi_label":
+            items.append(TrainingItem(request.sequences, by_column(columns, targets)))
         else:
             pairs = zip(request.sequences, targets, strict=True)
             items += [TrainingItem((sequence,), (columns[target],)) for sequence, target in pairs]
     return items
+
+
+def by_column(columns: Sequence[int], targets: Sequence[int]) -> tuple[int, ...]:
+    """Return targets of labels in the order of their columns."""
+    return tuple(target for _, target in sorted(zip(columns, targets, strict=True)))

@@ -59,7 +59,7 @@ class CostOptions(OptionGroup):
             self._prices(),
             grid(self.carbon),
             embodied_emissions(self.embodied) if self.embodied else None,
-            water_of(read_yaml(self.water), str(self.water)) if self.water else None,
+            water_of(read_yaml(self.water).value, str(self.water)) if self.water else None,
         )
 
     def _prices(self) -> "tuple[reports.Price, ...]":
@@ -103,7 +103,7 @@ def embodied_emissions(name: str) -> "reports.Embodied":
     curves = read_curves()
     instance = None if Path(name).exists() else same_name(name, curves.instances)
     if instance is None:
-        return embodied_of(read_yaml(Path(name)), name)
+        return embodied_of(read_yaml(Path(name)).value, name)
     entry = curves.instances[instance]
     if entry.server is None:
         raise UsageError(

@@ -20,12 +20,14 @@ from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
 from harness.records.text_losses import text_losses
+from harness.runs.calibration import calibrate
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
 from harness.runs.worker.loaded_system import Clocks, LoadedSystem
 from harness.runs.worker.messages import (
     REQUESTS,
+    CalibrateRequest,
     Closed,
     CloseRequest,
     CompleteRequest,
@@ -51,6 +53,7 @@ from harness.systems.interface import (
     LIBRARY_ONLY,
     Checkpoint,
     EnergyProbe,
+    Placement,
     PreparationContext,
     PreparationSources,
     ProfiledSystem,
@@ -61,6 +64,7 @@ from harness.workload.scenarios import get_scenario
 from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import Task, split_path
 from harness.workload.tasks.example import Example
+from harness.workload.tasks.multi_label import ThresholdCalibration
 
 CHUNK = 256
 """Examples encoded at once in the untimed pass, to bound memory."""
@@ -111,13 +115,7 @@ class Session:
     def prepare(self, request: PrepareRequest) -> PreparedArtifact:
         """Make a variant's artifact, or find it in the cache."""
         cache, task = ArtifactCache(Path(request.cache)), resolve_task(request.task)
-        context = PreparationContext(
-            cache=cache,
-            progress=self._progress,
-            measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
-            placement=request.placement,
-            energy=_energy_probe(self._open_meter(request.meter)) if request.meter else None,
-        )
+        context = self._context(cache, request.placement, request.meter)
         sources = _sources(self._catalog(), request.checkpoint, task, request.trial, cache)
         catalog = self._catalog()
         variant = catalog.variant(request.variant, request.rung)
@@ -148,6 +146,24 @@ class Session:
         length = request.settings.max_length
         reason = self._catalog().needs_library(task, folder, examples, length, cache, trial.reported)
         return {_TOKENIZER: f"the library, because {reason}"} if reason else {}
+
+    def calibrate(self, request: CalibrateRequest) -> ThresholdCalibration:
+        """Choose the threshold of a multi-label task."""
+        cache, task = ArtifactCache(Path(request.cache)), resolve_task(request.task)
+        context = self._context(cache, request.placement)
+        sources = _sources(self._catalog(), request.checkpoint, task, request.training, cache)
+        return calibrate(task, self._catalog(), sources, request.settings, context)
+
+    def _context(
+        self, cache: ArtifactCache, placement: Placement, meter: JsonObject | None = None
+    ) -> PreparationContext:
+        return PreparationContext(
+            cache=cache,
+            progress=self._progress,
+            measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
+            placement=placement,
+            energy=_energy_probe(self._open_meter(meter)) if meter else None,
+        )
 
     def open(self, request: OpenRequest) -> OpenResult:
         """Load the system and encode the sample; return how long loading took and the effective settings."""

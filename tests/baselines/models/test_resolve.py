@@ -209,6 +209,31 @@ def test_more_labels_than_the_task_has_are_refused() -> None:
         label_columns(config, RTE, "x")
 
 
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        ("multi_label_classification", "boolq has one label per example, and for the checkpoint each label"),
+        ("regression", "boolq has labels, and the outputs of the checkpoint are numbers"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_of_problem_is_refused(
+    folder: Path, tmp_path: Path, problem: str, reason: str
+) -> None:
+    """Its largest logit is not its answer, though labels and sizes fit."""
+    edit(folder / "config.json", problem_type=problem)
+    message = refusal(folder, tmp_path)
+    assert reason in message
+    assert f"problem_type {problem}" in message
+    with pytest.raises(CheckpointError, match=problem):
+        label_columns(json.loads((folder / "config.json").read_text()), BOOLQ, "mine")
+
+
+def test_a_checkpoint_that_names_its_kind_of_problem_is_taken(folder: Path, tmp_path: Path) -> None:
+    """Training with transformers writes this value for one label per example."""
+    edit(folder / "config.json", problem_type="single_label_classification")
+    assert resolve_classifier(str(folder), BOOLQ, tiny.Shelf(tmp_path)).name == "mine"
+
+
 def test_a_folder_with_only_a_vocabulary_gets_a_fast_tokenizer(folder: Path, tmp_path: Path) -> None:
     """The derived tokenizer.json encodes alike; the user's folder stays as it was."""
     expected = TextEncoder(folder, 32).encode(tiny.examples(3))

@@ -4,10 +4,10 @@ VisitRequest --calls--> timed window (`harness.measurement.timing`) --> VisitRes
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from harness.analysis.statistics.adaptive_cost import adaptive_costs
 from harness.common.procfs import TreeCpuTime
@@ -24,6 +24,7 @@ from harness.measurement.timing.loop import (
 )
 from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_ns
 from harness.measurement.timing.warmup import first_length_costs, warm_up
+from harness.records.facts import TextLoss
 from harness.records.journal_entries import VisitResult, WarmResult
 from harness.runs.worker.messages import VisitRequest, WarmRequest
 from harness.systems.interface import (
@@ -38,6 +39,8 @@ from harness.workload.scenarios.base import Scenario
 from harness.workload.scenarios.server import arrival_times_ns, passes_within
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
+
+_TEXTS: tuple[Literal["first", "second"], ...] = ("first", "second")
 
 Call = Sequence[Any]
 """What one call gets: requests at boundary `encoded`, examples at boundary `text`."""
@@ -243,3 +246,27 @@ def _call_times(system: Timeable[Any], calls: Sequence[Call], clock: Clock) -> t
         system.predict(call)
         spans.append(clock() - begin)
     return tuple(spans)
+
+
+def text_losses(requests: Collection[Request]) -> tuple[TextLoss, ...]:
+    """Return what the first texts and the second ones lost, for each that lost anything.
+
+    An example with several sequences counts once for each text, with the largest share that one of them lost.
+    """
+    losses = []
+    for place, text in enumerate(_TEXTS):
+        cuts = [cut for request in requests if (cut := list(_cuts(request, place)))]
+        if cuts:
+            most = max(lost / size for cut in cuts for size, lost in cut)
+            tokens = sum(lost for cut in cuts for _, lost in cut)
+            losses.append(TextLoss(text=text, examples=len(cuts), tokens=tokens, most=round(most, 4)))
+    return tuple(losses)
+
+
+def _cuts(request: Request, place: int) -> Iterator[tuple[int, int]]:
+    """Yield the tokens before truncation and those removed, of each text in this place that was cut."""
+    for sequence in request.sequences:
+        if sequence.losses:
+            size, lost = sequence.losses[2 * place : 2 * place + 2]
+            if lost:
+                yield size, lost

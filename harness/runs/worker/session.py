@@ -19,12 +19,11 @@ from harness.measurement.energy.selection import open_meter
 from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
-from harness.records.text_losses import text_losses
 from harness.runs.calibration import calibrate
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
-from harness.runs.worker.loaded_system import Clocks, LoadedSystem
+from harness.runs.worker.loaded_system import Clocks, LoadedSystem, text_losses
 from harness.runs.worker.messages import (
     REQUESTS,
     CalibrateRequest,

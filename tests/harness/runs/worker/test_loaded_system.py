@@ -3,7 +3,7 @@
 import numpy as np
 
 from harness.records.facts import TextLoss
-from harness.records.text_losses import text_losses
+from harness.runs.worker.loaded_system import text_losses
 from harness.systems.interface import EncodedSequence, Request
 
 

@@ -56,6 +56,7 @@ def family_checkpoint(
     *,
     padding_token: str | None = "[PAD]",
     padding_side: str = "right",
+    types: bool = False,
     **changed: Any,
 ) -> Path:
     """Write a random classifier of a family, and the tokenizer that its documentation describes."""
@@ -73,7 +74,7 @@ def family_checkpoint(
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": 64,
         "padding_side": padding_side,
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        "model_input_names": ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"],
         "eos_token": "[SEP]",
         "unk_token": "[UNK]",
         **({"pad_token": padding_token} if padding_token else {}),

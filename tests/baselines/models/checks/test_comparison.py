@@ -51,10 +51,7 @@ def transformers_alone(folder: Path) -> Logits:
         for example in TEXTS:
             text = example.inputs[0]
             inputs = tokenizer(text.first, text.second, return_tensors="pt")
-            accepted = {
-                k: v for k, v in inputs.items() if k != "token_type_ids" or "type_vocab_size" in model.config
-            }
-            rows.append(model(**accepted).logits.numpy())
+            rows.append(model(**inputs).logits.numpy())
     return np.concatenate(rows)
 
 
@@ -100,7 +97,7 @@ def test_a_family_that_is_padded_on_the_left_is_refused(tmp_path: Path) -> None:
 
 def test_a_family_whose_answers_change_with_padding_by_nature_is_measured_with_a_fact(tmp_path: Path) -> None:
     """FNet mixes all tokens, padding too; transformers' own padding changes its logits in the same way."""
-    folder = family_checkpoint(tmp_path / "fnet", "fnet")
+    folder = family_checkpoint(tmp_path / "fnet", "fnet", types=True)
     facts = checked(folder)
     expected = np.abs(ours(folder, tmp_path, FIXED) - transformers_alone(folder)).max()
     assert facts["padding"]["max_logit_difference"] > facts["limit"]
@@ -113,8 +110,18 @@ def test_token_types_that_transformers_does_not_pass_are_found(boolq_folder: Pat
     edit(folder / "tokenizer_config.json", model_input_names=["input_ids", "attention_mask"])
     difference = np.abs(ours(folder, tmp_path, DYNAMIC) - transformers_alone(folder)).max()
     message = refusal(folder).message
-    assert "token ids or types differ in 12 of 12 training texts, and logits by up to" in message
+    assert "token ids or types differ in 12 of 12 training texts; logits differ by up to" in message
     assert float(message.partition("by up to ")[2].split()[0]) <= difference * 1.01
+
+
+def test_token_types_that_only_transformers_passes_are_found(tmp_path: Path) -> None:
+    """GPT-2 adds the embedding of the type's number as if it were a token."""
+    folder = family_checkpoint(tmp_path / "gpt2", "gpt2", types=True, pad_token_id=0)
+    difference = np.abs(ours(folder, tmp_path, DYNAMIC) - transformers_alone(folder)).max()
+    assert difference > 0.01, "the fault must show for the check to find it"
+    problem = refusal(folder)
+    assert "it passes token types" in problem.message
+    assert "remove token_type_ids from model_input_names" in str(problem.remedy)
 
 
 def test_weights_that_are_not_numbers_are_named(boolq_folder: Path, tmp_path: Path) -> None:

@@ -135,6 +135,11 @@ def unknown_name(kind: str, name: str, valid_names: Iterable[str], *, longest: i
     return UsageError(f"unknown {kind} {shown!r}{'...' if len(name) > _SHOWN_NAME else ''}.", remedy=remedy)
 
 
+def as_bad_input(error: StoreError) -> UsageError:
+    """Return the same error for a place that was refused before anything was measured: exit code 2."""
+    return UsageError(error.message, where=error.where, remedy=error.remedy)
+
+
 def last_lines(output: IO[bytes], count: int = 3) -> list[str]:
     """Return the last lines of a program's output, to quote them in an error; long lines are cut."""
     lines = _end_of(output).decode("utf-8", "replace").strip().splitlines()[-count:]

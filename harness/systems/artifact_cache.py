@@ -12,6 +12,7 @@ with the process, so that no other process removes it meanwhile (`harness/system
 The locks are on folders, and shared among readers, which libraries for lock files do not offer.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -23,7 +24,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.common.errors import StoreError, UsageError
+from harness.common.errors import StoreError, as_bad_input
 from harness.common.json_types import JsonObject
 from harness.systems.interface import Artifact
 
@@ -35,8 +36,8 @@ SEAL = "files.json"
 WRITING, REMOVING = ".writing-", ".removing-"
 """Prefixes of folders that are not entries: those being filled, and those being removed."""
 
-PROBE_BYTES = 2**20
-"""What a cache must have room for at least: a small artifact."""
+LEAST_FREE_BYTES = 2**26
+"""The free space that an empty cache must have: room for the embedded model, its data and an artifact."""
 
 
 def default_cache() -> Path:
@@ -114,13 +115,16 @@ class ArtifactCache:
             self.root.mkdir(parents=True, exist_ok=True)
             if any((self.root / "artifacts").glob("[!.]*")):
                 return
-            probe.write_bytes(bytes(PROBE_BYTES))
+            probe.write_bytes(b"x")
+            free_bytes = shutil.disk_usage(self.root).free
         except OSError as error:
-            problem = _cannot_write(self.root, error)
-            raise UsageError(problem.message, where=problem.where, remedy=problem.remedy) from None
+            raise as_bad_input(_cannot_write(self.root, error)) from None
         finally:
             with suppress(OSError):
                 probe.unlink(missing_ok=True)
+        if free_bytes < LEAST_FREE_BYTES:
+            no_space = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise as_bad_input(_cannot_write(self.root, no_space))
 
     def artifacts(self) -> list[Artifact]:
         """Return every complete artifact, sorted by key."""

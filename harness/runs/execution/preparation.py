@@ -3,7 +3,15 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.common.errors import BenchError, CheckpointError, DataError, DeviceError, StoreError, UsageError
+from harness.common.errors import (
+    BenchError,
+    CheckpointError,
+    DataError,
+    DeviceError,
+    StoreError,
+    UsageError,
+    as_bad_input,
+)
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import device_kind
 from harness.records.journal_entries import FailureReport
@@ -90,7 +98,7 @@ def prepare(
                 if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may lack what another has
                     raise
                 if isinstance(problem, StoreError):  # the cache is full, for every variant
-                    raise UsageError(problem.message, where=problem.where, remedy=problem.remedy) from None
+                    raise as_bad_input(problem) from None
                 prepared.broken[variant] = failure_of(problem)
                 narrator.warn(f"{variant} cannot be prepared: {problem}")
                 own.end()

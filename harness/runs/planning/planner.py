@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.catalog import Catalog
+from harness.common.errors import StoreError, as_bad_input
 from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.measurement.machine.devices import one_device
@@ -183,10 +184,13 @@ def plan_run(
         one_device(options.device)
     by_device = check_each(options, catalog, machine, narrator)
     options = by_device[0]
-    task_data = find_data(options, cache, labelled=labelled)
+    ArtifactCache(cache).check_usable()
+    try:
+        task_data = find_data(options, cache, labelled=labelled)
+    except StoreError as problem:  # generated data go into the cache
+        raise as_bad_input(problem) from None
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
-    ArtifactCache(cache).check_usable()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
     task_data = with_threshold(task_data, split, model, options, cache, machine, narrator)
     devices = [
@@ -201,6 +205,8 @@ def find_checkpoint(model: str, task: TaskReference, cache: Path, machine: Machi
     worker = machine.launch(tuple(machine.cpus()), 1)
     try:
         checkpoint = worker.send(ResolveRequest(task, model, str(cache)))
+    except StoreError as problem:
+        raise as_bad_input(problem) from None
     finally:
         worker.end()
     return ModelPlan.of(checkpoint)

@@ -11,6 +11,8 @@ Names and shapes of the fields hold for other versions of this code, too: `bench
 (`harness.runs.worker.other_version`).
 """
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -271,6 +273,10 @@ STEPS = {
 """What a worker does for each message, for errors."""
 
 
+NO_SPACE = os.strerror(errno.ENOSPC)
+"""What every library's error for a full disk contains."""
+
+
 def failure_at(problem: BaseException, action: str, subject: str) -> FailureReport:
     """Return an error as a message; one of another library with the step, its subject and a remedy.
 
@@ -278,19 +284,22 @@ def failure_at(problem: BaseException, action: str, subject: str) -> FailureRepo
     """
     if isinstance(problem, BenchError):
         return failure_of(problem)
-    plugin = plugin_of(problem)
+    plugin, kind = plugin_of(problem), "MeasurementError"
     if isinstance(problem, MemoryError):
         cause, remedy = (
             "out of memory",
             "Free memory, or use fewer instances, a smaller batch or a smaller model.",
         )
+    elif NO_SPACE in str(problem):
+        kind, cause = "StoreError", describe(problem)
+        remedy = "Free space on the disks of the cache (BENCH_CACHE) and of temporary files (TMPDIR)."
     else:
         cause = describe(problem)
         whose = f"{plugin.description} with it" if plugin else "it as a bug if your input is right"
         remedy = f"Run the command again with --debug for the traceback, and report {whose}."
     blamed = f" in {plugin.description}" if plugin else ""
     message = f"{STEPS.get(action, action)} {subject}".rstrip()
-    return FailureReport("MeasurementError", f"{message} failed{blamed}: {cause}.", None, remedy)
+    return FailureReport(kind, f"{message} failed{blamed}: {cause}.", None, remedy)
 
 
 def error_from(failure: FailureReport) -> BenchError:

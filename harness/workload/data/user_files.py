@@ -67,6 +67,11 @@ class UserData:
         return tuple(name.strip() for name in self.label.split(",") if name.strip())
 
     @property
+    def given_threshold(self) -> float | None:
+        """The threshold as a number; None where it was left out, or is to be calibrated."""
+        return None if self.threshold is None or self.threshold == "calibrated" else float(self.threshold)
+
+    @property
     def options(self) -> tuple[str, ...]:
         """The names of the options that were given."""
         given = {
@@ -189,7 +194,7 @@ def _definition(own: UserData, labels: tuple[str, ...], *, multi_label: bool) ->
         positional=bool(own.labels),
         truncate=(own.truncate or "longest") if is_pair else "first",
         multi_label=multi_label,
-        threshold=own.threshold if isinstance(own.threshold, float) else DEFAULT_THRESHOLD,
+        threshold=DEFAULT_THRESHOLD if own.given_threshold is None else own.given_threshold,
     )
 
 
@@ -218,8 +223,8 @@ def _check_decision(own: UserData, *, multi_label: bool) -> None:
             "--threshold decides which of several labels hold, and this task has one label per example.",
             remedy="Leave it out, or name several label columns: --label A,B,C.",
         )
-    if isinstance(own.threshold, float) and not 0 < own.threshold < 1:
-        raise UsageError(f"--threshold must be between 0 and 1, got {own.threshold:g}.")
+    if own.given_threshold is not None and not 0 < own.given_threshold < 1:
+        raise UsageError(f"--threshold must be between 0 and 1, got {own.given_threshold:g}.")
 
 
 def _check_options(own: UserData, path: Path, *, labelled: bool) -> None:

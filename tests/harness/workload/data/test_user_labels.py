@@ -154,6 +154,7 @@ def test_a_label_that_was_not_named_is_refused(tmp_path: Path) -> None:
     [
         ({"metric": "accuracy"}, "--metric accuracy does not fit a task with any number of labels"),
         ({"threshold": 1.0}, "--threshold must be between 0 and 1, got 1"),
+        ({"threshold": 1}, "--threshold must be between 0 and 1, got 1"),
         ({"threshold": float("nan")}, "--threshold must be between 0 and 1, got nan"),
         ({"label": "toxic", "metric": "micro-f1"}, "--metric micro-f1 does not fit a task with one label"),
         ({"label": "toxic", "threshold": 0.5}, "this task has one label per example"),

@@ -4,7 +4,7 @@ Loading it imports none of torch, transformers or onnxruntime: a variant imports
 prepares or loads.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from harness.common.errors import UsageError, unknown_name
 from harness.common.plugins import usable
 from harness.systems.interface import Artifact, Cache, Checkpoint, Progress, System, Variant
 from harness.workload.tasks.base import Task
+from harness.workload.tasks.example import Example
 
 BASELINE = "pytorch-fixed"
 """PyTorch in its simplest form: fp32, with every sequence padded to the maximum length."""
@@ -170,6 +171,13 @@ def load_training() -> Training:
         return train_embedded(output, data=synthetic, settings=settings_here(seed), progress=progress)
 
     return Training(resolve, finetune, TrainingSettings, scratch)
+
+
+def load_held_out() -> Callable[[Sequence[Example]], list[Example]]:
+    """Return the function that returns the part of a training split that trains nothing."""
+    from baselines.training.datasets import SPLIT_SEED, split_for_selection
+
+    return lambda training: split_for_selection(training, SPLIT_SEED)[1]
 
 
 @dataclass(frozen=True, slots=True)

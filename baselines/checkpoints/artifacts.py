@@ -21,6 +21,7 @@ from harness.common.errors import StoreError
 from harness.common.json_types import JsonValue
 from harness.systems.interface import Artifact, Cache, EnergyProbe
 from harness.workload.tasks.base import Task
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 MANIFEST = "manifest.json"
 """The file in every artifact's folder that describes it."""
@@ -43,11 +44,16 @@ def cache_key(
     """
     parts = {
         "recipe": [recipe, recipe_version],
-        "task": [task.model_task, list(task.labels)],
+        "task": [task.model_task, list(task.labels), *_threshold(task)],
         "parents": list(parents),
         "settings": settings,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _threshold(task: Task) -> tuple[float, ...]:
+    """Return the threshold of a multi-label task: it decides the answers that recipes score and compare."""
+    return (task.threshold,) if isinstance(task, MultiLabelTask) else ()
 
 
 def library_versions(*distributions: str) -> dict[str, str]:

@@ -11,19 +11,22 @@ from typing import Any
 
 from baselines.checkpoints.folder import read_config, tensor_names, weight_files
 from harness.common.errors import CheckpointError
-from harness.workload.tasks.base import Task
+from harness.workload.tasks.base import Head, Task
 
 _NAMELESS = re.compile(r"LABEL_\d+")
 """The names that transformers gives to labels without one."""
 
-_SINGLE_LABEL = (
-    "Use a checkpoint that was fine-tuned for one label per example, or fine-tune one: `bench train`."
+MULTI_LABEL = "multi_label_classification"
+_SEVERAL = "each label holds or not, independently of the others"
+_RETRAIN = "Use a checkpoint that was fine-tuned for such a task, or fine-tune one: `bench train`."
+_NAME_LABELS = (
+    "Name the columns of its labels, --label A,B,C, or one with a list of labels; for rows without labels "
+    "add --multi-label (docs/custom.md)."
 )
-_OTHER_PROBLEMS = {
-    "multi_label_classification": ("each label holds or not, independently of the others", _SINGLE_LABEL),
-    "regression": ("its outputs are numbers, not scores of labels", _SINGLE_LABEL),
-}
-"""What a value of `problem_type` means for a task with one label per example, and the remedy."""
+_DECLARE = (
+    f'If it was trained with a sigmoid for each label, write "problem_type": "{MULTI_LABEL}" into its '
+    "config.json."
+)
 
 _HEAD_MODULES = ("classifier", "pre_classifier", "score", "logits_proj")
 """The first part of a head's tensor names in transformers' sequence classifiers."""
@@ -40,19 +43,37 @@ def label_columns(config: Mapping[str, Any], task: Task, where: str) -> list[int
 
 
 def check_problem_type(config: Mapping[str, Any], task: Task, where: str) -> None:
-    """Raise CheckpointError unless the largest logit is the answer, as far as `problem_type` records it.
+    """Raise CheckpointError unless logits become answers as the task makes them, by `problem_type`.
 
-    Training with transformers writes the field. The scores of a choice are compared whatever trained them.
+    Training with transformers writes the field, and transformers takes a checkpoint without it for one with a
+    single label per example. The scores of a choice are compared whatever trained them.
     """
     problem = config.get("problem_type")
-    if task.head != "choice" and problem in _OTHER_PROBLEMS:
-        meaning, remedy = _OTHER_PROBLEMS[problem]
-        raise CheckpointError(
-            f"{task.name} has one label per example, and the checkpoint answers another kind of problem: "
-            f"{meaning} (problem_type {problem} in config.json).",
-            where=where,
-            remedy=remedy,
+    if task.head == "choice" or problem == problem_type_of(task.head):
+        return
+    if task.head == "multi_label":
+        message = (
+            f"{task.name} has any number of labels per example, and the checkpoint is not for such a task"
         )
+        remedy = _RETRAIN if problem else _DECLARE
+    elif problem == MULTI_LABEL:
+        message = f"{task.name} has one label per example, and for the checkpoint {_SEVERAL}"
+        remedy = _NAME_LABELS if task.name == "custom" else _RETRAIN
+    elif problem == "regression":
+        message = f"{task.name} has labels, and the outputs of the checkpoint are numbers"
+        remedy = _RETRAIN
+    else:
+        return
+    raise CheckpointError(f"{message} ({_describe(problem)}).", where=where, remedy=remedy)
+
+
+def problem_type_of(head: Head) -> str | None:
+    """Return the `problem_type` of checkpoints with this head; None where the library needs none."""
+    return MULTI_LABEL if head == "multi_label" else None
+
+
+def _describe(problem: object) -> str:
+    return "config.json has no problem_type" if problem is None else f"problem_type {problem} in config.json"
 
 
 def match_labels(config: Mapping[str, Any], task: Task, where: str) -> list[int]:

@@ -74,6 +74,10 @@ _CHOICE = (
     "A request holds a sequence for each candidate: `label` is the position of the one with the highest "
     "score, counted from 0, and `scores` has the score of each."
 )
+_SEVERAL = (
+    "`label` is a list of the labels that hold, any number of {labels}: those whose sigmoid(score) is at "
+    "least {threshold:g}. `scores` has one score for each."
+)
 _PAIR = "`first` is the text that is truncated if both together are too long; `second` is the other."
 _SPANS = (
     "A span is `[start, end, text]`: characters, the end exclusive, of the first text (0) or the second (1); "
@@ -145,8 +149,9 @@ def _licence_entry(licence: Licence) -> str:
 
 def _describe_form(settings: Mapping[str, Any], *, grouped: bool) -> str:
     labels = ", ".join(f"`{label}`" for label in settings["labels"])
-    form = _CHOICE if settings["head"] == "choice" else _GROUPED if grouped else _SINGLE
-    parts = [_LAYOUT, form.format(labels=labels)]
+    forms = {"choice": _CHOICE, "multi_label": _SEVERAL}
+    form = forms.get(settings["head"], _GROUPED if grouped else _SINGLE)
+    parts = [_LAYOUT, form.format(labels=labels, threshold=settings.get("threshold", 0.0))]
     parts += [_PAIR] if settings["pair"] else []
     parts += [_SPANS.format(spans=settings["spans"])] if settings["spans"] else []
     return " ".join(parts)

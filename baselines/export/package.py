@@ -29,6 +29,7 @@ from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, Placement, Progress, Settings, Variant
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 _LIBRARIES = ("numpy", "tokenizers", "onnxruntime")
 _FORMAT = 1
@@ -104,6 +105,7 @@ def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
         "head": exported.task.head,
         "labels": list(exported.task.labels),
         "columns": label_columns(config, exported.task, exported.checkpoint.name),
+        **({"threshold": exported.task.threshold} if isinstance(exported.task, MultiLabelTask) else {}),
         "pair": text.second is not None,
         "spans": len(text.spans),
         "max_length": exported.settings.max_length,

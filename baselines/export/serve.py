@@ -15,6 +15,7 @@ The only requirements are numpy, onnxruntime and tokenizers (requirements.txt).
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,7 +57,7 @@ class Classifier:
         self._input_names = [argument.name for argument in self._session.get_inputs()]
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the label of a request and its scores, which are logits.
+        """Return the label of a request, or the list of its labels, and its scores, which are logits.
 
         Raises ValueError, TypeError or OverflowError if the request does not have the form in README.md.
         """
@@ -66,6 +67,11 @@ class Classifier:
             scores = {str(candidate): float(score) for candidate, score in enumerate(logits[:, 0])}
             return {"label": str(np.argmax(logits[:, 0])), "scores": scores}
         labels = self.settings["labels"]
+        if self.settings["head"] == "multi_label":
+            threshold = self.settings["threshold"]
+            lowest = np.float64(math.log(threshold / (1 - threshold)))  # float64, as float32 would round it
+            holds = [label for label, logit in zip(labels, logits[0], strict=True) if logit >= lowest]
+            return {"label": holds, "scores": dict(zip(labels, map(float, logits[0]), strict=True))}
         best = [labels[column] for column in np.argmax(logits, axis=1)]
         rows = [dict(zip(labels, map(float, row), strict=True)) for row in logits]
         return {"label": best, "scores": rows} if grouped else {"label": best[0], "scores": rows[0]}

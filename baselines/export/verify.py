@@ -14,6 +14,7 @@ from harness.common.errors import CheckpointError
 from harness.common.json_types import JsonObject
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Logits
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 TOLERANCE = 1e-4
 """The largest difference of a logit between script and system; for equal graphs it is about 1e-6."""
@@ -83,7 +84,7 @@ class AnswerComparison:
             raise _mismatch(example, f"logits differ by {largest:.3g}, the bound is {TOLERANCE:g}")
         offsets = np.array([0, len(expected)])
         same_decision = self.task.decide(logits, offsets) == self.task.decide(expected, offsets)
-        if not same_decision or not self._label_is_best(answer, expected):
+        if not same_decision or not self._is_decision(answer, expected):
             raise _mismatch(example, "the answers differ")
         return largest
 
@@ -96,8 +97,11 @@ class AnswerComparison:
             rows = [[sequence[label] for label in self.task.labels] for sequence in sequences]
         return np.array(rows, dtype=np.float32)
 
-    def _label_is_best(self, answer: Mapping[str, Any], expected: Logits) -> bool:
-        """Return whether the script's label is the one with the system's highest logit."""
+    def _is_decision(self, answer: Mapping[str, Any], expected: Logits) -> bool:
+        """Return whether the script's label follows from the system's logits."""
+        if isinstance(self.task, MultiLabelTask):
+            (decided,) = self.task.decide(expected, np.array([0, 1]))
+            return bool(answer["label"] == self.task.names(decided))
         if self.task.head == "choice":
             return bool(answer["label"] == str(int(np.argmax(expected[:, 0]))))
         labels = answer["label"] if isinstance(answer["label"], list) else [answer["label"]]

@@ -58,6 +58,7 @@ class TrainingItem:
     """A sequence with the column of its label, or all candidates of a choice, which have one loss together.
 
     `targets` holds one number for each sequence: the column, or for a choice 1 if the candidate is right.
+    Where any number of labels may hold, it has a number for each column: 1 if its label holds.
     """
 
     sequences: tuple[EncodedSequence, ...]
@@ -110,7 +111,7 @@ def label_names(task: Task, model: Checkpoint) -> list[str]:
 
 
 def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples) -> list[TrainingItem]:
-    """Return one item for each choice, and for other tasks one for each sequence.
+    """Return one item for each choice or set of labels, and for other tasks one for each sequence.
 
     UsageError if an example has no label.
     """
@@ -121,7 +122,14 @@ def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples)
         targets = task.targets(example)
         if task.head == "choice":
             items.append(TrainingItem(request.sequences, targets))
+        elif task.head == "multi_label":
+            items.append(TrainingItem(request.sequences, by_column(columns, targets)))
         else:
             pairs = zip(request.sequences, targets, strict=True)
             items += [TrainingItem((sequence,), (columns[target],)) for sequence, target in pairs]
     return items
+
+
+def by_column(columns: Sequence[int], targets: Sequence[int]) -> tuple[int, ...]:
+    """Return targets of labels in the order of their columns."""
+    return tuple(target for _, target in sorted(zip(columns, targets, strict=True)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from baselines.models.classifier import logits_of
 from harness.workload.tasks.base import Head
@@ -32,12 +32,12 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LabelObjective:
-    """The mean cross-entropy: over labels, or over the candidates of each choice."""
+    """The mean cross-entropy: over labels, over the candidates of each choice, or of each label by itself."""
 
     head: Head
 
     def targets(self, items: "Sequence[TrainingItem]") -> dict[str, Any]:
-        """Return `targets`, one for each sequence, and `sizes`, the number of sequences of each item."""
+        """Return `targets`, of all items in one row, and `sizes`, the number of sequences of each item."""
         return {
             "targets": torch.tensor([target for item in items for target in item.targets]),
             "sizes": torch.tensor([len(item.sequences) for item in items]),
@@ -49,7 +49,19 @@ class LabelObjective:
         logits = logits_of(model, inputs).float()
         if self.head == "choice":
             return choice_loss(logits[:, 0], targets, sizes.tolist())
+        if self.head == "multi_label":
+            return label_losses(logits, targets).mean()
         return cross_entropy(logits, targets)
+
+
+def label_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return for each row of logits the mean binary cross-entropy of its labels, each of which holds or not.
+
+    `targets` has a 1 or 0 for each logit, in their order. The mean over rows is the loss of transformers'
+    multi-label classifiers.
+    """
+    holds = targets.reshape(logits.shape).to(logits.dtype)
+    return binary_cross_entropy_with_logits(logits, holds, reduction="none").mean(dim=-1)
 
 
 def choice_loss(scores: torch.Tensor, right: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:

@@ -8,7 +8,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from transformers import (
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from baselines.checkpoints.artifacts import cpu_has_bf16, library_versions
+from baselines.checkpoints.labels import problem_type_of
 from baselines.encoding.batching import Batching, Padded, Run, pad
 from baselines.models import resize
 from baselines.models.classifier import input_names, logits_of, tensors_of
@@ -33,9 +34,10 @@ from baselines.models.transformers_settings import quiet_transformers
 from baselines.training.callbacks import LengthGroupedSampler, ProgressCallback
 from baselines.training.objective import Objective
 from harness.common.errors import CheckpointError, DeviceError
+from harness.systems.interface import Predictions
 from harness.workload.tasks.base import Head, Task
-from harness.workload.tasks.example import Logits
-from harness.workload.tasks.metrics import mean_score
+from harness.workload.tasks.example import Example, Logits
+from harness.workload.tasks.multi_label import MultiLabelTask, calibrate_threshold
 
 if TYPE_CHECKING:
     from baselines.training.datasets import EncodedExamples, TrainingItem, TrainingSettings
@@ -78,7 +80,7 @@ def new_classifier(folder: Path, names: Sequence[str], *, head: Head, seed: int)
     labels = {
         "id2label": dict(enumerate(names)),
         "label2id": {name: column for column, name in enumerate(names)},
-        "problem_type": None,  # the checkpoint may have had a head for another kind of problem
+        "problem_type": problem_type_of(head),  # the checkpoint may have had a head for another kind
     }
     try:
         with quiet_transformers():
@@ -121,7 +123,7 @@ def run(
         trainer = _trainer(job, model, train, held_out)
         checkpoint = _last_checkpoint(job.folder)
         trainer.train(resume_from_checkpoint=checkpoint)
-        state = trainer.state
+        state, threshold = trainer.state, _threshold(job, trainer.model, held_out)
         scores = (
             score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
         )
@@ -135,6 +137,7 @@ def run(
         "selection": [[round(log["epoch"], 3), log["eval_selection"]] for log in per_epoch],
         "kept_step": _kept_step(job, state),
         "val": scores,
+        **threshold,
         "precision": "bfloat16 autocast" if job.bf16 else "float32",
         "device": job.device,
         "threads": torch.get_num_threads(),
@@ -159,13 +162,29 @@ def require_device(name: str) -> None:
 
 def score(job: TrainingJob, model: Module, encoded: "EncodedExamples") -> dict[str, float]:
     """Return the task's official metrics of the model over labelled examples."""
+    examples, predictions = _answers(job, model, encoded)
+    return job.task.scoring(examples, job.task.decide(predictions.logits, predictions.offsets))
+
+
+def _threshold(job: TrainingJob, model: Module, held_out: "EncodedExamples") -> dict[str, Any]:
+    """Return the calibrated threshold of a multi-label task as a field of training.json; empty for others."""
+    if not isinstance(job.task, MultiLabelTask):
+        return {}
+    examples, predictions = _answers(job, model, held_out)
+    calibration = calibrate_threshold(job.task, examples, predictions.logits)
+    return {"threshold_calibration": {"split": "train, held out", **asdict(calibration)}}
+
+
+def _answers(
+    job: TrainingJob, model: Module, encoded: "EncodedExamples"
+) -> tuple[list[Example], Predictions]:
+    """Return the examples, longest first, and the model's answers to them."""
     run = answering(model, bf16=job.bf16)
     # longest first: batches of similar length need little padding, and memory peaks at the beginning
     order = sorted(range(len(encoded.requests)), key=lambda index: -encoded.requests[index].tokens)
     requests = [encoded.requests[index] for index in order]
     predictions = Batching(job.tuning.batch, job.pad_id, job.columns).answer(requests, run)
-    answers = job.task.decide(predictions.logits, predictions.offsets)
-    return job.task.scoring([encoded.examples[index] for index in order], answers)
+    return [encoded.examples[index] for index in order], predictions
 
 
 def answering(model: Module, *, bf16: bool) -> Run:
@@ -212,8 +231,9 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
-        """Return the mean of the task's metrics over the held-out examples, as FastFormers selects epochs."""
-        metrics = {"eval_selection": mean_score(score(self._job, self.model, self._held_out))}
+        """Return the task's single score over the held-out examples, as FastFormers selects epochs."""
+        scores = score(self._job, self.model, self._held_out)
+        metrics = {"eval_selection": self._job.task.scoring.single(scores)}
         self.log(metrics)
         control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
         self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)

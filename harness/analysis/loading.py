@@ -89,13 +89,11 @@ def task_of_record(record: "Record") -> "Task | None":
     """Return the task that a record was scored by; None if this version cannot build it."""
     from harness.common.errors import BenchError
     from harness.workload.tasks import resolve_task
-    from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition
+    from harness.workload.tasks.custom import CUSTOM, recorded_definition
 
     try:
         if record.cell.task != CUSTOM:
             return resolve_task(record.cell.task)
-        facts = record.configuration["custom"]
-        labels, is_pair = tuple(facts["labels"]), len(facts["text"]) > 1
-        return resolve_task(CustomTaskDefinition(labels, facts["metric"], is_pair).words)
+        return resolve_task(recorded_definition(record.configuration["custom"]).words)
     except (BenchError, KeyError, TypeError):
         return None

@@ -96,13 +96,16 @@ class FakeSystem:
     def _logits(self, targets: Sequence[int]) -> Logits:
         if self.task.head == "choice":
             return np.array(targets, dtype=np.float32).reshape(-1, 1)
+        if self.task.head == "multi_label":
+            return np.array(targets, dtype=np.float32).reshape(-1, len(self.task.labels)) * 8 - 4
         return np.eye(len(self.task.labels), dtype=np.float32)[np.array(targets, dtype=np.int64)]
 
     def _request(self, example: Example) -> Request:
         token_ids = [np.arange(len(f"{text.first} {text.second or ''}".split())) for text in example.inputs]
-        gold = self.task.targets(example) if example.gold else (0,) * len(token_ids)
+        unlabelled = len(self.task.labels) if self.task.head == "multi_label" else len(token_ids)
+        gold = self.task.targets(example) if example.gold else (0,) * unlabelled
         wrong = self.wrong and len(self._targets) % self.wrong == self.wrong - 1
-        labels = 2 if self.task.head == "choice" else len(self.task.labels)
+        labels = 2 if self.task.head in ("choice", "multi_label") else len(self.task.labels)
         targets = tuple((target + 1) % labels for target in gold) if wrong else gold
         self._targets.setdefault(example.id, targets)
         return Request(example.id, tuple(EncodedSequence(ids, np.zeros_like(ids)) for ids in token_ids))

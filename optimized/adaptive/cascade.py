@@ -38,6 +38,7 @@ from harness.workload.tasks.example import Example, Logits
 from optimized.adaptive.calibration import GIVEN, RULE, StageAnswers, calibrate, held_out_examples
 from optimized.adaptive.confidence import as_numbers, check_thresholds
 from optimized.adaptive.criteria import NEVER, check_criterion, confidence_scores
+from optimized.adaptive.requirements import check_single_label
 
 _VERSION = 2
 
@@ -163,6 +164,7 @@ class CascadeVariant:
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
         """Prepare every stage, and calibrate thresholds on the held-out part of the training split."""
+        check_single_label("a cascade", task, self.name)
         artifacts = [stage.prepare(task, sources, settings, context) for stage in self.stages]
         parents = [artifact.key for artifact in artifacts]
         key = cache_key(

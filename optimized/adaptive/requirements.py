@@ -14,7 +14,20 @@ _HEADS: Sequence[Head] = ("sequence", "span")
 _UNSUPPORTED = {
     "choice": "a choice among candidates",
     "span": "a task about two spans, whose tokens must be kept",
+    "multi_label": "a task with any number of labels per example",
 }
+_CASCADE = "Use a cascade (docs/cascade.md), which takes any systems."
+_REMEDIES = {"multi_label": "Leave it out: other variants answer such tasks (docs/custom.md)."}
+
+
+def check_single_label(technique: str, task: Task, name: str) -> None:
+    """Refuse a task with any number of labels per example: confidence is that of a single label."""
+    if task.head == "multi_label":
+        raise UsageError(
+            f"{technique} does not support {task.name}, {_UNSUPPORTED[task.head]}.",
+            where=name,
+            remedy=_REMEDIES[task.head],
+        )
 
 
 def check_model(
@@ -25,7 +38,7 @@ def check_model(
         raise UsageError(
             f"{technique} does not support {task.name}, {_UNSUPPORTED[task.head]}.",
             where=name,
-            remedy="Use a cascade (docs/cascade.md), which takes any systems.",
+            remedy=_REMEDIES.get(task.head, _CASCADE),
         )
     family = read_config(checkpoint.folder).get("model_type")
     if family not in KNOWN_FAMILIES:

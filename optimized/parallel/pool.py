@@ -217,8 +217,10 @@ def task_reference(task: Task) -> TaskReference:
 
     How a custom task lays out its rows and scores its answers is left out: instances use neither.
     """
-    return (
-        CustomTaskDefinition(task.labels, positional=task.positional).words
-        if task.name == CUSTOM
-        else task.name
-    )
+    if task.name != CUSTOM:
+        return task.name
+    if task.head == "multi_label":
+        return CustomTaskDefinition(
+            task.labels, "micro-f1", positional=task.positional, multi_label=True
+        ).words
+    return CustomTaskDefinition(task.labels, positional=task.positional).words

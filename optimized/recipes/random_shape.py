@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions
 from baselines.checkpoints.folder import TOKENIZER, fingerprint, read_config
+from baselines.checkpoints.labels import problem_type_of
 from baselines.encoding.tokenizer import check_length
 from baselines.training.datasets import RECORD
 from baselines.training.finetune import copy_tokenizer
@@ -200,6 +201,7 @@ def _write_model(folder: Path, task: Task, shape: Shape, pad_id: int) -> None:
         pad_token_id=pad_id,
         id2label=dict(enumerate(task.labels)),
         label2id={label: column for column, label in enumerate(task.labels)},
+        problem_type=problem_type_of(task.head),
         attention_head_size=shape.inner // shape.heads,
     )
     with torch.random.fork_rng(devices=[]), quiet_transformers():

@@ -132,15 +132,26 @@ def _quality(record: Record) -> str:
     if quality.unavailable:
         return f"unavailable, because {quality.unavailable}"
     cut = f"; {_count(quality.truncated, 'example')} cut to the maximum length" if quality.truncated else ""
-    return (
-        f"{_positive_label(record)}from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
-    )
+    rule = _positive_label(record) or _threshold(record)
+    return f"{rule}from {quality.timed:,} timed and {quality.untimed:,} untimed answers{cut}"
 
 
 def _positive_label(record: Record) -> str:
     """Return the label that F1 is of, where the user named the labels: the last of two."""
     labels = record.configuration.get("custom", {}).get("labels", ())
     return f"F1 of {labels[-1]!r}, " if record.quality and record.quality.primary == "f1" and labels else ""
+
+
+def _threshold(record: Record) -> str:
+    """Return from which probability a label holds, where any number of labels may."""
+    task = record.configuration.get("custom", {})
+    if "threshold" not in task:
+        return ""
+    calibration = task.get("threshold_calibration")
+    origin = ""
+    if calibration:
+        origin = f" (calibrated on {_count(calibration['examples'], 'held-out training example')})"
+    return f"a label holds from probability {task['threshold']:g}{origin}, "
 
 
 def _harness(group: Sequence[Figures]) -> str:

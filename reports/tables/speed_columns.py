@@ -25,7 +25,7 @@ from reports.values.figures import Figures
 
 SHOWN_PERCENTILES = ("p50", "p90")
 
-_METRICS = {"macro_f1": "macro-F1"}
+_METRICS = {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}
 
 
 def columns(group: Sequence[Figures]) -> list[ColumnMaker[Figures]]:

@@ -14,7 +14,7 @@ from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import ArtifactFacts, Record
 from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
-from harness.workload.tasks.custom import CUSTOM, custom_task, parse_definition
+from harness.workload.tasks.custom import CUSTOM, custom_task, recorded_definition
 from harness.workload.tasks.metrics import Counts
 from reports.values.figures import Absent, Figures, failure_of, figures_of_group, not_a_model
 from reports.values.ladder_model import (
@@ -250,7 +250,7 @@ def _task(record: Record) -> Task:
     custom = record.configuration.get("custom")
     if record.cell.task != CUSTOM or not custom:
         return get_task(record.cell.task)
-    return custom_task(parse_definition({name: custom[name] for name in ("labels", "metric")}))
+    return custom_task(recorded_definition(custom))
 
 
 def _no_counts(record: Record) -> None:

@@ -22,7 +22,9 @@ from harness.systems.interface import (
 )
 from harness.workload import synthetic
 from harness.workload.tasks.base import Task, reported_split
+from harness.workload.tasks.custom import CustomTaskDefinition, custom_task
 from harness.workload.tasks.example import Example, TextInput
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 SENTENCE = "is the lake frozen in winter a passage says it freezes each year and people skate"
 WORDS = tuple(SENTENCE.split())
@@ -92,8 +94,29 @@ def task_checkpoint(folder: Path, task: Task, **config: Any) -> Path:
     return make(folder, task.labels, max_position_embeddings=128, **config)
 
 
+def multi_label_task(
+    threshold: float = 0.5, labels: Sequence[str] = ("lake", "winter", "people")
+) -> MultiLabelTask:
+    """Return a task of pairs for which any number of labels may hold."""
+    definition = CustomTaskDefinition(
+        tuple(labels), "micro-f1", pair=True, multi_label=True, threshold=threshold
+    )
+    task = custom_task(definition)
+    assert isinstance(task, MultiLabelTask)
+    return task
+
+
+def multi_label_checkpoint(
+    folder: Path, labels: Sequence[str] = ("lake", "winter", "people"), **config: Any
+) -> Path:
+    """Write a random BERT like `tiny_checkpoint`'s for any number of labels; return its folder."""
+    return tiny_checkpoint(folder, labels, problem_type="multi_label_classification", **config)
+
+
 def task_examples(task: Task, count: int = 4) -> list[Example]:
-    """Return at least `count` labelled examples of a task, from its embedded rows."""
+    """Return at least `count` labelled examples of a task, from its embedded rows if it has any."""
+    if task.head == "multi_label":
+        return examples(count, gold=("101", "000", "011"))
     split = "train" if "train" in task.splits else reported_split(task)
     rows = synthetic.rows(task.name, split, count)
     return [

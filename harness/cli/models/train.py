@@ -96,7 +96,19 @@ def train(
         print_json(facts)
         return
     typer.echo(f"Trained in {time.strftime('%H:%M:%S', time.gmtime(facts['seconds']))}: {folder}")
+    if calibration := facts.get("threshold_calibration"):
+        typer.echo(_threshold(calibration))
     typer.echo(f"How, and what it cost: {folder / 'training.json'}")
+
+
+def _threshold(calibration: "JsonObject") -> str:
+    scores = [f"{100 * calibration[name]:.1f}" for name in ("score", "score_at_half")]
+    metric = calibration["metric"].replace("_", "-")
+    return (
+        f"Best threshold on {calibration['examples']:,} held-out training examples: "
+        f"{calibration['threshold']:g}, with {metric} {scores[0]} %; 0.5 has {scores[1]} %. "
+        f"Use it with --threshold {calibration['threshold']:g}."
+    )
 
 
 def _finetune(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import data_option
 from harness.cli.options.units import split_names
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
@@ -27,11 +28,18 @@ class DataFiles(OptionGroup):
     text: Annotated[
         str | None, data_option("--text NAME[,NAME]", "Own file: column of the text, or two columns.")
     ] = None
-    label: Annotated[str | None, data_option("--label NAME", "Own file: column of the label.")] = None
-    metric: Annotated[
-        Literal["accuracy", "f1", "mcc"] | None,
+    label: Annotated[
+        str | None,
         data_option(
-            "--metric accuracy|f1|mcc", "Own file: metric (default: accuracy); f1 of the last label."
+            "--label NAME[,NAME...]",
+            "Own file: column of the label or list of labels; or several of 0 and 1.",
+        ),
+    ] = None
+    metric: Annotated[
+        Literal["accuracy", "f1", "mcc", "micro-f1", "macro-f1", "subset-accuracy"] | None,
+        data_option(
+            "--metric accuracy|f1|mcc|micro-f1|macro-f1|subset-accuracy",
+            "Own file: metric (default: accuracy; with several labels per example micro-f1); f1 of the last.",
         ),
     ] = None
     labels: Annotated[
@@ -41,14 +49,44 @@ class DataFiles(OptionGroup):
     held_out: Annotated[
         float | None, data_option("--held-out SHARE", "Own file: share that is val (default: 0.2).")
     ] = None
+    multi_label: Annotated[
+        bool, data_option("--multi-label", "Own file without labels: any number of --labels may hold.")
+    ] = False
+    threshold: Annotated[
+        str | None,
+        data_option(
+            "--threshold P|calibrated",
+            "Own file, several labels: probability from which one holds (default: 0.5), or calibrated.",
+        ),
+    ] = None
 
     @property
     def user_data(self) -> "UserData":
         """The description of a user's own file."""
         from harness.workload.data.user_files import UserData
 
-        text, labels = split_names(self.text), split_names(self.labels)
-        return UserData(text, self.label or "", self.metric, labels, self.held_out)
+        return UserData(
+            text=split_names(self.text),
+            label=self.label or "",
+            metric=self.metric,
+            labels=split_names(self.labels),
+            held_out=self.held_out,
+            multi_label=self.multi_label,
+            threshold=_threshold(self.threshold),
+        )
+
+
+def _threshold(text: str | None) -> "float | Literal['calibrated'] | None":
+    if text is None:
+        return None
+    if text == "calibrated":
+        return "calibrated"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"--threshold must be a probability or `calibrated`, got {text!r}.", remedy="For example 0.3."
+        ) from None
 
 
 class TaskOptions(OptionGroup):

@@ -41,7 +41,6 @@ def score(
 
 def _score(file: Path, split: "Split", answers: list[str]) -> "JsonObject":
     from harness.analysis.statistics.estimates import quality
-    from harness.workload.tasks.metrics import mean_score
 
     facts: JsonObject = {
         "file": str(file),
@@ -57,7 +56,7 @@ def _score(file: Path, split: "Split", answers: list[str]) -> "JsonObject":
     if not all(example.gold for example in split.examples):
         return {**facts, "unavailable": f"the {split.name} split hides its labels"}
     metrics = quality(split.task, split.examples, answers)
-    score = mean_score({name: estimate.value for name, estimate in metrics.items()})
+    score = split.task.scoring.single({name: estimate.value for name, estimate in metrics.items()})
     return {**facts, "metrics": {name: asdict(value) for name, value in metrics.items()}, "score": score}
 
 

@@ -14,6 +14,7 @@ from harness.records.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan
 from harness.runs.planning.meter_selection import SelectedMeter, select_meter
 from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
+from harness.runs.planning.threshold import with_threshold
 from harness.runs.services import Machine
 from harness.runs.worker.messages import ResolveRequest
 from harness.workload.data import Split, load_split
@@ -183,6 +184,7 @@ def plan_run(
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
+    task_data = with_threshold(task_data, split, model, options, cache, machine, narrator)
     devices = [
         device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))
         for part in by_device

@@ -4,6 +4,7 @@ parent  {"do": "visit", ...}                                            the fiel
 worker  {"progress": "..."}*  then  {"done": {...}}  or  {"failed": {...}}   of `VisitResult`, `FailureReport`
 
     hello -> resolve -> prepare                      a worker that prepares variants
+    hello -> calibrate                               a worker that calibrates a threshold
     hello -> open -> warm -> visit* -> complete      a worker that measures one cell
 
 Names and shapes of the fields hold for other versions of this code, too: `bench gate` drives their workers
@@ -27,6 +28,7 @@ from harness.records.journal_entries import (
 )
 from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
 from harness.workload.tasks import TaskReference
+from harness.workload.tasks.multi_label import ThresholdCalibration
 
 PROTOCOL_VERSION = 2
 """Raised when the meaning of a message changes (`harness/runs/worker/handshake.py`)."""
@@ -84,6 +86,20 @@ class TrainingData:
     folder: str
     limit: int
     reported: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrateRequest(WorkerRequest[ThresholdCalibration]):
+    """Requests the threshold of a multi-label task that suits a checkpoint, by training examples."""
+
+    action: ClassVar[str] = "calibrate"
+    answer: ClassVar[type] = ThresholdCalibration
+    task: TaskReference
+    checkpoint: Checkpoint
+    training: TrainingData
+    settings: Settings
+    placement: Placement
+    cache: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +235,7 @@ class CloseRequest(WorkerRequest[Closed]):
 REQUESTS: dict[str, type[WorkerRequest[Any]]] = {
     kind.action: kind
     for kind in (
-        *(HelloRequest, ResolveRequest, PrepareRequest, OpenRequest, WarmRequest),
+        *(HelloRequest, ResolveRequest, CalibrateRequest, PrepareRequest, OpenRequest, WarmRequest),
         *(VisitRequest, CompleteRequest, ProfileRequest, CloseRequest),
     )
 }

@@ -18,12 +18,14 @@ from harness.measurement.energy.selection import open_meter
 from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
+from harness.runs.calibration import calibrate
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
 from harness.runs.worker.loaded_system import Clocks, LoadedSystem
 from harness.runs.worker.messages import (
     REQUESTS,
+    CalibrateRequest,
     Closed,
     CloseRequest,
     CompleteRequest,
@@ -48,6 +50,7 @@ from harness.systems.encoding_cache import EncodingCache
 from harness.systems.interface import (
     Checkpoint,
     EnergyProbe,
+    Placement,
     PreparationContext,
     PreparationSources,
     ProfiledSystem,
@@ -57,6 +60,7 @@ from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
 from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import Task, split_path
+from harness.workload.tasks.multi_label import ThresholdCalibration
 
 CHUNK = 256
 """Examples encoded at once in the untimed pass, to bound memory."""
@@ -101,13 +105,7 @@ class Session:
     def prepare(self, request: PrepareRequest) -> PreparedArtifact:
         """Make a variant's artifact, or find it in the cache."""
         cache, task = ArtifactCache(Path(request.cache)), resolve_task(request.task)
-        context = PreparationContext(
-            cache=cache,
-            progress=self._progress,
-            measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
-            placement=request.placement,
-            energy=_energy_probe(self._open_meter(request.meter)) if request.meter else None,
-        )
+        context = self._context(cache, request.placement, request.meter)
         sources = _sources(self._catalog(), request.checkpoint, task, request.trial, cache)
         begin_ns = self._clocks.wall()
         variant = self._catalog().variant(request.variant, request.rung)
@@ -115,6 +113,24 @@ class Session:
         seconds = (self._clocks.wall() - begin_ns) / 1e9
         return PreparedArtifact(
             artifact.folder, artifact.key, dict(artifact.manifest), artifact.fresh, seconds
+        )
+
+    def calibrate(self, request: CalibrateRequest) -> ThresholdCalibration:
+        """Choose the threshold of a multi-label task."""
+        cache, task = ArtifactCache(Path(request.cache)), resolve_task(request.task)
+        context = self._context(cache, request.placement)
+        sources = _sources(self._catalog(), request.checkpoint, task, request.training, cache)
+        return calibrate(task, self._catalog(), sources, request.settings, context)
+
+    def _context(
+        self, cache: ArtifactCache, placement: Placement, meter: JsonObject | None = None
+    ) -> PreparationContext:
+        return PreparationContext(
+            cache=cache,
+            progress=self._progress,
+            measure=lambda systems, examples: measure_candidates(systems, examples, self._clocks.wall),
+            placement=placement,
+            energy=_energy_probe(self._open_meter(meter)) if meter else None,
         )
 
     def open(self, request: OpenRequest) -> OpenResult:

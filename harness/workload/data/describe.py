@@ -1,6 +1,7 @@
 """Describes a data folder: rows, labels, lengths, and whether each file is the official one."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from harness.workload.data.source import Data, Split, load_split
 from harness.workload.tasks import TASKS
 from harness.workload.tasks.base import SPLITS, Task, reported_split, split_path
 from harness.workload.tasks.example import Example
+from harness.workload.tasks.multi_label import MultiLabelTask
 
 TEXTS = "texts"
 """The label name under which gold answers that are texts are counted; the texts are never shown."""
@@ -80,9 +82,16 @@ def _count_words(example: Example) -> int:
 
 def _label_counts(split: Split) -> tuple[tuple[str, int], ...]:
     """Count gold labels; the accepted texts of ReCoRD are counted together."""
-    gold = Counter(label for example in split.examples for label in example.gold)
+    gold = Counter(label for example in split.examples for label in _gold_labels(split.task, example))
     labels = {*split.task.labels, *split.task.constants(split.examples[0])}
     return tuple(sorted(gold.items())) if set(gold) <= labels else ((TEXTS, gold.total()),)
+
+
+def _gold_labels(task: Task, example: Example) -> Sequence[str]:
+    """Return the labels that hold for an example; in gold, a set of them is a 0 or 1 for each."""
+    if isinstance(task, MultiLabelTask):
+        return [name for digits in example.gold for name in task.names(digits)]
+    return example.gold
 
 
 def generate(folder: Path, tasks: tuple[Task, ...], train_rows: int) -> None:

@@ -12,7 +12,7 @@ from harness.common.errors import DataError
 from harness.workload.data.folds import origin_note
 from harness.workload.data.official import official_file, official_status
 from harness.workload.data.writing import write_once
-from harness.workload.tasks.base import Task, labelled, split_path
+from harness.workload.tasks.base import Task, constant_answers, labelled, split_path
 from harness.workload.tasks.example import Example
 
 Tier = Literal["embedded", "local", "online"]
@@ -49,8 +49,8 @@ class Split:
         if not examples:
             return None
         scoring = self.task.scoring
-        constants = zip(*map(self.task.constants, examples), strict=True)
-        return max(scoring(examples, answers)[scoring.metrics[0]] for answers in constants)
+        answers_of_each = constant_answers(self.task, examples)
+        return max(scoring(examples, answers)[scoring.metrics[0]] for answers in answers_of_each)
 
 
 def local_data(folder: Path) -> Data:

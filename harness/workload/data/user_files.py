@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from harness.common.errors import DataError, UsageError
 from harness.common.json_types import JsonValue
@@ -17,17 +18,22 @@ from harness.workload.data.folds import ORIGIN
 from harness.workload.data.held_out import DEFAULT_SHARE, SEED, held_out
 from harness.workload.data.source import Data, embedded_data, local_data
 from harness.workload.data.tables import SUFFIXES, TabularFile, read_table
-from harness.workload.data.user_rows import UserRow, label_names, user_rows
+from harness.workload.data.user_labels import LabelColumns, LabelList, column_labels, lists_labels
+from harness.workload.data.user_rows import SingleLabel, UserRow, label_names, user_rows
 from harness.workload.data.writing import write_once
 from harness.workload.tasks import TaskReference, get_task
 from harness.workload.tasks.base import SPLITS, Task
-from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task
+from harness.workload.tasks.custom import CUSTOM, CustomTaskDefinition, Metric, custom_task, metrics_of
+from harness.workload.tasks.multi_label import DEFAULT_THRESHOLD
 
 VERSION = 1
 """Version of the layout. Change it when the same file would give other splits or other rows."""
 
 _MIN_LABELS = 2
 _MAX_TEXTS = 2
+
+CALIBRATED = "calibrated"
+"""The threshold of a task that is calibrated before it is used, on training examples."""
 
 Splits = Mapping[str, list[UserRow]]
 """Rows by the name of their split."""
@@ -37,7 +43,10 @@ Splits = Mapping[str, list[UserRow]]
 class UserData:
     """The options that describe a user's own data; empty or None where an option was not given.
 
-    `text` names one column, or the two of a pair; `labels` are in the order of the model's columns.
+    `text` names one column, or the two of a pair. `label` names the column of the label, or several columns
+    of 0 and 1 with commas between them. `labels` are in the order of the model's columns. `multi_label` is
+    given where data without labels do not show that any number of labels may hold; `threshold` is the
+    probability from which one holds, or `calibrated`.
     """
 
     text: tuple[str, ...] = ()
@@ -45,6 +54,18 @@ class UserData:
     metric: Metric | None = None
     labels: tuple[str, ...] = ()
     held_out: float | None = None
+    multi_label: bool = False
+    threshold: float | Literal["calibrated"] | None = None
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """The names in `label`."""
+        return tuple(name.strip() for name in self.label.split(",") if name.strip())
+
+    @property
+    def given_threshold(self) -> float | None:
+        """The threshold as a number; None where it was left out, or is to be calibrated."""
+        return None if self.threshold is None or self.threshold == "calibrated" else float(self.threshold)
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -55,18 +76,24 @@ class UserData:
             "--metric": self.metric,
             "--labels": self.labels,
             "--held-out": self.held_out is not None,
+            "--multi-label": self.multi_label,
+            "--threshold": self.threshold is not None,
         }
         return tuple(name for name, value in given.items() if value)
 
 
 @dataclass(frozen=True, slots=True)
 class TaskData:
-    """A task with its data. `definition` and `facts` describe the user's own, for workers and records."""
+    """A task with its data. `definition` and `facts` describe the user's own, for workers and records.
+
+    With `calibrates`, the threshold of the definition is still to be replaced by a calibrated one.
+    """
 
     task: Task
     data: Data
     definition: CustomTaskDefinition | None = None
     facts: Mapping[str, JsonValue] | None = None
+    calibrates: bool = False
 
     @property
     def words(self) -> TaskReference:
@@ -108,11 +135,14 @@ def own_data(
     """
     _check_options(own, path, labelled=labelled)
     tables = _read_tables(path)
+    reader = _label_reader(own, tables)
+    multi_label = not isinstance(reader, SingleLabel)
+    _check_decision(own, multi_label=multi_label)
     rows = {
-        name: user_rows(table, own.text, own.label, own.labels, labelled=labelled and name != "test")
+        name: user_rows(table, own.text, reader, labelled=labelled and name != "test")
         for name, table in tables.items()
     }
-    labels = own.labels or label_names(rows)
+    labels = own.labels or reader.labels or label_names(rows)
     if len(labels) < _MIN_LABELS:
         raise DataError(
             f"a classifier needs at least two labels, got {', '.join(labels) or 'none'}.",
@@ -122,29 +152,80 @@ def own_data(
     share = own.held_out or DEFAULT_SHARE
     splits, note = (_split_file(rows["all"], share, split, path)) if path.is_file() else (rows, None)
     _check_split(split, splits, path)
-    folder = cache / "data" / f"custom-{_digest(tables, own, splits, note)}"
+    names = reader.labels if isinstance(reader, LabelColumns) else ()
+    folder = cache / "data" / f"custom-{_digest(tables, own, splits, note, names)}"
     write_once(folder, CUSTOM, lambda scratch: _write(scratch / CUSTOM, splits, note))
-    definition = CustomTaskDefinition(
-        labels, own.metric or "accuracy", pair=len(own.text) > 1, positional=bool(own.labels)
-    )
+    definition = _definition(own, labels, multi_label=multi_label)
     facts = {
         "text": own.text,
         "label": own.label,
         "labels": labels,
         "metric": definition.metric,
         "held_out": share if path.is_file() and split != "all" else None,
+        **({"multi_label": True, "threshold": _threshold_fact(own, definition)} if multi_label else {}),
     }
-    return TaskData(custom_task(definition), Data("local", folder), definition, facts)
+    return TaskData(
+        custom_task(definition),
+        Data("local", folder),
+        definition,
+        facts,
+        calibrates=own.threshold == CALIBRATED,
+    )
+
+
+def _threshold_fact(own: UserData, definition: CustomTaskDefinition) -> JsonValue:
+    return CALIBRATED if own.threshold == CALIBRATED else definition.threshold
+
+
+def _definition(own: UserData, labels: tuple[str, ...], *, multi_label: bool) -> CustomTaskDefinition:
+    default: Any = metrics_of(multi_label=multi_label)[0]
+    return CustomTaskDefinition(
+        labels,
+        own.metric or default,
+        pair=len(own.text) > 1,
+        positional=bool(own.labels),
+        multi_label=multi_label,
+        threshold=DEFAULT_THRESHOLD if own.given_threshold is None else own.given_threshold,
+    )
+
+
+def _label_reader(own: UserData, tables: Mapping[str, TabularFile]) -> SingleLabel | LabelColumns | LabelList:
+    """Return what reads a row's label: several columns, a list in one, or a single label."""
+    columns = own.label_columns
+    if len(columns) > 1:
+        return LabelColumns(columns, column_labels(columns, own.labels))
+    column = "".join(columns)
+    if own.multi_label or any(lists_labels(table.rows, column) for table in tables.values()):
+        return LabelList(column, own.labels)
+    return SingleLabel(column, own.labels)
+
+
+def _check_decision(own: UserData, *, multi_label: bool) -> None:
+    """Refuse a metric or a threshold that does not fit the number of labels per example."""
+    kind = "any number of labels" if multi_label else "one label"
+    metrics = metrics_of(multi_label=multi_label)
+    if own.metric and own.metric not in metrics:
+        raise UsageError(
+            f"--metric {own.metric} does not fit a task with {kind} per example.",
+            remedy=f"Its metrics: {', '.join(metrics)}.",
+        )
+    if own.threshold is not None and not multi_label:
+        raise UsageError(
+            "--threshold decides which of several labels hold, and this task has one label per example.",
+            remedy="Leave it out, or name several label columns: --label A,B,C.",
+        )
+    if own.given_threshold is not None and not 0 < own.given_threshold < 1:
+        raise UsageError(f"--threshold must be between 0 and 1, got {own.given_threshold:g}.")
 
 
 def _check_options(own: UserData, path: Path, *, labelled: bool) -> None:
-    columns = {*own.text, own.label}
-    if not 1 <= len(own.text) <= _MAX_TEXTS or len(columns) != len(own.text) + 1:
+    columns = (*own.text, *(own.label_columns or ("",)))
+    if not 1 <= len(own.text) <= _MAX_TEXTS or len(set(columns)) != len(columns):
         raise UsageError(
-            "--text must name one column, or two for a pair, and --label another column.",
+            "--text must name one column, or two for a pair, and --label another column, or several.",
             remedy="For instance: --text premise,hypothesis --label answer.",
         )
-    if not own.label and (labelled or not own.labels):
+    if not own.label_columns and (labelled or not own.labels):
         alternative = "" if labelled else ", or all labels of the model in its order: --labels NAME,..."
         raise UsageError(
             "the column of the label is missing.", remedy=f"Name it with --label COLUMN{alternative}."
@@ -216,10 +297,19 @@ def _split_file(rows: list[UserRow], share: float, split: str, path: Path) -> tu
     return {"train": train, "val": val}, f"{size}, held out by seed {SEED} (--held-out {share:g})"
 
 
-def _digest(tables: Mapping[str, TabularFile], own: UserData, splits: Splits, note: str | None) -> str:
-    """Return a hash of the rows and of how they were split, which names the folder."""
+def _digest(
+    tables: Mapping[str, TabularFile],
+    own: UserData,
+    splits: Splits,
+    note: str | None,
+    names: tuple[str, ...],
+) -> str:
+    """Return a hash of the rows and of how they were split, which names the folder.
+
+    `names` are the labels of several columns, which the rows then hold.
+    """
     files = {split: table.sha256 for split, table in tables.items()}
-    content = [VERSION, files, own.text, own.label, list(splits), note]
+    content = [VERSION, files, own.text, own.label, list(splits), note, *([names] if names else [])]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

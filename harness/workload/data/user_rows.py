@@ -3,20 +3,51 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from harness.common.errors import DataError
-from harness.common.json_types import JsonObject
+from harness.common.json_types import JsonObject, JsonValue
 from harness.workload.data.tables import TabularFile
 from harness.workload.tasks.rows import Row, encodable, field, json_type, text_field
+
+RowLabel = str | tuple[str, ...] | None
+"""The label of a row, or the labels that hold where there may be any number; None where it has no label."""
+
+
+class LabelReader(Protocol):
+    """Reads the label of a row, or its labels."""
+
+    def read(self, row: Row, where: str, *, required: bool) -> RowLabel:
+        """Return what the row holds; DataError where it cannot be read, or with `required` is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleLabel:
+    """One label in one column, or none where the column is unnamed; `labels`, unless empty, are allowed."""
+
+    column: str
+    labels: tuple[str, ...]
+
+    def read(self, row: Row, where: str, *, required: bool) -> str | None:
+        """Return the label, or None where the row has none."""
+        has_label = bool(self.column) and (required or self.column in row)
+        label = label_text(field(row, self.column, where), self.column, where) if has_label else None
+        if label is None and required:
+            raise DataError(
+                f"the label {self.column!r} is empty.", where=where, remedy="Label the row, or remove it."
+            )
+        if label is not None:
+            check_name(label, self.labels, where)
+        return label
 
 
 @dataclass(frozen=True, slots=True)
 class UserRow:
-    """One row: its position in its file from 0, its texts, and its label if it has one."""
+    """One row: its position in its file from 0, its texts, and its label or labels if it has any."""
 
     idx: int
     texts: tuple[str, ...]
-    label: str | None
+    label: RowLabel
 
     @property
     def line(self) -> str:
@@ -28,43 +59,28 @@ class UserRow:
 
 
 def user_rows(
-    table: TabularFile,
-    text_columns: Sequence[str],
-    label_column: str,
-    labels: Sequence[str],
-    *,
-    labelled: bool,
+    table: TabularFile, text_columns: Sequence[str], reader: LabelReader, *, labelled: bool
 ) -> list[UserRow]:
-    """Return the rows of a file. With `labelled`, each needs a label; `labels`, unless empty, are allowed."""
+    """Return the rows of a file. With `labelled`, each needs a label."""
     rows = []
     for idx, (line, row) in enumerate(table.rows):
         where = f"{table.path}:{line}"
         texts = tuple(text_field(row, column, where) for column in text_columns)
-        has_label = bool(label_column) and (labelled or label_column in row)
-        label = _label(row, label_column, where) if has_label else None
-        if label is None and labelled:
-            raise DataError(
-                f"the label {label_column!r} is empty.", where=where, remedy="Label the row, or remove it."
-            )
-        if label is not None and labels and label not in labels:
-            raise DataError(
-                f"the label must be one of {', '.join(labels)}, got {json.dumps(label)}.",
-                where=where,
-                remedy="Correct the row, or add the label to --labels.",
-            )
-        rows.append(UserRow(idx, texts, label))
+        rows.append(UserRow(idx, texts, reader.read(row, where, required=labelled)))
     return rows
 
 
 def label_names(rows: Mapping[str, Sequence[UserRow]]) -> tuple[str, ...]:
     """Return the labels of all rows, sorted."""
-    return tuple(sorted({row.label for split in rows.values() for row in split if row.label is not None}))
+    labels = [row.label for split in rows.values() for row in split if row.label is not None]
+    return tuple(
+        sorted({name for label in labels for name in ((label,) if isinstance(label, str) else label)})
+    )
 
 
-def _label(row: Row, column: str, where: str) -> str | None:
+def label_text(value: JsonValue, column: str, where: str) -> str | None:
     """Return a label as text: as it is, the digits of a whole number, true or false; None where empty."""
-    value = field(row, column, where)
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_empty(value):
         return None
     if not isinstance(value, str | int):
         raise DataError(
@@ -72,3 +88,18 @@ def _label(row: Row, column: str, where: str) -> str | None:
             where=where,
         )
     return encodable(value, column, where) if isinstance(value, str) else json.dumps(value)
+
+
+def is_empty(value: JsonValue) -> bool:
+    """Return whether a cell is null or blank."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def check_name(label: str, labels: Sequence[str], where: str) -> None:
+    """Raise DataError unless the label is one of `labels`; if these are empty, any is allowed."""
+    if labels and label not in labels:
+        raise DataError(
+            f"the label must be one of {', '.join(labels)}, got {json.dumps(label)}.",
+            where=where,
+            remedy="Correct the row, or add the label to --labels.",
+        )

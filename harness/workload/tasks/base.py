@@ -12,7 +12,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from harness.workload.tasks.rows import Row, example_id, field, prediction_idx, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Head = Literal["sequence", "choice", "span"]
-"""The head of a model: labels for a sequence; one score for a sequence, compared within a request; labels for
-two spans of a sequence."""
+Head = Literal["sequence", "choice", "span", "multi_label"]
+"""The head of a model: labels for a sequence, of which one holds; one score for a sequence, compared within a
+request; labels for two spans of a sequence; labels for a sequence, of which any number holds."""
 
 SPLITS: Mapping[str, str] = {"train": "train.jsonl", "val": "val.jsonl", "test": "test.jsonl"}
 
@@ -93,7 +93,8 @@ class Task(Protocol):
     def targets(self, example: Example) -> tuple[int, ...]:
         """Return the training target of each sequence.
 
-        It is the label's position in `labels`; for a choice, 1 where the candidate is correct, else 0.
+        It is the label's position in `labels`; for a choice, 1 where the candidate is correct, else 0. Where
+        any number of labels may hold, there is one target for each label: 1 where it holds, else 0.
         """
 
     def constants(self, example: Example) -> tuple[str, ...]:
@@ -108,6 +109,21 @@ class Task(Protocol):
         Raises ValueError for a row of another form, an unknown example, or an answer that is not possible.
         The caller checks that every example is answered once.
         """
+
+
+@runtime_checkable
+class ConstantAnswers(Protocol):
+    """An optional addition to `Task`: which constant answer is best depends on the split."""
+
+    def constant_answers(self, examples: Sequence[Example]) -> Sequence[Sequence[str]]:
+        """Return constant answers to all of these labelled examples, the best one among them."""
+
+
+def constant_answers(task: Task, examples: Sequence[Example]) -> Iterable[Sequence[str]]:
+    """Return the answers of every system that does not read the labelled examples."""
+    if isinstance(task, ConstantAnswers):
+        return task.constant_answers(examples)
+    return zip(*map(task.constants, examples), strict=True)
 
 
 def split_path(task: Task, split: str) -> str:

@@ -27,18 +27,25 @@ Rates = Callable[[Counts], dict[str, float]]
 class Scoring:
     """The official metrics of a task, the primary one first; every value lies between -1 and 1.
 
-    `rates` omits a metric that the counts do not determine (gender parity without a complete pair).
+    `rates` omits a metric that the counts do not determine (gender parity without a complete pair). The
+    single score of a task is the mean of its metrics, as in SuperGLUE; with `averaged` False it is the
+    primary one.
     """
 
     metrics: tuple[str, ...]
     tally: Tally
     rates: Rates
+    averaged: bool = True
 
     def __call__(self, examples: Sequence[Example], answers: Sequence[str]) -> dict[str, float]:
         """Return every metric; ValueError without examples, or unless each has one answer."""
         if len(examples) != len(answers) or not examples:
             raise ValueError(f"{len(answers)} answers to {len(examples)} labelled examples")
         return self.rates(self.tally(examples, answers))
+
+    def single(self, scores: Mapping[str, float]) -> float:
+        """Return the task's single score, given its metrics."""
+        return mean_score(scores) if self.averaged else scores[self.metrics[0]]
 
     def by_cluster(self, examples: Sequence[Example], answers: Sequence[str]) -> Counts:
         """Return the counts of each cluster, float64 [clusters, counts], in order of first appearance."""
@@ -55,7 +62,7 @@ class Scoring:
 
 
 def mean_score(scores: Mapping[str, float]) -> float:
-    """Return a task's single score: the unweighted mean of its metrics, as in SuperGLUE's average."""
+    """Return the unweighted mean of metrics, as in SuperGLUE's average."""
     return sum(scores.values()) / len(scores)
 
 
@@ -122,6 +129,50 @@ LABEL_METRICS: Mapping[str, Callable[[Counts], float]] = {
     "f1": positive_f1,
     "mcc": matthews_correlation,
 }
+
+
+# Tasks with any number of labels per example. Gold and answers have a 0 or 1 for each label.
+# Counts: examples, examples with all labels right, then the three blocks of one count per label.
+
+
+def multi_label_scoring(labels: int, metrics: Sequence[str]) -> Scoring:
+    """Return the scoring for so many labels; `metrics` are keys of `MULTI_LABEL_METRICS`, the primary first.
+
+    The metrics are views of the same answers, so the first alone is the task's single score.
+    """
+
+    def tally(examples: Sequence[Example], answers: Sequence[str]) -> Counts:
+        gold, answered = (
+            _bits(column, labels) for column in ([example.gold[0] for example in examples], answers)
+        )
+        exact = (gold == answered).all(axis=1).sum()
+        blocks = (gold.sum(axis=0), answered.sum(axis=0), (gold & answered).sum(axis=0))
+        return np.concatenate([[len(gold), exact], *blocks]).astype(np.float64)
+
+    def rates(counts: Counts) -> dict[str, float]:
+        return {name: float(MULTI_LABEL_METRICS[name](counts)) for name in metrics}
+
+    return Scoring(tuple(metrics), tally, rates, averaged=False)
+
+
+def _bits(column: Sequence[str], labels: int) -> npt.NDArray[np.int64]:
+    """Return strings of a 0 or 1 for each label as int64 [strings, labels]."""
+    digits = np.frombuffer("".join(column).encode(), dtype=np.uint8).astype(np.int64) - ord("0")
+    return digits.reshape(len(column), labels)
+
+
+def micro_f1(counts: Counts) -> float:
+    """Return the F1 of all decisions about a label pooled; 0 where no label holds and none is answered."""
+    gold, answered, both = _per_label(counts)
+    return float(2 * both.sum() / max(gold.sum() + answered.sum(), 1))
+
+
+MULTI_LABEL_METRICS: Mapping[str, Callable[[Counts], float]] = {
+    "micro_f1": micro_f1,
+    "macro_f1": macro_f1,
+    "subset_accuracy": accuracy,
+}
+"""As in scikit-learn with `zero_division=0`: a label without gold and answers counts 0 in macro F1."""
 
 
 def parity_scoring(labels: Sequence[str]) -> Scoring:

@@ -11,13 +11,13 @@ from torch.nn import Module
 from torch.nn.functional import cross_entropy
 
 from baselines.models.classifier import logits_of
-from baselines.training.datasets import EncodedExamples, TrainingItem
-from baselines.training.objective import LabelObjective, choice_loss
+from baselines.training.datasets import EncodedExamples, TrainingItem, by_column
+from baselines.training.objective import LabelObjective, choice_loss, label_losses
 from harness.systems.interface import Predictions
 from harness.workload.tasks.base import Head, Task
 from harness.workload.tasks.example import Logits
 from optimized.recipes.distillation.features import Features
-from optimized.recipes.distillation.losses import soft_cross_entropy
+from optimized.recipes.distillation.losses import soft_cross_entropy, soft_label_losses
 
 _UNLABELLED = -100  # the target that cross-entropy ignores
 
@@ -54,6 +54,10 @@ def distillation_items(
             right = targets or (0,) * len(rows)
             items.append(DistillationItem(request.sequences, right, logits, any(right)))
             continue
+        if task.head == "multi_label":
+            holds = by_column(columns, targets or (0,) * len(columns))
+            items.append(DistillationItem(request.sequences, holds, logits, labelled))
+            continue
         for row, sequence in enumerate(request.sequences):
             column = columns[targets[row]] if labelled else _UNLABELLED
             items.append(DistillationItem((sequence,), (column,), logits[row : row + 1], labelled))
@@ -69,8 +73,8 @@ def logits_by_request(predictions: Predictions) -> list[Logits]:
 class Imitation:
     """Soft cross-entropy with the teacher, mixed with the labels' loss by `hard_label` (0: teacher only).
 
-    Soft targets are distributions over labels, or over the candidates of each choice. `features` adds losses
-    of hidden states and of attention.
+    Soft targets are distributions over labels or over the candidates of each choice, or a probability for
+    each label. `features` adds losses of hidden states and of attention.
     """
 
     head: Head
@@ -102,6 +106,9 @@ class Imitation:
         self, logits: Tensor, teacher_logits: Tensor, targets: Tensor, sizes: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Return each item's loss against the teacher and its loss against the label."""
+        if self.head == "multi_label":
+            soft = soft_label_losses(logits, teacher_logits, self.temperature)
+            return soft, label_losses(logits, targets)
         if self.head != "choice":
             hard = cross_entropy(logits, targets, reduction="none", ignore_index=_UNLABELLED)
             return soft_cross_entropy(logits, teacher_logits, self.temperature), hard

@@ -4,8 +4,8 @@ They take float32 tensors and no model, so that tests can compute their values b
 """
 
 import torch
-from torch import Tensor
-from torch.nn.functional import log_softmax, softmax
+from torch import Tensor, sigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax, softmax
 
 _MASKED_SCORE = -1e4  # its softmax is 0; minus infinity would make NaN where both sides have it
 
@@ -18,6 +18,17 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> 
     """
     soft_targets = softmax(teacher / temperature, dim=-1)
     return -(soft_targets * log_softmax(student / temperature, dim=-1)).sum(-1) * temperature**2
+
+
+def soft_label_losses(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Return T^2 times the binary cross-entropy of sigmoid(student / T) with sigmoid(teacher / T).
+
+    It is the mean over labels, the last axis: the counterpart of `soft_cross_entropy` where any number of
+    labels may hold.
+    """
+    soft_targets = sigmoid(teacher / temperature)
+    losses = binary_cross_entropy_with_logits(student / temperature, soft_targets, reduction="none")
+    return losses.mean(-1) * temperature**2
 
 
 def hidden_loss(student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:

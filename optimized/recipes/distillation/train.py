@@ -20,7 +20,7 @@ from baselines.training.datasets import (
 )
 from baselines.training.finetune import copy_tokenizer
 from harness.workload.tasks.example import Example, Logits
-from harness.workload.tasks.metrics import mean_score
+from harness.workload.tasks.metrics import Scoring
 from optimized.recipes.distillation.features import record_features, remove_projections
 from optimized.recipes.distillation.imitation import (
     DistillationItem,
@@ -74,7 +74,7 @@ def train(
             "extra": sum(len(part.texts.examples) for part in soft_targets if part.texts.extra),
         },
         "cut_tokens": sum(sequence.cut for item in items for sequence in item.sequences),
-        **_outcome_facts(outcome, len(held_out), teacher_scores),
+        **_outcome_facts(job.task.scoring, outcome, len(held_out), teacher_scores),
     }
 
 
@@ -161,7 +161,7 @@ def _settings_facts(
 
 
 def _outcome_facts(
-    outcome: Mapping[str, Any], held_out: int, teacher_scores: Mapping[str, float]
+    scoring: Scoring, outcome: Mapping[str, Any], held_out: int, teacher_scores: Mapping[str, float]
 ) -> dict[str, Any]:
     """Return the trainer's facts with all scores on the held-out part gathered in `selection`."""
     facts = dict(outcome)
@@ -169,9 +169,9 @@ def _outcome_facts(
     selection = {
         "examples": held_out,
         "split_seed": SPLIT_SEED,
-        "score": mean_score(student_scores),
+        "score": scoring.single(student_scores),
         "metrics": student_scores,
-        "teacher_score": mean_score(teacher_scores),
+        "teacher_score": scoring.single(teacher_scores),
         "teacher_metrics": dict(teacher_scores),
         "per_epoch": per_epoch,
     }

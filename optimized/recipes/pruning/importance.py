@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, logits_of, tensors_of
 from baselines.models.resize import encoder_of, layers_of, pooling_of
-from baselines.training.objective import choice_loss
+from baselines.training.objective import choice_loss, label_losses
 from harness.workload.tasks.base import Head
 
 if TYPE_CHECKING:
@@ -146,6 +146,8 @@ def _gradients(
 def _loss(logits: Tensor, batch: "Sequence[TrainingItem]", head: Head) -> Tensor:
     """Return the sum of the items' losses; an item's factors affect its own term only."""
     targets = torch.tensor([target for item in batch for target in item.targets])
+    if head == "multi_label":
+        return label_losses(logits, targets).sum()
     if head != "choice":
         return cross_entropy(logits, targets, reduction="sum")
     sizes = [len(item.sequences) for item in batch]

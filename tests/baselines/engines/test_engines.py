@@ -299,3 +299,39 @@ def test_null_answers_every_sequence_with_nothing(boolq_folder: Path, tmp_path: 
     assert predictions.logits.shape == (10, 2)
     assert not predictions.logits.any()
     assert BOOLQ.decide(predictions.logits, np.arange(11)) == ["false"] * 10
+
+
+def transformers_labels(folder: Path, requests: Sequence[Example], threshold: float) -> list[set[str]]:
+    """Return the labels whose sigmoid is at least the threshold, by transformers alone."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    labels = []
+    for example in requests:
+        text = example.inputs[0]
+        inputs = tokenizer(text.first, text.second, return_tensors="pt")
+        with torch.inference_mode():
+            probabilities = model(**inputs).logits[0].sigmoid()
+        pairs = zip(model.config.id2label.values(), probabilities, strict=True)
+        labels.append({label for label, probability in pairs if probability >= threshold})
+    return labels
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.3])
+@pytest.mark.parametrize("variant", [FIXED, DYNAMIC, OnnxVariant()], ids=lambda variant: variant.name)
+def test_any_number_of_labels_holds_as_transformers_decides(
+    tmp_path: Path, variant: Any, threshold: float
+) -> None:
+    """The task lists its labels in another order than the checkpoint; sets are empty, and have several."""
+    folder = tiny.multi_label_checkpoint(tmp_path / "several", ("winter", "people", "lake"))
+    task, examples = tiny.multi_label_task(threshold), tiny.examples(12, longest=20, gold=("000",))
+    context = tiny.preparation_context(tmp_path / "cache")
+    artifact = variant.prepare(task, tiny.sources(folder, task=task), tiny.SHORT, context)
+    system = variant.load(task, artifact, tiny.CPU, tiny.SHORT)
+    predictions = system.predict(system.encode(examples))
+    answers = task.decide(predictions.logits, predictions.offsets)
+    expected = transformers_labels(folder, examples, threshold)
+    assert [set(task.names(answer)) for answer in answers] == expected
+    assert len({frozenset(labels) for labels in expected}) > 2, "answers that do not vary show nothing"

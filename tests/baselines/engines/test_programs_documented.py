@@ -14,6 +14,8 @@ from harness.testing.clock import FakeClock
 from harness.workload import synthetic
 from harness.workload.data import Data, load_split
 from harness.workload.tasks import get_task
+from harness.workload.tasks.base import Task
+from harness.workload.tasks.custom import CustomTaskDefinition, custom_task
 
 DOCS = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
 SECTIONS = dict(part.split("\n", 1) for part in DOCS.split("\n## ")[1:])
@@ -49,6 +51,7 @@ ROWS: dict[str, dict[str, Any]] = {
         "start2": 4,
         "end2": 8,
     },
+    "custom": {"first": "You fool.", "idx": 0},
 }
 """The official rows of which the document shows the requests."""
 
@@ -68,11 +71,17 @@ def documented(task: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return lines[place], lines[place + 1]
 
 
+def task_named(name: str) -> Task:
+    if name != "custom":
+        return get_task(name)
+    return custom_task(CustomTaskDefinition(("toxic", "insult", "threat"), "micro-f1", multi_label=True))
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_requests_are_written_as_the_document_shows_them(tmp_path: Path, name: str) -> None:
     """And the documented answer is one."""
     request, answer = documented(name)
-    task = get_task(name)
+    task = task_named(name)
     (tmp_path / "row.jsonl").write_text(json.dumps(ROWS[name]))
     (example,) = task.read(tmp_path / "row.jsonl", labelled=False)
     command = [sys.executable, "-c", ANSWERING, str(tmp_path / "seen"), json.dumps(answer["label"])]

@@ -24,16 +24,23 @@ from baselines.export.serve import Classifier
 from harness.common.errors import DataError, StoreError
 from harness.systems.interface import Settings
 from harness.workload.tasks import get_task
+from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example, Span, TextInput
 
 LENGTHS = (6, 9, 20, 64)
 
 
 def exported(
-    folder: Path, output: Path, name: str = "boolq", length: int = 32, *, trained: bool = True
+    folder: Path,
+    output: Path,
+    name: str = "boolq",
+    length: int = 32,
+    *,
+    trained: bool = True,
+    task: Task | None = None,
 ) -> Mapping[str, Any]:
     """Hand over onnx-fp32 of the checkpoint in a folder."""
-    task, variant, how = get_task(name), OnnxVariant(), Settings(max_length=length)
+    task, variant, how = task or get_task(name), OnnxVariant(), Settings(max_length=length)
     artifact = variant.prepare(
         task, tiny.sources(folder, task=task), how, tiny.preparation_context(output.parent / "cache")
     )
@@ -209,3 +216,24 @@ def test_a_folder_that_came_to_be_meanwhile_is_not_written_over(boolq_folder: Pa
         exported(boolq_folder, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["theirs"]
     assert list(tmp_path.glob(".out-*")) == []
+
+
+def test_a_served_model_with_any_number_of_labels_lists_those_that_hold(tmp_path: Path) -> None:
+    """By the threshold of the export, in the task's order; the check compares them with the system's."""
+    folder = tiny.multi_label_checkpoint(tmp_path / "several", ("winter", "people", "lake"))
+    task = tiny.multi_label_task(threshold=0.3)
+    facts = exported(folder, tmp_path / "served", task=task)
+    assert facts["check"]["equal_answers"]
+    classifier = Classifier(tmp_path / "served")
+    seen = set()
+    for example in tiny.examples(12, longest=20):
+        text = example.inputs[0]
+        answer = classifier.answer({"first": text.first, "second": text.second})
+        assert list(answer["scores"]) == ["lake", "winter", "people"]
+        holds = [label for label, score in answer["scores"].items() if 1 / (1 + np.exp(-score)) >= 0.3]
+        assert answer["label"] == holds
+        seen.add(tuple(holds))
+    assert len(seen) > 2
+    page = (tmp_path / "served" / "README.md").read_text()
+    assert "`label` is a list of the labels that hold" in page
+    assert "sigmoid(score) is at least 0.3" in page

@@ -16,10 +16,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.checkpoints.folder import read_config
+from baselines.encoding.batching import pad
+from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.pytorch import VARIANTS
+from baselines.models.classifier import tensors_of
 from baselines.models.resolve import resolve_classifier
-from baselines.training.datasets import TrainingProgress, TrainingSettings, split_for_selection
+from baselines.training.datasets import (
+    EncodedExamples,
+    TrainingProgress,
+    TrainingSettings,
+    split_for_selection,
+    training_items,
+)
 from baselines.training.finetune import finetune
+from baselines.training.objective import LabelObjective
 from harness.common.errors import DeviceError, MeasurementError, UsageError
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -250,3 +260,55 @@ def test_training_replaces_the_kind_of_problem_of_the_checkpoint_it_starts_from(
     train(folder, tmp_path / "made")
     checkpoint = resolve_classifier(str(tmp_path / "made"), BOOLQ, tiny.Shelf(tmp_path / "cache"))
     assert read_config(checkpoint.folder).get("problem_type") is None
+
+
+def labelled_by_words(size: int) -> list[Example]:
+    """Make examples of which each label holds exactly where the passage contains its word."""
+    words = ("lake", "winter", "people")
+    random = np.random.default_rng(1)
+    examples = []
+    for number in range(size):
+        digits = "".join(str(int(random.random() < 0.4)) for _ in words)
+        passage = ["a", "is", *(word for word, digit in zip(words, digits, strict=True) if digit == "1")]
+        text = TextInput(" ".join(str(token) for token in random.permutation(passage)), f"in {number}")
+        examples.append(Example(str(number), (text,), (digits,)))
+    return examples
+
+
+def test_training_for_any_number_of_labels_learns_each_by_itself(encoder: Path, tmp_path: Path) -> None:
+    """The checkpoint is one that transformers takes for multi-label; the best threshold is in the record."""
+    import torch
+
+    torch.set_num_threads(1)
+    task, examples, output = tiny.multi_label_task(), labelled_by_words(300), tmp_path / "made"
+    tuning = TrainingSettings(epochs=6, batch=8, learning_rate=3e-3, max_length=16, bf16=False)
+    record = finetune(task, examples, examples[:50], tiny.checkpoint_of(encoder), output, tuning=tuning)
+    assert record["val"]["micro_f1"] > 0.9
+    assert record["selection"][-1][1] > 0.9
+    assert read_config(output)["problem_type"] == "multi_label_classification"
+    assert resolve_classifier(str(output), task, tiny.Shelf(tmp_path / "cache")).trained
+    calibration = record["threshold_calibration"]
+    assert (calibration["metric"], calibration["examples"]) == ("micro_f1", 30)
+    assert calibration["score"] >= calibration["score_at_half"] > 0.9
+    assert json.loads((output / "training.json").read_text())["threshold_calibration"] == calibration
+
+
+def test_the_loss_of_any_number_of_labels_is_that_of_transformers(tmp_path: Path) -> None:
+    """Targets are in the order of the checkpoint's columns, which is not the task's."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    folder = tiny.multi_label_checkpoint(tmp_path / "several", ("winter", "people", "lake"))
+    task, examples = tiny.multi_label_task(), tiny.examples(3, gold=("101", "000", "011"))
+    requests = TextEncoder(folder, 32).encode(examples)
+    items = training_items(task, [2, 0, 1], EncodedExamples(examples, requests))
+    assert [item.targets for item in items] == [(0, 1, 1), (0, 0, 0), (1, 1, 0)]
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    objective = LabelObjective("multi_label")
+    padded = pad([sequence for item in items for sequence in item.sequences], 0)
+    inputs = tensors_of(padded, ("input_ids", "attention_mask", "token_type_ids"))
+    labels = torch.tensor([item.targets for item in items], dtype=torch.float32)
+    with torch.inference_mode():
+        expected = float(model(**inputs, labels=labels).loss)
+        loss = float(objective.loss(model, {**inputs, **objective.targets(items)}))
+    assert loss == pytest.approx(expected)

@@ -531,3 +531,9 @@ def test_a_process_group_that_is_stopped_and_continued_keeps_working(
     assert parent_process.stdout
     assert parent_process.stdout.readline() == "30\n"
     assert all(process.is_running() for process in processes)
+
+
+def test_an_instance_is_told_that_any_number_of_labels_may_hold() -> None:
+    """Otherwise it would refuse the checkpoint, as one for another kind of task."""
+    task = resolve_task(task_reference(tiny.multi_label_task()))
+    assert (task.head, task.labels) == ("multi_label", ("lake", "winter", "people"))

@@ -10,6 +10,7 @@ import tiny
 from safetensors import safe_open
 
 from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.labels import require_head
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.pytorch import VARIANTS
 from baselines.models.resolve import resolve_classifier
@@ -248,3 +249,11 @@ def test_the_paper_s_ladder_is_table_3() -> None:
         *["onnx-int8"] * 4,
     ]
     assert ladder.rungs[-1].reference == {"time_s": 3.14, "cumulative": 233.87, "quality": 72.81}
+
+
+def test_a_shape_for_any_number_of_labels_is_a_checkpoint_of_that_kind(tmp_path: Path) -> None:
+    """Its config.json has the kind of problem, without which the task refuses it."""
+    task = tiny.multi_label_task()
+    checkpoint = resolve_shape("shape:4L-312-8h-600", task, tiny.Shelf(tmp_path))
+    assert read_config(checkpoint.folder)["problem_type"] == "multi_label_classification"
+    require_head(checkpoint.folder, task)

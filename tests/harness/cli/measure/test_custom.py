@@ -4,7 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import accuracy_score, f1_score
 from tiny import Shelf, tiny_checkpoint
 from worlds import World
 
@@ -250,3 +252,165 @@ def test_one_text_is_encoded_alone_and_cut_at_its_end(tmp_path: Path) -> None:
     assert all(request.sequences[0].segments.max() == 0 for request in requests)
     assert max(request.tokens for request in requests) == 16
     assert any(request.sequences[0].cut for request in requests)
+
+
+# Any number of labels per example
+
+SEVERAL = ("--text", "comment", "--label", "toxic,insult,threat")
+
+
+def comments(root: Path, rows: int = 200) -> str:
+    """Row i is toxic if i is even, an insult if 3 divides it, a threat if 5 does."""
+    path = root / "comments.csv"
+    lines = [
+        f"comment {i} {'word ' * (i % 30)},{int(i % 2 == 0)},{int(i % 3 == 0)},{int(i % 5 == 0)}"
+        for i in range(rows)
+    ]
+    path.write_text("\n".join(["comment,toxic,insult,threat", *lines]) + "\n")
+    return str(path)
+
+
+def test_any_number_of_labels_is_measured_and_verified(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All three metrics with intervals, what decides a label, and every figure from the samples again."""
+    data = comments(world.root)
+    assert bench(world, "run", "--data", data, *SEVERAL, "--threshold", "0.3") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(metric in text for metric in ("micro-F1", "macro-F1", "subset"))
+    assert "quality a label holds from probability 0.3, from" in text
+    found = records(world)
+    assert found[0].configuration["custom"] == {
+        "text": ["comment"],
+        "label": "toxic,insult,threat",
+        "labels": ["toxic", "insult", "threat"],
+        "metric": "micro-f1",
+        "held_out": 0.2,
+        "multi_label": True,
+        "threshold": 0.3,
+    }
+    quality = found[0].quality
+    assert (quality.primary, set(quality.metrics)) == (
+        "micro_f1",
+        {"micro_f1", "macro_f1", "subset_accuracy"},
+    )
+    assert all(metric.low < metric.value < metric.high for metric in quality.metrics.values())
+    assert call(["verify", "latest", "--data", data, *SEVERAL], world.context()) == 0
+    assert call(["report", "latest", "--format", "json"], world.context()) == 0
+    assert '"micro_f1"' in capsys.readouterr().out
+
+
+def test_the_scores_of_a_run_are_scikit_learns(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Recomputed from the stored answers and the user's own file."""
+    data = comments(world.root)
+    assert bench(world, "run", "--data", data, *SEVERAL) == 0
+    capsys.readouterr()
+    folder = next((world.store / "runs").glob("*"))
+    (record, *_) = records(world)
+    with np.load(folder / record.samples.file) as samples:
+        answers = [list(map(int, answer)) for answer in samples["answer"]]
+    found = own_data(Path(data), UserData(("comment",), "toxic,insult,threat"), world.cache)
+    ids = [int(example.id) for example in load_split(found.task, found.data, "val").examples]
+    gold = [[int(i % 2 == 0), int(i % 3 == 0), int(i % 5 == 0)] for i in ids]
+    values = {name: metric.value for name, metric in record.quality.metrics.items()}
+    assert values == pytest.approx(
+        {
+            "micro_f1": f1_score(gold, answers, average="micro"),
+            "macro_f1": f1_score(gold, answers, average="macro"),
+            "subset_accuracy": accuracy_score(gold, answers),
+        }
+    )
+    assert values["micro_f1"] < 1
+
+
+def test_predictions_of_any_number_of_labels_are_scored(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bench predict` lists the labels that hold; `bench score` reads them and has the primary metric."""
+    data, out = comments(world.root), world.root / "out"
+    assert bench(world, "predict", "--data", data, *SEVERAL, "-o", str(out)) == 0
+    rows = [json.loads(line) for line in (out / "custom.jsonl").read_text().splitlines()]
+    assert rows[0] == {"idx": 0, "label": ["toxic", "insult", "threat"]}
+    assert rows[1] == {"idx": 1, "label": []}
+    capsys.readouterr()
+    words = ["--task", "custom", "--data", data, *SEVERAL, "--metric", "macro-f1", "--json"]
+    assert call(["score", str(out / "custom.jsonl"), *words], world.context()) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert list(facts["metrics"]) == ["macro_f1", "micro_f1", "subset_accuracy"]
+    assert facts["score"] == facts["metrics"]["macro_f1"]["value"] < 1
+
+
+def test_rows_without_labels_need_only_their_names(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing in the data shows that any number may hold, so an option does."""
+    path = world.root / "new.jsonl"
+    path.write_text("".join(json.dumps({"comment": f"text {i}"}) + "\n" for i in range(5)))
+    words = ["--data", str(path), "--text", "comment", "--multi-label", "--labels", "toxic,insult"]
+    assert bench(world, "predict", *words, "-o", str(world.root / "out")) == 0
+    capsys.readouterr()
+    rows = [json.loads(line) for line in (world.root / "out" / "custom.jsonl").read_text().splitlines()]
+    assert [row["label"] for row in rows] == [[]] * 5
+
+
+def test_a_calibrated_threshold_is_part_of_every_record(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It comes from the held-out part of train; the fake is certain, so that one half is as good as any."""
+    data = comments(world.root)
+    assert bench(world, "run", "--data", data, *SEVERAL, "--threshold", "calibrated") == 0
+    assert "0.5 (calibrated on 17 held-out training examples)" in " ".join(capsys.readouterr().out.split())
+    for record in records(world):
+        custom = record.configuration["custom"]
+        assert custom["threshold"] == 0.5
+        calibration = custom["threshold_calibration"]
+        assert (calibration["split"], calibration["metric"]) == ("train, held out", "micro_f1")
+        assert calibration["examples"] == 17
+        assert calibration["score"] == calibration["score_at_half"] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--split", "all"], "the threshold is calibrated on training examples, and there are none."),
+        (["--split", "train"], "the training split is the one that is reported"),
+    ],
+)
+def test_a_threshold_is_never_calibrated_on_what_is_reported(
+    world: World, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    """Nothing is stored, and the remedy is another split or a number."""
+    data = comments(world.root)
+    assert bench(world, "run", "--data", data, *SEVERAL, "--threshold", "calibrated", *words) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "as a number" in err
+    assert not list(world.store.glob("runs/*"))
+
+
+def test_another_threshold_is_another_cell_that_can_be_compared(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its answers may differ; the change of quality is paired by example."""
+    data = comments(world.root)
+    for number, threshold in enumerate(("0.5", "0.99")):
+        world.machine = altered(world.machine, suffix=lambda number=number: f"000{number}")
+        assert bench(world, "run", "--data", data, *SEVERAL, "--threshold", threshold) == 0
+    runs = sorted(folder.name for folder in (world.store / "runs").glob("*"))
+    ids = [{path.name for path in (world.store / "runs" / run).glob("*.json")} for run in runs]
+    assert not ids[0] & ids[1]
+    capsys.readouterr()
+    assert call(["compare", *runs], world.context()) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "micro_f1, paired by example" in text
+
+
+def test_a_program_from_outside_answers_a_digit_for_each_label(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """At boundary text; an empty set is an answer."""
+    fake = FakeVariant("command", world.clock, 2000, wrong=10, labels_only=True)
+    world.catalog = replace(world.catalog, variants={**world.catalog.variants, "command": fake})
+    world.machine = FakeMachine(world.catalog, world.clock)
+    words = ["--boundary", "text", "--system-command", "./mine"]
+    assert bench(world, "run", "--data", comments(world.root), *SEVERAL, *words) == 0
+    capsys.readouterr()
+    assert all(record.quality.metrics["micro_f1"].value < 1 for record in records(world))

@@ -31,6 +31,7 @@ from harness.records.reading import Reading
 from harness.records.record import RateTrial
 from harness.runs.worker.messages import (
     REQUESTS,
+    CalibrateRequest,
     CompleteResult,
     OpenRequest,
     OpenResult,
@@ -41,6 +42,7 @@ from harness.runs.worker.messages import (
     WarmRequest,
 )
 from harness.systems.interface import Artifact, Checkpoint, Placement, Settings
+from harness.workload.tasks.multi_label import ThresholdCalibration
 
 READING = Reading("package-0", "measured", "package", "rapl", 5, 10, overlaps=("core",))
 VISIT = VisitResult(
@@ -71,6 +73,15 @@ OPEN = OpenRequest(
     cache="/c",
     sample=[1],
 )
+CALIBRATE = CalibrateRequest(
+    {"labels": ["a", "b"], "metric": "micro-f1", "multi_label": True},
+    CHECKPOINT,
+    TrainingData("local", "/d", 1),
+    SETTINGS,
+    PLACEMENT,
+    "/c",
+)
+CALIBRATION = ThresholdCalibration(0.3, "micro_f1", 40, score=0.5, score_at_half=0.25)
 PREPARE = PrepareRequest("boolq", "v", CHECKPOINT, TrainingData("local", "/d", 48), SETTINGS, PLACEMENT, "/c")
 
 
@@ -102,7 +113,9 @@ def test_a_message_has_the_fields_that_older_code_requires_and_no_empty_new_ones
     assert list(to_json(message)) == fields.split()
 
 
-@pytest.mark.parametrize("message", [VISIT, OPEN, PREPARE, READING, ARTIFACT, CHECKPOINT])
+@pytest.mark.parametrize(
+    "message", [VISIT, OPEN, PREPARE, CALIBRATE, CALIBRATION, READING, ARTIFACT, CHECKPOINT]
+)
 def test_a_message_that_is_sent_is_the_message_that_arrives(message: Any) -> None:
     """Paths, tuples and what is nested included."""
     assert from_json(type(message), to_json(message)) == message
@@ -115,8 +128,8 @@ def test_a_request_with_an_unknown_field_is_refused_by_a_worker() -> None:
 
 
 def test_every_message_has_a_name_of_its_own_and_an_answer() -> None:
-    """The names are those of the protocol's version 2."""
-    actions = "hello, resolve, prepare, open, warm, visit, complete, profile, close"
+    """The names are those of the protocol's version 2, and `calibrate`, which other tasks never need."""
+    actions = "hello, resolve, calibrate, prepare, open, warm, visit, complete, profile, close"
     assert ", ".join(REQUESTS) == actions
 
 

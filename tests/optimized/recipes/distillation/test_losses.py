@@ -12,7 +12,12 @@ from torch import tensor
 from harness.systems.interface import EncodedSequence
 from optimized.recipes.distillation.features import Features
 from optimized.recipes.distillation.imitation import DistillationItem, Imitation
-from optimized.recipes.distillation.losses import hidden_loss, relation_loss, soft_cross_entropy
+from optimized.recipes.distillation.losses import (
+    hidden_loss,
+    relation_loss,
+    soft_cross_entropy,
+    soft_label_losses,
+)
 
 LN3 = float(np.log(3))
 
@@ -48,6 +53,47 @@ def test_no_student_has_a_lower_loss_than_the_teacher_itself(
     student, teacher = both[:, :2], both[:, 2:]
     own = soft_cross_entropy(teacher, teacher, temperature)
     assert (soft_cross_entropy(student, teacher, temperature) >= own - 1e-9).all()
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "temperature", "expected"),
+    [
+        # student 1/2 for both labels, whatever the teacher: ln 2
+        ((0.0, 0.0), (LN3, -1.0), 1.0, np.log(2)),
+        # student 3/4 and 1/2, teacher 1/2 and 1/2: (-(ln 0.75 + ln 0.25) / 2 + ln 2) / 2
+        ((LN3, 0.0), (0.0, 0.0), 1.0, (0.836988 + np.log(2)) / 2),
+        # at T = 2 both sides are 3/4 for both labels: 4 x (0.75 ln(4/3) + 0.25 ln 4)
+        ((2 * LN3, 2 * LN3), (2 * LN3, 2 * LN3), 2.0, 2.249341),
+    ],
+)
+def test_soft_targets_of_each_label(
+    student: tuple[float, ...], teacher: tuple[float, ...], temperature: float, expected: float
+) -> None:
+    """T^2 times the mean over labels of -(p ln q + (1 - p) ln (1 - q))."""
+    loss = soft_label_losses(tensor([student]), tensor([teacher]), temperature)
+    assert loss.tolist() == pytest.approx([expected], abs=1e-6)
+
+
+def test_labels_that_hold_are_mixed_with_the_teachers_probabilities() -> None:
+    """Half of each where an item has labels, else the teacher's alone; the student is the teacher."""
+    sequence = EncodedSequence(np.array([1, 2]), np.zeros(2, dtype=np.int64))
+    teacher = np.array([[LN3, -LN3]], dtype=np.float32)
+    items = [
+        DistillationItem((sequence,), (1, 0), teacher, labelled=True),
+        DistillationItem((sequence,), (0, 0), teacher, labelled=False),
+    ]
+    objective = Imitation("multi_label", temperature=1.0, hard_label=0.5)
+
+    def model(**inputs: Any) -> torch.Tensor:
+        del inputs
+        return tensor([[LN3, -LN3], [LN3, -LN3]])
+
+    fields = objective.targets(items)
+    soft = 0.562335  # 3/4 on both sides: 0.75 ln(4/3) + 0.25 ln 4
+    hard = float(np.log(4 / 3))  # of both labels: 3/4 for the one that holds, 1/4 for the other
+    expected = ((soft + hard) / 2 + soft) / 2
+    loss: Any = objective.loss(model, fields)  # type: ignore[arg-type]  # a function in place of a module
+    assert float(loss) == pytest.approx(expected, abs=1e-6)
 
 
 def test_hidden_states_are_compared_through_the_projection_and_without_padding() -> None:

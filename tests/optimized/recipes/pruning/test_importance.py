@@ -7,7 +7,7 @@ import encoders
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from baselines.models import resize
 from baselines.training.datasets import TrainingItem
@@ -93,6 +93,27 @@ def test_the_widths_score_is_that_of_its_normalisations_weights() -> None:
     measured = measure_importance(model, items, "sequence", 0)
     np.testing.assert_allclose(measured.width, expected.abs().detach(), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(measured.pooled, pooled.abs().detach(), rtol=1e-3, atol=1e-6)
+
+
+def test_with_any_number_of_labels_the_loss_is_that_of_each_label() -> None:
+    """The units' scores are the formula's on the binary cross-entropy, not on that of one label."""
+    model = encoders.model_of("bert", CB)
+    targets = [(1, 0, 1), (0, 0, 0), (1, 1, 1)]
+    items = [
+        TrainingItem((sequence(length, index),), targets[index]) for index, length in enumerate([9, 4, 17])
+    ]
+    expected = np.zeros((encoders.LAYERS, encoders.UNITS))
+    for item in items:
+        model.zero_grad()
+        ids = torch.from_numpy(item.sequences[0].ids)[None]
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        holds = torch.tensor([item.targets], dtype=torch.float32)
+        binary_cross_entropy_with_logits(logits, holds).backward()
+        for at, layer in enumerate(resize.layers_of(model)):
+            weight, bias = layer.up.weight, layer.up.bias
+            expected[at] += ((weight.grad * weight).sum(1) + bias.grad * bias).abs().detach().numpy()
+    measured = measure_importance(model, items, "multi_label", 0)
+    np.testing.assert_allclose(measured.units, expected, rtol=1e-3, atol=1e-6)
 
 
 def scores(measured: Importance) -> np.ndarray:

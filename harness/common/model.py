@@ -1,24 +1,11 @@
-"""The base class of every typed value that is written to disk, and the bounds of its numbers."""
+"""The base class of every typed value on disk, and JSON objects without a type of their own."""
 
 import math
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from harness.common.inputs.json_text import MAX_INTEGER
-from harness.common.json_types import JsonObject, JsonValue
-
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-"""A count, a size or a duration: not negative, and at most 64 bits."""
-
-Signed = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-"""A whole number of at most 64 bits, such as a temperature or a difference of two counters."""
-
-MAX_REAL = 1e30
-"""The largest number with decimals, either sign: its square and its product with a unit are still finite."""
-
-Real = Annotated[float, Field(ge=-MAX_REAL, le=MAX_REAL)]
-"""A finite number."""
+from harness.common.json_types import MAX_INTEGER, JsonObject, JsonValue
 
 
 def _check_numbers(value: JsonObject) -> JsonObject:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.common.model import Count, Real
+from harness.common.json_types import Count, Real
 
 
 @dataclass(frozen=True, slots=True)

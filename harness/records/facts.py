@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from harness.common.model import Count, FrozenModel, JsonFacts, Real, Signed
+from harness.common.json_types import Count, Real, Signed
+from harness.common.model import FrozenModel, JsonFacts
 from harness.records.reading import Reading
 
 

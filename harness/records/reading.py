@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.common.model import Count, Signed
+from harness.common.json_types import Count, Signed
 
 Grade = Literal["measured", "modelled", "unavailable"]
 Scope = Literal[

@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from harness.common.json_types import JsonObject
-from harness.common.model import Count, FrozenModel, JsonFacts, Real, Signed
+from harness.common.json_types import Count, JsonObject, Real, Signed
+from harness.common.model import FrozenModel, JsonFacts
 from harness.records.estimate import Estimate
 from harness.records.facts import (
     AdaptiveCost,
@@ -324,7 +324,7 @@ def _check_configuration(configuration: JsonObject) -> JsonObject:
     return configuration
 
 
-_OPTION_TYPES = ((("variants", "scenarios"), list, "a list"), (("custom", "ladder"), dict, "an object"))
+_OPTION_TYPES = ((("variants", "scenarios"), list, "a list"), (("custom",), dict, "an object"))
 
 Configuration = Annotated[JsonFacts, AfterValidator(_check_configuration)]
 """The options of a run, as JSON has them."""

@@ -7,13 +7,10 @@ from collections import Counter
 from typing import NoReturn
 
 from harness.common.inputs.files import InvalidText, decode_text
-from harness.common.json_types import JsonObject, JsonValue
+from harness.common.json_types import MAX_INTEGER, JsonObject, JsonValue
 
 MAX_DEPTH = 100
 """How many levels of lists and objects a text may have."""
-
-MAX_INTEGER = 2**63 - 1
-"""The largest whole number, of either sign: what other programs read too."""
 
 _MAX_DIGITS = len(str(MAX_INTEGER)) + 1
 # a complete string, so that brackets inside it are not counted, or one bracket

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.common.errors import UsageError
 from harness.common.inputs.files import CONFIGURATION, InvalidText, decode_text, read_input
-from harness.common.inputs.json_text import MAX_INTEGER
-from harness.common.json_types import JsonValue
+from harness.common.json_types import MAX_INTEGER, JsonValue
 
 if TYPE_CHECKING:
     import yaml

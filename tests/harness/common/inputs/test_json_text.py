@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.common.inputs.files import InvalidText
-from harness.common.inputs.json_text import MAX_INTEGER, check_depth, parse_json, parse_json_object
+from harness.common.inputs.json_text import check_depth, parse_json, parse_json_object
+from harness.common.json_types import MAX_INTEGER
 
 JSON = st.recursive(
     st.none()

@@ -12,7 +12,6 @@ from devtools.kills import COMMANDS, ENDS, TARGETS, Kill, draw, run_kill
     "kill",
     [
         Kill("program", "parent", signal.SIGKILL, 2.0),
-        Kill("program", "program", signal.SIGSTOP, 0.3),
         Kill("pool", "parent", signal.SIGTERM, 3.0),
     ],
     ids=str,

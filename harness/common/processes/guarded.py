@@ -55,7 +55,12 @@ class GuardedProcess:
         except OSError as problem:
             raise MeasurementError(f"a worker cannot be started: {problem.strerror}.") from None
         self._ended = False
-        started = self._started(fields)
+        try:
+            started = self._started(fields)
+        except BaseException:  # an interruption: its guard must not start what nobody would end
+            self._guard.terminate()
+            self._guard.wait()
+            raise
         self.pid: int = started.get("pid", 0)
         if not self.pid:
             self._guard.kill()

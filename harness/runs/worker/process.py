@@ -129,7 +129,7 @@ class ProcessWorker(Worker):
                 descriptors=[theirs.fileno()],
                 scratch=self._scratch,
             )
-        except MeasurementError:
+        except BaseException:  # an interruption, too
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._close()
             raise

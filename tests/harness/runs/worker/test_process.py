@@ -189,3 +189,18 @@ def test_the_traceback_of_a_worker_is_logged_for_debug(
         worker.send(CloseRequest())
     worker.end()
     assert "in line 7 of theirs" in caplog.text
+
+
+def test_an_interruption_while_a_worker_starts_leaves_no_scratch_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its guard may not know the folder yet."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("harness.common.processes.guarded.select.select", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ProcessWorker([], 1, patience_s=60)
+    assert list(tmp_path.iterdir()) == []

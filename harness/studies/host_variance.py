@@ -159,14 +159,39 @@ def between_runs(
     traces: Iterable[Trace], columns: Columns, launches: KnownVariance
 ) -> Iterator[NullDifference]:
     """Yield the difference of consecutive runs of the same cells, soon after one another."""
+    for runs in _repeats(traces):
+        for first, second in pairwise(runs):
+            if _apart(first, second) <= BETWEEN_RUNS:
+                yield from _between_runs(first, second, columns, launches)
+
+
+def pairs_of_runs(traces: Iterable[Trace]) -> Iterator[tuple[Trace, Trace]]:
+    """Yield pairs of runs of the same cells, one after the other, that share no run."""
+    for runs in _repeats(traces):
+        yield from zip(runs[::2], runs[1::2], strict=False)
+
+
+def differences_of_runs(first: Trace, second: Trace, host: KnownHost | None) -> list[tuple[str, Location]]:
+    """Return how each time and each ratio over the first cell differs, with what two runs may differ by."""
+    quantities = (
+        ("time per request", _times, host and (host.time, host.run_time)),
+        ("speed-up", _ratios_of_variants, host and (host.ratio, host.run_ratio)),
+    )
+    differences = []
+    for name, columns, known in quantities:
+        launches, *runs = known or (None,)
+        for before, after in zip(columns(first), columns(second), strict=True):
+            parts = (location(before, first.launch, launches), location(after, second.launch, launches))
+            differences.append((name, difference(parts[1], parts[0], *runs, *runs)))
+    return differences
+
+
+def _repeats(traces: Iterable[Trace]) -> list[list[Trace]]:
     repeats: dict[tuple[object, ...], list[Trace]] = {}
     for trace in sorted(traces, key=lambda trace: trace.created):
         key = (trace.variants, trace.task, trace.model, trace.scenario, trace.threads)
         repeats.setdefault(key, []).append(trace)
-    for runs in repeats.values():
-        for first, second in pairwise(runs):
-            if _apart(first, second) <= BETWEEN_RUNS:
-                yield from _between_runs(first, second, columns, launches)
+    return list(repeats.values())
 
 
 def _between_runs(

@@ -166,7 +166,7 @@ def pair_of_cells(trace: Trace, rows: Sequence[int], cells: tuple[int, int], kno
         np.array(times[0]) / np.array(times[1]),
         [trace.launch[row] for row in rows],
         trace.variant,
-        logs_of(trace, rows, (reference, system)),
+        logs_of(trace, rows, (reference, system)) if trace.threads == 1 else (),
         *known(trace),
     )
 

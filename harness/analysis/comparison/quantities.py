@@ -43,6 +43,7 @@ from harness.analysis.statistics.variance.known_hosts import (
     known_time_variance,
 )
 from harness.analysis.statistics.variance.model import (
+    EXACTLY,
     Floats,
     KnownVariance,
     Location,
@@ -173,7 +174,7 @@ def _energy_between_runs(
         if not isinstance(part, Unavailable)
     ]
     # a resolution bounds an error: as a standard deviation that is its third part's root (uniform)
-    resolved = [Part(share**2 / 3, math.inf) for share in resolutions]
+    resolved = [Part(share**2 / 3, EXACTLY) for share in resolutions]
     return _between_runs(quantity, before, after, [np.log(part) for part in joules], pair, *resolved)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.analysis.statistics.variance.known_hosts import known_on
 from harness.analysis.statistics.variance.model import KnownVariance
-from harness.studies.host_variance import as_json, learn
+from harness.studies.host_variance import as_json, differences_of_runs, learn, pairs_of_runs
 from harness.studies.null_followup import replay_advice, replay_precision
 from harness.studies.null_test import (
     PLANTED,
@@ -27,6 +27,9 @@ from harness.studies.null_test import (
 )
 from harness.studies.simulated_noise import KINDS, coverage
 from harness.studies.traces import Trace, load_all
+
+CHECKED = "repeats that check"
+"""The condition of repeated runs that nothing is learnt from."""
 
 QUIET = "quiet"
 """The condition of an undisturbed trace starts with this."""
@@ -56,13 +59,14 @@ def learning(traces: Sequence[Trace]) -> list[Trace]:
         if trace.is_null_test and trace.condition.startswith(QUIET):
             kinds.setdefault((trace.processor, trace.threads, len(set(trace.launch))), []).append(trace)
     null_tests = [trace for of_kind in kinds.values() for trace in of_kind[::2]]
-    return [*null_tests, *(trace for trace in traces if not trace.is_null_test)]
+    repeats = (trace for trace in traces if not trace.is_null_test and trace.condition != CHECKED)
+    return [*null_tests, *repeats]
 
 
 def validating(traces: Sequence[Trace]) -> list[Trace]:
-    """Return the null tests that are counted: none that variances are learnt from."""
+    """Return the traces that are counted: none that variances are learnt from."""
     used = {trace.run for trace in learning(traces)}
-    return [trace for trace in traces if trace.is_null_test and trace.run not in used]
+    return [trace for trace in traces if trace.run not in used]
 
 
 def known(traces: Sequence[Trace]) -> str:
@@ -75,12 +79,32 @@ def report(traces: Sequence[Trace], family: int) -> Iterator[str]:
     """Yield the tables of traces, by condition and threads."""
     yield f"{len(traces)} traces that no variance was learnt from; blocks share no round."
     yield "In brackets: exact 95 % intervals of a rate, or its one-sided upper bound."
-    for title, part in _by_condition(traces).items():
+    repeats = [trace for trace in traces if not trace.is_null_test]
+    for title, part in _by_condition([trace for trace in traces if trace.is_null_test]).items():
         yield ""
         yield f"{title} ({len(part)} trace{'s' if len(part) > 1 else ''})"
         yield from _table(part, family)
         yield from _advice(part, family)
         yield from _precision(part)
+    yield from _repeated(repeats)
+
+
+def _repeated(traces: Sequence[Trace]) -> Iterator[str]:
+    """Yield how often two runs of the same cells differ by no more than is stated."""
+    counts: dict[tuple[str, str, str], list[bool]] = {}
+    for first, second in pairs_of_runs(traces):
+        host = known_on(first.processor, first.threads)
+        threads = "one thread" if first.threads == 1 else "several threads"
+        for name, apart in differences_of_runs(first, second, host):
+            counts.setdefault((threads, name, first.task), []).append(
+                abs(apart.value) <= apart.half_width(0.95)
+            )
+    if counts:
+        yield ""
+        yield "pairs of runs of the same cells, a minute apart, within their stated difference:"
+    for (threads, name, task), outcomes in sorted(counts.items()):
+        count = Count(sum(outcomes), len(outcomes))
+        yield f"  {threads}, {name}, {task}: {_with_interval(count)} of {count.units}"
 
 
 def _by_condition(traces: Sequence[Trace]) -> dict[str, list[Trace]]:

@@ -118,11 +118,11 @@ def test_settings_survive_a_second_resolution(folder: Path, tmp_path: Path) -> N
 def test_a_checkpoint_that_agrees_with_transformers_is_used_where_it_lies(
     folder: Path, tmp_path: Path
 ) -> None:
-    """Nothing is copied, and transformers loads the tokenizer once."""
+    """Nothing is copied, and transformers loads the configuration and the tokenizer once each."""
     shelf = tiny.Shelf(tmp_path / "cache")
     checkpoints = [resolve_classifier(str(folder), BOOLQ, shelf) for _ in range(2)]
     assert [checkpoint.folder for checkpoint in checkpoints] == [folder, folder]
-    assert len(shelf.made) == 1
+    assert len(shelf.made) == 2
     assert not list(shelf.root.rglob("*.safetensors"))
 
 

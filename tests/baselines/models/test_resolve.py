@@ -213,7 +213,7 @@ def test_more_labels_than_the_task_has_are_refused() -> None:
     ("problem", "reason"),
     [
         ("multi_label_classification", "boolq has one label per example, and for the checkpoint each label"),
-        ("regression", "boolq has labels, and the outputs of the checkpoint are numbers"),
+        ("regression", "it is a model for regression"),
     ],
 )
 def test_a_checkpoint_of_another_kind_of_problem_is_refused(

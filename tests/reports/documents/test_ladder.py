@@ -464,7 +464,7 @@ def test_two_ladder_runs_are_two_ladders() -> None:
 
 
 @pytest.mark.parametrize(
-    "definition", [{}, {"name": "x", "rungs": []}, {"name": "x", "rungs": [{"over": "y"}]}, 3]
+    "definition", [{}, {"name": "x", "rungs": []}, {"name": "x", "rungs": [{"over": "y"}]}]
 )
 def test_a_ladder_that_cannot_be_read_is_an_error_that_names_the_record(definition: Any) -> None:
     """It is not shown as a plain table."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from devtools.results_command import command_of
 from devtools.results_pages import RESULTS, Page, load_pages
 
+from harness.common.json_types import JsonObject
 from harness.records.record import Record
 from harness.records.store import Store
 
@@ -180,13 +181,18 @@ def _traces(folder: Path) -> str:
             str(len(traces)),
             *map(str, key),
             _listed(sorted(trace["task"] for trace in traces)),
-            _listed(sorted(f"`{trace['variant']}`" for trace in traces)),
+            _listed(sorted(f"`{variant}`" for trace in traces for variant in _variants(trace))),
             _dates(trace["created"] for trace in traces),
         )
         for key, traces in sorted(groups.items())
     ]
-    text = "Files in `traces/`, each a variant measured against itself ([method](../docs/method.md))."
+    link = "[method](../docs/method.md)"
+    text = f"Files in `traces/`: a variant measured against itself, or a repeated run ({link})."
     return _section("Traces of null tests", f"{text}\n\n{_table(_TRACE_COLUMNS, rows)}")
+
+
+def _variants(trace: JsonObject) -> set[str]:
+    return set(trace.get("variants", [trace.get("variant")]))
 
 
 def _processors(records: Sequence[Record]) -> str:

@@ -39,6 +39,9 @@ FEW_ROUNDS = 8
 USUAL_CORRELATION = 0.25
 """Standard deviation of the correlations that null tests show (chosen by their coverage at five rounds)."""
 
+EXACTLY = 1e9
+"""Degrees of freedom of a variance that is not estimated."""
+
 _SMALLEST = 1e-30
 """A sum of squares below this is rounding: all rounds are equal."""
 
@@ -92,10 +95,9 @@ class Location:
     @property
     def freedom(self) -> float:
         """The degrees of freedom of the variance (Satterthwaite)."""
-        parts = [part for part in (self.rounds, *self.between) if part.variance]
-        if not parts:
-            return self.rounds.freedom
-        return self.variance**2 / sum(part.variance**2 / part.freedom for part in parts)
+        uncertain = sum(part.variance**2 / part.freedom for part in (self.rounds, *self.between))
+        # what is known exactly, such as a meter's resolution, has no uncertainty of its own
+        return self.variance**2 / uncertain if uncertain else EXACTLY
 
     def half_width(self, confidence: float) -> float:
         """Return half the width of the t interval."""

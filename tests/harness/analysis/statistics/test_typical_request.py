@@ -129,7 +129,8 @@ def _asked(record: Record, milliseconds: float) -> Record:
     """Return the record with 20 requests a round, each of so many milliseconds."""
     asked_ns = (round(milliseconds * 1e6),) * 20
     turns = tuple(turn.model_copy(update={"asked_ns": asked_ns}) for turn in record.rounds)
-    return record.model_copy(update={"rounds": turns})
+    cell = record.cell.model_copy(update={"threads": 1})
+    return record.model_copy(update={"rounds": turns, "cell": cell})
 
 
 def test_a_record_is_paired_by_request_and_an_older_one_by_totals() -> None:
@@ -139,9 +140,20 @@ def test_a_record_is_paired_by_request_and_an_older_one_by_totals() -> None:
     assert isinstance(ratio, Ratio)
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((1.08, 1.08, 1.08))
     assert judge(ratio).verdict == "faster"
-    older = speedup(system, _asked(reference, 5.4))
+    older = speedup(_asked(system, 5).model_copy(update={"rounds": system.rounds}), _asked(reference, 5.4))
     assert isinstance(older, Ratio)
     assert older.totals is None
+
+
+def test_threads_that_share_a_request_are_compared_by_totals() -> None:
+    """They wait for one another, and pairs agree on what the machine does to them."""
+    several = [
+        record.model_copy(update={"cell": record.cell.model_copy(update={"threads": 2})})
+        for record in (_asked(a_record("onnx", WILD), 5), _asked(a_record("torch", WILDER), 5.4))
+    ]
+    ratio = speedup(*several)
+    assert isinstance(ratio, Ratio)
+    assert ratio.totals is None
 
 
 def test_a_gate_compares_typical_requests_too() -> None:

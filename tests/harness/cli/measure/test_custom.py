@@ -55,7 +55,9 @@ def test_a_file_of_ones_own_is_measured_like_any_task(
     """The whole command: the table, whose rows they are, the F1's label, and the warning that fits."""
     assert bench(world, "run", "--data", reviews(world.root), *COLUMNS, "--metric", "f1") == 0
     out = capsys.readouterr().out
-    assert out.startswith("custom on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens\n")
+    assert out.startswith(
+        "custom on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process\n"
+    )
     text = " ".join(out.split())
     assert "custom/val, local" in text
     assert "F1 of 'good', from" in text

@@ -39,7 +39,9 @@ def test_a_run_prints_the_table_and_where_the_records_are(
         "measure ...",
         "answer the rest, untimed ...",
     ]
-    assert out.startswith("boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens\n")
+    assert out.startswith(
+        "boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process\n"
+    )
     assert out.endswith(
         f"Records: {world.store}/runs/20260101-120000-boolq-0001\n"
         "The table again: bench report 20260101-120000-boolq-0001\n"

@@ -39,7 +39,9 @@ def test_a_program_and_a_variant_of_ours_stand_in_one_table(
     """Both from file to file; the scenario is offline without being named."""
     assert bench(world, MINE, "--variants", "null", "-n", "32", "--quality", "sample") == 0
     out = capsys.readouterr().out
-    assert out.startswith("boolq on cpu, offline, process, 2 threads, batch 1, at most 256 tokens\n")
+    assert out.startswith(
+        "boolq on cpu, offline, process, 2 threads, batch 1, at most 256 tokens, within one process\n"
+    )
     assert [line.split()[0] for line in out.splitlines() if line.startswith(("null ", "command "))][:2] == [
         "null",
         "command",

@@ -120,7 +120,7 @@ def test_the_server_of_a_known_instance_is_looked_up(
     assert bench(world, "r1", "--embodied", "n2-standard-4") == 2
     assert "the server of n2-standard-4 is not known" in capsys.readouterr().err
     assert bench(world, "r1", "--embodied", "m9.huge") == 2
-    assert "m9.huge: cannot be read" in capsys.readouterr().err
+    assert "m9.huge: there is no such file" in capsys.readouterr().err
 
 
 def test_two_prices_are_refused(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -149,3 +149,10 @@ def test_few_rounds_do_not_estimate_a_correlation() -> None:
     apart = location([1.0, 2.0, 3.0], [0] * 3)
     assert model.FEW_ROUNDS > 3
     assert apart.variance == pytest.approx(1 / 3, rel=0.5)
+
+
+def test_a_variance_that_is_known_exactly_leaves_a_normal_distribution() -> None:
+    """Rounds that are equal, and the resolution of a meter: 1.96 standard errors are 95 %."""
+    apart = Location(1.0, Part(0.0, 3.0), (Part(4.0, model.EXACTLY),), 10, 1)
+    assert apart.half_width(0.95) == pytest.approx(1.959964 * 2, rel=1e-4)
+    assert Location(1.0, Part(0.0, 3.0), (), 10, 1).freedom == model.EXACTLY

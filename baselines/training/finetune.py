@@ -75,17 +75,9 @@ def finetune(
     encoder = TextEncoder(model.folder, tuning.max_length)
     kept, held_out = split_for_selection(train, tuning.seed)
     job = trainer.TrainingJob(
-        task=task,
-        columns=columns,
-        folder=part,
-        tuning=tuning,
-        device=device,
-        pad_id=encoder.pad_id,
-        progress=progress,
-        clock=clock,
-        objective=LabelObjective(task.head),
-        at_most_s=at_most_s,
-    )
+        task, columns, part, tuning, device, encoder.pad_id, progress, clock,
+        objective=LabelObjective(task.head), at_most_s=at_most_s,
+    )  # fmt: skip
     encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
@@ -97,15 +89,19 @@ def finetune(
     facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
     trainer.save(classifier, part / "final")
     record = {
-        **json.loads((part / PLAN).read_text(encoding="utf-8")),
-        "labels": names,
-        "examples": {"trained_on": len(kept), "held_out": len(held_out), "val": len(val)},
+        **_planned(part, names, {"trained_on": kept, "held_out": held_out, "val": val}),
         **_outcome(encoded, tuning, facts),
         "seconds": round(clock() - started, 3),
         "energy": energy() if energy else UNMETERED,
     }
     _publish(part, output, model.folder, record)
     return record
+
+
+def _planned(part: Path, names: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> dict[str, Any]:
+    """Return the plan of the work in progress, with the labels and the sizes of the parts of the data."""
+    plan = json.loads((part / PLAN).read_text(encoding="utf-8"))
+    return {**plan, "labels": list(names), "examples": {name: len(rows) for name, rows in parts.items()}}
 
 
 def _outcome(encoded: EncodedExamples, tuning: TrainingSettings, facts: Mapping[str, Any]) -> dict[str, Any]:

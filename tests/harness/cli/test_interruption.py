@@ -23,6 +23,12 @@ except KeyboardInterrupt:
     {after}
     sys.exit(INTERRUPTION.exit_code)
 """
+DEFAULTS = """
+import signal  # whoever runs the tests may ignore signals, as `nohup` and a job in the background do
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+"""
 DROPPED = """
 class Late:
     def __del__(self):
@@ -34,7 +40,10 @@ CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 def run(program: str, number: int) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-P", "-c", program, str(int(number))], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", DEFAULTS + program, str(int(number))],
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -291,16 +291,31 @@ def load_core_latency() -> Callable[[int, int], Any]:
 class ExportFunctions:
     """How a prepared variant is exported as a folder that serves it.
 
-    `winner` describes the variant, `require_free` checks the target folder, `hand_over` writes it.
+    `winner` describes the variant, `require_free` checks the target folder, `hand_over` writes it. `engine`
+    returns the name of the engine that a variant's folder has, or None; `reason` why there is none. `files`
+    returns the files of a prepared variant's engine, `text` the artifact that holds its tokenizer.
     """
 
     winner: Callable[..., Any]
     require_free: Callable[[Path], None]
     hand_over: Callable[[Any, Path, Progress], dict[str, Any]]
+    engine: Callable[[Variant], str | None]
+    reason: Callable[[Variant], str | None]
+    files: Callable[[Variant, Artifact, Settings], Any]
+    text: Callable[[Artifact], Artifact]
 
 
 def load_export() -> ExportFunctions:
     """Return the functions for `bench export`."""
     from baselines.export.package import ExportedVariant, export_package, require_free
+    from optimized.exported import registry
 
-    return ExportFunctions(ExportedVariant, require_free, export_package)
+    return ExportFunctions(
+        ExportedVariant,
+        require_free,
+        export_package,
+        registry.exported_engine,
+        registry.not_exported_because,
+        registry.engine_files,
+        registry.text_folder,
+    )

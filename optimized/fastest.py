@@ -101,8 +101,12 @@ class FastestVariant:
         """Load the chosen variant."""
         manifest = artifact.manifest[_FOLDER]
         parent = Artifact(artifact.folder / _FOLDER, manifest["key"], manifest)
-        name = artifact.manifest["chosen"]
-        return ChosenSystem(name, self._choice(name).load(task, parent, placement, settings))
+        choice = self.chosen(artifact)
+        return ChosenSystem(choice.name, choice.load(task, parent, placement, settings))
+
+    def chosen(self, artifact: Artifact) -> Variant:
+        """Return the variant that preparation chose."""
+        return self._choice(artifact.manifest["chosen"])
 
     def _choice(self, name: str) -> Variant:
         return next(choice for choice in self.choices if choice.name == name)

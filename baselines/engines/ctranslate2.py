@@ -135,7 +135,7 @@ def open_model(
     config = read_config(artifact.folder)
     columns = label_columns(config, task, artifact.folder.name)
     facts = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
-    facts |= {"threads": placement.threads, "segments": _has_segments(config), **work_facts(config)}
+    facts |= {"threads": placement.threads, "segments": has_segments(config), **work_facts(config)}
     engine = load_encoder(artifact.folder, placement, compute)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     return CTranslate2System(engine, read_head(artifact.folder), encoder, batching, facts)
@@ -171,7 +171,7 @@ def encoder_runner(engine: "Encoder", head: ClassifierHead, *, segments: bool) -
     return run
 
 
-def _has_segments(config: Mapping[str, Any]) -> bool:
+def has_segments(config: Mapping[str, Any]) -> bool:
     """Return whether the model reads segment ids: `classifier.uses_segments` without loading the model."""
     return config["model_type"] != "distilbert" and int(config.get("type_vocab_size", 2)) > 1
 
@@ -181,7 +181,7 @@ def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]
 
     config = read_config(source)
     engine = load_encoder(folder, Placement("cpu", (), threads=1), "float32")
-    candidate = encoder_runner(engine, read_head(folder), segments=_has_segments(config))
+    candidate = encoder_runner(engine, read_head(folder), segments=has_segments(config))
     reference = classifier.runner(classifier.load_classifier(source))
     difference = require_agreement(reference, candidate, probes(config), tolerance)
     return {"max_logit_difference": difference, "bound": tolerance}

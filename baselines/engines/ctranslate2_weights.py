@@ -37,7 +37,9 @@ MODEL = "ctranslate2"
 FULL_RANGE, SEVEN_BITS = 127, 63
 """The largest quantised weight: CTranslate2's own, and the one for AVX2, whose sums would saturate."""
 
-_HEAD = "head.safetensors"
+HEAD = "head.safetensors"
+"""The file of the head's weights in an artifact's folder."""
+
 FAMILIES = ("BERT", "RoBERTa", "DistilBERT", "MiniLM")
 _ACTIVATIONS = {"gelu": "GELU", "gelu_new": "GELUTanh", "relu": "RELU", "silu": "SWISH"}
 _HEAD_ACTIVATIONS: Mapping[str, Callable[[Logits], Logits]] = {
@@ -108,7 +110,7 @@ def write_model(source: Path, target: Path, largest: int | None) -> None:
     spec.optimize()
     (target / MODEL).mkdir(exist_ok=True)
     spec.save(str(target / MODEL))
-    save_file(_head_weights(model), target / _HEAD)
+    save_file(_head_weights(model), target / HEAD)
 
 
 def _quantise(encoder: "TransformerEncoderSpec", largest: int) -> None:
@@ -132,7 +134,7 @@ def read_head(folder: Path) -> ClassifierHead:
     from safetensors.numpy import load_file
 
     config = read_config(folder)
-    weights = load_file(folder / _HEAD)
+    weights = load_file(folder / HEAD)
     if is_span_checkpoint(config):
         weights = {name: weight for name, weight in weights.items() if name.startswith("labels.")}
     return ClassifierHead(weights, _HEAD_ACTIVATIONS[config["model_type"]])

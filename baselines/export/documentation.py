@@ -9,17 +9,21 @@ from baselines.export.licences import Licence
 
 _README = """# {task}: {variant}
 
-A text classifier with its tokenizer, exported by {made_by} from the model `{model}`. `manifest.json` lists
-its sources with their hashes, `LICENSES.md` the terms of use.
+A text classifier with its tokenizer, exported by {made_by} from the model
+`{model}`{chosen}. `manifest.json` lists its sources with their hashes, `LICENSES.md` the terms of use.
 {warning}
 ## Serve it
 
-It was exported with Python {python}, and needs Python 3.10 or newer with the packages of `requirements.txt`:
+It was exported with Python {python}, and needs Python 3.11 or newer with the packages of `requirements.txt`:
 
 ```sh
 python3 -m venv env && env/bin/pip install -r requirements.txt
+env/bin/python serve.py --check
 env/bin/python serve.py < requests.jsonl > answers.jsonl
 ```
+
+`--check` compares the files with `manifest.json` and answers the {repeatable} requests of `check.jsonl`
+again; it must print "{repeatable} equal answers of {repeatable}".
 
 Each line of the input is a request:
 
@@ -45,11 +49,23 @@ classifier = Classifier()  # or Classifier(FOLDER, threads=1)
 classifier.answer({{...}})  # a request as above
 ```
 
+## Serve it over HTTP
+
+```sh
+env/bin/pip install -r requirements-http.txt
+env/bin/python serve_http.py --port 8000
+curl -d REQUEST http://127.0.0.1:8000/answer
+```
+
+REQUEST is a request as above, and the answer is the same. `/health` and `/metadata` answer, too. What cannot
+be answered gets `{{"error": ...}}` and a status of 4xx. `--help` shows the bounds on size and number.
+{notes}
 ## What was checked
 
 `serve.py` and the system that the benchmark measures answered the same {examples} requests, one at a time.
-All answers are equal, and the largest difference of a logit is {difference:.2g}. On another CPU, or with
-other versions, logits differ by rounding, those of an int8 model by more: compare with the answer above.
+All answers are equal, and the largest difference of a logit is {difference:.2g}. {repeatable} of the requests
+are made up, and in `check.jsonl`. On another CPU, or with other versions, logits differ by rounding, those of
+an int8 model by more: `--check` shows by how much.
 
 ## Settings
 
@@ -90,10 +106,10 @@ _SPANS = (
 
 _LICENSES = """# Licences
 
-## The script
+## The programs
 
-`serve.py` and these pages are part of fastformers-bench, under the Apache License 2.0
-(https://www.apache.org/licenses/LICENSE-2.0).
+The programs (`*.py`, `build.sh`, `csrc/`) and these pages are part of fastformers-bench, under the
+Apache License 2.0 (https://www.apache.org/licenses/LICENSE-2.0).
 
 ## The model
 
@@ -104,39 +120,69 @@ it started from), the licence of that one applies too: `manifest.json` lists all
 
 ## The data
 
-{data} The request in `README.md` is made up; this folder contains no other example.
+{data} The requests in `README.md` and `check.jsonl` are made up; there are no other examples here.
+"""
+
+OPTIMUM_NOTES = """
+## With optimum
+
+The folder is laid out as [optimum](https://github.com/huggingface/optimum-onnx) expects:
+
+```python
+from optimum.onnxruntime import ORTModelForSequenceClassification
+from transformers import AutoTokenizer
+
+model = ORTModelForSequenceClassification.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+```
+
+Where a text is longer than the model takes, `serve.py` decides which text of a pair is cut; `tokenizer` has
+rules of its own.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of the check: a request with its answer to show, and the largest difference of a logit."""
+    """The result of the check: a request with its answer to show, and the largest difference of a logit.
+
+    `repeatable` of the `examples` are in the folder.
+    """
 
     request: Mapping[str, Any]
     answer: Mapping[str, Any]
     examples: int
+    repeatable: int
     difference: float
 
 
-def readme(manifest: Mapping[str, Any], settings: Mapping[str, Any], result: CheckResult) -> str:
-    """Return the text of README.md; `settings` is the content of settings.json."""
+def readme(
+    manifest: Mapping[str, Any], settings: Mapping[str, Any], result: CheckResult, notes: str = ""
+) -> str:
+    """Return the text of README.md; `settings` is the content of settings.json, `notes` the engine's."""
     return _README.format(
         task=manifest["task"],
         variant=manifest["variant"],
         made_by=manifest["made_by"],
         model=manifest["model"]["name"],
+        chosen=_chosen(manifest["effective"]),
         warning="" if manifest["model"]["trained"] else _UNTRAINED,
         python=settings["libraries"]["python"],
         request=json.dumps(result.request),
         answer=json.dumps(result.answer),
         form=_describe_form(settings, grouped="inputs" in result.request),
         examples=result.examples,
+        repeatable=result.repeatable,
+        notes=notes,
         difference=result.difference,
         max_length=settings["max_length"],
         truncation=_TRUNCATION[settings["truncate"]],
         threads=settings["threads"],
         instances=manifest["instances"],
     )
+
+
+def _chosen(effective: Mapping[str, Any]) -> str:
+    return f" (engine: {effective['chosen']}, the fastest of those tried)" if "chosen" in effective else ""
 
 
 def licences(models: Sequence[Licence], data: str) -> str:

@@ -2,7 +2,8 @@
 
     artifact --copy--> scratch folder --serve.py answers as the system does--> renamed to the output
 
-The check runs the folder's script in an interpreter of its own. If it fails, no output is left.
+The checks run the folder's script in an interpreter of its own: it answers examples as the system does, and
+then `serve.py --check` finds all as it should be. If one fails, no output is left.
 """
 
 import json
@@ -21,59 +22,66 @@ from baselines.checkpoints.artifacts import library_versions
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.batching import SEQUENCES_AT_ONCE
-from baselines.engines.onnx.runtime import GRAPH
-from baselines.export.documentation import CheckResult, licences, readme
+from baselines.export.documentation import OPTIMUM_NOTES, CheckResult, licences, readme
+from baselines.export.engines import EngineFiles
 from baselines.export.licences import find_licences
-from baselines.export.verify import TOLERANCE, AnswerComparison, run_script, to_request
+from baselines.export.optimum import optimum_files
+from baselines.export.verify import TOLERANCE, AnswerComparison, run_check, run_script, to_request
 from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, Placement, Progress, Settings, Variant
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.multi_label import MultiLabelTask
 
-_LIBRARIES = ("numpy", "tokenizers", "onnxruntime")
-_FORMAT = 1
+_LIBRARIES = ("numpy", "tokenizers")
+_HTTP_REQUIREMENTS = "starlette>=0.40,<2\nuvicorn>=0.30,<1\n"
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedVariant:
-    """The variant to export, and the examples of the check.
+    """The variant to export, its engine's files, and the examples of the check.
 
-    `examples` and `sample` are answered by the script and by the system; `sample` is printed in the README
-    with its answer, so it must not be text from a data set. The benchmark runs `instances` processes.
-    `provenance` holds the caller's fields of the manifest, `data` a sentence on the terms of the data.
+    `text` is the folder with config.json and tokenizer.json. `examples` and `repeatable` are answered by the
+    script and by the system; `repeatable` and the answers are in the folder, so they must not be text from a
+    data set, and the first is in README.md. The benchmark runs `instances` processes. `provenance` holds the
+    caller's fields of the manifest, `data` a sentence on the terms of the data.
     """
 
     variant: Variant
     artifact: Artifact
+    engine: EngineFiles
+    text: Path
     task: Task
     settings: Settings
     placement: Placement
     checkpoint: Checkpoint
     examples: Sequence[Example]
-    sample: Example
+    repeatable: Sequence[Example]
     instances: int
     provenance: Mapping[str, Any]
     data: str
+
+    @property
+    def in_optimum(self) -> bool:
+        """Whether `optimum` can load the folder: its classes have no input for spans."""
+        return self.engine.loads_in_optimum and self.task.head != "span"
 
 
 def export_package(exported: ExportedVariant, output: Path, progress: Progress) -> dict[str, Any]:
     """Write the folder and return its manifest.
 
-    UsageError for a variant without an ONNX graph; CheckpointError if the script does not answer as the
-    system does; StoreError if the folder cannot be written, or has been created meanwhile.
+    CheckpointError if the script does not answer as the system does; StoreError if the folder cannot be
+    written, or has been created meanwhile.
     """
-    if not (exported.artifact.folder / GRAPH).is_file():
-        raise UsageError(
-            f"{exported.variant.name} has no ONNX graph, which the serving script needs.",
-            remedy="Export an onnx-* variant (`bench list`).",
-        )
     with _all_or_nothing(output) as folder:
         progress("copying the model")
         settings = _write_model(exported, folder)
         progress("checking the script's answers")
         effective, result = _check(exported, folder)
-        return _write_pages(exported, folder, settings, effective, result)
+        manifest = _write_pages(exported, folder, settings, effective, result)
+        run_check(folder)
+        return manifest
 
 
 def require_free(output: Path) -> None:
@@ -93,14 +101,15 @@ def require_free(output: Path) -> None:
 
 def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
     """Write all files but the pages; return the settings."""
-    source, text = exported.artifact.folder, exported.sample.inputs[0]
-    for path in (*source.glob(f"{GRAPH}*"), source / TOKENIZER):  # a large graph's weights are a second file
-        shutil.copyfile(path, folder / path.name)
-    config, libraries = read_config(source), library_versions(*_LIBRARIES)
+    engine, text = exported.engine, exported.repeatable[0].inputs[0]
+    contents = {**engine.files, TOKENIZER: exported.text / TOKENIZER}
+    if exported.in_optimum:
+        contents |= optimum_files(exported.text, exported.settings.max_length)
+    for name, content in contents.items():
+        _write_file(folder / name, content)
+    config, libraries = read_config(exported.text), library_versions(*_LIBRARIES, *engine.libraries)
     settings = {
         "format": _FORMAT,
-        "model": GRAPH,
-        "engine": "onnxruntime",
         "task": exported.task.name,
         "head": exported.task.head,
         "labels": list(exported.task.labels),
@@ -113,18 +122,23 @@ def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
         "pad_id": int(config.get("pad_token_id") or 0),
         "threads": exported.placement.threads,
         "sequences_at_once": SEQUENCES_AT_ONCE,
+        **engine.settings,
         "libraries": {"python": platform.python_version(), **libraries},
     }
     _write(folder / "settings.json", _json(settings))
     requirements = "".join(f"{name}=={version}\n" for name, version in libraries.items())
     _write(folder / "requirements.txt", requirements)
-    _write(folder / "serve.py", files("baselines.export").joinpath("serve.py").read_text(encoding="utf-8"))
+    _write(folder / "requirements-http.txt", _HTTP_REQUIREMENTS)
+    _write(folder / "engine.py", engine.module)
+    for name in ("serve.py", "serve_http.py"):
+        _write(folder / name, files("baselines.export").joinpath(name).read_text(encoding="utf-8"))
     return settings
 
 
 def _check(exported: ExportedVariant, folder: Path) -> tuple[dict[str, Any], CheckResult]:
     """Return the system's description and the result of the check; CheckpointError if the answers differ."""
-    examples = [exported.sample, *exported.examples]
+    repeatable = len(exported.repeatable)
+    examples = [*exported.repeatable, *exported.examples]
     system = exported.variant.load(exported.task, exported.artifact, exported.placement, exported.settings)
     try:
         expected = [system.predict(system.encode([example])).logits for example in examples]
@@ -134,7 +148,10 @@ def _check(exported: ExportedVariant, folder: Path) -> tuple[dict[str, Any], Che
     requests = [to_request(example) for example in examples]
     answers = run_script(folder, requests)
     largest = max(map(AnswerComparison(exported.task).difference, examples, expected, answers))
-    return effective, CheckResult(requests[0], answers[0], len(examples), largest)
+    rows = zip(requests[:repeatable], answers, strict=False)
+    lines = [json.dumps({"request": request, "answer": answer}) + "\n" for request, answer in rows]
+    _write(folder / "check.jsonl", "".join(lines))
+    return effective, CheckResult(requests[0], answers[0], len(examples), repeatable, largest)
 
 
 def _write_pages(
@@ -162,16 +179,19 @@ def _write_pages(
         "effective": dict(effective),
         "check": {
             "requests": result.examples,
+            "repeatable": result.repeatable,
             "equal_answers": True,
             "max_logit_difference": result.difference,
             "bound": TOLERANCE,
         },
     }
-    _write(folder / "README.md", readme(manifest, settings, result))
+    notes = exported.engine.notes + (OPTIMUM_NOTES if exported.in_optimum else "")
+    _write(folder / "README.md", readme(manifest, settings, result, notes))
     _write(folder / "LICENSES.md", licences(find_licences(checkpoint), exported.data))
     manifest["files"] = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        for path in sorted(folder.iterdir())
+        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
     _write(folder / "manifest.json", _json(manifest))
     return manifest
@@ -194,6 +214,14 @@ def _all_or_nothing(output: Path) -> Iterator[Path]:
         raise _cannot_write(output, problem) from problem
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_file(path: Path, content: Path | str | bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, Path):
+        shutil.copyfile(content, path)
+    else:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def _write(path: Path, text: str) -> None:

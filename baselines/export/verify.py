@@ -38,22 +38,11 @@ def to_request(example: Example) -> JsonObject:
 
 def run_script(folder: Path, requests: Sequence[Mapping[str, Any]]) -> list[JsonObject]:
     """Return the script's answers from an interpreter that ignores the user's folder and settings."""
+    process = _run(folder, "".join(json.dumps(request) + "\n" for request in requests))
     try:
-        process = subprocess.run(  # noqa: S603 -- this interpreter and the exported script
-            [sys.executable, "-I", str(folder / "serve.py")],
-            input="".join(json.dumps(request) + "\n" for request in requests),
-            capture_output=True,
-            encoding="utf-8",
-            timeout=TIMEOUT_S,
-            cwd=folder,
-            check=False,
-        )
         answers = [json.loads(line) for line in process.stdout.splitlines()]
-    except (subprocess.TimeoutExpired, ValueError) as problem:
-        raise CheckpointError(
-            f"serve.py gave no answers ({type(problem).__name__}).",
-            remedy="Nothing was written. Export another variant, and please report this one.",
-        ) from None
+    except ValueError as problem:
+        raise _no_answers(problem) from None
     if len(answers) != len(requests):
         last_lines = " | ".join(process.stderr.strip().splitlines()[-3:])
         raise CheckpointError(
@@ -61,6 +50,38 @@ def run_script(folder: Path, requests: Sequence[Mapping[str, Any]]) -> list[Json
             remedy=f"Its stderr ends: {last_lines}" if last_lines else "It wrote nothing on stderr.",
         )
     return answers
+
+
+def run_check(folder: Path) -> None:
+    """Run `serve.py --check`, as README.md shows it; CheckpointError if it finds a difference."""
+    process = _run(folder, "", "--check")
+    if process.returncode:
+        raise CheckpointError(
+            f"`serve.py --check` fails: {(process.stdout or process.stderr).strip()[-500:]}",
+            remedy="Nothing was written. Export another variant, and please report this one.",
+        )
+
+
+def _run(folder: Path, text: str, *options: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(  # noqa: S603 -- this interpreter and the exported script
+            [sys.executable, "-I", "-B", str(folder / "serve.py"), *options],
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=TIMEOUT_S,
+            cwd=folder,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as problem:
+        raise _no_answers(problem) from None
+
+
+def _no_answers(problem: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"serve.py gave no answers ({type(problem).__name__}).",
+        remedy="Nothing was written. Export another variant, and please report this one.",
+    )
 
 
 @dataclass(frozen=True, slots=True)

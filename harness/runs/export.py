@@ -1,10 +1,12 @@
 """Export: a variant is prepared as for a run, and written to a folder that serves it without this project."""
 
+import random
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from harness.catalog import Catalog, load_export
+from harness.catalog import Catalog, ExportFunctions, load_export
+from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject
 from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
@@ -15,13 +17,36 @@ from harness.runs.planning.schedule import placement, read_split, settings
 from harness.runs.services import Machine
 from harness.runs.worker.messages import error_from
 from harness.systems.artifact_cache import in_use
+from harness.systems.interface import Variant
 from harness.workload.data.official import OFFICIAL
 from harness.workload.tasks.base import Task, reported_split
 from harness.workload.tasks.custom import CUSTOM
 from harness.workload.tasks.example import Example, TextInput
 
 CHECKED = 32
-"""Examples of the split on which the served answers are compared, beside the longest and the sample."""
+"""Examples of the split on which the served answers are compared, beside the longest."""
+
+REPEATABLE = 34
+"""Made-up examples in the folder, on which its user can compare the answers again."""
+
+_WORDS = (
+    *("the", "lake", "River", "is", "NOT", "frozen", "42", "1,000.5", "don't", "e-mail", "naïve", "Straße"),
+    *(
+        "İstanbul",
+        "東京",
+        "мир",
+        "😀",
+        "…",
+        "—",
+        "(a)",
+        "#b",
+        "unbelievably",
+        "xyzzy",
+        "\u200d",
+        "\uff46\uff55",
+    ),
+)
+"""Words and characters that tokenizers treat in different ways: case, accents, scripts, marks."""
 
 
 def export(
@@ -32,9 +57,13 @@ def export(
     machine: Machine,
     narrator: ProgressReporter,
 ) -> JsonObject:
-    """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts."""
+    """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts.
+
+    UsageError, before anything is prepared, for a variant that cannot be exported.
+    """
     functions = load_export()
     functions.require_free(output)
+    _require_exportable(_named_variant(options, catalog), functions, catalog)
     plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
@@ -43,17 +72,20 @@ def export(
     artifact = prepared.artifacts[variant]
     narrator.stage("export", 1)
     examples = read_split(plan).examples
+    system = catalog.variant(variant, plan.rung_definition(variant))
     with in_use([artifact.folder]):
         exported = functions.winner(
-            variant=catalog.variant(variant, plan.rung_definition(variant)),
+            variant=system,
             artifact=artifact,
+            engine=functions.files(system, artifact, settings(plan)),
+            text=functions.text(artifact).folder,
             task=plan.asked,
             settings=settings(plan),
             # the model is checked in one process, however many instances it has
             placement=replace(placement(plan, variant), instances=1),
             checkpoint=plan.model.checkpoint(),
             examples=_checked_examples(examples),
-            sample=_sample(plan.asked, examples[0]),
+            repeatable=_repeatable_examples(plan.asked, examples[0].inputs[0]),
             instances=plan.instances(variant),
             provenance=_provenance(plan),
             data=_terms(plan),
@@ -69,19 +101,58 @@ def _checked_examples(examples: tuple[Example, ...]) -> tuple[Example, ...]:
     return (*examples[::step][:CHECKED], max(examples, key=_characters))
 
 
-def _sample(task: Task, example: Example) -> Example:
-    """Return a short example without anyone's text: of the embedded sample, or of words without meaning."""
+def _repeatable_examples(task: Task, text: TextInput) -> tuple[Example, ...]:
+    """Return examples without anyone's text, a short one first: of the embedded sample, or made of words.
+
+    `text` shows whether texts of a custom task are pairs, and which is truncated.
+    """
     if task.name == CUSTOM:
-        text = example.inputs[0]
-        second = None if text.second is None else "another text"
-        return Example("sample", (TextInput("a text", second),))
+        return tuple(_made_up_example(number, text) for number in range(REPEATABLE))
     from harness.workload import synthetic
 
     split = reported_split(task)
-    rows = enumerate(synthetic.rows(task.name, split, 8), 1)
-    return min(
-        (example for number, row in rows for example in task.parse(row, f"row:{number}", labelled=True)),
-        key=_characters,
+    rows = enumerate(synthetic.rows(task.name, split, REPEATABLE), 1)
+    examples = [
+        example for number, row in rows for example in task.parse(row, f"row:{number}", labelled=True)
+    ][:REPEATABLE]
+    shortest = min(range(min(8, len(examples))), key=lambda index: _characters(examples[index]))
+    return (examples[shortest], *examples[:shortest], *examples[shortest + 1 :])
+
+
+def _made_up_example(number: int, text: TextInput) -> Example:
+    """Return words in random order, the first time a few, then up to some hundreds, or none."""
+    source = random.Random(number)  # noqa: S311 -- not a secret
+
+    def words(most: int) -> str:
+        return " ".join(source.choices(_WORDS, k=source.randint(0, most)))
+
+    first, second = ("a text", "another text") if number == 0 else (words(25 * number), words(5 * number))
+    pair = text.second is not None
+    return Example(
+        f"made-up:{number}", (replace(text, first=first, second=second if pair else None, spans=()),)
+    )
+
+
+def _named_variant(options: RunOptions, catalog: Catalog) -> Variant:
+    if options.ladder:
+        (rung,) = options.ladder.rungs
+        return catalog.variant(rung.name, rung.words())
+    (name,) = options.variants or ()
+    return catalog.variant(name)
+
+
+def _require_exportable(variant: Variant, functions: ExportFunctions, catalog: Catalog) -> None:
+    reason = functions.reason(variant)
+    if reason is None:
+        return
+    able = [
+        other.name
+        for other in catalog.variants.values()
+        if functions.engine(other) and not other.unavailable()
+    ]
+    raise UsageError(
+        f"{variant.name} cannot be exported, because {reason}.",
+        remedy=f"Export one of {', '.join(able)}, or a rung with such an engine (`bench list`).",
     )
 
 

@@ -24,10 +24,12 @@ LIBRARY = "encoder.so"
 """The library's file in an artifact's folder."""
 
 SOURCES = ("encoder.c", "threads.h", "attention.h", "products.h", "vectors.h")
-_OPTIONS = (
+OPTIONS = (
     *("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-shared", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas"),
 )
+"""Options of the compiler at every level."""
+
 _TIMEOUT_S = 300
 
 
@@ -83,7 +85,7 @@ def level_of(flags: Iterable[str]) -> Level | None:
 def source_sha256() -> str:
     """Return the sha256 of the C files and the options they are compiled with."""
     sources = [(files("optimized.native") / "kernels" / name).read_bytes() for name in SOURCES]
-    return sha256(b"\0".join([*sources, " ".join(_OPTIONS).encode()])).hexdigest()
+    return sha256(b"\0".join([*sources, " ".join(OPTIONS).encode()])).hexdigest()
 
 
 def compiled(level: Level, context: PreparationContext) -> Artifact:
@@ -111,7 +113,7 @@ def build(target: Path, options: Sequence[str], command: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name in SOURCES:
             (Path(scratch) / name).write_bytes((files("optimized.native") / "kernels" / name).read_bytes())
-        _run([command, *_OPTIONS, *options, str(Path(scratch) / SOURCES[0]), "-o", str(target), "-lm"])
+        _run([command, *OPTIONS, *options, str(Path(scratch) / SOURCES[0]), "-o", str(target), "-lm"])
 
 
 def _run(command: Sequence[str]) -> None:

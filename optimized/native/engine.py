@@ -134,6 +134,10 @@ class Engine:
         self._library.functions.encoder_ticks(self._handle, ticks.ctypes.data)
         return ticks
 
+    def structures(self) -> "tuple[list[ctypes.Structure | ctypes.Array[Any]], Arrays]":
+        """Return the structures that C reads, the model first, and the arrays that they point to."""
+        return [self._model, self._layers], self._arrays
+
     def close(self) -> None:
         """End the threads and free the memory that C allocated."""
         self._library.functions.encoder_close(self._handle)

@@ -49,7 +49,11 @@ from optimized.native.engine import CLASSES, Engine, Library, library_facts
 from optimized.native.layout import ModelFields
 
 _VERSION = 3
-_WEIGHTS = "encoder.safetensors"
+WEIGHTS = "encoder.safetensors"
+"""The file of the arrays in an artifact's folder."""
+
+"""The weights' file in an artifact's folder."""
+
 _LIBRARIES = ("torch", "transformers", "safetensors")
 
 
@@ -160,7 +164,7 @@ class NativeVariant:
         columns = label_columns(config, task, artifact.folder.name)
         fields = ModelFields.from_manifest(artifact.manifest["numbers"])
         library = Library(artifact.folder / build.LIBRARY)
-        weights = load_file(artifact.folder / _WEIGHTS)
+        weights = load_file(artifact.folder / WEIGHTS)
         engine = Engine(library, fields, weights, placement.threads, settings.max_length)
         facts = _system_facts(artifact.manifest, config, placement, spans=bool(fields.spans))
         return NativeSystem(engine, encoder, columns, facts)
@@ -203,7 +207,7 @@ def _write_weights(
     from optimized.native.weights import extract
 
     fields, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
-    save_file(arrays, folder / _WEIGHTS)
+    save_file(arrays, folder / WEIGHTS)
     return {
         "weights": "int8, per channel",
         "activations": "int8, one scale for a token",

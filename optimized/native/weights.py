@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from baselines.models.resize import Layer, encoder_of, layers_of, pooling_of
 from baselines.models.shape import shape_of
 from baselines.models.span_classifier import SPANS, SpanClassifier
 from harness.common.errors import CheckpointError
 from optimized.native.layout import ACTIVATIONS, Arrays, Floats, Layout, ModelFields
+from optimized.native.packing import pack, quantise
 
 _Linear = tuple[Floats, Floats]
 """Weight [outputs, inputs] and bias of a linear map."""
@@ -66,52 +66,6 @@ def extract(model: Any, layout: Layout, where: str) -> tuple[ModelFields, Arrays
         ffn=shape.ffn,
     )
     return fields, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def pack(weight: Floats, layout: Layout) -> npt.NDArray[np.int8]:
-    """Return integers [outputs, inputs] as flat bytes, in the order in which kernels/products.h reads them.
-
-    The order is panels of outputs, steps of inputs, vectors, groups, lanes, and four inputs; padding is 0.
-    """
-    lanes, step = layout.lanes, 4 * layout.groups
-    vectors, steps = -(-weight.shape[0] // lanes), -(-weight.shape[1] // step)
-    padded = np.zeros((vectors * lanes, steps * step), np.int8)
-    padded[: weight.shape[0], : weight.shape[1]] = weight
-    # [vector, lane, step, group, four] -> [step, vector, group, lane, four]
-    ordered = padded.reshape(vectors, lanes, steps, layout.groups, 4).transpose(2, 0, 3, 1, 4)
-    panels = np.array_split(np.arange(vectors), -(-vectors // layout.vectors))
-    return np.concatenate([ordered[:, panel].ravel() for panel in panels])
-
-
-def quantise(weight: Floats, layout: Layout) -> tuple[Floats, Floats]:
-    """Return integers [outputs, inputs] and the scale of each output: their product approximates the weights.
-
-    An output's largest integer is `layout.weight_max`, or less if sums in 16 bits could overflow.
-    """
-    scales = np.abs(weight).max(axis=1) / layout.weight_max
-    scales = np.where(scales > 0, scales, 1).astype(np.float32)
-    integers = np.rint(weight / scales[:, None])
-    while (overflow := _overflow(integers, layout)).max() > 1:
-        # a little more than necessary, because rounding may raise a sum again
-        scales = np.where(overflow > 1, scales * overflow * np.float32(1.01), scales).astype(np.float32)
-        integers = np.rint(weight / scales[:, None])
-    return integers.astype(np.float32), scales
-
-
-def _overflow(integers: Floats, layout: Layout) -> Floats:
-    """Return for each output its largest possible sum divided by the largest int16; above 1 it can overflow.
-
-    Lanes of 16 bits hold two neighbouring products of each group of a step. Activations are not negative, so
-    the largest sum is that of the positive weights, and the smallest that of the negative ones.
-    """
-    if layout.groups == 1:  # sums in 32 bits
-        return np.ones(len(integers), np.float32)
-    step = 4 * layout.groups
-    padded = np.pad(integers, ((0, 0), (0, -integers.shape[1] % step)))
-    lanes = padded.reshape(len(integers), -1, layout.groups, 2, 2)
-    sums = [np.clip(sign * lanes, 0, None).sum(axis=(2, 4)).max(axis=(1, 2)) for sign in (1, -1)]
-    overflow: Floats = np.maximum(*sums) * layout.activation_max / np.iinfo(np.int16).max
-    return overflow
 
 
 def _layer(name: str, layer: Layer, norms: tuple[Any, Any], layout: Layout) -> Arrays:

@@ -89,7 +89,7 @@ class OpenVinoInt8Variant:
         self, task: Task, artifact: Artifact, placement: Placement, settings: Settings
     ) -> OpenVinoSystem:
         """Compile the model; DeviceError for anything but the CPU."""
-        return open_model(artifact, task, placement, settings, _float_precision(), self.hint)
+        return open_model(artifact, task, placement, settings, float_precision(), self.hint)
 
 
 def load_nncf() -> ModuleType:
@@ -127,7 +127,7 @@ def _calibrate(
     save_model(quantised, folder / MODEL)
     return {
         "weights": "int8, per channel",
-        "activations": f"int8, scales from calibration; the rest {_float_precision()}",
+        "activations": f"int8, scales from calibration; the rest {float_precision()}",
         "calibration": {**calibration_facts(requests), "data_sha256": training_sha256},
         **_against_fp32(parent, folder, timer),
     }
@@ -141,10 +141,10 @@ def _against_fp32(parent: Artifact, folder: Path, timer: CandidateTimer) -> Json
         return lambda settings: open_model(artifact, timer.task, placement, settings, precision)
 
     return compare_with_fp32(
-        timer, opener(parent, "f32"), opener(Artifact(folder, "", {}), _float_precision())
+        timer, opener(parent, "f32"), opener(Artifact(folder, "", {}), float_precision())
     )
 
 
-def _float_precision() -> Precision:
+def float_precision() -> Precision:
     """Return the precision of operators that are not int8: bfloat16 where the CPU has it."""
     return "bf16" if cpu_has_bf16() else "f32"

@@ -1,4 +1,4 @@
-"""`bench list`: tasks, variants, scenarios, profiles, meters, plug-ins, and cached artifacts."""
+"""`bench list`: tasks, variants, their exports, scenarios, profiles, meters, plug-ins, artifacts."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -52,7 +52,7 @@ def list_(
 
 
 def _listing(context: CliContext) -> "dict[str, Rows]":
-    from harness.catalog import built_in
+    from harness.catalog import built_in, load_export
     from harness.measurement.energy.selection import METERS
     from harness.records.plan import PROFILES
     from harness.systems.artifact_cache import ArtifactCache
@@ -61,6 +61,7 @@ def _listing(context: CliContext) -> "dict[str, Rows]":
     from harness.workload.tasks.custom import CUSTOM
 
     catalog = context.catalog()
+    export = load_export()
     return {
         "tasks": [
             *map(_row, TASKS.values()),
@@ -68,6 +69,13 @@ def _listing(context: CliContext) -> "dict[str, Rows]":
         ],
         "variants": [
             {**_row(variant), "unavailable": variant.unavailable()} for variant in catalog.variants.values()
+        ],
+        "exports of variants": [
+            {
+                "name": variant.name,
+                "summary": export.engine(variant) or f"none, because {export.reason(variant)}",
+            }
+            for variant in catalog.variants.values()
         ],
         "families of checkpoints": [
             {**_row(family), "unavailable": family.unavailable} for family in catalog.families

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def export(
     context: CliContext,
     variant: Annotated[
-        str, typer.Argument(metavar="VARIANT", help="Variant to export: onnx-*, or with --ladder a rung.")
+        str,
+        typer.Argument(
+            metavar="VARIANT", help="Variant to export (see `bench list`), or with --ladder a rung."
+        ),
     ],
     data: PredictedData,
     encoding: EncodingOptions,
@@ -58,6 +61,7 @@ def _format(facts: "JsonObject", folder: Path) -> str:
     return (
         f"{variant}, {format_size(size)}: {folder}\n"
         f"Checked: serve.py gives the system's answers to {check['requests']} requests; "
-        f"the largest difference of a logit is {check['max_logit_difference']:.2g}.\n"
+        f"the largest difference of a logit is {check['max_logit_difference']:.2g}. "
+        f"`serve.py --check` repeats {check['repeatable']} of them.\n"
         f"How to serve it: {folder / 'README.md'}; its licences: {folder / 'LICENSES.md'}"
     )

@@ -1,7 +1,10 @@
 """The serving script by itself: the tokens of the project's own encoder, and plain words for bad requests."""
 
+import hashlib
 import io
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +22,7 @@ from hypothesis import strategies as st
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.export import serve
+from baselines.export.engines import onnx_engine
 from baselines.export.package import ExportedVariant, export_package
 from baselines.export.serve import Classifier
 from harness.common.errors import DataError, StoreError
@@ -49,12 +53,14 @@ def exported(
         ExportedVariant(
             variant=variant,
             artifact=artifact,
+            engine=onnx_engine(artifact.folder, {}),
+            text=artifact.folder,
             task=task,
             settings=how,
             placement=tiny.CPU,
             checkpoint=replace(tiny.checkpoint_of(folder), trained=trained),
             examples=examples,
-            sample=sample,
+            repeatable=[sample, *examples],
             instances=1,
             provenance={"made_by": "a test"},
             data="None.",
@@ -78,7 +84,7 @@ def by_length(served: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[in
     classifiers = {}
     for length in LENGTHS:
         folder = tmp_path_factory.mktemp("length")
-        for name in ("model.onnx", "tokenizer.json"):
+        for name in ("model.onnx", "tokenizer.json", "engine.py"):
             (folder / name).write_bytes((served / name).read_bytes())
         config = json.loads((served / "settings.json").read_text())
         (folder / "settings.json").write_text(json.dumps({**config, "max_length": length}))
@@ -178,7 +184,9 @@ def test_more_candidates_than_fit_one_call_are_scored_in_order(served: Path) -> 
         ('{"inputs": ["a"]}', "a sequence must have"),
         ("[1]", "a sequence must have"),
         ("{", "Expecting property name"),
-        ('{"first": "\\ud800", "second": "b"}', "must be str"),
+        ('{"first": "\\ud800", "second": "b"}', "half of a character"),
+        ('{"inputs": [{"first": "a", "second": "b"}], "first": "c"}', "must have no other field"),
+        ("[" * 100_000, "recursion"),
     ],
 )
 def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
@@ -200,15 +208,19 @@ def test_a_request_of_another_form_is_refused_and_the_next_is_answered(
     ("spans", "message"),
     [
         ([[0, 3, 0]], "must hold 2 spans"),
-        ([[0, 3, 0], [0, 3]], "missing 1 required positional argument"),
-        ([[0, 3, 0], [-1, 3, 0]], "convert negative"),
+        ([[0, 3, 0], [0, 3]], r"must be \[start, end, text\]: .*, got \[0, 3\]"),
+        ([[0, 3, 0], [-1, 3, 0]], "0 <= start < end"),
+        ([[0, 3, 0], [3, 3, 0]], "0 <= start < end"),
+        ([[0, 3, 0], [0, True, 0]], "got .0, true, 0"),
+        ([[0, 3, 0], [0, 3, 1]], "of text 0, got"),
         ([[0, 3, 0], [900, 903, 0]], "have no token"),
-        ([[0, 3, 0], 7], "after \\* must be an iterable"),
+        ([[0, 3, 0], 7], "a span must be"),
+        (None, "must hold 2 spans"),
     ],
 )
-def test_a_span_that_points_nowhere_is_refused(spanning: Classifier, spans: list[Any], message: str) -> None:
+def test_a_span_that_points_nowhere_is_refused(spanning: Classifier, spans: Any, message: str) -> None:
     """It must not become a wrong answer."""
-    with pytest.raises((ValueError, TypeError, OverflowError), match=message):
+    with pytest.raises(ValueError, match=message):
         spanning.answer({"first": "the lake is frozen", "spans": spans})
 
 
@@ -247,3 +259,79 @@ def test_a_served_model_with_any_number_of_labels_lists_those_that_hold(tmp_path
     page = (tmp_path / "served" / "README.md").read_text()
     assert "`label` is a list of the labels that hold" in page
     assert "sigmoid(score) is at least 0.3" in page
+
+
+def test_a_list_of_sequences_gets_a_list_of_labels_for_each(tmp_path: Path) -> None:
+    """The second sequence is not answered with the first one's labels."""
+    folder = tiny.multi_label_checkpoint(tmp_path / "several", ("winter", "people", "lake"))
+    exported(folder, tmp_path / "served", task=tiny.multi_label_task(threshold=0.3))
+    classifier = Classifier(tmp_path / "served")
+    inputs = [{"first": example.inputs[0].first, "second": "is it"} for example in tiny.examples(6)]
+    alone = [classifier.answer(fields) for fields in inputs]
+    together = classifier.answer({"inputs": inputs})
+    assert together["label"] == [answer["label"] for answer in alone]
+    assert len({tuple(label) for label in together["label"]}) > 1
+
+
+def checked(folder: Path, *options: str) -> tuple[int, str]:
+    """Run the folder's script with --check, isolated and from another folder."""
+    command = [sys.executable, "-I", "-B", str(folder / "serve.py"), "--check", *options]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder.parent, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_folder_repeats_its_own_check_where_it_is_moved(served: Path, tmp_path: Path) -> None:
+    """Read-only, under another name, with other threads; the count is that of its README."""
+    shutil.copytree(served, tmp_path / "moved here")
+    count = len((served / "check.jsonl").read_text().splitlines())
+    for path in (tmp_path / "moved here").iterdir():
+        path.chmod(0o444)
+    (tmp_path / "moved here").chmod(0o555)
+    code, out = checked(tmp_path / "moved here", "--threads", "2")
+    assert (code, out.partition(";")[0]) == (0, f"{count} equal answers of {count}")
+    assert f'"{count} equal answers of {count}"' in (served / "README.md").read_text().replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("name", "change"), [("tokenizer.json", b" "), ("engine.py", b"#"), ("model.onnx", None)]
+)
+def test_a_file_that_was_changed_or_is_gone_is_named(
+    served: Path, tmp_path: Path, name: str, change: bytes | None
+) -> None:
+    """By its hash in the manifest, before the model is loaded."""
+    folder = tmp_path / "changed"
+    shutil.copytree(served, folder)
+    if change is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes((folder / name).read_bytes() + change)
+    assert checked(folder) == (1, f"not as manifest.json lists them: {name}\n")
+
+
+def test_answers_that_differ_from_the_check_are_counted(served: Path, tmp_path: Path) -> None:
+    """A label or a score; the manifest agrees with the changed file, as if the model answered otherwise."""
+    folder = tmp_path / "other"
+    shutil.copytree(served, folder)
+    rows = [json.loads(line) for line in (folder / "check.jsonl").read_text().splitlines()]
+    rows[0]["answer"]["label"] = {"true": "false", "false": "true"}[rows[0]["answer"]["label"]]
+    rows[1]["answer"]["scores"]["true"] += 0.5
+    (folder / "check.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    digest = hashlib.sha256((folder / "check.jsonl").read_bytes()).hexdigest()
+    manifest["files"]["check.jsonl"]["sha256"] = digest
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    code, out = checked(folder)
+    count = len(rows)
+    assert code == 1
+    assert out.startswith(f"{count - 2} equal answers of {count}; {count - 1} equal labels; ")
+    assert "the largest difference of a logit is 0.5, " in out
+
+
+def test_what_optimum_reads_beside_the_graph_holds_no_path(served: Path) -> None:
+    """Labels by column, the maximum length, the padding token; `tox -e export` loads it."""
+    config = json.loads((served / "config.json").read_text())
+    tokenizer = json.loads((served / "tokenizer_config.json").read_text())
+    assert config["id2label"] == {"0": "false", "1": "true"}
+    assert "_name_or_path" not in config
+    assert (tokenizer["model_max_length"], tokenizer["pad_token"]) == (32, "[PAD]")
+    assert tokenizer["model_input_names"] == ["input_ids", "token_type_ids", "attention_mask"]

@@ -31,7 +31,8 @@ from harness.workload.tasks.base import Task
 
 FILES = {
     *("model.onnx", "tokenizer.json", "settings.json", "manifest.json"),
-    *("README.md", "LICENSES.md", "requirements.txt", "serve.py"),
+    *("README.md", "LICENSES.md", "requirements.txt", "requirements-http.txt", "check.jsonl"),
+    *("serve.py", "serve_http.py", "engine.py", "config.json", "tokenizer_config.json"),
 }
 
 # what a clean environment has not: this project, and all that only it needs
@@ -135,7 +136,7 @@ def test_an_exported_folder_answers_alone_as_bench_predict_does(
     out = capsys.readouterr().out
     folder = tmp_path / "served" / "boolq"
     assert out.startswith("onnx-fp32 of boolq for boolq, ")
-    assert "Checked: serve.py gives the system's answers to 34 requests; " in out
+    assert "Checked: serve.py gives the system's answers to 67 requests; " in out
     assert {path.name for path in folder.iterdir()} == FILES
     predict = ["predict", "-q", "--variant", *words[:-1], str(tmp_path / "said"), "--threads", "1"]
     assert call(predict, world.context()) == 0
@@ -239,13 +240,16 @@ def test_the_readme_shows_a_request_and_the_answer_it_gets(
     assert served(folder, [asked], elsewhere=tmp_path) == [answer]
 
 
-def test_a_variant_without_a_graph_is_refused(
-    tmp_path: Path, cache: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
+def test_a_variant_without_an_exported_form_is_refused_before_anything_is_prepared(
+    tmp_path: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message names what can be exported."""
-    world = RealWorld(tmp_path, cache)
+    """The message has the reason, and names what can be exported; the cache stays empty."""
+    world = RealWorld(tmp_path, tmp_path / "cache")
     assert export(world, *boolq(world, checkpoints, "pytorch-dynamic")) == 2
-    assert "Export an onnx-* variant" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "pytorch-dynamic cannot be exported, because it runs in PyTorch" in err
+    assert "Export one of onnx-fp32, " in err
+    assert not world.cache.exists()
     assert export(world, *boolq(world, checkpoints, "onnx-fp23")) == 2
     assert "Did you mean onnx-fp32" in capsys.readouterr().err
     assert left_behind(world) == []
@@ -331,5 +335,5 @@ def test_a_script_that_cannot_run_leaves_nothing(
     shutil.rmtree(tmp_path / "served")
     monkeypatch.setattr(shutil, "copyfile", lambda _source, target: Path(target).write_text("{}"))
     assert export(world, *boolq(world, checkpoints)) == 2
-    assert "serve.py answered 0 of 34 requests" in capsys.readouterr().err
+    assert "serve.py answered 0 of 67 requests" in capsys.readouterr().err
     assert left_behind(world) == []

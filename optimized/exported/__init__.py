@@ -1,0 +1,1 @@
+"""Which variants can be exported, and the files of their engines."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.data import PredictedData
+from harness.cli.options.data import CheckedData
 from harness.cli.options.execution import EncodingOptions
 from harness.cli.options.groups import run_options
 from harness.cli.options.output import Output, OutputFolder
@@ -28,7 +28,7 @@ def export(
             metavar="VARIANT", help="Variant to export (see `bench list`), or with --ladder a rung."
         ),
     ],
-    data: PredictedData,
+    data: CheckedData,
     encoding: EncodingOptions,
     output: Output,
     folder: OutputFolder,

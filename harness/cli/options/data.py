@@ -160,3 +160,22 @@ class PredictedData(DataOptions):
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set task, data and split."""
         return replace(super().apply(options), split=self.predicted_split)
+
+
+class CheckedData(PredictedData):
+    """A task, its data and the split on which an export is checked."""
+
+    split: Annotated[
+        str | None,
+        data_option(
+            "--split NAME",
+            "Split whose answers are compared (default: test, else val; for your own file, all).",
+        ),
+    ] = None
+
+    @property
+    def predicted_split(self) -> str:
+        """The split to compare answers on: `val` of a folder of the user's own that has no test file."""
+        if self.split is None and self.task == "custom" and self.data and self.data.is_dir():
+            return "test" if any(self.data.glob("test.*")) else "val"
+        return super().predicted_split

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +36,16 @@ LEVELS = {level.name: level for level in build.LEVELS}
 HERE = [level.name for level in build.LEVELS if level.needs <= build.flags_here()]
 
 pytestmark = needs_compiler
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _unoptimised() -> Iterator[None]:
+    """Compile in a quarter of the time, here and in exported folders; `tox -e export` tries the real options."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            build, "OPTIONS", tuple("-O0" if option == "-O3" else option for option in build.OPTIONS)
+        )
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +137,8 @@ def test_answers_are_those_of_the_measured_system_bit_by_bit(
     assert np.ptp(expected[:, 0]) > 0.01
 
 
-@pytest.mark.parametrize("name", ["wic", "copa", "multirc"])
-def test_spans_choices_and_several_answers_are_served_alike(tmp_path: Path, cache: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["wic", "copa"])
+def test_spans_and_choices_are_served_alike(tmp_path: Path, cache: Path, name: str) -> None:
     """Each with the head of its kind."""
     task = get_task(name)
     folder = tiny.task_checkpoint(tmp_path / "model", task)
@@ -137,10 +147,9 @@ def test_spans_choices_and_several_answers_are_served_alike(tmp_path: Path, cach
     assert np.array_equal(answered(tmp_path / "served", examples), measured(folder, cache, task, examples))
 
 
-@pytest.mark.parametrize("family", ["roberta", "distilbert"])
-def test_other_families_are_served_alike(tmp_path: Path, cache: Path, family: str) -> None:
-    """Positions that begin later; a head with ReLU."""
-    folder = encoders.saved(encoders.model_of(family, BOOLQ), tmp_path / "model")
+def test_another_family_is_served_alike(tmp_path: Path, cache: Path) -> None:
+    """RoBERTa's positions begin later."""
+    folder = encoders.saved(encoders.model_of("roberta", BOOLQ), tmp_path / "model")
     assert exported(folder, tmp_path / "served", cache)["check"]["max_logit_difference"] == 0
 
 

@@ -199,6 +199,28 @@ def test_a_task_of_ones_own_is_served_with_its_labels(
     assert "frozen the lake" not in pages
 
 
+@pytest.mark.parametrize("truncate", ["first", "second"])
+def test_pairs_of_ones_own_are_cut_where_the_option_names(
+    tmp_path: Path, cache: Path, truncate: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the folder as in the run; a folder without a test file is checked on val."""
+    world = RealWorld(tmp_path, cache)
+    tiny.tiny_checkpoint(tmp_path / "model", ["bad", "good"], seed=3)
+    (tmp_path / "rows").mkdir()
+    rows = [{"a": "the lake " * 30, "b": f"{word} frozen " * 9, "stars": "good"} for word in tiny.WORDS]
+    for split in ("train", "val"):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "rows" / f"{split}.jsonl").write_text(text)
+    words = ["--task", "custom", "--data", str(tmp_path / "rows"), "--text", "a,b", "--label", "stars"]
+    words += ["--labels", "bad,good", "--truncate", truncate, "--model", str(tmp_path / "model")]
+    assert export(world, "onnx-fp32", *words, "--max-length", "32", "-o", str(tmp_path / "served")) == 0
+    assert "the system's answers to" in capsys.readouterr().out
+    settings = json.loads((tmp_path / "served" / "settings.json").read_text())
+    assert settings["truncate"] == truncate
+    manifest = json.loads((tmp_path / "served" / "manifest.json").read_text())
+    assert manifest["checked_on"]["split"] == "val"
+
+
 def test_the_folder_says_what_it_is_and_holds_no_path(
     tmp_path: Path, cache: Path, checkpoints: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

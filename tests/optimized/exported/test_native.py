@@ -40,7 +40,7 @@ pytestmark = needs_compiler
 
 @pytest.fixture(scope="module", autouse=True)
 def _unoptimised() -> Iterator[None]:
-    """Compile in a quarter of the time, here and in exported folders; `tox -e export` tries the real options."""
+    """Compile in a quarter of the time, here and in the folders; `tox -e export` tries the real options."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             build, "OPTIONS", tuple("-O0" if option == "-O3" else option for option in build.OPTIONS)

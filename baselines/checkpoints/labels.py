@@ -30,7 +30,7 @@ _SEVERAL = "each label holds or not, independently of the others"
 _RETRAIN = "Use a checkpoint that was fine-tuned for such a task, or fine-tune one: `bench train`."
 _NAME_LABELS = (
     "Name the columns of its labels, --label A,B,C, or one with a list of labels; for rows without labels "
-    "add --multi-label (docs/custom.md)."
+    "add --multi-label (docs/howto/custom.md)."
 )
 _DECLARE = (
     f'If it was trained with a sigmoid for each label, write "problem_type": "{MULTI_LABEL}" into its '

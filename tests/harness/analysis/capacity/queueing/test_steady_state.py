@@ -6,7 +6,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness.analysis.queueing.steady_state import steady_latency
+from harness.analysis.capacity.queueing.dispatch import DISPATCHES, Dispatch
+from harness.analysis.capacity.queueing.steady_state import Servers, steady_latency
 from harness.common.errors import UsageError
 
 EXPONENTIAL = -np.log(1 - (np.arange(20_000) + 0.5) / 20_000)
@@ -44,7 +45,7 @@ def test_p99_is_that_of_markovian_queues(servers: int, busy: float) -> None:
     expected = sojourn_quantile(servers, servers * busy, 0.99)
     if servers == 1:
         assert expected == pytest.approx(math.log(100) / (1 - busy))
-    assert latency.percentiles[99.0] == pytest.approx(expected, rel=0.02)
+    assert latency.percentile(99) == pytest.approx(expected, rel=0.02)
     assert latency.utilisation == pytest.approx(busy, rel=1e-3)
 
 
@@ -60,24 +61,42 @@ def test_the_mean_is_pollaczek_and_khinchines(
 
 def test_the_error_of_a_percentile_is_what_repeated_simulations_differ_by() -> None:
     """Twenty seeds: the standard deviation is within a factor of two of the reported one."""
-    runs = [
-        steady_latency(EXPONENTIAL, 0.6, requests=200_000, percentiles=(99.0,), seed=seed)
-        for seed in range(20)
-    ]
-    spread = np.std([run.percentiles[99.0] for run in runs], ddof=1)
-    assert 0.5 < spread / np.mean([run.errors[99.0] for run in runs]) < 2
+    runs = [steady_latency(EXPONENTIAL, 0.6, requests=200_000, seed=seed) for seed in range(20)]
+    spread = np.std([run.percentile(99) for run in runs], ddof=1)
+    assert 0.5 < spread / np.mean([run.error(99) for run in runs]) < 2
 
 
 def test_more_load_is_never_faster_and_another_server_never_slower() -> None:
     """The same draws, so differences are those of the queue."""
     by_rate = [
-        steady_latency([1.0, 2.0], rate, requests=400_000).percentiles[99.0] for rate in (0.1, 0.3, 0.5, 0.6)
+        steady_latency([1.0, 2.0], rate, requests=400_000).percentile(99) for rate in (0.1, 0.3, 0.5, 0.6)
     ]
     assert all(lower <= higher for lower, higher in pairwise(by_rate))
     by_servers = [
-        steady_latency([1.0, 2.0], 0.6, servers, requests=400_000).percentiles[99.0] for servers in (1, 2, 3)
+        steady_latency([1.0, 2.0], 0.6, servers, requests=400_000).percentile(99) for servers in (1, 2, 3)
     ]
     assert all(fewer >= more for fewer, more in pairwise(by_servers))
+
+
+def p99(dispatch: Dispatch, machines: int) -> float:
+    servers = Servers(1, machines, dispatch)
+    return steady_latency(EXPONENTIAL, 0.7 * machines, servers, requests=1_000_000).percentile(99)
+
+
+@pytest.mark.parametrize("dispatch", DISPATCHES)
+def test_one_machine_is_the_same_whatever_divides_requests(dispatch: Dispatch) -> None:
+    """There is nothing to divide."""
+    assert p99(dispatch, 1) == pytest.approx(math.log(100) / 0.3, rel=0.03)
+
+
+def test_the_more_a_dispatcher_knows_the_shorter_the_queue() -> None:
+    """Random is M/M/1 on each machine, one queue is M/M/4; the others lie between, in this order."""
+    random, turns, least, shared = (
+        p99(name, 4) for name in ("random", "round-robin", "least-loaded", "one-queue")
+    )
+    assert random == pytest.approx(math.log(100) / 0.3, rel=0.03)
+    assert shared == pytest.approx(sojourn_quantile(4, 2.8, 0.99), rel=0.03)
+    assert random > turns > least > 0.98 * shared
 
 
 @pytest.mark.parametrize(

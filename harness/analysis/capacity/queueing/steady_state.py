@@ -8,12 +8,13 @@ run for hours. The error of the simulation is that of its independent streams.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.queueing.waiting import Seconds, waits_several
+from harness.analysis.capacity.queueing.dispatch import Dispatch, gaps_at, share_of, waits_of
+from harness.analysis.capacity.queueing.waiting import Seconds
 from harness.common.errors import UsageError
 
 REQUESTS = 8_000_000
@@ -25,18 +26,41 @@ MAX_UTILISATION = 0.98
 _GROUPS = 16
 """Groups of streams, whose percentiles give the error."""
 
-Gaps = Callable[[np.random.Generator, tuple[int, int]], Seconds]
-
 
 @dataclass(frozen=True, slots=True)
-class SteadyLatency:
-    """Percentiles of the latency by percent, in seconds, their standard errors, and the utilisation."""
+class Servers:
+    """Machines with the same number of instances each, and how requests are divided among the machines."""
 
-    percentiles: dict[float, float]
-    errors: dict[float, float]
-    mean: float
+    instances: int = 1
+    machines: int = 1
+    dispatch: Dispatch = "round-robin"
+
+    @property
+    def total(self) -> int:
+        """How many requests can be served at once."""
+        return self.instances * self.machines
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SteadyLatency:
+    """Latencies in seconds in steady state, [groups, requests]; the groups are independent."""
+
+    latencies: Seconds
     utilisation: float
-    servers: int
+
+    @property
+    def mean(self) -> float:
+        """The mean in seconds."""
+        return float(self.latencies.mean())
+
+    def percentile(self, percent: float) -> float:
+        """Return a percentile in seconds."""
+        return float(np.percentile(self.latencies, percent))
+
+    def error(self, percent: float) -> float:
+        """Return the standard error of a percentile, in seconds."""
+        by_group = np.percentile(self.latencies, percent, axis=1)
+        return float(by_group.std(ddof=1) / math.sqrt(len(by_group)))
 
 
 def utilisation_of(service: Seconds, rate: float, servers: int) -> float:
@@ -47,54 +71,44 @@ def utilisation_of(service: Seconds, rate: float, servers: int) -> float:
 def steady_latency(
     service: Sequence[float] | Seconds,
     rate: float,
-    servers: int = 1,
+    servers: Servers | int = 1,
     *,
-    percentiles: Sequence[float] = (50.0, 90.0, 99.0),
     requests: int = REQUESTS,
     seed: int = 0,
 ) -> SteadyLatency:
-    """Return the latency of Poisson arrivals at `rate` per second, served by `servers` from one queue.
+    """Return the latency of Poisson arrivals at `rate` per second over all servers.
 
     Each request takes one of the times in `service` (seconds), drawn at random. UsageError for a rate that is
     not positive, or one at which the servers are busy for more than `MAX_UTILISATION` of the time: no wait
     is long enough to be called steady there.
     """
     times = np.asarray(service, dtype=np.float64)
-    _check(times, rate, servers)
-    busy = utilisation_of(times, rate, servers)
-    beginning = _beginning(times, busy)
-    length = 2 * beginning
-    streams = max(_GROUPS, requests // length) // _GROUPS * _GROUPS
-    latencies = [
-        _simulate(times, rate, servers, (streams // _GROUPS, length), np.random.default_rng([seed, group]))[
-            :, beginning:
-        ]
+    servers = servers if isinstance(servers, Servers) else Servers(servers)
+    _check(times, rate, servers.total)
+    busy = utilisation_of(times, rate, servers.total)
+    beginning = _beginning(times, busy) * share_of(servers.dispatch, servers.machines)
+    streams = max(1, requests // (2 * beginning) // _GROUPS)
+    groups = [
+        _simulate(times, rate, servers, (streams, 2 * beginning), np.random.default_rng([seed, group]))
         for group in range(_GROUPS)
     ]
-    by_group = np.array([np.percentile(group, percentiles) for group in latencies])
-    pooled = np.percentile(np.concatenate(latencies, axis=0), percentiles)
-    errors = by_group.std(axis=0, ddof=1) / math.sqrt(_GROUPS)
-    return SteadyLatency(
-        dict(zip(percentiles, pooled.tolist(), strict=True)),
-        dict(zip(percentiles, errors.tolist(), strict=True)),
-        float(np.mean([group.mean() for group in latencies])),
-        busy,
-        servers,
-    )
+    return SteadyLatency(np.stack([group[:, beginning:].ravel() for group in groups]), busy)
 
 
 def _simulate(
-    times: Seconds, rate: float, servers: int, shape: tuple[int, int], rng: np.random.Generator
+    times: Seconds, rate: float, servers: Servers, shape: tuple[int, int], rng: np.random.Generator
 ) -> Seconds:
     """Return the latencies of streams [streams, requests]."""
-    gaps = rng.exponential(1 / rate, shape)
+    gaps = gaps_at(servers.dispatch, rate, servers.machines, shape, rng)
     service = rng.choice(times, shape)
-    latencies: Seconds = waits_several(gaps, service, servers) + service
+    latencies: Seconds = (
+        waits_of(servers.dispatch, servers.machines, servers.instances)(gaps, service) + service
+    )
     return latencies
 
 
 def _beginning(times: Seconds, busy: float) -> int:
-    """Return how many requests pass before a stream has forgotten that it began empty.
+    """Return how many requests of a machine pass before a stream has forgotten that it began empty.
 
     A queue's memory is about (1 + c^2) / 2 / (1 - sqrt(utilisation))^2 requests, with c the coefficient of
     variation of service times (the relaxation time of M/M/1, scaled as heavy traffic scales it; Asmussen

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.analysis.queueing.waiting import waits_several, waits_single
+from harness.analysis.capacity.queueing.waiting import waits_several, waits_single
 
 
 def by_hand(gaps: list[float], service: list[float], servers: int) -> list[float]:

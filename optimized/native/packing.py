@@ -31,10 +31,11 @@ class WeightLayout(Protocol):
     def lanes(self) -> int: ...  # noqa: D102
 
 
-def pack(weight: Floats, layout: WeightLayout) -> npt.NDArray[np.int8]:
+def pack(weight: Floats, layout: WeightLayout, *, gated: bool = False) -> npt.NDArray[np.int8]:
     """Return integers [outputs, inputs] as flat bytes, in the order in which kernels/products.h reads them.
 
     The order is panels of outputs, steps of inputs, vectors, groups, lanes, and four inputs; padding is 0.
+    Panels of a `gated` map hold pairs of vectors.
     """
     lanes, step = layout.lanes, 4 * layout.groups
     vectors, steps = -(-weight.shape[0] // lanes), -(-weight.shape[1] // step)
@@ -42,16 +43,19 @@ def pack(weight: Floats, layout: WeightLayout) -> npt.NDArray[np.int8]:
     padded[: weight.shape[0], : weight.shape[1]] = weight
     # [vector, lane, step, group, four] -> [step, vector, group, lane, four]
     ordered = padded.reshape(vectors, lanes, steps, layout.groups, 4).transpose(2, 0, 3, 1, 4)
-    return np.concatenate([ordered[:, panel].ravel() for panel in _panels(vectors, layout)])
+    panels = _panels(vectors, layout, gated=gated)
+    return np.concatenate([ordered[:, panel].ravel() for panel in panels])
 
 
-def unpack(packed: npt.NDArray[np.int8], outputs: int, inputs: int, layout: WeightLayout) -> Floats:
+def unpack(
+    packed: npt.NDArray[np.int8], outputs: int, inputs: int, layout: WeightLayout, *, gated: bool = False
+) -> Floats:
     """Return the integers [outputs, inputs] that `pack` arranged."""
     lanes, step = layout.lanes, 4 * layout.groups
     vectors, steps = -(-outputs // lanes), -(-inputs // step)
     ordered = np.empty((steps, vectors, layout.groups, lanes, 4), np.int8)
     start = 0
-    for panel in _panels(vectors, layout):
+    for panel in _panels(vectors, layout, gated=gated):
         part = ordered[:, panel]
         ordered[:, panel] = packed[start : start + part.size].reshape(part.shape)
         start += part.size
@@ -59,8 +63,10 @@ def unpack(packed: npt.NDArray[np.int8], outputs: int, inputs: int, layout: Weig
     return padded[:outputs, :inputs].astype(np.float32)
 
 
-def _panels(vectors: int, layout: WeightLayout) -> list[npt.NDArray[Any]]:
-    return np.array_split(np.arange(vectors), -(-vectors // layout.vectors))
+def _panels(vectors: int, layout: WeightLayout, *, gated: bool) -> list[npt.NDArray[Any]]:
+    unit = 2 if gated else 1
+    units, most = np.arange(vectors).reshape(-1, unit), layout.vectors // unit
+    return [panel.ravel() for panel in np.array_split(units, -(-len(units) // most))]
 
 
 def quantise(weight: Floats, layout: WeightLayout) -> tuple[Floats, Floats]:
@@ -116,11 +122,23 @@ def arrange(
     for path, array in ((name, value) for name, value in values.items() if name.endswith(".weights")):
         linear, where = array.removesuffix(".weights"), path.removesuffix(".weights")
         outputs, inputs = values[f"{where}.outputs"], values[f"{where}.inputs"]
-        integers, scales = unpack(arrays[array], outputs, inputs, old), arrays[f"{linear}.scales"]
+        gated = where.endswith(".up") and bool(values[f"{where.removesuffix('up')}gated"])
+        rows = {name: arrays[f"{linear}.{name}"] for name in ("scales", "scaled_sums", "bias")}
+        integers = unpack(arrays[array], outputs, inputs, old, gated=gated)
+        if gated:  # a vector of gates goes before each vector of what they multiply
+            integers = _regrouped(integers, old.lanes, new.lanes)
+            rows = {name: _regrouped(row, old.lanes, new.lanes) for name, row in rows.items()}
         if (new.weight_max, new.groups) != (old.weight_max, old.groups):
-            integers, rounded = quantise(integers * scales[:outputs, None], new)
-            scales = np.pad(rounded, (0, len(scales) - outputs))
-            sums = np.pad(integers.sum(axis=1) * rounded, (0, len(scales) - outputs))
-            changed |= {f"{linear}.scales": scales, f"{linear}.scaled_sums": sums.astype(np.float32)}
-        changed[array] = pack(integers, new)
+            integers, rounded = quantise(integers * rows["scales"][:outputs, None], new)
+            padding = (0, len(rows["scales"]) - outputs)
+            rows["scales"] = np.pad(rounded, padding)
+            rows["scaled_sums"] = np.pad(integers.sum(axis=1) * rounded, padding).astype(np.float32)
+        changed |= {f"{linear}.{name}": row for name, row in rows.items()}
+        changed[array] = pack(integers, new, gated=gated)
     return changed
+
+
+def _regrouped(rows: npt.NDArray[Any], old: int, new: int) -> npt.NDArray[Any]:
+    """Return rows of two kinds that alternate every `old` rows so that they alternate every `new`."""
+    split = rows.reshape(-1, 2, old // new, new, *rows.shape[1:])
+    return np.ascontiguousarray(split.swapaxes(1, 2)).reshape(rows.shape)

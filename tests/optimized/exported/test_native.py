@@ -167,7 +167,11 @@ def level_only(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 @pytest.mark.parametrize("pair", [("avx512-vnni", "avx-vnni"), ("avx512", "avx2")], ids="-to-".join)
 def test_on_a_cpu_of_another_level_the_sources_are_compiled_and_the_weights_arranged(
-    tmp_path: Path, checkpoint: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[str, str]
+    tmp_path: Path,
+    checkpoint: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pair: tuple[str, str],
 ) -> None:
     """Where both levels round alike, answers are those that bench measures at the other, bit by bit."""
     source, target = pair

@@ -10,6 +10,7 @@ from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate
 from reports.layout.cell_factory import energy_model, grades_of, model_remark
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import ENERGIES, TIMES, Unit, unit_for
 from reports.layout.style import SamplesOf
 from reports.plots.components import ZoneEnergy, components
@@ -21,7 +22,6 @@ from reports.plots.steps import LadderStep, steps_plot
 from reports.plots.tradeoff import TradeoffPoint, tradeoff
 from reports.provenance.measured import title_of
 from reports.report import Report
-from reports.tables.speed_columns import metric_name
 from reports.tables.sweep import settings, sweeps
 from reports.values.adaptive_curves import curves_of
 from reports.values.figures import Figures, name_of

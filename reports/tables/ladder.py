@@ -9,6 +9,7 @@ from dataclasses import replace
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.cell_factory import energy_column, energy_model, grades_of, memory_column, share_column
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import TIMES, shown, unit_for
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of
@@ -30,7 +31,6 @@ from reports.tables.ladder_columns import (
     text,
 )
 from reports.tables.speed import INTERVALS, merged_warnings, ratio_method
-from reports.tables.speed_columns import metric_name
 from reports.values.figures import name_of
 from reports.values.ladder_model import PERCENTILES, LadderReport, PaperFigures, RungFigures
 from reports.values.multiple_testing import family_remark

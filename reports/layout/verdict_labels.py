@@ -23,9 +23,13 @@ _SETTINGS: tuple[tuple[str, Callable[[Record], object]], ...] = (
 
 def group_labels(records: Sequence[Record]) -> list[str]:
     """Return what distinguishes each group from the others of the report; nothing for a single group."""
-    if len(records) < 2:  # noqa: PLR2004
+    if len(records) < 2:  # noqa: PLR2004 -- nothing to distinguish it from
         return [""] * len(records)
-    varying = [(form, read) for form, read in _SETTINGS if len({str(read(record)) for record in records}) > 1]
-    if len({tuple(str(read(item)) for _, read in varying[:-1]) for item in records}) == len(records):
-        varying = [pair for pair in varying if pair[0] != "run {}"]
-    return [printable(", ".join(form.format(read(record)) for form, read in varying)) for record in records]
+    used: list[tuple[str, Callable[[Record], object]]] = []
+    distinct = 1
+    for form, read in _SETTINGS:
+        count = len({tuple(str(own(record)) for _, own in (*used, (form, read))) for record in records})
+        if count > distinct:
+            distinct = count
+            used.append((form, read))
+    return [printable(", ".join(form.format(read(record)) for form, read in used)) for record in records]

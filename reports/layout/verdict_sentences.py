@@ -40,7 +40,7 @@ def verdict_texts(verdicts: Sequence[GroupVerdict]) -> list[VerdictText]:
     """Return the verdicts of a report, at most `LIMIT`; the last then counts those that are left out."""
     labels = group_labels([verdict.record for verdict in verdicts])
     texts = [
-        VerdictText(label, sentence_of(verdict), _command(verdict))
+        VerdictText(label, sentence_of(verdict), command_of(verdict))
         for label, verdict in zip(labels, verdicts[:LIMIT], strict=False)
     ]
     omitted = len(verdicts) - LIMIT
@@ -58,15 +58,15 @@ def sentence_of(verdict: GroupVerdict) -> str:
 
 def _faster(verdict: GroupVerdict) -> str:
     return (
-        f"{_name(verdict)} is the fastest variant within {_points(verdict.permitted)} of "
-        f"{_metric(verdict)}: {_factors(verdict)}, {_change(verdict)}{_energy(verdict)}."
+        f"{_name(verdict)} is the fastest variant within {points_text(verdict.permitted)} of "
+        f"{metric_of(verdict)}: {_factors(verdict)}, {_change(verdict)}{_energy(verdict)}."
     )
 
 
 def _quality_uncertain(verdict: GroupVerdict) -> str:
     """Return that the sample does not settle it: equal answers to few, a greater loss, or a wide interval."""
     loss, fastest = verdict.loss, f"{_name(verdict)} is the fastest, {_factors(verdict)}"
-    limit = f"{_points(verdict.permitted)} of {_metric(verdict)}"
+    limit = f"{points_text(verdict.permitted)} of {metric_of(verdict)}"
     if not isinstance(loss, QualityLoss):
         return f"{fastest}."
     scored = _scored(verdict)
@@ -81,8 +81,8 @@ def _quality_uncertain(verdict: GroupVerdict) -> str:
 
 def _quality_lost(verdict: GroupVerdict) -> str:
     return (
-        f"No faster variant loses at most {_points(verdict.permitted)} of {_metric(verdict)}: the fastest, "
-        f"{_name(verdict)}, is {_factors(verdict)}, {_change(verdict)}{_energy(verdict)}. "
+        f"No faster variant loses at most {points_text(verdict.permitted)} of {metric_of(verdict)}: the "
+        f"fastest, {_name(verdict)}, is {_factors(verdict)}, {_change(verdict)}{_energy(verdict)}. "
         f"{_PERMIT}"
     )
 
@@ -206,7 +206,7 @@ def _besides(verdict: GroupVerdict) -> str:
 
 def _passed_reason(item: PassedOver) -> str:
     points = item.loss.change.points
-    value, interval = _signed(points)
+    value, interval = signed_points(points)
     changes = f"its {metric_name(item.loss.change.metric)} changes by {value} points {interval}"
     return changes if item.loss.fit == "beyond" else f"{changes}, which may be too much"
 
@@ -222,7 +222,8 @@ def _is_handed_over(verdict: GroupVerdict) -> bool:
     return verdict.outcome == "faster" or (verdict.outcome == "quality unknown" and trained)
 
 
-def _command(verdict: GroupVerdict) -> str:
+def command_of(verdict: GroupVerdict) -> str:
+    """Return the command that exports the variant, where a verdict hands one over; else nothing."""
     shows = _is_handed_over(verdict)
     return verdict.command if shows and isinstance(verdict.command, str) else ""
 
@@ -260,11 +261,12 @@ def _change(verdict: GroupVerdict) -> str:
     points = verdict.loss.change.points
     if verdict.loss.same_answers:
         return f"with the same answers to all {_scored(verdict)}"
-    value, interval = _signed(points)
-    return f"with a change of {_metric(verdict)} of {value} points {interval}"
+    value, interval = signed_points(points)
+    return f"with a change of {metric_of(verdict)} of {value} points {interval}"
 
 
-def _signed(points: Estimate) -> tuple[str, str]:
+def signed_points(points: Estimate) -> tuple[str, str]:
+    """Return a change in points with its sign, and its interval."""
     value, interval = with_interval(points.value, points.low, points.high)
     return (f"+{value}" if points.value > 0 else value), interval
 
@@ -303,13 +305,15 @@ def _more_examples(verdict: GroupVerdict) -> str:
     )
 
 
-def _metric(verdict: GroupVerdict) -> str:
+def metric_of(verdict: GroupVerdict) -> str:
+    """Return the display name of the metric that a verdict is about."""
     if isinstance(verdict.loss, QualityLoss):
         return metric_name(verdict.loss.change.metric)
     return metric_name(verdict.record.quality.primary) if verdict.record.quality else "quality"
 
 
-def _points(points: float) -> str:
+def points_text(points: float) -> str:
+    """Return `1 point` or `2.5 points`."""
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 

@@ -64,13 +64,13 @@ def _plots(report: Report, samples: SamplesOf) -> Iterator[Plot]:
 
 
 def _group_plots(group: Sequence[Figures], samples: SamplesOf) -> Iterator[Plot]:
-    yield from _quality_time(group)
+    yield from quality_time_plots(group)
     yield from _quality_energy(group)
     yield from _distribution(group, samples)
     yield from _components(group)
 
 
-def _quality_time(group: Sequence[Figures]) -> Iterator[Plot]:
+def quality_time_plots(group: Sequence[Figures]) -> Iterator[Plot]:
     """Plot over p50 where latency was measured per request, else over the time per request."""
     per_request = all("p50" in figures.latency for figures in group)
     quantity = "p50 latency" if per_request else "time per request"

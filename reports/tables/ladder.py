@@ -57,6 +57,22 @@ def ladder_tables(ladder: LadderReport) -> list[Table]:
     return [*tables, *curve_tables(ladder), replace(last, warnings=_warnings(ladder), facts=facts)]
 
 
+def ladder_summary(ladder: LadderReport) -> Table:
+    """Return one table of what matters most: time, speed-up, quality, latency and energy of each rung."""
+    energies = [rung.energy for rung in ladder.rungs]
+    return _table(
+        f"Ladder {ladder.name} at a glance{_settings(ladder)}",
+        ladder,
+        estimates(ladder, "{}/request, offline", lambda rung: rung.time, TIMES),
+        gains("", "speed-up over the first", lambda rung: rung.speedup)[1],
+        share_column(metric_name(ladder.metric), lambda rung: rung.quality),
+        quality_change(ladder),
+        estimates(ladder, "p50 {}, single requests", _percentile("p50"), TIMES),
+        energy_column("{}/request", lambda rung: rung.energy, energies),
+        remarks=[INTERVALS],
+    )
+
+
 def _rungs(ladder: LadderReport) -> Table:
     return _table(
         f"Ladder {ladder.name}{_settings(ladder)}",

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.measure.export_paths import named_paths
 from harness.cli.measure.run import execute_runs, exit_code_of, print_report, resume_runs
 from harness.cli.options.amount import LaunchOptions
 from harness.cli.options.data import DataOptions
@@ -16,6 +15,7 @@ from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import MaxQualityLoss, Price, RecordOutput
 from harness.cli.options.panels import what_option
 from harness.cli.options.selection import Boundary, DevicesOptions, LadderOptions, load_ladder
+from harness.cli.output.export_paths import named_paths
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions

@@ -7,7 +7,6 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.measure.dry_run import format_dry_run
-from harness.cli.measure.export_paths import named_paths
 from harness.cli.measure.null_test import keep_traces
 from harness.cli.options.amount import LaunchOptions
 from harness.cli.options.config_file import RunControl, cross_options
@@ -19,6 +18,7 @@ from harness.cli.options.output import MaxQualityLoss, RecordOutput
 from harness.cli.options.selection import DevicesOptions, VariantOptions
 from harness.cli.options.sustainlp import ProtocolName, apply_protocol
 from harness.cli.options.units import named
+from harness.cli.output.export_paths import named_paths
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from harness.records.estimate import Unavailable
 from harness.records.record import Record
 from harness.workload.tasks.custom import CUSTOM
 
-EXPORTED_ENGINES = ("onnxruntime",)
+EXPORTED_ENGINES = ("onnxruntime", "native", "openvino", "ctranslate2")
 """Engines of which the serving script runs what was prepared."""
 
 DEFAULT_LENGTH = 256
@@ -54,10 +54,10 @@ def _obstacle(record: Record) -> str:
     if record.cell.command or record.cell.variant == "command":
         return "it is a program of your own"
     if any(name in effective for name in _ADAPTIVE):
-        return "the serving script runs one graph, and this variant decides for each request how much it runs"
-    if engine not in EXPORTED_ENGINES:
-        return f"the serving script runs ONNX graphs, and its engine is {engine}"
-    return ""
+        return "the rule by which it decides how much to compute for a request runs in this project's code"
+    if engine == "pytorch":
+        return "it runs in PyTorch with this project's code"
+    return "" if engine in EXPORTED_ENGINES else f"its engine is {engine}, which the serving script lacks"
 
 
 def _arguments(record: Record, paths: ExportPaths) -> Iterator[str]:

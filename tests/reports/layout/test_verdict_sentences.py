@@ -57,11 +57,9 @@ def test_modelled_joules_are_called_modelled() -> None:
 
 def test_a_variant_that_cannot_be_exported_says_so_in_the_sentence() -> None:
     """Its engine is not one of the serving script."""
-    native = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"engine": "native"})
-    (text,) = sentences(three_variants(quality=SAME, placement=native))
-    assert text.endswith(
-        "It cannot be exported: the serving script runs ONNX graphs, and its engine is native.|"
-    )
+    pytorch = PlacementFacts(cpus=(0, 1), threads_requested=2, effective={"engine": "pytorch"})
+    (text,) = sentences(three_variants(quality=SAME, placement=pytorch))
+    assert text.endswith("It cannot be exported: it runs in PyTorch with this project's code.|")
 
 
 def test_a_sample_that_is_too_small_is_said_with_the_examples_that_would_do() -> None:

@@ -62,8 +62,13 @@ def test_the_columns_of_a_file_of_ones_own_are_in_the_command() -> None:
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (a_variant("x", {"engine": "openvino"}), "its engine is openvino"),
-        (a_variant("x", ONNX | {"exits": 3}), "decides for each request"),
+        (a_variant("x", {"engine": "pytorch"}), "runs in PyTorch"),
+        (a_variant("x", {"engine": "other"}), "its engine is other"),
+        (a_variant("x", ONNX | {"exits": 3}), "the rule by which it decides"),
+        (
+            a_variant("x", {"engine": "cascade of native, native", "stages": []}),
+            "the rule by which it decides",
+        ),
         (a_variant("x", cell={"device": "cuda"}), "serves on CPUs"),
         (a_variant("command"), "a program of your own"),
     ],

@@ -24,7 +24,7 @@ _SHORT = {
 
 
 _OUTCOMES = {
-    "faster": "within the permitted loss",
+    "faster": "loss permitted",
     "quality uncertain": "loss not settled",
     "quality lost": "loses too much",
     "speed uncertain": "not surely faster",
@@ -145,7 +145,7 @@ def _quality_tile(verdict: GroupVerdict, loss: QualityLoss) -> Tile:
     settled = {"within": "", "beyond": ", too much", "uncertain": ", not settled"}[loss.fit]
     label = f"change of {metric_of(verdict)}, points{settled}"
     if loss.same_answers:
-        return Tile(QUALITY, label, "same answers", f"to {loss.change.points.count:,}")
+        return Tile(QUALITY, label, "same answers", f"{loss.change.points.count:,} examples")
     return Tile(QUALITY, label, value, interval)
 
 

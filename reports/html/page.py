@@ -28,6 +28,7 @@ from reports.plots.headline import headline_plot
 from reports.report import TABLES, Report, tables_of
 from reports.tables.ladder import ladder_summary
 from reports.tables.overview import overview_tables
+from reports.tables.sweep import sweep_tables
 from reports.values.figures import name_of
 
 if TYPE_CHECKING:
@@ -111,14 +112,14 @@ def _sort_key(cell: TableCell) -> str:
 
 
 def _tables(report: Report, style: Style) -> list[Table]:
-    """Return the tables; a ladder's summary, or the overview of several tasks, is the first."""
+    """Return the tables; a ladder's summary, the overview of tasks, or a sweep is the first."""
     tables = tables_of(report, style.tables or tuple(TABLES))
     if style.tables:
         return tables
     if report.ladders:
         return [*map(ladder_summary, report.ladders), *tables]
-    overview = overview_tables(report.groups)[1:2]
-    return [*overview, *(table for table in tables if table not in overview)]
+    first = overview_tables(report.groups)[1:2] or sweep_tables(report.groups)[:1]
+    return [*first, *(table for table in tables if table not in first)]
 
 
 def _plots(

@@ -12,13 +12,17 @@ _SETTINGS: tuple[tuple[str, Callable[[Record], object]], ...] = (
     ("{}", lambda record: record.cell.scenario),
     ("{:g} requests/s", lambda record: record.cell.rate),
     ("boundary {}", lambda record: record.cell.boundary),
-    ("{} threads", lambda record: record.cell.threads * record.cell.instances),
-    ("{} instances", lambda record: record.cell.instances),
+    ("{}", lambda record: _count(record.cell.threads * record.cell.instances, "thread")),
+    ("{}", lambda record: _count(record.cell.instances, "instance")),
     ("batch {}", lambda record: record.cell.batch),
     ("at most {} tokens", lambda record: record.cell.max_length),
     ("run {}", lambda record: record.run),
 )
 """What groups of a report may differ in, in the order in which a label names it."""
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def group_labels(records: Sequence[Record]) -> list[str]:

@@ -3,6 +3,7 @@
 GroupVerdict --sentence_of--> "onnx-int8 is the fastest variant within 1 point of accuracy: 4.2x ..."
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from reports.layout.verdict_labels import group_labels
 
 LIMIT = 12
 """Verdicts that a text shows; JSON holds all of them."""
+
+_DETAILS = re.compile(r" of |[(,]")
+"""Where the name of a model of energy ends and its details begin; the line `meter` has them."""
 
 _PERMIT = "Permit more with --max-quality-loss, or try a gentler variant."
 _KINDS = {
@@ -275,7 +279,7 @@ def _energy(verdict: GroupVerdict) -> str:
     energy = verdict.energy_of
     if not isinstance(verdict.energy, Ratio) or not isinstance(energy, EnergyEstimate):
         return ""
-    what = model_of(energy.source) if energy.grade == "modelled" else energy.scope
+    what = energy.scope if energy.grade == "measured" else _DETAILS.split(model_of(energy.source))[0]
     return f"; {energy.grade} energy reduction {_times(verdict.energy)} ({what})"
 
 

@@ -20,6 +20,7 @@ from reports.provenance.measured import title_of
 from reports.report import Report
 from reports.values.figures import Figures, name_of
 
+_NAMED = 2
 MOST_ROWS = 24
 """Rows of the plot beside the verdict; a long sweep has its own plots."""
 
@@ -84,11 +85,12 @@ def _factors(verdicts: Sequence[GroupVerdict]) -> Plot | None:
     if not dots:
         return None
     overs = list(dict.fromkeys(verdict.factors[0].over for verdict in verdicts if verdict.factors))
+    over = " or ".join(overs) if len(overs) <= _NAMED else "the reference of its group"
     return dots_plot(
         f"factors {verdicts[0].record.run}",
-        f"The fastest variant of each group over {' or '.join(overs)}",
+        f"The fastest variant of each group over {over}",
         dots[:MOST_ROWS],
-        axis=f"times as fast as {' or '.join(overs)}",
+        axis=f"times as fast as {over}",
         about="The factor of the fastest variant of each group; a diamond where its quality is settled too.",
         reference=1.0,
     )

@@ -148,7 +148,21 @@ def two_tasks() -> list[Any]:
     ]
 
 
-KINDS = {"run": three_variants, "ladder": a_ladder, "tasks": two_tasks}
+def a_sweep() -> list[Any]:
+    """Return the records of one task on one and on two threads."""
+    changes = {"threads": 1, "group": "one-thread"}
+    return [
+        *three_variants(),
+        *(
+            record.model_copy(
+                update={"cell": record.cell.model_copy(update={**changes, "id": f"one-{number}"})}
+            )
+            for number, record in enumerate(three_variants())
+        ),
+    ]
+
+
+KINDS = {"run": three_variants, "ladder": a_ladder, "tasks": two_tasks, "sweep": a_sweep}
 
 
 @pytest.mark.parametrize("kind", KINDS)

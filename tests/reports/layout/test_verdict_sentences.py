@@ -53,6 +53,9 @@ def test_modelled_joules_are_called_modelled() -> None:
     (text,) = sentences(three_variants(quality=SAME, reading=reading))
     assert "modelled energy reduction 2.50x [2.50, 2.50] (CPU time in other units)" in text
     assert "measured" not in text
+    curve = {"grade": "modelled", "source": "power curve of 2 vCPUs of AMD EPYC (mean of 13 processors)"}
+    (text,) = sentences(three_variants(quality=SAME, reading=curve))
+    assert "modelled energy reduction 2.50x [2.50, 2.50] (power curve)." in text
 
 
 def test_a_variant_that_cannot_be_exported_says_so_in_the_sentence() -> None:

@@ -72,6 +72,12 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[G
 
     UsageError for a file that cannot be read, for one named by `path` without rules, and for an invalid rule.
     """
+    if path is not None and not path.exists():
+        raise UsageError(
+            "there is no such file.",
+            where=str(path),
+            remedy="Write one (docs/gate.md has an example), or leave out --rules: default rules then apply.",
+        )
     if path is None and not default.exists():
         return parse_rules(DEFAULTS, "the default rules")
     config = _yaml(path or default)

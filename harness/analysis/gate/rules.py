@@ -105,7 +105,8 @@ def _rule(name: str, options: JsonValue, where: str) -> GateRule:
     quantities = {**QUANTITIES, ACCURACY: QUANTITIES["quality"]}
     place = f"{where}: {SECTION}.{name}"
     if name not in quantities:
-        raise unknown_name("quantity in a rule", name, quantities)
+        unknown = unknown_name("quantity in a rule", name, quantities)
+        raise UsageError(unknown.message, where=place, remedy=unknown.remedy)
     if not isinstance(options, Mapping):
         raise UsageError(
             "must be a mapping.", where=place, remedy=f"Write {name}: {{max-degradation: {options}}}."

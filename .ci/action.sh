@@ -81,6 +81,7 @@ gate() { # measure and judge; exits with the code of `bench gate`
       ${BENCH_SETUP:+--setup "$BENCH_SETUP"} --format markdown || code=$?
     ;;
   branch | artifact)
+    [ -z "${BENCH_SETUP:-}${BENCH_BASE:-}" ] || fail "setup and base are for baseline: revision, got ${BENCH_BASELINE}"
     run_bench run --quiet ${options[@]+"${options[@]}"} || code=$?
     if [ $code = 0 ] && ! is_default_branch; then
       run_bench gate --run latest ${judging[@]+"${judging[@]}"} --format markdown || code=$?

@@ -37,6 +37,14 @@ esac
 """
 
 
+FAKE_PYTHON = r"""#!/usr/bin/env bash
+mkdir -p "$3/bin"
+printf '#!/usr/bin/env bash\nprintf "%%s|" "$@" >>"$CALLS"; echo >>"$CALLS"\n' >"$3/bin/pip"
+printf '#!/usr/bin/env bash\necho bench 0.1.0\n' >"$3/bin/bench"
+chmod +x "$3"/bin/*
+"""
+
+
 @dataclass
 class Runner:
     """A runner with a clone of one repository, whose default branch is main."""
@@ -243,6 +251,31 @@ def test_an_artifact_keeps_the_references_of_the_newest_passing_run(runner: Runn
     assert runner.step("baseline", **kept, RUN_ID="5").returncode == 0
     assert runner.calls()[-1][:4] == ["run", "download", "5", "--name"]
     assert (runner.root / "temp" / "bench" / "results" / "pinned" / "RUN-0.json").exists()
+
+
+@pytest.mark.parametrize("name", ["BENCH_SETUP", "BENCH_BASE"])
+def test_an_input_that_a_kind_of_baseline_has_no_use_for_is_refused(runner: Runner, name: str) -> None:
+    """It would be left out in silence."""
+    step = runner.gate(BENCH_BASELINE="branch", **{name: "x"})
+    assert (step.returncode, "setup and base are for baseline: revision" in step.stdout) == (2, True)
+
+
+def test_the_action_installs_its_own_checkout(runner: Runner) -> None:
+    """Or the requirement that was named, into an environment whose programs come first from then on."""
+    python = runner.root / "programs" / "python3"
+    python.write_text(FAKE_PYTHON)
+    python.chmod(0o755)
+    words = {"GITHUB_ACTION_PATH": "/action", "GITHUB_PATH": str(runner.root / "path")}
+    assert (
+        runner.step("install", **words, BENCH_PIP_ARGUMENTS="--index-url 'URL of an index'").returncode == 0
+    )
+    assert runner.step("install", **words, BENCH_INSTALL="git+URL@v1").returncode == 0
+    first, second = runner.calls()
+    assert first[-3:] == ["--index-url", "URL of an index", "/action"]
+    assert second[-2:] == ["--disable-pip-version-check", "git+URL@v1"]
+    (folder, _) = runner.read("path").splitlines()
+    assert Path(folder, "bench").exists()
+    assert "version=bench-0.1.0\n" in runner.read("output")
 
 
 def test_an_unknown_kind_of_baseline_is_refused(runner: Runner) -> None:

@@ -16,8 +16,8 @@ _UNSUPPORTED = {
     "span": "a task about two spans, whose tokens must be kept",
     "multi_label": "a task with any number of labels per example",
 }
-_CASCADE = "Use a cascade (docs/cascade.md), which takes any systems."
-_REMEDIES = {"multi_label": "Leave it out: other variants answer such tasks (docs/custom.md)."}
+_CASCADE = "Use a cascade (docs/explanation/cascade.md), which takes any systems."
+_REMEDIES = {"multi_label": "Leave it out: other variants answer such tasks (docs/howto/custom.md)."}
 
 
 def check_single_label(technique: str, task: Task, name: str) -> None:

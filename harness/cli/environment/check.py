@@ -23,7 +23,9 @@ def check(typer_context: typer.Context, context: CliContext, files: Files = None
     """Check bench.yaml, or files for --config: options, names, rules."""
     for path in files or [context.defaults]:
         if not path.exists():
-            raise UsageError("there is no such file.", where=str(path), remedy="docs/ci.md has an example.")
+            raise UsageError(
+                "there is no such file.", where=str(path), remedy="docs/howto/ci.md has an example."
+            )
         config = read_options(typer_context, path)
         _check_defaults(config, path)
         _check_names(config, context.catalog())

@@ -76,7 +76,7 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[G
         raise UsageError(
             "there is no such file.",
             where=str(path),
-            remedy="Write one (docs/howto/gate.md has an example), or leave out --rules for the default ones.",
+            remedy="Write one (see docs/howto/gate.md), or leave out --rules for the default ones.",
         )
     if path is None and not default.exists():
         return parse_rules(DEFAULTS, "the default rules")

@@ -99,8 +99,8 @@ def resume_runs(context: CliContext, store: "Store", name: str, progress: "Progr
     ]
 
 
-def execute_runs(runs: "list[Run]") -> "list[Record]":
-    """Measure every run and return the records."""
+def execute_runs(runs: "list[Run]", command: str = "run") -> "list[Record]":
+    """Measure every run and return the records; `bench COMMAND --resume` continues an interrupted one."""
     from harness.common.errors import InterruptedRun
     from harness.runs.execution.run import execute
 
@@ -113,7 +113,7 @@ def execute_runs(runs: "list[Run]") -> "list[Record]":
             raise InterruptedRun(
                 "interrupted; every finished round is kept.",
                 where=run.folder.name,
-                remedy=f"`bench run --resume {name}` continues.",
+                remedy=f"`bench {command} --resume {name}` continues.",
             ) from None
     return records
 

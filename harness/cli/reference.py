@@ -50,7 +50,8 @@ def _section(name: str, command: "click.Command") -> str:
     usage = [name, *(_value(each) for each in parameters if panel_of(each) == ARGUMENTS)]
     usage += ["[OPTIONS]"] if any(panel_of(each) != ARGUMENTS for each in parameters) else []
     usage += ["COMMAND ..."] if isinstance(command, TyperGroup) else []
-    lines = [f"## {name}", "", f"    {' '.join(usage)}", "", inspect.cleandoc(command.help or ""), ""]
+    lines = [f"## {name}", "", "```text", " ".join(usage), "```", ""]
+    lines += [inspect.cleandoc(command.help or ""), ""]
     for panel in PANELS:
         if rows := [_row(each) for each in parameters if panel_of(each) == panel]:
             lines += [f"| {panel} | meaning | default |", "|---|---|---|", *rows, ""]

@@ -1,6 +1,6 @@
 """What the commands of the documents find in their folder: data, checkpoints, files, and a quick `bench`.
 
-fill_folder(shared)    once: DIR, m/, reviews.csv, comments.csv, comments.jsonl, pairs/, new.jsonl, bin/bench
+fill_folder(shared)    once: DIR, m/, reviews.csv and other files, bin/bench
 substituted(command)   RUN becomes the latest run of the page's store, `minilm` a tiny encoder
 """
 
@@ -86,6 +86,19 @@ def _write_files(folder: Path) -> None:
             "labels": [name for name, bit in zip(names, marks[n], strict=True) if bit == "1"],
         },
     )
+    for name, answers in (
+        ("mnli", ("entailment", "neutral", "contradiction")),
+        ("scitail", ("entailment", "neutral")),
+    ):
+        _lines(
+            folder / f"{name}.jsonl",
+            60,
+            lambda n, answers=answers: {
+                "premise": f"premise {n}",
+                "hypothesis": f"claim {n}",
+                "label": answers[n % len(answers)],
+            },
+        )
     _lines(folder / "new.jsonl", 20, lambda n: {"review": f"place {n}", "comment": f"comment {n}"})
 
 

@@ -18,8 +18,8 @@ from harness.workload.data.folds import ORIGIN
 from harness.workload.data.held_out import DEFAULT_SHARE, SEED, held_out
 from harness.workload.data.source import Data, embedded_data, local_data
 from harness.workload.data.tables import SUFFIXES, Quoting, TabularFile, read_table, with_plain_labels
-from harness.workload.data.user_labels import LabelColumns, LabelList, column_labels, lists_labels
-from harness.workload.data.user_rows import SingleLabel, UserRow, label_names, user_rows
+from harness.workload.data.user.labels import LabelColumns, LabelList, column_labels, lists_labels
+from harness.workload.data.user.rows import SingleLabel, UserRow, label_names, user_rows
 from harness.workload.data.writing import write_once
 from harness.workload.tasks import TaskReference, get_task
 from harness.workload.tasks.base import SPLITS, Task

@@ -14,7 +14,7 @@ from harness.common.errors import DataError, StoreError, UsageError
 from harness.workload.data import load_split
 from harness.workload.data.held_out import held_out
 from harness.workload.data.tables import read_table
-from harness.workload.data.user_files import TaskData, UserData, find_task_data, own_data
+from harness.workload.data.user.task_files import TaskData, UserData, find_task_data, own_data
 from harness.workload.tasks import resolve_task
 from harness.workload.tasks.example import Truncation
 

@@ -11,7 +11,7 @@ import pytest
 from harness.common.errors import DataError, UsageError
 from harness.workload.data import load_split
 from harness.workload.data.describe import describe
-from harness.workload.data.user_files import TaskData, UserData, own_data
+from harness.workload.data.user.task_files import TaskData, UserData, own_data
 from harness.workload.tasks.multi_label import MultiLabelTask
 
 COLUMNS = UserData(text=("comment",), label="toxic,insult,threat")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.common.errors import DataError, UsageError
 from harness.common.json_types import JsonValue
-from harness.workload.data.user_rows import check_name, is_empty, label_text
+from harness.workload.data.user.rows import check_name, is_empty, label_text
 from harness.workload.tasks.prediction_rows import shorten
 from harness.workload.tasks.rows import Row, field, json_type
 

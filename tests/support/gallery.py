@@ -26,6 +26,7 @@ _HEAD = f"""# Gallery
 
 Plots of the committed records, each with its data beside it. All plots of these runs, as SVG and PNG:
 
+<!-- not run: it needs the records of the checkout -->
 ```sh
 bench report {" ".join(RUNS)} --plots DIR
 ```

@@ -19,6 +19,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 
 nitpicky = False  # types of other packages have no inventory without a network
 default_role = "code"
+smartquotes = False  # they would make one dash of the two before an option
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 myst_enable_extensions = ["colon_fence"]

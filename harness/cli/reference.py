@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEAD = """# Commands
 
 Every command with its options, generated from their help by `python -m harness.cli.reference`. The options of
-`bench run` can also be set in `bench.yaml` (`docs/howto/sweeps.md`): a flag overrides an environment
+`bench run` can also be set in `bench.yaml` ([sweeps](../howto/sweeps.md)): a flag overrides an environment
 variable, and that overrides the file. `--debug` with any command prints the traceback of a bug in bench.
 """
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from harness.analysis.capacity.plan import CapacityPlan, DayEnergy, PlanRow
+from harness.analysis.capacity.validation import ValidatedLoad
 from harness.common.errors import unknown_name
 from harness.common.json_types import JsonObject, JsonValue
 from harness.records.estimate import Estimate, Unavailable
@@ -21,6 +22,10 @@ FORMATS = ("text", "markdown", "json")
 _HOURS, _DAYS_A_MONTH = 24, 365.25 / 12
 _REQUESTS = 1e8
 _J_PER_KWH = 3.6e6
+_VALIDATION = (
+    "Predicted from the service times of the plan's run; measured in a new run with other arrivals. A window "
+    "begins with an empty queue, so near capacity it has fewer long waits than the steady state."
+)
 _ENERGIES = (Unit("MJ", 1e6), Unit("kJ", 1e3), Unit("J", 1.0))
 
 
@@ -45,6 +50,7 @@ def render(
     form: str,
     price: Price,
     grid: Grid | None,
+    validated: Sequence[ValidatedLoad] = (),
     *,
     width: int = WIDTH,
     color: bool = False,
@@ -53,11 +59,42 @@ def render(
     if form not in FORMATS:
         raise unknown_name("format", form, FORMATS)
     if form == "json":
-        return encoded(_fields(plan, price, grid))
-    table = plan_table(plan, price, grid)
+        loads = [asdict(load) for load in validated]
+        return encoded({**_fields(plan, price, grid), **({"validation": loads} if loads else {})})
+    tables = [plan_table(plan, price, grid)]
+    if validated:
+        tables.append(validation_table(plan, validated))
     if form == "markdown":
-        return markdown.render_table(table)
-    return terminal.render_table(table, width=width, color=color)
+        return "\n\n".join(markdown.render_table(table) for table in tables)
+    return "\n\n".join(terminal.render_table(table, width=width, color=color) for table in tables)
+
+
+def validation_table(plan: CapacityPlan, validated: Sequence[ValidatedLoad]) -> Table:
+    """Return predicted beside measured latency of one machine, at each load."""
+    unit = unit_for([1e9 * load.measured for load in validated], TIMES)
+    percent = validated[0].percent
+    headings = (
+        "requests/s",
+        "busy",
+        f"predicted p{percent:g} {unit.name}",
+        f"measured p{percent:g} {unit.name}",
+    )
+    rows = tuple(
+        (
+            TableCell(shown(load.rate), value=load.rate),
+            TableCell(f"{100 * load.utilisation:.0f} %", value=load.utilisation),
+            estimate_cell(_ns(load.predicted), unit, TIMES),
+            TableCell(shown(1e9 * load.measured / unit.size), value=load.measured),
+            TableCell(f"{load.agreeing} of {load.windows}"),
+        )
+        for load in validated
+    )
+    return Table(
+        f"Predicted and measured: {_name(plan.rows[0])} on this machine",
+        tuple(_columns("right", "speed", *headings)),
+        rows,
+        remarks=(_VALIDATION,),
+    )
 
 
 def plan_table(plan: CapacityPlan, price: Price, grid: Grid | None) -> Table:

@@ -9,14 +9,17 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.options.cost import CostOptions
-from harness.cli.options.groups import OptionGroup
+from harness.cli.options.data import DataFiles
+from harness.cli.options.groups import OptionGroup, run_options
 from harness.cli.options.output import Json, OutputFile, StoreFolder
 from harness.cli.options.panels import amount_option, how_option, output_option, what_option
+from harness.cli.options.selection import ModelName
 from harness.common.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from harness.analysis.capacity.demand import Demand
-    from harness.analysis.capacity.plan import PlanOptions, PowerModel
+    from harness.analysis.capacity.plan import CapacityPlan, PlanOptions, PowerModel
+    from harness.analysis.capacity.validation import ValidatedLoad
     from harness.analysis.loading import LoadedRecords
 
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
@@ -102,10 +105,22 @@ class SizingOptions(OptionGroup):
         return int(number)
 
 
+class ValidationOptions(OptionGroup):
+    """Whether the plan is compared with a measurement, and what that is made with."""
+
+    validate: Annotated[
+        bool,
+        how_option("--validate", "Measure the first row at 30, 60 and 85 % of a machine; give --data, --model."),
+    ] = False
+    model: ModelName = "embedded"
+
+
 def plan(
     context: CliContext,
     demand: DemandOptions,
     sizing: SizingOptions,
+    validation: ValidationOptions,
+    data: DataFiles,
     cost: CostOptions,
     run: Annotated[str, typer.Argument(metavar="RUN", help="Run, folder or record.")] = "latest",
     format_: Annotated[str, output_option("--format NAME", "text, markdown or json.")] = "text",
@@ -129,10 +144,35 @@ def plan(
             where=run,
             remedy=_remedy(loaded),
         )
+    loads = _validated(context, made, validation, data, store) if validation.validate else ()
     width, color = terminal_style(plain=output is not None)
     form = "json" if json else format_
-    text = capacity.render(made, form, factors.prices[0], factors.grid, width=width, color=color)
+    text = capacity.render(made, form, factors.prices[0], factors.grid, loads, width=width, color=color)
     deliver_text(text.rstrip("\n"), output)
+
+
+def _validated(
+    context: CliContext,
+    made: "CapacityPlan",
+    validation: ValidationOptions,
+    data: DataFiles,
+    store: "Path | None",
+) -> "tuple[ValidatedLoad, ...]":
+    from harness.cli.output.progress import progress_reporter
+    from harness.runs.capacity_check import check_plan
+
+    given = run_options(data, validation)
+    with progress_reporter(quiet=False) as progress:
+        return check_plan(
+            made.rows[0],
+            made.options.objective.percent,
+            given,
+            catalog=context.catalog(),
+            store=context.open_store(store),
+            cache=context.cache(),
+            machine=context.machine(),
+            progress=progress,
+        )
 
 
 def _remedy(loaded: "LoadedRecords") -> str:

@@ -1,0 +1,56 @@
+"""The families of encoders whose layers are described, and the description of a checkpoint's encoder.
+
+    config.json --facts_of--> EncoderFacts     frozen, without torch
+
+A family is a file of facts here and a line in the table. Surgery on models, the compiled encoder's weights,
+counts of operations and refusals are derived from the facts.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from baselines.models.families.albert import ALBERT
+from baselines.models.families.bert import BERT, ELECTRA, ROBERTA, XLM_R
+from baselines.models.families.deberta import DEBERTA
+from baselines.models.families.distilbert import DISTILBERT
+from baselines.models.families.facts import EncoderFacts
+from baselines.models.families.family import Family
+from baselines.models.families.modernbert import MODERNBERT
+from baselines.models.families.mpnet import MPNET
+from baselines.models.families.rotary import EUROBERT, NOMIC
+from baselines.models.families.sizes import read_shape
+from harness.common.errors import CheckpointError
+
+FAMILIES: tuple[Family, ...] = (
+    *(BERT, ROBERTA, XLM_R, ELECTRA, DISTILBERT, MPNET),
+    *(MODERNBERT, NOMIC, EUROBERT, DEBERTA, ALBERT),
+)
+_BY_TYPE: Mapping[str, Family] = {name: family for family in FAMILIES for name in family.model_types}
+
+
+def is_described(config: Mapping[str, Any]) -> bool:
+    """Return whether the family of a configuration is described here."""
+    return config.get("model_type") in _BY_TYPE
+
+
+def family_of(config: Mapping[str, Any], where: str = "config.json") -> Family:
+    """Return the family of a configuration; CheckpointError for one whose layers are not described."""
+    family = _BY_TYPE.get(str(config.get("model_type")))
+    if family is None:
+        raise CheckpointError(
+            f"the layers of the family {config.get('model_type') or 'without a name'} are not described.",
+            where=where,
+            remedy=f"Described are {', '.join(family.title for family in FAMILIES)}; for other families use "
+            "onnx-int8 or a PyTorch variant.",
+        )
+    return family
+
+
+def facts_of(config: Mapping[str, Any], where: str = "config.json") -> EncoderFacts:
+    """Return the facts about the encoder that a configuration describes.
+
+    CheckpointError as `family_of` raises it, and if the configuration contradicts itself.
+    """
+    family = family_of(config, where)
+    complete = {**family.defaults, **config}
+    return family.describe(complete, read_shape(complete, family.fields, where, gated=family.gated))

@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tiny import multi_label_checkpoint, task_checkpoint, tiny_checkpoint
+from tiny import multi_label_checkpoint, tiny_checkpoint
 
 from harness.workload.tasks import TASKS
 
-TRAIN_ROWS = 64
+TRAIN_ROWS, POSITIONS = 64, 512
 CHECKPOINTS = ("boolq", "cb", "rte")
 GOOD, BAD = ("kind", "quick", "warm"), ("slow", "cold", "broken")
 
@@ -36,11 +36,12 @@ def fill_folder(folder: Path) -> None:
     from harness.workload import synthetic
 
     synthetic.write(folder / "DIR", train_rows=TRAIN_ROWS)
-    tiny_checkpoint(folder / "tiny", head=False, max_position_embeddings=512)
+    tiny_checkpoint(folder / "tiny", head=False, max_position_embeddings=POSITIONS)
     for name in CHECKPOINTS:
-        task_checkpoint(folder / "m" / name, TASKS[name])
-    tiny_checkpoint(folder / "m" / "reviews", ("bad", "good"))
-    multi_label_checkpoint(folder / "m" / "comments", ("toxic", "insult", "threat"))
+        tiny_checkpoint(folder / "m" / name, TASKS[name].labels, max_position_embeddings=POSITIONS)
+    tiny_checkpoint(folder / "m" / "reviews", ("bad", "good"), max_position_embeddings=POSITIONS)
+    names = ("toxic", "insult", "threat")
+    multi_label_checkpoint(folder / "m" / "comments", names, max_position_embeddings=POSITIONS)
     _write_files(folder)
     program = folder / "bin" / "bench"
     program.parent.mkdir()

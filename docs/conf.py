@@ -28,8 +28,6 @@ suppress_warnings = ["myst.header"]  # pages of results/ are reports, whose head
 
 html_theme = "furo"
 html_title = "bench"
-html_static_path = ["_static"]
-html_css_files = ["bench.css"]
 html_copy_source = False
 html_show_sphinx = False
 html_additional_pages = {"index": "redirect.html"}

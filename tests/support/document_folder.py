@@ -1,7 +1,7 @@
 """What the commands of the documents find in their folder: data, checkpoints, files, and a quick `bench`.
 
 fill_folder(shared)    once: DIR, m/, reviews.csv and other files, bin/bench
-substituted(command)   RUN becomes the latest run of the page's store, `minilm` a tiny encoder
+substituted(command)   RUN becomes the first run of the page's store, `minilm` a tiny encoder
 """
 
 import json
@@ -62,8 +62,8 @@ def copy_folder(shared: Path, folder: Path, text: str) -> None:
 def substituted(command: str, folder: Path) -> str:
     """Return the command with the names of this folder in place of a reader's."""
     runs = sorted((folder / "results" / "runs").glob("*"))
-    latest = runs[-1].name if runs else "latest"
-    return re.sub(r"\bminilm\b", "tiny", re.sub(r"\bRUN\b", latest, command))
+    first = runs[0].name if runs else "latest"
+    return re.sub(r"\bminilm\b", "tiny", re.sub(r"\bRUN\b", first, command))
 
 
 def _write_files(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from document_folder import copy_folder, substituted
 from documents import COMMANDS, PAGES, ROOT, blocks_of
 
 
@@ -35,3 +36,28 @@ def test_a_mark_belongs_to_the_block_right_after_it() -> None:
     assert (file.mark, file.argument, file.text) == ("file", "a.yaml", "a: 1\n")
     assert late.runs
     assert without_reason.runs
+
+
+def test_a_page_gets_a_copy_without_the_checkpoints_that_it_trains_itself(tmp_path: Path) -> None:
+    """Nor the cache and the program, which all pages share."""
+    for name in ("m/boolq", "m/rte", "DIR", "cache", "bin"):
+        (tmp_path / "shared" / name).mkdir(parents=True)
+    copy_folder(tmp_path / "shared", tmp_path / "page", "bench train --task boolq --output m/boolq")
+    copied = {path.relative_to(tmp_path / "page").as_posix() for path in (tmp_path / "page").rglob("*")}
+    assert copied == {"m", "m/rte", "DIR"}
+
+
+def test_names_of_a_reader_become_names_of_the_folder(tmp_path: Path) -> None:
+    """RUN is the first run of the store, `latest` while there is none; other words stay."""
+    command = "bench report RUN --set student=minilm # RUNS"
+    assert substituted(command, tmp_path) == "bench report latest --set student=tiny # RUNS"
+    for name in ("20260102-boolq", "20260101-boolq"):
+        (tmp_path / "results" / "runs" / name).mkdir(parents=True)
+    assert substituted(command, tmp_path) == "bench report 20260101-boolq --set student=tiny # RUNS"
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """`tox -e docs` refuses a page outside it, too; this test finds it sooner."""
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8").splitlines()
+    pages = {page.relative_to(ROOT / "docs").with_suffix("").as_posix() for page in PAGES[1:]}
+    assert pages - {"index"} == {line for line in index if line in pages}

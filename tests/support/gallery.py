@@ -80,6 +80,7 @@ The page of `--format html` opens with the verdict, one plot and one table
 _PLOTS = f"""
 Plots of the committed records, each with its data beside it. All plots of these runs, as SVG and PNG:
 
+<!-- not run: it needs the records of the checkout -->
 ```sh
 bench report {" ".join(RUNS)} --plots DIR
 ```

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reports.report import DEFAULT_TABLES, TABLES, Report, build_report
     from reports.values.footprint import CostFactors, Embodied, Water, embodied_of, water_of
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
+    from reports.values.verdicts import VerdictOptions
 
 __all__ = [
     "DEFAULT_TABLES",
@@ -29,6 +30,7 @@ __all__ = [
     "Report",
     "SamplesOf",
     "Style",
+    "VerdictOptions",
     "Water",
     "build_report",
     "embodied_of",
@@ -42,7 +44,15 @@ __all__ = [
     "write_report",
 ]
 
-_MODULES = ("layout.style", "values.prices", "values.footprint", "render.terminal", "report", "formats")
+_MODULES = (
+    "layout.style",
+    "values.prices",
+    "values.footprint",
+    "values.verdicts",
+    "render.terminal",
+    "report",
+    "formats",
+)
 """The modules that define the public names, lightest first: a program loads only the formats that it uses."""
 
 

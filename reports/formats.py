@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 
 from harness.common.errors import unknown_name
+from harness.common.json_types import JsonObject
 from harness.common.plugins import usable
 from harness.records.record import Record
 from reports import exports, html
 from reports.exports.tidy_csv import as_csv
 from reports.layout.style import WIDTH, Style
+from reports.layout.verdict_sentences import verdict_texts
 from reports.render import latex, markdown, terminal
 from reports.render.json_values import with_rows
 from reports.render.ladder_json import ladder_fields
+from reports.render.verdict_json import verdict_fields
 from reports.report import DEFAULT_TABLES, TABLES, Report, build_report, tables_of
 from reports.values.figures import all_figures
 from reports.values.footprint import CostFactors
@@ -22,13 +25,25 @@ _EMPTY = "No records.\n"
 
 
 def _text(report: Report, style: Style) -> str:
+    """Return the tables, and at the end the verdict: a reader sees the last lines first."""
     tables = tables_of(report, style.tables or DEFAULT_TABLES)
+    if not tables:
+        return _EMPTY
     rendered = [terminal.render_table(table, width=style.width, color=style.color) for table in tables]
-    return "\n".join(rendered) or _EMPTY
+    footer = "".join(f"{line}\n" for line in style.footer)
+    verdicts = terminal.render_verdicts(
+        verdict_texts(report.verdicts()), width=style.width, color=style.color
+    )
+    return "\n".join([*rendered, *([footer] if footer else []), verdicts])
 
 
 def _markdown(report: Report, style: Style) -> str:
-    return "\n".join(map(markdown.render_table, tables_of(report, style.tables or DEFAULT_TABLES))) or _EMPTY
+    """Return the verdict, and below it the tables."""
+    tables = tables_of(report, style.tables or DEFAULT_TABLES)
+    if not tables:
+        return _EMPTY
+    verdicts = markdown.render_verdicts(verdict_texts(report.verdicts()))
+    return "\n".join([verdicts, *map(markdown.render_table, tables)])
 
 
 def _latex(report: Report, style: Style) -> str:
@@ -37,10 +52,11 @@ def _latex(report: Report, style: Style) -> str:
 
 def _json(report: Report, style: Style) -> str:
     del style
+    verdicts: JsonObject = {"verdicts": [verdict_fields(verdict) for verdict in report.verdicts()]}
     if not report.ladders:
-        return with_rows({}, report.groups)
+        return with_rows(verdicts, report.groups)
     ladders = [ladder_fields(ladder) for ladder in report.ladders]
-    return with_rows({"ladders": ladders}, in_one_family(all_figures(report.records)))
+    return with_rows({**verdicts, "ladders": ladders}, in_one_family(all_figures(report.records)))
 
 
 FORMATS: dict[str, Callable[[Report, Style], str]] = {
@@ -86,7 +102,7 @@ def render_records(
     """Return the report on these records; raises UsageError for an unknown format.
 
     The rungs of a ladder have tables of their own. `width`, in columns, and `color` apply to text. `price`,
-    in USD an hour, and `counts`, which pair changes of quality by example, apply to ladders.
+    in USD an hour, applies to ladders. `counts` pair changes of quality by example.
     """
     report = build_report(records, CostFactors((price_of(price),)), counts)
     return write_report(report, format, Style(width=width, color=color))

@@ -4,8 +4,9 @@ records --build_report--> groups of figures, ladders --tables_of--> tables --tex
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
+from harness.analysis.verdict import GroupVerdict
 from harness.common.errors import unknown_name
 from harness.records.record import Record
 from reports.layout.table_model import Table
@@ -19,8 +20,9 @@ from reports.tables.sweep import sweep_tables
 from reports.values.figures import Figures, all_figures
 from reports.values.footprint import CostFactors
 from reports.values.ladder_model import LadderReport
-from reports.values.ladder_values import CountsOf, ladders_in
+from reports.values.ladder_values import CountsOf, ladders_in, no_counts
 from reports.values.multiple_testing import in_one_family
+from reports.values.verdicts import VerdictOptions, verdicts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Report:
     ladders: tuple[LadderReport, ...]
     groups: tuple[tuple[Figures, ...], ...]
     factors: CostFactors
+    options: VerdictOptions = field(default_factory=VerdictOptions)
 
     @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:
@@ -40,17 +43,27 @@ class Report:
         ]
         return (*scenarios, *self.groups)
 
+    def verdicts(self) -> tuple[GroupVerdict, ...]:
+        """Return the verdict on each group of `every`, in its order."""
+        return verdicts_of(self.ladders, self.groups, self.options)
+
     @property
     def all_figures(self) -> list[Figures]:
         """The figures of all groups."""
         return [figures for group in self.every for figures in group]
 
 
-def build_report(records: Sequence[Record], factors: CostFactors, counts: CountsOf | None = None) -> Report:
-    """Compute the figures; `counts` pair changes of quality by example."""
+def build_report(
+    records: Sequence[Record],
+    factors: CostFactors,
+    counts: CountsOf | None = None,
+    options: VerdictOptions | None = None,
+) -> Report:
+    """Compute the figures; `counts` pair changes of quality by example, `options` are for the verdicts."""
     ladders, plain = ladders_in(records, factors.prices[0], counts)
     groups = tuple(map(tuple, in_one_family(all_figures(plain))))
-    return Report(tuple(records), tuple(ladders), groups, factors)
+    chosen = replace(options or VerdictOptions(), counts=counts or no_counts)
+    return Report(tuple(records), tuple(ladders), groups, factors, chosen)
 
 
 TABLES: dict[str, Callable[[Report], list[Table]]] = {

@@ -16,8 +16,9 @@ def missing_extra(extra: str) -> str | None:
     requirements = list(_requirements(extra))
     problems = [problem for requirement in requirements if (problem := _problem(requirement))]
     if not requirements:  # a checkout that was installed before the extra existed
-        problems = [f"the extra {extra}, which this installation does not have yet"]
-    return f"needs {' and '.join(problems)}: pip install '{_DISTRIBUTION}[{extra}]'" if problems else None
+        return f"needs the extra {extra}, which this installation does not have yet: pip install '.[{extra}]'"
+    command = " ".join(f"'{requirement.name}{requirement.specifier}'" for requirement in requirements)
+    return f"needs {' and '.join(problems)}: pip install {command}" if problems else None
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:

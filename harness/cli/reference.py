@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEAD = """# Commands
 
 Every command with its options, generated from their help by `python -m harness.cli.reference`. The options of
-`bench run` can also be set in `bench.yaml` (`docs/howto/sweeps.md`): a flag overrides an environment
+`bench run` can also be set in `bench.yaml` ([sweeps](../howto/sweeps.md)): a flag overrides an environment
 variable, and that overrides the file. `--debug` with any command prints the traceback of a bug in bench.
 """
 
@@ -50,7 +50,8 @@ def _section(name: str, command: "click.Command") -> str:
     usage = [name, *(_value(each) for each in parameters if panel_of(each) == ARGUMENTS)]
     usage += ["[OPTIONS]"] if any(panel_of(each) != ARGUMENTS for each in parameters) else []
     usage += ["COMMAND ..."] if isinstance(command, TyperGroup) else []
-    lines = [f"## {name}", "", f"    {' '.join(usage)}", "", inspect.cleandoc(command.help or ""), ""]
+    lines = [f"## {name}", "", "```text", " ".join(usage), "```", ""]
+    lines += [inspect.cleandoc(command.help or ""), ""]
     for panel in PANELS:
         if rows := [_row(each) for each in parameters if panel_of(each) == panel]:
             lines += [f"| {panel} | meaning | default |", "|---|---|---|", *rows, ""]

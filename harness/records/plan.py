@@ -14,7 +14,7 @@ from harness.common.json_types import JsonObject
 from harness.records.inputs import DataPlan, ModelPlan
 from harness.records.ladder import Ladder, Rung
 from harness.records.record import EnergyFacts, FrozenModel, Revision
-from harness.records.side import Side, side_of
+from harness.records.side import Side, side_of, without_side
 from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CustomTaskDefinition
@@ -177,7 +177,8 @@ class Plan(DevicePlan):
         """Return what a rung's variant is made from; None for a single copy of a variant of the catalog."""
         if self.ladder:
             return self.ladder.rung(variant).words()
-        return Rung(name=variant, engine=variant).words() if self.instances_each > 1 else None
+        engine = without_side(variant)
+        return Rung(name=engine, engine=engine).words() if self.instances_each > 1 else None
 
     def environment(self, variant: str) -> Mapping[str, str]:
         """Return the variables that a variant's workers are started with; none outside a ladder."""

@@ -53,7 +53,7 @@ def server_options(row: PlanRow, given: RunOptions) -> RunOptions:
         raise UsageError(
             f"{cell.variant} is a rung of a ladder, which is not measured again by itself.",
             where="--validate",
-            remedy="Measure it with `bench ladder --scenario server --rate N`, and plan from that run.",
+            remedy="Measure its engine by `bench run --variants NAME --scenario server`, and plan from it.",
         )
     return replace(
         given,

@@ -21,6 +21,7 @@ from harness.common.errors import unknown_name
 from harness.common.json_types import JsonObject
 from harness.records.estimate import Estimate
 from harness.records.record import Record
+from reports.documents.comparison_verdict import comparison_verdict
 from reports.layout.cell_factory import NOT_MEASURED
 from reports.layout.number_format import (
     ENERGIES,
@@ -34,6 +35,7 @@ from reports.layout.number_format import (
 )
 from reports.layout.style import WIDTH
 from reports.layout.table_model import Column, Notes, Table, TableCell
+from reports.layout.verdict_sentences import VerdictText
 from reports.render import markdown, terminal
 from reports.render.json_values import encoded
 
@@ -82,9 +84,11 @@ def render(comparison: RunComparison, form: str, *, width: int = WIDTH, color: b
     cell_tables = tables(comparison)
     if not cell_tables:
         return "The two runs have no cell in common.\n"
+    verdict = [VerdictText("", comparison_verdict(comparison))]
     if form == "markdown":
-        return "\n".join(map(markdown.render_table, cell_tables))
-    return "\n".join(terminal.render_table(table, width=width, color=color) for table in cell_tables)
+        return "\n".join([markdown.render_verdicts(verdict), *map(markdown.render_table, cell_tables)])
+    rendered = [terminal.render_table(table, width=width, color=color) for table in cell_tables]
+    return "\n".join([*rendered, terminal.render_verdicts(verdict, width=width, color=color)])
 
 
 def tables(comparison: RunComparison) -> list[Table]:
@@ -105,6 +109,7 @@ def as_json(comparison: RunComparison) -> str:
     return encoded(
         {
             "schema_version": SCHEMA_VERSION,
+            "verdict": comparison_verdict(comparison),
             "cells": [_cell_fields(cell) for cell in comparison.cells],
             "only_before": [key._asdict() for key in comparison.only_before],
             "only_after": [key._asdict() for key in comparison.only_after],

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from reports.layout.escaping import printable
 from reports.layout.style import Style
+from reports.layout.verdict_sentences import verdict_texts
 from reports.render import markdown
 from reports.report import DEFAULT_TABLES, Report, tables_of
 from reports.values.figures import Figures
@@ -23,10 +24,10 @@ _MOST_SENTENCES = 3
 
 
 def as_summary(report: Report, style: Style) -> str:
-    """Return the step's summary: the tables as Markdown under a heading, as many as GitHub accepts."""
-    parts = ["## bench\n"]
+    """Return the step's summary: the verdict, and as many tables in Markdown as GitHub accepts."""
+    parts = ["## bench\n", markdown.render_verdicts(verdict_texts(report.verdicts()))]
     tables = [markdown.render_table(table) for table in tables_of(report, style.tables or DEFAULT_TABLES)]
-    size = len(parts[0].encode())
+    size = len("".join(parts).encode())
     for number, table in enumerate(tables):
         size += len(table.encode()) + 1
         if size > LARGEST_BYTES:

@@ -40,7 +40,7 @@ def _encoded(rows: list[dict[str, Any]]) -> bytes:
         raise UsageError(
             "Parquet needs the library pyarrow, which is not installed.",
             where="--format parquet",
-            remedy="pip install 'fastformers-bench[parquet]', or use --format csv: it holds the same rows.",
+            remedy="pip install 'pyarrow>=17', or use --format csv: it holds the same rows.",
         ) from None
     types = {**dict.fromkeys(NUMBERS, pa.float64()), **dict.fromkeys(COUNTS, pa.int64())}
     schema = pa.schema([(name, types.get(name, pa.string())) for name in COLUMNS])

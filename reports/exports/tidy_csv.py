@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
-from harness.analysis.modelled_range import modelled_range
+from harness.analysis.energy.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.quality_change import QualityChange
 from harness.analysis.statistics.ratios import Ratio

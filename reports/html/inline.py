@@ -4,7 +4,7 @@ import re
 from html import escape
 
 from reports.layout.escaping import printable
-from reports.plots.drawing import INK, Plot, as_svg
+from reports.plots.drawing import INK, Plot, as_svg, tip_id
 
 _IDS = re.compile(r'(?<= )id="([^"]*)"')
 _REFERENCES = re.compile(r'((?<= )xlink:href="#|url\(#)')
@@ -19,6 +19,9 @@ def inline_svg(plot: Plot, prefix: str) -> str:
     head = _SIZE.sub("", _DECLARATIONS.sub("", head)) + f' role="img" aria-label="{description}"'
     svg = _IDS.sub(rf'id="{prefix}-\1"', head + bracket + body)
     svg = _REFERENCES.sub(rf"\1{prefix}-", svg)
+    for index, tip in enumerate(plot.tips):
+        mark = f'<g id="{prefix}-{tip_id(index)}">'
+        svg = svg.replace(mark, f"{mark}<title>{escape(printable(tip))}</title>", 1)
     for color in (INK, "#000000"):  # black is invisible on a dark page
         svg = svg.replace(f": {color}", ": currentColor")
     return svg.strip()

@@ -63,12 +63,15 @@
 
   const open = () => {
     const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-    const details = target && target.closest("details");
-    if (details) {
-      details.open = true;
-      details.scrollIntoView();
-    }
+    const details = [];
+    for (let at = target && target.closest("details"); at; at = at.parentElement.closest("details")) details.push(at);
+    for (const one of details) one.open = true;
+    if (details.length) target.scrollIntoView();
   };
   addEventListener("hashchange", open);
+  // a link to the place where the page is already changes no hash
+  addEventListener("click", (event) => event.target.closest('a[href^="#"]') && setTimeout(open));
+  // paper has nothing to unfold
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => { part.open = true; }));
   open();
 })();

@@ -17,19 +17,24 @@ from typing import TYPE_CHECKING
 from harness.analysis.diagnostics import ResultWarning
 from harness.common.json_types import JsonObject
 from harness.records.record import Record
+from reports.html.headline import claims_of, columns_of, headline_of
 from reports.html.inline import inline_svg
 from reports.layout.escaping import printable
 from reports.layout.number_format import shown
 from reports.layout.style import Style
-from reports.layout.table_model import TableCell
+from reports.layout.table_model import Table, TableCell
 from reports.plots import Plot, plots_of
+from reports.plots.headline import headline_plot
 from reports.report import TABLES, Report, tables_of
+from reports.tables.ladder import ladder_summary
+from reports.tables.overview import overview_tables
+from reports.tables.sweep import sweep_tables
 from reports.values.figures import name_of
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-PLOTS_BYTES = 400_000
+PLOTS_BYTES = 320_000
 """The size of all drawings: with the tables of a sweep of hundreds of records the page stays under 2 MB."""
 
 
@@ -45,8 +50,9 @@ def as_page(report: Report, style: Style) -> str:
     """Return the whole page, with all tables unless the style names some."""
     from markupsafe import Markup
 
-    numbers = _numbers(report.records)
-    plots, has_more_plots = _plots(report, style, numbers)
+    numbers, verdicts = _numbers(report.records), report.verdicts()
+    headline = headline_plot(report, verdicts)
+    plots, has_more_plots = _plots(report, style, numbers, headline)
     js, css = _asset("page.js"), _asset("page.css")
     return _template().render(
         title="bench report",
@@ -54,7 +60,13 @@ def as_page(report: Report, style: Style) -> str:
         css=Markup(css),  # noqa: S704 -- our own file
         js=Markup(js),  # noqa: S704 -- our own file
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()}",
-        tables=tables_of(report, style.tables or tuple(TABLES)),
+        headline=headline_of(verdicts),
+        claims=(claims := claims_of(verdicts)),
+        columns=columns_of(claims),
+        more_claims=len(verdicts) - len(claims),
+        chosen=[name_of(verdict.chosen) for verdict in verdicts if verdict.chosen],
+        plot=None if headline is None else _figure(headline, 0, numbers),
+        tables=_tables(report, style),
         record_numbers=numbers.records,
         plots=plots,
         more_plots=has_more_plots,
@@ -99,11 +111,26 @@ def _sort_key(cell: TableCell) -> str:
     return f"{cell.value:.6g}".replace("inf", "Infinity")
 
 
-def _plots(report: Report, style: Style, numbers: _Numbers) -> tuple[list[JsonObject], bool]:
-    """Return the plots that fit into `PLOTS_BYTES`, and whether there are more."""
+def _tables(report: Report, style: Style) -> list[Table]:
+    """Return the tables; a ladder's summary, the overview of tasks, or a sweep is the first."""
+    tables = tables_of(report, style.tables or tuple(TABLES))
+    if style.tables:
+        return tables
+    if report.ladders:
+        return [*map(ladder_summary, report.ladders), *tables]
+    first = overview_tables(report.groups)[1:2] or sweep_tables(report.groups)[:1]
+    return [*first, *(table for table in tables if table not in first)]
+
+
+def _plots(
+    report: Report, style: Style, numbers: _Numbers, headline: Plot | None
+) -> tuple[list[JsonObject], bool]:
+    """Return the plots that fit into `PLOTS_BYTES` beside the headline's, and whether there are more."""
     figures: list[JsonObject] = []
     size = 0
-    for number, plot in enumerate(plots_of(report, style.samples), 1):
+    shown_above = headline.title if headline else ""
+    others = (plot for plot in plots_of(report, style.samples) if plot.title != shown_above)
+    for number, plot in enumerate(others, 1):
         if size >= PLOTS_BYTES:
             return figures, True
         figures.append(_figure(plot, number, numbers))

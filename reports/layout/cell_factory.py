@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from harness.analysis.modelled_range import modelled_range
+from harness.analysis.energy.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.multiple_testing import note_on
 from harness.analysis.statistics.pairing import NotComparable

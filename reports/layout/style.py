@@ -20,10 +20,12 @@ def _no_samples(record: Record) -> None:
 class Style:
     """`tables` names the tables to show; empty means the format's default tables.
 
-    `width`, in columns, and `color` are for the terminal. `samples` is for plots of single requests.
+    `width`, in columns, and `color` are for the terminal, and so is `footer`, lines between the tables and
+    the verdict. `samples` is for plots of single requests.
     """
 
     tables: tuple[str, ...] = ()
     width: int = WIDTH
     color: bool = False
     samples: SamplesOf = _no_samples
+    footer: tuple[str, ...] = ()

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from reports.layout.metric_names import metric_name
 from reports.plots.drawing import Plot, finish, plain_numbers, short, styles
-from reports.tables.speed_columns import metric_name
 from reports.values.adaptive_curves import Curve
 
 if TYPE_CHECKING:

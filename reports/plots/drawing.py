@@ -48,6 +48,7 @@ class Plot:
     """A drawing and the data that it shows: a row for each point, under `columns`.
 
     `name` is a file name without its suffix, `about` explains the plot, `records` names the records shown.
+    `tips` are the texts that a page shows over the marks with the ids `tip_id(0)`, `tip_id(1)`, ...
     """
 
     name: str
@@ -58,6 +59,12 @@ class Plot:
     draw: Callable[["Figure"], None]
     size: tuple[float, float] = (6.0, 3.6)
     records: tuple[str, ...] = ()
+    tips: tuple[str, ...] = ()
+
+
+def tip_id(index: int) -> str:
+    """Return the id of the mark that the tip of this number belongs to."""
+    return f"tip-{index}"
 
 
 def as_svg(plot: Plot, *, transparent: bool = False) -> str:

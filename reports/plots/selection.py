@@ -10,6 +10,7 @@ from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import Ratio
 from harness.records.estimate import Estimate
 from reports.layout.cell_factory import energy_model, grades_of, model_remark
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import ENERGIES, TIMES, Unit, unit_for
 from reports.layout.style import SamplesOf
 from reports.plots.components import ZoneEnergy, components
@@ -21,7 +22,6 @@ from reports.plots.steps import LadderStep, steps_plot
 from reports.plots.tradeoff import TradeoffPoint, tradeoff
 from reports.provenance.measured import title_of
 from reports.report import Report
-from reports.tables.speed_columns import metric_name
 from reports.tables.sweep import settings, sweeps
 from reports.values.adaptive_curves import curves_of
 from reports.values.figures import Figures, name_of
@@ -64,13 +64,13 @@ def _plots(report: Report, samples: SamplesOf) -> Iterator[Plot]:
 
 
 def _group_plots(group: Sequence[Figures], samples: SamplesOf) -> Iterator[Plot]:
-    yield from _quality_time(group)
+    yield from quality_time_plots(group)
     yield from _quality_energy(group)
     yield from _distribution(group, samples)
     yield from _components(group)
 
 
-def _quality_time(group: Sequence[Figures]) -> Iterator[Plot]:
+def quality_time_plots(group: Sequence[Figures]) -> Iterator[Plot]:
     """Plot over p50 where latency was measured per request, else over the time per request."""
     per_request = all("p50" in figures.latency for figures in group)
     quantity = "p50 latency" if per_request else "time per request"

@@ -4,7 +4,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.plots.drawing import INK, Interval, Plot, error_bars, finish, plain_numbers, short, styles
+from reports.layout.number_format import with_interval
+from reports.plots.drawing import (
+    INK,
+    Interval,
+    Plot,
+    error_bars,
+    finish,
+    plain_numbers,
+    short,
+    styles,
+    tip_id,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +59,13 @@ def tradeoff(
         ),
         draw=_draw(title, points, front, (cost, quality)),
         records=tuple(dict.fromkeys(point.record for point in points if point.record)),
+        tips=tuple(_tip(point, cost, quality) for point in points),
     )
+
+
+def _tip(point: TradeoffPoint, cost: str, quality: str) -> str:
+    costs, scores = with_interval(*point.cost), with_interval(*point.quality)
+    return f"{point.name}: {cost} {' '.join(costs)}; {quality} {' '.join(scores)}"
 
 
 def _dominates(point: TradeoffPoint, other: TradeoffPoint) -> bool:
@@ -65,8 +82,8 @@ def _draw(
         if len(front) > 1:
             _front_line(axes, front)
         style_of = styles([point.name for point in points])
-        for point in points:
-            axes.errorbar(
+        for index, point in enumerate(points):
+            bars = axes.errorbar(
                 point.cost[0],
                 point.quality[0],
                 xerr=error_bars([point.cost]),
@@ -78,6 +95,7 @@ def _draw(
                 label=short(point.name),
                 **style_of[point.name],
             )
+            bars.lines[0].set_gid(tip_id(index))
         axes.set_xscale("log")
         plain_numbers(axes, "x")
         finish(figure, axes, title, labels)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from harness.analysis.diagnostics import exchange_ends, foreign_share, observer_share, steal_share
-from harness.analysis.idle_power import IdlePower, idle_power
+from harness.analysis.energy.idle_power import IdlePower, idle_power
 from harness.records.record import HarnessOverhead, Record
 from reports.layout.number_format import shown
 from reports.layout.table_model import FactLine

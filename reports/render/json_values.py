@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 
 from harness.analysis.compute_limit import share_of_limit, skipped_share
-from harness.analysis.modelled_range import modelled_range
+from harness.analysis.energy.modelled_range import modelled_range
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import Ratio, judge

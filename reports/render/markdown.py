@@ -1,9 +1,10 @@
 """A report as GitHub Markdown: for pull requests, the summary of a job, a README."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from reports.layout.escaping import escape_markdown
+from reports.layout.escaping import escape_markdown, printable
 from reports.layout.table_model import Column, Part, Table, TableCell
+from reports.layout.verdict_sentences import VerdictText
 
 _SPLIT: tuple[tuple[Part, ...], ...] = (("speed", "energy"), ("cost",))
 """GitHub scrolls rows of more than about 100 characters: gains come first, absolute figures below."""
@@ -20,6 +21,17 @@ def render_table(table: Table) -> str:
         _facts(table),
     )
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def render_verdicts(texts: Sequence[VerdictText]) -> str:
+    """Return the verdicts as paragraphs, each with its command in a block of code."""
+    parts = []
+    for text in texts:
+        label = f"{escape_markdown(text.about)}: " if text.about else ""
+        parts.append(f"**Verdict.** {label}{escape_markdown(text.sentence)}\n")
+        if text.command:
+            parts.append(f"```sh\n{printable(text.command)}\n```\n")
+    return "\n".join(parts)
 
 
 def markdown_row(cells: Iterable[str]) -> str:

@@ -22,6 +22,7 @@ from reports.layout.terminal_lines import (
     side_by_side,
     wrapped,
 )
+from reports.layout.verdict_sentences import VerdictText
 
 _GAP = 2
 _NAME_WIDTH = 28
@@ -53,6 +54,16 @@ def render_table(table: Table, *, width: int = WIDTH, color: bool = False) -> st
         *_facts(table, width),
     ]
     return "".join([f"{painted(line, color=color)}\n" for line in lines])
+
+
+def render_verdicts(texts: Sequence[VerdictText], *, width: int = WIDTH, color: bool = False) -> str:
+    """Return the verdicts under a heading; a command stays on one line, so that it can be copied."""
+    lines: list[Line] = [(StyledText("Verdict" if len(texts) == 1 else "Verdicts", "bold"),)]
+    for text in texts:
+        label = f"{text.about}: " if text.about else ""
+        lines += _wrapped(f"{label}{text.sentence}", width, "")
+        lines += [(StyledText(f"  {printable(text.command)}", "bold"),)] if text.command else []
+    return "".join([f"{painted(line, color=color)}\n" for line in lines]) if texts else ""
 
 
 @dataclass(frozen=True, slots=True)

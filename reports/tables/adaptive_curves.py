@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from harness.analysis.statistics.ratios import Ratio
 from reports.layout.cell_factory import absent_cell, common_grade, ratio_cell
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import TIMES, Unit, shown, unit_for
 from reports.layout.table_model import Column, ColumnMaker, Notes, Table, TableCell, build_table
-from reports.tables.speed_columns import metric_name
 from reports.values.adaptive_curves import AtEqualQuality, Curve, OperatingPoint, at_equal_quality, curves_of
 from reports.values.ladder_model import LadderReport
 

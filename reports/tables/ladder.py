@@ -9,6 +9,7 @@ from dataclasses import replace
 from harness.analysis.statistics.ratios import TOLERANCE
 from harness.records.estimate import Estimate, Unavailable
 from reports.layout.cell_factory import energy_column, energy_model, grades_of, memory_column, share_column
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import TIMES, shown, unit_for
 from reports.layout.table_model import Table, WarningLine, build_table
 from reports.provenance.measured import facts_of
@@ -30,7 +31,6 @@ from reports.tables.ladder_columns import (
     text,
 )
 from reports.tables.speed import INTERVALS, merged_warnings, ratio_method
-from reports.tables.speed_columns import metric_name
 from reports.values.figures import name_of
 from reports.values.ladder_model import PERCENTILES, LadderReport, PaperFigures, RungFigures
 from reports.values.multiple_testing import family_remark
@@ -55,6 +55,22 @@ def ladder_tables(ladder: LadderReport) -> list[Table]:
     group = ladder.offline or ladder.single_stream
     facts = facts_of(group) if group else ()
     return [*tables, *curve_tables(ladder), replace(last, warnings=_warnings(ladder), facts=facts)]
+
+
+def ladder_summary(ladder: LadderReport) -> Table:
+    """Return one table of what matters most: time, speed-up, quality, latency and energy of each rung."""
+    energies = [rung.energy for rung in ladder.rungs]
+    return _table(
+        f"Ladder {ladder.name} at a glance{_settings(ladder)}",
+        ladder,
+        estimates(ladder, "{}/request, offline", lambda rung: rung.time, TIMES),
+        gains("", "speed-up over the first", lambda rung: rung.speedup)[1],
+        share_column(metric_name(ladder.metric), lambda rung: rung.quality),
+        quality_change(ladder),
+        estimates(ladder, "p50 {}, single requests", _percentile("p50"), TIMES),
+        energy_column("{}/request", lambda rung: rung.energy, energies),
+        remarks=[INTERVALS],
+    )
 
 
 def _rungs(ladder: LadderReport) -> Table:

@@ -18,14 +18,13 @@ from reports.layout.cell_factory import (
     share_column,
     variant_column,
 )
+from reports.layout.metric_names import metric_name
 from reports.layout.number_format import COUNTS, ENERGIES, TIMES, shown, unit_for
 from reports.layout.table_model import ColumnMaker, Notes, TableCell
 from reports.tables.compute_limit import limit_columns
 from reports.values.figures import Figures
 
 SHOWN_PERCENTILES = ("p50", "p90")
-
-_METRICS = {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}
 
 
 def columns(group: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
@@ -47,11 +46,6 @@ def columns(group: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
         *([_sequences()] if any(_sequences_per_request(item.record) > 1 for item in group) else []),
         memory_column("peak {}", lambda item: item.peak_bytes, group, "cost"),
     ]
-
-
-def metric_name(name: str) -> str:
-    """Return the display name of a metric."""
-    return _METRICS.get(name, name.replace("_", " "))
 
 
 def speedup_column(over: str) -> ColumnMaker[Figures]:

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TypeVar
 
 from harness.analysis.diagnostics import ResultWarning, is_null, warnings_of
-from harness.analysis.idle_power import net_of_idle
+from harness.analysis.energy.idle_power import net_of_idle
 from harness.analysis.statistics.estimates import EnergyEstimate, whole_energy
 from harness.analysis.statistics.latency_percentiles import percentile_estimate
 from harness.analysis.statistics.pairing import ComparedPair, NotComparable

@@ -57,7 +57,7 @@ def build_ladder(
         return None
     offline, single_stream = (tuple(_figures(records, definition, scenario)) for scenario in SCENARIOS)
     builder = _LadderBuilder(
-        definition, _by_name(offline), _by_name(single_stream), _metric(offline), price, counts or _no_counts
+        definition, _by_name(offline), _by_name(single_stream), _metric(offline), price, counts or no_counts
     )
     builder = replace(builder, family=corrected(builder.judged_ratios()))
     rungs = tuple(map(builder.rung, definition.rungs))
@@ -159,17 +159,14 @@ class _LadderBuilder:
 
     def _quality_change(self, own: Record, first: Record) -> QualityChange | NotComparable:
         answers = self._answers(own, first)
-        return quality_change(own, first, answers=answers, task=_task(own) if answers else None)
+        return quality_change(own, first, answers=answers, task=task_of(own) if answers else None)
 
     def _kept_gain(self, own: Record, first: Record) -> Estimate | NotComparable:
         answers = self._answers(own, first)
-        return kept_gain(own, first, answers=answers, task=_task(own) if answers else None)
+        return kept_gain(own, first, answers=answers, task=task_of(own) if answers else None)
 
     def _answers(self, own: Record, first: Record) -> PairedAnswers | None:
-        own_counts, first_counts = self.counts(own), self.counts(first)
-        if own_counts is None or first_counts is None or own_counts.shape != first_counts.shape:
-            return None
-        return PairedAnswers(system=own_counts, reference=first_counts) if own_counts.size else None
+        return paired_answers(own, first, self.counts)
 
     def _latency(self, name: str, percentile: str) -> Estimate | Unavailable:
         own = self.single_stream.get(name)
@@ -246,12 +243,22 @@ def _preparation(own: Figures | Unavailable) -> PreparationCost:
     return preparation_cost(artifact.manifest)
 
 
-def _task(record: Record) -> Task:
+def paired_answers(own: Record, reference: Record, counts: CountsOf) -> PairedAnswers | None:
+    """Return the counts of both systems' answers to the same examples, or None where samples lack them."""
+    own_counts, other_counts = counts(own), counts(reference)
+    if own_counts is None or other_counts is None or own_counts.shape != other_counts.shape:
+        return None
+    return PairedAnswers(system=own_counts, reference=other_counts) if own_counts.size else None
+
+
+def task_of(record: Record) -> Task:
+    """Return the task of a record: a built-in one, or the user's own as the record describes it."""
     custom = record.configuration.get("custom")
     if record.cell.task != CUSTOM or not custom:
         return get_task(record.cell.task)
     return custom_task(recorded_definition(custom))
 
 
-def _no_counts(record: Record) -> None:
+def no_counts(record: Record) -> None:
+    """Return None: changes of quality are unpaired."""
     del record

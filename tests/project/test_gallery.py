@@ -1,10 +1,11 @@
 """docs/reference/gallery.md is made of the committed records."""
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
-from gallery import gallery, page
+from gallery import SCREENS, gallery, page
 
 from reports.plots import Plot, as_svg, data_csv
 
@@ -23,7 +24,8 @@ def test_the_gallery_is_what_its_command_makes(plots: list[Plot]) -> None:
     assert (ROOT / "docs" / "reference" / "gallery.md").read_text(encoding="utf-8") == page(plots)
     for plot in plots:
         assert (FOLDER / f"{plot.name}.csv").read_text(encoding="utf-8") == data_csv(plot)
-    assert {path.stem for path in FOLDER.iterdir()} == {plot.name for plot in plots}
+    screens = {Path(screen.file).stem for screen in SCREENS}
+    assert {path.stem for path in FOLDER.iterdir()} == {plot.name for plot in plots} | screens
 
 
 def test_its_drawings_say_the_same_and_are_small(plots: list[Plot]) -> None:
@@ -34,4 +36,12 @@ def test_its_drawings_say_the_same_and_are_small(plots: list[Plot]) -> None:
 
     for plot in plots[:2]:
         assert said((FOLDER / f"{plot.name}.svg").read_text(encoding="utf-8")) == said(as_svg(plot))
-    assert max(path.stat().st_size for path in FOLDER.iterdir()) < 60_000
+    assert max(path.stat().st_size for path in FOLDER.iterdir() if path.suffix != ".png") < 60_000
+
+
+def test_screenshots_are_small_and_as_large_as_their_windows() -> None:
+    """Under 150 kB each; width and height stand in the head of a PNG."""
+    for screen in SCREENS:
+        content = (FOLDER / screen.file).read_bytes()
+        assert len(content) < 150_000
+        assert struct.unpack(">II", content[16:24]) == (screen.width, screen.height)

@@ -3,25 +3,36 @@
 import re
 from pathlib import Path
 
+import readme
+
 from harness.cli.app import app
-from harness.cli.output.report_output import counts_in
-from harness.records.store import Store
-from reports import render_records
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_table_is_what_the_committed_records_render() -> None:
-    """Not a digit is typed by hand."""
-    tables = re.findall(r"<!-- table: (\S+) -->\n\n(.*?)\n\n<!-- end of table -->", README, re.DOTALL)
-    assert tables
-    store = Store(ROOT / "results")
-    for run, table in tables:
-        folder = store.run(run)
-        records, unreadable = store.records([folder])
-        assert unreadable == []
-        assert table in render_records(records, "markdown", counts=counts_in([folder]))
+def test_the_output_is_what_the_committed_records_render() -> None:
+    """Not a digit is typed by hand: `python tests/support/readme.py` makes it again."""
+    assert re.findall(r"<!-- output: .*? -->\n```text\n(.*?)```\n", README, re.DOTALL) == [readme.output()]
+    assert "onnx-int8" in readme.output()
+
+
+def test_the_picture_is_what_the_committed_records_give_in_light_and_dark() -> None:
+    """Both are in the README, have a bar for each rung, and hold the same figures."""
+    for theme in ("light", "dark"):
+        name = f"docs/ladder-{theme}.svg"
+        assert name in README
+        assert (ROOT / name).read_text(encoding="utf-8") == readme.picture(theme)
+    assert readme.picture("light").count("<rect") == 6
+    assert "168 [125, 225]" in readme.picture("dark")  # results/paper/boolq.md
+
+
+def test_the_readme_has_at_most_900_words() -> None:
+    """Tables, code and comments apart: a reader decides in a few minutes."""
+    prose = re.sub(
+        r"```.*?```|<!--.*?-->|<picture>.*?</picture>|^\|[^\n]*", "", README, flags=re.DOTALL | re.MULTILINE
+    )
+    assert len(re.sub(r"\]\([^)]*\)", "]", prose).split()) <= 900
 
 
 def test_every_command_is_in_the_readme_and_every_command_there_exists() -> None:

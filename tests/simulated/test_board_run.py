@@ -14,7 +14,7 @@ from worlds import World, boolq_folder
 
 from baselines.models.cuda import TRANSFER
 from harness.analysis.diagnostics import warnings_of
-from harness.analysis.idle_power import IdlePower, idle_power
+from harness.analysis.energy.idle_power import IdlePower, idle_power
 from harness.catalog import Peaks
 from harness.cli.app import call
 from harness.measurement.energy.check import MeterCheck, check_meter

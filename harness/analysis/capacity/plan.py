@@ -14,7 +14,7 @@ from harness.analysis.capacity.queueing.dispatch import Dispatch
 from harness.analysis.capacity.queueing.steady_state import Servers
 from harness.analysis.capacity.service_times import LOW_LOAD, ServiceTimes, service_times
 from harness.analysis.capacity.sizing import Latency, Objective, Sizing, fewest_machines, latency_at
-from harness.analysis.idle_power import idle_power, net_of_idle
+from harness.analysis.energy.idle_power import idle_power, net_of_idle
 from harness.analysis.statistics.estimates import MINIMUM_REQUESTS, energies_of, energy_windows
 from harness.records.estimate import Unavailable
 from harness.records.record import Record

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from harness.analysis.diagnostics.base import ResultWarning, Rule, name_of, run_of
-from harness.analysis.idle_power import IdlePower, idle_power
+from harness.analysis.energy.idle_power import IdlePower, idle_power
 from harness.analysis.statistics.estimates import energy_windows
 from harness.records.estimate import Unavailable
 from harness.records.reading import sum_readings, sum_with_processor

@@ -72,6 +72,12 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[G
 
     UsageError for a file that cannot be read, for one named by `path` without rules, and for an invalid rule.
     """
+    if path is not None and not path.exists():
+        raise UsageError(
+            "there is no such file.",
+            where=str(path),
+            remedy="Write one (see docs/howto/gate.md), or leave out --rules for the default ones.",
+        )
     if path is None and not default.exists():
         return parse_rules(DEFAULTS, "the default rules")
     config = _yaml(path or default)
@@ -101,7 +107,8 @@ def _rule(name: str, options: JsonValue, where: str) -> GateRule:
     quantities = {**QUANTITIES, ACCURACY: QUANTITIES["quality"]}
     place = f"{where}: {SECTION}.{name}"
     if name not in quantities:
-        raise unknown_name("quantity in a rule", name, quantities)
+        unknown = unknown_name("quantity in a rule", name, quantities)
+        raise UsageError(unknown.message, where=place, remedy=unknown.remedy)
     if not isinstance(options, Mapping):
         raise UsageError(
             "must be a mapping.", where=place, remedy=f"Write {name}: {{max-degradation: {options}}}."

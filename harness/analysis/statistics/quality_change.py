@@ -4,8 +4,10 @@ Both are paired by example if the samples are available, because both systems an
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.analysis.statistics.estimates import CONFIDENCE, percentile_interval
 from harness.analysis.statistics.pairing import NotComparable, refusal
@@ -148,10 +150,15 @@ def _paired_rates(
     if system.shape != reference.shape:
         raise ValueError(f"counts must have the same shape, got {system.shape} and {reference.shape}")
 
-    def rate(counts: Counts) -> float:
-        return task.scoring.rates(counts.sum(axis=0))[metric]
+    def rate(total: Counts) -> float:
+        return task.scoring.rates(total)[metric]
 
-    size = len(system)
-    picks = np.random.default_rng(seed).integers(size, size=(resamples, size))
-    resampled = ((rate(system[pick]), rate(reference[pick])) for pick in picks)
-    return [(rate(system), rate(reference)), *resampled]
+    both, width = np.hstack([system, reference]), system.shape[1]
+    totals = [both.sum(axis=0), *(both[pick].sum(axis=0) for pick in _picks(len(system), resamples, seed))]
+    return [(rate(total[:width]), rate(total[width:])) for total in totals]
+
+
+@lru_cache(maxsize=1)
+def _picks(size: int, resamples: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the clusters of each resample; all variants of a group have the same, drawn once."""
+    return np.random.default_rng(seed).integers(size, size=(resamples, size))

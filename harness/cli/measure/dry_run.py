@@ -2,7 +2,7 @@
 
 import json as json_module
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +29,16 @@ def format_dry_run(
     progress: "ProgressReporter",
     *,
     json: bool,
+    change: "Callable[[Plan], Plan]" = lambda plan: plan,
 ) -> str:
-    """Return, as text or JSON, what these runs would measure."""
+    """Return, as text or JSON, what these runs would measure; `change` is applied to each plan."""
     from harness.runs.forecast import forecast, plan_dry
 
     newest_record = _newest_record(store)
     catalog, machine = context.catalog(), context.machine()
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        forecasts = [
-            forecast(*plan_dry(options, catalog, Path(scratch), machine, progress), newest_record)
-            for options in runs
-        ]
+        plans = [plan_dry(options, catalog, Path(scratch), machine, progress) for options in runs]
+        forecasts = [forecast(change(plan), split, newest_record) for plan, split in plans]
     if json:
         return json_module.dumps(list(map(_facts, forecasts)), indent=1)
     lines = [line for each in forecasts for group in each.groups for line in _group_lines(group)]

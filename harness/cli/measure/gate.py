@@ -7,14 +7,17 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.measure.gate_options import GateOptions
-from harness.cli.options.amount import AmountOptions
+from harness.cli.options.amount import LaunchOptions
+from harness.cli.options.config_file import RunControl, cross_options
 from harness.cli.options.data import MeasuredData
-from harness.cli.options.execution import ExecutionOptions
+from harness.cli.options.execution import RunExecution
 from harness.cli.options.groups import run_options
+from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
 from harness.cli.options.panels import output_option
 from harness.cli.options.selection import ModelOptions, VariantOptions
-from harness.common.errors import ExitCode, UsageError
+from harness.cli.options.sustainlp import ProtocolName, apply_protocol
+from harness.common.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from harness.analysis.comparison.quantities import Samples
@@ -24,20 +27,26 @@ if TYPE_CHECKING:
     from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import Store
+    from harness.runs.execution.run import Run
     from harness.runs.planning.options import RunOptions
+    from harness.studies.versions.gate import VersionGateOptions
 
 Format = Annotated[str, output_option("--format NAME", "text, markdown, json, junit or github-annotations.")]
 
 
 def gate(
+    typer_context: typer.Context,
     context: CliContext,
     gate: GateOptions,
     data: MeasuredData,
     model: ModelOptions,
     variants: VariantOptions,
-    amount: AmountOptions,
-    execution: ExecutionOptions,
+    amount: LaunchOptions,
+    load: LoadOptions,
+    execution: RunExecution,
+    control: RunControl,
     output: RecordOutput,
+    protocol: ProtocolName = "",
     format_: Format = "text",
 ) -> None:
     """Fail (exit 3) where a run or a version breaks a rule.
@@ -45,10 +54,11 @@ def gate(
     A run is compared with its pinned reference, and --head with --base.
     """
     from harness.analysis.gate.rules import read_rules
-    from harness.cli.output.progress import progress_reporter
-    from reports.documents.gate import render
+    from reports.documents.gate import FORMATS, render
 
-    gate.check()
+    if format_ not in FORMATS:
+        raise unknown_name("format", format_, FORMATS)
+    gate.check(control.resume)
     store = context.open_store(output.store)
     if gate.pin:
         _pin(gate.pin, store)
@@ -57,15 +67,38 @@ def gate(
     if gate.run:
         outcome = _check_run(gate.run, store, rules, frozenset(gate.allow_changed or ()))
     else:
-        options = run_options(data, model, variants, amount, execution)
-        with progress_reporter(quiet=output.quiet) as progress:
-            options = _of_one_task(options, data.split, progress)
-            records = _measure_versions(context, options, gate, store, progress)
-        if not output.quiet:
-            typer.echo(f"Records: {records.folder}", err=True)
+        options = run_options(data, model, variants, load, amount, execution)
+        options = _one_run(cross_options(typer_context, apply_protocol(typer_context, protocol, options)))
+        records = _records(context, options, gate, data.split, control, output)
         outcome = _check_versions(records, rules)
     typer.echo(render(outcome, "json" if output.json else format_).rstrip("\n"))
     raise typer.Exit(ExitCode.DONE if gate.allow_noise and outcome.only_noise else outcome.exit_code)
+
+
+def _records(
+    context: CliContext,
+    options: "RunOptions",
+    gate: GateOptions,
+    split: str | None,
+    control: RunControl,
+    output: RecordOutput,
+) -> "LoadedRecords":
+    """Measure base and head, or the rest of an interrupted run of them; a dry run is printed and exits."""
+    from harness.cli.output.progress import progress_reporter
+
+    store = context.open_store(output.store)
+    with progress_reporter(quiet=output.quiet) as progress:
+        if control.resume is not None:
+            records = _finish_run(context, control.resume, store, progress)
+        else:
+            options, versions = _of_one_task(options, split, progress), _versions(gate)
+            if control.dry_run:
+                typer.echo(_dry_run(context, options, versions, store, progress, json=output.json))
+                raise typer.Exit
+            records = _measure_versions(context, options, versions, store, progress)
+    if not output.quiet:
+        typer.echo(f"Records: {records.folder}", err=True)
+    return records
 
 
 def _pin(name: str, store: "Store") -> None:
@@ -112,7 +145,7 @@ def _check_run(
 def _check_versions(loaded: "LoadedRecords", rules: "tuple[GateRule, ...]") -> "GateOutcome":
     from harness.analysis.gate.gate import check_gate
     from harness.analysis.loading import sample_access_of
-    from harness.studies.version_gate import absent, pairings
+    from harness.studies.versions.gate import absent, pairings
 
     records = loaded.records
     return check_gate(pairings(records), rules, raw=sample_access_of([loaded]), absent=absent(records))
@@ -127,20 +160,78 @@ def _of_one_task(options: "RunOptions", split: str | None, progress: "ProgressRe
     return options_per_task(options, (options.task,), split, progress)[0]
 
 
+def _one_run(combinations: "list[RunOptions]") -> "RunOptions":
+    """Return the options of the only run; UsageError where a file crosses several."""
+    if len(combinations) > 1:
+        raise UsageError(
+            f"expected one run, got a sweep of {len(combinations)}.",
+            where="--config",
+            remedy="Name one value of each option, or gate the runs one by one.",
+        )
+    return combinations[0]
+
+
+def _versions(gate: GateOptions) -> "VersionGateOptions":
+    """Return what is compared; UsageError for a REF that names nothing."""
+    from harness.studies.versions.gate import VersionGateOptions
+    from harness.studies.versions.refs import find_ref
+
+    base, head = (find_ref(ref, Path.cwd()) for ref in (gate.base or "", gate.head))
+    return VersionGateOptions(
+        base, head, twice=gate.repeat_base, environment=gate.environment, setup=gate.setup
+    )
+
+
+def _dry_run(
+    context: CliContext,
+    options: "RunOptions",
+    versions: "VersionGateOptions",
+    store: "Store",
+    progress: "ProgressReporter",
+    *,
+    json: bool,
+) -> str:
+    from harness.cli.measure.dry_run import format_dry_run
+    from harness.studies.versions.gate import check_versions, unprepared_sides
+
+    check_versions(options, versions)
+    return format_dry_run(
+        context, store, [options], progress, json=json, change=lambda plan: unprepared_sides(plan, versions)
+    )
+
+
 def _measure_versions(
     context: CliContext,
     options: "RunOptions",
-    gate: GateOptions,
+    versions: "VersionGateOptions",
     store: "Store",
     progress: "ProgressReporter",
 ) -> "LoadedRecords":
-    from harness.analysis.loading import LoadedRecords
-    from harness.cli.measure.run import execute_runs
-    from harness.studies.version_gate import VersionGateOptions, start
-    from harness.studies.version_refs import find_ref
+    from harness.studies.versions.gate import start
 
-    base, head = (find_ref(ref, Path.cwd()) for ref in (gate.base or "", gate.head))
-    versions = VersionGateOptions(base, head, twice=gate.repeat_base, environment=gate.environment)
     machine = context.machine()
     run = start(options, versions, context.catalog(), store, context.cache(), machine, progress)
-    return LoadedRecords(execute_runs([run]), [], run.folder.path)
+    return _measured(run)
+
+
+def _finish_run(
+    context: CliContext, name: str, store: "Store", progress: "ProgressReporter"
+) -> "LoadedRecords":
+    """Measure the rest of an interrupted gate; UsageError for a run that is not a gate's."""
+    from harness.cli.measure.run import resume_runs
+
+    runs = resume_runs(context, store, name, progress)
+    if len(runs) != 1 or not runs[0].plan.sides:
+        raise UsageError(
+            "expected one unfinished run of base and head.",
+            where="--resume",
+            remedy="Name a run of `bench gate`; `bench run --resume` continues all others.",
+        )
+    return _measured(runs[0])
+
+
+def _measured(run: "Run") -> "LoadedRecords":
+    from harness.analysis.loading import LoadedRecords
+    from harness.cli.measure.run import execute_runs
+
+    return LoadedRecords(execute_runs([run], "gate"), [], run.folder.path)

@@ -28,15 +28,18 @@ class GateOptions(OptionGroup):
     repeat_base: Annotated[
         bool, gate_option("--repeat-base/--no-repeat-base", "Measure base twice, which shows the noise.")
     ] = True
+    setup: Annotated[
+        str, gate_option("--setup COMMAND", "Run this in a checkout of each REF first: it makes --model.")
+    ] = ""
     environment: Annotated[
         Literal["auto", "same", "own"],
         gate_option("--environment auto|same|own", "Interpreter of a revision: the running one or its own."),
     ] = "auto"
 
-    def check(self) -> None:
-        """Raise UsageError unless exactly one of `--run`, `--base` and `--pin` is given."""
-        if sum(value is not None for value in (self.run, self.pin, self.base)) != 1:
+    def check(self, resume: str | None = None) -> None:
+        """Raise UsageError unless exactly one of `--run`, `--base`, `--pin` and `--resume` is given."""
+        if sum(value is not None for value in (self.run, self.pin, self.base, resume)) != 1:
             raise UsageError(
-                "expected exactly one of --run RUN, --base REF and --pin RUN.",
+                "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN.",
                 remedy="--run latest compares the latest run with its pinned reference (docs/howto/gate.md).",
             )

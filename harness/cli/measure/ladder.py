@@ -12,9 +12,10 @@ from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import Resume, RooflineExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
-from harness.cli.options.output import Price, RecordOutput
+from harness.cli.options.output import MaxQualityLoss, Price, RecordOutput
 from harness.cli.options.panels import what_option
 from harness.cli.options.selection import Boundary, DevicesOptions, LadderOptions, load_ladder
+from harness.cli.output.export_paths import named_paths
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
@@ -44,6 +45,7 @@ def ladder(
     boundary: Boundary = "encoded",
     resume: Resume = None,
     price_per_hour: Price = None,
+    max_quality_loss: MaxQualityLoss = None,
 ) -> None:
     """Measure a ladder's rungs: what each step gains and costs."""
     from harness.cli.output.progress import progress_reporter
@@ -56,6 +58,7 @@ def ladder(
         ladder=None if shapes else ladder.load(catalog),
         scenarios=(*SCENARIOS, *server),
         boundary=boundary,
+        max_quality_loss=max_quality_loss,
     )
     with progress_reporter(quiet=output.quiet) as progress:
         if resume is not None:
@@ -66,7 +69,15 @@ def ladder(
                 options = _shape_options(shapes, options, context, ladder.rungs)
             runs = [start(options, catalog, store, context.cache(), context.machine(), progress)]
         records = execute_runs(runs)
-    print_report(records, [run.folder for run in runs], json=output.json, price=price_per_hour)
+    paths = named_paths(runs, [] if resume is not None else [options], ladder.ladder)
+    print_report(
+        records,
+        [run.folder for run in runs],
+        json=output.json,
+        price=price_per_hour,
+        permitted=max_quality_loss,
+        paths=paths,
+    )
     raise typer.Exit(exit_code_of(records))
 
 

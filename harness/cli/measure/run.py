@@ -1,5 +1,6 @@
 """`bench run`: measure variants of a task, interleaved, and print the table."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,19 +14,22 @@ from harness.cli.options.data import RunData
 from harness.cli.options.execution import RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
-from harness.cli.options.output import RecordOutput
+from harness.cli.options.output import MaxQualityLoss, RecordOutput
 from harness.cli.options.selection import DevicesOptions, VariantOptions
 from harness.cli.options.sustainlp import ProtocolName, apply_protocol
 from harness.cli.options.units import named
+from harness.cli.output.export_paths import named_paths
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from harness.analysis.verdict import ExportPaths
     from harness.common.progress import ProgressReporter
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
     from harness.runs.execution.run import Run
+    from harness.runs.planning.options import RunOptions
 
 
 def run(
@@ -40,6 +44,7 @@ def run(
     control: RunControl,
     output: RecordOutput,
     protocol: ProtocolName = "",
+    max_quality_loss: MaxQualityLoss = None,
 ) -> None:
     """Measure the baseline and faster variants, interleaved."""
     from harness.cli.output.progress import progress_reporter
@@ -47,6 +52,8 @@ def run(
 
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
+    options = replace(options, max_quality_loss=max_quality_loss)
+    planned: list[RunOptions] = []
     with progress_reporter(quiet=output.quiet) as progress:
         if control.resume is not None:
             runs = resume_runs(context, store, control.resume, progress)
@@ -64,7 +71,10 @@ def run(
             runs = start_all(planned, context.catalog(), store, context.cache(), context.machine(), progress)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
-    print_report(records, [run.folder for run in runs], json=output.json)
+    paths = named_paths(runs, planned)
+    print_report(
+        records, [run.folder for run in runs], json=output.json, permitted=max_quality_loss, paths=paths
+    )
     raise typer.Exit(exit_code_of(records))
 
 
@@ -89,8 +99,8 @@ def resume_runs(context: CliContext, store: "Store", name: str, progress: "Progr
     ]
 
 
-def execute_runs(runs: "list[Run]") -> "list[Record]":
-    """Measure every run and return the records."""
+def execute_runs(runs: "list[Run]", command: str = "run") -> "list[Record]":
+    """Measure every run and return the records; `bench COMMAND --resume` continues an interrupted one."""
     from harness.common.errors import InterruptedRun
     from harness.runs.execution.run import execute
 
@@ -103,21 +113,37 @@ def execute_runs(runs: "list[Run]") -> "list[Record]":
             raise InterruptedRun(
                 "interrupted; every finished round is kept.",
                 where=run.folder.name,
-                remedy=f"`bench run --resume {name}` continues.",
+                remedy=f"`bench {command} --resume {name}` continues.",
             ) from None
     return records
 
 
 def print_report(
-    records: "list[Record]", folders: "list[RunFolder]", *, json: bool, price: float | None = None
+    records: "list[Record]",
+    folders: "list[RunFolder]",
+    *,
+    json: bool,
+    price: float | None = None,
+    permitted: float | None = None,
+    paths: "Mapping[str, ExportPaths] | None" = None,
 ) -> None:
-    """Print the report, where the records are, and the commands that print it again."""
+    """Print the tables, where the records are, the commands that print them again, and the verdict last."""
     from harness.cli.output.report_output import counts_in, render_report
 
-    typer.echo(render_report(records, "json" if json else "text", price=price, counts=counts_in(folders)))
-    if not json:
-        runs = " ".join(folder.name for folder in folders)
-        runs += "" if price is None else f" --price-per-hour {price:g}"
-        typer.echo(f"\nRecords: {' '.join(str(folder.path) for folder in folders)}")
-        typer.echo(f"The table again: bench report {runs}")
-        typer.echo(f"For a pull request: bench report {runs} --format markdown")
+    runs = " ".join(folder.name for folder in folders)
+    runs += "" if price is None else f" --price-per-hour {price:g}"
+    footer = (
+        f"Records: {' '.join(str(folder.path) for folder in folders)}",
+        f"The table again: bench report {runs}",
+        f"For a pull request: bench report {runs} --format markdown",
+    )
+    text = render_report(
+        records,
+        "json" if json else "text",
+        price=price,
+        counts=counts_in(folders),
+        footer=footer,
+        permitted=permitted,
+        paths=paths,
+    )
+    typer.echo(text)

@@ -91,7 +91,8 @@ def _print(outcome: "SearchOutcome", goal: SearchGoal, price: float | None) -> N
         typer.echo("\nNo candidate gains anything within the budget: keep the baseline.")
         return
     typer.echo(f"\nThe winner is {outcome.winner}. On the reported split, which chose nothing:\n")
-    print_report(list(outcome.final), [outcome.folders[-1]], json=False, price=price)
+    final = list(outcome.final)
+    print_report(final, [outcome.folders[-1]], json=False, price=price, permitted=goal.max_quality_loss)
     typer.echo(f"The table of the search: bench report {outcome.folders[0].name}")
 
 

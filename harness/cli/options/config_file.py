@@ -34,6 +34,9 @@ CROSSED = {
 OTHERS = ("gate", "compare")
 """Sections of `bench.yaml` that other commands read."""
 
+SETUP = "setup"
+"""The option of `bench gate` that `bench.yaml` may set: what makes the model of a user's own project."""
+
 NO_DEFAULT = ("config", "dry-run", "resume", "help")
 """Options that no file may set: they are about one call."""
 
@@ -100,7 +103,7 @@ def read_defaults(typer_context: typer.Context, path: Path, environ: Mapping[str
     from harness.runs.planning.sweep_file import read_sweep_file
 
     commands = dict(_commands(typer_context))
-    config = read_sweep_file(path, _allowed_names(_parameters(commands["run"])))
+    config = read_sweep_file(path, _allowed_names(_default_parameters(commands)))
     if config.axes:
         raise UsageError(
             "a sweep cannot be a default.",
@@ -118,7 +121,30 @@ def read_defaults(typer_context: typer.Context, path: Path, environ: Mapping[str
     }
 
 
-def _commands(typer_context: typer.Context) -> "Iterator[tuple[str, click.Command]]":
+def read_options(typer_context: typer.Context, path: Path) -> "SweepConfig":
+    """Return the options in a file of any kind; UsageError names the line of one that `bench` does not take.
+
+    `typer_context` is that of a command, whose parent is the program.
+    """
+    from harness.runs.planning.sweep_file import read_sweep_file
+
+    program = typer_context.parent
+    assert program is not None  # a command has one
+    parameters = _default_parameters(dict(_commands(program)))
+    config = read_sweep_file(path, _allowed_names(parameters))
+    _checked_defaults(typer_context, config, parameters)
+    for name, values in config.axes.items():
+        for value in values:
+            _convert(typer_context, parameters[name], value)
+    return config
+
+
+def _default_parameters(commands: "Mapping[str, click.Command]") -> "dict[str, click.Parameter]":
+    """Return what `bench.yaml` may set: the options of `bench run`, and a gate's setup command."""
+    return {**_parameters(commands["run"]), SETUP: _parameters(commands["gate"])[SETUP]}
+
+
+def _commands(typer_context: "click.Context") -> "Iterator[tuple[str, click.Command]]":
     group: TyperGroup = typer_context.command  # type: ignore[assignment]
     for name in group.list_commands(typer_context):
         if command := group.get_command(typer_context, name):

@@ -3,8 +3,20 @@
 from pathlib import Path
 from typing import Annotated
 
+import typer
+
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
+
+_MOST_POINTS = 100
+
+
+def check_points(points: float | None) -> float | None:
+    """Return points of quality; BadParameter unless they are between 0 and 100."""
+    if points is not None and not 0 <= points <= _MOST_POINTS:
+        raise typer.BadParameter(f"must be between 0 and 100 points, got {points:g}.")
+    return points
+
 
 Json = Annotated[bool, output_option("--json", "Print JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, output_option("--quiet -q", "Show no progress.")]
@@ -21,6 +33,14 @@ PlotFolder = Annotated[
 Price = Annotated[
     float | None,
     output_option("--price-per-hour USD", "Price of the machine per hour (default: the paper's).", min=0.0),
+]
+MaxQualityLoss = Annotated[
+    float | None,
+    output_option(
+        "--max-quality-loss POINTS",
+        "Verdict: points of quality that the fastest variant may lose (default: 1).",
+        callback=check_points,
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from harness.analysis.verdict import ExportPaths
     from harness.records.record import Record
     from harness.records.store import RunFolder
     from harness.workload.tasks.metrics import Counts
@@ -25,15 +26,21 @@ def render_report(
     plain: bool = False,
     price: float | None = None,
     counts: CountsOf | None = None,
+    footer: Sequence[str] = (),
+    permitted: float | None = None,
+    paths: "Mapping[str, ExportPaths] | None" = None,
 ) -> str:
     """Return the report in this format; `plain` leaves out colour, for files.
 
-    `price`, in USD per hour, and `counts`, which pair changes of quality by example, are for ladders.
+    `price`, in USD per hour, is for ladders. `counts` pair changes of quality by example. `footer` are lines
+    between tables and verdicts; `permitted` and `paths` are those of `reports.VerdictOptions`.
     """
-    from reports import render_records
+    from reports import CostFactors, Style, VerdictOptions, build_report, price_of, write_report
 
     width, color = terminal_style(plain=plain)
-    return render_records(records, form, width=width, color=color, price=price, counts=counts).rstrip("\n")
+    options = VerdictOptions(permitted, paths=paths or {})
+    report = build_report(records, CostFactors((price_of(price),)), counts, options)
+    return write_report(report, form, Style(width=width, color=color, footer=tuple(footer))).rstrip("\n")
 
 
 def terminal_style(*, plain: bool = False) -> tuple[int, bool]:

@@ -12,7 +12,7 @@ from harness.cli.context import CliContext
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
-from harness.cli.options.output import Json, PlotFolder, StoreFolder
+from harness.cli.options.output import Json, MaxQualityLoss, PlotFolder, StoreFolder
 from harness.cli.options.units import named
 from harness.common.errors import ExitCode
 
@@ -35,6 +35,7 @@ class ReportOutput(OptionGroup):
         output_option("--output -o FILE|DIR", "Write there instead of to stdout (docs/howto/reports.md)."),
     ] = None
     plots: PlotFolder = None
+    max_quality_loss: MaxQualityLoss = None
     store: StoreFolder = None
     json: Json = False
 
@@ -65,13 +66,13 @@ def report(
     """Render tables, plots or a page from the records of runs."""
     from harness.cli.output.delivery import deliver_files, deliver_text, write_plots
     from harness.cli.output.report_output import counts_in, samples_in, terminal_style
-    from reports import Style, build_report, files_of, write_report
+    from reports import Style, VerdictOptions, build_report, files_of, write_report
     from reports.plots import plots_of
 
     typer_context.with_resource(_without_garbage_collection())
     factors = cost.factors()
     folders, records, skipped = _load(context.open_store(output.store), runs or ["latest"])
-    built = build_report(records, factors, counts_in(folders))
+    built = build_report(records, factors, counts_in(folders), VerdictOptions(output.max_quality_loss))
     width, color = terminal_style(plain=output.file is not None)
     style = Style(output.table_names(with_cost=cost.given), width, color, samples_in(folders))
     files = files_of(built, output.form, style)

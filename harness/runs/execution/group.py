@@ -16,7 +16,7 @@ from itertools import cycle, groupby, islice
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from harness.analysis.idle_power import why_no_idle_power
+from harness.analysis.energy.idle_power import why_no_idle_power
 from harness.common.errors import BenchError
 from harness.common.json_codec import extended
 from harness.common.progress import ProgressReporter, count_up

@@ -75,6 +75,8 @@ class RunOptions:
     sample: int | None = None
     seed: int = 0
     quality: Literal["full", "sample"] = "full"
+    max_quality_loss: float | None = None
+    """Points of quality that the variant of the verdict may lose; it changes no measurement."""
     meter: str = ""
     """The meter that is used instead of the first that works, as `NAME` or `NAME:ARGUMENT`."""
 

@@ -151,7 +151,7 @@ def _named_meter(meter: str) -> JsonObject:
 
 
 def _more_rounds(options: RunOptions) -> JsonObject:
-    """Return the options about launches and precision that were given."""
+    """Return the options about launches, precision and the verdict that were given."""
     given = {
         "launches": options.launches,
         "roofline": options.roofline or None,
@@ -160,6 +160,7 @@ def _more_rounds(options: RunOptions) -> JsonObject:
         "null_test": options.null_test or None,
         "null_copies": options.null_copies,
         "condition": options.condition or None,
+        "max_quality_loss": options.max_quality_loss,
     }
     return {name: value for name, value in given.items() if value is not None}
 

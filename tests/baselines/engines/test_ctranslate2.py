@@ -226,7 +226,7 @@ def test_without_examples_seven_bits_are_the_safe_choice(
 @pytest.mark.parametrize(
     ("installed", "expected"),
     [
-        ({}, "needs ctranslate2: pip install 'fastformers-bench[ctranslate2]'"),
+        ({}, "needs ctranslate2: pip install 'ctranslate2>=4.5'"),
         ({"ctranslate2": "3.1"}, "needs ctranslate2>=4.5 (here is 3.1): pip install"),
         ({"ctranslate2": "4.8.5"}, None),
     ],

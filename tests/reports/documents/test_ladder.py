@@ -450,11 +450,16 @@ def test_a_report_shows_ladders_first_and_plain_tables_for_other_records() -> No
     assert text.startswith(as_text(ladder, width=120))
     assert text.count("What was measured") == 2
     page = reports.render_records(records, "markdown")
-    assert page == as_markdown(ladder) + "\n" + reports.render_records([records[0]], "markdown")
+    verdicts, tables = page[: page.index("###")], page[page.index("###") :]
+    alone = reports.render_records([records[0]], "markdown")
+    assert verdicts.count("**Verdict.**") == 3
+    assert tables == as_markdown(ladder) + "\n" + alone[alone.index("###") :]
     report = json.loads(reports.render_records(records, "json"))
     assert report["ladders"] == [ladder_fields(ladder)]
     assert len(report["rows"]) == 11
-    assert reports.render_records(a_ladder(), "text", width=120) == as_text(ladder, width=120)
+    tables, _, verdicts = reports.render_records(a_ladder(), "text", width=120).partition("\nVerdicts\n")
+    assert tables == as_text(ladder, width=120)
+    assert verdicts.startswith("offline: ")
 
 
 def test_two_ladder_runs_are_two_ladders() -> None:

@@ -252,13 +252,20 @@ break-even: requests = cost of preparation / saving per request over the first r
 
 def test_at_110_columns_a_ladder_is_seven_narrow_tables() -> None:
     """Definitions, speed, energy, quality, memory, cost and preparation; then warnings and facts."""
-    assert reports.render_records(records(), "text", width=110) == TEXT
+    tables, _, verdicts = reports.render_records(records(), "text", width=110).partition("\nVerdicts\n")
+    assert tables == TEXT
+    assert " ".join(verdicts.split()).startswith(
+        "offline: int8 is the fastest variant: 20.0x [20.0, 20.0] the throughput of the first rung (fixed); "
+        "modelled energy reduction 20.0x [20.0, 20.0] (CPU time in other units); its quality is unknown"
+    )
 
 
 def test_the_markdown_page_has_the_same_tables() -> None:
     """Remarks end with two blanks, which make a line break."""
     shown = reports.render_records(records(), "markdown")
-    assert "\n".join(line.rstrip() for line in shown.splitlines()) + "\n" == PAGE
+    assert shown.startswith("**Verdict.** offline: int8 is the fastest variant: ")
+    tables = shown[shown.index("###") :]
+    assert "\n".join(line.rstrip() for line in tables.splitlines()) + "\n" == PAGE
     assert "over the first.  \n" in shown
 
 

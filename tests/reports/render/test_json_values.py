@@ -114,9 +114,11 @@ def test_formats_have_names() -> None:
     """Each renders like its own function; the error for an unknown one lists the names."""
     records = three_variants()
     (table,) = tables_of(build_report(records, CostFactors()))
-    assert reports.render_records(records, "text", width=120) == terminal.render_table(table, width=120)
-    assert reports.render_records(records, "markdown") == markdown.render_table(table)
-    assert reports.render_records(records, "json") == with_rows({}, in_one_family(all_figures(records)))
+    text, _, _ = reports.render_records(records, "text", width=120).partition("\nVerdict\n")
+    assert text == terminal.render_table(table, width=120)
+    assert reports.render_records(records, "markdown").endswith(f"\n{markdown.render_table(table)}")
+    verdicts = {"verdicts": json.loads(reports.render_records(records, "json"))["verdicts"]}
+    assert reports.render_records(records, "json") == with_rows(verdicts, in_one_family(all_figures(records)))
     with pytest.raises(UsageError, match="markdown"):
         reports.render_records(records, "markdwon")
 

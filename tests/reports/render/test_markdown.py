@@ -46,7 +46,9 @@ def test_the_page_is_two_tables_with_notes_warnings_and_facts() -> None:
     """Gains first, absolute figures below; remarks end with two blanks, which make a line break."""
     fixed, _, int8 = three_variants(reading={"grade": "modelled"})
     shown = render_records([fixed, int8], "markdown")
-    assert "\n".join(line.rstrip() for line in shown.splitlines()) + "\n" == PAGE
+    tables = shown[shown.index("###") :]
+    assert shown.startswith("**Verdict.** onnx-int8 is the fastest, 5.00x \\[5.00, 5.00\\] as fast as ")
+    assert "\n".join(line.rstrip() for line in tables.splitlines()) + "\n" == PAGE
     assert "gives the reason.  \n" in shown
 
 

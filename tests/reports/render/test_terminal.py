@@ -94,14 +94,19 @@ cell-failed    torch-bf16 failed: the process ran out of memory.
 
 def test_at_80_columns_the_table_is_cut_into_three_that_keep_rows_on_a_line() -> None:
     """Gains, energy and costs, each with the names; below them what was measured."""
-    assert render_records(three_variants(), "text", width=80) == NARROW
+    tables, _, verdict = render_records(three_variants(), "text", width=80).partition("\nVerdict\n")
+    assert tables == NARROW
+    assert verdict.startswith(
+        "onnx-int8 is the fastest, 2.50x [2.50, 2.50] as fast as PyTorch without padding\n"
+    )
 
 
 def test_with_room_for_all_there_is_one_table() -> None:
     """220 columns hold every column with its interval."""
     lines = render_records(three_variants(), "text", width=220).splitlines()
     assert sum("─" in line for line in lines) == 1
-    (row,) = [line for line in lines if line.startswith("onnx-int8")]
+    (row, verdict) = [line for line in lines if line.startswith("onnx-int8")]
+    assert verdict.startswith("onnx-int8 is the fastest, 2.50x [2.50, 2.50] as fast as ")
     assert "5.00x [5.00, 5.00]" in row
     assert "250 [250, 250]" in row
 

@@ -250,8 +250,11 @@ def _move(world: Versions, **facts: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "expected exactly one of --run RUN, --base REF and --pin RUN"),
-        (("--run", "latest", "--base", "here"), "expected exactly one of --run RUN, --base REF and"),
+        ((), "expected exactly one of --run RUN, --base REF, --pin RUN and --resume RUN"),
+        (
+            ("--run", "latest", "--base", "here"),
+            "expected exactly one of --run RUN, --base REF, --pin RUN and",
+        ),
         (("--base", "no-such-thing"), "expected a git revision"),
         (("--run", "latest"), "the store holds no runs"),
         (("--base", "here", "--rules", "nowhere.yaml"), "nowhere.yaml: there is no such file"),

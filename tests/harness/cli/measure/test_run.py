@@ -42,19 +42,23 @@ def test_a_run_prints_the_table_and_where_the_records_are(
     assert out.startswith(
         "boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process\n"
     )
-    assert out.endswith(
+    _, footer, verdict = out.rpartition(
         f"Records: {world.store}/runs/20260101-120000-boolq-0001\n"
         "The table again: bench report 20260101-120000-boolq-0001\n"
         "For a pull request: bench report 20260101-120000-boolq-0001 --format markdown\n"
     )
+    assert footer
+    assert verdict.startswith("\nVerdict\nonnx-int8 is the fastest, ")
 
 
 def test_the_report_is_the_same_table_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """From the records alone."""
     bench(world, "run", "--data", str(boolq_folder(world.root)))
-    first = capsys.readouterr().out
+    tables, _, verdict = capsys.readouterr().out.partition("\nRecords: ")
     assert bench(world, "report") == 0
-    assert first.startswith(capsys.readouterr().out.rstrip("\n"))
+    again = capsys.readouterr().out
+    assert again.startswith(tables)
+    assert again.removeprefix(tables) == verdict[verdict.index("\nVerdict") :]
 
 
 def test_json_is_all_there_is_on_stdout(world: World, capsys: pytest.CaptureFixture[str]) -> None:

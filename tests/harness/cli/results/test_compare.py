@@ -68,7 +68,8 @@ def test_two_records_of_one_run_are_compared_whatever_they_are(
     out = capsys.readouterr().out
     assert "+400.0 %" in out
     assert "variant: pytorch-fixed, then onnx-int8" in out
-    assert out.startswith("### boolq, onnx-int8")
+    assert out.startswith("**Verdict.** ")
+    assert "\n### boolq, onnx-int8" in out
 
 
 def test_records_of_unlike_questions_are_refused_and_the_code_says_so(

@@ -36,7 +36,7 @@ def bench(world: World, *words: str) -> int:
     ("form", "begins"),
     [
         ("text", "boolq on cpu"),
-        ("markdown", "### boolq on cpu"),
+        ("markdown", "**Verdict.** "),
         ("latex", r"\begin{table}"),
         ("csv", "run,cell,status"),
         ("html", "<!DOCTYPE html>"),

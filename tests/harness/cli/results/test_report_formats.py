@@ -59,13 +59,13 @@ def test_a_summary_is_added_to_the_one_that_github_shows(
     assert capsys.readouterr().out.startswith("## bench\n")
 
 
-def test_parquet_without_its_library_names_the_extra(
+def test_parquet_without_its_library_names_the_line_that_installs_it(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And the format that holds the same."""
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     assert report(world, "--format", "parquet", "-o", str(tmp_path / "r.parquet")) == 2
-    assert "fastformers-bench[parquet]" in capsys.readouterr().err
+    assert "pip install 'pyarrow>=17'" in capsys.readouterr().err
 
 
 def test_an_unknown_format_names_the_nearest(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from worlds import Heard, World, boolq_folder
 
 from harness.analysis.diagnostics import warnings_of
-from harness.analysis.idle_power import IdlePower, idle_power
+from harness.analysis.energy.idle_power import IdlePower, idle_power
 from harness.measurement.machine.interference import ProcessUsage
 from harness.records.record import MachineSnapshot, Record
 from harness.records.store import Store

@@ -8,44 +8,56 @@ with.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.analysis.comparison import CellKey, key_of
 from harness.analysis.gate.gate import GatedCell
 from harness.catalog import Catalog
 from harness.common.errors import MeasurementError, UsageError
-from harness.common.progress import ProgressReporter
+from harness.common.progress import NoProgress, ProgressReporter
+from harness.measurement.machine.git_revision import revision_of
 from harness.records.plan import Plan
 from harness.records.record import Record
 from harness.records.side import BASE, BASE_AGAIN, HEAD, SIDE_MARK, Side, side_of, without_side
 from harness.records.store import Store
 from harness.runs.execution.preparation import prepare
 from harness.runs.execution.run import Run, begin_in_store
-from harness.runs.planning.options import RunOptions
+from harness.runs.planning.options import RunOptions, check_each
 from harness.runs.planning.planner import find_checkpoint, plan_run
 from harness.runs.services import Machine
 from harness.runs.worker.messages import PROTOCOL_VERSION, HelloRequest, Introduction
-from harness.studies.version_refs import Environment, Ref, SideCode, code_of
+from harness.studies.versions.projects import Project, check_head, find_model
+from harness.studies.versions.refs import Environment, Ref, SideCode, check_clean, code_of
 
 Builder = Callable[[Ref, Path, Callable[[str], None], Environment], SideCode]
 
 
 @dataclass(frozen=True, slots=True)
 class VersionGateOptions:
-    """Two REFs, whether base is measured twice, and the environment of a revision."""
+    """Two REFs, whether base is measured twice, and the environment of a revision.
+
+    In a user's own project, `setup` is the command that makes the model. `folder` is the working folder.
+    """
 
     base: Ref
     head: Ref
     twice: bool = True
     environment: Environment = "auto"
     build: Builder = code_of
+    setup: str = ""
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def refs(self) -> dict[str, Ref]:
         """The REF of each side, by its name."""
         refs = {BASE: self.base, HEAD: self.head}
         return {**refs, BASE_AGAIN: self.base} if self.twice else refs
+
+    @property
+    def is_project(self) -> bool:
+        """Whether a side is a user's own project, so that the models of both sides are compared."""
+        return "project" in (self.base.kind, self.head.kind)
 
 
 def start(
@@ -58,7 +70,11 @@ def start(
     progress: ProgressReporter,
 ) -> Run:
     """Check the options, build the environments, prepare each side with its own code, write the plan."""
-    _check(options, versions)
+    check_versions(options, versions)
+    if versions.is_project:
+        check_each(options, catalog, machine, NoProgress())  # before a setup command that may take hours
+        store.check_writable()
+        versions = _with_models(options, versions, cache, progress)
     if versions.head.kind == "model":
         options = replace(options, model=str(versions.head.path))
     plan = plan_run(options, catalog, cache, machine, progress, before_work=store.check_writable)
@@ -78,7 +94,15 @@ def with_sides(
             by_name[name] = by_name[BASE].model_copy(update={"name": BASE_AGAIN})
         else:
             by_name[name] = _side(name, ref, plan, versions, cache, machine, progress)
-    sides = tuple(by_name.values())
+    return _with(plan, tuple(by_name.values()))
+
+
+def unprepared_sides(plan: Plan, versions: VersionGateOptions) -> Plan:
+    """Return the plan of a dry run with each variant once per side; nothing is checked out or started."""
+    return _with(plan, tuple(Side(name=name, ref=ref.name) for name, ref in versions.refs.items()))
+
+
+def _with(plan: Plan, sides: tuple[Side, ...]) -> Plan:
     variants = tuple(f"{variant}{SIDE_MARK}{side.name}" for variant in plan.variants for side in sides)
     facts = {"variants": list(variants), "sides": [side.facts() for side in sides]}
     configuration = {**plan.configuration, **facts}
@@ -114,20 +138,45 @@ def absent(records: Sequence[Record]) -> list[tuple[CellKey, str]]:
     ]
 
 
-def _check(options: RunOptions, versions: VersionGateOptions) -> None:
+def check_versions(options: RunOptions, versions: VersionGateOptions) -> None:
+    """Raise UsageError if the two REFs, or the options, cannot be compared at a gate."""
     kinds = {versions.base.kind, versions.head.kind}
-    if "model" in kinds and kinds != {"model"}:
+    if ("model" in kinds and kinds != {"model"}) or (versions.is_project and kinds - {"project", "here"}):
         raise UsageError(
-            "one REF is a model and the other is code.",
+            "one REF is a model or a project, and the other is code.",
             where="--base, --head",
-            remedy="Compare two models, or two versions of the code on one --model.",
+            remedy="Compare two models, two revisions of a project, or two versions of the code.",
         )
+    if versions.setup and not versions.is_project:
+        raise UsageError(
+            "--setup makes the model of a project, and no REF is a revision or a folder of one.",
+            where="--setup",
+            remedy="Leave it out, or name a revision of the repository with your model or its training.",
+        )
+    if options.null_test or options.null_copies is not None or options.condition:
+        raise UsageError(
+            "a gate is no null test: it measures base twice, which shows the noise.",
+            where="--null-test, --null-copies, --condition",
+            remedy="Leave them out, or use `bench run --null-test VARIANT`.",
+        )
+    if versions.head.kind == "revision":
+        check_clean(versions.head, versions.folder)
     if options.ladder or options.command:
         raise UsageError(
             "base and head can only be compared on variants of the catalog.",
             where="bench gate",
             remedy="Leave out the ladder or the command, and name variants.",
         )
+
+
+def _with_models(
+    options: RunOptions, versions: VersionGateOptions, cache: Path, progress: ProgressReporter
+) -> VersionGateOptions:
+    """Return the models of two projects in place of the projects."""
+    project = Project(options.model, versions.setup, versions.folder)
+    check_head(versions.head, project)
+    base, head = (find_model(ref, project, cache, progress.warn) for ref in (versions.base, versions.head))
+    return replace(versions, base=base, head=head)
 
 
 def _side(
@@ -141,7 +190,8 @@ def _side(
 ) -> Side:
     if ref.kind == "model":
         checkpoint = find_checkpoint(str(ref.path), plan.task_words, cache, machine)
-        return Side(name=name, ref=ref.name, checkpoint=checkpoint, revision=plan.revision)
+        revision = ref.revision or revision_of(ref.path or versions.folder)
+        return Side(name=name, ref=ref.name, checkpoint=checkpoint, revision=revision)
     code = versions.build(ref, cache, progress.warn, versions.environment)
     revision = plan.revision if ref.kind == "here" else code.revision
     side = Side(name=name, ref=ref.name, python=code.python, source=code.source, revision=revision)

@@ -5,7 +5,7 @@ import pytest
 from records import a_record
 
 from harness.analysis.diagnostics import warnings_of
-from harness.analysis.modelled_range import ModelledRange, modelled_range
+from harness.analysis.energy.modelled_range import ModelledRange, modelled_range
 from harness.records.record import EnergyFacts, Record
 from reports import render_records
 

@@ -8,7 +8,14 @@ import pytest
 from harness.common.errors import MeasurementError, UsageError
 from harness.measurement.machine.git_revision import revision_of
 from harness.records.record import Revision
-from harness.studies.version_refs import SideCode, code_of, find_ref, run_installer, same_dependencies
+from harness.studies.versions.refs import (
+    SideCode,
+    check_clean,
+    code_of,
+    find_ref,
+    run_installer,
+    same_dependencies,
+)
 
 PROJECT = '[project]\nname = "fastformers-bench"\ndependencies = [{}]\n'
 
@@ -21,11 +28,19 @@ def git(folder: Path, *arguments: str) -> str:
     return completed.stdout.strip()
 
 
+def hold_code(folder: Path) -> None:
+    """Write the file by which a folder is recognised as one with the code of this program."""
+    worker = folder / "harness" / "runs" / "worker" / "main.py"
+    worker.parent.mkdir(parents=True)
+    worker.touch()
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Return a repository of two commits: `answer.py` holds 1, then 2."""
+    """Return a repository of two commits with a worker of ours: `answer.py` holds 1, then 2."""
     root = tmp_path / "project"
     root.mkdir()
+    hold_code(root)
     git(root, "init", "--quiet", "--initial-branch", "main")
     for number in (1, 2):
         (root / "answer.py").write_text(f"ANSWER = {number}\n")
@@ -84,6 +99,46 @@ def test_each_kind_of_ref_is_recognised(repository: Path, tmp_path: Path) -> Non
     assert code_of(find_ref(sys.executable, repository), tmp_path, silent).python == sys.executable
 
 
+def test_a_revision_or_a_folder_without_our_code_is_a_project(tmp_path: Path) -> None:
+    """Whatever package it holds: it has no worker of ours, so nothing of it is installed."""
+    root = tmp_path / "served"
+    root.mkdir()
+    (root / "pyproject.toml").write_text(PROJECT.format(""))
+    git(root, "init", "--quiet", "--initial-branch", "main")
+    git(root, "add", "-A")
+    git(root, "commit", "--quiet", "-m", "1")
+    revision = find_ref("main", root)
+    assert (revision.kind, revision.revision) == ("project", revision_of(root))
+    assert find_ref(str(root), tmp_path).kind == "project"
+
+
+def test_a_shallow_clone_is_said_to_lack_the_revision(repository: Path, tmp_path: Path) -> None:
+    """With the option that fetches it, by hand and in CI."""
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", "shallow")
+    with pytest.raises(UsageError, match="this clone is shallow") as problem:
+        find_ref("HEAD~1", tmp_path / "shallow")
+    assert "fetch-depth: 0" in str(problem.value)
+
+
+def test_outside_a_repository_a_revision_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """Git refuses a clone of another user as if there were none, which is frequent in containers."""
+    with pytest.raises(UsageError, match="git finds no repository here") as problem:
+        find_ref("main", tmp_path)
+    assert "safe.directory" in str(problem.value)
+
+
+def test_a_head_with_uncommitted_changes_is_refused(repository: Path) -> None:
+    """They would not be measured. Untracked files, other paths and other commits do not matter."""
+    head, earlier = find_ref("HEAD", repository), find_ref("HEAD~1", repository)
+    (repository / "new.txt").write_text("x")
+    check_clean(head, repository)
+    (repository / "answer.py").write_text("ANSWER = 3\n")
+    check_clean(head, repository, "harness")
+    check_clean(earlier, repository)
+    with pytest.raises(UsageError, match=r"has changes that HEAD lacks: answer\.py\."):
+        check_clean(head, repository)
+
+
 @pytest.mark.parametrize("text", ["nowhere", "HEAD~9", "--help", "", "main:answer.py"])
 def test_an_unknown_ref_is_refused(repository: Path, text: str) -> None:
     """With the kinds of things that could be named; nothing that looks like an option reaches git."""
@@ -93,7 +148,7 @@ def test_an_unknown_ref_is_refused(repository: Path, text: str) -> None:
 
 def test_code_in_a_src_folder_is_found_there(tmp_path: Path) -> None:
     """The module path is what an installation would make of it."""
-    (tmp_path / "src").mkdir()
+    hold_code(tmp_path / "src")
     (tmp_path / "pyproject.toml").write_text(PROJECT.format(""))
     code = code_of(find_ref(str(tmp_path), tmp_path), tmp_path / "cache", silent, "same")
     assert code == SideCode(source=str(tmp_path / "src"))

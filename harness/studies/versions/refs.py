@@ -1,11 +1,13 @@
 """REFs of the gate: what a REF names, and how workers run its code.
 
-here                     the running program
+here                     the running program, or the working folder of a user's own project
 a git revision           checked out below the cache; run by the current interpreter with that code first on
                          its module path, or in an environment of its own if its dependencies differ
 a folder with code       a checkout, including uncommitted changes
 an interpreter           /path/to/python, with the package installed in its environment
 a folder with a model    a checkpoint: the same code on both sides, another model
+a project                a revision or a folder that does not hold this program: the installed program
+                         measures the model in it (`harness.studies.versions.projects`)
 """
 
 import importlib.metadata
@@ -26,10 +28,15 @@ from harness.common.errors import MeasurementError, StoreError, UsageError
 from harness.common.json_types import JsonObject
 from harness.measurement.machine.git_revision import revision_of, run_git
 from harness.records.record import Revision
+from harness.runs.worker.other_version import OLDER_WORKER
+from harness.runs.worker.process import WORKER
 
 HERE = "here"
-Kind = Literal["here", "revision", "code", "interpreter", "model"]
+Kind = Literal["here", "revision", "code", "interpreter", "model", "project"]
 Environment = Literal["auto", "same", "own"]
+
+OUR_FILES = tuple(f"{module.replace('.', '/')}.py" for module in (WORKER, OLDER_WORKER))
+"""A folder with one of these files, or with one below `src`, holds the code of this program."""
 
 BUILD_PATIENCE_S = 3600.0
 """Seconds that the installation of a revision with its dependencies may take."""
@@ -37,12 +44,20 @@ BUILD_PATIENCE_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What a REF names: its name for records, its kind, and a path or a commit."""
+    """What a REF names: its name for records, its kind, and a path or a commit.
+
+    The path of a revision is the working folder. A model that was found in a revision has both.
+    """
 
     name: str
     kind: Kind
     path: Path | None = None
     commit: str = ""
+
+    @property
+    def revision(self) -> Revision | None:
+        """The commit as records hold it; None without one."""
+        return Revision(commit=self.commit[:12], dirty=False) if self.commit else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +79,66 @@ def find_ref(text: str, folder: Path) -> Ref:
     path = path if path.is_absolute() else folder / path
     if path.is_dir() and (path / "config.json").exists():
         return Ref(path.name, "model", path.resolve())
-    if path.is_dir() and (path / "pyproject.toml").exists():
+    if path.is_dir() and (path / "pyproject.toml").exists() and holds_code(path):
         return Ref(path.resolve().name, "code", path.resolve())
     if path.is_file() and os.access(path, os.X_OK):
         # not resolved: an interpreter finds its environment by the path that it is started by
         return Ref(path.name, "interpreter", path.absolute())
     commit = run_git(["rev-parse", "--verify", f"{text}^{{commit}}"], folder)
-    if commit is None:
-        raise _unknown_ref(text)
-    return Ref(text, "revision", folder, commit)
+    if commit:
+        return Ref(text, "revision" if _revision_holds_code(commit, folder) else "project", folder, commit)
+    if path.is_dir():
+        return Ref(path.resolve().name, "project", path.resolve())
+    raise _unknown_revision(text, folder)
+
+
+def holds_code(folder: Path) -> bool:
+    """Return whether a folder holds the code of this program, of whatever version."""
+    return any((folder / root / file).is_file() for root in ("", "src") for file in OUR_FILES)
+
+
+def _revision_holds_code(commit: str, folder: Path) -> bool:
+    paths = [f"{root}{file}" for root in ("", "src/") for file in OUR_FILES]
+    return bool(run_git(["ls-tree", "--full-tree", "--name-only", commit, *paths], folder))
+
+
+def check_clean(ref: Ref, folder: Path, *paths: str) -> None:
+    """Raise UsageError if `ref` is the commit of the working folder, and tracked files have changed since.
+
+    Only changes below `paths` count where there are any.
+    """
+    if not ref.commit or ref.commit != run_git(["rev-parse", "HEAD"], folder):
+        return
+    names = ["diff", "--name-only", "HEAD", "--", *(paths or (":/",))]
+    changed = (run_git(names, folder) or "").splitlines()
+    if changed:
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""  # noqa: PLR2004
+        raise UsageError(
+            f"the working folder has changes that {ref.name} lacks: {', '.join(changed[:3])}{more}.",
+            where="--head",
+            remedy="Commit them, or leave out --head: the working folder is then compared as it is.",
+        )
+
+
+def _unknown_revision(text: str, folder: Path) -> UsageError:
+    """Return the error for a name that git does not resolve, with the most frequent reasons for that."""
+    is_shallow = run_git(["rev-parse", "--is-shallow-repository"], folder)
+    error = _unknown_ref(text)
+    if is_shallow is None:
+        return UsageError(
+            f"{error.message[:-1]}, and git finds no repository here.",
+            where=error.where,
+            remedy="Run it in a clone. Where another user owns the clone, as in a container: "
+            "`git config --global --add safe.directory DIR`.",
+        )
+    if is_shallow == "true":
+        return UsageError(
+            f"{error.message[:-1]}, and this clone is shallow: it lacks most revisions.",
+            where=error.where,
+            remedy="Fetch the history: `git fetch --unshallow`. In CI, check out with fetch-depth: 0 "
+            "(GitHub) or GIT_DEPTH: 0 (GitLab).",
+        )
+    return error
 
 
 def _unknown_ref(text: str) -> UsageError:
@@ -125,9 +191,8 @@ def code_of(
         return _build(ref.path, revision, place, notify, environment, install)
     if ref.kind == "revision" and ref.path:
         place = cache / "refs" / ref.commit[:12]
-        source = _check_out(ref, place, notify)
-        revision = Revision(commit=ref.commit[:12], dirty=False)
-        return _build(source, revision, place, notify, environment, install)
+        source = check_out(ref, place, notify)
+        return _build(source, ref.revision, place, notify, environment, install)
     return SideCode()
 
 
@@ -142,7 +207,7 @@ def same_dependencies(source: Path) -> bool:
     return current == {_normalised(requirement) for requirement in project.get("dependencies", [])}
 
 
-def _check_out(ref: Ref, place: Path, notify: Callable[[str], None]) -> Path:
+def check_out(ref: Ref, place: Path, notify: Callable[[str], None]) -> Path:
     """Write the files of a revision below the cache, all or none; they are kept for later runs."""
     source = place / "source"
     if source.exists():

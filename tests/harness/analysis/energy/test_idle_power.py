@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from records import a_reading, a_record
 
-from harness.analysis.idle_power import (
+from harness.analysis.energy.idle_power import (
     CPU_TIME,
     NO_METER,
     PER_VISIT,

@@ -1,0 +1,1 @@
+"""What joules of a record rest on: idle power, and how far a model may be off."""

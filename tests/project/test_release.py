@@ -1,0 +1,117 @@
+"""What is published: versions agree, Pythons are tested, no text installs a package that is not there."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def yaml_file(path: str) -> Any:
+    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+def test_every_python_of_the_classifiers_is_one_that_ci_runs() -> None:
+    """And the oldest is the one that the package requires."""
+    prefix = "Programming Language :: Python :: 3."
+    named = [name.removeprefix(prefix) for name in PROJECT["classifiers"] if name.startswith(prefix)]
+    tested = yaml_file(".github/workflows/ci.yml")["jobs"]["all"]["strategy"]["matrix"]["python"]
+    assert [f"3.{name}" for name in named] == tested
+    assert PROJECT["requires-python"] == f">={tested[0]}"
+
+
+def test_the_citation_is_of_this_version() -> None:
+    """`tox -e package` validates the rest of the file."""
+    assert yaml_file("CITATION.cff")["version"] == PROJECT["version"]
+
+
+def tag_problem(tag: str, root: Path) -> str:
+    """Run the program of the release workflow on a copy of the project; return what it prints on stderr."""
+    program = root / ".github" / "check_tag.py"
+    completed = subprocess.run([sys.executable, program, tag], capture_output=True, text=True, check=False)
+    assert bool(completed.stderr) == bool(completed.returncode)
+    return completed.stderr.strip()
+
+
+def test_a_tag_is_released_only_if_it_is_the_version_and_the_changelog_has_it(tmp_path: Path) -> None:
+    """The workflow builds nothing otherwise."""
+    (tmp_path / ".github").mkdir()
+    (tmp_path / ".github" / "check_tag.py").write_text((ROOT / ".github" / "check_tag.py").read_text())
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "0.2.0"\n')
+    changelog = tmp_path / "CHANGELOG.md"
+    changelog.write_text("# Changelog\n\n## 0.2.0 (2026-12-01)\n")
+    assert not tag_problem("v0.2.0", tmp_path)
+    assert "expected the tag v0.2.0" in tag_problem("v0.3.0", tmp_path)
+    assert "expected the tag v0.2.0" in tag_problem("0.2.0", tmp_path)
+    changelog.write_text("# Changelog\n\n## Unreleased\n")
+    assert tag_problem("v0.2.0", tmp_path) == "CHANGELOG.md has no section `## 0.2.0`: rename Unreleased"
+
+
+def test_only_the_publishing_job_of_a_release_may_ask_for_an_identity() -> None:
+    """It has no password; the job that runs code of the project cannot publish."""
+    workflow = yaml_file(".github/workflows/release.yml")
+    assert workflow["permissions"] == {"contents": "read"}
+    assert "permissions" not in workflow["jobs"]["build"]
+    publish = workflow["jobs"]["publish"]
+    assert publish["permissions"] == {"id-token": "write", "attestations": "write"}
+    assert not [step for step in publish["steps"] if "run" in step]
+
+
+TEXTS = sorted(
+    path
+    for pattern in (
+        *(
+            "*.md",
+            "docs/**/*",
+            "harness/**/*.py",
+            "baselines/**/*.py",
+            "optimized/**/*.py",
+            "reports/**/*.py",
+        ),
+        *(
+            "templates/*",
+            ".github/**/*",
+            ".ci/*",
+            "*.yml",
+            ".pre-commit-hooks.yaml",
+            "Containerfile",
+            "results/**/*.md",
+        ),
+    )
+    for path in ROOT.glob(pattern)
+    if path.is_file() and path.suffix not in (".png", ".svg")
+)
+
+UNPUBLISHED = re.compile(rf"pip3? install[^\n`|;&]*[\s'\"]{PROJECT['name']}")
+
+
+def test_no_text_installs_a_package_that_is_not_published() -> None:
+    """Until it is, a clone or the address of the repository is what pip gets."""
+    wrong = [
+        path.relative_to(ROOT).as_posix()
+        for path in TEXTS
+        if UNPUBLISHED.search(path.read_text(encoding="utf-8", errors="replace"))
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "is_wrong"),
+    [
+        ("pip install fastformers-bench", True),
+        ("pip install -U 'fastformers-bench[minilm]'", True),
+        ("pip install .", False),
+        ("pip install '.[minilm]'", False),
+        ("pip install git+https://HOST/OWNER/bench.git", False),
+    ],
+)
+def test_such_a_text_is_noticed(text: str, is_wrong: bool) -> None:
+    """So that the test above can fail."""
+    assert bool(UNPUBLISHED.search(text)) is is_wrong

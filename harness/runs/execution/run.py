@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.catalog import Catalog
 from harness.common.errors import UsageError
-from harness.common.progress import ProgressReporter
+from harness.common.progress import TIMED, ProgressReporter
 from harness.records.cell import Cell, group_cells
 from harness.records.journal import cell_journal
 from harness.records.journal_entries import FailedEntry, from_lines, to_line
@@ -97,14 +97,21 @@ def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
     split, parts = read_split(run.plan), run.parts()
     has_cpu = any(part.plan.device == "cpu" for part in parts)
-    in_progress = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and has_cpu)
+    roofline = run.plan.roofline and has_cpu
+    if roofline:
+        run.narrator.stage("measure the cores' peaks", 1, quiet_s=TIMED)
+    in_progress = begin(run.machine, run.plan.cpus, roofline=roofline)
     with in_use(artifact.folder for part in parts for artifact in part.prepared.artifacts.values()):
         for part in parts:
             for cells in group_cells(cells_of(part.plan)).values():
                 measure_group(part, cells, split)
+    if roofline:
+        run.narrator.stage("measure the cores' peaks again", 1, quiet_s=TIMED)
     conditions = in_progress.end()
+    run.narrator.stage("compute the records", len(parts))
     records = [record for part in parts for record in seal_all(part, shared_facts(part, split, conditions))]
     run.folder.finish()
+    run.narrator.finish()
     return records
 
 

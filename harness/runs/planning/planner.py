@@ -184,6 +184,7 @@ def plan_run(
         one_device(options.device)
     by_device = check_each(options, catalog, machine, narrator)
     options = by_device[0]
+    narrator.stage("check data and model", 1)
     ArtifactCache(cache).check_usable()
     try:
         task_data = find_data(options, cache, labelled=labelled)
@@ -192,6 +193,7 @@ def plan_run(
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
+    narrator.finish()
     task_data = with_threshold(task_data, split, model, options, cache, machine, narrator)
     devices = [
         device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))

@@ -34,10 +34,14 @@ def test_a_run_prints_the_table_and_where_the_records_are(
     assert bench(world, "run", "--data", str(boolq_folder(world.root))) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [
+        "check data and model ...",
         "prepare ...",
         "load and warm up ...",
+        "read the idle power ...",
         "measure ...",
+        "read the idle power ...",
         "answer the rest, untimed ...",
+        "compute the records ...",
     ]
     assert out.startswith(
         "boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process\n"

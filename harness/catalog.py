@@ -12,6 +12,7 @@ from typing import Any
 from harness.common.errors import MeasurementError, UsageError, unknown_name
 from harness.common.json_types import JsonObject
 from harness.common.plugins import Plugin, usable
+from harness.measurement.machine.devices import device_kind
 from harness.systems.interface import (
     Artifact,
     Cache,
@@ -31,6 +32,9 @@ BASELINE = "pytorch-fixed"
 
 UNPADDED = "pytorch-dynamic"
 """The same without padding: a second reference, as padding makes every rival of the baseline look better."""
+
+NULL = "null"
+"""A system that answers at once: it measures the harness itself."""
 
 COMMAND = "command"
 """An external program, given by `--system-command`."""
@@ -173,6 +177,16 @@ class Catalog:
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_library: Callable[..., str | None] = _never
     check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The kinds of devices that a variant runs on, where not on all."""
+
+    def why_not(self, name: str, device: str) -> str | None:
+        """Return why a variant cannot run on a device here, and what would change it; None if it can."""
+        kind = device_kind(device)
+        kinds = self.devices.get(name, (kind,))
+        if kind not in kinds:
+            return f"runs on {' and '.join(kinds)} only, not on {device}"
+        return self.variant(name).unavailable()
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
@@ -192,6 +206,7 @@ def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
 def load_catalog() -> Catalog:
     """Return the catalog of everything that the package ships and that plug-ins add."""
     from baselines.checkpoints.families import FAMILIES
+    from baselines.devices import devices_by_variant
     from baselines.encoding.text_check import fast_tokenizer_differs
     from baselines.models.checks.cached import check_checkpoint
     from baselines.models.resolve import resolve, resolve_classifier
@@ -211,6 +226,7 @@ def load_catalog() -> Catalog:
         ladders=LADDERS,
         needs_library=fast_tokenizer_differs,
         check=check_checkpoint,
+        devices=devices_by_variant(variant.name for variant in built_in_variants),
     )
 
 

@@ -1,5 +1,6 @@
 """`bench gate`: compare a run with a pinned reference, or two versions with one another, under rules."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,7 @@ def gate(
         outcome = _check_run(gate.run, store, rules, frozenset(gate.allow_changed or ()))
     else:
         options = run_options(data, model, variants, amount, execution)
+        options = replace(options, quality=amount.quality or "full")  # rules bound it
         with progress_reporter(quiet=output.quiet) as progress:
             options = _of_one_task(options, data.split, progress)
             records = _measure_versions(context, options, gate, store, progress)

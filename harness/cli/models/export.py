@@ -36,12 +36,13 @@ def export(
     """Write a folder with model, tokenizer and serving script. Checks that it gives the variant's answers."""
     from harness.cli.output.progress import progress_reporter
     from harness.runs.export import export as export_variant
+    from harness.runs.planning.variant_words import single_variant
 
     catalog = context.catalog()
     options = replace(
         run_options(data, encoding),
         model=model,
-        variants=None if ladder else (variant,),
+        variants=None if ladder else single_variant(variant),
         ladder=load_ladder(ladder, variant, parameters, catalog) if ladder else None,
     )
     with progress_reporter(quiet=output.quiet) as progress:

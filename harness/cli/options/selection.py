@@ -55,7 +55,11 @@ class VariantOptions(OptionGroup):
     """Which variants are measured, in which scenarios, and what the clock includes."""
 
     variants: Annotated[
-        str | None, what_option("--variants NAME,...", "Variants to compare (default: see `bench list`).")
+        str | None,
+        what_option(
+            "--variants NAME,...",
+            "Variants of `bench list` to compare; or all, default (if left out) or cpu: all that run there.",
+        ),
     ] = None
     scenario: ScenarioNames = ""
     boundary: Boundary = "encoded"

@@ -87,7 +87,7 @@ def make_plan(
         threads=threads,
         max_length=options.max_length,
         seed=options.seed,
-        quality=options.quality,
+        quality=options.quality or "full",
         meter_asked=options.meter,
         host_fingerprint=machine.host().fingerprint,
         revision=machine.revision(),

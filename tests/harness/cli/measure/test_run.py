@@ -53,6 +53,24 @@ def test_a_run_prints_the_table_and_where_the_records_are(
     )
 
 
+def test_the_quick_profile_scores_the_timed_sample_and_the_report_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 100 examples 40 are timed, and scored; `--quality full` answers the rest."""
+    words = ("run", "--data", str(boolq_folder(world.root)), "--profile", "quick", "-n", "40")
+    remark = "Quality is scored on the 40 timed examples of 100; its interval is wider"
+    assert bench(world, *words) == 0
+    out = capsys.readouterr().out
+    assert remark in " ".join(out.split())
+    assert "from 40 timed and 0 untimed answers" in " ".join(out.split())
+    assert bench(world, "report", "--format", "markdown") == 0
+    assert remark in capsys.readouterr().out
+    assert bench(world, *words, "--quality", "full", "--store", str(world.root / "full")) == 0
+    out = capsys.readouterr().out
+    assert remark not in " ".join(out.split())
+    assert "from 40 timed and 60 untimed answers" in " ".join(out.split())
+
+
 def test_the_report_is_the_same_table_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """From the records alone."""
     bench(world, "run", "--data", str(boolq_folder(world.root)))

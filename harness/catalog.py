@@ -179,6 +179,8 @@ class Catalog:
     check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
     devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The kinds of devices that a variant runs on, where not on all."""
+    shapes: Mapping[str, str] = field(default_factory=dict)
+    """The untrained architectures that `--model` takes, each with a line about it."""
 
     def why_not(self, name: str, device: str) -> str | None:
         """Return why a variant cannot run on a device here, and what would change it; None if it can."""
@@ -213,7 +215,7 @@ def load_catalog() -> Catalog:
     from baselines.registry import variants as baseline_variants
     from optimized.ladders import LADDERS
     from optimized.ladders.rung import variant_of
-    from optimized.recipes.random_shape import is_shape, resolve_shape
+    from optimized.recipes.random_shape import describe_shapes, is_shape, resolve_shape
     from optimized.registry import variants as optimized_variants
 
     built_in_variants = (*baseline_variants(), *optimized_variants())
@@ -226,6 +228,7 @@ def load_catalog() -> Catalog:
         ladders=LADDERS,
         needs_library=fast_tokenizer_differs,
         check=check_checkpoint,
+        shapes=describe_shapes(),
         devices=devices_by_variant(variant.name for variant in built_in_variants),
     )
 

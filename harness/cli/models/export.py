@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_variant
 from harness.cli.options.data import PredictedData
 from harness.cli.options.execution import EncodingOptions
 from harness.cli.options.groups import run_options
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 def export(
     context: CliContext,
     variant: Annotated[
-        str, typer.Argument(metavar="VARIANT", help="Variant to export: onnx-*, or with --ladder a rung.")
+        str,
+        typer.Argument(
+            metavar="VARIANT",
+            help="Variant to export: onnx-*, or with --ladder a rung.",
+            autocompletion=complete_variant,
+        ),
     ],
     data: PredictedData,
     encoding: EncodingOptions,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_runs
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
@@ -59,7 +60,7 @@ def report(
     cost: CostOptions,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run)."),
+        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run).", autocompletion=complete_runs),
     ] = None,
 ) -> None:
     """Render tables, plots or a page from the records of runs."""

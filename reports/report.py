@@ -4,7 +4,7 @@ records --build_report--> groups of figures, ladders --tables_of--> tables --tex
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.common.errors import unknown_name
 from harness.records.record import Record
@@ -33,6 +33,11 @@ class Report:
     factors: CostFactors
 
     @property
+    def unfinished(self) -> bool:
+        """Whether records are of the finished rounds of a run that is not finished."""
+        return any(record.unfinished for record in self.records)
+
+    @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:
         """Every group, with both scenarios of every ladder as groups first; plug-ins for formats read it."""
         scenarios = [
@@ -52,6 +57,11 @@ def build_report(records: Sequence[Record], factors: CostFactors, counts: Counts
     groups = tuple(map(tuple, in_one_family(all_figures(plain))))
     return Report(tuple(records), tuple(ladders), groups, factors)
 
+
+UNFINISHED_REMARK = (
+    "The run is not finished: figures are of the rounds that are, and another round can change each. "
+    "`bench run --resume` finishes it."
+)
 
 TABLES: dict[str, Callable[[Report], list[Table]]] = {
     "ladder": lambda report: [table for ladder in report.ladders for table in ladder_tables(ladder)],
@@ -73,4 +83,10 @@ def tables_of(report: Report, names: Sequence[str] = DEFAULT_TABLES) -> list[Tab
     for name in names:
         if name not in TABLES:
             raise unknown_name("table", name, TABLES)
-    return [table for name, build in TABLES.items() if name in names for table in build(report)]
+    tables = [table for name, build in TABLES.items() if name in names for table in build(report)]
+    return [_unfinished(table) for table in tables] if report.unfinished else tables
+
+
+def _unfinished(table: Table) -> Table:
+    """Return the table of a run that is not finished, marked as such."""
+    return replace(table, title=f"Unfinished: {table.title}", remarks=(UNFINISHED_REMARK, *table.remarks))

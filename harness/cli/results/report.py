@@ -71,7 +71,7 @@ def report(
 
     typer_context.with_resource(_without_garbage_collection())
     factors = cost.factors()
-    folders, records, skipped = _load(context.open_store(output.store), runs or ["latest"])
+    folders, records, skipped = _load(context, context.open_store(output.store), runs or ["latest"])
     built = build_report(records, factors, counts_in(folders))
     width, color = terminal_style(plain=output.file is not None)
     style = Style(output.table_names(with_cost=cost.given), width, color, samples_in(folders))
@@ -101,14 +101,22 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _load(store: "Store", runs: Sequence[str]) -> "tuple[list[RunFolder], list[Record], bool]":
-    """Return the records of these runs, and whether files were skipped; each is named on stderr."""
+def _load(
+    context: CliContext, store: "Store", runs: Sequence[str]
+) -> "tuple[list[RunFolder], list[Record], bool]":
+    """Return the records of these runs, and whether files were skipped; each is named on stderr.
+
+    Of a run that is named and not finished, the records of its finished rounds.
+    """
     from harness.analysis.loading import LoadedRecords
     from harness.cli.output.records import report_unreadable
     from harness.common.errors import MeasurementError, UsageError
 
-    folders = store.runs() if list(runs) == ["all"] else [store.run(name) for name in runs]
-    records, unreadable = store.records(folders)
+    every = list(runs) == ["all"]
+    folders = store.runs() if every else [store.run(name) for name in runs]
+    begun = [folder for folder in folders if folder.unfinished]
+    records, unreadable = store.records([folder for folder in folders if every or folder not in begun])
+    records += _unfinished(context, begun, every=every)
     skipped = report_unreadable([LoadedRecords(records, unreadable, store.root)])
     if skipped:
         typer.echo(f"bench: {len(unreadable):,} skipped, {len(records):,} read.", err=True)
@@ -118,6 +126,22 @@ def _load(store: "Store", runs: Sequence[str]) -> "tuple[list[RunFolder], list[R
         raise UsageError(
             "no records to report.",
             where=", ".join(runs),
-            remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
+            remedy="`bench run` makes some; an unfinished run is reported where it is named.",
         )
     return folders, records, skipped
+
+
+def _unfinished(context: CliContext, begun: "list[RunFolder]", *, every: bool) -> "list[Record]":
+    """Return the records of finished rounds; with `every`, only say on stderr how they are reported."""
+    from harness.runs.unfinished import unfinished_records
+
+    records = []
+    for folder in begun:
+        if every:
+            typer.echo(
+                f"bench: {folder.name} is not finished: `bench report {folder.name}` shows its rounds.", err=True
+            )
+            continue
+        typer.echo(f"bench: {folder.name} is not finished; what follows is of its finished rounds.", err=True)
+        records += unfinished_records(folder, context.machine())
+    return records

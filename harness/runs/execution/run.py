@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.catalog import Catalog
-from harness.common.errors import UsageError
 from harness.common.progress import TIMED, ProgressReporter
 from harness.records.cell import Cell, group_cells
 from harness.records.journal import cell_journal
@@ -16,6 +15,7 @@ from harness.records.journal_entries import FailedEntry, from_lines, to_line
 from harness.records.plan import Plan
 from harness.records.record import ArtifactFacts, DataFacts, Record
 from harness.records.store import RunFolder, Store
+from harness.runs.execution.changes import check_unchanged
 from harness.runs.execution.group import Group
 from harness.runs.execution.memory_budget import MemoryBudget, board_bytes, fits_board
 from harness.runs.execution.preparation import Prepared, Preparer, prepare_each
@@ -79,15 +79,10 @@ def begin_in_store(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, Ru
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: ProgressReporter) -> Run:
-    """Go on with an unfinished run; UsageError if the machine is not the one it began on."""
+    """Go on with an unfinished run; UsageError names what has changed since it began."""
     folder = folder.taken()
     plan = folder.plan()
-    if machine.host().fingerprint != plan.host_fingerprint:
-        raise UsageError(
-            "the run began on another machine, or this one has changed since.",
-            where=folder.name,
-            remedy="Resume it there, or start a new run here: rounds of different machines are never joined.",
-        )
+    check_unchanged(plan, folder.name, machine)
     folder.mend()
     first, *others = prepare_each(plan, cache, machine, narrator)
     return Run(plan, first, folder, machine, cache, narrator, tuple(others))

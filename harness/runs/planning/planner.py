@@ -57,6 +57,7 @@ def make_plan(
     now, cpus = machine.now(), tuple(machine.cpus())
     threads = options.threads or len(cpus)
     first, *others = devices
+    host = machine.host()
     return Plan(
         **dict(first),
         others=tuple(others),
@@ -89,7 +90,9 @@ def make_plan(
         seed=options.seed,
         quality=options.quality or "full",
         meter_asked=options.meter,
-        host_fingerprint=machine.host().fingerprint,
+        host_fingerprint=host.fingerprint,
+        host=host,
+        software=machine.software(),
         revision=machine.revision(),
         configuration=_configuration(options, task_data, model.name, threads),
     )

@@ -40,6 +40,7 @@ def export(
     parameters: LadderParameters = None,
 ) -> None:
     """Write a folder with model, tokenizer and serving script. Checks that it gives the variant's answers."""
+    from harness.cli.models.model_card import add_model_card
     from harness.cli.output.progress import progress_reporter
     from harness.runs.export import export as export_variant
     from harness.runs.planning.variant_words import single_variant
@@ -53,10 +54,11 @@ def export(
     )
     with progress_reporter(quiet=output.quiet) as progress:
         facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress)
+    card = add_model_card(folder, context.open_store(None), facts)
     if output.json:
         print_json({"folder": str(folder), **facts})
     else:
-        typer.echo(_format(facts, folder))
+        typer.echo(f"{_format(facts, folder)}\n{card}")
 
 
 def _format(facts: "JsonObject", folder: Path) -> str:

@@ -126,6 +126,13 @@ _FORMATS = {
 }
 
 
+def trackers(_: typer.Context) -> list[str]:
+    """Return the trackers that records can be logged to."""
+    from harness.cli.trackers.destination import TRACKERS
+
+    return list(TRACKERS)
+
+
 def tables(_: typer.Context) -> list[str]:
     """Return the tables of a report."""
     from reports import TABLES
@@ -167,6 +174,7 @@ BY_OPTION: dict[str, Completion] = {
     "--meter": complete(meters),
     "--device": complete_list(devices),
     "--format": complete(formats),
+    "--to": complete(trackers),
     "--tables": complete_list(tables),
     "--resume": complete(unfinished),
     "--run": complete(runs),

@@ -14,10 +14,11 @@ from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
 from harness.cli.options.output import Json, PlotFolder, StoreFolder
-from harness.cli.options.units import named
+from harness.cli.options.units import named, plural
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
+    from harness.cli.trackers.destination import Logged
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
 
@@ -36,6 +37,9 @@ class ReportOutput(OptionGroup):
         output_option("--output -o FILE|DIR", "Write there instead of to stdout (docs/reports.md)."),
     ] = None
     plots: PlotFolder = None
+    to: Annotated[
+        str | None, output_option("--to NAME", "Log to a tracker instead: mlflow or wandb (docs/trackers.md).")
+    ] = None
     store: StoreFolder = None
     json: Json = False
 
@@ -73,6 +77,11 @@ def report(
     factors = cost.factors()
     folders, records, skipped = _load(context, context.open_store(output.store), runs or ["latest"])
     built = build_report(records, factors, counts_in(folders))
+    if output.to:
+        from harness.cli.trackers.destination import send
+
+        typer.echo(_logged(send(built, output.to), output.to))
+        raise typer.Exit(ExitCode.PARTIAL if skipped else ExitCode.DONE)
     width, color = terminal_style(plain=output.file is not None)
     style = Style(output.table_names(with_cost=cost.given), width, color, samples_in(folders))
     files = files_of(built, output.form, style)
@@ -85,6 +94,11 @@ def report(
         deliver_text(text, output.file, form=output.form, environ=context.environ)
     if skipped:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _logged(logged: "Logged", name: str) -> str:
+    present = f"; {logged.present:,} were there already" if logged.present else ""
+    return f"Logged {plural(logged.new, 'record')} to {name}: {logged.where}{present}"
 
 
 @contextmanager

@@ -1,0 +1,76 @@
+"""Where `bench report --to NAME` sends records, and what becomes of them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from harness.common.errors import BenchError, StoreError, UsageError, unknown_name
+
+if TYPE_CHECKING:
+    from reports import Report
+    from reports.exports.tracked import TrackedRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """How many records were logged, how many were there already, and where they are."""
+
+    new: int
+    present: int
+    where: str
+
+
+def send(report: "Report", name: str) -> Logged:
+    """Log every record of a report to the tracker of this name.
+
+    UsageError for an unknown tracker, one whose library is not installed, or a run that is not finished;
+    StoreError where the tracker does not take the records.
+    """
+    if name not in TRACKERS:
+        raise unknown_name("tracker", name, TRACKERS)
+    if report.unfinished:
+        raise UsageError(
+            "the run is not finished, and a tracker would take its figures for those of a finished one.",
+            remedy="`bench run --resume` finishes it.",
+        )
+    spec = find_spec(name)
+    if (
+        spec is None or spec.origin is None
+    ):  # a folder of this name, such as the one that wandb makes, is none
+        raise UsageError(
+            f"--to {name} needs the library {name}, which is not installed.",
+            remedy=f"pip install 'fastformers-bench[{name}]'",
+        )
+    from reports.exports.tracked import tracked_records
+
+    return TRACKERS[name](tracked_records(report))
+
+
+@contextmanager
+def tracker_errors(name: str, remedy: str) -> Iterator[None]:
+    """Turn whatever a tracker's library raises into a StoreError with its first line."""
+    try:
+        yield
+    except BenchError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- each library and each of its transports has errors of its own
+        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
+        raise StoreError(f"{name} did not take the records: {reason}.", remedy=remedy) from None
+
+
+def _mlflow(records: "list[TrackedRecord]") -> Logged:
+    from harness.cli.trackers.mlflow import log_records
+
+    return log_records(records)
+
+
+def _wandb(records: "list[TrackedRecord]") -> Logged:
+    from harness.cli.trackers.wandb import log_records
+
+    return log_records(records)
+
+
+TRACKERS: "dict[str, Callable[[list[TrackedRecord]], Logged]]" = {"mlflow": _mlflow, "wandb": _wandb}
+"""What logs records, by the name of its library."""

@@ -29,8 +29,7 @@ def add_model_card(folder: Path, store: "Store", facts: "JsonObject") -> str:
     run, records = _newest(store, facts)
     if not records:
         return NO_RECORD
-    peers = [record for record in records if _is_exported(record, facts)]
-    card = write_report(build_report(peers, CostFactors()), "model-card", Style())
+    card = write_report(build_report(records, CostFactors()), "model-card", Style())
     text = card + (folder / README).read_text(encoding="utf-8")
     write_file(folder / README, text.encode())
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -41,10 +40,10 @@ def add_model_card(folder: Path, store: "Store", facts: "JsonObject") -> str:
 
 
 def _newest(store: "Store", facts: "JsonObject") -> "tuple[str, list[Record]]":
-    """Return the newest run with a record of the exported variant that has figures, and its records."""
+    """Return the newest run that measured the exported variant, and its records of the variant."""
     for run in reversed(store.runs()):
-        records, _ = store.records([run])
-        if any(_is_exported(record, facts) for record in records):
+        records = [record for record in store.records([run])[0] if _is_exported(record, facts)]
+        if records:
             return run.name, records
     return "", []
 

@@ -18,7 +18,7 @@ from harness.cli.options.units import named, plural
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
-    from harness.cli.trackers.destination import Logged
+    from harness.cli.trackers.outcome import Logged
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
 

@@ -1,25 +1,15 @@
 """Where `bench report --to NAME` sends records, and what becomes of them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from harness.common.errors import BenchError, StoreError, UsageError, unknown_name
+from harness.cli.trackers.outcome import Logged
+from harness.common.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
     from reports import Report
     from reports.exports.tracked import TrackedRecord
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """How many records were logged, how many were there already, and where they are."""
-
-    new: int
-    present: int
-    where: str
 
 
 def send(report: "Report", name: str) -> Logged:
@@ -46,18 +36,6 @@ def send(report: "Report", name: str) -> Logged:
     from reports.exports.tracked import tracked_records
 
     return TRACKERS[name](tracked_records(report))
-
-
-@contextmanager
-def tracker_errors(name: str, remedy: str) -> Iterator[None]:
-    """Turn whatever a tracker's library raises into a StoreError with its first line."""
-    try:
-        yield
-    except BenchError:
-        raise
-    except Exception as error:  # noqa: BLE001 -- each library and each of its transports has errors of its own
-        reason = (str(error).splitlines() or [""])[0].rstrip(".") or type(error).__name__
-        raise StoreError(f"{name} did not take the records: {reason}.", remedy=remedy) from None
 
 
 def _mlflow(records: "list[TrackedRecord]") -> Logged:

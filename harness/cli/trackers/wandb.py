@@ -11,7 +11,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.trackers.destination import Logged, tracker_errors
+from harness.cli.trackers.outcome import Logged, tracker_errors
 
 if TYPE_CHECKING:
     from reports.exports.tracked import TrackedRecord

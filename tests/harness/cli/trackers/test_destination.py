@@ -7,7 +7,8 @@ from worlds import World
 
 from harness.cli.app import call
 from harness.cli.trackers import destination
-from harness.cli.trackers.destination import Logged, send
+from harness.cli.trackers.destination import send
+from harness.cli.trackers.outcome import Logged
 from harness.common.errors import UsageError
 from harness.records.record import UNFINISHED
 from harness.records.store import RunFolder

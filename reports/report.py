@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from harness.common.errors import unknown_name
+from harness.records.facts import is_unfinished
 from harness.records.record import Record
 from reports.layout.table_model import Table
 from reports.tables.cost import cost_tables
@@ -35,7 +36,7 @@ class Report:
     @property
     def unfinished(self) -> bool:
         """Whether records are of the finished rounds of a run that is not finished."""
-        return any(record.unfinished for record in self.records)
+        return any(is_unfinished(record.status) for record in self.records)
 
     @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:

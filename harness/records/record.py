@@ -315,10 +315,6 @@ class EnergyFacts(FrozenModel):
     check: JsonFacts | None = None
 
 
-UNFINISHED = "unfinished"
-"""The status of a record that was made from a journal for a report: no stored record has it."""
-
-
 def _check_configuration(configuration: JsonObject) -> JsonObject:
     """Return the options; ValueError where one that reports read has another type than it should."""
     for names, kind, expected in _OPTION_TYPES:
@@ -376,11 +372,6 @@ class Record(FrozenModel):
     revision: Revision | None = None
     configuration: Configuration = Field(default_factory=dict)
     content_sha256: str | None = None
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the record was made from the journal of a run that is not finished."""
-        return str(self.status) == UNFINISHED
 
 
 def sealed_sha256(payload: Mapping[str, Any]) -> str:

@@ -5,9 +5,10 @@ plan, journal --unfinished_records--> records with status `unfinished` and the r
 
 from harness.common.errors import MeasurementError, UsageError
 from harness.common.progress import NoProgress
+from harness.records.facts import UNFINISHED
 from harness.records.journal import cell_journal
 from harness.records.journal_entries import RoundEntry, from_lines
-from harness.records.record import UNFINISHED, Failure, Record
+from harness.records.record import Failure, Record
 from harness.records.store import RunFolder
 from harness.runs.execution.preparation import Prepared
 from harness.runs.execution.record_assembly import seal_cell

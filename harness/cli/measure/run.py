@@ -14,8 +14,7 @@ from harness.cli.options.execution import RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
-from harness.cli.options.selection import DevicesOptions, VariantOptions
-from harness.cli.options.sustainlp import ProtocolName, apply_protocol
+from harness.cli.options.selection import DevicesOptions, ProtocolName, VariantOptions, apply_protocol
 from harness.cli.options.units import named
 from harness.common.errors import ExitCode
 

@@ -7,7 +7,7 @@ from worlds import Heard, World, boolq_folder
 
 from harness.cli.app import call
 from harness.common.errors import UsageError
-from harness.records.record import UNFINISHED
+from harness.records.facts import UNFINISHED, is_unfinished
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, resume, start
 from harness.runs.planning.options import RunOptions
@@ -44,13 +44,13 @@ def test_finished_rounds_of_an_unfinished_run_become_records_that_are_marked(tmp
     folder = interrupted(world)
     records = unfinished_records(folder, world.machine)
     assert [(record.status, len(record.rounds)) for record in records] == [(UNFINISHED, 3)] * 4
-    assert all(record.unfinished for record in records)
+    assert all(is_unfinished(record.status) for record in records)
     failure = records[0].failure
     assert failure is not None
     assert failure.message == "the run is not finished: 3 of 7 rounds are."
     finished = execute(resume(folder, world.cache, world.machine, Heard()))
     assert [record.rounds[:3] for record in finished] == [record.rounds for record in records]
-    assert not any(record.unfinished for record in finished)
+    assert not any(is_unfinished(record.status) for record in finished)
 
 
 def test_nothing_of_an_unfinished_run_is_written_by_its_report(

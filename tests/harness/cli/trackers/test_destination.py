@@ -10,7 +10,7 @@ from harness.cli.trackers import destination
 from harness.cli.trackers.destination import send
 from harness.cli.trackers.outcome import Logged
 from harness.common.errors import UsageError
-from harness.records.record import UNFINISHED
+from harness.records.facts import UNFINISHED
 from harness.records.store import RunFolder
 from reports import CostFactors, build_report
 from reports.exports.tracked import TrackedRecord, tracked_records

@@ -46,7 +46,7 @@ def _result(record: Record, metrics: list[JsonObject]) -> JsonObject:
     data = record.data
     title = f"{record.cell.task}, {'the embedded sample' if data.tier == 'embedded' else data.name}"
     return {
-        "task": TASK,
+        "task": dict(TASK),  # a copy, to which YAML makes no reference
         "dataset": {
             "name": printable(title),
             "type": "super_glue" if data.official else printable(f"{data.tier}/{record.cell.task}"),

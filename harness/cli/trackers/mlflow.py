@@ -10,6 +10,7 @@ import os
 from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
 
 from harness.cli.trackers.outcome import Logged, tracker_errors
 
@@ -41,8 +42,14 @@ def log_records(records: "list[TrackedRecord]", client: Any = None) -> Logged:  
             parent = _parent(client, number, run)
             for tracked in of_run:
                 _log(client, number, parent, tracked)
-        where = f"experiment {name!r} of {client.tracking_uri}"
+        where = f"experiment {name!r} of {_without_password(client.tracking_uri)}"
     return Logged(len(new), len(records) - len(new), where)
+
+
+def _without_password(uri: str) -> str:
+    """Return an address without the user and the password that it may hold."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if "@" in parts.netloc else uri
 
 
 def _present(client: Any, experiment: str, tag: str, value: str) -> str | None:  # noqa: ANN401

@@ -9,6 +9,7 @@ of the machine, its metadata, its code nor what is printed is sent.
 
 import hashlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.trackers.outcome import Logged, tracker_errors
@@ -51,7 +52,7 @@ def _log(library: Any, project: str, tracked: "TrackedRecord") -> str:  # noqa: 
     for index, ns in tracked.rounds.items():
         run.log({"round_time_per_request_ns": ns}, step=index)
     run.summary.update({**tracked.metrics, "notes": dict(tracked.notes), "warnings": list(tracked.warnings)})
-    where = str(run.url or run.dir)
+    where = str(Path(run.dir).parent if run.offline else run.url)
     run.finish(exit_code=1 if record.status == "failed" else 0)
     return where
 

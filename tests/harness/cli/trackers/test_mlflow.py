@@ -98,6 +98,13 @@ def test_each_record_is_a_run_below_the_run_of_bench() -> None:
         assert child.status == "FINISHED"
 
 
+def test_no_password_is_printed() -> None:
+    """The address of a server may hold one."""
+    client = FakeClient()
+    client.tracking_uri = "https://ada:secret@tracker.example:5000/ml"
+    assert log_records(tracked(), client).where == "experiment 'bench' of https://tracker.example:5000/ml"
+
+
 def test_a_record_is_logged_once() -> None:
     """It is found again by the hash of its content; a new one of the same run has the same parent."""
     client, (first, second, third) = FakeClient(), three_variants()

@@ -25,7 +25,7 @@ from reports.exports.tracked import TrackedRecord, tracked_records
 class FakeRun:
     """Keeps what is logged to it."""
 
-    url, dir = None, "wandb/offline-run-1"
+    offline, url, dir = True, None, "wandb/offline-run-1/files"
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.given, self.logged, self.summary = given, [], {}

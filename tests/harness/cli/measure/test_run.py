@@ -297,7 +297,7 @@ def test_list_and_doctor_speak_to_people_and_to_machines(
     """What can be asked, who can answer, what reads energy."""
     assert bench(world, "list", "--long") == 0
     out = capsys.readouterr().out
-    assert "  boolq *  yes/no question about a passage; accuracy" in out
+    assert "  boolq *    yes/no question about a passage; accuracy" in out
     assert "  onnx-int8 *        a fake" in out
     assert bench(world, "list", "--json") == 0
     assert {row["name"] for row in json.loads(capsys.readouterr().out)["tasks"]} == {*TASKS, "custom"}

@@ -20,6 +20,14 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 -- a function of the API
     """Return a function of the API; AttributeError for any other name."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import sys
+
+    from harness.common.platforms import why_not_here
+
+    if reason := why_not_here(sys.platform, [name]):
+        from harness.common.errors import UsageError
+
+        raise UsageError(reason)
     from harness import api
 
     return getattr(api, name)

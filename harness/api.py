@@ -41,7 +41,7 @@ def run(
     profile: str = "default",
     rounds: int | None = None,
     limit: int | None = None,
-    quality: Literal["full", "sample"] = "full",
+    quality: Literal["full", "sample"] | None = None,
     seed: int = 0,
     store: Folder | None = None,
     cache: Folder | None = None,

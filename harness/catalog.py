@@ -12,6 +12,7 @@ from typing import Any
 from harness.common.errors import MeasurementError, UsageError, unknown_name
 from harness.common.json_types import JsonObject
 from harness.common.plugins import Plugin, usable
+from harness.measurement.machine.devices import device_kind
 from harness.systems.interface import (
     Artifact,
     Cache,
@@ -31,6 +32,9 @@ BASELINE = "pytorch-fixed"
 
 UNPADDED = "pytorch-dynamic"
 """The same without padding: a second reference, as padding makes every rival of the baseline look better."""
+
+NULL = "null"
+"""A system that answers at once: it measures the harness itself."""
 
 COMMAND = "command"
 """An external program, given by `--system-command`."""
@@ -173,6 +177,18 @@ class Catalog:
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_library: Callable[..., str | None] = _never
     check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
+    devices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The kinds of devices that a variant runs on, where not on all."""
+    shapes: Mapping[str, str] = field(default_factory=dict)
+    """The untrained architectures that `--model` takes, each with a line about it."""
+
+    def why_not(self, name: str, device: str) -> str | None:
+        """Return why a variant cannot run on a device here, and what would change it; None if it can."""
+        kind = device_kind(device)
+        kinds = self.devices.get(name, (kind,))
+        if kind not in kinds:
+            return f"runs on {' and '.join(kinds)} only, not on {device}"
+        return self.variant(name).unavailable()
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
@@ -192,13 +208,14 @@ def built_in(variants: Mapping[str, Variant]) -> Mapping[str, Variant]:
 def load_catalog() -> Catalog:
     """Return the catalog of everything that the package ships and that plug-ins add."""
     from baselines.checkpoints.families import FAMILIES
+    from baselines.devices import devices_by_variant
     from baselines.encoding.text_check import fast_tokenizer_differs
     from baselines.models.checks.cached import check_checkpoint
     from baselines.models.resolve import resolve, resolve_classifier
     from baselines.registry import variants as baseline_variants
     from optimized.ladders import LADDERS
     from optimized.ladders.rung import variant_of
-    from optimized.recipes.random_shape import is_shape, resolve_shape
+    from optimized.recipes.random_shape import describe_shapes, is_shape, resolve_shape
     from optimized.registry import variants as optimized_variants
 
     built_in_variants = (*baseline_variants(), *optimized_variants())
@@ -211,6 +228,8 @@ def load_catalog() -> Catalog:
         ladders=LADDERS,
         needs_library=fast_tokenizer_differs,
         check=check_checkpoint,
+        shapes=describe_shapes(),
+        devices=devices_by_variant(variant.name for variant in built_in_variants),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.common.errors import unknown_name
+from harness.common.errors import UsageError, unknown_name
 from harness.common.json_types import JsonObject
 from harness.common.plugins import usable
 from harness.records.record import Record
@@ -74,8 +74,22 @@ FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = exports.FILES
 """The renderers of formats that are files by name: several files, or a binary one."""
 
 
+UNMARKED = ("bencher", "codecarbon", "github-action-benchmark", "pytest-benchmark")
+"""Formats that have no place to mark a run as unfinished."""
+
+
+def check_finished(report: Report, format: str) -> None:  # noqa: A002 -- the option's own name
+    """Raise UsageError for a run that is not finished in a format that cannot mark it."""
+    if report.unfinished and format in UNMARKED:
+        raise UsageError(
+            f"the run is not finished, and the format {format} has no place to mark it.",
+            remedy="`bench run --resume` finishes it; text, markdown, html, csv and json mark it.",
+        )
+
+
 def write_report(report: Report, format: str, style: Style) -> str:  # noqa: A002 -- the option's own name
     """Return a report in a text format, plug-ins included; raises UsageError for an unknown format."""
+    check_finished(report, format)
     if format in FORMATS:
         return FORMATS[format](report, style)
     plugins = usable("report", (*FORMATS, *FILES))
@@ -87,6 +101,7 @@ def write_report(report: Report, format: str, style: Style) -> str:  # noqa: A00
 
 def files_of(report: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise
     """Return the files of a format by their usual names; None for a text format."""
+    check_finished(report, format)
     return FILES[format](report, style) if format in FILES else None
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from harness.analysis.verdict import GroupVerdict
 from harness.common.errors import unknown_name
+from harness.records.facts import is_unfinished
 from harness.records.record import Record
 from reports.layout.table_model import Table
 from reports.tables.cost import cost_tables
@@ -34,6 +35,11 @@ class Report:
     groups: tuple[tuple[Figures, ...], ...]
     factors: CostFactors
     options: VerdictOptions = field(default_factory=VerdictOptions)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether records are of the finished rounds of a run that is not finished."""
+        return any(is_unfinished(record.status) for record in self.records)
 
     @property
     def every(self) -> tuple[tuple[Figures, ...], ...]:
@@ -66,6 +72,11 @@ def build_report(
     return Report(tuple(records), tuple(ladders), groups, factors, chosen)
 
 
+UNFINISHED_REMARK = (
+    "The run is not finished: figures are of the rounds that are, and another round can change each. "
+    "`bench run --resume` finishes it."
+)
+
 TABLES: dict[str, Callable[[Report], list[Table]]] = {
     "ladder": lambda report: [table for ladder in report.ladders for table in ladder_tables(ladder)],
     "speed": lambda report: speed_tables(report.groups),
@@ -86,4 +97,10 @@ def tables_of(report: Report, names: Sequence[str] = DEFAULT_TABLES) -> list[Tab
     for name in names:
         if name not in TABLES:
             raise unknown_name("table", name, TABLES)
-    return [table for name, build in TABLES.items() if name in names for table in build(report)]
+    tables = [table for name, build in TABLES.items() if name in names for table in build(report)]
+    return [_unfinished(table) for table in tables] if report.unfinished else tables
+
+
+def _unfinished(table: Table) -> Table:
+    """Return the table of a run that is not finished, marked as such."""
+    return replace(table, title=f"Unfinished: {table.title}", remarks=(UNFINISHED_REMARK, *table.remarks))

@@ -5,11 +5,17 @@ from collections.abc import Sequence
 
 def main() -> None:
     """Run the command line and exit."""
+    import sys
+
+    from harness.common.platforms import why_not_here
+
+    if reason := why_not_here(sys.platform, sys.argv[1:]):  # before anything is imported that is not there
+        print(f"bench: {reason}", file=sys.stderr)  # noqa: T201 -- the command line prints
+        sys.exit(2)
     from harness.cli.interruption import INTERRUPTION
 
     INTERRUPTION.watch()  # first, so that Ctrl-C while modules load shows no traceback
     import gc
-    import sys
 
     from harness.cli.output.streams import with_streams
 

@@ -21,7 +21,7 @@ from harness.cli.models.export import export
 from harness.cli.models.predict import predict
 from harness.cli.models.train import train
 from harness.cli.options.config_file import read_defaults
-from harness.cli.options.groups import add_command, option_app
+from harness.cli.options.groups import DEBUG_HELP, add_command, option_app
 from harness.cli.output.streams import ReaderGone, check_working_folder, drop_output
 from harness.cli.output.terminal import escape
 from harness.cli.results.compare import compare
@@ -51,7 +51,9 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
 RENAMED = {"optimize": "prepare", "tune": "search"}
 """Former names of commands, accepted for one version."""
 
-app = option_app("Measure what each optimisation of a transformer classifier gains here, and what it costs.")
+SUMMARY = "Measure what each optimisation of a transformer classifier gains here, and what it costs."
+
+app = option_app(SUMMARY, completes=True)
 for panel, commands in COMMANDS.items():
     for name, command in commands.items():
         add_command(app, name, command, panel)
@@ -63,8 +65,10 @@ app.add_typer(cache_app, name="cache", rich_help_panel="Environment")
 def bench(
     typer_context: typer.Context,
     version: bool = typer.Option(False, "--version", help="Print the version and exit."),
+    debug: bool = typer.Option(False, "--debug", help=f"With any command: {DEBUG_HELP}"),
 ) -> None:
     """Measure what each optimisation of a transformer classifier gains here, and what it costs."""
+    del debug  # `call` has taken it out
     context: CliContext = typer_context.obj
     read_defaults(typer_context, context.defaults, context.environ)
     if version:

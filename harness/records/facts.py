@@ -188,3 +188,12 @@ class Revision(FrozenModel):
     def __str__(self) -> str:
         """Format it as `git describe --dirty` does."""
         return f"{self.commit}{'-dirty' if self.dirty else ''}"
+
+
+UNFINISHED = "unfinished"
+"""The status of a record that is made from the journal of an unfinished run: no stored record has it."""
+
+
+def is_unfinished(status: str) -> bool:
+    """Return whether this is the status of a record that is made from a journal, for a report."""
+    return status == UNFINISHED

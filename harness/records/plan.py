@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
 from harness.common.json_types import JsonObject
 from harness.records.inputs import DataPlan, ModelPlan
 from harness.records.ladder import Ladder, Rung
-from harness.records.record import EnergyFacts, FrozenModel, Revision
+from harness.records.record import EnergyFacts, FrozenModel, Host, Revision
 from harness.records.side import Side, side_of, without_side
 from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
@@ -118,6 +120,10 @@ class Plan(DevicePlan):
     meter_asked: str = ""
     """The meter that the user named; it stays on this machine, as its argument may hold a path."""
     host_fingerprint: str
+    host: Host | None = None
+    """The machine as the run began; None in plans of earlier versions."""
+    software: dict[str, str] = Field(default_factory=dict)
+    """Versions as the run began; empty in plans of earlier versions."""
     revision: Revision | None = None
     """The commit of the project under test."""
     sides: tuple[Side, ...] = ()

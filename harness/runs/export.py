@@ -152,7 +152,7 @@ def _require_exportable(variant: Variant, functions: ExportFunctions, catalog: C
     ]
     raise UsageError(
         f"{variant.name} cannot be exported, because {reason}.",
-        remedy=f"Export one of {', '.join(able)}, or a rung with such an engine (`bench list`).",
+        remedy=f"Export one of {', '.join(able)}, or a rung with such an engine (`bench list --long`).",
     )
 
 

@@ -32,9 +32,9 @@ class LabelledProgress:
     task: str
     narrator: ProgressReporter
 
-    def stage(self, name: str, steps: int) -> None:
+    def stage(self, name: str, steps: int, *, quiet_s: float = 0.0) -> None:
         """Begin a stage of the task."""
-        self.narrator.stage(f"{self.task}: {name}", steps)
+        self.narrator.stage(f"{self.task}: {name}", steps, quiet_s=quiet_s)
 
     def step(self, done: float = 1.0) -> None:
         """Count steps."""
@@ -47,6 +47,10 @@ class LabelledProgress:
     def warn(self, text: str) -> None:
         """Report a warning about the task."""
         self.narrator.warn(f"{self.task}: {text}")
+
+    def finish(self) -> None:
+        """End the current stage."""
+        self.narrator.finish()
 
 
 def options_per_task(

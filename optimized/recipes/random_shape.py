@@ -276,3 +276,12 @@ def _pad_id(parent: Checkpoint | None) -> int:
 
 def _is_size(value: object) -> bool:
     return type(value) is int and value >= 1
+
+
+def describe_shapes() -> dict[str, str]:
+    """Return a line on each shape, by the name that `--model` takes."""
+    return {
+        PREFIX + name: f"{shape.layers} layers of {shape.hidden}, {shape.heads} heads, {shape.ffn:,} units, "
+        "random weights: for speed only"
+        for name, shape in SHAPES.items()
+    }

@@ -7,7 +7,16 @@ into a free-text field.
 
 from collections.abc import Callable
 
-from reports.exports import bencher, codecarbon, github, github_benchmark, junit, parquet, pytest_benchmark
+from reports.exports import (
+    bencher,
+    codecarbon,
+    github,
+    github_benchmark,
+    junit,
+    model_card,
+    parquet,
+    pytest_benchmark,
+)
 from reports.layout.style import Style
 from reports.report import Report
 
@@ -18,6 +27,7 @@ TEXTS: dict[str, Callable[[Report, Style], str]] = {
     "pytest-benchmark": pytest_benchmark.as_json,
     "bencher": bencher.as_bmf,
     "codecarbon": codecarbon.as_csv,
+    "model-card": model_card.as_card,
 }
 
 FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = {

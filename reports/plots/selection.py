@@ -40,7 +40,8 @@ def plots_of(report: Report, samples: SamplesOf) -> Iterator[Plot]:
     for plot in _plots(report, samples):
         name = next(name for name in _unique_names(plot.name) if name not in taken)
         taken.add(name)
-        yield replace(plot, name=name)
+        title = f"Unfinished: {plot.title}" if report.unfinished else plot.title
+        yield replace(plot, name=name, title=title)
 
 
 def _unique_names(name: str) -> Iterator[str]:

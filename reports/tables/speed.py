@@ -89,6 +89,21 @@ def _runs_remark(group: Sequence[Figures]) -> list[str]:
     return [f"{differ} on such a host, 19 times of 20 (docs/explanation/method.md)."]
 
 
+def _sample_remark(group: Sequence[Figures]) -> list[str]:
+    """Return that quality is scored on the timed sample only, where it is."""
+    counts = {
+        (record.quality.timed, record.data.examples)
+        for record in (figures.record for figures in group)
+        if record.quality and record.quality.metrics and not record.quality.untimed
+    }
+    return [
+        f"Quality is scored on the {timed:,} timed examples of {examples:,}; its interval is wider than that "
+        "of the full split (--quality full)."
+        for timed, examples in sorted(counts)
+        if timed < examples
+    ]
+
+
 def ratio_method(times: Iterable[object]) -> str:
     """Return how the intervals of times, and so of ratios, were computed; empty where nothing was timed."""
     methods = [time.method for time in times if isinstance(time, Estimate)]
@@ -109,7 +124,7 @@ def _remarks(group: Sequence[Figures]) -> list[str]:
             f"differences within {100 * TOLERANCE:.0f} % count as no change."
         )
         lines += family_remark(ratio for figures in group for ratio in ratios_of(figures))
-    lines += [*_runs_remark(group), *limit_remark(group)]
+    lines += [*_runs_remark(group), *limit_remark(group), *_sample_remark(group)]
     if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
     return [*lines, *model_remarks(group)]

@@ -49,9 +49,11 @@ class Heard:
     def __init__(self) -> None:
         self.stages: list[tuple[str, int]] = []
         self.warnings: list[str] = []
+        self.quiet_s: dict[str, float] = {}
 
-    def stage(self, name: str, steps: int) -> None:
+    def stage(self, name: str, steps: int, *, quiet_s: float = 0.0) -> None:
         self.stages.append((name, steps))
+        self.quiet_s[name] = quiet_s
 
     def step(self, done: float = 1.0) -> None:
         del done
@@ -61,3 +63,6 @@ class Heard:
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
+
+    def finish(self) -> None:
+        pass

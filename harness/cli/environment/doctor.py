@@ -1,6 +1,7 @@
 """`bench doctor`: what can be measured on this machine, and how to enable the rest."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,13 +13,15 @@ from harness.cli.options.execution import MeterName
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.selection import DeviceName
-from harness.cli.output.terminal import print_json
+from harness.cli.output.terminal import hanging, print_json, terminal_columns
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
     from harness.measurement.energy.meter import MeterChoice
     from harness.runs.services import Machine
 
+
+READY = "ready"
 
 NEEDS_A_GPU = (
     "It needs NVIDIA's driver, nvidia-ml-py, and a PyTorch that is built for CUDA (docs/howto/gpu.md)"
@@ -74,7 +77,7 @@ def _choose_meter(
 
 
 def _examine(context: CliContext, device: str, choice: "MeterChoice", store: Path | None) -> "JsonObject":
-    machine = context.machine()
+    machine, catalog = context.machine(), context.catalog()
     host, software, meter = machine.host(), machine.software(), choice.meter
     return {
         "device": device,
@@ -86,9 +89,7 @@ def _examine(context: CliContext, device: str, choice: "MeterChoice", store: Pat
             {"name": name, "because": reason, "to_allow_it": remedy}
             for name, reason, remedy in choice.skipped
         ],
-        "variants": {
-            name: variant.unavailable() or "ready" for name, variant in context.catalog().variants.items()
-        },
+        "variants": {name: catalog.why_not(name, device) or READY for name in catalog.variants},
         "cpus": list(machine.cpus()),
         "host": host.facts,
         "software": software,
@@ -130,24 +131,51 @@ def _folder(path: Path) -> "JsonObject":
 
 
 def _print(facts: "JsonObject") -> None:
+    typer.echo("\n".join(_lines(facts, terminal_columns())))
+
+
+def _lines(facts: "JsonObject", columns: int) -> Iterator[str]:
+    """Yield one table for each kind of fact."""
     heading = {"measured": "measured", "modelled": "modelled, not measured", "unavailable": "unavailable"}
-    typer.echo(f"Energy on {facts['device']}: {heading[facts['grade']]} (meter: {facts['meter'] or 'none'})")
-    for name, fact in facts["meter_facts"].items():
-        typer.echo(f"  {name}: {fact}")
+    device = facts["device"]
+    yield f"Energy on {device}: {heading[facts['grade']]} (meter: {facts['meter'] or 'none'})"
+    yield from hanging(((name, _format(fact)) for name, fact in facts["meter_facts"].items()), columns)
     if facts.get("check"):
-        typer.echo("\n".join(check_lines(facts["check"])))
-    for row in facts["meters_skipped"]:
-        typer.echo(f"  {row['name']} is not used: {row['because']}")
-        typer.echo(f"    to allow it: {row['to_allow_it']}")
-    for kind in ("devices", "variants", "host", "software"):
-        typer.echo(kind.capitalize())
-        for name, fact in facts[kind].items():
-            typer.echo(f"  {name}: {_format(fact)}")
-    typer.echo(f"CPUs of this process: {_format(facts['cpus'])}")
+        yield from check_lines(facts["check"])
+    yield ""
+    yield f"Meters not used on {device}"
+    yield from hanging(map(_skipped_row, facts["meters_skipped"]), columns)
+    yield from ("", "Devices")
+    yield from hanging(facts["devices"].items(), columns)
+    yield from ("", f"Variants on {device} (* is measured if none is named)")
+    yield from hanging(_variant_rows(facts), columns)
+    for kind in ("host", "software"):
+        yield from ("", kind.capitalize())
+        yield from hanging(((name, _format(fact)) for name, fact in facts[kind].items()), columns)
+    yield from ("", "This process")
+    yield from hanging(_process_rows(facts), columns)
+
+
+def _skipped_row(row: "JsonObject") -> tuple[str, str]:
+    return row["name"], f"{row['because']}. To allow it: {row['to_allow_it']}"
+
+
+def _variant_rows(facts: "JsonObject") -> Iterator[tuple[str, str]]:
+    """Yield each variant with its state: those that are ready first."""
+    from harness.catalog import default_variants
+
+    default = default_variants(facts["device"])
+    states: dict[str, str] = facts["variants"]
+    for name in sorted(states, key=lambda name: states[name] != READY):
+        yield name + (" *" if name in default else ""), states[name]
+
+
+def _process_rows(facts: "JsonObject") -> Iterator[tuple[str, str]]:
+    yield "CPUs", _format(facts["cpus"])
     for kind in ("cache", "store"):
         folder = facts[kind]
         state = "writable" if folder["writable"] else "NOT writable"
-        typer.echo(f"{kind.capitalize()}: {folder['folder']} ({state}, {folder['free_gb']} GB free)")
+        yield kind, f"{folder['folder']} ({state}, {folder['free_gb']} GB free)"
 
 
 def check_lines(check: "JsonObject") -> list[str]:
@@ -182,4 +210,4 @@ def _format(fact: object) -> str:
     if isinstance(fact, list | tuple):
         separator = "; " if any(isinstance(each, dict) for each in fact) else ", "
         return separator.join(map(_format, fact)) or "none"
-    return str(fact)
+    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)

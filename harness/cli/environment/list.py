@@ -1,128 +1,95 @@
-"""`bench list`: tasks, variants, their exports, scenarios, profiles, meters, plug-ins, artifacts."""
+"""`bench list`: the names that options take, and what is cached."""
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Annotated, Protocol
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.context import CliContext
 from harness.cli.options.output import Json
 from harness.cli.options.panels import plain_option
-from harness.cli.output.terminal import escape, print_json
+from harness.cli.output.terminal import escape, print_json, terminal_columns
 
 if TYPE_CHECKING:
-    from harness.common.json_types import JsonObject
-    from harness.systems.interface import Artifact
+    from harness.cli.environment.listing import Rows
 
-    Rows = list[JsonObject]
+NOT_HERE = "not here"
+"""The heading of what cannot be used on this machine."""
 
+LEGEND = (
+    "* is used if none is named. `bench list --long` has a line on each, `bench doctor` why some are not "
+    "here."
+)
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def summary(self) -> str: ...
+CACHED = "cached artifacts"
 
 
 def list_(
     context: CliContext,
+    long: Annotated[
+        bool, plain_option("--long -l", "A line on each: what it is, what it needs, ladders with rungs.")
+    ] = False,
     json: Json = False,
     schema: Annotated[bool, plain_option("--schema", "Print the JSON Schema of a record instead.")] = False,
 ) -> None:
-    """List tasks, variants, scenarios, profiles, meters, artifacts."""
+    """List tasks, variants, ladders, shapes, profiles, meters, artifacts."""
+    from harness.cli.environment.listing import listing
+
     if schema:
         from harness.records.record import schema_text
 
         typer.echo(schema_text(), nl=False)
         return
-    listing = _listing(context)
+    rows = listing(context.catalog(), context.cache())
     if json:
-        print_json(listing)
-        return
+        print_json(rows)
+    else:
+        typer.echo("\n".join(_long_lines(rows) if long else _short_lines(rows, terminal_columns())))
+
+
+def _short_lines(listing: "dict[str, Rows]", columns: int) -> Iterator[str]:
+    """Yield the names of each kind, those that cannot be used here apart."""
+    indent = max(map(len, (*listing, NOT_HERE))) + 2
     for kind, rows in listing.items():
-        typer.echo(kind)
-        width = max((len(row["name"]) for row in rows), default=0)
+        if kind == CACHED:
+            yield f"{kind.ljust(indent)}{len(rows)} (bench cache list)"
+            continue
+        here = [escape(row["name"]) + ("*" if row.get("default") else "") for row in rows if _usable(row)]
+        yield from _wrapped(kind, here or ["none"], indent, columns)
+        if absent := [escape(row["name"]) for row in rows if not _usable(row)]:
+            yield from _wrapped(f"  {NOT_HERE}", absent, indent, columns)
+    yield ""
+    yield from textwrap.wrap(LEGEND, columns)
+
+
+def _usable(row: "dict[str, object]") -> bool:
+    return not row.get("unavailable")
+
+
+def _wrapped(heading: str, names: list[str], indent: int, columns: int) -> list[str]:
+    return textwrap.wrap(
+        "  ".join(names),
+        max(columns, indent + 30),
+        initial_indent=heading.ljust(indent),
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+
+
+def _long_lines(listing: "dict[str, Rows]") -> Iterator[str]:
+    """Yield a line on each name, and why it cannot be used here."""
+    for kind, rows in listing.items():
+        yield kind
+        width = max((len(row["name"]) + 2 for row in rows), default=0)
         for row in rows:
-            typer.echo(f"  {row['name']:<{width}}  {escape(row['summary'])}")
-            if row.get("unavailable"):
-                typer.echo(f"  {'':<{width}}  unavailable, because {escape(row['unavailable'])}")
+            name = row["name"] + (" *" if row.get("default") else "")
+            yield f"  {escape(name):<{width}}  {escape(row['summary'])}"
+            if row.get("export"):
+                yield f"  {'':<{width}}  export: {escape(row['export'])}"
+            if not _usable(row):
+                yield f"  {'':<{width}}  unavailable, because {escape(row['unavailable'])}"
         if not rows:
-            typer.echo("  none")
-
-
-def _listing(context: CliContext) -> "dict[str, Rows]":
-    from harness.catalog import built_in, load_export
-    from harness.measurement.energy.selection import METERS
-    from harness.records.plan import PROFILES
-    from harness.systems.artifact_cache import ArtifactCache
-    from harness.workload.scenarios import SCENARIOS
-    from harness.workload.tasks import TASKS
-    from harness.workload.tasks.custom import CUSTOM
-
-    catalog = context.catalog()
-    export = load_export()
-    return {
-        "tasks": [
-            *map(_row, TASKS.values()),
-            {"name": CUSTOM, "summary": "your own classification of one text or two (docs/howto/custom.md)"},
-        ],
-        "variants": [
-            {**_row(variant), "unavailable": variant.unavailable()} for variant in catalog.variants.values()
-        ],
-        "exports of variants": [
-            {
-                "name": variant.name,
-                "summary": export.engine(variant) or f"none, because {export.reason(variant)}",
-            }
-            for variant in catalog.variants.values()
-        ],
-        "families of checkpoints": [
-            {**_row(family), "unavailable": family.unavailable} for family in catalog.families
-        ],
-        "scenarios": [_row(scenario) for scenario in SCENARIOS.values()],
-        "profiles": [
-            {"name": p.name, "summary": f"{p.rounds} rounds over {p.sample} timed examples"}
-            for p in PROFILES.values()
-        ],
-        "meters": [_row(meter) for meter in METERS],
-        **_plugins(built_in(catalog.variants)),
-        "cached artifacts": [_artifact(each) for each in ArtifactCache(context.cache()).artifacts()],
-    }
-
-
-def _plugins(variants: Collection[str]) -> "dict[str, Rows]":
-    """Return the plug-ins, each loaded to see whether it works; no entry where there are none."""
-    from harness.common.plugins import GROUPS, Kind, plugins
-    from harness.measurement.energy.selection import METERS, NONE
-    from harness.workload.tasks import TASKS
-    from harness.workload.tasks.custom import CUSTOM
-    from reports import FILES, FORMATS
-
-    built_in_names: dict[Kind, Collection[str]] = {
-        "task": (*TASKS, CUSTOM),
-        "variant": variants,
-        "meter": (*(meter.name for meter in METERS), NONE),
-        "report": (*FORMATS, *FILES),
-    }
-    rows = [
-        {
-            "name": escape(plugin.name),
-            "summary": escape(f"{kind}, from {plugin.distribution}"),
-            "unavailable": escape(problem) if (problem := plugin.problem()) else None,
-        }
-        for kind in GROUPS
-        for plugin in plugins(kind, built_in_names[kind]).values()
-    ]
-    return {"plug-ins": rows} if rows else {}
-
-
-def _row(item: _Named) -> "JsonObject":
-    return {"name": item.name, "summary": item.summary}
-
-
-def _artifact(artifact: "Artifact") -> "JsonObject":
-    from harness.systems.artifact_cache import folder_bytes
-
-    recipe = artifact.manifest.get("recipe", "unknown recipe")
-    return {"name": artifact.key[:16], "summary": f"{recipe}, {folder_bytes(artifact.folder) / 1e6:.1f} MB"}
+            yield "  none"
+    yield "* is used if none is named."

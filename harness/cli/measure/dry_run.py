@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.cli.context import CliContext
-from harness.cli.options.units import plural
+from harness.cli.options.units import format_time, plural
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
@@ -102,7 +102,7 @@ def _instances(each: "CellForecast") -> str:
 def _expected(seconds: float | None) -> str:
     if seconds is None:
         return "unknown: the store has no record of it on this machine and these data"
-    return f"about {_format_time(seconds)}"
+    return f"about {format_time(seconds)}"
 
 
 def _total(forecasts: "Sequence[Forecast]") -> str:
@@ -113,14 +113,7 @@ def _total(forecasts: "Sequence[Forecast]") -> str:
     if not known:
         return f"{counts}: expected time unknown."
     bound = "about" if len(known) == len(expected) else f"at least, for the {len(known)} cells with a record,"
-    return f"{counts}: {bound} {_format_time(sum(known))}."
-
-
-def _format_time(seconds: float) -> str:
-    for unit, unit_seconds in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * unit_seconds:
-            return f"{seconds / unit_seconds:.1f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{counts}: {bound} {format_time(sum(known))}."
 
 
 def _facts(forecast: "Forecast") -> "JsonObject":

@@ -1,5 +1,6 @@
 """`bench gate`: compare a run with a pinned reference, or two versions with one another, under rules."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +16,7 @@ from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
 from harness.cli.options.panels import output_option
-from harness.cli.options.selection import ModelOptions, VariantOptions
-from harness.cli.options.sustainlp import ProtocolName, apply_protocol
+from harness.cli.options.selection import ModelOptions, ProtocolName, VariantOptions, apply_protocol
 from harness.common.errors import ExitCode, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def gate(
         outcome = _check_run(gate.run, store, rules, frozenset(gate.allow_changed or ()))
     else:
         options = run_options(data, model, variants, load, amount, execution)
+        options = replace(options, quality=amount.quality or "full")  # rules bound it
         options = _one_run(cross_options(typer_context, apply_protocol(typer_context, protocol, options)))
         records = _records(context, options, gate, data.split, control, output)
         outcome = _check_versions(records, rules)

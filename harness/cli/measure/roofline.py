@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_run
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.selection import DeviceName
 from harness.cli.options.units import plural
@@ -30,7 +31,11 @@ def roofline(
     context: CliContext,
     run: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="A run id, or latest (default: peaks of the machine only)."),
+        typer.Argument(
+            metavar="RUN",
+            help="A run id, or latest (default: peaks of the machine only).",
+            autocompletion=complete_run,
+        ),
     ] = None,
     device: DeviceName = "cpu",
     store: StoreFolder = None,

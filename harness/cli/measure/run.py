@@ -15,8 +15,7 @@ from harness.cli.options.execution import RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import MaxQualityLoss, RecordOutput
-from harness.cli.options.selection import DevicesOptions, VariantOptions
-from harness.cli.options.sustainlp import ProtocolName, apply_protocol
+from harness.cli.options.selection import DevicesOptions, ProtocolName, VariantOptions, apply_protocol
 from harness.cli.options.units import named
 from harness.cli.output.export_paths import named_paths
 from harness.common.errors import ExitCode

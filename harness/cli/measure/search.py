@@ -51,7 +51,11 @@ def search(
 
     catalog = context.catalog()
     options = dataclasses.replace(
-        run_options(data, model, execution), ladder=ladder.load(catalog), scenarios=SCENARIOS, profile=profile
+        run_options(data, model, execution),
+        ladder=ladder.load(catalog),
+        scenarios=SCENARIOS,
+        profile=profile,
+        quality="full",  # it decides
     )
     with progress_reporter(quiet=output.quiet) as progress:
         store, cache, machine = context.open_store(output.store), context.cache(), context.machine()

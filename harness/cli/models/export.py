@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_variant
 from harness.cli.options.data import CheckedData
 from harness.cli.options.execution import EncodingOptions
 from harness.cli.options.groups import run_options
@@ -25,7 +26,9 @@ def export(
     variant: Annotated[
         str,
         typer.Argument(
-            metavar="VARIANT", help="Variant to export (see `bench list`), or with --ladder a rung."
+            metavar="VARIANT",
+            help="Variant to export (see `bench list`), or with --ladder a rung.",
+            autocompletion=complete_variant,
         ),
     ],
     data: CheckedData,
@@ -37,22 +40,25 @@ def export(
     parameters: LadderParameters = None,
 ) -> None:
     """Write a folder with model, tokenizer and serving script. Checks that it gives the variant's answers."""
+    from harness.cli.models.model_card import add_model_card
     from harness.cli.output.progress import progress_reporter
     from harness.runs.export import export as export_variant
+    from harness.runs.planning.variant_words import single_variant
 
     catalog = context.catalog()
     options = replace(
         run_options(data, encoding),
         model=model,
-        variants=None if ladder else (variant,),
+        variants=None if ladder else single_variant(variant),
         ladder=load_ladder(ladder, variant, parameters, catalog) if ladder else None,
     )
     with progress_reporter(quiet=output.quiet) as progress:
         facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress)
+    card = add_model_card(folder, context.open_store(None), facts)
     if output.json:
         print_json({"folder": str(folder), **facts})
     else:
-        typer.echo(_format(facts, folder))
+        typer.echo(f"{_format(facts, folder)}\n{card}")
 
 
 def _format(facts: "JsonObject", folder: Path) -> str:

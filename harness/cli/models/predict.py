@@ -26,11 +26,12 @@ def predict(
 ) -> None:
     """Predict a split, and write the official prediction file."""
     from harness.cli.output.progress import progress_reporter
+    from harness.runs.planning.variant_words import single_variant
     from harness.runs.predict import predict as predict_split
     from harness.runs.predict import write_rows
     from harness.workload.tasks import task_folder
 
-    options = replace(run_options(data, model, encoding), variants=(variant,))
+    options = replace(run_options(data, model, encoding), variants=single_variant(variant))
     with progress_reporter(quiet=output.quiet) as progress:
         rows = predict_split(options, context.catalog(), context.cache(), context.machine(), progress)
     path = folder / f"{task_folder(data.task)}.jsonl"

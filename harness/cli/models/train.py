@@ -19,6 +19,7 @@ from harness.cli.options.selection import DeviceName
 from harness.cli.options.units import parse_duration
 from harness.cli.output.terminal import print_json
 from harness.common.errors import UsageError
+from harness.common.progress import LOADING_QUIET_S
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
@@ -134,10 +135,13 @@ def _finetune(
     from harness.workload.data import load_split
     from harness.workload.data.user.task_files import find_task_data
 
+    progress.stage("check data and model", 1)
     machine, cache = context.machine(), context.cache()
     device = one_device(options.device)
     machine.check_device(device)
+    progress.finish()
     meter = select_meter(machine, device, options.meter).choice.meter
+    progress.stage("load data and model", 1, quiet_s=LOADING_QUIET_S)
     task_data = find_task_data(
         data.task, data.data, data.user_data, cache, split="train", train_rows=EMBEDDED_ROWS
     )
@@ -210,7 +214,8 @@ def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingStatus
         nonlocal reported
         done = training.fraction * MILLE
         if reported is None:
-            progress.stage(stage, round(MILLE - done))
+            # the trainer works in this process, and its joules are read
+            progress.stage(stage, round(MILLE - done), quiet_s=LOADING_QUIET_S)
         else:
             progress.step(done - reported)
         reported = done

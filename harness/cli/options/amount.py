@@ -32,9 +32,13 @@ class AmountOptions(OptionGroup):
         int | None, amount_option("--limit -n N", "Timed examples (default: the profile's).")
     ] = None
     quality: Annotated[
-        Literal["full", "sample"],
-        amount_option("--quality full|sample", "Score the full split, its rest untimed, or the sample."),
-    ] = "full"
+        Literal["full", "sample"] | None,
+        amount_option(
+            "--quality full|sample",
+            "Score the full split, its rest untimed, or the timed sample (default: full; with --profile "
+            "quick the sample).",
+        ),
+    ] = None
 
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set the options of the same name, the parsed ones, and the sample."""

@@ -99,6 +99,10 @@ def _parameters(group: type[OptionGroup]) -> list[inspect.Parameter]:
     ]
 
 
+DEBUG_HELP = "Print the traceback of a bug, and what workers log."
+"""The help of `--debug`, which is taken out before any command is parsed (`harness.cli.app`)."""
+
+
 class PanelCommand(TyperCommand):
     """A command whose help shows options by panel, as plain text: Typer's panels need rich, which is slow."""
 
@@ -110,7 +114,7 @@ class PanelCommand(TyperCommand):
                 panels[panel_of(parameter)].append(record)
         shown = {name: rows for name, rows in panels.items() if rows} or {OPTIONS: []}
         if (help_option := self.get_help_option(ctx)) and (record := help_option.get_help_record(ctx)):
-            list(shown.values())[-1].append(record)
+            list(shown.values())[-1] += [("--debug", DEBUG_HELP), record]
         terms = [len(term) for rows in shown.values() for term, _ in rows]
         width = min(max(terms), _HELP_COLUMN)
         for name, rows in shown.items():
@@ -133,13 +137,13 @@ class PanelGroup(TyperGroup):
                 formatter.write_dl(rows)
 
 
-def option_app(help_text: str) -> typer.Typer:
-    """Return an application with plain help, by panel."""
+def option_app(help_text: str, *, completes: bool = False) -> typer.Typer:
+    """Return an application with plain help, by panel; with `completes`, shells can complete its words."""
     return typer.Typer(
         cls=PanelGroup,
         help=help_text,
         no_args_is_help=True,
-        add_completion=False,
+        add_completion=completes,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"max_content_width": 110},

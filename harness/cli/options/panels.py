@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.models import OptionInfo
 
+from harness.cli.options.completion import BY_OPTION
+
 if TYPE_CHECKING:
     from typer import _click as click  # Typer's copy of click; its older versions import click itself
 
@@ -22,6 +24,9 @@ def declare_option(panel: str, usage: str, text: str, **settings: Any) -> Option
     words = usage.split(" ")
     names = [word for word in words if word.startswith("-")]
     metavar = " ".join(words[len(names) :]) or None
+    completions = [BY_OPTION[name] for name in names if name in BY_OPTION]
+    if completions and metavar and "|" not in metavar.replace("|DIR", "").replace("|FILE", ""):
+        settings = {"autocompletion": completions[0], **settings}
     option: OptionInfo = typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, **settings)
     return option
 

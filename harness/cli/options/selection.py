@@ -1,12 +1,15 @@
-"""The options under `What`: model, device, variants, scenarios, and the ladder."""
+"""The options under `What`: model, device, variants, scenarios, ladder, and the protocol of others."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import typer
+
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import what_option
 from harness.cli.options.units import named, split_names
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.catalog import Catalog
@@ -55,7 +58,11 @@ class VariantOptions(OptionGroup):
     """Which variants are measured, in which scenarios, and what the clock includes."""
 
     variants: Annotated[
-        str | None, what_option("--variants NAME,...", "Variants to compare (default: see `bench list`).")
+        str | None,
+        what_option(
+            "--variants NAME,...",
+            "Variants of `bench list` to compare; or all, default (if left out) or cpu: all that run there.",
+        ),
     ] = None
     scenario: ScenarioNames = ""
     boundary: Boundary = "encoded"
@@ -107,3 +114,27 @@ def load_ladder(name: str, rungs: str | None, parameters: list[str] | None, cata
     else:
         raise unknown_name("ladder", name, catalog.ladders)
     return ladder if rungs is None else ladder.only(named(rungs, "--rungs"))
+
+
+ProtocolName = Annotated[
+    str, what_option("--protocol NAME", "Report by another protocol too: sustainlp2020 (kWh of processes).")
+]
+
+
+def apply_protocol(typer_context: typer.Context, name: str, options: "RunOptions") -> "RunOptions":
+    """Return the options that a protocol requires: whole processes, each over the whole sample.
+
+    UsageError where another boundary is given.
+    """
+    from harness.analysis.sustainlp import protocol_settings
+
+    protocol = protocol_settings(name, typer_context.obj.environ)
+    if protocol is None:
+        return options
+    source = typer_context.get_parameter_source("boundary")
+    if source and source.name != "DEFAULT" and options.boundary != "process":
+        raise UsageError(
+            f"protocol {name} measures whole processes, got --boundary {options.boundary}.",
+            remedy="Leave out --boundary: the protocol sets it to process.",
+        )
+    return replace(options, boundary="process", protocol=protocol)

@@ -58,6 +58,14 @@ def format_age(seconds: float) -> str:
     return "now"
 
 
+def format_time(seconds: float) -> str:
+    """Return a time in the largest unit of which there are two."""
+    for unit, unit_seconds in (("h", 3600), ("min", 60)):
+        if seconds >= 2 * unit_seconds:
+            return f"{seconds / unit_seconds:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+
+
 def format_size(count: int) -> str:
     """Return bytes in decimal units, as disks are sold."""
     for unit, unit_bytes in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):

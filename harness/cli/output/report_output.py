@@ -1,10 +1,11 @@
 """Reports for stdout: as wide as the terminal, and coloured only in one."""
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from harness.cli.output.terminal import terminal_columns
 
 if TYPE_CHECKING:
     from harness.analysis.verdict import ExportPaths
@@ -12,9 +13,6 @@ if TYPE_CHECKING:
     from harness.records.store import RunFolder
     from harness.workload.tasks.metrics import Counts
     from reports import SamplesOf
-
-UNKNOWN_WIDTH = 120
-"""Columns of a pipe or a log."""
 
 CountsOf = Callable[["Record"], "Counts | None"]
 
@@ -48,7 +46,7 @@ def terminal_style(*, plain: bool = False) -> tuple[int, bool]:
     from reports.render.terminal import wants_color
 
     color = not plain and wants_color(sys.stdout, os.environ)
-    return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns, color
+    return terminal_columns(), color
 
 
 def counts_in(folders: "Sequence[RunFolder]") -> CountsOf:

@@ -6,6 +6,7 @@ import typer
 
 from harness.cli.context import CliContext
 from harness.cli.options.panels import output_option
+from harness.cli.options.completion import complete_run
 from harness.cli.options.output import Json, OutputFile, StoreFolder
 from harness.common.errors import ExitCode
 
@@ -13,9 +14,14 @@ from harness.common.errors import ExitCode
 def compare(
     context: CliContext,
     before: Annotated[
-        str, typer.Argument(metavar="A", help="First run: a run id, `latest`, a run's folder, or one record.")
+        str,
+        typer.Argument(
+            metavar="A",
+            help="First run: a run id, `latest`, a run's folder, or one record.",
+            autocompletion=complete_run,
+        ),
     ],
-    after: Annotated[str, typer.Argument(metavar="B", help="Second run.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Second run.", autocompletion=complete_run)],
     format_: Annotated[str, output_option("--format NAME", "text, markdown or json.")] = "text",
     output: OutputFile = None,
     store: StoreFolder = None,

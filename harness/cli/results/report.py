@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_runs
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
 from harness.cli.options.output import Json, MaxQualityLoss, PlotFolder, StoreFolder
-from harness.cli.options.units import named
+from harness.cli.options.units import named, plural
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
+    from harness.cli.trackers.outcome import Logged
     from harness.records.record import Record
     from harness.records.store import RunFolder, Store
 
@@ -36,6 +38,9 @@ class ReportOutput(OptionGroup):
     ] = None
     plots: PlotFolder = None
     max_quality_loss: MaxQualityLoss = None
+    to: Annotated[
+        str | None, output_option("--to NAME", "Log to a tracker instead: mlflow or wandb (docs/howto/trackers.md).")
+    ] = None
     store: StoreFolder = None
     json: Json = False
 
@@ -60,7 +65,7 @@ def report(
     cost: CostOptions,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run)."),
+        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run).", autocompletion=complete_runs),
     ] = None,
 ) -> None:
     """Render tables, plots or a page from the records of runs."""
@@ -71,8 +76,13 @@ def report(
 
     typer_context.with_resource(_without_garbage_collection())
     factors = cost.factors()
-    folders, records, skipped = _load(context.open_store(output.store), runs or ["latest"])
+    folders, records, skipped = _load(context, context.open_store(output.store), runs or ["latest"])
     built = build_report(records, factors, counts_in(folders), VerdictOptions(output.max_quality_loss))
+    if output.to:
+        from harness.cli.trackers.destination import send
+
+        typer.echo(_logged(send(built, output.to), output.to))
+        raise typer.Exit(ExitCode.PARTIAL if skipped else ExitCode.DONE)
     width, color = terminal_style(plain=output.file is not None)
     style = Style(output.table_names(with_cost=cost.given), width, color, samples_in(folders))
     files = files_of(built, output.form, style)
@@ -85,6 +95,11 @@ def report(
         deliver_text(text, output.file, form=output.form, environ=context.environ)
     if skipped:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _logged(logged: "Logged", name: str) -> str:
+    present = f"; {logged.present:,} were there already" if logged.present else ""
+    return f"Logged {plural(logged.new, 'record')} to {name}: {logged.where}{present}"
 
 
 @contextmanager
@@ -101,14 +116,22 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _load(store: "Store", runs: Sequence[str]) -> "tuple[list[RunFolder], list[Record], bool]":
-    """Return the records of these runs, and whether files were skipped; each is named on stderr."""
+def _load(
+    context: CliContext, store: "Store", runs: Sequence[str]
+) -> "tuple[list[RunFolder], list[Record], bool]":
+    """Return the records of these runs, and whether files were skipped; each is named on stderr.
+
+    Of a run that is named and not finished, the records of its finished rounds.
+    """
     from harness.analysis.loading import LoadedRecords
     from harness.cli.output.records import report_unreadable
     from harness.common.errors import MeasurementError, UsageError
 
-    folders = store.runs() if list(runs) == ["all"] else [store.run(name) for name in runs]
-    records, unreadable = store.records(folders)
+    every = list(runs) == ["all"]
+    folders = store.runs() if every else [store.run(name) for name in runs]
+    begun = [folder for folder in folders if folder.unfinished]
+    records, unreadable = store.records([folder for folder in folders if every or folder not in begun])
+    records += _unfinished(context, begun, every=every)
     skipped = report_unreadable([LoadedRecords(records, unreadable, store.root)])
     if skipped:
         typer.echo(f"bench: {len(unreadable):,} skipped, {len(records):,} read.", err=True)
@@ -118,6 +141,22 @@ def _load(store: "Store", runs: Sequence[str]) -> "tuple[list[RunFolder], list[R
         raise UsageError(
             "no records to report.",
             where=", ".join(runs),
-            remedy="An unfinished run has none yet: `bench run --resume latest` finishes it.",
+            remedy="`bench run` makes some; an unfinished run is reported where it is named.",
         )
     return folders, records, skipped
+
+
+def _unfinished(context: CliContext, begun: "list[RunFolder]", *, every: bool) -> "list[Record]":
+    """Return the records of finished rounds; with `every`, only say on stderr how they are reported."""
+    from harness.runs.unfinished import unfinished_records
+
+    records = []
+    for folder in begun:
+        if every:
+            typer.echo(
+                f"bench: {folder.name} is not finished: `bench report {folder.name}` shows its rounds.", err=True
+            )
+            continue
+        typer.echo(f"bench: {folder.name} is not finished; what follows is of its finished rounds.", err=True)
+        records += unfinished_records(folder, context.machine())
+    return records

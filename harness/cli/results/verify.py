@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_run
 from harness.cli.options.data import DataFiles
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.output import Json, StoreFolder
@@ -54,7 +55,7 @@ def verify(
     context: CliContext,
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, or a store."),
+        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, or a store.", autocompletion=complete_run),
     ],
     signatures: SignatureOptions,
     data: DataFiles,

@@ -19,7 +19,7 @@ from typing import Literal, TypeVar
 from harness.analysis.energy.idle_power import why_no_idle_power
 from harness.common.errors import BenchError
 from harness.common.json_codec import extended
-from harness.common.progress import ProgressReporter, count_up
+from harness.common.progress import LOADING_QUIET_S, TIMED, ProgressReporter, count_up
 from harness.measurement.energy.idle import LENGTHS_S, idle_window
 from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
 from harness.measurement.machine.interference import UsageSampler, interference_between
@@ -143,6 +143,7 @@ class Group:
             self._idle("after")
             self._complete()
         finally:
+            self.narrator.finish()
             self._workers.end()
             self._core_latency.close()
 
@@ -193,7 +194,7 @@ class Group:
         self.append(entry)
 
     def _open_all(self, launch: int) -> None:
-        self.narrator.stage("load and warm up", len(self._alive))
+        self.narrator.stage("load and warm up", 2 * len(self._alive), quiet_s=LOADING_QUIET_S)
         was_resident = self._workers.resident
         openings: dict[str, Opening] = {}
         for cell in list(self._alive.values()):
@@ -205,9 +206,11 @@ class Group:
             self.narrator.warn(NOT_RESIDENT)
         windows = max((opening.windows or 0 for opening in openings.values()), default=0)
         for cell in list(self._alive.values()):
+            self.narrator.detail(f"{cell.variant}: same warm-up")
             equalise = partial(self._workers.equalise_warmup, cell, openings[cell.id], windows)
             if opening := self._guarded(cell, equalise):
                 self._keep(extended(OpenedEntry, opening, cell=cell.id, launch=launch))
+            self.narrator.step()
 
     def _search_rates(self) -> None:
         """Find the rate that is offered to all, where an SLO needs one; once for all launches."""
@@ -219,7 +222,7 @@ class Group:
         }
         missing = [cell for cell in self._alive.values() if cell.slo and cell.id not in searches]
         if missing:
-            self.narrator.stage("find the highest rate", len(missing))
+            self.narrator.stage("find the highest rate", len(missing), quiet_s=TIMED)
         for cell in missing:
             self.narrator.detail(cell.variant)
             if result := self._guarded(cell, partial(self._workers.search, cell)):
@@ -229,7 +232,7 @@ class Group:
         self._workers.rate = common_rate(searches.values())
 
     def _rounds(self, indexes: Sequence[int], launch: int) -> None:
-        self.narrator.stage("measure", len(indexes) * len(self._alive))
+        self.narrator.stage("measure", len(indexes) * len(self._alive), quiet_s=TIMED)
         for index in indexes:
             if not self._alive:
                 return
@@ -279,9 +282,10 @@ class Group:
         unavailable = why_no_idle_power(meter, resident=self._workers.resident)
         readings = []
         if meter and not unavailable:
-            self.narrator.detail("idle")
+            self.narrator.stage("read the idle power", 1, quiet_s=TIMED)
             lengths = LENGTHS_S.get(self.plan.profile.name, LENGTHS_S["default"])
             readings = idle_window(meter, self.machine.sleep, *lengths)
+            self.narrator.step()
         for cell in self._alive.values():
             self._keep(IdleEntry(cell=cell.id, when=when, readings=readings, unavailable=unavailable))
 

@@ -157,9 +157,11 @@ def _start(journal: CellJournal) -> Startup | None:
     )
 
 
-def _observer(journal: CellJournal, used: ProcessUsage) -> HarnessOverhead | None:
+def _observer(journal: CellJournal, used: ProcessUsage | None) -> HarnessOverhead | None:
     if journal.opened is None:
         return None
+    if used is None:
+        return HarnessOverhead(loop_ns_per_request=journal.opened.loop_ns_per_request)
     return HarnessOverhead(
         loop_ns_per_request=journal.opened.loop_ns_per_request,
         sweep_wall_ns=used.wall_ns,

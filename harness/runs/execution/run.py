@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.catalog import Catalog
-from harness.common.errors import UsageError
-from harness.common.progress import ProgressReporter
+from harness.common.progress import TIMED, ProgressReporter
 from harness.records.cell import Cell, group_cells
 from harness.records.journal import cell_journal
 from harness.records.journal_entries import FailedEntry, from_lines, to_line
 from harness.records.plan import Plan
 from harness.records.record import ArtifactFacts, DataFacts, Record
 from harness.records.store import RunFolder, Store
+from harness.runs.execution.changes import check_unchanged
 from harness.runs.execution.group import Group
 from harness.runs.execution.memory_budget import MemoryBudget, board_bytes, fits_board
 from harness.runs.execution.preparation import Prepared, Preparer, prepare_each
@@ -79,15 +79,10 @@ def begin_in_store(plan: Plan, store: Store, machine: Machine) -> tuple[Plan, Ru
 
 
 def resume(folder: RunFolder, cache: Path, machine: Machine, narrator: ProgressReporter) -> Run:
-    """Go on with an unfinished run; UsageError if the machine is not the one it began on."""
+    """Go on with an unfinished run; UsageError names what has changed since it began."""
     folder = folder.taken()
     plan = folder.plan()
-    if machine.host().fingerprint != plan.host_fingerprint:
-        raise UsageError(
-            "the run began on another machine, or this one has changed since.",
-            where=folder.name,
-            remedy="Resume it there, or start a new run here: rounds of different machines are never joined.",
-        )
+    check_unchanged(plan, folder.name, machine)
     folder.mend()
     first, *others = prepare_each(plan, cache, machine, narrator)
     return Run(plan, first, folder, machine, cache, narrator, tuple(others))
@@ -97,14 +92,21 @@ def execute(run: Run) -> list[Record]:
     """Measure and seal. Whatever interrupts it, every finished round is in the journal: `resume` goes on."""
     split, parts = read_split(run.plan), run.parts()
     has_cpu = any(part.plan.device == "cpu" for part in parts)
-    in_progress = begin(run.machine, run.plan.cpus, roofline=run.plan.roofline and has_cpu)
+    roofline = run.plan.roofline and has_cpu
+    if roofline:
+        run.narrator.stage("measure the cores' peaks", 1, quiet_s=TIMED)
+    in_progress = begin(run.machine, run.plan.cpus, roofline=roofline)
     with in_use(artifact.folder for part in parts for artifact in part.prepared.artifacts.values()):
         for part in parts:
             for cells in group_cells(cells_of(part.plan)).values():
                 measure_group(part, cells, split)
+    if roofline:
+        run.narrator.stage("measure the cores' peaks again", 1, quiet_s=TIMED)
     conditions = in_progress.end()
+    run.narrator.stage("compute the records", len(parts))
     records = [record for part in parts for record in seal_all(part, shared_facts(part, split, conditions))]
     run.folder.finish()
+    run.narrator.finish()
     return records
 
 

@@ -18,13 +18,13 @@ from harness.runs.services import Observer
 class RunConditions:
     """The machine as it was before, what changed, what moved, and what the harness used in nanoseconds.
 
-    `limit` is None where it was not requested.
+    `limit` is None where it was not requested, `conditions` and `usage` of a run that has not ended.
     """
 
     host: Host
     host_changes: tuple[str, ...]
-    conditions: Conditions
-    usage: ProcessUsage
+    conditions: Conditions | None
+    usage: ProcessUsage | None
     limit: ComputeLimit | None = None
 
 

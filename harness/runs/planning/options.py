@@ -16,6 +16,7 @@ from harness.measurement.machine.devices import device_kind, devices_of
 from harness.records.ladder import Ladder
 from harness.records.plan import PROFILES
 from harness.runs.planning.offered_load import check_load
+from harness.runs.planning.variant_words import expand_words, single_variant
 from harness.runs.services import Machine, chosen_meter
 from harness.runs.worker.environment import check as check_variables
 from harness.workload.data import Data
@@ -74,7 +75,8 @@ class RunOptions:
     """Of a null test: a description of what else the machine does meanwhile."""
     sample: int | None = None
     seed: int = 0
-    quality: Literal["full", "sample"] = "full"
+    quality: Literal["full", "sample"] | None = None
+    """None: the full split, but the sample with profile `quick`."""
     max_quality_loss: float | None = None
     """Points of quality that the variant of the verdict may lose; it changes no measurement."""
     meter: str = ""
@@ -106,7 +108,9 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
     _check_device(options, machine)
     _check_numbers(options, len(machine.cpus()))
     _check_instances(options)
-    return replace(options, variants=_variants(options, catalog, machine, narrator))
+    quality = options.quality or ("sample" if options.profile == "quick" else "full")
+    variants = _variants(options, catalog, machine, narrator)
+    return replace(options, quality=quality, variants=variants)
 
 
 def check_each(
@@ -170,7 +174,7 @@ def _null_test(options: RunOptions) -> RunOptions:
             where="--null-copies",
             remedy="The first copy is the reference of all others.",
         )
-    return replace(options, variants=(options.null_test,), quality="sample")
+    return replace(options, variants=single_variant(options.null_test), quality="sample")
 
 
 def _check_command(options: RunOptions) -> None:
@@ -192,16 +196,17 @@ def _variants(
     if options.ladder:
         return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
     names = options.variants or default_variants(options.device)
+    names = expand_words(names, options.device, catalog, narrator.warn)
     if options.command and COMMAND not in names:
         names = (*names, COMMAND)
     if COMMAND in names:
         _check_command(options)
     if len(set(names)) < len(names):
         raise UsageError("a variant is named twice.", remedy="Name each variant once.")
-    reasons = {name: catalog.variant(name).unavailable() for name in names}
+    reasons = {name: catalog.why_not(name, options.device) for name in names}
     for name, reason in reasons.items():
         if reason and (options.variants or name == COMMAND):
-            raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench list` shows what can.")
+            raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench doctor` shows what can.")
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
     return tuple(name for name in names if not reasons[name])

@@ -57,6 +57,7 @@ def make_plan(
     now, cpus = machine.now(), tuple(machine.cpus())
     threads = options.threads or len(cpus)
     first, *others = devices
+    host = machine.host()
     return Plan(
         **dict(first),
         others=tuple(others),
@@ -87,9 +88,11 @@ def make_plan(
         threads=threads,
         max_length=options.max_length,
         seed=options.seed,
-        quality=options.quality,
+        quality=options.quality or "full",
         meter_asked=options.meter,
-        host_fingerprint=machine.host().fingerprint,
+        host_fingerprint=host.fingerprint,
+        host=host,
+        software=machine.software(),
         revision=machine.revision(),
         configuration=_configuration(options, task_data, model.name, threads),
     )
@@ -185,6 +188,7 @@ def plan_run(
         one_device(options.device)
     by_device = check_each(options, catalog, machine, narrator)
     options = by_device[0]
+    narrator.stage("check data and model", 1)
     ArtifactCache(cache).check_usable()
     try:
         task_data = find_data(options, cache, labelled=labelled)
@@ -193,6 +197,7 @@ def plan_run(
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
+    narrator.finish()
     task_data = with_threshold(task_data, split, model, options, cache, machine, narrator)
     devices = [
         device_plan(part, machine, select_meter(machine, part.device, part.meter), machine.board(part.device))

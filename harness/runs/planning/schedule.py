@@ -35,7 +35,12 @@ def read_split(plan: Plan) -> Split:
     """Read the plan's split; UsageError if it is not what it was when the run began."""
     split = load_split(plan.asked, Data(plan.data.tier, Path(plan.data.folder)), plan.data.split)
     if split.fingerprint != plan.data.fingerprint:
-        raise UsageError("the data changed since the run began.", where=f"{plan.task}/{plan.data.split}")
+        raise UsageError(
+            f"the data changed since the run began: sha256 {plan.data.fingerprint[:16]}, now "
+            f"{split.fingerprint[:16]}.",
+            where=f"{plan.task}/{plan.data.split}",
+            remedy="Restore the file, or start a new run: rounds over different data are never joined.",
+        )
     return split
 
 

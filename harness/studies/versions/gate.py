@@ -89,11 +89,14 @@ def with_sides(
 ) -> Plan:
     """Return the plan with each variant once per side."""
     by_name: dict[str, Side] = {}
+    progress.stage("set up base and head", len(versions.refs))
     for name, ref in versions.refs.items():
+        progress.detail(name)
         if name == BASE_AGAIN:
             by_name[name] = by_name[BASE].model_copy(update={"name": BASE_AGAIN})
         else:
             by_name[name] = _side(name, ref, plan, versions, cache, machine, progress)
+        progress.step()
     return _with(plan, tuple(by_name.values()))
 
 

@@ -34,10 +34,14 @@ def test_a_run_prints_the_table_and_where_the_records_are(
     assert bench(world, "run", "--data", str(boolq_folder(world.root))) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [
+        "check data and model ...",
         "prepare ...",
         "load and warm up ...",
+        "read the idle power ...",
         "measure ...",
+        "read the idle power ...",
         "answer the rest, untimed ...",
+        "compute the records ...",
     ]
     assert out.startswith(
         "boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most 256 tokens, within one process\n"
@@ -49,6 +53,24 @@ def test_a_run_prints_the_table_and_where_the_records_are(
     )
     assert footer
     assert verdict.startswith("\nVerdict\nonnx-int8 is the fastest, ")
+
+
+def test_the_quick_profile_scores_the_timed_sample_and_the_report_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 100 examples 40 are timed, and scored; `--quality full` answers the rest."""
+    words = ("run", "--data", str(boolq_folder(world.root)), "--profile", "quick", "-n", "40")
+    remark = "Quality is scored on the 40 timed examples of 100; its interval is wider"
+    assert bench(world, *words) == 0
+    out = capsys.readouterr().out
+    assert remark in " ".join(out.split())
+    assert "from 40 timed and 0 untimed answers" in " ".join(out.split())
+    assert bench(world, "report", "--format", "markdown") == 0
+    assert remark in capsys.readouterr().out
+    assert bench(world, *words, "--quality", "full", "--store", str(world.root / "full")) == 0
+    out = capsys.readouterr().out
+    assert remark not in " ".join(out.split())
+    assert "from 40 timed and 60 untimed answers" in " ".join(out.split())
 
 
 def test_the_report_is_the_same_table_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,10 +299,10 @@ def test_list_and_doctor_speak_to_people_and_to_machines(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What can be asked, who can answer, what reads energy."""
-    assert bench(world, "list") == 0
+    assert bench(world, "list", "--long") == 0
     out = capsys.readouterr().out
-    assert "  boolq    yes/no question about a passage; accuracy" in out
-    assert "  onnx-int8        a fake" in out
+    assert "  boolq *    yes/no question about a passage; accuracy" in out
+    assert "  onnx-int8 *        a fake" in out
     assert bench(world, "list", "--json") == 0
     assert {row["name"] for row in json.loads(capsys.readouterr().out)["tasks"]} == {*TASKS, "custom"}
     assert bench(world, "doctor") == 0

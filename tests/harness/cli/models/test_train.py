@@ -87,7 +87,7 @@ def test_training_learns_from_train_and_never_from_what_is_reported(
     assert asked["resume"] is True
     out, err = capsys.readouterr()
     assert out == f"Trained in 01:02:03: {output}\nHow, and what it cost: {output}/training.json\n"
-    assert err == "train minilm on boolq ...\n"
+    assert err == "check data and model ...\nload data and model ...\ntrain minilm on boolq ...\n"
 
 
 def test_the_energy_of_training_is_that_of_its_window(

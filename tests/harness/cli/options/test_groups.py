@@ -72,6 +72,7 @@ def test_help_shows_options_by_panel_in_one_column(capsys: pytest.CaptureFixture
         "",
         "What:",
         "  --colour NAME  A colour.",
+        "  --debug        Print the traceback of a bug, and what workers log.",
         "  --help         Show this message and exit.",
     ]
 

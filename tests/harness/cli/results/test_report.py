@@ -200,13 +200,16 @@ def test_corrupt_records_are_named_skipped_and_counted(
     assert len({row["cell"] for row in csv.DictReader(io.StringIO(out))}) == 3
 
 
-def test_an_empty_selection_is_the_users_to_mend(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, with what to do; nothing but corrupt records could not be measured by, which is 4."""
-    journal = world.store / "runs" / "r2" / "journal"
-    journal.mkdir(parents=True)
-    (journal / "plan.json").write_text("{}", encoding="utf-8")
+def test_what_cannot_be_reported_is_told_apart(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown run is 2; a damaged plan, or nothing but corrupt records, is 4."""
     assert bench(world, "r2") == 2
-    assert "no records to report" in capsys.readouterr().err
+    assert "unknown run" in capsys.readouterr().err
+    (world.store / "runs" / "r2").mkdir()
     (world.store / "runs" / "r2" / "half.json").write_text("{", encoding="utf-8")
     assert bench(world, "r2") == 4
     assert "none of the records can be read" in capsys.readouterr().err
+    journal = world.store / "runs" / "r3" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "plan.json").write_text("{}", encoding="utf-8")
+    assert bench(world, "r3") == 4
+    assert "the plan of the run cannot be read" in capsys.readouterr().err

@@ -9,10 +9,12 @@ from worlds import Heard, World, boolq_folder
 
 from harness.catalog import DEFAULT_VARIANTS
 from harness.common.errors import BenchError, CheckpointError, MeasurementError, UsageError
+from harness.common.progress import LOADING_QUIET_S, TIMED
 from harness.records.record import ComputePeak, Record
 from harness.records.store import Store, read_samples
 from harness.runs.execution.run import Run, execute, resume, start
 from harness.runs.planning.options import RunOptions
+from harness.runs.worker.process import Worker
 from harness.testing.clock import FakeClock
 from harness.testing.system import FakeVariant
 from harness.testing.world import FakeMachine, altered
@@ -333,6 +335,52 @@ def test_the_limit_of_the_cores_is_measured_before_and_after_if_it_is_asked_for(
         peak = record.limit.peaks["int8"]
         assert (peak.before, peak.after, peak.per_second) == (300e9, 400e9, 400e9)
     assert all(record.limit is None for record in measured(World(tmp_path / "plain")).values())
+
+
+class CurrentStage(Heard):
+    """Progress that holds how often the current stage may be shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 0.0
+
+    def stage(self, name: str, steps: int, *, quiet_s: float = 0.0) -> None:
+        super().stage(name, steps, quiet_s=quiet_s)
+        self.now_s = quiet_s
+
+
+def test_nothing_is_shown_while_something_is_timed(tmp_path: Path) -> None:
+    """Visits, the search of a rate, idle power and the peaks; while loading, at most every 10 s."""
+    world, progress = World(tmp_path), CurrentStage()
+    during: dict[str, set[float]] = {}
+    machine = world.machine
+
+    def launch(*arguments: Any, **options: Any) -> Worker:
+        worker = machine.launch(*arguments, **options)
+        exchange = worker.exchange
+
+        def watched(action: str, *fields: Any) -> Any:
+            during.setdefault(action, set()).add(progress.now_s)
+            return exchange(action, *fields)
+
+        return altered(worker, exchange=watched)
+
+    def sleep(seconds: float) -> None:
+        during.setdefault("idle", set()).add(progress.now_s)
+        machine.sleep(seconds)
+
+    def peaks(threads: int) -> dict[str, ComputePeak]:
+        del threads
+        during.setdefault("peaks", set()).add(progress.now_s)
+        return {}
+
+    world.machine = altered(machine, launch=launch, sleep=sleep, peaks=peaks)
+    execute(started(world, progress, scenarios=("server",), slo="p90=50ms", roofline=True))
+    assert (during["visit"], during["idle"], during["peaks"]) == ({TIMED}, {TIMED}, {TIMED})
+    assert during["open"] == {LOADING_QUIET_S}
+    assert during["prepare"] == {0.0}
+    assert during["complete"] == {0.0}
+    assert "find the highest rate" in dict(progress.stages)
 
 
 def test_a_limit_that_cannot_be_measured_says_why_and_stops_nothing(tmp_path: Path) -> None:

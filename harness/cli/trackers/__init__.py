@@ -1,0 +1,1 @@
+"""Trackers that people already run: MLflow and Weights & Biases. Each library is imported when used."""

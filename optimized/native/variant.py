@@ -50,6 +50,7 @@ from optimized.native.layout import ModelFields
 
 _VERSION = 3
 _WEIGHTS = "encoder.safetensors"
+_FAMILIES = ("bert", "roberta", "distilbert")
 _LIBRARIES = ("torch", "transformers", "safetensors")
 
 
@@ -112,6 +113,13 @@ class NativeVariant:
         if compiler() is None:
             return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
         return self.parent.unavailable() or missing_modules("torch", "transformers")
+
+    def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
+        """Return what the compiled encoder lacks for the encoder of a checkpoint."""
+        del task
+        if config.get("model_type") in _FAMILIES:
+            return None
+        return f"native-int8 does not support the family {config.get('model_type')}."
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from baselines.models.resize import Layer, encoder_of, layers_of, pooling_of
 from baselines.models.shape import shape_of
 from baselines.models.span_classifier import SPANS, SpanClassifier
-from harness.common.errors import CheckpointError
+from harness.common.errors import UnsupportedError
 from optimized.native.layout import ACTIVATIONS, Arrays, Floats, Layout, ModelFields
 
 _Linear = tuple[Floats, Floats]
@@ -30,8 +30,14 @@ def extract(model: Any, layout: Layout, where: str) -> tuple[ModelFields, Arrays
     config = model.config.to_dict()
     shape = shape_of(config, where)
     if shape.activation not in ACTIVATIONS:
-        raise CheckpointError(
+        raise UnsupportedError(
             f"the activation {shape.activation} is not one of {', '.join(ACTIVATIONS)}.",
+            where=where,
+            remedy="Use onnx-int8.",
+        )
+    if config["model_type"] not in ("bert", "roberta", "distilbert"):
+        raise UnsupportedError(
+            f"native-int8 does not support the family {config['model_type']}.",
             where=where,
             remedy="Use onnx-int8.",
         )

@@ -234,6 +234,7 @@ class Training:
     finetune: Callable[..., dict[str, Any]]
     tuning: Callable[..., Any]
     scratch: Callable[..., dict[str, Any]]
+    intermediate: Callable[..., Any]
 
 
 def load_training() -> Training:
@@ -241,6 +242,7 @@ def load_training() -> Training:
     from baselines.models.resolve import resolve
     from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
+    from baselines.training.intermediate import train_intermediate
     from harness.workload import synthetic
 
     def scratch(output: Path, *, seed: int, progress: Callable[[Any], None]) -> dict[str, Any]:
@@ -248,7 +250,7 @@ def load_training() -> Training:
 
         return train_embedded(output, data=synthetic, settings=settings_here(seed), progress=progress)
 
-    return Training(resolve, finetune, TrainingSettings, scratch)
+    return Training(resolve, finetune, TrainingSettings, scratch, train_intermediate)
 
 
 def load_held_out() -> Callable[[Sequence[Example]], list[Example]]:

@@ -23,7 +23,10 @@ class Study:
     max_length: int
 
 
-RIVAL_SHAPES = ("12L-768", "6L-384", "4L-312", "4L-312-8h-600")
+RIVAL_SHAPES = (
+    *("12L-768", "6L-384", "4L-312", "4L-312-8h-600"),
+    *("modernbert-base", "deberta-v3-base", "mpnet-base", "electra-small", "albert-base"),
+)
 
 STUDIES = {
     "paper": Study("paper", "shape:12L-768", "boolq", 512),

@@ -16,13 +16,13 @@ _UNSUPPORTED = {
     "span": "a task about two spans, whose tokens must be kept",
     "multi_label": "a task with any number of labels per example",
 }
-CASCADE = "Use a cascade (docs/cascade.md), which takes any systems."
+CASCADE = "Use a cascade (docs/explanation/cascade.md), which takes any systems."
 _POSITIONS = {
     "rotary": "rotary positions",
     "relative-bias": "relative position bias",
     "disentangled": "disentangled attention",
 }
-_REMEDIES = {"multi_label": "Leave it out: other variants answer such tasks (docs/custom.md)."}
+_REMEDIES = {"multi_label": "Leave it out: other variants answer such tasks (docs/howto/custom.md)."}
 
 
 def check_single_label(technique: str, task: Task, name: str) -> None:

@@ -23,7 +23,10 @@ from harness.systems.interface import Artifact, PreparationContext
 LIBRARY = "encoder.so"
 """The library's file in an artifact's folder."""
 
-SOURCES = ("encoder.c", "threads.h", "attention.h", "products.h", "vectors.h")
+SOURCES = (
+    *("encoder.c", "threads.h", "model.h", "head.h"),
+    *("attention.h", "pairs.h", "products.h", "vectors.h"),
+)
 _OPTIONS = (
     *("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
     *("-shared", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas"),

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from harness.common.errors import DataError, DeviceError
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
+from optimized.native.distances import Columns, position_tables
 from optimized.native.layout import Arrays, Layout, ModelFields
 
 _LINE = 64  # bytes of a cache line: arrays begin at one, so that no load of a vector crosses two
@@ -43,20 +44,30 @@ class _Linear(ctypes.Structure):
     )
 
 
+class _Int16Rows(ctypes.Structure):
+    _fields_ = (("pairs", _POINTER), ("scales", _POINTER))
+
+
 class _Layer(ctypes.Structure):
     _fields_ = (
-        *(("heads", _INT), ("head_size", _INT), ("activation", _INT)),
+        *((name, _INT) for name in ("heads", "head_size", "activation", "pre_norm", "gated", "window")),
         *((name, _Linear) for name in ("query", "key", "value", "out", "up", "down")),
-        *(("gain", _POINTER * 2), ("shift", _POINTER * 2)),
+        *(("gain", _POINTER * 2), ("shift", _POINTER * 2), ("angles", _POINTER), ("bias", _POINTER)),
+        *(("distance_keys", _Int16Rows), ("distance_queries", _Int16Rows)),
     )
 
 
 class _Model(ctypes.Structure):
     _fields_ = (
         *((name, _INT) for name in ("layers", "hidden", "labels", "dense_outputs", "dense_activation")),
-        *(("spans", _INT), ("segments", _INT), ("vocabulary", _INT), ("epsilon", ctypes.c_float)),
+        *((name, _INT) for name in ("pooling", "spans", "segments", "vocabulary", "embedding")),
+        *((name, _INT) for name in ("root_norm", "distances", "no_distance")),
+        ("epsilon", ctypes.c_float),
         *((name, _POINTER) for name in ("words", "positions", "types", "gain", "shift")),
+        ("project", _Linear),
+        *((name, _POINTER) for name in ("last_gain", "last_shift")),
         *((name, _POINTER) for name in ("dense", "dense_bias", "label", "label_bias")),
+        *((name, _POINTER) for name in ("dense_gain", "dense_shift")),
         ("layer", ctypes.POINTER(_Layer)),
     )
 
@@ -91,7 +102,15 @@ class Engine:
         self, library: Library, fields: ModelFields, arrays: Arrays, threads: int, longest: int
     ) -> None:
         self._library, self._fields, self._longest = library, fields, longest
-        self._arrays = _contiguous(arrays, fields.layers)
+        positions = len(arrays.get("positions", ())) or longest
+        if longest > positions:
+            raise DeviceError(
+                f"the encoder has {positions} positions, and the maximum length is {longest}.",
+                where="native-int8",
+                remedy=f"Use --max-length {positions}, or less.",
+            )
+        self._arrays = _contiguous(position_tables(fields, arrays, longest), fields)
+        self._columns = Columns.for_length(longest)
         self._layers = (_Layer * fields.layers)(*(self._layer(depth) for depth in range(fields.layers)))
         self._model = self._model_structure()
         self._handle = library.functions.encoder_open(ctypes.byref(self._model), threads, longest)
@@ -141,32 +160,50 @@ class Engine:
 
     def _model_structure(self) -> _Model:
         fields, address = self._fields, self._address
+        by_distance = fields.buckets is not None
         return _Model(
             *(fields.layers, fields.hidden, fields.labels, fields.dense_outputs, fields.dense_activation),
-            *(fields.spans, fields.segments, len(self._arrays["words"]), fields.epsilon),
+            *(fields.pooling, fields.spans, fields.segments, len(self._arrays["words"]), fields.embedding),
+            *(fields.root_norm, self._columns.count * by_distance, self._columns.centre * by_distance),
+            fields.epsilon,
             *map(address, ("words", "positions", "types", "embeddings.gain", "embeddings.shift")),
-            *map(address, ("dense", "dense_bias", "label", "label_bias")),
+            self._linear("project", fields.embedding, fields.hidden),
+            *map(address, ("last.gain", "last.shift", "dense", "dense_bias", "label", "label_bias")),
+            *map(address, ("dense_norm.gain", "dense_norm.shift")),
             self._layers,
         )
 
     def _layer(self, depth: int) -> _Layer:
-        fields, layer = self._fields, f"layer.{depth}"
+        fields, layer, address = self._fields, f"layer.{self._fields.sources[depth]}", self._address
         inner, ffn = fields.heads[depth] * fields.head_size, fields.ffn[depth]
         sizes = {
             **dict.fromkeys(("query", "key", "value"), (fields.hidden, inner)),
             "out": (inner, fields.hidden),
-            "up": (fields.hidden, ffn),
+            "up": (fields.hidden, len(self._arrays[f"{layer}.up.bias"]) if fields.gated else ffn),
             "down": (ffn, fields.hidden),
         }
-        linears = [
-            _Linear(*size, *(self._address(f"{layer}.{name}.{array}") for array in _LINEAR_ARRAYS))
-            for name, size in sizes.items()
-        ]
         norms = [
-            (_POINTER * 2)(*(self._address(f"{layer}.norm.{index}.{array}") for index in (0, 1)))
+            (_POINTER * 2)(*(address(f"{layer}.norm.{index}.{array}") for index in (0, 1)))
             for array in ("gain", "shift")
         ]
-        return _Layer(fields.heads[depth], fields.head_size, fields.activation, *linears, *norms)
+        return _Layer(
+            *(fields.heads[depth], fields.head_size, fields.activation, fields.pre_norm, fields.gated),
+            fields.windows[depth],
+            *(self._linear(f"{layer}.{name}", *size) for name, size in sizes.items()),
+            *norms,
+            address(f"rotation.{fields.rotations[depth]}.angles"),
+            address("score_bias"),
+            *(
+                _Int16Rows(address(f"{layer}.{name}.pairs"), address(f"{layer}.{name}.scales"))
+                for name in ("distance_keys", "distance_queries")
+            ),
+        )
+
+    def _linear(self, name: str, inputs: int, outputs: int) -> _Linear:
+        """Return a linear map; one without inputs where the model has none of this name."""
+        if f"{name}.weights" not in self._arrays:
+            return _Linear()
+        return _Linear(inputs, outputs, *(self._address(f"{name}.{array}") for array in _LINEAR_ARRAYS))
 
     def _address(self, name: str) -> int | None:
         return _address(self._arrays.get(name))
@@ -183,13 +220,14 @@ def _concatenated(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[
     return np.concatenate(parts, dtype=np.int32, casting="same_kind")
 
 
-def _contiguous(arrays: Arrays, layers: int) -> dict[str, npt.NDArray[Any]]:
+def _contiguous(arrays: Arrays, fields: ModelFields) -> dict[str, npt.NDArray[Any]]:
     """Return copies in one block of memory, weights in the order in which the layers read them.
 
     While one panel of weights is multiplied, C prefetches the memory behind it, where the next panel has to
     be. Each array begins at a cache line, and a line of zeros follows it.
     """
-    weights = [f"layer.{depth}.{linear}.weights" for depth in range(layers) for linear in _LINEAR_MAPS]
+    layers = dict.fromkeys(fields.sources)
+    weights = [f"layer.{source}.{linear}.weights" for source in layers for linear in _LINEAR_MAPS]
     names = [*weights, *(name for name in arrays if name not in set(weights))]
     sizes = [_padded_size(arrays[name].nbytes) for name in names]
     ends = np.cumsum(sizes)

@@ -20,14 +20,15 @@ from typing import Any
 import numpy as np
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
-from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.folder import is_span_checkpoint, read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import profiles
 from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
 from baselines.hardware.c_program import COMPILERS, compiler
+from baselines.models.families import facts_of
 from baselines.models.flops import work_facts
-from harness.common.errors import DeviceError
+from harness.common.errors import DeviceError, reason_of
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
@@ -46,11 +47,11 @@ from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
 from optimized.native import build
 from optimized.native.engine import CLASSES, Engine, Library, library_facts
-from optimized.native.layout import ModelFields
+from optimized.native.layout import POOLING, ModelFields
+from optimized.native.supported import require_supported
 
-_VERSION = 3
+_VERSION = 4
 _WEIGHTS = "encoder.safetensors"
-_FAMILIES = ("bert", "roberta", "distilbert")
 _LIBRARIES = ("torch", "transformers", "safetensors")
 
 
@@ -100,7 +101,7 @@ class NativeSystem:
 
 @dataclass(frozen=True, slots=True)
 class NativeVariant:
-    """The checkpoint in the compiled encoder; its families are those of `baselines/models/shape.py`."""
+    """The checkpoint in the compiled encoder, which computes what `optimized/native/supported.py` accepts."""
 
     name: str = "native-int8"
     summary: str = "int8 in a compiled encoder of our own, one fused pass per layer (needs a C compiler)"
@@ -117,14 +118,17 @@ class NativeVariant:
     def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
         """Return what the compiled encoder lacks for the encoder of a checkpoint."""
         del task
-        if config.get("model_type") in _FAMILIES:
-            return None
-        return f"native-int8 does not support the family {config.get('model_type')}."
+        return reason_of(lambda: _require_supported(config, "", spans=is_span_checkpoint(config)))
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close."""
+        """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close.
+
+        Also CheckpointError, before anything is made, for an encoder that the C code does not compute.
+        """
+        name = sources.checkpoint.name
+        _require_supported(read_config(sources.checkpoint.folder), name, spans=task.head == "span")
         parent = self.parent.prepare(task, sources, settings, context)
         timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         level = _level()
@@ -143,7 +147,7 @@ class NativeVariant:
             link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
             context.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY)
-            facts = _write_weights(sources.checkpoint, folder, library, level)
+            written = _write_weights(sources.checkpoint, folder, library, level)
             header = {
                 "recipe": self.name,
                 "version": _VERSION,
@@ -151,7 +155,8 @@ class NativeVariant:
                 "libraries": libraries,
                 "compiler": compiled.manifest["compiler"],
             }
-            return {**header, **facts, **self._compare_with_fp32(parent, Artifact(folder, key, facts), timer)}
+            agreement = self._compare_with_fp32(parent, Artifact(folder, key, written), timer)
+            return {**header, **written, **agreement}
 
         return find_or_make(context.cache, key, make, energy=context.energy)
 
@@ -170,7 +175,8 @@ class NativeVariant:
         library = Library(artifact.folder / build.LIBRARY)
         weights = load_file(artifact.folder / _WEIGHTS)
         engine = Engine(library, fields, weights, placement.threads, settings.max_length)
-        facts = _system_facts(artifact.manifest, config, placement, spans=bool(fields.spans))
+        all_tokens = fields.pooling != POOLING["first"]
+        facts = _system_facts(artifact.manifest, config, placement, all_tokens=all_tokens)
         return NativeSystem(engine, encoder, columns, facts)
 
     def _compare_with_fp32(
@@ -192,6 +198,10 @@ class NativeVariant:
         finally:
             for system in (fp32, int8, batched):
                 system.close()
+
+
+def _require_supported(config: Mapping[str, Any], where: str, *, spans: bool) -> None:
+    require_supported(facts_of(config, where, "native-int8"), where, spans=spans)
 
 
 def _level() -> build.Level:
@@ -229,7 +239,7 @@ _MANIFEST_FIELDS = (
 
 
 def _system_facts(
-    manifest: Mapping[str, Any], config: Mapping[str, Any], placement: Placement, *, spans: bool
+    manifest: Mapping[str, Any], config: Mapping[str, Any], placement: Placement, *, all_tokens: bool
 ) -> dict[str, Any]:
     return {
         **{name: manifest[name] for name in _MANIFEST_FIELDS if name in manifest},
@@ -238,7 +248,7 @@ def _system_facts(
         "threads": placement.threads,
         "padding": "none",
         "batch": "whole sequences to each thread, short ones packed",
-        "last_layer": "all tokens" if spans else "the first token, which the head reads",
+        "last_layer": "all tokens" if all_tokens else "the first token, which the head reads",
         "graph_bytes": manifest["bytes"],
-        **work_facts(config, last_whole=spans),
+        **work_facts(config, last_whole=all_tokens),
     }

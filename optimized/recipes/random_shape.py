@@ -1,7 +1,7 @@
-"""Random-weight BERTs of a given shape, to measure speed and energy without training.
+"""Random-weight encoders of a given shape, to measure speed and energy without training.
 
     Shape            a recipe: the next checkpoint of a chain has this shape and its parent's tokenizer
-    SHAPES           the paper's architectures (FastFormers, Table 3), by name
+    SHAPES           the paper's architectures (FastFormers, Table 3), by name (family_shapes.py: others)
     resolve_shape    `shape:12L-768` as a model: that shape, with a tokenizer that makes each word one token
 
 The speed of an encoder depends on its shape and on the lengths of its requests, not on the values of its
@@ -33,11 +33,12 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from optimized.recipes.base import RecipeOutput, output_of
+from optimized.recipes.family_shapes import FAMILY_SHAPES, FamilyShape
 
 PREFIX = "shape:"
 """The prefix of model names that `resolve_shape` resolves."""
 
-_VERSION = 2
+_KIND, _VERSION = "shape", 2
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -61,7 +62,7 @@ class Shape:
     @property
     def kind(self) -> str:
         """The recipe's name in a ladder."""
-        return "shape"
+        return _KIND
 
     @property
     def name(self) -> str:
@@ -143,14 +144,15 @@ def is_shape(model: str) -> bool:
 def resolve_shape(model: str, task: Task, cache: Cache) -> Checkpoint:
     """Return the untrained checkpoint called, say, `shape:12L-768`; UsageError for an unknown shape."""
     name = model.removeprefix(PREFIX)
-    if name not in SHAPES:
-        raise unknown_name("shape", name, SHAPES)
-    folder = _artifact(SHAPES[name], task, cache).folder
+    shapes: Mapping[str, Shape | FamilyShape] = {**SHAPES, **FAMILY_SHAPES}
+    if name not in shapes:
+        raise unknown_name("shape", name, shapes)
+    folder = _artifact(shapes[name], task, cache).folder
     return Checkpoint(PREFIX + name, folder, "embedded", fingerprint(folder), trained=False)
 
 
 def _artifact(
-    shape: Shape,
+    shape: Shape | FamilyShape,
     task: Task,
     cache: Cache,
     parent: Checkpoint | None = None,
@@ -163,7 +165,7 @@ def _artifact(
     }
     parents = [parent.fingerprint] if parent else []
     record = {
-        "recipe": shape.kind,
+        "recipe": _KIND,
         "version": _VERSION,
         "parents": parents,
         "parent_name": parent.name if parent else "",
@@ -175,45 +177,59 @@ def _artifact(
 
     def make(folder: Path) -> dict[str, Any]:
         _write_text_side(folder, parent, shape)
-        _write_model(folder, task, shape, pad_id=_pad_id(parent))
+        _write_model(folder, task, shape, _config(shape, task, pad_id=_pad_id(parent)))
         (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         return record
 
-    return find_or_make(cache, cache_key(shape.kind, _VERSION, task, parents, **facts), make, energy=energy)
+    return find_or_make(cache, cache_key(_KIND, _VERSION, task, parents, **facts), make, energy=energy)
 
 
-def _write_model(folder: Path, task: Task, shape: Shape, pad_id: int) -> None:
-    import torch
-    from transformers import AutoModel, AutoModelForSequenceClassification, BertConfig
+def _config(shape: Shape | FamilyShape, task: Task, pad_id: int) -> Any:  # noqa: ANN401 -- no types
+    from transformers import AutoConfig, BertConfig
 
-    from baselines.models.resize import build
-    from baselines.models.span_classifier import SpanClassifier
-    from baselines.models.transformers_settings import quiet_transformers
-
-    config = BertConfig(
-        vocab_size=shape.vocabulary,
+    common = {
+        "vocab_size": shape.vocabulary,
+        "pad_token_id": pad_id,
+        "id2label": dict(enumerate(task.labels)),
+        "label2id": {label: column for column, label in enumerate(task.labels)},
+        "problem_type": problem_type_of(task.head),
+    }
+    if isinstance(shape, FamilyShape):
+        special = {f"{name}_token_id": _SPECIAL.index(f"[{name.upper()}]") for name in ("cls", "sep")}
+        return AutoConfig.for_model(shape.model_type, **{**special, **shape.fields, **common})
+    return BertConfig(
+        **common,
         hidden_size=shape.hidden,
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         intermediate_size=shape.ffn,
         hidden_act=shape.activation,
         max_position_embeddings=shape.positions,
-        pad_token_id=pad_id,
-        id2label=dict(enumerate(task.labels)),
-        label2id={label: column for column, label in enumerate(task.labels)},
-        problem_type=problem_type_of(task.head),
         attention_head_size=shape.inner // shape.heads,
     )
+
+
+def _write_model(folder: Path, task: Task, shape: Shape | FamilyShape, config: Any) -> None:  # noqa: ANN401
+    import torch
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    from baselines.models.resize import build
+    from baselines.models.span_classifier import SpanClassifier
+    from baselines.models.transformers_settings import quiet_transformers
+
+    def of_kind(auto: Any) -> Any:  # noqa: ANN401
+        return auto.from_config(config) if isinstance(shape, FamilyShape) else build(config, auto)
+
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         torch.manual_seed(shape.seed)
         if task.head == "span":
-            model = SpanClassifier(build(config, AutoModel), len(task.labels))
+            model = SpanClassifier(of_kind(AutoModel), len(task.labels))
         else:
-            model = build(config, AutoModelForSequenceClassification)
+            model = of_kind(AutoModelForSequenceClassification)
         model.save_pretrained(folder)
 
 
-def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape) -> None:
+def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape | FamilyShape) -> None:
     """Copy the parent's tokenizer, so that lengths are the same; without a parent, words are numbers."""
     if parent is None:
         write_tokenizer(folder, shape)
@@ -221,7 +237,7 @@ def _write_text_side(folder: Path, parent: Checkpoint | None, shape: Shape) -> N
         copy_tokenizer(parent.folder, folder)
 
 
-def write_tokenizer(folder: Path, shape: Shape) -> None:
+def write_tokenizer(folder: Path, shape: Shape | FamilyShape) -> None:
     """Write a tokenizer of the shape's vocabulary in which a word is the decimal number of its token.
 
     Other words are unknown. A pair is encoded as BERT's, [CLS] first [SEP] second [SEP]: three tokens more

@@ -86,7 +86,7 @@ def _runs_remark(group: Sequence[Figures]) -> list[str]:
         return ["What another run would change is not known on this host, and in no interval."]
     reach = 100 * math.expm1(Z_OF_95 * math.sqrt(2 * host.run_time.variance))
     differ = f"Beyond that, the times of two runs of one thing differ by up to {reach:.0f} %"
-    return [f"{differ} on such a host, 19 times of 20 (docs/method.md)."]
+    return [f"{differ} on such a host, 19 times of 20 (docs/explanation/method.md)."]
 
 
 def ratio_method(times: Iterable[object]) -> str:

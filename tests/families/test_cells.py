@@ -1,4 +1,4 @@
-"""Every family through every engine and recipe that its facts allow; docs/families.md has the outcomes.
+"""Every family through every engine and recipe that its facts allow, as docs/reference/families.md has it.
 
 The ordinary suite tries a part. `tox -e families` sets FAMILIES=all and tries every cell.
 """
@@ -21,7 +21,7 @@ from family_cells import (
     variants,
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "families.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "families.md"
 EVERY = os.environ.get("FAMILIES") == "all"
 PART = (
     ("mpnet", "pruning"),

@@ -16,6 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import native_attention
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,7 +24,9 @@ import pytest
 from baselines.encoding.batching import pad
 from baselines.hardware.c_program import compiler
 from baselines.models.classifier import runner
-from baselines.models.resize import encoder_of, layers_of
+from baselines.models.families import facts_of
+from baselines.models.families.facts import EncoderFacts
+from baselines.models.span_classifier import SpanClassifier
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
 from optimized.native import build
@@ -112,9 +115,12 @@ def c_functions(folder: Path, *names: str) -> dict[str, Function]:
 def _rounding(model: Any, layout: Layout, gelu: Function, float_error: float) -> Any:
     """Let the layers round linear maps and attention as C does, and approximate GELU as C does."""
     import torch
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     random = torch.Generator().manual_seed(0)
+    facts = facts_of(model.config.to_dict())
+    encoder = (
+        model.encoder if isinstance(model, SpanClassifier) else model.get_submodule(facts.modules.prefix)
+    )
 
     def with_errors(x: Any, span: Any) -> Any:
         errors = (2 * torch.rand(x.shape, generator=random) - 1) * float_error
@@ -125,6 +131,8 @@ def _rounding(model: Any, layout: Layout, gelu: Function, float_error: float) ->
         weight = torch.from_numpy(_rounded_weight(linear.weight.detach().numpy(), inputs, layout))
 
         def forward(x: Any) -> Any:
+            if len(x) != COPIES:  # DeBERTa's embeddings of distances, which go through the maps in float32
+                return torch.nn.functional.linear(x, linear.weight, linear.bias)
             least = x.amin(-1, keepdim=True)
             span = x.amax(-1, keepdim=True) - least
             levels = torch.floor((with_errors(x, span) - least) / span * layout.activation_max + 0.5)
@@ -134,24 +142,32 @@ def _rounding(model: Any, layout: Layout, gelu: Function, float_error: float) ->
 
         return forward
 
-    def attention(
-        _module: Any, query: Any, key: Any, value: Any, _mask: Any, scaling: float, **_: Any
-    ) -> Any:
-        return _attention_in_16_bits(query * scaling, key, value, with_errors), None
-
-    for layer in layers_of(model):
-        for name in ("query", "key", "value", "out", "up", "down"):
-            linear = getattr(layer, name)
-            inputs = np.arange(linear.in_features)
-            if name == "out" and layer.head_size % 2:  # C gives each head one more, which is 0
-                inputs += inputs // layer.head_size
-            linear.forward = linear_in_bytes(linear, inputs)
-    for module in encoder_of(model).modules():
+    for name, head_output in _linear_names(facts):
+        linear = encoder.get_submodule(name)
+        inputs = np.arange(linear.in_features)
+        if head_output and facts.head_size % 2:  # C gives each head one more, which is 0
+            inputs += inputs // facts.head_size
+        linear.forward = linear_in_bytes(linear, inputs)
+    for module in encoder.modules():
         if type(module).__name__ == "GELUActivation":
             module.forward = lambda x: torch.from_numpy(gelu(x.numpy()))
-    ALL_ATTENTION_FUNCTIONS.register("rounded", attention)
-    model.config._attn_implementation = "rounded"
+    native_attention.replace(model, encoder, facts, with_errors)
     return model
+
+
+def _linear_names(facts: EncoderFacts) -> list[tuple[str, bool]]:
+    """Return the names of the linear maps that C rounds, and whether their inputs are heads' outputs."""
+    modules, layer = facts.modules, facts.modules.layer
+    kinds = ("query", "key", "value", "query_key_value", "out", "up", "gate", "gate_up", "down")
+    names = [
+        (f"{module}.{getattr(layer, kind)}", kind == "out")
+        for module in dict.fromkeys(modules.layers)
+        for kind in kinds
+        if getattr(layer, kind)
+    ]
+    # DeBERTa's projection is multiplied into the tables of embeddings
+    rounded = modules.embedding_projection and facts.disentangled is None
+    return [*names, *([(modules.embedding_projection, False)] if rounded else [])]
 
 
 def _rounded_weight(weight: Floats, inputs: npt.NDArray[np.int64], layout: Layout) -> Floats:
@@ -161,27 +177,3 @@ def _rounded_weight(weight: Floats, inputs: npt.NDArray[np.int64], layout: Layou
     integers, scales = quantise(spread, layout)
     product: Floats = integers[:, inputs] * scales[:, None]
     return product
-
-
-def _attention_in_16_bits(query: Any, key: Any, value: Any, with_errors: Callable[[Any, Any], Any]) -> Any:
-    """Attend to the tokens of one sequence in each copy: kernels/attention.h in PyTorch.
-
-    Arguments are [copies, heads, tokens, head size], the result [copies, tokens, heads, head size]. All
-    heads of a token share one unit.
-    """
-    import torch
-
-    def integers_of(x: Any, limit: float) -> tuple[Any, Any]:
-        largest = x.abs().amax((1, 3), keepdim=True)
-        return torch.round(with_errors(x, largest) / (largest / limit)), largest / limit
-
-    tokens, even = query.shape[2], query.shape[3] + query.shape[3] % 2
-    limit = min(32767, int((2**31 / even) ** 0.5 * 0.9999))
-    queries, query_scales = integers_of(query, limit)
-    keys, key_scales = integers_of(key, limit)
-    values, value_scales = integers_of(value, 4095)
-    scores = (queries * query_scales) @ (keys * key_scales).transpose(2, 3)
-    weights = torch.exp(scores - scores.amax(3, keepdim=True))
-    sum_scale = value_scales.amax(2, keepdim=True) / min(32767, 2**31 // 4095 // tokens - 1)
-    folded = torch.round(weights * (value_scales.transpose(2, 3) / sum_scale))
-    return (folded @ values * sum_scale / weights.sum(3, keepdim=True)).transpose(1, 2).contiguous()

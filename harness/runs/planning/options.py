@@ -19,7 +19,7 @@ from harness.runs.planning.offered_load import check_load
 from harness.runs.services import Machine, chosen_meter
 from harness.runs.worker.environment import check as check_variables
 from harness.workload.data import Data
-from harness.workload.data.user_files import UserData
+from harness.workload.data.user.task_files import UserData
 from harness.workload.scenarios import get_scenario
 
 ALL = 10_000_000

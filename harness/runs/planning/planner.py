@@ -21,7 +21,7 @@ from harness.runs.services import Machine
 from harness.runs.worker.messages import ResolveRequest
 from harness.systems.artifact_cache import ArtifactCache
 from harness.workload.data import Split, load_split
-from harness.workload.data.user_files import TaskData, find_task_data
+from harness.workload.data.user.task_files import TaskData, find_task_data
 from harness.workload.tasks import TaskReference, get_task
 
 

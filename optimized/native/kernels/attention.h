@@ -7,59 +7,34 @@
 
    Keys are stored transposed, [pairs of components][stride], so that one vector holds the scores of neighbouring tokens; values are
    stored as [pairs of tokens][stride]. A head's last vector may reach into the next head's columns, or behind the last head: what it
-   writes there is overwritten, or not read. */
+   writes there is overwritten, or not read.
+
+   Some models add terms to the scores that depend on how far key j is from query i (`ScoreTerms`). Their tables have a column for each
+   distance j - i, so that neighbouring keys read neighbouring columns. */
 
 #pragma once
-#include "vectors.h"
+#include "pairs.h"
 
 #define QUERY_TILE (VECTOR_BYTES == 64 ? 12 : 4) /* rows of queries in a tile */
 #define QUERY_ROWS 4 /* in a tile of the rows that are left over, some of which may not exist; and in a call of softmax */
 #define TILE_VECTORS 2 /* vectors side by side: a tile has QUERY_TILE x TILE_VECTORS sums */
-#define VALUE_MAX 4095 /* the largest value; the rest of 32 bits is for the weights of their sum */
 
-/* Rows of int16, two of which are one int32_t of `pairs`; each row has a scale */
+/* What is added to the score of key j for query i. Column `centre` + j - i of a table is for that distance. */
 typedef struct {
-  int32_t *pairs;
-  float *scales;
-} Int16Rows;
+  long window;                    /* the largest distance of a key that a query attends to */
+  const float *bias;              /* [heads][stride], times log2(e) */
+  Int16Rows keys, queries;        /* of distances, [pairs of components][stride]: query i times keys, key j times queries; NULL where none */
+  long stride, centre;
+} ScoreTerms;
 
 typedef struct {
   long tokens, head_size, heads;
   Int16Rows queries, keys, values;
   long query_stride, key_stride, value_stride; /* in pairs */
+  const ScoreTerms *terms;                     /* NULL where there are none */
+  long first, begin; /* the token of the first query, and the token of the first key */
+  float *products;   /* room for QUERY_TILE rows of (tokens + QUERY_TILE, rounded up to full vectors) where terms have keys */
 } AttentionInput;
-
-/* The largest query or key: the sum of head_size products has to fit into 32 bits */
-INLINE float query_limit(long head_size) { return floorf(fminf(32767, sqrtf(2147483647.0f / head_size) * 0.9999f)); }
-
-INLINE float scale_of(const float *row, long count, float limit) {
-  floats highest = broadcast(0);
-  for (long i = 0; i < count; i += LANES) {
-    floats x = first_lanes(count - i, load(row + i), broadcast(0));
-    highest = maximum(highest, maximum(x, -x));
-  }
-  return reduce_max(highest) / limit;
-}
-
-INLINE float inverse_of(float scale) { return scale > 0 ? 1 / scale : 0; }
-
-/* Quantise rows of floats to pairs of neighbouring columns, in place or not; rows begin at multiples of the strides */
-static void pair_columns(const float *row, long stride, long rows, long count, float limit, int32_t *out, long out_stride, float *scales) {
-  for (long r = 0; r < rows; r++, row += stride, out += out_stride) {
-    float inverse = inverse_of(scales[r] = scale_of(row, count, limit));
-    for (long i = 0; i < count; i += LANES) store_int16((int16_t *)out + i, round_to_int(load(row + i) * inverse));
-  }
-}
-
-/* Quantise rows of floats to pairs of neighbouring rows. If `rows` is odd, the last one's partner is what lies behind it, times 0. */
-static void pair_rows(const float *row, long stride, long rows, long count, int32_t *out, long out_stride, float *scales) {
-  for (long r = 0; r < rows; r += 2, row += 2 * stride, out += out_stride) {
-    float even = inverse_of(scales[r] = scale_of(row, count, VALUE_MAX)), odd = 0;
-    if (r + 1 < rows) odd = inverse_of(scales[r + 1] = scale_of(row + stride, count, VALUE_MAX));
-    for (long i = 0; i < count; i += LANES)
-      store_ints(out + i, (round_to_int(load(row + i) * even) & 65535) | round_to_int(load(row + stride + i) * odd) << 16);
-  }
-}
 
 INLINE void compute_scores(int rows, int vectors, const AttentionInput *input, const int32_t *query, long head, long at, float *scores,
                            long width) {
@@ -125,15 +100,83 @@ INLINE void sum_values(int rows, int vectors, const AttentionInput *input, const
       store(out + r * stride + column + v * LANES, __builtin_convertvector(sum[r][v], floats) * row_scales[r]);
 }
 
-INLINE void attend_rows(int rows, const AttentionInput *input, long head, long row, float *scores, const float *value_scales,
-                        float sum_scale, float *out, long stride) {
-  long width = (input->tokens + LANES - 1) / LANES * LANES, at = 0;
-  const int32_t *query = input->queries.pairs + row * input->query_stride;
-  float row_scales[QUERY_TILE];
+/* The largest columns that compute_scores writes at once, for `width` columns */
+INLINE void compute_all_scores(int rows, const AttentionInput *input, const int32_t *query, long head, float *scores, long width) {
+  long at = 0;
   for (; at + LANES < width; at += TILE_VECTORS * LANES) compute_scores(rows, TILE_VECTORS, input, query, head, at, scores, width);
   if (at < width) compute_scores(rows, 1, input, query, head, at, scores, width);
+}
+
+/* Add the terms to scores of a tile of queries, of which token `first` is the first, and scale them: they are complete then.
+
+   Queries are multiplied by the keys of all distances in the tile beforehand (`products`): one column more for each row. Keys are
+   multiplied by the queries of distances here, lane by lane: in each lane is another key and its distance. */
+INLINE void add_terms(int rows, const AttentionInput *input, const int32_t *query, const float *query_scales, long head, long first,
+                      float *scores, long width) {
+  const ScoreTerms *terms = input->terms;
+  long pairs = input->head_size / 2, products_width = (width + rows - 1 + LANES - 1) / LANES * LANES;
+  long nearest = terms->centre + input->begin - first; /* the column of the first key and the first query */
+  const float *bias = terms->bias ? terms->bias + head * terms->stride + nearest : NULL;
+  const int32_t *position_queries = terms->queries.pairs ? terms->queries.pairs + head * pairs * terms->stride + nearest : NULL;
+  if (terms->keys.pairs) {
+    AttentionInput positions = *input;
+    positions.keys = (Int16Rows){terms->keys.pairs + nearest - (rows - 1), terms->keys.scales + nearest - (rows - 1)};
+    positions.key_stride = terms->stride;
+    compute_all_scores(rows, &positions, query, head, input->products, products_width);
+  }
+  for (long at = 0; at < width; at += LANES) {
+    ints sum[QUERY_TILE];
+    if (position_queries) {
+      const int32_t *keys = input->keys.pairs + head * pairs * input->key_stride + at, *distances = position_queries + at;
+      UNROLL for (int r = 0; r < rows; r++) sum[r] = broadcast_int(0);
+      for (long d = 0; d < pairs; d++, keys += input->key_stride, distances += terms->stride) {
+        ints key = load_ints(keys);
+        UNROLL for (int r = 0; r < rows; r++) sum[r] = dot_pairs(sum[r], key, load_ints(distances - r));
+      }
+    }
+    long distance = input->begin + at - first;
+    int inside = distance - (rows - 1) >= -terms->window && distance + LANES - 1 <= terms->window;
+    UNROLL for (int r = 0; r < rows; r++) {
+      floats x = load(scores + r * width + at);
+      if (terms->keys.pairs) x += load(input->products + r * products_width + at + rows - 1 - r);
+      x *= query_scales[r];
+      if (position_queries)
+        x += __builtin_convertvector(sum[r], floats) *
+             (load(input->keys.scales + at) * load(terms->queries.scales + nearest + at - r));
+      if (bias) x += load(bias + at - r);
+      if (!inside) {
+        ints lanes = lane_indices() + (int32_t)(distance - r);
+        x = select_lanes((lanes >= (int32_t)-terms->window) & (lanes <= (int32_t)terms->window), x, broadcast(-1e30f));
+      }
+      store(scores + r * width + at, x);
+    }
+  }
+}
+
+/* The keys and values that a tile of queries attends to; they begin at a full vector */
+INLINE AttentionInput within_window(const AttentionInput *input, long rows, long first) {
+  AttentionInput part = *input;
+  long window = input->terms->window, end = first + rows + window;
+  long begin = first > window ? (first - window) / LANES * LANES : 0;
+  part.begin = begin, part.tokens = (end < input->tokens ? end : input->tokens) - begin;
+  part.keys.pairs += begin, part.keys.scales += begin, part.values.pairs += begin / 2 * input->value_stride;
+  return part;
+}
+
+INLINE void attend_rows(int rows, int with_terms, const AttentionInput *whole, long head, long row, float *scores,
+                        const float *value_scales, float sum_scale, float *out, long stride) {
+  static const float ones[] = {1, 1, 1, 1};
+  AttentionInput part;
+  const AttentionInput *input = whole;
+  if (with_terms) part = within_window(whole, rows, whole->first + row), input = &part, value_scales += part.begin;
+  long width = (input->tokens + LANES - 1) / LANES * LANES;
+  const int32_t *query = input->queries.pairs + row * input->query_stride;
+  const float *query_scales = input->queries.scales + row;
+  float row_scales[QUERY_TILE];
+  compute_all_scores(rows, input, query, head, scores, width);
+  if (with_terms) add_terms(rows, input, query, query_scales, head, whole->first + row, scores, width);
   for (int r = 0; r < rows; r += QUERY_ROWS)
-    softmax(scores + r * width, input->tokens, width, input->queries.scales + row + r, value_scales, row_scales + r);
+    softmax(scores + r * width, input->tokens, width, with_terms ? ones : query_scales + r, value_scales, row_scales + r);
   for (int r = 0; r < rows; r++) row_scales[r] = sum_scale / row_scales[r];
   long column = head * input->head_size, end = column + input->head_size;
   for (; column + LANES < end; column += TILE_VECTORS * LANES)
@@ -142,26 +185,32 @@ INLINE void attend_rows(int rows, const AttentionInput *input, long head, long r
 }
 
 /* Fold the scales of values into the attention weights, so that integers can be summed. `value_scales` gets the factor of each token's
-   weight; the factors are as large as a sum of weights times VALUE_MAX in 32 bits allows. Returns the scale of such a sum. */
-INLINE float fold_scales(const float *scales, long tokens, float *value_scales) {
+   weight; the factors are as large as a sum of `terms` weights times VALUE_MAX in 32 bits allows. Returns the scale of such a sum. */
+INLINE float fold_scales(const float *scales, long tokens, long terms, float *value_scales) {
   floats highest = broadcast(0);
   for (long at = 0; at < tokens; at += LANES) highest = maximum(highest, first_lanes(tokens - at, load(scales + at), broadcast(0)));
-  float limit = fminf(32767, floorf(2147483647.0f / VALUE_MAX / tokens - 1)), sum_scale = reduce_max(highest) / limit,
+  float limit = fminf(32767, floorf(2147483647.0f / VALUE_MAX / terms - 1)), sum_scale = reduce_max(highest) / limit,
       inverse = inverse_of(sum_scale);
   for (long at = 0; at < tokens; at += LANES) store(value_scales + at, first_lanes(tokens - at, load(scales + at) * inverse, broadcast(0)));
   return sum_scale;
 }
 
-/* Attend with the first `rows` queries. `scores` has room for QUERY_TILE + 1 rows of (tokens, rounded up to full vectors). A head's keys
-   and values stay in the cache for all rows. */
-static void attend(const AttentionInput *input, long rows, float *scores, float *out, long stride) {
-  long width = (input->tokens + LANES - 1) / LANES * LANES;
-  float *value_scales = scores + QUERY_TILE * width, sum_scale = fold_scales(input->values.scales, input->tokens, value_scales);
+INLINE void attend_with(int with_terms, const AttentionInput *input, long rows, float *scores, float *out, long stride) {
+  long width = (input->tokens + LANES - 1) / LANES * LANES, values = input->tokens;
+  if (with_terms && 2 * input->terms->window + 1 < values) values = 2 * input->terms->window + 1;
+  float *value_scales = scores + QUERY_TILE * width, sum_scale = fold_scales(input->values.scales, input->tokens, values, value_scales);
   for (long head = 0; head < input->heads; head++) {
     long row = 0;
     for (; row + QUERY_TILE <= rows; row += QUERY_TILE)
-      attend_rows(QUERY_TILE, input, head, row, scores, value_scales, sum_scale, out + row * stride, stride);
+      attend_rows(QUERY_TILE, with_terms, input, head, row, scores, value_scales, sum_scale, out + row * stride, stride);
     for (; row < rows; row += QUERY_ROWS)
-      attend_rows(QUERY_ROWS, input, head, row, scores, value_scales, sum_scale, out + row * stride, stride);
+      attend_rows(QUERY_ROWS, with_terms, input, head, row, scores, value_scales, sum_scale, out + row * stride, stride);
   }
+}
+
+/* Attend with the first `rows` queries. `scores` has room for QUERY_TILE + 1 rows of (tokens, rounded up to full vectors). A head's keys
+   and values stay in the cache for all rows. */
+static void attend(const AttentionInput *input, long rows, float *scores, float *out, long stride) {
+  if (input->terms) attend_with(1, input, rows, scores, out, stride);
+  else attend_with(0, input, rows, scores, out, stride);
 }

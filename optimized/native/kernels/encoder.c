@@ -1,4 +1,4 @@
-/* An encoder of BERT's kind and its head, in int8, without padding.
+/* An encoder and its head, in int8, without padding; model.h describes what a layer may consist of.
 
    Rows (tokens) go through a layer in blocks that stay in the cache: attention, its output, both halves of the feed-forward part, and
    the next layer's queries, keys and values, before the next block begins.
@@ -11,29 +11,16 @@
    is float32. */
 
 #include "threads.h"
-#include "attention.h"
-#include "products.h"
+#include "head.h"
+#include "model.h"
 #include <sys/mman.h>
 
 #define LARGE_PAGE (1L << 21) /* for arrays of a quarter of it or more */
 
-typedef struct {
-  int32_t heads, head_size, activation;
-  Linear query, key, value, out, up, down; /* queries are scaled by log2(e) / sqrt(head size) */
-  const float *gain[2], *shift[2];         /* of the normalisations after attention and after the feed-forward part */
-} Layer;
-
-typedef struct {
-  int32_t layers, hidden, labels, dense_outputs, dense_activation, spans, segments, vocabulary;
-  float epsilon;
-  const float *words, *positions, *types, *gain, *shift; /* embeddings [..][hidden], and their normalisation */
-  const float *dense, *dense_bias, *label, *label_bias;  /* [outputs][inputs]; dense is NULL where there is none */
-  const Layer *layer;
-} Model;
-
 /* What the threads that work on one pack share. Keys and values have two slots: one layer's are read while the next one's are written. */
 typedef struct {
   float *hidden, *pooled;
+  int32_t *positions; /* of each row in its sequence */
   Int16Rows queries, keys[2], values[2];
 } PackBuffers;
 
@@ -42,7 +29,7 @@ enum { LINEARS, ATTENTION, NORMALISATION, ROUNDING, REST, CLASSES };
 /* What each thread has for itself: `ticks` by class of work, counted up to `last_tick` */
 typedef struct {
   QuantisedRows quantised;
-  float *activations, *scores;
+  float *activations, *scores, *products, *normalised;
   uint64_t ticks[CLASSES], last_tick;
 } ThreadState;
 
@@ -74,8 +61,6 @@ typedef struct {
   long count;
 } Pack;
 
-enum { NO_DENSE, DENSE_TANH, DENSE_RELU, DENSE_GELU };
-
 /* Add the ticks since the last call to this class. A call takes some ten nanoseconds, the work of a block microseconds. */
 static void add_ticks(ThreadState *thread, int class) {
   uint64_t now = __builtin_ia32_rdtsc();
@@ -87,10 +72,29 @@ static void quantise_rows(const float *rows, long stride, long count, long input
   add_ticks(thread, ROUNDING);
 }
 
-static void normalise_rows(float *rows, long stride, long count, long width, const float *gain, const float *shift, float epsilon,
+static void normalise_rows(float *rows, long stride, long count, const Model *model, const float *gain, const float *shift,
                            ThreadState *thread) {
-  for (long r = 0; r < count; r++) normalise(rows + r * stride, width, gain, shift, epsilon);
+  for (long r = 0; r < count; r++)
+    normalise(rows + r * stride, rows + r * stride, model->hidden, gain, shift, model->epsilon, model->root_norm);
   add_ticks(thread, NORMALISATION);
+}
+
+/* Quantise the rows' normalisation, and leave the rows as they are: the residual */
+static void quantise_normalised(const float *rows, long stride, long count, const Model *model, const float *gain, const float *shift,
+                                ThreadState *thread) {
+  for (long r = 0; r < count; r++) {
+    normalise(rows + r * stride, thread->normalised, model->hidden, gain, shift, model->epsilon, model->root_norm);
+    quantise_row(thread->normalised, model->hidden, &thread->quantised, r);
+  }
+  add_ticks(thread, NORMALISATION);
+}
+
+/* Quantise the inputs of half a layer: `half` 0 is attention, 1 the feed-forward part */
+static void quantise_inputs(const float *rows, long stride, long count, const Model *model, const Layer *layer, int half,
+                            ThreadState *thread) {
+  if (layer->pre_norm && layer->gain[half])
+    quantise_normalised(rows, stride, count, model, layer->gain[half], layer->shift[half], thread);
+  else quantise_rows(rows, stride, count, model->hidden, thread);
 }
 
 static long tokens_of(const Call *call, long sequence) { return call->offsets[sequence + 1] - call->offsets[sequence]; }
@@ -111,47 +115,40 @@ static RowRange overlap(long start, long tokens, long from, long to) {
   return (RowRange){(from > start ? from : start) - start, (to < start + tokens ? to : start + tokens) - start};
 }
 
-static void embed(const Engine *engine, const int32_t *ids, const int32_t *segments, float *hidden, long from, long to) {
+static void embed(const Engine *engine, const int32_t *ids, const int32_t *segments, PackBuffers *buffers, long start, long from, long to) {
   const Model *model = engine->model;
-  long width = model->hidden;
+  long width = model->embedding;
   for (long row = from; row < to; row++) {
-    float *out = hidden + row * engine->hidden_stride;
+    float *out = buffers->hidden + (start + row) * engine->hidden_stride;
     const float *word = model->words + ids[row] * width, *position = model->positions + row * width;
     const float *type = model->types + (segments[row] < model->segments ? segments[row] : 0) * width;
-    for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
-    normalise(out, width, model->gain, model->shift, model->epsilon);
+    if (model->positions) for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
+    else for (long i = 0; i < width; i++) out[i] = word[i] + type[i];
+    if (model->gain) normalise(out, out, width, model->gain, model->shift, model->epsilon, model->root_norm);
+    buffers->positions[start + row] = row;
   }
 }
 
-static void embed_rows(const Engine *engine, const Pack *pack, float *hidden, long from, long to) {
+static void embed_rows(const Engine *engine, const Pack *pack, PackBuffers *buffers, long from, long to) {
   long start = 0;
   for (long i = 0; i < pack->count; i++) {
     long at = pack->call->offsets[pack->sequences[i]], tokens = tokens_of(pack->call, pack->sequences[i]);
     RowRange range = overlap(start, tokens, from, to);
-    embed(engine, pack->call->ids + at, pack->call->segments + at, hidden + start * engine->hidden_stride, range.begin, range.end);
+    embed(engine, pack->call->ids + at, pack->call->segments + at, buffers, start, range.begin, range.end);
     start += round_up(tokens, 2);
-    if (tokens & 1 && start <= to) memset(hidden + (start - 1) * engine->hidden_stride, 0, engine->hidden_stride * sizeof *hidden);
+    if (tokens & 1 && start <= to) {
+      memset(buffers->hidden + (start - 1) * engine->hidden_stride, 0, engine->hidden_stride * sizeof *buffers->hidden);
+      buffers->positions[start - 1] = 0;
+    }
   }
 }
 
-/* out[columns][out_stride] = in[rows][stride], by blocks of LANES x LANES, whose cache lines stay in the cache */
-static void transpose(const int32_t *in, long stride, long rows, long columns, int32_t *out, long out_stride) {
-  for (long row = 0; row < rows; row += LANES)
-    for (long column = 0; column < columns; column += LANES) {
-      long block_rows = rows - row < LANES ? rows - row : LANES, block_columns = columns - column < LANES ? columns - column : LANES;
-      const int32_t *from = in + row * stride + column;
-      int32_t *to = out + column * out_stride + row;
-      if (block_rows < LANES) { /* the rows behind the last may be another thread's */
-        for (long c = 0; c < block_columns; c++)
-          for (long r = 0; r < block_rows; r++) to[c * out_stride + r] = from[r * stride + c];
-        continue;
-      }
-      for (long c = 0; c < block_columns; c++) {
-        ints vector;
-        UNROLL for (int r = 0; r < LANES; r++) vector[r] = from[r * stride + c];
-        store_ints(to + c * out_stride, vector);
-      }
-    }
+/* Project embeddings to the width of the layers, in place */
+static void project_rows(const Engine *engine, PackBuffers *buffers, ThreadState *thread, long from, long to) {
+  float *rows = buffers->hidden + from * engine->hidden_stride;
+  quantise_rows(rows, engine->hidden_stride, to - from, engine->model->embedding, thread);
+  product(PLAIN, &engine->model->project, &thread->quantised, to - from, rows, engine->hidden_stride);
+  add_ticks(thread, LINEARS);
 }
 
 /* Compute this layer's queries, keys and values of rows from..to from `hidden`; `from` is even */
@@ -159,11 +156,12 @@ static void project_qkv(const Engine *engine, const Layer *layer, PackBuffers *b
   long rows = to - from, inner = layer->heads * layer->head_size, stride = engine->activation_stride;
   int32_t *pairs = (int32_t *)thread->activations;
   Int16Rows queries = buffers->queries, keys = buffers->keys[slot], values = buffers->values[slot];
-  quantise_rows(buffers->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model->hidden, thread);
+  Rotation rotation = {layer->angles, buffers->positions + from, layer->head_size};
+  quantise_inputs(buffers->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model, layer, 0, thread);
   product(PLAIN, &layer->query, &thread->quantised, rows, thread->activations, stride);
   add_ticks(thread, LINEARS);
-  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), queries.pairs + from * engine->pair_stride,
-      engine->pair_stride, queries.scales + from);
+  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), rotation,
+      queries.pairs + from * engine->pair_stride, engine->pair_stride, queries.scales + from);
   add_ticks(thread, ROUNDING);
   product(PLAIN, &layer->value, &thread->quantised, rows, thread->activations, stride);
   add_ticks(thread, LINEARS);
@@ -172,7 +170,7 @@ static void project_qkv(const Engine *engine, const Layer *layer, PackBuffers *b
   add_ticks(thread, ROUNDING);
   product(PLAIN, &layer->key, &thread->quantised, rows, thread->activations, stride);
   add_ticks(thread, LINEARS);
-  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), pairs, stride, keys.scales + from);
+  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), rotation, pairs, stride, keys.scales + from);
   add_ticks(thread, ROUNDING);
   transpose(pairs, stride, rows, inner / 2, keys.pairs + from, engine->key_stride);
   add_ticks(thread, ATTENTION);
@@ -185,8 +183,11 @@ static void attend_sequence(const Engine *engine, const Layer *layer, const Pack
   Int16Rows queries = {buffers->queries.pairs + first * engine->pair_stride, buffers->queries.scales + first};
   Int16Rows keys = {buffers->keys[slot].pairs + start, buffers->keys[slot].scales + start};
   Int16Rows values = {buffers->values[slot].pairs + start / 2 * engine->inner_stride, buffers->values[slot].scales + start};
+  ScoreTerms terms = {layer->window, layer->bias, layer->distance_keys, layer->distance_queries, engine->model->distances,
+      engine->model->no_distance};
+  int plain = layer->window >= tokens - 1 && !layer->bias && !layer->distance_keys.pairs && !layer->distance_queries.pairs;
   AttentionInput input = {tokens, layer->head_size, layer->heads, queries, keys, values, engine->pair_stride, engine->key_stride,
-      engine->inner_stride};
+      engine->inner_stride, plain ? NULL : &terms, range.begin, 0, thread->products};
   attend(&input, range.end - range.begin, thread->scores, out, engine->activation_stride);
 }
 
@@ -226,56 +227,15 @@ static void finish_layer(const Engine *engine, const Layer *layer, ThreadState *
   quantise_rows(thread->activations, engine->activation_stride, rows, layer->out.inputs, thread);
   product(RESIDUAL, &layer->out, &thread->quantised, rows, hidden, stride);
   add_ticks(thread, LINEARS);
-  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[0], layer->shift[0], model->epsilon, thread);
-  quantise_rows(hidden, stride, rows, model->hidden, thread);
-  product(layer->activation, &layer->up, &thread->quantised, rows, thread->activations, engine->activation_stride);
+  if (!layer->pre_norm) normalise_rows(hidden, stride, rows, model, layer->gain[0], layer->shift[0], thread);
+  quantise_inputs(hidden, stride, rows, model, layer, 1, thread);
+  if (layer->gated) gated_product(layer->activation, &layer->up, &thread->quantised, rows, thread->activations, engine->activation_stride);
+  else product(layer->activation, &layer->up, &thread->quantised, rows, thread->activations, engine->activation_stride);
   add_ticks(thread, LINEARS);
   quantise_rows(thread->activations, engine->activation_stride, rows, layer->down.inputs, thread);
   product(RESIDUAL, &layer->down, &thread->quantised, rows, hidden, stride);
   add_ticks(thread, LINEARS);
-  normalise_rows(hidden, stride, rows, model->hidden, layer->gain[1], layer->shift[1], model->epsilon, thread);
-}
-
-static float activate(int kind, float x) {
-  switch (kind) {
-    case DENSE_TANH: return tanhf(x);
-    case DENSE_RELU: return x > 0 ? x : 0;
-    case DENSE_GELU: return 0.5f * x * (1 + erff(x * 0.707106781f));
-    default: return x;
-  }
-}
-
-/* out[outputs] = map[outputs][inputs] times in[inputs], plus bias, through the activation, in float32 */
-static void dense(const float *map, const float *bias, const float *in, long inputs, long outputs, int kind, float *out) {
-  for (long row = 0; row < outputs; row++, map += inputs) {
-    floats total = broadcast(0);
-    long i = 0;
-    for (; i + LANES <= inputs; i += LANES) total += load(map + i) * load(in + i);
-    float sum = reduce_sum(total) + bias[row];
-    for (; i < inputs; i++) sum += map[i] * in[i];
-    out[row] = activate(kind, sum);
-  }
-}
-
-/* Compute the logits of a sequence; its first row, or all of its rows, are at `features` */
-static void compute_logits(const Engine *engine, const PackBuffers *buffers, const float *features, const int32_t *spans, float *logits) {
-  const Model *model = engine->model;
-  long width = model->hidden;
-  if (model->spans) { /* the maximum over each span's tokens, the spans side by side */
-    float *out = buffers->pooled;
-    for (long span = 0; span < model->spans; span++, out += model->hidden)
-      for (long i = 0; i < model->hidden; i++) {
-        out[i] = -3.4028235e38f;
-        for (long row = spans[2 * span]; row < spans[2 * span + 1]; row++)
-          out[i] = MAX_OF(out[i], features[row * engine->hidden_stride + i]);
-      }
-    features = buffers->pooled, width *= model->spans;
-  }
-  if (model->dense) {
-    dense(model->dense, model->dense_bias, features, width, model->dense_outputs, model->dense_activation, buffers->pooled);
-    features = buffers->pooled, width = model->dense_outputs;
-  }
-  dense(model->label, model->label_bias, features, width, model->labels, NO_DENSE, logits);
+  if (!layer->pre_norm) normalise_rows(hidden, stride, rows, model, layer->gain[1], layer->shift[1], thread);
 }
 
 static void compute_all_logits(const Engine *engine, const Pack *pack, const PackBuffers *buffers) {
@@ -283,10 +243,11 @@ static void compute_all_logits(const Engine *engine, const Pack *pack, const Pac
   const Call *call = pack->call;
   long row = 0;
   for (long i = 0; i < pack->count; i++) {
-    long sequence = pack->sequences[i];
+    long sequence = pack->sequences[i], tokens = model->pooling == POOL_FIRST ? 1 : tokens_of(call, sequence);
     const int32_t *spans = model->spans ? call->spans + sequence * 2 * model->spans : NULL;
-    compute_logits(engine, buffers, buffers->hidden + row * engine->hidden_stride, spans, call->logits + sequence * model->labels);
-    row += model->spans ? round_up(tokens_of(call, sequence), 2) : 1;
+    compute_logits(model, buffers->hidden + row * engine->hidden_stride, engine->hidden_stride, tokens, spans, buffers->pooled,
+        call->logits + sequence * model->labels);
+    row += model->pooling == POOL_FIRST ? 1 : round_up(tokens, 2);
   }
 }
 
@@ -304,11 +265,13 @@ static void process_pack(const Engine *engine, const Pack *pack, Barrier *barrie
   const Model *model = engine->model;
   long rows = rows_of(pack), begin = first_row_of(rows, index, barrier->size), end = first_row_of(rows, index + 1, barrier->size);
   long block = rows_per_block(end - begin);
-  /* without spans, the last layer computes only the first row of each sequence */
-  int full_layers = model->layers - !model->spans, depth = 0;
+  /* where the head reads the first row of each sequence, the last layer computes no other */
+  int full_layers = model->layers - (model->pooling == POOL_FIRST), depth = 0;
   thread->last_tick = __builtin_ia32_rdtsc();
-  embed_rows(engine, pack, buffers->hidden, begin, end);
+  embed_rows(engine, pack, buffers, begin, end);
   add_ticks(thread, REST);
+  for (long from = begin; from < end && model->project.inputs; from += block)
+    project_rows(engine, buffers, thread, from, from + block < end ? from + block : end);
   for (long from = begin; from < end; from += block)
     project_qkv(engine, model->layer, buffers, thread, 0, from, from + block < end ? from + block : end);
   for (; depth < full_layers; depth++) {
@@ -426,7 +389,8 @@ EXPORT void encoder_close(Engine *engine) {
   for (long i = 0; i < threads && engine->pack_buffers && engine->thread_states; i++) {
     PackBuffers *buffers = engine->pack_buffers + i;
     ThreadState *thread = engine->thread_states + i;
-    free(buffers->hidden), free(buffers->pooled), free(thread->quantised.bytes), free(thread->activations), free(thread->scores);
+    free(buffers->hidden), free(buffers->pooled), free(buffers->positions), free(thread->quantised.bytes), free(thread->activations);
+    free(thread->scores), free(thread->products), free(thread->normalised);
     free_rows(&buffers->queries);
     for (int slot = 0; slot < 2; slot++) free_rows(buffers->keys + slot), free_rows(buffers->values + slot);
   }
@@ -449,10 +413,10 @@ static int allocate_rows(Int16Rows *rows, long pairs, long tokens) {
 }
 
 static long widest_row(const Model *model) {
-  long widest = model->hidden;
+  long widest = MAX_OF(model->hidden, model->embedding);
   for (int i = 0; i < model->layers; i++) {
     long inner = model->layer[i].heads * model->layer[i].head_size;
-    widest = MAX_OF(widest, MAX_OF(inner, model->layer[i].up.outputs));
+    widest = MAX_OF(widest, MAX_OF(inner, model->layer[i].down.inputs));
   }
   return widest;
 }
@@ -464,7 +428,7 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long longest) {
   long inner = 0, padding = TILE_VECTORS * LANES, rows = BLOCK_ROWS + QUERY_ROWS;
   for (int i = 0; i < model->layers; i++) inner = MAX_OF(inner, (long)model->layer[i].heads * model->layer[i].head_size);
   engine->model = model, engine->longest = longest, longest = MAX_OF(longest, BLOCK_ROWS); /* a pack may have more rows than any sequence */
-  engine->hidden_stride = round_up(model->hidden, LANES) + padding;
+  engine->hidden_stride = round_up(MAX_OF(model->hidden, model->embedding), LANES) + padding;
   engine->inner_stride = round_up(inner, LANES) + padding, engine->pair_stride = round_up(inner / 2, LANES) + padding;
   engine->activation_stride = round_up(widest_row(model), LANES) + padding;
   /* an odd number of cache lines, so that the lines of a column are spread over all sets of the cache */
@@ -479,7 +443,9 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long longest) {
     thread->quantised.stride = engine->activation_stride;
     complete = allocate(&buffers->hidden, longest * engine->hidden_stride, 4) &&
                allocate_rows(&buffers->queries, (longest + QUERY_ROWS) * engine->pair_stride, longest) &&
-               allocate(&buffers->pooled, MAX_OF(MAX_OF(model->spans, 1) * model->hidden, model->dense_outputs) + padding, 4) &&
+               allocate(&buffers->pooled, pooled_size(model), 4) && allocate(&buffers->positions, longest + 1, 4) &&
+               allocate(&thread->normalised, engine->hidden_stride, 4) &&
+               (!model->distances || allocate(&thread->products, QUERY_TILE * (engine->key_stride + 2 * padding), 4)) &&
                allocate(&thread->quantised.bytes, BLOCK_ROWS * engine->activation_stride, 1) &&
                allocate(&thread->activations, rows * engine->activation_stride, 4) &&
                allocate(&thread->scores, (QUERY_TILE + 1) * engine->key_stride, 4);

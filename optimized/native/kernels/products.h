@@ -22,7 +22,7 @@
 /* The most rows that go through a layer together, a multiple of TILE_ROWS and QUERY_TILE */
 #define BLOCK_ROWS (VECTOR_BYTES == 64 ? 192 : 24)
 
-enum { PLAIN, GELU, GELU_TANH, RELU, RESIDUAL };
+enum { PLAIN, GELU, GELU_TANH, RELU, SILU, RESIDUAL };
 
 typedef struct {
   int32_t inputs, outputs;
@@ -103,6 +103,7 @@ INLINE floats apply_epilogue(int epilogue, floats y, const float *residual) {
     case GELU: return gelu(y);
     case GELU_TANH: return gelu_tanh(y);
     case RELU: return relu(y);
+    case SILU: return silu(y);
     case RESIDUAL: return y + load(residual);
     default: return y;
   }
@@ -121,14 +122,33 @@ INLINE void write_tile(int epilogue, const Linear *map, const QuantisedRows *in,
   }
 }
 
+/* The same where every second vector of outputs is a factor: out = activation(first of two) * second of two, half as many outputs */
+INLINE void write_gated_tile(int activation, const Linear *map, const QuantisedRows *in, long row, long rows, long column, long vectors,
+                             ints (*sums)[PANEL_VECTORS], float *out, long stride) {
+  for (long v = 0; v < vectors; v += 2) {
+    long at = column + v * LANES;
+    floats scales[2], scaled_sums[2], bias[2], y[2];
+    for (int i = 0; i < 2; i++)
+      scales[i] = load(map->scales + at + i * LANES), scaled_sums[i] = load(map->scaled_sums + at + i * LANES),
+      bias[i] = load(map->bias + at + i * LANES);
+    for (long r = 0; r < rows; r++) {
+      for (int i = 0; i < 2; i++)
+        y[i] = __builtin_convertvector(sums[r][v + i], floats) * (scales[i] * in->scales[row + r]) +
+               (scaled_sums[i] * in->minimums[row + r] + bias[i]);
+      store(out + (row + r) * stride + at / 2, apply_epilogue(activation, y[0], NULL) * y[1]);
+    }
+  }
+}
+
 /* out[rows][outputs] = in[rows][inputs] times the map's weights, plus its bias, through the epilogue; RESIDUAL adds what `out` holds.
-   Full vectors are written: up to LANES - 1 floats behind each row's outputs. */
-INLINE void product_with_epilogue(int epilogue, const Linear *map, const QuantisedRows *in, long rows, float *out, long stride) {
-  long steps = round_up(map->inputs, STEP_INPUTS) / STEP_INPUTS, vectors = round_up(map->outputs, LANES) / LANES;
-  long panels = round_up(vectors, PANEL_VECTORS) / PANEL_VECTORS, column = 0;
+   A gated map's panels hold an even number of vectors. Full vectors are written: up to LANES - 1 floats behind each row's outputs. */
+INLINE void product_with_epilogue(int epilogue, int gated, const Linear *map, const QuantisedRows *in, long rows, float *out, long stride) {
+  long steps = round_up(map->inputs, STEP_INPUTS) / STEP_INPUTS, unit = gated ? 2 : 1;
+  long units = round_up(map->outputs, unit * LANES) / (unit * LANES);
+  long panels = round_up(units, PANEL_VECTORS / unit) / (PANEL_VECTORS / unit), column = 0;
   const int8_t *weights = map->weights;
   for (long panel = 0; panel < panels; panel++) {
-    long panel_vectors = vectors / panels + (panel < vectors % panels);
+    long panel_vectors = (units / panels + (panel < units % panels)) * unit;
     long row_tiles = round_up(rows, TILE_ROWS) / TILE_ROWS;
     Prefetch prefetch = {weights + steps * panel_vectors * DOT_GROUPS * VECTOR_BYTES,
         row_tiles > panel_vectors ? row_tiles / panel_vectors : 1};
@@ -136,7 +156,8 @@ INLINE void product_with_epilogue(int epilogue, const Linear *map, const Quantis
       long tile_rows = rows - row < TILE_ROWS ? rows - row : TILE_ROWS;
       ints sums[TILE_ROWS][PANEL_VECTORS];
       tiles[tile_rows - 1][panel_vectors - 1](in->bytes + row * in->stride, in->stride, weights, steps, prefetch, sums);
-      write_tile(epilogue, map, in, row, tile_rows, column, panel_vectors, sums, out, stride);
+      if (gated) write_gated_tile(epilogue, map, in, row, tile_rows, column, panel_vectors, sums, out, stride);
+      else write_tile(epilogue, map, in, row, tile_rows, column, panel_vectors, sums, out, stride);
       prefetch.weights += round_up(steps, prefetch.interval) / prefetch.interval * DOT_GROUPS * VECTOR_BYTES;
     }
     column += panel_vectors * LANES, weights += steps * panel_vectors * DOT_GROUPS * VECTOR_BYTES;
@@ -145,23 +166,35 @@ INLINE void product_with_epilogue(int epilogue, const Linear *map, const Quantis
 
 static void product(int epilogue, const Linear *map, const QuantisedRows *in, long rows, float *out, long stride) {
   switch (epilogue) { /* each case gets its own loop */
-    case GELU: product_with_epilogue(GELU, map, in, rows, out, stride); break;
-    case GELU_TANH: product_with_epilogue(GELU_TANH, map, in, rows, out, stride); break;
-    case RELU: product_with_epilogue(RELU, map, in, rows, out, stride); break;
-    case RESIDUAL: product_with_epilogue(RESIDUAL, map, in, rows, out, stride); break;
-    default: product_with_epilogue(PLAIN, map, in, rows, out, stride);
+    case GELU: product_with_epilogue(GELU, 0, map, in, rows, out, stride); break;
+    case GELU_TANH: product_with_epilogue(GELU_TANH, 0, map, in, rows, out, stride); break;
+    case RELU: product_with_epilogue(RELU, 0, map, in, rows, out, stride); break;
+    case SILU: product_with_epilogue(SILU, 0, map, in, rows, out, stride); break;
+    case RESIDUAL: product_with_epilogue(RESIDUAL, 0, map, in, rows, out, stride); break;
+    default: product_with_epilogue(PLAIN, 0, map, in, rows, out, stride);
   }
 }
 
-/* Layer normalisation of a row of `count` floats, in place: mean 0 and deviation 1, times gain, plus shift */
-INLINE void normalise(float *row, long count, const float *gain, const float *shift, float epsilon) {
+/* out = activation(x) * y of a gated feed-forward part: the vectors of both alternate in the map's outputs */
+static void gated_product(int activation, const Linear *map, const QuantisedRows *in, long rows, float *out, long stride) {
+  switch (activation) {
+    case GELU: product_with_epilogue(GELU, 1, map, in, rows, out, stride); break;
+    case GELU_TANH: product_with_epilogue(GELU_TANH, 1, map, in, rows, out, stride); break;
+    case SILU: product_with_epilogue(SILU, 1, map, in, rows, out, stride); break;
+    default: product_with_epilogue(RELU, 1, map, in, rows, out, stride);
+  }
+}
+
+/* Layer normalisation of a row of `count` floats to `out`, which may be the row: mean 0 and deviation 1, times gain, plus shift.
+   With `root` the mean stays as it is, and the root of the mean square takes the deviation's place (RMSNorm). */
+INLINE void normalise(const float *row, float *out, long count, const float *gain, const float *shift, float epsilon, int root) {
   floats total = broadcast(0), squares = broadcast(0);
-  for (long i = 0; i < count; i += LANES) total += first_lanes(count - i, load(row + i), broadcast(0));
+  if (!root) for (long i = 0; i < count; i += LANES) total += first_lanes(count - i, load(row + i), broadcast(0));
   float mean = reduce_sum(total) / count;
   for (long i = 0; i < count; i += LANES) {
     floats x = first_lanes(count - i, load(row + i) - mean, broadcast(0));
     squares += x * x;
   }
   float scale = 1.0f / sqrtf(reduce_sum(squares) / count + epsilon);
-  for (long i = 0; i < count; i += LANES) store(row + i, (load(row + i) - mean) * scale * load(gain + i) + load(shift + i));
+  for (long i = 0; i < count; i += LANES) store(out + i, (load(row + i) - mean) * scale * load(gain + i) + load(shift + i));
 }

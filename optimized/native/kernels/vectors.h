@@ -190,6 +190,8 @@ INLINE floats gelu(floats x) {
   return x * minimum(maximum(value * x + 0.5f, broadcast(0)), broadcast(1));
 }
 
+INLINE floats silu(floats x) { return x / (1.0f + exponential(-x)); }
+
 /* The approximation of GELU with tanh, with which some models were trained: x * sigmoid(2 * u) */
 INLINE floats gelu_tanh(floats x) {
   floats twice = x * (1.59576912f + 0.0713548163f * x * x);

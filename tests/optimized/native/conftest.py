@@ -10,9 +10,9 @@ from optimized.native import build
 from optimized.native.engine import Library
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the tests of a module: each library is compiled once."""
+    """One cache for all tests: each library is compiled once."""
     return tmp_path_factory.mktemp("native")
 
 
@@ -32,7 +32,15 @@ def library(level: build.Level, cache: Path) -> Library:
     return Library(build.compiled(level, tiny.preparation_context(cache)).folder / build.LIBRARY)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def best(cache: Path) -> Library:
+    """Compile for the best level of this CPU."""
+    level = build.level_of(build.flags_here())
+    assert level is not None
+    return Library(build.compiled(level, tiny.preparation_context(cache)).folder / build.LIBRARY)
+
+
+@pytest.fixture(scope="session")
 def gelu(tmp_path_factory: pytest.TempPathFactory) -> Function:
     """C's polynomial, which another test holds against the function that it stands for."""
     return c_functions(tmp_path_factory.mktemp("functions"), "gelu")["gelu"]

@@ -1,6 +1,6 @@
-"""The page docs/compatibility.md: what works with what, as the tests try it.
+"""The page docs/reference/compatibility.md: what works with what, as the tests try it.
 
-python -m devtools.compatibility > docs/compatibility.md
+python -m devtools.compatibility > docs/reference/compatibility.md
 
 a table of the tests --section--> a heading, what its rows mean, and a row for each case
 """

@@ -1,6 +1,6 @@
-"""The page docs/families.md: what runs which family of encoders, by trying every cell (minutes).
+"""The page docs/reference/families.md: what runs which family of encoders, by trying every cell (minutes).
 
-python -m devtools.families > docs/families.md
+python -m devtools.families > docs/reference/families.md
 """
 
 import sys

@@ -323,7 +323,7 @@ def test_unsupported_data_and_tasks_are_refused(deep_folder: Path, tmp_path: Pat
 
 def test_the_ladder_of_the_documentation_is_valid() -> None:
     """All its rungs, the student of half the depth among them."""
-    page = (Path(__file__).parents[4] / "docs" / "exits.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[4] / "docs" / "explanation" / "exits.md").read_text(encoding="utf-8")
     config = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
     variants = {rung.name: variant_of(rung.words()) for rung in parse_ladder(config, "exits.yaml", {}).rungs}
     assert [variant.engine.name for variant in variants.values()] == [

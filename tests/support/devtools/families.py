@@ -52,7 +52,7 @@ def page(cells: Mapping[tuple[str, str], Cell]) -> str:
 
 def _entry(cell: Cell, notes: list[str]) -> str:
     if not cell.refused:
-        return "equal" if cell.equal == 1 else "98 %"
+        return "equal" if cell.equal == 1 else "98 %" if cell.equal >= LEAST_EQUAL else f"{cell.equal:.1%}"
     note = cell.refused[0].upper() + cell.refused[1:]
     if note not in notes:
         notes.append(note)
@@ -62,8 +62,11 @@ def _entry(cell: Cell, notes: list[str]) -> str:
 def main() -> None:
     """Try every cell and print the page."""
     with tempfile.TemporaryDirectory() as folder:
-        shops = {kind: Workshop(Path(folder), kind) for kind in KINDS}
-        cells = {(kind, column): cell(column, shops[kind]) for kind in KINDS for column in COLUMNS}
+        cells = {}
+        for kind in KINDS:
+            for column in COLUMNS:
+                cells[kind, column] = tried = cell(column, Workshop(Path(folder), kind))
+                sys.stderr.write(f"{kind}, {column}: {tried.refused or f'{tried.equal:.1%} equal'}\n")
     sys.stdout.write(page(cells))
 
 

@@ -120,9 +120,9 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
   long width = model->embedding;
   for (long row = from; row < to; row++) {
     float *out = buffers->hidden + (start + row) * engine->hidden_stride;
-    const float *word = model->words + ids[row] * width, *position = model->positions + row * width;
+    const float *word = model->words + ids[row] * width, *position = model->positions ? model->positions + row * width : NULL;
     const float *type = model->types + (segments[row] < model->segments ? segments[row] : 0) * width;
-    if (model->positions) for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
+    if (position) for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
     else for (long i = 0; i < width; i++) out[i] = word[i] + type[i];
     if (model->gain) normalise(out, out, width, model->gain, model->shift, model->epsilon, model->root_norm);
     buffers->positions[start + row] = row;

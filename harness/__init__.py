@@ -4,7 +4,8 @@ The folders spell what a run is: `tasks` and `data` say what is asked, `catalog`
 `sweep` arranges the rounds, `loop` times them, `meters` read energy, `record` and `store` keep what was
 seen, `estimate` and `compare` judge it, `cli` talks to people.
 
-What the commands do is offered here as functions (`harness.api`, docs/api.md), loaded when they are used.
+What the commands do is offered here as functions (`harness.api`, docs/reference/api.md), loaded when they
+are used.
 """
 
 from typing import TYPE_CHECKING, Any

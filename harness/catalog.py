@@ -35,7 +35,7 @@ UNPADDED = "pytorch-dynamic"
 COMMAND = "command"
 """An external program, given by `--system-command`."""
 
-DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
+DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8", "native-int8")
 
 GPU_VARIANTS = (BASELINE, UNPADDED, "pytorch-fp16", "pytorch-packed-fp16", "pytorch-graphs-fp16")
 """The variants that are measured on a GPU if none are named."""
@@ -174,6 +174,18 @@ class Catalog:
     needs_library: Callable[..., str | None] = _never
     check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
 
+    def unsupported(
+        self, name: str, rung: Mapping[str, Any] | None, task: Task, checkpoint: Checkpoint
+    ) -> str | None:
+        """Return what a variant lacks for a checkpoint, as its config.json describes it; None if nothing."""
+        from baselines.checkpoints.folder import read_config
+
+        variant = self.variant(name, rung)
+        if getattr(variant, "unsupported", None) is None:
+            return None
+        reason: str | None = variant.unsupported(task, read_config(checkpoint.folder))  # type: ignore[attr-defined]
+        return reason
+
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
         if rung is not None:
@@ -222,6 +234,7 @@ class Training:
     finetune: Callable[..., dict[str, Any]]
     tuning: Callable[..., Any]
     scratch: Callable[..., dict[str, Any]]
+    intermediate: Callable[..., Any]
 
 
 def load_training() -> Training:
@@ -229,6 +242,7 @@ def load_training() -> Training:
     from baselines.models.resolve import resolve
     from baselines.training.datasets import TrainingSettings
     from baselines.training.finetune import finetune
+    from baselines.training.intermediate import train_intermediate
     from harness.workload import synthetic
 
     def scratch(output: Path, *, seed: int, progress: Callable[[Any], None]) -> dict[str, Any]:
@@ -236,7 +250,7 @@ def load_training() -> Training:
 
         return train_embedded(output, data=synthetic, settings=settings_here(seed), progress=progress)
 
-    return Training(resolve, finetune, TrainingSettings, scratch)
+    return Training(resolve, finetune, TrainingSettings, scratch, train_intermediate)
 
 
 def load_held_out() -> Callable[[Sequence[Example]], list[Example]]:

@@ -20,24 +20,23 @@ _NAMELESS = re.compile(r"LABEL_\d+")
 _FLOAT = re.compile(r"[+-]?\d+\.0+")
 """A whole number as a spreadsheet writes a column of numbers with gaps."""
 
-_HEAD_MODULES = (
+HEAD_MODULES = (
     *("classifier", "pre_classifier", "score", "logits_proj"),
     *("classification_head", "sequence_summary"),
 )
+"""The first part of a head's tensor names in transformers' sequence classifiers."""
 
 MULTI_LABEL = "multi_label_classification"
 _SEVERAL = "each label holds or not, independently of the others"
 _RETRAIN = "Use a checkpoint that was fine-tuned for such a task, or fine-tune one: `bench train`."
 _NAME_LABELS = (
     "Name the columns of its labels, --label A,B,C, or one with a list of labels; for rows without labels "
-    "add --multi-label (docs/custom.md)."
+    "add --multi-label (docs/howto/custom.md)."
 )
 _DECLARE = (
     f'If it was trained with a sigmoid for each label, write "problem_type": "{MULTI_LABEL}" into its '
     "config.json."
 )
-
-"""The first part of a head's tensor names in transformers' sequence classifiers."""
 
 REGRESSION = "regression"
 """The `problem_type` of a model that was trained to predict numbers."""
@@ -161,7 +160,7 @@ def require_head(folder: Path, task: Task, name: str = "") -> None:
 
 def has_head(tensors: Iterable[str]) -> bool:
     """Return whether tensors with these names include a classification head that `require_head` accepts."""
-    return any(name.split(".")[0] in _HEAD_MODULES for name in tensors)
+    return any(name.split(".")[0] in HEAD_MODULES for name in tensors)
 
 
 def _remedy(task: Task, names: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from harness.common.errors import CheckpointError, UsageError
 from harness.systems.interface import Checkpoint, EncodedSequence, Request
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
+from harness.workload.tasks.intermediate import IntermediateTask
 
 RECORD = "training.json"
 """The file beside the weights that records how they were trained."""
@@ -58,7 +59,8 @@ class TrainingItem:
     """A sequence with the column of its label, or all candidates of a choice, which have one loss together.
 
     `targets` holds one number for each sequence: the column, or for a choice 1 if the candidate is right.
-    Where any number of labels may hold, it has a number for each column: 1 if its label holds.
+    Where any number of labels may hold, or any of several is accepted, it has a number for each column: 1 if
+    its label holds or is accepted.
     """
 
     sequences: tuple[EncodedSequence, ...]
@@ -119,6 +121,9 @@ def training_items(task: Task, columns: Sequence[int], encoded: EncodedExamples)
     for example, request in zip(encoded.examples, encoded.requests, strict=True):
         if not example.gold:
             raise UsageError(f"example {example.id} has no label.", remedy="Train on a labelled split.")
+        if isinstance(task, IntermediateTask):
+            items.append(TrainingItem(request.sequences, by_column(columns, task.accepted(example))))
+            continue
         targets = task.targets(example)
         if task.head == "choice":
             items.append(TrainingItem(request.sequences, targets))

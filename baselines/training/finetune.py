@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints.artifacts import UNMETERED
-from baselines.checkpoints.folder import tokenizer_files
+from baselines.checkpoints.folder import tensor_names, tokenizer_files, weight_files
+from baselines.checkpoints.labels import has_head
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.training.datasets import (
     RECORD,
@@ -53,8 +54,12 @@ def finetune(
     resume: bool = True,
     at_most_s: float | None = None,
     clock: Callable[[], float] = time.monotonic,
+    first_training: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Fine-tune `model` into the folder `output` and return the content of its `training.json`.
+
+    A head with other labels than the task's is transferred by name where every label has a counterpart.
+    `first_training` describes the intermediate training of `model` and is recorded.
 
     `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end and returns
     the energy of this session, which is recorded with the steps that it covers. After `at_most_s` seconds the
@@ -64,7 +69,7 @@ def finetune(
     """
     from baselines.models.checks.comparison import require_batches
     from baselines.training import trainer
-    from baselines.training.objective import LabelObjective
+    from baselines.training.objective import objective_of
 
     trainer.require_device(device)
     tuning = tuning or TrainingSettings()
@@ -76,10 +81,11 @@ def finetune(
     kept, held_out = split_for_selection(train, tuning.seed)
     job = trainer.TrainingJob(
         task, columns, part, tuning, device, encoder.pad_id, progress, clock,
-        objective=LabelObjective(task.head), at_most_s=at_most_s,
+        objective=objective_of(task), at_most_s=at_most_s,
     )  # fmt: skip
     encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
+    head = _begin_head(task, classifier, model.folder, names)
     first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
     require_batches(classifier, first, encoder.pad_id, model.name)
     part.mkdir(parents=True, exist_ok=True)  # not before: a refused model leaves nothing behind
@@ -91,11 +97,30 @@ def finetune(
     record = {
         **_planned(part, names, {"trained_on": kept, "held_out": held_out, "val": val}),
         **_outcome(encoded, tuning, facts),
+        "head_from": head,
+        **({"first": first_training} if first_training else {}),
         "seconds": round(clock() - started, 3),
         "energy": energy() if energy else UNMETERED,
     }
     _publish(part, output, model.folder, record)
     return record
+
+
+def _begin_head(task: Task, classifier: Any, folder: Path, names: Sequence[str]) -> Any:  # noqa: ANN401 -- torch
+    """Transfer the checkpoint's head by label names; return what the head begins as, for the record."""
+    from baselines.training.label_transfer import find_transfer, reset_head, transfer_head
+
+    if not has_head(name for path in weight_files(folder) for name in tensor_names(path)):
+        return "random"
+    if task.head not in ("sequence", "multi_label"):
+        return "the checkpoint's, where it has the shape"
+    transfer = find_transfer(folder, names)
+    if transfer is None:
+        reset_head(classifier)
+        return "random, because its labels have no counterparts in the checkpoint's head"
+    if not transfer.identical:
+        transfer_head(classifier, folder, transfer)
+    return transfer.names
 
 
 def _planned(part: Path, names: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
     items --targets--> tensors of a batch     model, batch --loss--> the scalar that training minimises
 
-The objective of fine-tuning is the cross-entropy with the labels; that of distillation compares with a
-teacher (`optimized/recipes/distillation/imitation.py`).
+The objective of fine-tuning is the cross-entropy with the labels; that of intermediate training accepts any
+of several labels; that of distillation compares with a teacher
+(`optimized/recipes/distillation/imitation.py`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from baselines.models.classifier import logits_of
-from harness.workload.tasks.base import Head
+from harness.workload.tasks.base import Head, Task
+from harness.workload.tasks.intermediate import IntermediateTask
 
 if TYPE_CHECKING:
     from baselines.training.datasets import TrainingItem
@@ -52,6 +54,29 @@ class LabelObjective:
         if self.head == "multi_label":
             return label_losses(logits, targets).mean()
         return cross_entropy(logits, targets)
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedLabelsObjective:
+    """Minus the log of the accepted labels' total probability, the mean over examples.
+
+    With one accepted label this is the cross-entropy.
+    """
+
+    def targets(self, items: "Sequence[TrainingItem]") -> dict[str, Any]:
+        """Return `accepted`: for each item a True for each column that is right."""
+        return {"accepted": torch.tensor([item.targets for item in items], dtype=torch.bool)}
+
+    def loss(self, model: torch.nn.Module, inputs: dict[str, Any]) -> torch.Tensor:
+        """Return the mean loss of the batch."""
+        accepted = inputs.pop("accepted")
+        logits = logits_of(model, inputs).float()
+        return (logits.logsumexp(1) - logits.masked_fill(~accepted, -torch.inf).logsumexp(1)).mean()
+
+
+def objective_of(task: Task) -> Objective:
+    """Return the objective of fine-tuning for a task."""
+    return AcceptedLabelsObjective() if isinstance(task, IntermediateTask) else LabelObjective(task.head)
 
 
 def label_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -154,7 +154,7 @@ def missing_instructions(arithmetic: Mapping[str, Any]) -> list[str]:
     if "vpmaddubsw" in instructions.get("int8", ""):
         lines.append(
             "int8 without VNNI: nine instructions where VNNI needs four, and sums of products in 16 bits, so "
-            "that numbers are limited to 7 bits (docs/int8.md, docs/native.md)"
+            "that numbers are limited to 7 bits (docs/explanation/int8.md, docs/explanation/native.md)"
         )
     if "bf16" not in instructions:
         lines.append(

@@ -24,6 +24,7 @@ from harness.cli.options.groups import add_command, option_app
 from harness.cli.output.streams import ReaderGone, check_working_folder, drop_output
 from harness.cli.output.terminal import escape
 from harness.cli.results.compare import compare
+from harness.cli.results.plan import plan
 from harness.cli.results.report import report
 from harness.cli.results.score import score
 from harness.cli.results.track import track
@@ -41,7 +42,7 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "roofline": roofline,
     },
     "Models": {"train": train, "predict": predict, "score": score, "export": export},
-    "Results": {"report": report, "compare": compare, "track": track, "verify": verify},
+    "Results": {"report": report, "compare": compare, "track": track, "plan": plan, "verify": verify},
     "Environment": {"list": list_, "doctor": doctor},
 }
 """Every command by panel; the groups `data` and `cache` are added to the last."""

@@ -1,6 +1,6 @@
 """The command reference, generated from the commands' own help.
 
-python -m harness.cli.reference > docs/commands.md
+python -m harness.cli.reference > docs/reference/commands.md
 """
 
 import inspect
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 HEAD = """# Commands
 
 Every command with its options, generated from their help by `python -m harness.cli.reference`. The options of
-`bench run` can also be set in `bench.yaml` (`docs/sweeps.md`): a flag overrides an environment variable, and
-that overrides the file. `--debug` with any command prints the traceback of a bug in bench.
+`bench run` can also be set in `bench.yaml` (`docs/howto/sweeps.md`): a flag overrides an environment
+variable, and that overrides the file. `--debug` with any command prints the traceback of a bug in bench.
 """
 
 

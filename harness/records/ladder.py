@@ -159,7 +159,9 @@ def parse_parameters(settings: tuple[str, ...]) -> JsonObject:
 
 def _mapping(value: JsonValue, where: str, name: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{name} must be a mapping.", where=where, remedy="docs/ladder.md has an example.")
+        raise UsageError(
+            f"{name} must be a mapping.", where=where, remedy="docs/howto/ladder.md has an example."
+        )
     return value
 
 

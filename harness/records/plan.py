@@ -49,7 +49,8 @@ class Profile(FrozenModel):
 PROFILES = {
     # 96 requests: the smallest multiple of three slices of 32 that carries a p90 (64 are needed)
     "quick": Profile(name="quick", rounds=3, sample=96, warmup=4, warm_windows=4),
-    # 704 = 22 x 32 requests carry a p99 (662 are needed); what so many rounds find: docs/method.md
+    # 704 = 22 x 32 requests carry a p99 (662 are needed); what so many rounds find:
+    # docs/explanation/method.md
     "default": Profile(name="default", rounds=22, sample=704, warmup=4, window_ms=100),
     # 30 windows of 20 s are 600 s for each system, as MLPerf's inference rules require
     "full": Profile(name="full", rounds=10, sample=704, warmup=4, launches=3, window_ms=20_000),

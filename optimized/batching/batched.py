@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, link_all
 from baselines.encoding.batching import check_budget
+from baselines.models.families import unsupported_of
 from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject
 from harness.systems.interface import (
@@ -84,6 +85,10 @@ class BatchedVariant:
     def unavailable(self) -> str | None:
         """Return why the engine cannot run here."""
         return self.engine.unavailable()
+
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what the engine lacks for the encoder of a checkpoint."""
+        return unsupported_of(self.engine, task, config)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext

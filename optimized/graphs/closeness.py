@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.common.errors import CheckpointError
+from harness.common.errors import UnsupportedError
 from harness.common.json_types import JsonObject
 from harness.systems.interface import System
 from harness.workload.tasks.base import Task
@@ -32,7 +32,7 @@ def require_closeness(
     worst = float(np.max(np.abs(exact - rounded)))
     bound = max(0.5, 0.5 * float(np.max(np.abs(exact))))
     if not worst <= bound:
-        raise CheckpointError(
+        raise UnsupportedError(
             f"int8 answers are too far from fp32: logits may differ by {bound:.3g}, got {worst:.3g}.",
             where=where,
             remedy="Leave sensitive operators in float (keep_float: auto:2), or use onnx-fp32.",

@@ -1,6 +1,6 @@
 """Transformations of an ONNX graph: int8 weights, scales from calibration, fused nodes.
 
-The options of ONNX Runtime were chosen by measurement; docs/int8.md has the figures.
+The options of ONNX Runtime were chosen by measurement; docs/explanation/int8.md has the figures.
 """
 
 from collections.abc import Iterator, Sequence

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
-from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.folder import is_span_checkpoint, read_config
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import profiles
@@ -28,7 +28,7 @@ from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
 from baselines.hardware.c_program import COMPILERS, compiler
 from baselines.models.families import facts_of
 from baselines.models.flops import work_facts
-from harness.common.errors import DeviceError
+from harness.common.errors import DeviceError, reason_of
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
@@ -115,6 +115,11 @@ class NativeVariant:
             return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
         return self.parent.unavailable() or missing_modules("torch", "transformers")
 
+    def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
+        """Return what the compiled encoder lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: _require_supported(config, "", spans=is_span_checkpoint(config)))
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
@@ -123,8 +128,7 @@ class NativeVariant:
         Also CheckpointError, before anything is made, for an encoder that the C code does not compute.
         """
         name = sources.checkpoint.name
-        facts = facts_of(read_config(sources.checkpoint.folder), name)
-        require_supported(facts, name, spans=task.head == "span")
+        _require_supported(read_config(sources.checkpoint.folder), name, spans=task.head == "span")
         parent = self.parent.prepare(task, sources, settings, context)
         timer = CandidateTimer(self.name, task, sources.trial, settings, context)
         level = _level()
@@ -194,6 +198,10 @@ class NativeVariant:
         finally:
             for system in (fp32, int8, batched):
                 system.close()
+
+
+def _require_supported(config: Mapping[str, Any], where: str, *, spans: bool) -> None:
+    require_supported(facts_of(config, where, "native-int8"), where, spans=spans)
 
 
 def _level() -> build.Level:

@@ -38,6 +38,10 @@ class CTranslate2Int8Variant:
         """Return what is not installed."""
         return self.parent.unavailable()
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what CTranslate2 lacks for the encoder of a checkpoint."""
+        return self.parent.unsupported(task, config)
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:

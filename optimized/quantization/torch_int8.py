@@ -30,7 +30,7 @@ from baselines.engines.pytorch import PyTorchVariant, limit_threads
 from baselines.engines.torch_compile import quiet, warm_compiler, without_compiler
 from baselines.models.flops import work_facts
 from baselines.models.transformers_settings import quiet_logging
-from harness.common.errors import CheckpointError, DeviceError
+from harness.common.errors import DeviceError, UnsupportedError
 from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
@@ -208,7 +208,7 @@ def _quantise(source: Path, target: Path, inputs: Sequence[Padded], name: str) -
             torch.export.save(_export(pt2e.convert_pt2e(program), example, longest), target)
     except Exception as problem:  # errors of the exporter and the quantiser have no common base
         first_line = (str(problem).splitlines() or [""])[0]
-        raise CheckpointError(
+        raise UnsupportedError(
             f"PyTorch cannot export and quantise it ({type(problem).__name__}: {first_line}).",
             where=name,
             remedy="Use pytorch-int8 or onnx-int8.",

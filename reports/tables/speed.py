@@ -86,7 +86,7 @@ def _runs_remark(group: Sequence[Figures]) -> list[str]:
         return ["What another run would change is not known on this host, and in no interval."]
     reach = 100 * math.expm1(Z_OF_95 * math.sqrt(2 * host.run_time.variance))
     differ = f"Beyond that, the times of two runs of one thing differ by up to {reach:.0f} %"
-    return [f"{differ} on such a host, 19 times of 20 (docs/method.md)."]
+    return [f"{differ} on such a host, 19 times of 20 (docs/explanation/method.md)."]
 
 
 def ratio_method(times: Iterable[object]) -> str:
@@ -112,4 +112,11 @@ def _remarks(group: Sequence[Figures]) -> list[str]:
     lines += [*_runs_remark(group), *limit_remark(group)]
     if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
-    return [*lines, *model_remarks(group)]
+    return [*lines, *model_remarks(group), *_left_out(group)]
+
+
+def _left_out(group: Sequence[Figures]) -> list[str]:
+    """Return which of the default variants could not run on this machine or this checkpoint, and why."""
+    configuration = group[0].record.configuration
+    reasons = configuration.get("left_out") or {}
+    return [f"Left out: {name}, because {reason.rstrip('.')}." for name, reason in reasons.items()]

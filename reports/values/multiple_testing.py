@@ -29,7 +29,8 @@ def family_remark(ratios: Iterable[Ratio | Absent]) -> list[str]:
     if size == 1:
         return []
     level = f"{100 * FAMILY_LEVEL:.0f} %"
-    return [f"The {size} comparisons form one family, judged at {level} together (Holm; docs/method.md)."]
+    remark = f"The {size} comparisons form one family, judged at {level} together"
+    return [f"{remark} (Holm; docs/explanation/method.md)."]
 
 
 def ratios_of(figures: Figures) -> list[Ratio | Absent]:

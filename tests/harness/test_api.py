@@ -10,7 +10,7 @@ from worlds import World, boolq_folder
 import harness
 from harness.common.errors import UsageError
 
-PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "api.md"
 
 
 @pytest.fixture

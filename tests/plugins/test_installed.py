@@ -1,4 +1,4 @@
-"""A package built of the very lines of docs/plugins.md, installed, listed and measured."""
+"""A package built of the very lines of docs/howto/plugins.md, installed, listed and measured."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from worlds import boolq_folder
 
-DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
+DOCS = Path(__file__).parents[2] / "docs" / "howto" / "plugins.md"
 
 MORE = """
 [project.entry-points."fastformers_bench.tasks"]

@@ -1,4 +1,4 @@
-"""docs/gallery.md is made of the committed records."""
+"""docs/reference/gallery.md is made of the committed records."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from gallery import gallery, page
 from reports.plots import Plot, as_svg, data_csv
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "docs" / "gallery"
+FOLDER = ROOT / "docs" / "reference" / "gallery"
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def plots() -> list[Plot]:
 
 def test_the_gallery_is_what_its_command_makes(plots: list[Plot]) -> None:
     """Page and data to the letter; drawings may differ in a pixel between versions of what draws them."""
-    assert (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8") == page(plots)
+    assert (ROOT / "docs" / "reference" / "gallery.md").read_text(encoding="utf-8") == page(plots)
     for plot in plots:
         assert (FOLDER / f"{plot.name}.csv").read_text(encoding="utf-8") == data_csv(plot)
     assert {path.stem for path in FOLDER.iterdir()} == {plot.name for plot in plots}

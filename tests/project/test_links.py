@@ -12,7 +12,7 @@ DOCUMENTS = sorted(
     [
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
         *(RESULTS / name for name in ("README.md", "index.md")),
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
     ]
 )
 PLACEHOLDERS = ("RUN", "CELL", "HASH")

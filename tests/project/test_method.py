@@ -1,10 +1,14 @@
-"""The table of rules in docs/method.md names tests that exist."""
+"""The table of rules in docs/explanation/method.md names tests that exist."""
 
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RULES = (ROOT / "docs" / "method.md").read_text(encoding="utf-8").partition("## Where each rule is held")[2]
+RULES = (
+    (ROOT / "docs" / "explanation" / "method.md")
+    .read_text(encoding="utf-8")
+    .partition("## Where each rule is held")[2]
+)
 ROWS = re.findall(r"^\| (\w+) \| (.+?) \| (.+) \|$", RULES, re.MULTILINE)
 
 

@@ -41,5 +41,5 @@ def test_the_two_lines_stand_in_the_readme_as_ci_runs_them() -> None:
 
 def test_no_document_names_a_path_of_somebodys_machine() -> None:
     """Documents say `--data DIR`."""
-    texts = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))]
+    texts = [README, *(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md")))]
     assert not any(re.search(r"(?<!\w)/(root|work|home)/", text) for text in texts)

@@ -1,4 +1,4 @@
-"""The figures of docs/design.md: what is counted, and the goals that the tree keeps."""
+"""The figures of docs/explanation/design.md: what is counted, and the goals that the tree keeps."""
 
 from pathlib import Path
 

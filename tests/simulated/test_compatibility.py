@@ -1,4 +1,4 @@
-"""Every row of docs/compatibility.md: a machine is built, and the meter reads what the row states."""
+"""Every row of docs/reference/compatibility.md: a machine is built, and the meter reads what it states."""
 
 from pathlib import Path
 
@@ -18,4 +18,4 @@ def test_a_meter_reads_on_a_machine_what_the_page_states(case: Case, tmp_path: P
 
 def test_the_page_is_what_its_command_makes() -> None:
     """Nothing stands in it that is not in the tables."""
-    assert (ROOT / "docs" / "compatibility.md").read_text(encoding="utf-8") == page()
+    assert (ROOT / "docs" / "reference" / "compatibility.md").read_text(encoding="utf-8") == page()

@@ -1,4 +1,7 @@
-"""Makes docs/gallery.md and its drawings from the committed records: `python tests/support/gallery.py`."""
+"""Makes docs/reference/gallery.md and its drawings from the committed records.
+
+python tests/support/gallery.py
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +30,7 @@ Plots of the committed records, each with its data beside it. All plots of these
 bench report {" ".join(RUNS)} --plots DIR
 ```
 
-The page of `--format html` shows them too ([reports.md](reports.md)). `python tests/support/gallery.py` makes
+The page of `--format html` shows them too ([reports.md](../howto/reports.md)). `python$
 this page again.
 """
 
@@ -57,9 +60,9 @@ def page(plots: list[Plot]) -> str:
 
 if __name__ == "__main__":
     plots = gallery(ROOT / "results")
-    folder = ROOT / "docs" / "gallery"
+    folder = ROOT / "docs" / "reference" / "gallery"
     folder.mkdir(exist_ok=True)
-    (ROOT / "docs" / "gallery.md").write_text(page(plots), encoding="utf-8")
+    (ROOT / "docs" / "reference" / "gallery.md").write_text(page(plots), encoding="utf-8")
     for plot in plots:
         (folder / f"{plot.name}.svg").write_text(as_svg(plot), encoding="utf-8")
         (folder / f"{plot.name}.csv").write_text(data_csv(plot), encoding="utf-8")

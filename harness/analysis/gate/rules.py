@@ -80,7 +80,9 @@ def read_rules(path: Path | None, default: Path = Path("bench.yaml")) -> tuple[G
             raise unknown_name(f"section {near[0]!r}, close to", SECTION, [SECTION])
         if path is None:
             return parse_rules(DEFAULTS, "the default rules")
-        raise UsageError("has no section `gate`.", where=str(path), remedy="docs/gate.md has an example.")
+        raise UsageError(
+            "has no section `gate`.", where=str(path), remedy="docs/howto/gate.md has an example."
+        )
     return parse_rules(config[SECTION], (path or default).name)
 
 
@@ -166,5 +168,5 @@ def _modelled(options: Mapping[str, Any], quantity: Quantity, where: str) -> boo
 def _yaml(path: Path) -> Mapping[str, Any]:
     config = read_yaml(path).value
     if not isinstance(config, Mapping):
-        raise UsageError("must be a mapping.", where=str(path), remedy="docs/gate.md has an example.")
+        raise UsageError("must be a mapping.", where=str(path), remedy="docs/howto/gate.md has an example.")
     return config

@@ -5,8 +5,8 @@
 Holm's method (S. Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979): the smallest of m
 p-values is multiplied by m, the next by m - 1, and so on, and none may be below the one before. A difference
 is reported where the corrected p-value is at most 1 %. If the p-values are right, the probability of any
-false difference in the family is then at most 1 %, whatever the dependence between the ratios; docs/method.md
-counts how right they are.
+false difference in the family is then at most 1 %, whatever the dependence between the ratios;
+docs/explanation/method.md counts how right they are.
 """
 
 from collections.abc import Iterable, Sequence

@@ -268,7 +268,8 @@ def _request_ratios(system: RoundSeries, reference: RoundSeries) -> list[Floats]
     """Return log(reference / system) of each request by round; empty if a round has no such times.
 
     Empty, too, where several threads share a request: they wait for one another, and pairs then agree on what
-    the machine does to threads. Null tests show too many false differences there (docs/method.md).
+    the machine does to threads. Null tests show too many false differences there
+    (docs/explanation/method.md).
     """
     if system.record.cell.threads > 1:
         return []

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from harness.runs.services import Machine
 
 
-NEEDS_A_GPU = "It needs NVIDIA's driver, nvidia-ml-py, and a PyTorch that is built for CUDA (docs/gpu.md)"
+NEEDS_A_GPU = (
+    "It needs NVIDIA's driver, nvidia-ml-py, and a PyTorch that is built for CUDA (docs/howto/gpu.md)"
+)
 
 
 def doctor(

@@ -64,7 +64,7 @@ def _listing(context: CliContext) -> "dict[str, Rows]":
     return {
         "tasks": [
             *map(_row, TASKS.values()),
-            {"name": CUSTOM, "summary": "your own classification of one text or two (docs/custom.md)"},
+            {"name": CUSTOM, "summary": "your own classification of one text or two (docs/howto/custom.md)"},
         ],
         "variants": [
             {**_row(variant), "unavailable": variant.unavailable()} for variant in catalog.variants.values()

@@ -14,7 +14,7 @@ class GateOptions(OptionGroup):
     run: Annotated[str | None, gate_option("--run RUN", "Compare this run with its pinned reference.")] = None
     pin: Annotated[str | None, gate_option("--pin RUN", "Make this run a pinned reference.")] = None
     base: Annotated[
-        str | None, gate_option("--base REF", "Measure this version beside --head (docs/gate.md).")
+        str | None, gate_option("--base REF", "Measure this version beside --head (docs/howto/gate.md).")
     ] = None
     head: Annotated[str, gate_option("--head REF", "The version that is compared with --base.")] = "here"
     rules: Annotated[Path | None, gate_option("--rules FILE", "Rules (default: bench.yaml).")] = None
@@ -38,5 +38,5 @@ class GateOptions(OptionGroup):
         if sum(value is not None for value in (self.run, self.pin, self.base)) != 1:
             raise UsageError(
                 "expected exactly one of --run RUN, --base REF and --pin RUN.",
-                remedy="--run latest compares the latest run with its pinned reference (docs/gate.md).",
+                remedy="--run latest compares the latest run with its pinned reference (docs/howto/gate.md).",
             )

@@ -24,7 +24,9 @@ SCENARIOS = ("offline", "single-stream")
 
 Shapes = Annotated[
     str | None,
-    what_option("--shapes paper", "The paper's architectures, untrained (docs/shapes.md); or paper-gpu."),
+    what_option(
+        "--shapes paper", "The paper's architectures, untrained (docs/howto/shapes.md); or paper-gpu."
+    ),
 ]
 
 
@@ -82,7 +84,7 @@ def _check_shape_options(typer_context: typer.Context) -> None:
     if given:
         raise UsageError(
             f"--shapes sets {', '.join(given)} itself.",
-            remedy="Leave them out; a ladder of your own may have a recipe `shape` (docs/shapes.md).",
+            remedy="Leave them out; a ladder of your own may have a recipe `shape` (docs/howto/shapes.md).",
         )
 
 

@@ -4,7 +4,7 @@
            --the others--> coverage, false differences, power, advice; --simulated: drawn rounds instead
 
 Known variances are learnt from one half of the traces, in the order of their names, and everything is counted
-on the other half (docs/method.md).
+on the other half (docs/explanation/method.md).
 """
 
 import argparse

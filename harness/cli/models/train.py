@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.models.first_training import FirstTrainingOptions
 from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import MaxLength, MeterName, Seed
 from harness.cli.options.groups import OptionGroup
@@ -17,10 +18,12 @@ from harness.cli.options.panels import amount_option, how_option, what_option
 from harness.cli.options.selection import DeviceName
 from harness.cli.options.units import parse_duration
 from harness.cli.output.terminal import print_json
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
     from harness.common.progress import ProgressReporter
+    from harness.measurement.energy.meter import Meter
     from harness.records.reading import Reading
 
 EMBEDDED_ROWS = 4096
@@ -80,7 +83,12 @@ class TrainingOptions(OptionGroup):
 
 
 def train(
-    context: CliContext, data: DataOptions, training: TrainingOptions, folder: OutputFolder, output: Output
+    context: CliContext,
+    data: DataOptions,
+    first: FirstTrainingOptions,
+    training: TrainingOptions,
+    folder: OutputFolder,
+    output: Output,
 ) -> None:
     """Fine-tune a checkpoint on a task. Continues an interrupted training."""
     from harness.cli.output.progress import progress_reporter
@@ -88,10 +96,11 @@ def train(
     with progress_reporter(quiet=output.quiet) as progress:
         if training.model == "scratch":
             _check_no_meter(training.meter)
+            first.check_absent()
             ticks = _ticks(progress, "train the embedded encoder")
             facts = context.training().scratch(folder, seed=training.seed, progress=ticks)
         else:
-            facts = _finetune(context, data, training, folder, progress)
+            facts = _finetune(context, data, first, training, folder, progress)
     if output.json:
         print_json(facts)
         return
@@ -114,6 +123,7 @@ def _threshold(calibration: "JsonObject") -> str:
 def _finetune(
     context: CliContext,
     data: DataOptions,
+    first: FirstTrainingOptions,
     options: TrainingOptions,
     folder: Path,
     progress: "ProgressReporter",
@@ -122,7 +132,7 @@ def _finetune(
     from harness.runs.planning.meter_selection import select_meter
     from harness.systems.artifact_cache import ArtifactCache
     from harness.workload.data import load_split
-    from harness.workload.data.user_files import find_task_data
+    from harness.workload.data.user.task_files import find_task_data
 
     machine, cache = context.machine(), context.cache()
     device = one_device(options.device)
@@ -134,7 +144,22 @@ def _finetune(
     task, split = task_data.task, load_split(task_data.task, task_data.data, "train")
     training = context.training()
     checkpoint = training.resolve(options.model, task, ArtifactCache(cache))
-    mark = meter.start() if meter else None
+    first_training = None
+    if first.first:
+        tuning = training.tuning(**{**options.settings(), **first.settings()})
+        pairs = first.pairs()
+        ticks = _ticks(progress, f"train {checkpoint.name} on {len(pairs.examples):,} pairs")
+        first_training = training.intermediate(
+            pairs,
+            checkpoint,
+            ArtifactCache(cache),
+            tuning=tuning,
+            device=device,
+            progress=ticks,
+            energy=_energy_probe(meter),
+            resume=not options.no_resume,
+        )
+        checkpoint = first_training.checkpoint
     return training.finetune(
         task,
         split.examples,
@@ -145,10 +170,19 @@ def _finetune(
         device=device,
         data_fingerprint=split.fingerprint,
         progress=_ticks(progress, f"train {checkpoint.name} on {task.name}"),
-        energy=(lambda: _facts(meter.read(mark))) if meter else None,
+        energy=_energy_probe(meter),
         resume=not options.no_resume,
         at_most_s=options.max_seconds(),
+        **({"first_training": first_training.facts} if first_training else {}),
     )
+
+
+def _energy_probe(meter: "Meter | None") -> "Callable[[], list[JsonObject]] | None":
+    """Start the meter; return what reads it, or None without one."""
+    if meter is None:
+        return None
+    mark = meter.start()
+    return lambda: _facts(meter.read(mark))
 
 
 def _facts(readings: "Sequence[Reading]") -> "list[JsonObject]":
@@ -156,8 +190,6 @@ def _facts(readings: "Sequence[Reading]") -> "list[JsonObject]":
 
 
 def _check_no_meter(meter: str) -> None:
-    from harness.common.errors import UsageError
-
     if meter not in ("", "none"):
         raise UsageError(
             f"--model scratch is trained without a meter, got {meter}.",

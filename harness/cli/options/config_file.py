@@ -63,7 +63,7 @@ class RunControl(OptionGroup):
         Path | None,
         how_option(
             "--config FILE",
-            "Read options from a YAML file; lists under `sweep:` are crossed (docs/sweeps.md).",
+            "Read options from a YAML file; lists under `sweep:` are crossed (docs/howto/sweeps.md).",
             is_eager=True,
             callback=read_config,
         ),

@@ -27,9 +27,9 @@ class CostOptions(OptionGroup):
     """Prices, carbon intensity, emissions of making the server, and water."""
 
     price_per_hour: Price = None
-    prices: Annotated[Path | None, output_option("--prices FILE", "Price list, YAML (docs/reports.md).")] = (
-        None
-    )
+    prices: Annotated[
+        Path | None, output_option("--prices FILE", "Price list, YAML (docs/howto/reports.md).")
+    ] = None
     carbon: Annotated[
         str | None,
         output_option(
@@ -42,9 +42,9 @@ class CostOptions(OptionGroup):
             "--embodied FILE|INSTANCE", "Emissions of making the server, YAML, or an instance: m5.xlarge."
         ),
     ] = None
-    water: Annotated[Path | None, output_option("--water FILE", "Water per kWh, YAML (docs/reports.md).")] = (
-        None
-    )
+    water: Annotated[
+        Path | None, output_option("--water FILE", "Water per kWh, YAML (docs/howto/reports.md).")
+    ] = None
 
     @property
     def given(self) -> bool:
@@ -109,7 +109,7 @@ def embodied_emissions(name: str) -> "reports.Embodied":
         raise UsageError(
             f"the server of {instance} is not known.",
             where="--embodied",
-            remedy="Give a file with its emissions (docs/reports.md).",
+            remedy="Give a file with its emissions (docs/howto/reports.md).",
         )
     source = f"{instance}, {entry.vcpus} of {entry.server.vcpus} vCPUs; {curves.source}, {curves.date}"
     return Embodied(entry.server.kg_co2e, _SERVER_YEARS, entry.vcpus / entry.server.vcpus, source)

@@ -11,7 +11,7 @@ from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
-    from harness.workload.data.user_files import UserData
+    from harness.workload.data.user.task_files import UserData
 
 
 class DataFiles(OptionGroup):
@@ -77,7 +77,7 @@ class DataFiles(OptionGroup):
     @property
     def user_data(self) -> "UserData":
         """The description of a user's own file."""
-        from harness.workload.data.user_files import UserData
+        from harness.workload.data.user.task_files import UserData
 
         return UserData(
             text=split_names(self.text),

@@ -58,12 +58,16 @@ class RunExecution(RooflineExecution):
         int, how_option("--instances N", "Processes of each variant that share the threads.")
     ] = 1
     system_command: Annotated[
-        str, how_option("--system-command 'PROGRAM ...'", "Measure your own program too (docs/programs.md).")
+        str,
+        how_option(
+            "--system-command 'PROGRAM ...'", "Measure your own program too (docs/howto/programs.md)."
+        ),
     ] = ""
     null_test: Annotated[
         str,
         how_option(
-            "--null-test VARIANT", "Measure this variant against itself; keep the trace (docs/method.md)."
+            "--null-test VARIANT",
+            "Measure this variant against itself; keep the trace (docs/explanation/method.md).",
         ),
     ] = ""
     null_copies: Annotated[

@@ -1,4 +1,4 @@
-"""Declarations of options by panel: the headings under which `--help` and docs/commands.md show them.
+"""Declarations of options by panel: the headings under which `--help` and the command reference show them.
 
 `data_option("--text NAME", "Column.")` is `typer.Option` with a name, a placeholder, help and a panel.
 """

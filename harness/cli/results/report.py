@@ -25,14 +25,14 @@ class ReportOutput(OptionGroup):
     """The format of a report, its tables and plots, and where they are written."""
 
     format_: Annotated[
-        str, output_option("--format NAME", "text, markdown, latex, csv, html, json, or one of docs/ci.md.")
+        str, output_option("--format NAME", "text, markdown, latex, csv, html, json, or one of docs/howto/ci.md.")
     ] = "text"
     tables: Annotated[
         str | None, output_option("--tables NAME,...", "ladder, speed, overview, sweep, cost, hosts or all.")
     ] = None
     file: Annotated[
         Path | None,
-        output_option("--output -o FILE|DIR", "Write there instead of to stdout (docs/reports.md)."),
+        output_option("--output -o FILE|DIR", "Write there instead of to stdout (docs/howto/reports.md)."),
     ] = None
     plots: PlotFolder = None
     store: StoreFolder = None

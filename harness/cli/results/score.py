@@ -24,7 +24,7 @@ def score(
 ) -> None:
     """Check a prediction file against a split, and score it."""
     from harness.workload.data import load_split
-    from harness.workload.data.user_files import find_task_data
+    from harness.workload.data.user.task_files import find_task_data
     from harness.workload.tasks.prediction_files import read_predictions
 
     name = data.predicted_split

@@ -182,7 +182,7 @@ def _split_finder(context: CliContext, data: DataFiles) -> "SplitOf":
 
     def split_of(sealed: "SealedRecord") -> "Split | str":
         from harness.workload.data import load_split
-        from harness.workload.data.user_files import find_task_data
+        from harness.workload.data.user.task_files import find_task_data
 
         record = sealed.record
         if data.data is None and record.data.tier != "embedded":

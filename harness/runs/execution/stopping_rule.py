@@ -3,7 +3,8 @@
 profile's rounds -> widest interval --wide--> more rounds -> ... --narrow, out of time, or too many--> stop
 
 The rule reads the width of the intervals alone, never on which side of 1 they lie: so it stops a run of two
-equal systems no sooner where they seem to differ. What it does to false alarms is in docs/method.md.
+equal systems no sooner where they seem to differ. What it does to false alarms is in
+docs/explanation/method.md.
 """
 
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from harness.runs.services import Machine
 from harness.runs.worker.messages import CalibrateRequest, TrainingData
 from harness.systems.interface import Placement, Settings
 from harness.workload.data import Split
-from harness.workload.data.user_files import TaskData
+from harness.workload.data.user.task_files import TaskData
 from harness.workload.tasks.custom import custom_task
 
 _TIMED = 1

@@ -1,8 +1,8 @@
 """The task `custom`: a user's own classification of single texts or pairs, defined by labels and metric.
 
-`harness.workload.data.user_files` first writes the user's file in the layout of the official tasks, as rows
-of `first`, for pairs `second`, and `label`: one, or a list where any number of labels may hold. Everything
-else then handles it like any other task.
+`harness.workload.data.user.task_files` first writes the user's file in the layout of the official tasks, as
+rows of `first`, for pairs `second`, and `label`: one, or a list where any number of labels may hold.
+Everything else then handles it like any other task.
 """
 
 from collections.abc import Mapping

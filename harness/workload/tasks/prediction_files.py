@@ -13,7 +13,7 @@ from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from harness.workload.tasks.rows import Row, describe_id, read_rows
 
-REMEDY = "docs/programs.md shows the rows of each task; `bench predict` writes such a file."
+REMEDY = "docs/howto/programs.md shows the rows of each task; `bench predict` writes such a file."
 
 
 def read_predictions(task: Task, path: Path, examples: Sequence[Example]) -> list[str]:

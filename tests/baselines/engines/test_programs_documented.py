@@ -17,7 +17,7 @@ from harness.workload.tasks import get_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CustomTaskDefinition, custom_task
 
-DOCS = (Path(__file__).parents[3] / "docs" / "programs.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[3] / "docs" / "howto" / "programs.md").read_text(encoding="utf-8")
 SECTIONS = dict(part.split("\n", 1) for part in DOCS.split("\n## ")[1:])
 
 ROWS: dict[str, dict[str, Any]] = {

@@ -92,7 +92,7 @@ def test_a_signal_that_is_ignored_at_the_start_stays_ignored() -> None:
 
 
 def test_the_documents_list_every_exit_code() -> None:
-    """The table of docs/design.md has a row for each, and no other."""
-    text = (Path(__file__).parents[3] / "docs" / "design.md").read_text(encoding="utf-8")
+    """The table of docs/explanation/design.md has a row for each, and no other."""
+    text = (Path(__file__).parents[3] / "docs" / "explanation" / "design.md").read_text(encoding="utf-8")
     table = text.partition("## Exit codes")[2].partition("\n## ")[0]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)] == sorted(ExitCode)

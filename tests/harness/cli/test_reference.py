@@ -7,13 +7,13 @@ from typer.main import get_command
 from harness.cli.app import app
 from harness.cli.reference import reference, walk_commands
 
-PAGE = Path(__file__).parents[3] / "docs" / "commands.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "commands.md"
 
 
 def test_the_page_is_what_the_commands_say_of_themselves() -> None:
     """Made again by one command, which the failure names."""
     made = PAGE.read_text(encoding="utf-8") == reference()
-    assert made, "run: python -m harness.cli.reference > docs/commands.md"
+    assert made, "run: python -m harness.cli.reference > docs/reference/commands.md"
 
 
 def test_every_command_and_option_of_the_parser_is_on_the_page() -> None:

@@ -61,7 +61,7 @@ int8       1.00 [1.00, 1.00]  2.00x [2.00, 2.00]  20.0x [20.0, 20.0]     n/a (1)
 cumulative: over the first.
 Ratios are trimmed means of paired rounds, t interval over rounds, within one process; differences within 2 %
 count as no change.
-The 6 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
+The 6 comparisons form one family, judged at 1 % together (Holm; docs/explanation/method.md).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s_v2); not measured
 here.
 
@@ -169,7 +169,7 @@ batch: how many requests the system processes at a time when all are available, 
 
 \[low, high\] is the 95 % interval; the note of an n/a gives the reason. step: over the rung named in \`over\`; cumulative: over the first.
 Ratios are trimmed means of paired rounds, t interval over rounds, within one process; differences within 2 % count as no change.
-The 6 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
+The 6 comparisons form one family, judged at 1 % together (Holm; docs/explanation/method.md).
 paper: Table 3 of the FastFormers paper as printed (BoolQ validation one by one, Azure F16s\_v2); not measured here.
 
 ### Energy, offline, modelled
@@ -264,9 +264,9 @@ def test_the_markdown_page_has_the_same_tables() -> None:
 
 def test_the_ladder_in_the_documentation_is_valid() -> None:
     """It can be parsed, and its rungs build on one another as the page describes."""
-    page = (Path(__file__).parents[3] / "docs" / "ladder.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "ladder.md").read_text(encoding="utf-8")
     document = yaml.safe_load(page.partition("```yaml\n")[2].partition("```")[0])
-    ladder = parse_ladder(document, "docs/ladder.md", {"student": "minilm"})
+    ladder = parse_ladder(document, "docs/howto/ladder.md", {"student": "minilm"})
     assert [rung.over for rung in ladder.rungs] == ["", "fixed", "fp32", "int8", "student"]
     assert ladder.rung("all cores").recipes == ({"distil": {"student": "minilm"}},)
     assert ladder.rung("all cores").count(4) == 4

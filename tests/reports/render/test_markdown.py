@@ -20,7 +20,7 @@ PAGE = r"""### boolq on cpu, single-stream, encoded, 2 threads, batch 1, at most
 
 \[low, high\] is the 95 % interval; the note of an n/a gives the reason.
 Speed-up and energy reduction: the reference's time or energy over the variant's, trimmed mean of paired rounds, t interval over rounds, within one process; differences within 2 % count as no change.
-The 2 comparisons form one family, judged at 1 % together (Holm; docs/method.md).
+The 2 comparisons form one family, judged at 1 % together (Holm; docs/explanation/method.md).
 What another run would change is not known on this host, and in no interval.
 Joules are modelled: CPU time in other units.
 

@@ -38,7 +38,7 @@ Speed-up and energy reduction: the reference's time or energy over the
 variant's, trimmed mean of paired rounds, t interval over rounds, within one
 process; differences within 2 % count as no change.
 The 8 comparisons form one family, judged at 1 % together (Holm;
-docs/method.md).
+docs/explanation/method.md).
 What another run would change is not known on this host, and in no interval.
 
 What was measured

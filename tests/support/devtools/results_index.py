@@ -104,7 +104,7 @@ def _topic(topic: str, pages: Sequence[Page], records: Mapping[str, Sequence[Rec
 
 def _runs_without_page(runs: Sequence[str], records: Mapping[str, Sequence[Record]], root: Path) -> str:
     """Return the table of runs that no page reports on, with the documents that name them."""
-    documents = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    documents = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     texts = {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in documents}
     rows = []
     commands = []
@@ -186,7 +186,7 @@ def _traces(folder: Path) -> str:
         )
         for key, traces in sorted(groups.items())
     ]
-    link = "[method](../docs/method.md)"
+    link = "[method](../docs/explanation/method.md)"
     text = f"Files in `traces/`: a variant measured against itself, or a repeated run ({link})."
     return _section("Traces of null tests", f"{text}\n\n{_table(_TRACE_COLUMNS, rows)}")
 

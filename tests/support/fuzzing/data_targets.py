@@ -13,7 +13,7 @@ from harness.workload import synthetic
 from harness.workload.data.download.archives import unpack
 from harness.workload.data.folds import origin_note, read_source
 from harness.workload.data.tables import QUOTINGS
-from harness.workload.data.user_files import UserData, own_data
+from harness.workload.data.user.task_files import UserData, own_data
 from harness.workload.tasks import TASKS
 from harness.workload.tasks.base import Task, reported_split
 from harness.workload.tasks.example import Example

@@ -3,7 +3,8 @@
     values of rounds, by launch --locations--> Location = value, rounds, launches --interval, p--> report
 
 A value (the logarithm of a ratio, or of a time) varies from round to round within one launch of the
-processes, and from launch to launch. docs/method.md, "The variance model", derives and tests each step:
+processes, and from launch to launch. docs/explanation/method.md, "The variance model", derives and tests each
+step:
 
     location   the trimmed mean of the rounds of each launch; launches weigh the same (J. Tukey and
                D. McLaughlin 1963)

@@ -33,7 +33,8 @@ HWMON = Path("/sys/class/hwmon")
 
 ALLOW = (
     "To allow it until the next boot: sudo chmod a+r /sys/class/hwmon/hwmon*/energy*_input. These counters "
-    "leak the same secrets as RAPL (CVE-2020-8694). To allow it permanently for one group: docs/meters.md."
+    "leak the same secrets as RAPL (CVE-2020-8694). To allow it permanently for one group: "
+    "docs/reference/meters.md."
 )
 NO_COUNTER = "Load the driver amd_energy or zenergy on an AMD server; most other machines have RAPL instead."
 _SOCKET, _CORE = re.compile(r"Esocket(\d+)"), re.compile(r"Ecore\d+")

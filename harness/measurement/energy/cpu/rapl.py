@@ -42,7 +42,7 @@ COUNTER_BITS = 32  # the energy status register is 32 bits wide, so range / 2^32
 ALLOW = (
     "Only root may read RAPL since CVE-2020-8694 (power readings leak secrets). To allow it until the next "
     "boot: sudo chmod a+r /sys/class/powercap/intel-rapl*:*/*energy*_uj. To allow it permanently for one "
-    "group: the udev rule in docs/meters.md."
+    "group: the udev rule in docs/reference/meters.md."
 )
 NO_TREE = "Run on a physical Intel or AMD machine with the kernel module intel_rapl_msr; VMs have no RAPL."
 NO_PACKAGE = (

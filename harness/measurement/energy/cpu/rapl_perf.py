@@ -54,7 +54,7 @@ UNUSUAL = "its unit or its number is not the usual one"
 ALLOW = (
     "To allow it until the next boot: sudo sysctl kernel.perf_event_paranoid=0. To allow it for one program: "
     "sudo setcap cap_perfmon+ep on a copy of the Python interpreter. A container also needs --cap-add "
-    "PERFMON and a seccomp profile that allows perf_event_open (docs/meters.md)."
+    "PERFMON and a seccomp profile that allows perf_event_open (docs/reference/meters.md)."
 )
 
 

@@ -26,7 +26,7 @@ from harness.measurement.energy.cpu.rapl import CEILING_WATTS, QUANTUM_UJ, UPDAT
 from harness.measurement.energy.meter import Meter, MeterSpec
 from harness.records.reading import Grade, Reading, Zone
 
-RECORD = "Record one with harness.measurement.energy.external.replay.Recorder: see docs/meters.md."
+RECORD = "Record one with harness.measurement.energy.external.replay.Recorder: see docs/reference/meters.md."
 DEFAULT_TRAITS = CounterTraits("counters of unknown origin", UPDATE_NS, QUANTUM_UJ, CEILING_WATTS)
 
 Window = dict[str, list[Sample]]

@@ -24,7 +24,7 @@ KINDS = ("joules", "watts")
 LATEST_S = 1e11
 """A time beyond this, the year 5138, is in another unit than seconds."""
 
-FORM = "Rows need `time` (seconds since the epoch) and `joules` or `watts`: see docs/meters.md."
+FORM = "Rows need `time` (seconds since the epoch) and `joules` or `watts`: see docs/reference/meters.md."
 RUNNING = "Start the program that writes the file before the run, and keep it running."
 DECIMALS = "Write decimals with a point (41.5), and no comma within a number."
 COMPLETE = "Write every column of the heading in every row."

@@ -11,7 +11,7 @@ from harness.systems.interface import Settings
 from harness.workload.tasks import get_task
 
 BOOLQ = get_task("boolq")
-DOCS = (Path(__file__).parents[4] / "docs" / "programs.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[4] / "docs" / "howto" / "programs.md").read_text(encoding="utf-8")
 
 
 def program(tmp_path: Path, body: str, *, timeout_s: float = 30.0) -> ProgramSystem:

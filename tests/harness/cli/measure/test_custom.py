@@ -20,7 +20,7 @@ from harness.systems.interface import Checkpoint
 from harness.testing.system import FakeVariant
 from harness.testing.world import FakeMachine, altered
 from harness.workload.data import load_split
-from harness.workload.data.user_files import UserData, own_data
+from harness.workload.data.user.task_files import UserData, own_data
 
 COLUMNS = ("--text", "review", "--label", "stars")
 

@@ -104,7 +104,7 @@ def served(folder: Path, requests: Sequence[Any], *, elsewhere: Path) -> list[An
 
 
 def request(inputs: Sequence[Any], *, grouped: bool) -> dict[str, Any]:
-    """Write a request as docs/export.md has it, by hand rather than by the code that is tested."""
+    """Write a request as docs/howto/export.md has it, by hand rather than by the code that is tested."""
     rows = []
     for text in inputs:
         row: dict[str, Any] = {"first": text.first}

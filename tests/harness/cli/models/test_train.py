@@ -37,6 +37,12 @@ class Teacher:
         energy = words["energy"]() if words["energy"] else None
         return {"seconds": 3723.0, "energy": energy, "output": output.name}
 
+    def intermediate(self, pairs: Any, model: Checkpoint, cache: Cache, **words: Any) -> Any:
+        del cache
+        self.asked["first"] = {"pairs": len(pairs.examples), "model": model.name, "tuning": words["tuning"]}
+        words["progress"](SimpleNamespace(fraction=1.0, loss=None))
+        return SimpleNamespace(checkpoint=replace(model, name="taught"), facts={"key": "k"})
+
     def scratch(self, output: Path, *, seed: int, progress: Callable[[Any], None]) -> Any:
         self.asked.update(seed=seed, scratch=True)
         self._report(progress)
@@ -54,7 +60,9 @@ def asked() -> dict[str, Any]:
 
 def bench(world: World, asked: dict[str, Any], *words: str) -> int:
     teacher = Teacher(asked)
-    training = Training(teacher.resolve, teacher.finetune, lambda **settings: settings, teacher.scratch)
+    training = Training(
+        teacher.resolve, teacher.finetune, lambda **settings: settings, teacher.scratch, teacher.intermediate
+    )
     return call(["train", *words], replace(world.context(), training=lambda: training))
 
 
@@ -119,6 +127,18 @@ def test_without_data_the_embedded_sample_is_learned(tmp_path: Path, asked: dict
     assert (asked["task"], asked["train"]) == ("rte", 4096)
 
 
+def test_pairs_come_first_with_a_seed_of_their_own(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Every task and seed begins with one intermediate checkpoint, whose record the training gets."""
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("a,b,kind\none,two,same\none,three,other\n", encoding="utf-8")
+    words = ["--first", str(pairs), "--first-text", "a,b", "--first-label", "kind", "--first-epochs", "2"]
+    assert bench(World(tmp_path), asked, "--seed", "5", "-o", str(tmp_path / "m"), "-q", *words) == 0
+    first = asked["first"]
+    assert (first["pairs"], first["model"]) == (2, "minilm")
+    assert (first["tuning"]["epochs"], first["tuning"]["seed"]) == (2, 0)
+    assert (asked["model"], asked["tuning"]["seed"], asked["first_training"]) == ("taught", 5, {"key": "k"})
+
+
 def test_scratch_makes_the_embedded_encoder_anew(
     tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +159,9 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--epochs", "-1"], "--epochs"),
         (["--model", "scratch", "--meter", "rapl"], "trained without a meter, got rapl"),
         (["--learning-rate", "0"], "--learning-rate"),
+        (["--first", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--first", "nowhere.jsonl", "--first-text", "a"], "must name two columns, got 'a'"),
+        (["--first", "nowhere.jsonl", "--model", "scratch"], "--model scratch trains no task"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

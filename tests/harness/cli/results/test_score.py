@@ -79,7 +79,7 @@ def test_what_is_wrong_is_said_with_its_line(
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
-    assert "docs/programs.md" in err
+    assert "docs/howto/programs.md" in err
 
 
 def test_what_predict_writes_can_be_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

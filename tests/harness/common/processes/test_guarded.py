@@ -127,7 +127,7 @@ def test_what_a_process_leaves_behind_ends_with_it(tmp_path: Path) -> None:
 
 
 def test_a_guard_that_is_killed_takes_the_group_of_its_process_with_it(tmp_path: Path) -> None:
-    """A process in a session of its own survives: docs/limits.md names this case."""
+    """A process in a session of its own survives: docs/reference/limits.md names this case."""
     process = started(FAMILY, str(tmp_path / "pids"))
     own, in_group, *others = pids_in(tmp_path / "pids")
     (guard,) = [child for child in psutil.Process().children() if child.pid == psutil.Process(own).ppid()]

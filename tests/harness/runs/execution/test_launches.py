@@ -54,7 +54,7 @@ def counting(world: World) -> list[int]:
 
 
 def test_a_full_measurement_is_ten_rounds_in_each_of_three_launches() -> None:
-    """As docs/method.md says."""
+    """As docs/explanation/method.md says."""
     full = PROFILES["full"]
     assert (full.rounds, full.launches, full.all_rounds) == (10, 3, 30)
     assert [PROFILES[name].launches for name in ("quick", "default")] == [1, 1]

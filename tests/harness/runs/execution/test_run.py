@@ -31,7 +31,7 @@ def measured(world: World, **options: Any) -> dict[str, Record]:
 def test_every_cell_answers_the_same_requests_in_every_round(tmp_path: Path) -> None:
     """Seven rounds; the three slices of 100 examples repeat, and all variants see the same ones."""
     records = measured(World(tmp_path))
-    assert list(records) == list(DEFAULT_VARIANTS)
+    assert list(records) == [name for name in DEFAULT_VARIANTS if name != "native-int8"]  # the world has none
     seen = {
         variant: [(turn.index, turn.slice, turn.requests, turn.tokens) for turn in record.rounds]
         for variant, record in records.items()

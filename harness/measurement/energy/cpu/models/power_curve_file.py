@@ -2,7 +2,7 @@
 
     power_curves.json, or FILE (JSON or YAML) --read_curves--> PowerCurves
 
-docs/meters.md describes the format. A file that is not of this form is refused with its entry.
+docs/reference/meters.md describes the format. A file that is not of this form is refused with its entry.
 """
 
 import json
@@ -23,7 +23,7 @@ from harness.measurement.energy.cpu.models.power_curves import (
 )
 
 SHIPPED = Path(__file__).with_name("power_curves.json")
-FORMAT = "docs/meters.md describes the format."
+FORMAT = "docs/reference/meters.md describes the format."
 
 
 def read_curves(path: Path = SHIPPED) -> PowerCurves:

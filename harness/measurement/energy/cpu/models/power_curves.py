@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from harness.common.errors import UsageError, unknown_name
 
-NAME_FILE = "--meter modelled:NAME@FILE (docs/meters.md)."
+NAME_FILE = "--meter modelled:NAME@FILE (docs/reference/meters.md)."
 UNKNOWN = "an unknown processor"
 
 Points = tuple[tuple[float, float], ...]

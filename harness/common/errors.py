@@ -4,6 +4,7 @@
     +-- UsageError              2   an unknown name, an option value out of range
     +-- DataError               2   a data file: missing, truncated, malformed, a label outside the set
     +-- CheckpointError         2   a checkpoint: missing, pickled, of another task
+    |   +-- UnsupportedError    2   a checkpoint that one variant or recipe cannot run; others can
     +-- DeviceError             2   a device that is not present
     +-- MeasurementError        4   nothing usable was measured
     |   +-- StoreError          4   the store or the cache cannot be written or read
@@ -91,6 +92,10 @@ class CheckpointError(BenchError):
     """A checkpoint that is missing, pickled, incomplete, or made for another task."""
 
     exit_code = ExitCode.BAD_INPUT
+
+
+class UnsupportedError(CheckpointError):
+    """A checkpoint that one variant or recipe cannot run; beside others it is a row with the reason."""
 
 
 class DeviceError(BenchError):

@@ -43,7 +43,7 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
+from optimized.graphs.closeness import BATCH, VERSION, batch_dependence
 from optimized.native import build
 from optimized.native.engine import CLASSES, Engine, Library, library_facts
 from optimized.native.layout import ModelFields
@@ -116,15 +116,16 @@ class NativeVariant:
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close."""
+        """Compile, quantise weights, compare with float32; UnsupportedError if answers are not close."""
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         level = _level()
         inputs = {
             "level": level.name,
             "source": build.source_sha256(),
             "max_length": settings.max_length,
             "trial": sha256_of(sources.trial),
+            "closeness": VERSION,
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
@@ -178,7 +179,7 @@ class NativeVariant:
         batched = self.load(task, quantised, placement, timer.in_batches(BATCH))
         try:
             return {
-                "agreement": require_closeness(task, fp32, int8, timer.trial, timer.name),
+                "agreement": timer.require_closeness(fp32, int8),
                 "batch_dependence": batch_dependence(task, batched, timer.trial),
             }
         finally:

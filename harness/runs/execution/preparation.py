@@ -9,6 +9,7 @@ from harness.common.errors import (
     DataError,
     DeviceError,
     StoreError,
+    UnsupportedError,
     UsageError,
     as_bad_input,
 )
@@ -82,8 +83,9 @@ def prepare(
 ) -> Prepared:
     """Prepare every variant in one worker; a variant that takes the worker down leaves the others a new one.
 
-    Bad input is the same for every variant and ends the run at once, before anything is stored. A `preparer`
-    that is passed in stays for the caller's next run.
+    Bad input is the same for every variant and ends the run at once, before anything is stored. What one
+    variant cannot do with the checkpoint leaves the others; UnsupportedError if no variant is left. A
+    `preparer` that is passed in stays for the caller's next run.
     """
     own = preparer or Preparer(machine)
     narrator.stage("prepare", len(plan.variants))
@@ -95,6 +97,10 @@ def prepare(
                 request = _request(plan, variant, cache)
                 prepared.artifacts[variant] = own.worker(plan, variant).send(request, narrator.detail)
             except BenchError as problem:
+                if isinstance(problem, UnsupportedError):
+                    _refuse(prepared, variant, problem, narrator)
+                    narrator.step()
+                    continue
                 if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may lack what another has
                     raise
                 if isinstance(problem, StoreError):  # the cache is full, for every variant
@@ -106,7 +112,16 @@ def prepare(
     finally:
         if preparer is None:
             own.end()
+    unsupported = UnsupportedError.__name__
+    if not prepared.artifacts and all(report.kind == unsupported for report in prepared.broken.values()):
+        report = next(iter(prepared.broken.values()))
+        raise UnsupportedError(report.message, where=report.where, remedy=report.remedy)
     return prepared
+
+
+def _refuse(prepared: Prepared, variant: str, problem: UnsupportedError, narrator: ProgressReporter) -> None:
+    prepared.broken[variant] = failure_of(problem)
+    narrator.warn(f"{variant} cannot run this checkpoint: {problem.message}")
 
 
 def _request(plan: Plan, variant: str, cache: Path) -> PrepareRequest:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 
@@ -132,6 +133,19 @@ def test_fusing_returns_the_counts_of_fused_nodes(exported: Path, tmp_path: Path
     assert fused_nodes == {
         "EmbedLayerNormalization": 1, "Attention": 2, "BiasGelu": 2, "SkipLayerNormalization": 4,
     }  # fmt: skip
+
+
+def test_a_graph_with_numbers_without_dimensions_is_fused(exported: Path, tmp_path: Path) -> None:
+    """The newer exporter of torch writes such constants; the older one writes none."""
+    model = onnx.load(str(exported))
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            node.output[place] = "raw" if name == "logits" else name
+    model.graph.initializer.append(onnx.helper.make_tensor("two", onnx.TensorProto.FLOAT, [], [2.0]))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["raw", "two"], ["logits"]))
+    onnx.save(model, str(tmp_path / "scalar.onnx"))
+    config = {"num_attention_heads": 2, "hidden_size": 32}
+    assert fuse(tmp_path / "scalar.onnx", tmp_path / "fused.onnx", config)["Attention"] == 2
 
 
 def test_the_registry_has_the_documented_names() -> None:

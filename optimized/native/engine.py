@@ -29,7 +29,7 @@ CLASSES = ("linears", "attention", "normalisation", "rounding", "rest")
 _LINEAR_MAPS = ("query", "value", "key", "out", "up", "down")
 """Linear maps of a layer, in the order in which kernels/encoder.c reads their weights."""
 
-_LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias")
+_LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias", "factors")
 """Arrays of a linear map, as kernels/products.h declares them."""
 
 _POINTER = ctypes.c_void_p

@@ -22,6 +22,7 @@ import numpy as np
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import label_columns
+from baselines.encoding.batching import pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import profiles
 from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
@@ -42,13 +43,14 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import CandidateTimer, sha256_of
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer, sha256_of
 from optimized.graphs.closeness import BATCH, VERSION, batch_dependence
 from optimized.native import build
 from optimized.native.engine import CLASSES, Engine, Library, library_facts
-from optimized.native.layout import ModelFields
+from optimized.native.layout import Arrays, ModelFields
 
-_VERSION = 3
+_VERSION = 4
+_CALIBRATION = 16  # trial examples whose activations decide which units are smoothed
 _WEIGHTS = "encoder.safetensors"
 _LIBRARIES = ("torch", "transformers", "safetensors")
 
@@ -136,7 +138,7 @@ class NativeVariant:
             link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
             context.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY)
-            facts = _write_weights(sources.checkpoint, folder, library, level)
+            facts = _write_weights(sources.checkpoint, folder, library, level, timer)
             header = {
                 "recipe": self.name,
                 "version": _VERSION,
@@ -195,7 +197,7 @@ def _level() -> build.Level:
 
 
 def _write_weights(
-    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level
+    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level, timer: CandidateTimer
 ) -> dict[str, Any]:
     """Quantise the checkpoint's weights into the folder; return the manifest's fields about them."""
     from safetensors.numpy import save_file
@@ -203,11 +205,15 @@ def _write_weights(
     from baselines.models.classifier import load_classifier
     from optimized.native.weights import extract
 
-    fields, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
+    model = load_classifier(checkpoint.folder)
+    factors, smoothing = _smooth(model, folder, library, timer)
+    fields, arrays = extract(model, library.layout, checkpoint.name)
+    arrays |= factors
     save_file(arrays, folder / _WEIGHTS)
     return {
         "weights": "int8, per channel",
         "activations": "int8, one scale for a token",
+        "smoothing": smoothing,
         "level": level.name,
         **library_facts(library, level.lost),
         "numbers": asdict(fields),
@@ -215,9 +221,30 @@ def _write_weights(
     }
 
 
+def _smooth(
+    model: Any,  # noqa: ANN401 -- torch has no types
+    folder: Path,
+    library: Library,
+    timer: CandidateTimer,
+) -> tuple[Arrays, dict[str, Any] | str]:
+    """Smooth the model's feed-forward parts on trial examples; return the factors for C, and the facts."""
+    from baselines.models.classifier import runner
+    from baselines.models.resize import layers_of
+    from optimized.native import smoothing
+
+    if not timer.trial:
+        return {}, NO_TRIAL
+    timer.context.progress("smoothing large units")
+    encoder, maps = TextEncoder(folder, timer.settings.max_length), [layer.down for layer in layers_of(model)]
+    sequences = sequences_of(encoder.encode(timer.trial[:_CALIBRATION]))
+    inputs = [pad([sequence], encoder.pad_id) for sequence in sequences]
+    factors = smoothing.smooth(maps, runner(model), inputs, library.layout)
+    return smoothing.arrays_of(factors, library.layout), smoothing.facts_of(factors, len(maps))
+
+
 _MANIFEST_FIELDS = (
     *("weights", "activations", "level", "compiler", "lost", "dot_product", "vector_bits"),
-    *("activation_levels", "weight_levels"),
+    *("activation_levels", "weight_levels", "smoothing"),
 )
 
 

@@ -97,7 +97,7 @@ class BatchedVariant:
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
         parent = self.engine.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         options = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
         key = cache_key("batched", _VERSION, task, [parent.key], **options, **timer.key_parts())
 

@@ -43,7 +43,6 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 from optimized.graphs.candidates import NO_TRIAL, CandidateTimer
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits
 from optimized.quantization.onnx_static import (
     calibration_facts,
@@ -120,7 +119,7 @@ class CompiledInt8Variant:
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
         check_length(config, settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         libraries = library_versions(*_LIBRARIES)
         parts = {**timer.key_parts(), "libraries": libraries, "calibration": self.calibration}
         parts["training"] = sources.training_sha256
@@ -174,7 +173,7 @@ class CompiledInt8Variant:
         plain, checkpoint = PyTorchVariant("pytorch-dynamic", "", "dynamic"), sources.checkpoint.folder
         exact = plain.load(timer.task, Artifact(checkpoint, "", {}), placement, timer.settings)
         rounded = self.load(timer.task, Artifact(folder, "", {}), placement, timer.settings)
-        return {"agreement": require_closeness(timer.task, exact, rounded, timer.trial, self.name)}
+        return {"agreement": timer.require_closeness(exact, rounded)}
 
 
 def _facts() -> JsonObject:

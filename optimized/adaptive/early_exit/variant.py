@@ -115,7 +115,7 @@ class ExitsVariant:
         """
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         if self.joint:
             sources = replace(sources, checkpoint=self._train_jointly(exits, sources, timer))
         return self._calibrated(self._stages(exits, sources, timer), sources, timer)

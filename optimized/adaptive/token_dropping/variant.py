@@ -37,7 +37,6 @@ from optimized.adaptive.token_dropping.budget import ALL
 from optimized.adaptive.token_dropping.search import schedule_of
 from optimized.adaptive.token_dropping.system import TokenSystem, open_tokens
 from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
@@ -111,7 +110,7 @@ class TokensVariant:
         """
         after = self._after(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         checkpoint, training = sources.checkpoint, None
         if self.steps:
             checkpoint, training = self._train(after, sources, timer)
@@ -245,7 +244,7 @@ def _closeness(
     options = (timer.task, after, ALL, timer.context.placement, timer.settings)
     exact, quantised = open_tokens(plain, *options), open_tokens(folder, *options)
     try:
-        return require_closeness(timer.task, exact, quantised, timer.trial, timer.name)
+        return timer.require_closeness(exact, quantised)
     finally:
         exact.close()
         quantised.close()

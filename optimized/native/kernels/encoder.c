@@ -275,8 +275,12 @@ static long rows_per_block(long rows) {
   return blocks < 2 ? BLOCK_ROWS : round_up((rows + blocks - 1) / blocks, QUERY_TILE);
 }
 
-/* The first row of a thread's share, an even one: two rows of values make one row of pairs, which only one thread may write */
-static long first_row_of(long rows, long index, long size) { return index == size ? rows : rows * index / size & ~1L; }
+/* The first row of a thread's share, the multiple of QUERY_ROWS nearest to an equal share: two rows of values make one row of pairs, which
+   only one thread may write, and attention reads the queries of QUERY_ROWS rows, while another thread may write its own */
+static long first_row_of(long rows, long index, long size) {
+  long row = (rows * index / size + QUERY_ROWS / 2) / QUERY_ROWS * QUERY_ROWS;
+  return index == size || row > rows ? rows : row;
+}
 
 /* Compute one thread's share of a pack, whose rows are divided among `barrier->size` threads */
 static void process_pack(const Engine *engine, const Pack *pack, Barrier *barrier, PackBuffers *buffers, ThreadState *thread, int index) {

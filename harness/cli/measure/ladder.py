@@ -12,7 +12,7 @@ from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import Resume, RooflineExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
-from harness.cli.options.output import MaxQualityLoss, Price, RecordOutput
+from harness.cli.options.output import Price, RecordOutput
 from harness.cli.options.panels import what_option
 from harness.cli.options.selection import Boundary, DevicesOptions, LadderOptions, load_ladder
 from harness.cli.output.export_paths import named_paths
@@ -45,7 +45,6 @@ def ladder(
     boundary: Boundary = "encoded",
     resume: Resume = None,
     price_per_hour: Price = None,
-    max_quality_loss: MaxQualityLoss = None,
 ) -> None:
     """Measure a ladder's rungs: what each step gains and costs."""
     from harness.cli.output.progress import progress_reporter
@@ -58,7 +57,6 @@ def ladder(
         ladder=None if shapes else ladder.load(catalog),
         scenarios=(*SCENARIOS, *server),
         boundary=boundary,
-        max_quality_loss=max_quality_loss,
     )
     with progress_reporter(quiet=output.quiet) as progress:
         if resume is not None:
@@ -75,7 +73,7 @@ def ladder(
         [run.folder for run in runs],
         json=output.json,
         price=price_per_hour,
-        permitted=max_quality_loss,
+        permitted=amount.max_quality_loss,
         paths=paths,
     )
     raise typer.Exit(exit_code_of(records))

@@ -51,13 +51,10 @@ def ladder(
     from harness.runs.execution.run import start
 
     catalog, store = context.catalog(), context.open_store(output.store)
-    server = ("server",) if load.rate or load.slo else ()
-    options = replace(
-        run_options(data, model, load, amount, execution),
-        ladder=None if shapes else ladder.load(catalog),
-        scenarios=(*SCENARIOS, *server),
-        boundary=boundary,
-    )
+    scenarios = (*SCENARIOS, "server") if load.rate or load.slo else SCENARIOS
+    options = run_options(data, model, load, amount, execution)
+    steps = None if shapes else ladder.load(catalog)
+    options = replace(options, ladder=steps, scenarios=scenarios, boundary=boundary)
     with progress_reporter(quiet=output.quiet) as progress:
         if resume is not None:
             runs = resume_runs(context, store, resume, progress)
@@ -68,14 +65,8 @@ def ladder(
             runs = [start(options, catalog, store, context.cache(), context.machine(), progress)]
         records = execute_runs(runs)
     paths = named_paths(runs, [] if resume is not None else [options], ladder.ladder)
-    print_report(
-        records,
-        [run.folder for run in runs],
-        json=output.json,
-        price=price_per_hour,
-        permitted=amount.max_quality_loss,
-        paths=paths,
-    )
+    folders, permitted = [run.folder for run in runs], amount.max_quality_loss
+    print_report(records, folders, json=output.json, price=price_per_hour, permitted=permitted, paths=paths)
     raise typer.Exit(exit_code_of(records))
 
 

@@ -74,9 +74,9 @@ def require_closeness(
     """Return how far the answers are from fp32's; UnsupportedError if too far to be the same model.
 
     A relative error above `ERROR_BOUND` is refused. So is a share of equal answers, of `LEAST_EXAMPLES` or
-    more, whose interval of 95 % lies below `REQUIRED`. An untrained model, one that answers all examples alike, and
-    very few examples show only whether a graph is broken: their logits may change by `SIZE_BOUND` of their
-    size.
+    more, whose interval of 95 % lies below `REQUIRED`. An untrained model, one that answers all examples
+    alike, and very few examples show only whether a graph is broken: their logits may change by `SIZE_BOUND`
+    of their size.
     """
     answers = reference.predict(reference.encode(trial))
     exact, rounded = answers.logits, candidate.predict(candidate.encode(trial)).logits

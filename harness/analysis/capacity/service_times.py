@@ -55,6 +55,8 @@ def service_times(record: Record, samples: Mapping[str, Any] | None) -> ServiceT
     if samples is None or not record.rounds:
         missing = "its raw samples are missing or were changed" if record.rounds else "nothing was measured"
         return Unavailable(missing)
+    if set(samples["call_round"].tolist()) != {item.index for item in record.rounds}:
+        return Unavailable("its raw samples are of other rounds than the record's")
     scenario, instances = record.cell.scenario, record.cell.instances
     if scenario == "server":
         return _served(record, samples, instances)

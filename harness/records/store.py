@@ -46,9 +46,6 @@ _SAMPLES = {
 }
 """The types and the dimensions of the arrays of samples, in all versions (results/README.md)."""
 
-_ALWAYS = ("call_ns", "call_round", "timed_example", "timed_round", "timed_answer", "answer")
-"""The arrays that the samples of every version and scenario hold."""
-
 UNREADABLE = (ValueError, RecursionError, MemoryError, OverflowError)
 """What parsing damaged or hostile bytes raises; the errors of pydantic and of JSON are ValueErrors."""
 
@@ -322,8 +319,6 @@ def unpack_samples(payload: bytes) -> dict[str, "np.ndarray[Any, Any]"]:
     for names in (("call_ns", "call_round"), ("timed_example", "timed_round", "timed_answer")):
         if len({len(arrays[name]) for name in names if name in arrays}) > 1:
             raise StoreError(f"the samples hold {' and '.join(names)} of different lengths.")
-    if missing := [name for name in _ALWAYS if name not in arrays]:
-        raise StoreError(f"the samples lack {', '.join(missing)}.")
     return arrays
 
 

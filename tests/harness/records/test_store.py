@@ -174,7 +174,6 @@ def test_a_record_with_an_impossible_number_is_named(
             {"call_ns": np.arange(3), "call_round": np.arange(2)},
             "call_ns and call_round of different lengths",
         ),
-        ({"call_ns": np.arange(3), "answer": np.arange(2)}, "the samples lack call_round, timed_example"),
     ],
 )
 def test_samples_of_another_type_or_shape_are_refused(

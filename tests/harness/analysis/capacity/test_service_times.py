@@ -48,3 +48,10 @@ def test_samples_of_other_rounds_show_no_service_times(rounds: list[int]) -> Non
     result = service_times(record, calls)
     assert isinstance(result, Unavailable)
     assert result.reason == "its raw samples are of other rounds than the record's"
+
+
+def test_samples_without_rounds_show_no_service_times() -> None:
+    """What is missing is named."""
+    result = service_times(a_record(wall_ms=(500.0, 510.0)), {"call_ns": np.arange(4)})
+    assert isinstance(result, Unavailable)
+    assert result.reason == "its raw samples lack call_round, timed_example"

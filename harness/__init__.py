@@ -1,10 +1,10 @@
-"""The harness measures. It knows no model and loads none of the libraries that models need.
+"""The harness: measures systems and reports on them. It imports no model and none of the libraries of models.
 
-The folders spell what a run is: `tasks` and `data` say what is asked, `catalog` names who may answer,
-`sweep` arranges the rounds, `loop` times them, `meters` read energy, `record` and `store` keep what was
-seen, `estimate` and `compare` judge it, `cli` talks to people.
+`workload` holds tasks, data and scenarios; `catalog` names the variants; `runs` plans and executes;
+`measurement` reads clocks, energy and the machine; `records` keeps what was measured; `analysis` judges it;
+`cli` is the command line (docs/explanation/design.md).
 
-What the commands do is offered here as functions (`harness.api`, docs/reference/api.md), loaded when they
+The commands are offered here as functions (`harness.api`, docs/reference/api.md), loaded when they
 are used.
 """
 

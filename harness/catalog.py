@@ -39,7 +39,7 @@ NULL = "null"
 COMMAND = "command"
 """An external program, given by `--system-command`."""
 
-DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8")
+DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8", "native-int8")
 
 GPU_VARIANTS = (BASELINE, UNPADDED, "pytorch-fp16", "pytorch-packed-fp16", "pytorch-graphs-fp16")
 """The variants that are measured on a GPU if none are named."""
@@ -189,6 +189,18 @@ class Catalog:
         if kind not in kinds:
             return f"runs on {' and '.join(kinds)} only, not on {device}"
         return self.variant(name).unavailable()
+
+    def unsupported(
+        self, name: str, rung: Mapping[str, Any] | None, task: Task, checkpoint: Checkpoint
+    ) -> str | None:
+        """Return what a variant lacks for a checkpoint, as its config.json describes it; None if nothing."""
+        from baselines.checkpoints.folder import read_config
+
+        variant = self.variant(name, rung)
+        if getattr(variant, "unsupported", None) is None:
+            return None
+        reason: str | None = variant.unsupported(task, read_config(checkpoint.folder))  # type: ignore[attr-defined]
+        return reason
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
         """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""

@@ -70,7 +70,7 @@ class FastestVariant:
         data = {"trial": sha256_of(sources.trial), "max_length": settings.max_length}
         parents = [artifact.key for artifact in artifacts.values()]
         key = cache_key(self.name, _VERSION, task, parents, **machine, **data)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         openers = {
             name: partial(self._choice(name).load, task, artifact, context.placement, settings)
             for name, artifact in artifacts.items()

@@ -28,9 +28,12 @@ if TYPE_CHECKING:
 
 _OFFSET_POSITIONS = (
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "xmod"),
-    *("mpnet", "longformer", "data2vec-text", "ibert", "luke"),
+    *("longformer", "data2vec-text", "ibert", "luke"),
 )
 """Families that count positions from the padding id + 1: 514 position embeddings serve 512 tokens."""
+
+_MPNET_FIRST_POSITION = 2
+"""MPNet counts from 2 whatever its padding id is."""
 
 _LAYOUT_VERSION = 2
 """To be raised when the same texts get other ids, or are truncated differently: it is part of `encoding`."""
@@ -208,6 +211,8 @@ def position_limit(config: Mapping[str, Any]) -> int | None:
     positions = config.get("max_position_embeddings")
     if not isinstance(positions, int) or positions < 1:
         return None
+    if config.get("model_type") == "mpnet":
+        return positions - _MPNET_FIRST_POSITION
     offset = config.get("model_type") in _OFFSET_POSITIONS
     return positions - int(config.get("pad_token_id") or 0) - 1 if offset else positions
 

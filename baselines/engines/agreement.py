@@ -11,7 +11,7 @@ import numpy as np
 from baselines.checkpoints.folder import is_span_checkpoint
 from baselines.encoding.batching import Padded, Run, pad
 from baselines.encoding.tokenizer import position_limit
-from harness.common.errors import CheckpointError
+from harness.common.errors import CheckpointError, UnsupportedError
 from harness.systems.interface import EncodedSequence, TokenIds
 
 _SHAPES = ((1, 1), (1, 7), (1, 130), (3, 33), (2, 512))
@@ -28,9 +28,9 @@ def probes(config: Mapping[str, Any], seed: int = 0) -> list[Padded]:
 
 
 def require_agreement(reference: Run, candidate: Run, inputs: Sequence[Padded], bound: float) -> float:
-    """Return the largest difference of a logit; CheckpointError if it exceeds `bound` or is NaN.
+    """Return the largest difference of a logit; UnsupportedError if it exceeds `bound` or is NaN.
 
-    CheckpointError of another kind if the reference itself gives logits that are not finite.
+    CheckpointError if the reference itself gives logits that are not finite.
     """
     expected = [reference(padded) for padded in inputs]
     if not all(np.isfinite(logits).all() for logits in expected):
@@ -45,7 +45,7 @@ def require_agreement(reference: Run, candidate: Run, inputs: Sequence[Padded], 
     largest = max(differences, key=lambda value: (np.isnan(value), value))
     if not largest <= bound:
         shapes = ", ".join(str(padded.ids.shape) for padded in inputs)
-        raise CheckpointError(
+        raise UnsupportedError(
             f"the graph disagrees with its source: logits differ by {largest:.3g}, the bound is {bound:g}.",
             where=f"shapes {shapes}",
             remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",

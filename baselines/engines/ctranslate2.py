@@ -26,12 +26,22 @@ from baselines.engines.ctranslate2_weights import (
     ClassifierHead,
     read_head,
     require_supported,
+    second_input,
     write_model,
 )
 from baselines.engines.onnx.runtime import copy_text_side
 from baselines.models.cuda import require_cpu
+from baselines.models.families import facts_of
 from baselines.models.flops import work_facts
-from harness.systems.interface import Artifact, Placement, PreparationContext, PreparationSources, Settings
+from harness.common.errors import reason_of
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    TokenIds,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 
@@ -54,14 +64,14 @@ class CTranslate2System(Adapter):
         batching: Batching,
         facts: Mapping[str, Any],
     ) -> None:
-        super().__init__(encoder_runner(engine, head, segments=bool(facts["segments"])), encoder, batching)
+        super().__init__(encoder_runner(engine, head, facts["second_input"]), encoder, batching)
         self._engine = engine
         self._facts = facts
 
     def describe(self) -> Mapping[str, Any]:
         """Return what CTranslate2 reports; it does not report threads, so those are as requested."""
         return {
-            **self._facts,
+            **{name: value for name, value in self._facts.items() if name != "second_input"},
             "engine": "ctranslate2",
             "engine_version": version("ctranslate2"),
             "precision": self._engine.compute_type,
@@ -87,6 +97,11 @@ class CTranslate2Variant:
     def unavailable(self) -> str | None:
         """Return which libraries are not installed, or None."""
         return missing_extra("ctranslate2") or missing_modules("torch", "transformers")
+
+    def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
+        """Return what CTranslate2 lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: require_supported(config, "config.json"))
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
@@ -135,7 +150,7 @@ def open_model(
     config = read_config(artifact.folder)
     columns = label_columns(config, task, artifact.folder.name)
     facts = {name: artifact.manifest[name] for name in _DESCRIBED if name in artifact.manifest}
-    facts |= {"threads": placement.threads, "segments": has_segments(config), **work_facts(config)}
+    facts |= {"threads": placement.threads, **_inputs(config), **work_facts(config)}
     engine = load_encoder(artifact.folder, placement, compute)
     batching = Batching(settings.batch, encoder.pad_id, columns)
     return CTranslate2System(engine, read_head(artifact.folder), encoder, batching, facts)
@@ -155,25 +170,30 @@ def load_encoder(folder: Path, placement: Placement, compute: str) -> "Encoder":
     )
 
 
-def encoder_runner(engine: "Encoder", head: ClassifierHead, *, segments: bool) -> Run:
-    """Return the function that runs one padded batch through encoder and head."""
+def encoder_runner(engine: "Encoder", head: ClassifierHead, second: str | None) -> Run:
+    """Return the function that runs one padded batch; `second` is what `second_input` returns."""
     from ctranslate2 import StorageView
+
+    def looked_up(padded: Padded) -> TokenIds:
+        positions = np.broadcast_to(np.arange(padded.ids.shape[1]), padded.ids.shape)
+        return padded.segments if second == "segments" else positions
 
     def run(padded: Padded) -> Logits:
         lengths = padded.mask.sum(axis=1).astype(np.int32)
         output = engine.forward_batch(
             StorageView.from_array(padded.ids.astype(np.int32)),
             StorageView.from_array(lengths),
-            token_type_ids=padded.segments.tolist() if segments else None,
+            token_type_ids=None if second is None else looked_up(padded).tolist(),
         )
         return head.logits(np.asarray(output.last_hidden_state), padded)
 
     return run
 
 
-def has_segments(config: Mapping[str, Any]) -> bool:
-    """Return whether the model reads segment ids: `classifier.uses_segments` without loading the model."""
-    return config["model_type"] != "distilbert" and int(config.get("type_vocab_size", 2)) > 1
+def _inputs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the encoder looks up beside the words, and whether that is segments."""
+    second = second_input(facts_of(config))
+    return {"segments": second == "segments", "second_input": second}
 
 
 def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]:
@@ -181,7 +201,7 @@ def _agreement(source: Path, folder: Path, tolerance: float) -> dict[str, float]
 
     config = read_config(source)
     engine = load_encoder(folder, Placement("cpu", (), threads=1), "float32")
-    candidate = encoder_runner(engine, read_head(folder), segments=has_segments(config))
+    candidate = encoder_runner(engine, read_head(folder), second_input(facts_of(config)))
     reference = classifier.runner(classifier.load_classifier(source))
     difference = require_agreement(reference, candidate, probes(config), tolerance)
     return {"max_logit_difference": difference, "bound": tolerance}

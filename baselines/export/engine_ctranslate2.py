@@ -4,7 +4,8 @@ CTranslate2 runs the encoder, numpy the head: the first token, or the maximum ov
 two linear maps.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from safetensors.numpy import load_file
 Floats = npt.NDArray[np.float32]
 Sequences = Sequence[tuple[Sequence[int], Sequence[int], Sequence[tuple[int, int]]]]
 """Token ids, segment ids and spans of each sequence."""
+
+
+_erf = np.vectorize(math.erf, otypes=[np.float32])
+
+_ACTIVATIONS: Mapping[str, Callable[[Floats], Floats]] = {
+    "tanh": np.tanh,
+    "relu": lambda values: np.maximum(values, 0),
+    "gelu": lambda values: (values * (0.5 + 0.5 * _erf(values / np.sqrt(2)))).astype(np.float32),
+}
+"""Between the dense layer of the head and the layer of the labels."""
 
 
 class Engine:
@@ -43,24 +54,48 @@ class Engine:
         segments = np.zeros_like(arrays)
         for row, (ids, types, _) in enumerate(sequences):
             arrays[row, : len(ids)], segments[row, : len(ids)] = ids, types
+        second = self._settings["second_input"]
+        # CTranslate2 adds no positions of its own to a relative bias: they are looked up as segments are
+        looked_up = (
+            segments if second == "segments" else np.broadcast_to(np.arange(arrays.shape[1]), arrays.shape)
+        )
         output = self._encoder.forward_batch(
             ctranslate2.StorageView.from_array(arrays),
             ctranslate2.StorageView.from_array(lengths),
-            token_type_ids=segments.tolist() if self._settings["segments"] else None,
+            token_type_ids=None if second is None else looked_up.tolist(),
         )
-        return self._classify(np.asarray(output.last_hidden_state), [spans for _, _, spans in sequences])
-
-    def _classify(self, hidden: Floats, spans: Sequence[Sequence[tuple[int, int]]]) -> Floats:
-        pooled = hidden[:, 0]
+        hidden = np.asarray(output.last_hidden_state)
         if self._settings["spans"]:
-            rows = zip(hidden, spans, strict=True)
-            pooled = np.array(
-                [np.concatenate([row[start:end].max(axis=0) for start, end in pairs]) for row, pairs in rows]
-            )
-        elif "dense.weight" in self._head:
-            pooled = self._linear("dense", pooled)
-            pooled = np.maximum(pooled, 0) if self._settings["activation"] == "relu" else np.tanh(pooled)
+            rows = zip(hidden, (spans for _, _, spans in sequences), strict=True)
+            pooled = [
+                np.concatenate([row[start:end].max(axis=0) for start, end in pairs]) for row, pairs in rows
+            ]
+            return self._linear("labels", np.array(pooled))
+        if self._settings["pooling"] == "first":
+            return self._classify(hidden[:, 0])
+        if self._settings["pooling"] == "mean":
+            return self._classify(_means(hidden, lengths))
+        return _means(self._classify(hidden), lengths)
+
+    def _classify(self, pooled: Floats) -> Floats:
+        if "dense.weight" in self._head:
+            pooled = _ACTIVATIONS.get(self._settings["activation"], np.tanh)(self._linear("dense", pooled))
         return self._linear("labels", pooled)
 
     def _linear(self, name: str, values: Floats) -> Floats:
-        return values @ self._head[f"{name}.weight"].T + self._head[f"{name}.bias"]
+        bias = self._head.get(f"{name}.bias", np.float32(0))
+        return values @ self._head[f"{name}.weight"].T + bias
+
+
+def _means(rows: Floats, lengths: npt.NDArray[np.int32]) -> Floats:
+    """Return the mean over each sequence's own tokens."""
+    means = [row[:length].mean(axis=0, dtype=np.float32) for row, length in zip(rows, lengths, strict=True)]
+    return np.array(means, np.float32)
+
+
+def _maxima(hidden: Floats, spans: Sequence[Sequence[tuple[int, int]]]) -> Floats:
+    """Return the largest values over each span of a sequence, the spans side by side."""
+    rows = zip(hidden, spans, strict=True)
+    return np.array(
+        [np.concatenate([row[start:end].max(axis=0) for start, end in pairs]) for row, pairs in rows]
+    )

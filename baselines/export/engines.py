@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints.folder import read_config
-from baselines.engines.ctranslate2 import has_segments
-from baselines.engines.ctranslate2_weights import HEAD
+from baselines.engines.ctranslate2_weights import HEAD, second_input
 from baselines.engines.ctranslate2_weights import MODEL as CTRANSLATE2_MODEL
 from baselines.engines.onnx.runtime import GRAPH
 from baselines.engines.openvino import MODEL as OPENVINO_MODEL
 from baselines.engines.openvino import Precision, compiled_lengths
+from baselines.models.families import facts_of
 from harness.systems.interface import Settings
 
 
@@ -72,7 +72,7 @@ def openvino_engine(folder: Path, settings: Settings, precision: Precision) -> E
 
 def ctranslate2_engine(folder: Path, compute: str) -> EngineFiles:
     """Return the engine of an artifact with a CTranslate2 model of this compute type."""
-    config = read_config(folder)
+    facts = facts_of(read_config(folder))
     paths = {f"{CTRANSLATE2_MODEL}/{path.name}": path for path in (folder / CTRANSLATE2_MODEL).iterdir()}
     return EngineFiles(
         module=_module("engine_ctranslate2.py"),
@@ -81,8 +81,9 @@ def ctranslate2_engine(folder: Path, compute: str) -> EngineFiles:
             "engine": "ctranslate2",
             "model": CTRANSLATE2_MODEL,
             "compute": compute,
-            "segments": has_segments(config),
-            "activation": "relu" if config["model_type"] == "distilbert" else "tanh",
+            "second_input": second_input(facts),
+            "activation": facts.head.activation,
+            "pooling": facts.head.pooling,
         },
         libraries=("ctranslate2", "safetensors"),
     )

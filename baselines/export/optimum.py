@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config
-from baselines.engines.ctranslate2 import has_segments
+from baselines.engines.onnx.runtime import GRAPH
 
 _OF_A_MACHINE = ("_name_or_path", "transformers_version", "_attn_implementation", "auto_map")
 """Fields that hold paths, or ask for code that is not in the folder."""
@@ -21,14 +23,8 @@ def optimum_files(folder: Path, max_length: int) -> Mapping[str, str]:
 
     config = {name: value for name, value in read_config(folder).items() if name not in _OF_A_MACHINE}
     tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-    names = (
-        ["input_ids", "token_type_ids", "attention_mask"]
-        if has_segments(config)
-        else [
-            "input_ids",
-            "attention_mask",
-        ]
-    )
+    inputs = {item.name for item in onnx.load(str(folder / GRAPH), load_external_data=False).graph.input}
+    names = [name for name in ("input_ids", "token_type_ids", "attention_mask") if name in inputs]
     fields: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": max_length,

@@ -4,6 +4,7 @@
     +-- UsageError              2   an unknown name, an option value out of range
     +-- DataError               2   a data file: missing, truncated, malformed, a label outside the set
     +-- CheckpointError         2   a checkpoint: missing, pickled, of another task
+    |   +-- UnsupportedError    2   a checkpoint that one variant or recipe cannot run; others can
     +-- DeviceError             2   a device that is not present
     +-- MeasurementError        4   nothing usable was measured
     |   +-- StoreError          4   the store or the cache cannot be written or read
@@ -14,7 +15,7 @@ outcomes that are not errors.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import IO
 
@@ -93,6 +94,10 @@ class CheckpointError(BenchError):
     exit_code = ExitCode.BAD_INPUT
 
 
+class UnsupportedError(CheckpointError):
+    """A checkpoint that one variant or recipe cannot run; beside others it is a row with the reason."""
+
+
 class DeviceError(BenchError):
     """A device that is not present."""
 
@@ -113,6 +118,15 @@ class InterruptedRun(BenchError):
     """The user stopped the run; what was measured is saved."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def reason_of(check: Callable[[], object]) -> str | None:
+    """Return the message of the UnsupportedError that a check raises, or None if it raises none."""
+    try:
+        check()
+    except UnsupportedError as problem:
+        return problem.message
+    return None
 
 
 _SHOWN_NAME, _COMPARED = 80, 2000

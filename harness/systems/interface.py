@@ -263,7 +263,8 @@ class Variant(Protocol):
 
     `prepare` runs once for each cache key; `load` runs in every worker process, from what `prepare` left on
     disk. A variant that makes nothing of the checkpoint has an attribute `reads_checkpoint` that is False:
-    the checkpoint is then not checked.
+    the checkpoint is then not checked. A variant may have a method `unsupported(task, config)`, which returns
+    what it lacks for a checkpoint with this config.json, or None: it is called before anything is prepared.
     """
 
     @property

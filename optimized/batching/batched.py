@@ -16,6 +16,7 @@ from typing import Literal, cast
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, link_all
 from baselines.encoding.batching import check_budget
+from baselines.models.families import unsupported_of
 from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject
 from harness.systems.interface import (
@@ -85,6 +86,10 @@ class BatchedVariant:
         """Return why the engine cannot run here."""
         return self.engine.unavailable()
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what the engine lacks for the encoder of a checkpoint."""
+        return unsupported_of(self.engine, task, config)
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
@@ -92,7 +97,7 @@ class BatchedVariant:
         if self.tokens:
             check_budget(self.tokens, settings.max_length)
         parent = self.engine.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         options = {"rule": self.rule, "tokens": self.tokens, "budgets": BUDGETS, "margin": MARGIN}
         key = cache_key("batched", _VERSION, task, [parent.key], **options, **timer.key_parts())
 

@@ -4,7 +4,7 @@ Sorting by length (`pytorch-sorted-*`) leaves little padding; packing leaves non
 their order. The changes to the model are in optimized/batching/packing.py. The artifact is the checkpoint.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,10 @@ from baselines.engines.pytorch import (
 )
 from baselines.engines.torch_compile import RefinedSystem
 from baselines.models.cuda import find_device, on_host, synchronise
+from baselines.models.families import require_facts
+from baselines.models.families.facts import EncoderFacts
+from harness.common.errors import reason_of
+from harness.common.json_types import JsonObject
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -73,6 +77,17 @@ class PackedSystem(RefinedSystem):
         return lambda: Predictions(np.ascontiguousarray(collected()[:, columns]), offsets)
 
 
+_REMEDY = "Use pytorch-sorted-bf16, which works for every family."
+
+
+def _missing(facts: EncoderFacts) -> Iterator[str]:
+    """Yield what packing lacks for an encoder."""
+    if facts.positions != ("learned",):
+        yield "relative or rotary positions"
+    if facts.shared_layers:
+        yield "layers with shared weights"
+
+
 @dataclass(frozen=True, slots=True)
 class PackedVariant:
     """Packed batches in one precision, of up to `tokens` tokens."""
@@ -85,6 +100,11 @@ class PackedVariant:
     def unavailable(self) -> str | None:
         """Return what is not installed, or what the machine lacks."""
         return without_bf16(self.precision) or missing_modules("torch", "transformers")
+
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what packing lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: require_facts("packing", config, "", _missing, _REMEDY))
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext

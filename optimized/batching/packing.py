@@ -22,7 +22,7 @@ from transformers import AttentionInterface
 from baselines.models.cuda import to_device
 from baselines.models.resize import encoder_of, layers_of
 from baselines.models.span_classifier import SpanClassifier
-from harness.common.errors import CheckpointError, DeviceError
+from harness.common.errors import CheckpointError, DeviceError, UnsupportedError
 from harness.systems.interface import EncodedSequence
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _packed_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attend within each sequence; [1, heads, tokens, size] in, [1, tokens, heads, size] out."""
     if packing is None or attention_mask is not None:
-        raise CheckpointError(f"{type(module).__name__} does not pass sequence boundaries to attention.")
+        raise UnsupportedError(f"{type(module).__name__} does not pass sequence boundaries to attention.")
     rows = [tensor[0].transpose(0, 1) for tensor in (query, key, value)]
     attended = packing.attend(packing, rows[0], rows[1], rows[2], scaling or query.shape[-1] ** -0.5)
     return attended.unsqueeze(0), None
@@ -203,7 +203,7 @@ def require_packable(model: "PreTrainedModel", packed: PackedModel, name: str) -
 
 def packing_error(name: str) -> CheckpointError:
     """Return the error for an encoder whose attention cannot be replaced."""
-    return CheckpointError(
+    return UnsupportedError(
         f"packing does not support its attention; supported families: {', '.join(FAMILIES)}.",
         where=name,
         remedy="Use pytorch-sorted-bf16, which works for every family.",

@@ -13,10 +13,18 @@ from baselines.encoding.batching import Run
 from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.runtime import GRAPH, OnnxSystem, graph_facts, open_graph, open_session, runner
 from harness.common.json_types import JsonObject
-from harness.systems.interface import Artifact, Placement, PreparationContext, Settings, System
+from harness.systems.interface import (
+    Artifact,
+    Placement,
+    PreparationContext,
+    PreparationSources,
+    Settings,
+    System,
+)
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
+from optimized.graphs import closeness
+from optimized.graphs.closeness import BATCH, batch_dependence
 from optimized.graphs.transforms import fuse
 
 Opener = Callable[[Settings], System]
@@ -31,13 +39,29 @@ NO_TRIAL = "unavailable, because there were no trial examples"
 
 @dataclass(frozen=True, slots=True)
 class CandidateTimer:
-    """The context in which candidates are timed and compared; `name` is the variant's, for messages."""
+    """The context in which candidates are timed and compared; `name` is the variant's, for messages.
+
+    `trained` is false for random weights, whose answers cannot show how close a candidate is.
+    """
 
     name: str
     task: Task
     trial: Sequence[Example]
     settings: Settings
     context: PreparationContext
+    trained: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        task: Task,
+        sources: PreparationSources,
+        settings: Settings,
+        context: PreparationContext,
+    ) -> "CandidateTimer":
+        """Return the context of a variant that is prepared from these sources."""
+        return cls(name, task, sources.trial, settings, context, trained=sources.checkpoint.trained)
 
     def open(self, graph: Path) -> OnnxSystem:
         """Open a graph that has config.json and tokenizer.json beside it."""
@@ -73,7 +97,14 @@ class CandidateTimer:
             "threads": self.context.placement.threads,
             "max_length": self.settings.max_length,
             "trial": sha256_of(self.trial),
+            "closeness": closeness.VERSION,
         }
+
+    def require_closeness(self, exact: System, rounded: System) -> JsonObject:
+        """Return how far the answers to the trial examples are from fp32's; UnsupportedError if too far."""
+        return closeness.require_closeness(
+            self.task, exact, rounded, self.trial, self.name, trained=self.trained
+        )
 
 
 def fuse_checked(parent: Artifact, target: Path, tolerance: float) -> dict[str, int] | str:
@@ -126,7 +157,7 @@ def compare_with_parent(parent: Artifact, folder: Path, timer: CandidateTimer) -
 
 
 def compare_with_fp32(timer: CandidateTimer, exact: Opener, rounded: Opener) -> JsonObject:
-    """Compare int8 answers with float32's, and with themselves in batches; CheckpointError if too far."""
+    """Compare int8 answers with float32's, and with themselves in batches; UnsupportedError if too far."""
     if not timer.trial:
         return {"agreement": NO_TRIAL, "batch_dependence": NO_TRIAL}
     timer.context.progress("comparing int8 answers with fp32")
@@ -140,7 +171,7 @@ def compare_with_fp32(timer: CandidateTimer, exact: Opener, rounded: Opener) -> 
             systems.append(opener(settings))
         reference, candidate, batched = systems
         return {
-            "agreement": require_closeness(timer.task, reference, candidate, timer.trial, timer.name),
+            "agreement": timer.require_closeness(reference, candidate),
             "batch_dependence": batch_dependence(timer.task, batched, timer.trial),
         }
     finally:

@@ -42,7 +42,7 @@ class FusedVariant:
     ) -> Artifact:
         """Fuse the cached fp32 graph; time both on the trial examples and keep the faster."""
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         options = {"fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **options, **timer.key_parts())
 

@@ -117,9 +117,9 @@ def _head_size(config: JsonObject) -> int:
 
 def _set_heads(graph: "onnx.GraphProto", head_size: int) -> None:
     """Set each attention node's head count from the width of its weights, [hidden, query + key + value]."""
-    widths = {tensor.name: tensor.dims[-1] for tensor in graph.initializer}
+    widths = {tensor.name: tensor.dims[-1] for tensor in graph.initializer if tensor.dims}
     for node in graph.node:
-        if node.op_type == "Attention":
+        if node.op_type == "Attention" and node.domain == "com.microsoft":  # ONNX has one of its own
             heads = next(attribute for attribute in node.attribute if attribute.name == "num_heads")
             heads.i = widths[node.input[1]] // 3 // head_size
 

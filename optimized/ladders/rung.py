@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from baselines.models.families import unsupported_of
 from baselines.registry import variants as baseline_variants
 from harness.common.errors import UsageError, unknown_name
-from harness.common.json_types import JsonValue
+from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
     Cache,
@@ -52,6 +53,13 @@ class RungVariant:
     def unavailable(self) -> str | None:
         """Return why the engine cannot run here, or None if it can."""
         return self.engine.unavailable()
+
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what the first recipe, or without recipes the engine, lacks for a checkpoint.
+
+        Later ones get another checkpoint, and refuse it when they are reached.
+        """
+        return unsupported_of(self.recipes[0] if self.recipes else self.engine, task, config)
 
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext

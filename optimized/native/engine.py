@@ -9,7 +9,6 @@ import ctypes
 import mmap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from harness.common.errors import DataError, DeviceError
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
+from optimized.native.call_arrays import call_arrays
 from optimized.native.distances import Columns, position_tables
 from optimized.native.layout import Arrays, Layout, ModelFields
 
@@ -30,7 +30,7 @@ CLASSES = ("linears", "attention", "normalisation", "rounding", "rest")
 _LINEAR_MAPS = ("query", "value", "key", "out", "up", "down")
 """Linear maps of a layer, in the order in which kernels/encoder.c reads their weights."""
 
-_LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias")
+_LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias", "factors")
 """Arrays of a linear map, as kernels/products.h declares them."""
 
 _POINTER = ctypes.c_void_p
@@ -127,13 +127,15 @@ class Engine:
         DataError for a sequence that would make C read beyond the end of an array.
         """
         count, fields = len(sequences), self._fields
-        lengths = (len(sequence.ids) for sequence in sequences)
-        offsets = np.array(list(accumulate(lengths, initial=0)), np.int64)
-        ids = _concatenated([sequence.ids for sequence in sequences])
-        segments = _concatenated([sequence.segments for sequence in sequences])
-        spans = np.array([sequence.spans for sequence in sequences], np.int32) if fields.spans else None
         logits, scratch = np.empty((count, fields.labels), np.float32), np.empty(2 * count + 1, np.int64)
-        arrays = (ids, segments, offsets, spans, logits, scratch)
+        if not count:
+            return logits
+        if self._handle is None:
+            raise DeviceError("the compiled encoder is closed.", where="native-int8")
+        call = call_arrays(sequences, fields.spans)
+        if call is None:
+            raise self._invalid_sequence()
+        arrays = (call.ids, call.segments, call.offsets, call.spans, logits, scratch)
         if not self._library.functions.encoder_answer(self._handle, count, *map(_address, arrays)):
             raise self._invalid_sequence()
         return logits
@@ -142,7 +144,7 @@ class Engine:
         words, segments = len(self._arrays["words"]), max(2, self._fields.segments)
         return DataError(
             f"a sequence is not valid: expected 1 to {self._longest} tokens, ids below {words}, "
-            f"segments below {segments}, and spans within the tokens.",
+            f"a segment for each below {segments}, and {self._fields.spans} spans of tokens within.",
             where="native-int8",
             remedy="Encode it with the checkpoint's own tokenizer, or raise the maximum length.",
         )
@@ -218,10 +220,6 @@ def _address(array: npt.NDArray[Any] | None) -> int | None:
     if array is None or not array.size:
         return None
     return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # an array is a buffer
-
-
-def _concatenated(parts: Sequence[npt.NDArray[np.integer[Any]]]) -> npt.NDArray[np.int32]:
-    return np.concatenate(parts, dtype=np.int32, casting="same_kind")
 
 
 def _contiguous(arrays: Arrays, fields: ModelFields) -> dict[str, npt.NDArray[Any]]:

@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 
 from baselines.models.families.facts import EncoderFacts
-from harness.common.errors import CheckpointError
+from harness.common.errors import UnsupportedError
 from optimized.native.layout import ACTIVATIONS, DENSE_ACTIVATIONS, POOLING
 
 
 def require_supported(facts: EncoderFacts, where: str, *, spans: bool) -> None:
-    """Raise CheckpointError with what the C encoder lacks; `spans` is whether the head is that for spans."""
+    """Raise UnsupportedError with what the C encoder lacks; `spans` is whether the head is that for spans."""
     reason = next(_missing(facts, spans=spans), None)
     if reason is not None:
-        raise CheckpointError(reason, where=where, remedy="Use onnx-int8.")
+        raise UnsupportedError(reason, where=where, remedy="Use onnx-int8.")
 
 
 def _missing(facts: EncoderFacts, *, spans: bool) -> Iterator[str]:

@@ -20,15 +20,16 @@ from typing import Any
 import numpy as np
 
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, link, missing_modules
-from baselines.checkpoints.folder import read_config
+from baselines.checkpoints.folder import is_span_checkpoint, read_config
 from baselines.checkpoints.labels import label_columns
+from baselines.encoding.batching import pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import profiles
 from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
 from baselines.hardware.c_program import COMPILERS, compiler
 from baselines.models.families import facts_of
 from baselines.models.flops import work_facts
-from harness.common.errors import DeviceError
+from harness.common.errors import DeviceError, reason_of
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
@@ -43,14 +44,15 @@ from harness.systems.interface import (
 )
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.graphs.closeness import BATCH, batch_dependence, require_closeness
+from optimized.graphs.candidates import NO_TRIAL, CandidateTimer, sha256_of
+from optimized.graphs.closeness import BATCH, VERSION, batch_dependence
 from optimized.native import build
 from optimized.native.engine import CLASSES, Engine, Library, library_facts
-from optimized.native.layout import POOLING, ModelFields
+from optimized.native.layout import POOLING, Arrays, ModelFields
 from optimized.native.supported import require_supported
 
-_VERSION = 4
+_VERSION = 5
+_CALIBRATION = 16  # trial examples whose activations decide which units are smoothed
 WEIGHTS = "encoder.safetensors"
 """The file of the arrays in an artifact's folder."""
 
@@ -117,24 +119,29 @@ class NativeVariant:
             return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
         return self.parent.unavailable() or missing_modules("torch", "transformers")
 
+    def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
+        """Return what the compiled encoder lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: _require_supported(config, "", spans=is_span_checkpoint(config)))
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        """Compile, quantise weights, compare with float32; CheckpointError if the answers are not close.
+        """Compile, quantise weights, compare with float32; UnsupportedError if the answers are not close.
 
         Also CheckpointError, before anything is made, for an encoder that the C code does not compute.
         """
         name = sources.checkpoint.name
-        facts = facts_of(read_config(sources.checkpoint.folder), name)
-        require_supported(facts, name, spans=task.head == "span")
+        _require_supported(read_config(sources.checkpoint.folder), name, spans=task.head == "span")
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         level = _level()
         inputs = {
             "level": level.name,
             "source": build.source_sha256(),
             "max_length": settings.max_length,
             "trial": sha256_of(sources.trial),
+            "closeness": VERSION,
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
@@ -145,7 +152,7 @@ class NativeVariant:
             link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
             context.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY)
-            written = _write_weights(sources.checkpoint, folder, library, level)
+            written = _write_weights(sources.checkpoint, folder, library, level, timer)
             header = {
                 "recipe": self.name,
                 "version": _VERSION,
@@ -190,12 +197,16 @@ class NativeVariant:
         batched = self.load(task, quantised, placement, timer.in_batches(BATCH))
         try:
             return {
-                "agreement": require_closeness(task, fp32, int8, timer.trial, timer.name),
+                "agreement": timer.require_closeness(fp32, int8),
                 "batch_dependence": batch_dependence(task, batched, timer.trial),
             }
         finally:
             for system in (fp32, int8, batched):
                 system.close()
+
+
+def _require_supported(config: Mapping[str, Any], where: str, *, spans: bool) -> None:
+    require_supported(facts_of(config, where, "native-int8"), where, spans=spans)
 
 
 def _level() -> build.Level:
@@ -206,7 +217,7 @@ def _level() -> build.Level:
 
 
 def _write_weights(
-    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level
+    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level, timer: CandidateTimer
 ) -> dict[str, Any]:
     """Quantise the checkpoint's weights into the folder; return the manifest's fields about them."""
     from safetensors.numpy import save_file
@@ -214,11 +225,15 @@ def _write_weights(
     from baselines.models.classifier import load_classifier
     from optimized.native.weights import extract
 
-    fields, arrays = extract(load_classifier(checkpoint.folder), library.layout, checkpoint.name)
+    model = load_classifier(checkpoint.folder)
+    factors, smoothing = _smooth(model, folder, library, timer)
+    fields, arrays = extract(model, library.layout, checkpoint.name)
+    arrays |= factors
     save_file(arrays, folder / WEIGHTS)
     return {
         "weights": "int8, per channel",
         "activations": "int8, one scale for a token",
+        "smoothing": smoothing,
         "level": level.name,
         **library_facts(library, level.lost),
         "numbers": asdict(fields),
@@ -226,9 +241,34 @@ def _write_weights(
     }
 
 
+def _smooth(
+    model: Any,  # noqa: ANN401 -- torch has no types
+    folder: Path,
+    library: Library,
+    timer: CandidateTimer,
+) -> tuple[Arrays, dict[str, Any] | str]:
+    """Smooth the model's feed-forward parts on trial examples; return the factors for C, and the facts."""
+    from baselines.models.classifier import runner
+    from baselines.models.families import facts_of
+    from baselines.models.families.layers import layers_of
+    from optimized.native import smoothing
+
+    facts = facts_of(read_config(folder))
+    if facts.shared_layers or any(layer.gated for layer in facts.layers):
+        return {}, "none: its feed-forward parts are gated, or shared by several layers"
+    if not timer.trial:
+        return {}, NO_TRIAL
+    timer.context.progress("smoothing large units")
+    encoder, maps = TextEncoder(folder, timer.settings.max_length), [layer.down for layer in layers_of(model)]
+    sequences = sequences_of(encoder.encode(timer.trial[:_CALIBRATION]))
+    inputs = [pad([sequence], encoder.pad_id) for sequence in sequences]
+    factors = smoothing.smooth(maps, runner(model), inputs, library.layout)
+    return smoothing.arrays_of(factors, library.layout), smoothing.facts_of(factors, len(maps))
+
+
 _MANIFEST_FIELDS = (
     *("weights", "activations", "level", "compiler", "lost", "dot_product", "vector_bits"),
-    *("activation_levels", "weight_levels"),
+    *("activation_levels", "weight_levels", "smoothing"),
 )
 
 

@@ -38,6 +38,10 @@ class CTranslate2Int8Variant:
         """Return what is not installed."""
         return self.parent.unavailable()
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what CTranslate2 lacks for the encoder of a checkpoint."""
+        return self.parent.unsupported(task, config)
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
@@ -45,7 +49,7 @@ class CTranslate2Int8Variant:
         checkpoint = sources.checkpoint
         check_checkpoint(checkpoint.folder, task, settings, checkpoint.name)
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         libraries = library_versions(*LIBRARIES)
         parts = {**timer.key_parts(), "libraries": libraries}
         key = cache_key(self.name, _VERSION, task, [parent.key], **parts)

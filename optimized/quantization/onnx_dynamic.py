@@ -66,7 +66,7 @@ class Int8Variant:
     ) -> Artifact:
         """Quantise the cached fp32 graph; time the candidates on the trial examples and keep the faster."""
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         options = {"keep_float": self.keep_float, "fusion_tolerance": self.fusion_tolerance}
         key = cache_key(self.name, _VERSION, task, [parent.key], **options, **timer.key_parts())
         cached = context.cache.find(key)

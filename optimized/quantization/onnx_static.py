@@ -75,7 +75,7 @@ class StaticInt8Variant:
         """Calibrate and quantise the cached fp32 graph; DataError without training examples."""
         require_training(sources, self.name, self.calibration)
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         key = cache_key(
             self.name,
             _VERSION,

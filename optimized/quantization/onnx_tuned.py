@@ -93,7 +93,7 @@ class TunedVariant:
     ) -> Artifact:
         """Time the changes on the parent's graph, and keep those that are faster."""
         parent = self.parent.prepare(task, sources, settings, context)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         key = cache_key(self.name, _VERSION, task, [parent.key], **timer.key_parts())
 
         def make(folder: Path) -> JsonObject:

@@ -71,7 +71,7 @@ class OpenVinoInt8Variant:
         data = {"calibration": self.calibration, "training": sources.training_sha256}
         key = cache_key(_RECIPE, _VERSION, task, [parent.key], **shared, **data)
         examples = training_examples(sources, self.calibration, self.name)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
 
         def make(folder: Path) -> JsonObject:
             return {

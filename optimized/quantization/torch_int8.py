@@ -30,7 +30,7 @@ from baselines.engines.pytorch import PyTorchVariant, limit_threads
 from baselines.engines.torch_compile import quiet, warm_compiler, without_compiler
 from baselines.models.flops import work_facts
 from baselines.models.transformers_settings import quiet_logging
-from harness.common.errors import CheckpointError, DeviceError
+from harness.common.errors import DeviceError, UnsupportedError
 from harness.common.json_types import JsonObject, JsonValue
 from harness.systems.interface import (
     Artifact,
@@ -43,7 +43,6 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Logits
 from optimized.graphs.candidates import NO_TRIAL, CandidateTimer
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits
 from optimized.quantization.onnx_static import (
     calibration_facts,
@@ -120,7 +119,7 @@ class CompiledInt8Variant:
         config = read_config(checkpoint.folder)
         label_columns(config, task, checkpoint.name)
         check_length(config, settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         libraries = library_versions(*_LIBRARIES)
         parts = {**timer.key_parts(), "libraries": libraries, "calibration": self.calibration}
         parts["training"] = sources.training_sha256
@@ -174,7 +173,7 @@ class CompiledInt8Variant:
         plain, checkpoint = PyTorchVariant("pytorch-dynamic", "", "dynamic"), sources.checkpoint.folder
         exact = plain.load(timer.task, Artifact(checkpoint, "", {}), placement, timer.settings)
         rounded = self.load(timer.task, Artifact(folder, "", {}), placement, timer.settings)
-        return {"agreement": require_closeness(timer.task, exact, rounded, timer.trial, self.name)}
+        return {"agreement": timer.require_closeness(exact, rounded)}
 
 
 def _facts() -> JsonObject:
@@ -208,7 +207,7 @@ def _quantise(source: Path, target: Path, inputs: Sequence[Padded], name: str) -
             torch.export.save(_export(pt2e.convert_pt2e(program), example, longest), target)
     except Exception as problem:  # errors of the exporter and the quantiser have no common base
         first_line = (str(problem).splitlines() or [""])[0]
-        raise CheckpointError(
+        raise UnsupportedError(
             f"PyTorch cannot export and quantise it ({type(problem).__name__}: {first_line}).",
             where=name,
             remedy="Use pytorch-int8 or onnx-int8.",

@@ -127,4 +127,11 @@ def _remarks(group: Sequence[Figures]) -> list[str]:
     lines += [*_runs_remark(group), *limit_remark(group), *_sample_remark(group)]
     if any(isinstance(figures.net, EnergyEstimate) for figures in group):
         lines.append(NET)
-    return [*lines, *model_remarks(group)]
+    return [*lines, *model_remarks(group), *_left_out(group)]
+
+
+def _left_out(group: Sequence[Figures]) -> list[str]:
+    """Return which of the default variants could not run on this machine or this checkpoint, and why."""
+    configuration = group[0].record.configuration
+    reasons = configuration.get("left_out") or {}
+    return [f"Left out: {name}, because {reason.rstrip('.')}." for name, reason in reasons.items()]

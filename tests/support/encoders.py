@@ -25,7 +25,8 @@ DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
     "xlm-roberta": ("XLMRoberta", {"type_vocab_size": 1}),
     "camembert": ("Camembert", {"type_vocab_size": 1}),
     "electra": ("Electra", {"embedding_size": 16}),
-    "mpnet": ("MPNet", {}),
+    # transformers takes token 1 as padding, whatever the configuration says
+    "mpnet": ("MPNet", {"pad_token_id": 1}),
     # short windows in the second layer, so that texts reach beyond them
     "modernbert": ("ModernBert", {"local_attention": 16, "global_attn_every_n_layers": 2}),
     "modernbert-mean": (
@@ -98,7 +99,7 @@ def model_of(family: str, task: Task, seed: int = 0, **changed: Any) -> Any:
     with torch.no_grad():
         for name, bias in model.named_parameters():
             # random too, or nothing would show that the right ones were kept
-            if name.endswith("bias") and "LayerNorm" not in name and "layer_norm" not in name:
+            if name.endswith("bias") and "norm" not in name.lower():
                 bias.normal_(std=0.3)
     return model
 

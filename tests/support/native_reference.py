@@ -20,18 +20,21 @@ import native_attention
 import numpy as np
 import numpy.typing as npt
 import pytest
+from safetensors.numpy import load_file
 
 from baselines.encoding.batching import pad
 from baselines.hardware.c_program import compiler
 from baselines.models.classifier import runner
 from baselines.models.families import facts_of
 from baselines.models.families.facts import EncoderFacts
+from baselines.models.families.layers import layers_of
 from baselines.models.span_classifier import SpanClassifier
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
 from optimized.native import build
 from optimized.native.engine import Library
 from optimized.native.layout import Floats, Layout
+from optimized.native.smoothing import divide_inputs
 from optimized.native.variant import NativeVariant
 from optimized.native.weights import quantise
 
@@ -79,6 +82,16 @@ def reference(
     answer = runner(_rounding(model, layout, gelu, float_error))
     copies = np.array([answer(pad([sequence] * COPIES, 0)) for sequence in sequences])
     return Reference(copies[:, 0], np.abs(copies - copies[:, :1])[:, 1:].max(axis=2).T)
+
+
+def smoothed_like(model: Any, artifact: Path) -> Any:
+    """Smooth the model's units by the factors of an artifact; its answers stay the same."""
+    arrays = load_file(artifact / "encoder.safetensors")
+    for depth, layer in enumerate(layers_of(model)):
+        factors = arrays.get(f"layer.{depth}.up.factors")
+        if factors is not None:
+            divide_inputs(layer.down, 1 / factors[: layer.down.in_features])
+    return model
 
 
 def compile_library(target: Path, *options: str) -> Library:

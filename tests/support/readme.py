@@ -37,8 +37,10 @@ def rendered(run: str, form: str) -> str:
 
 
 def output() -> str:
-    """Return what the first run prints, up to its warnings."""
-    return rendered(RUN, "text").partition("\nWarnings\n")[0].rstrip() + "\n"
+    """Return what the first run prints: its tables and its verdict, without what stands between them."""
+    text = rendered(RUN, "text")
+    tables, verdict = text.partition("\n[low, high]")[0], text.rpartition("\nVerdict\n")[2]
+    return f"{tables.rstrip()}\n\n...\n\nVerdict\n{verdict.rstrip()}\n"
 
 
 def cells(report: str, heading: str) -> dict[str, list[str]]:

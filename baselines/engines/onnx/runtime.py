@@ -20,7 +20,7 @@ from baselines.engines.adapter import Adapter
 from baselines.engines.profiles import onnx_profile, profile_prefix
 from baselines.models.cuda import require_cpu
 from baselines.models.flops import work_facts
-from harness.common.errors import BenchError, CheckpointError, UsageError
+from harness.common.errors import BenchError, CheckpointError, UnsupportedError, UsageError
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -241,7 +241,7 @@ def copy_text_side(source: Path, target: Path) -> None:
 
 def _not_exportable(name: str, problem: Exception) -> CheckpointError:
     first_line = (str(problem).splitlines() or [""])[0]
-    return CheckpointError(
+    return UnsupportedError(
         f"the export gave no ONNX graph that runs at every length ({type(problem).__name__}: {first_line}).",
         where=name,
         remedy="This architecture cannot be exported as it is; use pytorch-dynamic.",

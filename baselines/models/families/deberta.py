@@ -39,6 +39,7 @@ def _describe(config: Config, shape: EncoderShape) -> EncoderFacts:
         max_positions=int(config["max_position_embeddings"]),
         segments=int(config["type_vocab_size"]),
         embedding_projection=width != shape.hidden,
+        norm_after_projection=True,
         norm_epsilon=float(config["layer_norm_eps"]),
         disentangled=attention,
         convolution=convolution,

@@ -160,7 +160,8 @@ class EncoderFacts:
     table of learned positions. `segments` is the number of segment embeddings, 0 for none; with 1 it is added
     to every token. `embedding_projection` maps from `embedding_width` to `hidden`. `norm_epsilon` and
     `norm_bias` are those of the embeddings' and the last norm. `rotary_type` is "default" for plain
-    rotations.
+    rotations. With `norm_after_projection` the embeddings' norm is as wide as the hidden states.
+    `heads_divide_width` is whether transformers refuses other numbers of heads, even with a head size.
     """
 
     family: str
@@ -177,6 +178,7 @@ class EncoderFacts:
     segments: int = 0
     embedding_norm: bool = True
     embedding_projection: bool = False
+    norm_after_projection: bool = False
     final_norm: bool = False
     norm: Norm = "layer"
     norm_bias: bool = True
@@ -185,6 +187,21 @@ class EncoderFacts:
     relative_bias: RelativeBias | None = None
     disentangled: Disentangled | None = None
     convolution: Convolution | None = None
+    heads_divide_width: bool = False
+
+    @property
+    def shared_with(self) -> tuple[int, ...]:
+        """For each layer the number of its weights: layers with the same number share them."""
+        distinct = list(dict.fromkeys(self.modules.layers))
+        return tuple(distinct.index(name) for name in self.modules.layers)
+
+    @property
+    def shared_heads(self) -> tuple[int, ...]:
+        """For each layer a number: those with the same one have their heads in common.
+
+        They share weights, or a table with a relative position bias for each head.
+        """
+        return self.shared_with if self.relative_bias is None else (0,) * len(self.layers)
 
     @property
     def shared_layers(self) -> bool:

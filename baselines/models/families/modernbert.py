@@ -111,6 +111,6 @@ MODERNBERT = Family(
         "classifier_bias": False,
         "classifier_activation": "gelu",
     },
-    FieldNames(activation="hidden_activation"),
+    FieldNames(activation="hidden_activation", head_size="head_dim"),
     gated=True,
 )

@@ -111,6 +111,7 @@ def _euro(config: Config, shape: EncoderShape) -> EncoderFacts:
         positions=("rotary",),
         max_positions=int(config["max_position_embeddings"]),
         embedding_norm=False,
+        heads_divide_width=True,
         final_norm=True,
         norm="rms",
         norm_bias=False,
@@ -139,6 +140,7 @@ NOMIC = Family(
         "type_vocab_size": 2,
         "layer_norm_eps": 1e-12,
     },
+    FieldNames(head_size="head_dim"),
     gated=True,
 )
 EUROBERT = Family(
@@ -154,6 +156,6 @@ EUROBERT = Family(
         "mlp_bias": False,
         "classifier_pooling": "late",
     },
-    FieldNames(key_value_heads="num_key_value_heads"),
+    FieldNames(key_value_heads="num_key_value_heads", head_size="head_dim"),
     gated=True,
 )

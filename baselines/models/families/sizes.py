@@ -31,6 +31,7 @@ class FieldNames:
     ffn: str = "intermediate_size"
     activation: str = "hidden_act"
     key_value_heads: str = ""
+    head_size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def read_shape(config: Mapping[str, Any], names: FieldNames, where: str, *, gate
     )
     shape = EncoderShape(
         hidden=hidden,
-        head_size=int(config.get(HEAD_SIZE) or config.get("head_dim") or hidden // max(heads, 1)),
+        head_size=int(config.get(HEAD_SIZE) or config.get(names.head_size) or hidden // max(heads, 1)),
         heads=tuple(config.get(HEADS_PER_LAYER) or [heads] * layers),
         ffn=tuple(config.get(FFN_PER_LAYER) or [ffn] * layers),
         activation=str(config[names.activation]),
@@ -90,17 +91,20 @@ def read_shape(config: Mapping[str, Any], names: FieldNames, where: str, *, gate
     return shape
 
 
-def write_shape(names: FieldNames, shape: EncoderShape) -> dict[str, Any]:
-    """Return the fields `names` for a shape; None marks a field to remove."""
+def write_shape(config: Mapping[str, Any], names: FieldNames, shape: EncoderShape) -> dict[str, Any]:
+    """Return the fields `names` of a configuration for a shape; None marks a field to remove."""
     equal_heads, equal_ffn = len(set(shape.heads)) == 1, len(set(shape.ffn)) == 1
-    same = {names.key_value_heads: max(shape.heads)} if names.key_value_heads else {}
+    # transformers computes rotations from the family's own field
+    own = {names.head_size: shape.head_size}
+    if config.get(names.key_value_heads) == config.get(names.heads):  # not shared by groups of heads
+        own[names.key_value_heads] = max(shape.heads)
     return {
         names.hidden: shape.hidden,
         names.layers: shape.layers,
         names.heads: max(shape.heads),
         names.ffn: max(shape.ffn),
         names.activation: shape.activation,
-        **same,
+        **{name: size for name, size in own.items() if name},
         HEAD_SIZE: None if shape.stock else shape.head_size,
         HEADS_PER_LAYER: None if equal_heads else list(shape.heads),
         FFN_PER_LAYER: None if equal_ffn else list(shape.ffn),

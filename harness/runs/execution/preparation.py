@@ -1,5 +1,6 @@
 """The workers that prepare variants: one for a whole run, or one for each side of a gate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from harness.common.errors import (
     DataError,
     DeviceError,
     StoreError,
+    UnsupportedError,
     UsageError,
     as_bad_input,
 )
@@ -66,35 +68,56 @@ class Prepared:
 
 
 def prepare_each(
-    plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
+    plan: Plan,
+    cache: Path,
+    machine: Machine,
+    narrator: ProgressReporter,
+    preparer: Preparer | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> list[Prepared]:
     """Prepare the variants of every device; those of a second board are those of the first."""
     prepared: dict[tuple[str, tuple[str, ...]], Prepared] = {}
     for part in plan.parts():
         kind = (device_kind(part.device), part.variants)
         if kind not in prepared:
-            prepared[kind] = prepare(part, cache, machine, narrator, preparer)
+            prepared[kind] = prepare(part, cache, machine, narrator, preparer, refused)
     return [prepared[device_kind(part.device), part.variants] for part in plan.parts()]
 
 
 def prepare(
-    plan: Plan, cache: Path, machine: Machine, narrator: ProgressReporter, preparer: Preparer | None = None
+    plan: Plan,
+    cache: Path,
+    machine: Machine,
+    narrator: ProgressReporter,
+    preparer: Preparer | None = None,
+    refused: Mapping[str, str] | None = None,
 ) -> Prepared:
     """Prepare every variant in one worker; a variant that takes the worker down leaves the others a new one.
 
-    Bad input is the same for every variant and ends the run at once, before anything is stored. A `preparer`
-    that is passed in stays for the caller's next run.
+    Bad input is the same for every variant and ends the run at once, before anything is stored. What one
+    variant lacks for the checkpoint leaves the others: `refused` has the reasons that are known before, by
+    variant, and they are told first. UnsupportedError if no variant is left. A `preparer` that is passed in
+    stays for the caller's next run.
     """
     own = preparer or Preparer(machine)
     narrator.stage("prepare", len(plan.variants))
     prepared = Prepared({}, {})
+    for variant, reason in (refused or {}).items():
+        _refuse(prepared, variant, UnsupportedError(reason, where=plan.model_of(variant).name), narrator)
     try:
         for variant in plan.variants:
+            if variant in prepared.broken:
+                narrator.step()
+                continue
             narrator.detail(variant)
             try:
                 request = _request(plan, variant, cache)
                 prepared.artifacts[variant] = own.worker(plan, variant).send(request, narrator.detail)
             except BenchError as problem:
+                if isinstance(problem, UnsupportedError):
+                    _refuse(prepared, variant, problem, narrator)
+                    narrator.step()
+                    continue
                 if isinstance(problem, BAD_INPUT) and not plan.sides:  # one side may lack what another has
                     raise
                 if isinstance(problem, StoreError):  # the cache is full, for every variant
@@ -106,7 +129,16 @@ def prepare(
     finally:
         if preparer is None:
             own.end()
+    unsupported = UnsupportedError.__name__
+    if not prepared.artifacts and all(report.kind == unsupported for report in prepared.broken.values()):
+        report = next(iter(prepared.broken.values()))
+        raise UnsupportedError(report.message, where=report.where, remedy=report.remedy)
     return prepared
+
+
+def _refuse(prepared: Prepared, variant: str, problem: UnsupportedError, narrator: ProgressReporter) -> None:
+    prepared.broken[variant] = failure_of(problem)
+    narrator.warn(f"{variant} cannot run this checkpoint: {problem.message}")
 
 
 def _request(plan: Plan, variant: str, cache: Path) -> PrepareRequest:

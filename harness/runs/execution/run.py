@@ -26,6 +26,7 @@ from harness.runs.planning.meter_selection import select_meter
 from harness.runs.planning.options import RunOptions
 from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of, is_completed, read_split, slices_of
+from harness.runs.planning.unsupported import unsupported_variants
 from harness.runs.services import Machine
 from harness.runs.worker.messages import PreparedArtifact
 from harness.systems.artifact_cache import folder_bytes, in_use
@@ -66,7 +67,8 @@ def start(
     plan = plan_run(
         options, catalog, cache, machine, narrator, before_work=store.check_writable, several=True
     )
-    first, *others = prepare_each(plan, cache, machine, narrator, preparer)
+    refused = unsupported_variants(plan, catalog)
+    first, *others = prepare_each(plan, cache, machine, narrator, preparer, refused)
     plan, folder = begin_in_store(plan, store, machine)
     return Run(plan, first, folder, machine, cache, narrator, tuple(others))
 

@@ -43,6 +43,8 @@ class RunOptions:
     model: str = "embedded"
     device: str = "cpu"
     variants: tuple[str, ...] | None = None
+    left_out: Mapping[str, str] | None = None
+    """Of the default variants those that are not measured, and why; None where variants were named."""
     scenarios: tuple[str, ...] = ()
     """Empty: single-stream, but offline at boundary `process`."""
     batches: tuple[int, ...] = ()
@@ -109,8 +111,8 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
     _check_numbers(options, len(machine.cpus()))
     _check_instances(options)
     quality = options.quality or ("sample" if options.profile == "quick" else "full")
-    variants = _variants(options, catalog, machine, narrator)
-    return replace(options, quality=quality, variants=variants)
+    names, left_out = _variants(options, catalog, machine, narrator)
+    return replace(options, quality=quality, variants=names, left_out=left_out)
 
 
 def check_each(
@@ -192,10 +194,13 @@ def _check_command(options: RunOptions) -> None:
 
 def _variants(
     options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], Mapping[str, str] | None]:
+    """Return the variants to measure, and those of the default ones that are left out, with the reasons."""
     if options.ladder:
-        return _rungs(options.ladder, catalog, options.threads or len(machine.cpus()))
-    names = options.variants or default_variants(options.device)
+        return _rungs(options.ladder, catalog, options.threads or len(machine.cpus())), None
+    # a catalog need not have every default variant
+    defaults = (name for name in default_variants(options.device) if name in catalog.variants)
+    names = options.variants or tuple(defaults)
     names = expand_words(names, options.device, catalog, narrator.warn)
     if options.command and COMMAND not in names:
         names = (*names, COMMAND)
@@ -211,7 +216,8 @@ def _variants(
             )
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
-    return tuple(name for name in names if not reasons[name])
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    return tuple(name for name in names if name not in left_out), None if options.variants else left_out
 
 
 def able(ladder: Ladder, catalog: Catalog, narrator: ProgressReporter) -> Ladder:

@@ -16,6 +16,7 @@ from harness.runs.planning.meter_selection import SelectedMeter, select_meter
 from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
 from harness.runs.planning.threshold import with_threshold
+from harness.runs.planning.unsupported import without_unsupported
 from harness.runs.services import Machine
 from harness.runs.worker.messages import ResolveRequest
 from harness.systems.artifact_cache import ArtifactCache
@@ -128,6 +129,7 @@ def _configuration(options: RunOptions, task_data: TaskData, model: str, threads
         "model": model,
         "device": options.device,
         "variants": list(options.variants or ()),
+        **({"left_out": dict(options.left_out)} if options.left_out else {}),
         "scenarios": list(options.scenarios),
         **requested_load(options.batches, options.rates, options.slo, options.window_ms),
         **({"ladder": options.ladder.facts()} if options.ladder else {}),
@@ -197,6 +199,10 @@ def plan_run(
     split = load_split(task_data.task, task_data.data, options.split)
     before_work()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
+    by_device = tuple(
+        without_unsupported(part, catalog, task_data.task, model, narrator) for part in by_device
+    )
+    options = by_device[0]
     narrator.finish()
     task_data = with_threshold(task_data, split, model, options, cache, machine, narrator)
     devices = [

@@ -14,11 +14,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
-from torch.nn import Identity, Module, ModuleList, ReLU, Tanh
+from torch.nn import Identity, Module
+from transformers.activations import ACT2FN
 
 from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, tensors_of
-from baselines.models.resize import encoder_of, pooling_of
+from baselines.models.families.layers import facts_about, named, pooling_of, stacked_layers
+from baselines.models.families.slices import encoder_part, final_norm_of, pooled, states_after
 from baselines.models.span_classifier import pool_spans
 from harness.systems.interface import EncodedSequence
 from optimized.adaptive.early_exit.staged_system import HIDDEN
@@ -30,7 +32,7 @@ _BATCHES_PER_REPORT = 64
 
 
 class ExitHead(Module):  # type: ignore[misc]  # mypy does not follow torch
-    """A classifier with the structure of the model's own: its dense layer, if it has one, then the labels."""
+    """A classifier with the structure of the model's own: dense layer and norm, if any, then the labels."""
 
     def __init__(self, model: Module) -> None:
         super().__init__()
@@ -38,11 +40,13 @@ class ExitHead(Module):  # type: ignore[misc]  # mypy does not follow torch
         # start from the model's own weights, since earlier states resemble those of the last layer
         self.dense = copy.deepcopy(dense) if dense is not None else Identity()
         self.activation = head_activation(model) if dense is not None else Identity()
+        norms = named(model, facts_about(model).head.norm) if dense is not None else []
+        self.norm = copy.deepcopy(norms[0]) if norms else Identity()
         self.labels = copy.deepcopy(labels)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return logits [sequences, labels] for vectors [sequences, width]."""
-        logits: Tensor = self.labels(self.activation(self.dense(vectors)))
+        logits: Tensor = self.labels(self.norm(self.activation(self.dense(vectors))))
         return logits
 
 
@@ -51,47 +55,37 @@ class ExitStage(Module):  # type: ignore[misc]  # as above
 
     def __init__(self, model: Module, low: int, high: int, head: ExitHead) -> None:
         super().__init__()
-        layers = stacked_layers(model)
-        self.embeddings: Module = None if low else encoder_of(model).embeddings
-        self.layers, self.head, self.depth = layers[low:high], head, high
-        self.last = high == len(layers)
+        self.part, self.head, self.depth = encoder_part(model, low, high), head, high
+        self.final_norm, self.pooling = final_norm_of(model), facts_about(model).head.pooling
+        self.first, self.last = low == 0, high == len(stacked_layers(model))
         names = input_names(model)
         first = [name for name in names if name != "spans"]
         spans = ["spans"] if "spans" in names else []
-        self.names = (*((HIDDEN, "attention_mask") if low else first), *spans)
+        self.names = (*(first if self.first else (HIDDEN, "attention_mask")), *spans)
 
     def states(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Return the hidden states after the stage's last layer, [sequences, tokens, width]."""
-        hidden = inputs[HIDDEN] if self.embeddings is None else self._embed(inputs)
-        is_padding = 1.0 - inputs["attention_mask"][:, None, None, :].to(hidden.dtype)
-        bias = is_padding * torch.finfo(hidden.dtype).min
-        for layer in self.layers:
-            output = layer(hidden, bias)
-            hidden = output if isinstance(output, Tensor) else output[0]
-        return hidden
+        of_encoder = [name for name in self.names if name not in ("spans", HIDDEN)]
+        states = {} if self.first else {"inputs_embeds": inputs[HIDDEN]}
+        return states_after(self.part, {**{name: inputs[name] for name in of_encoder}, **states})
+
+    def vectors(self, hidden: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return what the stage's head classifies of the states after its last layer."""
+        return head_input(self.final_norm(hidden), inputs, self.pooling)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Return logits and, except in the last stage, hidden states; inputs are in the order of `names`."""
         by_name = dict(zip(self.names, inputs, strict=True))
         hidden = self.states(by_name)
-        logits = self.head(head_input(hidden, by_name.get("spans")))
+        logits = self.head(self.vectors(hidden, by_name))
         return (logits,) if self.last else (logits, hidden)
 
-    def _embed(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        segments = {name: inputs[name] for name in ("token_type_ids",) if name in self.names}
-        embedded: Tensor = self.embeddings(input_ids=inputs["input_ids"], **segments)
-        return embedded
 
-
-def stacked_layers(model: Module) -> ModuleList:
-    """Return the model's layers as transformers' own modules."""
-    encoder = encoder_of(model)
-    return (encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder).layer
-
-
-def head_input(hidden: Tensor, spans: Tensor | None) -> Tensor:
-    """Return the vectors that a head classifies: the first token's states, or the maxima over two spans."""
-    return hidden[:, 0] if spans is None else pool_spans(hidden, spans)
+def head_input(hidden: Tensor, inputs: Mapping[str, Tensor], pooling: str) -> Tensor:
+    """Return the vectors that a head classifies: pooled states, or the maxima over two spans."""
+    if "spans" in inputs:
+        return pool_spans(hidden, inputs["spans"])
+    return pooled(hidden, inputs["attention_mask"], pooling)
 
 
 def split_at_exits(model: Module, exits: Sequence[int]) -> list[ExitStage]:
@@ -165,11 +159,12 @@ def _run_batch(
         outputs = []
         for stage in stages:
             inputs = {**inputs, HIDDEN: stage.states(inputs)}
-            vectors = head_input(inputs[HIDDEN], inputs.get("spans"))
+            vectors = stage.vectors(inputs[HIDDEN], inputs)
             outputs.append(stage.head(vectors) if stage.last else vectors.clone())
     return outputs
 
 
 def head_activation(model: Module) -> Module:
-    """Return the activation between dense layer and labels: ReLU in DistilBERT, tanh in other families."""
-    return ReLU() if hasattr(model, "pre_classifier") else Tanh()
+    """Return the activation between dense layer and labels, which is the family's."""
+    activation: Module = ACT2FN[facts_about(model).head.activation]
+    return activation

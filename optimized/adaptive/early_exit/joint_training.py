@@ -19,6 +19,8 @@ from torch.nn.functional import cross_entropy
 
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.classifier import load_classifier, logits_of
+from baselines.models.families.layers import encoder_of, facts_about, stacked_layers
+from baselines.models.families.slices import final_norm_of
 from baselines.training import trainer
 from baselines.training.datasets import (
     RECORD,
@@ -35,7 +37,7 @@ from baselines.training.objective import LabelObjective
 from harness.systems.interface import Checkpoint, PreparationContext
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
-from optimized.adaptive.early_exit.exit_heads import ExitHead, head_input, stacked_layers
+from optimized.adaptive.early_exit.exit_heads import ExitHead, head_input
 from optimized.recipes.resumable import TrainingSession
 
 EPOCHS = 3
@@ -48,12 +50,15 @@ _EXITS = "exits"  # the name of the submodule with the heads, which is removed a
 class JointObjective:
     """The objective: cross-entropy with the labels after each exit and after the last layer.
 
-    `states` holds the hidden states after each exit in the last forward pass, recorded by hooks.
+    `states` holds the hidden states after each layer in the last forward pass, recorded by hooks;
+    `final_norm` is the encoder's, and `pooling` that of its head.
     """
 
     exits: tuple[int, ...]
     layers: int
-    states: dict[int, torch.Tensor]
+    states: list[torch.Tensor]
+    final_norm: Module
+    pooling: str
 
     def targets(self, items: Sequence[TrainingItem]) -> dict[str, Any]:
         """Return the column of the label of each sequence."""
@@ -65,7 +70,7 @@ class JointObjective:
         total = self.layers * cross_entropy(logits_of(model, inputs).float(), targets)
         for depth in self.exits:
             head = getattr(model, _EXITS)[str(depth)]
-            logits = head(head_input(self.states[depth], inputs.get("spans")))
+            logits = head(head_input(self.final_norm(self.states[depth - 1]), inputs, self.pooling))
             total = total + depth * cross_entropy(logits.float(), targets)
         return total / (self.layers + sum(self.exits))
 
@@ -112,15 +117,20 @@ def train(
 
 
 def _add_exits(model: Module, exits: tuple[int, ...], seed: int) -> JointObjective:
-    """Add heads after these layers to the model, and hooks that record their inputs."""
-    layers = stacked_layers(model)
+    """Add heads after these layers to the model, and hooks that record the states after each layer."""
+    layers, states = stacked_layers(model), list[torch.Tensor]()
     torch.manual_seed(seed)
     model.add_module(_EXITS, ModuleDict({str(depth): ExitHead(model) for depth in exits}))
-    states: dict[int, torch.Tensor] = {}
-    for depth in exits:
-        layers[depth - 1].register_forward_hook(
-            lambda _module, _inputs, output, depth=depth: states.__setitem__(
-                depth, output if isinstance(output, torch.Tensor) else output[0]
-            )
-        )
-    return JointObjective(exits, len(layers), states)
+
+    def record(_module: Module, _inputs: object, output: torch.Tensor | Sequence[torch.Tensor]) -> None:
+        states.append(output if isinstance(output, torch.Tensor) else output[0])
+
+    def clear(*_: object) -> None:
+        states.clear()
+
+    encoder_of(model).register_forward_pre_hook(clear)
+    # a layer with shared weights runs again and again, in order
+    for layer in {id(layer): layer for layer in layers}.values():
+        layer.register_forward_hook(record)
+    pooling = facts_about(model).head.pooling
+    return JointObjective(exits, len(layers), states, final_norm_of(model), pooling)

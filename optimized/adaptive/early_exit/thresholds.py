@@ -14,7 +14,6 @@ from optimized.adaptive.confidence import ThresholdChoice
 from optimized.adaptive.criteria import NEVER
 from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stages, stage_files
 from optimized.graphs.candidates import CandidateTimer
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 
 
@@ -72,7 +71,7 @@ def _closeness(
         return "unavailable, because there were no trial examples"
     exact, quantised = _open(plain, depths, timer), _open(folder, depths, timer)
     try:
-        return require_closeness(timer.task, exact, quantised, timer.trial, timer.name)
+        return timer.require_closeness(exact, quantised)
     finally:
         exact.close()
         quantised.close()

@@ -13,7 +13,7 @@ from baselines.engines.agreement import probes, require_agreement
 from baselines.engines.onnx.export import OPSET, example_inputs, expected_warnings
 from baselines.engines.onnx.runtime import copy_text_side
 from baselines.models import classifier
-from baselines.models.resize import encoder_of
+from baselines.models.families.layers import encoder_of
 from baselines.models.shape import shape_of
 from baselines.models.transformers_settings import quiet_logging, without_warnings
 from harness.systems.interface import Checkpoint, Placement, Settings, sequences_of

@@ -15,9 +15,11 @@ from typing import Any, Literal
 from baselines.checkpoints.artifacts import cache_key, find_or_make, library_versions, missing_modules
 from baselines.checkpoints.folder import read_config
 from baselines.encoding.tokenizer import check_length
+from baselines.models.families import require_facts
 from baselines.models.shape import shape_of
 from baselines.training.datasets import SPLIT_SEED, split_for_selection
-from harness.common.errors import CheckpointError, UsageError
+from harness.common.errors import UnsupportedError, UsageError, reason_of
+from harness.common.json_types import JsonObject
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
@@ -32,7 +34,7 @@ from optimized.adaptive.confidence import as_numbers, check_thresholds
 from optimized.adaptive.criteria import check_criterion
 from optimized.adaptive.early_exit.staged_system import StagedSystem, open_stages
 from optimized.adaptive.early_exit.thresholds import calibrate_stages, write_stages
-from optimized.adaptive.requirements import check_data, check_model
+from optimized.adaptive.requirements import CASCADE, check_data, check_model, missing_in_exits
 from optimized.graphs.candidates import CandidateTimer, sha256_of
 from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
@@ -98,6 +100,11 @@ class ExitsVariant:
         """Return which modules are not installed, or None if all are."""
         return missing_modules(*_LIBRARIES)
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what the technique lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: require_facts(_TECHNIQUE, config, "", missing_in_exits, CASCADE))
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
@@ -108,7 +115,7 @@ class ExitsVariant:
         """
         exits = self._exits(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         if self.joint:
             sources = replace(sources, checkpoint=self._train_jointly(exits, sources, timer))
         return self._calibrated(self._stages(exits, sources, timer), sources, timer)
@@ -125,12 +132,12 @@ class ExitsVariant:
     def _exits(self, task: Task, sources: PreparationSources) -> tuple[int, ...]:
         """Return the layers with an exit; refuse an unsupported model, task or training split."""
         checkpoint = sources.checkpoint
-        check_model(_TECHNIQUE, task, checkpoint, self.name)
+        check_model(_TECHNIQUE, task, checkpoint, self.name, missing_in_exits)
         check_data(_TECHNIQUE, sources, self.name)
         layers = shape_of(read_config(checkpoint.folder), checkpoint.name).layers
         exits = self.exits or self._default_exits(layers)
         if not exits or exits[-1] >= layers:
-            raise CheckpointError(
+            raise UnsupportedError(
                 f"exits must be before the last of {layers} layers, got {list(exits)}.",
                 where=checkpoint.name,
                 remedy="Name earlier layers; the last layer has the model's own classifier.",

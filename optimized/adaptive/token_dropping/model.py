@@ -14,11 +14,19 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import Module
+from torch.nn import Module, ModuleList
 
 from baselines.models.classifier import input_names
-from baselines.models.resize import Layer, encoder_of, layers_of, pooling_of
-from optimized.adaptive.early_exit.exit_heads import head_activation, stacked_layers
+from baselines.models.families.layers import (
+    Layer,
+    encoder_of,
+    facts_about,
+    layers_of,
+    named,
+    pooling_of,
+    stacked_layers,
+)
+from optimized.adaptive.early_exit.exit_heads import head_activation
 from optimized.adaptive.token_dropping.budget import ALL, kept
 
 _MAX_IMPORTANCE = 1e4  # the first token's, more than any token can receive
@@ -32,9 +40,16 @@ class TokenDroppingModel(Module):  # type: ignore[misc]  # mypy does not follow 
 
     def __init__(self, model: Module, after: Sequence[int]) -> None:
         super().__init__()
-        self.embeddings, self.after = encoder_of(model).embeddings, tuple(after)
-        self.modules_of_layers = stacked_layers(model)
-        self.layers = list(map(_DroppingLayer, layers_of(model), self.modules_of_layers))
+        encoder, modules = encoder_of(model), facts_about(model).modules
+        self.embeddings, self.after = encoder.embeddings, tuple(after)
+        self.projection = (
+            named(encoder, modules.embedding_projection)[0] if modules.embedding_projection else None
+        )
+        self.modules_of_layers = ModuleList(stacked_layers(model))
+        self.layers = [
+            _DroppingLayer(layer, module.get_submodule(modules.layer.activation))
+            for layer, module in zip(layers_of(model), self.modules_of_layers, strict=True)
+        ]
         self.dense, self.labels = pooling_of(model)
         self.activation = head_activation(model)
         self.segments = "token_type_ids" in input_names(model)
@@ -48,6 +63,8 @@ class TokenDroppingModel(Module):  # type: ignore[misc]  # mypy does not follow 
         """
         optional = {"token_type_ids": segments} if self.segments else {}
         hidden = self.embeddings(input_ids=ids, **optional)
+        if self.projection is not None:
+            hidden = self.projection(hidden)
         for number, layer in enumerate(self.layers, 1):
             share = keep[self.after.index(number)] if number in self.after else None
             hidden, mask = layer(hidden, mask, share, last=number == len(self.layers))
@@ -59,16 +76,10 @@ class TokenDroppingModel(Module):  # type: ignore[misc]  # mypy does not follow 
 
 
 class _DroppingLayer:
-    """One layer of BERT, RoBERTa or DistilBERT, with explicit attention weights as importance."""
+    """One layer that normalises afterwards, with explicit attention weights as importance."""
 
-    def __init__(self, layer: Layer, module: Module) -> None:
-        self.layer = layer
-        if hasattr(module, "sa_layer_norm"):
-            self.norms = (module.sa_layer_norm, module.output_layer_norm)
-            self.activation = module.ffn.activation
-        else:
-            self.norms = (module.attention.output.LayerNorm, module.output.LayerNorm)
-            self.activation = module.intermediate.intermediate_act_fn
+    def __init__(self, layer: Layer, activation: Module) -> None:
+        self.layer, self.activation = layer, activation
 
     def __call__(
         self, hidden: Tensor, mask: Tensor | None, keep: Share | None, *, last: bool
@@ -76,10 +87,10 @@ class _DroppingLayer:
         """Return hidden states and mask of the kept tokens; the last layer returns only the first token."""
         queried = hidden[:, :1] if last else hidden
         context, attention = self._attention(queried, hidden, mask)
-        hidden = self.norms[0](self.layer.out(context) + queried)
+        hidden = self.layer.attention_norm(self.layer.out(context) + queried)
         if keep is not None and not last:
             hidden, mask = _drop(hidden, attention, mask, keep)
-        return self.norms[1](self.layer.down(self.activation(self.layer.up(hidden))) + hidden), mask
+        return self.layer.ffn_norm(self.layer.down(self.activation(self.layer.up(hidden))) + hidden), mask
 
     def _attention(self, queried: Tensor, hidden: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the context of the queried tokens, and the attention weights."""

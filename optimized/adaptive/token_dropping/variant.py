@@ -16,9 +16,11 @@ from baselines.checkpoints.artifacts import cache_key, find_or_make, library_ver
 from baselines.checkpoints.folder import read_config
 from baselines.encoding.tokenizer import check_length
 from baselines.engines.onnx.runtime import GRAPH, copy_text_side
+from baselines.models.families import require_facts
 from baselines.models.shape import shape_of
 from baselines.training.datasets import TrainingSettings
-from harness.common.errors import CheckpointError, UsageError
+from harness.common.errors import UnsupportedError, UsageError, reason_of
+from harness.common.json_types import JsonObject
 from harness.systems.interface import (
     Artifact,
     Checkpoint,
@@ -30,12 +32,11 @@ from harness.systems.interface import (
 from harness.workload.tasks.base import Task
 from optimized.adaptive.calibration import GIVEN, RULE
 from optimized.adaptive.confidence import check_loss
-from optimized.adaptive.requirements import check_data, check_model
+from optimized.adaptive.requirements import CASCADE, check_data, check_model, missing_in_dropping
 from optimized.adaptive.token_dropping.budget import ALL
 from optimized.adaptive.token_dropping.search import schedule_of
 from optimized.adaptive.token_dropping.system import TokenSystem, open_tokens
 from optimized.graphs.candidates import CandidateTimer, sha256_of
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import needs_seven_bits, quantise
 from optimized.recipes.base import output_of
 from optimized.recipes.resumable import TrainingSession, find_or_resume
@@ -93,6 +94,11 @@ class TokensVariant:
         """Return which modules are not installed, or None if all are."""
         return missing_modules(*_LIBRARIES)
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what the technique lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: require_facts(_TECHNIQUE, config, "", missing_in_dropping, CASCADE))
+
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
@@ -104,7 +110,7 @@ class TokensVariant:
         """
         after = self._after(task, sources)
         check_length(read_config(sources.checkpoint.folder), settings.max_length)
-        timer = CandidateTimer(self.name, task, sources.trial, settings, context)
+        timer = CandidateTimer.of(self.name, task, sources, settings, context)
         checkpoint, training = sources.checkpoint, None
         if self.steps:
             checkpoint, training = self._train(after, sources, timer)
@@ -121,12 +127,12 @@ class TokensVariant:
     def _after(self, task: Task, sources: PreparationSources) -> tuple[int, ...]:
         """Return the layers that drop tokens; refuse an unsupported model, task or training split."""
         checkpoint = sources.checkpoint
-        check_model(_TECHNIQUE, task, checkpoint, self.name, heads=("sequence",))
+        check_model(_TECHNIQUE, task, checkpoint, self.name, missing_in_dropping, heads=("sequence",))
         check_data(_TECHNIQUE, sources, self.name)
         layers = shape_of(read_config(checkpoint.folder), checkpoint.name).layers
         after = self.after or tuple(range(1, layers))
         if not after or after[-1] >= layers:
-            raise CheckpointError(
+            raise UnsupportedError(
                 f"tokens can be dropped before the last of {layers} layers, got after {list(after)}.",
                 where=checkpoint.name,
                 remedy="Name earlier layers; the last layer computes only the first token.",
@@ -238,7 +244,7 @@ def _closeness(
     options = (timer.task, after, ALL, timer.context.placement, timer.settings)
     exact, quantised = open_tokens(plain, *options), open_tokens(folder, *options)
     try:
-        return require_closeness(timer.task, exact, quantised, timer.trial, timer.name)
+        return timer.require_closeness(exact, quantised)
     finally:
         exact.close()
         quantised.close()

@@ -120,9 +120,9 @@ static void embed(const Engine *engine, const int32_t *ids, const int32_t *segme
   long width = model->embedding;
   for (long row = from; row < to; row++) {
     float *out = buffers->hidden + (start + row) * engine->hidden_stride;
-    const float *word = model->words + ids[row] * width, *position = model->positions + row * width;
+    const float *word = model->words + ids[row] * width, *position = model->positions ? model->positions + row * width : NULL;
     const float *type = model->types + (segments[row] < model->segments ? segments[row] : 0) * width;
-    if (model->positions) for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
+    if (position) for (long i = 0; i < width; i++) out[i] = word[i] + position[i] + type[i];
     else for (long i = 0; i < width; i++) out[i] = word[i] + type[i];
     if (model->gain) normalise(out, out, width, model->gain, model->shift, model->epsilon, model->root_norm);
     buffers->positions[start + row] = row;
@@ -151,18 +151,30 @@ static void project_rows(const Engine *engine, PackBuffers *buffers, ThreadState
   add_ticks(thread, LINEARS);
 }
 
-/* Compute this layer's queries, keys and values of rows from..to from `hidden`; `from` is even */
+/* Whether only the first row of each sequence goes through the layer: it is the last one, and the head reads no other row */
+static int computes_first_rows(const Model *model, const Layer *layer) {
+  return model->pooling == POOL_FIRST && layer == model->layer + model->layers - 1;
+}
+
+/* Compute the queries of `rows` rows, whose quantised inputs are at hand, from row `from` on */
+static void project_queries(const Engine *engine, const Layer *layer, PackBuffers *buffers, ThreadState *thread, long from, long rows) {
+  Rotation rotation = {layer->angles, buffers->positions + from, layer->head_size};
+  product(PLAIN, &layer->query, &thread->quantised, rows, thread->activations, engine->activation_stride);
+  add_ticks(thread, LINEARS);
+  pair_columns(thread->activations, engine->activation_stride, rows, layer->heads * layer->head_size, query_limit(layer->head_size),
+      rotation, buffers->queries.pairs + from * engine->pair_stride, engine->pair_stride, buffers->queries.scales + from);
+  add_ticks(thread, ROUNDING);
+}
+
+/* Compute this layer's queries, keys and values of rows from..to from `hidden`; `from` is even. Where the layer computes only first
+   rows, their queries are left to it. */
 static void project_qkv(const Engine *engine, const Layer *layer, PackBuffers *buffers, ThreadState *thread, int slot, long from, long to) {
   long rows = to - from, inner = layer->heads * layer->head_size, stride = engine->activation_stride;
   int32_t *pairs = (int32_t *)thread->activations;
-  Int16Rows queries = buffers->queries, keys = buffers->keys[slot], values = buffers->values[slot];
+  Int16Rows keys = buffers->keys[slot], values = buffers->values[slot];
   Rotation rotation = {layer->angles, buffers->positions + from, layer->head_size};
   quantise_inputs(buffers->hidden + from * engine->hidden_stride, engine->hidden_stride, rows, engine->model, layer, 0, thread);
-  product(PLAIN, &layer->query, &thread->quantised, rows, thread->activations, stride);
-  add_ticks(thread, LINEARS);
-  pair_columns(thread->activations, stride, rows, inner, query_limit(layer->head_size), rotation,
-      queries.pairs + from * engine->pair_stride, engine->pair_stride, queries.scales + from);
-  add_ticks(thread, ROUNDING);
+  if (!computes_first_rows(engine->model, layer)) project_queries(engine, layer, buffers, thread, from, rows);
   product(PLAIN, &layer->value, &thread->quantised, rows, thread->activations, stride);
   add_ticks(thread, LINEARS);
   pair_rows(thread->activations, stride, rows, inner, values.pairs + from / 2 * engine->inner_stride, engine->inner_stride,
@@ -176,11 +188,10 @@ static void project_qkv(const Engine *engine, const Layer *layer, PackBuffers *b
   add_ticks(thread, ATTENTION);
 }
 
-/* Attend with the rows `range` of the sequence that begins at row `start` */
+/* Attend with the rows `range` of the sequence that begins at row `start`; their queries begin at row `query` */
 static void attend_sequence(const Engine *engine, const Layer *layer, const PackBuffers *buffers, ThreadState *thread, int slot,
-                            long start, long tokens, RowRange range, float *out) {
-  long first = start + range.begin;
-  Int16Rows queries = {buffers->queries.pairs + first * engine->pair_stride, buffers->queries.scales + first};
+                            long query, long start, long tokens, RowRange range, float *out) {
+  Int16Rows queries = {buffers->queries.pairs + query * engine->pair_stride, buffers->queries.scales + query};
   Int16Rows keys = {buffers->keys[slot].pairs + start, buffers->keys[slot].scales + start};
   Int16Rows values = {buffers->values[slot].pairs + start / 2 * engine->inner_stride, buffers->values[slot].scales + start};
   ScoreTerms terms = {layer->window, layer->bias, layer->distance_keys, layer->distance_queries, engine->model->distances,
@@ -199,22 +210,29 @@ static void attend_rows_of_pack(const Engine *engine, const Layer *layer, const 
     long tokens = tokens_of(pack->call, pack->sequences[i]);
     RowRange range = overlap(start, tokens, from, to);
     if (range.begin < range.end)
-      attend_sequence(engine, layer, buffers, thread, slot, start, tokens, range,
+      attend_sequence(engine, layer, buffers, thread, slot, start + range.begin, start, tokens, range,
           thread->activations + (start + range.begin - from) * engine->activation_stride);
     start += round_up(tokens, 2);
   }
   add_ticks(thread, ATTENTION);
 }
 
-/* Attend with the first row of each sequence; these rows of `hidden` move to its first rows */
-static void attend_first_rows(const Engine *engine, const Layer *layer, const Pack *pack, const PackBuffers *buffers, ThreadState *thread,
+/* Move the first row of each sequence to the first rows of `hidden`, and attend with these */
+static void attend_first_rows(const Engine *engine, const Layer *layer, const Pack *pack, PackBuffers *buffers, ThreadState *thread,
                               int slot) {
   long start = 0, stride = engine->hidden_stride;
   for (long i = 0; i < pack->count; i++) {
-    long tokens = tokens_of(pack->call, pack->sequences[i]);
-    attend_sequence(engine, layer, buffers, thread, slot, start, tokens, (RowRange){0, 1},
-        thread->activations + i * engine->activation_stride);
     if (i) memcpy(buffers->hidden + i * stride, buffers->hidden + start * stride, stride * sizeof *buffers->hidden);
+    buffers->positions[i] = 0;
+    start += round_up(tokens_of(pack->call, pack->sequences[i]), 2);
+  }
+  quantise_inputs(buffers->hidden, stride, pack->count, engine->model, layer, 0, thread);
+  project_queries(engine, layer, buffers, thread, 0, pack->count);
+  start = 0;
+  for (long i = 0; i < pack->count; i++) {
+    long tokens = tokens_of(pack->call, pack->sequences[i]);
+    attend_sequence(engine, layer, buffers, thread, slot, i, start, tokens, (RowRange){0, 1},
+        thread->activations + i * engine->activation_stride);
     start += round_up(tokens, 2);
   }
   add_ticks(thread, ATTENTION);
@@ -257,8 +275,12 @@ static long rows_per_block(long rows) {
   return blocks < 2 ? BLOCK_ROWS : round_up((rows + blocks - 1) / blocks, QUERY_TILE);
 }
 
-/* The first row of a thread's share, an even one: two rows of values make one row of pairs, which only one thread may write */
-static long first_row_of(long rows, long index, long size) { return index == size ? rows : rows * index / size & ~1L; }
+/* The first row of a thread's share, the multiple of QUERY_ROWS nearest to an equal share: two rows of values make one row of pairs, which
+   only one thread may write, and attention reads the queries of QUERY_ROWS rows, while another thread may write its own */
+static long first_row_of(long rows, long index, long size) {
+  long row = (rows * index / size + QUERY_ROWS / 2) / QUERY_ROWS * QUERY_ROWS;
+  return index == size || row > rows ? rows : row;
+}
 
 /* Compute one thread's share of a pack, whose rows are divided among `barrier->size` threads */
 static void process_pack(const Engine *engine, const Pack *pack, Barrier *barrier, PackBuffers *buffers, ThreadState *thread, int index) {

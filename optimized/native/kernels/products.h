@@ -28,6 +28,7 @@ typedef struct {
   int32_t inputs, outputs;
   const int8_t *weights;
   const float *scales, *scaled_sums, *bias; /* padded to full vectors of outputs */
+  const float *factors; /* of the outputs behind an activation (optimized/native/smoothing.py), alike; NULL where all are 1 */
 } Linear;
 
 typedef struct {
@@ -114,10 +115,12 @@ INLINE void write_tile(int epilogue, const Linear *map, const QuantisedRows *in,
   for (long v = 0; v < vectors; v++) {
     long at = column + v * LANES;
     floats scales = load(map->scales + at), scaled_sums = load(map->scaled_sums + at), bias = load(map->bias + at);
+    floats factors = map->factors ? load(map->factors + at) : broadcast(1);
     for (long r = 0; r < rows; r++) {
       float *to = out + (row + r) * stride + at;
       floats y = __builtin_convertvector(sums[r][v], floats) * (scales * in->scales[row + r]);
-      store(to, apply_epilogue(epilogue, y + (scaled_sums * in->minimums[row + r] + bias), to));
+      y = apply_epilogue(epilogue, y + (scaled_sums * in->minimums[row + r] + bias), to);
+      store(to, epilogue == PLAIN || epilogue == RESIDUAL ? y : y * factors);
     }
   }
 }

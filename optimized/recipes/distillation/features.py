@@ -5,7 +5,7 @@ because its states are too large to store. Where widths differ, a linear project
 to the teacher's is trained with the student, and removed afterwards.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 
@@ -15,7 +15,8 @@ from torch.nn import Identity, Linear, Module, ModuleDict
 
 from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, tensors_of
-from baselines.models.resize import layers_of
+from baselines.models.families import is_described
+from baselines.models.families.layers import Map, layers_of
 from baselines.models.span_classifier import SpanClassifier
 from baselines.training.datasets import TrainingItem
 from harness.common.errors import CheckpointError
@@ -78,6 +79,8 @@ def record_features(
     """
     recorded: dict[str, dict[str, Tensor]] = {"student": {}, "teacher": {}}
     models = {"student": student, "teacher": teacher}
+    for name, model in models.items():
+        _encoder(model).register_forward_pre_hook(_clear(recorded[name]))
     if hidden:
         for name, model in models.items():
             _record_states(model, recorded[name])
@@ -101,13 +104,16 @@ def _encoder(model: Module) -> Module:
 
 def _record_states(model: Module, recorded: dict[str, Tensor]) -> None:
     encoder = _encoder(model)
-    if not hasattr(encoder, "embeddings"):
+    embeddings = getattr(encoder, "embeddings", None)
+    if embeddings is None and is_described(encoder.config.to_dict()):
+        embeddings = encoder.get_input_embeddings()
+    if embeddings is None:
         raise CheckpointError(
             f"the hidden-state loss needs an encoder with `embeddings`, and {type(encoder).__name__} "
             "has none.",
             remedy="Distil without this loss: hidden 0.",
         )
-    _record_output(encoder.embeddings, recorded, "embeddings")
+    _record_output(embeddings, recorded, "embeddings")
     encoder.register_forward_hook(lambda _module, _inputs, output: recorded.update(last=output[0]))
 
 
@@ -119,8 +125,16 @@ def _record_relations(model: Module, recorded: dict[str, Tensor]) -> int:
     return layer.heads
 
 
-def _record_output(module: Module, recorded: dict[str, Tensor], name: str) -> None:
-    module.register_forward_hook(lambda _module, _inputs, output: recorded.update({name: output}))
+def _record_output(module: Module | Map, recorded: dict[str, Tensor], name: str) -> None:
+    def record(_module: object, _inputs: object, output: Tensor) -> None:
+        # the first output of a pass: DeBERTa's maps of queries and keys then map relative positions too
+        recorded.setdefault(name, output)
+
+    module.register_forward_hook(record)
+
+
+def _clear(recorded: dict[str, Tensor]) -> Callable[..., None]:
+    return lambda *_: recorded.clear()
 
 
 def _projections(

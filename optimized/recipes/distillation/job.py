@@ -20,8 +20,6 @@ from optimized.recipes.distillation.student import Student
 
 VERSION = 1
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
-KNOWN_FAMILIES = ("bert", "distilbert", "roberta")
-"""The families whose layers `baselines.models.resize.layers_of` finds, by `model_type`."""
 
 # names and paths stay out of the key, which has the hashes of what they refer to
 _NOT_IN_KEY = ("student", "teacher", "extra_text", "max_length")

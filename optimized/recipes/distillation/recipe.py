@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
-from harness.common.errors import CheckpointError, DataError, UsageError
+from baselines.models.families import is_described
+from harness.common.errors import DataError, UnsupportedError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.recipes.base import RecipeOutput, output_of
 from optimized.recipes.distillation.job import (
-    KNOWN_FAMILIES,
     DistillationJob,
     DistillationSettings,
     SoftTargets,
@@ -126,9 +126,9 @@ def _check_features(job: DistillationJob) -> None:
     weighted = [name for name in ("hidden", "attention") if getattr(job.recipe, name)]
     folders = [job.teacher.folder, job.student.checkpoint.folder]
     families = {str(read_config(folder).get("model_type")) for folder in folders}
-    if job.recipe.attention and not families <= set(KNOWN_FAMILIES):
-        raise CheckpointError(
-            f"the attention loss supports the families {', '.join(KNOWN_FAMILIES)}; teacher and student are "
+    if job.recipe.attention and not all(is_described({"model_type": family}) for family in families):
+        raise UnsupportedError(
+            "the attention loss needs layers that are described; teacher and student are of the families "
             f"{' and '.join(sorted(families))}.",
             remedy="Set attention to 0.",
         )

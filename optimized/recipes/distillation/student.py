@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config, weight_files
 from baselines.checkpoints.labels import require_head
-from baselines.models.shape import require_family, shape_fields, shape_of
+from baselines.models.families import facts_of, family_of
+from baselines.models.shape import shape_fields, shape_of
 from baselines.training.datasets import label_names
-from harness.common.errors import CheckpointError, UsageError
+from harness.common.errors import CheckpointError, UnsupportedError, UsageError
 from harness.systems.interface import Checkpoint, PreparationSources
 from harness.workload.tasks.base import Task
 
@@ -65,7 +66,7 @@ def find_student(
             remedy=f"Name another student, such as minilm, or layers of the teacher ({_LAYERS}{_HALF}).",
         )
     if hidden_act is not None:
-        require_family(read_config(checkpoint.folder), checkpoint.name)
+        family_of(read_config(checkpoint.folder), checkpoint.name, "another activation of the student")
     return student
 
 
@@ -85,6 +86,7 @@ def build(student: Student, task: Task, work: Path, seed: int) -> "Module":
     from transformers.trainer_utils import set_seed
 
     from baselines.models.classifier import load_classifier
+    from baselines.models.resize import keep_layers
     from baselines.training import trainer
 
     folder = student.checkpoint.folder
@@ -97,7 +99,7 @@ def build(student: Student, task: Task, work: Path, seed: int) -> "Module":
         names = label_names(task, student.checkpoint)
         model = trainer.new_classifier(folder, names, head=task.head, seed=seed)
     if student.layers:
-        _keep_layers(model, student.layers)
+        keep_layers(model, student.layers)
     return model
 
 
@@ -118,8 +120,15 @@ def _is_headed(checkpoint: Checkpoint, task: Task) -> bool:
 
 
 def _parse_layers(name: str, teacher: Checkpoint) -> tuple[int, ...]:
-    count = shape_of(read_config(teacher.folder), teacher.name).layers
+    facts = facts_of(read_config(teacher.folder), teacher.name, "a student of the teacher's layers")
+    count = len(facts.layers)
     numbers = name.removeprefix(_LAYERS).split(",")
+    if facts.shared_layers and len(set(facts.shared_with)) > 1:
+        raise UnsupportedError(
+            "a student of the teacher's layers has no several groups of layers with shared weights.",
+            where=teacher.name,
+            remedy="Name another student.",
+        )
     if numbers == [_HALF]:
         return tuple(range(0, count, 2))
     layers = tuple(int(number) if number.strip().isdecimal() else -1 for number in numbers)
@@ -128,20 +137,12 @@ def _parse_layers(name: str, teacher: Checkpoint) -> tuple[int, ...]:
             f"expected layers of the teacher, 0 to {count - 1}, each once and in order; got {name!r}.",
             remedy=f"Write {_LAYERS}0,2,4, say, or {_LAYERS}{_HALF}.",
         )
+    if not facts.layers[0].attention_norm and layers[0] != 0:
+        raise UsageError(
+            f"{facts.family}'s first layer has no norm of its own, and {name!r} leaves it out.",
+            remedy=f"Begin with layer 0: {_LAYERS}0,2,4, say.",
+        )
     return layers
-
-
-def _keep_layers(model: "Module", layers: Sequence[int]) -> None:
-    import torch
-
-    from baselines.models.resize import encoder_of, set_shape
-
-    shape = shape_of(model.config.to_dict())
-    encoder = encoder_of(model)
-    stack = encoder.transformer if hasattr(encoder, "transformer") else encoder.encoder
-    stack.layer = torch.nn.ModuleList([stack.layer[index] for index in layers])
-    heads, ffn = (tuple(sizes[index] for index in layers) for sizes in (shape.heads, shape.ffn))
-    set_shape(model.config, replace(shape, heads=heads, ffn=ffn))
 
 
 def _with_activation(folder: Path, target: Path, hidden_act: str) -> Path:

@@ -4,7 +4,7 @@ FastFormers (Kim and Hassan 2020, section 3.2) after Michel et al. (1905.10650):
 head and unit by a factor of 1. The derivative of the loss by a factor is, to first order, the change of the
 loss if the factor were 0. A head's factor scales its input to the output projection. A unit's factor scales
 its input to the activation, so its derivative is the sum of gradient times weight over its row of the first
-map and its bias, the published formula.
+map and its bias, the published formula. Where units are gated, the factor scales the product of both.
 
 Each example has its own factors, and absolute derivatives are summed over examples. So a score depends
 neither on the batches nor on the order of the examples, and an element that lowers the loss of one example
@@ -24,7 +24,8 @@ from torch.nn.functional import cross_entropy
 
 from baselines.encoding.batching import pad
 from baselines.models.classifier import input_names, logits_of, tensors_of
-from baselines.models.resize import encoder_of, layers_of, pooling_of
+from baselines.models.families.layers import distinct_layers, facts_about, pooling_of
+from baselines.models.resize import wide_norms
 from baselines.training.objective import choice_loss, label_losses
 from harness.workload.tasks.base import Head
 
@@ -69,7 +70,7 @@ def measure_importance(
             totals[name] += gradient.abs().sum(0)
         done += len(batch)
         progress(done / len(items))
-    layers = range(len(layers_of(model)))
+    layers = facts_about(model).shared_with
     return Importance(
         heads=tuple(tuple(totals[f"heads {layer}"].tolist()) for layer in layers),
         units=tuple(tuple(totals[f"units {layer}"].tolist()) for layer in layers),
@@ -100,11 +101,11 @@ def _longest(item: "TrainingItem") -> int:
 
 
 def _factor_counts(model: Module) -> dict[str, int]:
-    layers = layers_of(model)
+    layers = distinct_layers(model)
     dense, _ = pooling_of(model)
     return {
         **{f"heads {index}": layer.heads for index, layer in enumerate(layers)},
-        **{f"units {index}": layer.up.out_features for index, layer in enumerate(layers)},
+        **{f"units {index}": layer.units for index, layer in enumerate(layers)},
         "width": layers[0].up.in_features,
         "pooled": dense.out_features if dense is not None else 0,
     }
@@ -163,14 +164,16 @@ def _scaled(model: Module, factors: Mapping[str, Tensor], owners: Tensor) -> Ite
         return factors[name][owners]
 
     with ExitStack() as hooks:
-        for index, layer in enumerate(layers_of(model)):
+        for index, layer in enumerate(distinct_layers(model)):
             by_component = factors_of(f"heads {index}").repeat_interleave(layer.head_size, dim=1)
             hooks.callback(layer.out.register_forward_pre_hook(_scale_input(by_component)).remove)
             units = factors_of(f"units {index}")
-            hooks.callback(layer.up.register_forward_hook(_scale_output(units)).remove)
-        for module in encoder_of(model).modules():
-            if isinstance(module, torch.nn.LayerNorm):
-                hooks.callback(module.register_forward_hook(_scale_output(factors_of("width"))).remove)
+            if layer.gate is None:
+                hooks.callback(layer.up.register_forward_hook(_scale_output(units)).remove)
+            else:
+                hooks.callback(layer.down.register_forward_pre_hook(_scale_input(units)).remove)
+        for norm in wide_norms(model):
+            hooks.callback(norm.register_forward_hook(_scale_output(factors_of("width"))).remove)
         dense, _ = pooling_of(model)
         if dense is not None:
             hooks.callback(dense.register_forward_hook(_scale_output(factors_of("pooled"))).remove)

@@ -12,6 +12,7 @@ from baselines.encoding.batching import Batching
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models import resize
 from baselines.models.classifier import load_classifier, runner
+from baselines.models.families.layers import facts_about
 from baselines.models.shape import EncoderShape, shape_of
 from baselines.models.transformers_settings import quiet_transformers
 from baselines.training.datasets import EncodedExamples, split_for_selection, training_items
@@ -116,7 +117,7 @@ def _narrow(
         pad_id,
         lambda fraction: context.progress(f"scoring heads and units of {parent.name}: {fraction:.0%}"),
     )
-    heads, units = target.choose(shape, importance)
+    heads, units = target.choose(shape, importance, facts_about(model))
     resize.narrow(model, heads, units)
     width = target.width(shape)
     if width < shape.hidden:

@@ -20,7 +20,10 @@ from baselines.checkpoints.artifacts import cache_key, find_or_make, library_ver
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import require_head
 from baselines.encoding.tokenizer import check_length
+from baselines.models.families import facts_of
 from baselines.models.shape import shape_of
+from harness.common.errors import reason_of
+from harness.common.json_types import JsonObject
 from harness.systems.interface import Checkpoint, PreparationContext, PreparationSources, Settings
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
@@ -40,6 +43,16 @@ class Prune(PruningTarget):
         """The recipe's name in a ladder."""
         return "prune"
 
+    def unsupported(self, task: Task, config: JsonObject) -> str | None:
+        """Return what pruning lacks for the encoder of a checkpoint."""
+        del task
+        return reason_of(lambda: self._check(config, "config.json"))
+
+    def _check(self, config: JsonObject, where: str) -> None:
+        shape = shape_of(config, where, "pruning")
+        self.check(shape)
+        self.check_facts(facts_of(config, where, "pruning"), shape, where)
+
     def apply(
         self,
         task: Task,
@@ -57,7 +70,7 @@ class Prune(PruningTarget):
         require_head(parent.folder, task)
         config = read_config(parent.folder)
         check_length(config, settings.max_length)
-        self.check(shape_of(config, parent.name))
+        self._check(config, parent.name)
         if self.vocabulary:
             require_wordpiece(parent.folder)
         facts = {

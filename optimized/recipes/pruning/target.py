@@ -1,11 +1,13 @@
 """The target sizes of pruning: what to keep of each layer, checked against the shape of a model."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from baselines.models.families.facts import EncoderFacts
 from baselines.models.shape import EncoderShape
-from harness.common.errors import UsageError
-from optimized.recipes.pruning.budget import Kept, best_of_all, best_of_each, count_kept
+from harness.common.errors import UnsupportedError, UsageError
+from optimized.recipes.pruning.budget import Kept, Scores, best_of_all, best_of_each, count_kept
 
 if TYPE_CHECKING:
     from optimized.recipes.pruning.importance import Importance
@@ -58,6 +60,27 @@ class PruningTarget:
                 remedy="Set how many heads, ffn units or hidden components to keep, such as heads: 8.",
             )
 
+    def check_facts(self, facts: EncoderFacts, shape: EncoderShape, where: str) -> None:
+        """Raise CheckpointError that names the first fact about the encoder that pruning does not support."""
+        reason = next(self._unsupported(facts, shape), None)
+        if reason:
+            raise UnsupportedError(
+                f"pruning has no {reason}.",
+                where=where,
+                remedy="Leave it out of prune, or use another model.",
+            )
+
+    def _unsupported(self, facts: EncoderFacts, shape: EncoderShape) -> Iterator[str]:
+        heads, _ = self.counts(shape)
+        if len(set(facts.shared_with)) > 1 and facts.shared_layers:
+            yield "several groups of layers with shared weights"
+        if heads != shape.heads and facts.grouped_keys:
+            yield "heads that share keys and values with others"
+        if heads != shape.heads and facts.heads_divide_width and shape.hidden % max(heads):
+            yield f"{max(heads)} heads in {facts.family}, whose heads must divide its width of {shape.hidden}"
+        if self.width(shape) != shape.hidden and facts.convolution and facts.convolution.groups > 1:
+            yield "width other than the whole beside a convolution in groups"
+
     def narrows(self, shape: EncoderShape) -> bool:
         """Return whether heads, units or components of the width are removed, which needs importance."""
         return (*self.counts(shape), self.width(shape)) != (shape.heads, shape.ffn, shape.hidden)
@@ -74,12 +97,30 @@ class PruningTarget:
         """Return how many components of the width to keep."""
         return count_kept("hidden", self.hidden, (shape.hidden,))[0]
 
-    def choose(self, shape: EncoderShape, importance: "Importance") -> tuple[Kept, Kept]:
-        """Return the indices of the heads and units that each layer keeps, ascending."""
+    def choose(
+        self, shape: EncoderShape, importance: "Importance", facts: EncoderFacts | None = None
+    ) -> tuple[Kept, Kept]:
+        """Return the indices of the heads and units that each layer keeps, ascending.
+
+        Layers that share heads or units keep the same, those of the highest importance in all of them.
+        """
         heads, units = self.counts(shape)
-        if self.budget == "layer":
-            return best_of_each(importance.heads, heads), best_of_each(importance.units, units)
+        own = tuple(range(shape.layers))
         return (
-            best_of_all(importance.heads, sum(heads), normalise=self.normalise),
-            best_of_all(importance.units, sum(units), normalise=self.normalise),
+            self._best(importance.heads, heads, facts.shared_heads if facts else own),
+            self._best(importance.units, units, facts.shared_with if facts else own),
         )
+
+    def _best(self, scores: Scores, counts: Sequence[int], shared: Sequence[int]) -> Kept:
+        """Return the best of each layer; layers with the same number in `shared` are scored together."""
+        members = [
+            [layer for layer, owner in enumerate(shared) if owner == number] for number in sorted(set(shared))
+        ]
+        sums = [[sum(column) for column in zip(*(scores[layer] for layer in layers), strict=True)]
+                for layers in members]  # fmt: skip
+        if self.budget == "layer":
+            kept = best_of_each(sums, [counts[layers[0]] for layers in members])
+        else:
+            budget = round(sum(counts) * len(members) / len(counts))
+            kept = best_of_all(sums, budget, normalise=self.normalise)
+        return [kept[number] for number in shared]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import encoders
 import numpy as np
 import pytest
 import tiny
@@ -12,7 +13,7 @@ import tiny
 from baselines.checkpoints import optional_packages
 from baselines.encoding.batching import Padded
 from baselines.engines import ctranslate2, pytorch
-from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, ClassifierHead
+from baselines.engines.ctranslate2_weights import FULL_RANGE, SEVEN_BITS, ClassifierHead, require_supported
 from baselines.models.transformers_settings import quiet_transformers
 from harness.common.errors import CheckpointError, DeviceError
 from harness.systems.interface import Placement, Predictions, Request, Settings, offsets_of
@@ -25,7 +26,7 @@ from optimized.quantization import weight_range
 from optimized.quantization.ctranslate2_int8 import CTranslate2Int8Variant
 
 (FP32,) = ctranslate2.VARIANTS
-WIC = get_task("wic")
+CB, WIC = get_task("cb"), get_task("wic")
 needs_ctranslate2 = pytest.mark.skipif(FP32.unavailable() is not None, reason="extra ctranslate2")
 
 
@@ -83,6 +84,34 @@ def test_every_supported_family_is_the_same_model(tmp_path: Path, make: Any, bat
 
 
 @needs_ctranslate2
+@pytest.mark.parametrize("kind", ["xlm-roberta", "mpnet", "nomic_bert", "eurobert"])
+@pytest.mark.parametrize("task", [CB, WIC], ids=["sequence", "span"])
+def test_other_families_are_the_same_model_where_its_format_has_their_facts(
+    tmp_path: Path, kind: str, task: Task
+) -> None:
+    """A relative position bias, rotations, gates, norms before, and the mean of all tokens' logits."""
+    folder = encoders.saved(encoders.model_of(kind, task), tmp_path / "model")
+    exact = answers(pytorch.VARIANTS[1], folder, tmp_path / "cache", task, batch=4)
+    assert np.ptp(exact[:, 0]) > 0.05
+    np.testing.assert_allclose(answers(FP32, folder, tmp_path / "cache", task, batch=4), exact, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacking"),
+    [
+        ("modernbert", "windowed attention"),
+        ("deberta-v3", "disentangled attention"),
+        ("electra", "projection of narrower embeddings"),
+        ("albert", "projection of narrower embeddings"),
+    ],
+)
+def test_what_the_format_has_no_field_for_is_refused_with_the_fact(kind: str, lacking: str) -> None:
+    """From config.json alone."""
+    with pytest.raises(CheckpointError, match=f"CTranslate2 has no {lacking}"):
+        require_supported(encoders.config_of(kind).to_dict(), "mine")
+
+
+@needs_ctranslate2
 def test_the_head_for_spans_reads_the_spans(tmp_path: Path) -> None:
     """Their largest values, side by side."""
     folder = tiny.task_checkpoint(tmp_path / "model", WIC)
@@ -137,7 +166,7 @@ def pruned_checkpoint(folder: Path, heads: Any, units: Any) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model_type": "mpnet"}, "no encoder of the family mpnet"),
+        ({"model_type": "squeezebert"}, "CTranslate2 does not support the family squeezebert"),
         ({"heads_per_layer": [1, 2], "attention_head_size": 16}, "one number of heads"),
         ({"hidden_act": "gelu_10"}, "no activation gelu_10"),
     ],

@@ -190,18 +190,21 @@ def test_layers_that_the_model_does_not_have_are_refused(field: str, value: list
         shape_of({**config, field: value})
 
 
-@pytest.mark.parametrize("family", ["mpnet", "electra", "modernbert"])
+@pytest.mark.parametrize("family", ["longformer", "fnet", "deberta"])
 def test_another_family_is_refused_by_name_with_those_that_work(family: str) -> None:
-    """Nothing is guessed about layers of other families."""
-    with pytest.raises(CheckpointError, match=f"family {family} cannot be narrowed") as caught:
-        shape_of({"model_type": family})
-    assert caught.value.remedy is not None
-    assert "BERT, RoBERTa, DistilBERT, MiniLM" in caught.value.remedy
+    """Nothing is guessed about layers of other families; the technique is the one that asked."""
+    with pytest.raises(
+        CheckpointError, match=f"mine: pruning does not support the family {family}"
+    ) as caught:
+        shape_of({"model_type": family}, "mine", "pruning")
+    assert caught.value.where == "mine"
+    assert "BERT, RoBERTa, XLM-R" in str(caught.value.remedy)
 
 
 def test_a_head_size_that_another_family_calls_its_own_stays_its_own() -> None:
     """DeBERTa's configuration has the field too; its checkpoints load as before."""
-    assert not is_narrow({"model_type": "deberta-v2", "attention_head_size": 64})
+    own = {"hidden_size": 128, "num_attention_heads": 2, "attention_head_size": 64}
+    assert not is_narrow({"model_type": "deberta-v2", **own})
     # FastFormers writes it for stock shapes: 312 / 12 = 26
     stock = {"hidden_size": 312, "num_attention_heads": 12, "num_hidden_layers": 1, "intermediate_size": 9}
     written = {"model_type": "bert", "hidden_act": "relu", "attention_head_size": 26, **stock}

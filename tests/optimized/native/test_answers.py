@@ -10,7 +10,15 @@ import shaped
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native_reference import Function, Reference, c_functions, compile_library, needs_compiler, reference
+from native_reference import (
+    Function,
+    Reference,
+    c_functions,
+    compile_library,
+    needs_compiler,
+    reference,
+    smoothed_like,
+)
 from scipy.special import ndtr
 from sequences import sequence
 
@@ -46,7 +54,8 @@ def answers_of(
     requests = [Request(str(at), (each,)) for at, each in enumerate(sequences)]
     logits = system.predict(requests).logits
     system.close()
-    expected = reference(load_classifier(folder), library.layout, sequences, gelu)
+    model = smoothed_like(load_classifier(folder), artifact.folder)
+    expected = reference(model, library.layout, sequences, gelu)
     return logits, expected, str(system.describe()["last_layer"])
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import native_models
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from native_reference import Function, compile_library, needs_compiler, reference
 from sequences import sequence
 
@@ -110,3 +112,19 @@ def test_a_length_beyond_the_positions_of_the_encoder_is_refused(best: Library) 
     with pytest.raises(DeviceError, match="has 128 positions, and the maximum length is 129"):
         Engine(best, *mpnet, 1, 129)
     Engine(best, *extract(native_models.model_of("modernbert", BOOLQ), best.layout, "x"), 1, 129).close()
+
+
+@needs_compiler
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lengths=st.lists(st.integers(1, 128), min_size=1, max_size=24))
+@pytest.mark.parametrize("name", DISTANCES)
+def test_company_and_threads_change_no_bit_of_an_answer(name: str, lengths: list[int], best: Library) -> None:
+    """Rows shared by threads begin at other tiles, windows and columns: the same logits."""
+    weights = extract(native_models.model_of(name, BOOLQ), best.layout, name)
+    sequences = [sequence(length, seed=at) for at, length in enumerate(lengths)]
+    answers = []
+    for threads in (1, 3):
+        engine = Engine(best, *weights, threads, 128)
+        answers += [engine.answer(sequences), np.concatenate([engine.answer([each]) for each in sequences])]
+        engine.close()
+    assert all(np.array_equal(answer, answers[0]) for answer in answers)

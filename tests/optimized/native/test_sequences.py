@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from native_reference import compile_library, needs_compiler
 from sequences import sequence
 
-from harness.common.errors import DataError
+from harness.common.errors import DataError, DeviceError
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks import get_task
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -47,14 +47,30 @@ def test_company_and_threads_change_no_bit_of_an_answer(engines: list[Engine], l
 
 
 @needs_compiler
-@pytest.mark.parametrize("span", [(-1, 2), (1, 6)])
-def test_a_span_beyond_its_sequence_is_refused(span: tuple[int, int], library: Library) -> None:
-    """Five tokens have no sixth."""
+@pytest.mark.parametrize(
+    "spans",
+    [
+        ((0, 2), (-1, 2)),
+        ((0, 2), (1, 6)),
+        ((0, 2), (3, 3)),
+        ((0, 2), (4, 2)),
+        ((0, 2), (0, 2**32 + 1)),
+        ((0, 2),),
+        ((0, 2), (2, 3), (3, 4)),
+        (),
+    ],
+    ids=["negative", "beyond", "empty", "reversed", "beyond 32 bits", "one", "three", "none"],
+)
+def test_spans_that_are_not_two_within_the_sequence_are_refused(
+    spans: tuple[tuple[int, int], ...], library: Library
+) -> None:
+    """Five tokens have no sixth, and the head reads two spans of at least one token."""
     fields, arrays = extract(encoders.model_of("bert", WIC), library.layout, "tiny")
     engine = Engine(library, fields, arrays, 1, 64)
     whole = sequence(5, seed=0, spans=True)
-    with pytest.raises(DataError, match="not valid"):
-        engine.answer([EncodedSequence(whole.ids, whole.segments, (whole.spans[0], span))])
+    for company in ([], [whole]):
+        with pytest.raises(DataError, match=r"not valid.* and 2 spans of tokens within"):
+            engine.answer([*company, EncodedSequence(whole.ids, whole.segments, spans)])
     assert engine.answer([whole]).shape == (1, 2)
     engine.close()
 
@@ -84,16 +100,51 @@ def test_packed_spans_are_those_of_their_own_sequence(width: int, tmp_path: Path
         EncodedSequence(np.array([-1]), np.array([0])),
         EncodedSequence(np.array([5]), np.array([2])),
         EncodedSequence(np.array([5]), np.array([-1])),
+        EncodedSequence(np.array([5, 6]), np.array([0])),
+        EncodedSequence(np.array([5, 6]), np.array([0, 0, 0])),
+        EncodedSequence(np.array([5, 6]), np.array([], np.int64)),
+        EncodedSequence(np.array([2**32 + 5]), np.array([0])),
+        EncodedSequence(np.array([5]), np.array([2**32])),
+        EncodedSequence(np.array([5.5]), np.array([0])),  # type: ignore[arg-type]
+        EncodedSequence(np.array([np.nan]), np.array([0])),  # type: ignore[arg-type]
     ],
-    ids=["empty", "too long", "unknown word", "negative", "unknown segment", "negative segment"],
+    ids=[
+        *("empty", "too long", "unknown word", "negative", "unknown segment", "negative segment"),
+        *("a segment less", "a segment more", "no segments", "word beyond 32 bits", "segment beyond 32 bits"),
+        *("fraction", "nan"),
+    ],
 )
 def test_what_c_would_read_beyond_its_end_is_refused(engines: list[Engine], wrong: EncodedSequence) -> None:
     """One message, and the engine still answers."""
     with pytest.raises(
         DataError,
-        match=r"not valid: expected 1 to 128 tokens, ids below [0-9]+, segments below 2, and spans within",
+        match=r"expected 1 to 128 tokens, ids below [0-9]+, a segment for each below 2, and 0 spans of",
     ):
         engines[0].answer([sequence(5, seed=0), wrong])
     with pytest.raises(DataError, match="not valid"):
         engines[0].answer([wrong])
     assert engines[0].answer([sequence(5, seed=0)]).shape == (1, 2)
+
+
+@needs_compiler
+def test_segments_of_one_sequence_do_not_serve_another(engines: list[Engine]) -> None:
+    """As many segments as ids, but not of the same sequence."""
+    ids, segments = np.array([5, 6]), np.zeros(3, np.int64)
+    with pytest.raises(DataError, match="a segment for each"):
+        engines[0].answer([EncodedSequence(ids, segments), EncodedSequence(ids, segments[:1])])
+
+
+@needs_compiler
+def test_no_sequence_has_no_logits(engines: list[Engine]) -> None:
+    """Of two labels."""
+    assert engines[0].answer([]).shape == (0, 2)
+
+
+@needs_compiler
+def test_a_closed_encoder_is_refused(library: Library) -> None:
+    """Its memory is gone; closing it twice does nothing."""
+    engine = Engine(library, *extract(encoders.model_of("bert", BOOLQ), library.layout, "tiny"), 1, 64)
+    engine.close()
+    engine.close()
+    with pytest.raises(DeviceError, match="closed"):
+        engine.answer([sequence(5, seed=0)])

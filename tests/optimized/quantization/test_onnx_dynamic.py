@@ -1,20 +1,16 @@
 """Dynamic int8: the graph with the lower time is kept, and a broken one is refused."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import tiny
 
 from baselines.engines.onnx.runtime import OnnxVariant
-from harness.common.errors import CheckpointError
-from harness.systems.interface import Predictions, PreparationSources, Request, offsets_of
-from harness.workload.tasks.example import Example
+from harness.systems.interface import PreparationSources
 from harness.workload.tasks.superglue.boolq import BOOLQ
-from optimized.graphs.closeness import require_closeness
 from optimized.graphs.transforms import fuse, quantise
 from optimized.quantization.onnx_dynamic import Int8Variant
 from optimized.registry import variants
@@ -39,7 +35,7 @@ def test_the_graph_with_the_lower_median_time_is_kept(
     assert (manifest["graph"], manifest["fused_nodes"] > 0) == (kept, kept == "fused")
     assert manifest["fusion"]["Attention"] == 2, "one per layer"
     assert [path.name for path in artifact.folder.glob("*.onnx")] == ["model.onnx"]
-    assert 0 < manifest["agreement"]["max_logit_difference"] <= manifest["agreement"]["bound"]
+    assert 0 < manifest["agreement"]["relative_error"] <= manifest["agreement"]["bound"]
     assert manifest["agreement"]["examples"] == 6
     system = Int8Variant().load(BOOLQ, artifact, tiny.CPU, tiny.SHORT)
     predictions = system.predict(system.encode(tiny.examples(4)))
@@ -139,37 +135,17 @@ def test_fusing_returns_the_counts_of_fused_nodes(exported: Path, tmp_path: Path
     }  # fmt: skip
 
 
-@dataclass
-class FixedSystem:
-    """A system that answers with fixed logits."""
-
-    logits: Any
-
-    def encode(self, examples: Sequence[Example]) -> list[Request]:
-        return [Request(example.id, ()) for example in examples]
-
-    def predict(self, requests: Sequence[Request]) -> Predictions:
-        return Predictions(np.array(self.logits, dtype=np.float32), offsets_of(requests))
-
-    def describe(self) -> Mapping[str, Any]:
-        return {}
-
-    def close(self) -> None: ...
-
-
-def test_closeness_reports_the_worst_logit_and_the_share_of_equal_answers() -> None:
-    """The largest |fp32 logit| is 4, hence a bound of 2.0; one of two answers is equal."""
-    exact, rounded = FixedSystem([[4.0, -4.0], [0.0, 1.0]]), FixedSystem([[3.5, -4.0], [1.0, -0.5]])
-    agreement = require_closeness(BOOLQ, exact, rounded, tiny.examples(2))
-    assert agreement == {"examples": 2, "max_logit_difference": 1.5, "bound": 2.0, "equal_answers": 0.5}
-
-
-@pytest.mark.parametrize("broken", [2.5, np.nan])
-def test_a_broken_graph_is_refused(broken: float) -> None:
-    """A difference of 2.5 from a logit of 4, or NaN, exceeds the bound."""
-    exact, rounded = FixedSystem([[4.0, -4.0]]), FixedSystem([[4.0 - broken, -4.0]])
-    with pytest.raises(CheckpointError, match="too far from fp32"):
-        require_closeness(BOOLQ, exact, rounded, tiny.examples(1))
+def test_a_graph_with_numbers_without_dimensions_is_fused(exported: Path, tmp_path: Path) -> None:
+    """The newer exporter of torch writes such constants; the older one writes none."""
+    model = onnx.load(str(exported))
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            node.output[place] = "raw" if name == "logits" else name
+    model.graph.initializer.append(onnx.helper.make_tensor("two", onnx.TensorProto.FLOAT, [], [2.0]))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["raw", "two"], ["logits"]))
+    onnx.save(model, str(tmp_path / "scalar.onnx"))
+    config = {"num_attention_heads": 2, "hidden_size": 32}
+    assert fuse(tmp_path / "scalar.onnx", tmp_path / "fused.onnx", config)["Attention"] == 2
 
 
 def test_the_registry_has_the_documented_names() -> None:

@@ -56,9 +56,7 @@ def test_the_manifest_records_the_calibration_data(
         "tokens": {"least": lengths[0], "median": lengths[2], "most": lengths[4]},
         "data_sha256": TRAIN_SHA,
     }
-    assert (
-        0 < artifact.manifest["agreement"]["max_logit_difference"] < artifact.manifest["agreement"]["bound"]
-    )
+    assert 0 < artifact.manifest["agreement"]["relative_error"] < artifact.manifest["agreement"]["bound"]
     assert artifact.manifest["kept_float"] == []
 
 
@@ -199,7 +197,7 @@ def test_every_head_and_pruned_shapes_are_calibrated(tmp_path: Path, name: str) 
         task, tiny.sources(folder, task=task), tiny.LONG, tiny.preparation_context(tmp_path / "cache")
     )
     agreement = artifact.manifest["agreement"]
-    assert 0 < agreement["max_logit_difference"] < agreement["bound"]
+    assert 0 < agreement["relative_error"] < agreement["bound"]
 
 
 def test_batch_dependence_is_measured_and_fixed_scales_have_none(

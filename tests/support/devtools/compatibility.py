@@ -8,7 +8,6 @@ a table of the tests --section--> a heading, what its rows mean, and a row for e
 import sys
 from collections.abc import Callable, Iterable, Sequence
 
-from encoders import ARCHITECTURES
 from simulation.hosts import SECONDS, cases
 
 from baselines.checkpoints.families import FAMILIES
@@ -39,20 +38,15 @@ def families() -> str:
     rows = []
     for name, works, _ in FAMILIES:
         rows.append((name, "PyTorch, ONNX fp32 and int8", works))
-        if name in ARCHITECTURES:
-            rows.append((name, NARROWED, "answers as its PyTorch model does"))
     return f"""## Families and variants
 
 Tiny random checkpoints of each family, with both kinds of head, whose logits are compared with those of
-transformers: `tests/baselines/checkpoints/test_families.py`. Pruning, early exit, token dropping, packed
-batches and the compiled encoder know the layers of three families: `tests/optimized`, over
-`tests/support/encoders.py`. Other families are refused by these with the reason. Every checkpoint is compared
-with transformers once more before it is measured.
+transformers: `tests/baselines/checkpoints/test_families.py`. What recipes and further engines do with each
+family is in [families.md](families.md). Every checkpoint is compared with transformers once more before it is
+measured.
 
 {table(("family", "what runs it", "what the tests hold"), rows)}"""
 
-
-NARROWED = "native-int8, pruning, early exit, token dropping, packed batches"
 
 SECTIONS: tuple[Callable[[], str], ...] = (families, counters)
 """The sections of the page, in their order."""

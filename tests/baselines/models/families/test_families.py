@@ -293,7 +293,9 @@ def test_the_weights_of_layers_are_counted_as_the_model_has_them(kind: str) -> N
 
 def test_a_family_without_a_description_is_refused_with_those_that_have_one() -> None:
     """And with what answers for it all the same."""
-    with pytest.raises(CheckpointError, match="layers of the family longformer are not described") as caught:
+    with pytest.raises(
+        CheckpointError, match="does not support the family longformer: its layers are not described"
+    ) as caught:
         facts_of({"model_type": "longformer"}, "mine")
     assert caught.value.where == "mine"
     assert "ModernBERT" in (caught.value.remedy or "")

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import encoders
 import numpy as np
@@ -345,15 +345,51 @@ def test_the_head_of_another_task_is_refused(whole: Path, tmp_path: Path) -> Non
 
 
 def test_another_family_is_refused_by_name(tmp_path: Path) -> None:
-    """ELECTRA resembles BERT, and is not among the tested families."""
-    from transformers import ElectraConfig, ElectraForSequenceClassification
+    """SqueezeBERT resembles BERT, and its layers are not described; the words are those of pruning."""
+    from transformers import SqueezeBertConfig, SqueezeBertForSequenceClassification
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24}
-    config = ElectraConfig(
-        vocab_size=len(tiny.vocabulary()), embedding_size=16, max_position_embeddings=128,
+    config = SqueezeBertConfig(
+        vocab_size=len(tiny.vocabulary()), embedding_size=32, max_position_embeddings=128,
         id2label=dict(enumerate(CB.labels)), **sizes,
     )  # fmt: skip
-    folder = encoders.saved(ElectraForSequenceClassification(config), tmp_path / "electra")
-    with pytest.raises(CheckpointError, match="family electra cannot be narrowed") as caught:
+    folder = encoders.saved(SqueezeBertForSequenceClassification(config), tmp_path / "squeezebert")
+    with pytest.raises(CheckpointError, match="pruning does not support the family squeezebert") as caught:
         apply(Prune(heads=3), CB, folder, tiny.preparation_context(tmp_path / "cache"))
-    assert "BERT, RoBERTa, DistilBERT, MiniLM" in str(caught.value.remedy)
+    assert "BERT, RoBERTa, XLM-R" in str(caught.value.remedy)
+
+
+TIED = ("mpnet", "albert")
+"""Families whose layers have their heads in common."""
+
+
+@pytest.mark.parametrize("kind", ["mpnet", "modernbert", "deberta-v3", "albert", "eurobert", "electra"])
+@pytest.mark.parametrize("budget", ["layer", "global"])
+def test_every_described_family_is_pruned_and_opens_again(
+    kind: str, budget: Literal["layer", "global"], tmp_path: Path
+) -> None:
+    """With the counts that were requested; what shares heads keeps the same of them."""
+    from baselines.models.classifier import load_classifier
+
+    folder = encoders.saved(encoders.model_of(kind, CB), tmp_path / "whole")
+    target = Prune(heads=2, ffn=8, budget=budget, hidden=20 if kind != "eurobert" else 1.0, examples=8)
+    output = apply(target, CB, folder, tiny.preparation_context(tmp_path / "cache"))
+    shape = shape_of(read_config(output.checkpoint.folder))
+    assert (sum(shape.heads), sum(shape.ffn)) == (4, 16)
+    assert shape.hidden == (32 if kind == "eurobert" else 20)
+    kept = output.artifact.manifest["heads_kept"]
+    if kind in TIED:
+        assert kept[0] == kept[1]
+    load_classifier(output.checkpoint.folder)
+
+
+def test_heads_that_a_familys_configuration_does_not_allow_are_refused_before_work(tmp_path: Path) -> None:
+    """EuroBERT's checks that its heads divide the width: 3 of 4 could not be opened again."""
+    folder = encoders.saved(encoders.model_of("eurobert", CB), tmp_path / "whole")
+    context = tiny.preparation_context(tmp_path / "cache")
+    with pytest.raises(CheckpointError, match="tiny: pruning has no 3 heads in eurobert"):
+        apply(Prune(heads=3), CB, folder, context)
+    assert context.cache.made == []  # type: ignore[attr-defined]
+    grouped = encoders.saved(encoders.model_of("eurobert", CB, num_key_value_heads=2), tmp_path / "grouped")
+    with pytest.raises(CheckpointError, match="tiny: pruning has no heads that share keys and values"):
+        apply(Prune(heads=2), CB, grouped, context)

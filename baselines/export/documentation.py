@@ -1,6 +1,7 @@
 """The pages of an exported folder: README.md (how to serve the model) and LICENSES.md."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from baselines.export.licences import Licence
 _README = """# {task}: {variant}
 
 A text classifier with its tokenizer, exported by {made_by} from the model
-`{model}`{chosen}. `manifest.json` lists its sources with their hashes, `LICENSES.md` the terms of use.
+{model}{chosen}. `manifest.json` lists its sources with their hashes, `LICENSES.md` the terms of use.
 {warning}
 ## Serve it
 
@@ -79,7 +80,7 @@ _UNTRAINED = """
 **Its weights were never trained: it shows how fast the architecture is, and its answers mean nothing.**
 """
 
-_LAYOUT = "Lay out your texts like these: the model was trained on texts of this form."
+_LAYOUT = "Lay out your texts like these: the model expects this form."
 _SINGLE = "`label` is one of {labels}; `scores` has one score for each."
 _GROUPED = (
     "A request holds one or more sequences, each with a label of its own: `label` and `scores` are lists in "
@@ -163,7 +164,7 @@ def readme(
         task=manifest["task"],
         variant=manifest["variant"],
         made_by=manifest["made_by"],
-        model=manifest["model"]["name"],
+        model=_code_span(manifest["model"]["name"]),
         chosen=_chosen(manifest["effective"]),
         warning="" if manifest["model"]["trained"] else _UNTRAINED,
         python=settings["libraries"]["python"],
@@ -191,15 +192,22 @@ def licences(models: Sequence[Licence], data: str) -> str:
 
 
 def _licence_entry(licence: Licence) -> str:
-    line = f"- `{licence.model}`: {licence.terms}."
+    line = f"- {_code_span(licence.model)}: {licence.terms}."
     if licence.text is None:
         return line
     quoted = "\n".join(f"    {text}".rstrip() for text in licence.text.strip().splitlines())
     return f"{line} Its text:\n\n{quoted}"
 
 
+def _code_span(text: str) -> str:
+    """Return a name as code on one line of Markdown, whatever backticks it holds (CommonMark, 6.1)."""
+    line = " ".join(text.split())
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    return f"{fence} {line} {fence}" if "`" in line else f"{fence}{line}{fence}"
+
+
 def _describe_form(settings: Mapping[str, Any], *, grouped: bool) -> str:
-    labels = ", ".join(f"`{label}`" for label in settings["labels"])
+    labels = ", ".join(map(_code_span, settings["labels"]))
     forms = {"choice": _CHOICE, "multi_label": _SEVERAL}
     form = forms.get(settings["head"], _GROUPED if grouped else _SINGLE)
     parts = [_LAYOUT, form.format(labels=labels, threshold=settings.get("threshold", 0.0))]

@@ -160,9 +160,12 @@ def main() -> int:
     )
     parser.add_argument("--max-waiting", type=int, default=Limits.requests, help="most requests at a time")
     options = parser.parse_args()
-    for name in ("threads", "max_bytes", "max_sequences", "max_waiting"):
-        if (value := getattr(options, name)) is not None and value < 1:
+    for name in ("max_bytes", "max_sequences", "max_waiting"):
+        if (value := getattr(options, name)) < 1:
             parser.error(f"--{name.replace('_', '-')} must be 1 or more, got {value}")
+    for name, low, high in (("threads", 1, 1024), ("port", 0, 65535)):
+        if (value := getattr(options, name)) is not None and not low <= value <= high:
+            parser.error(f"--{name} must be between {low} and {high}, got {value}")
     serve = _serve_module()
     if changed := serve.check_files(FOLDER):
         print(f"not as manifest.json lists them: {', '.join(changed)}", file=sys.stderr)  # noqa: T201

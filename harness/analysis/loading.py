@@ -64,7 +64,7 @@ def samples_in(folders: dict[str, Path]) -> "Callable[[Record], Samples | None]"
         if key not in kept:
             try:
                 kept[key] = read_samples(folders[record.run], record)
-            except (StoreError, KeyError):
+            except (StoreError, KeyError):  # KeyError: a record of another folder
                 kept[key] = None  # the note of the change then states that it is unpaired
         return kept[key]
 

@@ -30,7 +30,7 @@ def unfinished_records(folder: RunFolder, machine: Machine) -> list[Record]:
         raise MeasurementError(
             "no round of the run is finished yet.",
             where=folder.name,
-            remedy=f"`bench run --resume {folder.name}` goes on with it.",
+            remedy=f"`bench run --resume {folder.name}` continues it.",
         )
     host = plan.host or machine.host()
     if host.fingerprint != plan.host_fingerprint:

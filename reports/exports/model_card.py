@@ -83,6 +83,7 @@ def _metric(measure: Measure, record: Record) -> JsonObject:
 def _settings(record: Record) -> Iterator[str]:
     cell = record.cell
     yield str(record.host.facts.get("cpu_model", "unknown CPU")) if cell.device == "cpu" else cell.device
-    yield f"{cell.threads * max(1, cell.instances)} threads"
+    threads = cell.threads * max(1, cell.instances)
+    yield f"{threads} thread{'' if threads == 1 else 's'}"
     yield cell.scenario if cell.batch == 1 else f"{cell.scenario}, batch {cell.batch}"
     yield f"at most {cell.max_length} tokens"

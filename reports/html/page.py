@@ -181,7 +181,8 @@ def _facts(record: Record) -> Iterator[tuple[str, str]]:
     cell, data = record.cell, record.data
     setting = f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}"
     parallelism = (
-        f"{cell.instances} x {cell.threads} threads, batch {cell.batch}, at most {cell.max_length} tokens"
+        f"{cell.instances} x {cell.threads} thread{'' if cell.threads == 1 else 's'}, batch {cell.batch}, "
+        f"at most {cell.max_length} tokens"
     )
     rounds = f"{len(record.rounds)} of {record.rounds_planned} rounds"
     profile = f"{record.profile} profile, seed {record.seed}, format {record.schema_version}"

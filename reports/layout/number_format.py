@@ -70,10 +70,20 @@ def shown(value: float) -> str:
 
 
 def with_interval(value: float, low: float, high: float, *, finest: int | None = None) -> tuple[str, str]:
-    """Return a number and its interval, `5.41` and `[5.32, 5.50]`, with equal decimals, at most `finest`."""
+    """Return a number and its interval, `5.41` and `[5.32, 5.50]`, with equal decimals, at most `finest`.
+
+    An end that would round to zero keeps a digit of its own: 1.6 of `30 [1.6, 700]` is not 0.
+    """
     places = decimals(value, low, high)
-    places = places if finest is None else min(places, finest)
-    return fixed(value, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
+    if finest is not None:
+        places = min(places, finest)
+        return fixed(value, places), f"[{fixed(low, places)}, {fixed(high, places)}]"
+    return fixed(value, places), f"[{_end(low, places)}, {_end(high, places)}]"
+
+
+def _end(number: float, places: int) -> str:
+    """Return an end of an interval; one that rounds to zero, and is not, with two significant digits."""
+    return fixed(number, places if round(number, places) or not number else _places(number, _INTERVAL_DIGITS))
 
 
 def _places(number: float, digits: int) -> int:

@@ -298,15 +298,12 @@ def _more_examples(verdict: GroupVerdict) -> str:
     quality, data = verdict.record.quality, verdict.record.data
     scored = quality.timed + quality.untimed if quality else 0
     needed = round(loss.needed * scored / max(loss.change.points.count, 1))
-    if scored < data.examples:
-        return (
-            f"About {needed:,} would: score all {data.examples:,} of the split (--quality full), "
-            "or permit more with --max-quality-loss."
-        )
-    return (
-        f"About {needed:,} would, and the split has {data.examples:,}: give more data, or permit more with "
-        "--max-quality-loss."
-    )
+    if scored < data.examples and needed <= data.examples:
+        remedy = f": score all {data.examples:,} of the split (--quality full)"
+    else:
+        rest = "score all of them (--quality full), " if scored < data.examples else ""
+        remedy = f", and the split has {data.examples:,}: {rest}give more data"
+    return f"About {needed:,} examples would be enough{remedy}, or permit more with --max-quality-loss."
 
 
 def metric_of(verdict: GroupVerdict) -> str:

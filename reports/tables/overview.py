@@ -161,7 +161,8 @@ def _variants(by_task: ByTask) -> list[str]:
 
 def _title(by_task: ByTask) -> str:
     cell = next(iter(next(iter(by_task.values())).values())).record.cell
-    settings = f"{cell.scenario}, {cell.boundary}, {cell.threads} threads, at most {cell.max_length} tokens"
+    threads = f"{cell.threads} thread{'' if cell.threads == 1 else 's'}"
+    settings = f"{cell.scenario}, {cell.boundary}, {threads}, at most {cell.max_length} tokens"
     return f"{len(by_task)} tasks on {cell.device}, {settings}"
 
 

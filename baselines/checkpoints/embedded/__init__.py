@@ -43,7 +43,7 @@ def unpack(shipped: Path, task: str, folder: Path) -> Path:
         raise CheckpointError(
             f"it has no head for {task}; it was trained for {', '.join(heads)}.",
             where=shipped.name,
-            remedy="Name a checkpoint of your own with --model, or one of these tasks.",
+            remedy="Use one of these tasks, or train another encoder first (bench train --model minilm).",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

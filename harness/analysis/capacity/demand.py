@@ -64,7 +64,8 @@ def constant_demand(rate: float) -> Demand:
     """Return a day at one rate; UsageError unless it is above 0."""
     if not 0 < rate <= _MOST_RATE:
         raise UsageError(
-            f"--rate must be above 0 requests a second, got {rate:g}.", remedy="Give --rate 1200."
+            f"--rate must be above 0 and at most {_MOST_RATE:g} requests a second, got {rate:g}.",
+            remedy="Give --rate 1200.",
         )
     return Demand((Segment(rate, DAY_S),), f"{_number(rate)} requests a second, all day")
 
@@ -77,7 +78,8 @@ def daily_demand(requests: float, peak_factor: float = 1.0) -> Demand:
     """
     if not 0 < requests <= _MOST_RATE * DAY_S:
         raise UsageError(
-            f"--requests-per-day must be above 0, got {requests:g}.", remedy="Give 100M, for instance."
+            f"--requests-per-day must be above 0 and at most {_MOST_RATE * DAY_S:g}, got {requests:g}.",
+            remedy="Give 100M, for instance.",
         )
     if not 1 <= peak_factor <= _HOURS:
         raise UsageError(f"--peak-factor must be from 1 to {_HOURS}, got {peak_factor:g}.")

@@ -52,9 +52,16 @@ class ServiceTimes:
 
 def service_times(record: Record, samples: Mapping[str, Any] | None) -> ServiceTimes | Unavailable:
     """Return the service times of a record, or why it does not show them."""
-    if samples is None or not record.rounds:
-        missing = "its raw samples are missing or were changed" if record.rounds else "nothing was measured"
-        return Unavailable(missing)
+    if not record.rounds:
+        return Unavailable("nothing was measured")
+    if samples is None:
+        return Unavailable("its raw samples are missing or were changed")
+    if fault := _fault(record, samples):
+        return Unavailable(fault)
+    return _from_samples(record, samples)
+
+
+def _from_samples(record: Record, samples: Mapping[str, Any]) -> ServiceTimes | Unavailable:
     scenario, instances = record.cell.scenario, record.cell.instances
     if scenario == "server":
         return _served(record, samples, instances)
@@ -70,6 +77,14 @@ def service_times(record: Record, samples: Mapping[str, Any] | None) -> ServiceT
     return ServiceTimes(
         record, tuple(calls / _NS for calls in _by_round(samples, "call_ns")), 1, _distinct(samples)
     )
+
+
+def _fault(record: Record, samples: Mapping[str, Any]) -> str:
+    """Return why samples cannot be those of the record's calls; an empty text if they can."""
+    if absent := [name for name in ("call_ns", "call_round", "timed_example") if name not in samples]:
+        return f"its raw samples lack {', '.join(absent)}"
+    same = set(samples["call_round"].tolist()) == {item.index for item in record.rounds}
+    return "" if same else "its raw samples are of other rounds than the record's"
 
 
 def begun_at(arrivals: Sequence[float] | Seconds, ends: Sequence[float] | Seconds, servers: int) -> Seconds:

@@ -141,7 +141,7 @@ def _why_not(
 ) -> str:
     """Return why so many machines are too few."""
     if machines < 1:
-        return "none serves no requests"
+        return "one is the minimum"
     if not limited:
         return (
             f"{100 * busiest / machines:.0f} % busy at the peak, above the headroom of "

@@ -258,6 +258,8 @@ def _shared_rounds(pair: _Pair) -> tuple[list[int], list[Floats], list[Floats]] 
     samples = pair.raw.samples(pair.before), pair.raw.samples(pair.after)
     if samples[0] is None or samples[1] is None:
         return None
+    if any(name not in arrays for arrays in samples if arrays for name in ("call_ns", "call_round")):
+        return None
     before, after = (_calls_by_round(arrays) for arrays in samples if arrays is not None)
     launch = {item.index: item.launch for item in pair.after.rounds}
     shared = sorted(before.keys() & after.keys() & launch.keys(), key=lambda index: (launch[index], index))

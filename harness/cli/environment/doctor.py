@@ -206,7 +206,7 @@ def _format_zone(zone: "JsonObject") -> str:
 
 def _format(fact: object) -> str:
     if isinstance(fact, dict):
-        return ", ".join(f"{name} {value}" for name, value in fact.items()) or "none"
+        return ", ".join(f"{name} {_format(value)}" for name, value in fact.items()) or "none"
     if isinstance(fact, list | tuple):
         separator = "; " if any(isinstance(each, dict) for each in fact) else ", "
         return separator.join(map(_format, fact)) or "none"

@@ -46,7 +46,9 @@ class TrainingOptions(OptionGroup):
     model: Annotated[
         str,
         what_option(
-            "--model NAME|DIR", "minilm, embedded, a folder or hub name; scratch trains the embedded one."
+            "--model NAME|DIR",
+            "minilm, a folder or hub name; embedded for the tasks that it has a head for; scratch trains "
+            "that one.",
         ),
     ] = "minilm"
     device: DeviceName = "cpu"

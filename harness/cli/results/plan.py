@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.analysis.capacity.plan import CapacityPlan, PlanOptions, PowerModel
     from harness.analysis.capacity.validation import ValidatedLoad
     from harness.analysis.loading import LoadedRecords
+    from harness.records.record import Record
 
 _SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
 _TIMES, _COUNTS = "seconds", "requests"
@@ -65,7 +67,7 @@ class DemandOptions(OptionGroup):
 
 
 class SizingOptions(OptionGroup):
-    """What is promised, and how machines are used."""
+    """The objective, and how machines are used."""
 
     slo: Annotated[str, what_option("--slo pNN=TIME", "Latency to keep: p99=50ms.")] = "p99=50ms"
     headroom: Annotated[
@@ -137,12 +139,13 @@ def plan(
 
     wanted, options, factors = demand.demand(), sizing.options(), cost.factors()
     loaded = find_records(run, context.open_store(store))
-    made = make_plan(loaded.records, samples_in({loaded.records[0].run: loaded.folder}), wanted, options)
+    samples = samples_in({loaded.records[0].run: loaded.folder})
+    made = make_plan(loaded.records, samples, wanted, options)
     if not made.rows:
         raise UsageError(
-            f"no variant keeps the promise, or shows its service times: {made.refusals[0].reason.rstrip('.')}.",
+            f"no variant meets the objective, or shows its service times: {made.refusals[0].reason.rstrip('.')}.",
             where=run,
-            remedy=_remedy(loaded),
+            remedy=_remedy(loaded, samples),
         )
     loads = _validated(context, made, validation, data, store) if validation.validate else ()
     width, color = terminal_style(plain=output is not None)
@@ -175,10 +178,12 @@ def _validated(
         )
 
 
-def _remedy(loaded: "LoadedRecords") -> str:
-    scenarios = {record.cell.scenario for record in loaded.records}
-    if scenarios & {"single-stream", "server"}:
+def _remedy(loaded: "LoadedRecords", samples: "Callable[[Record], object | None]") -> str:
+    timed = [record for record in loaded.records if record.cell.scenario in ("single-stream", "server")]
+    if any(samples(record) is not None for record in timed):
         return "Allow a longer latency (--slo), or use a faster variant."
+    if timed:
+        return "Copy the run with its files of samples (*.npz), or measure again."
     return "Measure with --scenario single-stream, or server --rate N for several instances."
 
 

@@ -78,6 +78,8 @@ def verify(
         print_lines(line for result in results for line in _lines(result))
     if not all(result.sound for result in results):
         raise typer.Exit(ExitCode.MISMATCH)
+    if not any(result.count for result in results[:-1]):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,8 @@ def _facts(result: VerificationResult) -> "JsonObject":
     if result.signature is None:
         return facts
     trusted = [asdict(part) for part in result.trusted]
-    return {**facts, "self_consistent": result.consistent, "trusted": trusted, "signature": asdict(result.signature)}
+    consistent = result.consistent if result.count or not result.consistent else None
+    return {**facts, "self_consistent": consistent, "trusted": trusted, "signature": asdict(result.signature)}
 
 
 def _lines(result: VerificationResult) -> "Iterator[str]":
@@ -258,7 +261,9 @@ def _lines(result: VerificationResult) -> "Iterator[str]":
         return
     for part in result.trusted:
         yield f"  {'on trust':<12} {part.figures}: {part.reason}"
-    yield f"  {'yes' if result.consistent else 'no':<12} self-consistent: figures, raw values and hashes agree"
+    consistent = "yes" if result.count else "not checked"
+    reason = "figures, raw values and hashes agree" if result.count else "the run has no record that can be read"
+    yield f"  {consistent if result.consistent else 'no':<12} self-consistent: {reason}"
     yield f"  {_AUTHENTIC[result.signature.state]:<12} authentic: {result.signature.text}"
 
 

@@ -211,7 +211,9 @@ def _variants(
     reasons = {name: catalog.why_not(name, options.device) for name in names}
     for name, reason in reasons.items():
         if reason and (options.variants or name == COMMAND):
-            raise UsageError(f"{name} cannot run here: {reason}", remedy="`bench doctor` shows what can.")
+            raise UsageError(
+                f"{name} cannot run here: {reason.rstrip('.')}.", remedy="`bench doctor` shows what can."
+            )
         if reason:
             narrator.warn(f"{name} is left out: {reason}")
     left_out = {name: reason for name, reason in reasons.items() if reason}
@@ -243,7 +245,8 @@ def _rungs(ladder: Ladder, catalog: Catalog, cores: int) -> tuple[str, ...]:
             )
         if reason := catalog.rung(rung.words()).unavailable():
             raise UsageError(
-                f"rung {rung.name!r} cannot run here: {reason}", remedy="Leave it out with --rungs."
+                f"rung {rung.name!r} cannot run here: {reason.rstrip('.')}.",
+                remedy="Leave it out with --rungs.",
             )
     return tuple(rung.name for rung in ladder.rungs)
 

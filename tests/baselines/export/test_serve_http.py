@@ -4,7 +4,6 @@ import asyncio
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,25 +148,21 @@ def test_requests_are_computed_one_at_a_time_and_too_many_are_refused() -> None:
     assert classifier.most == 1
 
 
-@pytest.mark.parametrize(("option", "value"), [("--max-bytes", "0"), ("--threads", "-1")])
-def test_an_option_below_one_is_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, value: str
+@pytest.mark.parametrize(
+    ("option", "value", "bounds"),
+    [
+        ("--max-bytes", "0", "1 or more"),
+        ("--threads", "-1", "between 1 and 1024"),
+        ("--threads", "100000", "between 1 and 1024"),
+        ("--port", "65536", "between 0 and 65535"),
+    ],
+)
+def test_an_option_out_of_range_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], option: str, value: str, bounds: str
 ) -> None:
+    """By name, with its bounds, before the model is loaded."""
     pytest.importorskip("uvicorn")
     monkeypatch.setattr("sys.argv", ["serve_http.py", option, value])
     with pytest.raises(SystemExit, match="2"):
         serve_http.main()
-    assert f"{option} must be 1 or more, got {value}" in capsys.readouterr().err
-
-
-def test_a_changed_folder_is_not_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Before the model is loaded."""
-    pytest.importorskip("uvicorn")
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": {"model.onnx": {"sha256": "0"}}}))
-    (tmp_path / "serve.py").write_bytes(Path(serve.__file__).read_bytes())
-    monkeypatch.setattr(serve_http, "FOLDER", tmp_path)
-    monkeypatch.setattr("sys.argv", ["serve_http.py"])
-    assert serve_http.main() == 1
-    assert "not as manifest.json lists them: model.onnx" in capsys.readouterr().err
+    assert f"{option} must be {bounds}, got {value}" in capsys.readouterr().err

@@ -18,6 +18,7 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines.onnx.runtime import OnnxVariant
@@ -222,6 +223,20 @@ def test_a_span_that_points_nowhere_is_refused(spanning: Classifier, spans: Any,
     """It must not become a wrong answer."""
     with pytest.raises(ValueError, match=message):
         spanning.answer({"first": "the lake is frozen", "spans": spans})
+
+
+def test_labels_and_names_with_backticks_stay_code_in_the_readme(tmp_path: Path) -> None:
+    """Read by a Markdown parser: every label is one span of code, and no tag of HTML is left."""
+    labels = ("a`b", "``", "<i>c</i>", "d|e")
+    folder = tiny.multi_label_checkpoint(tmp_path / "several", labels)
+    exported(folder, tmp_path / "out", task=tiny.multi_label_task(labels=labels))
+    parts = [
+        part
+        for token in MarkdownIt().parse((tmp_path / "out" / "README.md").read_text())
+        for part in token.children or ()
+    ]
+    assert set(labels) <= {part.content for part in parts if part.type == "code_inline"}
+    assert [part.content for part in parts if part.type == "html_inline"] == []
 
 
 def test_an_untrained_model_says_so_in_its_readme(boolq_folder: Path, tmp_path: Path) -> None:

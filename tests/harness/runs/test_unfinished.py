@@ -126,11 +126,11 @@ def test_a_report_on_all_runs_names_the_unfinished_ones_and_leaves_them_out(
 def test_a_run_without_a_finished_round_has_nothing_to_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message has the command that goes on with it."""
+    """The message has the command that continues it."""
     world = World(tmp_path)
     folder = interrupted(world, 1)
     assert report(world) == 4
-    assert f"`bench run --resume {folder.name}` goes on with it" in capsys.readouterr().err
+    assert f"`bench run --resume {folder.name}` continues it" in capsys.readouterr().err
 
 
 def test_an_unfinished_run_of_another_machine_is_refused(tmp_path: Path) -> None:

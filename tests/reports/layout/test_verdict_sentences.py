@@ -1,4 +1,5 @@
 import json
+import re
 import shlex
 from typing import Any
 
@@ -75,8 +76,22 @@ def test_a_sample_that_is_too_small_is_said_with_the_examples_that_would_do() ->
         "with the same answers to all 100 examples, too few to rule out a loss of more than 1 point of "
         "accuracy" in text
     )
-    assert "About 385 would: score all 1,000 of the split (--quality full)" in text
+    assert "About 385 examples would be enough: score all 1,000 of the split (--quality full)" in text
     assert text.endswith("|")  # no command
+
+
+def test_all_of_a_split_is_not_called_enough_where_it_is_too_small() -> None:
+    """z^2 / n is 0.1 points at 1.96^2 / 0.001 = 3,841 examples, and the split has 1,000."""
+    few = a_quality(
+        metrics={"accuracy": an_accuracy(count=100)}, answers_sha256="9" * 64, timed=100, untimed=0
+    )
+    (text,) = sentences(three_variants(quality=few), 0.1)
+    needed = re.search(
+        r"About ([\d,]+) examples would be enough, and the split has 1,000: score all of them", text
+    )
+    assert needed
+    assert int(needed[1].replace(",", "")) == pytest.approx(1.96**2 / 0.001, rel=0.01)
+    assert "(--quality full), give more data, or permit more" in text
 
 
 def test_a_loss_that_seems_greater_is_not_called_a_small_sample() -> None:

@@ -88,9 +88,9 @@ def _journal(folder: Path, content: bytes) -> None:
 
 def _samples() -> bytes:
     out = io.BytesIO()
-    np.savez_compressed(
-        out, call_ns=np.arange(20), answer=np.array(["true", "false"]), counts=np.ones((3, 2))
-    )
+    answers = np.array(["true", "false"])
+    numbers = {name: np.arange(2) for name in ("call_ns", "call_round", "timed_example", "timed_round")}
+    np.savez_compressed(out, answer=answers, timed_answer=answers, counts=np.ones((3, 2)), **numbers)
     return out.getvalue()
 
 

@@ -68,3 +68,17 @@ def test_a_text_is_wrapped_beside_its_name_and_escaped() -> None:
         "                one two",
         "  long\\x1bname  x",
     ]
+
+
+def test_a_power_curve_is_shown_in_few_digits(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON has all of them."""
+    choice = world.machine.choose_meter("cpu")
+    assert choice.meter
+    curve = {"0 %": 1.6317692307692309, "100 %": 6.014307692307693}
+    monkeypatch.setattr(choice.meter, "describe", lambda: {"watts": curve})
+    assert call(["doctor"], world.context()) == 0
+    assert "0 % 1.632, 100 % 6.014" in " ".join(capsys.readouterr().out.split())
+    assert call(["doctor", "--json"], world.context()) == 0
+    assert json.loads(capsys.readouterr().out)["meter_facts"]["watts"] == curve

@@ -2,12 +2,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from records import a_host, a_record, three_variants
 from worlds import World
 
 from harness.cli.app import call
 from harness.records.record import Record
+from harness.records.store import RunFolder
 
 
 def store(world: World, records: list[Record]) -> None:
@@ -116,3 +118,19 @@ def test_a_folder_of_a_run_is_a_run(world: World, tmp_path: Path, capsys: pytest
     assert compare(world, "r1", str(tmp_path / "unpacked"), "-o", str(tmp_path / "out.txt")) == 0
     assert capsys.readouterr().out == ""
     assert "-16.7 %" in (tmp_path / "out.txt").read_text()
+
+
+def test_samples_without_the_round_of_each_call_are_compared_without_them(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Latencies come from the records then, as where no samples are there."""
+    assert compare(world, "r1", "r2", "--json") == 0
+    expected = json.loads(capsys.readouterr().out)["cells"]
+    for run in ("r1", "r2"):
+        folder = RunFolder(tmp_path / "sealed" / "runs" / run)
+        folder.path.mkdir(parents=True)
+        for path in (world.store / "runs" / run).glob("*.json"):
+            folder.seal(Record.model_validate_json(path.read_bytes()), {"call_ns": np.array([20e6, 21e6])})
+    assert compare(world, "r1", "r2", "--json", "--store", str(tmp_path / "sealed")) == 0
+    cells = json.loads(capsys.readouterr().out)["cells"]
+    assert [cell["changes"] for cell in cells] == [cell["changes"] for cell in expected]

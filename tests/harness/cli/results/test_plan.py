@@ -1,12 +1,14 @@
 """`bench plan` from a measured run to a table; nonsense is one message and exit code 2."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
+from harness.records.store import Store
 
 DAY = ("--requests-per-day", "1M")
 
@@ -59,11 +61,12 @@ def test_an_instance_gives_published_power(world: World, capsys: pytest.CaptureF
     [
         ((), "one of --rate, --requests-per-day and --arrivals, got none"),
         (("--rate", "1", *DAY), "got several"),
-        (("--rate", "0"), "--rate must be above 0"),
+        (("--rate", "0"), "--rate must be above 0 and at most 1e+09 requests a second, got 0"),
+        (("--rate", "1e12"), "--rate must be above 0 and at most 1e+09 requests a second, got 1e+12"),
         (("--rate", "1", "--peak-factor", "2"), "--peak-factor belongs to"),
         (("--requests-per-day", "many"), "expects a number such as 100M, got 'many'"),
         (("--arrivals", "nowhere.csv"), "nowhere.csv"),
-        ((*DAY, "--slo", "p99=1ns"), "no variant keeps the promise"),
+        ((*DAY, "--slo", "p99=1ns"), "no variant meets the objective"),
         ((*DAY, "--slo", "soon"), "not a service-level objective"),
         ((*DAY, "--spare", "two"), "expected --spare n+1"),
         ((*DAY, "--dispatch", "luck"), "luck"),
@@ -102,3 +105,18 @@ def test_a_bad_trace_is_named(
     err = capsys.readouterr().err
     assert message in err
     assert "trace.csv" in err
+
+
+def test_a_run_without_its_samples_is_not_called_too_slow(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The remedy is to bring the samples."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for record in Store(world.store).run("latest").path.glob("*.json"):
+        shutil.copy(record, copy)
+    capsys.readouterr()
+    assert plan(world, str(copy), *DAY) == 2
+    message = capsys.readouterr().err
+    assert "its raw samples are missing or were changed" in message
+    assert "Copy the run with its files of samples" in message

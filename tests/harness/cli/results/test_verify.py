@@ -72,6 +72,24 @@ def test_what_cannot_be_read_and_what_nobody_names_is_told(
     assert "stray.npz: samples that no record names" in out
 
 
+def test_an_unfinished_run_without_records_has_nothing_to_verify(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 4: no figure was compared, so the run is not self-consistent. In a store, the others count."""
+    run = Store(world.store).run("latest")
+    begun = run.path.with_name("20990101-000000-boolq-0000")
+    (begun / "journal").mkdir(parents=True)
+    (begun / "journal" / "plan.json").write_text("{}")
+    capsys.readouterr()
+    assert bench(world, "verify", begun.name) == 4
+    out = capsys.readouterr().out
+    assert "  not checked  self-consistent: the run has no record that can be read" in out
+    assert f"the run is unfinished: `bench run --resume {begun.name}` continues it" in out
+    assert bench(world, "verify", begun.name, "--json") == 4
+    assert json.loads(capsys.readouterr().out)[0]["self_consistent"] is None
+    assert bench(world, "verify", str(world.store)) == 0
+
+
 def test_a_page_that_is_not_what_its_runs_give_is_told(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,13 +5,14 @@ import json
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from nvml import FakeNvml
 from simulation.counter import Draw, Sensor
-from simulation.machine import SimulatedMachine
+from simulation.machine import BOARD_SENSOR, SimulatedMachine
 
 from harness.catalog import load_catalog
 from harness.cli.app import call
@@ -20,8 +21,9 @@ from harness.common.errors import DataError, MeasurementError
 from harness.common.progress import NoProgress
 from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.selection import choose_meter
+from harness.measurement.energy.trial import power_of
 from harness.runs.services import LocalMachine
-from harness.studies.acceptance import Acceptance, accept, read_archive, write_archive
+from harness.studies.acceptance import Acceptance, accept, read_archive, study, write_archive
 from harness.studies.acceptance.load import Load, busy_cpus
 from harness.studies.acceptance.machine_files import machine_files
 from harness.studies.acceptance.study import unnamed
@@ -36,7 +38,11 @@ class Bench:
     """Two CPUs on a fake clock, with a powercap tree at the place of the kernel's."""
 
     def __init__(
-        self, folder: Path, sensor: Sensor | None = None, mirrors: dict[str, str] | None = None
+        self,
+        folder: Path,
+        sensor: Sensor | None = None,
+        mirrors: dict[str, str] | None = None,
+        boards: dict[int, Draw] | None = None,
     ) -> None:
         self.clock, self.busy, self.cpu_ns = FakeClock(), 0, 0
         self.root, self.read_ns = folder, 1_000_000 if mirrors else 100_000
@@ -44,6 +50,8 @@ class Bench:
             folder / "tree",
             draws=DRAWS,
             mirrors=mirrors,
+            boards=boards,
+            board_sensor=replace(BOARD_SENSOR, start_uj=1e9),
             sensor=sensor or Sensor(),
             clock=self.clock,
             cpu_ns=lambda: self.cpu_ns,
@@ -55,7 +63,7 @@ class Bench:
             root=folder / "sys/class/powercap",
             clock=self.clock,
             system=folder,
-            nvml=FakeNvml(broken="nvmlInit"),
+            nvml=self.simulated.nvml if boards else FakeNvml(broken="nvmlInit"),
         )
         self.machine = altered(LocalMachine(), choose_meter=chosen, sleep=self.sleep, cpus=lambda: (0, 1))
 
@@ -86,6 +94,7 @@ class Bench:
             version="1",
             root=self.root,
             busy=self.busy_cpus,
+            multiply=lambda _board: self.busy_cpus(1),
             work=partial(self.advance, self.read_ns),
         )
 
@@ -137,6 +146,23 @@ def test_a_wrap_is_seen_and_its_energy_counted(tmp_path: Path) -> None:
     rapl = Bench(tmp_path, Sensor(range_uj=100_000_000)).accept().findings["counters"][0]
     assert rapl["wraps_seen"]["package-0"] >= 3
     assert rapl["watts"]["all-cpus"]["package-0"] == pytest.approx(28, rel=0.001)
+
+
+@pytest.mark.parametrize(("factor", "problems"), [(1.0, 0), (1.3, 1)])
+def test_a_board_is_compared_with_its_power_sensor(
+    factor: float, problems: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 W idle, 150 W more while it multiplies; a sensor that shows 1.3 times the power is a problem."""
+    bench = Bench(tmp_path, boards={0: Draw(150.0, 40.0)})
+    bench.simulated.nvml.power_factor = factor
+    monkeypatch.setattr(study, "power_of", partial(power_of, nvml=bench.simulated.nvml))
+    acceptance = bench.accept()
+    nvml = acceptance.findings["counters"][1]
+    assert nvml["watts"]["idle"]["gpu-0"] == pytest.approx(40, rel=0.03)
+    assert nvml["watts"]["matrix-product"]["gpu-0"] == pytest.approx(190, rel=0.03)
+    assert nvml["check"]["agreement"] == pytest.approx(1 / factor, rel=0.05)
+    assert len(acceptance.findings["problems"]) == problems
+    assert "GPU-" not in acceptance.model_dump_json()
 
 
 @pytest.mark.parametrize("mirrors", [None, {"package-1": "package-0"}])

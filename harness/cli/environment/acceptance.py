@@ -1,5 +1,6 @@
 """`bench doctor --accept FILE`: try every energy counter here, and keep what it did in one archive."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,6 +56,8 @@ def _check_target(path: Path) -> None:
         raise UsageError("the file exists already.", where=str(path), remedy="Name a new file.")
     if not path.parent.is_dir():
         raise UsageError("there is no such folder.", where=str(path.parent), remedy="Create it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError("the folder is not writable.", where=str(path.parent), remedy="Name another folder.")
 
 
 def _facts(acceptance: "Acceptance", path: Path) -> "JsonObject":

@@ -52,6 +52,7 @@ RUNGS = {"cpu": ("paper", ("4L-312", "8h-600 native")), "cuda": ("paper-gpu", ("
 
 MakeLoad = Callable[[], AbstractContextManager[Load]]
 BusyCpus = Callable[[int], AbstractContextManager[Load]]
+Multiply = Callable[[str], AbstractContextManager[Load]]
 
 Found = list[tuple[CounterMeter, str]]
 """Meters with a counter, each with its device."""
@@ -65,11 +66,13 @@ def accept(
     version: str,
     root: Path = procfs.ROOT,
     busy: BusyCpus = busy_cpus,
+    multiply: Multiply = matrix_product,
     work: Callable[[], object] = load,
 ) -> Acceptance:
     """Record every counter of the machine, and return what they show; MeasurementError without a counter.
 
-    `busy` keeps CPUs busy during a phase, and `work` loads the machine between two rapid reads.
+    `busy` keeps CPUs busy and `multiply` a board, each during a phase; `work` loads the machine between two
+    rapid reads.
     """
     meters, missing = find_counters(machine, device)
     if not meters:
@@ -81,7 +84,7 @@ def accept(
         )
     progress.stage("Counters", len(meters))
     checks = [_rapid_reads(meter, work, progress) for meter, _ in meters]
-    loads = list(_loads(machine, device, meters, busy))
+    loads = list(_loads(machine, device, meters, busy, multiply))
     progress.stage("Loads", len(loads))
     phases, recorders = [], []
     for phase, make_load in loads:
@@ -142,7 +145,9 @@ def _rapid_reads(
     return recorder
 
 
-def _loads(machine: Machine, device: str, meters: Found, busy: BusyCpus) -> Iterator[tuple[Phase, MakeLoad]]:
+def _loads(
+    machine: Machine, device: str, meters: Found, busy: BusyCpus, multiply: Multiply
+) -> Iterator[tuple[Phase, MakeLoad]]:
     """Yield the phases: idle, one busy CPU, all busy, and the matrix product where a board is read."""
     cpus = len(machine.cpus())
     yield Phase(name=IDLE, about="nothing of bench's runs"), lambda: nullcontext(Load())
@@ -153,7 +158,7 @@ def _loads(machine: Machine, device: str, meters: Found, busy: BusyCpus) -> Iter
         board = device if device_kind(device) == "cuda" else "cuda:0"
         yield (
             Phase(name=MATRIX, about=f"4096 x 4096 in float16 on {board}", processes=1),
-            partial(matrix_product, board),
+            partial(multiply, board),
         )
 
 

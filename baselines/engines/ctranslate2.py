@@ -161,13 +161,17 @@ def load_encoder(folder: Path, placement: Placement, compute: str) -> "Encoder":
     import ctranslate2
 
     require_cpu("CTranslate2", placement.device)
-    return ctranslate2.Encoder(
-        str(folder / MODEL),
-        device="cpu",
-        compute_type=compute,
-        inter_threads=1,
-        intra_threads=placement.threads,
-    )
+    return ctranslate2.Encoder(str(folder / MODEL), **encoder_options(placement, compute))
+
+
+def encoder_options(placement: Placement, compute: str) -> dict[str, Any]:
+    """Return the arguments of `ctranslate2.Encoder`."""
+    return {
+        "device": "cpu",
+        "compute_type": compute,
+        "inter_threads": 1,
+        "intra_threads": placement.threads,
+    }
 
 
 def encoder_runner(engine: "Encoder", head: ClassifierHead, second: str | None) -> Run:

@@ -213,12 +213,18 @@ def warm_up(
 def compile_model(
     path: Path, placement: Placement, precision: Precision, hint: Hint = "LATENCY", *, profile: bool = False
 ) -> "CompiledModel":
-    """Return the model compiled for the placement's threads; OpenVINO does not pin them.
-
-    The latency hint gives one stream, the throughput hint as many as OpenVINO chooses.
-    """
+    """Return the model compiled for the placement's threads; OpenVINO does not pin them."""
     require_cpu("OpenVINO", placement.device)
-    config = {
+    core = load_openvino().Core()
+    config = properties(placement, precision, hint, profile=profile)
+    return core.compile_model(core.read_model(path), "CPU", config)
+
+
+def properties(
+    placement: Placement, precision: Precision, hint: Hint = "LATENCY", *, profile: bool = False
+) -> dict[str, str]:
+    """Return OpenVINO's properties: the latency hint gives one stream, the other as many as it chooses."""
+    return {
         "PERFORMANCE_HINT": hint,
         **({"NUM_STREAMS": "1"} if hint == "LATENCY" else {}),
         "INFERENCE_NUM_THREADS": str(placement.threads),
@@ -226,8 +232,6 @@ def compile_model(
         "ENABLE_CPU_PINNING": "NO",
         "PERF_COUNT": "YES" if profile else "NO",
     }
-    core = load_openvino().Core()
-    return core.compile_model(core.read_model(path), "CPU", config)
 
 
 class SingleStream:

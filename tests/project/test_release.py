@@ -64,6 +64,37 @@ def test_only_the_publishing_job_of_a_release_may_ask_for_an_identity() -> None:
     assert not [step for step in publish["steps"] if "run" in step]
 
 
+def test_a_release_is_audited_and_listed_before_it_is_published() -> None:
+    """The bill of materials stays out of the folder that is published."""
+    jobs = yaml_file(".github/workflows/release.yml")["jobs"]
+    runs = [step.get("run", "") for step in jobs["build"]["steps"]]
+    order = [
+        next(place for place, run in enumerate(runs) if start in run) for start in ("-e package", *TOOLS)
+    ]
+    assert order == sorted(order)
+    assert jobs["publish"]["needs"] == "build"
+    uploads = {
+        step["with"]["name"]: step["with"]["path"]
+        for step in jobs["build"]["steps"]
+        if "with" in step and "name" in step["with"]
+    }
+    assert uploads == {"dist": "dist", "sbom": "sbom.cdx.json"}
+
+
+TOOLS = ("pip-audit --path", "cyclonedx-py environment")
+
+
+def test_the_third_party_weights_are_named_with_the_hash_that_is_checked() -> None:
+    """SECURITY.md and the extra have the package; the code has the hash."""
+    from baselines.models import resolve
+
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    (requirement,) = PROJECT["optional-dependencies"]["minilm"]
+    name, _, version = requirement.partition("==")
+    assert f"`{name}` {version}" in text
+    assert resolve._MINILM_SHA256 in text
+
+
 TEXTS = sorted(
     path
     for pattern in (

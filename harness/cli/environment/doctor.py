@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.environment.acceptance import AcceptFile, accept_machine
+from harness.cli.environment.meter_check import check_lines
 from harness.cli.options.execution import MeterName
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.selection import DeviceName
 from harness.cli.output.terminal import hanging, print_json, terminal_columns
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
@@ -35,6 +38,7 @@ def doctor(
     check: Annotated[
         bool, plain_option("--check", "Test the meter: whether it moves, how often, in what steps.")
     ] = False,
+    accept: AcceptFile = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -42,6 +46,11 @@ def doctor(
     from harness.measurement.machine.devices import one_device
 
     device = one_device(device)
+    if accept:
+        if check or meter or store:
+            remedy = "Leave out --check, --meter and --store."
+            raise UsageError("--accept tries every counter by itself.", where="--accept", remedy=remedy)
+        raise typer.Exit(accept_machine(context, device, accept, json=json))
     choice, meter_check = _choose_meter(context.machine(), device, meter, check=check)
     facts = _examine(context, device, choice, store)
     if check:
@@ -176,32 +185,6 @@ def _process_rows(facts: "JsonObject") -> Iterator[tuple[str, str]]:
         folder = facts[kind]
         state = "writable" if folder["writable"] else "NOT writable"
         yield kind, f"{folder['folder']} ({state}, {folder['free_gb']} GB free)"
-
-
-def check_lines(check: "JsonObject") -> list[str]:
-    """Return the lines about a meter's self-check."""
-    if check["moved"] is None:
-        return [f"Self-check of {check['meter']}: not done, because {check['reason']}"]
-    if not check["moved"]:
-        return [f"Self-check of {check['meter']}: cannot be used, because {check['reason']}"]
-    lines = [f"Self-check of {check['meter']}: {check['reads']} reads in {check['span_ns'] / 1e9:.2f} s"]
-    lines += [f"  {zone['zone']}: {_format_zone(zone)}" for zone in check["zones"]]
-    lines += [f"  {zone} is left out: {reason}" for zone, reason in check["left_out"]]
-    agreement = f"unavailable, because {check['agreement_reason']}"
-    if check["agreement"] is not None:
-        agreement = f"its power is {check['agreement']:.2f} times that of the power sensor"
-    least_s, error = check["least_window_ms"] / 1e3, 100 * check["error"]
-    window = f"{least_s:g} s or more are sure to {error:g} %; a run makes its visits as long, up to 30 s"
-    return [*lines, f"  agreement: {agreement}", f"  windows: {window}"]
-
-
-def _format_zone(zone: "JsonObject") -> str:
-    wraps = zone["wraps_after_s"]
-    return (
-        f"steps every {zone['update_ns'] / 1e6:.3g} ms, quantum at most {zone['quantum_uj']} uJ, "
-        f"{zone['watts']:.1f} W now, differences sure to {zone['uncertainty_uj'] / 1e6:.3g} J, "
-        + (f"wraps after {wraps / 3600:.3g} h" if wraps else "range unknown")
-    )
 
 
 def _format(fact: object) -> str:

@@ -1,6 +1,7 @@
 """`bench verify`: whether a run agrees with itself, what it rests on, and who signed it."""
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def verify(
     context: CliContext,
     run: Annotated[
         str,
-        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, or a store.", autocompletion=complete_run),
+        typer.Argument(metavar="RUN", help="A run by id, `latest`, its folder, a store, or an archive of `bench doctor --accept`.", autocompletion=complete_run),
     ],
     signatures: SignatureOptions,
     data: DataFiles,
@@ -66,12 +67,20 @@ def verify(
     """Recompute a run's figures and hashes from its raw values. Exits with 7 where one differs."""
     from harness.records.store import Store
 
+    if Path(run).suffix == ".zip" or zipfile.is_zipfile(run):
+        _finish(_verify_archive(Path(run), _split_finder(context, data), signatures), json=json)
+        return
     if _is_file(run):
         raise UsageError(f"{run} is not a run.", remedy="To check a prediction file: bench score FILE.")
     root, folders = _folders(run, context.store_folder(store))
     split_of = _split_finder(context, data)
     results = [_verify_run(folder, split_of, signatures) for folder in folders]
     results.append(_verify_pages(Store(root), {folder.name for folder in folders}))
+    _finish(results, json=json)
+
+
+def _finish(results: "Sequence[VerificationResult]", *, json: bool) -> None:
+    """Print the results; exit with 7 where one is not sound."""
     if json:
         print_json(list(map(_facts, results)))
     else:
@@ -149,6 +158,22 @@ def _verify_run(
         check_signature(folder.path, signatures.signers),
         must_be_signed=signatures.signers is not None,
     )
+
+
+def _verify_archive(path: Path, split_of: "SplitOf", signatures: SignatureOptions) -> list[VerificationResult]:
+    """Verify an acceptance archive (`bench doctor --accept`): its findings, and its run."""
+    from tempfile import TemporaryDirectory
+
+    from harness.studies.acceptance import read_archive, unpack_run, verify_findings
+
+    acceptance, run = read_archive(path)
+    checks = [verify_findings(acceptance)]
+    results = [VerificationResult(path.name, len(acceptance.counters), "meter", checks)]
+    if run is None:
+        checks[0].unchecked.append(f"the archive has no run: {acceptance.run_reason}")
+        return results
+    with TemporaryDirectory() as scratch:
+        return [*results, _verify_run(unpack_run(run, Path(scratch)), split_of, signatures)]
 
 
 def _check_files(

@@ -1,0 +1,43 @@
+"""`bench doctor --accept`: what is refused before anything is measured."""
+
+from pathlib import Path
+
+import pytest
+from worlds import World
+
+from harness.cli.app import call
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--accept", "taken.zip"], "the file exists already"),
+        (["--accept", "nowhere/a.zip"], "there is no such folder"),
+        (["--accept", "a.zip", "--check"], "--accept tries every counter by itself"),
+        (["--accept", "a.zip", "--meter", "rapl"], "Leave out --check, --meter and --store"),
+    ],
+)
+def test_a_wrong_target_or_option_is_refused(
+    options: list[str],
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With exit code 2, and no archive."""
+    monkeypatch.chdir(tmp_path)
+    Path("taken.zip").write_text("mine")
+    assert call(["doctor", *options], World(tmp_path).context()) == 2
+    assert reason in capsys.readouterr().err
+    assert Path("taken.zip").read_text() == "mine"
+    assert not Path("a.zip").exists()
+
+
+def test_without_a_counter_the_exit_code_is_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fake machine has a meter, but no counter; every meter is named, and no archive is written."""
+    target = tmp_path / "a.zip"
+    assert call(["doctor", "--accept", str(target)], World(tmp_path, watts=None).context()) == 4
+    message = capsys.readouterr().err
+    assert all(f"{name}: " in message for name in ("rapl", "perf", "hwmon", "nvml"))
+    assert "Run on bare metal." in message
+    assert not target.exists()

@@ -41,7 +41,13 @@ def test_every_option_that_refers_to_the_list_finds_its_names_there(
         for parameter in shown_parameters(command)
         if "bench list" in (getattr(parameter, "help", None) or "")
     ]
-    assert {str(parameter.name) for parameter in referring} == {"task", "variant", "variants", "ladder", "meter"}
+    assert {str(parameter.name) for parameter in referring} == {
+        "task",
+        "variant",
+        "variants",
+        "ladder",
+        "meter",
+    }
     for parameter in referring:
         kind = KINDS_BY_OPTION[str(parameter.name)]
         names = {row["name"] for row in rows[kind]}

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from baselines.checkpoints.folder import CONFIG, TOKENIZER, read_config
 from baselines.engines.onnx.runtime import GRAPH
 
@@ -19,6 +17,7 @@ _OF_A_MACHINE = ("_name_or_path", "transformers_version", "_attn_implementation"
 
 def optimum_files(folder: Path, max_length: int) -> Mapping[str, str]:
     """Return the files by name, for an artifact's folder; no tokenizer class of one version is named."""
+    import onnx
     from tokenizers import Tokenizer
 
     config = {name: value for name, value in read_config(folder).items() if name not in _OF_A_MACHINE}

@@ -40,6 +40,9 @@ SIZE_BOUND = 0.5
 LEAST_SEQUENCES, NARROW = 8, 0.01
 """Fewer sequences, or a spread that is a smaller share of the logits' size, show nothing."""
 
+LEAST_EXAMPLES = 20
+"""With fewer, one answer that differs would refuse a model that gives 98 % of them."""
+
 BATCH = 8
 """How many requests are answered together to measure their effect on one another."""
 
@@ -70,9 +73,10 @@ def require_closeness(
 ) -> JsonObject:
     """Return how far the answers are from fp32's; UnsupportedError if too far to be the same model.
 
-    A relative error above `ERROR_BOUND` is refused, and so is a share of equal answers whose interval of 95 %
-    lies below `REQUIRED`. An untrained model, one that answers all examples alike, and very few examples show
-    only whether a graph is broken: there logits may change by `SIZE_BOUND` of their size.
+    A relative error above `ERROR_BOUND` is refused. So is a share of equal answers, of `LEAST_EXAMPLES` or
+    more, whose interval of 95 % lies below `REQUIRED`. An untrained model, one that answers all examples
+    alike, and very few examples show only whether a graph is broken: their logits may change by `SIZE_BOUND`
+    of their size.
     """
     answers = reference.predict(reference.encode(trial))
     exact, rounded = answers.logits, candidate.predict(candidate.encode(trial)).logits
@@ -83,7 +87,8 @@ def require_closeness(
     error = change / scale.value if scale.value else math.inf if change else 0.0
     equal = round(len(trial) * _equal_but_ties(task, exact, rounded, answers.offsets, TIE * scale.value))
     highest = highest_share(equal, len(trial))
-    if not error <= scale.bound or (highest < REQUIRED and not scale.reason):
+    judges_answers = len(trial) >= LEAST_EXAMPLES and not scale.reason
+    if not error <= scale.bound or (judges_answers and highest < REQUIRED):
         raise _too_far(where, error, scale, equal, len(trial), highest)
     return {
         "examples": len(trial),

@@ -12,7 +12,7 @@ from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import Resume, RooflineExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
-from harness.cli.options.output import MaxQualityLoss, Price, RecordOutput
+from harness.cli.options.output import Price, RecordOutput
 from harness.cli.options.panels import what_option
 from harness.cli.options.selection import Boundary, DevicesOptions, LadderOptions, load_ladder
 from harness.cli.output.export_paths import named_paths
@@ -45,21 +45,16 @@ def ladder(
     boundary: Boundary = "encoded",
     resume: Resume = None,
     price_per_hour: Price = None,
-    max_quality_loss: MaxQualityLoss = None,
 ) -> None:
     """Measure a ladder's rungs: what each step gains and costs."""
     from harness.cli.output.progress import progress_reporter
     from harness.runs.execution.run import start
 
     catalog, store = context.catalog(), context.open_store(output.store)
-    server = ("server",) if load.rate or load.slo else ()
-    options = replace(
-        run_options(data, model, load, amount, execution),
-        ladder=None if shapes else ladder.load(catalog),
-        scenarios=(*SCENARIOS, *server),
-        boundary=boundary,
-        max_quality_loss=max_quality_loss,
-    )
+    scenarios = (*SCENARIOS, "server") if load.rate or load.slo else SCENARIOS
+    options = run_options(data, model, load, amount, execution)
+    steps = None if shapes else ladder.load(catalog)
+    options = replace(options, ladder=steps, scenarios=scenarios, boundary=boundary)
     with progress_reporter(quiet=output.quiet) as progress:
         if resume is not None:
             runs = resume_runs(context, store, resume, progress)
@@ -70,14 +65,8 @@ def ladder(
             runs = [start(options, catalog, store, context.cache(), context.machine(), progress)]
         records = execute_runs(runs)
     paths = named_paths(runs, [] if resume is not None else [options], ladder.ladder)
-    print_report(
-        records,
-        [run.folder for run in runs],
-        json=output.json,
-        price=price_per_hour,
-        permitted=max_quality_loss,
-        paths=paths,
-    )
+    folders, permitted = [run.folder for run in runs], amount.max_quality_loss
+    print_report(records, folders, json=output.json, price=price_per_hour, permitted=permitted, paths=paths)
     raise typer.Exit(exit_code_of(records))
 
 

@@ -1,6 +1,5 @@
 """`bench run`: measure variants of a task, interleaved, and print the table."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,7 +13,7 @@ from harness.cli.options.data import RunData
 from harness.cli.options.execution import RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
-from harness.cli.options.output import MaxQualityLoss, RecordOutput
+from harness.cli.options.output import RecordOutput
 from harness.cli.options.selection import DevicesOptions, ProtocolName, VariantOptions, apply_protocol
 from harness.cli.options.units import named
 from harness.cli.output.export_paths import named_paths
@@ -43,7 +42,6 @@ def run(
     control: RunControl,
     output: RecordOutput,
     protocol: ProtocolName = "",
-    max_quality_loss: MaxQualityLoss = None,
 ) -> None:
     """Measure the baseline and faster variants, interleaved."""
     from harness.cli.output.progress import progress_reporter
@@ -51,7 +49,6 @@ def run(
 
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
-    options = replace(options, max_quality_loss=max_quality_loss)
     planned: list[RunOptions] = []
     with progress_reporter(quiet=output.quiet) as progress:
         if control.resume is not None:
@@ -70,10 +67,8 @@ def run(
             runs = start_all(planned, context.catalog(), store, context.cache(), context.machine(), progress)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
-    paths = named_paths(runs, planned)
-    print_report(
-        records, [run.folder for run in runs], json=output.json, permitted=max_quality_loss, paths=paths
-    )
+    folders, paths = [run.folder for run in runs], named_paths(runs, planned)
+    print_report(records, folders, json=output.json, permitted=amount.max_quality_loss, paths=paths)
     raise typer.Exit(exit_code_of(records))
 
 

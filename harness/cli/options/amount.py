@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from harness.cli.options.groups import OptionGroup
+from harness.cli.options.output import MaxQualityLoss
 from harness.cli.options.panels import amount_option
 from harness.cli.options.units import parse_duration, parse_share
 
@@ -54,3 +55,4 @@ class LaunchOptions(AmountOptions):
         int | None,
         amount_option("--launches N", "Process launches of --rounds rounds each (default: the profile's)."),
     ] = None
+    max_quality_loss: MaxQualityLoss = None

@@ -49,8 +49,10 @@ def main() -> None:
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     start = json.loads(sys.stdin.readline())
     try:
+        _make(start["scratch"])
         worker = _start(start["command"], start["environment"])
     except OSError as problem:
+        _remove(start["scratch"])
         print(json.dumps({"error": problem.strerror}), flush=True)  # noqa: T201 -- to the parent
         os._exit(1)
     print(json.dumps({"pid": worker}), flush=True)  # noqa: T201 -- to the parent
@@ -124,6 +126,13 @@ def _below(root: int) -> Iterator[int]:
     while level:
         yield from level
         level = [child for pid in level for child in children.get(pid, [])]
+
+
+def _make(scratch: str) -> None:
+    """Make the folder here: a parent that is killed before this process runs then leaves none behind."""
+    if scratch:
+        with suppress(FileExistsError):
+            os.mkdir(scratch, 0o700)  # noqa: PTH102 -- pathlib is slow to import
 
 
 def _remove(scratch: str) -> None:

@@ -23,8 +23,8 @@ class GuardedProcess:
     """A process in a session of its own, below a guard (`harness.common.processes.guard`).
 
     `command` may hold `guard.OWN_PID` for the pid of its parent. What it prints goes to `log`; `descriptors`
-    are open in it. The guard removes the folder `scratch` at the end, also if this process is killed.
-    MeasurementError if it cannot be started.
+    are open in it. The guard makes the folder `scratch` unless it exists, and removes it at the end, also if
+    this process is killed. MeasurementError if it cannot be started.
     """
 
     def __init__(

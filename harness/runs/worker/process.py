@@ -6,6 +6,7 @@ Only one worker runs at a time: all others are stopped by signal, and the parent
 import json
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import MappingProxyType
 
 from harness.common.errors import BenchError, MeasurementError, keep_end, last_lines
@@ -114,8 +116,8 @@ class ProcessWorker(Worker):
         self._socket.settimeout(patience_s)
         self._lines = self._socket.makefile("rw", encoding="utf-8")
         self._log = tempfile.TemporaryFile("w+b")  # noqa: SIM115 -- it lives as long as the worker
-        # its guard removes its temporary files: a worker that is killed removes nothing
-        self._scratch = tempfile.mkdtemp(prefix="bench-")
+        # its guard makes and removes its temporary files: a worker or a parent that is killed removes nothing
+        self._scratch = str(Path(tempfile.gettempdir()) / f"bench-{secrets.token_hex(8)}")
         try:
             self._process = GuardedProcess(
                 [python, "-P", "-m", module, str(theirs.fileno()), OWN_PID, json.dumps(sorted(cpus))],

@@ -203,7 +203,9 @@ def test_one_device_that_is_not_there_ends_the_command_before_anything_is_made(w
 def test_a_ladder_is_measured_on_every_device(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A table a device; the untimed pass that completes quality is made on each."""
     words = ["ladder", "-q", "--ladder", "fake", "--device", "cpu,cuda:1", "--data", str(world.root / "data")]
-    assert call([*words, "--profile", "quick", "-n", "20", "--json"], world.context()) == 0
+    assert (
+        call([*words, "--profile", "quick", "--quality", "full", "-n", "20", "--json"], world.context()) == 0
+    )
     rows = json.loads(capsys.readouterr().out)
     records, _ = Store(world.store).records(Store(world.store).runs())
     assert {record.cell.device for record in records} == {"cpu", "cuda:1"}

@@ -219,6 +219,7 @@ def test_training_learns_from_what_is_not_held_out(world: World, capsys: pytest.
         finetune,
         lambda **settings: settings,
         lambda *_words, **_more: {},
+        lambda *_words, **_more: None,
     )
     data = reviews(world.root)
     words = ["--task", "custom", "--data", data, *COLUMNS, "-o", str(world.root / "m"), "--seed", "7"]

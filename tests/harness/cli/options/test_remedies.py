@@ -19,6 +19,7 @@ OF_OTHERS = {
     *("--global", "--unshallow", "--local", "--all", "--add"),  # git
     *("--security-opt", "--cap-add", "--gpus"),  # Docker and Podman
     "--force-reinstall",  # pip
+    "--port",  # serve_http.py of an exported folder
 }
 """Options of other programs that messages name."""
 

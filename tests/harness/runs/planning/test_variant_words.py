@@ -19,12 +19,19 @@ def expanded(*names: str, device: str = "cpu") -> tuple[str, ...]:
 
 def test_default_stands_for_what_is_measured_if_nothing_is_named() -> None:
     """In its place, and a variant that is named too stays where it is named."""
-    assert expanded("default") == ("pytorch-fixed", "pytorch-dynamic", "onnx-fp32", "onnx-int8")
+    assert expanded("default") == (
+        "pytorch-fixed",
+        "pytorch-dynamic",
+        "onnx-fp32",
+        "onnx-int8",
+        "native-int8",
+    )
     assert expanded("onnx-fp32", "default", "null") == (
         "onnx-fp32",
         "pytorch-fixed",
         "pytorch-dynamic",
         "onnx-int8",
+        "native-int8",
         "null",
     )
 

@@ -46,11 +46,13 @@ class IntermediateData:
 def load_intermediate(paths: Sequence[Path], text: Sequence[str], label: str) -> IntermediateData:
     """Read files with the columns `text` (two) and `label`.
 
-    DataError for a file that cannot be read, a row without texts or label, or fewer than two labels;
+    DataError for a file that is missing or cannot be read, a row without texts or label, or fewer than two labels;
     UsageError for a file that is named twice.
     """
     if repeated := [path for number, path in enumerate(paths) if path in paths[:number]]:
         raise UsageError("--first names the file twice.", where=str(repeated[0]), remedy="Name it once.")
+    if missing := [path for path in paths if not path.is_file()]:
+        raise DataError("there is no such file.", where=str(missing[0]), remedy="Name a file with --first.")
     tables = [read_table(path) for path in paths]
     rows = [user_rows(table, text, SingleLabel(label, ()), labelled=True) for table in tables]
     accepted = accepted_labels(str(row.label) for part in rows for row in part)

@@ -50,5 +50,7 @@ def test_a_file_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(DataError) as error:
         load_intermediate([one], ("sentence1", "sentence2"), "label")
     assert "one.jsonl:1" in str(error.value.where)
+    with pytest.raises(DataError, match="no such file"):
+        load_intermediate([tmp_path / "nowhere"], COLUMNS, "label")
     with pytest.raises(UsageError, match="twice"):
         load_intermediate([one, one], COLUMNS, "label")

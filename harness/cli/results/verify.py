@@ -75,8 +75,10 @@ def verify(
     root, folders = _folders(run, context.store_folder(store))
     split_of = _split_finder(context, data)
     results = [_verify_run(folder, split_of, signatures) for folder in folders]
-    results.append(_verify_pages(Store(root), {folder.name for folder in folders}))
-    _finish(results, json=json)
+    pages = _verify_pages(Store(root), {folder.name for folder in folders})
+    _finish([*results, pages], json=json)
+    if not any(result.count for result in results):
+        raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
 def _finish(results: "Sequence[VerificationResult]", *, json: bool) -> None:
@@ -87,8 +89,6 @@ def _finish(results: "Sequence[VerificationResult]", *, json: bool) -> None:
         print_lines(line for result in results for line in _lines(result))
     if not all(result.sound for result in results):
         raise typer.Exit(ExitCode.MISMATCH)
-    if not any(result.count for result in results[:-1]):
-        raise typer.Exit(ExitCode.NOTHING_MEASURED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,8 +46,8 @@ class IntermediateData:
 def load_intermediate(paths: Sequence[Path], text: Sequence[str], label: str) -> IntermediateData:
     """Read files with the columns `text` (two) and `label`.
 
-    DataError for a file that is missing or cannot be read, a row without texts or label, or fewer than two labels;
-    UsageError for a file that is named twice.
+    DataError for a file that is missing or cannot be read, a row without texts or label, or fewer than two
+    labels; UsageError for a file that is named twice.
     """
     if repeated := [path for number, path in enumerate(paths) if path in paths[:number]]:
         raise UsageError("--first names the file twice.", where=str(repeated[0]), remedy="Name it once.")

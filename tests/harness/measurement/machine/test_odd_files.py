@@ -204,4 +204,5 @@ def test_every_reader_of_the_kernel_is_among_these() -> None:
         "measurement/machine/memory.py",
         "measurement/machine/perf_events.py",
         "runs/worker/environment.py",
+        "studies/acceptance/machine_files.py",  # through procfs, by a list of names
     }

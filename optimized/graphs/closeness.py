@@ -31,7 +31,7 @@ ERROR_BOUND = 0.25
 REQUIRED = 0.98
 """The share of equal answers that the interval has to reach."""
 
-TIE = 0.01
+TIE = 0.1
 """An answer that changes within this share of the spread is a tie: fp32 itself hardly decides it."""
 
 SIZE_BOUND = 0.5

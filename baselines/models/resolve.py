@@ -24,7 +24,7 @@ from baselines.checkpoints.folder import (
 from baselines.checkpoints.labels import require_head
 from baselines.encoding.tokenizer_file import check_token_ids
 from baselines.models.defaults import with_defaults
-from baselines.models.library_tokenizer import with_library_tokenizer
+from baselines.models.transformers_tokenizer import with_library_tokenizer
 from harness.common.errors import CheckpointError
 from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task

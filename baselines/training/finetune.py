@@ -60,7 +60,6 @@ def finetune(
 
     A head with other labels than the task's is transferred by name where every label has a counterpart.
     `first_training` describes the intermediate training of `model` and is recorded.
-
     `val` is scored once with the kept epoch; it may be empty. `energy` is called once at the end and returns
     the energy of this session, which is recorded with the steps that it covers. After `at_most_s` seconds the
     session ends with the weights it has; the record holds the planned steps and those made.
@@ -88,8 +87,7 @@ def finetune(
     head = _begin_head(task, classifier, model.folder, names)
     first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
     require_batches(classifier, first, encoder.pad_id, model.name)
-    part.mkdir(parents=True, exist_ok=True)  # not before: a refused model leaves nothing behind
-    (part / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+    _write_plan(part, plan)  # not before: a refused model leaves nothing behind
     started = clock()
     items = training_items(task, columns, encoded)
     facts = trainer.run(job, classifier, items, _encode(encoder, held_out), _encode(encoder, val))
@@ -97,8 +95,7 @@ def finetune(
     record = {
         **_planned(part, names, {"trained_on": kept, "held_out": held_out, "val": val}),
         **_outcome(encoded, tuning, facts),
-        "head_from": head,
-        **({"first": first_training} if first_training else {}),
+        **_beginning(head, first_training),
         "seconds": round(clock() - started, 3),
         "energy": energy() if energy else UNMETERED,
     }
@@ -121,6 +118,16 @@ def _begin_head(task: Task, classifier: Any, folder: Path, names: Sequence[str])
     if not transfer.identical:
         transfer_head(classifier, folder, transfer)
     return transfer.names
+
+
+def _write_plan(part: Path, plan: Mapping[str, Any]) -> None:
+    part.mkdir(parents=True, exist_ok=True)
+    (part / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+
+
+def _beginning(head: Any, first_training: Mapping[str, Any] | None) -> dict[str, Any]:  # noqa: ANN401 -- JSON
+    """Return the record's fields about what the training began with."""
+    return {"head_from": head, **({"first": first_training} if first_training else {})}
 
 
 def _planned(part: Path, names: Sequence[str], parts: Mapping[str, Sequence[Example]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from torch.nn import Module
 from baselines.encoding.batching import pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.models.checks.finite import require_finite_weights
-from baselines.models.checks.library import Library, open_library
+from baselines.models.checks.transformers_reference import Library, open_library
 from baselines.models.classifier import load_classifier, runner
 from harness.common.errors import CheckpointError, DataError, UsageError
 from harness.systems.interface import EncodedSequence

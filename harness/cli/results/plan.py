@@ -236,12 +236,12 @@ def _power(name: str) -> "PowerModel":
     from harness.measurement.energy.cpu.models.power_curves import same_name, watts_at
 
     curves = read_curves()
-    found = same_name(name, curves.instances)
-    if found is None:
+    instance_name = same_name(name, curves.instances)
+    if instance_name is None:
         raise unknown_name("instance", name, curves.instances)
-    instance = curves.instances[found]
+    instance = curves.instances[instance_name]
 
     def watts(utilisation: float) -> float:
         return instance.vcpus * watts_at(instance.curve.points, utilisation)
 
-    return PowerModel(watts, f"modelled by the published power of {found}: {curves.source}, {curves.date}")
+    return PowerModel(watts, f"modelled by the published power of {instance_name}: {curves.source}, {curves.date}")

@@ -115,7 +115,7 @@ def _whole(record: Record, work: Mapping[str, int]) -> tuple[int, int] | Unavail
     if isinstance(skipped, Mapping):
         return work["per_token"] + skipped["per_token"], work["per_pair"] + skipped["per_pair"]
     weights = work.get("weights")
-    if weights is None or 2 * weights == work["per_token"]:
+    if weights is None or work["per_token"] >= 2 * weights:  # more: relative positions, a convolution
         return work["per_token"], work["per_pair"]
     width = _last_width(record) or (2 * weights - work["per_token"]) // (4 * work["hidden"]) - work["ffn"]
     if width <= 0:

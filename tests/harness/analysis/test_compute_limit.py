@@ -85,6 +85,13 @@ def test_all_engines_of_a_model_have_the_same_work(engine: Record) -> None:
     assert share_of_limit(engine) == share_of_limit(whole)
 
 
+def test_products_without_weights_of_the_model_are_no_skipped_ones() -> None:
+    """Relative positions add 1,000 multiply-adds a token: 263,577,600 + 50 x 2,000, and nothing skipped."""
+    related = of_engine({"work": {**BERT, "per_token": BERT["per_token"] + 2_000}})
+    assert operations_per_request(related) == 263_677_600
+    assert skipped_share(related) == 0
+
+
 def test_a_last_layer_of_an_unknown_width_leaves_no_share() -> None:
     """An earlier version's record of a model whose last layer has fewer units than another: none."""
     narrow = {**LESS, "ffn": 2_000}

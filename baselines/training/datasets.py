@@ -46,12 +46,16 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingProgress:
-    """The progress of a training: share of steps done, estimated seconds left, epoch, last loss."""
+    """The progress of a training: share of steps done, estimated seconds left, epoch, last loss.
+
+    `scoring` is set while the held-out examples are scored, which makes no step.
+    """
 
     fraction: float
     seconds_left: float | None
     epoch: float
     loss: float | None
+    scoring: bool = False
 
 
 @dataclass(frozen=True, slots=True)

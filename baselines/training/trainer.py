@@ -33,6 +33,7 @@ from baselines.models.cuda import find_device
 from baselines.models.span_classifier import load_span_classifier
 from baselines.models.transformers_settings import quiet_transformers
 from baselines.training.callbacks import LengthGroupedSampler, ProgressCallback
+from baselines.training.datasets import TrainingProgress
 from baselines.training.objective import Objective
 from harness.common.errors import CheckpointError, DeviceError
 from harness.systems.interface import Predictions
@@ -241,6 +242,8 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
 
     def evaluate(self, *_: object, **__: object) -> dict[str, float]:
         """Return the task's single score over the held-out examples, as FastFormers selects epochs."""
+        step, epoch = self.state.global_step / self.state.max_steps, self.state.epoch
+        self._job.progress(TrainingProgress(step, None, epoch, None, scoring=True))
         scores = score(self._job, self.model, self._held_out)
         metrics = {"eval_selection": self._job.task.scoring.single(scores)}
         self.log(metrics)

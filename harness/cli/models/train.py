@@ -38,6 +38,7 @@ class TrainingStatus(Protocol):
 
     fraction: float
     loss: float | None
+    scoring: bool
 
 
 class TrainingOptions(OptionGroup):
@@ -221,7 +222,9 @@ def _ticks(progress: "ProgressReporter", stage: str) -> Callable[[TrainingStatus
         else:
             progress.step(done - reported)
         reported = done
-        if training.loss is not None:
+        if training.scoring:
+            progress.detail("scoring the held-out examples")
+        elif training.loss is not None:
             progress.detail(f"loss {training.loss:.3f}")
 
     return tick

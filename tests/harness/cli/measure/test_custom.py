@@ -210,7 +210,7 @@ def test_training_learns_from_what_is_not_held_out(world: World, capsys: pytest.
     asked: dict[str, Any] = {}
 
     def finetune(task: Any, train: Any, val: Any, model: Any, output: Path, **words: Any) -> Any:
-        words["progress"](SimpleNamespace(fraction=1.0, loss=None))
+        words["progress"](SimpleNamespace(fraction=1.0, loss=None, scoring=False))
         asked.update(labels=task.labels, train={one.id for one in train}, val=len(val))
         return {"seconds": 1.0, "energy": None, "output": output.name, "model": model.name}
 

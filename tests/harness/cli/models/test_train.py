@@ -40,7 +40,7 @@ class Teacher:
     def intermediate(self, pairs: Any, model: Checkpoint, cache: Cache, **words: Any) -> Any:
         del cache
         self.asked["first"] = {"pairs": len(pairs.examples), "model": model.name, "tuning": words["tuning"]}
-        words["progress"](SimpleNamespace(fraction=1.0, loss=None))
+        words["progress"](SimpleNamespace(fraction=1.0, loss=None, scoring=False))
         return SimpleNamespace(checkpoint=replace(model, name="taught"), facts={"key": "k"})
 
     def scratch(self, output: Path, *, seed: int, progress: Callable[[Any], None]) -> Any:
@@ -49,8 +49,8 @@ class Teacher:
         return {"seconds": 60.0, "output": output.name}
 
     def _report(self, progress: Callable[[Any], None]) -> None:
-        progress(SimpleNamespace(fraction=0.5, loss=None))
-        progress(SimpleNamespace(fraction=1.0, loss=0.25))
+        progress(SimpleNamespace(fraction=0.5, loss=None, scoring=False))
+        progress(SimpleNamespace(fraction=1.0, loss=0.25, scoring=False))
 
 
 @pytest.fixture

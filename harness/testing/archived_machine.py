@@ -1,4 +1,4 @@
-"""The powercap files of a machine in an acceptance archive, whose counters repeat what was recorded.
+"""The kernel files of a machine in an acceptance archive, whose RAPL counters repeat what was recorded.
 
 Acceptance --ArchivedMachine--> class/intel-rapl:0/energy_uj, written row by row on the recorded clock
 """
@@ -12,22 +12,24 @@ from harness.studies.acceptance.machine_files import POWERCAP
 
 
 class ArchivedMachine:
-    """An archive's powercap tree below an empty folder; `step` shows the next row of the rapid reads."""
+    """An archive's files below an empty folder; `step` shows the next row of the rapid reads of RAPL.
+
+    `system` is that folder, `root` its powercap tree: the arguments of `choose_meter`.
+    """
 
     def __init__(self, acceptance: Acceptance, folder: Path) -> None:
-        self.root = folder / POWERCAP
+        self.system, self.root = folder, folder / POWERCAP
         for path, text in acceptance.files.items():
-            if path.startswith(f"{POWERCAP}/"):
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_text(f"{text}\n")
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(f"{text}\n")
         for name in self.root.glob("*/name"):
             (name.parent / COUNTER).write_text("0\n")
-        trace = next(trace for trace in acceptance.counters if trace.meter == RaplMeter.name)
+        traces = [trace for trace in acceptance.counters if trace.meter == RaplMeter.name]
         counters = {
             counter.zone.name: counter.file for counter in survey_powercap(self.root, read_text).counters
         }
-        self._files = [counters[zone.name] for zone in trace.zones]
-        self._rows, self._now_ns = list(trace.check), 0
+        self._files = [counters[zone.name] for trace in traces for zone in trace.zones]
+        self._rows, self._now_ns = [row for trace in traces for row in trace.check], 0
         self.step()
 
     def clock(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 
 from harness.analysis.comparison import (
     CellComparison,
+    CellKey,
     Difference,
     MissingChange,
     QuantityChange,
@@ -61,6 +62,9 @@ _DIFFERENCES = {
     "settings": "setting changed",
 }
 
+MOST_CELLS = 6
+"""Cells of one run alone that are named where the runs have none in common."""
+
 _WHAT_COUNTS = (
     "A change counts if its interval excludes zero, if it exceeds the tolerance, and if the test rules out "
     "chance."
@@ -82,26 +86,42 @@ def render(comparison: RunComparison, form: str, *, width: int = WIDTH, color: b
     if form == "json":
         return as_json(comparison)
     cell_tables = tables(comparison)
-    if not cell_tables:
-        return "The two runs have no cell in common.\n"
-    verdict = [VerdictText("", comparison_verdict(comparison))]
+    verdict = [VerdictText("", comparison_verdict(comparison))] if comparison.cells else []
     if form == "markdown":
-        return "\n".join([markdown.render_verdicts(verdict), *map(markdown.render_table, cell_tables)])
-    rendered = [terminal.render_table(table, width=width, color=color) for table in cell_tables]
-    return "\n".join([*rendered, terminal.render_verdicts(verdict, width=width, color=color)])
+        parts = [markdown.render_verdicts(verdict), *map(markdown.render_table, cell_tables)]
+    else:
+        parts = [terminal.render_table(table, width=width, color=color) for table in cell_tables]
+        parts.append(terminal.render_verdicts(verdict, width=width, color=color))
+    return "\n".join(filter(None, parts))
 
 
 def tables(comparison: RunComparison) -> list[Table]:
     """Return one table per cell; differences that all cells share are below the last one."""
+    if not comparison.cells:
+        return [_nothing_in_common(comparison)]
     cell_tables = [_table(cell, comparison.shared) for cell in comparison.cells]
     shared = [
         *map(_difference, comparison.shared),
         *(f"Only before: {key}." for key in comparison.only_before),
         *(f"Only after: {key}." for key in comparison.only_after),
     ]
-    if cell_tables and shared:
+    if shared:
         cell_tables[-1] = replace(cell_tables[-1], remarks=(*cell_tables[-1].remarks, *shared))
     return cell_tables
+
+
+def _nothing_in_common(comparison: RunComparison) -> Table:
+    """Return a table without rows: how two runs differ, and the cells that each has."""
+    unlike = "; ".join(map(str, comparison.unlike_settings))
+    reason = f"They differ in {unlike}." if unlike else "Each setting occurs in both runs, but not together."
+    sides = (("before", comparison.only_before), ("after", comparison.only_after))
+    cells = [line for side, keys in sides for line in _unmatched(side, keys)]
+    return Table("The two runs have no cell in common", _COLUMNS[:1], (), remarks=(reason, *cells))
+
+
+def _unmatched(side: str, keys: Sequence[CellKey]) -> list[str]:
+    lines = [f"Only {side}: {key}." for key in keys[:MOST_CELLS]]
+    return [*lines, f"And {len(keys) - MOST_CELLS} more only {side}."] if keys[MOST_CELLS:] else lines
 
 
 def as_json(comparison: RunComparison) -> str:
@@ -113,6 +133,7 @@ def as_json(comparison: RunComparison) -> str:
             "cells": [_cell_fields(cell) for cell in comparison.cells],
             "only_before": [key._asdict() for key in comparison.only_before],
             "only_after": [key._asdict() for key in comparison.only_after],
+            "unlike_settings": [asdict(difference) for difference in comparison.unlike_settings],
         }
     )
 

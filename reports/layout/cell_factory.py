@@ -14,7 +14,16 @@ from harness.analysis.statistics.pairing import NotComparable
 from harness.analysis.statistics.ratios import BASELINE, Ratio
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import CPU_TIME, model_of
-from reports.layout.number_format import ENERGIES, MEMORIES, Unit, decimals, shown, unit_for, with_interval
+from reports.layout.number_format import (
+    ENERGIES,
+    MEMORIES,
+    Unit,
+    decimals,
+    shown,
+    unit_for,
+    with_interval,
+    without_unit,
+)
 from reports.layout.table_model import Align, Column, ColumnMaker, Notes, Part, TableCell
 from reports.values.figures import Absent, Figures
 
@@ -46,6 +55,7 @@ def column(
     align: Align = "right",
     part: Part = "speed",
     folds: bool = False,
+    unitless: str = "",
 ) -> ColumnMaker[Row]:
     """Return a column that shows a value of each row, or a note that says why the value is absent."""
 
@@ -55,7 +65,7 @@ def column(
             return absent_cell(value, notes, failed=row.status == "failed")
         return show(value, row, notes)
 
-    return Column(heading, align, part, folds), make_cell
+    return Column(heading, align, part, folds, unitless), make_cell
 
 
 def estimate_column(
@@ -68,7 +78,11 @@ def estimate_column(
     """Return a column of estimates in the unit that suits `values`; `{}` in the heading stands for it."""
     unit = unit_for([value.value for value in values if isinstance(value, Estimate)], units)
     return column(
-        heading.format(unit.name), read, lambda value, _, __: estimate_cell(value, unit, units), part=part
+        heading.format(unit.name),
+        read,
+        lambda value, _, __: estimate_cell(value, unit, units),
+        part=part,
+        unitless=without_unit(heading, units),
     )
 
 
@@ -87,6 +101,7 @@ def memory_column(
         read,
         lambda value, _, __: TableCell(shown(value / unit.size), value=value),
         part=part,
+        unitless=without_unit(heading, MEMORIES),
     )
 
 
@@ -109,7 +124,8 @@ def energy_column(
         cell = estimate_cell(energy.microjoules, unit, ENERGIES)
         return cell if grade else replace(cell, note=notes.number(energy.grade))
 
-    return column(f"{heading.format(unit.name)}{grade}", read, show, part=part)
+    named, bare = heading.format(unit.name), without_unit(heading, ENERGIES)
+    return column(f"{named}{grade}", read, show, part=part, unitless=f"{bare}{grade}")
 
 
 def reference_column(

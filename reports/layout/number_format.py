@@ -32,6 +32,9 @@ COUNTS = (Unit("", 1.0),)
 MEMORIES = (Unit("GiB", 2.0**30), Unit("MiB", 2.0**20), Unit("KiB", 2.0**10))
 """Base unit: bytes."""
 
+_QUANTITIES = {TIMES: "time", ENERGIES: "energy"}
+"""What a column in these units holds, for a heading such as `{}/request` without its unit."""
+
 
 def unit_for(values: Sequence[float], units: Sequence[Unit]) -> Unit:
     """Return the largest unit that the median of the values reaches, else the smallest unit."""
@@ -39,6 +42,12 @@ def unit_for(values: Sequence[float], units: Sequence[Unit]) -> Unit:
         return units[0]
     median = abs(statistics.median(values))
     return next((unit for unit in units if median >= unit.size), units[-1])
+
+
+def without_unit(heading: str, units: Sequence[Unit]) -> str:
+    """Return the heading of a column that has no value, and so no unit: `{}` stands for the unit."""
+    quantity = _QUANTITIES.get(tuple(units), "")
+    return heading.replace("{}/", f"{quantity}/").replace(" {}", "")
 
 
 def decimals(value: float, low: float | None = None, high: float | None = None) -> int:

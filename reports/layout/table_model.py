@@ -1,7 +1,7 @@
 """The data of a table: columns, cells, numbered notes, without terminal codes or markup."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 Align = Literal["left", "right"]
@@ -14,12 +14,14 @@ class Column:
     """A heading with its unit, the alignment of the cells, and the part that the column belongs to.
 
     `folds` allows a text cell to take several lines. A number is never broken.
+    `unitless` is the heading where no cell has a value; empty if the heading has no unit.
     """
 
     heading: str
     align: Align
     part: Part
     folds: bool = False
+    unitless: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,22 @@ def build_table(
     rows = tuple(tuple(make_cell(item, notes) for _, make_cell in makers) for item in items)
     return Table(
         title=title,
-        columns=tuple(column for column, _ in makers),
+        columns=headed_columns([column for column, _ in makers], rows),
         rows=rows,
         notes=tuple(notes.texts),
         remarks=tuple(remarks),
         records=tuple(records),
     )
+
+
+def headed_columns(columns: Sequence[Column], rows: Sequence[Sequence[TableCell]]) -> tuple[Column, ...]:
+    """Return the columns with their final headings: one without any value has no unit."""
+    return tuple(
+        _headed(column, any(row[place].value is not None for row in rows))
+        for place, column in enumerate(columns)
+    )
+
+
+def _headed(column: Column, has_value: bool) -> Column:
+    heading = column.heading if has_value or not column.unitless else column.unitless
+    return replace(column, heading=heading, unitless="")

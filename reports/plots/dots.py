@@ -4,19 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reports.plots.drawing import (
-    COLORS,
-    INK,
-    Interval,
-    Plot,
-    error_bars,
-    heading,
-    label,
-    plain_axes,
-    plain_numbers,
-    short,
-    tip_id,
-)
+from reports.plots.drawing import COLORS, Interval, Plot, error_bars, finish_rows, text_beside, tip_id
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,16 +49,8 @@ def _draw(title: str, dots: Sequence[Dot], axis: str, reference: float | None) -
         axes = figure.subplots()
         for index, dot in enumerate(dots):
             _dot(axes, index, dot)
-        axes.set_yticks(range(len(dots)), [short(dot.name) for dot in dots])
-        axes.invert_yaxis()
-        axes.set_xscale("log")
         axes.margins(x=0.22, y=0.06)
-        if reference is not None:
-            axes.axvline(reference, color=INK, linewidth=0.8)
-        plain_numbers(axes, "x")
-        plain_axes(axes)
-        axes.set_xlabel(label(axis))
-        heading(figure, title)
+        finish_rows(figure, axes, title, [dot.name for dot in dots], axis, mark=reference)
 
     return draw
 
@@ -89,12 +69,4 @@ def _dot(axes: "Axes", index: int, dot: Dot) -> None:
         linestyle="none",
     )
     bars.lines[0].set_gid(tip_id(index))
-    axes.annotate(
-        label(dot.text),
-        (max(value, high), index),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        fontweight="bold" if dot.chosen else "normal",
-    )
+    text_beside(axes, dot.text, (max(value, high), index), gap=7, bold=dot.chosen)

@@ -155,6 +155,34 @@ def finish(
         figure.legend(loc="outside right center", fontsize=8.0)
 
 
+def finish_rows(
+    figure: "Figure", axes: "Axes", title: str, names: Sequence[str], axis: str, *, mark: float | None
+) -> None:
+    """Name the rows from the top, on a logarithmic axis with a line at `mark`; call it after drawing them."""
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    if mark is not None:
+        axes.axvline(mark, color=INK, linewidth=0.8)
+    plain_numbers(axes, "x")
+    plain_axes(axes)
+    axes.set_xlabel(label(axis))
+    heading(figure, title)
+
+
+def text_beside(axes: "Axes", text: str, place: tuple[float, int], *, gap: int, bold: bool = False) -> None:
+    """Write the figure of a row to the right of its mark."""
+    axes.annotate(
+        label(text),
+        place,
+        xytext=(gap, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+        fontweight="bold" if bold else "normal",
+    )
+
+
 def error_bars(intervals: Sequence[Interval]) -> list[list[float]]:
     """Return the lengths below and above each value, as matplotlib's `errorbar` takes them."""
     return [

@@ -5,18 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports.layout.number_format import shown
-from reports.plots.drawing import (
-    COLORS,
-    INK,
-    Interval,
-    Plot,
-    error_bars,
-    heading,
-    label,
-    plain_axes,
-    plain_numbers,
-    short,
-)
+from reports.plots.drawing import COLORS, INK, Interval, Plot, error_bars, finish_rows, text_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,16 +49,10 @@ def _draw(title: str, steps: Sequence[LadderStep], quantity: str) -> Callable[["
         axes = figure.subplots()
         for index, step in enumerate(steps):
             _bar(axes, index, step, gains.get(step.over, 1.0))
-        axes.set_yticks(range(len(steps)), [short(step.name) for step in steps])
-        axes.invert_yaxis()
-        axes.set_xscale("log")
         axes.margins(x=0.18)
-        plain_numbers(axes, "x")
-        plain_axes(axes)
+        over = f"{quantity} over {steps[0].name if steps else 'the first'}"
+        finish_rows(figure, axes, title, [step.name for step in steps], over, mark=1.0)
         axes.grid(visible=False, axis="y")
-        axes.axvline(1.0, color=INK, linewidth=0.8)
-        axes.set_xlabel(label(f"{quantity} over {steps[0].name if steps else 'the first'}"))
-        heading(figure, title)
 
     return draw
 
@@ -81,11 +64,4 @@ def _bar(axes: "Axes", index: int, step: LadderStep, base: float) -> None:
     axes.barh(index, value - base, left=base, height=0.55, color=COLORS[0 if value >= base else 1])
     axes.errorbar(value, index, xerr=error_bars([step.cumulative]), color=INK, capsize=2.5, linewidth=1)
     text = f"{shown(value)}x" if step.own is None else f"{shown(value)}x (step {shown(step.own)}x)"
-    axes.annotate(
-        text,
-        (max(value, high, base), index),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-    )
+    text_beside(axes, text, (max(value, high, base), index), gap=5)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from harness.analysis.sustainlp import SCALE, ProtocolEnergy, TrackerTerms, protocol_energy, protocol_of
 from harness.records.estimate import Unavailable
 from reports.layout.cell_factory import absent_cell, common_grade, model_remark
-from reports.layout.number_format import ENERGIES, Unit, shown, unit_for, with_interval
-from reports.layout.table_model import Column, Notes, Table, TableCell
+from reports.layout.number_format import ENERGIES, Unit, shown, unit_for, with_interval, without_unit
+from reports.layout.table_model import Column, Notes, Table, TableCell, headed_columns
 from reports.tables.sustainlp_terms import NOT_READ, terms_table
 from reports.values.figures import Figures, failure_of
 
@@ -44,18 +44,28 @@ def _energy_table(energies: Energies, available: Sequence[ProtocolEnergy]) -> Ta
     ]
     return Table(
         title="SustaiNLP 2020 scale: energy of a whole process",
-        columns=(
-            Column("task: variant", "left", "name"),
-            Column("examples/start", "right", "energy"),
-            Column(f"processor, {unit.name}/start{grade}", "right", "energy"),
-            *(Column(f"{name}, {unit.name}/start", "right", "energy") for name in ("dram", "board")),
-            Column("CPU share", "right", "energy"),
-            Column("kWh/start", "right", "energy"),
-        ),
+        columns=headed_columns(_columns(unit, grade), rows),
         rows=(*rows, *_totals(energies)),
         notes=tuple(notes.texts),
         remarks=tuple(_remarks(available)),
     )
+
+
+def _columns(unit: Unit, grade: str) -> list[Column]:
+    def energy(name: str, grade: str = "") -> Column:
+        heading = f"{name}, {{}}/start"
+        unitless = f"{without_unit(heading, ENERGIES)}{grade}"
+        return Column(f"{heading.format(unit.name)}{grade}", "right", "energy", unitless=unitless)
+
+    return [
+        Column("task: variant", "left", "name"),
+        Column("examples/start", "right", "energy"),
+        energy("processor", grade),
+        energy("dram"),
+        energy("board"),
+        Column("CPU share", "right", "energy"),
+        Column("kWh/start", "right", "energy"),
+    ]
 
 
 def _cells(energy: ProtocolEnergy | Unavailable, unit: Unit, notes: Notes) -> tuple[TableCell, ...]:

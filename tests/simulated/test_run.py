@@ -66,7 +66,7 @@ class Bench:
     def null(self, rounds: int) -> int:
         """Run the null system, which loads at once and answers at once."""
         options = ["--data", str(boolq_folder(self.folder)), "--task", "boolq", "--variants", "null"]
-        options += ["--rounds", str(rounds), "-n", "30", "--quality", "sample", "--window", "60ms"]
+        options += ["--profile", "quick", "--rounds", str(rounds), "-n", "30", "--window", "60ms"]
         return self("run", *options, "--quiet", "--json")
 
     def records(self) -> list[Record]:
@@ -89,7 +89,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, list[Record]]:
     """One real run: the null system and ONNX Runtime on the embedded model."""
     bench = Bench(tmp_path_factory.mktemp("simulated"))
-    options = ["--variants", "null,onnx-fp32", "--rounds", "3", "-n", "30", "--quality", "sample"]
+    options = ["--variants", "null,onnx-fp32", "--profile", "quick", "--rounds", "3", "-n", "30"]
     code = bench("run", "--task", "cb", *options, "--window", "300ms", "--quiet", "--json")
     return code, bench.records()
 

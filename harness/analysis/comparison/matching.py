@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.analysis.comparison.differences import Difference
+from harness.analysis.statistics.pairing import as_text
 from harness.records.record import Record
 
 
@@ -73,3 +75,17 @@ def match_cells(before: Sequence[Record], after: Sequence[Record]) -> MatchedCel
         tuple(record for key, record in old.items() if key not in new),
         tuple(record for key, record in new.items() if key not in old),
     )
+
+
+def unlike_settings(before: Sequence[CellKey], after: Sequence[CellKey]) -> tuple[Difference, ...]:
+    """Return the settings of which no value of the first cells is one of the second cells."""
+    return tuple(
+        Difference("settings", name.replace("max_length", "maximum length"), _listed(old), _listed(new))
+        for name in CellKey._fields
+        if not set(old := [getattr(key, name) for key in before])
+        & set(new := [getattr(key, name) for key in after])
+    )
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(dict.fromkeys(map(as_text, values)))

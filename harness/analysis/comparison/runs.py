@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from harness.analysis.comparison.base import MissingChange, QuantityChange, in_family
 from harness.analysis.comparison.differences import Difference, differences
-from harness.analysis.comparison.matching import CellKey, key_of, match_cells
+from harness.analysis.comparison.matching import CellKey, key_of, match_cells, unlike_settings
 from harness.analysis.comparison.quantities import SampleAccess, quantity_changes
 from harness.analysis.statistics.pairing import NotComparable
 from harness.records.record import Record
@@ -34,6 +34,11 @@ class RunComparison:
     shared: tuple[Difference, ...]
     only_before: tuple[CellKey, ...]
     only_after: tuple[CellKey, ...]
+
+    @property
+    def unlike_settings(self) -> tuple[Difference, ...]:
+        """The settings because of which no cell of one run is one of the other; none if some cell is."""
+        return () if self.cells else unlike_settings(self.only_before, self.only_after)
 
 
 def compare_runs(

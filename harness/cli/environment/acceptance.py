@@ -27,7 +27,7 @@ AcceptFile = Annotated[
 def accept_machine(context: CliContext, device: str, path: Path, *, json: bool) -> ExitCode:
     """Record the counters and a short run, write the archive, and print what was found; return the exit code.
 
-    PARTIAL where the run failed, or the counters have a problem.
+    NOTHING_MEASURED without a counter, PARTIAL where the run failed or the counters have a problem.
     """
     from importlib.metadata import version
 
@@ -46,6 +46,8 @@ def accept_machine(context: CliContext, device: str, path: Path, *, json: bool) 
         print_json(_facts(acceptance, path))
     else:
         print_lines(_lines(acceptance, path))
+    if not acceptance.counters:
+        return ExitCode.NOTHING_MEASURED
     sound = acceptance.run is not None and not acceptance.findings["problems"]
     return ExitCode.DONE if sound else ExitCode.PARTIAL
 
@@ -73,6 +75,8 @@ def _facts(acceptance: "Acceptance", path: Path) -> "JsonObject":
 def _lines(acceptance: "Acceptance", path: Path) -> Iterator[str]:
     """Yield each meter's check and watts, what disagrees, what is missing, and where the archive is."""
     findings = acceptance.findings
+    if not acceptance.counters:
+        yield "No energy counter can be read here, so nothing was measured."
     for counter in findings["counters"]:
         yield from check_lines(counter["check"])
         for phase, watts in counter["watts"].items():
@@ -84,7 +88,7 @@ def _lines(acceptance: "Acceptance", path: Path) -> Iterator[str]:
     for missing in acceptance.missing:
         yield f"{missing.meter}: unavailable, because {missing.reason}. To allow it: {missing.remedy}"
     yield from (f"Problem: {problem}" for problem in findings["problems"])
-    if acceptance.run_reason:
+    if acceptance.run_reason and acceptance.counters:
         yield f"The short run is unavailable, because {acceptance.run_reason}"
     yield f"Archive: {path}. `bench verify {path}` checks it; docs/howto/acceptance.md asks for it."
 

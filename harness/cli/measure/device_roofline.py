@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from harness.cli.output.terminal import print_json
+from harness.common.progress import TIMED
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 from harness.studies.device_roofline import SQUARES, DeviceRooflinePosition, device_roofline_position
@@ -21,9 +22,12 @@ Position = tuple[Record, DeviceRooflinePosition | Unavailable]
 def device_roofline(device: str, records: "Sequence[Record]", *, as_json: bool) -> None:
     """Measure a GPU, and print its peaks with the systems of the records."""
     from harness.catalog import load_peaks
+    from harness.cli.output.progress import progress_reporter
 
-    shapes = [*shapes_of(records), *SQUARES]
-    peaks = load_peaks().device(device, [list(shape) for shape in dict.fromkeys(map(tuple, shapes))])
+    shapes = [list(shape) for shape in dict.fromkeys(map(tuple, [*shapes_of(records), *SQUARES]))]
+    with progress_reporter(quiet=as_json) as progress:
+        progress.stage(f"measure the peaks of {device}", 1, quiet_s=TIMED)
+        peaks = load_peaks().device(device, shapes)
     positions = [(record, device_roofline_position(record, peaks)) for record in records]
     if as_json:
         systems = [_facts(record, position) for record, position in positions]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.common.json_types import JsonObject
+    from harness.common.progress import ProgressReporter
     from harness.records.estimate import Unavailable
     from harness.records.record import Record
     from harness.records.store import Store
@@ -64,22 +65,42 @@ def _load_run(store: "Store", run: str) -> "list[Record]":
 
 
 def _processor_roofline(cpus: list[int], records: "list[Record]", *, as_json: bool) -> None:
-    from harness.catalog import load_peaks
-    from harness.studies.roofline import roofline_position, shapes_of
+    from harness.cli.output.progress import progress_reporter
+    from harness.studies.roofline import roofline_position
 
-    peaks = load_peaks()
-    record_threads = {len(record.placement.cpus) for record in records if record.placement}
-    cores = peaks.cores(sorted({1, len(cpus), *record_threads}))
+    with progress_reporter(quiet=as_json) as progress:
+        cores, products = _measure_processor(cpus, records, progress)
     if isinstance(cores, str):
         typer.echo(f"bench: the peaks are unavailable, because {cores}.", err=True)
         raise typer.Exit(ExitCode.NOTHING_MEASURED)
-    shapes = shapes_of(records)
-    products = {str(count): peaks.products(shapes, cpus[:count]) for count in sorted({1, len(cpus)})}
     positions = [(record, roofline_position(record, cores)) for record in records]
     if as_json:
         print_json(_facts(cores, products, positions))
     else:
         _print(cores, products, positions)
+
+
+def _measure_processor(
+    cpus: list[int], records: "list[Record]", progress: "ProgressReporter"
+) -> "tuple[JsonObject | str, Products]":
+    """Return the peaks of the cores, or why there are none, and the rates of PyTorch's products."""
+    from harness.catalog import load_peaks
+    from harness.common.progress import TIMED
+    from harness.studies.roofline import shapes_of
+
+    peaks = load_peaks()
+    products: dict[str, list[JsonObject]] = {}
+    progress.stage("measure the cores' peaks", 1, quiet_s=TIMED)
+    record_threads = {len(record.placement.cpus) for record in records if record.placement}
+    cores = peaks.cores(sorted({1, len(cpus), *record_threads}))
+    if isinstance(cores, str):
+        return cores, {}
+    counts = sorted({1, len(cpus)})
+    progress.stage("measure matrix products", len(counts), quiet_s=TIMED)
+    for count in counts:
+        products[str(count)] = peaks.products(shapes_of(records), cpus[:count])
+        progress.step()
+    return cores, products
 
 
 def _missing_instructions(cores: "JsonObject") -> list[str]:

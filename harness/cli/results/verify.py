@@ -17,7 +17,7 @@ from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.units import plural
 from harness.cli.output.terminal import print_json, print_lines
-from harness.common.errors import ExitCode, StoreError, UsageError
+from harness.common.errors import DataError, ExitCode, StoreError, UsageError
 from harness.common.inputs.files import RECORD, read_input
 
 if TYPE_CHECKING:
@@ -205,27 +205,52 @@ def _sign(folder: "RunFolder", key: Path, *, sound: bool) -> None:
 
 
 def _split_finder(context: CliContext, data: DataFiles) -> "SplitOf":
-    """Return a function that finds a record's split, read once each: of `--data`, or the embedded sample."""
-    splits: dict[tuple[str, str], Split] = {}
+    """Return a function that finds a record's split, read once each.
+
+    It is that of `--data`, the embedded sample, or the random texts of `--shapes`, drawn again.
+    """
+    splits: dict[tuple[str, str, int | None], Split | str] = {}
 
     def split_of(sealed: "SealedRecord") -> "Split | str":
-        from harness.workload.data import load_split
-        from harness.workload.data.user.task_files import find_task_data
+        from harness.workload.data.lengths import drawn_seed
 
         record = sealed.record
-        if data.data is None and record.data.tier != "embedded":
+        embedded = record.data.tier == "embedded"
+        seed = drawn_seed(record.data.note) if embedded else None
+        if data.data is None and not embedded:
             return "the data are not available: name them with --data"
-        key = (record.cell.task, record.data.split)
+        key = (record.cell.task, record.data.split, seed)
         if key not in splits:
-            task_data = find_task_data(
-                key[0], data.data, data.user_data, context.cache(), split=key[1], labelled=False
-            )
-            splits[key] = load_split(task_data.task, task_data.data, key[1])
-        if data.data is None and splits[key].fingerprint != record.data.fingerprint:
-            return "the embedded sample of this version differs"
-        return splits[key]
+            splits[key] = _split(context, data, *key[:2]) if seed is None else _drawn_split(context, *key[:2], seed)
+        split = splits[key]
+        if not isinstance(split, str) and split.fingerprint != record.data.fingerprint:
+            if seed is not None:
+                return "this version draws other texts for --shapes from the same seed"
+            if data.data is None:
+                return "the embedded sample of this version differs"
+        return split
 
     return split_of
+
+
+def _split(context: CliContext, data: DataFiles, task: str, name: str) -> "Split":
+    from harness.workload.data import load_split
+    from harness.workload.data.user.task_files import find_task_data
+
+    task_data = find_task_data(task, data.data, data.user_data, context.cache(), split=name, labelled=False)
+    return load_split(task_data.task, task_data.data, name)
+
+
+def _drawn_split(context: CliContext, task: str, name: str, seed: int) -> "Split | str":
+    """Draw the texts of a study of shapes again; return the reason where this version cannot."""
+    from harness.workload.data import load_split
+    from harness.workload.data.lengths import lengths_data
+    from harness.workload.tasks import get_task
+
+    try:
+        return load_split(get_task(task), lengths_data(context.cache(), get_task(task), seed=seed), name)
+    except (DataError, UsageError) as error:
+        return error.message.rstrip(".")
 
 
 def _verify_pages(store: "Store", runs: set[str]) -> VerificationResult:

@@ -3,13 +3,24 @@
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import AfterValidator
 
 from harness.common.json_types import MAX_INTEGER
 from harness.common.model import FrozenModel, JsonFacts
 from harness.records.reading import Scope
 
+
+def _relative(path: str) -> str:
+    if not path.startswith(("sys/", "proc/")) or ".." in path.split("/") or not path.isprintable():
+        raise ValueError("expected the path of a kernel file below the root")
+    return path
+
+
 Number = Annotated[int, Ge(0), Le(MAX_INTEGER)]
 Name = Annotated[str, MinLen(1), MaxLen(200)]
+
+KernelFile = Annotated[str, MaxLen(200), AfterValidator(_relative)]
+"""The path of a kernel file below the root."""
 
 Row = Annotated[tuple[Number | None, ...], MinLen(2)]
 """Nanoseconds since the recording began, then the microjoules of each zone, or None if it was unreadable."""
@@ -76,15 +87,18 @@ class MissingMeter(FrozenModel):
 
 
 class Acceptance(FrozenModel):
-    """Everything in an archive but its run; `files` are kernel files below the root, by path."""
+    """Everything in an archive but its run; `files` are kernel files below the root, by path.
+
+    A machine without a readable counter has no `counters`; `missing` holds the reasons.
+    """
 
     format: Literal[1] = 1
     version: str
     device: str
     host: JsonFacts
     software: dict[str, str]
-    files: dict[str, str]
-    counters: Annotated[tuple[CounterTrace, ...], MinLen(1)]
+    files: dict[KernelFile, str]
+    counters: tuple[CounterTrace, ...]
     missing: tuple[MissingMeter, ...]
     phases: tuple[Phase, ...]
     run: str | None = None

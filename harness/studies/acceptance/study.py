@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.catalog import Catalog
 from harness.common import procfs
-from harness.common.errors import BenchError, MeasurementError
+from harness.common.errors import BenchError
 from harness.common.files import base_names
 from harness.common.progress import ProgressReporter
 from harness.measurement.energy.check import check_meter, load
@@ -69,23 +69,18 @@ def accept(
     multiply: Multiply = matrix_product,
     work: Callable[[], object] = load,
 ) -> Acceptance:
-    """Record every counter of the machine, and return what they show; MeasurementError without a counter.
+    """Record every counter of the machine, and return what they show, and why each other meter has none.
 
-    `busy` keeps CPUs busy and `multiply` a board, each during a phase; `work` loads the machine between two
-    rapid reads.
+    Without any counter nothing is recorded and no load is run. `busy` keeps CPUs busy and `multiply` a board,
+    each during a phase; `work` loads the machine between two rapid reads.
     """
     meters, missing = find_counters(machine, device)
-    if not meters:
-        reasons = "; ".join(f"{item.meter}: {item.reason}" for item in missing)
-        remedies = dict.fromkeys(item.remedy for item in missing)
-        raise MeasurementError(
-            f"no energy counter can be read here, so there is nothing to accept: {reasons}.",
-            remedy=" ".join(remedies),
-        )
-    progress.stage("Counters", len(meters))
+    if meters:
+        progress.stage("Counters", len(meters))
     checks = [_rapid_reads(meter, work, progress) for meter, _ in meters]
-    loads = list(_loads(machine, device, meters, busy, multiply))
-    progress.stage("Loads", len(loads))
+    loads = list(_loads(machine, device, meters, busy, multiply)) if meters else []
+    if loads:
+        progress.stage("Loads", len(loads))
     phases, recorders = [], []
     for phase, make_load in loads:
         measured, recorded = _measure_phase(phase, make_load, meters, machine)
@@ -214,7 +209,12 @@ def short_run(
     machine: Machine,
     progress: ProgressReporter,
 ) -> tuple[Acceptance, RunFolder | None]:
-    """Measure two rungs of `paper` or `paper-gpu`, and name the run, or why there is none."""
+    """Measure two rungs of `paper` or `paper-gpu`, and name the run, or why there is none.
+
+    A machine without a counter needs no run: its joules would be modelled.
+    """
+    if not acceptance.counters:
+        return acceptance.model_copy(update={"run_reason": "no energy counter can be read here"}), None
     name, rungs = RUNGS[device_kind(acceptance.device)]
     study = STUDIES[name]
     ladder = parse_ladder(catalog.ladders[study.ladder], study.ladder, {})

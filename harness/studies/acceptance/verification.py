@@ -14,6 +14,8 @@ def verify_findings(acceptance: Acceptance) -> VerificationCheck:
     if acceptance.version != installed:
         check.skip(f"bench {acceptance.version} made the findings, and this is {installed}")
         return check
+    if not acceptance.counters:
+        check.skip("no energy counter could be read on that machine")
     computed = examine(acceptance.counters, acceptance.phases)
     stated = acceptance.findings
     for name in sorted({*computed, *stated}):

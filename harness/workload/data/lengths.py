@@ -10,6 +10,7 @@ validation split ships with the package, as numbers only.
 import hashlib
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
@@ -45,6 +46,9 @@ EXAMPLES = 3270
 
 TRAIN_ROWS = 256
 """Rows of the training split, from which candidates are timed."""
+
+_BEGIN, _END = "words without meaning, in the lengths of ", ": for speed and energy alone"
+_NOTE = re.compile(rf"{_BEGIN}.*, seed (-?\d{{1,20}}){_END}")
 
 
 class TokenizerFacts(FrozenModel):
@@ -196,7 +200,13 @@ def _row(rng: SeededRandom, idx: int, tokens: int) -> dict[str, object]:
     return {"question": question, "passage": passage, "idx": idx, "label": rng.chance(0.5)}
 
 
+def drawn_seed(note: str | None) -> int | None:
+    """Return the seed of a sample of `lengths_data`, given the note of its record; None for other data."""
+    match = _NOTE.fullmatch(note or "")
+    return int(match[1]) if match else None
+
+
 def _note(histogram: Histogram, seed: int) -> str:
     tokenizer = histogram.tokenizer.vocabulary or histogram.tokenizer.name
     source = f"{histogram.task}'s {histogram.split} split (in tokens of {tokenizer})"
-    return f"words without meaning, in the lengths of {source}, seed {seed}: for speed and energy alone"
+    return f"{_BEGIN}{source}, seed {seed}{_END}"

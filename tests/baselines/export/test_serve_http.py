@@ -98,6 +98,8 @@ def test_health_and_metadata_are_answered() -> None:
         (b"9" * 5000, 400, "the body is not JSON"),
         (b"[]", 422, "exactly these fields"),
         (b'{"second": "b"}', 422, "exactly these fields"),
+        (b'{"first": "a", "first": "b"}', 422, 'the field "first" is there twice'),
+        (b'{"inputs": [{"first": "a", "first": "a"}]}', 422, 'the field "first" is there twice'),
         (b'{"first": "nan"}', 500, "not finite numbers"),
         (b'"' + b"a" * 300_000 + b'"', 413, "must have at most 262144 bytes"),
         (json.dumps({"inputs": [{}] * 257}).encode(), 413, "at most 256 sequences, got 257"),

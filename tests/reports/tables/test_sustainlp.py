@@ -30,6 +30,11 @@ def test_kilowatt_hours_have_a_table_of_their_own() -> None:
     assert [row[0].text for row in table.rows] == ["boolq: pytorch-fixed", "boolq: onnx-int8"]
     row = [cell.text for cell in table.rows[0][1:]]
     assert row == ["100", "72.0", "not read", "not read", "not recorded", "0.0000316"]
+    assert [column.heading for column in table.columns[2:5]] == [
+        "processor, J/start, measured",
+        "dram, energy/start",
+        "board, energy/start",
+    ]
     assert "over a window that also holds the imports" in table.remarks[0]
     assert "1.58 (PUE) / 3.6e6 x ((package - dram) x CPU share" in table.remarks[0]
     values = {row[0].text: row[3].text for row in terms.rows}

@@ -34,10 +34,15 @@ def test_a_wrong_target_or_option_is_refused(
 
 
 def test_without_a_counter_the_exit_code_is_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The fake machine has a meter, but no counter; every meter is named, and no archive is written."""
-    target = tmp_path / "a.zip"
-    assert call(["doctor", "--accept", str(target)], World(tmp_path, watts=None).context()) == 4
-    message = capsys.readouterr().err
-    assert all(f"{name}: " in message for name in ("rapl", "perf", "hwmon", "nvml"))
-    assert "Run on bare metal." in message
-    assert not target.exists()
+    """The fake machine has a meter, but no counter: each meter is named, and the archive holds why."""
+    target, world = tmp_path / "a.zip", World(tmp_path, watts=None)
+    assert call(["doctor", "--accept", str(target)], world.context()) == 4
+    out, err = capsys.readouterr()
+    assert out.startswith("No energy counter can be read here, so nothing was measured.")
+    assert all(f"{name}: unavailable, because " in out for name in ("rapl", "perf", "hwmon", "nvml"))
+    assert "Run on bare metal." in out
+    assert err == ""
+    assert call(["verify", str(target)], world.context()) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "not checked, because no energy counter could be read on that machine" in out
+    assert "the archive has no run: no energy counter can be read here" in out

@@ -89,7 +89,36 @@ def test_runs_without_a_cell_in_common_compare_nothing(
     """Exit 4, and it says so."""
     store(world, [a_record("onnx-fp32", run="r3"), a_record("null", run="r3")])
     assert compare(world, "r1", "r3") == 4
-    assert "no cell in common" in capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())
+    assert "no cell in common" in out
+    assert "They differ in variant: onnx-int8, pytorch-dynamic, pytorch-fixed, then null, onnx-fp32." in out
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_runs_on_other_threads_name_the_threads(
+    world: World, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All else is equal: the setting, both values, and the cells of each run."""
+    store(world, three_variants(run="r3", cell={"threads": 1}))
+    assert compare(world, "r1", "r3", "--format", form) == 4
+    out = " ".join(capsys.readouterr().out.split())
+    assert "They differ in threads: 2, then 1." in out
+    assert "Only before: boolq, onnx-int8, cpu, single-stream, 2 threads, length 256." in out
+    assert "Only after: boolq, onnx-int8, cpu, single-stream, 1 thread, length 256." in out
+    assert compare(world, "r1", "r3", "--json") == 4
+    (unlike,) = json.loads(capsys.readouterr().out)["unlike_settings"]
+    assert unlike == {"kind": "settings", "name": "threads", "before": "2", "after": "1"}
+
+
+def test_settings_that_occur_in_both_runs_but_not_together_are_not_named_as_unlike(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One run has a on 1 thread and b on 2, the other b on 1 and a on 2."""
+    for run, threads in (("r3", (1, 2)), ("r4", (2, 1))):
+        pairs = zip(("pytorch-fixed", "onnx-int8"), threads, strict=True)
+        store(world, [a_record(name, run=run, cell={"threads": count}) for name, count in pairs])
+    assert compare(world, "r3", "r4") == 4
+    assert "Each setting occurs in both runs, but not together." in capsys.readouterr().out
 
 
 def test_a_cut_record_is_named_skipped_and_counted(world: World, capsys: pytest.CaptureFixture[str]) -> None:

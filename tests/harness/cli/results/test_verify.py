@@ -9,7 +9,13 @@ import pytest
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
+from harness.common.progress import NoProgress
 from harness.records.store import Store
+from harness.runs.execution.run import execute, start
+from harness.runs.planning.options import RunOptions
+from harness.testing.world import altered
+from harness.workload.data import lengths
+from harness.workload.tasks import get_task
 
 
 @pytest.fixture
@@ -36,6 +42,29 @@ def test_a_run_is_verified_by_name_folder_or_store(world: World, capsys: pytest.
         assert [line.split()[0] for line in lines if not line.startswith(" " * 15)][1:12] == ["yes"] * 11
     assert bench(world, "verify", "latest") == 0
     assert "not checked, because the data are not available: name them with --data" in capsys.readouterr().out
+
+
+def test_the_random_texts_of_shapes_are_drawn_again(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run with `--shapes` names no data: its seed gives them. Of another version the reason is that."""
+    options = RunOptions(
+        task="boolq",
+        source=lengths.lengths_data(world.cache, get_task("boolq"), seed=3),
+        seed=3,
+        profile="quick",
+        sample=16,
+        quality="sample",
+    )
+    store = Store(world.store)
+    machine = altered(world.machine, suffix=lambda: "0002")
+    execute(start(options, world.catalog, store, world.cache, machine, NoProgress()))
+    assert bench(world, "verify", "latest") == 0
+    assert "  yes          data " in capsys.readouterr().out
+    monkeypatch.setattr(lengths, "VERSION", 2)
+    assert bench(world, "verify", "latest") == 0
+    out = capsys.readouterr().out
+    assert "not checked, because this version draws other texts for --shapes from the same seed" in out
 
 
 def test_a_changed_record_is_named_with_both_figures(

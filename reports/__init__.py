@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reports.render.terminal import wants_color
     from reports.report import DEFAULT_TABLES, TABLES, Report, build_report
     from reports.values.footprint import CostFactors, Embodied, Water, embodied_of, water_of
-    from reports.values.prices import Grid, Price, grid_of, price_of, prices_of
+    from reports.values.prices import Grid, Price, grid_of, price_of, prices_by_name, prices_of
     from reports.values.verdicts import VerdictOptions
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "files_of",
     "grid_of",
     "price_of",
+    "prices_by_name",
     "prices_of",
     "render_records",
     "wants_color",

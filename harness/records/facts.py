@@ -17,7 +17,8 @@ class RateTrial(FrozenModel):
 
     `rate` and `achieved` are requests per second offered and answered. `value_ns` is the percentile of the
     SLO by nearest rank over `requests`; `have` of them are distinct, and the percentile needs `needed`.
-    `kept` is true if the SLO was kept.
+    `steady_ns` is the percentile of the same service times in steady state, computed, and `utilisation` the
+    share of time that the instances are busy. `kept` is true if both percentiles keep the SLO.
     """
 
     rate: Real
@@ -28,6 +29,24 @@ class RateTrial(FrozenModel):
     have: Count
     overloaded: bool
     kept: bool
+    steady_ns: Count | None = None
+    utilisation: Real | None = None
+
+
+class SteadyState(FrozenModel):
+    """The latency that the service times of all windows have in steady state: computed, and not measured.
+
+    `value_ns` is the `percentile` at the rate of the record, `error_ns` the standard error of the simulation,
+    `measured_ns` the same percentile of the measured latencies, by nearest rank. `utilisation` is the share
+    of time that the instances are busy. Where there is no value, `unavailable` holds the reason.
+    """
+
+    percentile: Real
+    measured_ns: Count
+    value_ns: Count | None = None
+    error_ns: Count | None = None
+    utilisation: Real | None = None
+    unavailable: str | None = None
 
 
 class OfferedLoad(FrozenModel):
@@ -35,7 +54,7 @@ class OfferedLoad(FrozenModel):
 
     `overloaded` is true if the system fell behind; `seed` is that of the arrivals. `promise` is the
     service-level objective (`--slo`), `highest_rate` the highest rate of `trials` that kept it, and
-    `capacity` the requests per second when all arrive at once.
+    `capacity` the requests per second when all arrive at once. `steady` is null in earlier records.
     """
 
     rate: Real
@@ -46,6 +65,7 @@ class OfferedLoad(FrozenModel):
     highest_rate: Real | None = None
     capacity: Real | None = None
     trials: tuple[RateTrial, ...] = ()
+    steady: SteadyState | None = None
 
 
 class TextLoss(FrozenModel):

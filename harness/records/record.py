@@ -37,6 +37,7 @@ from harness.records.facts import (
     OperatorProfile,
     RateTrial,
     Revision,
+    SteadyState,
     TextLoss,
 )
 from harness.records.reading import Reading
@@ -71,6 +72,7 @@ __all__ = [
     "Round",
     "SamplesFile",
     "Startup",
+    "SteadyState",
     "StopReason",
     "record_schema",
     "schema_text",

@@ -3,22 +3,44 @@
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.capacity.plan import PlanRow
-from harness.analysis.capacity.validation import WINDOWS, ValidatedLoad, rates_of, validate, window_ms_of
+from harness.analysis.capacity.plan import CapacityPlan
+from harness.analysis.capacity.service_times import ServiceTimes
+from harness.analysis.capacity.validation import (
+    WINDOWS,
+    ValidatedLoad,
+    rates_of,
+    sample_of,
+    validate,
+    window_ms_of,
+)
 from harness.catalog import Catalog
 from harness.common.errors import UsageError
 from harness.common.progress import ProgressReporter
+from harness.records.plan import Plan
 from harness.records.record import Record
 from harness.records.store import Store, read_samples
 from harness.runs.execution.run import execute
 from harness.runs.multi_run import start_all
-from harness.runs.planning.options import RunOptions
+from harness.runs.planning.options import ALL, RunOptions
 from harness.runs.planning.planner import plan_run
+from harness.runs.planning.schedule import cells_of
 from harness.runs.services import Machine
 
 
+def first_measurable(plan: CapacityPlan) -> ServiceTimes:
+    """Return the times of the first row that serves one by one; UsageError if all collect batches."""
+    for row in plan.rows:
+        if isinstance(row.measured, ServiceTimes):
+            return row.measured
+    raise UsageError(
+        "every row collects batches, and scenario server hands a system one request at a time.",
+        where="--validate",
+        remedy="Leave out --batching.",
+    )
+
+
 def check_plan(
-    row: PlanRow,
+    times: ServiceTimes,
     percent: float,
     given: RunOptions,
     *,
@@ -28,56 +50,59 @@ def check_plan(
     machine: Machine,
     progress: ProgressReporter,
 ) -> tuple[ValidatedLoad, ...]:
-    """Measure the variant of a row in `server` at three loads of one machine, and compare.
+    """Measure the variant of a plan's row in `server` at three loads of one machine, and compare.
 
-    `given` holds the data and the model of the plan's run, which records do not name in full. UsageError if
-    they are others, or for a rung of a ladder.
+    `given` holds the data, the model and the ladder of the plan's run, which records do not name in full.
+    UsageError if they are others.
     """
-    options = server_options(row, given)
+    options = server_options(times, given)
     plan = plan_run(options, catalog, cache, machine, progress)
-    _require_same(row.record, plan.data.fingerprint, plan.model.fingerprint)
+    _require_same(times.record, plan)
     runs = start_all([options], catalog, store, cache, machine, progress)
     compared = [
-        validate(row.times, record, read_samples(run.folder.path, record), percent)
+        validate(times, record, read_samples(run.folder.path, record), percent)
         for run in runs
         for record in execute(run)
     ]
     return tuple(load for load in compared if load is not None)
 
 
-def server_options(row: PlanRow, given: RunOptions) -> RunOptions:
-    """Return the options of a run of the row's variant with new arrivals at three rates."""
-    record = row.record
-    cell = record.cell
-    if cell.rung:
-        raise UsageError(
-            f"{cell.variant} is a rung of a ladder, which is not measured again by itself.",
-            where="--validate",
-            remedy="Measure its engine by `bench run --variants NAME --scenario server`, and plan from it.",
-        )
+def server_options(times: ServiceTimes, given: RunOptions) -> RunOptions:
+    """Return the options of a run of a record's variant with new arrivals at three rates.
+
+    Every window has the whole sample: the slices of a run have too few requests for a high percentile.
+    """
+    record = times.record
+    cell, sample = record.cell, sample_of(times, record.data.sample)
     return replace(
         given,
         task=cell.task,
         device=cell.device,
-        variants=(cell.variant,),
+        variants=None if given.ladder else (cell.variant,),
         scenarios=("server",),
-        rates=rates_of(row.times),
-        window_ms=window_ms_of(row.times),
+        rates=rates_of(times),
+        window_ms=window_ms_of(times, sample),
         boundary=cell.boundary,
         threads=int(record.configuration.get("threads") or cell.threads),
         max_length=cell.max_length,
         profile="default",
         rounds=WINDOWS,
-        sample=record.data.sample,
+        sample=sample,
+        slice_at_least=ALL,
         seed=record.seed + 1,
         quality="sample",
     )
 
 
-def _require_same(record: Record, data: str, model: str) -> None:
-    inputs = (("--data", data, record.data.fingerprint), ("--model", model, record.model.fingerprint))
+def _require_same(record: Record, plan: Plan) -> None:
+    rungs = {cell.rung for cell in cells_of(plan)}
+    inputs = (
+        ("--data", {plan.data.fingerprint}, record.data.fingerprint),
+        ("--model", {plan.model.fingerprint}, record.model.fingerprint),
+        ("--ladder", rungs, record.cell.rung),
+    )
     for option, here, there in inputs:
-        if here != there:
+        if here != {there}:
             raise UsageError(
                 f"not the {option.removeprefix('--')} of the run {record.run}.",
                 where=option,

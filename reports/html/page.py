@@ -1,28 +1,18 @@
 """Fills the page's template: ids are numbers, so that names in records cannot collide with them.
 
 report --tables_of, plots_of--> values of the template --page.html--> one file
-
-The template escapes all text; markup comes only from the template and from our own drawings. A policy in the
-page's head allows only the page's own script, by hash, and no network.
 """
 
-import base64
-import hashlib
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING
 
 from harness.analysis.diagnostics import ResultWarning
 from harness.common.json_types import JsonObject
 from harness.records.record import Record
 from reports.html.headline import claims_of, columns_of, headline_of
-from reports.html.inline import inline_svg
-from reports.layout.escaping import printable
-from reports.layout.number_format import shown
+from reports.html.template import figure_fields, page_assets, page_template
 from reports.layout.style import Style
-from reports.layout.table_model import Table, TableCell
+from reports.layout.table_model import Table
 from reports.plots import Plot, plots_of
 from reports.plots.headline import headline_plot
 from reports.report import TABLES, Report, tables_of
@@ -30,9 +20,6 @@ from reports.tables.ladder import ladder_summary
 from reports.tables.overview import overview_tables
 from reports.tables.sweep import sweep_tables
 from reports.values.figures import name_of
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 PLOTS_BYTES = 320_000
 """The size of all drawings: with the tables of a sweep of hundreds of records the page stays under 2 MB."""
@@ -48,24 +35,19 @@ class _Numbers:
 
 def as_page(report: Report, style: Style) -> str:
     """Return the whole page, with all tables unless the style names some."""
-    from markupsafe import Markup
-
     numbers, verdicts = _numbers(report.records), report.verdicts()
     headline = headline_plot(report, verdicts)
     plots, has_more_plots = _plots(report, style, numbers, headline)
-    js, css = _asset("page.js"), _asset("page.css")
-    return _template().render(
+    return page_template("page.html").render(
         title="bench report",
         subtitle=_subtitle(report.records),
-        css=Markup(css),  # noqa: S704 -- our own file
-        js=Markup(js),  # noqa: S704 -- our own file
-        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(js.encode()).digest()).decode()}",
+        **page_assets(),
         headline=headline_of(verdicts),
         claims=(claims := claims_of(verdicts)),
         columns=columns_of(claims),
         more_claims=len(verdicts) - len(claims),
         chosen=[name_of(verdict.chosen) for verdict in verdicts if verdict.chosen],
-        plot=None if headline is None else _figure(headline, 0, numbers),
+        plot=None if headline is None else figure_fields(headline, 0, numbers.records),
         tables=_tables(report, style),
         record_numbers=numbers.records,
         plots=plots,
@@ -73,21 +55,6 @@ def as_page(report: Report, style: Style) -> str:
         records=list(_records(report, numbers)),
         environments=_environments(report.records, numbers),
     )
-
-
-def _template() -> "Template":
-    from jinja2 import Environment, StrictUndefined
-
-    def visible(value: object) -> object:
-        return printable(value) if type(value) is str else value
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible)
-    environment.filters["sort_key"] = _sort_key
-    return environment.from_string(_asset("page.html"))
-
-
-def _asset(name: str) -> str:
-    return resources.files("reports.html").joinpath(name).read_text(encoding="utf-8")
 
 
 def _numbers(records: Sequence[Record]) -> _Numbers:
@@ -102,13 +69,6 @@ def _subtitle(records: Sequence[Record]) -> str:
     runs = list(dict.fromkeys(record.run for record in records))
     names = f"{len(runs)} runs, {runs[0]} to {runs[-1]}" if len(runs) > 3 else ", ".join(runs)  # noqa: PLR2004
     return f"{len(records):,} record{'' if len(records) == 1 else 's'}; {names}"
-
-
-def _sort_key(cell: TableCell) -> str:
-    """Return the value of a cell for JavaScript's `Number`; empty where the text is the sort key."""
-    if cell.value is None or math.isnan(cell.value):
-        return ""
-    return f"{cell.value:.6g}".replace("inf", "Infinity")
 
 
 def _tables(report: Report, style: Style) -> list[Table]:
@@ -133,32 +93,9 @@ def _plots(
     for number, plot in enumerate(others, 1):
         if size >= PLOTS_BYTES:
             return figures, True
-        figures.append(_figure(plot, number, numbers))
+        figures.append(figure_fields(plot, number, numbers.records))
         size += len(figures[-1]["svg"]) + sum(len(str(value)) + 9 for row in plot.rows for value in row)
     return figures, False
-
-
-def _figure(plot: Plot, number: int, numbers: _Numbers) -> JsonObject:
-    from markupsafe import Markup
-
-    records = [
-        (numbers.records[name], name.rpartition("/")[2]) for name in plot.records if name in numbers.records
-    ]
-    return {
-        "id": f"p{number}",
-        "title": plot.title,
-        "about": plot.about,
-        "svg": Markup(inline_svg(plot, f"p{number}")),  # noqa: S704 -- matplotlib escapes text
-        "records": records,
-        "columns": plot.columns,
-        "rows": [[_value(value) for value in row] for row in plot.rows],
-    }
-
-
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return shown(value) if math.isfinite(value) else str(value)
-    return "" if value is None else str(value)
 
 
 def _records(report: Report, numbers: _Numbers) -> Iterator[JsonObject]:
@@ -171,13 +108,14 @@ def _records(report: Report, numbers: _Numbers) -> Iterator[JsonObject]:
             "number": numbers.records[name],
             "name": name,
             "status": record.status,
-            "facts": list(_facts(record)),
+            "facts": list(record_facts(record)),
             "warnings": warnings.get(name, ()),
             "host": numbers.hosts[record.host.fingerprint],
         }
 
 
-def _facts(record: Record) -> Iterator[tuple[str, str]]:
+def record_facts(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield what a record is of, label and text: its cell, data, model, meter and samples."""
     cell, data = record.cell, record.data
     setting = f"{cell.task} on {cell.device}, {cell.scenario}, {cell.boundary}"
     parallelism = (

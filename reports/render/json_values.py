@@ -52,6 +52,7 @@ def _record_fields(figures: Figures) -> JsonObject:
         "rounds": len(record.rounds),
         "quality": as_values(figures.quality) or because("its answers were not scored"),
         "latency_ns": as_values(figures.latency) or because("it was not measured per request"),
+        **_steady_fields(record),
         "time_per_request_ns": as_value(figures.time),
         "throughput_per_s": as_value(figures.throughput),
         "joules_per_request": as_joules(figures.energy),
@@ -73,6 +74,12 @@ def _record_fields(figures: Figures) -> JsonObject:
         "warnings": [asdict(warning) for warning in figures.warnings],
         "failure": record.failure.model_dump(mode="json") if record.failure else None,
     }
+
+
+def _steady_fields(record: Record) -> JsonObject:
+    """Return the percentile in steady state beside the measured one, in scenario `server`."""
+    steady = record.load.steady if record.load else None
+    return {} if steady is None else {"steady_state": steady.model_dump(mode="json")}
 
 
 def _range_fields(record: Record) -> JsonObject:

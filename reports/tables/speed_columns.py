@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from harness.analysis.statistics.estimates import EnergyEstimate
 from harness.analysis.statistics.ratios import REFERENCES
 from harness.records.estimate import Estimate, Unavailable
-from harness.records.record import Record
+from harness.records.record import Record, SteadyState
 from reports.layout.cell_factory import (
     column,
     difference_cell,
@@ -41,6 +41,7 @@ def columns(group: Sequence[Figures]) -> list[ColumnMaker[Figures]]:
         *(_energy_reduction(name, group) for name in REFERENCES),
         *_whole_energy(group),
         *(_percentile(name, group) for name in percentiles if name in group[0].latency),
+        *([_steady_state(group)] if any(map(_steady, group)) else []),
         *([_highest_rate(group)] if any(map(_objective, group)) else []),
         estimate_column("requests/s", lambda item: item.throughput, (), COUNTS, "cost"),
         *([_sequences()] if any(_sequences_per_request(item.record) > 1 for item in group) else []),
@@ -113,6 +114,31 @@ def _percentile(name: str, group: Sequence[Figures]) -> ColumnMaker[Figures]:
     per_batch = " per batch" if group[0].record.cell.scenario == "batch" else ""
     heading = f"{name} {{}}{per_batch}"
     return estimate_column(heading, lambda item: item.latency[name], latencies, TIMES, "cost")
+
+
+def _steady(item: Figures) -> SteadyState | None:
+    return item.record.load.steady if item.record.load else None
+
+
+def _steady_state(group: Sequence[Figures]) -> ColumnMaker[Figures]:
+    """Return the column of the percentile in steady state, in the unit of the percentiles."""
+    latencies = [latency for item in group for latency in item.latency.values()]
+    unit = unit_for([latency.value for latency in latencies if isinstance(latency, Estimate)], TIMES)
+
+    def read(item: Figures) -> float | Unavailable:
+        steady = _steady(item)
+        if steady is None:
+            return Unavailable("an earlier version measured it")
+        if steady.value_ns is None:
+            return Unavailable(steady.unavailable or "its service times are unknown")
+        return float(steady.value_ns)
+
+    def show(value_ns: float, item: Figures, notes: Notes) -> TableCell:
+        del item, notes
+        return TableCell(shown(value_ns / unit.size), value=value_ns)
+
+    percentile = next(steady.percentile for steady in map(_steady, group) if steady is not None)
+    return column(f"p{percentile:g} {unit.name} in steady state, computed", read, show, part="cost")
 
 
 def _objective(item: Figures) -> str:

@@ -58,15 +58,20 @@ def price_of(usd_per_hour: float | None) -> Price:
 
 def prices_of(price_list: object, where: str) -> tuple[Price, ...]:
     """Return the prices of a parsed YAML price list; raises UsageError at `where` for anything else."""
+    return tuple(prices_by_name(price_list, where).values())
+
+
+def prices_by_name(price_list: object, where: str) -> dict[str, Price]:
+    """Return the prices of a parsed YAML price list by machine; UsageError at `where` for anything else."""
     fields = checked_fields(price_list, ["usd_per_hour"], "a price list", where, PRICES_EXAMPLE)
     machines = fields.get("usd_per_hour")
     if not isinstance(machines, Mapping) or not machines:
         raise UsageError("the price list has no prices.", where=where, remedy=PRICES_EXAMPLE)
     source = source_of(fields, where)
-    return tuple(
-        Price(positive(price, f"the price of {name}", where), f"{name}; {source}")
+    return {
+        str(name): Price(positive(price, f"the price of {name}", where), f"{name}; {source}")
         for name, price in machines.items()
-    )
+    }
 
 
 def grid_of(intensity: object, where: str) -> Grid:

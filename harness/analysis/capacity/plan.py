@@ -1,87 +1,102 @@
-"""A capacity plan: for each measured variant the machines that a demand needs, their latency and energy.
+"""A capacity plan: for each variant the machines that a demand needs, their latency, energy and cost.
 
-record --service_times--> times --fewest_machines--> machines --latency_at--> latency at the peak
-                                                              --day_energy--> joules busy and idle
+record --services_of--> service model --fewest_machines, on each machine type--> machines
+                                      --latency_at--> latency at the peak
+                                      --day_energy--> joules busy and idle
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from harness.analysis.capacity.day import day_percentiles
-from harness.analysis.capacity.demand import DAY_S, Demand
+from harness.analysis.capacity.day import day_percentiles, whole_day_percentiles
+from harness.analysis.capacity.demand import Demand
+from harness.analysis.capacity.energy import DayEnergy, day_energy
+from harness.analysis.capacity.machine_types import MachineType, always_busy_usd
+from harness.analysis.capacity.queueing.batching import Batching
 from harness.analysis.capacity.queueing.dispatch import Dispatch
 from harness.analysis.capacity.queueing.steady_state import Servers
-from harness.analysis.capacity.service_times import LOW_LOAD, ServiceTimes, service_times
+from harness.analysis.capacity.service_model import ServiceModel
+from harness.analysis.capacity.service_times import LOW_LOAD
+from harness.analysis.capacity.services import ReadSamples, check_comparable, services_of
 from harness.analysis.capacity.sizing import Latency, Objective, Sizing, fewest_machines, latency_at
-from harness.analysis.energy.idle_power import idle_power, net_of_idle
-from harness.analysis.statistics.estimates import MINIMUM_REQUESTS, energies_of, energy_windows
+from harness.analysis.statistics.estimates import MINIMUM_REQUESTS
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
 
 PERCENTILES = (50.0, 90.0, 99.0)
 
-Watts = Callable[[float], float]
-"""The power of a machine in watts at a utilisation from 0 to 1."""
+HOURS = 24
 
-
-@dataclass(frozen=True, slots=True)
-class PowerModel:
-    """The published power of a machine: `source` says whose figures it holds."""
-
-    watts: Watts
-    source: str
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
-    """What is promised, how requests are divided, how many machines are added, and the power of a machine."""
+    """What is promised, on which machines, how requests are divided and collected, and what is added.
+
+    `whole_day` simulates every request of the day for its p99.
+    """
 
     objective: Objective
+    machines: tuple[MachineType, ...]
     dispatch: Dispatch = "round-robin"
     spare: int = 0
-    power: PowerModel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DayEnergy:
-    """Joules of all machines in a day while they answer, and while they wait; grade and source of both."""
-
-    busy_j: float
-    idle_j: float | Unavailable
-    grade: str
-    source: str
+    batchings: tuple[Batching, ...] = ()
+    whole_day: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """One variant and placement: `machines` include the spare ones, which serve as well."""
+    """One variant and placement on one machine type: `machines` include the spare ones, which serve as well.
 
-    times: ServiceTimes
+    `measured` is the service of one measured machine, `service` that of one `machine`. `next_cheaper` names
+    the dearest choice that costs less, for the same variant, and why it fails.
+    """
+
+    measured: ServiceModel
+    service: ServiceModel
+    machine: MachineType
     sizing: Sizing
     machines: int
     latency: Latency
     day_p99_s: float
     energy: DayEnergy | Unavailable
+    next_cheaper: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
     def record(self) -> Record:
         """The record that the plan rests on."""
-        return self.times.record
+        return self.service.record
+
+    @property
+    def usd_per_day(self) -> float:
+        """USD for all machines, which are paid for whether they answer or wait."""
+        return self.machines * self.machine.usd_per_hour * HOURS
+
+    @property
+    def always_busy_usd(self) -> float:
+        """USD for 100 million requests on machines that never wait, as the FastFormers paper counts."""
+        return always_busy_usd(self.service.mean / self.service.instances, self.machine.usd_per_hour)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A record that no plan can rest on, or that keeps the SLO on no number of machines; and why."""
+    """A record that no plan can rest on, or that keeps the SLO on no number of machines; and why.
+
+    `always_busy_usd` is as in `PlanRow`, None where the times are unknown.
+    """
 
     record: Record
     reason: str
+    how: str = ""
+    always_busy_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlan:
-    """The rows by rising number of machines, what was refused, the demand and the options."""
+    """The rows by rising cost, what was refused, the demand and the options."""
 
     rows: tuple[PlanRow, ...]
     refusals: tuple[Refusal, ...]
@@ -90,89 +105,110 @@ class CapacityPlan:
 
 
 def make_plan(
-    records: Sequence[Record],
-    samples: Callable[[Record], Mapping[str, Any] | None],
-    demand: Demand,
-    options: PlanOptions,
+    records: Sequence[Record], samples: ReadSamples, demand: Demand, options: PlanOptions
 ) -> CapacityPlan:
-    """Return the plan over these records."""
-    rows, refusals = [], []
-    for record in records:
-        row = _row(record, samples(record), demand, options)
-        if isinstance(row, Unavailable):
-            refusals.append(Refusal(record, row.reason))
-        else:
-            rows.append(row)
-    by_machines = sorted(rows, key=lambda row: (row.machines, row.latency.percentiles[99.0].value))
-    return CapacityPlan(tuple(by_machines), tuple(refusals), demand, options)
+    """Return the plan over these records; UsageError for those of unlike machines or several tasks."""
+    check_comparable(records)
+    rows: list[PlanRow] = []
+    refusals: list[Refusal] = []
+    for record, service in services_of(records, samples, options.batchings):
+        if isinstance(service, Unavailable):
+            refusals.append(Refusal(record, service.reason))
+            continue
+        results = [_row(service, machine, demand, options) for machine in options.machines]
+        kept = [result for result in results if isinstance(result, PlanRow)]
+        rows += [replace(row, next_cheaper=_next_cheaper(row, kept, options.spare)) for row in kept]
+        refusals += [result for result in results if isinstance(result, Refusal)]
+    by_cost = sorted(rows, key=lambda row: (row.usd_per_day, row.latency.percentiles[99.0].value))
+    return CapacityPlan(tuple(by_cost), tuple(_distinct(refusals)), demand, options)
 
 
 def _row(
-    record: Record, samples: Mapping[str, Any] | None, demand: Demand, options: PlanOptions
-) -> PlanRow | Unavailable:
-    times = service_times(record, samples)
-    if isinstance(times, Unavailable):
-        return times
-    sizing = fewest_machines(times, demand.peak, options.objective, options.dispatch)
+    measured: ServiceModel, machine: MachineType, demand: Demand, options: PlanOptions
+) -> PlanRow | Refusal:
+    record = measured.record
+    busy_usd = always_busy_usd(measured.mean / measured.instances, machine.usd_per_hour)
+    copies = machine.copies(record)
+    if isinstance(copies, Unavailable):
+        return Refusal(record, copies.reason, measured.how)
+    service = measured.on(copies)
+    sizing = fewest_machines(service, demand.peak, options.objective, options.dispatch)
     if isinstance(sizing, Unavailable):
-        return sizing
+        return Refusal(record, sizing.reason, measured.how, busy_usd / copies)
     machines = sizing.machines + options.spare
-    servers = Servers(times.instances, machines, options.dispatch)
+    servers = Servers(service.instances, machines, options.dispatch)
+    latency = latency_at(service, demand.peak, servers, sorted({*PERCENTILES, options.objective.percent}))
+    over_day = whole_day_percentiles if options.whole_day else day_percentiles
     return PlanRow(
-        times,
+        measured,
+        service,
+        machine,
         sizing,
         machines,
-        latency_at(times, demand.peak, servers, sorted({*PERCENTILES, options.objective.percent})),
-        day_percentiles(times, demand, servers, (99.0,))[99.0],
-        day_energy(times, demand, machines, options.power),
-        tuple(_warnings(times, options.objective.percent)),
+        latency,
+        over_day(service, demand, servers, (99.0,))[99.0],
+        day_energy(service, demand, machines, machine.power),
+        warnings=tuple(_warnings(service, latency, options.objective)),
     )
 
 
-def day_energy(
-    times: ServiceTimes, demand: Demand, machines: int, power: PowerModel | None
-) -> DayEnergy | Unavailable:
-    """Return the joules of a day: by the record's meter and idle power, or by a machine's published power."""
-    if power is not None:
-        return _published(times, demand, machines, power)
-    record = times.record
-    windows = energy_windows(record.rounds)
-    if isinstance(windows, Unavailable):
-        return windows
-    gross = energies_of([(windows, [item.launch for item in record.rounds], None)])[0]
-    idle, net = idle_power(record.idle), net_of_idle(record, windows, gross)
-    if isinstance(idle, Unavailable) or isinstance(net, Unavailable):
-        reason = idle if isinstance(idle, Unavailable) else Unavailable("idle power was not measured")
-        joules = gross.microjoules.value / 1e6 * demand.per_day
-        return DayEnergy(joules, reason, gross.grade, gross.source)
-    busy_s = demand.per_day * float(times.all.mean()) / times.instances
-    joules = net.microjoules.value / 1e6 * demand.per_day + idle.watts * busy_s
-    return DayEnergy(joules, idle.watts * (machines * DAY_S - busy_s), gross.grade, gross.source)
+def _next_cheaper(row: PlanRow, rows: Sequence[PlanRow], spare: int) -> str:
+    """Return the dearest choice that costs less than this row, of the same variant, and why it fails."""
+    choices = [(other, number) for other in rows if (number := _affordable(row, other)) > 0]
+    if not choices:
+        return "none"
+    other, number = max(choices, key=lambda choice: choice[1] * choice[0].machine.usd_per_hour)
+    name = f"{number:,}" if other is row else f"{number:,} x {other.machine.name}"
+    return f"{name}: {_why_not(other, number, spare)}"
 
 
-def _published(times: ServiceTimes, demand: Demand, machines: int, power: PowerModel) -> DayEnergy:
-    """Return the joules by a power curve: what it shows at no load is idle, the rest busy."""
-    service_s, scale = float(times.all.mean()), DAY_S / demand.seconds
-    whole = sum(
-        power.watts(segment.rate * service_s / times.instances / machines) * segment.seconds
-        for segment in demand.segments
-    )
-    idle = power.watts(0.0) * DAY_S * machines
-    return DayEnergy(whole * machines * scale - idle, idle, "modelled", power.source)
+def _affordable(row: PlanRow, other: PlanRow) -> int:
+    """Return how many machines of another row cost less than this row."""
+    if other is row:
+        return row.machines - 1
+    hourly = row.machines * row.machine.usd_per_hour
+    return min(other.machines, math.ceil(hourly / other.machine.usd_per_hour - _ROUNDING) - 1)
 
 
-def _warnings(times: ServiceTimes, percent: float) -> Iterator[str]:
+def _why_not(row: PlanRow, number: int, spare: int) -> str:
+    if number >= row.machines:
+        return "cheaper, and in this table"
+    if number >= row.sizing.machines:
+        return f"{number - row.sizing.machines} spare, not {spare}"
+    if number <= spare:
+        return "no more than the spare machines"
+    return row.sizing.why_not(number - spare) if row.sizing.why_not else row.sizing.one_fewer
+
+
+def _distinct(refusals: Sequence[Refusal]) -> Iterator[Refusal]:
+    """Yield each reason of a record once, with the lowest cost."""
+    by_reason: dict[tuple[str, str, str, str], Refusal] = {}
+    for refusal in refusals:
+        key = (refusal.record.run, refusal.record.cell.id, refusal.how, refusal.reason)
+        cost = refusal.always_busy_usd
+        known = by_reason.setdefault(key, refusal).always_busy_usd
+        if cost is not None and known is not None and cost < known:
+            by_reason[key] = refusal
+    yield from by_reason.values()
+
+
+def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> Iterator[str]:
     """Yield reasons to distrust the plan of a record."""
-    distinct, needed = times.distinct, MINIMUM_REQUESTS[percent]
+    distinct, needed = service.distinct, MINIMUM_REQUESTS[objective.percent]
     if distinct < needed:
         yield (
-            f"p{percent:g} rests on the times of {distinct} distinct requests, and needs {needed}: measure "
-            f"more (--limit {needed})"
+            f"p{objective.percent:g} rests on the times of {distinct} distinct requests, and needs {needed}: "
+            f"measure more (--limit {needed})"
         )
-    if times.utilisation is not None and times.instances > 1 and times.utilisation < LOW_LOAD:
+    high = latency.percentiles[objective.percent].high
+    if high > objective.bound_s:
+        longest = f"as long as {1e3 * high:.3g} ms" if math.isfinite(high) else "endless"
+        yield f"within its interval p{objective.percent:g} may be {longest}: add a machine (--spare n+1)"
+    utilisation, instances = service.utilisation, service.record.cell.instances
+    if utilisation is not None and instances > 1 and utilisation < LOW_LOAD:
         yield (
-            f"its {times.instances} instances were {100 * times.utilisation:.0f} % busy while this was "
+            f"its {instances} instances were {100 * utilisation:.0f} % busy while this was "
             "measured, and each may be slower beside busy ones: measure it at a higher --rate"
         )
-    if times.record.load is not None and times.record.load.overloaded:
+    if service.record.load is not None and service.record.load.overloaded:
         yield "it was overloaded while this was measured"

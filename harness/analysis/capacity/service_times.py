@@ -6,13 +6,14 @@
 A pool's instances slow one another down, so how long one takes while all are busy is only seen in `server`.
 """
 
-import heapq
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from harness.analysis.capacity.queueing.observed import served_times
+from harness.analysis.capacity.queueing.steady_state import Servers, SteadyLatency, steady_latency
 from harness.analysis.capacity.queueing.waiting import Seconds
 from harness.records.estimate import Unavailable
 from harness.records.record import Record
@@ -43,6 +44,38 @@ class ServiceTimes:
         return np.concatenate(self.rounds)
 
     @property
+    def round_count(self) -> int:
+        """The rounds that an interval resamples."""
+        return len(self.rounds)
+
+    @property
+    def how(self) -> str:
+        """Requests are served one by one, which needs no words."""
+        return ""
+
+    @property
+    def mean(self) -> float:
+        """The mean service time in seconds."""
+        return float(self.all.mean())
+
+    def shortest(self, percent: float) -> float:
+        """Return the percentile of the service times: what remains where nothing waits."""
+        return float(np.percentile(self.all, percent))
+
+    def steady(self, rate: float, servers: Servers, *, requests: int, seed: int = 0) -> SteadyLatency:
+        """Return the latency in steady state; UsageError where there is none."""
+        return steady_latency(self.all, rate, servers, requests=requests, seed=seed)
+
+    def resampled(self, rng: np.random.Generator) -> "ServiceTimes":
+        """Return the times of rounds that are drawn with replacement."""
+        chosen = rng.integers(len(self.rounds), size=len(self.rounds))
+        return replace(self, rounds=tuple(self.rounds[index] for index in chosen))
+
+    def on(self, copies: int) -> "ServiceTimes":
+        """Return the times on a machine that holds so many of the measured one."""
+        return replace(self, instances=copies * self.instances)
+
+    @property
     def source(self) -> str:
         """The scenario, with the rate and the utilisation of `server`."""
         if self.utilisation is None or self.record.load is None:
@@ -56,7 +89,7 @@ def service_times(record: Record, samples: Mapping[str, Any] | None) -> ServiceT
         return Unavailable("nothing was measured")
     if samples is None:
         return Unavailable("its raw samples are missing or were changed")
-    if fault := _fault(record, samples):
+    if fault := sample_fault(record, samples):
         return Unavailable(fault)
     return _from_samples(record, samples)
 
@@ -65,6 +98,10 @@ def _from_samples(record: Record, samples: Mapping[str, Any]) -> ServiceTimes | 
     scenario, instances = record.cell.scenario, record.cell.instances
     if scenario == "server":
         return _served(record, samples, instances)
+    if scenario == "batch":
+        return Unavailable(
+            "its calls hold several requests: add --batching N:TIME, or measure --scenario single-stream"
+        )
     if scenario != "single-stream":
         return Unavailable(
             f"scenario {scenario} has no time of a single request: add --scenario single-stream"
@@ -75,11 +112,11 @@ def _from_samples(record: Record, samples: Mapping[str, Any]) -> ServiceTimes | 
             "work: measure it with --scenario server --rate N"
         )
     return ServiceTimes(
-        record, tuple(calls / _NS for calls in _by_round(samples, "call_ns")), 1, _distinct(samples)
+        record, tuple(calls / _NS for calls in by_round(samples, "call_ns")), 1, _distinct(samples)
     )
 
 
-def _fault(record: Record, samples: Mapping[str, Any]) -> str:
+def sample_fault(record: Record, samples: Mapping[str, Any]) -> str:
     """Return why samples cannot be those of the record's calls; an empty text if they can."""
     if absent := [name for name in ("call_ns", "call_round", "timed_example") if name not in samples]:
         return f"its raw samples lack {', '.join(absent)}"
@@ -87,35 +124,16 @@ def _fault(record: Record, samples: Mapping[str, Any]) -> str:
     return "" if same else "its raw samples are of other rounds than the record's"
 
 
-def begun_at(arrivals: Sequence[float] | Seconds, ends: Sequence[float] | Seconds, servers: int) -> Seconds:
-    """Return when each request began, where `servers` take requests in their order of arrival.
-
-    A request begins when it arrives, or when all but `servers` - 1 of the earlier ones are done.
-    """
-    begun = np.empty(len(arrivals))
-    latest: list[float] = []  # the last `servers` ends among the earlier requests, the first of them on top
-    for number, (arrival, end) in enumerate(zip(arrivals, ends, strict=True)):
-        begun[number] = max(arrival, latest[0]) if len(latest) == servers else arrival
-        if len(latest) < servers:
-            heapq.heappush(latest, end)
-        else:
-            heapq.heappushpop(latest, end)
-    return begun
-
-
 def _served(record: Record, samples: Mapping[str, Any], instances: int) -> ServiceTimes | Unavailable:
     if "gap_ns" not in samples:
         return Unavailable("it has no arrival times: an earlier version measured it")
-    rounds, busy, spans = [], 0.0, 0.0
-    parts = (_by_round(samples, "call_ns"), _by_round(samples, "gap_ns"))
-    for item, calls, gaps in zip(record.rounds, *parts, strict=True):
-        ends = np.cumsum(calls + gaps)
-        times = (ends - begun_at(ends - calls, ends, instances)) / _NS
-        if times.min() < 0:
-            return Unavailable("its requests were not served in their order of arrival")
-        rounds.append(times)
-        busy, spans = busy + float(times.sum()), spans + item.wall_ns / _NS
-    return ServiceTimes(record, tuple(rounds), instances, _distinct(samples), busy / spans / instances)
+    windows = zip(by_round(samples, "call_ns"), by_round(samples, "gap_ns"), strict=True)
+    rounds = served_times(list(windows), instances)
+    if isinstance(rounds, Unavailable):
+        return rounds
+    busy = sum(float(times.sum()) for times in rounds)
+    seconds = sum(item.wall_ns for item in record.rounds) / _NS
+    return ServiceTimes(record, rounds, instances, _distinct(samples), busy / seconds / instances)
 
 
 def _distinct(samples: Mapping[str, Any]) -> int:
@@ -123,7 +141,8 @@ def _distinct(samples: Mapping[str, Any]) -> int:
     return len(np.unique(samples["timed_example"]))
 
 
-def _by_round(samples: Mapping[str, Any], name: str) -> list[Seconds]:
+def by_round(samples: Mapping[str, Any], name: str) -> list[Seconds]:
+    """Return the values of an array of samples by round, in the order of the rounds."""
     numbers = samples["call_round"]
     values = np.asarray(samples[name], dtype=np.float64)
     order = dict.fromkeys(numbers.tolist())

@@ -1,9 +1,13 @@
 """Predicted beside measured: the latency of one machine at a few loads, from an earlier run's service times.
 
-plan's service times --rate of a load--> predicted p99
+plan's service times --rate of a load--> p99 in steady state, and of windows like the measured ones
 scenario server, new arrivals ---------> p99 of every window, and of all together
+
+A window begins with an empty queue and holds few requests. So its p99 is shorter near capacity and varies
+from window to window: a measured window is compared with simulated ones of the same length.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.capacity.queueing.steady_state import Servers, utilisation_of
-from harness.analysis.capacity.service_times import ServiceTimes
+from harness.analysis.capacity.queueing.waiting import Seconds, waits_several
+from harness.analysis.capacity.service_times import ServiceTimes, by_round, sample_fault
+from harness.analysis.capacity.services import ReadSamples
 from harness.analysis.capacity.sizing import latency_at
+from harness.common.errors import UsageError
 from harness.records.estimate import Estimate
 from harness.records.record import Record
 
@@ -23,36 +30,88 @@ WINDOWS = 20
 TOLERANCE = 0.15
 """A window agrees with the prediction if its percentile is within this share of it."""
 
-_REQUESTS = 400
+BUDGET_S = 480.0
+"""The most seconds of all windows together."""
+
+_REQUESTS = 1_500
 _LEAST_WINDOW_S = 0.1
+_SHORTER = 0.9
+_RESAMPLES, _WINDOWS_EACH = 40, 25
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class ValidatedLoad:
     """One load: requests per second, predicted and measured percentile in seconds, and the windows.
 
-    `measured` is the percentile over the requests of all windows; `agreeing` windows of `windows` have one
-    within `TOLERANCE` of the prediction.
+    `predicted` is that of the steady state, `window` that of a window of `requests`: its median, and the
+    interval in which 95 % of the windows lie. `measured` is the percentile over the requests of all windows.
+    Of `windows`, which `run` measured, `agreeing` are within `TOLERANCE` of the median, and `covered` within
+    the interval.
     """
 
     rate: float
     utilisation: float
     percent: float
     predicted: Estimate
+    window: Estimate
     measured: float
     agreeing: int
+    covered: int
     windows: int
+    requests: int
+    run: str
 
 
 def rates_of(times: ServiceTimes) -> tuple[float, ...]:
     """Return the rates of the loads, in requests per second."""
-    capacity = times.instances / float(times.all.mean())
+    capacity = times.instances / times.mean
     return tuple(float(f"{load * capacity:.4g}") for load in LOADS)
 
 
-def window_ms_of(times: ServiceTimes) -> int:
-    """Return a window that holds several hundred requests even at the lowest load."""
-    return round(1e3 * max(_LEAST_WINDOW_S, _REQUESTS / min(rates_of(times))))
+def sample_of(times: ServiceTimes, sample: int) -> int:
+    """Return how many distinct requests a window has: the sample, or what the time allows."""
+    seconds_each = WINDOWS * sum(1 / rate for rate in rates_of(times))
+    return max(1, min(sample, int(BUDGET_S / seconds_each)))
+
+
+def window_ms_of(times: ServiceTimes, sample: int) -> int:
+    """Return the shortest window of so many distinct requests, in milliseconds.
+
+    It holds many hundred requests at the lowest load, if the time allows it. A window holds whole passes of
+    the sample, so it lasts longer than this.
+    """
+    rates = rates_of(times)
+    window_s = max(_LEAST_WINDOW_S, _REQUESTS / min(rates))
+    while WINDOWS * _seconds(window_s, sample, rates) > BUDGET_S and window_s > sample / max(rates):
+        window_s *= _SHORTER
+    return max(1, math.floor(1e3 * window_s))
+
+
+def _seconds(window_s: float, sample: int, rates: Sequence[float]) -> float:
+    """Return how long one window of each load lasts."""
+    return sum(math.ceil(window_s * rate / sample) * sample / rate for rate in rates)
+
+
+def window_percentile(times: ServiceTimes, rate: float, requests: int, percent: float) -> Estimate:
+    """Return the percentile of a window that begins empty: its median, and where 95 % lie.
+
+    Rounds are resampled, and arrivals are drawn as the harness draws them: so many in the window, the first
+    at its beginning.
+    """
+    values = np.concatenate(
+        [_resampled_windows(times, rate, requests, percent, seed) for seed in range(_RESAMPLES)]
+    )
+    tail = 100 * (1 - _CONFIDENCE) / 2
+    low, median, high = np.percentile(values, [tail, 50, 100 - tail])
+    return Estimate(
+        float(median),
+        float(low),
+        float(high),
+        _CONFIDENCE,
+        "simulated windows, resampled rounds",
+        len(values),
+    )
 
 
 def validate(
@@ -62,20 +121,66 @@ def validate(
     load = record.load
     if load is None or not record.rounds:
         return None
-    predicted = latency_at(times, load.rate, Servers(times.instances), (percent,)).percentiles[percent]
-    windows = _windows(samples)
-    by_window = [float(np.percentile(window, percent)) for window in windows]
+    windows = [calls / 1e9 for calls in by_round(samples, "call_ns")]
+    requests = round(float(np.mean([len(calls) for calls in windows])))
+    window = window_percentile(times, load.rate, requests, percent)
+    by_window = [float(np.percentile(calls, percent)) for calls in windows]
     return ValidatedLoad(
         load.rate,
         utilisation_of(times.all, load.rate, times.instances),
         percent,
-        predicted,
+        latency_at(times, load.rate, Servers(times.instances), (percent,)).percentiles[percent],
+        window,
         float(np.percentile(np.concatenate(windows), percent)),
-        sum(abs(value / predicted.value - 1) <= TOLERANCE for value in by_window),
+        _count(by_window, (1 - TOLERANCE) * window.value, (1 + TOLERANCE) * window.value),
+        _count(by_window, window.low, window.high),
         len(windows),
+        requests,
+        record.run,
     )
 
 
-def _windows(samples: Mapping[str, Any]) -> Sequence[Any]:
-    rounds = samples["call_round"]
-    return [samples["call_ns"][rounds == number] / 1e9 for number in dict.fromkeys(rounds.tolist())]
+def validate_by(
+    times: ServiceTimes, records: Sequence[Record], samples: ReadSamples, percent: float
+) -> tuple[ValidatedLoad, ...]:
+    """Compare the records of an earlier validation with the prediction; UsageError where none is alike."""
+    kind = _kind(times.record)
+    alike = [record for record in records if record.cell.scenario == "server" and _kind(record) == kind]
+    loads = [
+        validate(times, record, arrays, percent)
+        for record in alike
+        if (arrays := samples(record)) is not None and not sample_fault(record, arrays)
+    ]
+    compared = sorted((load for load in loads if load is not None), key=lambda load: load.rate)
+    if not compared:
+        raise UsageError(
+            f"no record of scenario server measures {times.record.cell.variant} as the plan's run did: same "
+            "machine, data, model, rung, threads, instances, length and boundary.",
+            where="--validation",
+            remedy="Name the run that --validate made.",
+        )
+    return tuple(compared)
+
+
+def _kind(record: Record) -> tuple[object, ...]:
+    cell = record.cell
+    return (
+        *(cell.task, cell.variant, cell.device, cell.boundary, cell.threads, cell.instances, cell.max_length),
+        *(cell.rung, cell.command, cell.definition),
+        *(record.host.fingerprint, record.data.fingerprint, record.model.fingerprint),
+    )
+
+
+def _resampled_windows(times: ServiceTimes, rate: float, requests: int, percent: float, seed: int) -> Seconds:
+    rng = np.random.default_rng([seed, requests])
+    service = rng.choice(times.resampled(rng).all, (_WINDOWS_EACH, requests))
+    gaps = rng.exponential(1.0, (_WINDOWS_EACH, requests))
+    gaps *= requests / rate / gaps.sum(axis=1, keepdims=True)
+    gaps = np.concatenate([np.zeros((_WINDOWS_EACH, 1)), gaps[:, :-1]], axis=1)
+    latencies = waits_several(gaps, service, times.instances) + service
+    percentiles: Seconds = np.percentile(latencies, percent, axis=1)
+    return percentiles
+
+
+def _count(values: Sequence[float], low: float, high: float) -> int:
+    return sum(low <= value <= high for value in values)

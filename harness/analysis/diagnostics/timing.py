@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from harness.analysis.diagnostics.base import GroupRule, ResultWarning, Rule, name_of, run_of
 from harness.records.record import OfferedLoad, Record
 
+LONGER_SHARE = 0.25
+"""Limit of the difference between the percentile in steady state and the measured one, as its share."""
+
 LATE_SHARE = 0.05
 """Limit of the share of the median latency that late wake-ups of the harness add."""
 
@@ -32,6 +35,32 @@ def _overloaded(record: Record) -> ResultWarning | None:
     else:
         step = f"Lower --rate below {load.achieved:.2g}, or let --slo p99=... search for the highest rate."
     return ResultWarning("overloaded", sentence, step)
+
+
+def _steady_state(record: Record) -> ResultWarning | None:
+    """Compare the measured percentile with that of the same service times in steady state."""
+    load = record.load
+    steady = load.steady if load else None
+    if load is None or load.overloaded or steady is None or not steady.measured_ns:
+        return None
+    measured = f"{name_of(record)}: its windows show p{steady.percentile:g} = {_ms(steady.measured_ns)}"
+    step = "Plan by the longer one (`bench plan`); a lower --rate or longer windows (--window) lie closer."
+    if steady.value_ns is None:
+        if steady.utilisation is None:
+            return None
+        sentence = f"{measured}, and {steady.unavailable}: its latencies depend on the length of the windows."
+        return ResultWarning("steady-state", sentence, "Lower --rate: no latency lasts at this load.")
+    if abs(steady.value_ns / steady.measured_ns - 1) <= LONGER_SHARE:
+        return None
+    sentence = (
+        f"{measured}, and the same service times give {_ms(steady.value_ns)} in steady state (computed, at "
+        f"{100 * (steady.utilisation or 0):.0f} % load): a window begins with an empty queue and ends soon."
+    )
+    return ResultWarning("steady-state", sentence, step)
+
+
+def _ms(nanoseconds: float) -> str:
+    return f"{nanoseconds / 1e6:.3g} ms"
 
 
 def _slo(record: Record) -> ResultWarning | None:
@@ -124,6 +153,7 @@ def _scenario(record: Record) -> str:
 RULES: tuple[Rule, ...] = (
     _unsteady,
     _overloaded,
+    _steady_state,
     _slo,
     _late,
     _unstable,

@@ -3,6 +3,7 @@
 window   |gap|  call  |gap|  call  |gap|  call  |        sum of gaps and calls = wall_ns, to the nanosecond
 """
 
+import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 from harness.analysis.statistics.latency_percentiles import call_medians
 from harness.analysis.verification.base import SealedRecord, VerificationCheck
 from harness.analysis.verification.raw_samples import RawSamples
+from harness.records.estimate import Unavailable
 from harness.workload.scenarios.server import is_overloaded
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ That is measured with a call that leaves the caches as they are.
 
 MEASURED_BY_CALLS = ("single-stream", "batch", "offline")
 """Scenarios in which calls follow one another, so that they fill the window."""
+
+_SIMULATION_ERRORS = 8
+"""Standard errors within which two simulations of the same steady state agree."""
 
 EARLIER = "wall_ns, in records of an earlier version, which lack the gaps between calls"
 
@@ -159,7 +164,41 @@ def _check_load(check: VerificationCheck, name: str, record: "Record", raw: RawS
     check.same(name, "load.overloaded", load.overloaded, is_overloaded(rate, achieved, latencies))
     check.same(name, "load.seed", load.seed, record.seed)
     check.same(name, "load.promise", load.promise, record.cell.slo)
+    _check_steady_state(check, name, record, raw, rate)
     _check_trials(check, name, load)
+
+
+def _check_steady_state(
+    check: VerificationCheck, name: str, record: "Record", raw: RawSamples, rate: float
+) -> None:
+    """Compute the steady state again; another version of numpy may draw other random numbers."""
+    from harness.analysis.capacity.queueing.observed import observed_steady_state
+
+    steady = record.load.steady if record.load else None
+    windows = [(raw.calls_of(item.index), raw.gaps_of(item.index)) for item in record.rounds]
+    pairs = [(calls, gaps) for calls, gaps in windows if gaps is not None]
+    if steady is None or not pairs or len(pairs) < len(windows) or rate <= 0 or record.cell.instances < 1:
+        return
+    if not 0 < steady.percentile < 100:  # noqa: PLR2004 -- percent
+        check.holds(name, f"load.steady.percentile: {steady.percentile:g} is none", so=False)
+        return
+    calls = np.sort(np.concatenate([own for own, _ in pairs]))
+    rank = math.ceil(round(steady.percentile / 100 * len(calls), 9))
+    check.same(name, "load.steady.measured_ns", steady.measured_ns, int(calls[rank - 1]))
+    expected = observed_steady_state(pairs, rate, record.cell.instances, steady.percentile)
+    if isinstance(expected, Unavailable):
+        check.same(name, "load.steady.unavailable", steady.unavailable, expected.reason)
+        return
+    busy = steady.utilisation or 0.0
+    problem = f"load.steady.utilisation: record {busy:.4g}, its windows give {expected.utilisation:.4g}"
+    check.holds(name, problem, so=math.isclose(busy, expected.utilisation, rel_tol=1e-6))
+    value, again = steady.value_ns, expected.seconds
+    if value is None or again is None:
+        check.same(name, "load.steady.value_ns", value, again)
+        return
+    slack = 1 + _SIMULATION_ERRORS * 1e9 * (expected.error or 0)
+    problem = f"load.steady.value_ns: the record has {value}, its windows give {1e9 * again:.0f}"
+    check.holds(name, problem, so=abs(value - 1e9 * again) <= slack)
 
 
 def _check_trials(check: VerificationCheck, name: str, load: "OfferedLoad") -> None:

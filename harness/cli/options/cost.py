@@ -62,17 +62,23 @@ class CostOptions(OptionGroup):
             water_of(read_yaml(self.water).value, str(self.water)) if self.water else None,
         )
 
-    def _prices(self) -> "tuple[reports.Price, ...]":
+    def price_list(self) -> "dict[str, reports.Price]":
+        """Return the given prices by machine, one without a name for --price-per-hour, or none."""
         from harness.common.errors import UsageError
-        from reports import price_of, prices_of
+        from reports import price_of, prices_by_name
 
         if self.prices is None:
-            return (price_of(self.price_per_hour),)
+            return {} if self.price_per_hour is None else {"": price_of(self.price_per_hour)}
         if self.price_per_hour is not None:
             raise UsageError(
                 "expected --price-per-hour or --prices, got both.", remedy="Leave out one of them."
             )
-        return prices_of(read_yaml(self.prices).value, str(self.prices))
+        return prices_by_name(read_yaml(self.prices).value, str(self.prices))
+
+    def _prices(self) -> "tuple[reports.Price, ...]":
+        from reports import price_of
+
+        return tuple(self.price_list().values()) or (price_of(None),)
 
 
 def grid(name: str | None, tables: Path | None = None) -> "reports.Grid | None":

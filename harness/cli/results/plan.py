@@ -1,75 +1,54 @@
 """`bench plan`: from the times of a run to machines, latency, joules and money."""
 
-import csv
-import io
-from collections.abc import Callable
-from pathlib import Path
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from json import dumps
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.options.completion import complete_runs
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.data import DataFiles
 from harness.cli.options.groups import OptionGroup, run_options
-from harness.cli.options.output import Json, OutputFile, StoreFolder
-from harness.cli.options.panels import amount_option, how_option, output_option, what_option
-from harness.cli.options.selection import ModelName
-from harness.common.errors import DataError, UsageError
+from harness.cli.options.output import Json, OutputFile, PlotFolder, StoreFolder
+from harness.cli.options.panels import how_option, output_option, what_option
+from harness.cli.options.selection import LadderParameters, ModelName, load_ladder
+from harness.cli.options.units import parse_duration, split_names
+from harness.cli.results.plan_demand import DemandOptions
+from harness.cli.results.plan_machines import machine_types
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.analysis.capacity.demand import Demand
-    from harness.analysis.capacity.plan import CapacityPlan, PlanOptions, PowerModel
+    from pathlib import Path
+
+    from harness.analysis.capacity.plan import CapacityPlan, PlanOptions
+    from harness.analysis.capacity.queueing.batching import Batching
     from harness.analysis.capacity.validation import ValidatedLoad
-    from harness.analysis.loading import LoadedRecords
+    from harness.records.ladder import Ladder
     from harness.records.record import Record
+    from harness.runs.planning.options import RunOptions
 
-_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9, "B": 1e9}
-_TIMES, _COUNTS = "seconds", "requests"
-
-
-class DemandOptions(OptionGroup):
-    """How many requests arrive."""
-
-    rate: Annotated[
-        float | None, amount_option("--rate N", "Requests per second, all day.")
-    ] = None
-    requests_per_day: Annotated[
-        str | None, amount_option("--requests-per-day N", "Requests of a day: 100M, 2.5k or 5000.")
-    ] = None
-    peak_factor: Annotated[
-        float | None,
-        amount_option("--peak-factor F", "Rate of the busiest hour over the mean (default: 1)."),
-    ] = None
-    arrivals: Annotated[
-        Path | None,
-        amount_option("--arrivals FILE", "Trace, CSV: column seconds, alone or with requests."),
-    ] = None
-
-    def demand(self) -> "Demand":
-        """Return the demand; UsageError unless it is given in exactly one way."""
-        from harness.analysis.capacity.demand import constant_demand, daily_demand
-
-        given = [value is not None for value in (self.rate, self.requests_per_day, self.arrivals)]
-        if sum(given) != 1:
-            raise UsageError(
-                "expected one of --rate, --requests-per-day and --arrivals, got "
-                f"{'none' if not any(given) else 'several'}.",
-                remedy="For instance: --requests-per-day 100M --peak-factor 3.",
-            )
-        if self.peak_factor is not None and self.requests_per_day is None:
-            raise UsageError("--peak-factor belongs to --requests-per-day.", remedy="Leave it out.")
-        if self.rate is not None:
-            return constant_demand(self.rate)
-        if self.requests_per_day is not None:
-            return daily_demand(_amount(self.requests_per_day), self.peak_factor or 1.0)
-        return _trace(self.arrivals or Path())
+_BATCHING = re.compile(r"(\d{1,6}):(.+)")
 
 
 class SizingOptions(OptionGroup):
-    """The objective, and how machines are used."""
+    """The objective, the machines, and how they are used."""
 
     slo: Annotated[str, what_option("--slo pNN=TIME", "Latency to keep: p99=50ms.")] = "p99=50ms"
+    machines: Annotated[
+        str,
+        what_option(
+            "--machines NAME|FILE,...",
+            "Instance types to rent: m5.xlarge, NAME@FILE or FILE (default: one like the measured).",
+        ),
+    ] = ""
+    batching: Annotated[
+        str,
+        how_option("--batching N:TIME,...", "Also servers that collect up to N requests or TIME: 8:5ms."),
+    ] = ""
     headroom: Annotated[
         float, how_option("--headroom SHARE", "Highest utilisation at the peak.", min=0.01, max=0.98)
     ] = 0.7
@@ -77,15 +56,15 @@ class SizingOptions(OptionGroup):
     dispatch: Annotated[
         str, how_option("--dispatch NAME", "Between machines: round-robin, random, least-loaded or one-queue.")
     ] = "round-robin"
-    machine: Annotated[
-        str, how_option("--machine NAME", "Instance whose published power a machine draws: m5.xlarge.")
-    ] = ""
+    whole_day: Annotated[
+        bool, how_option("--whole-day", "Simulate every request of the day for its p99, not a sample.")
+    ] = False
 
-    def options(self) -> "PlanOptions":
+    def options(self, cost: CostOptions) -> "PlanOptions":
         """Return the options of the plan; UsageError for one that cannot be read."""
         from harness.analysis.capacity.plan import PlanOptions
-        from harness.analysis.capacity.sizing import Objective
         from harness.analysis.capacity.queueing.dispatch import DISPATCHES
+        from harness.analysis.capacity.sizing import Objective
         from harness.common.errors import unknown_name
         from harness.runs.planning.slo import parse
 
@@ -93,16 +72,25 @@ class SizingOptions(OptionGroup):
         dispatch = next((name for name in DISPATCHES if name == self.dispatch), None)
         if dispatch is None:
             raise unknown_name("dispatch", self.dispatch, DISPATCHES)
+        batchings = tuple(_batching(word) for word in split_names(self.batching))
+        if batchings and dispatch == "least-loaded":
+            raise UsageError(
+                "batches are not simulated with least-loaded dispatch.",
+                where="--dispatch",
+                remedy="Choose round-robin, random or one-queue.",
+            )
         return PlanOptions(
             Objective(objective.percentile, objective.bound_ns / 1e9, self.headroom),
+            machine_types(self.machines, cost.price_list()),
             dispatch,
             self._spare_machines(),
-            _power(self.machine) if self.machine else None,
+            batchings,
+            self.whole_day,
         )
 
     def _spare_machines(self) -> int:
         number = self.spare.strip().lower().removeprefix("n+")
-        if not number.isdecimal():
+        if not (number.isascii() and number.isdecimal() and len(number) <= 6):  # noqa: PLR2004 -- machines
             raise UsageError(f"expected --spare n+1 or a number, got {self.spare!r}.", remedy="Write n+1.")
         return int(number)
 
@@ -112,9 +100,23 @@ class ValidationOptions(OptionGroup):
 
     validate: Annotated[
         bool,
-        how_option("--validate", "Measure the first row at 30, 60 and 85 % of a machine; give --data, --model."),
+        how_option(
+            "--validate",
+            "Measure the first row at 30, 60 and 85 % of this machine; give --data, --model as in the run.",
+        ),
     ] = False
+    validation: Annotated[
+        str, how_option("--validation RUN", "Compare with a run that --validate made.")
+    ] = ""
     model: ModelName = "embedded"
+    ladder: Annotated[
+        str, what_option("--ladder NAME|FILE", "Ladder of a rung to validate (default: that of the record).")
+    ] = ""
+    parameters: LadderParameters = None
+
+    def apply(self, options: "RunOptions") -> "RunOptions":
+        """Set the model; the ladder depends on the record."""
+        return replace(options, model=self.model)
 
 
 def plan(
@@ -124,34 +126,55 @@ def plan(
     validation: ValidationOptions,
     data: DataFiles,
     cost: CostOptions,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run, folder or record.")] = "latest",
-    format_: Annotated[str, output_option("--format NAME", "text, markdown or json.")] = "text",
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs of one machine, or their folders (default: the latest).", autocompletion=complete_runs),
+    ] = None,
+    format_: Annotated[str, output_option("--format NAME", "text, markdown, html or json.")] = "text",
     output: OutputFile = None,
+    plots: PlotFolder = None,
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
     """Plan the machines for a rate of requests, from the times of a run."""
     from harness.analysis.capacity.plan import make_plan
     from harness.analysis.loading import find_records, samples_in
-    from harness.cli.output.delivery import deliver_text
+    from harness.cli.output.delivery import deliver_text, write_plots
     from harness.cli.output.report_output import terminal_style
     from reports.documents import capacity
 
-    wanted, options, factors = demand.demand(), sizing.options(), cost.factors()
-    loaded = find_records(run, context.open_store(store))
-    samples = samples_in({loaded.records[0].run: loaded.folder})
-    made = make_plan(loaded.records, samples, wanted, options)
+    form = "json" if json else format_
+    capacity.check_format(form)
+    wanted, options, factors = demand.demand(), sizing.options(cost), cost.factors()
+    loaded = [find_records(name, context.open_store(store)) for name in runs or ["latest"]]
+    records = [record for part in loaded for record in part.records]
+    samples = samples_in({record.run: part.folder for part in loaded for record in part.records})
+    made = make_plan(records, samples, wanted, options)
     if not made.rows:
         raise UsageError(
             f"no variant meets the objective, or shows its service times: {made.refusals[0].reason.rstrip('.')}.",
-            where=run,
-            remedy=_remedy(loaded, samples),
+            where=", ".join(runs or ["latest"]),
+            remedy=_remedy(records, samples),
         )
-    loads = _validated(context, made, validation, data, store) if validation.validate else ()
+    loads = _validated(context, made, validation, data, store)
     width, color = terminal_style(plain=output is not None)
-    form = "json" if json else format_
-    text = capacity.render(made, form, factors.prices[0], factors.grid, loads, width=width, color=color)
-    deliver_text(text.rstrip("\n"), output)
+    text = capacity.render(made, form, factors.grid, loads, width=width, color=color)
+    if plots:
+        write_plots(plots, capacity.plots(made))
+    deliver_text(text.rstrip("\n"), output, form=form)
+
+
+def _batching(word: str) -> "Batching":
+    from harness.analysis.capacity.queueing.batching import Batching
+
+    match = _BATCHING.fullmatch(word)
+    if not match or int(match[1]) < 2:  # noqa: PLR2004 -- a batch
+        raise UsageError(
+            f"expected a number of requests from 2 on and a time, got {word!r}.",
+            where="--batching",
+            remedy="Write 8:5ms: up to 8 requests, or what arrives in 5 ms.",
+        )
+    return Batching(int(match[1]), parse_duration(match[2], "--batching", "5ms"))
 
 
 def _validated(
@@ -162,12 +185,17 @@ def _validated(
     store: "Path | None",
 ) -> "tuple[ValidatedLoad, ...]":
     from harness.cli.output.progress import progress_reporter
-    from harness.runs.capacity_check import check_plan
+    from harness.runs.capacity_check import check_plan, first_measurable
 
-    given = run_options(data, validation)
+    if validation.validation:
+        return _compared(context, made, validation, store)
+    if not validation.validate:
+        return ()
+    times = first_measurable(made)
+    given = replace(run_options(data, validation), ladder=_ladder(times.record, validation, context))
     with progress_reporter(quiet=False) as progress:
         return check_plan(
-            made.rows[0],
+            times,
             made.options.objective.percent,
             given,
             catalog=context.catalog(),
@@ -178,70 +206,44 @@ def _validated(
         )
 
 
-def _remedy(loaded: "LoadedRecords", samples: "Callable[[Record], object | None]") -> str:
-    timed = [record for record in loaded.records if record.cell.scenario in ("single-stream", "server")]
+def _compared(
+    context: CliContext, made: "CapacityPlan", validation: ValidationOptions, store: "Path | None"
+) -> "tuple[ValidatedLoad, ...]":
+    from harness.analysis.capacity.validation import validate_by
+    from harness.analysis.loading import find_records, samples_in
+    from harness.runs.capacity_check import first_measurable
+
+    if validation.validate:
+        raise UsageError("expected --validate or --validation, got both.", remedy="Leave out one of them.")
+    loaded = find_records(validation.validation, context.open_store(store))
+    samples = samples_in({record.run: loaded.folder for record in loaded.records})
+    times = first_measurable(made)
+    return validate_by(times, loaded.records, samples, made.options.objective.percent)
+
+
+def _ladder(record: "Record", validation: ValidationOptions, context: CliContext) -> "Ladder | None":
+    """Return the ladder of a rung's record, with that rung alone; None for a variant of the catalog."""
+    if not record.cell.rung:
+        return None
+    recorded = record.configuration.get("ladder")
+    fields = recorded if isinstance(recorded, dict) else {}
+    values = fields.get("parameters") or {}
+    parameters = validation.parameters or [f"{name}={dumps(value)}" for name, value in values.items()]
+    name = validation.ladder or str(fields.get("name") or "")
+    try:
+        return load_ladder(name, record.cell.variant, parameters, context.catalog())
+    except UsageError as error:
+        raise UsageError(
+            f"the ladder of {record.cell.variant} cannot be made again: {error.message}",
+            where=error.where or "--validate",
+            remedy="Give --ladder and --set as in the run.",
+        ) from None
+
+
+def _remedy(records: "Sequence[Record]", samples: "Callable[[Record], object | None]") -> str:
+    timed = [record for record in records if record.cell.scenario in ("single-stream", "server")]
     if any(samples(record) is not None for record in timed):
         return "Allow a longer latency (--slo), or use a faster variant."
     if timed:
         return "Copy the run with its files of samples (*.npz), or measure again."
     return "Measure with --scenario single-stream, or server --rate N for several instances."
-
-
-def _amount(text: str) -> float:
-    """Return 1e8 of `100M`; UsageError for anything else."""
-    stripped = text.strip().replace(",", "").replace("_", "")
-    factor = _SUFFIXES.get(stripped[-1:], 1.0)
-    number = stripped[:-1] if stripped[-1:] in _SUFFIXES else stripped
-    try:
-        return float(number) * factor
-    except ValueError:
-        raise UsageError(
-            f"--requests-per-day expects a number such as 100M, got {text!r}.", remedy="Use k, M or G."
-        ) from None
-
-
-def _trace(path: Path) -> "Demand":
-    from harness.analysis.capacity.demand import traced_demand
-    from harness.common.inputs.files import DATA, read_input
-
-    content = read_input(path, DATA, DataError, remedy="--arrivals names a CSV file.")
-    rows = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig", errors="replace"))))
-    if not rows or _TIMES not in rows[0]:
-        raise DataError(
-            f"the trace has no column {_TIMES}.",
-            where=str(path),
-            remedy=f"Its first line names the columns: {_TIMES}, or {_TIMES},{_COUNTS}.",
-        )
-    times = _numbers(rows, _TIMES, path)
-    counts = _numbers(rows, _COUNTS, path) if _COUNTS in rows[0] else None
-    return traced_demand(times, counts, path.name)
-
-
-def _numbers(rows: list[dict[str, str]], column: str, path: Path) -> list[float]:
-    numbers = []
-    for line, row in enumerate(rows, 2):
-        try:
-            numbers.append(float(row[column]))
-        except (TypeError, ValueError):
-            raise DataError(
-                f"expected a number in column {column}, got {row[column]!r}.", where=f"{path}:{line}"
-            ) from None
-    return numbers
-
-
-def _power(name: str) -> "PowerModel":
-    from harness.analysis.capacity.plan import PowerModel
-    from harness.common.errors import unknown_name
-    from harness.measurement.energy.cpu.models.power_curve_file import read_curves
-    from harness.measurement.energy.cpu.models.power_curves import same_name, watts_at
-
-    curves = read_curves()
-    instance_name = same_name(name, curves.instances)
-    if instance_name is None:
-        raise unknown_name("instance", name, curves.instances)
-    instance = curves.instances[instance_name]
-
-    def watts(utilisation: float) -> float:
-        return instance.vcpus * watts_at(instance.curve.points, utilisation)
-
-    return PowerModel(watts, f"modelled by the published power of {instance_name}: {curves.source}, {curves.date}")

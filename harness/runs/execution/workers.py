@@ -89,7 +89,7 @@ class WorkerGroup:
                 warmup = self.plan.profile.warmup
                 return worker.send(VisitRequest(self.sample, warmup, rate=rate, seed=seed))
 
-            return search(visit, parse(cell.slo), self.plan.seed)
+            return search(visit, parse(cell.slo), self.plan.seed, cell.instances)
 
     @contextmanager
     def turn(self, cell: Cell) -> Iterator[Worker]:

@@ -6,16 +6,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.capacity.queueing.observed import Window, observed_steady_state
 from harness.common.errors import UsageError
 from harness.common.json_types import JsonObject
 from harness.records.cell import Cell
+from harness.records.estimate import Unavailable
 from harness.records.journal import CellJournal
-from harness.records.record import OfferedLoad
-from harness.runs.planning.slo import parse
+from harness.records.record import OfferedLoad, SteadyState
+from harness.runs.planning.slo import nearest_rank, parse
 from harness.workload.scenarios.server import is_overloaded
 
 MOST_BATCH, MOST_RATE = 100_000, 1e6
 """Beyond these a number is a typing mistake."""
+
+_PERCENTILE = 99.0
+"""Of the steady state, where no SLO names another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ def offered_load(cell: Cell, journal: CellJournal, seed: int) -> OfferedLoad | N
     rate = 1e9 * requests / max(1, sum(visit.offered_ns or 0 for visit in visits))
     achieved = 1e9 * requests / sum(visit.wall_ns for visit in visits)
     search = journal.searched
+    windows = [(visit.call_ns, visit.gap_ns) for visit in visits]
+    percent = parse(cell.slo).percentile if cell.slo else _PERCENTILE
     return OfferedLoad(
         rate=rate,
         achieved=achieved,
@@ -87,4 +94,26 @@ def offered_load(cell: Cell, journal: CellJournal, seed: int) -> OfferedLoad | N
         highest_rate=search.highest_rate if search else None,
         capacity=search.capacity if search else None,
         trials=tuple(search.trials) if search else (),
+        steady=steady_state_of(windows, rate, cell.instances, percent),
+    )
+
+
+def steady_state_of(windows: Sequence[Window], rate: float, instances: int, percent: float) -> SteadyState:
+    """Return a percentile of the latency in steady state beside the measured one, at `rate` a second."""
+    measured_ns = nearest_rank([call for calls, _ in windows for call in calls], percent)
+    steady = observed_steady_state(windows, rate, instances, percent)
+    if isinstance(steady, Unavailable):
+        return SteadyState(percentile=percent, measured_ns=measured_ns, unavailable=steady.reason)
+    if steady.seconds is None or steady.error is None:
+        busy = f"{100 * steady.utilisation:.0f} %"
+        reason = f"its instances are busy for {busy} of the time, so waits only grow"
+        return SteadyState(
+            percentile=percent, measured_ns=measured_ns, utilisation=steady.utilisation, unavailable=reason
+        )
+    return SteadyState(
+        percentile=percent,
+        measured_ns=measured_ns,
+        value_ns=round(1e9 * steady.seconds),
+        error_ns=round(1e9 * steady.error),
+        utilisation=steady.utilisation,
     )

@@ -76,6 +76,8 @@ class RunOptions:
     condition: str = ""
     """Of a null test: a description of what else the machine does meanwhile."""
     sample: int | None = None
+    slice_at_least: int | None = None
+    """The fewest requests of a slice; `ALL` puts the whole sample into each round."""
     seed: int = 0
     quality: Literal["full", "sample"] | None = None
     """None: the full split, but the sample with profile `quick`."""

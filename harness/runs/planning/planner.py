@@ -36,7 +36,12 @@ def find_data(options: RunOptions, cache: Path, *, labelled: bool = True) -> Tas
 
 def profile_of(options: RunOptions, machine: Machine) -> Profile:
     """Return the profile with the user's changes, and windows as long as this machine needs them."""
-    given = {"rounds": options.rounds, "launches": options.launches, "sample": options.sample}
+    given = {
+        "rounds": options.rounds,
+        "launches": options.launches,
+        "sample": options.sample,
+        "slice_at_least": options.slice_at_least,
+    }
     changes = {name: value for name, value in given.items() if value is not None}
     profile = PROFILES[options.profile]
     if options.protocol:  # whole programs over whole splits: every start answers all that is timed

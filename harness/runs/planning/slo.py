@@ -3,9 +3,9 @@
     0 ........ 1/2 ........ 3/4 .. 7/8 ... capacity         each trial offers the whole sample at one rate
                kept         kept   missed
 
-An SLO is kept where the percentile of the latencies, waiting included, is within the bound and the system
-does not fall behind. Latency grows with the rate, so the interval between the highest rate that kept it and
-the lowest that missed it is halved until it is narrow.
+An SLO is kept where the percentile of the latencies, waiting included, is within the bound, measured and in
+steady state, and the system does not fall behind. Latency grows with the rate, so the interval between the
+highest rate that kept it and the lowest that missed it is halved until it is narrow.
 """
 
 import math
@@ -44,7 +44,10 @@ class LatencyObjective:
 
 @dataclass(frozen=True, slots=True)
 class TriedRate:
-    """A trial: requests per second offered and answered, the percentile's latency, if the SLO is kept."""
+    """A trial: requests per second offered and answered, the percentile's latency, if the SLO is kept.
+
+    `steady_ns` is the percentile in steady state; None where it is unknown, or where there is none.
+    """
 
     rate: float
     achieved: float
@@ -52,6 +55,8 @@ class TriedRate:
     value_ns: int
     overloaded: bool
     kept: bool
+    steady_ns: int | None = None
+    utilisation: float | None = None
 
 
 def parse(slo: str) -> LatencyObjective:

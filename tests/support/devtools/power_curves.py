@@ -7,7 +7,7 @@ The package (MIT) holds two sources: Cloud Carbon Footprint's watts per virtual 
 from SPECpower results, for each generation of processors; and Teads' watts of processor, memory and the rest
 for each AWS instance at four loads. A processor's curve is the mean of the medians of both. Its range covers
 every figure of both, and is as wide for a generation that one of them lacks. An instance has its own figures
-of Teads, without GPUs, where there are any.
+of Teads, without GPUs, where there are any. Prices are those of the present file, which people enter.
 """
 
 import json
@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from harness.measurement.energy.cpu.models.power_curve_file import SHIPPED
 
 SOURCE = "Cloud Carbon Footprint and Teads, as in @grnsft/if-unofficial-plugins 0.3.1"
 LICENCE = "MIT, Copyright (c) 2023 Green Software Foundation; Cloud Carbon Footprint: Apache-2.0"
@@ -63,6 +65,7 @@ def main(package: Path) -> None:
         "date": DATE,
         "processors": _processors(rows),
         "instances": dict(_instances(rows)),
+        "prices": json.loads(SHIPPED.read_text(encoding="utf-8"))["prices"],
     }
     sys.stdout.write(_text(curves) + "\n")
 
@@ -203,11 +206,15 @@ def _rounded(curve: Curve) -> Curve:
 
 
 def _text(curves: Mapping[str, Any]) -> str:
-    """Return JSON with one line for each processor and instance."""
+    """Return JSON with one line for each processor, instance and price."""
     parts = [f'"{name}": {json.dumps(curves[name])}' for name in ("source", "licence", "date")]
     for name in ("processors", "instances"):
         lines = ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in curves[name].items())
         parts.append(f'"{name}": {{\n{lines}\n}}')
+    prices = curves["prices"]
+    lines = ",\n".join(f"    {json.dumps(key)}: {price}" for key, price in prices["usd_per_hour"].items())
+    facts = ",\n".join(f'  "{name}": {json.dumps(prices[name])}' for name in ("source", "date"))
+    parts.append(f'"prices": {{\n{facts},\n  "usd_per_hour": {{\n{lines}\n  }}\n}}')
     return "{\n" + ",\n".join(parts) + "\n}"
 
 

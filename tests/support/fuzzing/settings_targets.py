@@ -1,4 +1,4 @@
-"""Readers of YAML: options and sweeps, ladders, rules of a gate, prices and the intensity of a grid."""
+"""Readers of settings: options and sweeps, ladders, rules of a gate, prices, intensities, curves, a trace."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,9 @@ from pathlib import Path
 from fuzzing.target import Target
 from harness.analysis.gate.rules import read_rules
 from harness.cli.options.cost import grid
+from harness.cli.results.plan_demand import read_trace
 from harness.common.inputs.yaml_text import read_yaml
+from harness.measurement.energy.cpu.models.power_curve_file import read_curves
 from harness.records.ladder import read_ladder
 from harness.runs.planning.sweep_file import AllowedNames, read_sweep_file
 from reports import prices_of
@@ -50,6 +52,16 @@ _RULES = b"""gate:
   throughput: {}
 """
 _PRICES = b"source: a list\nusd_per_hour: {small: 0.1, large: 2}\n"
+_CURVES = b"""source: a laboratory
+licence: CC0
+date: 2026-01-01
+processors:
+  A: {watts: {0: 1, 50: 3, 100: 6}, low: {0: 1, 100: 5}}
+instances:
+  a.large: {vcpus: 2, processors: [A], server: {kg_co2e: 100, vcpus: 8}}
+prices: {source: a list, date: 2026-01-01, usd_per_hour: {a.large: 0.1}}
+"""
+_TRACE = b"seconds,requests\n0,60\n60,600\n120,60\n"
 _GRID = b"source: the wind\ngrams_per_kwh: 90\n"
 
 
@@ -60,6 +72,8 @@ def settings_targets() -> list[Target]:
         Target("ladders", [_LADDER], _of_path(_ladder)),
         Target("rules of the gate", [_RULES], _of_path(read_rules)),
         Target("prices", [_PRICES], _of_path(lambda path: prices_of(read_yaml(path).value, "p.yaml"))),
+        Target("power curves and prices", [_CURVES], _of_path(read_curves)),
+        Target("traces of arrivals", [_TRACE], _of_path(read_trace)),
         Target("intensities", [_GRID], _of_path(lambda path: grid(str(path)))),
     ]
 

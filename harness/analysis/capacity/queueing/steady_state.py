@@ -1,4 +1,4 @@
-"""Latency in steady state of requests that arrive at random at a rate, by simulation.
+"""Latency in steady state of requests that arrive at random at a rate: exact for one server, else simulated.
 
     service times (measured) --resampled--+
     rate --exponential gaps---------------+--> waits --beginning left out--> percentiles of wait + service
@@ -13,18 +13,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from harness.analysis.capacity.queueing.batching import Batching, CallTimes, serve_batches
 from harness.analysis.capacity.queueing.dispatch import Dispatch, gaps_at, share_of, waits_of
+from harness.analysis.capacity.queueing.single_server import single_server_latency
 from harness.analysis.capacity.queueing.waiting import Seconds
 from harness.common.errors import UsageError
 
-REQUESTS = 8_000_000
+REQUESTS = 4_000_000
 """Requests of a simulation over all streams, half of them after the beginning that is left out."""
 
 MAX_UTILISATION = 0.98
 """Above this the beginning that must be left out is longer than a stream."""
 
+_ROUNDING = 1e-9
+
 _GROUPS = 16
 """Groups of streams, whose percentiles give the error."""
+
+_SHORTEST, _SHORTEST_BATCHED = 200, 40
+"""The fewest requests, or batches, that are left out; longer streams cost less than many short ones."""
+
+_LONGEST = 250_000
+"""The most requests that are left out, which bounds the memory; only times that vary by hundreds of their
+mean, on servers that are hardly ever free, remember longer."""
+
+_SERVICES = 20
+"""Service times after which a server has forgotten what it began with, however many servers there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +57,14 @@ class Servers:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SteadyLatency:
-    """Latencies in seconds in steady state, [groups, requests]; the groups are independent."""
+    """Latencies in seconds in steady state, [groups, requests]; the groups are independent.
+
+    `utilisation` is the share of time that a server is busy, `batch` the mean number of requests of a call.
+    """
 
     latencies: Seconds
     utilisation: float
+    batch: float = 1.0
 
     @property
     def mean(self) -> float:
@@ -78,7 +96,8 @@ def steady_latency(
 ) -> SteadyLatency:
     """Return the latency of Poisson arrivals at `rate` per second over all servers.
 
-    Each request takes one of the times in `service` (seconds), drawn at random. UsageError for a rate that is
+    Each request takes one of the times in `service` (seconds), drawn at random. A single server with Poisson
+    arrivals is computed exactly, and everything else simulated. UsageError for a rate that is
     not positive, or one at which the servers are busy for more than `MAX_UTILISATION` of the time: no wait
     is long enough to be called steady there.
     """
@@ -86,36 +105,94 @@ def steady_latency(
     servers = servers if isinstance(servers, Servers) else Servers(servers)
     _check(times, rate, servers.total)
     busy = utilisation_of(times, rate, servers.total)
-    beginning = _beginning(times, busy) * share_of(servers.dispatch, servers.machines)
-    streams = max(1, requests // (2 * beginning) // _GROUPS)
-    groups = [
-        _simulate(times, rate, servers, (streams, 2 * beginning), np.random.default_rng([seed, group]))
-        for group in range(_GROUPS)
-    ]
-    return SteadyLatency(np.stack([group[:, beginning:].ravel() for group in groups]), busy)
+    _check_busy(busy, rate, servers.total)
+    if servers.instances == 1 and (servers.machines == 1 or servers.dispatch == "random"):
+        return _exact(times, rate / servers.machines, busy, requests)
+    beginning = _beginning(times, busy, servers)
+    shape = (_streams(requests, beginning), 2 * beginning)
+    gaps, drawn = [], []
+    for group in range(_GROUPS):
+        rng = np.random.default_rng([seed, group])
+        gaps.append(gaps_at(servers.dispatch, rate, servers.machines, shape, rng))
+        drawn.append(rng.choice(times, shape))
+    taken = np.concatenate(drawn)
+    waits = waits_of(servers.dispatch, servers.machines, servers.instances)(np.concatenate(gaps), taken)
+    latencies = (waits + taken)[:, beginning:]
+    return SteadyLatency(latencies.reshape(_GROUPS, -1), busy)
 
 
-def _simulate(
-    times: Seconds, rate: float, servers: Servers, shape: tuple[int, int], rng: np.random.Generator
-) -> Seconds:
-    """Return the latencies of streams [streams, requests]."""
-    gaps = gaps_at(servers.dispatch, rate, servers.machines, shape, rng)
-    service = rng.choice(times, shape)
-    latencies: Seconds = (
-        waits_of(servers.dispatch, servers.machines, servers.instances)(gaps, service) + service
-    )
-    return latencies
+def steady_batched_latency(
+    times: CallTimes,
+    rate: float,
+    servers: Servers,
+    batching: Batching,
+    *,
+    requests: int = REQUESTS,
+    seed: int = 0,
+) -> SteadyLatency:
+    """Return the latency of servers that collect requests into batches; errors as of `steady_latency`.
+
+    With dispatch `one-queue` all machines take their batches from one queue; `least-loaded` is not simulated.
+    """
+    if servers.dispatch == "least-loaded" and servers.machines > 1:
+        raise UsageError(
+            "batches are not simulated with least-loaded dispatch.",
+            where="--dispatch",
+            remedy="Choose round-robin, random or one-queue.",
+        )
+    _check(times.table[batching.most], rate, servers.total)
+    load = batched_load(times, rate, servers.total, batching)
+    _check_busy(load, rate, servers.total)
+    shared = servers.dispatch == "one-queue"
+    arriving = rate if shared else rate / servers.machines
+    batch = min(batching.most, math.ceil(1 + arriving * (batching.wait_s + times.mean(batching.most))))
+    beginning = batch * _beginning(times.table[batching.most], load, servers, _SHORTEST_BATCHED)
+    shape = (_streams(requests, beginning), 2 * beginning + batching.most)
+    gaps, shares = [], []
+    for group in range(_GROUPS):
+        rng = np.random.default_rng([seed, group])
+        gaps.append(gaps_at(servers.dispatch, rate, servers.machines, shape, rng))
+        shares.append(rng.random(shape))
+    serving = servers.total if shared else servers.instances
+    served = serve_batches(np.concatenate(gaps), np.concatenate(shares), times, batching, serving)
+    steady = slice(beginning, 2 * beginning)  # the last requests find none to share a batch with
+    sizes = served.sizes[:, steady]
+    busy = rate * float((served.services[:, steady] / sizes).mean()) / servers.total
+    latencies = served.latencies[:, steady].reshape(_GROUPS, -1)
+    return SteadyLatency(latencies, busy, float(1 / (1 / sizes).mean()))
 
 
-def _beginning(times: Seconds, busy: float) -> int:
-    """Return how many requests of a machine pass before a stream has forgotten that it began empty.
+def batched_load(times: CallTimes, rate: float, servers: int, batching: Batching) -> float:
+    """Return the rate as a share of what the servers answer in full batches."""
+    return rate * times.mean(batching.most) / batching.most / servers
+
+
+def _exact(times: Seconds, rate: float, busy: float, requests: int) -> SteadyLatency:
+    """Return the latencies of M/G/1 at evenly spaced shares of the requests, dealt out to the groups."""
+    count = max(1, requests // 2 // _GROUPS)
+    shares = (np.arange(_GROUPS * count) + 0.5) / (_GROUPS * count)
+    latencies = single_server_latency(times, rate).quantiles(shares)
+    return SteadyLatency(latencies.reshape(count, _GROUPS).T.copy(), busy)
+
+
+def _streams(requests: int, beginning: int) -> int:
+    """Return how many streams a group has."""
+    return max(1, requests // (2 * beginning) // _GROUPS)
+
+
+def _beginning(times: Seconds, busy: float, servers: Servers, least: int = _SHORTEST) -> int:
+    """Return how many requests of a stream pass before it has forgotten that it began empty.
 
     A queue's memory is about (1 + c^2) / 2 / (1 - sqrt(utilisation))^2 requests, with c the coefficient of
     variation of service times (the relaxation time of M/M/1, scaled as heavy traffic scales it; Asmussen
-    2003, Applied Probability and Queues, III.8 and X.7); four times that is left out.
+    2003, Applied Probability and Queues, III.8 and X.7); six times that is left out. Many servers forget
+    no faster than a request is served. Machines with queues of their own each need as many requests.
     """
     variation = (1 + float(np.var(times)) / float(np.mean(times)) ** 2) / 2
-    return max(200, math.ceil(4 * variation / (1 - math.sqrt(busy)) ** 2))
+    queue = min(_LONGEST, max(least, math.ceil(6 * variation / (1 - math.sqrt(busy)) ** 2)))
+    share = share_of(servers.dispatch, servers.machines)
+    queues = 1 if servers.dispatch == "one-queue" else share
+    return queue * queues + _SERVICES * servers.instances * share
 
 
 def _check(times: Seconds, rate: float, servers: int) -> None:
@@ -123,8 +200,10 @@ def _check(times: Seconds, rate: float, servers: int) -> None:
         raise UsageError("service times must be finite, not negative, and at least one above 0.")
     if not (math.isfinite(rate) and rate > 0) or servers < 1:
         raise UsageError(f"expected a rate above 0 and at least one server, got {rate:g} and {servers}.")
-    busy = utilisation_of(times, rate, servers)
-    if busy > MAX_UTILISATION:
+
+
+def _check_busy(busy: float, rate: float, servers: int) -> None:
+    if busy > MAX_UTILISATION + _ROUNDING:
         raise UsageError(
             f"{rate:g} requests a second keep {servers} server{'s' if servers > 1 else ''} busy for "
             f"{100 * busy:.0f} % of the time: the queue has no steady state, or hardly one.",

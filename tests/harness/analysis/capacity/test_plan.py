@@ -5,15 +5,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from quick_plans import few_requests
 from records import a_reading, a_record, rounds
 
 from harness.analysis.capacity.demand import Demand, Segment, constant_demand
-from harness.analysis.capacity.plan import CapacityPlan, DayEnergy, PlanOptions, PowerModel, make_plan
+from harness.analysis.capacity.energy import DayEnergy
+from harness.analysis.capacity.machine_types import MachineType, PowerModel
+from harness.analysis.capacity.plan import CapacityPlan, PlanOptions, make_plan
+from harness.analysis.capacity.queueing.batching import Batching
+from harness.analysis.capacity.service_times import ServiceTimes
 from harness.analysis.capacity.sizing import Objective
+from harness.common.errors import UsageError
 from harness.records.estimate import Unavailable
 from harness.records.record import IdleEnergy, OfferedLoad, Record
 
-CALM = PlanOptions(Objective(99, 1.0, 0.5))
+MEASURED = MachineType("", 0.5, "a list")
+CALM = PlanOptions(Objective(99, 1.0, 0.5), (MEASURED,))
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_requests(monkeypatch)
 
 
 def calls(seconds: float, count: int = 700) -> dict[str, Any]:
@@ -100,7 +112,8 @@ def test_the_joules_of_waiting_are_absent_where_idle_power_was_not_measured() ->
 def test_a_published_curve_gives_both_and_is_called_modelled() -> None:
     """10 W idle and 30 W busy: 2 machines at half load draw 20 W each."""
     power = PowerModel(lambda load: 10 + 20 * load, "a table")
-    energy = plan_of(named("fast"), options=replace(CALM, power=power)).rows[0].energy
+    options = replace(CALM, machines=(replace(MEASURED, power=power),))
+    energy = plan_of(named("fast"), options=options).rows[0].energy
     assert energy == DayEnergy(
         pytest.approx(2 * 10 * 86_400), pytest.approx(2 * 10 * 86_400), "modelled", "a table"
     )
@@ -120,6 +133,153 @@ def test_service_times_of_a_pool_are_those_without_waiting() -> None:
     )
     demand = Demand((Segment(10.0, 100.0),), "a little")
     (row,) = make_plan([record], lambda _: samples, demand, CALM).rows
-    assert row.times.all.tolist() == pytest.approx([0.010] * 4)
-    assert row.times.utilisation == pytest.approx(0.5)
-    assert row.times.source == "server at 100/s (50 % busy)"
+    assert isinstance(row.service, ServiceTimes)
+    assert row.service.all.tolist() == pytest.approx([0.010] * 4)
+    assert row.service.utilisation == pytest.approx(0.5)
+    assert row.service.source == "server at 100/s (50 % busy)"
+
+
+def small(name: str, vcpus: int, usd: float, watts: float = 10.0) -> MachineType:
+    """Return a machine type that draws the same watts at any load."""
+    return MachineType(name, usd, "a list", vcpus, PowerModel(lambda _: watts, "a table", vcpus), ("A",))
+
+
+def test_a_machine_type_holds_as_many_of_the_measured_machine_as_its_cpus() -> None:
+    """Measured on 2 CPUs: 8 vCPUs hold 4, so 100 requests of 10 ms a second need half of one; 2 USD a day."""
+    (row,) = plan_of(named("fast"), options=replace(CALM, machines=(small("big", 8, 1 / 12),))).rows
+    assert (row.machines, row.service.instances, row.measured.instances) == (1, 4, 1)
+    assert row.latency.utilisation == pytest.approx(0.25)
+    assert row.usd_per_day == pytest.approx(2.0)
+    assert isinstance(row.energy, DayEnergy)
+    assert row.energy.idle_j == pytest.approx(10 * 86_400)
+
+
+def test_a_machine_type_smaller_than_the_measured_machine_is_left_out() -> None:
+    """Nothing shows how fast it is."""
+    plan = plan_of(
+        named("fast"), options=replace(CALM, machines=(small("tiny", 1, 1.0), small("as", 2, 1.0)))
+    )
+    assert [row.machine.name for row in plan.rows] == ["as"]
+    assert plan.refusals[0].reason.startswith("tiny has 1 vCPUs, and it was measured on 2")
+
+
+def test_rows_come_by_cost_and_name_the_next_cheaper_choice() -> None:
+    """Half busy: 2 machines of 2 CPUs at 1 USD, or 1 of 4 CPUs at 1.5; one of the first is too busy."""
+    types = (small("two", 2, 1.0), small("four", 4, 1.5))
+    plan = plan_of(named("fast"), options=replace(CALM, machines=types))
+    assert [(row.machine.name, row.machines) for row in plan.rows] == [("four", 1), ("two", 2)]
+    too_busy = "100 % busy at the peak, above the headroom of 50 %"
+    assert plan.rows[0].next_cheaper == f"1 x two: {too_busy}"
+    assert plan.rows[1].next_cheaper == "1 x four: cheaper, and in this table"
+    (alone,) = plan_of(named("fast"), rate=10.0).rows
+    assert alone.next_cheaper == "none"
+
+
+def test_a_variant_is_planned_once_by_the_record_that_waits_least() -> None:
+    """Offline and single-stream of a ladder: the first shows no time of a request, and needs no mention."""
+    offline = named("fast", scenario="offline", id="fast-offline")
+    plan = plan_of(offline, named("fast"))
+    assert [row.record.cell.scenario for row in plan.rows] == ["single-stream"]
+    assert not plan.refusals
+
+
+def test_a_refused_variant_has_the_cost_of_machines_that_never_wait() -> None:
+    """20 ms on a machine of 0.5 USD an hour: 100 million x 0.020 s / 3600 x 0.5."""
+    plan = plan_of(named("slow"), named("fast"), options=replace(CALM, objective=Objective(99, 0.015, 0.5)))
+    assert [row.record.cell.variant for row in plan.rows] == ["fast"]
+    assert plan.refusals[0].always_busy_usd == pytest.approx(1e8 * 0.020 / 3600 * 0.5)
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.020])
+def test_no_row_breaks_its_promise_and_a_wide_interval_is_a_warning(seconds: float) -> None:
+    """The simulation that decides is the one that is shown."""
+    rng = np.random.default_rng(0)
+    samples = calls(1.0) | {"call_ns": (1e9 * rng.exponential(seconds, 4900)).astype(int)}
+    options = replace(CALM, objective=Objective(99, 5 * seconds, 0.98))
+    (row,) = make_plan([named("fast")], lambda _: samples, constant_demand(0.9 / seconds), options).rows
+    latency = row.latency.percentiles[99.0]
+    assert latency.value <= 5 * seconds
+    assert (latency.high > 5 * seconds) == any(
+        "within its interval p99 may be" in text for text in row.warnings
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"host": "another"}, "measured on 2 unlike machines"),
+        ({"task": "rte"}, "of several tasks \\(boolq, rte\\)"),
+    ],
+)
+def test_records_that_no_plan_joins_are_refused(changes: dict[str, str], message: str) -> None:
+    """One machine, one task."""
+    other = named("slow", **{key: value for key, value in changes.items() if key != "host"})
+    if "host" in changes:
+        other = other.model_copy(update={"host": other.host.model_copy(update={"fingerprint": "f" * 64})})
+    with pytest.raises(UsageError, match=message):
+        plan_of(named("fast"), other)
+
+
+def batch_calls(size: int, seconds: float, requests: int = 700) -> dict[str, Any]:
+    """Return samples of seven rounds of calls of so many requests."""
+    each = -(-requests // size)
+    return {
+        "call_ns": np.full(each * 7, round(seconds * 1e9)),
+        "call_round": np.repeat(np.arange(7), each),
+        "gap_ns": np.zeros(each * 7, dtype=np.int64),
+        "timed_example": np.tile(np.arange(requests), 7),
+    }
+
+
+def batched(variant: str, size: int) -> Record:
+    return named(variant, scenario="batch", batch=size, id=f"{variant}-batch-{size}")
+
+
+def test_a_collector_of_batches_needs_fewer_machines() -> None:
+    """One by one 10 ms; 8 in 20 ms are 2.5 ms each: at 400 a second half busy 8 machines, or 2."""
+    samples = {"single-stream": calls(0.010), "batch": batch_calls(8, 0.020)}
+    records = [named("fast"), batched("fast", 8)]
+    options = replace(CALM, batchings=(Batching(8, 0.050),))
+    plan = make_plan(records, lambda record: samples[record.cell.scenario], constant_demand(400.0), options)
+    assert [(row.service.how, row.machines) for row in plan.rows] == [
+        ("batches up to 8 or 50 ms", 2),
+        ("", 8),
+    ]
+    assert plan.rows[0].service.source == "single-stream of 1, batch of 8"
+    assert 5 < plan.rows[0].latency.batch <= 8
+
+
+def test_a_short_rest_of_a_slice_is_no_full_batch() -> None:
+    """700 requests in calls of 64: ten full ones and one of 60, whose time is left out."""
+    samples = batch_calls(64, 0.100)
+    samples["call_ns"] = np.tile([100_000_000] * 10 + [1_000_000], 7)
+    arrays = {"single-stream": calls(0.010), "batch": samples}
+    options = replace(CALM, batchings=(Batching(64, 0.050),))
+    plan = make_plan(
+        [named("fast"), batched("fast", 64)],
+        lambda record: arrays[record.cell.scenario],
+        constant_demand(9.0),
+        options,
+    )
+    (row,) = (row for row in plan.rows if row.service.how)
+    assert row.service.mean == pytest.approx(0.100 / 64)
+
+
+@pytest.mark.parametrize(
+    ("records", "batching", "reason"),
+    [
+        ([named("fast")], Batching(8, 0.01), "no batch was measured"),
+        ([named("fast"), batched("fast", 8)], Batching(16, 0.01), "and the largest is 8"),
+        ([batched("fast", 8)], Batching(8, 0.01), "the smallest batch is 8"),
+        ([named("fast"), batched("fast", 8)], Batching(8, 2.0), "without any queue, above 1e+03 ms"),
+        ([named("fast", instances=2), batched("fast", 8)], Batching(8, 0.01), "a pool divides a batch"),
+    ],
+)
+def test_batches_that_were_not_measured_are_refused(
+    records: list[Record], batching: Batching, reason: str
+) -> None:
+    """With the option that measures them; a first request that waits longer than the promise keeps none."""
+    samples = {"single-stream": calls(0.010), "batch": batch_calls(8, 0.020)}
+    options = replace(CALM, batchings=(batching,))
+    plan = make_plan(records, lambda record: samples[record.cell.scenario], constant_demand(50.0), options)
+    assert any(reason in refusal.reason for refusal in plan.refusals), plan.refusals

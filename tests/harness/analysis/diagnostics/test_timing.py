@@ -6,7 +6,7 @@ import pytest
 from records import a_percentile, a_quality, a_record, rounds
 
 from harness.analysis.diagnostics import warnings_of
-from harness.records.record import OfferedLoad, RateTrial, Record, Startup
+from harness.records.record import OfferedLoad, RateTrial, Record, Startup, SteadyState
 
 
 def codes(record: Record, others: tuple[Record, ...] = ()) -> dict[str, str]:
@@ -55,6 +55,33 @@ def test_the_warning_about_overload_suggests_a_rate() -> None:
     searched = a_load(overloaded=True, promise="p99=20ms", highest_rate=12.0, trials=(a_trial(),))
     assert "Offer it at most 12 requests per second" in codes(a_record(load=searched))["overloaded"]
     assert "overloaded" not in codes(a_record(load=a_load()))
+
+
+def a_steady_state(**changes: Any) -> SteadyState:
+    facts = {"percentile": 99.0, "measured_ns": 251_000_000, "value_ns": 584_000_000, "utilisation": 0.91}
+    return SteadyState(**facts | changes)
+
+
+def test_a_window_that_hides_the_steady_state_is_a_warning() -> None:
+    """251 ms measured where the same service times give 584; within 25 % there is none, however few."""
+    warning = codes(a_record("onnx-int8", load=a_load(steady=a_steady_state())))["steady-state"]
+    assert warning.startswith(
+        "onnx-int8: its windows show p99 = 251 ms, and the same service times give 584 ms"
+    )
+    assert "at 91 % load" in warning
+    for value_ns, is_reported in ((310_000_000, False), (320_000_000, True), (180_000_000, True)):
+        record = a_record(load=a_load(steady=a_steady_state(value_ns=value_ns)))
+        assert ("steady-state" in codes(record)) is is_reported
+
+
+def test_a_load_without_a_steady_state_is_a_warning() -> None:
+    """Unless it is overloaded, which says it already, or its service times are unknown."""
+    endless = a_steady_state(value_ns=None, utilisation=0.99, unavailable="its instances are busy for 99 %")
+    assert "busy for 99 %" in codes(a_record(load=a_load(steady=endless)))["steady-state"]
+    assert "steady-state" not in codes(a_record(load=a_load(steady=endless, overloaded=True)))
+    unknown = a_steady_state(value_ns=None, utilisation=None, unavailable="not served in order")
+    assert "steady-state" not in codes(a_record(load=a_load(steady=unknown)))
+    assert "steady-state" not in codes(a_record(load=a_load()))
 
 
 def test_an_slo_that_was_judged_over_too_few_requests_is_an_indication() -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from records import a_record
 
+from harness.analysis.capacity.queueing.observed import ObservedSteadyState, observed_steady_state
 from harness.analysis.verification.base import SealedRecord, VerificationCheck
 from harness.analysis.verification.raw_samples import RawSamples
 from harness.analysis.verification.windows import check_rounds
-from harness.records.record import HarnessOverhead, OfferedLoad, RateTrial, Record
+from harness.records.record import HarnessOverhead, OfferedLoad, RateTrial, Record, SteadyState
 
 CALLS = [100, 200, 300]
 
@@ -126,3 +127,41 @@ def test_the_highest_rate_is_that_of_the_trials() -> None:
     promised = {"trials": trials, "capacity": 80.0}
     assert check(served(highest_rate=20.0, **promised), ARRIVED).wrong == []
     assert any("highest_rate" in line for line in check(served(highest_rate=40.0, **promised), ARRIVED).wrong)
+
+
+def a_steady_state(**changes: Any) -> SteadyState:
+    """Return that of the three requests of `ARRIVED`, which are served for 100, 200 and 550 ns."""
+    steady = observed_steady_state([([100, 200, 550], [0, 0, 100])], 3e9 / 900, 1, 99.0)
+    assert isinstance(steady, ObservedSteadyState)
+    assert steady.utilisation == pytest.approx(850 / 900)
+    assert steady.seconds is not None
+    assert steady.error is not None
+    facts = {
+        "percentile": 99.0,
+        "measured_ns": 550,
+        "value_ns": round(1e9 * steady.seconds),
+        "error_ns": round(1e9 * steady.error),
+        "utilisation": steady.utilisation,
+    }
+    return SteadyState(**facts | changes)
+
+
+def test_the_steady_state_is_computed_again_from_the_windows() -> None:
+    """Within the error of the simulation."""
+    assert check(served(steady=a_steady_state()), ARRIVED).wrong == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"measured_ns": 551},
+        {"value_ns": 1_000},
+        {"value_ns": None},
+        {"utilisation": 0.5},
+        {"percentile": 100.0},
+    ],
+)
+def test_another_steady_state_is_found(change: dict[str, Any]) -> None:
+    """Each field of it."""
+    lines = check(served(steady=a_steady_state(**change)), ARRIVED).wrong
+    assert any(f"load.steady.{next(iter(change))}" in line for line in lines), lines

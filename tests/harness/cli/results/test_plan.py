@@ -5,12 +5,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+from curve_files import a_file
+from quick_plans import few_requests
 from worlds import World, boolq_folder
 
 from harness.cli.app import call
 from harness.records.store import Store
 
 DAY = ("--requests-per-day", "1M")
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    few_requests(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +55,66 @@ def test_a_trace_of_arrivals_is_planned_for(
     assert json.loads(capsys.readouterr().out)["demand"]["peak_per_s"] == 10
 
 
-def test_an_instance_gives_published_power(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    """Busy and idle, both modelled."""
-    assert plan(world, *DAY, "--slo", "p99=10s", "--machine", "m5.xlarge", "--json") == 0
-    energy = json.loads(capsys.readouterr().out)["rows"][0]["energy"]
+def test_instance_types_are_compared_at_their_prices(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A price of the file, or of the user's list; power is that of the file, busy and idle, and modelled."""
+    prices = {"source": "a list", "date": "2026-01-01", "usd_per_hour": {"a.large": 0.2}}
+    file = a_file(tmp_path, prices=prices)
+    words = (*DAY, "--slo", "p99=10s", "--machines", f"a.large@{file},ab.large@{file}", "--json")
+    assert plan(world, *words) == 2
+    assert "no price of ab.large is known" in capsys.readouterr().err
+    listed = tmp_path / "prices.yaml"
+    listed.write_text("source: our contract\nusd_per_hour: {ab.large: 0.1}\n", encoding="utf-8")
+    assert plan(world, *words, "--prices", str(listed)) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    first = rows[0]["variant"]
+    own = {row["machine"]["name"]: row for row in rows if row["variant"] == first}
+    assert own["ab.large"]["machine"]["price_source"] == "ab.large; our contract"
+    assert own["a.large"]["machine"]["price_source"] == "a.large; a list, 2026-01-01"
+    assert own["a.large"]["usd_per_day"] == pytest.approx(0.2 * 24 * own["a.large"]["machines"])
+    energy = own["ab.large"]["energy"]
     assert (energy["grade"], energy["idle_j_per_day"] > 0) == ("modelled", True)
-    assert "m5.xlarge" in energy["source"]
+
+
+def test_a_file_of_instances_is_all_of_its_instances(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The smallest is a single CPU, and nothing shows how fast that is."""
+    instances = {name: {"vcpus": cpus, "processors": ["A"]} for name, cpus in (("one", 1), ("four", 4))}
+    prices = {"source": "a list", "date": "2026-01-01", "usd_per_hour": {"one": 0.1, "four": 0.3}}
+    file = a_file(tmp_path, instances=instances, prices=prices)
+    assert plan(world, *DAY, "--slo", "p99=10s", "--machines", str(file), "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert {row["machine"]["name"] for row in report["rows"]} == {"four"}
+    assert any("one has 1 vCPUs" in refusal["reason"] for refusal in report["refused"])
+
+
+def test_a_plan_is_a_page_with_plots(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page in a file, the plot beside it with its data."""
+    page = tmp_path / "plan.html"
+    words = (*DAY, "--slo", "p99=10s", "--format", "html", "-o", str(page), "--plots", str(tmp_path))
+    assert plan(world, *words) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert len(list(tmp_path.glob("plan-*.svg"))) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_batches_are_planned_where_they_were_measured(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Single requests and batches of 8, in one run of its own."""
+    made = World(tmp_path)
+    words = ("--variants", "onnx-int8", "--scenario", "single-stream,batch", "--batch", "8", "--profile", "quick")
+    assert call(["run", "--data", str(boolq_folder(tmp_path)), "--quiet", *words], made.context()) == 0
+    capsys.readouterr()
+    assert plan(made, *DAY, "--slo", "p90=10s", "--batching", "8:5ms", "--json") == 0
+    serves = {row["serves"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert serves == {None, "batches up to 8 or 5 ms"}
+    assert plan(world, *DAY, "--slo", "p99=10s", "--batching", "8:5ms", "--json") == 0
+    assert "no batch was measured" in json.loads(capsys.readouterr().out)["refused"][0]["reason"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +131,18 @@ def test_an_instance_gives_published_power(world: World, capsys: pytest.CaptureF
         ((*DAY, "--slo", "soon"), "not a service-level objective"),
         ((*DAY, "--spare", "two"), "expected --spare n+1"),
         ((*DAY, "--dispatch", "luck"), "luck"),
-        ((*DAY, "--machine", "m5.xlarg"), "Did you mean m5.xlarge"),
+        ((*DAY, "--machines", "m5.xlarg"), "Did you mean m5.xlarge"),
+        ((*DAY, "--machines", ","), "expected a name"),
+        ((*DAY, "--machines", "nowhere.yaml"), "nowhere.yaml"),
+        ((*DAY, "--machines", "m5.large,m5.xlarge", "--price-per-hour", "1"), "the price of one machine, got 2"),
+        ((*DAY, "--machines", "m5.large,m5.large", "--price-per-hour", "1"), "m5.large is named twice"),
+        ((*DAY, "--batching", "8"), "expected a number of requests from 2 on and a time, got '8'"),
+        ((*DAY, "--batching", "1:5ms"), "from 2 on"),
+        ((*DAY, "--batching", "8:soon"), "--batching"),
+        ((*DAY, "--batching", "8:5ms", "--dispatch", "least-loaded"), "not simulated with least-loaded"),
+        ((*DAY, "--spare", "\u00b2"), "expected --spare n+1"),
+        ((*DAY, "--format", "xml"), "unknown format 'xml'"),
+        (("--requests-per-day", "5", "--peak-factor", "0"), "--peak-factor must be from 1 to 24, got 0"),
         ((*DAY, "--headroom", "1.5"), "--headroom"),
         (("nowhere", *DAY), "nowhere"),
     ],
@@ -92,6 +164,10 @@ def test_nonsense_is_one_message_and_exit_code_2(
         ("seconds\none\n", "expected a number in column seconds, got 'one'"),
         ("seconds,requests\n0,1\n", "two rows or more"),
         ("", "no column seconds"),
+        ("seconds\n1\x00\n", "trace.csv"),
+        ("seconds,requests\n0\n60\n", "expected a number in column requests, got None"),
+        ("PK\x03\x04\xff", "no column seconds"),
+        ("seconds\n0\n1e999\n", "times must be finite"),
     ],
 )
 def test_a_bad_trace_is_named(
@@ -120,3 +196,30 @@ def test_a_run_without_its_samples_is_not_called_too_slow(
     message = capsys.readouterr().err
     assert "its raw samples are missing or were changed" in message
     assert "Copy the run with its files of samples" in message
+
+
+def test_a_price_list_of_several_machines_needs_their_names(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first of them is not taken in silence."""
+    own = tmp_path / "prices.yaml"
+    own.write_text("source: a contract\nusd_per_hour: {small: 0.1, large: 0.2}\n", encoding="utf-8")
+    assert plan(world, *DAY, "--prices", str(own)) == 2
+    assert "the price list has 2 machines" in capsys.readouterr().err
+    own.write_text("source: a contract\nusd_per_hour: {small: 0.1}\n", encoding="utf-8")
+    assert plan(world, *DAY, "--slo", "p99=10s", "--prices", str(own), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["rows"][0]["machine"]["usd_per_hour"] == 0.1
+
+
+def test_records_of_unlike_machines_are_refused(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder in which somebody collected them."""
+    for path in Store(world.store).run("latest").path.iterdir():
+        shutil.copy(path, tmp_path)
+    record = sorted(tmp_path.glob("*.json"))[0]
+    fields = json.loads(record.read_text(encoding="utf-8"))
+    fields["host"]["fingerprint"] = "f" * 64
+    record.write_text(json.dumps(fields), encoding="utf-8")
+    assert plan(world, str(tmp_path), *DAY) == 2
+    assert "unlike machines" in capsys.readouterr().err

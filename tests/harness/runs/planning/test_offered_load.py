@@ -84,6 +84,20 @@ def test_at_one_rate_all_take_as_long_and_energy_counts_the_time_between(tmp_pat
     assert (records["onnx-int8"].latency["p90"].value_ns or 0) < 50_000
 
 
+def test_the_steady_state_stands_beside_what_short_windows_show(tmp_path: Path) -> None:
+    """M/D/1 of 256 us at 90 %: windows of 32 requests show less than its p99."""
+    record = by_variant(World(tmp_path), scenarios=("server",), rates=(3_516.0,))["pytorch-fixed"]
+    assert record.load is not None
+    steady = record.load.steady
+    assert steady is not None
+    assert steady.utilisation == pytest.approx(0.9, rel=0.001)
+    assert (steady.percentile, steady.unavailable) == (99.0, None)
+    # P(wait > t services) is about 0.934 e^(-0.2071 t): the rate solves load (e^r - 1) = r (Tijms 1994, 4.2)
+    expected_ns = 256_000 * (1 + np.log(93.4) / 0.2071)
+    assert steady.value_ns == pytest.approx(expected_ns, rel=0.01)
+    assert steady.measured_ns < steady.value_ns / 1.25
+
+
 def test_a_system_that_cannot_bear_the_rate_says_so(tmp_path: Path) -> None:
     """256 us a request are 3,906 a second: of 10,000 it answers those, and waits longer and longer."""
     records = by_variant(World(tmp_path), scenarios=("server",), rates=(10_000.0,))
@@ -243,7 +257,10 @@ def test_the_highest_rate_within_a_promise_is_searched_and_all_are_offered_what_
         assert load.promise == "p90=1ms"
         for trial in load.trials:
             assert (trial.needed, trial.have, trial.requests) == (64, 96, 96)
-            assert trial.kept == (trial.value_ns <= MS and not trial.overloaded)
+            longest_ns = max(trial.value_ns, trial.steady_ns or 0)
+            assert trial.utilisation is not None
+            endless = trial.utilisation > 0.98
+            assert trial.kept == (longest_ns <= MS and not (trial.overloaded or endless))
         assert max(trial.rate for trial in load.trials if trial.kept) == load.highest_rate
 
 

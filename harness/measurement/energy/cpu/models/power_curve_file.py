@@ -5,18 +5,21 @@
 docs/reference/meters.md describes the format. A file that is not of this form is refused with its entry.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.common.errors import UsageError
+from harness.common.inputs.files import CONFIGURATION, InvalidText, decode_text, read_input
+from harness.common.inputs.json_text import parse_json
+from harness.common.inputs.yaml_text import read_yaml
 from harness.measurement.energy.cpu.models.power_curves import (
     Instance,
     Points,
     PowerCurve,
     PowerCurves,
+    PriceList,
     Server,
     mean_curve,
     watts_at,
@@ -45,28 +48,18 @@ def read_curves(path: Path = SHIPPED) -> PowerCurves:
             fields.get("instances") or {}, "`instances` must be a mapping", where
         ).items()
     }
-    return PowerCurves(**texts, processors=processors, instances=instances)
+    prices = _prices(fields["prices"], instances, f"{where}: prices") if "prices" in fields else None
+    return PowerCurves(**texts, processors=processors, instances=instances, prices=prices)
 
 
 def _parsed(path: Path) -> object:
+    if path.suffix != ".json":
+        return read_yaml(path).value
+    content = read_input(path, CONFIGURATION, UsageError)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"cannot be read: {error.strerror}.", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise UsageError("not UTF-8 text.", where=str(path), remedy=FORMAT) from None
-    if path.suffix == ".json":
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise UsageError(f"not JSON: {error}.", where=str(path), remedy=FORMAT) from None
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"not YAML: {reason[:200]}.", where=str(path), remedy=FORMAT) from None
+        return parse_json(decode_text(content, "utf-8-sig"))
+    except InvalidText as problem:
+        raise UsageError(f"{problem}.", where=str(path), remedy=FORMAT) from None
 
 
 def _curve(entry: object, where: str) -> PowerCurve:
@@ -125,6 +118,19 @@ def _with_points(curve: PowerCurve, points: Points) -> PowerCurve:
     """Return a curve with other points; its range covers both."""
     both = mean_curve([curve, PowerCurve(points, points, points)])
     return PowerCurve(points, both.low, both.high)
+
+
+def _prices(entry: object, instances: Mapping[str, Instance], where: str) -> PriceList:
+    fields = _mapping(entry, "expected `source`, `date` and `usd_per_hour`", where)
+    _no_others(fields, ("source", "date", "usd_per_hour"), where)
+    usd_per_hour = {}
+    for name, price in _mapping(fields.get("usd_per_hour"), "`usd_per_hour` has no prices", where).items():
+        if str(name) not in instances:
+            raise UsageError(f"its instance {name!r} is not in this file.", where=where, remedy=FORMAT)
+        usd_per_hour[str(name)] = _number(price, f"the price of {name}", where)
+        if usd_per_hour[str(name)] <= 0:
+            raise UsageError(f"the price of {name} must be above zero, got {price!r}.", where=where)
+    return PriceList(_text(fields, "source", where), _text(fields, "date", where), usd_per_hour)
 
 
 def _server(entry: object, where: str) -> Server:

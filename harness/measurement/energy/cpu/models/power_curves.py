@@ -48,14 +48,24 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+class PriceList:
+    """USD per hour of rented machines by name: what they cost at a date in the past, and who published it."""
+
+    source: str
+    date: str
+    usd_per_hour: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class PowerCurves:
-    """The curves of a file, with its source, licence and date."""
+    """The curves of a file, with its source, licence and date; `prices` have a source of their own."""
 
     source: str
     licence: str
     date: str
     processors: Mapping[str, PowerCurve]
     instances: Mapping[str, Instance]
+    prices: PriceList | None = None
 
 
 @dataclass(frozen=True, slots=True)

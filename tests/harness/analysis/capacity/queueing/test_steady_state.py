@@ -41,7 +41,10 @@ def sojourn_quantile(servers: int, load: float, share: float) -> float:
 @pytest.mark.parametrize(("servers", "busy"), [(1, 0.5), (1, 0.8), (2, 0.8), (4, 0.7)])
 def test_p99_is_that_of_markovian_queues(servers: int, busy: float) -> None:
     """M/M/1 and M/M/c: for one server the latency is exponential with rate 1 - load."""
-    latency = steady_latency(EXPONENTIAL, servers * busy, servers, requests=4_000_000)
+    requests = (
+        8_000_000 if servers * busy == 0.8 else 4_000_000
+    )  # the longer the queue, the longer its memory
+    latency = steady_latency(EXPONENTIAL, servers * busy, servers, requests=requests)
     expected = sojourn_quantile(servers, servers * busy, 0.99)
     if servers == 1:
         assert expected == pytest.approx(math.log(100) / (1 - busy))
@@ -56,12 +59,12 @@ def test_the_mean_is_pollaczek_and_khinchines(
     """M/D/1, M/M/1 and a mixture: mean wait = rate E[S^2] / (2 (1 - load))."""
     rate = 0.7
     expected = service.mean() + rate * (service**2).mean() / (2 * (1 - rate * service.mean()))
-    assert steady_latency(service, rate, requests=4_000_000).mean == pytest.approx(expected, rel=0.02)
+    assert steady_latency(service, rate, requests=400_000).mean == pytest.approx(expected, rel=0.02)
 
 
 def test_the_error_of_a_percentile_is_what_repeated_simulations_differ_by() -> None:
     """Twenty seeds: the standard deviation is within a factor of two of the reported one."""
-    runs = [steady_latency(EXPONENTIAL, 0.6, requests=200_000, seed=seed) for seed in range(20)]
+    runs = [steady_latency(EXPONENTIAL, 1.2, 2, requests=200_000, seed=seed) for seed in range(20)]
     spread = np.std([run.percentile(99) for run in runs], ddof=1)
     assert 0.5 < spread / np.mean([run.error(99) for run in runs]) < 2
 

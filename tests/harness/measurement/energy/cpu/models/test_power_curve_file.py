@@ -8,7 +8,14 @@ from curve_files import A, a_file
 
 from harness.common.errors import UsageError
 from harness.measurement.energy.cpu.models.power_curve_file import read_curves
-from harness.measurement.energy.cpu.models.power_curves import MachinePower, PowerCurve, machine_power
+from harness.measurement.energy.cpu.models.power_curves import (
+    MachinePower,
+    PowerCurve,
+    PriceList,
+    machine_power,
+)
+
+PRICES = {"source": "a list", "date": "2026-01-01", "usd_per_hour": {"a.large": 0.1}}
 
 
 def test_yaml_is_read_as_well(tmp_path: Path) -> None:
@@ -55,6 +62,18 @@ def test_yaml_is_read_as_well(tmp_path: Path) -> None:
             {"instances": {"x": {"vcpus": 2, "processors": ["A"], "server": {"kg_co2e": -1, "vcpus": 4}}}},
             "`kg_co2e` must be above zero, got -1",
         ),
+        ({"prices": []}, "expected `source`, `date` and `usd_per_hour`"),
+        ({"prices": PRICES | {"date": ""}}, "`date` is missing"),
+        (
+            {"prices": PRICES | {"usd_per_hour": {"none.large": 1}}},
+            "its instance 'none.large' is not in this file",
+        ),
+        (
+            {"prices": PRICES | {"usd_per_hour": {"a.large": 0}}},
+            "the price of a.large must be above zero, got 0",
+        ),
+        ({"prices": PRICES | {"usd_per_hour": {"a.large": "1 USD"}}}, "must be a number, got '1 USD'"),
+        ({"prices": PRICES | {"currency": "EUR"}}, "expected source, date, usd_per_hour, got currency"),
     ],
 )
 def test_a_file_that_is_not_of_the_format_is_refused_at_its_entry(
@@ -76,6 +95,33 @@ def test_a_file_that_cannot_be_parsed_is_refused(tmp_path: Path, name: str, cont
     for path in (tmp_path / name, tmp_path / "absent.yaml", tmp_path):
         with pytest.raises(UsageError, match=path.name):
             read_curves(path)
+
+
+def test_prices_have_a_source_and_a_date_of_their_own(tmp_path: Path) -> None:
+    """Those of the watts are others."""
+    prices = read_curves(a_file(tmp_path, prices=PRICES)).prices
+    assert prices == PriceList("a list", "2026-01-01", {"a.large": 0.1})
+    assert read_curves(a_file(tmp_path)).prices is None
+
+
+def test_the_shipped_prices_are_dated_and_of_shipped_instances() -> None:
+    """As published: c5.xlarge 0.17 and m5.xlarge 0.192 USD an hour, in proportion to vCPUs."""
+    shipped = read_curves()
+    assert shipped.prices is not None
+    assert shipped.prices.date == "2026-10-04"
+    prices = shipped.prices.usd_per_hour
+    assert (prices["c5.xlarge"], prices["m5.xlarge"], prices["n2-standard-4"]) == (0.17, 0.192, 0.194236)
+    for small, large in (("m5.large", "m5.4xlarge"), ("c5.large", "c5.2xlarge"), ("F2s v2", "F8s v2")):
+        vcpus = [shipped.instances[name].vcpus for name in (small, large)]
+        assert prices[large] / prices[small] == pytest.approx(vcpus[1] / vcpus[0], rel=0.002)
+
+
+def test_a_file_is_read_up_to_a_limit(tmp_path: Path) -> None:
+    """A pipe, or a gigabyte, is none."""
+    path = tmp_path / "c.json"
+    path.write_bytes(b" " * 300_000)
+    with pytest.raises(UsageError, match="256 KiB"):
+        read_curves(path)
 
 
 def test_the_shipped_file_holds_the_published_figures() -> None:

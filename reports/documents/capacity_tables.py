@@ -1,0 +1,248 @@
+"""The tables of a capacity plan: machines and latency, energy and money, what was left out, validation."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from harness.analysis.capacity.energy import DayEnergy
+from harness.analysis.capacity.plan import CapacityPlan, PlanRow
+from harness.analysis.capacity.validation import TOLERANCE, ValidatedLoad
+from harness.records.estimate import Estimate, Unavailable
+from reports.documents.capacity_values import (
+    assumption_of,
+    cost_of,
+    front_of,
+    listed,
+    machine_name,
+    ms,
+    placement_of,
+    promise_of,
+    quality_of,
+    row_name,
+)
+from reports.layout.cell_factory import absent_cell, estimate_cell, share_cell
+from reports.layout.number_format import TIMES, Unit, shown, unit_for, with_interval
+from reports.layout.table_model import Column, Notes, Table, TableCell
+from reports.values.figures import name_of
+from reports.values.prices import Grid
+
+_VALIDATION = (
+    "Predicted from the service times of the plan's run; measured in a new run with other arrivals. A window "
+    "begins with an empty queue and ends soon, so near capacity it has fewer long waits than the steady "
+    "state: it is compared with simulated windows of as many requests, 95 % of which lie in the interval."
+)
+_ALWAYS_BUSY = "USD/100M, always busy: on machines that never wait, as the FastFormers paper counts."
+_ENERGIES = (Unit("MJ", 1e6), Unit("kJ", 1e3), Unit("J", 1.0))
+
+
+def plan_table(plan: CapacityPlan) -> Table:
+    """Return machines, latency and quality of every row; the notes state what is absent."""
+    notes, front = Notes(), front_of(plan)
+    unit = unit_for([1e9 * row.latency.percentiles[99.0].value for row in plan.rows], TIMES)
+    rows = tuple(
+        (
+            *_name_cells(row, notes),
+            TableCell(f"{row.machines:,}", value=float(row.machines)),
+            TableCell(f"{100 * row.latency.utilisation:.0f} %", value=row.latency.utilisation),
+            *(latency_cell(estimate, unit) for estimate in row.latency.percentiles.values()),
+            _quality_cell(row, notes),
+            _number_cell(row.usd_per_day),
+            TableCell("yes" if row in front else "no"),
+            TableCell(row.next_cheaper),
+        )
+        for row in plan.rows
+    )
+    percents = plan.rows[0].latency.percentiles if plan.rows else {}
+    return Table(
+        f"Machines for {plan.demand.description}, with {promise_of(plan)}",
+        (
+            *_columns("left", "name", "variant", "placement", "machine"),
+            *_columns("right", "speed", "machines", "busy at peak"),
+            *_columns("right", "speed", *(f"p{percent:g} {unit.name}" for percent in percents)),
+            *_columns("right", "speed", "quality", "USD/day"),
+            *_columns("left", "speed", "front"),
+            Column("next cheaper choice", "left", "speed", folds=True),
+        ),
+        rows,
+        notes=tuple(notes.texts),
+        remarks=tuple(_remarks(plan)),
+        records=tuple(name_of(row.record) for row in plan.rows),
+    )
+
+
+def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
+    """Return energy, money and emissions of every row, of a day, a month and 100 million requests."""
+    notes = Notes()
+    energies = [row.energy for row in plan.rows if isinstance(row.energy, DayEnergy)]
+    unit = unit_for([energy.busy_j for energy in energies], _ENERGIES)
+    grades = {energy.grade for energy in energies}
+    grade = f"{next(iter(grades))} " if len(grades) == 1 else ""
+    rows = []
+    for row in plan.rows:
+        cost = cost_of(row, plan, grid)
+        usd = (cost.usd_per_day, cost.usd_per_month, cost.usd_per_100m, row.always_busy_usd)
+        kg = (cost.kg_per_day, cost.kg_per_month, cost.kg_per_100m)
+        rows.append(
+            (
+                *_name_cells(row, notes),
+                *_energy_cells(row.energy, unit, notes, graded=bool(grade)),
+                *map(_number_cell, usd),
+                *(_maybe_cell(value, notes) for value in kg),
+            )
+        )
+    return Table(
+        "Energy, money and carbon",
+        (
+            *_columns("left", "name", "variant", "placement", "machine"),
+            *_columns("right", "speed", *(f"{grade}{part} {unit.name}/day" for part in ("busy", "idle"))),
+            *_columns("right", "cost", "USD/day", "USD/month", "USD/100M", "USD/100M, always busy"),
+            *_columns("right", "cost", *(f"{grade}kg CO2e/{span}" for span in ("day", "month", "100M"))),
+        ),
+        tuple(rows),
+        notes=tuple(notes.texts),
+        remarks=tuple(_cost_remarks(plan, grid)),
+        records=tuple(name_of(row.record) for row in plan.rows),
+    )
+
+
+def refusal_table(plan: CapacityPlan) -> Table | None:
+    """Return the variants that keep the objective on no number of machines, or whose times are unknown."""
+    if not plan.refusals:
+        return None
+    rows = tuple(
+        (
+            TableCell(refusal.record.cell.variant),
+            TableCell(refusal.how or refusal.record.cell.scenario),
+            TableCell("n/a") if refusal.always_busy_usd is None else _number_cell(refusal.always_busy_usd),
+            TableCell(f"{refusal.reason.rstrip('.')}."),
+        )
+        for refusal in plan.refusals
+    )
+    return Table(
+        "Left out",
+        (
+            *_columns("left", "name", "variant", "serves"),
+            *_columns("right", "speed", "USD/100M, always busy"),
+            Column("because", "left", "speed", folds=True),
+        ),
+        rows,
+        remarks=(_ALWAYS_BUSY,),
+        records=tuple(name_of(refusal.record) for refusal in plan.refusals),
+    )
+
+
+def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
+    """Return predicted beside measured latency of one machine, at each load."""
+    unit = unit_for([1e9 * load.measured for load in validated], TIMES)
+    percent = f"p{validated[0].percent:g} {unit.name}"
+    rows = tuple(
+        (
+            TableCell(shown(load.rate), value=load.rate),
+            TableCell(f"{100 * load.utilisation:.0f} %", value=load.utilisation),
+            latency_cell(load.predicted, unit),
+            latency_cell(load.window, unit),
+            TableCell(shown(1e9 * load.measured / unit.size), value=load.measured),
+            TableCell(f"{load.agreeing} of {load.windows}", value=float(load.agreeing)),
+            TableCell(
+                f"{load.covered} of {load.windows}, {100 * load.covered / load.windows:.0f} %",
+                value=float(load.covered),
+            ),
+            TableCell(f"{load.requests:,}", value=float(load.requests)),
+        )
+        for load in validated
+    )
+    headings = (
+        *("requests/s", "busy", f"predicted {percent}, steady state", f"predicted {percent}, a window"),
+        *(f"measured {percent}", f"windows within {100 * TOLERANCE:.0f} %", "windows in the interval"),
+        "requests of a window",
+    )
+    return Table(
+        f"Predicted and measured: {name} in run {validated[0].run}",
+        tuple(_columns("right", "speed", *headings)),
+        rows,
+        remarks=(_VALIDATION,),
+    )
+
+
+def latency_cell(estimate: Estimate, unit: Unit) -> TableCell:
+    """Return a latency in seconds as a cell; an interval may have no end."""
+    value, low, high = (1e9 * number for number in (estimate.value, estimate.low, estimate.high))
+    if math.isfinite(high):
+        return estimate_cell(replace(estimate, value=value, low=low, high=high), unit, TIMES)
+    text, _ = with_interval(value / unit.size, low / unit.size, value / unit.size)
+    return TableCell(text, f"[{shown(low / unit.size)}, endless]", value=value)
+
+
+def _name_cells(row: PlanRow, notes: Notes) -> tuple[TableCell, ...]:
+    note = notes.number(f"{'; '.join(row.warnings)}.") if row.warnings else None
+    return (
+        TableCell(row.record.cell.variant, note=note),
+        TableCell(placement_of(row)),
+        TableCell(machine_name(row)),
+    )
+
+
+def _quality_cell(row: PlanRow, notes: Notes) -> TableCell:
+    quality = quality_of(row)
+    return absent_cell(quality, notes) if isinstance(quality, Unavailable) else share_cell(quality)
+
+
+def _energy_cells(
+    energy: DayEnergy | Unavailable, unit: Unit, notes: Notes, *, graded: bool
+) -> tuple[TableCell, TableCell]:
+    """Return busy and idle joules; a note names the grade where the heading does not."""
+    if isinstance(energy, Unavailable):
+        return absent_cell(energy, notes), absent_cell(energy, notes)
+    note = None if graded else notes.number(f"{energy.grade}.")
+    busy = TableCell(shown(energy.busy_j / unit.size), note=note, value=energy.busy_j)
+    if isinstance(energy.idle_j, Unavailable):
+        return busy, absent_cell(energy.idle_j, notes)
+    return busy, TableCell(shown(energy.idle_j / unit.size), value=energy.idle_j)
+
+
+def _maybe_cell(value: float | Unavailable, notes: Notes) -> TableCell:
+    return absent_cell(value, notes) if isinstance(value, Unavailable) else _number_cell(value)
+
+
+def _number_cell(value: float) -> TableCell:
+    return TableCell(shown(value), value=value)
+
+
+def _columns(align: str, part: str, *headings: str) -> list[Column]:
+    return [Column(heading, align, part) for heading in headings]  # type: ignore[arg-type]  # literals above
+
+
+def _remarks(plan: CapacityPlan) -> Iterator[str]:
+    options, rows = plan.options, plan.rows
+    yield (
+        f"Latencies are those at the peak, {plan.demand.peak:,.4g} requests a second. They are computed, not "
+        "measured: a queue in steady state with the measured service times and random arrivals, "
+        f"{options.dispatch} between machines."
+    )
+    yield f"Utilisation at the peak is at most {100 * options.objective.headroom:.0f} % (--headroom)."
+    if options.spare:
+        yield f"Spare machines, which serve as well: {options.spare} (--spare)."
+    whole = "every request simulated" if options.whole_day else "a sample of each hour"
+    over_day = listed(f"{row_name(row)} {ms(row.day_p99_s)}" for row in rows)
+    yield f"Over the whole day ({whole}) p99 is {over_day}."
+    if batched := [row for row in rows if row.service.how]:
+        sizes = listed(f"{row_name(row)} {row.latency.batch:.1f}" for row in batched)
+        yield f"Requests of a batch at the peak, on average: {sizes}."
+    yield f"Service times: {listed(f'{row_name(row)} in {row.service.source}' for row in rows)}."
+    yield (
+        "Front: no other choice is as good in quality, cost and p99, and better in one. Next cheaper: the "
+        "dearest choice of the same variant that costs less, and why it fails."
+    )
+    if assumption := assumption_of(rows):
+        yield assumption
+
+
+def _cost_remarks(plan: CapacityPlan, grid: Grid | None) -> Iterator[str]:
+    rows = plan.rows
+    prices = listed(f"{row.machine.usd_per_hour:g} USD an hour ({row.machine.price_source})" for row in rows)
+    yield f"Machines are paid for whether they answer or wait. Prices, not today's: {prices}."
+    yield _ALWAYS_BUSY
+    if sources := listed(row.energy.source for row in rows if isinstance(row.energy, DayEnergy)):
+        yield f"Energy: {sources}."
+    if grid:
+        yield f"Carbon: {grid.grams_per_kwh:g} g CO2e per kWh ({grid.source})."

@@ -4,7 +4,8 @@ The exporter is the one based on TorchScript with eager attention, not the newer
 (docs/explanation/int8.md, "The exporter"): ONNX Runtime's transformer optimiser recognises attention only
 in its graphs, it takes a tenth of the time, and XLNet has no graph without it. Tracing may make the shape
 of one input a constant of the graph, so the graph is compared with PyTorch at other lengths and batch
-sizes before it is kept."""
+sizes before it is kept.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path

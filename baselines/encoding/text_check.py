@@ -1,7 +1,8 @@
 """A comparison of the fast tokenizer with the library on a task's own texts, before anything is timed.
 
 texts of a split --fast--> ids |
-               --library-> ids | equal: the fast tokenizer is used; else the library encodes everything
+               --library-> ids | equal: the fast tokenizer is used; else the library encodes everything,
+                                 as it does where there is no fast tokenizer for the checkpoint's kind
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,7 @@ from harness.systems.interface import Cache
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
-_RECIPE, _VERSION = "tokenizer-check", 1
+_RECIPE, _VERSION = "tokenizer-check", 2
 _CHUNK = 256
 _TEXTS = 20_000
 """Distinct texts that are compared; of more, as many from all over the split."""
@@ -32,12 +33,14 @@ def fast_tokenizer_differs(
 ) -> str | None:
     """Return why the texts need the library's tokenizer; None if the fast one gives the same ids.
 
-    It is None, too, where the checkpoint has no fast tokenizer, or others encode. `data` is the hash of the
-    examples' file. The result is cached, so that a split is compared once.
+    It is None, too, where others encode. `data` is the hash of the examples' file. The result is cached, so
+    that a split is compared once.
     """
     encoder = _encoder(folder, max_length)
-    if encoder is None or not encoder.fast:
+    if encoder is None:
         return None
+    if not encoder.fast:
+        return encoder.library_reason
     counts: dict[str, int] = {}
 
     def compare(_: Path) -> dict[str, object]:

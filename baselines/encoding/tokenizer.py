@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
+from baselines.encoding.fast import FastTokenizer, read_fast_tokenizer
 from baselines.encoding.tokenizer_file import Side, open_tokenizer
 from baselines.encoding.truncation import kept_sizes, losses, strategy
-from baselines.encoding.wordpiece import SpecialTokens, infer_special_tokens, read_wordpiece
+from baselines.encoding.wordpiece import SpecialTokens, infer_special_tokens
 from harness.common.errors import DataError, UsageError
 from harness.systems.interface import LIBRARY_ONLY, EncodedSequence, Request
 from harness.workload.tasks.example import Example, Span, TextInput, Truncation
@@ -38,6 +39,9 @@ _MPNET_FIRST_POSITION = 2
 _LAYOUT_VERSION = 2
 """To be raised when the same texts get other ids, or are truncated differently: it is part of `encoding`."""
 
+_REQUESTED = "the library was requested"
+_FRAMES = "there is no fast tokenizer: its special tokens depend on the texts"
+
 
 class TextEncoder:
     """The checkpoint's tokenizer with one maximum length; UsageError if the model cannot take that length.
@@ -49,8 +53,11 @@ class TextEncoder:
         config = read_config(folder)
         self._tokenizer, self._side = open_tokenizer(folder)
         library = library or os.environ.get(LIBRARY_ONLY) == "library"
-        self._wordpiece = None if library else read_wordpiece(folder / TOKENIZER, self._tokenizer)
         self._special_tokens = [infer_special_tokens(self._tokenizer, pair=pair) for pair in (False, True)]
+        fast = _REQUESTED if library else self._read_fast(folder / TOKENIZER)
+        self._fast = None if isinstance(fast, str) else fast
+        self.library_reason = fast if isinstance(fast, str) else ""
+        """Why the library encodes all texts; empty where the fast tokenizer does."""
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=True) + 2
         check_length(config, max_length, shortest)
         self.max_length = max_length
@@ -65,18 +72,24 @@ class TextEncoder:
         """Encoders with equal `encoding` return equal ids for equal texts."""
         self.pad_id = int(config.get("pad_token_id") or 0)
 
+    def _read_fast(self, path: Path) -> FastTokenizer | str:
+        if None in self._special_tokens:
+            return _FRAMES
+        fast = read_fast_tokenizer(path, self._tokenizer)
+        return f"there is no fast tokenizer: {fast}" if isinstance(fast, str) else fast
+
     @property
     def fast(self) -> bool:
-        """Whether plain texts are encoded by the fast tokenizer."""
-        return self._wordpiece is not None
+        """Whether the fast tokenizer encodes."""
+        return self._fast is not None
 
     def count_differences(self, texts: Sequence[str]) -> int:
         """Return for how many texts the fast tokenizer gives other ids than the library."""
-        if self._wordpiece is None:
+        if self._fast is None:
             return 0
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return sum(
-            self._wordpiece.ids(text) != encoding.ids for text, encoding in zip(texts, encodings, strict=True)
+            self._fast.ids(text) != encoding.ids for text, encoding in zip(texts, encodings, strict=True)
         )
 
     def encode(self, examples: Sequence[Example]) -> list[Request]:
@@ -103,12 +116,12 @@ class TextEncoder:
     def _encode_fast(self, text: TextInput, first_ids: dict[str, list[int]]) -> EncodedSequence | None:
         """Encode with the fast tokenizer, or return None where only the library can."""
         special = self._special_tokens[text.second is not None]
-        if self._wordpiece is None or special is None:
+        if self._fast is None or special is None:
             return None
         if text.first not in first_ids:
-            first_ids[text.first] = self._wordpiece.ids(text.first)
+            first_ids[text.first] = self._fast.ids(text.first)
         first = first_ids[text.first]
-        second = self._wordpiece.ids(text.second) if text.second is not None else []
+        second = self._fast.ids(text.second) if text.second is not None else []
         room = self.max_length - special.count
         kept = kept_sizes(len(first), len(second), room, text.truncate)
         lost = losses(len(first), len(second), kept)

@@ -8,14 +8,13 @@ hundred tokens that takes longer than looking up its words. BERT's tokenizer (De
 chunks between blanks independently, and on ASCII its rules are few: control characters are removed, letters
 are lower-cased, each punctuation mark is a word. All other chunks (other scripts, accents, added tokens in
 the text, in whatever spelling the normaliser matches them) go to the library, so that the ids are equal for
-any text. `agrees` compares both on texts made from the tokenizer itself before the fast one is used, and
-preparation on the task's own texts (`text_check`); `bench data tokens` compares them on any data set.
+any text. Both are compared on texts made from the tokenizer itself before the fast one is used (`fast`), and
+preparation compares them on the task's own texts (`text_check`), `bench data tokens` on any data set.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,12 +26,6 @@ _BLANKS = re.compile(r"[ \t\n\r]+")
 _MAX_CACHED_WORDS = 1 << 16
 """Words whose pieces are cached; the cache is emptied at this size, so that memory stays bounded."""
 
-_HARD_TEXT = (
-    "Is it?\tA\x00b c\x7fd caf\u00e9 \u6e56x \u0130S \u00a0e\u0301 \ufb01 #%^ 1,000.5 \ufffd_x " + "y" * 120
-)
-"""Controls, blanks of all kinds, accents, scripts, marks, and a word that is too long."""
-
-_PROBED_TOKENS = 32
 _PROBED_WORDS = 256
 
 EncodeChunks = Callable[[Sequence[str]], list[int]]
@@ -126,26 +119,20 @@ class WordPiece:
         return ids
 
 
-def read_wordpiece(path: Path, tokenizer: "Tokenizer") -> WordPiece | None:
-    """Return the fast tokenizer for a tokenizer.json, or None if that is not of BERT's kind."""
-    from harness.common.errors import CheckpointError
-    from harness.common.inputs.files import CHECKPOINT_JSON, InvalidText, read_input
-    from harness.common.inputs.json_text import parse_json_object
-
-    try:
-        description = parse_json_object(read_input(path, CHECKPOINT_JSON, CheckpointError), lenient=True)
-    except InvalidText:
-        return None  # the library accepts a little more than JSON
+def read(description: Mapping[str, Any], tokenizer: "Tokenizer") -> WordPiece | str:
+    """Return the fast tokenizer for the content of a tokenizer.json, or why there is none."""
     model, normalizer = description["model"], description.get("normalizer") or {}
     pre_tokenizer = description.get("pre_tokenizer") or {}
     types = (model.get("type"), normalizer.get("type"), pre_tokenizer.get("type"))
     if types != ("WordPiece", "BertNormalizer", "BertPreTokenizer") or not normalizer.get("clean_text"):
-        return None
+        return "WordPiece normalises or splits in another way than BERT's"
     added = _added_tokens(description.get("added_tokens", ()), tokenizer)
     vocabulary = model["vocab"]
-    if added is None or model["unk_token"] not in vocabulary:
-        return None
-    wordpiece = WordPiece(
+    if added is None:
+        return "an added token holds a blank"
+    if model["unk_token"] not in vocabulary:
+        return "its vocabulary lacks the unknown token"
+    return WordPiece(
         vocabulary=vocabulary,
         unknown=vocabulary[model["unk_token"]],
         lowercase=bool(normalizer.get("lowercase")),
@@ -154,7 +141,6 @@ def read_wordpiece(path: Path, tokenizer: "Tokenizer") -> WordPiece | None:
         added=added,
         fallback=lambda chunks: list(tokenizer.encode(" ".join(chunks), add_special_tokens=False).ids),
     )
-    return wordpiece if agrees(wordpiece, tokenizer) else None
 
 
 def _added_tokens(tokens: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> tuple[str, ...] | None:
@@ -174,23 +160,8 @@ def _added_tokens(tokens: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -
     return tuple(sorted(spellings))
 
 
-def agrees(wordpiece: WordPiece, tokenizer: "Tokenizer") -> bool:
-    """Return whether both give the same ids for texts made from the tokenizer's own tokens."""
-    return all(
-        wordpiece.ids(text) == list(tokenizer.encode(text, add_special_tokens=False).ids)
-        for text in _probes(tokenizer)
-    )
-
-
-def _probes(tokenizer: "Tokenizer") -> Iterator[str]:
-    """Yield texts with added tokens, alone, in other cases and inside words, and words of the vocabulary."""
-    yield _HARD_TEXT
-    for number, token in enumerate(tokenizer.get_added_tokens_decoder().values()):
-        if number == _PROBED_TOKENS:
-            break
-        content = token.content
-        for spelling in (content, content.lower(), content.upper(), content.title()):
-            yield f"a {spelling} b{spelling} {spelling}c, {spelling}"
+def probes(tokenizer: "Tokenizer") -> Iterator[str]:
+    """Yield the vocabulary as text."""
     words = sorted(tokenizer.get_vocab(with_added_tokens=False))
     step = max(1, len(words) // _PROBED_WORDS)
     yield " ".join(words[::step])

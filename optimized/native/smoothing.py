@@ -3,16 +3,19 @@
     down(y) = (down * s)(y / s)      s large for units with large values and small weights
 
 A unit that is a hundred times the others takes nearly all levels of a token's scale, and the rounding error
-of its weight is multiplied by its value; a large weight takes the levels of its output's other weights. C
-divides where it computes the activation: one multiplication for each unit. Source: G. Xiao et al.,
-SmoothQuant (2023), section 4; there a normalisation takes the factor.
+of its weight is multiplied by its value; a large weight takes the levels of its output's other weights. A
+gated unit is divided in the rows of the map that its gate multiplies, which costs nothing: a row has a scale
+of its own. Other units are divided by C where it computes the activation: one multiplication for each. A
+layer that runs several times has one factor for all of its runs. Source: G. Xiao et al., SmoothQuant (2023),
+section 4; there a normalisation takes the factor.
 
 The inputs of all other maps come from attention, or from a normalisation that is the residual as well. On 12
-layers of 768 with such units, smoothing them gained less (docs/int8.md).
+layers of 768 with such units, smoothing them gained less (docs/explanation/int8.md).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,22 +31,52 @@ ROWS = 256
 """Tokens on which errors are compared, at equal distances over all."""
 
 
-def smooth(
-    maps: Sequence[Any], run: Callable[[Padded], object], inputs: Sequence[Padded], layout: Layout
-) -> dict[int, Floats]:
-    """Smooth the second linear maps of the layers in place; return the factors of the units, by layer.
+@dataclass(frozen=True, slots=True)
+class Units:
+    """The linear maps around a layer's feed-forward units.
 
-    `run` calls the model that holds the maps. Its answers stay the same: a hook of each map multiplies its
-    inputs by the factors, as C does.
+    `down` reads the units; `up` is the map that gates multiply, None where units have no gates.
+    """
+
+    down: Any  # torch has no types
+    up: Any = None
+
+
+def units_of(model: Any) -> list[Units]:  # noqa: ANN401
+    """Return the units of each layer that has weights of its own, in the order of their first runs."""
+    from baselines.models.families.layers import distinct_layers
+
+    return [Units(layer.down, None if layer.gate is None else layer.up) for layer in distinct_layers(model)]
+
+
+def smooth(
+    layers: Sequence[Units], run: Callable[[Padded], object], inputs: Sequence[Padded], layout: Layout
+) -> dict[int, Floats]:
+    """Smooth the units of layers in place; return their factors by the number of the layer.
+
+    `run` calls the model that holds the maps. Its answers stay the same: gated units are made smaller, and
+    for others a hook of the second map multiplies its inputs by the factors, as C does.
     """
     factors: dict[int, Floats] = {}
-    for depth, (linear, rows) in enumerate(zip(maps, _inputs_of(maps, run, inputs), strict=True)):
-        weight: Floats = linear.weight.detach().numpy()
-        scales = _scales(rows, weight, layout)
+    inputs_of_down = _inputs_of([units.down for units in layers], run, inputs)
+    for number, (units, rows) in enumerate(zip(layers, inputs_of_down, strict=True)):
+        scales = _scales(rows, units.down.weight.detach().numpy(), layout)
         if scales is not None:
-            factors[depth] = np.float32(1) / scales
-            divide_inputs(linear, scales)
+            factors[number] = np.float32(1) / scales
+            divide_units(units, scales)
     return factors
+
+
+def divide_units(units: Units, scales: Floats) -> None:
+    """Divide the units by the scales, and multiply the weights that read them: the outputs stay."""
+    if units.up is None:
+        divide_inputs(units.down, scales)
+        return
+    divisors = units.down.weight.new_tensor(scales)
+    units.down.weight.data.mul_(divisors)
+    units.up.weight.data.div_(divisors[:, None])
+    if units.up.bias is not None:
+        units.up.bias.data.div_(divisors)
 
 
 def divide_inputs(linear: Any, scales: Floats) -> None:  # noqa: ANN401 -- torch has no types
@@ -53,11 +86,12 @@ def divide_inputs(linear: Any, scales: Floats) -> None:  # noqa: ANN401 -- torch
     linear.register_forward_pre_hook(lambda _map, arguments: (arguments[0] / divisors,))
 
 
-def arrays_of(factors: Mapping[int, Floats], layout: Layout) -> Arrays:
-    """Return the factors as the arrays that C reads, padded to full vectors."""
+def arrays_of(layers: Sequence[Units], factors: Mapping[int, Floats], layout: Layout) -> Arrays:
+    """Return the factors that C multiplies by, padded to full vectors: those of units without gates."""
     return {
-        f"layer.{depth}.up.factors": np.pad(factor, (0, -len(factor) % layout.lanes))
-        for depth, factor in factors.items()
+        f"layer.{number}.up.factors": np.pad(factor, (0, -len(factor) % layout.lanes))
+        for number, factor in factors.items()
+        if layers[number].up is None
     }
 
 

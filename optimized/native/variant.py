@@ -51,7 +51,7 @@ from optimized.native.engine import CLASSES, Engine, Library, library_facts
 from optimized.native.layout import POOLING, Arrays, ModelFields
 from optimized.native.supported import require_supported
 
-_VERSION = 5
+_VERSION = 6
 _CALIBRATION = 16  # trial examples whose activations decide which units are smoothed
 WEIGHTS = "encoder.safetensors"
 """The file of the arrays in an artifact's folder."""
@@ -249,21 +249,16 @@ def _smooth(
 ) -> tuple[Arrays, dict[str, Any] | str]:
     """Smooth the model's feed-forward parts on trial examples; return the factors for C, and the facts."""
     from baselines.models.classifier import runner
-    from baselines.models.families import facts_of
-    from baselines.models.families.layers import layers_of
     from optimized.native import smoothing
 
-    facts = facts_of(read_config(folder))
-    if facts.shared_layers or any(layer.gated for layer in facts.layers):
-        return {}, "none: its feed-forward parts are gated, or shared by several layers"
     if not timer.trial:
         return {}, NO_TRIAL
     timer.context.progress("smoothing large units")
-    encoder, maps = TextEncoder(folder, timer.settings.max_length), [layer.down for layer in layers_of(model)]
+    encoder, layers = TextEncoder(folder, timer.settings.max_length), smoothing.units_of(model)
     sequences = sequences_of(encoder.encode(timer.trial[:_CALIBRATION]))
     inputs = [pad([sequence], encoder.pad_id) for sequence in sequences]
-    factors = smoothing.smooth(maps, runner(model), inputs, library.layout)
-    return smoothing.arrays_of(factors, library.layout), smoothing.facts_of(factors, len(maps))
+    factors = smoothing.smooth(layers, runner(model), inputs, library.layout)
+    return smoothing.arrays_of(layers, factors, library.layout), smoothing.facts_of(factors, len(layers))
 
 
 _MANIFEST_FIELDS = (

@@ -27,7 +27,7 @@ from baselines.hardware.c_program import compiler
 from baselines.models.classifier import runner
 from baselines.models.families import facts_of
 from baselines.models.families.facts import EncoderFacts
-from baselines.models.families.layers import layers_of
+from baselines.models.families.layers import distinct_layers
 from baselines.models.span_classifier import SpanClassifier
 from harness.systems.interface import EncodedSequence
 from harness.workload.tasks.example import Logits
@@ -87,8 +87,8 @@ def reference(
 def smoothed_like(model: Any, artifact: Path) -> Any:
     """Smooth the model's units by the factors of an artifact; its answers stay the same."""
     arrays = load_file(artifact / "encoder.safetensors")
-    for depth, layer in enumerate(layers_of(model)):
-        factors = arrays.get(f"layer.{depth}.up.factors")
+    for number, layer in enumerate(distinct_layers(model)):
+        factors = arrays.get(f"layer.{number}.up.factors")
         if factors is not None:
             divide_inputs(layer.down, 1 / factors[: layer.down.in_features])
     return model

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tiny
 
-from baselines.encoding import wordpiece
+from baselines.encoding import fast, wordpiece
 from baselines.encoding.text_check import fast_tokenizer_differs
 from harness.workload.tasks.example import Example, TextInput
 from harness.workload.tasks.superglue.boolq import BOOLQ
@@ -43,9 +43,23 @@ def test_a_task_whose_texts_get_other_ids_is_encoded_by_the_library(
 ) -> None:
     """A fast tokenizer that misses the added token: the reason counts the texts that show it."""
     monkeypatch.setattr(wordpiece, "_added_tokens", lambda *_: ())
-    monkeypatch.setattr(wordpiece, "agrees", lambda *_: True)
+    monkeypatch.setattr(fast, "agrees", lambda *_: True)
     expected = "the fast tokenizer gives other ids for 1 of 4 texts"
     assert reason(folder, tiny.Shelf(tmp_path / "cache")) == expected
+
+
+def test_a_kind_without_a_fast_tokenizer_is_encoded_by_the_library_with_the_reason(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Nothing is compared: one word is one token."""
+    from tokenizers import Tokenizer, models, processors
+
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[CLS]": 1, "[SEP]": 2}, "a"))
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    shelf = tiny.Shelf(tmp_path / "cache")
+    expected = "there is no fast tokenizer: the model is of the type WordLevel"
+    assert (reason(folder, shelf), shelf.made) == (expected, [])
 
 
 def test_a_system_that_encodes_by_itself_is_not_compared(folder: Path, tmp_path: Path) -> None:

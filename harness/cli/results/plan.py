@@ -11,6 +11,7 @@ import typer
 from harness.cli.context import CliContext
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.data import DataFiles
+from harness.cli.options.execution import Busy
 from harness.cli.options.groups import OptionGroup, run_options
 from harness.cli.options.output import Json, OutputFile, StoreFolder
 from harness.cli.options.panels import amount_option, how_option, output_option, what_option
@@ -115,6 +116,7 @@ class ValidationOptions(OptionGroup):
         how_option("--validate", "Measure the first row at 30, 60 and 85 % of a machine; give --data, --model."),
     ] = False
     model: ModelName = "embedded"
+    busy: Busy = "wait"
 
 
 def plan(
@@ -165,7 +167,8 @@ def _validated(
     from harness.runs.capacity_check import check_plan
 
     given = run_options(data, validation)
-    with progress_reporter(quiet=False) as progress:
+    machine = context.machine()
+    with progress_reporter(quiet=False) as progress, machine.hold_cpus(validation.busy, progress.warn):
         return check_plan(
             made.rows[0],
             made.options.objective.percent,
@@ -173,7 +176,7 @@ def _validated(
             catalog=context.catalog(),
             store=context.open_store(store),
             cache=context.cache(),
-            machine=context.machine(),
+            machine=machine,
             progress=progress,
         )
 

@@ -11,9 +11,27 @@ are used.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import compare_runs, gate_runs, read, report, run, track_runs
+    from harness.api import (
+        compare_runs,
+        gate_runs,
+        merge_stores,
+        query_store,
+        read,
+        report,
+        run,
+        track_runs,
+    )
 
-__all__ = ["compare_runs", "gate_runs", "read", "report", "run", "track_runs"]
+__all__ = [
+    "compare_runs",
+    "gate_runs",
+    "merge_stores",
+    "query_store",
+    "read",
+    "report",
+    "run",
+    "track_runs",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 -- a function of the API

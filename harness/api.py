@@ -8,7 +8,7 @@ raised (`harness.common.errors`). Some names end in `_runs`, because `harness.an
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from harness.analysis.history import Series
     from harness.catalog import Catalog
     from harness.common.progress import ProgressReporter
+    from harness.measurement.machine.host_lock import OnBusy
     from harness.records.record import Record
-    from harness.records.store import Store
+    from harness.records.store import RunFolder, Store
+    from harness.records.store.index.query import SqlValue
+    from harness.records.store.index.rows import FigureRow
+    from harness.records.store.merge import MergedRun
     from harness.runs.planning.options import RunOptions
     from harness.runs.services import Machine
 
@@ -48,11 +52,13 @@ def run(
     progress: "ProgressReporter | None" = None,
     machine: "Machine | None" = None,
     catalog: "Catalog | None" = None,
+    busy: "OnBusy" = "wait",
 ) -> "list[Record]":
     """Measure variants of one task, interleaved, as `bench run` does, and return the sealed records.
 
     A cell that fails is a record with its failure. Guard the call with `if __name__ == "__main__":` in a
     script: workers are processes. `progress` receives stages and steps; `machine` and `catalog` can be fakes.
+    `busy` is what to do while another bench measures on these CPUs: wait, refuse (MeasurementError) or share.
     """
     from harness.runs.planning.options import RunOptions
 
@@ -73,7 +79,7 @@ def run(
         quality=quality,
         seed=seed,
     )
-    return _execute(options, store, cache, progress, machine, catalog)
+    return _execute(options, store, cache, progress, machine, catalog, busy)
 
 
 def _execute(
@@ -83,27 +89,25 @@ def _execute(
     progress: "ProgressReporter | None",
     machine: "Machine | None",
     catalog: "Catalog | None",
+    busy: "OnBusy",
 ) -> "list[Record]":
     from harness.catalog import load_catalog
     from harness.common.progress import NoProgress
+    from harness.runs.execution.exclusive import cpus_held
     from harness.runs.execution.run import execute
     from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.services import LocalMachine
     from harness.systems.artifact_cache import default_cache
 
-    reporter = progress or NoProgress()
-    return [
-        record
-        for started in start_all(
-            options_per_task(options, (options.task,), None, reporter),
-            catalog or load_catalog(),
-            _store(store),
-            default_cache() if cache is None else Path(cache),
-            machine or LocalMachine(),
-            reporter,
-        )
-        for record in execute(started)
-    ]
+    reporter, own_machine = progress or NoProgress(), machine or LocalMachine()
+    opened, catalog = _store(store), catalog or load_catalog()
+    own_cache = default_cache() if cache is None else Path(cache)
+    planned = options_per_task(options, (options.task,), None, reporter)
+    with cpus_held(own_machine, busy, reporter.warn) as hold_cpus:
+        runs = start_all(planned, catalog, opened, own_cache, own_machine, reporter, hold_cpus)
+        records = [record for started in runs for record in execute(started)]
+    update_index(opened, [started.folder for started in runs], reporter)
+    return records
 
 
 def read(*runs: str, store: Folder | None = None) -> "list[Record]":
@@ -170,6 +174,70 @@ def track_runs(quantity: str = "throughput", *, store: Folder | None = None) -> 
     from harness.analysis.history import build_history
 
     return build_history(read("all", store=store), quantity)
+
+
+def query_store(
+    sql: str, *, store: Folder | None = None, time_limit_s: float = 10.0
+) -> "list[dict[str, SqlValue]]":
+    """Return the rows of a `select` on the index of the store, as `bench query` does.
+
+    The index is brought up to date first. UsageError for a query that does more than read.
+    """
+    from harness.common.progress import NoProgress
+    from harness.records.store.index.query import run_query
+    from harness.records.store.index.refresh import open_index
+
+    with open_index(_store(store), index_figures, NoProgress()) as connection:
+        result = run_query(connection, sql, time_limit_s=time_limit_s)
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+def merge_stores(*folders: Folder, store: Folder | None = None) -> "list[MergedRun]":
+    """Copy the sealed runs of other stores into the store, as `bench store merge` does.
+
+    Each run is checked against its hashes, and nothing is overwritten; the outcome of each is returned.
+    """
+    from harness.analysis.verification.sealed_files import check_sealed_files
+    from harness.common.progress import NoProgress
+    from harness.records.store.merge import merge_runs, runs_below
+
+    runs = [run for folder in folders for run in runs_below(Path(folder))]
+    into = _store(store)
+    merged = list(merge_runs(runs, into, check_sealed_files))
+    update_index(into, None, NoProgress())
+    return merged
+
+
+def update_index(store: "Store", runs: "Sequence[RunFolder] | None", progress: "ProgressReporter") -> None:
+    """Bring the index of a store up to date for these runs, or for all; a warning where that fails.
+
+    Nothing is lost then: the next query reads what has changed.
+    """
+    from harness.common.errors import StoreError
+    from harness.records.store.index.refresh import refresh
+
+    try:
+        refresh(store, index_figures, progress, only=runs, wait_s=5.0)
+    except StoreError as error:
+        progress.warn(f"{error.message.rstrip('.')}: the next `bench query` does it.")
+
+
+def index_figures(folder: "RunFolder", records: "Sequence[Record]") -> "Iterator[FigureRow]":
+    """Yield the figures of the records of one run, as the CSV of a report on it has them, without costs."""
+    from harness.analysis.loading import samples_in
+    from harness.records.store.index.rows import FigureRow
+    from reports import CostFactors, build_report
+    from reports.exports.tidy_csv import figure_rows
+
+    samples = samples_in({record.run: folder.path for record in records})
+    report = build_report(records, CostFactors(), lambda record: (samples(record) or {}).get("counts"))
+    for cell, row in figure_rows(report):
+        if "100m" in row.name or row.name == "break_even_money":
+            continue  # they depend on prices, which are options of a report
+        value = None if isinstance(row.value, str) else row.value
+        note = row.value if isinstance(row.value, str) else row.footnote
+        numbers = (value, row.low, row.high)
+        yield FigureRow(cell, row.name, row.over, *numbers, row.unit, row.grade, row.source, note)
 
 
 def _store(folder: Folder | None) -> "Store":

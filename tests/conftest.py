@@ -21,3 +21,10 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget `BENCH_*`, and a terminal's width and colours."""
     for name in [name for name in os.environ if name.startswith("BENCH_")] + ["COLUMNS", "NO_COLOR"]:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def side_by_side(monkeypatch: pytest.MonkeyPatch, own_settings: None) -> None:
+    """Measure beside other tests: none waits for the CPUs that another one holds."""
+    del own_settings
+    monkeypatch.setenv("BENCH_BUSY", "share")

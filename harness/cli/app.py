@@ -26,8 +26,10 @@ from harness.cli.output.streams import ReaderGone, check_working_folder, drop_ou
 from harness.cli.output.terminal import escape
 from harness.cli.results.compare import compare
 from harness.cli.results.plan import plan
+from harness.cli.results.query import query
 from harness.cli.results.report import report
 from harness.cli.results.score import score
+from harness.cli.results.store import store_app
 from harness.cli.results.track import track
 from harness.cli.results.verify import verify
 from harness.common.errors import BenchError, ExitCode, UsageError
@@ -43,10 +45,17 @@ COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
         "roofline": roofline,
     },
     "Models": {"train": train, "predict": predict, "score": score, "export": export},
-    "Results": {"report": report, "compare": compare, "track": track, "plan": plan, "verify": verify},
+    "Results": {
+        "report": report,
+        "query": query,
+        "compare": compare,
+        "track": track,
+        "plan": plan,
+        "verify": verify,
+    },
     "Environment": {"list": list_, "doctor": doctor, "check": check},
 }
-"""Every command by panel; the groups `data` and `cache` are added to the last."""
+"""Every command by panel; the group `store` is added to `Results`, `data` and `cache` to the last."""
 
 RENAMED = {"optimize": "prepare", "tune": "search"}
 """Former names of commands, accepted for one version."""
@@ -57,6 +66,7 @@ app = option_app(SUMMARY, completes=True)
 for panel, commands in COMMANDS.items():
     for name, command in commands.items():
         add_command(app, name, command, panel)
+app.add_typer(store_app, name="store", rich_help_panel="Results")
 app.add_typer(data_app, name="data", rich_help_panel="Environment")
 app.add_typer(cache_app, name="cache", rich_help_panel="Environment")
 

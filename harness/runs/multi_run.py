@@ -1,6 +1,6 @@
 """Several tasks in one command: a run for each, all checked and prepared before any is measured."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,8 +84,12 @@ def start_all(
     cache: Path,
     machine: Machine,
     narrator: ProgressReporter,
+    before_work: Callable[[], None] = lambda: None,
 ) -> list[Run]:
-    """Check and prepare every run; each is in the store, unfinished, before the first is measured."""
+    """Check and prepare every run; each is in the store, unfinished, before the first is measured.
+
+    `before_work` is called for each run between its checks and its preparation.
+    """
     preparer = Preparer(machine)
     try:
         return [
@@ -97,6 +101,7 @@ def start_all(
                 machine,
                 labelled_progress(title, len(runs), narrator),
                 preparer,
+                before_work,
             )
             for options, title in zip(runs, titles(runs), strict=True)
         ]

@@ -9,7 +9,8 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from harness.measurement.energy.check import MeterCheck
 from harness.measurement.energy.meter import Meter, MeterChoice
 from harness.measurement.machine import devices
 from harness.measurement.machine.core_latency import CoreLatencyProbe, core_latency_probe
+from harness.measurement.machine.host_lock import OnBusy, cores_of, hold_cpus
 from harness.measurement.machine.interference import (
     InterferenceWatch,
     ProcessUsage,
@@ -33,7 +35,13 @@ from harness.runs.worker.process import ProcessWorker, Worker
 
 
 class WorkerLauncher(Protocol):
-    """Starts workers."""
+    """Starts workers, on CPUs that no other measurement uses."""
+
+    def hold_cpus(self, on_busy: OnBusy, report: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Hold the CPUs of this process; where another measurement holds one: wait, refuse or share it.
+
+        MeasurementError names the holder where it is refused; `report` receives whom is waited for.
+        """
 
     def launch(
         self,
@@ -136,6 +144,10 @@ class Machine(WorkerLauncher, Meters, Observer, Timekeeper, Protocol):
 
 class LocalMachine:
     """The machine that this process runs on."""
+
+    def hold_cpus(self, on_busy: OnBusy, report: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Lock the cores of these CPUs for the whole host."""
+        return hold_cpus(cores_of(self.cpus()), on_busy, report)
 
     def launch(
         self,

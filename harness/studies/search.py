@@ -63,12 +63,21 @@ class SearchOutcome:
 
 @dataclass(frozen=True, slots=True)
 class SearchContext:
-    """What a search works with: store, cache, machine, and the progress reporter."""
+    """What a search works with: store, cache, machine, and the progress reporter.
+
+    `before_work` is called once options and data are sound.
+    """
 
     store: Store
     cache: Path
     machine: Machine
     progress: ProgressReporter
+    before_work: Callable[[], None] = lambda: None
+
+    def begin_work(self) -> None:
+        """Check that the store can be written, and call `before_work`."""
+        self.store.check_writable()
+        self.before_work()
 
 
 def search_ladder(
@@ -88,7 +97,7 @@ def search_ladder(
         context.cache,
         context.machine,
         context.progress,
-        before_work=context.store.check_writable,
+        before_work=context.begin_work,
     )
     search_data, final_data = cut_for_search(plan, context.cache)
     searched, folder = _measure(_stage_plan(plan, search_data, "search", "offline"), context)

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from harness.common.json_types import JsonObject, JsonValue
 from harness.measurement.energy.fake import FakeMeter, open_fake
 from harness.measurement.energy.meter import Meter, MeterChoice
 from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
+from harness.measurement.machine.host_lock import OnBusy
 from harness.measurement.machine.interference import ProcessUsage, UsageSampler
 from harness.measurement.machine.perf_events import WorkCounters
 from harness.records.record import Host, MachineSnapshot, Memory, Revision
@@ -103,6 +105,11 @@ class FakeMachine(LocalMachine):
         self._meter = FakeMeter(watts, clock) if watts is not None else None
         self._sampler = sampler or FakeUsageSampler(clock)
         self._opener = opener or (lambda spec: open_any(spec, clock))
+
+    def hold_cpus(self, on_busy: OnBusy, report: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Hold nothing: no other process measures on it."""
+        del on_busy, report
+        return nullcontext()
 
     def launch(
         self,

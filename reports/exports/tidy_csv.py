@@ -64,6 +64,13 @@ def as_csv(report: Report) -> str:
     return "".join(parts)
 
 
+def figure_rows(report: Report) -> Iterator[tuple[str, TidyQuantity]]:
+    """Yield every figure of a report with the id of its cell; the id is empty for a rung without a record."""
+    for record_columns, quantities in _rows(report):
+        for quantity in quantities:
+            yield str(record_columns[1]), quantity
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """A file for `csv.writer` that keeps each row as a part."""

@@ -160,7 +160,7 @@ def test_a_store_that_turns_read_only_in_the_middle_is_said_with_what_to_do(
     def refusing(self: RunFolder, entry: dict[str, object]) -> None:
         left[0] -= 1
         if left[0] < 0:
-            monkeypatch.setattr("harness.records.store.append_line", read_only)
+            monkeypatch.setattr("harness.records.store.folders.append_line", read_only)
         append(self, entry)
 
     def read_only(_path: Path, _line: str) -> None:
@@ -172,6 +172,6 @@ def test_a_store_that_turns_read_only_in_the_middle_is_said_with_what_to_do(
             execute(run)
     assert caught.value.exit_code == 4
     assert f"continue with `bench run --resume {run.folder.name}`" in str(caught.value)
-    monkeypatch.setattr("harness.records.store.append_line", append_line)
+    monkeypatch.setattr("harness.records.store.folders.append_line", append_line)
     (record,) = execute(resume(run.folder, world.cache, world.machine, Heard()))
     assert (record.status, record.failure) == ("complete", None)

@@ -34,6 +34,14 @@ def full_from(moment: int, root: Path, work: Callable[[], int]) -> int:
     return _forked(root, work, moment, full, once=False, only=_grows)
 
 
+def forked() -> int:
+    """Fork; return the child in this process, and 0 in the child."""
+    sys.stdout.flush()
+    with warnings.catch_warnings():  # the child does not touch the threads of numpy's libraries
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
 def _grows(event: str, arguments: tuple[Any, ...]) -> bool:
     if event != "open":
         return event in GROWS
@@ -49,10 +57,7 @@ def _forked(
     once: bool,
     only: Callable[[str, tuple[Any, ...]], bool] | None,
 ) -> int:
-    sys.stdout.flush()
-    with warnings.catch_warnings():  # the child does not touch the threads of numpy's libraries
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
+    child = forked()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     count = 0

@@ -14,6 +14,7 @@ from harness.common.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
+    from harness.measurement.machine.host_lock import OnBusy
     from harness.studies.acceptance import Acceptance
 
 AcceptFile = Annotated[
@@ -24,20 +25,24 @@ AcceptFile = Annotated[
 ]
 
 
-def accept_machine(context: CliContext, device: str, path: Path, *, json: bool) -> ExitCode:
+def accept_machine(context: CliContext, device: str, path: Path, busy: "OnBusy", *, json: bool) -> ExitCode:
     """Record the counters and a short run, write the archive, and print what was found; return the exit code.
 
     NOTHING_MEASURED without a counter, PARTIAL where the run failed or the counters have a problem.
     """
     from importlib.metadata import version
 
-    from harness.cli.output.progress import progress_reporter
+    from harness.cli.output.progress import notices, progress_reporter
     from harness.records.store import Store
     from harness.studies.acceptance import accept, short_run, write_archive
 
     _check_target(path)
     machine, cache = context.machine(), context.cache()
-    with TemporaryDirectory() as scratch, progress_reporter(quiet=json) as progress:
+    with (
+        TemporaryDirectory() as scratch,
+        progress_reporter(quiet=json) as progress,
+        machine.hold_cpus(busy, notices(progress, quiet=json)),
+    ):
         acceptance = accept(machine, device, progress, version=version("fastformers-bench"))
         catalog, store = context.catalog(), Store(Path(scratch))
         acceptance, folder = short_run(acceptance, catalog, store, cache, machine, progress)

@@ -11,7 +11,7 @@ import typer
 from harness.cli.context import CliContext
 from harness.cli.environment.acceptance import AcceptFile, accept_machine
 from harness.cli.environment.meter_check import check_lines
-from harness.cli.options.execution import MeterName
+from harness.cli.options.execution import Busy, MeterName
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.panels import plain_option
 from harness.cli.options.selection import DeviceName
@@ -39,6 +39,7 @@ def doctor(
         bool, plain_option("--check", "Test the meter: whether it moves, how often, in what steps.")
     ] = False,
     accept: AcceptFile = None,
+    busy: Busy = "wait",
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -50,7 +51,7 @@ def doctor(
         if check or meter or store:
             remedy = "Leave out --check, --meter and --store."
             raise UsageError("--accept tries every counter by itself.", where="--accept", remedy=remedy)
-        raise typer.Exit(accept_machine(context, device, accept, json=json))
+        raise typer.Exit(accept_machine(context, device, accept, busy, json=json))
     choice, meter_check = _choose_meter(context.machine(), device, meter, check=check)
     facts = _examine(context, device, choice, store)
     if check:

@@ -2,14 +2,15 @@
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.options.output import Json
+from harness.cli.options.output import Json, StoreFolder, Where
 from harness.cli.options.panels import plain_option
 from harness.cli.output.terminal import escape, print_json, terminal_columns
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.cli.environment.listing import Rows
@@ -27,14 +28,29 @@ CACHED = "cached artifacts"
 
 def list_(
     context: CliContext,
+    kind: Annotated[
+        Literal["runs"] | None,
+        typer.Argument(
+            metavar="[runs]", help="runs: the runs of the store (default: the names that options take)."
+        ),
+    ] = None,
+    where: Where = None,
+    store: StoreFolder = None,
     long: Annotated[
         bool, plain_option("--long -l", "A line on each: what it is, what it needs, ladders with rungs.")
     ] = False,
     json: Json = False,
     schema: Annotated[bool, plain_option("--schema", "Print the JSON Schema of a record instead.")] = False,
 ) -> None:
-    """List tasks, variants, ladders, shapes, profiles, meters, artifacts."""
+    """List tasks, variants, ladders, shapes, profiles, meters, artifacts, or the runs of the store."""
     from harness.cli.environment.listing import listing
+
+    if kind == "runs":
+        from harness.cli.results.runs import list_runs
+
+        raise typer.Exit(list_runs(context.open_store(store), where, json=json))
+    if where:
+        raise UsageError("--where is a condition on runs.", remedy="Write `bench list runs --where ...`.")
 
     if schema:
         from harness.records.record import schema_text

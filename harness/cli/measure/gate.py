@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.analysis.gate.rules import GateRule
     from harness.analysis.loading import LoadedRecords
     from harness.common.progress import ProgressReporter
+    from harness.measurement.machine.host_lock import OnBusy
     from harness.records.record import Record
     from harness.records.store import Store
     from harness.runs.execution.run import Run
@@ -70,7 +71,7 @@ def gate(
         options = run_options(data, model, variants, load, amount, execution)
         options = replace(options, quality=amount.quality or "full")  # rules bound it
         options = _one_run(cross_options(typer_context, apply_protocol(typer_context, protocol, options)))
-        records = _records(context, options, gate, data.split, control, output)
+        records = _records(context, options, gate, data.split, control, output, execution.busy)
         outcome = _check_versions(records, rules)
     typer.echo(render(outcome, "json" if output.json else format_).rstrip("\n"))
     raise typer.Exit(ExitCode.DONE if gate.allow_noise and outcome.only_noise else outcome.exit_code)
@@ -83,19 +84,28 @@ def _records(
     split: str | None,
     control: RunControl,
     output: RecordOutput,
+    busy: "OnBusy",
 ) -> "LoadedRecords":
     """Measure base and head, or the rest of an interrupted run of them; a dry run is printed and exits."""
-    from harness.cli.output.progress import progress_reporter
+    from harness.cli.output.progress import notices, progress_reporter
+    from harness.runs.execution.exclusive import cpus_held
+    from harness.studies.versions.gate import check_versions
 
     store = context.open_store(output.store)
-    with progress_reporter(quiet=output.quiet) as progress:
+    with (
+        progress_reporter(quiet=output.quiet) as progress,
+        cpus_held(context.machine(), busy, notices(progress, quiet=output.quiet)) as hold_cpus,
+    ):
         if control.resume is not None:
+            hold_cpus()
             records = _finish_run(context, control.resume, store, progress)
         else:
             options, versions = _of_one_task(options, split, progress), _versions(gate)
             if control.dry_run:
                 typer.echo(_dry_run(context, options, versions, store, progress, json=output.json))
                 raise typer.Exit
+            check_versions(options, versions)
+            hold_cpus()
             records = _measure_versions(context, options, versions, store, progress)
     if not output.quiet:
         typer.echo(f"Records: {records.folder}", err=True)

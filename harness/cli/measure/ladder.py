@@ -47,7 +47,8 @@ def ladder(
     price_per_hour: Price = None,
 ) -> None:
     """Measure a ladder's rungs: what each step gains and costs."""
-    from harness.cli.output.progress import progress_reporter
+    from harness.cli.output.progress import notices, progress_reporter
+    from harness.runs.execution.exclusive import cpus_held
     from harness.runs.execution.run import start
 
     catalog, store = context.catalog(), context.open_store(output.store)
@@ -55,14 +56,19 @@ def ladder(
     options = run_options(data, model, load, amount, execution)
     steps = None if shapes else ladder.load(catalog)
     options = replace(options, ladder=steps, scenarios=scenarios, boundary=boundary)
-    with progress_reporter(quiet=output.quiet) as progress:
+    with (
+        progress_reporter(quiet=output.quiet) as progress,
+        cpus_held(context.machine(), execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
+    ):
         if resume is not None:
+            hold_cpus()
             runs = resume_runs(context, store, resume, progress)
         else:
             if shapes:
                 _check_shape_options(typer_context)
                 options = _shape_options(shapes, options, context, ladder.rungs)
-            runs = [start(options, catalog, store, context.cache(), context.machine(), progress)]
+            cache, machine = context.cache(), context.machine()
+            runs = [start(options, catalog, store, cache, machine, progress, before_work=hold_cpus)]
         records = execute_runs(runs)
     paths = named_paths(runs, [] if resume is not None else [options], ladder.ladder)
     folders, permitted = [run.folder for run in runs], amount.max_quality_loss

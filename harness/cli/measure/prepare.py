@@ -29,14 +29,18 @@ def prepare(
     output: Output,
 ) -> None:
     """Prepare a ladder's rungs; measure none. Prints their size, time and energy."""
-    from harness.cli.output.progress import progress_reporter
+    from harness.cli.output.progress import notices, progress_reporter
+    from harness.runs.execution.exclusive import cpus_held
     from harness.runs.execution.preparation import prepare as prepare_plan
     from harness.runs.planning.planner import plan_run
 
     catalog, cache, machine = context.catalog(), context.cache(), context.machine()
     options = replace(run_options(data, model, execution), ladder=ladder.load(catalog))
-    with progress_reporter(quiet=output.quiet) as progress:
-        plan = plan_run(options, catalog, cache, machine, progress)
+    with (
+        progress_reporter(quiet=output.quiet) as progress,
+        cpus_held(machine, execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
+    ):
+        plan = plan_run(options, catalog, cache, machine, progress, before_work=hold_cpus)
         prepared = prepare_plan(plan, cache, machine, progress)
     rungs = _rungs(prepared)
     if output.json:

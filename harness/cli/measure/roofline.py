@@ -1,12 +1,14 @@
 """`bench roofline`: the peaks of this machine, and the share of them that the systems of a run reach."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.context import CliContext
 from harness.cli.options.completion import complete_run
+from harness.cli.options.execution import Busy
 from harness.cli.options.output import Json, StoreFolder
 from harness.cli.options.selection import DeviceName
 from harness.cli.options.units import plural
@@ -39,6 +41,7 @@ def roofline(
         ),
     ] = None,
     device: DeviceName = "cpu",
+    busy: Busy = "wait",
     store: StoreFolder = None,
     json: Json = False,
 ) -> None:
@@ -52,12 +55,13 @@ def roofline(
     records = _load_run(context.open_store(store), run) if run else []
     if records:
         same_host(records, fingerprint)
-    if device == "cpu":
-        _processor_roofline(list(machine.cpus()), records, as_json=json)
-    else:
-        from harness.cli.measure.device_roofline import device_roofline
+    with machine.hold_cpus(busy, partial(typer.echo, err=True)):
+        if device == "cpu":
+            _processor_roofline(list(machine.cpus()), records, as_json=json)
+        else:
+            from harness.cli.measure.device_roofline import device_roofline
 
-        device_roofline(device, records, as_json=json)
+            device_roofline(device, records, as_json=json)
 
 
 def _load_run(store: "Store", run: str) -> "list[Record]":

@@ -44,14 +44,19 @@ def run(
     protocol: ProtocolName = "",
 ) -> None:
     """Measure the baseline and faster variants, interleaved."""
-    from harness.cli.output.progress import progress_reporter
+    from harness.cli.output.progress import notices, progress_reporter
+    from harness.runs.execution.exclusive import cpus_held
     from harness.runs.multi_run import options_per_task, start_all
 
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
     planned: list[RunOptions] = []
-    with progress_reporter(quiet=output.quiet) as progress:
+    with (
+        progress_reporter(quiet=output.quiet) as progress,
+        cpus_held(context.machine(), execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
+    ):
         if control.resume is not None:
+            hold_cpus()
             runs = resume_runs(context, store, control.resume, progress)
         else:
             options = apply_protocol(typer_context, protocol, options)
@@ -64,7 +69,8 @@ def run(
             if control.dry_run:
                 typer.echo(format_dry_run(context, store, planned, progress, json=output.json))
                 raise typer.Exit
-            runs = start_all(planned, context.catalog(), store, context.cache(), context.machine(), progress)
+            catalog, cache, machine = context.catalog(), context.cache(), context.machine()
+            runs = start_all(planned, catalog, store, cache, machine, progress, hold_cpus)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
     folders, paths = [run.folder for run in runs], named_paths(runs, planned)
@@ -94,8 +100,13 @@ def resume_runs(context: CliContext, store: "Store", name: str, progress: "Progr
 
 
 def execute_runs(runs: "list[Run]", command: str = "run") -> "list[Record]":
-    """Measure every run and return the records; `bench COMMAND --resume` continues an interrupted one."""
+    """Measure and index every run, and return the records.
+
+    `bench COMMAND --resume` continues an interrupted one.
+    """
+    from harness.api import update_index
     from harness.common.errors import InterruptedRun
+    from harness.records.store import Store
     from harness.runs.execution.run import execute
 
     records = []
@@ -109,6 +120,7 @@ def execute_runs(runs: "list[Run]", command: str = "run") -> "list[Record]":
                 where=run.folder.name,
                 remedy=f"`bench {command} --resume {name}` continues.",
             ) from None
+        update_index(Store(run.folder.path.parents[1]), [run.folder], run.narrator)
     return records
 
 

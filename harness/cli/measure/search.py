@@ -46,7 +46,9 @@ def search(
     price_per_hour: Price = None,
 ) -> None:
     """Search a ladder for the best rung within a quality budget. Part of train decides; val is reported."""
-    from harness.cli.output.progress import progress_reporter
+    from harness.api import update_index
+    from harness.cli.output.progress import notices, progress_reporter
+    from harness.runs.execution.exclusive import cpus_held
     from harness.studies.search import SearchContext, search_ladder
 
     catalog = context.catalog()
@@ -57,12 +59,16 @@ def search(
         profile=profile,
         quality="full",  # it decides
     )
-    with progress_reporter(quiet=output.quiet) as progress:
-        store, cache, machine = context.open_store(output.store), context.cache(), context.machine()
-        where = SearchContext(store, cache, machine, progress)
+    store, cache, machine = context.open_store(output.store), context.cache(), context.machine()
+    with (
+        progress_reporter(quiet=output.quiet) as progress,
+        cpus_held(machine, execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
+    ):
+        where = SearchContext(store, cache, machine, progress, hold_cpus)
         outcome = search_ladder(
             options, catalog, where, max_loss=goal.max_quality_loss, objective=goal.objective
         )
+        update_index(store, outcome.folders, progress)
     if output.json:
         print_json(_facts(outcome, goal))
     else:

@@ -1,7 +1,7 @@
 """The options under `How`: threads, sequence length, seed, meter, null test."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import how_option
@@ -27,6 +27,16 @@ Resume = Annotated[
 ]
 
 
+Busy = Annotated[
+    Literal["wait", "refuse", "share"],
+    how_option(
+        "--busy wait|refuse|share",
+        "What to do while another bench measures on these CPUs (default: wait).",
+        envvar="BENCH_BUSY",
+    ),
+]
+
+
 class EncodingOptions(OptionGroup):
     """Threads and sequence length."""
 
@@ -37,10 +47,11 @@ class EncodingOptions(OptionGroup):
 
 
 class ExecutionOptions(EncodingOptions):
-    """Threads, sequence length, seed and meter."""
+    """Threads, sequence length, seed and meter, and whether to wait for the CPUs."""
 
     seed: Seed = 0
     meter: MeterName = ""
+    busy: Busy = "wait"
 
 
 class RooflineExecution(ExecutionOptions):

@@ -23,6 +23,12 @@ Quiet = Annotated[bool, output_option("--quiet -q", "Show no progress.")]
 StoreFolder = Annotated[
     Path | None, output_option("--store DIR", "Folder of records (default: BENCH_STORE or ./results).")
 ]
+Where = Annotated[
+    str | None,
+    output_option(
+        "--where SQL", "Only groups with a cell that fulfils a condition on `cells` (docs/howto/query.md)."
+    ),
+]
 OutputFile = Annotated[
     Path | None, output_option("--output -o FILE", "Write to this file instead of stdout.")
 ]

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from harness.cli.options.units import format_time
@@ -157,6 +158,11 @@ def progress_reporter(*, quiet: bool) -> Iterator[ProgressReporter]:
             bars.stop()
             raise
         bars.finish()
+
+
+def notices(progress: ProgressReporter, *, quiet: bool) -> Callable[[str], None]:
+    """Return what shows a message that is seen with `--quiet` too: beside the progress, or on stderr."""
+    return partial(print, file=sys.stderr, flush=True) if quiet else progress.warn
 
 
 def draws_bars(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ from harness.cli.context import CliContext
 from harness.cli.options.completion import complete_runs
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.data import DataFiles
+from harness.cli.options.execution import Busy
 from harness.cli.options.groups import OptionGroup, run_options
 from harness.cli.options.output import Json, OutputFile, PlotFolder, StoreFolder
 from harness.cli.options.panels import how_option, output_option, what_option
@@ -109,6 +110,7 @@ class ValidationOptions(OptionGroup):
         str, how_option("--validation RUN", "Compare with a run that --validate made.")
     ] = ""
     model: ModelName = "embedded"
+    busy: Busy = "wait"
     ladder: Annotated[
         str, what_option("--ladder NAME|FILE", "Ladder of a rung to validate (default: that of the record).")
     ] = ""
@@ -193,7 +195,8 @@ def _validated(
         return ()
     times = first_measurable(made)
     given = replace(run_options(data, validation), ladder=_ladder(times.record, validation, context))
-    with progress_reporter(quiet=False) as progress:
+    machine = context.machine()
+    with progress_reporter(quiet=False) as progress, machine.hold_cpus(validation.busy, progress.warn):
         return check_plan(
             times,
             made.options.objective.percent,
@@ -201,7 +204,7 @@ def _validated(
             catalog=context.catalog(),
             store=context.open_store(store),
             cache=context.cache(),
-            machine=context.machine(),
+            machine=machine,
             progress=progress,
         )
 

@@ -13,7 +13,7 @@ from harness.cli.options.completion import complete_runs
 from harness.cli.options.cost import CostOptions
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import output_option
-from harness.cli.options.output import Json, MaxQualityLoss, PlotFolder, StoreFolder
+from harness.cli.options.output import Json, MaxQualityLoss, PlotFolder, StoreFolder, Where
 from harness.cli.options.units import named, plural
 from harness.common.errors import ExitCode
 
@@ -41,6 +41,7 @@ class ReportOutput(OptionGroup):
     to: Annotated[
         str | None, output_option("--to NAME", "Log to a tracker instead: mlflow or wandb (docs/howto/trackers.md).")
     ] = None
+    where: Where = None
     store: StoreFolder = None
     json: Json = False
 
@@ -65,7 +66,7 @@ def report(
     cost: CostOptions,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run).", autocompletion=complete_runs),
+        typer.Argument(metavar="RUN", help="Run ids, or all (default: the latest run; with --where, all).", autocompletion=complete_runs),
     ] = None,
 ) -> None:
     """Render tables, plots or a page from the records of runs."""
@@ -76,7 +77,11 @@ def report(
 
     typer_context.with_resource(_without_garbage_collection())
     factors = cost.factors()
-    folders, records, skipped = _load(context, context.open_store(output.store), runs or ["latest"])
+    store = context.open_store(output.store)
+    if output.where is None:
+        folders, records, skipped = _load(context, store, runs or ["latest"])
+    else:
+        folders, records, skipped = _select(store, runs or ["all"], output.where)
     built = build_report(records, factors, counts_in(folders), VerdictOptions(output.max_quality_loss))
     if output.to:
         from harness.cli.trackers.destination import send
@@ -143,6 +148,35 @@ def _load(
             where=", ".join(runs),
             remedy="`bench run` makes some; an unfinished run is reported where it is named.",
         )
+    return folders, records, skipped
+
+
+def _select(
+    store: "Store", runs: Sequence[str], condition: str
+) -> "tuple[list[RunFolder], list[Record], bool]":
+    """Return the records of all groups with a cell that fulfils the condition, and whether files were skipped."""
+    from harness.cli.results.query import index_of, report_skipped
+    from harness.common.errors import UsageError
+    from harness.records.store.index.query import select_cells
+
+    named = None if list(runs) == ["all"] else {store.run(name).name for name in runs}
+    with index_of(store) as connection:
+        cells = select_cells(connection, condition)
+        skipped = report_skipped(connection)
+    names = sorted(name for name in cells if named is None or name in named)
+    if not names:
+        raise UsageError(
+            "no cell fulfils the condition.",
+            where=f"--where {condition!r}",
+            remedy="`bench query` shows what there is: select distinct task, variant, host from cells",
+        )
+    folders = [store.run_folder(name) for name in names]
+    records = [
+        record
+        for folder in folders
+        for record in store.records([folder])[0]
+        if record.cell.id in cells[folder.name]
+    ]
     return folders, records, skipped
 
 

@@ -3,7 +3,7 @@
 start --> Run --execute--> journal --> records          resume --> Run, from the plan and the journal on disk
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,11 +62,18 @@ def start(
     machine: Machine,
     narrator: ProgressReporter,
     preparer: Preparer | None = None,
+    before_work: Callable[[], None] = lambda: None,
 ) -> Run:
-    """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan."""
-    plan = plan_run(
-        options, catalog, cache, machine, narrator, before_work=store.check_writable, several=True
-    )
+    """Check all that can be checked, find the checkpoint, prepare the variants, and write the plan.
+
+    `before_work` is called once options and data are sound, before anything is loaded or prepared.
+    """
+
+    def checked() -> None:
+        store.check_writable()
+        before_work()
+
+    plan = plan_run(options, catalog, cache, machine, narrator, before_work=checked, several=True)
     refused = unsupported_variants(plan, catalog)
     first, *others = prepare_each(plan, cache, machine, narrator, preparer, refused)
     plan, folder = begin_in_store(plan, store, machine)

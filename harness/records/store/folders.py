@@ -1,4 +1,4 @@
-"""The store: runs and records on disk, appended and sealed, never overwritten.
+"""Runs and records on disk, appended and sealed, never overwritten.
 
     ROOT/runs/RUN/journal/plan.json       during the run: its plan
                           rounds.jsonl    ... and each finished step, flushed to disk
@@ -87,7 +87,7 @@ class RunFolder:
         """Lock the unfinished run for this process; UsageError if another process works on it."""
         if not self.unfinished:
             raise UsageError("the run is complete: nothing to resume.", where=self.name)
-        with _store_errors(self.path):
+        with store_errors(self.path):
             held = hold(self.path / "journal" / "lock")
         if held is None:
             raise UsageError(
@@ -99,7 +99,7 @@ class RunFolder:
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Append one line to the journal and flush it to disk; on failure the journal is unchanged."""
-        with _store_errors(self.path, _RESUME.format(self.name)):
+        with store_errors(self.path, _RESUME.format(self.name)):
             append_line(self._journal, json.dumps(entry, allow_nan=False))
 
     def entries(self) -> list[dict[str, Any]]:
@@ -122,7 +122,7 @@ class RunFolder:
     def mend(self) -> None:
         """Remove an incomplete last line that a crash left, so that the next entry starts on a new line."""
         if self._journal.exists():
-            with _store_errors(self.path, _RESUME.format(self.name)):
+            with store_errors(self.path, _RESUME.format(self.name)):
                 cut_torn_line(self._journal)
 
     def plan(self) -> "Plan":
@@ -166,7 +166,7 @@ class RunFolder:
         named = record.model_copy(update={"samples": SamplesFile(file=file, sha256=digest)})
         content = sealed_sha256(json.loads(named.model_dump_json()))
         sealed = named.model_copy(update={"content_sha256": content})
-        with _store_errors(self.path, _RESUME.format(self.name)):
+        with store_errors(self.path, _RESUME.format(self.name)):
             if not holds(self.path / file, payload):
                 write_new(self.path / file, payload)
             write_new(
@@ -199,12 +199,16 @@ class Store:
     def begin(self, plan: "Plan") -> RunFolder:
         """Create the run's folder, lock it and write its plan; StoreError if that cannot be done."""
         path = self._runs / plan.run
-        with _store_errors(self.root):
+        with store_errors(self.root):
             path.mkdir(parents=True)
             (path / "journal").mkdir()
             held = hold(path / "journal" / "lock")
             write_new(path / "journal" / "plan.json", plan.model_dump_json(indent=1).encode())
         return RunFolder(path, held)
+
+    def run_folder(self, name: str) -> RunFolder:
+        """Return the folder of a run that is known to exist."""
+        return RunFolder(self._runs / name)
 
     def has(self, name: str) -> bool:
         """Return whether a run of this name exists."""
@@ -212,7 +216,7 @@ class Store:
 
     def check_writable(self) -> None:
         """Raise StoreError if the store cannot be written: before the measurement rather than after it."""
-        with _store_errors(self.root):
+        with store_errors(self.root):
             self._runs.mkdir(parents=True, exist_ok=True)
             probe = self._runs / f".writable-{os.getpid()}"
             probe.write_bytes(b"x")
@@ -358,7 +362,7 @@ _RESUME = (
 
 
 @contextmanager
-def _store_errors(place: Path, remedy: str = _OTHER_STORE) -> Iterator[None]:
+def store_errors(place: Path, remedy: str = _OTHER_STORE) -> Iterator[None]:
     """Turn an OSError of writing into a StoreError."""
     try:
         yield

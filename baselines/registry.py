@@ -5,6 +5,7 @@ from baselines.engines.null import NullVariant
 from baselines.engines.onnx.cuda import OnnxCudaVariant
 from baselines.engines.onnx.runtime import OnnxVariant
 from baselines.engines.program.external_program import ProgramVariant
+from baselines.servers.variant import ServerVariant, null_server
 from harness.systems.interface import Variant
 
 
@@ -18,4 +19,5 @@ def variants() -> tuple[Variant, ...]:
         *other_engines,
         NullVariant(),
         ProgramVariant(),
+        ServerVariant(null_server(), summary="a server that answers at once; measures client and transport"),
     )

@@ -24,6 +24,7 @@ from harness.systems.interface import (
     System,
     Variant,
 )
+from harness.systems.server import is_server, no_servers, server_of
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 
@@ -38,6 +39,9 @@ NULL = "null"
 
 COMMAND = "command"
 """An external program, given by `--system-command`."""
+
+NULL_SERVER = "null-server"
+"""A model server that answers at once: it measures the client and the transport of model servers."""
 
 DEFAULT_VARIANTS = (BASELINE, UNPADDED, "onnx-fp32", "onnx-int8", "native-int8")
 
@@ -174,6 +178,7 @@ class Catalog:
     families: tuple[Family, ...] = ()
     find: Callable[[str, Task, Cache], Checkpoint] = _no_checkpoint
     rung: Callable[[Mapping[str, Any]], Variant] = _no_rung
+    server: Callable[[Mapping[str, Any]], Variant] = no_servers
     ladders: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_library: Callable[..., str | None] = _never
     check: Callable[[Task, PreparationSources, Settings, PreparationContext], JsonObject] = _no_check
@@ -203,7 +208,9 @@ class Catalog:
         return reason
 
     def variant(self, name: str, rung: Mapping[str, Any] | None = None) -> Variant:
-        """Return the variant of this name or rung; UsageError with similar names if the name is unknown."""
+        """Return the variant of this name, rung or server; UsageError with similar names if it is unknown."""
+        if is_server(rung):
+            return self.server(rung)
         if rung is not None:
             return self.rung(rung)
         try:
@@ -225,6 +232,7 @@ def load_catalog() -> Catalog:
     from baselines.models.checks.cached import check_checkpoint
     from baselines.models.resolve import resolve, resolve_classifier
     from baselines.registry import variants as baseline_variants
+    from baselines.servers.variant import ServerVariant
     from optimized.ladders import LADDERS
     from optimized.ladders.rung import variant_of
     from optimized.recipes.random_shape import describe_shapes, is_shape, resolve_shape
@@ -237,6 +245,7 @@ def load_catalog() -> Catalog:
         tuple(Family(*family) for family in FAMILIES),
         find=resolve,
         rung=variant_of,
+        server=lambda definition: ServerVariant(server_of(definition)),
         ladders=LADDERS,
         needs_library=fast_tokenizer_differs,
         check=check_checkpoint,
@@ -327,6 +336,7 @@ class ExportFunctions:
     `winner` describes the variant, `require_free` checks the target folder, `hand_over` writes it. `engine`
     returns the name of the engine that a variant's folder has, or None; `reason` why there is none. `files`
     returns the files of a prepared variant's engine, `text` the artifact that holds its tokenizer.
+    `require_servable` raises for a model server and a task that do not fit.
     """
 
     winner: Callable[..., Any]
@@ -336,11 +346,13 @@ class ExportFunctions:
     reason: Callable[[Variant], str | None]
     files: Callable[[Variant, Artifact, Settings], Any]
     text: Callable[[Artifact], Artifact]
+    require_servable: Callable[[str, Task], None]
 
 
 def load_export() -> ExportFunctions:
     """Return the functions for `bench export`."""
     from baselines.export.package import ExportedVariant, export_package, require_free
+    from baselines.export.servers import require_servable
     from optimized.exported import registry
 
     return ExportFunctions(
@@ -351,4 +363,5 @@ def load_export() -> ExportFunctions:
         registry.not_exported_because,
         registry.engine_files,
         registry.text_folder,
+        require_servable,
     )

@@ -26,6 +26,7 @@ from baselines.export.documentation import OPTIMUM_NOTES, CheckResult, licences,
 from baselines.export.engines import EngineFiles
 from baselines.export.licences import find_licences
 from baselines.export.optimum import optimum_files
+from baselines.export.servers import server_files
 from baselines.export.verify import TOLERANCE, AnswerComparison, run_check, run_script, to_request
 from harness.common.errors import StoreError, UsageError
 from harness.systems.interface import Artifact, Checkpoint, Placement, Progress, Settings, Variant
@@ -45,7 +46,8 @@ class ExportedVariant:
     `text` is the folder with config.json and tokenizer.json. `examples` and `repeatable` are answered by the
     script and by the system; `repeatable` and the answers are in the folder, so they must not be text from a
     data set, and the first is in README.md. The benchmark runs `instances` processes. `provenance` holds the
-    caller's fields of the manifest, `data` a sentence on the terms of the data.
+    caller's fields of the manifest, `data` a sentence on the terms of the data. `server` is the model server
+    that the folder is made for, too, or empty.
     """
 
     variant: Variant
@@ -61,6 +63,7 @@ class ExportedVariant:
     instances: int
     provenance: Mapping[str, Any]
     data: str
+    server: str = ""
 
     @property
     def in_optimum(self) -> bool:
@@ -79,7 +82,8 @@ def export_package(exported: ExportedVariant, output: Path, progress: Progress) 
         settings = _write_model(exported, folder)
         progress("checking the script's answers")
         effective, result = _check(exported, folder)
-        manifest = _write_pages(exported, folder, settings, effective, result)
+        notes = _write_server(exported, folder, settings, output.name)
+        manifest = _write_pages(exported, folder, settings, effective, result, notes)
         run_check(folder)
         return manifest
 
@@ -135,6 +139,16 @@ def _write_model(exported: ExportedVariant, folder: Path) -> dict[str, Any]:
     return settings
 
 
+def _write_server(exported: ExportedVariant, folder: Path, settings: Mapping[str, Any], name: str) -> str:
+    """Write what a model server loads, if one was named; return its section of the README."""
+    if not exported.server:
+        return ""
+    made = server_files(exported.server, settings, name)
+    for file, content in made.files.items():
+        _write_file(folder / file, content)
+    return made.notes
+
+
 def _check(exported: ExportedVariant, folder: Path) -> tuple[dict[str, Any], CheckResult]:
     """Return the system's description and the result of the check; CheckpointError if the answers differ."""
     repeatable = len(exported.repeatable)
@@ -160,6 +174,7 @@ def _write_pages(
     settings: Mapping[str, Any],
     effective: Mapping[str, Any],
     result: CheckResult,
+    server_notes: str,
 ) -> dict[str, Any]:
     """Write README.md, LICENSES.md and the manifest, which lists all other files; return the manifest."""
     checkpoint = exported.checkpoint
@@ -176,6 +191,7 @@ def _write_pages(
         },
         "artifact": {"key": exported.artifact.key, "manifest": dict(exported.artifact.manifest)},
         "instances": exported.instances,
+        **({"server": exported.server} if exported.server else {}),
         "effective": dict(effective),
         "check": {
             "requests": result.examples,
@@ -185,7 +201,7 @@ def _write_pages(
             "bound": TOLERANCE,
         },
     }
-    notes = exported.engine.notes + (OPTIMUM_NOTES if exported.in_optimum else "")
+    notes = exported.engine.notes + server_notes + (OPTIMUM_NOTES if exported.in_optimum else "")
     _write(folder / "README.md", readme(manifest, settings, result, notes))
     _write(folder / "LICENSES.md", licences(find_licences(checkpoint), exported.data))
     manifest["files"] = {
@@ -217,7 +233,7 @@ def _all_or_nothing(output: Path) -> Iterator[Path]:
 
 
 def _write_file(path: Path, content: Path | str | bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, Path):
         shutil.copyfile(content, path)
     else:

@@ -12,7 +12,7 @@ import re
 import resource
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
@@ -183,12 +183,20 @@ class TreeCpuTime:
     """
 
     _overhead_ns: ClassVar[int] = 0
+    _outside: ClassVar[Callable[[], int] | None] = None
+
+    @classmethod
+    def count_also(cls, outside: Callable[[], int] | None) -> None:
+        """Count the CPU time of processes outside of the tree too; None counts the tree alone again."""
+        cls._outside = outside
 
     def __call__(self) -> int:
         """Return the nanoseconds of CPU time that the process tree has used."""
         own, began = time.process_time_ns(), time.thread_time_ns()
         ended = resource.getrusage(resource.RUSAGE_CHILDREN)
         living = sum(_cpu_ns_of(child) for child in descendants())
+        if (outside := TreeCpuTime._outside) is not None:
+            living += outside()
         total = own - TreeCpuTime._overhead_ns + round((ended.ru_utime + ended.ru_stime) * 1e9) + living
         TreeCpuTime._overhead_ns += time.thread_time_ns() - began
         return total

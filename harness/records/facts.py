@@ -68,6 +68,29 @@ class OfferedLoad(FrozenModel):
     steady: SteadyState | None = None
 
 
+class Memory(FrozenModel):
+    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
+
+    peak_bytes: Count
+    counted_as: Literal["PSS", "RSS"]
+
+
+class Traffic(FrozenModel):
+    """What a client exchanged with a model server in one window.
+
+    `first_byte_ns` is the median time from sending a request to the first byte of its answer, `client_cpu_ns`
+    the CPU time of the client's process. `opened` counts connections that were opened within the window,
+    `resent` requests that were sent again because a closed connection had not taken them.
+    """
+
+    sent_bytes: Count
+    received_bytes: Count
+    first_byte_ns: Count | None = None
+    client_cpu_ns: Count
+    opened: Count = 0
+    resent: Count = 0
+
+
 class TextLoss(FrozenModel):
     """What truncation removed from the first or the second texts (`text`) of a split.
 

@@ -24,7 +24,7 @@ from pydantic import TypeAdapter
 from harness.common.errors import StoreError
 from harness.common.json_codec import to_json
 from harness.common.json_types import JsonObject, JsonValue
-from harness.records.facts import RateTrial, TextLoss
+from harness.records.facts import RateTrial, TextLoss, Traffic
 from harness.records.reading import Reading
 
 StopCause = Literal["precision", "time budget", "rounds", "nothing to compare"]
@@ -48,8 +48,8 @@ class VisitResult:
     nanoseconds of each call, pass after pass, and `gap_ns` those before each call
     (`measurement.timing.loop`); `readings` one reading for each zone of the meter. `answers` and `costs` are
     those of the first pass, one for each example; `changed` lists the examples that a later pass answered
-    differently. `offered_ns` and `late_ns` belong to scenario `server`. Units and further meanings:
-    `harness.records.record.Round`.
+    differently. `offered_ns` and `late_ns` belong to scenario `server`, `traffic` to a model server. Units
+    and further meanings: `harness.records.record.Round`.
     """
 
     requests: int
@@ -69,6 +69,7 @@ class VisitResult:
     changed: Sequence[int] = ()
     offered_ns: int | None = None
     late_ns: int | None = None
+    traffic: Traffic | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from harness.records.inputs import DataPlan, ModelPlan
 from harness.records.ladder import Ladder, Rung
 from harness.records.record import EnergyFacts, FrozenModel, Host, Revision
 from harness.records.side import Side, side_of, without_side
+from harness.systems.server import ServerDefinition
 from harness.workload.tasks import TaskReference, resolve_task
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.custom import CustomTaskDefinition
@@ -110,6 +111,8 @@ class Plan(DevicePlan):
     """Copies of each variant that share the threads; a rung of a ladder has its own number."""
     command: str = ""
     """The external program; it stays on this machine, and its sha256 is part of the cell."""
+    servers: tuple[ServerDefinition, ...] = ()
+    """The model servers among the variants; a record holds the sha256 of each."""
     others: tuple[DevicePlan, ...] = ()
     """Further devices, measured after the first in the same run."""
     cpus: tuple[int, ...]
@@ -179,8 +182,14 @@ class Plan(DevicePlan):
             return ""
         return hashlib.sha256(json.dumps(self.custom.words, sort_keys=True).encode()).hexdigest()
 
+    def server(self, variant: str) -> ServerDefinition | None:
+        """Return the model server of this name; None for any other variant."""
+        return next((server for server in self.servers if server.name == variant), None)
+
     def rung_definition(self, variant: str) -> JsonObject | None:
-        """Return what a rung's variant is made from; None for a single copy of a variant of the catalog."""
+        """Return what a rung's variant or a server is made from; None for a variant of the catalog."""
+        if server := self.server(variant):
+            return server.to_json()
         if self.ladder:
             return self.ladder.rung(variant).words()
         engine = without_side(variant)

@@ -33,12 +33,14 @@ from harness.records.facts import (
     Host,
     IdleEnergy,
     MachineSnapshot,
+    Memory,
     OfferedLoad,
     OperatorProfile,
     RateTrial,
     Revision,
     SteadyState,
     TextLoss,
+    Traffic,
 )
 from harness.records.reading import Reading
 
@@ -179,6 +181,7 @@ class Round(FrozenModel):
     the slice, as the median over passes; it is empty where calls overlap or one call holds the whole slice.
     `token_squares` is the sum of the squared sequence lengths. In scenario `server`, `offered_ns` is the time
     over which requests arrived, and `late_ns` the median delay with which the harness woke up for a request.
+    `traffic` is that of a model server.
     """
 
     index: Count
@@ -204,6 +207,7 @@ class Round(FrozenModel):
     late_ns: Signed | None = None
     cycles: Count | None = None
     instructions: Count | None = None
+    traffic: Traffic | None = None
 
 
 class Percentile(FrozenModel):
@@ -245,13 +249,6 @@ class StopReason(FrozenModel):
     asked: Real
     reason: Literal["precision", "time budget", "rounds", "nothing to compare"]
     half_width: Real | None
-
-
-class Memory(FrozenModel):
-    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
-
-    peak_bytes: Count
-    counted_as: Literal["PSS", "RSS"]
 
 
 class Quality(FrozenModel):

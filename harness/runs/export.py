@@ -56,15 +56,19 @@ def export(
     cache: Path,
     machine: Machine,
     narrator: ProgressReporter,
+    server: str = "",
 ) -> JsonObject:
     """Prepare the one variant of the options, or find it in the cache; write the folder, return its facts.
 
-    UsageError, before anything is prepared, for a variant that cannot be exported.
+    `server` is the model server that the folder is made for, or empty. UsageError, before anything is
+    prepared, for a variant that cannot be exported.
     """
     functions = load_export()
     functions.require_free(output)
     _require_exportable(_named_variant(options, catalog), functions, catalog)
     plan = plan_run(options, catalog, cache, machine, narrator, labelled=False)
+    if server:
+        functions.require_servable(server, plan.asked)
     prepared = prepare(plan, cache, machine, narrator)
     for failure in prepared.broken.values():
         raise error_from(failure)
@@ -89,6 +93,7 @@ def export(
             instances=plan.instances(variant),
             provenance=_provenance(plan),
             data=_terms(plan),
+            server=server,
         )
         facts = functions.hand_over(exported, output, narrator.detail)
     narrator.step()

@@ -76,6 +76,9 @@ class Observer(Protocol):
     def cpus(self) -> Sequence[int]:
         """Return one CPU for each physical core that this process may use."""
 
+    def spare_cpus(self, cpus: Sequence[int]) -> Sequence[int]:
+        """Return the CPUs that this process may use, without these and the others of their cores."""
+
     def check_device(self, device: str) -> None:
         """Raise DeviceError unless the device is there."""
 
@@ -187,6 +190,13 @@ class LocalMachine:
         from harness.common.procfs import physical_cpus
 
         return physical_cpus(os.sched_getaffinity(0))
+
+    def spare_cpus(self, cpus: Sequence[int]) -> Sequence[int]:
+        """Return the CPUs of other cores."""
+        from harness.common.procfs import siblings
+
+        taken = {sibling for cpu in cpus for sibling in siblings(cpu) or (cpu,)}
+        return sorted(os.sched_getaffinity(0) - taken)
 
     def check_device(self, device: str) -> None:
         """Raise DeviceError unless the device is there."""

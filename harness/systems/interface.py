@@ -151,6 +151,17 @@ class AsyncSystem(Protocol):
         """
 
 
+@runtime_checkable
+class NetworkSystem(Protocol):
+    """An optional addition to `System`: its requests cross a network, or loopback, to another process."""
+
+    def refresh(self) -> None:
+        """Replace connections that the other side has closed; called before the clock starts."""
+
+    def traffic(self) -> Mapping[str, int | None]:
+        """Return what was transferred since the last call: the fields of `harness.records.facts.Traffic`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A fine-tuned model from which variants are prepared.

@@ -22,7 +22,7 @@ from harness.records.record import Host, MachineSnapshot, Memory, Revision
 from harness.records.side import Side
 from harness.runs.services import LocalMachine, Machine
 from harness.runs.worker.loaded_system import Clocks
-from harness.runs.worker.messages import error_from, failure_at
+from harness.runs.worker.messages import CloseRequest, error_from, failure_at
 from harness.runs.worker.other_version import OtherVersionWorker
 from harness.runs.worker.process import OnProgress, Worker
 from harness.runs.worker.session import Session
@@ -74,7 +74,8 @@ class InlineWorker(Worker):
         self.stopped = False
 
     def end(self) -> None:
-        """Record it."""
+        """Release the system, as the end of a process does, and record it."""
+        self._session.close(CloseRequest())
         self.ended = True
 
     def _progress(self, text: str) -> None:
@@ -139,6 +140,11 @@ class FakeMachine(LocalMachine):
     def cpus(self) -> Sequence[int]:
         """Return the CPUs that the test named."""
         return self._cpus
+
+    def spare_cpus(self, cpus: Sequence[int]) -> Sequence[int]:
+        """Return none, so that clients stay where the tests run."""
+        del cpus
+        return ()
 
     def host(self) -> Host:
         """Return the fixed host."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from harness.analysis.diagnostics.base import GroupRule, ResultWarning, Rule, name_of, run_of
+from harness.analysis.diagnostics.base import GroupRule, ResultWarning, Rule, is_null, name_of, run_of
 from harness.records.record import OfferedLoad, Record
 
 LONGER_SHARE = 0.25
@@ -10,6 +10,9 @@ LONGER_SHARE = 0.25
 
 LATE_SHARE = 0.05
 """Limit of the share of the median latency that late wake-ups of the harness add."""
+
+CLIENT_SHARE = 0.8
+"""Limit of the share of one CPU that the client of a model server uses; its threads share one interpreter."""
 
 
 def _unsteady(record: Record) -> ResultWarning | None:
@@ -102,6 +105,24 @@ def _late(record: Record) -> ResultWarning | None:
     return ResultWarning("late-wake-up", sentence, step)
 
 
+def _client(record: Record) -> ResultWarning | None:
+    """Warn where the client of a model server is busy all the time, so that the server may wait for it."""
+    windows = [
+        (item.traffic.client_cpu_ns, item.wall_ns) for item in record.rounds if item.traffic is not None
+    ]
+    if not windows or is_null(record):
+        return None
+    busy = sum(client_ns for client_ns, _ in windows) / sum(wall_ns for _, wall_ns in windows)
+    if busy <= CLIENT_SHARE:
+        return None
+    sentence = (
+        f"{name_of(record)}: its client used {100 * busy:.0f} % of a CPU (limit {100 * CLIENT_SHARE:.0f} %), "
+        "so it may have limited the server."
+    )
+    step = "Take its throughput as a lower bound; the variant null-server shows what the client can do."
+    return ResultWarning("client-limit", sentence, step)
+
+
 def _unstable(record: Record) -> ResultWarning | None:
     quality = record.quality
     if quality is None or not quality.unstable:
@@ -156,6 +177,7 @@ RULES: tuple[Rule, ...] = (
     _steady_state,
     _slo,
     _late,
+    _client,
     _unstable,
 )
 

@@ -51,6 +51,8 @@ def _obstacle(record: Record) -> str:
     engine = str(effective.get("engine", "unknown"))
     if record.cell.device != "cpu":
         return "bench export serves on CPUs"
+    if engine == "model server":
+        return "it is a model server already"
     if record.cell.command or record.cell.variant == "command":
         return "it is a program of your own"
     if any(name in effective for name in _ADAPTIVE):

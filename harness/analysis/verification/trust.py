@@ -73,6 +73,9 @@ LIMIT = Trusted(
     ("limit", "operators", "placement.effective"),
     "peaks and profile were measured once, and the engine reports its own work",
 )
+TRAFFIC = Trusted(
+    "traffic of a model server", ("rounds.traffic",), "the client counted it once, as it sent and received"
+)
 SEARCH = Trusted("highest rate", ("load.trials", "load.capacity"), "the requests of the trials are not kept")
 START = Trusted("loading, warm-up, steadiness", ("start",), "a clock showed it once")
 STOP = Trusted("reason to stop", ("stop",), "it was decided during the run")
@@ -106,6 +109,7 @@ _PARTS: Sequence[tuple[Trusted, Callable[["Record"], bool]]] = (
     (SIZE, lambda record: record.artifact is not None),
     (TOKENS, lambda record: bool(record.rounds)),
     (LIMIT, lambda record: record.limit is not None),
+    (TRAFFIC, lambda record: any(item.traffic is not None for item in record.rounds)),
     (SEARCH, lambda record: record.load is not None and bool(record.load.trials)),
     (START, lambda record: record.start is not None),
     (STOP, lambda record: record.stop is not None),

@@ -12,13 +12,17 @@ from harness.cli.options.data import CheckedData
 from harness.cli.options.execution import EncodingOptions
 from harness.cli.options.groups import run_options
 from harness.cli.options.output import Output, OutputFolder
-from harness.cli.options.panels import what_option
+from harness.cli.options.panels import plain_option, what_option
 from harness.cli.options.selection import LadderParameters, ModelName, load_ladder
 from harness.cli.options.units import format_size
 from harness.cli.output.terminal import print_json
 
 if TYPE_CHECKING:
     from harness.common.json_types import JsonObject
+
+ServerName = Annotated[
+    str, plain_option("--server NAME", "Add what this model server loads: litserve, mlserver or triton.")
+]
 
 
 def export(
@@ -38,6 +42,7 @@ def export(
     model: ModelName = "embedded",
     ladder: Annotated[str | None, what_option("--ladder NAME|FILE", "Ladder whose rung VARIANT is.")] = None,
     parameters: LadderParameters = None,
+    server: ServerName = "",
 ) -> None:
     """Write a folder with model, tokenizer and serving script. Checks that it gives the variant's answers."""
     from harness.cli.models.model_card import add_model_card
@@ -53,7 +58,7 @@ def export(
         ladder=load_ladder(ladder, variant, parameters, catalog) if ladder else None,
     )
     with progress_reporter(quiet=output.quiet) as progress:
-        facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress)
+        facts = export_variant(options, folder, catalog, context.cache(), context.machine(), progress, server)
     card = add_model_card(folder, context.open_store(None), facts)
     if output.json:
         print_json({"folder": str(folder), **facts})

@@ -165,7 +165,8 @@ def _allowed_names(parameters: "Mapping[str, click.Parameter]") -> "AllowedNames
     from harness.runs.planning.sweep_file import AllowedNames
 
     crossed = tuple(name for name in CROSSED if name in parameters)
-    return AllowedNames(tuple(parameters), LISTS, crossed, OTHERS)
+    repeated = tuple(name for name, parameter in parameters.items() if getattr(parameter, "multiple", False))
+    return AllowedNames(tuple(parameters), LISTS, crossed, OTHERS, repeated)
 
 
 def _checked_defaults(

@@ -62,8 +62,67 @@ class RooflineExecution(ExecutionOptions):
     ] = False
 
 
-class RunExecution(RooflineExecution):
-    """How variants are measured: instances, programs from outside, null tests."""
+class ServerOptions(RooflineExecution):
+    """Model servers that are measured beside the variants (docs/howto/servers.md).
+
+    A value that begins with `NAME:` belongs to the server of that name alone.
+    """
+
+    system_url: Annotated[
+        list[str] | None,
+        how_option("--system-url [NAME=]URL", "Measure a model server (docs/howto/servers.md); repeatable."),
+    ] = None
+    system_server: Annotated[
+        list[str] | None,
+        how_option("--system-server 'COMMAND {port}'", "Start this server for it, and end it."),
+    ] = None
+    system_protocol: Annotated[
+        list[str] | None,
+        how_option(
+            "--system-protocol NAME", "oip, tei, infinity, openai or json (default: what its metadata show)."
+        ),
+    ] = None
+    system_template: Annotated[
+        list[str] | None, how_option("--system-template FILE", "Request and answer of any other JSON API.")
+    ] = None
+    system_labels: Annotated[
+        list[str] | None,
+        how_option("--system-labels A=b,C=d", "The server's names of labels, and the task's."),
+    ] = None
+    system_separator: Annotated[
+        list[str] | None,
+        how_option("--system-separator TEXT", "Joins a pair of texts for a server that takes one."),
+    ] = None
+    system_pid: Annotated[
+        list[str] | None, how_option("--system-pid PID", "The server's process here: its CPU time counts.")
+    ] = None
+    system_cgroup: Annotated[
+        list[str] | None, how_option("--system-cgroup PATH", "The same by its cgroup, below /sys/fs/cgroup.")
+    ] = None
+    connections: Annotated[
+        int | None, how_option("--connections N", "Requests to a server in flight at once (default: 8).")
+    ] = None
+
+    def apply(self, options: "RunOptions") -> "RunOptions":
+        """Set the servers; UsageError for one that cannot be measured as named."""
+        from harness.runs.planning.servers import ServerArguments, parse_servers
+
+        arguments = ServerArguments(
+            urls=self.system_url or (),
+            commands=self.system_server or (),
+            protocols=self.system_protocol or (),
+            templates=self.system_template or (),
+            labels=self.system_labels or (),
+            separators=self.system_separator or (),
+            pids=self.system_pid or (),
+            cgroups=self.system_cgroup or (),
+            connections=self.connections,
+        )
+        return replace(super().apply(options), servers=parse_servers(arguments))
+
+
+class RunExecution(ServerOptions):
+    """How variants are measured: instances, programs and servers from outside, null tests."""
 
     instances: Annotated[
         int, how_option("--instances N", "Processes of each variant that share the threads.")

@@ -11,9 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from harness.common import procfs
 from harness.common.errors import MeasurementError
 from harness.common.json_types import JsonObject
 from harness.common.processes import guard
+
+MOST_READS = 10
+"""Reads of a process tree that grows while it is stopped."""
 
 START_S = 60.0
 """How long a guard may take to start its process."""
@@ -88,10 +92,26 @@ class GuardedProcess:
         return None
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to its process group, unless it has ended."""
+        """Send a signal to its process group and to all below it in other groups, unless it has ended."""
         if self._guard.poll() is None:  # while the guard lives, nobody else has the pid
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+            self._signal_other_groups(number)
+
+    def _signal_other_groups(self, number: signal.Signals) -> None:
+        """Signal what has a group or session of its own, such as the processes of a server.
+
+        One may start another before the signal reaches it, so the tree is read until it has nothing new.
+        """
+        signalled: set[int] = set()
+        for _ in range(MOST_READS):
+            others = {pid for pid in procfs.children(self.pid) if _group_of(pid) not in (self.pid, None)}
+            if others <= signalled:
+                return
+            for pid in others - signalled:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, number)
+            signalled |= others
 
     def end(self) -> None:
         """Kill it and all that it started, and wait until they are gone; does nothing the second time."""
@@ -103,3 +123,10 @@ class GuardedProcess:
         if self._guard.wait() == -signal.SIGKILL:  # a guard that was killed itself has ended nothing
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None

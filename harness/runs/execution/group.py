@@ -10,7 +10,7 @@ What a resumed run adds comes from processes of its own, and is counted as a lau
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle, groupby, islice
 from pathlib import Path
@@ -22,7 +22,8 @@ from harness.common.json_codec import extended
 from harness.common.progress import LOADING_QUIET_S, TIMED, ProgressReporter, count_up
 from harness.measurement.energy.idle import LENGTHS_S, idle_window
 from harness.measurement.machine.core_latency import CoreLatencyProbe, NoCoreLatencyProbe
-from harness.measurement.machine.interference import UsageSampler, interference_between
+from harness.measurement.machine.interference import UsageSample, UsageSampler, interference_between
+from harness.measurement.machine.outside import OutsideProcesses
 from harness.records.cell import Cell, round_order
 from harness.records.journal import launches_done, rounds_done, rounds_of
 from harness.records.journal_entries import (
@@ -270,11 +271,19 @@ class Group:
             self._core_latency.measure()
         )  # while all workers are stopped, and nothing is watched yet
         with self._workers.turn(cell) as worker:
-            before = self._sample_usage(worker.pid)
+            before = self._sampled(cell, worker)
             result = worker.send(self._workers.visit_request(cell, examples, index))
-            after = self._sample_usage(worker.pid)
+            after = self._sampled(cell, worker)
         observed = interference_between(before, after)
         return extended(VisitEntry, result, position=position, exchange_ns=exchange_ns, **observed)
+
+    def _sampled(self, cell: Cell, worker: Worker) -> UsageSample:
+        """Return the CPU use now; that of a server whose processes the user named is not foreign."""
+        sample, server = self._sample_usage(worker.pid), self.plan.server(cell.variant)
+        if server is None or not (server.pid or server.cgroup):
+            return sample
+        outside_ns = OutsideProcesses(server.pid, server.cgroup).cpu_ns()
+        return replace(sample, worker_ns=sample.worker_ns + outside_ns)
 
     def _idle(self, when: Literal["before", "after"]) -> None:
         """Read the meter while all workers are loaded and stopped, or keep why that means nothing."""

@@ -224,6 +224,7 @@ def _round(cell: Cell, entry: RoundEntry, visit: VisitEntry, check: JsonObject |
         late_ns=visit.late_ns,
         cycles=visit.cycles,
         instructions=visit.instructions,
+        traffic=visit.traffic,
     )
 
 

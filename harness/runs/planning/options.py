@@ -3,12 +3,12 @@
 RunOptions --check_each--> RunOptions of each device --> plan (`harness.runs.planning.planner`)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from harness.catalog import COMMAND, Catalog, default_variants
+from harness.catalog import COMMAND, NULL_SERVER, Catalog, default_variants
 from harness.common.errors import UsageError, unknown_name
 from harness.common.json_types import JsonValue
 from harness.common.progress import ProgressReporter
@@ -16,9 +16,11 @@ from harness.measurement.machine.devices import device_kind, devices_of
 from harness.records.ladder import Ladder
 from harness.records.plan import PROFILES
 from harness.runs.planning.offered_load import check_load
+from harness.runs.planning.servers import with_client_cpus, with_null_server
 from harness.runs.planning.variant_words import expand_words, single_variant
 from harness.runs.services import Machine, chosen_meter
 from harness.runs.worker.environment import check as check_variables
+from harness.systems.server import ServerDefinition
 from harness.workload.data import Data
 from harness.workload.data.user.task_files import UserData
 from harness.workload.scenarios import get_scenario
@@ -56,6 +58,10 @@ class RunOptions:
     """The protocol of others that the run is also reported by (`harness.analysis.sustainlp.asked`)."""
     ladder: Ladder | None = None
     command: str = ""
+    servers: tuple[ServerDefinition, ...] = ()
+    """Model servers that are measured beside the variants."""
+    connections: int | None = None
+    """Requests to a model server that may be in flight at once."""
     threads: int | None = None
     instances: int = 1
     """Copies of each variant that share the threads."""
@@ -93,6 +99,12 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
     Returns the options with the scenarios and variants that will be measured: those requested, or the
     default ones, of variants those that can run here.
     """
+    if options.ladder and options.servers:
+        raise UsageError(
+            "a ladder holds variants of one model, and no servers.",
+            where="--system-url",
+            remedy="Measure the winner beside the server: `bench run --variants`.",
+        )
     if options.ladder and options.boundary == "process":
         raise UsageError("a ladder is measured at boundary encoded or text.", remedy="Leave out --boundary.")
     options = replace(options, scenarios=_scenarios(options))
@@ -114,7 +126,13 @@ def check(options: RunOptions, catalog: Catalog, machine: Machine, narrator: Pro
     _check_instances(options)
     quality = options.quality or ("sample" if options.profile == "quick" else "full")
     names, left_out = _variants(options, catalog, machine, narrator)
-    return replace(options, quality=quality, variants=names, left_out=left_out)
+    return replace(
+        options,
+        quality=quality,
+        variants=names,
+        left_out=left_out,
+        servers=_servers(options, names, catalog, machine),
+    )
 
 
 def check_each(
@@ -156,7 +174,8 @@ def _scenarios(options: RunOptions) -> tuple[str, ...]:
 
 def _check_instances(options: RunOptions) -> None:
     """Refuse copies of rungs, which have their own number, and of programs."""
-    if options.instances > 1 and (options.ladder or options.command or options.boundary == "process"):
+    others = options.ladder or options.command or options.servers
+    if options.instances > 1 and (others or options.boundary == "process"):
         raise UsageError(
             "copies are made of our own variants, at boundary encoded or text.",
             where="--instances",
@@ -166,11 +185,11 @@ def _check_instances(options: RunOptions) -> None:
 
 def _null_test(options: RunOptions) -> RunOptions:
     """Return the options of a null test: one variant, and no untimed pass for quality."""
-    if options.variants or options.ladder or options.command:
+    if options.variants or options.ladder or options.command or options.servers:
         raise UsageError(
             "a null test measures one variant against itself.",
             where="--null-test",
-            remedy="Leave out --variants, --system-command and the ladder.",
+            remedy="Leave out --variants, --system-command, --system-url and the ladder.",
         )
     if options.null_copies is not None and options.null_copies < 2:  # noqa: PLR2004
         raise UsageError(
@@ -194,6 +213,33 @@ def _check_command(options: RunOptions) -> None:
         split_command(options.command)
 
 
+def _check_servers(options: RunOptions, names: Sequence[str], catalog: Catalog) -> None:
+    """Refuse model servers where they cannot be measured, and the name of one that a variant has."""
+    if (options.servers or NULL_SERVER in names) and options.boundary != "text":
+        raise UsageError(
+            "a model server reads text, so it is compared at boundary text only.",
+            remedy="Add --boundary text: then tokenisation is inside the clock for all variants.",
+        )
+    for server in options.servers:
+        if server.name in catalog.variants and server.reads_input:
+            raise UsageError(
+                f"{server.name} is the name of a variant.",
+                where="--system-url",
+                remedy="Give the server another name.",
+            )
+
+
+def _servers(
+    options: RunOptions, names: Sequence[str], catalog: Catalog, machine: Machine
+) -> tuple[ServerDefinition, ...]:
+    """Return the servers, the one that answers at once included, with the CPUs of their clients."""
+    servers = with_null_server(options.servers, names, catalog, options.connections)
+    if not any(server.command for server in servers):
+        return servers
+    cpus = tuple(machine.cpus())
+    return with_client_cpus(servers, machine.spare_cpus(cpus[: options.threads or len(cpus)]))
+
+
 def _variants(
     options: RunOptions, catalog: Catalog, machine: Machine, narrator: ProgressReporter
 ) -> tuple[tuple[str, ...], Mapping[str, str] | None]:
@@ -206,11 +252,14 @@ def _variants(
     names = expand_words(names, options.device, catalog, narrator.warn)
     if options.command and COMMAND not in names:
         names = (*names, COMMAND)
+    names = (*names, *(server.name for server in options.servers if server.name not in names))
     if COMMAND in names:
         _check_command(options)
+    _check_servers(options, names, catalog)
     if len(set(names)) < len(names):
         raise UsageError("a variant is named twice.", remedy="Name each variant once.")
-    reasons = {name: catalog.why_not(name, options.device) for name in names}
+    served = {server.name for server in options.servers}
+    reasons = {name: catalog.why_not(name, options.device) for name in names if name not in served}
     for name, reason in reasons.items():
         if reason and (options.variants or name == COMMAND):
             raise UsageError(

@@ -15,6 +15,7 @@ from harness.records.plan import PROFILES, DataPlan, DevicePlan, ModelPlan, Plan
 from harness.runs.planning.meter_selection import SelectedMeter, select_meter
 from harness.runs.planning.offered_load import requested_load
 from harness.runs.planning.options import ALL, RunOptions, check_each
+from harness.runs.planning.servers import check_servers, server_facts
 from harness.runs.planning.threshold import with_threshold
 from harness.runs.planning.unsupported import without_unsupported
 from harness.runs.services import Machine
@@ -90,6 +91,7 @@ def make_plan(
         time_budget_s=options.time_budget_s,
         instances_each=options.instances,
         command=options.command,
+        servers=options.servers,
         cpus=cpus[:threads],
         threads=threads,
         max_length=options.max_length,
@@ -139,6 +141,7 @@ def _configuration(options: RunOptions, task_data: TaskData, model: str, threads
         **requested_load(options.batches, options.rates, options.slo, options.window_ms),
         **({"ladder": options.ladder.facts()} if options.ladder else {}),
         "boundary": options.boundary,
+        **({"servers": server_facts(options.servers)} if options.servers else {}),
         **({"protocol": dict(options.protocol)} if options.protocol else {}),
         "threads": threads,
         **({"instances": options.instances} if options.instances > 1 else {}),
@@ -202,6 +205,7 @@ def plan_run(
     except StoreError as problem:  # generated data go into the cache
         raise as_bad_input(problem) from None
     split = load_split(task_data.task, task_data.data, options.split)
+    check_servers(options.servers, task_data.task)
     before_work()
     model = find_checkpoint(options.model, task_data.words, cache, machine)
     by_device = tuple(

@@ -16,6 +16,7 @@ from harness.records.plan import Plan
 from harness.runs.planning.offered_load import loads_of
 from harness.runs.planning.sampling import cut_slices, draw_sample, slice_count, units_of
 from harness.systems.interface import Placement, Settings
+from harness.systems.server import is_server
 from harness.workload.data import Data, Split, load_split
 from harness.workload.tasks.example import Example
 
@@ -65,13 +66,13 @@ def _cell(plan: Plan, scenario: str, variant: str) -> Cell:
         threads=plan.threads,
         max_length=plan.max_length,
         boundary=plan.boundary,
-        command=_sha256(plan.command) if variant == COMMAND else "",
+        command=_program_sha256(plan, variant),
         definition=plan.definition_sha256,
         data=plan.data.fingerprint,
         model=plan.model_of(variant).fingerprint,
     )
     rung = plan.rung_definition(variant)
-    if rung is None:
+    if rung is None or is_server(rung):
         return cell
     placed = placement(plan, variant)
     return replace(
@@ -81,6 +82,13 @@ def _cell(plan: Plan, scenario: str, variant: str) -> Cell:
         instances=placed.instances,
         cores=plan.threads,
     )
+
+
+def _program_sha256(plan: Plan, variant: str) -> str:
+    """Return what tells programs and servers from one another; empty for a variant of ours."""
+    if server := plan.server(variant):
+        return server.sha256
+    return _sha256(plan.command) if variant == COMMAND else ""
 
 
 def is_completed(plan: Plan, cell: Cell) -> bool:

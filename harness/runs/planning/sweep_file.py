@@ -43,7 +43,7 @@ MAX_COMBINATIONS = 10_000
 class Setting:
     """One option in a file: `value` as the command line would take it, and its place as FILE:LINE."""
 
-    value: str | bool
+    value: str | bool | list[str]
     where: str
 
 
@@ -59,13 +59,15 @@ class SweepConfig:
 class AllowedNames:
     """The names that a file may use: all options, those that take several values, those that can be crossed.
 
-    Whatever is under a name of `others` belongs to another reader.
+    Whatever is under a name of `others` belongs to another reader. An option of `repeated` may be given more
+    than once.
     """
 
     options: Collection[str]
     lists: Collection[str]
     crossed: Collection[str]
     others: Collection[str] = ()
+    repeated: Collection[str] = ()
 
 
 def read_sweep_file(path: Path, names: AllowedNames) -> SweepConfig:
@@ -88,6 +90,10 @@ def read_sweep_file(path: Path, names: AllowedNames) -> SweepConfig:
         where = places[name]
         if name not in names.options:
             raise _unknown(name, [*names.options, SWEEP], where)
+        if name in names.repeated:
+            values = value if isinstance(value, list) else [value]
+            settings[name] = Setting([_text(item, where) for item in values], where)
+            continue
         settings[name] = Setting(_option(value, where, several=name in names.lists), where)
     return SweepConfig(settings, axes)
 

@@ -41,7 +41,9 @@ def without_unsupported(
     if options.ladder:
         optional = {rung.name: rung.words() for rung in options.ladder.rungs if rung.optional}
     else:
-        optional = dict.fromkeys(options.variants or () if options.left_out is not None else ())
+        served = {server.name for server in options.servers}
+        names = options.variants or () if options.left_out is not None else ()
+        optional = {name: None for name in names if name not in served}
     reasons = {name: reason for name, rung in optional.items() if (reason := reason_of(name, rung))}
     for name, reason in reasons.items():
         narrator.warn(f"{name} is left out: {reason}")

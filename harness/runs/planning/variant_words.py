@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Sequence
 
-from harness.catalog import COMMAND, NULL, Catalog, default_variants
+from harness.catalog import COMMAND, NULL, NULL_SERVER, Catalog, default_variants
 from harness.common.errors import UsageError
 from harness.measurement.machine.devices import device_kind
 
 ALL, DEFAULT, CPU = "all", "default", "cpu"
 WORDS = (ALL, DEFAULT, CPU)
 
-NEVER_IN_ALL = (NULL, COMMAND)
-"""One measures the harness itself, the other needs a program."""
+NEVER_IN_ALL = (NULL, COMMAND, NULL_SERVER)
+"""Two measure the harness itself, and one needs a program."""
 
 
 def single_variant(name: str) -> tuple[str]:

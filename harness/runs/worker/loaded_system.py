@@ -24,11 +24,12 @@ from harness.measurement.timing.loop import (
 )
 from harness.measurement.timing.server_loop import Sleep, serve_arrivals, sleep_ns
 from harness.measurement.timing.warmup import first_length_costs, warm_up
-from harness.records.facts import TextLoss
+from harness.records.facts import TextLoss, Traffic
 from harness.records.journal_entries import VisitResult, WarmResult
 from harness.runs.worker.messages import VisitRequest, WarmRequest
 from harness.systems.interface import (
     AsyncSystem,
+    NetworkSystem,
     OnAnswer,
     Predictions,
     Request,
@@ -169,10 +170,11 @@ class LoadedSystem:
         """Time one window over the examples of the request."""
         if self.scenario.timed_arrivals:
             return self._visit_at_rate(request, clocks)
+        self._prepare_window(request)
         visit = run_visit(
             self.timed,
             self.calls(request.indexes),
-            warmup=self._unrecorded_calls(request),
+            warmup=(),
             clock=clocks.wall,
             cpu_clock=clocks.cpu,
             meter=self.meter,
@@ -190,8 +192,7 @@ class LoadedSystem:
         )
         calls = once * passes
         due_ns, span_ns = arrival_times_ns(len(calls), request.rate, request.seed)
-        for call in self._unrecorded_calls(request):
-            timed.predict(call)
+        self._prepare_window(request)
         visit = timed_window(
             lambda: serve_arrivals(timed, calls, due_ns, span_ns, clock=clocks.wall, sleep=clocks.sleep),
             cpu_clock=clocks.cpu,
@@ -201,11 +202,24 @@ class LoadedSystem:
         late_ns = round(median(visit.late_ns)) if visit.late_ns else None
         return replace(self._result(request, visit, passes), offered_ns=span_ns, late_ns=late_ns)
 
-    def _unrecorded_calls(self, request: VisitRequest) -> list[Call]:
-        """Return the calls before a window: a few requests, and a whole batch at least."""
-        return self.calls(request.indexes[: max(request.warmup, self.batch)]) if request.warmup else []
+    def _prepare_window(self, request: VisitRequest) -> None:
+        """Make the calls before a window, which are not recorded: a few, and a whole batch at least."""
+        if isinstance(self.system, NetworkSystem):
+            self.system.refresh()
+        if request.warmup:
+            timed = self.timed
+            for call in self.calls(request.indexes[: max(request.warmup, self.batch)]):
+                timed.predict(call)
+        if isinstance(self.system, NetworkSystem):
+            self.system.traffic()  # what the window transfers is counted from here on
+
+    def _traffic(self) -> Traffic | None:
+        if not isinstance(self.system, NetworkSystem):
+            return None
+        return Traffic.model_validate(self.system.traffic())
 
     def _result(self, request: VisitRequest, visit: Visit, passes: int) -> VisitResult:
+        traffic = self._traffic()
         requests = [self.requests[index] for index in request.indexes]
         answers = self.answers(visit.predictions)
         count = len(requests)
@@ -227,6 +241,7 @@ class LoadedSystem:
             answers=answers[:count],
             costs=adaptive_costs(visit.predictions, count),
             changed=sorted(request.indexes[at] for at in changed),
+            traffic=traffic,
         )
 
     def _labels(self, part: Predictions) -> Sequence[str]:

@@ -20,6 +20,7 @@ from harness.measurement.timing.loop import loop_ns_per_request
 from harness.measurement.timing.server_loop import wake_sharply
 from harness.records.journal_entries import OperatorTimes, VisitResult, WarmResult
 from harness.runs.calibration import calibrate
+from harness.runs.server_instruments import instruments_of, memory_of, release_instruments
 from harness.runs.worker.candidates import measure_candidates
 from harness.runs.worker.environment import in_force
 from harness.runs.worker.handshake import introduction
@@ -58,6 +59,7 @@ from harness.systems.interface import (
     ProfiledSystem,
     Readings,
 )
+from harness.systems.server import ServerDefinition, is_server, server_of
 from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
 from harness.workload.tasks import resolve_task
@@ -89,6 +91,7 @@ class Session:
         self._loaded: LoadedSystem | None = None
         self._files: Files | None = None
         self._encodings: EncodingCache | None = None
+        self._server: ServerDefinition | None = None
         self.subject = ""
         """The system that messages are about, or the model whose checkpoint is looked for."""
 
@@ -172,6 +175,9 @@ class Session:
             raise UsageError("the data changed since the run was planned.", where=request.data.split)
         meter = self._open_meter(request.meter) if request.meter else None
         counters = self._clocks.counters()  # before anything starts a thread or a process that is to count
+        if is_server(request.rung):
+            self._server = server_of(request.rung)
+            meter, counters = instruments_of(self._server, meter, counters)
         instruments = Instruments(self._clocks.wall, self._clocks.cpu, meter, counters)
         if (
             _TOKENIZER in request.artifact.manifest
@@ -223,7 +229,7 @@ class Session:
         )
         self._loaded.encode(request.sample)
         return OpenResult(
-            load_ns=load_ns,
+            load_ns=load_ns if self._server is None or self._server.command else None,
             effective={**system.describe(), **_environment(request.rung)},
             loop_ns_per_request=loop_ns_per_request(self._clocks.wall),
             counters=instruments.counters.said,
@@ -260,7 +266,8 @@ class Session:
             self._encodings.keep(loaded.requests)
         encoded = loaded.requests.values()
         cut = sum(any(part.cut for part in request.sequences) for request in encoded)
-        return CompleteResult(answers, cut, losses=text_losses(encoded))
+        memory = memory_of(self._server) if self._server else None
+        return CompleteResult(answers, cut, memory, losses=text_losses(encoded))
 
     def profile(self, request: ProfileRequest) -> OperatorTimes:
         """Answer some examples with the engine's own profiler on; no cell fails for want of one."""
@@ -281,7 +288,9 @@ class Session:
         if self._loaded:
             self._loaded.system.close()
             self._loaded = None
-        self._files = None
+        if self._server:
+            release_instruments()
+        self._files = self._server = None
         return Closed()
 
     def _ready(self) -> LoadedSystem:

@@ -164,11 +164,11 @@ def check_versions(options: RunOptions, versions: VersionGateOptions) -> None:
         )
     if versions.head.kind == "revision":
         check_clean(versions.head, versions.folder)
-    if options.ladder or options.command:
+    if options.ladder or options.command or options.servers:
         raise UsageError(
             "base and head can only be compared on variants of the catalog.",
             where="bench gate",
-            remedy="Leave out the ladder or the command, and name variants.",
+            remedy="Leave out the ladder, the command or the server, and name variants.",
         )
 
 

@@ -224,6 +224,7 @@ OTHERS = {
     "fastest": "times the engines above on training examples and keeps the fastest",
     "null": "no engine",
     "command": "a program of the user",
+    "null-server": "no engine, behind a model server's client",
 }
 
 

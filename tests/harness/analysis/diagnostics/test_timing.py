@@ -6,7 +6,7 @@ import pytest
 from records import a_percentile, a_quality, a_record, rounds
 
 from harness.analysis.diagnostics import warnings_of
-from harness.records.record import OfferedLoad, RateTrial, Record, Startup, SteadyState
+from harness.records.record import OfferedLoad, RateTrial, Record, Startup, SteadyState, Traffic
 
 
 def codes(record: Record, others: tuple[Record, ...] = ()) -> dict[str, str]:
@@ -105,6 +105,15 @@ def test_late_wake_ups_of_the_harness_are_a_warning(late_ns: int | None, *, is_r
     late = tuple(item.model_copy(update={"late_ns": late_ns}) for item in rounds([500.0] * 7))
     record = a_record(rounds=late, latency={"p50": a_percentile(10.0)}, load=a_load())
     assert ("late-wake-up" in codes(record)) is is_reported
+
+
+@pytest.mark.parametrize(("client_ms", "is_reported"), [(300, False), (450, True), (None, False)])
+def test_a_client_that_is_always_busy_is_a_warning(client_ms: int | None, *, is_reported: bool) -> None:
+    """80 % of windows of 500 ms are 400 ms; the null server is there to show the client."""
+    traffic = client_ms and Traffic(sent_bytes=1, received_bytes=1, client_cpu_ns=client_ms * 1_000_000)
+    busy = tuple(item.model_copy(update={"traffic": traffic or None}) for item in rounds([500.0] * 7))
+    assert ("client-limit" in codes(a_record("mine", rounds=busy))) is is_reported
+    assert "client-limit" not in codes(a_record("null", rounds=busy))
 
 
 def test_answers_that_change_between_rounds_are_a_warning() -> None:

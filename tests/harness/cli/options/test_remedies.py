@@ -20,6 +20,7 @@ OF_OTHERS = {
     *("--security-opt", "--cap-add", "--gpus"),  # Docker and Podman
     "--force-reinstall",  # pip
     "--port",  # serve_http.py of an exported folder
+    "--model-repository",  # Triton
 }
 """Options of other programs that messages name."""
 

@@ -156,3 +156,25 @@ def test_the_process_gets_the_pid_of_its_guard_and_default_signals(tmp_path: Pat
     assert process.wait(10) == 0
     process.end()
     assert (tmp_path / "facts").read_text() == "True 0000000000000000"
+
+
+def test_stopping_a_process_stops_all_that_is_below_it(tmp_path: Path) -> None:
+    """Also in sessions of their own, as the processes of a server are; then all run again."""
+    process = started(ADOPTING + FAMILY, str(tmp_path / "pids"))
+    pids = pids_in(tmp_path / "pids")
+    for number, is_stopped in ((signal.SIGSTOP, True), (signal.SIGCONT, False), (signal.SIGSTOP, True)):
+        process.send_signal(number)
+        for pid in pids:
+            assert wait_for(
+                lambda pid=pid, wanted=is_stopped: (state(pid) == psutil.STATUS_STOPPED) is wanted
+            )
+    process.end()
+    assert all(map(is_gone, pids))
+
+
+ADOPTING = "import ctypes; ctypes.CDLL(None).prctl(36, 1)\n"
+"""A worker adopts orphans: what a program leaves behind stays below it."""
+
+
+def state(pid: int) -> str:
+    return psutil.Process(pid).status()

@@ -124,3 +124,18 @@ def test_names_that_are_merged_have_the_value_of_the_mapping_itself(tmp_path: Pa
     settings = said(tmp_path, text).settings
     assert {name: one.value for name, one in settings.items()} == {"threads": "2", "profile": "quick"}
     assert settings["threads"].where == "sweep.yaml:3"
+
+
+def test_an_option_that_may_be_given_several_times_takes_a_list(tmp_path: Path) -> None:
+    """Or one value; commas are part of a value."""
+    names = AllowedNames(options=("system-url",), lists=(), crossed=(), repeated=("system-url",))
+    (tmp_path / "one.yaml").write_text("system-url: http://a/x,y\n")
+    (tmp_path / "two.yaml").write_text("system-url:\n  - http://a\n  - http://b\n")
+    values = [
+        read_sweep_file(tmp_path / name, names).settings["system-url"].value
+        for name in ("one.yaml", "two.yaml")
+    ]
+    assert values == [["http://a/x,y"], ["http://a", "http://b"]]
+    (tmp_path / "three.yaml").write_text("system-url: [{a: b}]\n")
+    with pytest.raises(UsageError, match="a value is a word or a number"):
+        read_sweep_file(tmp_path / "three.yaml", names)

@@ -1,0 +1,161 @@
+"""Real model servers on loopback, started, measured and ended by `bench run`: `tox -e servers` runs it.
+
+Each serves the folder that `bench export onnx-int8 --server` wrote, so its answers must be the same.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SERVERS = os.environ.get("SERVERS_PYTHON", "")
+pytestmark = pytest.mark.skipif(not SERVERS, reason="`tox -e servers` makes the environment")
+
+BENCH = str(Path(sys.executable).with_name("bench"))
+SECONDS = 0.02
+"""CPU time of each answer of the server that burns a known amount."""
+
+BURNING = f"""
+import json, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        end = time.thread_time() + {SECONDS}
+        while time.thread_time() < end:
+            pass
+        body = b'{{"label": "entailment"}}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+def run(store: Path, *words: str) -> dict[str, Any]:
+    """Run `bench run` on RTE at boundary text; return its records by variant and scenario."""
+    command = [BENCH, "run", "--task", "rte", "--boundary", "text", "--profile", "quick", "-q"]
+    environment = {**os.environ, "BENCH_STORE": str(store)}
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(path.read_text()) for path in store.glob("runs/*/*.json")]
+    return {f"{record['cell']['variant']} {record['cell']['scenario']}": record for record in records}
+
+
+def left_over(mark: str) -> list[list[str]]:
+    """Return the command lines of living processes that hold this text."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = process.info["cmdline"] or []
+        if process.info["status"] != psutil.STATUS_ZOMBIE and any(mark in part for part in line):
+            found.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Export the same variant for each server."""
+    folders = {}
+    for server in ("litserve", "mlserver"):
+        folder = tmp_path_factory.mktemp("exported") / "rte"
+        words = ["export", "onnx-int8", "--task", "rte", "-q", "--server", server, "-o", str(folder)]
+        done = subprocess.run([BENCH, *words], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        folders[server] = folder
+    return folders
+
+
+def options_of(server: str, folders: dict[str, Path]) -> list[str]:
+    """Return the options that start and measure a server; an exported request is a template of two texts."""
+    script = folders["litserve"] / ("serve_litserve.py" if server == "litserve" else "serve_http.py")
+    template = folders["litserve"].parent / "template.yaml"
+    template.write_text('request: {first: "{first}", second: "{second}"}\nlabel: label\n')
+    if server == "mlserver":
+        ports = "MLSERVER_HTTP_PORT={port} MLSERVER_GRPC_PORT={port2} MLSERVER_METRICS_PORT={port3}"
+        program = Path(SERVERS).with_name("mlserver")
+        command = (
+            f"env {ports} MLSERVER_PARALLEL_WORKERS=0 {program} start {folders['mlserver']}/mlserver-model"
+        )
+        return [
+            *("--system-url", "mlserver=http://127.0.0.1:{port}/v2/models/rte/infer"),
+            *("--system-server", f"mlserver:{command}"),
+        ]
+    path = "predict" if server == "litserve" else "answer"
+    return [
+        *("--system-url", f"{server}=http://127.0.0.1:{{port}}/{path}"),
+        *("--system-server", f"{server}:{SERVERS} {script} --port {{port}}"),
+        *("--system-template", f"{server}:{template}"),
+    ]
+
+
+def test_servers_answer_as_the_model_that_they_serve(exported: dict[str, Path], tmp_path: Path) -> None:
+    """LitServe, MLServer and uvicorn beside the variant and the null server; nothing is left running."""
+    names = ("litserve", "mlserver", "uvicorn")
+    words = [word for name in names for word in options_of(name, exported)]
+    scenarios = ["--scenario", "single-stream,server,offline", "--rate", "20", "--connections", "4"]
+    records = run(tmp_path, *scenarios, "--variants", "onnx-int8,null-server", *words)
+    ours = records["onnx-int8 single-stream"]
+    for name in names:
+        for scenario in ("single-stream", "server", "offline"):
+            record = records[f"{name} {scenario}"]
+            assert record["status"] == "complete"
+            assert record["quality"]["metrics"] == ours["quality"]["metrics"]
+            assert record["quality"]["answers_sha256"] == ours["quality"]["answers_sha256"]
+            assert record["cell"]["group"] == records[f"onnx-int8 {scenario}"]["cell"]["group"]
+            assert record["placement"]["effective"]["started_by"] == "bench"
+            assert record["memory"]["peak_bytes"] > 20_000_000
+            assert record["start"]["load_ns"] > 0
+    assert records["mlserver server"]["placement"]["effective"]["server"] == "mlserver"
+    assert records["mlserver server"]["placement"]["effective"]["server_version"]
+    assert not left_over(str(exported["litserve"]))
+    assert not left_over(str(exported["mlserver"]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_energy_of_a_server_is_that_of_the_cpu_time_it_burns(tmp_path: Path, *, named: bool) -> None:
+    """Within 5 %, with the client's own; started by bench, or by somebody else and named by its pid."""
+    script = tmp_path / "burning.py"
+    script.write_text(BURNING)
+    (tmp_path / "template.yaml").write_text('request: {first: "{first}"}\nlabel: label\n')
+    words = ["--variants", "onnx-int8", "--meter", "modelled", "--quality", "sample", "-n", "48"]
+    words += ["--system-template", str(tmp_path / "template.yaml")]
+    other = None
+    if named:
+        import socket
+
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        other = subprocess.Popen([sys.executable, str(script), str(port)])
+        words += ["--system-url", f"burning=http://127.0.0.1:{port}/", "--system-pid", str(other.pid)]
+    else:
+        words += ["--system-url", "burning=http://127.0.0.1:{port}/"]
+        words += ["--system-server", f"{sys.executable} {script} {{port}}"]
+    try:
+        record = run(tmp_path / "store", *words)["burning single-stream"]
+    finally:
+        if other:
+            other.kill()
+            other.wait()
+    requests = sum(item["requests"] for item in record["rounds"])
+    cpu_s = sum(item["cpu_ns"] for item in record["rounds"]) / 1e9
+    assert cpu_s == pytest.approx(SECONDS * requests, rel=0.05)
+    assert all(reading["grade"] == "modelled" for item in record["rounds"] for reading in item["readings"])
+    joules = sum(reading["microjoules"] for item in record["rounds"] for reading in item["readings"]) / 1e6
+    describe = record["energy"]["describe"]
+    if watts := describe.get("watts_per_cpu"):
+        assert joules == pytest.approx(watts * SECONDS * requests, rel=0.05)
+    assert joules > 0
+    assert not left_over(str(script))

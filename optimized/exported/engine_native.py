@@ -1,11 +1,12 @@
-"""The compiled encoder of this folder behind ctypes; needs numpy, safetensors and a CPU with AVX2.
+"""The compiled encoder of this folder behind ctypes; needs numpy, safetensors, and AVX2 or ARM dot products.
 
     encoder.safetensors --one block of memory----------> arrays --+
     encoder.json --structures, addresses of the arrays------------+--> encoder_answer (csrc/encoder.c)
     encoder.so, or csrc/ compiled for the level of this CPU ------+
 
-Where this CPU lacks instructions that encoder.so uses, the sources are compiled for another level, and the
-weights are arranged for it (packing.py). `sh build.sh LEVEL` compiles once and for all.
+Where this CPU lacks instructions that the weights are arranged for, another level of encoder.so is used, or
+the sources are compiled for one, and the weights are arranged for it (packing.py). `sh build.sh LEVEL`
+compiles once and for all.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ from contextlib import suppress
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import accumulate, chain
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ Sequences = Sequence[tuple[Sequence[int], Sequence[int], Sequence[tuple[int, int
 
 _LINE = 64  # bytes of a cache line: arrays begin at one, and a line of zeros follows each
 _COMPILERS = ("cc", "gcc", "clang")
+_FUNCTIONS = ("encoder_layout", "encoder_dot", "encoder_open", "encoder_answer")
 _TIMEOUT_S = 300
 
 
@@ -87,33 +89,46 @@ class Engine:
         return parts[4]
 
 
-def _open_library(folder: Path, description: Mapping[str, Any]) -> tuple[str, ctypes.CDLL]:
-    """Return the level and the library: the one of this folder, else one for the best level of this CPU."""
-    flags = _cpu_flags()
+def _open_library(folder: Path, description: Mapping[str, Any]) -> tuple[str, SimpleNamespace]:
+    """Return a level and its functions: the level that the weights are for, else the best of this CPU."""
+    flags, width = _cpu_flags(), description["layout"][0]
     levels = {level["name"]: level for level in description["levels"] if flags.issuperset(level["needs"])}
-    shipped, problem = description["level"], "this CPU lacks instructions that it uses"
-    if shipped in levels:
-        try:
-            return shipped, ctypes.CDLL(str(folder / "encoder.so"))
-        except OSError as error:
-            problem = str(error)
+    # weights are padded for vectors of this folder's width: narrower ones can read them
+    levels = {name: level for name, level in levels.items() if level["vector_bytes"] <= width}
     if not levels:
         needs = " or ".join(" ".join(level["needs"]) for level in description["levels"])
         raise OSError(f"the encoder needs a CPU with {needs}; this one has none of these")
+    shipped, problem = description["level"], "this CPU lacks instructions that it uses"
     name = shipped if shipped in levels else next(iter(levels))
-    print(f"encoder.so is not used ({problem}): using one for {name}", file=sys.stderr)  # noqa: T201
+    functions = None
+    try:
+        functions = _functions(folder / "encoder.so", name)
+    except (OSError, AttributeError) as error:
+        problem = str(error) if name == shipped else problem
+    if functions is not None and name == shipped:
+        return name, functions
+    print(f"encoder.so for {shipped} is not used ({problem}): using one for {name}", file=sys.stderr)  # noqa: T201
+    if functions is not None:
+        return name, functions
     if (built := folder / f"encoder-{name}.so").is_file():
-        return name, ctypes.CDLL(str(built))
+        return name, _functions(built, name)
     with tempfile.TemporaryDirectory() as scratch:
         library = Path(scratch) / built.name
-        _compile(folder, [*description["options"], *levels[name]["options"]], library)
-        return name, ctypes.CDLL(str(library))
+        symbol = f"-DLEVEL={name.replace('-', '_')}"
+        _compile(folder, [*description["options"], *levels[name]["options"], symbol], library)
+        return name, _functions(library, name)
+
+
+def _functions(library: Path, level: str) -> SimpleNamespace:
+    """Return the functions of a level; OSError or AttributeError where the library has none."""
+    functions, symbol = ctypes.CDLL(str(library)), level.replace("-", "_")
+    return SimpleNamespace(**{name: getattr(functions, f"{name}_{symbol}") for name in _FUNCTIONS})
 
 
 def _cpu_flags() -> set[str]:
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("flags"):
+            if line.startswith(("flags", "Features")):
                 return set(line.partition(":")[2].split())
     return set()
 
@@ -135,7 +150,7 @@ def _compile(folder: Path, options: Iterable[str], target: Path) -> None:
         ) from None
 
 
-def _layout(library: ctypes.CDLL) -> list[int]:
+def _layout(library: SimpleNamespace) -> list[int]:
     """Return the layout of a library's weights and the sizes of its structures (csrc/encoder.c)."""
     numbers = (ctypes.c_int32 * 64)(*[-1] * 64)
     library.encoder_layout(numbers)

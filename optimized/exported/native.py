@@ -32,12 +32,13 @@ _Target = TypeVar("_Target", int, str)
 _NOTES = """
 ## The compiled encoder
 
-`engine.py` calls `encoder.so`, which was compiled from `csrc/` with the options in `build.sh` for the level
-`{level}` ({needs}).
+`engine.py` calls `encoder.so`, which was compiled from `csrc/` with the options in `build.sh`. The weights
+are arranged for the level `{level}` ({needs}).
 `encoder.json` holds the model's structures as C declares them: offset, name, kind and value of each field;
 `encoder.safetensors` holds the arrays that they point to. On a CPU without these instructions, `engine.py`
-compiles the sources for the best of {levels} and arranges the weights for it; a line on
-stderr names the level. That takes a C compiler (gcc or clang); `sh build.sh LEVEL` compiles once and for all.
+uses the best of {levels} and arranges the weights for it; a line on
+stderr names the level. If `encoder.so` lacks that level, the sources are compiled,
+which takes a C compiler (gcc or clang); `sh build.sh LEVEL` compiles once and for all.
 Levels without VNNI multiply smaller
 integers, to which the weights are then rounded once more: see how many answers are equal with `--check`.
 """
@@ -48,7 +49,7 @@ def native_engine(artifact: Artifact, settings: Settings) -> EngineFiles:
     from safetensors.numpy import load_file, save
 
     folder = artifact.folder
-    library = Library(folder / build.LIBRARY)
+    library = Library(folder / build.LIBRARY, artifact.manifest["level"])
     model = ModelFields.from_manifest(artifact.manifest["numbers"])
     engine = Engine(library, model, load_file(folder / WEIGHTS), 1, settings.max_length)
     try:
@@ -96,10 +97,15 @@ def _description(
     return {
         "level": level,
         "levels": [
-            {"name": each.name, "needs": sorted(each.needs), "options": list(each.options)}
+            {
+                "name": each.name,
+                "needs": sorted(each.needs),
+                "options": list(each.options),
+                "vector_bytes": each.vector_bytes,
+            }
             for each in build.LEVELS
         ],
-        "options": list(build.OPTIONS),
+        "options": [*build.OPTIONS, *build.LINK_OPTIONS],
         "layout": list(numbers[: list(numbers).index(-1)]),
         "layout_names": [field.name for field in fields(Layout)],
         "labels": model.labels,
@@ -168,7 +174,9 @@ case "$level" in
 {cases}
   *) echo "expected one of {names}, got $level" >&2; exit 2 ;;
 esac
-"${{CC:-cc}}" {" ".join(build.OPTIONS)} $options csrc/encoder.c -o "encoder-$level.so" -lm
+symbol=$(echo "$level" | tr - _)
+"${{CC:-cc}}" {" ".join((*build.OPTIONS, *build.LINK_OPTIONS))} $options "-DLEVEL=$symbol" \\
+  csrc/encoder.c -o "encoder-$level.so" -lm
 echo "encoder-$level.so"
 """
 

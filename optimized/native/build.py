@@ -1,122 +1,119 @@
-"""The C encoder (kernels/encoder.c), compiled for this CPU when a model is prepared.
+"""The library of the C encoder for this CPU: the one of the wheel, else compiled when a model is prepared.
 
-    flags of the CPU --level--> options of the compiler --cc--> a shared library in the artifact's folder
-
-A level is a named set of instructions, unlike `-march=native`: it is part of the artifact's key, and so are
-the instructions that a library needs.
+prebuilt/encoder.so, all levels (setup.py) --copy-----+
+                                                      +--> a shared library in the artifact's folder
+kernels/*.c --C compiler, this CPU's level------------+
 """
 
+import json
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from baselines.checkpoints.artifacts import find_or_make
-from baselines.hardware.c_program import compiler
+from baselines.hardware.c_program import COMPILERS, compiler
 from harness.common.errors import DeviceError
 from harness.systems.interface import Artifact, PreparationContext
+from optimized.native.levels import (
+    KERNELS,
+    LEVELS,
+    LINK_OPTIONS,
+    OPTIONS,
+    SOURCES,
+    Level,
+    flags_here,
+    level_of,
+    source_sha256,
+)
+
+__all__ = ["LEVELS", "LINK_OPTIONS", "OPTIONS", "SOURCES", "Level", "flags_here", "level_of", "source_sha256"]
 
 LIBRARY = "encoder.so"
-"""The library's file in an artifact's folder."""
+"""The library's file in an artifact's folder, and in the wheel's."""
 
-SOURCES = (
-    *("encoder.c", "threads.h", "model.h", "head.h"),
-    *("attention.h", "pairs.h", "products.h", "vectors.h"),
-)
-OPTIONS = (
-    *("-std=gnu11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
-    *("-shared", "-fPIC", "-fvisibility=hidden", "-pthread", "-Wno-psabi", "-Wno-unknown-pragmas"),
-)
-"""Options of the compiler at every level."""
+DESCRIPTION = "encoder.json"
+"""What the wheel's library holds: `source`, `compiler` and `levels` (setup.py)."""
+
+PREBUILT = Path(__file__).parent / "prebuilt"
+"""Where a wheel has its library; a source tree has none."""
 
 _TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """Instructions that a library may use.
+class Prebuilt:
+    """The wheel's library, with the compiler that made it."""
 
-    `needs` are flags of /proc/cpuinfo, `options` those of the compiler. `lost` is what a CPU of this level
-    lacks in comparison with the best level, as a record says it.
-    """
-
-    name: str
-    needs: frozenset[str]
-    options: tuple[str, ...]
-    lost: str = ""
+    library: Path
+    compiler: str
 
 
-_AVX2 = frozenset({"avx2", "fma"})
-_AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512vl"}
-_NO_VNNI = "no VNNI: bytes are multiplied in 16 bits, so activations and weights have 7 bits"
-
-LEVELS = (
-    Level(
-        *("avx512-vnni", _AVX512 | {"avx512_vnni"}),
-        options=("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512vnni"),
-    ),
-    Level("avx-vnni", _AVX2 | {"avx_vnni"}, ("-mavx2", "-mfma", "-mavxvnni"), "no AVX-512"),
-    Level(
-        *("avx512", _AVX512, ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512vl")),
-        lost=_NO_VNNI,
-    ),
-    Level("avx2", _AVX2, ("-mavx2", "-mfma"), f"no AVX-512, {_NO_VNNI}"),
-)
-"""The best first."""
-
-
-def flags_here(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
-    """Return the flags of the first CPU; an empty set if the file does not exist."""
+def prebuilt(level: Level) -> Prebuilt | None:
+    """Return the wheel's library; None without one, or if it lacks the level or is of other sources."""
     try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    flags = next((line for line in lines if line.startswith("flags")), ":")
-    return frozenset(flags.partition(":")[2].split())
+        description = json.loads((PREBUILT / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if description["source"] != source_sha256() or level.name not in description["levels"]:
+        return None
+    return Prebuilt(PREBUILT / LIBRARY, description["compiler"])
 
 
-def level_of(flags: Iterable[str]) -> Level | None:
-    """Return the best level of a CPU with these flags; None if it has none."""
-    available = set(flags)
-    return next((level for level in LEVELS if level.needs <= available), None)
+def unavailable(level: Level | None) -> str | None:
+    """Return what this machine lacks for a library of the level; None if it lacks nothing."""
+    if level is None:
+        return "needs a CPU with AVX2 and FMA, or an ARM CPU with dot products (asimddp)"
+    if prebuilt(level) is None and compiler() is None:
+        return (
+            f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC, because this installation "
+            "has no prebuilt encoder; without it you lose up to half of the speed"
+        )
+    return None
 
 
-def source_sha256() -> str:
-    """Return the sha256 of the C files and the options they are compiled with."""
-    sources = [(files("optimized.native") / "kernels" / name).read_bytes() for name in SOURCES]
-    return sha256(b"\0".join([*sources, " ".join(OPTIONS).encode()])).hexdigest()
+def library(level: Level, context: PreparationContext) -> Artifact:
+    """Return the artifact with a library that has this level; DeviceError if there is none.
 
-
-def compiled(level: Level, context: PreparationContext) -> Artifact:
-    """Return the artifact with the library of this level, compiled once; DeviceError if compiling fails."""
-    source = source_sha256()
-    key = sha256(f"native-library {level.name} {source}".encode()).hexdigest()
+    The wheel's library is taken if there is one, otherwise one is compiled once.
+    """
+    source, ready = source_sha256(), prebuilt(level)
+    origin = f" prebuilt {sha256(ready.library.read_bytes()).hexdigest()}" if ready else ""
+    key = sha256(f"native-library {level.name} {source}{origin}".encode()).hexdigest()
 
     def make(folder: Path) -> dict[str, Any]:
-        command = compiler()
-        if command is None:
-            raise DeviceError(
-                "there is no C compiler on PATH.",
-                where="native-int8",
-                remedy="Install gcc or clang, name one as CC, or use onnx-int8.",
-            )
-        context.progress(f"compiling the encoder for {level.name}")
-        build(folder / LIBRARY, level.options, command)
-        return {"recipe": "native-library", "version": 1, "parents": [source], "compiler": Path(command).name}
+        target = folder / LIBRARY
+        command = _copy(ready, target) if ready else _compile(level, target, context)
+        return {"recipe": "native-library", "version": 2, "parents": [source], "compiler": command}
 
     return find_or_make(context.cache, key, make, energy=context.energy)
 
 
-def build(target: Path, options: Sequence[str], command: str) -> None:
-    """Compile the encoder to `target`; DeviceError with the compiler's first error."""
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in SOURCES:
-            (Path(scratch) / name).write_bytes((files("optimized.native") / "kernels" / name).read_bytes())
-        _run([command, *OPTIONS, *options, str(Path(scratch) / SOURCES[0]), "-o", str(target), "-lm"])
+def _copy(ready: Prebuilt, target: Path) -> str:
+    shutil.copyfile(ready.library, target)
+    return f"{ready.compiler}, prebuilt"
+
+
+def _compile(level: Level, target: Path, context: PreparationContext) -> str:
+    command = compiler()
+    if command is None:
+        raise DeviceError(
+            "there is no C compiler on PATH, and no prebuilt encoder in this installation.",
+            where="native-int8",
+            remedy="Install gcc or clang, name one as CC, or use onnx-int8.",
+        )
+    context.progress(f"compiling the encoder for {level.name}")
+    build(target, level.options, command, level.symbol)
+    return Path(command).name
+
+
+def build(target: Path, options: Sequence[str], command: str, symbol: str = "portable") -> None:
+    """Compile one level to the library `target`; DeviceError with the compiler's first error."""
+    source = str(KERNELS / SOURCES[0])
+    _run([command, *OPTIONS, *LINK_OPTIONS, *options, f"-DLEVEL={symbol}", source, "-o", str(target), "-lm"])
 
 
 def _run(command: Sequence[str]) -> None:
@@ -134,5 +131,5 @@ def _not_compiled(command: str, message: str) -> DeviceError:
     return DeviceError(
         f"the C compiler {Path(command).name} could not compile the encoder: {message}",
         where="native-int8",
-        remedy="Name another compiler as CC (gcc 8 or newer, clang), or use onnx-int8.",
+        remedy="Name another compiler as CC (gcc 11 or newer, clang), or use onnx-int8.",
     )

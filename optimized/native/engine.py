@@ -10,6 +10,7 @@ import mmap
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from harness.workload.tasks.example import Logits
 from optimized.native.call_arrays import call_arrays
 from optimized.native.distances import Columns, position_tables
 from optimized.native.layout import Arrays, Layout, ModelFields
+from optimized.native.levels import symbol_of
 
 _LINE = 64  # bytes of a cache line: arrays begin at one, so that no load of a vector crosses two
 
@@ -32,6 +34,8 @@ _LINEAR_MAPS = ("query", "value", "key", "out", "up", "down")
 
 _LINEAR_ARRAYS = ("weights", "scales", "scaled_sums", "bias", "factors")
 """Arrays of a linear map, as kernels/products.h declares them."""
+
+_ENTRIES = tuple(f"encoder_{name}" for name in ("layout", "dot", "open", "ticks", "close", "answer"))
 
 _POINTER = ctypes.c_void_p
 _INT = ctypes.c_int32
@@ -72,15 +76,24 @@ class _Model(ctypes.Structure):
     )
 
 
-class Library:
-    """A compiled encoder; `layout` is the layout of its weights, `dot` its instruction for dot products."""
+def entry_points(path: Path, level: str) -> SimpleNamespace:
+    """Return the functions of a level, by their names without the level; OSError or AttributeError."""
+    library = ctypes.CDLL(str(path))
+    return SimpleNamespace(**{name: getattr(library, f"{name}_{symbol_of(level)}") for name in _ENTRIES})
 
-    def __init__(self, path: Path) -> None:
+
+class Library:
+    """A level of a compiled encoder.
+
+    `layout` is the layout of its weights, `dot` its instruction for dot products.
+    """
+
+    def __init__(self, path: Path, level: str = "portable") -> None:
         try:
-            self.functions = ctypes.CDLL(str(path))
-        except OSError as error:
+            self.functions = entry_points(path, level)
+        except (OSError, AttributeError) as error:
             raise DeviceError(f"the compiled encoder does not load ({error}).", where=path.name) from error
-        fields = (_INT * 7)()
+        fields = (_INT * 8)()
         self.functions.encoder_layout(fields)
         *layout, model_size, layer_size = fields
         if (model_size, layer_size) != (ctypes.sizeof(_Model), ctypes.sizeof(_Layer)):

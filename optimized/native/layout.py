@@ -27,8 +27,8 @@ NO_WINDOW = 2**30
 class Layout:
     """The layout of weights in a library (kernels/products.h), in the order of `encoder_layout`.
 
-    A panel has up to `vectors` vectors of outputs; a step of inputs has `groups` groups of four. Quantised
-    activations are 0 to `activation_max`, weights -`weight_max` to `weight_max`.
+    A panel has up to `vectors` vectors of outputs; a step of inputs has `groups` groups of `lane_inputs`.
+    Quantised activations are 0 to `activation_max`, weights -`weight_max` to `weight_max`.
     """
 
     vector_bytes: int
@@ -36,6 +36,7 @@ class Layout:
     groups: int
     activation_max: int
     weight_max: int
+    lane_inputs: int = 4
 
     @property
     def lanes(self) -> int:

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+_ALL_BYTES = 255
+
 
 class WeightLayout(Protocol):
     """What a library's layout says about weights (`optimized.native.layout.Layout`)."""
@@ -28,21 +30,24 @@ class WeightLayout(Protocol):
     @property
     def weight_max(self) -> int: ...  # noqa: D102
     @property
+    def lane_inputs(self) -> int: ...  # noqa: D102
+    @property
     def lanes(self) -> int: ...  # noqa: D102
 
 
 def pack(weight: Floats, layout: WeightLayout, *, gated: bool = False) -> npt.NDArray[np.int8]:
     """Return integers [outputs, inputs] as flat bytes, in the order in which kernels/products.h reads them.
 
-    The order is panels of outputs, steps of inputs, vectors, groups, lanes, and four inputs; padding is 0.
-    Panels of a `gated` map hold pairs of vectors.
+    The order is panels of outputs, steps of inputs, vectors, groups, lanes, and `lane_inputs` inputs; padding
+    is 0. Panels of a `gated` map hold pairs of vectors.
     """
-    lanes, step = layout.lanes, 4 * layout.groups
+    lanes, step = layout.lanes, layout.lane_inputs * layout.groups
     vectors, steps = -(-weight.shape[0] // lanes), -(-weight.shape[1] // step)
     padded = np.zeros((vectors * lanes, steps * step), np.int8)
     padded[: weight.shape[0], : weight.shape[1]] = weight
-    # [vector, lane, step, group, four] -> [step, vector, group, lane, four]
-    ordered = padded.reshape(vectors, lanes, steps, layout.groups, 4).transpose(2, 0, 3, 1, 4)
+    # [vector, lane, step, group, input] -> [step, vector, group, lane, input]
+    split = padded.reshape(vectors, lanes, steps, layout.groups, layout.lane_inputs)
+    ordered = split.transpose(2, 0, 3, 1, 4)
     panels = _panels(vectors, layout, gated=gated)
     return np.concatenate([ordered[:, panel].ravel() for panel in panels])
 
@@ -51,9 +56,9 @@ def unpack(
     packed: npt.NDArray[np.int8], outputs: int, inputs: int, layout: WeightLayout, *, gated: bool = False
 ) -> Floats:
     """Return the integers [outputs, inputs] that `pack` arranged."""
-    lanes, step = layout.lanes, 4 * layout.groups
+    lanes, step = layout.lanes, layout.lane_inputs * layout.groups
     vectors, steps = -(-outputs // lanes), -(-inputs // step)
-    ordered = np.empty((steps, vectors, layout.groups, lanes, 4), np.int8)
+    ordered = np.empty((steps, vectors, layout.groups, lanes, layout.lane_inputs), np.int8)
     start = 0
     for panel in _panels(vectors, layout, gated=gated):
         part = ordered[:, panel]
@@ -90,7 +95,7 @@ def _overflow(integers: Floats, layout: WeightLayout) -> Floats:
     Lanes of 16 bits hold two neighbouring products of each group of a step. Activations are not negative, so
     the largest sum is that of the positive weights, and the smallest that of the negative ones.
     """
-    if layout.groups == 1:  # sums in 32 bits
+    if layout.activation_max == _ALL_BYTES:  # sums in 32 bits
         return np.ones(len(integers), np.float32)
     step = 4 * layout.groups
     padded = np.pad(integers, ((0, 0), (0, -integers.shape[1] % step)))
@@ -106,7 +111,7 @@ def arrange(
     """Return a model's arrays for another library's layout, by the numbers of its `encoder_layout`.
 
     `description` is encoder.json (optimized/exported/native.py). Where the library's integers are smaller,
-    the weights are rounded again. OSError for a library of other sources.
+    the weights are rounded again. OSError for a library of other sources, or with wider vectors.
     """
     names = description["layout_names"]
     old, new = (
@@ -115,8 +120,10 @@ def arrange(
         )
         for layout in (description["layout"], numbers)
     )
-    if description["layout"][len(names) :] != list(numbers[len(names) :]) or new.lanes > old.lanes:
+    if description["layout"][len(names) :] != list(numbers[len(names) :]):
         raise OSError("the library was not compiled from csrc/ of this folder")
+    if new.lanes > old.lanes:
+        raise OSError(f"weights for vectors of {old.lanes} numbers cannot be arranged for {new.lanes}")
     changed = dict(arrays)
     values = {name: value for _, name, _, value in description["structures"]}
     for path, array in ((name, value) for name, value in values.items() if name.endswith(".weights")):
@@ -128,7 +135,7 @@ def arrange(
         if gated:  # a vector of gates goes before each vector of what they multiply
             integers = _regrouped(integers, old.lanes, new.lanes)
             rows = {name: _regrouped(row, old.lanes, new.lanes) for name, row in rows.items()}
-        if (new.weight_max, new.groups) != (old.weight_max, old.groups):
+        if new.weight_max != old.weight_max:
             integers, rounded = quantise(integers * rows["scales"][:outputs, None], new)
             padding = (0, len(rows["scales"]) - outputs)
             rows["scales"] = np.pad(rounded, padding)

@@ -2,7 +2,7 @@
 
     checkpoint --fp32 ONNX (the parent)--> what answers are compared with
                --quantise, pack-->         encoder.safetensors --+--> NativeSystem
-    kernels/*.c --compile for the level--> encoder.so -----------+
+    the wheel's library, or kernels/*.c compiled --> encoder.so --+
 
 Libraries run one operator after another over all tokens. Here a block of rows goes through an entire layer
 while it is in the cache, rows are quantised where they are computed, and threads wait for one another once
@@ -26,7 +26,6 @@ from baselines.encoding.batching import pad
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import profiles
 from baselines.engines.onnx.runtime import OnnxVariant, copy_text_side
-from baselines.hardware.c_program import COMPILERS, compiler
 from baselines.models.families import facts_of
 from baselines.models.flops import work_facts
 from harness.common.errors import DeviceError, reason_of
@@ -108,16 +107,13 @@ class NativeVariant:
     """The checkpoint in the compiled encoder, which computes what `optimized/native/supported.py` accepts."""
 
     name: str = "native-int8"
-    summary: str = "int8 in a compiled encoder of our own, one fused pass per layer (needs a C compiler)"
+    summary: str = "int8 in a compiled encoder of our own, one fused pass per layer"
     parent: OnnxVariant = field(default_factory=OnnxVariant)
 
     def unavailable(self) -> str | None:
         """Return what the CPU or the machine lacks; None if it lacks nothing."""
-        if build.level_of(build.flags_here()) is None:
-            return "needs a CPU with AVX2 and FMA"
-        if compiler() is None:
-            return f"needs a C compiler ({', '.join(COMPILERS)}) on PATH, or named by CC"
-        return self.parent.unavailable() or missing_modules("torch", "transformers")
+        problem = build.unavailable(build.level_of(build.flags_here()))
+        return problem or self.parent.unavailable() or missing_modules("torch", "transformers")
 
     def unsupported(self, task: Task, config: Mapping[str, Any]) -> str | None:
         """Return what the compiled encoder lacks for the encoder of a checkpoint."""
@@ -127,7 +123,7 @@ class NativeVariant:
     def prepare(
         self, task: Task, sources: PreparationSources, settings: Settings, context: PreparationContext
     ) -> Artifact:
-        """Compile, quantise weights, compare with float32; UnsupportedError if the answers are not close.
+        """Quantise weights, compare the answers with float32's; UnsupportedError if they are not close.
 
         Also CheckpointError, before anything is made, for an encoder that the C code does not compute.
         """
@@ -136,29 +132,29 @@ class NativeVariant:
         parent = self.parent.prepare(task, sources, settings, context)
         timer = CandidateTimer.of(self.name, task, sources, settings, context)
         level = _level()
+        library_artifact = build.library(level, context)
         inputs = {
             "level": level.name,
-            "source": build.source_sha256(),
+            "library": library_artifact.key,
             "max_length": settings.max_length,
             "trial": sha256_of(sources.trial),
             "closeness": VERSION,
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
-        compiled = build.compiled(level, context)
 
         def make(folder: Path) -> dict[str, Any]:
             copy_text_side(parent.folder, folder)
-            link(compiled.folder / build.LIBRARY, folder / build.LIBRARY)
+            link(library_artifact.folder / build.LIBRARY, folder / build.LIBRARY)
             context.progress("rounding weights to int8")
-            library = Library(folder / build.LIBRARY)
+            library = Library(folder / build.LIBRARY, level.name)
             written = _write_weights(sources.checkpoint, folder, library, level, timer)
             header = {
                 "recipe": self.name,
                 "version": _VERSION,
-                "parents": [parent.key, compiled.key],
+                "parents": [parent.key, library_artifact.key],
                 "libraries": libraries,
-                "compiler": compiled.manifest["compiler"],
+                "compiler": library_artifact.manifest["compiler"],
             }
             agreement = self._compare_with_fp32(parent, Artifact(folder, key, written), timer)
             return {**header, **written, **agreement}
@@ -177,7 +173,7 @@ class NativeVariant:
         config = read_config(artifact.folder)
         columns = label_columns(config, task, artifact.folder.name)
         fields = ModelFields.from_manifest(artifact.manifest["numbers"])
-        library = Library(artifact.folder / build.LIBRARY)
+        library = Library(artifact.folder / build.LIBRARY, artifact.manifest["level"])
         weights = load_file(artifact.folder / WEIGHTS)
         engine = Engine(library, fields, weights, placement.threads, settings.max_length)
         all_tokens = fields.pooling != POOLING["first"]
@@ -212,7 +208,7 @@ def _require_supported(config: Mapping[str, Any], where: str, *, spans: bool) ->
 def _level() -> build.Level:
     level = build.level_of(build.flags_here())
     if level is None:
-        raise DeviceError("native-int8 needs a CPU with AVX2 and FMA.", remedy="Use onnx-int8.")
+        raise DeviceError(f"native-int8 {build.unavailable(level)}.", remedy="Use onnx-int8.")
     return level
 
 

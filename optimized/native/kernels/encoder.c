@@ -63,7 +63,7 @@ typedef struct {
 
 /* Add the ticks since the last call to this class. A call takes some ten nanoseconds, the work of a block microseconds. */
 static void add_ticks(ThreadState *thread, int class) {
-  uint64_t now = __builtin_ia32_rdtsc();
+  uint64_t now = read_ticks();
   thread->ticks[class] += now - thread->last_tick, thread->last_tick = now;
 }
 
@@ -289,7 +289,7 @@ static void process_pack(const Engine *engine, const Pack *pack, Barrier *barrie
   long block = rows_per_block(end - begin);
   /* where the head reads the first row of each sequence, the last layer computes no other */
   int full_layers = model->layers - (model->pooling == POOL_FIRST), depth = 0;
-  thread->last_tick = __builtin_ia32_rdtsc();
+  thread->last_tick = read_ticks();
   embed_rows(engine, pack, buffers, begin, end);
   add_ticks(thread, REST);
   for (long from = begin; from < end && model->project.inputs; from += block)
@@ -384,18 +384,25 @@ static void make_packs(Call *call, int threads) {
   call->pack_starts[call->packs] = at;
 }
 
+/* A library may hold several levels of instructions: the names of its functions end with the level (optimized/native/levels.py) */
+#if !defined(LEVEL)
+#define LEVEL portable
+#endif
 #define EXPORT __attribute__((visibility("default")))
+#define JOINED(name, level) name##_##level
+#define AT_LEVEL(name, level) JOINED(name, level)
+#define ENTRY(name) AT_LEVEL(name, LEVEL)
 
 /* What the layout of weights depends on (optimized/native/layout.py), and the sizes of both structures, for a check */
-EXPORT void encoder_layout(int32_t *out) {
-  const int32_t layout[] = {VECTOR_BYTES, PANEL_VECTORS, DOT_GROUPS, ACTIVATION_MAX, WEIGHT_MAX, sizeof(Model), sizeof(Layer)};
+EXPORT void ENTRY(encoder_layout)(int32_t *out) {
+  const int32_t layout[] = {VECTOR_BYTES, PANEL_VECTORS, DOT_GROUPS, ACTIVATION_MAX, WEIGHT_MAX, LANE_INPUTS, sizeof(Model), sizeof(Layer)};
   memcpy(out, layout, sizeof layout);
 }
 
-EXPORT const char *encoder_dot(void) { return DOT_NAME; }
+EXPORT const char *ENTRY(encoder_dot)(void) { return DOT_NAME; }
 
 /* Store the ticks of all threads since the engine was opened, by class */
-EXPORT void encoder_ticks(const Engine *engine, uint64_t *out) {
+EXPORT void ENTRY(encoder_ticks)(const Engine *engine, uint64_t *out) {
   for (int class = 0; class < CLASSES; class++) {
     out[class] = 0;
     for (int i = 0; i < engine->pool->size; i++) out[class] += engine->thread_states[i].ticks[class];
@@ -404,7 +411,7 @@ EXPORT void encoder_ticks(const Engine *engine, uint64_t *out) {
 
 static void free_rows(Int16Rows *rows) { free(rows->pairs), free(rows->scales); }
 
-EXPORT void encoder_close(Engine *engine) {
+EXPORT void ENTRY(encoder_close)(Engine *engine) {
   if (!engine) return;
   long threads = engine->pool ? engine->pool->size : 0;
   if (engine->pool) close_pool(engine->pool);
@@ -444,7 +451,7 @@ static long widest_row(const Model *model) {
 }
 
 /* Open an engine for sequences of up to `longest` tokens; NULL where memory or threads are lacking. It reads `model` until it is closed. */
-EXPORT Engine *encoder_open(const Model *model, int threads, long longest) {
+EXPORT Engine *ENTRY(encoder_open)(const Model *model, int threads, long longest) {
   Engine *engine = calloc(1, sizeof *engine);
   if (!engine) return NULL;
   long inner = 0, padding = TILE_VECTORS * LANES, rows = BLOCK_ROWS + QUERY_ROWS;
@@ -476,13 +483,13 @@ EXPORT Engine *encoder_open(const Model *model, int threads, long longest) {
                  allocate_rows(buffers->values + slot, (longest / 2 + 1) * engine->inner_stride, longest);
   }
   if (complete) return engine;
-  encoder_close(engine);
+  ENTRY(encoder_close)(engine);
   return NULL;
 }
 
 /* Answer `count` sequences; the ids and segments of sequence i are at offsets[i]..offsets[i + 1]. `spans` is [count][spans][start, end],
    `logits` [count][labels], and `scratch` [2 * count + 1] is overwritten. Returns 0 where a sequence is not valid. */
-EXPORT int encoder_answer(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
+EXPORT int ENTRY(encoder_answer)(Engine *engine, long count, const int32_t *ids, const int32_t *segments, const int64_t *offsets,
                           const int32_t *spans, float *logits, int64_t *scratch) {
   int threads = engine->pool->size;
   Call call = {.engine = engine, .count = count, .ids = ids, .segments = segments, .spans = spans, .offsets = offsets,

@@ -32,11 +32,11 @@ INLINE void rotate_heads(float *row, long count, long head_size, const float *an
   for (float *head = row; head < row + count; head += head_size, i = 0) {
     for (; i + LANES <= half; i += LANES) {
       floats x = load(head + i), y = load(head + half + i), cosine = load(angles + i), sine = load(angles + half + i);
-      store(head + i, x * cosine - y * sine), store(head + half + i, y * cosine + x * sine);
+      store(head + i, FIRST_PRODUCT_MINUS(x, cosine, y * sine)), store(head + half + i, FIRST_PRODUCT_PLUS(y, cosine, x * sine));
     }
     for (; i < half; i++) {
       float x = head[i], y = head[half + i], cosine = angles[i], sine = angles[half + i];
-      head[i] = x * cosine - y * sine, head[half + i] = y * cosine + x * sine;
+      head[i] = FIRST_PRODUCT_MINUS(x, cosine, y * sine), head[half + i] = FIRST_PRODUCT_PLUS(y, cosine, x * sine);
     }
   }
 }

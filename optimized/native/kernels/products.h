@@ -8,7 +8,7 @@
    computed beforehand (`scaled_sums`).
 
    Weights are stored in the order in which they are read: panels of at most PANEL_VECTORS vectors of outputs; in a panel, `steps`
-   steps of STEP_INPUTS inputs; in a step, DOT_GROUPS vectors for each vector of outputs; in such a vector, four inputs of each output.
+   steps of STEP_INPUTS inputs; in a step, DOT_GROUPS vectors for each vector of outputs; in such a vector, LANE_INPUTS inputs of each output.
 
    While a panel is multiplied, the next one is prefetched into the second-level cache, evenly: the weights of a layer are read once a
    block, from memory whose latency the processor's own prefetching does not hide. */
@@ -16,11 +16,14 @@
 #pragma once
 #include "vectors.h"
 
+#if !defined(TILE_ROWS)
 #define TILE_ROWS (VECTOR_BYTES == 64 ? 6 : 4) /* of a tile: TILE_ROWS x PANEL_VECTORS sums fit into the registers */
 #define PANEL_VECTORS (VECTOR_BYTES == 64 ? 4 : 2)
-#define STEP_INPUTS (4 * DOT_GROUPS) /* inputs of a step */
 /* The most rows that go through a layer together, a multiple of TILE_ROWS and QUERY_TILE */
 #define BLOCK_ROWS (VECTOR_BYTES == 64 ? 192 : 24)
+#endif
+#define STEP_INPUTS (LANE_INPUTS * DOT_GROUPS)
+#define STEP_BYTES (STEP_INPUTS * LANES) /* of the weights of a step for a vector of outputs */
 
 enum { PLAIN, GELU, GELU_TANH, RELU, SILU, RESIDUAL };
 
@@ -49,7 +52,7 @@ INLINE void quantise_row(const float *row, long count, QuantisedRows *to, long a
   float lowest = reduce_min(low), span = reduce_max(high) - lowest, inverse = span > 0 ? ACTIVATION_MAX / span : 0;
   for (long i = 0; i < count; i += LANES) {
     floats x = (load(row + i) - lowest) * inverse + 0.5f; /* the columns behind the last input may hold any value: their weights are 0 */
-    ((unaligned_bytes *)(to->bytes + at * to->stride + i))->vector = __builtin_convertvector(__builtin_convertvector(x, ints), bytes);
+    ((unaligned_bytes *)(to->bytes + at * to->stride + i))->vector = __builtin_convertvector(__builtin_convertvector(x, ints), bytes) ^ ACTIVATION_FLIP;
   }
   to->scales[at] = span / ACTIVATION_MAX, to->minimums[at] = lowest;
 }
@@ -60,15 +63,18 @@ typedef struct {
   long interval;
 } Prefetch;
 
+#if defined(__aarch64__) && !defined(PORTABLE)
+#include "arm_tiles.h"
+#else
 INLINE void multiply_tile(int rows, int vectors, const uint8_t *a, long stride, const int8_t *w, long steps, Prefetch prefetch,
                           ints (*sums)[PANEL_VECTORS]) {
   ints sum[TILE_ROWS][PANEL_VECTORS];
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sum[r][v] = broadcast_int(0);
   for (long step = 0; step < steps;) {
-    UNROLL for (int line = 0; line < DOT_GROUPS * VECTOR_BYTES; line += 64) __builtin_prefetch(prefetch.weights + line, 0, 2);
-    prefetch.weights += DOT_GROUPS * VECTOR_BYTES;
+    UNROLL for (int line = 0; line < STEP_BYTES; line += 64) __builtin_prefetch(prefetch.weights + line, 0, 2);
+    prefetch.weights += STEP_BYTES;
     long stop = steps - step < prefetch.interval ? steps : step + prefetch.interval;
-    for (; step < stop; step++, a += STEP_INPUTS, w += vectors * DOT_GROUPS * VECTOR_BYTES) {
+    for (; step < stop; step++, a += STEP_INPUTS, w += vectors * STEP_BYTES) {
       ints column[PANEL_VECTORS][DOT_GROUPS];
       UNROLL for (int v = 0; v < vectors; v++) UNROLL for (int g = 0; g < DOT_GROUPS; g++)
         column[v][g] = load_weights(w + (v * DOT_GROUPS + g) * VECTOR_BYTES);
@@ -81,20 +87,24 @@ INLINE void multiply_tile(int rows, int vectors, const uint8_t *a, long stride, 
   }
   UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++) sums[r][v] = sum[r][v];
 }
+#endif
 
 typedef void Tile(const uint8_t *, long, const int8_t *, long, Prefetch, ints (*)[PANEL_VECTORS]);
 #define TILE(R, V)                                                                                            \
   static void tile_##R##_##V(const uint8_t *a, long stride, const int8_t *w, long steps, Prefetch prefetch, ints (*sums)[PANEL_VECTORS]) { \
     multiply_tile(R, V, a, stride, w, steps, prefetch, sums);                                                                \
   }
-#if VECTOR_BYTES == 64
+#if PANEL_VECTORS == 4
 #define TILES(R) TILE(R, 1) TILE(R, 2) TILE(R, 3) TILE(R, 4)
 #define NAMES(R) {tile_##R##_1, tile_##R##_2, tile_##R##_3, tile_##R##_4}
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
-static Tile *const tiles[TILE_ROWS][PANEL_VECTORS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)};
 #else
 #define TILES(R) TILE(R, 1) TILE(R, 2)
 #define NAMES(R) {tile_##R##_1, tile_##R##_2}
+#endif
+#if TILE_ROWS == 6
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+static Tile *const tiles[TILE_ROWS][PANEL_VECTORS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4), NAMES(5), NAMES(6)};
+#else
 TILES(1) TILES(2) TILES(3) TILES(4)
 static Tile *const tiles[TILE_ROWS][PANEL_VECTORS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4)};
 #endif
@@ -110,6 +120,11 @@ INLINE floats apply_epilogue(int epilogue, floats y, const float *residual) {
   }
 }
 
+#if !ACTIVATION_FLIP
+/* Add what sums lack because of how activations are stored: nothing */
+INLINE ints complete_sums(ints sums, floats scales, floats scaled_sums) { return sums; }
+#endif
+
 INLINE void write_tile(int epilogue, const Linear *map, const QuantisedRows *in, long row, long rows, long column, long vectors,
                         ints (*sums)[PANEL_VECTORS], float *out, long stride) {
   for (long v = 0; v < vectors; v++) {
@@ -118,7 +133,7 @@ INLINE void write_tile(int epilogue, const Linear *map, const QuantisedRows *in,
     floats factors = map->factors ? load(map->factors + at) : broadcast(1);
     for (long r = 0; r < rows; r++) {
       float *to = out + (row + r) * stride + at;
-      floats y = __builtin_convertvector(sums[r][v], floats) * (scales * in->scales[row + r]);
+      floats y = __builtin_convertvector(complete_sums(sums[r][v], scales, scaled_sums), floats) * (scales * in->scales[row + r]);
       y = apply_epilogue(epilogue, y + (scaled_sums * in->minimums[row + r] + bias), to);
       store(to, epilogue == PLAIN || epilogue == RESIDUAL ? y : y * factors);
     }
@@ -136,7 +151,7 @@ INLINE void write_gated_tile(int activation, const Linear *map, const QuantisedR
       bias[i] = load(map->bias + at + i * LANES);
     for (long r = 0; r < rows; r++) {
       for (int i = 0; i < 2; i++)
-        y[i] = __builtin_convertvector(sums[r][v + i], floats) * (scales[i] * in->scales[row + r]) +
+        y[i] = __builtin_convertvector(complete_sums(sums[r][v + i], scales[i], scaled_sums[i]), floats) * (scales[i] * in->scales[row + r]) +
                (scaled_sums[i] * in->minimums[row + r] + bias[i]);
       store(out + (row + r) * stride + at / 2, apply_epilogue(activation, y[0], NULL) * y[1]);
     }
@@ -153,7 +168,7 @@ INLINE void product_with_epilogue(int epilogue, int gated, const Linear *map, co
   for (long panel = 0; panel < panels; panel++) {
     long panel_vectors = (units / panels + (panel < units % panels)) * unit;
     long row_tiles = round_up(rows, TILE_ROWS) / TILE_ROWS;
-    Prefetch prefetch = {weights + steps * panel_vectors * DOT_GROUPS * VECTOR_BYTES,
+    Prefetch prefetch = {weights + steps * panel_vectors * STEP_BYTES,
         row_tiles > panel_vectors ? row_tiles / panel_vectors : 1};
     for (long row = 0; row < rows; row += TILE_ROWS) {
       long tile_rows = rows - row < TILE_ROWS ? rows - row : TILE_ROWS;
@@ -161,9 +176,9 @@ INLINE void product_with_epilogue(int epilogue, int gated, const Linear *map, co
       tiles[tile_rows - 1][panel_vectors - 1](in->bytes + row * in->stride, in->stride, weights, steps, prefetch, sums);
       if (gated) write_gated_tile(epilogue, map, in, row, tile_rows, column, panel_vectors, sums, out, stride);
       else write_tile(epilogue, map, in, row, tile_rows, column, panel_vectors, sums, out, stride);
-      prefetch.weights += round_up(steps, prefetch.interval) / prefetch.interval * DOT_GROUPS * VECTOR_BYTES;
+      prefetch.weights += round_up(steps, prefetch.interval) / prefetch.interval * STEP_BYTES;
     }
-    column += panel_vectors * LANES, weights += steps * panel_vectors * DOT_GROUPS * VECTOR_BYTES;
+    column += panel_vectors * LANES, weights += steps * panel_vectors * STEP_BYTES;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include "platform.h"
 
 typedef struct {
   int size;
@@ -23,7 +24,7 @@ static void wait_at(Barrier *barrier) {
   }
   for (int spins = 0; atomic_load_explicit(&barrier->phase, memory_order_acquire) == phase; spins++)
     if (spins > 2000) sched_yield();
-    else __builtin_ia32_pause();
+    else pause_thread();
 }
 
 typedef struct ThreadPool {

@@ -1,17 +1,19 @@
 /* Vectors of the widest kind that the CPU has, and the few operations on them for which C has no operator.
 
-   The files that include this one are written once, for any width: VECTOR_BYTES, or LANES of 32 bits. CPUs differ in the dot
-   product of bytes, `dot_bytes`: it multiplies DOT_GROUPS vectors of unsigned activations with as many of signed weights, and
-   sums four neighbouring products into each lane. ACTIVATION_MAX and WEIGHT_MAX are the largest bytes that cannot overflow it.
+   The files that include this one are written once, for any width: VECTOR_BYTES, or LANES of 32 bits. Processors differ in what
+   x86.h, arm.h and portable.h define: dot products of bytes and of 16 bits, extremes, and sums of all lanes.
+
+     LANE_INPUTS                 neighbouring bytes that are multiplied and summed into a lane
+     DOT_GROUPS                  groups of so many bytes in a step
+     ACTIVATION_MAX, WEIGHT_MAX  the largest bytes that cannot overflow a sum
+     ACTIVATION_FLIP             bits of stored activations that are inverted
+
    -DPORTABLE=64 (or 32) is plain C with vectors of that width. */
 
 #pragma once
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#if !defined(PORTABLE)
-#include <immintrin.h>
-#endif
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
@@ -20,10 +22,10 @@
 #define VECTOR_BYTES PORTABLE
 #elif defined(__AVX512BW__)
 #define VECTOR_BYTES 64
-#elif defined(__AVX2__) && defined(__FMA__)
+#elif (defined(__AVX2__) && defined(__FMA__)) || defined(__ARM_FEATURE_DOTPROD)
 #define VECTOR_BYTES 32
 #else
-#error "needs AVX2 and FMA"
+#error "needs AVX2 and FMA, or NEON with dot products"
 #endif
 #define LANES (VECTOR_BYTES / 4)
 
@@ -50,76 +52,7 @@ INLINE ints broadcast_4_bytes(const uint8_t *from) {
   return broadcast_int(word);
 }
 
-#if defined(PORTABLE)
-#define DOT_GROUPS 1
-#define ACTIVATION_MAX 255
-#define WEIGHT_MAX 127
-#define DOT_NAME "portable"
-INLINE ints dot_bytes(ints sum, const ints *a, const ints *w) {
-  UNROLL for (int at = 0; at < 32; at += 8) sum += ((*a >> at) & 255) * ((*w << (24 - at)) >> 24);
-  return sum;
-}
-#elif defined(__AVX512VNNI__) && VECTOR_BYTES == 64
-#define DOT_GROUPS 1
-#define ACTIVATION_MAX 255
-#define WEIGHT_MAX 127
-#define DOT_NAME "vpdpbusd, 512 bits"
-INLINE ints dot_bytes(ints sum, const ints *a, const ints *w) {
-  return (ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)*a, (__m512i)*w);
-}
-#elif defined(__AVXVNNI__) && VECTOR_BYTES == 32
-#define DOT_GROUPS 1
-#define ACTIVATION_MAX 255
-#define WEIGHT_MAX 127
-#define DOT_NAME "vpdpbusd, 256 bits"
-INLINE ints dot_bytes(ints sum, const ints *a, const ints *w) {
-  return (ints)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)*a, (__m256i)*w);
-}
-#else
-/* Eight products are summed in 16 bits before they are widened: fewer instructions than widening each pair.
-   optimized/native/weights.py rounds the weights so that no such sum overflows. */
-#define DOT_GROUPS 4
-#define ACTIVATION_MAX 127
-#define WEIGHT_MAX 64
-#if VECTOR_BYTES == 64
-#define DOT_NAME "vpmaddubsw, 512 bits, four at a time"
-#define INTRINSIC(name) _mm512_##name
-typedef __m512i register_bits;
-#else
-#define DOT_NAME "vpmaddubsw, 256 bits, four at a time"
-#define INTRINSIC(name) _mm256_##name
-typedef __m256i register_bits;
-#endif
-INLINE ints dot_bytes(ints sum, const ints *a, const ints *w) {
-  register_bits pairs = INTRINSIC(maddubs_epi16)((register_bits)a[0], (register_bits)w[0]);
-  UNROLL for (int g = 1; g < DOT_GROUPS; g++) pairs = INTRINSIC(add_epi16)(pairs, INTRINSIC(maddubs_epi16)((register_bits)a[g],
-      (register_bits)w[g]));
-  return sum + (ints)INTRINSIC(madd_epi16)(pairs, INTRINSIC(set1_epi16)(1));
-}
-#endif
-
-/* Sum two neighbouring products of 16 bits into each lane */
-#if defined(PORTABLE)
-INLINE ints dot_pairs(ints sum, ints a, ints b) { return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16); }
-#elif defined(__AVX512VNNI__) && VECTOR_BYTES == 64
-INLINE ints dot_pairs(ints sum, ints a, ints b) { return (ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b); }
-#elif defined(__AVXVNNI__) && VECTOR_BYTES == 32
-INLINE ints dot_pairs(ints sum, ints a, ints b) { return (ints)_mm256_dpwssd_avx_epi32((__m256i)sum, (__m256i)a, (__m256i)b); }
-#else
-INLINE ints dot_pairs(ints sum, ints a, ints b) { return sum + (ints)INTRINSIC(madd_epi16)((register_bits)a, (register_bits)b); }
-#endif
-
 INLINE floats select_lanes(ints mask, floats yes, floats no) { return (floats)(((ints)yes & mask) | ((ints)no & ~mask)); }
-#if defined(PORTABLE)
-INLINE floats maximum(floats x, floats y) { return select_lanes(x > y, x, y); }
-INLINE floats minimum(floats x, floats y) { return select_lanes(x < y, x, y); }
-#elif VECTOR_BYTES == 64
-INLINE floats maximum(floats x, floats y) { return (floats)_mm512_max_ps((__m512)x, (__m512)y); }
-INLINE floats minimum(floats x, floats y) { return (floats)_mm512_min_ps((__m512)x, (__m512)y); }
-#else
-INLINE floats maximum(floats x, floats y) { return (floats)_mm256_max_ps((__m256)x, (__m256)y); }
-INLINE floats minimum(floats x, floats y) { return (floats)_mm256_min_ps((__m256)x, (__m256)y); }
-#endif
 INLINE ints lane_indices(void) {
   ints lanes;
   for (int i = 0; i < LANES; i++) lanes[i] = i;
@@ -130,32 +63,18 @@ INLINE floats first_lanes(long count, floats x, floats rest) { return select_lan
                           rest); }
 
 #define MAX_OF(x, y) ((x) > (y) ? (x) : (y))
+
 #if defined(PORTABLE)
-#define SUM_OF(x, y) ((x) + (y))
-#define MIN_OF(x, y) ((x) < (y) ? (x) : (y))
-#define REDUCE(NAME, COMBINE, _)                                  \
-  INLINE float NAME(floats x) {                                   \
-    float total = x[0];                                           \
-    for (int i = 1; i < LANES; i++) total = COMBINE(total, x[i]); \
-    return total;                                                 \
-  }
-REDUCE(reduce_sum, SUM_OF, )
-REDUCE(reduce_max, MAX_OF, )
-REDUCE(reduce_min, MIN_OF, )
+#include "portable.h"
+#elif defined(__x86_64__)
+#include "x86.h"
 #else
-#if VECTOR_BYTES == 64
-#define REDUCE(NAME, SHORT) INLINE float NAME(floats x) { return _mm512_reduce_##SHORT##_ps((__m512)x); }
-#else
-#define REDUCE(NAME, SHORT)                                                                            \
-  INLINE float NAME(floats x) {                                                                        \
-    __m128 four = _mm_##SHORT##_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1)); \
-    four = _mm_##SHORT##_ps(four, _mm_movehl_ps(four, four));                                          \
-    return _mm_cvtss_f32(_mm_##SHORT##_ss(four, _mm_movehdup_ps(four)));                               \
-  }
+#include "arm.h"
 #endif
-REDUCE(reduce_sum, add)
-REDUCE(reduce_max, max)
-REDUCE(reduce_min, min)
+
+#if !defined(FIRST_PRODUCT_PLUS)
+#define FIRST_PRODUCT_PLUS(x, y, product) ((x) * (y) + (product))
+#define FIRST_PRODUCT_MINUS(x, y, product) ((x) * (y) - (product))
 #endif
 
 /* x rounded to an integer, in the low 16 bits of each lane; for x between -2^15 and 2^15 */

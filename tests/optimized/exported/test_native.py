@@ -20,6 +20,7 @@ from native_reference import needs_compiler
 from baselines.export import serve
 from baselines.export.package import ExportedVariant, export_package
 from baselines.export.serve import Classifier
+from baselines.hardware.c_program import compiler, run_command
 from harness.common.errors import DeviceError
 from harness.systems.interface import Settings
 from harness.workload.tasks import get_task
@@ -29,6 +30,7 @@ from harness.workload.tasks.superglue.boolq import BOOLQ
 from optimized.exported import native
 from optimized.exported.registry import engine_files
 from optimized.native import build
+from optimized.native.levels import compile_command, link_command
 from optimized.native.variant import NativeVariant
 
 HOW = Settings(max_length=128)
@@ -39,12 +41,13 @@ pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _unoptimised() -> Iterator[None]:
+def _unoptimised(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Compile in a quarter of the time, here and in the folders; `tox -e export` tries the real options."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             build, "OPTIONS", tuple("-O0" if option == "-O3" else option for option in build.OPTIONS)
         )
+        patch.setattr(build, "PREBUILT", tmp_path_factory.mktemp("none"))
         yield
 
 
@@ -207,6 +210,41 @@ def test_where_integers_are_smaller_the_weights_are_rounded_again(
     assert classifier.engine["level"] == "avx2"
 
 
+@pytest.mark.skipif(len(HERE) < 2, reason="this CPU has one level")
+def test_another_level_of_the_library_is_used_without_a_compiler(
+    tmp_path: Path,
+    checkpoint: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """As a wheel's library has all: answers are those of sources that are compiled for the level."""
+    target = HERE[-1]
+    exported(checkpoint, tmp_path / "served", cache)
+    examples = tiny.examples(8)
+    level_only(monkeypatch, target)
+    compiled = answered(tmp_path / "served", examples)
+    objects = [tmp_path / f"{name}.o" for name in (HERE[0], target)]
+    command = [str(compiler())]
+    for path in objects:
+        level = LEVELS[path.stem]
+        run_command(compile_command(command, level.symbol, level.options, path, build.OPTIONS))
+    # a process keeps the library that it loaded under a name
+    shutil.copytree(tmp_path / "served", tmp_path / "moved")
+    run_command(link_command(command, objects, tmp_path / "moved" / "encoder.so"))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert np.array_equal(answered(tmp_path / "moved", examples), compiled)
+    assert f"encoder.so for {HERE[0]} is not used (this CPU lacks" in capfd.readouterr().err
+
+
+def test_levels_are_described_with_the_width_of_their_vectors(served: Path) -> None:
+    """Weights are padded for one width: a level with wider vectors cannot read them."""
+    description = json.loads((served / "encoder.json").read_text())
+    widths = {level["name"]: level["vector_bytes"] for level in description["levels"]}
+    assert widths[description["level"]] == description["layout"][0]
+    assert (widths["avx512"], widths["avx2"], widths["i8mm"]) == (64, 32, 32)
+
+
 def test_without_a_compiler_or_the_instructions_the_message_says_what_is_needed(
     served: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +259,7 @@ def test_without_a_compiler_or_the_instructions_the_message_says_what_is_needed(
         return module
 
     monkeypatch.setattr(serve, "load_module", loaded)
-    with pytest.raises(OSError, match=r"needs a CPU with .*avx2 fma; this one has none of these"):
+    with pytest.raises(OSError, match=r"needs a CPU with .* or avx2 fma or .*; this one has none of these"):
         Classifier(served)
     flags |= LEVELS[HERE[-1]].needs
     if HERE[-1] != HERE[0]:

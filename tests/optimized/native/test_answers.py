@@ -1,5 +1,6 @@
 """The compiled encoder: PyTorch that rounds alike gives the same answers, whatever the shape and level."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from native_reference import (
     Function,
     Reference,
     c_functions,
-    compile_library,
     needs_compiler,
     reference,
     smoothed_like,
@@ -159,9 +159,11 @@ def test_rows_and_outputs_that_fill_no_vector_are_answered(library: Library, gel
 
 @needs_compiler
 @pytest.mark.parametrize("width", [32, 64])
-def test_every_width_of_vectors_gives_the_same_answers(width: int, tmp_path: Path, gelu: Function) -> None:
+def test_every_width_of_vectors_gives_the_same_answers(
+    width: int, plain_c: Callable[[int], Library], gelu: Function
+) -> None:
     """Layout, tiles and tails of wide vectors, whose instructions this CPU may not have, in plain C."""
-    portable = compile_library(tmp_path / "portable.so", f"-DPORTABLE={width}", "-O0")
+    portable = plain_c(width)
     assert (portable.layout.vector_bytes, portable.dot) == (width, "portable")
     assert all(answers_like_reference(portable, model, gelu) for model in models_that_fill_no_vector())
 

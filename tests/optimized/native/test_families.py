@@ -1,14 +1,13 @@
 """The compiled encoder for families other than BERT's: the answers are those of PyTorch that rounds alike."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import native_models
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native_reference import Function, compile_library, needs_compiler, reference
+from native_reference import Function, needs_compiler, reference
 from sequences import sequence
 
 from harness.common.errors import DeviceError
@@ -24,12 +23,6 @@ LENGTHS = (3, 40, 1, 128, 25, 2, 12, 9)
 
 DISTANCES = ("modernbert", "mpnet", "deberta-v3")
 """Families whose scores depend on the distance of tokens, each in another way."""
-
-
-@pytest.fixture(scope="module")
-def portable(cache: Path) -> Library:
-    """Compile plain C with wide vectors, whose instructions this CPU may not have."""
-    return compile_library(cache / "portable.so", "-DPORTABLE=64", "-O1")
 
 
 def answered_alike(
@@ -80,9 +73,11 @@ def test_every_level_gives_the_answers_of_pytorch_that_rounds_alike(
 
 @needs_compiler
 @pytest.mark.parametrize("name", ["nomic_bert", *DISTANCES])
-def test_every_width_of_vectors_gives_the_same_answers(name: str, portable: Library, gelu: Function) -> None:
+def test_wide_vectors_in_plain_c_give_the_same_answers(
+    name: str, plain_c: Callable[[int], Library], gelu: Function
+) -> None:
     """The tiles of wide vectors in plain C."""
-    assert answered_alike(portable, gelu, name, lengths=(3, 40, 9))
+    assert answered_alike(plain_c(64), gelu, name, lengths=(3, 40, 9))
 
 
 @needs_compiler

@@ -1,14 +1,13 @@
 """Sequences of a call to the compiled encoder: packed or alone, shared by threads or not, valid or not."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import encoders
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from native_reference import compile_library, needs_compiler
+from native_reference import needs_compiler
 from sequences import sequence
 
 from harness.common.errors import DataError, DeviceError
@@ -77,9 +76,9 @@ def test_spans_that_are_not_two_within_the_sequence_are_refused(
 
 @needs_compiler
 @pytest.mark.parametrize("width", [32, 64])
-def test_packed_spans_are_those_of_their_own_sequence(width: int, tmp_path: Path) -> None:
+def test_packed_spans_are_those_of_their_own_sequence(width: int, plain_c: Callable[[int], Library]) -> None:
     """Spans of odd and even sequences, in packs of at most 24 rows and of 192: as alone."""
-    library = compile_library(tmp_path / "portable.so", f"-DPORTABLE={width}", "-O1")
+    library = plain_c(width)
     sequences = [sequence(length, seed=length, spans=True) for length in (9, 2, 5, 7, 31, 4, 3, 11)]
     for threads in (1, 2):
         engine = Engine(

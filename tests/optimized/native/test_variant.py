@@ -48,9 +48,14 @@ def test_an_activation_that_it_does_not_know_is_refused_by_name(tmp_path: Path, 
         NativeVariant().prepare(BOOLQ, tiny.sources(folder), LONG, tiny.preparation_context(cache))
 
 
-def test_a_machine_without_the_instructions_or_a_compiler_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_the_instructions_or_a_compiler_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Each with what would change it."""
     monkeypatch.setenv("CC", "no-such-compiler")
+    monkeypatch.setattr(build, "PREBUILT", tmp_path)
     assert "needs a C compiler" in str(NativeVariant().unavailable())
     monkeypatch.setattr(build, "flags_here", lambda: frozenset({"sse4_2"}))
-    assert NativeVariant().unavailable() == "needs a CPU with AVX2 and FMA"
+    assert NativeVariant().unavailable() == (
+        "needs a CPU with AVX2 and FMA, or an ARM CPU with dot products (asimddp)"
+    )

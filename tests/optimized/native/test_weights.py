@@ -37,3 +37,12 @@ def test_weights_whose_sums_would_leave_16_bits_are_made_smaller() -> None:
     assert 127 * integers[0, lane].sum() <= 32767
     assert [integers[1, 0], integers[2, 0]] == [64, 64]
     assert np.allclose(integers * scales[:, None], rows, atol=0.02)
+
+
+def test_eight_inputs_of_an_output_lie_side_by_side_for_matrix_instructions() -> None:
+    """By hand: two lanes of outputs, a step of eight inputs; nothing is left for the third output's lane."""
+    layout = Layout(vector_bytes=8, vectors=1, groups=1, activation_max=255, weight_max=127, lane_inputs=8)
+    weight = np.arange(3 * 9).reshape(3, 9)
+    first, second = [*range(8), *range(9, 17)], [8, *[0] * 7, 17, *[0] * 7]
+    third = [*range(18, 26), *[0] * 8, 26, *[0] * 15]
+    assert pack(weight.astype(np.float32), layout).tolist() == [*first, *second, *third]

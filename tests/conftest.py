@@ -4,6 +4,14 @@ import os
 import socket
 
 import pytest
+from deprecations import strict
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make deprecations of dependencies errors where the environment requests it (`tox -e newest`)."""
+    if os.environ.get("DEPRECATIONS") == "error":
+        filters = config.getini("filterwarnings")
+        filters[:] = strict(filters)
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,12 @@ def yaml_file(path: str) -> Any:
 
 
 def test_every_python_of_the_classifiers_is_one_that_ci_runs() -> None:
-    """And the oldest is the one that the package requires."""
+    """And the oldest is the one that the package requires; CI may try more than the suite has passed on."""
     prefix = "Programming Language :: Python :: 3."
     named = [name.removeprefix(prefix) for name in PROJECT["classifiers"] if name.startswith(prefix)]
     tested = yaml_file(".github/workflows/ci.yml")["jobs"]["all"]["strategy"]["matrix"]["python"]
-    assert [f"3.{name}" for name in named] == tested
+    assert {f"3.{name}" for name in named} <= set(tested)
+    assert f"3.{named[0]}" == tested[0]
     assert PROJECT["requires-python"] == f">={tested[0]}"
 
 

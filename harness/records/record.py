@@ -33,6 +33,7 @@ from harness.records.facts import (
     Host,
     IdleEnergy,
     MachineSnapshot,
+    Memory,
     OfferedLoad,
     OperatorProfile,
     RateTrial,
@@ -245,13 +246,6 @@ class StopReason(FrozenModel):
     asked: Real
     reason: Literal["precision", "time budget", "rounds", "nothing to compare"]
     half_width: Real | None
-
-
-class Memory(FrozenModel):
-    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
-
-    peak_bytes: Count
-    counted_as: Literal["PSS", "RSS"]
 
 
 class Quality(FrozenModel):

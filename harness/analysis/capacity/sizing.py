@@ -164,4 +164,4 @@ def _first_kept(kept: Callable[[int], bool], least: int, most: int) -> int | Non
 
 
 def _too_busy(share: float, objective: Objective) -> str:
-    return f"{100 * share:.0f} % busy at the peak, above the headroom of {100 * objective.headroom:.0f} %"
+    return f"{100 * share:.3g} % busy at the peak, above the headroom of {100 * objective.headroom:.0f} %"

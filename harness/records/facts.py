@@ -116,6 +116,13 @@ class AdaptiveCost(FrozenModel):
     quality: dict[str, Real] = Field(default_factory=dict)
 
 
+class Memory(FrozenModel):
+    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
+
+    peak_bytes: Count
+    counted_as: Literal["PSS", "RSS"]
+
+
 class GpuSnapshot(FrozenModel):
     """One board at one moment; `index` is the driver's number of it.
 

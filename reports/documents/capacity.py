@@ -16,7 +16,13 @@ from harness.common.json_types import JsonObject, JsonValue
 from harness.records.estimate import Estimate, Unavailable
 from reports.documents.capacity_page import as_page
 from reports.documents.capacity_plot import front_plot
-from reports.documents.capacity_tables import cost_table, plan_table, refusal_table, validation_table
+from reports.documents.capacity_tables import (
+    cost_table,
+    latency_table,
+    plan_table,
+    refusal_table,
+    validation_table,
+)
 from reports.documents.capacity_values import (
     cost_of,
     front_of,
@@ -74,8 +80,8 @@ def plots(plan: CapacityPlan) -> list[Plot]:
 
 
 def tables_of(plan: CapacityPlan, grid: Grid | None, validated: Sequence[ValidatedLoad] = ()) -> list[Table]:
-    """Return the tables of a plan: machines first, then money, what was left out, and the validation."""
-    tables = [plan_table(plan), cost_table(plan, grid)]
+    """Return the tables of a plan: machines, money, latency, what was left out, the validation."""
+    tables = [plan_table(plan), cost_table(plan, grid), latency_table(plan)]
     if refused := refusal_table(plan):
         tables.append(refused)
     if validated:

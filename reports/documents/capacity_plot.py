@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.capacity.plan import CapacityPlan, PlanRow
 from harness.records.estimate import Unavailable
-from reports.documents.capacity_values import cost_of, front_of, ms, promise_of, quality_of, row_name
+from reports.documents.capacity_values import choice_of, cost_of, front_of, ms, promise_of, quality_of
 from reports.layout.metric_names import metric_name
 from reports.layout.number_format import shown, with_interval
 from reports.plots.drawing import (
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COST = "USD for 100 million requests"
+_HEIGHTS = (5, -12, 15)
+"""Points above a point where its p99 is written: choices of one variant lie side by side."""
+
 _NAMED = 12
 """Points beyond this number have no p99 written beside them."""
 
@@ -69,7 +72,7 @@ def front_plot(plan: CapacityPlan) -> Plot | None:
             for point in points
         ),
         draw=_draw(title, points, axis, written=scored and len(points) <= _NAMED),
-        size=(7.2, 4.2),
+        size=(6.2, 3.8),
         records=tuple(dict.fromkeys(point.record for point in points)),
         tips=tuple(_tip(point, axis) for point in points),
     )
@@ -82,7 +85,7 @@ def _point(row: PlanRow, plan: CapacityPlan, *, scored: bool, on_front: bool) ->
     else:
         height = (1e3 * p99.value, 1e3 * p99.low, 1e3 * min(p99.high, 10 * p99.value))
     cost = cost_of(row, plan, None)
-    return PlanPoint(row_name(row), cost.usd_per_100m, height, p99.value, on_front, name_of(row.record))
+    return PlanPoint(choice_of(row), cost.usd_per_100m, height, p99.value, on_front, name_of(row.record))
 
 
 def _tip(point: PlanPoint, axis: str) -> str:
@@ -121,7 +124,7 @@ def _draw_point(axes: "Axes", index: int, point: PlanPoint, style: dict[str, Any
         axes.annotate(
             label(ms(point.p99_s)),
             (point.usd, point.height[0]),
-            xytext=(7, 5),
+            xytext=(7, _HEIGHTS[index % len(_HEIGHTS)]),
             textcoords="offset points",
             fontsize=7.5,
         )

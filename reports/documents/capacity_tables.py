@@ -10,15 +10,13 @@ from harness.analysis.capacity.validation import TOLERANCE, ValidatedLoad
 from harness.records.estimate import Estimate, Unavailable
 from reports.documents.capacity_values import (
     assumption_of,
+    choice_of,
     cost_of,
     front_of,
     listed,
-    machine_name,
-    ms,
     placement_of,
     promise_of,
     quality_of,
-    row_name,
 )
 from reports.layout.cell_factory import absent_cell, estimate_cell, share_cell
 from reports.layout.number_format import TIMES, Unit, shown, unit_for, with_interval
@@ -36,15 +34,15 @@ _ENERGIES = (Unit("MJ", 1e6), Unit("kJ", 1e3), Unit("J", 1.0))
 
 
 def plan_table(plan: CapacityPlan) -> Table:
-    """Return machines, latency and quality of every row; the notes state what is absent."""
-    notes, front = Notes(), front_of(plan)
-    unit = unit_for([1e9 * row.latency.percentiles[99.0].value for row in plan.rows], TIMES)
+    """Return machines, tail latency, quality and cost of every row; the notes state what is absent."""
+    notes, front, unit = Notes(), front_of(plan), _unit(plan)
+    percents = _tail(plan)
     rows = tuple(
         (
-            *_name_cells(row, notes),
+            _name_cell(row, notes),
             TableCell(f"{row.machines:,}", value=float(row.machines)),
             TableCell(f"{100 * row.latency.utilisation:.0f} %", value=row.latency.utilisation),
-            *(latency_cell(estimate, unit) for estimate in row.latency.percentiles.values()),
+            *(latency_cell(row.latency.percentiles[percent], unit) for percent in percents),
             _quality_cell(row, notes),
             _number_cell(row.usd_per_day),
             TableCell("yes" if row in front else "no"),
@@ -52,11 +50,10 @@ def plan_table(plan: CapacityPlan) -> Table:
         )
         for row in plan.rows
     )
-    percents = plan.rows[0].latency.percentiles if plan.rows else {}
     return Table(
         f"Machines for {plan.demand.description}, with {promise_of(plan)}",
         (
-            *_columns("left", "name", "variant", "placement", "machine"),
+            *_columns("left", "name", "variant"),
             *_columns("right", "speed", "machines", "busy at peak"),
             *_columns("right", "speed", *(f"p{percent:g} {unit.name}" for percent in percents)),
             *_columns("right", "speed", "quality", "USD/day"),
@@ -68,6 +65,46 @@ def plan_table(plan: CapacityPlan) -> Table:
         remarks=tuple(_remarks(plan)),
         records=tuple(name_of(row.record) for row in plan.rows),
     )
+
+
+def latency_table(plan: CapacityPlan) -> Table:
+    """Return every percentile at the peak, p99 over the day, and what the latencies rest on."""
+    notes, unit = Notes(), _unit(plan)
+    percents = list(plan.rows[0].latency.percentiles) if plan.rows else []
+    rows = tuple(
+        (
+            _name_cell(row, notes),
+            TableCell(placement_of(row)),
+            *(latency_cell(row.latency.percentiles[percent], unit) for percent in percents),
+            TableCell(shown(1e9 * row.day_p99_s / unit.size), value=row.day_p99_s),
+            TableCell(f"{row.latency.batch:.1f}", value=row.latency.batch),
+            TableCell(row.service.source),
+        )
+        for row in plan.rows
+    )
+    return Table(
+        "Latency",
+        (
+            *_columns("left", "name", "variant"),
+            *_columns("left", "speed", "on one machine"),
+            *_columns("right", "speed", *(f"p{percent:g} {unit.name}" for percent in percents)),
+            *_columns("right", "speed", f"p99 {unit.name}, whole day", "requests/call"),
+            Column("service times", "left", "speed", folds=True),
+        ),
+        rows,
+        notes=tuple(notes.texts),
+        remarks=tuple(_latency_remarks(plan)),
+        records=tuple(name_of(row.record) for row in plan.rows),
+    )
+
+
+def _unit(plan: CapacityPlan) -> Unit:
+    return unit_for([1e9 * row.latency.percentiles[99.0].value for row in plan.rows], TIMES)
+
+
+def _tail(plan: CapacityPlan) -> list[float]:
+    """Return the percentile of the objective, and p99."""
+    return sorted({plan.options.objective.percent, 99.0})
 
 
 def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
@@ -84,7 +121,7 @@ def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
         kg = (cost.kg_per_day, cost.kg_per_month, cost.kg_per_100m)
         rows.append(
             (
-                *_name_cells(row, notes),
+                _name_cell(row, notes),
                 *_energy_cells(row.energy, unit, notes, graded=bool(grade)),
                 *map(_number_cell, usd),
                 *(_maybe_cell(value, notes) for value in kg),
@@ -93,7 +130,7 @@ def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
     return Table(
         "Energy, money and carbon",
         (
-            *_columns("left", "name", "variant", "placement", "machine"),
+            *_columns("left", "name", "variant"),
             *_columns("right", "speed", *(f"{grade}{part} {unit.name}/day" for part in ("busy", "idle"))),
             *_columns("right", "cost", "USD/day", "USD/month", "USD/100M", "USD/100M, always busy"),
             *_columns("right", "cost", *(f"{grade}kg CO2e/{span}" for span in ("day", "month", "100M"))),
@@ -173,13 +210,9 @@ def latency_cell(estimate: Estimate, unit: Unit) -> TableCell:
     return TableCell(text, f"[{shown(low / unit.size)}, endless]", value=value)
 
 
-def _name_cells(row: PlanRow, notes: Notes) -> tuple[TableCell, ...]:
+def _name_cell(row: PlanRow, notes: Notes) -> TableCell:
     note = notes.number(f"{'; '.join(row.warnings)}.") if row.warnings else None
-    return (
-        TableCell(row.record.cell.variant, note=note),
-        TableCell(placement_of(row)),
-        TableCell(machine_name(row)),
-    )
+    return TableCell(choice_of(row), note=note)
 
 
 def _quality_cell(row: PlanRow, notes: Notes) -> TableCell:
@@ -222,13 +255,6 @@ def _remarks(plan: CapacityPlan) -> Iterator[str]:
     yield f"Utilisation at the peak is at most {100 * options.objective.headroom:.0f} % (--headroom)."
     if options.spare:
         yield f"Spare machines, which serve as well: {options.spare} (--spare)."
-    whole = "every request simulated" if options.whole_day else "a sample of each hour"
-    over_day = listed(f"{row_name(row)} {ms(row.day_p99_s)}" for row in rows)
-    yield f"Over the whole day ({whole}) p99 is {over_day}."
-    if batched := [row for row in rows if row.service.how]:
-        sizes = listed(f"{row_name(row)} {row.latency.batch:.1f}" for row in batched)
-        yield f"Requests of a batch at the peak, on average: {sizes}."
-    yield f"Service times: {listed(f'{row_name(row)} in {row.service.source}' for row in rows)}."
     yield (
         "Front: no other choice is as good in quality, cost and p99, and better in one. Next cheaper: the "
         "dearest choice of the same variant that costs less, and why it fails."
@@ -237,10 +263,28 @@ def _remarks(plan: CapacityPlan) -> Iterator[str]:
         yield assumption
 
 
+def _latency_remarks(plan: CapacityPlan) -> Iterator[str]:
+    whole = (
+        "every request of it was simulated"
+        if plan.options.whole_day
+        else "a sample of each hour was simulated"
+    )
+    yield f"At the peak, {plan.demand.peak:,.4g} requests a second; over the whole day {whole}."
+    yield (
+        "Computed: service times and quality were measured, arrivals are random. Intervals are by resampled "
+        "rounds."
+    )
+
+
 def _cost_remarks(plan: CapacityPlan, grid: Grid | None) -> Iterator[str]:
     rows = plan.rows
-    prices = listed(f"{row.machine.usd_per_hour:g} USD an hour ({row.machine.price_source})" for row in rows)
-    yield f"Machines are paid for whether they answer or wait. Prices, not today's: {prices}."
+    by_source: dict[str, list[str]] = {}
+    for row in rows:
+        source = row.machine.price_source.removeprefix(f"{row.machine.name}; ")
+        price = f"{row.machine.name or 'one like the measured'} {row.machine.usd_per_hour:g}"
+        by_source.setdefault(source, []).append(price)
+    prices = listed(f"{', '.join(dict.fromkeys(own))} ({source})" for source, own in by_source.items())
+    yield f"Machines are paid for whether they answer or wait. USD an hour, not today's: {prices}."
     yield _ALWAYS_BUSY
     if sources := listed(row.energy.source for row in rows if isinstance(row.energy, DayEnergy)):
         yield f"Energy: {sources}."

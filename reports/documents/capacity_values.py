@@ -84,9 +84,10 @@ def placement_of(row: PlanRow) -> str:
     return ", ".join(filter(None, (placed, row.service.how)))
 
 
-def machine_name(row: PlanRow) -> str:
-    """Return the machine type of a row."""
-    return row.machine.name or "as measured"
+def choice_of(row: PlanRow) -> str:
+    """Return variant, how it serves, and machine type of a row, as a table names it."""
+    on = f" on {row.machine.name}" if row.machine.name else ""
+    return ", ".join(filter(None, (f"{row.record.cell.variant}{on}", row.service.how)))
 
 
 def row_name(row: PlanRow) -> str:
@@ -119,7 +120,7 @@ def sentences_of(plan: CapacityPlan) -> Iterator[str]:
     row = plan.rows[0]
     latency = row.latency.percentiles[99.0]
     yield (
-        f"{row_name(row)} serves {plan.demand.description} with {promise_of(plan)} on {row.machines:,} "
+        f"{row_name(row)} serves {plan.demand.description}, with {promise_of(plan)} on {row.machines:,} "
         f"machine{'s' if row.machines > 1 else ''}, {100 * row.latency.utilisation:.0f} % busy at the peak. "
         f"Computed there: p99 {ms(latency.value)}, {ms(latency.low)} to {ms(latency.high)}."
     )

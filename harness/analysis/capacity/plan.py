@@ -158,7 +158,8 @@ def _next_cheaper(row: PlanRow, rows: Sequence[PlanRow], spare: int) -> str:
     if not choices:
         return "none"
     other, number = max(choices, key=lambda choice: choice[1] * choice[0].machine.usd_per_hour)
-    name = f"{number:,}" if other is row else f"{number:,} x {other.machine.name}"
+    unit = "machine" if number == 1 else "machines"
+    name = f"{number:,} {unit}" if other is row else f"{number:,} x {other.machine.name}"
     return f"{name}: {_why_not(other, number, spare)}"
 
 

@@ -43,7 +43,8 @@ def services_of(
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
         groups.setdefault(_identity(record), []).append(record)
-    for group in groups.values():
+    for unordered in groups.values():
+        group = sorted(unordered, key=_order)
         one_by_one = _best(group, samples)
         batched = [batched_times(group, [samples(record) for record in group], own) for own in batchings]
         if not isinstance(one_by_one, Unavailable) or not batched:
@@ -77,7 +78,7 @@ def _identity(record: Record) -> tuple[object, ...]:
 
 def _best(group: Sequence[Record], samples: ReadSamples) -> ServiceTimes | Unavailable:
     """Return the times that depend least on the load: of `single-stream`, or of the busiest `server`."""
-    results = [service_times(record, samples(record)) for record in sorted(group, key=_order)]
+    results = [service_times(record, samples(record)) for record in group]
     usable = [times for times in results if isinstance(times, ServiceTimes)]
     if usable:
         return max(usable, key=_trust)

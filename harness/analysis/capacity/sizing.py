@@ -94,7 +94,9 @@ def fewest_machines(
 
     def why_not(number: int) -> str:
         if number < least:
-            return _too_busy(busiest / number, objective)
+            return _too_busy(
+                busiest / number, objective, "% of what full batches serve" if service.how else "% busy"
+            )
         return f"p{objective.percent:g} would be {1e3 * latency_on(number):.3g} ms"
 
     fewer = "one is the minimum" if machines == 1 else why_not(machines - 1)
@@ -163,5 +165,5 @@ def _first_kept(kept: Callable[[int], bool], least: int, most: int) -> int | Non
     return high
 
 
-def _too_busy(share: float, objective: Objective) -> str:
-    return f"{100 * share:.0f} % busy at the peak, above the headroom of {100 * objective.headroom:.0f} %"
+def _too_busy(share: float, objective: Objective, measure: str) -> str:
+    return f"{100 * share:.3g} {measure} at the peak, above the headroom of {100 * objective.headroom:.0f} %"

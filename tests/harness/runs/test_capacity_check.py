@@ -45,6 +45,7 @@ def test_predicted_and_measured_stand_side_by_side(world: World, capsys: pytest.
     (earlier,) = {path.name for path in (world.store / "runs").iterdir()} - {run}
     assert call(["plan", earlier, *DAY, "--validation", run, "--json"], world.context()) == 0
     assert json.loads(capsys.readouterr().out)["validation"] == loads
+    assert call(["verify", run], world.context()) == 0
     assert call(["plan", earlier, *DAY, "--validation", earlier], world.context()) == 2
     assert "no record of scenario server" in capsys.readouterr().err
 

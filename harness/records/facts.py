@@ -68,13 +68,6 @@ class OfferedLoad(FrozenModel):
     steady: SteadyState | None = None
 
 
-class Memory(FrozenModel):
-    """Peak memory of the worker's process tree, and the kernel's count that it is from (`PSS` or `RSS`)."""
-
-    peak_bytes: Count
-    counted_as: Literal["PSS", "RSS"]
-
-
 class Traffic(FrozenModel):
     """What a client exchanged with a model server in one window.
 

@@ -37,7 +37,7 @@ def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the preloaded runtime from child processes, and the library of a wheel: neither is instrumented."""
+    """Take the preloaded runtime from child processes, and a wheel's library: neither is instrumented."""
     del config
     build.PREBUILT = Path("none")
     os.environ.pop("LD_PRELOAD", None)

@@ -35,7 +35,9 @@ _SANITIZED = (
     "company or refused or fill",
 )
 _FAULTS = {
-    "AddressSanitizer": "int main(void) { volatile int size = 8; volatile char *memory = malloc(size); return memory[size] * 0; }",
+    "AddressSanitizer": (
+        "int main(void) { volatile int size = 8; volatile char *memory = malloc(size); return memory[size]; }"
+    ),
     "runtime error": "int main(void) { volatile int most = 2147483647; return most + 1; }",
 }
 

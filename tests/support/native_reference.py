@@ -49,7 +49,7 @@ EXACT = 1e-4
 
 Function = Callable[[Floats], Floats]
 
-_unavailable = NativeVariant().unavailable()
+_unavailable = NativeVariant().unavailable() or (None if compiler() else "there is no C compiler")
 needs_compiler = pytest.mark.skipif(_unavailable is not None, reason=str(_unavailable))
 
 

@@ -6,13 +6,14 @@ each has memory of its own, with one cache line behind it: as much as C may read
 
 import ctypes
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from optimized.native import engine
+from optimized.native import build, engine
 
 LINE = 64
 
@@ -36,7 +37,8 @@ def _copied(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Take the preloaded runtime from child processes, which are not instrumented."""
+    """Take the preloaded runtime from child processes, and a wheel's library: neither is instrumented."""
     del config
+    build.PREBUILT = Path("none")
     os.environ.pop("LD_PRELOAD", None)
     engine._contiguous = apart

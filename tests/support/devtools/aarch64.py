@@ -35,8 +35,10 @@ _SANITIZED = (
     "company or refused or fill",
 )
 _FAULTS = {
-    "AddressSanitizer": "int main(void) { volatile char *memory = malloc(8); return memory[8] * 0; }",
-    "runtime error": "int main(void) { volatile int most = 2147483647; return most + 1 > 0; }",
+    "AddressSanitizer": (
+        "int main(void) { volatile int size = 8; volatile char *memory = malloc(size); return memory[size]; }"
+    ),
+    "runtime error": "int main(void) { volatile int most = 2147483647; return most + 1; }",
 }
 
 

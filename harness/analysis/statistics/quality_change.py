@@ -154,11 +154,12 @@ def _paired_rates(
         return task.scoring.rates(total)[metric]
 
     both, width = np.hstack([system, reference]), system.shape[1]
-    totals = [both.sum(axis=0), *(both[pick].sum(axis=0) for pick in _picks(len(system), resamples, seed))]
+    totals = [both.sum(axis=0), *(_weights(len(system), resamples, seed) @ both)]
     return [(rate(total[:width]), rate(total[width:])) for total in totals]
 
 
 @lru_cache(maxsize=1)
-def _picks(size: int, resamples: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return the clusters of each resample; all variants of a group have the same, drawn once."""
-    return np.random.default_rng(seed).integers(size, size=(resamples, size))
+def _weights(size: int, resamples: int, seed: int) -> npt.NDArray[np.float64]:
+    """Return how often each resample has each cluster; all variants of a group have the same, drawn once."""
+    picks = np.random.default_rng(seed).integers(size, size=(resamples, size))
+    return np.stack([np.bincount(pick, minlength=size) for pick in picks]).astype(np.float64)

@@ -195,7 +195,7 @@ def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
     )
     return Table(
         f"Predicted and measured: {name} in run {validated[0].run}",
-        tuple(_columns("right", "speed", *headings)),
+        (*_columns("right", "name", headings[0]), *_columns("right", "speed", *headings[1:])),
         rows,
         remarks=(_VALIDATION,),
     )

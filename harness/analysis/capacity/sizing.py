@@ -17,7 +17,7 @@ from harness.analysis.capacity.queueing.steady_state import MAX_UTILISATION, Ser
 from harness.analysis.capacity.service_model import ServiceModel, load_of
 from harness.records.estimate import Estimate, Unavailable
 
-REQUESTS, RESAMPLED_REQUESTS = 1_000_000, 50_000
+REQUESTS, RESAMPLED_REQUESTS = 1_000_000, 200_000
 RESAMPLES = 40
 MOST_MACHINES = 100_000
 MOST_SHARED = 256

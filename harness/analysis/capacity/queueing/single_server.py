@@ -20,6 +20,7 @@ _WAITS = 40
 """Mean waits of those who wait that the lattice covers: e^-40 of the waits are longer."""
 
 _MOST_POINTS = 2**22
+"""The lattice is coarser where single times are thousands of times as long as the mean."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,9 +40,9 @@ def single_server_latency(service: Seconds, rate: float) -> LatencyDistribution:
     """Return wait plus service of Poisson arrivals; the server must be free for some of the time."""
     mean, busy = float(service.mean()), rate * float(service.mean())
     residual = float((service**2).mean()) / (2 * mean)
-    step = mean / _STEPS
     longest = 2 * float(service.max()) + _WAITS * residual / (1 - busy)
-    points = min(_MOST_POINTS, 2 ** math.ceil(math.log2(longest / step + 2)))
+    step = max(mean / _STEPS, longest / (_MOST_POINTS - 2))
+    points = 2 ** math.ceil(math.log2(longest / step + 2))
     transform = np.fft.rfft(_on_lattice(service / step, points))
     residuals = np.fft.rfft(_residuals(service, step, points))
     latency = np.fft.irfft((1 - busy) / (1 - busy * residuals) * transform, points)

@@ -52,3 +52,14 @@ def test_the_latency_is_that_of_a_queue_that_is_followed() -> None:
     latencies = waits_single(rng.exponential(2.2, drawn.shape), drawn) + drawn
     computed = single_server_latency(service, 1 / 2.2).quantiles(np.array([0.5, 0.9, 0.99]))
     assert computed == pytest.approx(np.percentile(latencies, [50, 90, 99]), rel=0.03, abs=0.02)
+
+
+def test_one_time_that_is_far_longer_than_all_others_is_covered() -> None:
+    """100,000 requests of 10 us, and one of half a second: the mean is that of Pollaczek and Khinchine."""
+    service = np.append(np.full(100_000, 1e-5), 0.5)
+    rate = 0.1 / service.mean()
+    distribution = single_server_latency(service, rate)
+    mean = distribution.step * float((1 - distribution.shares / distribution.shares[-1]).sum())
+    expected = service.mean() + rate * (service**2).mean() / (2 * 0.9)
+    assert mean == pytest.approx(expected, rel=0.01)
+    assert distribution.quantiles(np.array([0.5]))[0] == pytest.approx(1e-5, rel=0.2)

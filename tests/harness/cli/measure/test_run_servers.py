@@ -39,8 +39,9 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    data = str(boolq_folder(world.root))
-    return call(["run", "-q", "--data", data, "--boundary", "text", "--rounds", "2", *words], world.context())
+    few = ["-n", "32", "--quality", "sample", "--rounds", "2"]
+    options = ["-q", "--data", str(boolq_folder(world.root)), "--boundary", "text", *few]
+    return call(["run", *options, *words], world.context())
 
 
 def records(world: World) -> dict[str, Any]:
@@ -157,12 +158,8 @@ def test_connections_that_a_server_closes_between_turns_are_opened_before_they_a
         monkeypatch.setattr(Session, action, began)
     with serving(oip(true_label)) as server:
         words = ["--rate", "500"] if scenario == "server" else []
-        assert (
-            bench(
-                world, "--variants", "onnx-int8", "--scenario", scenario, *words, "--system-url", server.url()
-            )
-            == 0
-        )
+        words += ["--scenario", scenario, "--quality", "full", "--variants", "onnx-int8"]
+        assert bench(world, *words, "--system-url", server.url()) == 0
     actions = {"warm", "visit", "complete"}
     after = [turns[place + 1] for place, turn in enumerate(turns) if turn in actions]
     assert set(after) == {"refresh"}

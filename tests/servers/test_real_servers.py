@@ -128,7 +128,7 @@ def test_the_energy_of_a_server_is_that_of_the_cpu_time_it_burns(tmp_path: Path,
     """Within 5 %, with the client's own; started by bench, or by somebody else and named by its pid."""
     script = tmp_path / "burning.py"
     script.write_text(BURNING)
-    (tmp_path / "template.yaml").write_text('request: {first: "{first}"}\nlabel: label\n')
+    (tmp_path / "template.yaml").write_text('request: {first: "{first}", second: "{second}"}\nlabel: label\n')
     words = ["--variants", "onnx-int8", "--meter", "modelled", "--quality", "sample", "-n", "48"]
     words += ["--system-template", str(tmp_path / "template.yaml")]
     other = None

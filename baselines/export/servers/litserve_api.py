@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import litserve
-from fastapi import HTTPException
+from fastapi import HTTPException, Request, Response
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -36,19 +36,19 @@ class ClassifierApi(litserve.LitAPI):  # type: ignore[misc]
         self._serve = serve
         self._classifier = serve.Classifier(FOLDER, threads=self._threads)
 
-    def decode_request(self, request: Any, **_: Any) -> Any:  # noqa: ANN401 -- JSON
-        """Return the request as it is."""
+    def decode_request(self, request: Request) -> Any:  # noqa: ANN401 -- JSON
+        """Return the request; LitServe reads from the annotation that its body is JSON, and passes that."""
         return request
 
-    def predict(self, request: Any, **_: Any) -> Any:  # noqa: ANN401
+    def predict(self, request: Any) -> Any:  # noqa: ANN401
         """Return the answer to a request; status 422 for one that has none."""
         try:
             return self._classifier.answer(request)
         except self._serve.INVALID as problem:
             raise HTTPException(422, str(problem)) from None
 
-    def encode_response(self, output: Any, **_: Any) -> Any:  # noqa: ANN401
-        """Return the answer as it is."""
+    def encode_response(self, output: Any) -> Response:  # noqa: ANN401
+        """Return the answer as it is; LitServe makes JSON of it."""
         return output
 
 

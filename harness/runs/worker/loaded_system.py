@@ -147,6 +147,7 @@ class LoadedSystem:
         """
         calls, timed, indexes = self.calls(request.indexes), self.timed, request.indexes
         first_request_ns = None
+        self.refresh()
         if request.first:
             begin = clock()
             first = timed.predict(self.calls(indexes[:1])[0])
@@ -204,14 +205,18 @@ class LoadedSystem:
 
     def _prepare_window(self, request: VisitRequest) -> None:
         """Make the calls before a window, which are not recorded: a few, and a whole batch at least."""
-        if isinstance(self.system, NetworkSystem):
-            self.system.refresh()
+        self.refresh()
         if request.warmup:
             timed = self.timed
             for call in self.calls(request.indexes[: max(request.warmup, self.batch)]):
                 timed.predict(call)
         if isinstance(self.system, NetworkSystem):
             self.system.traffic()  # what the window transfers is counted from here on
+
+    def refresh(self) -> None:
+        """Replace connections that a server closed while this worker was stopped, or is about to close."""
+        if isinstance(self.system, NetworkSystem):
+            self.system.refresh()
 
     def _traffic(self) -> Traffic | None:
         if not isinstance(self.system, NetworkSystem):

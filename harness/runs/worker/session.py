@@ -255,6 +255,7 @@ class Session:
         if self._files:
             return self._files.complete(request.indexes, self._progress)
         loaded, indexes = self._ready(), request.indexes
+        loaded.refresh()
         answers: list[str] = []
         for start in range(0, len(indexes), CHUNK):
             chunk = indexes[start : start + CHUNK]

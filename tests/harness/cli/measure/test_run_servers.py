@@ -11,8 +11,10 @@ import pytest
 from model_servers import Fault, Incoming, Respond, http, oip, ok, serving
 from worlds import World, boolq_folder
 
+from baselines.servers.system import ServedSystem
 from baselines.servers.variant import ServerVariant, null_server
 from harness.cli.app import call
+from harness.runs.worker.session import Session
 from harness.systems.server import server_of
 from harness.testing.world import FakeMachine
 
@@ -37,8 +39,9 @@ def world(tmp_path: Path) -> World:
 
 
 def bench(world: World, *words: str) -> int:
-    data = str(boolq_folder(world.root))
-    return call(["run", "-q", "--data", data, "--boundary", "text", "--rounds", "2", *words], world.context())
+    few = ["-n", "32", "--quality", "sample", "--rounds", "2"]
+    options = ["-q", "--data", str(boolq_folder(world.root)), "--boundary", "text", *few]
+    return call(["run", *options, *words], world.context())
 
 
 def records(world: World) -> dict[str, Any]:
@@ -128,6 +131,39 @@ def test_a_bad_server_fails_its_own_cell_and_leaves_the_others(
     assert found["onnx-int8 single-stream"]["status"] == "complete"
     assert found["served single-stream"]["status"] == "failed"
     assert message in found["served single-stream"]["failure"]["message"]
+
+
+@pytest.mark.parametrize("scenario", ["single-stream", "server", "offline"])
+def test_connections_that_a_server_closes_between_turns_are_opened_before_they_are_used(
+    world: World, scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever follows a turn of others begins with `refresh`: warm-up, visit, and untimed answers."""
+    turns: list[str] = []
+    for name in ("refresh", "predict", "submit"):
+        method = getattr(ServedSystem, name)
+
+        def noted(system: ServedSystem, *arguments: Any, name: str = name, method: Any = method) -> Any:
+            turns.append(name)
+            return method(system, *arguments)
+
+        monkeypatch.setattr(ServedSystem, name, noted)
+    for action in ("warm", "visit", "complete"):
+        handle = getattr(Session, action)
+
+        def began(session: Session, request: Any, action: str = action, handle: Any = handle) -> Any:
+            if session._loaded and isinstance(session._loaded.system, ServedSystem):
+                turns.append(action)
+            return handle(session, request)
+
+        monkeypatch.setattr(Session, action, began)
+    with serving(oip(true_label)) as server:
+        words = ["--rate", "500"] if scenario == "server" else []
+        words += ["--scenario", scenario, "--quality", "full", "--variants", "onnx-int8"]
+        assert bench(world, *words, "--system-url", server.url()) == 0
+    actions = {"warm", "visit", "complete"}
+    after = [turns[place + 1] for place, turn in enumerate(turns) if turn in actions]
+    assert set(after) == {"refresh"}
+    assert actions <= set(turns)
 
 
 def test_a_server_that_breaks_in_the_middle_keeps_what_was_measured(world: World) -> None:

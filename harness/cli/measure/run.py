@@ -10,7 +10,7 @@ from harness.cli.measure.null_test import keep_traces
 from harness.cli.options.amount import LaunchOptions
 from harness.cli.options.config_file import RunControl, cross_options
 from harness.cli.options.data import RunData
-from harness.cli.options.execution import RunExecution
+from harness.cli.options.execution import ClusterOptions, RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
@@ -40,6 +40,7 @@ def run(
     load: LoadOptions,
     execution: RunExecution,
     control: RunControl,
+    cluster: ClusterOptions,
     output: RecordOutput,
     protocol: ProtocolName = "",
 ) -> None:
@@ -47,6 +48,7 @@ def run(
     from harness.cli.output.progress import notices, progress_reporter
     from harness.runs.execution.exclusive import cpus_held
 
+    cluster.check()
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
     planned: list[RunOptions] = []
@@ -60,6 +62,8 @@ def run(
             if control.dry_run:
                 typer.echo(format_dry_run(context, store, planned, progress, json=output.json))
                 raise typer.Exit
+        if cluster.cluster:
+            _measure_on_cluster(typer_context, cluster, planned, control, output, progress)
         runs = begin_runs(context, store, planned, control.resume, progress, hold_cpus)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
@@ -98,6 +102,26 @@ def _planned(
         for crossed in cross_options(typer_context, options)
         for per_task in options_per_task(crossed, tasks, data.split, progress)
     ]
+
+
+def _measure_on_cluster(
+    typer_context: typer.Context,
+    cluster: ClusterOptions,
+    planned: "Sequence[RunOptions]",
+    control: RunControl,
+    output: RecordOutput,
+    progress: "ProgressReporter",
+) -> None:
+    """Measure on the hosts of a cluster, print the report, and exit."""
+    from harness.cli.cluster import measure_on_cluster
+
+    store = typer_context.obj.open_store(output.store)
+    measured = measure_on_cluster(typer_context, cluster, planned, control.resume, store, progress)
+    progress.finish()
+    keep_traces(measured.records, store.root / "traces")
+    if measured.records:
+        print_report(measured.records, measured.folders, json=output.json)
+    raise typer.Exit(measured.exit_code)
 
 
 def exit_code_of(records: "Sequence[Record]") -> ExitCode:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.context import CliContext
-from harness.cli.measure.run import execute_runs, exit_code_of, print_report, resume_runs
+from harness.cli.measure.run import begin_runs, execute_runs, exit_code_of, print_report
 from harness.cli.options.amount import LaunchOptions
 from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import Resume, RooflineExecution
@@ -49,7 +49,6 @@ def ladder(
     """Measure a ladder's rungs: what each step gains and costs."""
     from harness.cli.output.progress import notices, progress_reporter
     from harness.runs.execution.exclusive import cpus_held
-    from harness.runs.execution.run import start
 
     catalog, store = context.catalog(), context.open_store(output.store)
     scenarios = (*SCENARIOS, "server") if load.rate or load.slo else SCENARIOS
@@ -60,15 +59,10 @@ def ladder(
         progress_reporter(quiet=output.quiet) as progress,
         cpus_held(context.machine(), execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
     ):
-        if resume is not None:
-            hold_cpus()
-            runs = resume_runs(context, store, resume, progress)
-        else:
-            if shapes:
-                _check_shape_options(typer_context)
-                options = _shape_options(shapes, options, context, ladder.rungs)
-            cache, machine = context.cache(), context.machine()
-            runs = [start(options, catalog, store, cache, machine, progress, before_work=hold_cpus)]
+        if shapes and resume is None:
+            _check_shape_options(typer_context)
+            options = _shape_options(shapes, options, context, ladder.rungs)
+        runs = begin_runs(context, store, [options], resume, progress, hold_cpus)
         records = execute_runs(runs)
     paths = named_paths(runs, [] if resume is not None else [options], ladder.ladder)
     folders, permitted = [run.folder for run in runs], amount.max_quality_loss

@@ -10,7 +10,7 @@ from harness.cli.measure.null_test import keep_traces
 from harness.cli.options.amount import LaunchOptions
 from harness.cli.options.config_file import RunControl, cross_options
 from harness.cli.options.data import RunData
-from harness.cli.options.execution import RunExecution
+from harness.cli.options.execution import ClusterOptions, RunExecution
 from harness.cli.options.groups import run_options
 from harness.cli.options.load import LoadOptions
 from harness.cli.options.output import RecordOutput
@@ -20,7 +20,7 @@ from harness.cli.output.export_paths import named_paths
 from harness.common.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.analysis.verdict import ExportPaths
     from harness.common.progress import ProgressReporter
@@ -40,14 +40,15 @@ def run(
     load: LoadOptions,
     execution: RunExecution,
     control: RunControl,
+    cluster: ClusterOptions,
     output: RecordOutput,
     protocol: ProtocolName = "",
 ) -> None:
     """Measure the baseline and faster variants, interleaved."""
     from harness.cli.output.progress import notices, progress_reporter
     from harness.runs.execution.exclusive import cpus_held
-    from harness.runs.multi_run import options_per_task, start_all
 
+    cluster.check()
     store = context.open_store(output.store)
     options = run_options(data, model, variants, load, amount, execution)
     planned: list[RunOptions] = []
@@ -55,27 +56,72 @@ def run(
         progress_reporter(quiet=output.quiet) as progress,
         cpus_held(context.machine(), execution.busy, notices(progress, quiet=output.quiet)) as hold_cpus,
     ):
-        if control.resume is not None:
-            hold_cpus()
-            runs = resume_runs(context, store, control.resume, progress)
-        else:
+        if control.resume is None:
             options = apply_protocol(typer_context, protocol, options)
-            tasks = named(data.task, "--task")
-            planned = [
-                per_task
-                for crossed in cross_options(typer_context, options)
-                for per_task in options_per_task(crossed, tasks, data.split, progress)
-            ]
+            planned = _planned(typer_context, options, data, progress)
             if control.dry_run:
                 typer.echo(format_dry_run(context, store, planned, progress, json=output.json))
                 raise typer.Exit
-            catalog, cache, machine = context.catalog(), context.cache(), context.machine()
-            runs = start_all(planned, catalog, store, cache, machine, progress, hold_cpus)
+        if cluster.cluster:
+            _measure_on_cluster(typer_context, cluster, planned, control, output, progress)
+        runs = begin_runs(context, store, planned, control.resume, progress, hold_cpus)
         records = execute_runs(runs)
     keep_traces(records, store.root / "traces")
     folders, paths = [run.folder for run in runs], named_paths(runs, planned)
     print_report(records, folders, json=output.json, permitted=amount.max_quality_loss, paths=paths)
     raise typer.Exit(exit_code_of(records))
+
+
+def begin_runs(
+    context: CliContext,
+    store: "Store",
+    planned: "Sequence[RunOptions]",
+    resume: str | None,
+    progress: "ProgressReporter",
+    hold_cpus: "Callable[[], None]",
+) -> "list[Run]":
+    """Return the runs, prepared: those that are resumed, or new ones; they hold the CPUs from now on."""
+    from harness.runs.multi_run import start_all
+
+    if resume is not None:
+        hold_cpus()
+        return resume_runs(context, store, resume, progress)
+    catalog, cache, machine = context.catalog(), context.cache(), context.machine()
+    return start_all(planned, catalog, store, cache, machine, progress, hold_cpus)
+
+
+def _planned(
+    typer_context: typer.Context, options: "RunOptions", data: RunData, progress: "ProgressReporter"
+) -> "list[RunOptions]":
+    """Return the options of each run: of each combination of crossed values, and of each task."""
+    from harness.runs.multi_run import options_per_task
+
+    tasks = named(data.task, "--task")
+    return [
+        per_task
+        for crossed in cross_options(typer_context, options)
+        for per_task in options_per_task(crossed, tasks, data.split, progress)
+    ]
+
+
+def _measure_on_cluster(
+    typer_context: typer.Context,
+    cluster: ClusterOptions,
+    planned: "Sequence[RunOptions]",
+    control: RunControl,
+    output: RecordOutput,
+    progress: "ProgressReporter",
+) -> None:
+    """Measure on the hosts of a cluster, print the report, and exit."""
+    from harness.cli.cluster import measure_on_cluster
+
+    store = typer_context.obj.open_store(output.store)
+    measured = measure_on_cluster(typer_context, cluster, planned, control.resume, store, progress)
+    progress.finish()
+    keep_traces(measured.records, store.root / "traces")
+    if measured.records:
+        print_report(measured.records, measured.folders, json=output.json)
+    raise typer.Exit(measured.exit_code)
 
 
 def exit_code_of(records: "Sequence[Record]") -> ExitCode:

@@ -37,7 +37,7 @@ OTHERS = ("gate", "compare")
 SETUP = "setup"
 """The option of `bench gate` that `bench.yaml` may set: what makes the model of a user's own project."""
 
-NO_DEFAULT = ("config", "dry-run", "resume", "help")
+NO_DEFAULT = ("config", "dry-run", "resume", "cluster", "hosts", "per-host", "help")
 """Options that no file may set: they are about one call."""
 
 _AXES = "harness.runs.axes"

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from harness.cli.options.groups import OptionGroup
 from harness.cli.options.panels import how_option
+from harness.common.errors import UsageError
 
 if TYPE_CHECKING:
     from harness.runs.planning.options import RunOptions
@@ -150,3 +151,30 @@ class RunExecution(ServerOptions):
     def apply(self, options: "RunOptions") -> "RunOptions":
         """Set the options of the same name, and the program."""
         return replace(super().apply(options), command=self.system_command)
+
+
+class ClusterOptions(OptionGroup):
+    """The hosts of a cluster that a command measures on."""
+
+    cluster: Annotated[
+        str,
+        how_option(
+            "--cluster ADDRESS",
+            "Measure on hosts of a Ray cluster: ray:local or ray://HOST:10001 (docs/howto/cluster.md).",
+        ),
+    ] = ""
+    hosts: Annotated[str, how_option("--hosts all|N|NAME,...", "Hosts of the cluster to measure on.")] = "all"
+    per_host: Annotated[
+        Literal["same", "split"],
+        how_option(
+            "--per-host same|split", "Measure the whole sweep on each host, or each run on one of them."
+        ),
+    ] = "same"
+
+    def check(self) -> None:
+        """Raise UsageError for an option of a cluster without one."""
+        if not self.cluster and (self.hosts != "all" or self.per_host != "same"):
+            raise UsageError(
+                "--hosts and --per-host are about a cluster.",
+                remedy="Name one with --cluster, or leave them out.",
+            )

@@ -77,11 +77,7 @@ def report(
 
     typer_context.with_resource(_without_garbage_collection())
     factors = cost.factors()
-    store = context.open_store(output.store)
-    if output.where is None:
-        folders, records, skipped = _load(context, store, runs or ["latest"])
-    else:
-        folders, records, skipped = _select(store, runs or ["all"], output.where)
+    folders, records, skipped = _records_of(context, output, runs)
     built = build_report(records, factors, counts_in(folders), VerdictOptions(output.max_quality_loss))
     if output.to:
         from harness.cli.trackers.destination import send
@@ -119,6 +115,16 @@ def _without_garbage_collection() -> Iterator[None]:
         gc.unfreeze()  # moves them to the oldest generation: the next collection, which comes at once, is of new objects
         if was_enabled:
             gc.enable()
+
+
+def _records_of(
+    context: CliContext, output: ReportOutput, runs: list[str] | None
+) -> "tuple[list[RunFolder], list[Record], bool]":
+    """Return what is reported: the named runs, or all groups that fulfil a condition."""
+    store = context.open_store(output.store)
+    if output.where is None:
+        return _load(context, store, runs or ["latest"])
+    return _select(store, runs or ["all"], output.where)
 
 
 def _load(

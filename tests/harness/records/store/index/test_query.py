@@ -15,10 +15,12 @@ from harness.records.store.index.refresh import open_index
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select max(i) from n"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    sealed_run(tmp_path)
-    return tmp_path
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seal three records, which no test here changes."""
+    root = tmp_path_factory.mktemp("store")
+    sealed_run(root)
+    return root
 
 
 def test_a_query_returns_the_figures_of_the_records_by_the_record_s_names(store: Path) -> None:

@@ -1,0 +1,147 @@
+"""Measuring on the nodes of Ray's own test cluster: `tox -e cluster` runs this, for a few minutes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from harness.records.record import Record
+from harness.records.store import Store
+
+pytestmark = pytest.mark.skipif("TEST_CLUSTER" not in os.environ, reason="TEST_CLUSTER is not set")
+
+SMALL = ("--task", "boolq", "--variants", "pytorch-dynamic", "--limit", "8", "--quality", "sample")
+BENCH = [sys.executable, "-P", "-c", "from harness.cli import main; main()"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def cluster(cache: Path) -> Iterator[Any]:
+    """Start two nodes that take measurements, with a cache of their own."""
+    from ray.cluster_utils import Cluster
+
+    os.environ |= {"BENCH_CACHE": str(cache), "RAY_worker_niceness": "0"}
+    nodes = Cluster()
+    for name in ("one", "two"):
+        nodes.add_node(num_cpus=1, resources={"bench": 1}, node_name=name, include_dashboard=False)
+    yield nodes
+    nodes.shutdown()
+
+
+def begun(root: Path, cluster: Any, *words: str) -> "subprocess.Popen[str]":
+    command = [*BENCH, "run", *words, "--cluster", cluster.address, "--store", str(root / "store")]
+    return subprocess.Popen(command, cwd=root, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    out, err = process.communicate(timeout=600)
+    return process.returncode, out + err
+
+
+def records(root: Path) -> list[Record]:
+    store = Store(root / "store")
+    return store.records(store.runs())[0]
+
+
+def journal_of(cache: Path, host: str) -> Path:
+    """Wait until a host has a round in a journal, and return it."""
+    for _ in range(3000):
+        for path in cache.glob(f"cluster/*/{host}/*/runs/*/journal/rounds.jsonl"):
+            if '"kind": "round"' in path.read_text():
+                return path
+        time.sleep(0.1)
+    raise TimeoutError(f"{host} has not finished a round")
+
+
+def kill_bench(cache: Path, host: str) -> None:
+    """Kill the `bench run` of a host."""
+    marks = (f"/{host}/", "--store")
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if all(mark in line for mark in marks) and str(cache) in line:
+            os.kill(process.pid, signal.SIGKILL)
+
+
+def test_the_same_sweep_is_measured_on_every_host(tmp_path: Path, cluster: Any) -> None:
+    """Two points on two hosts are four runs; nothing is left in the caches of the hosts."""
+    (tmp_path / "sweep.yaml").write_text("sweep: {max-length: [64, 128]}\n")
+    code, shown = ended(begun(tmp_path, cluster, *SMALL, "--rounds", "3", "--config", "sweep.yaml"))
+    assert code == 0, shown
+    assert sorted(record.cell.max_length for record in records(tmp_path)) == [64, 64, 128, 128]
+
+
+def test_split_runs_are_measured_once(tmp_path: Path, cluster: Any, cache: Path) -> None:
+    """On either host."""
+    code, shown = ended(
+        begun(tmp_path, cluster, *SMALL, "--rounds", "3", "--task", "boolq,cb", "--per-host", "split")
+    )
+    assert code == 0, shown
+    assert sorted(record.cell.task for record in records(tmp_path)) == ["boolq", "cb"]
+    assert not list(cache.glob("cluster/*/*/*"))
+
+
+def test_a_killed_run_goes_on_from_its_journal(tmp_path: Path, cluster: Any, cache: Path) -> None:
+    """The record has the rounds of both launches."""
+    process = begun(tmp_path, cluster, *SMALL, "--rounds", "40", "--hosts", "one")
+    journal_of(cache, "one")
+    kill_bench(cache, "one")
+    code, shown = ended(process)
+    assert code == 0, shown
+    (record,) = records(tmp_path)
+    assert (record.status, len(record.rounds), record.launches) == ("complete", 40, 2)
+
+
+def test_a_node_that_joins_later_takes_part_in_the_next_command(tmp_path: Path, cluster: Any) -> None:
+    """And one that is lost is named, what others sealed is kept, and its journal stays: exit 5."""
+    cache = tmp_path / "cache"
+    os.environ["BENCH_CACHE"] = str(cache)
+    node = cluster.add_node(num_cpus=1, resources={"bench": 1}, node_name="three", include_dashboard=False)
+    process = begun(tmp_path, cluster, *SMALL, "--rounds", "60", "--hosts", "three,one")
+    journal_of(cache, "three")
+    cluster.remove_node(node, allow_graceful=False)
+    code, shown = ended(process)
+    assert code == 5, shown
+    assert "three: 000-boolq: is lost" in shown
+    assert len(records(tmp_path)) == 1
+    assert list(cache.glob("cluster/*/three/*/runs/*/journal/plan.json"))
+
+
+def test_a_host_that_the_cluster_lacks_is_refused_by_name(tmp_path: Path, cluster: Any) -> None:
+    """With the names that there are."""
+    code, shown = ended(begun(tmp_path, cluster, *SMALL, "--hosts", "on"))
+    assert code == 2
+    assert "Did you mean one?" in shown
+
+
+def test_a_cluster_of_this_machine_alone_runs_the_sweep_of_the_documents(tmp_path: Path) -> None:
+    """Whatever files an earlier session of Ray has left."""
+    (tmp_path / "sweep.yaml").write_text(
+        "task: boolq\nvariants: [pytorch-dynamic, onnx-int8]\nprofile: quick\nquality: sample\n"
+    )
+    command = [
+        *BENCH,
+        "run",
+        "--config",
+        "sweep.yaml",
+        "--cluster",
+        "ray:local",
+        "--store",
+        "store",
+        "--json",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert {record.cell.variant for record in records(tmp_path)} == {"pytorch-dynamic", "onnx-int8"}
+    assert json.loads(done.stdout)["verdicts"]

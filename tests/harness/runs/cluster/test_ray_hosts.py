@@ -1,0 +1,62 @@
+"""What needs no Ray: names of hosts, and what a node was started with. `tests/cluster` has the rest."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.common.errors import UsageError
+from harness.runs.cluster.ray_hosts import candidates, named_hosts, restore_priority, started_environment
+
+
+def node(number: int, name: str = "", *, alive: bool = True, resource: float = 1) -> dict[str, Any]:
+    return {
+        "NodeID": f"{number:06x}ff",
+        "NodeName": name or "machine",
+        "NodeManagerHostname": "machine",
+        "Alive": alive,
+        "Resources": {"bench": resource} if resource else {"CPU": 2.0},
+    }
+
+
+def test_hosts_are_the_living_nodes_with_the_resource_by_their_names() -> None:
+    """Nodes of one name get a part of their id."""
+    nodes = [node(1, "one"), node(2, alive=False), node(3, resource=0), node(4), node(5)]
+    assert list(candidates(nodes)) == ["one", "machine-000004", "machine-000005"]
+
+
+def test_hosts_are_chosen_by_number_or_by_name() -> None:
+    """All of them by default."""
+    hosts = candidates([node(1, "one"), node(2, "two"), node(3, "three")])
+    assert [host.name for host in named_hosts(hosts, "all")] == ["one", "two", "three"]
+    assert [host.name for host in named_hosts(hosts, "2")] == ["one", "two"]
+    assert [host.name for host in named_hosts(hosts, "three, one,three")] == ["three", "one"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wanted", "message"),
+    [
+        ([node(1, "one", resource=0)], "all", "no host of the cluster takes measurements"),
+        ([node(1, "one")], "2", "has 1 hosts, got --hosts 2"),
+        ([node(1, "one")], "0", "got --hosts 0"),
+        ([node(1, "one")], "on", "Did you mean one"),
+    ],
+)
+def test_hosts_that_are_not_there_are_refused(nodes: list[dict[str, Any]], wanted: str, message: str) -> None:
+    """With how a node takes part, how many there are, or their names."""
+    with pytest.raises(UsageError, match=message):
+        named_hosts(candidates(nodes), wanted)
+
+
+def test_the_environment_is_that_in_which_the_node_was_started(tmp_path: Path) -> None:
+    """A value may hold `=`; what Ray sets for its workers is not there."""
+    folder = tmp_path / "proc" / "7"
+    folder.mkdir(parents=True)
+    (folder / "environ").write_bytes(b"HOME=/home/a\0OPTIONS=a=b\0\0broken")
+    assert started_environment(7, tmp_path) == {"HOME": "/home/a", "OPTIONS": "a=b"}
+
+
+def test_a_priority_that_is_that_of_the_node_stays() -> None:
+    """This process has its own."""
+    assert restore_priority(os.getpid())

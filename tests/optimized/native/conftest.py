@@ -15,13 +15,18 @@ FUSED = ("-mavx2", "-mfma") if {"avx2", "fma"} <= levels.flags_here() else ()
 """Options with which plain C fuses products and sums, as all levels do."""
 
 
+BEST = build.level_of(build.flags_here())
+LEVELS = [level for level in build.LEVELS if BEST is None or level.machine == BEST.machine]
+"""Those of the machine."""
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all tests: each library is compiled once."""
     return tmp_path_factory.mktemp("native")
 
 
-@pytest.fixture(params=build.LEVELS, ids=lambda level: level.name)
+@pytest.fixture(params=LEVELS, ids=lambda level: level.name)
 def level(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> build.Level:
     """Each level that this CPU has, as if it had no better one."""
     tried: build.Level = request.param

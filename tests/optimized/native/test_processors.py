@@ -21,7 +21,13 @@ from optimized.native.weights import extract
 
 WIC = get_task("wic")
 LENGTHS = (3, 40, 9, 128, 25, 2, 12, 5)
-EIGHT_BITS = [level for level in build.LEVELS if level.name in ("avx512-vnni", "avx-vnni", "i8mm", "dotprod")]
+BEST = build.level_of(build.flags_here())
+EIGHT_BITS = [
+    level
+    for level in build.LEVELS
+    if level.name in ("avx512-vnni", "avx-vnni", "i8mm", "dotprod")
+    and (BEST is None or level.machine == BEST.machine)
+]
 """Levels that multiply the integers that plain C multiplies."""
 
 NAMES = ("xlm-roberta", "albert", "nomic_bert", "mpnet")

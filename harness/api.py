@@ -94,8 +94,8 @@ def _execute(
     from harness.catalog import load_catalog
     from harness.common.progress import NoProgress
     from harness.runs.execution.exclusive import cpus_held
+    from harness.runs.execution.multi_run import options_per_task, start_all
     from harness.runs.execution.run import execute
-    from harness.runs.multi_run import options_per_task, start_all
     from harness.runs.services import LocalMachine
     from harness.systems.artifact_cache import default_cache
 

@@ -19,8 +19,8 @@ from harness.common.progress import ProgressReporter
 from harness.records.plan import Plan
 from harness.records.record import Record
 from harness.records.store import Store, read_samples
+from harness.runs.execution.multi_run import start_all
 from harness.runs.execution.run import execute
-from harness.runs.multi_run import start_all
 from harness.runs.planning.options import ALL, RunOptions
 from harness.runs.planning.planner import plan_run
 from harness.runs.planning.schedule import cells_of

@@ -164,7 +164,7 @@ def _check_versions(loaded: "LoadedRecords", rules: "tuple[GateRule, ...]") -> "
 
 def _of_one_task(options: "RunOptions", split: str | None, progress: "ProgressReporter") -> "RunOptions":
     """Return the options with the split that the task reports on unless one is named."""
-    from harness.runs.multi_run import ALL, options_per_task
+    from harness.runs.execution.multi_run import ALL, options_per_task
 
     if options.task == ALL:
         raise UsageError("expected one task, got all.", where="--task")

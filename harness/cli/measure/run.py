@@ -81,7 +81,7 @@ def begin_runs(
     hold_cpus: "Callable[[], None]",
 ) -> "list[Run]":
     """Return the runs, prepared: those that are resumed, or new ones; they hold the CPUs from now on."""
-    from harness.runs.multi_run import start_all
+    from harness.runs.execution.multi_run import start_all
 
     if resume is not None:
         hold_cpus()
@@ -94,7 +94,7 @@ def _planned(
     typer_context: typer.Context, options: "RunOptions", data: RunData, progress: "ProgressReporter"
 ) -> "list[RunOptions]":
     """Return the options of each run: of each combination of crossed values, and of each task."""
-    from harness.runs.multi_run import options_per_task
+    from harness.runs.execution.multi_run import options_per_task
 
     tasks = named(data.task, "--task")
     return [
@@ -133,8 +133,8 @@ def exit_code_of(records: "Sequence[Record]") -> ExitCode:
 
 def resume_runs(context: CliContext, store: "Store", name: str, progress: "ProgressReporter") -> "list[Run]":
     """Return the unfinished runs of this name: an id, `latest`, or `all`."""
+    from harness.runs.execution.multi_run import labelled_progress
     from harness.runs.execution.run import resume
-    from harness.runs.multi_run import labelled_progress
 
     unfinished = store.unfinished() if name in ("latest", "all") else [store.run(name)]
     folders = unfinished[-1:] if name == "latest" else unfinished

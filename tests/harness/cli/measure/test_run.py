@@ -440,7 +440,7 @@ def test_sigterm_before_anything_is_stored_has_its_exit_code_too(
         INTERRUPTION._handle(signal.SIGTERM, None)
 
     monkeypatch.setattr(INTERRUPTION, "signal", None)
-    monkeypatch.setattr("harness.runs.multi_run.start", interrupted)
+    monkeypatch.setattr("harness.runs.execution.multi_run.start", interrupted)
     with INTERRUPTION.command():
         assert bench(world, "run", "-q", "--data", str(boolq_folder(world.root))) == 143
     assert capsys.readouterr().err == "Interrupted.\n"

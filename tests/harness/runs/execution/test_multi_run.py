@@ -8,7 +8,7 @@ from worlds import Heard, World, boolq_folder
 
 from harness.common.errors import DataError, UsageError
 from harness.records.store import Store
-from harness.runs.multi_run import LabelledProgress, options_per_task, start_all
+from harness.runs.execution.multi_run import LabelledProgress, options_per_task, start_all
 from harness.runs.planning.options import RunOptions
 from harness.testing.world import InlineWorker
 from harness.workload.tasks import TASKS

@@ -104,11 +104,15 @@ class NativeSystem:
 
 @dataclass(frozen=True, slots=True)
 class NativeVariant:
-    """The checkpoint in the compiled encoder, which computes what `optimized/native/supported.py` accepts."""
+    """The checkpoint in the compiled encoder, which computes what `optimized/native/supported.py` accepts.
+
+    `smooth` divides large units of the feed-forward parts, so that their scales fit the others.
+    """
 
     name: str = "native-int8"
     summary: str = "int8 in a compiled encoder of our own, one fused pass per layer"
     parent: OnnxVariant = field(default_factory=OnnxVariant)
+    smooth: bool = True
 
     def unavailable(self) -> str | None:
         """Return what the CPU or the machine lacks; None if it lacks nothing."""
@@ -139,6 +143,7 @@ class NativeVariant:
             "max_length": settings.max_length,
             "trial": sha256_of(sources.trial),
             "closeness": VERSION,
+            "smooth": self.smooth,
         }
         libraries = library_versions(*_LIBRARIES)
         key = cache_key(self.name, _VERSION, task, [parent.key], libraries=libraries, **inputs)
@@ -148,7 +153,7 @@ class NativeVariant:
             link(library_artifact.folder / build.LIBRARY, folder / build.LIBRARY)
             context.progress("rounding weights to int8")
             library = Library(folder / build.LIBRARY, level.name)
-            written = _write_weights(sources.checkpoint, folder, library, level, timer)
+            written = _write_weights(sources.checkpoint, folder, library, level, timer, smooth=self.smooth)
             header = {
                 "recipe": self.name,
                 "version": _VERSION,
@@ -213,7 +218,13 @@ def _level() -> build.Level:
 
 
 def _write_weights(
-    checkpoint: Checkpoint, folder: Path, library: Library, level: build.Level, timer: CandidateTimer
+    checkpoint: Checkpoint,
+    folder: Path,
+    library: Library,
+    level: build.Level,
+    timer: CandidateTimer,
+    *,
+    smooth: bool,
 ) -> dict[str, Any]:
     """Quantise the checkpoint's weights into the folder; return the manifest's fields about them."""
     from safetensors.numpy import save_file
@@ -222,7 +233,7 @@ def _write_weights(
     from optimized.native.weights import extract
 
     model = load_classifier(checkpoint.folder)
-    factors, smoothing = _smooth(model, folder, library, timer)
+    factors, smoothing = _smooth(model, folder, library, timer) if smooth else ({}, "none: smooth is false")
     fields, arrays = extract(model, library.layout, checkpoint.name)
     arrays |= factors
     save_file(arrays, folder / WEIGHTS)

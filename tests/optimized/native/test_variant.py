@@ -30,6 +30,18 @@ def test_answers_do_not_depend_on_a_batch_and_the_manifest_says_so(boolq_folder:
 
 @needs_compiler
 @pytest.mark.usefixtures("level")
+def test_smoothing_can_be_left_out_to_measure_what_it_gives(boolq_folder: Path, cache: Path) -> None:
+    """It is another artifact, and the manifest holds the reason."""
+    shop, sources = tiny.preparation_context(cache), tiny.sources(boolq_folder)
+    smooth = NativeVariant().prepare(BOOLQ, sources, tiny.SHORT, shop)
+    plain = NativeVariant(smooth=False).prepare(BOOLQ, sources, tiny.SHORT, shop)
+    assert plain.key != smooth.key
+    assert plain.manifest["smoothing"] == "none: smooth is false"
+    assert smooth.manifest["smoothing"] != plain.manifest["smoothing"]
+
+
+@needs_compiler
+@pytest.mark.usefixtures("level")
 def test_its_profile_names_every_class_and_adds_up_to_its_time(boolq_folder: Path, cache: Path) -> None:
     """Linear maps take some, and what it fuses into them (the activation) none of its own."""
     system = tiny.opened(NativeVariant(), BOOLQ, boolq_folder, cache, tiny.SHORT)

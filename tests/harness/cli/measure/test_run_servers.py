@@ -289,7 +289,7 @@ def test_a_token_is_in_no_record(world: World, monkeypatch: pytest.MonkeyPatch) 
     assert "Bearer ***" in records(world)["served single-stream"]["failure"]["message"]
 
 
-@pytest.mark.parametrize(("pid", "code"), [(4194305, 5), (os.getpid(), 0)])
+@pytest.mark.parametrize(("pid", "code"), [(4194305, 5), (os.getpid(), 0)], ids=["gone", "there"])
 def test_the_process_of_a_server_can_be_named(world: World, pid: int, code: int) -> None:
     """A pid that is not there fails the cell; one that is there counts."""
     with serving(oip(true_label)) as server:

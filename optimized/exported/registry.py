@@ -13,6 +13,7 @@ from baselines.engines.program.external_program import ProgramVariant
 from baselines.engines.pytorch import PyTorchVariant
 from baselines.engines.torch_compile import RefinedVariant
 from baselines.export.engines import EngineFiles, ctranslate2_engine, onnx_engine, openvino_engine
+from baselines.servers.variant import ServerVariant
 from harness.common.errors import UsageError
 from harness.systems.interface import Artifact, Settings, Variant
 from optimized.adaptive.cascade import CascadeVariant
@@ -43,6 +44,7 @@ _REASONS: tuple[tuple[type, str], ...] = (
     (OnnxCudaVariant, "it needs a GPU, and exported folders are checked and served on the CPU"),
     (NullVariant, "it has no model"),
     (ProgramVariant, "it is a program of your own"),
+    (ServerVariant, "it is a server, which serves already"),
     (ExitsVariant, "the rule that stops at an exit runs in this project's code"),
     (TokensVariant, "the rule that drops tokens runs in this project's code"),
     (CascadeVariant, "the rule that passes a request to the next stage runs in this project's code"),

@@ -16,7 +16,8 @@ VARIANTS: Mapping[str, Variant] = built_in(load_catalog().variants)
 def refused(variant: Variant, device: str, folder: Path) -> str:
     """Return with what a variant refuses a device when it loads; empty where it goes on to its artifact."""
     try:
-        variant.load(get_task("boolq"), Artifact(folder, "key", {}), Placement(device, (0,), 1), Settings(64))
+        placement = Placement(device, (0,), 1)
+        variant.load(get_task("boolq"), Artifact(folder, "key", {}), placement, Settings(64)).close()
     except DeviceError as error:
         return error.message
     except Exception:  # noqa: BLE001 -- the folder holds no artifact of any variant

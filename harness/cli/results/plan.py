@@ -152,12 +152,7 @@ def plan(
     records = [record for part in loaded for record in part.records]
     samples = samples_in({record.run: part.folder for part in loaded for record in part.records})
     made = make_plan(records, samples, wanted, options)
-    if not made.rows:
-        raise UsageError(
-            f"no variant meets the objective, or shows its service times: {made.refusals[0].reason.rstrip('.')}.",
-            where=", ".join(runs or ["latest"]),
-            remedy=_remedy(records, samples),
-        )
+    _require_rows(made, runs or ["latest"], records, samples)
     loads = _validated(context, made, validation, data, store)
     width, color = terminal_style(plain=output is not None)
     text = capacity.render(made, form, factors.grid, loads, width=width, color=color)
@@ -241,6 +236,21 @@ def _ladder(record: "Record", validation: ValidationOptions, context: CliContext
             where=error.where or "--validate",
             remedy="Give --ladder and --set as in the run.",
         ) from None
+
+
+def _require_rows(
+    made: "CapacityPlan",
+    runs: "Sequence[str]",
+    records: "Sequence[Record]",
+    samples: "Callable[[Record], object | None]",
+) -> None:
+    if not made.rows:
+        reason = made.refusals[0].reason.rstrip(".")
+        raise UsageError(
+            f"no variant meets the objective, or shows its service times: {reason}.",
+            where=", ".join(runs),
+            remedy=_remedy(records, samples),
+        )
 
 
 def _remedy(records: "Sequence[Record]", samples: "Callable[[Record], object | None]") -> str:

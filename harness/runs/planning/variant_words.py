@@ -10,7 +10,7 @@ ALL, DEFAULT, CPU = "all", "default", "cpu"
 WORDS = (ALL, DEFAULT, CPU)
 
 NEVER_IN_ALL = (NULL, COMMAND, NULL_SERVER)
-"""Two measure the harness itself, and one needs a program."""
+"""Two measure the harness itself or its client, and one needs a program."""
 
 
 def single_variant(name: str) -> tuple[str]:

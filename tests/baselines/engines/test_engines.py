@@ -306,7 +306,7 @@ def test_the_table_names_every_variant_once() -> None:
     """Names are what users type; each summary fits one line."""
     names = [variant.name for variant in variants()]
     assert names[:3] == ["pytorch-fixed", "pytorch-dynamic", "onnx-fp32"]
-    assert names[-2:] == ["null", "command"]
+    assert names[-3:] == ["null", "command", "null-server"]
     assert len(set(names)) == len(names)
     needed = [variant for variant in variants() if variant.name in (*names[:3], *names[-2:])]
     assert all(variant.unavailable() is None for variant in needed)

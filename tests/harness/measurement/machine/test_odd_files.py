@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness.common import procfs
+from harness.common.errors import MeasurementError
 from harness.measurement.energy.counters.meter import read_text
 from harness.measurement.energy.cpu.hwmon import HwmonMeter
 from harness.measurement.energy.cpu.models.modelled_power import modelled_power
@@ -21,6 +22,7 @@ from harness.measurement.energy.cpu.rapl_perf import RaplPerfMeter
 from harness.measurement.machine.conditions import take_snapshot
 from harness.measurement.machine.host import fingerprint
 from harness.measurement.machine.memory import high_water_bytes
+from harness.measurement.machine.outside import OutsideProcesses
 
 CPU = "sys/devices/system/cpu"
 POWER = "sys/bus/event_source/devices/power"
@@ -122,12 +124,20 @@ READERS: dict[str, Callable[[Path], bool]] = {
     "rapl": lambda root: _read(RaplMeter(root / "sys/class/powercap", read_text=read_text)),
     "perf": lambda root: _read(RaplPerfMeter(root, perf=NoPerf())),
     "hwmon": lambda root: _read(HwmonMeter(root / "sys/class/hwmon", read_text=read_text)),
+    "outside": lambda root: a_number(_cpu_ns(OutsideProcesses(cgroup="/", root=root))),
 }
 """Every reader of /proc and /sys, with what holds of its result whatever the files hold."""
 
 
 def _watts(power: ProcessorPower | MachinePower) -> float:
     return power.watts if isinstance(power, ProcessorPower) else power.watts(1.0)
+
+
+def _cpu_ns(outside: OutsideProcesses) -> int | None:
+    try:
+        return outside.cpu_ns()
+    except MeasurementError:
+        return None
 
 
 def _read(meter: RaplMeter | RaplPerfMeter | HwmonMeter) -> bool:
@@ -202,6 +212,7 @@ def test_every_reader_of_the_kernel_is_among_these() -> None:
         "measurement/machine/conditions.py",
         "measurement/machine/host.py",
         "measurement/machine/memory.py",
+        "measurement/machine/outside.py",
         "measurement/machine/perf_events.py",
         "runs/worker/environment.py",
         "studies/acceptance/machine_files.py",  # through procfs, by a list of names

@@ -49,7 +49,7 @@ def test_all_is_every_variant_that_runs_on_the_device_here() -> None:
     assert not [name for name in every if "fp16" in name or "graphs" in name or "cuda" in name]
     (warning,) = warnings
     assert warning == (
-        f"--variants all: {len(every)} of {len(CATALOG.variants) - 2} can run here; `bench doctor` has the "
+        f"--variants all: {len(every)} of {len(CATALOG.variants) - 3} can run here; `bench doctor` has the "
         "reasons."
     )
     assert expanded("cpu") == every

@@ -122,6 +122,8 @@ def _outcome(step: Step, output: Path, left_s: float, run: RunCommand, clock: Ca
 
 def run_command(step: Step, limit_s: float, log: Path) -> int | None:
     """Run a step in a process of its own, and interrupt it at the limit as Ctrl-C would."""
+    # a shell's background job ignores the signal, and so would what it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         log.open("w") as file,
         subprocess.Popen([*step.program, *step.arguments], stdout=file, stderr=file) as process,

@@ -1,5 +1,6 @@
 """The commands behind the tables of docs/explanation/int8.md measure what they say."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,16 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from devtools import answers
 from devtools.int8 import exporters, smoothing
 from devtools.int8.subject import Changes, Subject, mpnet_as_bert, spaced, with_fitted_head
 from devtools.int8.units import FORMS, Form, maps_of, rounded
+from devtools.results_pages import RESULTS
 from sequences import sequence
 
 from baselines.encoding.batching import pad
 from baselines.models.classifier import load_classifier, runner
+from harness.records.store import Store
 from harness.systems.interface import Settings
 from harness.workload.tasks.superglue.boolq import BOOLQ
 
@@ -125,3 +129,10 @@ def test_the_newer_exporter_without_its_package_is_an_error(
     monkeypatch.setattr(exporters.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(SystemExit, match="needs onnxscript"):
         next(exporters.table(tmp_path))
+
+
+def test_the_table_of_equal_answers_is_made_from_the_records() -> None:
+    """The page has it as the command prints it."""
+    page = (RESULTS.parent / "docs" / "explanation" / "int8.md").read_text(encoding="utf-8")
+    (run,) = re.findall(r"devtools\.answers (\S+)", page)
+    assert "\n".join(answers.table(run, "pytorch-dynamic", Store(RESULTS))) in page

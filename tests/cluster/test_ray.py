@@ -104,7 +104,10 @@ def test_a_killed_run_goes_on_from_its_journal(tmp_path: Path, cluster: Any, cac
 
 
 def test_a_node_that_joins_later_takes_part_in_the_next_command(tmp_path: Path, cluster: Any) -> None:
-    """And one that is lost is named, what others sealed is kept, and its journal stays: exit 5."""
+    """And one that is lost is named, what others sealed is kept, and what it measured stays: exit 5.
+
+    Its process may end after Ray has lost the node: then its record is sealed, and there is no journal.
+    """
     cache = tmp_path / "cache"
     os.environ["BENCH_CACHE"] = str(cache)
     node = cluster.add_node(num_cpus=1, resources={"bench": 1}, node_name="three", include_dashboard=False)
@@ -115,7 +118,11 @@ def test_a_node_that_joins_later_takes_part_in_the_next_command(tmp_path: Path, 
     assert code == 5, shown
     assert "three: 000-boolq: is lost" in shown
     assert len(records(tmp_path)) == 1
-    assert list(cache.glob("cluster/*/three/*/runs/*/journal/plan.json"))
+    left = [
+        *cache.glob("cluster/*/three/*/runs/*/journal/plan.json"),
+        *cache.glob("cluster/*/three/*/runs/*/*.json"),
+    ]
+    assert left
 
 
 def test_a_host_that_the_cluster_lacks_is_refused_by_name(tmp_path: Path, cluster: Any) -> None:

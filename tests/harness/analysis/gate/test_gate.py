@@ -267,12 +267,15 @@ def test_equal_versions_raise_no_alarm_and_all_slow_ones_do(seed: int) -> None:
 
 
 def test_fewer_rounds_raise_no_alarm_and_let_no_slow_run_pass() -> None:
-    """With 16 rounds, 200 of each: 95 % of the slow ones are found, the others are too noisy."""
+    """With 16 rounds, of 1,200 slow ones 95 % are found, the others are too noisy.
+
+    With 200 the share would depend on which rounds are drawn: new records moved it from 95 to 94 %.
+    """
     equal = [status for seed in range(10) for status in statuses(1.0, seed, 16)]
     assert "regression" not in equal
     assert "could not measure" not in equal
-    slow = [status for seed in range(10) for status in statuses(1.5, seed, 16)]
-    assert slow.count("regression") >= 190
+    slow = [status for seed in range(60) for status in statuses(1.5, seed, 16)]
+    assert slow.count("regression") >= 1_140
     assert set(slow) <= {"regression", "too noisy"}
 
 

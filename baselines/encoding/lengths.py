@@ -55,7 +55,7 @@ def _vocabulary(folder: Path) -> str:
 class TokenizerCheck:
     """A comparison of the fast tokenizer with the library, and the CPU seconds of both.
 
-    `differing` holds the ids of examples whose sequences differ. `library_reason` is why both are the
+    `differing` holds the ids of examples whose sequences differ. `fallback_reason` is why both are the
     library, empty where the fast tokenizer encodes. `seconds` are those of texts with words that it has not
     encoded before, `seconds_again` those of the same texts once more.
     """
@@ -63,7 +63,7 @@ class TokenizerCheck:
     sequences: int
     tokens: int
     differing: tuple[str, ...]
-    library_reason: str
+    fallback_reason: str
     seconds: float
     seconds_again: float
     reference_seconds: float
@@ -93,7 +93,7 @@ def check_tokens(
     sequences = sum(len(request.sequences) for request in requests)
     tokens = sum(request.tokens for request in requests)
     seconds = (between - started, again - between, ended - again)
-    return TokenizerCheck(sequences, tokens, differing, encoder.library_reason, *seconds)
+    return TokenizerCheck(sequences, tokens, differing, encoder.fallback_reason, *seconds)
 
 
 def _equal(one: EncodedSequence, other: EncodedSequence) -> bool:

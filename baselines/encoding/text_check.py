@@ -40,7 +40,7 @@ def fast_tokenizer_differs(
     if encoder is None:
         return None
     if not encoder.fast:
-        return encoder.library_reason
+        return encoder.fallback_reason
     counts: dict[str, int] = {}
 
     def compare(_: Path) -> dict[str, object]:

@@ -56,7 +56,7 @@ class TextEncoder:
         self._special_tokens = [infer_special_tokens(self._tokenizer, pair=pair) for pair in (False, True)]
         fast = _REQUESTED if library else self._read_fast(folder / TOKENIZER)
         self._fast = None if isinstance(fast, str) else fast
-        self.library_reason = fast if isinstance(fast, str) else ""
+        self.fallback_reason = fast if isinstance(fast, str) else ""
         """Why the library encodes all texts; empty where the fast tokenizer does."""
         shortest = self._tokenizer.num_special_tokens_to_add(is_pair=True) + 2
         check_length(config, max_length, shortest)

@@ -237,8 +237,8 @@ class ServerConnection:
         remedy = None
         if status in (401, 403):
             remedy = "BENCH_SYSTEM_TOKEN in the environment holds the token that is sent to it."
-        said = self.quote(content)
-        return self.failure(f"it answered {status}{f': {said}' if said else ''}", remedy)
+        quoted = self.quote(content)
+        return self.failure(f"it answered {status}{f': {quoted}' if quoted else ''}", remedy)
 
     def quote(self, content: bytes) -> str:
         """Return the beginning of an answer for a message, without the token."""

@@ -114,10 +114,10 @@ class ServedSystem:
     def describe(self) -> Mapping[str, Any]:
         """Return what the server is by its own account, and how it is reached."""
         facts, definition = self._facts, self._definition
-        said = {"server": facts.server, "server_version": facts.version, "served_model": facts.model}
+        identity = {"server": facts.server, "server_version": facts.version, "served_model": facts.model}
         return {
             "engine": "model server",
-            **{name: value or "unavailable, because it does not say" for name, value in said.items()},
+            **{name: value or "unavailable, because it does not say" for name, value in identity.items()},
             "protocol": facts.protocol.name,
             "connections": definition.connections,
             "tls": definition.url.startswith("https:"),

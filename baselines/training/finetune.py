@@ -66,7 +66,6 @@ def finetune(
     MeasurementError if the loss becomes NaN or infinite; CheckpointError, UsageError or DeviceError for a
     model, data or device that cannot be used.
     """
-    from baselines.models.checks.comparison import require_batches
     from baselines.training import trainer
     from baselines.training.objective import objective_of
 
@@ -85,8 +84,7 @@ def finetune(
     encoded = _encode(encoder, kept)
     classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
     head = _begin_head(task, classifier, model.folder, names)
-    first = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
-    require_batches(classifier, first, encoder.pad_id, model.name)
+    _require_batches(classifier, encoded, encoder.pad_id, model.name)
     _write_plan(part, plan)  # not before: a refused model leaves nothing behind
     started = clock()
     items = training_items(task, columns, encoded)
@@ -101,6 +99,13 @@ def finetune(
     }
     _publish(part, output, model.folder, record)
     return record
+
+
+def _require_batches(classifier: Any, encoded: "EncodedExamples", pad_id: int, name: str) -> None:  # noqa: ANN401 -- torch
+    from baselines.models.checks.comparison import require_batches
+
+    sequences = [sequence for request in encoded.requests[:2] for sequence in request.sequences]
+    require_batches(classifier, sequences, pad_id, name)
 
 
 def _begin_head(task: Task, classifier: Any, folder: Path, names: Sequence[str]) -> Any:  # noqa: ANN401 -- torch

@@ -48,7 +48,7 @@ _TIMEOUT_S = 300
 class Prebuilt:
     """The wheel's library, with the compiler that made it."""
 
-    library: Path
+    file: Path
     compiler: str
 
 
@@ -75,13 +75,13 @@ def unavailable(level: Level | None) -> str | None:
     return None
 
 
-def library(level: Level, context: PreparationContext) -> Artifact:
+def prepare_library(level: Level, context: PreparationContext) -> Artifact:
     """Return the artifact with a library that has this level; DeviceError if there is none.
 
     The wheel's library is taken if there is one, otherwise one is compiled once.
     """
     source, ready = source_sha256(), prebuilt(level)
-    origin = f" prebuilt {sha256(ready.library.read_bytes()).hexdigest()}" if ready else ""
+    origin = f" prebuilt {sha256(ready.file.read_bytes()).hexdigest()}" if ready else ""
     key = sha256(f"native-library {level.name} {source}{origin}".encode()).hexdigest()
 
     def make(folder: Path) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def library(level: Level, context: PreparationContext) -> Artifact:
 
 
 def _copy(ready: Prebuilt, target: Path) -> str:
-    shutil.copyfile(ready.library, target)
+    shutil.copyfile(ready.file, target)
     return f"{ready.compiler}, prebuilt"
 
 

@@ -136,7 +136,7 @@ class NativeVariant:
         parent = self.parent.prepare(task, sources, settings, context)
         timer = CandidateTimer.of(self.name, task, sources, settings, context)
         level = _level()
-        library_artifact = build.library(level, context)
+        library_artifact = build.prepare_library(level, context)
         inputs = {
             "level": level.name,
             "library": library_artifact.key,

@@ -39,7 +39,7 @@ class TokenCheck(Protocol):
     sequences: int
     tokens: int
     differing: tuple[str, ...]
-    library_reason: str
+    fallback_reason: str
     seconds: float
     seconds_again: float
     reference_seconds: float
@@ -241,8 +241,8 @@ for name, command in COMMANDS.items():
 def _token_check_lines(result: TokenCheck) -> list[str]:
     mean = result.tokens / result.sequences
     lines = [f"{result.sequences:,} sequences, {mean:.1f} tokens on average: {len(result.differing)} differ"]
-    if result.library_reason:
-        lines.append(f"Nothing was compared: {result.library_reason}.")
+    if result.fallback_reason:
+        lines.append(f"Nothing was compared: {result.fallback_reason}.")
     seconds = (result.seconds, result.seconds_again, result.reference_seconds)
     ours, again, library = (1e6 * total / result.sequences for total in seconds)
     return [

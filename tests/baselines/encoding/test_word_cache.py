@@ -175,8 +175,8 @@ def test_whole_sequences_are_the_librarys_for_any_length(
 @cache
 def encoders(folder: Any, length: int) -> tuple[TextEncoder, TextEncoder]:
     encoder, reference = TextEncoder(folder, length), TextEncoder(folder, length, library=True)
-    assert (encoder.fast, encoder.library_reason) == (True, "")
-    assert (reference.fast, reference.library_reason) == (False, "the library was requested")
+    assert (encoder.fast, encoder.fallback_reason) == (True, "")
+    assert (reference.fast, reference.fallback_reason) == (False, "the library was requested")
     return encoder, reference
 
 

@@ -69,5 +69,5 @@ def gelu(tmp_path_factory: pytest.TempPathFactory) -> Function:
 
 
 def library_of(level: build.Level, cache: Path) -> Library:
-    artifact = build.library(level, tiny.preparation_context(cache))
+    artifact = build.prepare_library(level, tiny.preparation_context(cache))
     return Library(artifact.folder / build.LIBRARY, level.name)

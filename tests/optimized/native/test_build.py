@@ -91,7 +91,7 @@ def wheel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> Path:
     """Put a library into a wheel's folder, and take the compiler away; return the file that describes it."""
     level = build.level_of(build.flags_here())
     assert level is not None
-    compiled = build.library(level, tiny.preparation_context(cache)).folder / build.LIBRARY
+    compiled = build.prepare_library(level, tiny.preparation_context(cache)).folder / build.LIBRARY
     (tmp_path / build.LIBRARY).write_bytes(compiled.read_bytes())
     description = {"source": build.source_sha256(), "compiler": "cc 1.2", "levels": [level.name]}
     (tmp_path / build.DESCRIPTION).write_text(json.dumps(description))
@@ -106,7 +106,7 @@ def test_the_library_of_the_wheel_is_taken_and_needs_no_compiler(wheel: Path, tm
     level = build.level_of(build.flags_here())
     assert level is not None
     assert build.unavailable(level) is None
-    artifact = build.library(level, tiny.preparation_context(tmp_path / "cache"))
+    artifact = build.prepare_library(level, tiny.preparation_context(tmp_path / "cache"))
     assert artifact.manifest["compiler"] == "cc 1.2, prebuilt"
     library, taken = Library(artifact.folder / build.LIBRARY, level.name), wheel.with_name(build.LIBRARY)
     assert (artifact.folder / build.LIBRARY).read_bytes() == taken.read_bytes()
@@ -126,4 +126,4 @@ def test_a_library_that_does_not_fit_is_not_taken(
     assert level is not None
     assert "no prebuilt encoder; without it you lose up to half of the speed" in str(build.unavailable(level))
     with pytest.raises(DeviceError, match="no C compiler on PATH, and no prebuilt encoder"):
-        build.library(level, tiny.preparation_context(tmp_path / "cache"))
+        build.prepare_library(level, tiny.preparation_context(tmp_path / "cache"))

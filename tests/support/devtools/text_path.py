@@ -95,9 +95,9 @@ def times_of(folder: Path, examples: Sequence[Any]) -> tuple[Times, list[int]]:
     from baselines.encoding.lengths import check_tokens, count_tokens
 
     check = check_tokens(folder, examples, LONGEST)
-    if check.library_reason or check.differing:
+    if check.fallback_reason or check.differing:
         raise SystemExit(
-            f"{folder.name}: {check.library_reason or 'the ids differ from those of the library'}"
+            f"{folder.name}: {check.fallback_reason or 'the ids differ from those of the library'}"
         )
     micro = 1e6 / len(examples)
     times = Times(check.reference_seconds * micro, check.seconds * micro, check.seconds_again * micro)

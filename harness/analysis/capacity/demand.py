@@ -23,6 +23,9 @@ _BIN_S = 300.0
 
 _MOST_RATE = 1e9
 
+_MOST_S = 366 * DAY_S
+"""A longer trace has its times in another unit, such as milliseconds since 1970."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -100,20 +103,33 @@ def traced_demand(times: Sequence[float], counts: Sequence[float] | None, where:
 
     `times` are in seconds: of single arrivals, counted in bins of five minutes; or, with `counts`, the
     beginnings of intervals in which so many requests arrive, of which the last is as long as the one before.
-    DataError for times that do not rise, a number that is not finite or negative, or nothing that arrives.
+    DataError for times that fall or span more than a year, a number that is not finite or negative, nothing
+    that arrives, or more than 10^9 requests a second.
     """
     moments = np.asarray(times, dtype=np.float64)
     numbers = None if counts is None else np.asarray(counts, dtype=np.float64)
-    if not np.all(np.isfinite(moments)) or np.any(np.diff(moments) < 0):
-        raise DataError(
-            "times must be finite and must not fall.", where=where, remedy="Sort the rows by time."
-        )
+    _check_times(moments, where)
     segments = _binned(moments, where) if numbers is None else _counted(moments, numbers, where)
     if not any(segment.rate > 0 for segment in segments):
         raise DataError("no request arrives.", where=where, remedy="Name a trace with requests.")
+    if max(segment.rate for segment in segments) > _MOST_RATE:
+        raise DataError(
+            f"more than {_MOST_RATE:g} requests a second arrive.",
+            where=where,
+            remedy="Give times in seconds.",
+        )
     total = sum(segment.rate * segment.seconds for segment in segments)
     hours = sum(segment.seconds for segment in segments) / 3600
     return Demand(segments, f"{total:,.0f} requests of {where} in {hours:.3g} hours")
+
+
+def _check_times(moments: np.ndarray, where: str) -> None:
+    if not np.all(np.isfinite(moments)) or np.any(moments[1:] < moments[:-1]):
+        raise DataError(
+            "times must be finite and must not fall.", where=where, remedy="Sort the rows by time."
+        )
+    if len(moments) and moments[-1] / 2 - moments[0] / 2 > _MOST_S / 2:  # halves: a span may overflow
+        raise DataError("the trace must span at most 366 days.", where=where, remedy="Give times in seconds.")
 
 
 def _binned(moments: np.ndarray, where: str) -> tuple[Segment, ...]:
@@ -133,8 +149,8 @@ def _counted(moments: np.ndarray, numbers: np.ndarray, where: str) -> tuple[Segm
     lengths = np.diff(moments)
     lengths = np.append(lengths, lengths[-1])
     return tuple(
-        Segment(float(number / length), float(length))
-        for number, length in zip(numbers, lengths, strict=True)
+        Segment(number / length, length)
+        for number, length in zip(numbers.tolist(), lengths.tolist(), strict=True)
     )
 
 

@@ -52,6 +52,12 @@ def test_a_trace_of_arrivals_is_counted_in_five_minutes() -> None:
         ([0, 60], [1, math.nan], "finite"),
         ([0, 0], [1, 1], "at different times"),
         ([], None, "two arrivals"),
+        ([0, 1e308], None, "at most 366 days"),
+        ([-1.7e308, 1.7e308], None, "at most 366 days"),
+        ([0, 4e7], [1, 1], "at most 366 days"),
+        ([0, 1e-310], None, "more than 1e\\+09 requests"),
+        ([0, 1], [1e308, 1], "more than 1e\\+09 requests"),
+        ([0, 5e-324], [1, 1], "more than 1e\\+09 requests"),
     ],
 )
 def test_a_bad_trace_is_refused_with_its_name(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from reports.render.terminal import wants_color
     from reports.report import DEFAULT_TABLES, TABLES, Report, build_report
     from reports.values.footprint import CostFactors, Embodied, Water, embodied_of, water_of
+    from reports.values.group_verdict import VerdictOptions
     from reports.values.prices import Grid, Price, grid_of, price_of, prices_by_name, prices_of
-    from reports.values.verdicts import VerdictOptions
 
 __all__ = [
     "DEFAULT_TABLES",
@@ -49,7 +49,7 @@ _MODULES = (
     "layout.style",
     "values.prices",
     "values.footprint",
-    "values.verdicts",
+    "values.group_verdict",
     "render.terminal",
     "report",
     "formats",

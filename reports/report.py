@@ -20,10 +20,10 @@ from reports.tables.sustainlp import protocol_tables
 from reports.tables.sweep import sweep_tables
 from reports.values.figures import Figures, all_figures
 from reports.values.footprint import CostFactors
+from reports.values.group_verdict import VerdictOptions, verdicts_of
 from reports.values.ladder_model import LadderReport
 from reports.values.ladder_values import CountsOf, ladders_in, no_counts
 from reports.values.multiple_testing import in_one_family
-from reports.values.verdicts import VerdictOptions, verdicts_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,17 @@ if TYPE_CHECKING:
 
 
 def page_template(name: str) -> "Template":
-    """Return a template of this folder, with the macros of tables and figures."""
-    from jinja2 import Environment, StrictUndefined
+    """Return a template of this folder; it extends `base.html` and imports `macros.html`."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     def visible(value: object) -> object:
         return printable(value) if type(value) is str else value
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=visible)
+    environment = Environment(
+        loader=FunctionLoader(_asset), autoescape=True, undefined=StrictUndefined, finalize=visible
+    )
     environment.filters["sort_key"] = _sort_key
-    return environment.from_string(_asset("macros.html") + _asset(name))
+    return environment.get_template(name)
 
 
 def page_assets() -> JsonObject:

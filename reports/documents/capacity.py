@@ -166,7 +166,7 @@ def _row_fields(row: PlanRow, plan: CapacityPlan, grid: Grid | None, front: Sequ
 
 def _load_fields(load: ValidatedLoad) -> JsonObject:
     estimates = {name: _estimate_fields(getattr(load, name)) for name in ("predicted", "window")}
-    return {**asdict(load), **estimates}
+    return {**asdict(load), "busy": _plain(load.busy), **estimates}
 
 
 def _estimate_fields(estimate: Estimate) -> JsonObject:

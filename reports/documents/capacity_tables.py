@@ -112,6 +112,7 @@ def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
     notes = Notes()
     energies = [row.energy for row in plan.rows if isinstance(row.energy, DayEnergy)]
     unit = unit_for([energy.busy_j for energy in energies], _ENERGIES)
+    unit_name = unit.name if energies else "energy"
     grades = {energy.grade for energy in energies}
     grade = f"{next(iter(grades))} " if len(grades) == 1 else ""
     rows = []
@@ -131,7 +132,7 @@ def cost_table(plan: CapacityPlan, grid: Grid | None) -> Table:
         "Energy, money and carbon",
         (
             *_columns("left", "name", "variant"),
-            *_columns("right", "speed", *(f"{grade}{part} {unit.name}/day" for part in ("busy", "idle"))),
+            *_columns("right", "speed", *(f"{grade}{part} {unit_name}/day" for part in ("busy", "idle"))),
             *_columns("right", "cost", "USD/day", "USD/month", "USD/100M", "USD/100M, always busy"),
             *_columns("right", "cost", *(f"{grade}kg CO2e/{span}" for span in ("day", "month", "100M"))),
         ),
@@ -170,12 +171,13 @@ def refusal_table(plan: CapacityPlan) -> Table | None:
 
 def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
     """Return predicted beside measured latency of one machine, at each load."""
-    unit = unit_for([1e9 * load.measured for load in validated], TIMES)
+    notes, unit = Notes(), unit_for([1e9 * load.measured for load in validated], TIMES)
     percent = f"p{validated[0].percent:g} {unit.name}"
     rows = tuple(
         (
             TableCell(shown(load.rate), value=load.rate),
             TableCell(f"{100 * load.utilisation:.0f} %", value=load.utilisation),
+            _busy_cell(load.busy, notes),
             latency_cell(load.predicted, unit),
             latency_cell(load.window, unit),
             TableCell(shown(1e9 * load.measured / unit.size), value=load.measured),
@@ -185,20 +187,46 @@ def validation_table(name: str, validated: Sequence[ValidatedLoad]) -> Table:
                 value=float(load.covered),
             ),
             TableCell(f"{load.requests:,}", value=float(load.requests)),
+            TableCell(load.source),
         )
         for load in validated
     )
     headings = (
-        *("requests/s", "busy", f"predicted {percent}, steady state", f"predicted {percent}, a window"),
+        *(
+            "requests/s",
+            "busy, predicted",
+            "busy, measured",
+            f"predicted {percent}, steady state",
+            f"predicted {percent}, a window",
+        ),
         *(f"measured {percent}", f"windows within {100 * TOLERANCE:.0f} %", "windows in the interval"),
-        "requests of a window",
+        *("requests of a window", "service times of the prediction"),
     )
     return Table(
         f"Predicted and measured: {name} in run {validated[0].run}",
         (*_columns("right", "name", headings[0]), *_columns("right", "speed", *headings[1:])),
         rows,
-        remarks=(_VALIDATION,),
+        notes=tuple(notes.texts),
+        remarks=(_VALIDATION, *_load_remarks(validated)),
     )
+
+
+def _busy_cell(busy: float | Unavailable, notes: Notes) -> TableCell:
+    if isinstance(busy, Unavailable):
+        return absent_cell(busy, notes)
+    return TableCell(f"{100 * busy:.0f} %", value=busy)
+
+
+def _load_remarks(validated: Sequence[ValidatedLoad]) -> Iterator[str]:
+    """Yield the loads at which requests took longer, or less long, than the prediction's service times."""
+    for load in validated:
+        if isinstance(load.busy, Unavailable) or abs(load.busy / load.utilisation - 1) <= TOLERANCE:
+            continue
+        rate, longer = shown(load.rate), load.busy / load.utilisation
+        yield (
+            f"At {rate} requests/s a request took {longer:.2f} times as long as in {load.source}: measure "
+            f"--scenario server --rate {rate}, and plan by that run."
+        )
 
 
 def latency_cell(estimate: Estimate, unit: Unit) -> TableCell:

@@ -211,5 +211,10 @@ def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> 
             f"its {instances} instances were {100 * utilisation:.0f} % busy while this was "
             "measured, and each may be slower beside busy ones: measure it at a higher --rate"
         )
+    if service.record.cell.scenario == "single-stream" and not service.how:
+        yield (
+            "its requests followed one another without a pause, and after one a short request may take "
+            "longer: measure it with --scenario server --rate N"
+        )
     if service.record.load is not None and service.record.load.overloaded:
         yield "it was overloaded while this was measured"

@@ -1,9 +1,10 @@
 """Service times of a record: how long each request kept an instance busy, without waiting.
 
-    single-stream   the duration of each call, of a system that has the machine to itself
     server          arrivals and answers --first come, first served--> when each request began
+    single-stream   the duration of each call, of calls that follow one another without a pause
 
-A pool's instances slow one another down, so how long one takes while all are busy is only seen in `server`.
+Times depend on the load. A pool's instances slow one another down, and after a pause a short request takes
+longer: threads have to wake up, and caches hold other data. Only `server` shows both.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.capacity.queueing.measured_order import MeasuredOrder
 from harness.analysis.capacity.queueing.observed import served_times
 from harness.analysis.capacity.queueing.steady_state import Servers, SteadyLatency, steady_latency
 from harness.analysis.capacity.queueing.waiting import Seconds
@@ -38,6 +40,9 @@ class ServiceTimes:
     utilisation: float | None = None
     """Of the instances while this was measured, in `server`; None in `single-stream`, where it is 1."""
 
+    others: "tuple[ServiceTimes, ...]" = ()
+    """The same variant at other rates of `server`."""
+
     @property
     def all(self) -> Seconds:
         """The service times of all rounds."""
@@ -58,13 +63,29 @@ class ServiceTimes:
         """The mean service time in seconds."""
         return float(self.all.mean())
 
+    def near(self, rate: float) -> "ServiceTimes":
+        """Return the times that were measured at the load nearest to `rate`, in requests per second."""
+        if self.utilisation is None:
+            return self
+        return min((self, *self.others), key=lambda times: abs(times.rate - rate))
+
+    @property
+    def rate(self) -> float:
+        """The requests per second that arrived, in `server`; 0 elsewhere."""
+        return self.record.load.rate if self.record.load else 0.0
+
     def shortest(self, percent: float) -> float:
         """Return the percentile of the service times: what remains where nothing waits."""
         return float(np.percentile(self.all, percent))
 
     def steady(self, rate: float, servers: Servers, *, requests: int, seed: int = 0) -> SteadyLatency:
         """Return the latency in steady state; UsageError where there is none."""
-        return steady_latency(self.all, rate, servers, requests=requests, seed=seed)
+        return steady_latency(self.ordered or self.all, rate, servers, requests=requests, seed=seed)
+
+    @property
+    def ordered(self) -> MeasuredOrder | None:
+        """The times in their order, where they show the slow phases of a machine under load."""
+        return None if self.utilisation is None else MeasuredOrder(self.rounds)
 
     def resampled(self, rng: np.random.Generator) -> "ServiceTimes":
         """Return the times of rounds that are drawn with replacement."""

@@ -4,6 +4,7 @@ records --same variant and placement--> groups --service times, or why there are
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.analysis.capacity.batched_times import batched_times
@@ -77,12 +78,13 @@ def _identity(record: Record) -> tuple[object, ...]:
 
 
 def _best(group: Sequence[Record], samples: ReadSamples) -> ServiceTimes | Unavailable:
-    """Return the times that depend least on the load: of `single-stream`, or of the busiest `server`."""
+    """Return the times of the busiest `server` that was not overloaded, else those of `single-stream`."""
     results = [service_times(record, samples(record)) for record in group]
-    usable = [times for times in results if isinstance(times, ServiceTimes)]
-    if usable:
-        return max(usable, key=_trust)
-    return results[0]
+    usable = sorted((times for times in results if isinstance(times, ServiceTimes)), key=_trust)
+    if not usable:
+        return results[0]
+    offered = (times for times in usable[:-1] if times.record.load and not times.record.load.overloaded)
+    return replace(usable[-1], others=tuple(offered))
 
 
 def _order(record: Record) -> int:
@@ -92,4 +94,4 @@ def _order(record: Record) -> int:
 
 def _trust(times: ServiceTimes) -> tuple[bool, bool, float]:
     load = times.record.load
-    return times.utilisation is None, load is None or not load.overloaded, times.utilisation or 0.0
+    return load is None or not load.overloaded, times.utilisation is not None, times.utilisation or 0.0

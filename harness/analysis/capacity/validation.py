@@ -16,11 +16,11 @@ import numpy as np
 
 from harness.analysis.capacity.queueing.steady_state import Servers, utilisation_of
 from harness.analysis.capacity.queueing.waiting import Seconds, waits_several
-from harness.analysis.capacity.service_times import ServiceTimes, by_round, sample_fault
+from harness.analysis.capacity.service_times import ServiceTimes, by_round, sample_fault, service_times
 from harness.analysis.capacity.services import ReadSamples
 from harness.analysis.capacity.sizing import latency_at
 from harness.common.errors import UsageError
-from harness.records.estimate import Estimate
+from harness.records.estimate import Estimate, Unavailable
 from harness.records.record import Record
 
 LOADS = (0.30, 0.60, 0.85)
@@ -30,10 +30,10 @@ WINDOWS = 20
 TOLERANCE = 0.15
 """A window agrees with the prediction if its percentile is within this share of it."""
 
-BUDGET_S = 480.0
+BUDGET_S = 600.0
 """The most seconds of all windows together."""
 
-_REQUESTS = 1_500
+_REQUESTS = 2_000
 _LEAST_WINDOW_S = 0.1
 _SHORTER = 0.9
 _RESAMPLES, _WINDOWS_EACH = 40, 25
@@ -47,11 +47,14 @@ class ValidatedLoad:
     `predicted` is that of the steady state, `window` that of a window of `requests`: its median, and the
     interval in which 95 % of the windows lie. `measured` is the percentile over the requests of all windows.
     Of `windows`, which `run` measured, `agreeing` are within `TOLERANCE` of the median, and `covered` within
-    the interval.
+    the interval. `utilisation` is the predicted share of time that the instances are busy, `busy` the
+    measured one, or why the windows do not show it. `source` names the times that the prediction rests on.
     """
 
     rate: float
     utilisation: float
+    busy: float | Unavailable
+    source: str
     percent: float
     predicted: Estimate
     window: Estimate
@@ -117,10 +120,14 @@ def window_percentile(times: ServiceTimes, rate: float, requests: int, percent: 
 def validate(
     times: ServiceTimes, record: Record, samples: Mapping[str, Any], percent: float
 ) -> ValidatedLoad | None:
-    """Compare a record of scenario `server` with the prediction at its rate; None without rounds."""
+    """Compare a record of scenario `server` with the prediction at its rate; None without rounds.
+
+    The prediction rests on the times that were measured at the load nearest to it.
+    """
     load = record.load
     if load is None or not record.rounds:
         return None
+    times, measured = times.near(load.rate), service_times(record, samples)
     windows = [calls / 1e9 for calls in by_round(samples, "call_ns")]
     requests = round(float(np.mean([len(calls) for calls in windows])))
     window = window_percentile(times, load.rate, requests, percent)
@@ -128,6 +135,8 @@ def validate(
     return ValidatedLoad(
         load.rate,
         utilisation_of(times.all, load.rate, times.instances),
+        measured if isinstance(measured, Unavailable) else measured.utilisation or 0.0,
+        times.source,
         percent,
         latency_at(times, load.rate, Servers(times.instances), (percent,)).percentiles[percent],
         window,
@@ -173,7 +182,8 @@ def _kind(record: Record) -> tuple[object, ...]:
 
 def _resampled_windows(times: ServiceTimes, rate: float, requests: int, percent: float, seed: int) -> Seconds:
     rng = np.random.default_rng([seed, requests])
-    service = rng.choice(times.resampled(rng).all, (_WINDOWS_EACH, requests))
+    drawn, shape = times.resampled(rng), (_WINDOWS_EACH, requests)
+    service = drawn.ordered.draw(shape, rng) if drawn.ordered else rng.choice(drawn.all, shape)
     gaps = rng.exponential(1.0, (_WINDOWS_EACH, requests))
     gaps *= requests / rate / gaps.sum(axis=1, keepdims=True)
     gaps = np.concatenate([np.zeros((_WINDOWS_EACH, 1)), gaps[:, :-1]], axis=1)

@@ -218,6 +218,8 @@ def a_load(**changes: Any) -> ValidatedLoad:
     facts: dict[str, Any] = {
         "rate": 30.0,
         "utilisation": 0.3,
+        "busy": 0.31,
+        "source": "server at 25/s (26 % busy)",
         "percent": 99.0,
         "predicted": an_estimate(0.040),
         "window": an_estimate(0.038),
@@ -239,6 +241,26 @@ def test_predicted_and_measured_stand_side_by_side(form: str) -> None:
     text = " ".join(rendered.split())
     for part in ("Predicted and measured: fast (1 x 2 threads) in run r2", "18 of 20", "19 of 20, 95 %"):
         assert part in text
+
+
+def test_a_load_whose_requests_took_longer_names_the_run_to_plan_by() -> None:
+    """45 % busy where 30 % were predicted: 1.5 times as long; 31 % is within the tolerance."""
+    sentence = "At 30.0 requests/s a request took 1.50 times as long as in server at 25/s (26 % busy)"
+    plan = a_plan(a_row("fast", 2))
+    assert sentence in " ".join(render(plan, "text", None, (a_load(busy=0.45),), width=400).split())
+    assert "times as long" not in render(plan, "text", None, (a_load(),), width=400)
+
+
+def test_windows_that_do_not_show_how_busy_they_were_say_why() -> None:
+    """A pool that answers out of order, for instance."""
+    reason = "its requests were not served in their order of arrival"
+    loads = (a_load(busy=Unavailable(reason)),)
+    assert f"because {reason}" in " ".join(
+        render(a_plan(a_row("fast", 2)), "text", None, loads, width=400).split()
+    )
+    assert (
+        reason in json.loads(render(a_plan(a_row("fast", 2)), "json", None, loads))["validation"][0]["busy"]
+    )
 
 
 def test_another_format_is_refused() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.analysis.capacity.queueing.batching import Batching, CallTimes, serve_batches
 from harness.analysis.capacity.queueing.dispatch import Dispatch, gaps_at, share_of, waits_of
+from harness.analysis.capacity.queueing.measured_order import MeasuredOrder
 from harness.analysis.capacity.queueing.single_server import single_server_latency
 from harness.analysis.capacity.queueing.waiting import Seconds
 from harness.common.errors import UsageError
@@ -87,7 +88,7 @@ def utilisation_of(service: Seconds, rate: float, servers: int) -> float:
 
 
 def steady_latency(
-    service: Sequence[float] | Seconds,
+    service: Sequence[float] | Seconds | MeasuredOrder,
     rate: float,
     servers: Servers | int = 1,
     *,
@@ -96,25 +97,28 @@ def steady_latency(
 ) -> SteadyLatency:
     """Return the latency of Poisson arrivals at `rate` per second over all servers.
 
-    Each request takes one of the times in `service` (seconds), drawn at random. A single server with Poisson
-    arrivals is computed exactly, and everything else simulated. UsageError for a rate that is
+    Each request takes one of the times in `service` (seconds), drawn at random, or in blocks of their
+    measured order. A single server with Poisson arrivals and times that are drawn one by one is computed
+    exactly, and everything else simulated. UsageError for a rate that is
     not positive, or one at which the servers are busy for more than `MAX_UTILISATION` of the time: no wait
     is long enough to be called steady there.
     """
-    times = np.asarray(service, dtype=np.float64)
+    ordered = service if isinstance(service, MeasuredOrder) else None
+    times = np.asarray(service.all if isinstance(service, MeasuredOrder) else service, dtype=np.float64)
     servers = servers if isinstance(servers, Servers) else Servers(servers)
     _check(times, rate, servers.total)
     busy = utilisation_of(times, rate, servers.total)
     _check_busy(busy, rate, servers.total)
-    if servers.instances == 1 and (servers.machines == 1 or servers.dispatch == "random"):
+    alone = servers.instances == 1 and (servers.machines == 1 or servers.dispatch == "random")
+    if alone and ordered is None:
         return _exact(times, rate / servers.machines, busy, requests)
-    beginning = _beginning(times, busy, servers)
+    beginning = _beginning(times, busy, servers) + (2 * ordered.block if ordered else 0)
     shape = (_streams(requests, beginning), 2 * beginning)
     gaps, drawn = [], []
     for group in range(_GROUPS):
         rng = np.random.default_rng([seed, group])
         gaps.append(gaps_at(servers.dispatch, rate, servers.machines, shape, rng))
-        drawn.append(rng.choice(times, shape))
+        drawn.append(ordered.draw(shape, rng) if ordered else rng.choice(times, shape))
     taken = np.concatenate(drawn)
     waits = waits_of(servers.dispatch, servers.machines, servers.instances)(np.concatenate(gaps), taken)
     latencies = (waits + taken)[:, beginning:]

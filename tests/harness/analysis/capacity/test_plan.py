@@ -139,6 +139,42 @@ def test_service_times_of_a_pool_are_those_without_waiting() -> None:
     assert row.service.source == "server at 100/s (50 % busy)"
 
 
+def offered(rate: float, seconds: float, *, overloaded: bool = False) -> tuple[Record, dict[str, Any]]:
+    """Return a record of scenario `server` with requests that take the same time each and never wait."""
+    load = OfferedLoad(rate=rate, achieved=rate, overloaded=overloaded, seed=0)
+    record = named("own", scenario="server", id=f"own-{rate:g}").model_copy(
+        update={"load": load, "rounds": rounds([1e6 / rate] * 7, requests=1_000)}
+    )
+    samples = calls(seconds, 1_000)
+    return record, {**samples, "gap_ns": np.full(7_000, round(1e9 * (1 / rate - seconds)))}
+
+
+def test_times_under_load_come_before_those_of_requests_without_a_pause() -> None:
+    """8 ms one after another, 12 ms at 20 a second and 10 ms at 40: the plan rests on the busiest.
+
+    A load between is compared with the nearest one; an overloaded system shows no times to plan by.
+    """
+    slow, busy, crowded = offered(20.0, 0.012), offered(40.0, 0.010), offered(60.0, 0.016, overloaded=True)
+    single = named("own"), calls(0.008)
+    by_id = {record.cell.id: samples for record, samples in (single, slow, busy, crowded)}
+    records = [record for record, _ in (single, slow, crowded, busy)]
+    demand = constant_demand(40.0)
+    (row,) = make_plan(records, lambda record: by_id[record.cell.id], demand, CALM).rows
+    assert isinstance(row.measured, ServiceTimes)
+    assert row.measured.mean == pytest.approx(0.010)
+    assert row.measured.near(31.0).mean == pytest.approx(0.010)
+    assert row.measured.near(29.0).mean == pytest.approx(0.012)
+    assert not any("without a pause" in warning for warning in row.warnings)
+
+
+def test_times_of_requests_without_a_pause_are_a_warning() -> None:
+    """After a pause threads have to wake up, and caches hold other data."""
+    (row,) = plan_of(named("fast")).rows
+    assert isinstance(row.measured, ServiceTimes)
+    assert row.measured.near(1.0) is row.measured
+    assert any("followed one another without a pause" in warning for warning in row.warnings)
+
+
 def small(name: str, vcpus: int, usd: float, watts: float = 10.0) -> MachineType:
     """Return a machine type that draws the same watts at any load."""
     return MachineType(name, usd, "a list", vcpus, PowerModel(lambda _: watts, "a table", vcpus), ("A",))

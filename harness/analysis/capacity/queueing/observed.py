@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from harness.analysis.capacity.queueing.measured_order import MeasuredOrder
 from harness.analysis.capacity.queueing.steady_state import (
     MAX_UTILISATION,
     Servers,
@@ -74,15 +75,19 @@ def served_times(windows: Sequence[Window], servers: int) -> tuple[Seconds, ...]
 def observed_steady_state(
     windows: Sequence[Window], rate: float, servers: int, percent: float
 ) -> ObservedSteadyState | Unavailable:
-    """Return the steady state of the service times of these windows at a rate, in requests per second."""
+    """Return the steady state of the service times of these windows at a rate, in requests per second.
+
+    They keep their order, so that requests queue in the slow phases that the windows show.
+    """
     by_window = served_times(windows, servers)
     if isinstance(by_window, Unavailable):
         return by_window
-    times = np.concatenate(by_window) if by_window else np.empty(0)
+    order = MeasuredOrder(by_window)
+    times = order.all
     if times.size == 0 or times.max() <= 0:
         return Unavailable("nothing was served")
     busy = utilisation_of(times, rate, servers)
     if busy > MAX_UTILISATION:
         return ObservedSteadyState(None, None, busy)
-    steady = steady_latency(times, rate, Servers(servers), requests=_REQUESTS)
+    steady = steady_latency(order, rate, Servers(servers), requests=_REQUESTS)
     return ObservedSteadyState(steady.percentile(percent), steady.error(percent), busy)

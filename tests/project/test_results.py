@@ -60,14 +60,16 @@ def test_a_page_without_the_command_of_a_report_is_refused(tmp_path: Path) -> No
     """What is typed by hand is held to no record."""
     (tmp_path / "paper").mkdir()
     (tmp_path / "paper" / "typed.md").write_text("# Fast\n\n520 times\n")
-    with pytest.raises(ValueError, match="expected the command of a report on the first line, got '# Fast'"):
+    with pytest.raises(
+        ValueError, match="expected the command of a report or a plan on the first line, got '# Fast'"
+    ):
         load_pages(tmp_path)
 
 
 def test_commands_in_the_index_take_options_that_exist() -> None:
-    """For `bench run` and `bench ladder`, each on one or more lines."""
+    """For `bench run`, `bench ladder` and `bench plan`, each on one or more lines."""
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    lines = re.findall(r"^bench (run|ladder) (.*)$", INDEX.replace(" \\\n", " "), re.MULTILINE)
+    lines = re.findall(r"^bench (run|ladder|plan) (.*)$", INDEX.replace(" \\\n", " "), re.MULTILINE)
     assert len(lines) >= len(PAGES)
     for name, arguments in lines:
         options = {option for parameter in commands[name].params for option in parameter.opts}

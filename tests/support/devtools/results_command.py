@@ -53,7 +53,7 @@ def command_of(record: Record) -> str:
         str(config["threads"]),
         *_options(config, left_out=_SET_BY_STUDY if study else frozenset()),
     ]
-    return _wrapped(shlex.join(arguments))
+    return wrapped(shlex.join(arguments))
 
 
 def _study(config: Mapping[str, Any]) -> str:
@@ -107,7 +107,7 @@ def _options(config: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[st
         yield "--roofline"
 
 
-def _wrapped(command: str) -> str:
+def wrapped(command: str) -> str:
     """Break a command before the options that do not fit on the line."""
     first, *options = command.split(" --")
     lines = [first]

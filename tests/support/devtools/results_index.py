@@ -11,10 +11,10 @@ import json
 import re
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from devtools.results_command import command_of
+from devtools.results_command import command_of, wrapped
 from devtools.results_pages import RESULTS, Page, load_pages
 
 from harness.common.json_types import JsonObject
@@ -26,6 +26,7 @@ TOPICS = {
     "rivals": "Engines against one another",
     "adaptive": "Adaptive inference",
     "tasks": "SuperGLUE's tasks",
+    "plans": "Capacity plans",
     "method": "The method of measurement",
     "history": "Superseded",
 }
@@ -36,9 +37,9 @@ _HEAD = """# Index of results
 Generated from pages and records: `PYTHONPATH=tests/support python -m devtools.results_index`.
 [README.md](README.md) explains the topics and the names of pages.
 
-- A page is the report on the runs in its last column. Its command, below the table, is put together from the
-  settings that the records hold, without options at their defaults. `DIR` and `FILE` stand for paths, which
-  records do not hold. `FILE` is a ladder that does not ship; the page lists its rungs.
+- A page is the report, or the plan, on the runs in its last column. The command of each run, below the table,
+  is put together from the settings that the records hold, without options at their defaults. `DIR` and `FILE`
+  stand for paths, which records do not hold. `FILE` is a ladder that does not ship; the page lists its rungs.
 - Models have trained weights, but for `shape:...` and where the cell adds *untrained*.
 - Sequences are cut at the tokens in `settings`. Requests are the distinct examples that were timed: a round
   takes one slice of them.
@@ -97,9 +98,24 @@ def _topic(topic: str, pages: Sequence[Page], records: Mapping[str, Sequence[Rec
     for page, page_records in zip(pages, by_page, strict=True):
         link = f"[{page.path.stem}]({topic}/{page.path.name})"
         rows.append((link, *_facts(page_records), ", ".join(map(_run_link, page.runs))))
-        commands += [f"# {page.path.stem}", *(command_of(records[run][0]) for run in page.runs)]
+        commands += [f"# {page.path.stem}", *_commands(page, records)]
     text = f"{_scenarios(by_page)}{_table(('page', *_COLUMNS, 'runs'), rows)}"
     return _section(TOPICS[topic], text, commands)
+
+
+def _commands(page: Page, records: Mapping[str, Sequence[Record]]) -> Iterator[str]:
+    """Yield the commands that repeat the runs of a page; the run that checks a plan is made by the plan."""
+    validation = page.validation
+    for run in page.runs:
+        if run != validation:
+            yield command_of(records[run][0])
+    if validation:
+        model = records[validation][0].configuration["model"]
+        yield wrapped(
+            page.text.replace(f"--validation {validation}", f"--validate --data DIR --model {model}")
+        )
+    elif page.command == "plan":
+        yield wrapped(page.text)
 
 
 def _runs_without_page(runs: Sequence[str], records: Mapping[str, Sequence[Record]], root: Path) -> str:

@@ -30,6 +30,9 @@ HOURS = 24
 
 _ROUNDING = 1e-9
 
+_MUCH_LESS = 0.6
+"""A load below this share of the measured one has times of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanOptions:
@@ -175,7 +178,7 @@ def _why_not(row: PlanRow, number: int, spare: int) -> str:
     if number >= row.machines:
         return "cheaper, and in this table"
     if number >= row.sizing.machines:
-        return f"{number - row.sizing.machines} spare, not {spare}"
+        return f"{number - row.sizing.machines:,} spare, not {spare:,}"
     if number <= spare:
         return "no more than the spare machines"
     return row.sizing.why_not(number - spare) if row.sizing.why_not else row.sizing.one_fewer
@@ -215,6 +218,12 @@ def _warnings(service: ServiceModel, latency: Latency, objective: Objective) -> 
         yield (
             "its requests followed one another without a pause, and after one a short request may take "
             "longer: measure it with --scenario server --rate N"
+        )
+    if utilisation is not None and latency.utilisation < _MUCH_LESS * utilisation:
+        yield (
+            f"its instances were {100 * utilisation:.0f} % busy while this was measured, and are "
+            f"{100 * latency.utilisation:.0f} % here: after longer pauses a short request may take longer, "
+            "so measure it at a lower --rate"
         )
     if service.record.load is not None and service.record.load.overloaded:
         yield "it was overloaded while this was measured"

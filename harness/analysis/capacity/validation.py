@@ -153,6 +153,12 @@ def validate_by(
     times: ServiceTimes, records: Sequence[Record], samples: ReadSamples, percent: float
 ) -> tuple[ValidatedLoad, ...]:
     """Compare the records of an earlier validation with the prediction; UsageError where none is alike."""
+    if times.record.run in {record.run for record in records}:
+        raise UsageError(
+            f"the plan rests on run {times.record.run}, which cannot check itself.",
+            where="--validation",
+            remedy="Name another run, such as one that --validate made.",
+        )
     kind = _kind(times.record)
     alike = [record for record in records if record.cell.scenario == "server" and _kind(record) == kind]
     loads = [

@@ -47,6 +47,8 @@ def test_predicted_and_measured_stand_side_by_side(world: World, capsys: pytest.
     assert json.loads(capsys.readouterr().out)["validation"] == loads
     assert call(["verify", run], world.context()) == 0
     assert call(["plan", earlier, *DAY, "--validation", earlier], world.context()) == 2
+    assert "cannot check itself" in capsys.readouterr().err
+    assert call(["plan", run, *DAY, "--validation", earlier], world.context()) == 2
     assert "no record of scenario server" in capsys.readouterr().err
 
 

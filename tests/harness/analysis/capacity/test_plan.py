@@ -167,6 +167,18 @@ def test_times_under_load_come_before_those_of_requests_without_a_pause() -> Non
     assert not any("without a pause" in warning for warning in row.warnings)
 
 
+def test_a_much_lower_load_than_the_measured_one_is_a_warning() -> None:
+    """40 % busy when measured: 30 % are near enough, and at 10 % pauses are longer."""
+    record, samples = offered(40.0, 0.010)
+
+    def warnings(rate: float) -> str:
+        (row,) = make_plan([record], lambda _: samples, constant_demand(rate), CALM).rows
+        return " ".join(row.warnings)
+
+    assert "measure it at a lower --rate" not in warnings(30.0)
+    assert "were 40 % busy while this was measured, and are 10 % here" in warnings(10.0)
+
+
 def test_times_of_requests_without_a_pause_are_a_warning() -> None:
     """After a pause threads have to wake up, and caches hold other data."""
     (row,) = plan_of(named("fast")).rows

@@ -37,6 +37,33 @@ class LengthGroupedSampler(torch.utils.data.Sampler):  # type: ignore[misc]  # m
         return iter(get_length_grouped_indices(self._lengths, self._batch, generator=random))
 
 
+SELECTION = "eval_selection"
+"""The held-out score in the trainer's log."""
+
+
+def no_longer_rises(log: Sequence[Mapping[str, float]], patience: int) -> bool:
+    """Return whether the last `patience` held-out scores of a trainer's log are not above an earlier one."""
+    scores = [entry[SELECTION] for entry in log if SELECTION in entry]
+    return bool(patience and scores) and len(scores) - 1 - scores.index(max(scores)) >= patience
+
+
+class EarlyStopping(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
+    """Ends training after `patience` epochs without a better score.
+
+    transformers' own callback counts by itself, and a training that is resumed from the checkpoint at which
+    it ended would go on. This one reads the log, which is in the checkpoint.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self._patience = patience
+
+    def on_evaluate(self, args: object, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        """Request the end where the score no longer rises."""
+        del args
+        if no_longer_rises(state.log_history, self._patience):
+            control.should_training_stop = True
+
+
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # mypy does not follow transformers
     """Reports progress, saves a checkpoint at least every ten minutes, and raises an error at a NaN loss.
 

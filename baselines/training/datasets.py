@@ -3,7 +3,8 @@
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from baselines.checkpoints.folder import read_config
 from baselines.checkpoints.labels import match_labels
@@ -24,6 +25,11 @@ SPLIT_SEED = 0
 that no model of a chain has been trained on the examples that select its epoch or its thresholds."""
 
 
+_FEW_EXAMPLES = frozenset(
+    {"layer_decay", "reinit_layers", "r_drop", "average", "patience", "train_share", "split_seed"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """Hyperparameters. The learning rate suits small encoders; FastFormers uses 1e-5 for BERT-base.
@@ -31,6 +37,15 @@ class TrainingSettings:
     `bf16` None means autocast where the CPU has bfloat16 instructions, which halved the time of a step of
     MiniLM. Warm-up (`warmup_ratio` of all steps, then linear decay to zero), weight decay and gradient
     clipping (`clip`, the largest norm) are FastFormers'. The fields appear in training.json.
+
+    The last fields are for tasks with few examples, and off by default. `layer_decay` is the factor from a
+    layer's learning rate to that of the layer below (`baselines/training/layers.py`); `reinit_layers` is how
+    many of the top layers begin with new weights. `r_drop` weights the divergence of two passes with
+    different dropout (`baselines/training/consistency.py`). `average` is the decay of the moving average of
+    the weights, which is scored and kept in their place (`baselines/training/average.py`); 0 is no average.
+    Training ends after `patience` epochs without a better score on the held-out examples; 0 is never.
+    `train_share` is the share of the examples to train on, for learning curves. `split_seed` seeds the
+    selection split; None is `seed`.
     """
 
     epochs: int = 4
@@ -42,6 +57,26 @@ class TrainingSettings:
     warmup_ratio: float = 0.06
     weight_decay: float = 0.01
     clip: float = 1.0
+    layer_decay: float = 1.0
+    reinit_layers: int = 0
+    r_drop: float = 0.0
+    average: float = 0.0
+    patience: int = 0
+    train_share: float = 1.0
+    split_seed: int | None = None
+
+    @property
+    def selection_seed(self) -> int:
+        """The seed of the selection split."""
+        return self.seed if self.split_seed is None else self.split_seed
+
+    def facts(self) -> dict[str, Any]:
+        """Return the fields for plans, cache keys and records, without those for few examples that are off.
+
+        So a training without them has the plan and the key that it had before they existed.
+        """
+        off = {field.name for field in fields(self) if getattr(self, field.name) == field.default}
+        return {name: value for name, value in asdict(self).items() if name not in off & _FEW_EXAMPLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +139,11 @@ def split_for_selection(
     ordered = sorted(train, key=seeded_hash)
     held_out = math.ceil(len(train) * share)
     return ordered[held_out:], ordered[:held_out]
+
+
+def first_share(examples: Sequence[Example], share: float) -> list[Example]:
+    """Return the first `share` of the examples, at least one. A greater share contains a smaller one."""
+    return list(examples[: max(1, math.ceil(len(examples) * share))])
 
 
 def label_names(task: Task, model: Checkpoint) -> list[str]:

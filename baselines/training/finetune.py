@@ -13,7 +13,6 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +25,12 @@ from baselines.training.datasets import (
     EncodedExamples,
     TrainingProgress,
     TrainingSettings,
+    first_share,
     label_names,
     split_for_selection,
     training_items,
 )
+from baselines.training.layers import reinitialise, require_layers
 from harness.common.errors import UsageError
 from harness.systems.interface import Checkpoint
 from harness.workload.tasks.base import Task
@@ -67,23 +68,23 @@ def finetune(
     model, data or device that cannot be used.
     """
     from baselines.training import trainer
-    from baselines.training.objective import objective_of
+    from baselines.training.consistency import training_objective
 
     trainer.require_device(device)
     tuning = tuning or TrainingSettings()
+    require_layers(tuning, model)
     plan = _plan(task, train, model, tuning, data_fingerprint)
     part = _find_part(output, plan, resume=resume)
     names = label_names(task, model)
     columns = [names.index(label) for label in task.labels]
     encoder = TextEncoder(model.folder, tuning.max_length)
-    kept, held_out = split_for_selection(train, tuning.seed)
+    kept, held_out = _split(train, tuning)
     job = trainer.TrainingJob(
         task, columns, part, tuning, device, encoder.pad_id, progress, clock,
-        objective=objective_of(task), at_most_s=at_most_s,
+        objective=training_objective(task, tuning.r_drop), at_most_s=at_most_s,
     )  # fmt: skip
     encoded = _encode(encoder, kept)
-    classifier = trainer.new_classifier(model.folder, names, head=task.head, seed=tuning.seed)
-    head = _begin_head(task, classifier, model.folder, names)
+    classifier, head = _begin(task, model.folder, names, tuning)
     _require_batches(classifier, encoded, encoder.pad_id, model.name)
     _write_plan(part, plan)  # not before: a refused model leaves nothing behind
     started = clock()
@@ -99,6 +100,21 @@ def finetune(
     }
     _publish(part, output, model.folder, record)
     return record
+
+
+def _split(train: Sequence[Example], tuning: TrainingSettings) -> tuple[list[Example], list[Example]]:
+    """Return the examples to train on and those that are held out."""
+    kept, held_out = split_for_selection(train, tuning.selection_seed)
+    return first_share(kept, tuning.train_share), held_out
+
+
+def _begin(task: Task, folder: Path, names: Sequence[str], tuning: TrainingSettings) -> tuple[Any, Any]:
+    """Return the classifier as training begins, and what its head begins as, for the record."""
+    from baselines.training import trainer
+
+    classifier = trainer.new_classifier(folder, names, head=task.head, seed=tuning.seed)
+    reinitialise(classifier, tuning.reinit_layers)
+    return classifier, _begin_head(task, classifier, folder, names)
 
 
 def _require_batches(classifier: Any, encoded: "EncodedExamples", pad_id: int, name: str) -> None:  # noqa: ANN401 -- torch
@@ -162,7 +178,7 @@ def _plan(
         "parent_name": model.name,
         "data_fingerprint": data,
         "train_sha256": hashlib.sha256(repr(list(train)).encode()).hexdigest(),
-        "tuning": asdict(tuning),
+        "tuning": tuning.facts(),
     }
 
 

@@ -58,7 +58,7 @@ def train_intermediate(
 
     An interrupted training resumes from its last checkpoint. Errors are those of `finetune`.
     """
-    settings = {"tuning": asdict(tuning), "pairs": pairs.fingerprint}
+    settings = {"tuning": tuning.facts(), "pairs": pairs.fingerprint}
     libraries = library_versions(*_LIBRARIES)
     key = cache_key(
         "intermediate", _VERSION, pairs.task, [model.fingerprint], libraries=libraries, **settings

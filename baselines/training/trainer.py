@@ -6,6 +6,7 @@ epoch only, so that a resumed training gets the batches that it would have had w
 
 import contextlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint, set_seed
 
 from baselines.checkpoints.artifacts import cpu_has_bf16, library_versions
@@ -32,8 +34,16 @@ from baselines.models.classifier import input_names, logits_of, tensors_of
 from baselines.models.cuda import find_device
 from baselines.models.span_classifier import load_span_classifier
 from baselines.models.transformers_settings import quiet_transformers
-from baselines.training.callbacks import LengthGroupedSampler, ProgressCallback
+from baselines.training.average import WeightAverage
+from baselines.training.callbacks import (
+    SELECTION,
+    EarlyStopping,
+    LengthGroupedSampler,
+    ProgressCallback,
+    no_longer_rises,
+)
 from baselines.training.datasets import TrainingProgress
+from baselines.training.layers import parameter_groups
 from baselines.training.objective import Objective
 from harness.common.errors import CheckpointError, DeviceError
 from harness.systems.interface import Predictions
@@ -129,21 +139,26 @@ def run(
     if not job.tuning.epochs:
         return {"steps": 0, "session_steps": [0, 0], "val": "unavailable, because the model is untrained"}
     with quiet_transformers():
-        trainer = _trainer(job, model, train, held_out)
         checkpoint = _last_checkpoint(job.folder)
+        trainer = _trainer(job, model, train, held_out, checkpoint)
         trainer.train(resume_from_checkpoint=checkpoint)
-        state, threshold = trainer.state, _threshold(job, trainer.model, held_out)
+        state = trainer.state
+        if trainer.average:
+            trainer.average.copy_to(
+                trainer.model, Path(state.best_model_checkpoint) if job.keep_best else None
+            )
+        threshold = _threshold(job, trainer.model, held_out)
         scores = (
             score(job, trainer.model, val) if val.examples else "unavailable, because no examples were given"
         )
     first_step = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
-    per_epoch = [log for log in state.log_history if "eval_selection" in log]
+    per_epoch = [log for log in state.log_history if SELECTION in log]
     return {
         "steps": state.global_step,
-        "steps_planned": state.max_steps,
+        "steps_planned": math.ceil(len(train) / job.tuning.batch) * job.tuning.epochs,
         "session_steps": [first_step, state.global_step],
         "loss": [[log["step"], log["loss"]] for log in state.log_history if "loss" in log],
-        "selection": [[round(log["epoch"], 3), log["eval_selection"]] for log in per_epoch],
+        "selection": [[round(log["epoch"], 3), log[SELECTION]] for log in per_epoch],
         "kept_step": _kept_step(job, state),
         "val": scores,
         **threshold,
@@ -225,6 +240,26 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
         super().__init__(**arguments)
         self._job = job
         self._held_out = held_out
+        self.average = WeightAverage(self.model, job.tuning.average) if job.tuning.average else None
+        if self.average:
+            self.add_callback(self.average)
+
+    def create_optimizer(self, model: Module | None = None) -> torch.optim.Optimizer:
+        """Return transformers' optimizer, with a learning rate for each layer if there is a decay."""
+        tuning = self._job.tuning
+        if tuning.layer_decay == 1.0 or self.optimizer is not None:  # type: ignore[has-type]  # transformers'
+            return super().create_optimizer(model)
+        model = self.model if model is None else model
+        groups = parameter_groups(model, self.get_decay_parameter_names(model), tuning)
+        optimizer, settings = self.get_optimizer_cls_and_kwargs(self.args, model)
+        self.optimizer = optimizer(groups, **settings)
+        return self.optimizer
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the weights, and the average of weights beside them."""
+        super().save_model(output_dir, _internal_call)
+        if self.average and output_dir is not None:
+            self.average.save(Path(output_dir))
 
     def _get_train_sampler(
         self, train_dataset: "Sequence[TrainingItem] | None" = None
@@ -244,8 +279,8 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
         """Return the task's single score over the held-out examples, as FastFormers selects epochs."""
         step, epoch = self.state.global_step / self.state.max_steps, self.state.epoch
         self._job.progress(TrainingProgress(step, None, epoch, None, scoring=True))
-        scores = score(self._job, self.model, self._held_out)
-        metrics = {"eval_selection": self._job.task.scoring.single(scores)}
+        scores = score(self._job, self.average.model if self.average else self.model, self._held_out)
+        metrics = {SELECTION: self._job.task.scoring.single(scores)}
         self.log(metrics)
         control = self.control  # type: ignore[has-type]  # mypy does not follow transformers
         self.control = self.callback_handler.on_evaluate(self.args, self.state, control, metrics)
@@ -253,8 +288,13 @@ class _Trainer(Trainer):  # type: ignore[misc]  # mypy does not follow transform
 
 
 def _trainer(
-    job: TrainingJob, model: Module, train: "Sequence[TrainingItem]", held_out: "EncodedExamples"
+    job: TrainingJob,
+    model: Module,
+    train: "Sequence[TrainingItem]",
+    held_out: "EncodedExamples",
+    checkpoint: str | None,
 ) -> _Trainer:
+    """Return a trainer that is ready to continue from the checkpoint."""
     names = input_names(model)
 
     def collate(items: "Sequence[TrainingItem]") -> dict[str, Any]:
@@ -265,21 +305,34 @@ def _trainer(
         job,
         held_out,
         model=model,
-        args=_arguments(job),
+        args=_arguments(job, _epochs(job.tuning, checkpoint)),
         train_dataset=list(train),
         eval_dataset=list(held_out.examples),
         data_collator=collate,
         callbacks=[ProgressCallback(job.folder, job.progress, job.clock, job.at_most_s)],
     )
     trainer.remove_callback(PrinterCallback)  # it prints to stdout
+    if job.tuning.patience:
+        trainer.add_callback(EarlyStopping(job.tuning.patience))
+    if trainer.average and checkpoint:
+        trainer.average.load(Path(checkpoint))
     return trainer
 
 
-def _arguments(job: TrainingJob) -> TrainingArguments:
+def _epochs(tuning: "TrainingSettings", checkpoint: str | None) -> float:
+    """Return the epochs to train in all: those of a checkpoint at which training ended early, else all."""
+    if checkpoint:
+        state = TrainerState.load_from_json(str(Path(checkpoint) / TRAINER_STATE_NAME))
+        if no_longer_rises(state.log_history, tuning.patience):
+            return float(state.epoch)
+    return tuning.epochs
+
+
+def _arguments(job: TrainingJob, epochs: float) -> TrainingArguments:
     tuning = job.tuning
     arguments = TrainingArguments(
         output_dir=str(job.folder),
-        num_train_epochs=tuning.epochs,
+        num_train_epochs=epochs,
         per_device_train_batch_size=tuning.batch,
         per_device_eval_batch_size=tuning.batch,
         learning_rate=tuning.learning_rate,
@@ -314,7 +367,7 @@ def _last_checkpoint(folder: Path) -> str | None:
     while (newest := get_last_checkpoint(str(folder))) is not None:
         # the trainer writes its state last: without it the checkpoint is incomplete
         with contextlib.suppress(OSError, ValueError):
-            json.loads((Path(newest) / "trainer_state.json").read_text(encoding="utf-8"))
+            json.loads((Path(newest) / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
             return str(newest)
         shutil.rmtree(newest)
     return None

@@ -1,4 +1,4 @@
-"""The search of a ladder for the fastest or most frugal rung within a quality budget.
+"""The search of a ladder for the fastest, most frugal or best rung within a quality budget.
 
     train --cut--> nine tenths: recipes train | one tenth: all candidates are measured, one is selected
     val --------------------------------------> baseline and winner are measured, once, and reported
@@ -33,7 +33,7 @@ from harness.runs.services import Machine
 from harness.workload.data import folds
 from harness.workload.tasks.base import split_path
 
-Objective = Literal["speed", "energy"]
+Objective = Literal["speed", "energy", "quality"]
 
 PARTS = 10
 """The training split is cut into this many parts, one of which selects the winner."""
@@ -102,7 +102,7 @@ def search_ladder(
     search_data, final_data = cut_for_search(plan, context.cache)
     searched, folder = _measure(_stage_plan(plan, search_data, "search", "offline"), context)
     tried = judge_all(ladder, searched, max_loss=max_loss, objective=objective)
-    winner = best(tried)
+    winner = best(tried, objective)
     if winner is None:
         return SearchOutcome(tried, None, tuple(searched), (), (folder,))
     finalists = ladder.only((ladder.rungs[0].name, winner))
@@ -146,16 +146,19 @@ def judge_all(
     if baseline.status == "failed":
         failure = baseline.failure.message if baseline.failure else "it failed"
         raise MeasurementError(f"the baseline {baseline.cell.variant} was not measured: {failure}")
-    gain_of = speedup if objective == "speed" else energy_reduction
+    gain_of = energy_reduction if objective == "energy" else speedup
     return tuple(_judge(by_variant[rung.name], baseline, max_loss, gain_of) for rung in ladder.rungs[1:])
 
 
-def best(tried: Sequence[Candidate]) -> str | None:
-    """Return the candidate within the budget that gains most; None if no candidate gains."""
+def best(tried: Sequence[Candidate], objective: Objective) -> str | None:
+    """Return the candidate within the budget that gains most; None if no candidate gains.
+
+    For quality it is the one with the best score of those that gain speed.
+    """
     gains = {
-        candidate.name: candidate.gain.value
+        candidate.name: candidate.points.value if objective == "quality" else candidate.gain.value
         for candidate in tried
-        if candidate.within and candidate.gain and candidate.gain.value > 1
+        if candidate.within and candidate.points and candidate.gain and candidate.gain.value > 1
     }
     return max(gains, key=gains.__getitem__, default=None)
 

@@ -187,7 +187,9 @@ class PreparationSources:
     `trial` holds a few training examples, for timing candidates. `training` returns the whole training split,
     or nothing if the task has none; `training_sha256` is the hash of its file. Preparation never receives
     examples of the split that is reported; `reported_sha256` is the hash of that file, where it is known, so
-    that the two can be compared. `resolve` returns another checkpoint by name, such as a student.
+    that the two can be compared, and `reported_texts` returns the hashes of its texts
+    (`harness.workload.tasks.example.text_hashes`). `resolve` returns another checkpoint by name, such as a
+    student.
     """
 
     checkpoint: Checkpoint
@@ -195,6 +197,7 @@ class PreparationSources:
     training: Callable[[], Sequence[Example]] = tuple
     training_sha256: str = ""
     reported_sha256: str = ""
+    reported_texts: Callable[[], frozenset[str]] = frozenset
     resolve: Callable[[str], Checkpoint] | None = None
 
 

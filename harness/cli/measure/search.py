@@ -1,4 +1,4 @@
-"""`bench search`: find the fastest or most frugal variant within a quality budget."""
+"""`bench search`: find the fastest, most frugal or best variant within a quality budget."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,7 +30,8 @@ class SearchGoal(OptionGroup):
         what_option("--max-quality-loss POINTS", "Largest loss of the first metric, in points.", min=0.0),
     ] = 1.0
     objective: Annotated[
-        Literal["speed", "energy"], what_option("--objective speed|energy", "Minimise time or joules.")
+        Literal["speed", "energy", "quality"],
+        what_option("--objective speed|energy|quality", "Minimise time or joules, or maximise the score."),
     ] = "speed"
 
 
@@ -92,7 +93,7 @@ def _print(outcome: "SearchOutcome", goal: SearchGoal, price: float | None) -> N
         f"at most {goal.max_quality_loss:g} points may be lost."
     )
     typer.echo("The model itself may have learned from it, which flatters variants that learn nothing.")
-    unit = "faster" if goal.objective == "speed" else "less energy"
+    unit = "less energy" if goal.objective == "energy" else "faster"
     width = max(len(candidate.name) for candidate in outcome.tried)
     for candidate in outcome.tried:
         gain, points = _format_gain(candidate, unit), _format_points(candidate)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 
 from harness.cli.context import CliContext
+from harness.cli.models.few_examples import FewExamplesOptions
 from harness.cli.models.first_training import FirstTrainingOptions
 from harness.cli.options.data import DataOptions
 from harness.cli.options.execution import MaxLength, MeterName, Seed
@@ -91,6 +92,7 @@ def train(
     data: DataOptions,
     first: FirstTrainingOptions,
     training: TrainingOptions,
+    few: FewExamplesOptions,
     folder: OutputFolder,
     output: Output,
 ) -> None:
@@ -101,10 +103,11 @@ def train(
         if training.model == "scratch":
             _check_no_meter(training.meter)
             first.check_absent()
+            few.check_absent()
             ticks = _ticks(progress, "train the embedded encoder")
             facts = context.training().scratch(folder, seed=training.seed, progress=ticks)
         else:
-            facts = _finetune(context, data, first, training, folder, progress)
+            facts = _finetune(context, data, first, training, few, folder, progress)
     if output.json:
         print_json(facts)
         return
@@ -129,6 +132,7 @@ def _finetune(
     data: DataOptions,
     first: FirstTrainingOptions,
     options: TrainingOptions,
+    few: FewExamplesOptions,
     folder: Path,
     progress: "ProgressReporter",
 ) -> "JsonObject":
@@ -173,7 +177,7 @@ def _finetune(
         (),
         checkpoint,
         folder,
-        tuning=training.tuning(**options.settings()),
+        tuning=training.tuning(**options.settings(), **few.settings()),
         device=device,
         data_fingerprint=split.fingerprint,
         progress=_ticks(progress, f"train {checkpoint.name} on {task.name}"),

@@ -64,7 +64,7 @@ from harness.workload.data import Data, Split, load_split
 from harness.workload.scenarios import get_scenario
 from harness.workload.tasks import resolve_task
 from harness.workload.tasks.base import Task, split_path
-from harness.workload.tasks.example import Example
+from harness.workload.tasks.example import Example, text_hashes
 from harness.workload.tasks.multi_label import ThresholdCalibration
 
 CHUNK = 256
@@ -319,8 +319,17 @@ def _sources(
         training=lambda: train.examples,
         training_sha256=train.fingerprint,
         reported_sha256=trial.reported,
+        reported_texts=lambda: _reported_texts(task, trial),
         resolve=lambda name: catalog.find(name, task, cache),
     )
+
+
+def _reported_texts(task: Task, trial: TrainingData) -> frozenset[str]:
+    """Return the hashes of the reported split's texts; of the split nothing else reaches preparation."""
+    if not trial.split:
+        return frozenset()
+    examples = load_split(task, Data(trial.tier, Path(trial.folder)), trial.split).examples
+    return frozenset().union(*map(text_hashes, examples))
 
 
 def _energy_probe(meter: Meter) -> EnergyProbe:

@@ -1,5 +1,7 @@
 """The data of a task: examples with their texts and spans, and the types of the logits that answer them."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +10,8 @@ import numpy.typing as npt
 
 Logits = npt.NDArray[np.float32]
 Offsets = npt.NDArray[np.int64]
+
+_WORD = re.compile(r"\w+")
 
 Truncation = Literal["first", "second", "longest"]
 """Which text of a pair is truncated where both are too long together."""
@@ -46,3 +50,13 @@ class Example:
     gold: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
     cluster: str = ""
+
+
+def text_hashes(example: Example) -> frozenset[str]:
+    """Return the sha256 of each text of an example, which tells equal texts without keeping them.
+
+    Letter case, punctuation and blanks make no difference. A text without letters or digits has no hash.
+    """
+    texts = {text for one in example.inputs for text in (one.first, one.second or "")}
+    plain = {" ".join(_WORD.findall(text.casefold())) for text in texts}
+    return frozenset(hashlib.sha256(text.encode()).hexdigest() for text in plain if text)

@@ -16,6 +16,7 @@ from baselines.training.objective import LabelObjective, choice_loss, label_loss
 from harness.systems.interface import Predictions
 from harness.workload.tasks.base import Head, Task
 from harness.workload.tasks.example import Logits
+from optimized.recipes.distillation.fake_quantization import FakeQuantized
 from optimized.recipes.distillation.features import Features
 from optimized.recipes.distillation.losses import soft_cross_entropy, soft_label_losses
 
@@ -74,13 +75,15 @@ class Imitation:
     """Soft cross-entropy with the teacher, mixed with the labels' loss by `hard_label` (0: teacher only).
 
     Soft targets are distributions over labels or over the candidates of each choice, or a probability for
-    each label. `features` adds losses of hidden states and of attention.
+    each label. `features` adds losses of hidden states and of attention. With `quantization_aware` the
+    student answers as int8.
     """
 
     head: Head
     temperature: float
     hard_label: float
     features: Features | None = None
+    quantization_aware: bool = False
 
     def targets(self, items: Sequence[DistillationItem]) -> dict[str, Any]:
         """Return labels, sizes and the teacher's logits, and with `features` the teacher's own inputs."""
@@ -96,7 +99,7 @@ class Imitation:
         names = ("targets", "sizes", "teacher_logits", "labelled")
         targets, sizes, teacher_logits, labelled = (inputs.pop(name) for name in names)
         teacher_inputs = inputs.pop("teacher_inputs", None)
-        logits = logits_of(model, inputs).float()
+        logits = logits_of(FakeQuantized(model) if self.quantization_aware else model, inputs).float()
         soft, hard = self._losses_by_item(logits, teacher_logits, targets, sizes.tolist())
         share = self.hard_label * labelled
         loss = ((1 - share) * soft + share * hard).mean()

@@ -1,8 +1,8 @@
 """One distillation: its parameters, teacher, student and texts, and the cache key that they determine."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from baselines.checkpoints.artifacts import cache_key, cpu_has_bf16, library_versions
 from baselines.encoding.tokenizer import TextEncoder
@@ -23,6 +23,9 @@ LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
 
 # names and paths stay out of the key, which has the hashes of what they refer to
 _NOT_IN_KEY = ("student", "teacher", "extra_text", "max_length")
+
+# in the key only where they differ from their defaults, so that what was made before they existed is found
+_IN_KEY_IF_SET = ("patience", "average", "quantization_aware")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,12 @@ class DistillationSettings:
 
     `temperature` divides the logits of both; `hard_label` is the labels' share of the loss, from 0 (teacher
     only) to 1; `hidden` and `attention` weight the hidden-state loss and the attention loss, which need the
-    same tokenizer on both sides. `extra_text` is a file in the task's official layout whose labels are not
-    read. With `max_length` None, the length of the settings holds; with `bf16` None, bfloat16 is used where
-    the processor has it. `hidden_act` replaces the student's activation. With `keep_best` False the last
-    epoch is kept instead of the best.
+    same tokenizer on both sides. `extra_text` is a file in the task's official layout, or a list of them,
+    whose labels are not read. With `max_length` None, the length of the settings holds; with `bf16` None,
+    bfloat16 is used where the processor has it. `hidden_act` replaces the student's activation. With
+    `keep_best` False the last epoch is kept instead of the best. `patience` and `average` are as in
+    `TrainingSettings`. With `quantization_aware` the student's weights and activations are rounded in
+    training as `native-int8` rounds them, in float32 unless `bf16` is True.
     """
 
     student: str = "last"
@@ -70,15 +75,29 @@ class DistillationSettings:
     batch: int = 16
     max_length: int | None = None
     seed: int = 0
-    extra_text: str = ""
+    extra_text: str | Sequence[str] = ""
     hidden_act: str | None = None
     keep_best: bool = True
     bf16: bool | None = None
+    patience: int = 0
+    average: float = 0.0
+    quantization_aware: bool = False
 
     @property
     def kind(self) -> str:
         """The recipe's name."""
         return "distil"
+
+    @property
+    def student_bf16(self) -> bool | None:
+        """Whether the student trains in bfloat16: its 8 bits would hide the rounding to int8."""
+        return False if self.quantization_aware and self.bf16 is None else self.bf16
+
+    def key_parameters(self) -> dict[str, Any]:
+        """Return the parameters that belong to the cache key."""
+        default = {field.name for field in fields(self) if getattr(self, field.name) == field.default}
+        left_out = {*_NOT_IN_KEY, *default.intersection(_IN_KEY_IF_SET)}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +115,11 @@ class DistillationJob:
     @property
     def tuning(self) -> TrainingSettings:
         """The settings of the training loop."""
-        names = ("epochs", "learning_rate", "batch", "seed", "bf16")
+        names = ("epochs", "learning_rate", "batch", "seed", "patience", "average")
         return TrainingSettings(
-            max_length=self.max_length, **{name: getattr(self.recipe, name) for name in names}
+            max_length=self.max_length,
+            bf16=self.recipe.student_bf16,
+            **{name: getattr(self.recipe, name) for name in names},
         )
 
     @property
@@ -113,13 +134,12 @@ class DistillationJob:
 
     def key(self, data: str, extra: str) -> str:
         """Return the cache key for training texts and extra texts with these hashes."""
-        recipe = asdict(self.recipe)
         return cache_key(
             self.recipe.kind,
             VERSION,
             self.task,
             self.parents,
-            parameters={name: value for name, value in recipe.items() if name not in _NOT_IN_KEY},
+            parameters=self.recipe.key_parameters(),
             layers=self.student.layers,
             data=data,
             extra=extra,

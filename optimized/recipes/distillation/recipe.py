@@ -12,7 +12,6 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from baselines.checkpoints.folder import TOKENIZER, file_sha256, read_config
 from baselines.models.families import is_described
@@ -21,6 +20,7 @@ from harness.systems.interface import Artifact, Checkpoint, PreparationContext, 
 from harness.workload.tasks.base import Task
 from harness.workload.tasks.example import Example
 from optimized.recipes.base import RecipeOutput, output_of
+from optimized.recipes.distillation.extra_text import ExtraFile, check_extra_texts, extra_files
 from optimized.recipes.distillation.job import (
     DistillationJob,
     DistillationSettings,
@@ -64,15 +64,15 @@ class Distil(DistillationSettings):
 
 def _find_or_train(job: DistillationJob) -> Artifact:
     _check_features(job)
-    extra = _extra_file(job.recipe.extra_text)
-    extra_sha256 = file_sha256(extra) if extra else ""
-    _check_data(job.sources, extra_sha256)
+    extra = extra_files(job.recipe.extra_text)
+    _check_data(job.sources, extra)
+    check_extra_texts(extra, job.task, job.sources)  # before the cache is asked: what is reported may differ
     training_sha256 = job.sources.training_sha256 or _sha256_of(_training_examples(job.sources))
-    key = job.key(training_sha256, extra_sha256)
+    key = job.key(training_sha256, ",".join(file.sha256 for file in extra))
     return job.context.cache.find(key) or _train(job, key, training_sha256, extra)
 
 
-def _train(job: DistillationJob, key: str, training_sha256: str, extra: Path | None) -> Artifact:
+def _train(job: DistillationJob, key: str, training_sha256: str, extra: Sequence[ExtraFile]) -> Artifact:
     from baselines.training import trainer
     from optimized.recipes.distillation.train import train
 
@@ -81,8 +81,7 @@ def _train(job: DistillationJob, key: str, training_sha256: str, extra: Path | N
     check_activation(job.student)
     bf16 = trainer.uses_bf16(device) if job.recipe.bf16 is None else job.recipe.bf16
     texts = [TeacherTexts(_training_examples(job.sources), training_sha256)]
-    if extra:
-        texts.append(TeacherTexts(job.task.read(extra, labelled=False), file_sha256(extra), extra=True))
+    texts += [TeacherTexts(file.read(job.task), file.sha256, extra=True) for file in extra]
     answers = TeacherAnswers(job.task, job.teacher, job.max_length, bf16, job.context)
     soft_targets = [SoftTargets(part, *answers.on(part.examples, part.sha256)) for part in texts]
     return find_or_resume(job.context, key, lambda session, folder: train(job, soft_targets, session, folder))
@@ -100,6 +99,9 @@ def _check_parameters(recipe: Distil) -> None:
         "batch": recipe.batch >= 1,
         "max_length": recipe.max_length is None or recipe.max_length >= 1,
         "seed": recipe.seed >= 0,
+        "patience": recipe.patience >= 0,
+        "average": 0 <= recipe.average < 1,
+        "quantization_aware": isinstance(recipe.quantization_aware, bool),
         "teacher": recipe.teacher in _TEACHERS,
         "student": bool(recipe.student),
     }
@@ -108,7 +110,8 @@ def _check_parameters(recipe: Distil) -> None:
         raise UsageError(
             f"distil: {impossible[0]} cannot be {getattr(recipe, impossible[0])!r}.",
             remedy="temperature, learning_rate, epochs and batch are above 0; hard_label is from 0 to 1; "
-            "hidden and attention are 0 or more; teacher is first, previous or last.",
+            "hidden, attention and patience are 0 or more; average is from 0 to below 1; teacher is first, "
+            "previous or last.",
         )
 
 
@@ -126,11 +129,13 @@ def _check_features(job: DistillationJob) -> None:
     weighted = [name for name in ("hidden", "attention") if getattr(job.recipe, name)]
     folders = [job.teacher.folder, job.student.checkpoint.folder]
     families = {str(read_config(folder).get("model_type")) for folder in folders}
-    if job.recipe.attention and not all(is_described({"model_type": family}) for family in families):
+    needs = {"attention": 0, "quantization_aware": False}
+    by_layer = [name for name in needs if getattr(job.recipe, name)]
+    if by_layer and not all(is_described({"model_type": family}) for family in families):
         raise UnsupportedError(
-            "the attention loss needs layers that are described; teacher and student are of the families "
+            f"distil: {by_layer[0]} needs layers that are described; teacher and student are of the families "
             f"{' and '.join(sorted(families))}.",
-            remedy="Set attention to 0.",
+            remedy=f"Set {by_layer[0]} to {str(needs[by_layer[0]]).lower()}.",
         )
     if weighted and len({file_sha256(folder / TOKENIZER) for folder in folders}) > 1:
         losses = " and ".join(weighted)
@@ -141,10 +146,10 @@ def _check_features(job: DistillationJob) -> None:
         )
 
 
-def _check_data(sources: PreparationSources, extra_sha256: str) -> None:
-    """Refuse to train on the reported texts."""
-    hashes = {"training split": sources.training_sha256, "extra_text": extra_sha256}
-    reported = [name for name, sha256 in hashes.items() if sha256 and sha256 == sources.reported_sha256]
+def _check_data(sources: PreparationSources, extra: Sequence[ExtraFile]) -> None:
+    """Refuse to train on the reported file."""
+    hashes = [("training split", sources.training_sha256), *(("extra_text", file.sha256) for file in extra)]
+    reported = [name for name, sha256 in hashes if sha256 and sha256 == sources.reported_sha256]
     if reported:
         raise DataError(
             f"distil: {reported[0]} is the file that is reported, so the student must not be trained on it.",
@@ -157,15 +162,6 @@ def _training_examples(sources: PreparationSources) -> Sequence[Example]:
     if not examples:
         raise UsageError("distil: there are no training examples.", remedy="Use data with a training split.")
     return examples
-
-
-def _extra_file(extra_text: str) -> Path | None:
-    if not extra_text:
-        return None
-    path = Path(extra_text).expanduser()
-    if not path.is_file():
-        raise DataError("no such file: extra_text.", where=extra_text, remedy="Check the path.")
-    return path
 
 
 def _sha256_of(examples: Sequence[Example]) -> str:

@@ -117,7 +117,9 @@ def _objective(job: DistillationJob, model: "Module") -> Imitation:
             hidden=recipe.hidden,
             attention=recipe.attention,
         )
-    return Imitation(job.task.head, recipe.temperature, recipe.hard_label, features)
+    return Imitation(
+        job.task.head, recipe.temperature, recipe.hard_label, features, recipe.quantization_aware
+    )
 
 
 def _save(job: DistillationJob, model: "Module", folder: Path) -> None:

@@ -133,6 +133,14 @@ def test_search_chooses_on_a_part_of_train_and_reports_on_val(
     assert {record["cell"]["scenario"] for record in tried} == {"offline"}
 
 
+def test_search_for_quality_takes_the_best_score(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """onnx-int8 is within 100 points and faster, but its answers are worse than those of the other one."""
+    words = ("--ladder", "fake", "--profile", "quick", "-q", "--objective", "quality")
+    assert bench(world, "search", "--max-quality-loss", "100", "--json", *words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["winner"], found["objective"]) == ("unpadded", "quality")
+
+
 def test_search_keeps_to_the_budget(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """Every eighth answer wrong instead of every tenth: more than no point lost."""
     words = ("--ladder", "fake", "--profile", "quick", "-q")

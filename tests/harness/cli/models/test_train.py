@@ -139,6 +139,25 @@ def test_pairs_come_first_with_a_seed_of_their_own(tmp_path: Path, asked: dict[s
     assert (asked["model"], asked["tuning"]["seed"], asked["first_training"]) == ("taught", 5, {"key": "k"})
 
 
+def test_methods_for_few_examples_reach_the_task_and_not_the_pairs(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    """The intermediate checkpoint is the same for all of them; what is off is not passed on."""
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("premise,hypothesis,label\none,two,same\none,three,other\n", encoding="utf-8")
+    words = [
+        *("--layer-decay", "0.9", "--reinit-layers", "1", "--r-drop", "1", "--average", "0.99"),
+        *("--patience", "2", "--train-share", "0.25", "--split-seed", "0"),
+    ]
+    assert bench(World(tmp_path), asked, "-o", str(tmp_path / "m"), "-q", "--first", str(pairs), *words) == 0
+    usual = {"epochs", "learning_rate", "batch", "max_length", "seed"}
+    assert set(asked["first"]["tuning"]) == usual
+    assert {name: value for name, value in asked["tuning"].items() if name not in usual} == {
+        "layer_decay": 0.9, "reinit_layers": 1, "r_drop": 1.0, "average": 0.99, "patience": 2,
+        "train_share": 0.25, "split_seed": 0,
+    }  # fmt: skip
+
+
 def test_scratch_makes_the_embedded_encoder_anew(
     tmp_path: Path, asked: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,6 +181,9 @@ def test_scratch_makes_the_embedded_encoder_anew(
         (["--first", "nowhere.jsonl"], "nowhere.jsonl"),
         (["--first", "nowhere.jsonl", "--first-text", "a"], "must name two columns, got 'a'"),
         (["--first", "nowhere.jsonl", "--model", "scratch"], "--model scratch trains no task"),
+        (["--r-drop", "1", "--model", "scratch"], "--r-drop: --model scratch has settings of its own"),
+        (["--train-share", "0"], "--train-share"),
+        (["--average", "1"], "--average"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

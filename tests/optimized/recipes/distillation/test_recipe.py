@@ -412,7 +412,8 @@ def test_no_student_is_trained_on_the_reported_texts(
     [
         ("temperature", 0.0), ("temperature", float("nan")), ("hard_label", 1.5), ("hidden", -1.0),
         ("attention", float("inf")), ("epochs", 0), ("learning_rate", 0.0), ("batch", 0), ("max_length", 0),
-        ("seed", -1), ("teacher", "second"), ("student", ""),
+        ("seed", -1), ("teacher", "second"), ("student", ""), ("patience", -1), ("average", 1.0),
+        ("quantization_aware", "yes"),
     ],
 )  # fmt: skip
 def test_impossible_parameters_are_refused_by_name(

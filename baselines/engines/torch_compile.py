@@ -1,9 +1,9 @@
 """PyTorch's own optimisations: compilation by Inductor, and dynamic int8 on the CPU.
 
-The settings are the fastest documented ones, with dynamic shapes. On the CPU weights are frozen into the
-compiled graph, and bfloat16 is used through autocast; on CUDA the weights themselves have 16 bits. Compiling
-needs a C++ compiler and happens when the system is loaded, so it is part of the record's load time. No
-compilation falls into a timed window unless a shape is new.
+Shapes are dynamic, and a rung's option `mode` has Inductor time more kernels. On the CPU weights are frozen
+into the compiled graph, and bfloat16 is used through autocast; on CUDA the weights themselves have 16 bits.
+Compiling needs a C++ compiler and happens when the system is loaded, so it is part of the record's load time.
+No compilation falls into a timed window unless a shape is new.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from baselines.engines.pytorch import (
     without_bf16,
 )
 from baselines.models.cuda import find_device, on_host, require_cpu, synchronise, to_device
+from harness.common.errors import UsageError
 from harness.systems.interface import (
     Artifact,
     Placement,
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     import torch
 
 Method = Literal["compile", "compile-bf16", "int8"]
+
+Mode = Literal["default", "max-autotune"]
+
+_MODES: dict[str, str] = {"default": "default", "max-autotune": "max-autotune-no-cudagraphs"}
+"""Inductor's names. Without its CUDA graphs: the next call overwrites their outputs, and calls overlap."""
 
 COMPILERS = ("g++", "clang++", "c++")
 """The C++ compilers that Inductor looks for, unless the environment variable `CXX` names one."""
@@ -72,11 +78,21 @@ class RefinedSystem(PyTorchSystem):
 
 @dataclass(frozen=True, slots=True)
 class RefinedVariant:
-    """PyTorch without padding, made faster by `method`; the artifact is the checkpoint itself."""
+    """PyTorch without padding, made faster by `method`; the artifact is the checkpoint itself.
+
+    With the mode `max-autotune` the compiler times several kernels for each product, which takes long.
+    """
 
     name: str
     summary: str
     method: Method
+    mode: Mode = "default"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a mode that is not there, or of a method that does not compile."""
+        modes = ("default",) if self.method == "int8" else tuple(_MODES)
+        if self.mode not in modes:
+            raise UsageError(f"mode must be {' or '.join(modes)}, got {self.mode!r}.", where=self.name)
 
     def unavailable(self) -> str | None:
         """Return what is not installed, or what the machine lacks, or None."""
@@ -104,7 +120,7 @@ class RefinedVariant:
         columns = label_columns(read_config(artifact.folder), task, artifact.folder.name)
         batching = Batching(settings.batch, encoder.pad_id, columns, collect=on_host)
         model = load_classifier(artifact.folder).to(device)
-        refined, facts = _METHODS[self.method](model)
+        refined, facts = _METHODS[self.method](model, _MODES[self.mode])
         run = _launcher(model, refined, bf16="autocast" in facts)
         # a batch of one sequence and one of several are compiled as two graphs, even with dynamic shapes
         counts = (1, 2) if settings.batch > 1 else (1,)
@@ -128,29 +144,36 @@ def without_compiler() -> str | None:
     return f"needs a C++ compiler ({', '.join(COMPILERS)}) on PATH, or named by CXX"
 
 
-def _compiled(model: "torch.nn.Module") -> "tuple[torch.nn.Module, dict[str, Any]]":
+def _compiled(model: "torch.nn.Module", mode: str) -> "tuple[torch.nn.Module, dict[str, Any]]":
     import torch
     import torch._inductor.config
 
-    if model.device.type == "cuda":
-        return torch.compile(model, dynamic=True), {"compiled": "inductor, dynamic shapes"}
-    # weights become constants that are packed for their product; torch has no public name for this
-    torch._inductor.config.freezing = True  # noqa: SLF001
-    return torch.compile(model, dynamic=True), {"compiled": "inductor, frozen, dynamic shapes"}
+    frozen = model.device.type == "cpu"
+    if frozen:
+        # weights become constants that are packed for their product; torch has no public name for this
+        torch._inductor.config.freezing = True  # noqa: SLF001
+    facts = (
+        "inductor",
+        *(["frozen"] if frozen else []),
+        "dynamic shapes",
+        *([mode] if mode != "default" else []),
+    )
+    return torch.compile(model, dynamic=True, mode=mode), {"compiled": ", ".join(facts)}
 
 
-def _compiled_bf16(model: "torch.nn.Module") -> "tuple[torch.nn.Module, dict[str, Any]]":
+def _compiled_bf16(model: "torch.nn.Module", mode: str) -> "tuple[torch.nn.Module, dict[str, Any]]":
     if model.device.type == "cuda":
         import torch
 
-        return _compiled(model.to(torch.bfloat16))
-    compiled, facts = _compiled(model)
+        return _compiled(model.to(torch.bfloat16), mode)
+    compiled, facts = _compiled(model, mode)
     return compiled, {**facts, "autocast": "bfloat16"}
 
 
-def _int8(model: "torch.nn.Module") -> "tuple[torch.nn.Module, dict[str, Any]]":
+def _int8(model: "torch.nn.Module", mode: str) -> "tuple[torch.nn.Module, dict[str, Any]]":
     import torch
 
+    del mode  # nothing is compiled
     # deprecated, but the only int8 that PyTorch itself ships: its successor is another distribution
     with quiet():
         quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
@@ -161,7 +184,7 @@ def _int8(model: "torch.nn.Module") -> "tuple[torch.nn.Module, dict[str, Any]]":
     }
 
 
-_METHODS: "dict[Method, Callable[[torch.nn.Module], tuple[torch.nn.Module, dict[str, Any]]]]" = {
+_METHODS: "dict[Method, Callable[[torch.nn.Module, str], tuple[torch.nn.Module, dict[str, Any]]]]" = {
     "compile": _compiled,
     "compile-bf16": _compiled_bf16,
     "int8": _int8,

@@ -38,6 +38,7 @@ _KINDS = {
     "unpadded": "over PyTorch without padding",
     "padded": "over the padded baseline",
     "first rung": "over the first rung",
+    "compiled": "over compiled PyTorch",
 }
 QUALITY, ENERGY = "change of quality, points", "energy reduction"
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.analysis.statistics.estimates import EnergyEstimate
-from harness.analysis.statistics.ratios import Ratio
+from harness.analysis.statistics.ratios import COMPILED, Ratio
 from harness.analysis.verdict import GroupVerdict, PassedOver, QualityLoss, Reference, ServedRate
 from harness.records.estimate import Estimate, Unavailable
 from harness.records.reading import model_of
@@ -28,6 +28,7 @@ _KINDS = {
     "unpadded": "PyTorch without padding",
     "padded": "the padded baseline",
     "first rung": "the first rung",
+    "compiled": "compiled PyTorch",
 }
 
 
@@ -56,7 +57,8 @@ def verdict_texts(verdicts: Sequence[GroupVerdict]) -> list[VerdictText]:
 
 def sentence_of(verdict: GroupVerdict) -> str:
     """Return one sentence or two, without markup; names from records are on one line."""
-    sentences = [_MAIN[verdict.outcome](verdict), _besides(verdict), _not_exported(verdict)]
+    parts = (_MAIN[verdict.outcome], _besides, _unmeasured, _not_exported)
+    sentences = [part(verdict) for part in parts]
     return printable(" ".join(sentence for sentence in sentences if sentence))
 
 
@@ -208,6 +210,15 @@ def _besides(verdict: GroupVerdict) -> str:
     return f"{'; '.join(clauses)}." if clauses else ""
 
 
+def _unmeasured(verdict: GroupVerdict) -> str:
+    """Return that compiled PyTorch was not measured, where variants are compared without it."""
+    kinds = {reference.kind for reference in verdict.references}
+    compares = bool(verdict.factors) and verdict.outcome != "only references"
+    if not compares or "compiled" in kinds or COMPILED in verdict.failed:
+        return ""
+    return f"Compiled PyTorch ({COMPILED}) was not measured."
+
+
 def _passed_reason(item: PassedOver) -> str:
     points = item.loss.change.points
     value, interval = signed_points(points)
@@ -240,7 +251,7 @@ def _factors(verdict: GroupVerdict) -> str:
         f"{_times(ratio)} {'the throughput of' if offline else 'as fast as'} {_reference(kinds[ratio.over])}"
         for ratio in verdict.factors
     ]
-    return " and ".join(parts)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
 
 
 def _reference(reference: Reference) -> str:

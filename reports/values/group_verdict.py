@@ -82,7 +82,8 @@ def _verdict(group: Sequence[Figures], family: int | None, options: VerdictOptio
     failed = tuple(record.cell.variant for record in records if record.status == "failed")
     if records[0].cell.scenario == "server":
         return _served(group, references, permitted, failed)
-    names = {reference.name for reference in references}
+    names = {reference.name for reference in references if reference.kind != "compiled"}
+    names |= {reference.name for reference in references[:1]}
     models = [figures for figures in group if _is_candidate(figures.record, names)]
     candidates = tuple(_candidates(models, references, family, options.counts))
     verdict = choose(Group(records[0], references, candidates, failed), permitted)
@@ -97,7 +98,8 @@ def _candidates(
     models: Sequence[Figures], references: Sequence[Reference], family: int | None, counts: CountsOf
 ) -> Iterator[Candidate]:
     for figures in models:
-        factors = tuple(_factor(figures, reference, family) for reference in references)
+        others = [reference for reference in references if reference.record is not figures.record]
+        factors = tuple(_factor(figures, reference, family) for reference in others)
         change = partial(_change, figures.record, references[0].record, counts) if references else _no_change
         yield Candidate(figures.record, factors, change)
 

@@ -35,6 +35,9 @@ REFERENCES = (BASELINE, UNPADDED)
 """The references of every report: PyTorch with its default padding, and without padding, because a baseline
 with padding makes every other system look faster than it is."""
 
+COMPILED = "pytorch-compiled"
+"""PyTorch's own compiler: verdicts compare with it where it was measured, and say so where it was not."""
+
 TOLERANCE = 0.02
 """A change within this share does not matter in practice, however narrow its interval."""
 

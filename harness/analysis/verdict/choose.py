@@ -23,7 +23,7 @@ UNTRAINED = "the weights are untrained: their answers say nothing about quality"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant that may be chosen, with its ratios over the references, in their order.
+    """A variant that may be chosen, with its ratios over the references but itself, in their order.
 
     The p-values of the ratios are corrected for the family of the report. `quality` computes the change of
     quality over the first reference, which may need the samples of both.

@@ -29,16 +29,20 @@ Outcome = Literal[
 ]
 """`faster`: a variant is surely faster, and surely within the permitted loss. The others: what is missing."""
 
+ReferenceKind = Literal["unpadded", "padded", "first rung", "compiled"]
 Fit = Literal["within", "beyond", "uncertain"]
 Absent = Unavailable | NotComparable
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A system that variants are compared with: PyTorch without or with padding, or a ladder's first rung."""
+    """A system that variants are compared with: PyTorch, or a ladder's first rung.
+
+    `compiled` is PyTorch's own compiler without padding, a candidate as well.
+    """
 
     record: Record
-    kind: Literal["unpadded", "padded", "first rung"]
+    kind: ReferenceKind
 
     @property
     def name(self) -> str:

@@ -18,10 +18,11 @@ from baselines.encoding.batching import Batching, Padded
 from baselines.encoding.tokenizer import TextEncoder
 from baselines.engines import openvino, pytorch, torch_compile
 from baselines.registry import variants
-from harness.common.errors import DataError, DeviceError
+from harness.common.errors import DataError, DeviceError, UsageError
 from harness.systems.interface import EncodedSequence, Placement, PreparationSources, Request, Settings
 from harness.workload.tasks.example import Logits
 from harness.workload.tasks.superglue.boolq import BOOLQ
+from optimized.ladders.rung import engine_of
 from optimized.quantization.openvino_int8 import OpenVinoInt8Variant
 from optimized.quantization.torch_int8 import CompiledInt8Variant
 
@@ -172,6 +173,37 @@ def test_a_compiled_model_is_the_same_model_at_any_length(
     logits, description = answers(COMPILED, tiny.sources(boolq_folder), shelf)
     np.testing.assert_allclose(logits, exact, atol=1e-4)
     assert "frozen" in description["compiled"]
+
+
+def test_a_rung_asks_the_compiler_to_time_kernels(
+    boolq_folder: Path, shelf: Path, exact: Logits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inductor gets the mode, without CUDA graphs, and the description has it; timing takes minutes."""
+    import torch
+
+    asked: list[str] = []
+
+    def compile_nothing(model: Any, *, dynamic: bool, mode: str) -> Any:
+        assert dynamic
+        asked.append(mode)
+        return model
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    tuned = engine_of("pytorch-compiled", {"mode": "max-autotune"})
+    logits, description = answers(tuned, tiny.sources(boolq_folder), shelf)
+    np.testing.assert_allclose(logits, exact, atol=1e-5)
+    assert asked == ["max-autotune-no-cudagraphs"]
+    assert description["compiled"].endswith("dynamic shapes, max-autotune-no-cudagraphs")
+
+
+@pytest.mark.parametrize(
+    ("engine", "mode"),
+    [("pytorch-compiled", "fastest"), ("pytorch-compiled", 3), ("pytorch-int8", "max-autotune")],
+)
+def test_a_mode_that_the_compiler_lacks_is_refused(engine: str, mode: Any) -> None:
+    """Before anything is prepared; what does not compile has the default alone."""
+    with pytest.raises(UsageError, match=f"mode must be default.*got {mode!r}"):
+        engine_of(engine, {"mode": mode})
 
 
 def test_without_a_compiler_its_absence_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -43,9 +43,34 @@ def test_the_sentence_names_variant_factors_quality_energy_and_the_command() -> 
         "|onnx-int8 is the fastest variant within 1 point of accuracy: 2.50x [2.50, 2.50] as fast as PyTorch "
         "without padding (pytorch-dynamic) and 5.00x [5.00, 5.00] as fast as the padded baseline "
         "(pytorch-fixed), with the same answers to all 1,000 examples; measured energy reduction 2.50x "
-        "[2.50, 2.50] (package).|bench export onnx-int8 --task boolq --data PATH/TO/BoolQ --split val "
+        "[2.50, 2.50] (package). Compiled PyTorch (pytorch-compiled) was not measured.|bench export "
+        "onnx-int8 --task boolq --data PATH/TO/BoolQ --split val "
         "--model PATH/TO/bert-base-boolq --output served/boolq-onnx-int8"
     )
+
+
+def test_compiled_pytorch_is_a_reference_and_a_candidate() -> None:
+    """8 ms a request against 4 and 2: int8 is twice as fast; where it is the fastest itself, it is chosen."""
+    compiled = a_record("pytorch-compiled", (800.0,) * 7, quality=SAME)
+    (text,) = sentences([*three_variants(quality=SAME), compiled])
+    assert "(pytorch-fixed) and 2.00x [2.00, 2.00] as fast as compiled PyTorch (pytorch-compiled)" in text
+    assert "was not measured" not in text
+    (chosen,) = sentences([*three_variants(quality=SAME)[:2], compiled])
+    assert chosen.startswith("|pytorch-compiled is the fastest variant")
+    assert "compiled PyTorch" not in chosen
+    (alone,) = sentences([compiled, a_record("onnx-int8", quality=SAME)])
+    assert "neither pytorch-dynamic nor pytorch-fixed was measured" in alone
+
+
+def test_where_compiled_pytorch_is_missing_every_comparison_says_so() -> None:
+    """Of a ladder, too; not where it failed, which is said, nor where nothing is compared."""
+    missing = "Compiled PyTorch (pytorch-compiled) was not measured."
+    assert all(missing in text for text in sentences(a_ladder(quality=SAME)))
+    assert missing in sentences([*three_variants()[:2], a_record("onnx-fp32", (2000.0,) * 7)])[0]
+    (failed,) = sentences([*three_variants(quality=SAME), a_failure("pytorch-compiled")])
+    assert missing not in failed
+    assert "pytorch-compiled failed." in failed
+    assert missing not in sentences(three_variants()[:2])[0]
 
 
 def test_modelled_joules_are_called_modelled() -> None:
@@ -53,7 +78,7 @@ def test_modelled_joules_are_called_modelled() -> None:
     reading = {"grade": "modelled", "scope": "process share", "source": "CPU time x 4 W"}
     (text,) = sentences(three_variants(quality=SAME, reading=reading))
     assert "modelled energy reduction 2.50x [2.50, 2.50] (CPU time in other units)" in text
-    assert "measured" not in text
+    assert "measured energy" not in text
     curve = {"grade": "modelled", "source": "power curve of 2 vCPUs of AMD EPYC (mean of 13 processors)"}
     (text,) = sentences(three_variants(quality=SAME, reading=curve))
     assert "modelled energy reduction 2.50x [2.50, 2.50] (power curve)." in text

@@ -14,6 +14,9 @@ from baselines.engines.onnx.runtime import session_options
 from baselines.engines.openvino import properties
 from harness.catalog import load_catalog
 from harness.systems.interface import Placement
+from optimized.quantization.onnx_static import StaticInt8Variant
+from optimized.quantization.openvino_int8 import OpenVinoInt8Variant
+from optimized.quantization.torch_int8 import CompiledInt8Variant
 
 THREADS = 4
 PLACEMENT = Placement("cpu", tuple(range(THREADS)), THREADS)
@@ -55,16 +58,19 @@ def _eager() -> dict[str, object]:
         "threads within an operation": THREADS,
         "threads across operations": 1,
         "padding": "`pytorch-fixed`: to the maximum length; all others: to the longest of a call, or none",
+        "int8": "`quantize_dynamic` of linear layers, weights per tensor",
     }
 
 
 def _compiled() -> dict[str, object]:
     return {
         **_eager(),
-        "backend, mode": "Inductor, `default`",
+        "backend, mode": "Inductor, `default`; `max-autotune` is an option of a rung",
         "shapes": "`dynamic=True`; every length is compiled or reused before timing",
         "weights": "frozen into the graph on a CPU",
         "padding": "to the longest of a call, or none",
+        "int8": "torchao's PT2E, weights per channel, "
+        f"scales of activations from {CompiledInt8Variant().calibration} training examples",
     }
 
 
@@ -78,11 +84,18 @@ def _onnx() -> dict[str, object]:
         "`execution_mode`": options.execution_mode.name,
         "`graph_optimization_level`": options.graph_optimization_level.name,
         **{f"`{name}`": options.get_session_config_entry(name) for name in SPINNING},
+        "dynamic int8": "`quantize_dynamic` of products with weights, per channel, `QInt8`",
+        "static int8": "`quantize_static`, QDQ, per channel, `QUInt8` activations, `MinMax` over "
+        f"{StaticInt8Variant().calibration} training examples",
     }
 
 
 def _openvino() -> dict[str, object]:
-    return {f"`{name}`": value for name, value in properties(PLACEMENT, "f32").items()}
+    return {
+        **{f"`{name}`": value for name, value in properties(PLACEMENT, "f32").items()},
+        "int8": "`nncf.quantize`, `ModelType.TRANSFORMER`, "
+        f"{OpenVinoInt8Variant().calibration} training examples",
+    }
 
 
 def _ctranslate2() -> dict[str, object]:
@@ -107,8 +120,11 @@ ENGINES = (
                 "several modes; `max-autotune` is described as the fastest, with a longer compilation",
             ),
         ),
-        "The mode is `default`, not `max-autotune`. So this is not the best that torch.compile may do.",
-        "`max-autotune` was not measured here.",
+        "The mode is `default`, not `max-autotune`. So this is not the best that torch.compile may do. "
+        "`max-autotune` runs without CUDA graphs, whose outputs the next call overwrites.",
+        "`max-autotune` was not measured here. `bench ladder --ladder FILE.yaml` measures it with the rungs "
+        "`{name: compiled, engine: pytorch-compiled}` and `{name: tuned, engine: pytorch-compiled, "
+        "options: {mode: max-autotune}}`.",
     ),
     Engine(
         "PyTorch, eager",
@@ -181,10 +197,20 @@ ENGINES = (
                 ),
                 "the latency and the throughput hint; the number of threads as a limit",
             ),
+            (
+                "OpenVINO, Basic Quantization Flow",
+                (
+                    "https://docs.openvino.ai/2025/openvino-workflow/model-optimization-guide/"
+                    "quantizing-models-post-training/basic-quantization-flow.html"
+                ),
+                "the model type for transformers; 300 samples, say, for calibration",
+            ),
         ),
         "`NUM_STREAMS` is 1 with the latency hint, so that one request has all threads. OpenVINO's "
         "own pinning is off, because bench pins each process. "
-        "Lengths are padded to multiples of 16, since OpenVINO compiles for each new length.",
+        "Lengths are padded to multiples of 16, since OpenVINO compiles for each new length. "
+        f"Calibration uses {OpenVinoInt8Variant().calibration} examples, not 300; `calibration` is an option "
+        "of a rung.",
         "Both hints, float32, bfloat16 and int8, and a pool of one process for each core are measured"
         " side by side "
         "([pages](../explanation/speed.md#what-was-measured)).",

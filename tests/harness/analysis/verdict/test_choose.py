@@ -149,11 +149,14 @@ def test_of_a_ladder_the_rung_of_the_same_weights_without_padding_is_the_first_r
     rungs = [
         a_rung("fixed", "pytorch-fixed", "p1"),
         a_rung("student", "pytorch-dynamic", "p2"),
+        a_rung("compiled student", "pytorch-compiled", "p2"),
+        a_rung("compiled", "pytorch-compiled", "p1"),
         a_rung("dynamic", "pytorch-dynamic", "p1"),
     ]
     assert [(item.name, item.kind) for item in references_of(rungs)] == [
         ("dynamic", "unpadded"),
         ("fixed", "padded"),
+        ("compiled", "compiled"),
     ]
     assert [(item.name, item.kind) for item in references_of([a_rung("fixed", "onnx-fp32", "p1")])] == [
         ("fixed", "first rung")
